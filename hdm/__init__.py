@@ -1,0 +1,55 @@
+"""hdm moves data warehouses: resumable, proven, on record.
+
+These are the names a consultant types; they are imported on first use, so that
+``import hdm`` costs next to nothing and needs no driver.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hdm.errors import HdmError as HdmError
+    from hdm.model import Chunk as Chunk
+    from hdm.model import Column as Column
+    from hdm.model import Condition as Condition
+    from hdm.model import Dataset as Dataset
+    from hdm.model import Kind as Kind
+    from hdm.model import Mode as Mode
+    from hdm.model import Payload as Payload
+    from hdm.model import Receipt as Receipt
+    from hdm.model import Table as Table
+    from hdm.model import Window as Window
+    from hdm.registry import register as register
+    from hdm.sink import Sink as Sink
+    from hdm.source import Settings as Settings
+    from hdm.source import Source as Source
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "HdmError": "hdm.errors",
+    "Chunk": "hdm.model",
+    "Column": "hdm.model",
+    "Condition": "hdm.model",
+    "Dataset": "hdm.model",
+    "Kind": "hdm.model",
+    "Mode": "hdm.model",
+    "Payload": "hdm.model",
+    "Receipt": "hdm.model",
+    "Table": "hdm.model",
+    "Window": "hdm.model",
+    "register": "hdm.registry",
+    "Settings": "hdm.source",
+    "Source": "hdm.source",
+    "Sink": "hdm.sink",
+}
+
+__all__ = ["__version__", *_HOME]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'hdm' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)

@@ -1,0 +1,6 @@
+"""``python -m hdm``."""
+
+from hdm.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""Named failpoints: a no-op unless ``HDM_FAILPOINT`` is set.
+
+``HDM_FAILPOINT="L6:2:kill"`` acts on the second passing of point L6 in this process;
+several are separated by commas. Actions: ``kill`` (SIGKILL), ``term``, ``stop`` (SIGSTOP),
+``exit`` (os._exit), ``raise:<class of hdm.errors>``, ``sleep:<seconds>``, ``enospc``, ``reset``.
+``HDM_FAILPOINT_LOG`` names a file that gets one line per action taken, before it is taken,
+so that a test can assert that its kills landed.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+import time
+
+_lock = threading.Lock()
+_passes: dict[str, int] = {}
+
+
+def _parse(spec: str) -> dict[str, list[tuple[int, str]]]:
+    points: dict[str, list[tuple[int, str]]] = {}
+    for part in filter(None, spec.split(",")):
+        name, nth, action = part.split(":", 2)
+        points.setdefault(name, []).append((int(nth), action))
+    return points
+
+
+_points = _parse(os.environ.get("HDM_FAILPOINT", ""))
+
+
+def point(name: str) -> None:
+    """Mark a boundary of the chunk protocol; acts only if the environment asks for it."""
+    if _points and name in _points:
+        _pass(name)
+
+
+def _pass(name: str) -> None:
+    with _lock:
+        _passes[name] = count = _passes.get(name, 0) + 1
+    for nth, action in _points[name]:
+        if nth == count:
+            _note(f"{name}:{nth}:{action}")
+            _act(name, action)
+
+
+def _note(line: str) -> None:
+    path = os.environ.get("HDM_FAILPOINT_LOG")
+    if path:
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        os.write(handle, f"{os.getpid()} {line}\n".encode())
+        os.fsync(handle)
+        os.close(handle)
+
+
+def _act(name: str, action: str) -> None:
+    verb, _, argument = action.partition(":")
+    if verb in ("kill", "term", "stop"):
+        number = {"kill": signal.SIGKILL, "term": signal.SIGTERM, "stop": signal.SIGSTOP}[verb]
+        os.kill(os.getpid(), number)
+    elif verb == "exit":
+        os._exit(9)
+    elif verb == "sleep":
+        time.sleep(float(argument))
+    elif verb == "enospc":
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+    elif verb == "reset":
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+    elif verb == "raise":
+        from hdm import errors
+
+        raise getattr(errors, argument)(f"failpoint {name}")
+    else:
+        raise ValueError(f"HDM_FAILPOINT: unknown action {action!r} at {name}")

@@ -1,0 +1,77 @@
+"""The Source template: how rows are found, cut into chunks, and read again at will."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from hdm.model import Chunk, Payload, Receipt, Table, Window
+
+
+class Settings(BaseModel):
+    """Base of every ``Config`` and ``Profile``: unknown keys are errors, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Source(ABC):
+    """Reads one dataset. Holds no state, assumes no order of its chunks.
+
+    ``Config`` is the manifest's ``conf``; ``Profile`` what a profile entry must hold (None:
+    the source needs no connection). A source is made anew in every process that reads.
+    """
+
+    Config: ClassVar[type[BaseModel]] = Settings
+    Profile: ClassVar[type[BaseModel] | None] = None
+    chunks_from_files: ClassVar[bool] = False
+    """True: a link chained to an upstream sink hands this source its published files."""
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        self.config = config
+        self.profile = profile
+        self.name = name or type(self).__name__
+
+    @abstractmethod
+    def describe(self) -> Table:
+        """The dataset's schema, key and cursor, from the system's catalogue, never guessed."""
+
+    def tables(self) -> Iterator[Table]:
+        """Every dataset that this source reads; usually the one of ``describe``."""
+        yield self.describe()
+
+    def snapshot(self) -> AbstractContextManager[str | None]:
+        """Hold one consistent view open while the context lasts; yields a token that other
+        sessions can join (goes into ``Chunk.snapshot``), or None if there is no such thing."""
+        return nullcontext(None)
+
+    def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
+        """Cut ``window`` into disjoint chunks that together hold every row of it once.
+
+        The default is one chunk of everything. ``number`` counts from 0 in cursor order.
+        """
+        yield Chunk(job_key, table.dataset, 0, schema_sha=table.schema_sha, snapshot=snapshot)
+
+    @abstractmethod
+    def read(self, table: Table, chunk: Chunk) -> Payload:
+        """The chunk's content. Replayable: the same chunk gives the same rows."""
+
+    def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
+        """Chained: turn what the upstream sink wrote into chunks. One per staged file."""
+        for number, file in enumerate(receipt.files):
+            yield Chunk(
+                job_key,
+                table.dataset,
+                number,
+                files=(file,),
+                schema_sha=table.schema_sha,
+                upstream=receipt.chunk_id,
+                estimate_rows=file.rows,
+            )
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """For ``hdm doctor``: ``(what, ok, detail)`` of connection, version, grants, clock."""
+        return []
