@@ -290,18 +290,42 @@ class Attempt:
 
 
 @dataclass(slots=True)
+class Tally:
+    """What a link counted while a payload's batches passed; complete once they are exhausted."""
+
+    extracted: int = 0
+    filtered: int = 0
+    rejected: int = 0
+    bytes: int = 0
+    digests: list[str] = field(default_factory=list)
+
+    def complete(self, receipt: Receipt) -> Receipt:
+        """``receipt`` with the link's counts. A sink calls it before it writes its ledger, so
+        that the ledger alone can restore the state database."""
+        extracted = self.extracted or receipt.rows + self.filtered + self.rejected
+        return replace(
+            receipt,
+            extracted=extracted,
+            filtered=self.filtered,
+            rejected=self.rejected,
+            boundary_digests=tuple(self.digests),
+        )
+
+
+@dataclass(slots=True)
 class Payload:
     """A chunk's content on its way from source to sink.
 
     ``table`` is the schema of the batches. ``batches()`` may be called once. When ``files`` is
     set, the content is staged files whose bytes may be passed on untouched: ``open(file)``
-    gives them, and ``batches()`` decodes them.
+    gives them, and ``batches()`` decodes them. ``tally`` is the link's, see there.
     """
 
     table: Table
     batches: Callable[[], Iterator[pa.RecordBatch]]
     files: tuple[StagedFile, ...] = ()
     open: Callable[[StagedFile], BinaryIO] | None = None
+    tally: Tally = field(default_factory=Tally)
 
 
 @dataclass(frozen=True, slots=True)
