@@ -1,0 +1,65 @@
+# hdm: two commands from a bare clone are `make demo` and `make test`. Needs Python 3.11+ and make.
+SHELL  := /bin/sh
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+LOCK   := requirements/lock.txt
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONUNBUFFERED := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format bench chain crash test-live lock clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
+
+demo: $(VENV)/.demo ## Move five real tables through files into a second database, twice, and show the trail
+	@$(BIN)/python -m demo
+
+test: $(VENV)/.test ## Run every test against real servers, started here and stopped again
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.test ## Lint, types, layers and the tests that need no server, in under a minute
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q -m "not server and not slow"
+
+lint: check ## Same as check
+
+format: $(VENV)/.test ## Put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.test ## Measure speed, memory and state cost as ratios to the bare path
+	$(BIN)/python -m benchmarks
+
+chain: $(VENV)/.test ## Run the long chain: database to files to object store to warehouse
+	$(BIN)/python -m pytest tests/flows -m "chain"
+
+crash: $(VENV)/.test ## Kill hdm at every failpoint and count what was lost or doubled
+	$(BIN)/python -m pytest tests/crash -s
+
+test-live: $(VENV)/.test ## Run the tests that need a real account (HDM_LIVE_* in the environment)
+	$(BIN)/python -m pytest -m live -o addopts="--strict-markers -ra --import-mode=importlib"
+
+lock: $(VENV)/.test ## Write the versions that are installed now into requirements/lock.txt
+	$(BIN)/python -m requirements.freeze > $(LOCK).new && mv $(LOCK).new $(LOCK)
+
+clean: ## Remove what was built: environments, servers, demo, caches
+	rm -rf $(VENV) .servers .demo .chain .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hdm needs Python 3.11 or later: make PYTHON=python3.11")'
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml $(LOCK) | $(VENV)/bin/python
+	@echo "installing hdm into $(VENV) ..."
+	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml $(LOCK) | $(VENV)/bin/python
+	@echo "installing hdm and what its tests need into $(VENV) ..."
+	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[test]'
+	@touch $@

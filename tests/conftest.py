@@ -1,0 +1,57 @@
+"""Real servers as fixtures: started on first use, private, gone with the session.
+
+``fresh_postgres()`` and ``fresh_mariadb()`` make an empty database and return it as
+``tests.servers.process.Database`` (``.url``, ``.dsn``, ``.profile``); the ``*_url`` fixtures are
+the URL of one that the tests of a module share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.servers import mariadb, postgres
+from tests.servers.process import Database
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[postgres.Postgres]:
+    with postgres.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fresh_postgres(postgres_server: postgres.Postgres) -> Callable[..., Database]:
+    return postgres_server.fresh
+
+
+@pytest.fixture(scope="module")
+def postgres_database(fresh_postgres: Callable[..., Database]) -> Database:
+    return fresh_postgres()
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_database: Database) -> str:
+    return postgres_database.url
+
+
+@pytest.fixture(scope="session")
+def mariadb_server() -> Iterator[mariadb.MariaDB]:
+    with mariadb.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def fresh_mariadb(mariadb_server: mariadb.MariaDB) -> Callable[..., Database]:
+    return mariadb_server.fresh
+
+
+@pytest.fixture(scope="module")
+def mariadb_database(fresh_mariadb: Callable[..., Database]) -> Database:
+    return fresh_mariadb()
+
+
+@pytest.fixture(scope="module")
+def mariadb_url(mariadb_database: Database) -> str:
+    return mariadb_database.url
