@@ -45,7 +45,7 @@ test-live: $(VENV)/.test ## Run the tests that need a real account (HDM_LIVE_* i
 	$(BIN)/python -m pytest -m live -o addopts="--strict-markers -ra --import-mode=importlib"
 
 lock: $(VENV)/.test ## Write the versions that are installed now into requirements/lock.txt
-	$(BIN)/python -m requirements.freeze > $(LOCK).new && mv $(LOCK).new $(LOCK)
+	$(BIN)/python requirements/freeze.py > $(LOCK).new && mv $(LOCK).new $(LOCK)
 
 clean: ## Remove what was built: environments, servers, demo, caches
 	rm -rf $(VENV) .servers .demo .chain .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.servers import mariadb, postgres
+from tests.servers import azurite, fakesnow, mariadb, moto, postgres, provision
 from tests.servers.process import Database
 
 
@@ -55,3 +55,42 @@ def mariadb_database(fresh_mariadb: Callable[..., Database]) -> Database:
 @pytest.fixture(scope="module")
 def mariadb_url(mariadb_database: Database) -> str:
     return mariadb_database.url
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[moto.S3]:
+    with moto.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def azurite_server() -> Iterator[azurite.Azurite]:
+    with azurite.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def snowflake_server(s3_server: moto.S3) -> Iterator[fakesnow.Snowflake]:
+    with fakesnow.running(s3_server.port) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def odbc_drivers() -> None:
+    provision.odbc_drivers()
+
+
+_SERVERS = {
+    "postgres_server",
+    "mariadb_server",
+    "s3_server",
+    "azurite_server",
+    "snowflake_server",
+    "odbc_drivers",
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("server")

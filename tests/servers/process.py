@@ -60,7 +60,7 @@ def folder(name: str, owner: str | None = None) -> Path:
 
 def run(command: Sequence[str | Path], *, user: str | None = None, timeout: float = 300) -> str:
     """Run to the end; what it printed becomes the error's text if it fails."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [str(part) for part in command],
         user=user,
         extra_groups=[] if user else None,
@@ -95,7 +95,7 @@ class Server:
     def start(self, ready: Callable[[], bool], within: float = 60) -> Server:
         """Start and wait until ``ready()``."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(
                 [str(part) for part in self.command],
                 user=self.user,
                 extra_groups=[] if self.user else None,

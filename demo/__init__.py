@@ -1,0 +1,1 @@
+"""The demonstration behind ``make demo``; no part of the installed package."""

@@ -1,0 +1,48 @@
+"""Run fakesnow's server with S3 external stages and a fixed stage folder.
+
+Runs in fakesnow's own venv: ``python fakesnow_app.py PORT S3_PORT STAGE_FOLDER``. Without DuckDB's
+httpfs (not on PyPI for this version), stages on S3 are read through pyarrow. The fixed folder
+lets the record of loaded files survive a restart, as the real system's does.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import fakesnow.instance as instance
+import fakesnow.server as server
+import fakesnow.transforms.stage as stage
+import uvicorn
+from fsspec.implementations.arrow import ArrowFSWrapper
+from pyarrow import fs
+
+PORT, S3_PORT, STAGES = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+
+class S3(ArrowFSWrapper):
+    protocol = ("s3",)
+
+    @classmethod
+    def _strip_protocol(cls, path: str) -> str:
+        return path.removeprefix("s3://")
+
+    def glob(self, path: str, **options: Any) -> list[str]:
+        return ["s3://" + found for found in super().glob(path, **options)]
+
+
+_original = instance.FakeSnow.__init__
+
+
+def _init(self: Any, *args: Any, **options: Any) -> None:
+    _original(self, *args, **options)
+    self.duck_conn.execute("SET autoinstall_known_extensions = false; SET autoload_known_extensions = false")
+    if S3_PORT != "0":
+        place = {"endpoint_override": f"127.0.0.1:{S3_PORT}", "scheme": "http", "region": "us-east-1"}
+        keys = {"access_key": "test", "secret_key": "test"}
+        self.duck_conn.register_filesystem(S3(fs.S3FileSystem(**place, **keys)))
+
+
+instance.FakeSnow.__init__ = _init
+stage.LOCAL_BUCKET_PATH = STAGES
+uvicorn.run(server.app, host="127.0.0.1", port=PORT, log_level="warning")
