@@ -279,7 +279,7 @@ class Attempt:
     ``number`` fences: names of everything written carry it. ``will_write(uri, format)`` must
     be called before the first byte of a file is written, so that a crash leaves a record.
     ``check()`` raises ``LeaseLost`` or ``Drained`` if the worker must stop now; call it
-    between batches.
+    between batches and before a commit. ``count(rows, bytes)`` is for progress.
     """
 
     number: int
@@ -287,6 +287,7 @@ class Attempt:
     run_id: str = ""
     will_write: Callable[[str, str], None] = lambda uri, format: None
     check: Callable[[], None] = lambda: None
+    count: Callable[[int, int], None] = lambda rows, size: None
 
 
 @dataclass(slots=True)

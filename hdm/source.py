@@ -30,6 +30,10 @@ class Source(ABC):
     chunks_from_files: ClassVar[bool] = False
     """True: a link chained to an upstream sink hands this source its published files."""
 
+    chunks_are_content: ClassVar[bool] = False
+    """True: a chunk stands for unchanging content (a file by its checksum), so each run plans
+    only chunks never seen before, and a job is never complete."""
+
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         self.config = config
         self.profile = profile
@@ -47,6 +51,10 @@ class Source(ABC):
         """Hold one consistent view open while the context lasts; yields a token that other
         sessions can join (goes into ``Chunk.snapshot``), or None if there is no such thing."""
         return nullcontext(None)
+
+    def window(self) -> Window:
+        """The configured watermark and chunk size, as a window with nothing committed yet."""
+        return Window()
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Cut ``window`` into disjoint chunks that together hold every row of it once.

@@ -1,0 +1,105 @@
+"""The command line. Each verb is a module that is imported when the verb is used."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import click
+
+VERBS: dict[str, tuple[str, str]] = {
+    "run": ("run", "Move what a manifest says; again: move what is left."),
+    "plan": ("plan", "Show what would run: tables, chunks, bytes. Touches nothing."),
+    "work": ("work", "Help an existing run as one more worker."),
+    "status": ("status", "Show how runs and their tables stand."),
+    "lineage": ("lineage", "Show where a table came from and went to."),
+    "retry": ("retry", "Give dead chunks another chance."),
+    "waive": ("waive", "Accept the gap that a dead chunk leaves, by name and with a reason."),
+    "gc": ("gc", "Remove what dead attempts left behind, nothing else."),
+    "state": ("state", "Upgrade, reconcile, import or verify the state database."),
+    "doctor": ("doctor", "Check drivers, connections, grants, clock, versions."),
+    "schema": ("schema", "Print the JSON Schema of manifests or profiles."),
+    "components": ("components", "List every source, sink, catalog and orchestrator found."),
+    "catalog": ("catalog", "Crawl, map, compare and create whole schemas."),
+    "assess": ("assess", "Take stock before a migration: sizes, risks, gaps, waves."),
+}
+
+
+class _Verbs(click.Group):
+    """Finds a verb's command in the module named after it; a path in a verb's place means run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        import importlib
+
+        module = importlib.import_module(f"hdm.cli.{VERBS[cmd_name][0]}")
+        return getattr(module, "command_" + cmd_name.replace("-", "_"))  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(verb, words) for verb, (_, words) in VERBS.items()])
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in VERBS and args[0] not in ("--help", "-h", "--version"):
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from hdm import __version__
+
+        click.echo(f"hdm {__version__}")
+        ctx.exit()
+
+
+@click.group(
+    cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version)
+def cli() -> None:
+    """Move tables between data warehouses: resumable, proven, every step on record.
+
+    \b
+    hdm MANIFEST -e ENV         is short for: hdm run MANIFEST -e ENV
+    hdm plan MANIFEST -e ENV    shows what that would do
+
+    Exit codes: 0 all committed, 1 something is dead or failed its checks, 2 a mistake in what was
+    written or asked, 3 trouble with the state database, 143 stopped on request.
+    """
+
+
+def main(args: list[str] | None = None) -> Any:
+    """Run the command line and exit with its code; no traceback for a user's mistake."""
+    from hdm.errors import HdmError
+
+    try:
+        code = cli.main(args=args, prog_name="hdm", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        click.echo("stopped", err=True)
+        sys.exit(130)
+    except click.ClickException as wrong:
+        wrong.show()
+        sys.exit(2)
+    except HdmError as error:
+        _say(error)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+
+
+def _say(error: Any) -> None:
+    from hdm.secrets import redact
+
+    click.echo(redact(f"hdm: {error}"), err=True)
+    if os.environ.get("HDM_DEBUG"):
+        import traceback
+
+        click.echo(redact("".join(traceback.format_exception(error))), err=True)

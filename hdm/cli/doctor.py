@@ -1,0 +1,87 @@
+"""hdm doctor: drivers, connections, grants, clock, versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from hdm import __version__
+from hdm.cli.options import json_option, manifest_options
+from hdm.cli.output import emit
+from hdm.cli.session import open_project
+from hdm.errors import HdmError
+
+PACKAGES = ("sqlalchemy", "alembic", "pyarrow", "pydantic", "providah", "tenacity")
+DRIVERS = {
+    "postgres": "psycopg",
+    "mysql": "pymysql",
+    "duckdb": "duckdb",
+    "oracle": "oracledb",
+    "netezza": "nzpy",
+    "odbc": "pyodbc",
+    "snowflake": "snowflake-connector-python",
+    "s3": "boto3",
+    "azure": "azure-storage-blob",
+    "keyring": "keyring",
+}
+MAX_SKEW = 5.0
+"""Seconds between this host's clock and the state database's before it is worth a word."""
+
+
+@click.command()
+@manifest_options
+@json_option
+def command_doctor(
+    manifest: str, env: str, profiles: str | None, log_settings: str | None, as_json: bool
+) -> int:
+    """Check everything MANIFEST needs; exit 1 if something is wrong."""
+    rows = [*_versions()]
+    project = open_project(manifest, env, profiles)
+    for link in project.links.values():
+        for component in (link.source, link.sink):
+            rows += _probe(component)
+    rows += _state(project)
+    seen: list[dict[str, Any]] = []
+    for row in rows:
+        if row not in seen:
+            seen.append(row)
+    emit(seen, as_json=as_json)
+    return 0 if all(row["ok"] for row in seen) else 1
+
+
+def _row(about: str, what: str, ok: bool, detail: str) -> dict[str, Any]:
+    return {"about": about, "what": what, "ok": ok, "detail": detail}
+
+
+def _versions() -> Iterator[dict[str, Any]]:
+    yield _row("hdm", "version", True, f"{__version__} on Python {platform.python_version()}")
+    for name in PACKAGES:
+        yield _row("hdm", name, True, importlib.metadata.version(name))
+    for extra, package in DRIVERS.items():
+        try:
+            yield _row("driver", extra, True, f"{package} {importlib.metadata.version(package)}")
+        except importlib.metadata.PackageNotFoundError:
+            yield _row("driver", extra, True, f"not installed (pip install 'hdm[{extra}]')")
+
+
+def _probe(component: Any) -> Iterator[dict[str, Any]]:
+    try:
+        for what, ok, detail in component.probe():
+            yield _row(component.name, what, ok, detail)
+    except HdmError as error:
+        yield _row(component.name, "connection", False, error.message)
+
+
+def _state(project: Any) -> Iterator[dict[str, Any]]:
+    try:
+        with project.open_state() as state:
+            skew = abs(state.now_seconds() - time.time())
+            yield _row("state", "schema", True, state.schema_version())
+            yield _row("state", "clock", skew < MAX_SKEW, f"{skew:.1f} s apart from this host")
+    except HdmError as error:
+        yield _row("state", "connection", False, error.message)

@@ -1,0 +1,139 @@
+"""What a run shows while it runs: bars on a terminal, one JSON line per event, or nothing."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from hdm.cli.output import size
+from hdm.engines.threads import Observer
+from hdm.planner import Planner
+from hdm.secrets import redact
+from hdm.state import Lease
+from hdm.worker import Outcome
+
+
+class JsonEvents:
+    """One JSON object a line on standard output for each thing that happens."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def say(self, event: str, **fields: Any) -> None:
+        """Write one line."""
+        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        line = json.dumps({"at": stamp, "event": event, **fields}, default=str, ensure_ascii=False)
+        with self._lock:
+            click.echo(redact(line))
+
+    def started(self, lease: Lease) -> None:
+        """A chunk was claimed."""
+        self.say("chunk.started", **_chunk(lease))
+
+    def settled(self, outcome: Outcome) -> None:
+        """A chunk was committed, or its attempt failed."""
+        about = _chunk(outcome.lease)
+        if outcome.receipt is not None:
+            receipt = outcome.receipt
+            self.say(
+                "chunk.committed", **about, rows=receipt.rows, bytes=receipt.bytes, adopted=receipt.adopted
+            )
+        elif outcome.error is not None:
+            name = "chunk.dead" if outcome.buried else "chunk.failed"
+            error = outcome.error
+            self.say(name, **about, error=type(error).__name__, message=error.message, hint=error.hint)
+
+    @contextmanager
+    def observing(self) -> Iterator[Observer]:
+        """The hooks for an engine."""
+        yield Observer(started=self.started, settled=self.settled)
+
+
+class Quiet:
+    """Says only what went wrong, on standard error; for pipes."""
+
+    def settled(self, outcome: Outcome) -> None:
+        """A failed attempt, in one line."""
+        if outcome.error is not None:
+            click.echo(redact(_failure(outcome)), err=True)
+
+    @contextmanager
+    def observing(self) -> Iterator[Observer]:
+        """The hooks for an engine."""
+        yield Observer(settled=self.settled)
+
+
+class Bars:
+    """A bar for each link: chunks done, rows/s, bytes, time left."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._rows: dict[str, int] = {}
+        self._bytes: dict[str, int] = {}
+        self._began = time.monotonic()
+
+    @contextmanager
+    def observing(self) -> Iterator[Observer]:
+        """The hooks for an engine, while the bars are on the screen."""
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f} chunks"),
+            TextColumn("{task.fields[speed]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        with Progress(*columns, console=console) as screen:
+            tasks: dict[str, Any] = {}
+
+            def progress(lease: Lease, rows: int, count: int) -> None:
+                key = lease.job.link_key
+                with self._lock:
+                    self._rows[key] = self._rows.get(key, 0) + rows
+                    self._bytes[key] = self._bytes.get(key, 0) + count
+
+            def ticked(planner: Planner) -> None:
+                for key, (name, done, total) in planner.progress().items():
+                    if key not in tasks:
+                        tasks[key] = screen.add_task(name, total=max(total, 1), speed="")
+                    screen.update(tasks[key], completed=done, total=max(total, 1), speed=self._speed(key))
+
+            def settled(outcome: Outcome) -> None:
+                if outcome.error is not None:
+                    console.print(redact(_failure(outcome)), markup=False, highlight=False)
+
+            yield Observer(progress=progress, settled=settled, ticked=ticked)
+
+    def _speed(self, key: str) -> str:
+        seconds = max(time.monotonic() - self._began, 0.1)
+        with self._lock:
+            rows, count = self._rows.get(key, 0), self._bytes.get(key, 0)
+        return f"{rows:,} rows, {rows / seconds:,.0f}/s, {size(count)}" if rows else size(count)
+
+
+def _chunk(lease: Lease) -> dict[str, Any]:
+    info = lease.job.info
+    return {
+        "table": info.source.dataset.name,
+        "link": f"{info.source_name} -> {info.sink_name}",
+        "chunk": lease.chunk.chunk_id[:16],
+        "number": lease.chunk.number,
+        "attempt": lease.attempt,
+    }
+
+
+def _failure(outcome: Outcome) -> str:
+    info, error = outcome.lease.job.info, outcome.error
+    what = "dead" if outcome.buried else "will be tried again"
+    place = f"{info.source.dataset.name} -> {info.sink_name}, chunk {outcome.lease.chunk.number}"
+    return f"{place}: {what} after attempt {outcome.lease.attempt}: {error}"

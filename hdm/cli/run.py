@@ -1,0 +1,123 @@
+"""hdm run: move what a manifest says; again: move what is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from hdm.cli import logs
+from hdm.cli.options import manifest_options, site_option
+from hdm.cli.output import on_terminal, size
+from hdm.cli.progress import Bars, JsonEvents, Quiet
+from hdm.cli.session import Project, open_project
+from hdm.orchestrators.base import RunReport, Session
+from hdm.secrets import redact
+
+SECOND_SIGNAL = 143
+
+
+@click.command()
+@manifest_options
+@site_option
+@click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.option("--log-level", default="warning", show_default=True, help="debug, info, warning, error")
+@click.option("--workers", type=click.IntRange(1, 256), help="Threads (default: the orchestrator's conf).")
+@click.option("--quiet", "-q", is_flag=True, help="No bars and no summary; failures only.")
+def command_run(
+    manifest: str,
+    env: str,
+    profiles: str | None,
+    log_settings: str | None,
+    site: str | None,
+    log_format: str,
+    log_level: str,
+    workers: int | None,
+    quiet: bool,
+) -> int:
+    """Move what MANIFEST says; run it again to move what is left.
+
+    Killed at any moment, it goes on where it stood. SIGTERM drains: no new chunk is claimed,
+    those in work are finished or handed back.
+    """
+    logs.set_up(log_format, log_settings, log_level)
+    project = open_project(manifest, env, profiles)
+    prospects = project.survey(site)
+    with project.open_state() as state, stop_signals() as stop:
+        session = Session(
+            state, project.links, prospects, project.run_info(), site=site, workers=workers, stop=stop
+        )
+        return carry_out(project, session, log_format, quiet=quiet)
+
+
+def carry_out(project: Project, session: Session, log_format: str, *, quiet: bool) -> int:
+    """Run a session with the right display; returns the exit code."""
+    display: Any = JsonEvents() if log_format == "json" else (Bars() if on_terminal() and not quiet else Quiet())
+    session.opened = lambda run_id, taken: _opened(display, run_id, taken, quiet=quiet)
+    with display.observing() as observer:
+        session.observer = observer
+        report = project.orchestrator.run(session)
+    if log_format == "json":
+        display.say("run.ended", run=report.run_id, status=report.status, rows=report.rows,
+                    seconds=round(report.seconds, 3), exit_code=report.exit_code)  # fmt: skip
+    elif not quiet:
+        summarise(report)
+    return report.exit_code
+
+
+def _opened(display: Any, run_id: str, taken: int, *, quiet: bool) -> None:
+    if isinstance(display, JsonEvents):
+        display.say("run.started", run=run_id, taken_over=taken)
+    elif taken and not quiet:
+        click.echo(f"took over {taken} chunk(s) from a dead process of this host", err=True)
+
+
+def summarise(report: RunReport) -> None:
+    """The closing lines for a person."""
+    for job in report.jobs:
+        rows = f"{job.rows:,} rows"
+        parts = ", ".join(f"{count} {status}" for status, count in sorted(job.chunks.items()))
+        line = f"{job.table} -> {job.sink}: {rows}, {size(job.bytes)}"
+        click.echo(redact(f"  {line}{' (' + parts + ')' if parts else ''}{_mark(job.status)}"), err=True)
+    for text in report.notes:
+        click.echo(redact(f"  note: {text}"), err=True)
+    for text in report.failed:
+        click.echo(redact(f"  failed: {text}"), err=True)
+    words = {"success": "all committed", "aborted": "stopped; run again to go on", "failure": "not all committed"}
+    click.echo(
+        f"run {report.run_id[:12]}: {words.get(report.status, report.status)}, "
+        f"{report.rows:,} rows in {report.seconds:.1f} s",
+        err=True,
+    )
+    if any("dead" in job.chunks for job in report.jobs):
+        click.echo("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
+
+
+def _mark(status: str) -> str:
+    return "" if status == "success" else f" [{status}]"
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
+    stop = threading.Event()
+
+    def handle(number: int, _: object) -> None:
+        if stop.is_set():
+            os._exit(SECOND_SIGNAL)
+        stop.set()
+        if sys.stderr.isatty():
+            click.echo("draining; once more to stop at once", err=True)
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

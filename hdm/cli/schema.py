@@ -1,0 +1,18 @@
+"""hdm schema: JSON Schemas for editors."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+
+@click.command()
+@click.argument("what", type=click.Choice(["manifest", "profiles"]), default="manifest")
+def command_schema(what: str) -> int:
+    """Print the JSON Schema of manifests or of profiles files."""
+    from hdm.manifest import manifest_schema
+    from hdm.profile import profile_schema
+
+    click.echo(json.dumps(manifest_schema() if what == "manifest" else profile_schema(), indent=2))
+    return 0

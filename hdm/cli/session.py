@@ -1,0 +1,124 @@
+"""From a manifest's path to everything a verb needs; nothing is created before all of it is right."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hdm import __version__, registry
+from hdm.check import Check
+from hdm.engines.threads import host_identity
+from hdm.errors import UsageError
+from hdm.link import DataLink
+from hdm.manifest import load_manifest
+from hdm.model import LinkSpec
+from hdm.orchestrators.base import Orchestrator
+from hdm.plan import Plan, make_plan
+from hdm.planner import Prospect, survey
+from hdm.profile import Profiles
+from hdm.sink import Sink
+from hdm.source import Source
+from hdm.state import RunInfo, StateManager
+
+
+@dataclass(slots=True)
+class Project:
+    """A manifest, read and checked, with its components made."""
+
+    plan: Plan
+    profiles: Profiles
+    orchestrator: Orchestrator
+    links: Mapping[str, DataLink]
+
+    def survey(self, site: str | None = None) -> list[Prospect]:
+        """See ``hdm.planner.survey``."""
+        sites = {link.spec.site for link in self.links.values()} - {None}
+        if site is not None and site not in sites:
+            known = ", ".join(sorted(str(s) for s in sites)) or "none"
+            raise UsageError(f"no link of {self.plan.manifest_name} has site {site!r}", hint=f"sites: {known}")
+        return survey(self.links, site)
+
+    def open_state(self) -> StateManager:
+        """The state database of the manifest; created where there is none."""
+        return registry.open_state(self.plan.state, self.profiles)
+
+    def run_info(self) -> RunInfo:
+        """Who runs what with which code."""
+        sha, dirty = _git(Path(self.plan.manifest_path).resolve().parent)
+        return RunInfo(
+            manifest_name=self.plan.manifest_name,
+            manifest_sha256=self.plan.manifest_sha256,
+            env=self.plan.env,
+            started_by=_user(),
+            git_sha=sha,
+            git_dirty=dirty,
+            hdm_version=__version__,
+            host=host_identity(),
+        )
+
+
+def open_project(manifest: str, env: str, profiles: str | None) -> Project:
+    """Read and check everything that can be checked without touching a system."""
+    loaded = load_manifest(manifest, env, os.environ)
+    plan = make_plan(loaded)
+    known = Profiles.load(profiles, env)
+    for module in plan.plugins:
+        registry.load_plugin(module)
+    orchestrator = registry.create(Orchestrator, plan.orchestrator, known)
+    return Project(plan, known, orchestrator, make_links(orchestrator.links(plan), known))
+
+
+def read_plan(manifest: str, env: str) -> Plan:
+    """The plan that a manifest spells; touches no system and no profile."""
+    return make_plan(load_manifest(manifest, env, os.environ))
+
+
+def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan, StateManager]:
+    """The state database of a manifest, without making its components."""
+    plan = read_plan(manifest, env)
+    return plan, registry.open_state(plan.state, Profiles.load(profiles, env))
+
+
+def make_links(specs: object, profiles: Profiles) -> dict[str, DataLink]:
+    """A DataLink for each spec, by its key, with source and sink made and checked."""
+    links: dict[str, DataLink] = {}
+    checks = _checks()
+    for spec in specs:  # type: ignore[attr-defined]  # any iterable of LinkSpec
+        links[spec.key] = _link(spec, profiles, checks)
+    return links
+
+
+def _link(spec: LinkSpec, profiles: Profiles, checks: Mapping[str, type[Check]]) -> DataLink:
+    source = registry.create(Source, spec.source, profiles)
+    sink = registry.create(Sink, spec.sink, profiles)
+    return DataLink(spec, source, sink, checks)
+
+
+def _checks() -> dict[str, type[Check]]:
+    return {cls.__name__: cls for cls in registry.classes(Check)}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _git(folder: Path) -> tuple[str | None, bool]:
+    """The commit that the manifest stands at, and whether the tree has changes; outside a
+    repository, or without git, (None, False)."""
+    command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None, False
+    if done.returncode:
+        return None, False
+    lines = done.stdout.splitlines()
+    sha = next((line.split()[2] for line in lines if line.startswith("# branch.oid")), None)
+    return (None if sha == "(initial)" else sha), any(not line.startswith("#") for line in lines)

@@ -1,0 +1,95 @@
+"""hdm state: upgrade, reconcile, import, verify."""
+
+from __future__ import annotations
+
+import click
+
+from hdm import registry
+from hdm.cli.options import json_option, manifest_options
+from hdm.cli.output import emit
+from hdm.cli.session import open_project, open_state_only
+from hdm.errors import StateError
+from hdm.planner import pipeline_key
+
+
+@click.group()
+def command_state() -> None:
+    """Look after the state database."""
+
+
+@command_state.command()
+@manifest_options
+def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | None) -> int:
+    """Bring the state database of MANIFEST to this version's schema, under a lock."""
+    from hdm.cli.session import read_plan
+    from hdm.profile import Profiles
+
+    plan = read_plan(manifest, env)
+    before, after = registry.upgrade_state(plan.state, Profiles.load(profiles, env))
+    click.echo(f"at {after} already" if before == after else f"upgraded from {before or 'nothing'} to {after}")
+    return 0
+
+
+@command_state.command()
+@manifest_options
+@json_option
+def reconcile(
+    manifest: str, env: str, profiles: str | None, log_settings: str | None, as_json: bool
+) -> int:
+    """Take over every chunk that the targets hold and the state does not know. The target wins."""
+    project = open_project(manifest, env, profiles)
+    rows = []
+    with project.open_state() as state:
+        for job in state.open_jobs(set(project.links)):
+            link = project.links[job.link_key]
+            table = link.outgoing(job.info.source)
+            taken = sum(
+                state.import_committed(job, chunk, receipt)
+                for chunk, receipt in link.sink.ledger(table, pipeline_key(link.spec, job.info.source.dataset))
+            )
+            rows.append({"table": job.info.source.dataset.name, "sink": job.info.sink_name, "taken over": taken})
+    emit(rows, as_json=as_json, empty="no open jobs")
+    return 0
+
+
+@command_state.command(name="import")
+@manifest_options
+@click.argument("old_database")
+@json_option
+def import_old(
+    manifest: str, env: str, profiles: str | None, log_settings: str | None, old_database: str, as_json: bool
+) -> int:
+    """Take over the rows of an old state_manager table.
+
+    OLD_DATABASE is the path of a SQLite file, or the name of a profile entry that has the
+    old state manager's connection.
+    """
+    from hdm.profile import Profiles
+
+    _, state = open_state_only(manifest, env, profiles)
+    with state:
+        url = registry.old_state_url(old_database, Profiles.load(profiles, env))
+        counts = state.import_legacy(url)
+    emit([counts], as_json=as_json)
+    return 0
+
+
+@command_state.command()
+@manifest_options
+@click.option("--run", "run", help="A run's id, or the beginning of it (default: every run).")
+@json_option
+def verify(
+    manifest: str, env: str, profiles: str | None, log_settings: str | None, run: str | None, as_json: bool
+) -> int:
+    """Recompute the hash chains of the events; exit 1 if any link is broken."""
+    plan, state = open_state_only(manifest, env, profiles)
+    broken = []
+    with state:
+        runs = state.list_runs(plan.manifest_name, env)
+        chosen = [row for row in runs if run is None or str(row["run_id"]).startswith(run)]
+        for row in chosen:
+            broken += [{"run": row["run_id"], "break": text} for text in state.verify_chain(row["run_id"])]
+    emit(broken, as_json=as_json, empty=f"{len(chosen)} chain(s) hold")
+    if broken:
+        raise StateError(f"{len(broken)} break(s) in the event chain", hint="restore the state database")
+    return 0

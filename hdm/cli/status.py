@@ -1,0 +1,50 @@
+"""hdm status: how runs and their tables stand."""
+
+from __future__ import annotations
+
+import click
+
+from hdm.cli.options import json_option, manifest_options
+from hdm.cli.output import emit, size
+from hdm.cli.session import open_state_only
+
+
+@click.command()
+@manifest_options
+@json_option
+@click.option("--run", "run", help="A run's id, or the beginning of it (default: the newest).")
+@click.option("--runs", is_flag=True, help="List the runs instead.")
+@click.option("--dead", is_flag=True, help="List the dead chunks, with their errors.")
+def command_status(
+    manifest: str,
+    env: str,
+    profiles: str | None,
+    log_settings: str | None,
+    as_json: bool,
+    run: str | None,
+    runs: bool,
+    dead: bool,
+) -> int:
+    """Show how the newest run of MANIFEST stands: each table's chunks, rows and watermark.
+
+    Exits with 1 if anything is dead or has failed its checks.
+    """
+    plan, state = open_state_only(manifest, env, profiles)
+    with state:
+        if runs:
+            emit(state.list_runs(plan.manifest_name, env), as_json=as_json, empty="no runs yet")
+            return 0
+        if dead:
+            rows = state.list_dead(plan.manifest_name, env)
+            emit(rows, as_json=as_json, empty="no dead chunks")
+            return 1 if rows else 0
+        run_id = state.find_run(plan.manifest_name, env, run)
+        if run_id is None:
+            emit([], as_json=as_json, empty="no runs yet")
+            return 0
+        jobs = state.job_status(run_id)
+        failing = any(row["dead"] or row["failed_checks"] for row in jobs)
+        if not as_json:
+            jobs = [{**row, "bytes": size(row["bytes"])} for row in jobs]
+        emit(jobs, as_json=as_json, title=f"run {run_id}", empty="no jobs")
+    return 1 if failing else 0

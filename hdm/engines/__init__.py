@@ -1,0 +1,1 @@
+"""How workers are started; what they do is the same everywhere."""

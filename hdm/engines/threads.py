@@ -1,0 +1,192 @@
+"""The default engine: worker threads in this process, the planner in the calling thread."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hdm.errors import HdmError, StateUnavailable
+from hdm.planner import Planner
+from hdm.worker import Outcome, Pulse, Worker
+
+if TYPE_CHECKING:
+    from hdm.state import Lease, StateManager
+
+log = logging.getLogger("hdm.engine")
+
+IDLE_FIRST, IDLE_LAST = 0.02, 1.0
+"""Seconds between claims when there is nothing to claim: first and longest."""
+
+
+@dataclass(slots=True)
+class Observer:
+    """What the engine tells whoever shows progress; every hook may be called from any thread."""
+
+    started: Callable[[Lease], None] = lambda lease: None
+    progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
+    settled: Callable[[Outcome], None] = lambda outcome: None
+    ticked: Callable[[Planner], None] = lambda planner: None
+
+
+@dataclass(slots=True)
+class ThreadEngine:
+    """Runs one run's jobs to their end, or until ``stop`` is set and the workers have drained.
+
+    ``workers`` threads claim chunks; ``back_pressure`` is how many chunks of a link may lie
+    staged before its source is read on (None: no bound). ``grace`` is how many seconds a
+    drain lets chunks in work go on before they are handed back.
+    """
+
+    state: StateManager
+    run_id: str
+    planner: Planner
+    workers: int = 4
+    back_pressure: int | None = 10
+    site: str | None = None
+    lease_ttl: float = 30.0
+    grace: float = 10.0
+    linger: Callable[[], bool] = lambda: False
+    stop: threading.Event = field(default_factory=threading.Event)
+    observer: Observer = field(default_factory=Observer)
+    _skip: frozenset[str] = frozenset()
+    _over: threading.Event = field(default_factory=threading.Event)
+    _hurry: threading.Event = field(default_factory=threading.Event)
+    _trouble: list[HdmError] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Block until every job is closed. Raises the error that ended it, if one did."""
+        worker_id = self.state.register_worker(
+            self.run_id, host_identity(), os.getpid(), start_token(os.getpid()), _version(), self.site
+        )
+        pulse = Pulse(self.state, worker_id, self.lease_ttl)
+        pulse.start()
+        threads = [
+            threading.Thread(target=self._work, args=(worker_id, pulse), name=f"hdm-{n}", daemon=True)
+            for n in range(self.workers)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._plan()
+        finally:
+            self._over.set()
+            self._drain(threads)
+            pulse.stop()
+            self.planner.close()
+            self.state.retire_worker(worker_id)
+        if self._trouble:
+            raise self._trouble[0]
+
+    def _drain(self, threads: list[threading.Thread]) -> None:
+        until = time.monotonic() + self.grace
+        for thread in threads:
+            thread.join(timeout=max(0.0, until - time.monotonic()))
+        self._hurry.set()
+        for thread in threads:
+            thread.join(timeout=self.grace)
+
+    def _plan(self) -> None:
+        wait = IDLE_FIRST
+        while not self.stop.is_set() and not self._trouble:
+            try:
+                busy = self.planner.tick() or self.linger()
+                self._skip = self._full() if self.back_pressure else frozenset()
+            except StateUnavailable as away:
+                log.warning("the state database is away: %s", away.message)
+                busy = True
+            self.observer.ticked(self.planner)
+            if not busy:
+                return
+            self.stop.wait(wait)
+            wait = min(wait * 1.5, IDLE_LAST / 4)
+
+    def _full(self) -> frozenset[str]:
+        """Jobs whose staged chunks have reached the bound: not to be claimed now."""
+        bound = self.back_pressure or 0
+        return frozenset(
+            job.job_id
+            for job in self.planner.jobs.values()
+            if self.planner.feeds(job) and self.state.staged(job) >= bound
+        )
+
+    def _work(self, worker_id: str, pulse: Pulse) -> None:
+        worker = Worker(
+            self.state,
+            self.run_id,
+            worker_id,
+            self.planner.links,
+            pulse,
+            self._hurry,
+            self.site,
+            started=self.observer.started,
+            observe=self.observer.settled,
+            progress=self.observer.progress,
+        )
+        wait = IDLE_FIRST
+        while not (self.stop.is_set() or self._over.is_set() or self._trouble):
+            try:
+                outcome = worker.step(self._skip)
+            except StateUnavailable as away:
+                log.warning("the state database is away: %s", away.message)
+                outcome = None
+            except HdmError as trouble:
+                self._trouble.append(trouble)
+                return
+            if outcome is not None:
+                wait = IDLE_FIRST
+                continue
+            self._over.wait(wait)
+            wait = min(wait * 2, IDLE_LAST)
+
+
+def host_identity() -> str:
+    """This host and, where there are any, its process-number space: ``name/pid:[...]``."""
+    try:
+        return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return socket.gethostname()
+
+
+def start_token(pid: int) -> str:
+    """What tells a process from a later one with the same number: its start time in ticks.
+
+    Field 22 of /proc/PID/stat (proc(5)); empty where there is no /proc, or the process has ended.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return ""
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in ("Z", "X") else fields[19]
+
+
+def is_alive(pid: int, token: str) -> bool:
+    """Whether that very process still runs on this host (a stopped one does, a zombie not)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return not token or start_token(pid) == token
+
+
+def take_over_dead(state: StateManager) -> int:
+    """Free at once what dead processes of this host hold; returns how many chunks that were."""
+    gone = [
+        worker_id for worker_id, pid, token, _ in state.workers(host_identity()) if not is_alive(pid, token)
+    ]
+    return state.take_over(gone) if gone else 0
+
+
+def _version() -> str:
+    from hdm import __version__
+
+    return __version__

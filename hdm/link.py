@@ -1,0 +1,162 @@
+"""A link: source -> transform -> checks -> sink, and the one path that a chunk takes through it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, final
+
+import pyarrow as pa
+
+from hdm import _fail
+from hdm.check import Check, make_checks
+from hdm.errors import BrokenContract, CheckFailed
+from hdm.model import Attempt, Chunk, LinkSpec, Payload, Receipt, Table
+from hdm.sink import Sink
+from hdm.source import Source
+from hdm.streams import row_digests, subtract
+from hdm.transform import Transform
+
+if TYPE_CHECKING:
+    from hdm.state import Lease, StateManager
+
+
+class DataLink:
+    """One source/sink pair at work. Subclass and override ``transform`` to touch rows."""
+
+    def __init__(
+        self, spec: LinkSpec, source: Source, sink: Sink, checks: Mapping[str, type[Check]] | None = None
+    ) -> None:
+        self.spec = spec
+        self.source = source
+        self.sink = sink
+        self._checks = checks or {}
+
+    def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A batch as it shall go on: same columns, the same rows or fewer. The default: as it is."""
+        return batch
+
+    def outgoing(self, table: Table) -> Table:
+        """The source table as the sink will see it, after ``transform:``."""
+        return Transform(self.spec.transform, table).table if self.spec.transform else table
+
+    @property
+    def passes_files(self) -> bool:
+        """True if nothing here needs rows, so that staged bytes may travel untouched."""
+        own = type(self).transform is not DataLink.transform
+        return not (self.spec.transform or self.spec.checks or own)
+
+    @final
+    def attempt(self, lease: Lease, attempt: Attempt, state: StateManager) -> Receipt:
+        """Take one leased chunk from where it stands to ``committed`` and ``verified``.
+
+        Raises what source, sink or state raise; the worker decides by its ``recovery``.
+        """
+        job, chunk, mode = lease.job, lease.chunk, lease.job.info.mode
+        table = self.outgoing(job.info.source)
+        receipt = lease.receipt
+        if receipt is None:
+            receipt = self.sink.committed(table, chunk, mode)
+            if receipt is not None:
+                receipt = replace(receipt, attempt=lease.attempt, adopted=True)
+            else:
+                receipt = self._carry(lease, table, attempt, state)
+            state.wrote(lease, receipt)
+            _fail.point("C7")
+        _fail.point("L6")
+        attempt.check()
+        receipt = self.sink.publish(table, chunk, receipt)
+        _fail.point("U4")
+        state.commit(lease, receipt)
+        self._verify(lease, table, receipt, state)
+        return receipt
+
+    def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
+        payload = self.source.read(lease.job.info.source, lease.chunk)
+        seen: Counter[str] | None = None
+        if lease.chunk.seen_key:
+            seen = state.seen(lease.job.pipeline_key, lease.chunk.seen_key)
+        payload = self._through(payload, table, lease.chunk, attempt, seen)
+        receipt = self.sink.write(table, lease.chunk, attempt, payload, lease.job.info.mode)
+        if receipt.adopted:
+            return receipt
+        return payload.tally.complete(receipt)
+
+    def _through(
+        self, payload: Payload, table: Table, chunk: Chunk, attempt: Attempt, seen: Counter[str] | None
+    ) -> Payload:
+        """The payload with its batches counted, held to the schema, transformed and checked."""
+        keeps_files = payload.files and self.passes_files and seen is None and not chunk.boundary
+        through = Payload(
+            table,
+            lambda: self._batches(payload, through, chunk, attempt, seen),
+            files=payload.files if keeps_files else (),
+            open=payload.open if keeps_files else None,
+        )
+        return through
+
+    def _batches(
+        self, payload: Payload, out: Payload, chunk: Chunk, attempt: Attempt, seen: Counter[str] | None
+    ) -> Iterator[pa.RecordBatch]:
+        tally = out.tally
+        tally.extracted = tally.filtered = tally.bytes = 0
+        tally.digests.clear()
+        transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
+        checks = make_checks(self._checks, out.table, self.spec.checks)
+        schema = payload.table.schema
+        for batch in payload.batches():
+            attempt.check()
+            if not batch.schema.equals(schema):
+                raise BrokenContract(
+                    f"{type(self.source).__name__} gave a batch of {_names(batch.schema, schema)} "
+                    f"for {payload.table.dataset.name}",
+                    hint="describe() and read() must agree on names, order and types",
+                )
+            tally.extracted += batch.num_rows
+            tally.bytes += batch.nbytes
+            attempt.count(batch.num_rows, batch.nbytes)
+            kept = batch
+            if seen:
+                kept, gone = subtract(kept, seen)
+                tally.filtered += gone
+            if chunk.boundary:
+                tally.digests.extend(row_digests(kept))
+            moved = self.transform(transform(kept) if transform else kept)
+            tally.filtered += kept.num_rows - moved.num_rows
+            for check in checks:
+                check.observe(moved)
+            if moved.num_rows:
+                yield moved
+        _judge(checks)
+
+    def _verify(self, lease: Lease, table: Table, receipt: Receipt, state: StateManager) -> None:
+        """Ask the target, on a new session, whether it holds what the receipt says."""
+        if type(self.sink).committed is Sink.committed:
+            return
+        _fail.point("V1")
+        held = self.sink.committed(table, lease.chunk, lease.job.info.mode)
+        rows = held.rows if held is not None else -1
+        state.verify(lease, ok=rows == receipt.rows, source_rows=receipt.rows, target_rows=rows)
+        _fail.point("V2")
+
+
+def _judge(checks: list[Check]) -> None:
+    found = [
+        f"{type(check).__name__}: {verdict}"
+        for check in checks
+        if (verdict := check.verdict()) and check.config.severity == "error"
+    ]
+    if found:
+        raise CheckFailed("; ".join(found), hint="mend the rows or the rule, then: hdm retry")
+
+
+def _names(got: pa.Schema, want: pa.Schema) -> str:
+    wrong = [
+        f"{g.name} {g.type} (described as {w.name} {w.type})"
+        for g, w in zip(got, want, strict=False)
+        if (g.name, g.type) != (w.name, w.type)
+    ]
+    if wrong:
+        return ", ".join(wrong)
+    return f"{len(got)} columns (described as {len(want)})" if len(got) != len(want) else "other nullability"

@@ -1,0 +1,1 @@
+"""How the list of links is obtained, and nothing else."""

@@ -1,0 +1,157 @@
+"""The Orchestrator template: which links there are, and one run over them from start to report."""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, final
+
+from pydantic import BaseModel, Field
+
+from hdm.engines.threads import Observer, ThreadEngine, host_identity, take_over_dead
+from hdm.errors import HdmError
+from hdm.link import DataLink
+from hdm.model import LinkSpec
+from hdm.plan import Plan
+from hdm.planner import Planner, Prospect
+from hdm.source import Settings
+from hdm.state import RunInfo, StateManager
+
+
+class OrchestratorConfig(Settings):
+    """``workers``: threads that carry chunks. ``back_pressure_factor``: how many chunks of a link
+    may lie staged before its source is read on; 0 for no bound."""
+
+    workers: int = Field(default=4, ge=1, le=256)
+    back_pressure_factor: int = Field(default=10, ge=0)
+
+
+@dataclass(frozen=True, slots=True)
+class JobReport:
+    """How one job of a run stands: ``chunks`` counts by status."""
+
+    table: str
+    sink: str
+    target: str
+    status: str
+    rows: int
+    bytes: int
+    chunks: Mapping[str, int]
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """How a run ended. ``exit_code`` as the command line promises it."""
+
+    run_id: str
+    status: str
+    seconds: float
+    jobs: tuple[JobReport, ...]
+    notes: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
+    stopped: bool = False
+
+    @property
+    def rows(self) -> int:
+        """Rows that this run committed, over all links."""
+        return sum(job.rows for job in self.jobs)
+
+    @property
+    def exit_code(self) -> int:
+        """0 all committed, 1 something dead, failed its checks or is not done, 143 told to stop."""
+        if self.stopped:
+            return 143
+        return 0 if self.status == "success" else 1
+
+
+@dataclass(slots=True)
+class Session:
+    """All that a run needs besides the plan. ``run_id`` set: work on that run, open none."""
+
+    state: StateManager
+    links: Mapping[str, DataLink]
+    prospects: list[Prospect]
+    info: RunInfo
+    site: str | None = None
+    run_id: str | None = None
+    workers: int | None = None
+    linger: Callable[[], bool] = lambda: False
+    stop: threading.Event = field(default_factory=threading.Event)
+    observer: Observer = field(default_factory=Observer)
+    opened: Callable[[str, int], None] = lambda run_id, taken: None
+
+
+class Orchestrator(ABC):
+    """Says which links a plan has. Everything else is the same for all."""
+
+    Config: ClassVar[type[BaseModel]] = OrchestratorConfig
+    Profile: ClassVar[type[BaseModel] | None] = None
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        self.config = config
+        self.name = name or type(self).__name__
+
+    @abstractmethod
+    def links(self, plan: Plan) -> Iterator[LinkSpec]:
+        """The links to carry out, upstream before downstream."""
+
+    @final
+    def run(self, session: Session) -> RunReport:
+        """Open the run, move everything, close it; never leaves a lease behind.
+
+        Raises ``StateError`` if the state database cannot be used.
+        """
+        began = time.monotonic()
+        state = session.state
+        taken = take_over_dead(state)
+        joined = session.run_id is not None
+        run_id = session.run_id or state.open_run(session.info)
+        session.opened(run_id, taken)
+        planner = Planner(state, run_id, session.links, session.site)
+        planner.begin(session.prospects)
+        engine = ThreadEngine(
+            state,
+            run_id,
+            planner,
+            workers=session.workers or self.config.workers,
+            back_pressure=self.config.back_pressure_factor or None,
+            site=session.site,
+            lease_ttl=state.lease_ttl,
+            linger=session.linger,
+            stop=session.stop,
+            observer=session.observer,
+        )
+        try:
+            engine.run()
+        except HdmError as error:
+            if not joined:
+                state.close_run(run_id, "failure", type(error).__name__, error.message)
+            raise
+        return self._close(session, planner, run_id, joined, time.monotonic() - began)
+
+    def _close(
+        self, session: Session, planner: Planner, run_id: str, joined: bool, seconds: float
+    ) -> RunReport:
+        state = session.state
+        jobs = tuple(JobReport(**row) for row in state.job_reports(run_id))
+        good = not planner.failed and all(job.status == "success" for job in jobs)
+        good = good and state.failed_validations(run_id) == 0
+        status = "success" if good else ("aborted" if session.stop.is_set() else "failure")
+        if not joined:
+            state.close_run(run_id, status)
+        return RunReport(
+            run_id,
+            status,
+            seconds,
+            jobs,
+            tuple(planner.notes),
+            tuple(planner.failed.values()),
+            stopped=session.stop.is_set(),
+        )
+
+
+__all__ = ["JobReport", "Orchestrator", "OrchestratorConfig", "RunReport", "Session", "host_identity"]

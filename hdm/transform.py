@@ -1,0 +1,114 @@
+"""``transform:`` of a link: one DuckDB SELECT over each batch, named ``batch``.
+
+The statement sees a batch at a time, so it may map, cast and filter rows, but not aggregate
+over the table. Its result schema is found by running it once over an empty batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+
+from hdm.errors import CheckFailed, MissingDriver, UsageError
+from hdm.model import Column, Kind, Table
+
+_KINDS: list[tuple[Any, Kind]] = [
+    (pa.types.is_boolean, Kind.BOOLEAN),
+    (pa.types.is_int8, Kind.INT8),
+    (pa.types.is_int16, Kind.INT16),
+    (pa.types.is_int32, Kind.INT32),
+    (pa.types.is_int64, Kind.INT64),
+    (pa.types.is_float32, Kind.FLOAT32),
+    (pa.types.is_float64, Kind.FLOAT64),
+    (pa.types.is_decimal, Kind.DECIMAL),
+    (pa.types.is_date, Kind.DATE),
+    (pa.types.is_time, Kind.TIME),
+    (pa.types.is_string, Kind.TEXT),
+    (pa.types.is_large_string, Kind.TEXT),
+    (pa.types.is_binary, Kind.BINARY),
+    (pa.types.is_large_binary, Kind.BINARY),
+]
+
+
+class Transform:
+    """A compiled ``transform:``; ``table`` is the schema of what it gives."""
+
+    def __init__(self, sql: str, table: Table) -> None:
+        try:
+            import duckdb
+        except ImportError as missing:
+            raise MissingDriver(
+                "transform: needs DuckDB, which is not installed", hint="pip install 'hdm[duckdb]'"
+            ) from missing
+        self._sql = sql
+        self._errors = duckdb.Error
+        config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+        self._engine = duckdb.connect(":memory:", config=config)
+        self._engine.execute("SET TimeZone='UTC'")
+        self._engine.execute("SET enable_external_access=false")
+        try:
+            empty = self._run(pa.RecordBatch.from_pylist([], schema=table.schema))
+        except duckdb.Error as wrong:
+            raise UsageError(
+                f"transform of {table.dataset.name}: {str(wrong).splitlines()[0]}",
+                hint="write one SELECT over the rows, e.g. SELECT *, upper(code) AS code2 FROM batch",
+            ) from wrong
+        self.table = replace(table, columns=_columns(empty.schema, table), key=_kept_key(empty.schema, table))
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The batch as the statement gives it; it may drop rows, never add any."""
+        try:
+            result = self._run(batch)
+        except self._errors as wrong:
+            raise CheckFailed(f"transform failed: {type(wrong).__name__}") from wrong
+        if result.num_rows > batch.num_rows:
+            raise CheckFailed(
+                f"transform made {result.num_rows} rows of {batch.num_rows}",
+                hint="a transform may map and filter rows, not multiply them",
+            )
+        return result.cast(self.table.schema)
+
+    def _run(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        cursor = self._engine.cursor()
+        cursor.execute("SET TimeZone='UTC'")
+        cursor.register("batch", pa.Table.from_batches([batch]))
+        table = cursor.execute(self._sql).to_arrow_table()
+        cursor.close()
+        if table.num_rows == 0:
+            return pa.RecordBatch.from_pylist([], schema=table.schema)
+        return table.combine_chunks().to_batches()[0]
+
+
+def _columns(schema: pa.Schema, table: Table) -> tuple[Column, ...]:
+    known = {c.name: c for c in table.columns}
+    columns = []
+    for field in schema:
+        old = known.get(field.name)
+        if old is not None and old.type == field.type:
+            columns.append(old)
+        else:
+            columns.append(_column(field))
+    return tuple(columns)
+
+
+def _column(field: pa.Field) -> Column:
+    if pa.types.is_timestamp(field.type):
+        zoned = field.type.tz is not None
+        carrier = pa.timestamp("us", "UTC") if zoned else pa.timestamp("us")
+        return Column(field.name, Kind.TIMESTAMPTZ if zoned else Kind.TIMESTAMP, carrier)
+    for test, kind in _KINDS:
+        if test(field.type):
+            digits = {}
+            if kind is Kind.DECIMAL:
+                digits = {"precision": field.type.precision, "scale": field.type.scale}
+            return Column(field.name, kind, field.type, **digits)
+    raise UsageError(
+        f"transform gives column {field.name} the type {field.type}, which hdm does not carry",
+        hint=f"cast it in the transform, e.g. CAST({field.name} AS VARCHAR)",
+    )
+
+
+def _kept_key(schema: pa.Schema, table: Table) -> tuple[str, ...]:
+    return table.key if all(name in schema.names for name in table.key) else ()

@@ -1,0 +1,240 @@
+"""The worker loop, the same in every engine: claim -> attempt -> settle.
+
+A worker holds at most one chunk. Its ``Pulse`` renews the leases of all workers of the process
+from a thread of its own; a worker whose lease is lost, or that makes no progress for too long,
+stops before it writes anything more.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tenacity import RetryCallState, wait_random_exponential
+
+from hdm.errors import (
+    ConnectionLost,
+    Drained,
+    HdmError,
+    LeaseLost,
+    Recovery,
+    StateUnavailable,
+    Throttled,
+)
+from hdm.model import Attempt, Receipt
+
+if TYPE_CHECKING:
+    from hdm.link import DataLink
+    from hdm.state import Lease, StateManager
+
+log = logging.getLogger("hdm.worker")
+
+MAX_ATTEMPTS = 5
+"""Transient failures of one chunk before it is buried."""
+MAX_WAIT = 60.0
+"""Longest back-off in seconds."""
+STALL_FACTOR = 20
+"""A chunk without progress for this many lease times is given up (a hung driver call)."""
+
+
+@dataclass(slots=True)
+class Held:
+    """One lease in work, as the pulse sees it."""
+
+    lease: Lease
+    renewed: float
+    moved: float
+    rows: int = 0
+    bytes: int = 0
+    lost: bool = False
+
+
+class Pulse:
+    """Renews every held lease each third of its time, and says when one is gone."""
+
+    def __init__(self, state: StateManager, worker_id: str, ttl: float) -> None:
+        self._state = state
+        self._worker_id = worker_id
+        self._ttl = ttl
+        self._held: dict[str, Held] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hdm-pulse", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; leases stay as they are."""
+        self._stop.set()
+        self._thread.join(timeout=self._ttl)
+
+    def hold(self, lease: Lease) -> Held:
+        """Renew this lease from now on."""
+        now = time.monotonic()
+        held = Held(lease, now, now)
+        with self._lock:
+            self._held[lease.chunk.chunk_id] = held
+        return held
+
+    def drop(self, held: Held) -> None:
+        """Renew this lease no more."""
+        with self._lock:
+            self._held.pop(held.lease.chunk.chunk_id, None)
+
+    def check(self, held: Held) -> None:
+        """Raise ``LeaseLost`` if the chunk may be another's by now.
+
+        Measured from before the last renewal was sent, so it errs on the safe side, also when
+        the whole process was stopped or the state database was away.
+        """
+        held.moved = time.monotonic()
+        if held.lost or held.moved - held.renewed > self._ttl * 0.9:
+            raise LeaseLost(f"the lease of chunk {held.lease.chunk.chunk_id[:12]} ran out")
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._ttl / 3):
+            with self._lock:
+                held = list(self._held.values())
+            try:
+                self._state.heartbeat(self._worker_id)
+            except HdmError as trouble:
+                log.warning("heartbeat failed: %s", trouble.message)
+            for one in held:
+                self._renew(one)
+
+    def _renew(self, held: Held) -> None:
+        sent = time.monotonic()
+        if held.lost or sent - held.moved > self._ttl * STALL_FACTOR:
+            held.lost = True
+            return
+        try:
+            self._state.renew(held.lease, rows=held.rows, bytes=held.bytes)
+            held.renewed = sent
+        except LeaseLost:
+            held.lost = True
+        except HdmError as trouble:
+            log.warning("renewing a lease failed: %s", trouble.message)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one claimed chunk."""
+
+    lease: Lease
+    receipt: Receipt | None = None
+    error: HdmError | None = None
+    buried: bool = False
+
+
+@dataclass(slots=True)
+class Worker:
+    """Claims chunks of one run and carries them through their links.
+
+    ``links`` by link key. Once ``stop`` is set, a chunk in work is handed back at the next batch.
+    ``observe`` is told every outcome (for progress).
+    """
+
+    state: StateManager
+    run_id: str
+    worker_id: str
+    links: Mapping[str, DataLink]
+    pulse: Pulse
+    stop: threading.Event
+    site: str | None = None
+    started: Callable[[Lease], None] = lambda lease: None
+    observe: Callable[[Outcome], None] = lambda outcome: None
+    progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
+    _back_off: wait_random_exponential = field(
+        default_factory=lambda: wait_random_exponential(multiplier=0.5, max=MAX_WAIT)
+    )
+
+    def step(self, skip_jobs: frozenset[str] = frozenset()) -> Outcome | None:
+        """Claim one chunk and settle it; None if there is nothing to claim now."""
+        lease = self.state.claim(self.worker_id, self.run_id, site=self.site, skip_jobs=skip_jobs)
+        if lease is None:
+            return None
+        outcome = self._settle(lease)
+        self.observe(outcome)
+        return outcome
+
+    def _settle(self, lease: Lease) -> Outcome:
+        self.started(lease)
+        held = self.pulse.hold(lease)
+        attempt = self._attempt(lease, held)
+        try:
+            receipt = self.links[lease.job.link_key].attempt(lease, attempt, self.state)
+            return Outcome(lease, receipt)
+        except HdmError as error:
+            return self._failed(lease, error)
+        except (ConnectionError, TimeoutError) as error:
+            return self._failed(lease, ConnectionLost(f"{type(error).__name__}: {error}"))
+        except OSError as error:
+            return self._failed(lease, ConnectionLost(f"{error.strerror or error}"))
+        except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; one chunk must not end the run
+            log.debug("unexpected %s", type(error).__name__, exc_info=True)
+            return self._failed(lease, ConnectionLost(f"{type(error).__name__}: {error}"))
+        finally:
+            self.pulse.drop(held)
+
+    def _attempt(self, lease: Lease, held: Held) -> Attempt:
+        def check() -> None:
+            self.pulse.check(held)
+            if self.stop.is_set():
+                raise Drained("told to stop")
+
+        def count(rows: int, size: int) -> None:
+            held.rows += rows
+            held.bytes += size
+            self.progress(lease, rows, size)
+
+        return Attempt(
+            number=lease.attempt,
+            worker=self.worker_id,
+            run_id=self.run_id,
+            will_write=lambda uri, kind: self.state.begin_artifact(lease, uri, kind),
+            check=check,
+            count=count,
+        )
+
+    def _failed(self, lease: Lease, error: HdmError) -> Outcome:
+        """Settle a failed attempt by what its error says is to be done."""
+        buried = False
+        try:
+            if error.recovery is Recovery.YIELD:
+                self._hand_back(lease, error)
+            elif isinstance(error, StateUnavailable):
+                log.warning("the state database is away; chunk left to its lease: %s", error.message)
+            else:
+                again = error.recovery is Recovery.RETRY and lease.attempt < MAX_ATTEMPTS
+                buried = not again
+                wait = self._wait(lease.attempt, error) if again else None
+                self._clean(lease)
+                self.state.fail(lease, error, retry_in=wait, phase=type(error).__name__)
+        except LeaseLost:
+            log.warning("chunk %s went to another worker", lease.chunk.chunk_id[:12])
+        return Outcome(lease, error=error, buried=buried)
+
+    def _hand_back(self, lease: Lease, error: HdmError) -> None:
+        if isinstance(error, Drained):
+            self._clean(lease)
+            self.state.release(lease)
+
+    def _clean(self, lease: Lease) -> None:
+        link = self.links[lease.job.link_key]
+        try:
+            link.sink.discard(link.outgoing(lease.job.info.source), lease.chunk, lease.attempt)
+        except (HdmError, OSError) as trouble:
+            log.warning("what attempt %d left is for hdm gc: %s", lease.attempt, trouble)
+
+    def _wait(self, attempt: int, error: HdmError) -> float:
+        """Seconds until the next try: full jitter, and never sooner than the other side asks."""
+        call = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
+        call.attempt_number = attempt
+        asked = error.retry_after if isinstance(error, Throttled) else 0.0
+        return max(self._back_off(call), asked)
