@@ -120,7 +120,7 @@ def _fill(connection: sqlite3.Connection, table: str) -> int:
     declared = connection.execute(f"PRAGMA table_info({table})").fetchall()
     lines = _lines(table)
     header = next(lines)
-    serial = [row[1] for row in declared][0] == "id"
+    serial = declared[0][1] == "id"
     stamped = any(row[1] == "updated_at" for row in declared)
     names = ["id"] * serial + header + ["updated_at"] * stamped
     convert = {row[1]: _converter(row[2]) for row in declared}

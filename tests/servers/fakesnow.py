@@ -16,16 +16,6 @@ from typing import Any
 from tests.servers import provision
 from tests.servers.process import HOST, Server, answers, folder, free_port
 
-REQUIREMENTS = (
-    "fakesnow[server]==0.12.1",
-    "duckdb==2.0.0",
-    "sqlglot~=30.22",
-    "snowflake-connector-python[pandas]<5",
-    "uvicorn",
-    "fsspec",
-    "pyarrow",
-)
-
 
 @dataclass
 class Snowflake:
@@ -63,7 +53,7 @@ class Snowflake:
 @contextmanager
 def running(s3_port: int = 0) -> Iterator[Snowflake]:
     """Start a server of its own; external stages are read from the S3 server at ``s3_port``."""
-    programs = provision.venv("fakesnow", *REQUIREMENTS)
+    programs = provision.venv("fakesnow")
     home, port = folder("fakesnow"), free_port()
     stages = home / "stages"
     stages.mkdir()

@@ -11,7 +11,6 @@ import sys
 from typing import Any
 
 import fakesnow.instance as instance
-import fakesnow.server as server
 import fakesnow.transforms.stage as stage
 import uvicorn
 from fsspec.implementations.arrow import ArrowFSWrapper
@@ -45,4 +44,4 @@ def _init(self: Any, *args: Any, **options: Any) -> None:
 
 instance.FakeSnow.__init__ = _init
 stage.LOCAL_BUCKET_PATH = STAGES
-uvicorn.run(server.app, host="127.0.0.1", port=PORT, log_level="warning")
+uvicorn.run("fakesnow.server:app", host="127.0.0.1", port=PORT, log_level="warning")

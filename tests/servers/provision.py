@@ -61,10 +61,10 @@ def mariadb_prefix() -> Path:
         with once("debian") as home:
             daemon = find("mariadbd", home / "usr/sbin")
             if daemon is None:
-                debian(["mariadb-server"], home)
+                debian(["mariadb-server-core"], home)
                 daemon = find("mariadbd", home / "usr/sbin")
     if daemon is None:
-        raise ServerFailed("no MariaDB: install Debian's 'mariadb-server'")
+        raise ServerFailed("no MariaDB: install Debian's 'mariadb-server-core'")
     return daemon.parent.parent
 
 
@@ -114,14 +114,15 @@ def library_path(prefix: Path) -> dict[str, str]:
     return {"LD_LIBRARY_PATH": os.pathsep.join(map(str, places))}
 
 
-def venv(name: str, *requirements: str) -> Path:
-    """``.servers/<name>/bin`` of a venv that holds ``requirements``, made on first use."""
+def venv(name: str) -> Path:
+    """``.servers/<name>/bin`` of a venv that holds ``requirements/<name>.txt``, made on first use."""
+    listed = ROOT / "requirements" / f"{name}.txt"
     with once(name) as home:
         stamp = home / "installed.txt"
-        wanted = "\n".join(requirements)
+        wanted = listed.read_text()
         if not stamp.exists() or stamp.read_text() != wanted:
             run([sys.executable, "-m", "venv", "--clear", home])
-            run([home / "bin/python", "-m", "pip", "install", "-q", *requirements], timeout=1200)
+            run([home / "bin/python", "-m", "pip", "install", "-q", "-r", listed], timeout=1200)
             stamp.write_text(wanted)
         return home / "bin"
 
