@@ -4,7 +4,8 @@
 several are separated by commas. Actions: ``kill`` (SIGKILL), ``term``, ``stop`` (SIGSTOP),
 ``exit`` (os._exit), ``raise:<class of hdm.errors>``, ``sleep:<seconds>``, ``enospc``, ``reset``.
 ``HDM_FAILPOINT_LOG`` names a file that gets one line per action taken, before it is taken,
-so that a test can assert that its kills landed.
+so that a test can assert that its kills landed. ``HDM_FAILPOINT_TRACE`` names a file that gets
+the name of every point passed, so that a test knows how often each is.
 """
 
 from __future__ import annotations
@@ -27,11 +28,22 @@ def _parse(spec: str) -> dict[str, list[tuple[int, str]]]:
     return points
 
 
-_points = _parse(os.environ.get("HDM_FAILPOINT", ""))
+_points: dict[str, list[tuple[int, str]]] = {}
+_trace: str | None = None
+
+
+def arm() -> None:
+    """Read the environment (again, in a forked child)."""
+    global _points, _trace  # noqa: PLW0603 -- one switch per process
+    _points = _parse(os.environ.get("HDM_FAILPOINT", ""))
+    _trace = os.environ.get("HDM_FAILPOINT_TRACE")
+    _passes.clear()
 
 
 def point(name: str) -> None:
     """Mark a boundary of the chunk protocol; acts only if the environment asks for it."""
+    if _trace is not None:
+        _append(_trace, name)
     if _points and name in _points:
         _pass(name)
 
@@ -48,10 +60,13 @@ def _pass(name: str) -> None:
 def _note(line: str) -> None:
     path = os.environ.get("HDM_FAILPOINT_LOG")
     if path:
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        os.write(handle, f"{os.getpid()} {line}\n".encode())
-        os.fsync(handle)
-        os.close(handle)
+        _append(path, f"{os.getpid()} {line}")
+
+
+def _append(path: str, line: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    os.write(handle, f"{line}\n".encode())
+    os.close(handle)
 
 
 def _act(name: str, action: str) -> None:
@@ -73,3 +88,6 @@ def _act(name: str, action: str) -> None:
         raise getattr(errors, argument)(f"failpoint {name}")
     else:
         raise ValueError(f"HDM_FAILPOINT: unknown action {action!r} at {name}")
+
+
+arm()
