@@ -1,0 +1,70 @@
+"""Files on a local or mounted disk: the original's FSSource, FSChunkSource and FSSink."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from pydantic import BaseModel, Field
+
+from hdm.file_sink import FileSink, FileSinkConfig
+from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.stores import LocalStore
+
+_NAMESPACE = "file"
+
+
+class _DirectorySource(FileSourceConfig):
+    directory: str = Field(min_length=1)
+
+
+class _DirectoryChunks(FileChunkConfig):
+    directory: str = Field(min_length=1)
+
+
+class _DirectorySink(FileSinkConfig):
+    directory: str = Field(min_length=1)
+
+
+class FSSource(FileSource):
+    """Reads staged files from a directory, one chunk per file."""
+
+    Config: ClassVar[type[BaseModel]] = _DirectorySource
+    namespace = _NAMESPACE
+
+    @cached_property
+    def store(self) -> LocalStore:
+        """The directory."""
+        return LocalStore(self.config.directory)
+
+
+class FSChunkSource(FileChunks):
+    """Reads staged files from a directory in chunks of some rows or bytes."""
+
+    Config: ClassVar[type[BaseModel]] = _DirectoryChunks
+    namespace = _NAMESPACE
+
+    @cached_property
+    def store(self) -> LocalStore:
+        """The directory."""
+        return LocalStore(self.config.directory)
+
+
+class FSSink(FileSink):
+    """Stages chunks as files in a directory."""
+
+    Config: ClassVar[type[BaseModel]] = _DirectorySink
+    namespace = _NAMESPACE
+
+    @cached_property
+    def store(self) -> LocalStore:
+        """The directory."""
+        return LocalStore(self.config.directory, floor=self.config.min_free)
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Whether the directory can be written to."""
+        import os
+
+        root = self.store.root
+        nearest = next(part for part in (root, *root.parents) if part.exists())
+        return [("directory", os.access(nearest, os.W_OK | os.X_OK), str(root))]

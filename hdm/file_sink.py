@@ -1,0 +1,346 @@
+"""The middle level of all sinks that write files: create-once names, checksums, manifests."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from hdm import _fail, files
+from hdm.errors import BrokenContract, CorruptFile
+from hdm.files import Split
+from hdm.formats import carries, format_named, format_of
+from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
+from hdm.sink import Sink
+from hdm.source import Settings
+from hdm.stores import NewFile, Store, disk_error
+from hdm.streams import rebatch
+
+_GROUP_BYTES = 48 * 1024 * 1024
+_COPY_BYTES = 1024 * 1024
+
+
+class FileSinkConfig(Settings):
+    """What every file sink can be told. ``min_free`` bytes of disk always stay free."""
+
+    env: str | None = None
+    file_format: Literal["parquet", "csv", "jsonl"] = "parquet"
+    compression: Literal["none", "gzip", "zstd"] | None = None
+    split: Split | None = None
+    min_free: int = Field(default=64 * 1024 * 1024, ge=0)
+
+
+class FileSink(Sink):
+    """Writes each chunk as files under names no other attempt uses; a manifest made once
+    publishes them. Subclasses give the ``store`` and the dataset ``namespace``."""
+
+    Config: ClassVar[type[BaseModel]] = FileSinkConfig
+    modes: ClassVar[frozenset[Mode]] = frozenset({Mode.APPEND, Mode.REPLACE})
+    publishes_files: ClassVar[bool] = True
+    accepts_files: ClassVar[frozenset[str]] = frozenset({"parquet", "csv", "jsonl"})
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        super().__init__(config, profile, name=name)
+        self.format = format_named(config.file_format)
+        default = "zstd" if self.format.name == "parquet" else "none"
+        self.compression: str = config.compression or default
+
+    @property
+    @abstractmethod
+    def store(self) -> Store:
+        """Where the files go."""
+
+    @property
+    @abstractmethod
+    def namespace(self) -> str:
+        """The OpenLineage namespace of the datasets written."""
+
+    def dataset(self, table: Table) -> Dataset:
+        """Named by the folder, relative to the store's root."""
+        return Dataset(self.namespace, files.table_folder(self.name, table))
+
+    def target(self, table: Table) -> Table:
+        """The same columns: every format holds them exactly. ``path`` stays the source's."""
+        return replace(table, dataset=self.dataset(table))
+
+    def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """Keeps the table's schema beside the files."""
+        carries(table)
+        try:
+            folder = self._folder(table)
+            files.write_sidecar(self.store, folder, self.target(table))
+        except OSError as error:
+            raise disk_error(error, f"the folder of {table.dataset.name}") from error
+
+    def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
+        """What the manifest says; ``CorruptFile`` if a file that it names is not there whole."""
+        manifest = files.read_manifest(self.store, self._manifest_key(table, chunk, mode))
+        if manifest is None:
+            return None
+        self._files_are_whole(manifest.receipt)
+        return manifest.receipt
+
+    def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
+        """Every published chunk of the job."""
+        for _, manifest in files.manifests(self.store, self._folder(table)):
+            if manifest.chunk.job_key == job_key:
+                yield manifest.chunk, manifest.receipt
+
+    def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
+        """Complete, durable files that nothing names yet."""
+        held = self.committed(table, chunk, mode)
+        if held is not None:
+            return replace(held, attempt=attempt.number, adopted=True)
+        carries(table)
+        base = f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}.{attempt.number}"
+        writing = _Writing(self, base, attempt)
+        try:
+            if self._takes(payload, table):
+                for file in payload.files:
+                    writing.copy(file, payload)
+            else:
+                writing.encode(self.target(table), payload)
+        except OSError as error:
+            writing.give_up()
+            raise disk_error(error, f"a staged file of {table.dataset.name}") from error
+        except BaseException:
+            writing.give_up()
+            raise
+        staged = tuple(writing.staged)
+        total = hashlib.sha256("".join(file.sha256 for file in staged).encode()).hexdigest()
+        return Receipt(
+            chunk.chunk_id,
+            attempt.number,
+            sum(file.rows for file in staged),
+            bytes=sum(file.bytes for file in staged),
+            sha256=staged[0].sha256 if len(staged) == 1 else total,
+            files=staged,
+            location=self.store.uri(self._chunk_folder(table, chunk, mode)),
+        )
+
+    def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
+        """Make the manifest; should another attempt's be there, its receipt is adopted."""
+        key = self._published_key(table, chunk, receipt)
+        held = files.read_manifest(self.store, key)
+        if held is None:
+            self._files_are_whole(receipt)
+            try:
+                self.store.put_new(key, files.Manifest(chunk, receipt, table.schema_sha).encode())
+                return receipt
+            except FileExistsError:
+                held = files.read_manifest(self.store, key)
+            except OSError as error:
+                raise disk_error(error, f"the manifest of a chunk of {table.dataset.name}") from error
+        if held is None or held.receipt.files == receipt.files:
+            return receipt
+        self._discard_beside(key, chunk, receipt.attempt)
+        return replace(held.receipt, attempt=receipt.attempt, adopted=True)
+
+    def discard(self, table: Table, chunk: Chunk, attempt: int) -> None:
+        """Removes what that attempt left, unless the manifest names it."""
+        for mode in self.modes:
+            self._discard_beside(self._manifest_key(table, chunk, mode), chunk, attempt)
+
+    def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """In mode ``replace``: mark the epoch complete, which makes it the one that is read."""
+        if mode is not Mode.REPLACE:
+            return
+        folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
+        try:
+            self.store.put_new(f"{folder}/{files.DONE}", b"{}")
+        except FileExistsError:
+            return
+        except OSError as error:
+            raise disk_error(error, f"the end mark of {table.dataset.name}") from error
+
+    def remove(self, uri: str) -> bool:
+        """Deletes the object, its unfinished form and its unfinished uploads."""
+        key = self.store.key(uri)
+        scratch = self.store.scratch(key)
+        unfinished = scratch.exists()
+        scratch.unlink(missing_ok=True)
+        aborted = self.store.abort_uploads(key)
+        return self.store.delete(key) or unfinished or bool(aborted)
+
+    # -- names ---------------------------------------------------------------
+
+    def _folder(self, table: Table) -> str:
+        return files.table_folder(self.name, table)
+
+    def _chunk_folder(self, table: Table, chunk: Chunk, mode: Mode) -> str:
+        return files.chunk_folder(self._folder(table), chunk.job_key, chunk.epoch, mode)
+
+    def _manifest_key(self, table: Table, chunk: Chunk, mode: Mode) -> str:
+        return f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}{files.MANIFEST}"
+
+    def _published_key(self, table: Table, chunk: Chunk, receipt: Receipt) -> str:
+        """Beside the receipt's files, so that the mode need not be known."""
+        folder = self.store.key(receipt.location)
+        if not folder.startswith(self._folder(table)):
+            raise BrokenContract(
+                f"the receipt of {table.dataset.name} is not of this sink", hint="plan the job again"
+            )
+        return f"{folder}/{files.stem(chunk)}{files.MANIFEST}"
+
+    # -- what is there ---------------------------------------------------------
+
+    def _takes(self, payload: Payload, table: Table) -> bool:
+        """Whether the payload's bytes can be kept as they are."""
+        if not payload.files or payload.open is None or payload.table.schema_sha != table.schema_sha:
+            return False
+        return all(self._takes_file(file) for file in payload.files)
+
+    def _takes_file(self, file: StagedFile) -> bool:
+        if file.format != self.format.name:
+            return False
+        if self.format.name != "parquet" and format_of(file.uri) != (file.format, self.compression):
+            return False
+        split = self.config.split
+        return not split or not (
+            (split.rows and file.rows > split.rows) or (split.bytes and file.bytes > split.bytes)
+        )
+
+    def _files_are_whole(self, receipt: Receipt) -> None:
+        for file in receipt.files:
+            found = self.store.stat(self.store.key(file.uri))
+            if found is None or found.size != file.bytes:
+                size = "is gone" if found is None else f"has {found.size} of {file.bytes} bytes"
+                raise CorruptFile(
+                    f"{file.uri} {size}",
+                    hint="restore the file, or delete its manifest and run again to stage the chunk anew",
+                )
+
+    def _discard_beside(self, manifest_key: str, chunk: Chunk, attempt: int) -> None:
+        folder = manifest_key.rpartition("/")[0]
+        manifest = files.read_manifest(self.store, manifest_key)
+        keep = {self.store.key(file.uri) for file in manifest.receipt.files} if manifest else set()
+        prefix = f"{folder}/{files.stem(chunk)}.{attempt}."
+        self.store.abort_uploads(prefix)
+        for found in list(self.store.list(prefix, scratch=True)):
+            if found.key not in keep:
+                self.store.delete(found.key)
+        for found in list(self.store.list(f"{manifest_key}.", scratch=True)):
+            self.store.delete(found.key)
+
+
+class _Writing:
+    """The files of one attempt in the making."""
+
+    def __init__(self, sink: FileSink, base: str, attempt: Attempt) -> None:
+        self.sink = sink
+        self.staged: list[StagedFile] = []
+        self._base = base
+        self._attempt = attempt
+        self._scratch: Path | None = None
+
+    def encode(self, table: Table, payload: Payload) -> None:
+        """Write the payload's batches into as many files as the split asks for."""
+        sink, split = self.sink, self.sink.config.split or Split()
+        group = min(_GROUP_BYTES, 4 * split.bytes) if split.bytes else _GROUP_BYTES
+        open_file: tuple[str, NewFile, Any] | None = None
+        try:
+            for whole in rebatch(payload.batches()):
+                batch = whole
+                while batch.num_rows:
+                    if open_file is None:
+                        key, file = self._begin(sink.format.extension(sink.compression))
+                        open_file = (
+                            key, file, sink.format.writer(_stream(file), table, sink.compression, group)
+                        )  # fmt: skip
+                    key, file, writer = open_file
+                    room = split.rows - writer.rows if split.rows else batch.num_rows
+                    writer.write(batch.slice(0, room))
+                    batch = batch.slice(min(room, batch.num_rows))
+                    _fail.point("C3")
+                    self._attempt.check()
+                    full = split.bytes and writer.estimate() >= split.bytes
+                    if full or (split.rows and writer.rows >= split.rows):
+                        self._end(key, file, writer)
+                        open_file = None
+            if open_file is not None:
+                self._end(*open_file)
+                open_file = None
+        finally:
+            if open_file is not None:
+                open_file[1].close()
+
+    def copy(self, staged: StagedFile, payload: Payload) -> None:
+        """Take the bytes as they are; ``CorruptFile`` if they are not what was staged."""
+        if payload.open is None:
+            raise BrokenContract("a payload with files cannot open them", hint="give Payload.open")
+        found = format_of(staged.uri)
+        compression = found[1] if found else "none"
+        key, file = self._begin(self.sink.format.extension(compression))
+        with file:
+            with payload.open(staged) as stream:
+                while block := stream.read(_COPY_BYTES):
+                    file.write(block)
+                    _fail.point("C3")
+                    self._attempt.check()
+            if (file.size, file.sha256) != (staged.bytes, staged.sha256):
+                raise CorruptFile(
+                    f"{staged.uri} is not as it was staged: {file.size} of {staged.bytes} bytes"
+                    f"{'' if file.size != staged.bytes else ', other checksum'}",
+                    hint="restore the file, or stage its chunk again",
+                )
+            self._seal(key, file, staged.rows)
+
+    def give_up(self) -> None:
+        """Remove what this attempt has made so far."""
+        if self._scratch is not None:
+            self._scratch.unlink(missing_ok=True)
+        for file in self.staged:
+            self.sink.store.delete(self.sink.store.key(file.uri))
+
+    def _begin(self, extension: str) -> tuple[str, NewFile]:
+        store = self.sink.store
+        key = f"{self._base}.{len(self.staged)}{extension}"
+        self._attempt.will_write(store.uri(key), self.sink.format.name)
+        _fail.point("C2")
+        self._scratch = store.scratch(key)
+        floor = self.sink.config.min_free
+        try:
+            return key, NewFile(self._scratch, floor=floor)
+        except FileExistsError:
+            # An earlier try under this very attempt number, which is ours alone, left it.
+            self._scratch.unlink()
+            return key, NewFile(self._scratch, floor=floor)
+
+    def _end(self, key: str, file: NewFile, writer: Any) -> None:
+        writer.close()
+        self._seal(key, file, writer.rows)
+
+    def _seal(self, key: str, file: NewFile, rows: int) -> None:
+        store = self.sink.store
+        size, sha256 = file.size, file.sha256
+        _fail.point("C4")
+        file.seal()
+        self._count_again(file.path, rows)
+        _fail.point("C5")
+        try:
+            made = store.put_new(key, file.path)
+        except FileExistsError:
+            store.delete(key)
+            made = store.put_new(key, file.path)
+        self._scratch = None
+        self.staged.append(
+            StagedFile(store.uri(key), self.sink.format.name, size, rows, sha256, etag=made.etag)
+        )
+        _fail.point("C6")
+
+    def _count_again(self, path: Path, rows: int) -> None:
+        if self.sink.format.name != "parquet":
+            return
+        with path.open("rb") as stream:
+            found = self.sink.format.rows(stream, self.sink.compression)
+        if found != rows:
+            raise CorruptFile(f"{found} of {rows} rows are in a file just written", hint="report this")
+
+
+def _stream(file: NewFile) -> BinaryIO:
+    return file  # type: ignore[return-value]  # RawIOBase whose write never falls short

@@ -1,0 +1,327 @@
+"""Where staged files lie: create-once objects under one root, on a disk or in an object store."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+import stat as stat_module
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import unquote, urlsplit
+
+from hdm.errors import HdmError, TransientError, UsageError
+
+SCRATCH = ".tmp"
+"""Suffix of files that are being written; they are never listed as data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """An object as its store describes it. ``modified`` is in seconds since 1970."""
+
+    key: str
+    size: int
+    etag: str | None = None
+    modified: float = 0.0
+
+
+class Store(ABC):
+    """A tree of objects that are created once and never changed.
+
+    Keys are relative, with ``/`` between parts. An object is written to ``scratch(key)`` on the
+    local disk first and becomes visible, whole, by ``put_new``.
+    """
+
+    @abstractmethod
+    def scratch(self, key: str) -> Path:
+        """The local path at which the bytes of a new object ``key`` are to be collected."""
+
+    @abstractmethod
+    def put_new(self, key: str, content: bytes | Path) -> Stat:
+        """Create ``key`` durably from bytes, or from its scratch file, which is then gone.
+
+        Raises ``FileExistsError`` if there is such an object; exactly one of several callers
+        wins.
+        """
+
+    @abstractmethod
+    def open(self, key: str) -> BinaryIO:
+        """The object's bytes as a stream; ``FileNotFoundError`` if there is none."""
+
+    @abstractmethod
+    def stat(self, key: str) -> Stat | None:
+        """The object's description, or None if there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
+        """Objects whose key starts with ``prefix``, by key; with ``scratch`` unfinished ones too."""
+
+    @abstractmethod
+    def delete(self, key: str) -> bool:
+        """Remove the object; False if there was none."""
+
+    @abstractmethod
+    def uri(self, key: str) -> str:
+        """The address under which others find the object."""
+
+    @abstractmethod
+    def key(self, uri: str) -> str:
+        """The inverse of ``uri``; ``UsageError`` for an address outside of the root."""
+
+    def abort_uploads(self, prefix: str) -> int:
+        """Give up unfinished uploads of keys starting with ``prefix``; how many there were."""
+        return 0
+
+
+def checked_key(key: str) -> str:
+    """``key`` itself if it names something under a root; ``UsageError`` otherwise."""
+    parts = key.split("/")
+    if any(part in ("", ".", "..") or "\x00" in part or "\\" in part for part in parts):
+        raise UsageError(f"not a safe object name: {key!r}", hint="name a file below the directory")
+    return key
+
+
+def disk_error(error: OSError, what: str) -> HdmError:
+    """The hdm error for a failed disk operation on ``what``."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return TransientError(
+            f"no room to write {what}: {error.strerror}",
+            hint="free disk space or raise the quota; the chunk will be tried again",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UsageError(
+            f"cannot write {what}: {error.strerror}", hint="grant the user access to the directory"
+        )
+    return TransientError(f"cannot write {what}: {error.strerror or type(error).__name__}")
+
+
+class NewFile(io.RawIOBase):
+    """A file that did not exist before, hashed as it is written, kept private (mode 0600).
+
+    ``seal`` makes it durable. ``floor`` is how many bytes must stay free on the disk.
+    """
+
+    _PROBE = 64 * 1024 * 1024
+
+    def __init__(self, path: Path, *, floor: int = 0) -> None:
+        super().__init__()
+        self.path = path
+        self.size = 0
+        self._floor = floor
+        self._probed = 0
+        self._hash = hashlib.sha256()
+        self._fd = -1
+        self._check_space()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o600)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written so far, hex."""
+        return self._hash.hexdigest()
+
+    def writable(self) -> bool:
+        """Always true."""
+        return True
+
+    def tell(self) -> int:
+        """The number of bytes written."""
+        return self.size
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``, however often the system must be asked."""
+        view = memoryview(data).cast("B")
+        if self.size - self._probed > self._PROBE:
+            self._check_space()
+        done = 0
+        while done < len(view):
+            written = os.write(self._fd, view[done:])
+            if written <= 0:
+                raise OSError(errno.EIO, "the system wrote nothing", str(self.path))
+            done += written
+        self._hash.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def seal(self) -> None:
+        """Make the bytes durable and close; the size on disk must be what was written."""
+        os.fsync(self._fd)
+        on_disk = os.fstat(self._fd).st_size
+        self.close()
+        if on_disk != self.size:
+            raise OSError(errno.EIO, f"{on_disk} of {self.size} bytes are on disk", str(self.path))
+
+    def close(self) -> None:
+        """Close without making durable; idempotent."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+        super().close()
+
+    def _check_space(self) -> None:
+        self._probed = self.size
+        if self._floor:
+            room = os.statvfs(self.path.parent)
+            if room.f_bavail * room.f_frsize < self._floor:
+                raise OSError(errno.ENOSPC, "less than the free-space floor is left", str(self.path))
+
+
+class LocalStore(Store):
+    """A directory of the local disk. Symbolic links below the root are refused."""
+
+    def __init__(self, root: str | Path, *, floor: int = 0) -> None:
+        self.root = Path(root).expanduser().resolve()
+        self.floor = floor
+
+    def path(self, key: str) -> Path:
+        """Where ``key`` lies; ``UsageError`` if the way there leads through a symbolic link."""
+        path = self.root.joinpath(checked_key(key))
+        if path.parent.resolve() != path.parent or path.is_symlink():
+            raise UsageError(
+                f"{path} lies behind a symbolic link",
+                hint="replace the link by a directory, or name its target as the directory",
+            )
+        return path
+
+    def scratch(self, key: str) -> Path:
+        """Beside the object, so that publishing it needs no copy."""
+        path = self.path(key)
+        self._make_folder(path.parent)
+        return path.with_name(path.name + SCRATCH)
+
+    def put_new(self, key: str, content: bytes | Path) -> Stat:
+        """Link the finished file to its name, which fails if the name is taken; sync the folder."""
+        path = self.path(key)
+        if isinstance(content, bytes):
+            self._make_folder(path.parent)
+            _create(path, content)
+        else:
+            os.link(content, path, follow_symlinks=False)
+            content.unlink()
+        _sync_folder(path.parent)
+        made = path.lstat()
+        return Stat(key, made.st_size, None, made.st_mtime)
+
+    def open(self, key: str) -> BinaryIO:
+        """The file, unbuffered reads being rare; refuses links and anything but plain files."""
+        path = self.path(key)
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise UsageError(f"{path} is a symbolic link", hint="put the file itself there") from error
+            raise
+        if not stat_module.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise UsageError(f"{path} is not a plain file", hint="put a plain file there")
+        return os.fdopen(handle, "rb", buffering=1024 * 1024)
+
+    def stat(self, key: str) -> Stat | None:
+        """Size and time of the file."""
+        try:
+            found = self.path(key).lstat()
+        except FileNotFoundError:
+            return None
+        if not stat_module.S_ISREG(found.st_mode):
+            return None
+        return Stat(key, found.st_size, None, found.st_mtime)
+
+    def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
+        """Plain files only; links are passed over."""
+        folder, _, _ = prefix.rpartition("/")
+        start = self.path(folder) if folder else self.root
+        yield from self._walk(start, f"{folder}/" if folder else "", prefix, scratch)
+
+    def _walk(self, folder: Path, base: str, prefix: str, scratch: bool) -> Iterator[Stat]:
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except FileNotFoundError:
+            return
+        for entry in entries:
+            key = base + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                inner = key + "/"
+                if inner.startswith(prefix) or prefix.startswith(inner):
+                    yield from self._walk(folder / entry.name, inner, prefix, scratch)
+            elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
+                if entry.name.endswith(SCRATCH) and not scratch:
+                    continue
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                yield Stat(key, found.st_size, None, found.st_mtime)
+
+    def delete(self, key: str) -> bool:
+        """Unlink the file and sync its folder."""
+        path = self.path(key)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        _sync_folder(path.parent)
+        return True
+
+    def uri(self, key: str) -> str:
+        """A ``file://`` address."""
+        return self.root.joinpath(checked_key(key)).as_uri()
+
+    def key(self, uri: str) -> str:
+        """The part of a ``file://`` address below the root."""
+        split = urlsplit(uri)
+        path = Path(unquote(split.path))
+        if split.scheme != "file" or not path.is_relative_to(self.root):
+            raise UsageError(
+                f"{uri} does not lie under {self.root}",
+                hint="give the source the same directory as the sink that staged the file",
+            )
+        return checked_key(path.relative_to(self.root).as_posix())
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        missing = [folder, *folder.parents]
+        missing = [part for part in missing if not part.exists()]
+        for part in reversed(missing):
+            part.mkdir(mode=0o700, exist_ok=True)
+            _sync_folder(part.parent)
+
+
+def _create(path: Path, content: bytes) -> None:
+    """Create ``path`` whole or not at all, through a file that has no name yet where there is
+    such a thing (``O_TMPFILE``, https://man7.org/linux/man-pages/man2/open.2.html)."""
+    try:
+        handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except (OSError, AttributeError):
+        scratch = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}{SCRATCH}")
+        try:
+            with NewFile(scratch) as file:
+                file.write(content)
+                file.seal()
+            os.link(scratch, path, follow_symlinks=False)
+        finally:
+            scratch.unlink(missing_ok=True)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        done = 0
+        while done < len(content):
+            done += os.write(handle, content[done:])
+        os.fsync(handle)
+        os.link(f"/proc/self/fd/{handle}", path.name, dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(handle)
+        os.close(folder)
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,215 @@
+"""Tools over streams of Arrow record batches: cut by bytes, count, compare rows, conform."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import struct
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hdm.errors import SchemaDrift, UnrepresentableValue
+
+BATCH_ROWS = 65_536
+BATCH_BYTES = 16 * 1024 * 1024
+
+
+def rebatch(
+    batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS, max_bytes: int = BATCH_BYTES
+) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of at most ``rows`` rows and ``max_bytes`` bytes.
+
+    A single row larger than ``max_bytes`` travels alone. Small batches are joined; order is kept;
+    empty batches vanish.
+    """
+    waiting: list[pa.RecordBatch] = []
+    count = size = 0
+    for batch in batches:
+        for piece in _cut(batch, rows, max_bytes):
+            piece_size = piece.nbytes
+            if waiting and (count + piece.num_rows > rows or size + piece_size > max_bytes):
+                yield _join(waiting)
+                waiting, count, size = [], 0, 0
+            waiting.append(piece)
+            count += piece.num_rows
+            size += piece_size
+    if waiting:
+        yield _join(waiting)
+
+
+def _cut(batch: pa.RecordBatch, rows: int, max_bytes: int) -> Iterator[pa.RecordBatch]:
+    if batch.num_rows == 0:
+        return
+    if batch.num_rows > 1 and (batch.num_rows > rows or batch.nbytes > max_bytes):
+        step = rows if batch.num_rows > rows else batch.num_rows // 2
+        for start in range(0, batch.num_rows, step):
+            yield from _cut(batch.slice(start, step), rows, max_bytes)
+    else:
+        yield batch
+
+
+def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return batches[0] if len(batches) == 1 else pa.concat_batches(batches)
+
+
+class Tally:
+    """Counts rows, bytes and batches of the stream that passes through ``over``."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+        self.bytes = 0
+        self.batches = 0
+
+    def over(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The same batches, counted as they pass."""
+        for batch in batches:
+            self.rows += batch.num_rows
+            self.bytes += batch.nbytes
+            self.batches += 1
+            yield batch
+
+
+# -- rows as digests -----------------------------------------------------------
+
+_NULL = b"\x00"
+
+
+def row_digests(batch: pa.RecordBatch) -> list[str]:
+    """sha256 of each row, 64 hex digits, independent of batch borders and string width.
+
+    A row is encoded as its values in column order, each either a NULL tag or a type tag, an
+    8-byte length and the bytes; so NULL, '' and 'NULL' differ, and ('ab','c') from ('a','bc').
+    """
+    columns = [_encoded(batch.column(i)) for i in range(batch.num_columns)]
+    digests = []
+    for number in range(batch.num_rows):
+        total = hashlib.sha256()
+        for values in columns:
+            total.update(values[number])
+        digests.append(total.hexdigest())
+    return digests
+
+
+def _encoded(array: pa.Array) -> list[bytes]:
+    tag, values = _tagged(array)
+    return [_NULL if value is None else tag + len(value).to_bytes(8, "big") + value for value in values]
+
+
+def _tagged(array: pa.Array) -> tuple[bytes, list[bytes | None]]:
+    kind = array.type
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return b"s", _raw(array, pa.binary() if pa.types.is_string(kind) else pa.large_binary())
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return b"b", array.to_pylist()
+    if pa.types.is_boolean(kind):
+        return b"o", [None if v is None else bytes([v]) for v in array.to_pylist()]
+    if pa.types.is_integer(kind):
+        return b"i", _ascii(array.to_pylist())
+    if pa.types.is_floating(kind):
+        return b"f", [None if v is None else _float(v) for v in array.to_pylist()]
+    if pa.types.is_decimal(kind):
+        return b"d", _raw(array.cast(pa.string()), pa.binary())
+    if pa.types.is_date32(kind):
+        return b"D", _ascii(array.cast(pa.int32()).to_pylist())
+    if pa.types.is_time(kind):
+        return b"t" + kind.unit.encode(), _ascii(_integers(array))
+    if pa.types.is_timestamp(kind):
+        return (b"Z" if kind.tz else b"T") + kind.unit.encode(), _ascii(_integers(array))
+    if pa.types.is_null(kind):
+        return b"n", [None] * len(array)
+    raise TypeError(f"no digest for a column of type {kind}")
+
+
+def _raw(array: pa.Array, carrier: pa.DataType) -> list[bytes | None]:
+    values: list[bytes | None] = array.cast(carrier).to_pylist()
+    return values
+
+
+def _integers(array: pa.Array) -> list[int | None]:
+    wide = pa.int32() if array.type.bit_width == 32 else pa.int64()
+    values: list[int | None] = array.cast(wide).to_pylist()
+    return values
+
+
+def _ascii(values: list[int | None]) -> list[bytes | None]:
+    return [None if value is None else b"%d" % value for value in values]
+
+
+def _float(value: float) -> bytes:
+    return b"nan" if math.isnan(value) else struct.pack(">d", value)
+
+
+def subtract(batch: pa.RecordBatch, known: Counter[str]) -> tuple[pa.RecordBatch, int]:
+    """Take rows out whose digest is in ``known``, each as often as counted there.
+
+    Returns what is left and how many were taken; ``known`` is counted down.
+    """
+    if not known:
+        return batch, 0
+    keep = []
+    for digest in row_digests(batch):
+        found = known.get(digest, 0)
+        keep.append(not found)
+        if found == 1:
+            del known[digest]
+        elif found:
+            known[digest] = found - 1
+    taken = keep.count(False)
+    return (batch.filter(pa.array(keep, pa.bool_())) if taken else batch), taken
+
+
+# -- conform -------------------------------------------------------------------
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with exactly ``schema``: columns by name, in its order, of its types.
+
+    Raises ``SchemaDrift`` when names differ or a NOT NULL column holds NULL, and
+    ``UnrepresentableValue`` when a value does not fit the type. Never alters a value.
+    """
+    if batch.schema.equals(schema):
+        ready = batch
+    else:
+        _same_names(batch.schema, schema)
+        arrays = [_carry(batch.column(batch.schema.get_field_index(f.name)), f) for f in schema]
+        ready = pa.RecordBatch.from_arrays(arrays, schema=schema)
+    for number, field in enumerate(schema):
+        if not field.nullable and ready.column(number).null_count:
+            raise SchemaDrift(
+                f"column {field.name} is declared NOT NULL but holds NULL",
+                hint="declare the column nullable, or read the table's schema again",
+            )
+    return ready
+
+
+def _same_names(found: pa.Schema, wanted: pa.Schema) -> None:
+    if len(set(found.names)) != len(found.names):
+        raise SchemaDrift("two columns of one batch have the same name", hint="rename one of them")
+    missing = [name for name in wanted.names if name not in found.names]
+    extra = [name for name in found.names if name not in wanted.names]
+    if missing or extra:
+        raise SchemaDrift(
+            f"columns differ from the plan: missing {missing}, unexpected {extra}",
+            hint="plan again, or set schema_policy",
+        )
+
+
+def _carry(array: pa.Array, field: pa.Field) -> pa.Array:
+    if array.type == field.type:
+        return array
+    try:
+        return pc.cast(array, field.type, safe=True)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        # Arrow's own message may quote a value, so it is not passed on.
+        raise UnrepresentableValue(
+            f"column {field.name}: a value of type {array.type} does not fit {field.type}",
+            hint="widen the target column, or declare the loss with allow_loss",
+        ) from _silent(error)
+
+
+def _silent(error: BaseException) -> BaseException:
+    """The cause without its text, for errors that may quote row values."""
+    return type(error)("details withheld: they may quote row values")
