@@ -1,0 +1,281 @@
+"""Secrets that never print, and the redaction of whatever else might print them.
+
+A secret is written as a reference (``env:NAME``, ``file:/path``, ``keyring:service/user``) or
+literally, and looked up when it is first needed. Every value looked up is remembered, so that
+``redact`` can mask it in text that drivers produce.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from hdm.errors import MissingDriver, ProfileError
+
+if TYPE_CHECKING:
+    from pydantic import GetCoreSchemaHandler
+    from pydantic_core import CoreSchema
+
+MASK = "***"
+SHORTEST = 4
+"""Shorter values are not masked in text: they would garble it and hide nothing."""
+
+_REFERENCE = re.compile(r"(env|file|keyring|literal|vault|aws-sm|azkv):(.+)", re.DOTALL)
+_LATER = {"vault": "HashiCorp Vault", "aws-sm": "AWS Secrets Manager", "azkv": "Azure Key Vault"}
+_FILE_LIMIT = 64 * 1024
+
+_PRIVATE = re.compile(
+    r"passw|passphrase|^pwd$|^pass$|secret|token|^sas$|sas_|_sas$|private_key$|private_key_pem|credential"
+    r"|api_?key|account_key|access_key$|connection_string|conn_str|^url$|^dsn$|_url$",
+    re.IGNORECASE,
+)
+_NOT_PRIVATE = re.compile(
+    r"(_path|_file|_id|_name|_type|_expiry)$|^azure_account_url$|^endpoint_url$|^account_url$|^token_url$",
+    re.IGNORECASE,
+)
+
+
+class Secret:
+    """A value that shows as ``***`` wherever it is printed, and cannot be pickled.
+
+    ``reveal()`` is the only way to the value; it raises ``ProfileError`` if a reference
+    leads nowhere. ``where`` is the place in the profile, for that error.
+    """
+
+    __slots__ = ("_lock", "_source", "_value", "_where")
+
+    def __init__(self, source: str, *, where: str = "") -> None:
+        self._source = source
+        self._where = where
+        self._value: str | None = None
+        self._lock = threading.Lock()
+        if not is_reference(source):
+            self._value = source
+            remember(source)
+
+    def reveal(self) -> str:
+        """The value itself, looked up on first use and remembered for ``redact``."""
+        with self._lock:
+            if self._value is None:
+                self._value = look_up(self._source, where=self._where)
+            return self._value
+
+    def __repr__(self) -> str:
+        return f"Secret('{MASK}')"
+
+    def __str__(self) -> str:
+        return MASK
+
+    def __format__(self, spec: str) -> str:
+        return MASK
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._source == self._source
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._source))
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("a Secret cannot be pickled; load the profile again where it is needed")
+
+    def __reduce__(self) -> NoReturn:
+        self.__reduce_ex__(2)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Text or a Secret goes in; JSON that comes out holds the mask."""
+        from pydantic_core import core_schema
+
+        made = core_schema.no_info_after_validator_function(
+            cls, core_schema.str_schema(strict=True), serialization=None
+        )
+        return core_schema.json_or_python_schema(
+            json_schema=made,
+            python_schema=core_schema.union_schema([core_schema.is_instance_schema(cls), made]),
+            serialization=core_schema.plain_serializer_function_ser_schema(str, when_used="json"),
+        )
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
+        """A password, or a reference to one."""
+        return {
+            "type": "string",
+            "writeOnly": True,
+            "description": "a secret: env:NAME, file:/path, keyring:service/user, or the value itself",
+        }
+
+
+def is_private(key: str) -> bool:
+    """Whether a profile key of this name holds a secret."""
+    return bool(_PRIVATE.search(key)) and not _NOT_PRIVATE.search(key)
+
+
+def is_reference(text: str) -> bool:
+    """Whether the text refers to a value that is kept elsewhere."""
+    return _REFERENCE.fullmatch(text) is not None
+
+
+def look_up(source: str, *, where: str = "") -> str:
+    """What a reference refers to; text that is no reference is its own value.
+
+    Raises ``ProfileError`` when it leads nowhere. The value is remembered for ``redact``.
+    """
+    match = _REFERENCE.fullmatch(source)
+    value = source if match is None else _follow(match[1], match[2], where)
+    remember(value)
+    return value
+
+
+def _follow(scheme: str, name: str, where: str) -> str:
+    at = f"{where}: " if where else ""
+    if scheme == "literal":
+        return name
+    if scheme == "env":
+        value = os.environ.get(name)
+        if value is None:
+            raise ProfileError(
+                f"{at}the environment variable '{name}' is not set", hint=f"export {name}=... and run again"
+            )
+        return value
+    if scheme == "file":
+        return _from_file(name, at)
+    if scheme == "keyring":
+        return _from_keyring(name, at)
+    raise ProfileError(
+        f"{at}secrets from {_LATER[scheme]} ({scheme}:) are not available in this version of hdm",
+        hint="refer to the secret by env:NAME, file:/path or keyring:service/user",
+    )
+
+
+def _from_file(name: str, at: str) -> str:
+    path = Path(name).expanduser()
+    try:
+        with path.open("rb") as handle:
+            raw = handle.read(_FILE_LIMIT + 1)
+        text = raw.decode()
+    except OSError as error:
+        raise ProfileError(
+            f"{at}the secret file {path} cannot be read: {error.strerror}",
+            hint="create it, readable by you alone, or correct the path",
+        ) from None
+    except UnicodeDecodeError:
+        raise ProfileError(f"{at}the secret file {path} is not UTF-8 text", hint="save it as UTF-8") from None
+    if len(raw) > _FILE_LIMIT:
+        raise ProfileError(
+            f"{at}the secret file {path} is larger than {_FILE_LIMIT} bytes", hint="correct the path"
+        )
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _from_keyring(name: str, at: str) -> str:
+    service, slash, user = name.rpartition("/")
+    if not slash or not service or not user:
+        raise ProfileError(
+            f"{at}a keyring reference needs a service and a user", hint="write keyring:service/user"
+        )
+    try:
+        import keyring
+        import keyring.errors
+    except ImportError:
+        raise MissingDriver(
+            f"{at}the secret is kept in a keyring, and the package for it is not installed",
+            hint="pip install 'hdm[keyring]'",
+        ) from None
+    try:
+        value = keyring.get_password(service, user)
+    except keyring.errors.KeyringError as error:
+        raise ProfileError(
+            f"{at}the keyring cannot be read: {type(error).__name__}",
+            hint="unlock it, or refer to the secret by env:NAME or file:/path",
+        ) from None
+    if value is None:
+        raise ProfileError(
+            f"{at}the keyring holds nothing for service '{service}', user '{user}'",
+            hint=f"store it: keyring set {service} {user}",
+        )
+    return str(value)
+
+
+# -- redaction ----------------------------------------------------------------
+
+_forms: set[str] = set()
+_pattern: re.Pattern[str] | None = None
+_guard = threading.Lock()
+
+
+def remember(value: str) -> None:
+    """Have ``redact`` mask this value, and the password in it should it be a URL."""
+    global _pattern  # noqa: PLW0603 - one registry per process, as secrets are
+    forms = set(_spellings(value))
+    if "://" in value:
+        forms |= set(_spellings(_password_of(value)))
+    with _guard:
+        if not forms <= _forms:
+            _forms.update(forms)
+            longest_first = sorted(_forms, key=lambda form: (-len(form), form))
+            _pattern = re.compile("|".join(re.escape(form) for form in longest_first))
+
+
+def redact(text: str) -> str:
+    """The text with every secret looked up so far masked, in all its usual spellings:
+    as it is, URL-encoded, in base64 (also inside longer base64), hex, JSON and SQL quoting."""
+    return _pattern.sub(MASK, text) if _pattern else text
+
+
+def _password_of(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:
+        return ""
+
+
+def _spellings(value: str) -> list[str]:
+    if len(value) < SHORTEST:
+        return []
+    raw = value.encode("utf-8", "surrogatepass")
+    escaped = quote(value, safe="", errors="replace")
+    forms = [
+        value,
+        escaped,
+        quote(value, errors="replace"),
+        quote_plus(value, errors="replace"),
+        re.sub("%[0-9A-F]{2}", lambda hit: hit[0].lower(), escaped),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
+        value.replace("'", "''"),
+        value.replace("}", "}}"),
+        raw.hex(),
+        raw.hex().upper(),
+        *_in_base64(raw),
+    ]
+    lines = value.splitlines()
+    if len(lines) > 1:
+        forms += [line for line in lines if len(line) >= 16 and not line.startswith("-----")]
+    return [form for form in forms if len(form) >= SHORTEST]
+
+
+def _in_base64(raw: bytes) -> list[str]:
+    """Base64 of the value, and the part of it that stays the same at each of the three
+    alignments it can have inside a longer encoded text such as ``user:password``."""
+    found: list[str] = []
+    for lead in range(3):
+        text = base64.b64encode(b"\0" * lead + raw).decode()
+        whole = (lead + len(raw)) // 3 * 4
+        core = text[(0, 2, 3)[lead] : whole]
+        if len(core) >= 6:
+            found += [core, core.translate(str.maketrans("+/", "-_"))]
+    full = base64.b64encode(raw).decode()
+    return [full, full.rstrip("="), full.translate(str.maketrans("+/", "-_")), *found]
