@@ -13,9 +13,9 @@ from pathlib import Path
 from demo import sample
 
 ROOT = Path(__file__).resolve().parents[1]
-HOME = ROOT / ".demo"
+HOME = Path(".demo")
 SOURCE, TARGET = HOME / "nycflights.sqlite", HOME / "warehouse.duckdb"
-COMMAND = ["manifests/quickstart.yml", "-e", "dev"]
+COMMAND = [os.path.relpath(ROOT / "manifests/quickstart.yml"), "-e", "dev"]
 
 
 def main() -> int:
@@ -46,11 +46,13 @@ def main() -> int:
     compare("flights")
 
     say(6, "Where did the flights come from?", "One statement over the state database.")
-    hdm("lineage", "flights")
+    hdm("lineage", "flights", *COMMAND)
 
     say(7, "What is the state of things?", "The last run, per link.")
-    hdm("status")
-    sys.stdout.write(f"\nEverything is under {HOME.name}/. Start over with `make clean demo`.\n")
+    hdm("status", *COMMAND)
+    sys.stdout.write(
+        f"\nEverything lies under {HOME}/: source, staged files, target, state. `make demo` starts over.\n"
+    )
     return 0
 
 
@@ -61,7 +63,7 @@ def prepare() -> None:
     profiles.parent.mkdir(parents=True, mode=0o700)
     profiles.touch(mode=0o600)
     profiles.write_text((ROOT / "profiles/quickstart.yml").read_text())
-    os.environ.update(HDM_HOME=str(HOME), HDM_DATA_STAGING=str(HOME / "files"))
+    os.environ.update(HDM_HOME=str(HOME.absolute()), HDM_DATA_STAGING=str(HOME.absolute() / "files"))
 
 
 def hdm(*arguments: str) -> None:
@@ -69,7 +71,7 @@ def hdm(*arguments: str) -> None:
     sys.stdout.write(f"\n    $ python -m hdm {' '.join(arguments)}\n")
     sys.stdout.flush()
     started = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "hdm", *arguments], cwd=ROOT, check=False)
+    done = subprocess.run([sys.executable, "-m", "hdm", *arguments], check=False)
     require(done.returncode == 0, f"hdm ended with exit code {done.returncode}")
     line(f"exit code 0 after {time.monotonic() - started:.1f} s")
 

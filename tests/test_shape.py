@@ -1,0 +1,114 @@
+"""The shape of the repository: small files, a known public face, nothing of one machine in it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import hdm
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PUBLIC = {
+    "__version__",
+    "HdmError",
+    "Chunk",
+    "Column",
+    "Condition",
+    "Dataset",
+    "Kind",
+    "Mode",
+    "Payload",
+    "Receipt",
+    "Table",
+    "Window",
+    "register",
+    "Settings",
+    "Source",
+    "Sink",
+}
+
+
+def tracked() -> list[Path]:
+    """The files that a clone has, and those that are about to be added."""
+    command = [
+        "git",
+        "-c",
+        "safe.directory=*",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+    ]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout
+    return [ROOT / name for name in os.fsdecode(listed).split("\0") if name and (ROOT / name).is_file()]
+
+
+def lines(path: Path) -> int:
+    return sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+
+
+@pytest.mark.parametrize("folder", ["hdm", "demo", "benchmarks", "migrations", "tests/servers"])
+def test_no_module_has_more_than_300_lines(folder: str) -> None:
+    long = {str(p.relative_to(ROOT)): lines(p) for p in (ROOT / folder).rglob("*.py") if lines(p) > 300}
+    assert long == {}
+
+
+def test_the_public_names_are_these() -> None:
+    assert set(hdm.__all__) == PUBLIC
+    assert all(getattr(hdm, name) is not None for name in hdm.__all__)
+
+
+def test_one_version() -> None:
+    assert PROJECT["project"]["version"] == hdm.__version__
+    assert f"## {hdm.__version__}" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_no_file_speaks_of_one_machine() -> None:
+    places = {str(ROOT), str(Path.home()), sys.prefix}
+    here = [re.escape(place) + "/" for place in places if len(Path(place).parts) > 2]
+    general = [
+        r"/home/(?!user\b)[a-z]\w*/",
+        r"/Users/\w+/",
+        r"[A-Z]:\\Users\\",
+        r"-----BEGIN [A-Z ]*PRIVATE KEY",
+    ]
+    pattern = re.compile("|".join(here + general))
+    found = {}
+    for path in tracked():
+        if path == Path(__file__).resolve():
+            continue
+        match = pattern.search(path.read_text(encoding="utf-8", errors="replace"))
+        if match:
+            found[str(path.relative_to(ROOT))] = match.group()
+    assert found == {}
+
+
+def test_what_was_put_off_is_not_left_lying_about() -> None:
+    words = re.compile(r"\b(TODO|FIXME)\b|raise NotImplementedError|pytest\.skip\(|pragma: no cover")
+    found = {
+        str(path.relative_to(ROOT))
+        for path in tracked()
+        if path.suffix == ".py" and path != Path(__file__).resolve() and words.search(path.read_text("utf-8"))
+    }
+    assert found == set()
+
+
+def test_the_lock_names_every_direct_dependency() -> None:
+    locked = {
+        line.split("==")[0]
+        for line in (ROOT / "requirements/lock.txt").read_text(encoding="utf-8").splitlines()
+        if "==" in line
+    }
+    project = PROJECT["project"]
+    groups = [project["dependencies"], *project["optional-dependencies"].values()]
+    direct = {re.split(r"[^A-Za-z0-9._-]", text)[0].lower() for group in groups for text in group}
+    normal = {re.sub(r"[-_.]+", "-", name) for name in direct} - {"hdm"}
+    assert normal - locked == set()
