@@ -285,7 +285,7 @@ class Attempt:
     number: int
     worker: str = ""
     run_id: str = ""
-    will_write: Callable[[str, str], None] = lambda uri, format: None
+    will_write: Callable[[str, str], None] = lambda uri, kind: None
     check: Callable[[], None] = lambda: None
     count: Callable[[int, int], None] = lambda rows, size: None
 

@@ -176,7 +176,7 @@ class Worker:
             return self._failed(lease, ConnectionLost(f"{type(error).__name__}: {error}"))
         except OSError as error:
             return self._failed(lease, ConnectionLost(f"{error.strerror or error}"))
-        except Exception as error:  # noqa: BLE001 -- a plugin may raise anything; one chunk must not end the run
+        except Exception as error:
             log.debug("unexpected %s", type(error).__name__, exc_info=True)
             return self._failed(lease, ConnectionLost(f"{type(error).__name__}: {error}"))
         finally:

@@ -9,6 +9,8 @@ import click
 from hdm import registry
 from hdm.cli.options import json_option
 from hdm.cli.output import emit
+from hdm.errors import UnknownComponent
+from hdm.placed import fold, suggest
 
 
 @click.command()
@@ -17,11 +19,14 @@ from hdm.cli.output import emit
 @click.argument("name", required=False)
 def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None) -> int:
     """List every source, sink, catalog, orchestrator, state manager and check, or show one (NAME)."""
-    for module in plugins:
-        registry.load_plugin(module)
-    rows = [_row(kind, cls) for kind, cls in registry.everything() if name is None or _same(cls.__name__, name)]
-    if name is not None and not rows:
-        registry.find_any(name)
+    registry.load_plugins(plugins)
+    found = [(kind, one) for kind in registry.KINDS for one in registry.names(kind)]
+    if name is not None:
+        known = [one for _, one in found]
+        found = [(kind, one) for kind, one in found if fold(one) == fold(name)]
+        if not found:
+            raise UnknownComponent(f"nothing is registered as {name!r}", hint=suggest(name, known))
+    rows = [_row(kind, registry.find(kind, one)) for kind, one in found]
     if name is None and not as_json:
         rows = [{**row, "conf": ", ".join(row["conf"])} for row in rows]
         rows = [{k: v for k, v in row.items() if k != "profile"} for row in rows]
@@ -33,10 +38,6 @@ def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None
         return 0
     emit(rows, as_json=as_json)
     return 0
-
-
-def _same(one: str, other: str) -> bool:
-    return one.lower() == other.replace("_", "").lower()
 
 
 def _row(kind: str, cls: type[Any]) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def command_lineage(
         names = state.find_datasets(table)
         if not names:
             raise UsageError(
-                f"no dataset named {table!r} is on record", hint="hdm status lists the tables of the newest run"
+                f"no dataset named {table!r} is on record",
+                hint="hdm status lists the tables of the newest run",
             )
         if chunks:
             rows = state.chunk_lineage(table)

@@ -12,7 +12,9 @@ import click
 from hdm.secrets import redact
 
 
-def emit(rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", empty: str = "nothing") -> None:
+def emit(
+    rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", empty: str = "nothing"
+) -> None:
     """Print rows that share their keys, as a table or as one JSON array."""
     if as_json:
         click.echo(redact(json.dumps(list(rows), indent=2, default=str, ensure_ascii=False)))
@@ -53,7 +55,7 @@ def size(count: int | None) -> str:
     if count is None:
         return ""
     amount, unit = float(count), "B"
-    for unit in ("B", "kB", "MB", "GB", "TB"):  # noqa: B007 -- the last unit is wanted
+    for unit in ("B", "kB", "MB", "GB", "TB"):
         if amount < 1000 or unit == "TB":
             break
         amount /= 1000

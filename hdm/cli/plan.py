@@ -36,7 +36,9 @@ def _row(link: DataLink, one: Prospect) -> dict[str, Any]:
     chunks: int | None = None
     if not one.upstream_keys:
         with link.source.snapshot() as token:
-            chunks = sum(1 for _ in link.source.split(one.source, link.source.window(), one.pipeline_key, token))
+            chunks = sum(
+                1 for _ in link.source.split(one.source, link.source.window(), one.pipeline_key, token)
+            )
     return {
         "link": f"{one.link.source.name} -> {one.link.sink.name}",
         "table": one.source.dataset.name,

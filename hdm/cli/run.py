@@ -58,7 +58,9 @@ def command_run(
 
 def carry_out(project: Project, session: Session, log_format: str, *, quiet: bool) -> int:
     """Run a session with the right display; returns the exit code."""
-    display: Any = JsonEvents() if log_format == "json" else (Bars() if on_terminal() and not quiet else Quiet())
+    display: Any = (
+        JsonEvents() if log_format == "json" else (Bars() if on_terminal() and not quiet else Quiet())
+    )
     session.opened = lambda run_id, taken: _opened(display, run_id, taken, quiet=quiet)
     with display.observing() as observer:
         session.observer = observer
@@ -89,7 +91,11 @@ def summarise(report: RunReport) -> None:
         click.echo(redact(f"  note: {text}"), err=True)
     for text in report.failed:
         click.echo(redact(f"  failed: {text}"), err=True)
-    words = {"success": "all committed", "aborted": "stopped; run again to go on", "failure": "not all committed"}
+    words = {
+        "success": "all committed",
+        "aborted": "stopped; run again to go on",
+        "failure": "not all committed",
+    }
     click.echo(
         f"run {report.run_id[:12]}: {words.get(report.status, report.status)}, "
         f"{report.rows:,} rows in {report.seconds:.1f} s",

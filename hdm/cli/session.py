@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from hdm import __version__, registry
 from hdm.check import Check
+from hdm.cli.state_access import open_state
 from hdm.engines.threads import host_identity
 from hdm.errors import UsageError
 from hdm.link import DataLink
@@ -19,9 +20,7 @@ from hdm.model import LinkSpec
 from hdm.orchestrators.base import Orchestrator
 from hdm.plan import Plan, make_plan
 from hdm.planner import Prospect, survey
-from hdm.profile import Profiles
-from hdm.sink import Sink
-from hdm.source import Source
+from hdm.profile import Profiles, load_profiles
 from hdm.state import RunInfo, StateManager
 
 
@@ -39,12 +38,14 @@ class Project:
         sites = {link.spec.site for link in self.links.values()} - {None}
         if site is not None and site not in sites:
             known = ", ".join(sorted(str(s) for s in sites)) or "none"
-            raise UsageError(f"no link of {self.plan.manifest_name} has site {site!r}", hint=f"sites: {known}")
+            raise UsageError(
+                f"no link of {self.plan.manifest_name} has site {site!r}", hint=f"sites: {known}"
+            )
         return survey(self.links, site)
 
     def open_state(self) -> StateManager:
         """The state database of the manifest; created where there is none."""
-        return registry.open_state(self.plan.state, self.profiles)
+        return open_state(self.plan, self.profiles)
 
     def run_info(self) -> RunInfo:
         """Who runs what with which code."""
@@ -65,10 +66,9 @@ def open_project(manifest: str, env: str, profiles: str | None) -> Project:
     """Read and check everything that can be checked without touching a system."""
     loaded = load_manifest(manifest, env, os.environ)
     plan = make_plan(loaded)
-    known = Profiles.load(profiles, env)
-    for module in plan.plugins:
-        registry.load_plugin(module)
-    orchestrator = registry.create(Orchestrator, plan.orchestrator, known)
+    known = load_profiles(profiles, env)
+    registry.load_plugins(plan.plugins)
+    orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     return Project(plan, known, orchestrator, make_links(orchestrator.links(plan), known))
 
 
@@ -80,26 +80,26 @@ def read_plan(manifest: str, env: str) -> Plan:
 def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan, StateManager]:
     """The state database of a manifest, without making its components."""
     plan = read_plan(manifest, env)
-    return plan, registry.open_state(plan.state, Profiles.load(profiles, env))
+    return plan, open_state(plan, load_profiles(profiles, env))
 
 
-def make_links(specs: object, profiles: Profiles) -> dict[str, DataLink]:
+def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataLink]:
     """A DataLink for each spec, by its key, with source and sink made and checked."""
     links: dict[str, DataLink] = {}
     checks = _checks()
-    for spec in specs:  # type: ignore[attr-defined]  # any iterable of LinkSpec
+    for spec in specs:
         links[spec.key] = _link(spec, profiles, checks)
     return links
 
 
 def _link(spec: LinkSpec, profiles: Profiles, checks: Mapping[str, type[Check]]) -> DataLink:
-    source = registry.create(Source, spec.source, profiles)
-    sink = registry.create(Sink, spec.sink, profiles)
+    source = registry.create("source", spec.source, profiles)
+    sink = registry.create("sink", spec.sink, profiles)
     return DataLink(spec, source, sink, checks)
 
 
 def _checks() -> dict[str, type[Check]]:
-    return {cls.__name__: cls for cls in registry.classes(Check)}
+    return {name: registry.find("check", name) for name in registry.names("check")}
 
 
 def _user() -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from hdm import registry
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit
-from hdm.cli.session import open_project, open_state_only
+from hdm.cli.session import open_project, open_state_only, read_plan
+from hdm.cli.state_access import old_state_url, upgrade_state
 from hdm.errors import StateError
 from hdm.planner import pipeline_key
+from hdm.profile import load_profiles
 
 
 @click.group()
@@ -21,21 +22,18 @@ def command_state() -> None:
 @manifest_options
 def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | None) -> int:
     """Bring the state database of MANIFEST to this version's schema, under a lock."""
-    from hdm.cli.session import read_plan
-    from hdm.profile import Profiles
-
     plan = read_plan(manifest, env)
-    before, after = registry.upgrade_state(plan.state, Profiles.load(profiles, env))
-    click.echo(f"at {after} already" if before == after else f"upgraded from {before or 'nothing'} to {after}")
+    before, after = upgrade_state(plan, load_profiles(profiles, env))
+    click.echo(
+        f"at {after} already" if before == after else f"upgraded from {before or 'nothing'} to {after}"
+    )
     return 0
 
 
 @command_state.command()
 @manifest_options
 @json_option
-def reconcile(
-    manifest: str, env: str, profiles: str | None, log_settings: str | None, as_json: bool
-) -> int:
+def reconcile(manifest: str, env: str, profiles: str | None, log_settings: str | None, as_json: bool) -> int:
     """Take over every chunk that the targets hold and the state does not know. The target wins."""
     project = open_project(manifest, env, profiles)
     rows = []
@@ -45,9 +43,13 @@ def reconcile(
             table = link.outgoing(job.info.source)
             taken = sum(
                 state.import_committed(job, chunk, receipt)
-                for chunk, receipt in link.sink.ledger(table, pipeline_key(link.spec, job.info.source.dataset))
+                for chunk, receipt in link.sink.ledger(
+                    table, pipeline_key(link.spec, job.info.source.dataset)
+                )
             )
-            rows.append({"table": job.info.source.dataset.name, "sink": job.info.sink_name, "taken over": taken})
+            rows.append(
+                {"table": job.info.source.dataset.name, "sink": job.info.sink_name, "taken over": taken}
+            )
     emit(rows, as_json=as_json, empty="no open jobs")
     return 0
 
@@ -64,11 +66,9 @@ def import_old(
     OLD_DATABASE is the path of a SQLite file, or the name of a profile entry that has the
     old state manager's connection.
     """
-    from hdm.profile import Profiles
-
-    _, state = open_state_only(manifest, env, profiles)
+    plan, state = open_state_only(manifest, env, profiles)
     with state:
-        url = registry.old_state_url(old_database, Profiles.load(profiles, env))
+        url = old_state_url(plan, old_database, load_profiles(profiles, env))
         counts = state.import_legacy(url)
     emit([counts], as_json=as_json)
     return 0

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from hdm.errors import UsageError
 from hdm.model import LinkSpec
 from hdm.orchestrators.base import Orchestrator
 from hdm.plan import Plan
 
 
 class DeclaredOrchestrator(Orchestrator):
-    """Takes the links as ``declared_data_links`` says them; templates are not for it."""
+    """Takes the links as the manifest says them."""
 
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
-        """The declared links in the order of the manifest."""
-        if plan.has_templates:
-            raise UsageError(
-                f"{plan.manifest_name}: DeclaredOrchestrator does not expand template_data_links",
-                hint="write orchestrator: {type: BatchOrchestrator}",
-            )
+        """The links in stage order."""
         yield from plan.links
