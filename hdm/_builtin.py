@@ -75,7 +75,7 @@ BUILTIN: Final[dict[str, dict[str, str]]] = {
         ),
         "hdm.state.managers",
     ),
-    "check": {},
+    "check": dict.fromkeys(("NotNull", "Range", "Unique", "RowCount"), "hdm.check"),
 }
 
 ALIASES: Final[dict[str, dict[str, str]]] = {

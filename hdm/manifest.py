@@ -11,10 +11,11 @@ from typing import TypeVar
 
 from hdm import registry
 from hdm.errors import ManifestError, UnknownComponent
-from hdm.manifest_model import Component, Link, ManifestWords, Service, Template
+from hdm.explain import validate
+from hdm.manifest_model import CheckWords, Component, Link, ManifestWords, Service, Template
 from hdm.manifest_shapes import fill_variables, shape
 from hdm.model import ComponentSpec, Mode
-from hdm.placed import Place, PlacedDict, Problems, suggest, validate
+from hdm.placed import Place, PlacedDict, Problems, suggest
 from hdm.profile import environment
 from hdm.yaml_source import MAX_BYTES, parse_yaml
 
@@ -192,8 +193,9 @@ def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
         elif key in given:
             conf.take(given, key)
     sink_conf, mode = _mode(link, given, problems)
-    for check, raw in zip(link.checks, given.get("checks", ()), strict=True):
-        _class_name(check.type, raw, "check", problems)
+    checks = [
+        _check(check, raw, problems) for check, raw in zip(link.checks, given.get("checks", ()), strict=True)
+    ]
     return link.model_copy(
         update={
             "source": Component(
@@ -207,8 +209,17 @@ def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
                 conf=sink_conf,
             ),
             "mode": mode,
+            "checks": checks,
         }
     )
+
+
+def _check(check: CheckWords, given: PlacedDict, problems: Problems) -> CheckWords:
+    name = _class_name(check.type, given, "check", problems)
+    if registry.canonical("check", name):
+        what = f"check '{name}'"
+        validate(registry.find("check", name).Config, given.without("type"), problems, what=what)
+    return check.model_copy(update={"type": name})
 
 
 def _mode(link: Link, given: PlacedDict, problems: Problems) -> tuple[PlacedDict, Mode]:

@@ -20,6 +20,10 @@ def _count(value: object) -> object:
     return value
 
 
+def _version(value: object) -> object:
+    return 1 if value in ("1", "1.0", 1.0) and not isinstance(value, bool) else value
+
+
 Count = Annotated[int, BeforeValidator(_count), Field(ge=1)]
 
 
@@ -108,7 +112,7 @@ class Template(Link):
 class ManifestWords(_Words):
     """A whole manifest."""
 
-    version: Literal[1] = 1
+    version: Annotated[Literal[1], BeforeValidator(_version)] = 1
     name: str | None = None
     description: str | None = None
     orchestrator: Service | None = None

@@ -7,16 +7,12 @@ pickling, and lose only their places in JSON.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import Any, NamedTuple
 
 from hdm.errors import ManifestError
 from hdm.secrets import redact
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class Place(NamedTuple):
@@ -158,11 +154,12 @@ def misread(key: str, place: Place, *, private: bool = False) -> tuple[str, str]
     """The message and hint for a value that YAML did not read as text; None if it did."""
     if place.raw is None:
         return None
+    if place.raw == "":
+        return f"'{key}' is empty", f"write a value after '{key}:', or remove the key"
     if private:
         return f"'{key}' wants text, but YAML does not read this value as text", f"quote the value of '{key}'"
-    shown = place.raw or "nothing"
     return (
-        f"'{key}' wants text, but YAML reads {shown} as {kind_of(place.raw)}",
+        f"'{key}' wants text, but YAML reads {place.raw} as {kind_of(place.raw)}",
         f'quote it: {key}: "{place.raw}"',
     )
 
@@ -176,141 +173,3 @@ def kind_of(raw: str) -> str:
     if raw.casefold() in ("no", "off", "false"):
         return "the boolean false"
     return "a number"
-
-
-def validate(
-    model: type[M], data: Mapping[str, Any], problems: Problems, *, what: str, private: bool = False
-) -> M | None:
-    """The model made from ``data``; None after noting every mistake with its place.
-
-    ``private`` data (profiles) never shows a value in a message.
-    """
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        errors = error.errors(include_url=False, include_input=False)
-    for path, group in _by_path(data, errors).items():
-        _explain(model, data, path, group, problems, what, private)
-    return None
-
-
-def _by_path(data: Any, errors: Sequence[Any]) -> dict[tuple[str | int, ...], list[Any]]:
-    groups: dict[tuple[str | int, ...], list[Any]] = {}
-    for error in errors:
-        groups.setdefault(_real_path(data, error["loc"]), []).append(error)
-    # A union reports each branch: keep what is said of the deepest place only.
-    return {
-        path: group
-        for path, group in groups.items()
-        if not any(len(other) > len(path) and other[: len(path)] == path for other in groups)
-    }
-
-
-def _real_path(data: Any, loc: Sequence[str | int]) -> tuple[str | int, ...]:
-    """``loc`` without the names that pydantic gives to a union's branches."""
-    path: list[str | int] = []
-    for index, part in enumerate(loc):
-        if isinstance(data, Mapping) and part in data:
-            data = data[str(part)]
-        elif isinstance(data, list) and isinstance(part, int) and part < len(data):
-            data = data[part]
-        elif index < len(loc) - 1 or not isinstance(data, Mapping):
-            continue
-        path.append(part)
-    return tuple(path)
-
-
-def _explain(
-    model: type[BaseModel],
-    data: Mapping[str, Any],
-    path: tuple[str | int, ...],
-    group: list[Any],
-    problems: Problems,
-    what: str,
-    private: bool,
-) -> None:
-    key = str(path[-1]) if path else what
-    dotted = ".".join(str(part) for part in path)
-    kinds = {error["type"] for error in group}
-    place, key_place, value = _find(data, path)
-    if "extra_forbidden" in kinds:
-        known = fields_at(model, path[:-1])
-        problems.add(f"{what}: unknown key '{dotted}'", key_place, suggest(key, known))
-        return
-    if "missing" in kinds:
-        problems.add(f"{what}: key '{dotted}' is missing", place, f"add '{key}: ...'")
-        return
-    wants_text = any(kind.startswith("string_") or kind == "is_instance_of" for kind in kinds)
-    found = misread(key, place, private=private) if wants_text else None
-    if found:
-        problems.add(f"{what}: {found[0]}", place, found[1])
-        return
-    expected = [option for error in group for option in _options(error)]
-    if expected:
-        shown = "" if private or not isinstance(value, str) else f" '{value}'"
-        hint = suggest(value, expected) if shown else "write one of: " + ", ".join(expected)
-        problems.add(f"{what}: '{dotted}' cannot be{shown or ' that'}", place, hint)
-        return
-    said = " or ".join(dict.fromkeys(_said(error) for error in group))
-    problems.add(f"{what}: '{dotted}' {said}" if dotted else f"{what}: {said}", place, _how(key, kinds))
-
-
-def _options(error: Any) -> list[str]:
-    if error["type"] not in ("literal_error", "enum"):
-        return []
-    text = str(error.get("ctx", {}).get("expected", ""))
-    return [part.strip("' ") for part in text.replace(" or ", ", ").split(",") if part.strip("' ")]
-
-
-def _said(error: Any) -> str:
-    text = str(error["msg"])
-    if error["type"] in ("value_error", "assertion_error"):
-        return "is wrong: " + text.split(", ", 1)[-1]
-    return text.replace("Input should be", "must be").replace("a valid dictionary", "a mapping")
-
-
-def _how(key: str, kinds: set[str]) -> str:
-    if any(kind.startswith(("int", "float", "greater", "less")) for kind in kinds):
-        return f"write a number, e.g. '{key}: 4'"
-    if any(kind.startswith("bool") for kind in kinds):
-        return f"write '{key}: true' or '{key}: false'"
-    if any(kind.startswith(("dict", "model")) for kind in kinds):
-        return f"write a mapping: '{key}:' and indented keys below it"
-    if any(kind.startswith(("list", "tuple")) for kind in kinds):
-        return f"write a list: '{key}: [...]'"
-    return f"correct the value of '{key}'"
-
-
-def _find(data: Any, path: tuple[str | int, ...]) -> tuple[Place, Place, Any]:
-    """The places of the value and of its key (the container's, if it is absent), and the value."""
-    place = key_place = getattr(data, "place", Place())
-    for part in path:
-        if isinstance(data, PlacedDict) and part in data:
-            place, key_place = data.value_at(str(part)), data.key_at(str(part))
-            data = data[str(part)]
-        elif isinstance(data, PlacedList) and isinstance(part, int) and part < len(data):
-            place = key_place = data.item_at(part)
-            data = data[part]
-        elif isinstance(data, Mapping) and part in data:
-            data = data[str(part)]
-        else:
-            return place, place, None
-    return place, key_place, data
-
-
-def fields_at(model: Any, path: tuple[str | int, ...]) -> list[str]:
-    """The keys that a model (or the models nested in it at ``path``) takes."""
-    models = _models_in(model)
-    for part in path:
-        if isinstance(part, int):
-            continue
-        inner = [m.model_fields[part].annotation for m in models if part in m.model_fields]
-        models = [found for annotation in inner for found in _models_in(annotation)]
-    return sorted({field.alias or name for m in models for name, field in m.model_fields.items()})
-
-
-def _models_in(annotation: Any) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    inner = getattr(annotation, "__args__", ())
-    return [found for argument in inner for found in _models_in(argument)]

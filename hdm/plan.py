@@ -39,6 +39,7 @@ class Plan:
     state: ComponentSpec | None
     links: tuple[LinkSpec, ...]
     plugins: tuple[str, ...] = ()
+    has_templates: bool = False
     open_templates: tuple[Template, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -83,6 +84,7 @@ def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | No
         state=manifest.state,
         links=links,
         plugins=manifest.plugins,
+        has_templates=bool(manifest.templates),
         open_templates=tuple(still_open),
         notes=tuple(notes),
     )

@@ -12,9 +12,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 
 from hdm.errors import ProfileError
-from hdm.placed import Place, PlacedDict, PlacedList, Problems, misread, suggest, validate
-from hdm.secrets import Secret, is_private, is_reference, look_up, remember
+from hdm.explain import validate
+from hdm.placed import Place, PlacedDict, PlacedList, Problems, misread, suggest
+from hdm.secrets import Secret, is_private, is_reference, look_up, redact, remember
 from hdm.yaml_source import MAX_BYTES, parse_yaml
+
+__all__ = ["Profiles", "environment", "home", "load_profiles", "redact"]
 
 P = TypeVar("P", bound=BaseModel)
 FOLDER = ".hashmap_data_migrator"

@@ -17,8 +17,9 @@ from pydantic import BaseModel
 
 from hdm._builtin import ALIASES, BUILTIN
 from hdm.errors import ManifestError, ProfileError, UnknownComponent, UsageError
+from hdm.explain import validate
 from hdm.model import ComponentSpec
-from hdm.placed import Place, PlacedDict, Problems, fold, suggest, validate
+from hdm.placed import Place, PlacedDict, Problems, fold, suggest
 from hdm.secrets import redact
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def load_plugins(modules: Iterable[str]) -> None:
     for module in modules:
         try:
             importlib.import_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise UnknownComponent(
                 f"the plugin module '{module}' cannot be imported: {_why(error)}",
                 hint=f"install what it needs, or correct 'plugins:'; try: python -c 'import {module}'",
@@ -268,7 +269,7 @@ def _load_point(point: EntryPoint) -> str:
         found = point.load()
         if isinstance(found, type):
             register(found)
-    except Exception as error:  # noqa: BLE001 - a broken plugin must not break what does not need it
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin must not break what does not need it
         return f"{point.name} ({point.value}): {_why(error)}"
     return ""
 

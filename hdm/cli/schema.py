@@ -11,8 +11,7 @@ import click
 @click.argument("what", type=click.Choice(["manifest", "profiles"]), default="manifest")
 def command_schema(what: str) -> int:
     """Print the JSON Schema of manifests or of profiles files."""
-    from hdm.manifest import manifest_schema
-    from hdm.profile import profile_schema
+    from hdm.schemas import manifest_schema, profile_schema
 
     click.echo(json.dumps(manifest_schema() if what == "manifest" else profile_schema(), indent=2))
     return 0
