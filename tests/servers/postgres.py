@@ -11,7 +11,17 @@ from dataclasses import dataclass
 import psycopg
 
 from tests.servers import provision
-from tests.servers.process import HOST, Database, Server, answers, folder, free_port, run, unprivileged
+from tests.servers.process import (
+    HOST,
+    Database,
+    Server,
+    answers,
+    folder,
+    free_port,
+    run,
+    unprivileged,
+    within_reach,
+)
 
 ROLE, ROLE_PASSWORD = "mover", "p@ss/word:1"
 _HBA = """\
@@ -60,6 +70,9 @@ def running() -> Iterator[Postgres]:
     """Start a server of its own, stop it at the end."""
     programs, user, port = provision.postgres_bin(), unprivileged(), free_port()
     home = folder("postgres", user)
+    bundle = provision.SERVERS / "pgserver"
+    if bundle in programs.parents:
+        programs = within_reach(bundle, user, home) / programs.relative_to(bundle)
     data = home / "data"
     initdb = [programs / "initdb", "-D", data, "-U", "hdm", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
     run(initdb, user=user)

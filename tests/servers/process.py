@@ -76,6 +76,18 @@ def run(command: Sequence[str | Path], *, user: str | None = None, timeout: floa
     return done.stdout
 
 
+def within_reach(programs: Path, user: str | None, home: Path) -> Path:
+    """``programs``, or a copy under ``home`` if ``user`` may not look into the clone's folder."""
+    if user is None:
+        return programs
+    probe = subprocess.run(
+        ["/bin/ls", str(programs)], user=user, extra_groups=[], capture_output=True, check=False, cwd="/"
+    )
+    if probe.returncode == 0:
+        return programs
+    return Path(shutil.copytree(programs, home / "programs", symlinks=True))
+
+
 @dataclass
 class Server:
     """One running process. ``stop`` is idempotent; ``death`` is the signal that stops it."""
