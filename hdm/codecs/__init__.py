@@ -1,0 +1,1 @@
+"""Exact conversions between Arrow and what databases and files speak."""

@@ -1,0 +1,286 @@
+"""SQLite: one file, one writer. Each chunk is read in a transaction of its own, since SQLite
+cannot share a snapshot between connections; rows that change between chunks are read as they
+are when their chunk is."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import BaseModel, model_validator
+
+from hdm.codecs import rows as row_codec
+from hdm.codecs import temporal
+from hdm.dialects.types import INTEGERS
+from hdm.errors import UsageError
+from hdm.model import Column, Dataset, Kind, Table
+from hdm.source import Settings
+from hdm.sql import Database, SqlSink, SqlSource
+
+_FETCH_ROWS, _FETCH_BYTES = 8192, 8 * 1024 * 1024
+_BUSY_SECONDS = 300.0
+_TEMPORAL = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
+
+
+class SQLiteProfile(Settings):
+    """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
+
+    path: str | None = None
+    dbpath: str | None = None
+    database: str | None = None
+
+    @model_validator(mode="after")
+    def _one_file(self) -> SQLiteProfile:
+        if self.path is None and self.database is None:
+            raise ValueError("give path, or dbpath and database")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """The database file."""
+        if self.path is not None:
+            return Path(os.path.expandvars(self.path)).expanduser()
+        name = str(self.database)
+        folder = Path(os.path.expandvars(self.dbpath or ".")).expanduser()
+        plain = folder / name
+        return plain if plain.suffix or plain.exists() else folder / f"{name}.db"
+
+
+class SQLiteDatabase(Database):
+    """One SQLite file."""
+
+    dialect_name = "sqlite"
+
+    @property
+    def file(self) -> Path:
+        """The database file."""
+        profile: SQLiteProfile = self.profile
+        return profile.file
+
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """``sqlite:///path``."""
+        return Dataset(self.file.absolute().as_uri().replace("file:", "sqlite:"), ".".join(path))
+
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+        """Autocommit; ``begin`` starts transactions. A file that is not there is made by sinks only."""
+        import sqlite3
+
+        mode = "rwc" if write else "rw"
+        if not write and not self.file.exists():
+            raise UsageError(f"there is no SQLite file {self.file}", hint="check path in the profile")
+        if write:
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+        with self.classified():
+            connection = sqlite3.connect(
+                f"{self.file.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                timeout=_BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
+            )
+            if write:
+                connection.execute("PRAGMA journal_mode=WAL").fetchone()
+                connection.execute("PRAGMA synchronous=FULL")
+        return connection
+
+    def begin(self, connection: Any, *, write: bool = False) -> None:
+        """``BEGIN IMMEDIATE`` to write: waits for the file's other writer, never fails half-way."""
+        self.run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
+
+    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """From ``table_xinfo``; the key's columns in the key's order."""
+        schema = path[-2] if len(path) > 1 else "main"
+        quoted = self.dialect.quote(schema)
+        names = self.run(
+            connection,
+            f"SELECT name FROM {quoted}.sqlite_master WHERE type IN ('table', 'view') "
+            "AND name = ? COLLATE NOCASE",
+            (path[-1],),
+        )
+        if not names:
+            return None
+        name = str(names[0][0])
+        info = self.run(
+            connection,
+            'SELECT name, type, "notnull", dflt_value, pk, hidden FROM pragma_table_xinfo(?, ?)',
+            (name, schema),
+        )
+        keyed = sorted((pk, column) for column, _, _, _, pk, _ in info if pk)
+        rowid = len(keyed) == 1 and any(pk and kind.upper() == "INTEGER" for _, kind, _, _, pk, _ in info)
+        columns = tuple(
+            self.dialect.column_from_catalog(
+                column,
+                kind,
+                nullable=not notnull and not (pk and rowid),
+                default=default,
+                identity=bool(pk and rowid),
+                generated="generated" if hidden in (2, 3) else None,
+            )
+            for column, kind, notnull, default, pk, hidden in info
+            if hidden != 1
+        )
+        full = (*path[:-1], name)
+        return Table(self.dataset(full), full, columns, tuple(column for _, column in keyed))
+
+    def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
+        """Through a temporary view, which keeps the declared types of plain columns."""
+        name = "_hdm_query"
+        self.run(connection, f"CREATE TEMP VIEW {name} AS {sql}")
+        info = self.run(connection, f"SELECT name, type FROM pragma_table_xinfo('{name}')")
+        self.run(connection, f"DROP VIEW temp.{name}")
+        return tuple(self.dialect.column_from_catalog(column, kind or "") for column, kind in info)
+
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """Values are checked one by one: SQLite does not hold them to the declared type."""
+        decoders = {column.name: _decoder(column) for column in columns}
+        with self.classified():
+            cursor = connection.execute(sql)
+        step = 64
+        while True:
+            with self.classified():
+                rows = cursor.fetchmany(step)
+            if not rows:
+                return
+            batch = row_codec.to_batch(rows, columns, decoders)
+            width = max(batch.nbytes // batch.num_rows, 1)
+            step = max(min(_FETCH_ROWS, _FETCH_BYTES // width), 1)
+            yield batch
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """One prepared INSERT for all rows."""
+        names = [column.name for column in columns]
+        sql = (
+            f"INSERT INTO {self.dialect.qualify(path)} ({self.dialect.names(names)}) "
+            f"VALUES ({self.dialect.placeholders(len(names))})"
+        )
+        taken = 0
+        for batch in batches:
+            values = [_cells(array) for array in batch.columns]
+            with self.classified():
+                taken += connection.executemany(sql, zip(*values, strict=True)).rowcount
+        return taken
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """By ``sqlite_master``."""
+        rows = self.run(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")
+        return [(*path[:-1], name) for (name,) in rows if name.startswith(prefix)]
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """The file and SQLite's version."""
+        import sqlite3
+
+        return [*super().probe(), ("version", True, sqlite3.sqlite_version)]
+
+
+class SQLiteSource(SqlSource):
+    """Reads a SQLite table or query, chunk after chunk."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SQLiteProfile
+    Database: ClassVar[type[Database]] = SQLiteDatabase
+
+
+class SQLiteSink(SqlSink):
+    """Writes a SQLite table; the file is made if it is not there."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SQLiteProfile
+    Database: ClassVar[type[Database]] = SQLiteDatabase
+
+
+# -- values ----------------------------------------------------------------------
+
+
+def _cells(array: pa.Array) -> list[Any]:
+    """Values to bind; NaN, which SQLite would make NULL, as the text it is read back from."""
+    if pa.types.is_floating(array.type):
+        return ["NaN" if v is not None and v != v else v for v in array.to_pylist()]  # noqa: PLR0124
+    return row_codec.cells(array)
+
+
+def _decoder(column: Column) -> row_codec.Decoder:
+    kind = column.kind
+    if kind in INTEGERS:
+        return _each(int)
+    if kind is Kind.BOOLEAN:
+        return _each(int, _boolean)
+    if kind in (Kind.FLOAT32, Kind.FLOAT64):
+        return _floats
+    if kind is Kind.DECIMAL:
+        return _decimals
+    if kind in _TEMPORAL:
+        return _temporals
+    if kind is Kind.BINARY:
+        return _each(bytes)
+    if kind is Kind.TEXT:
+        return _each(str)
+    return _texts
+
+
+def _each(wanted: type, convert: Callable[[Any], Any] | None = None) -> row_codec.Decoder:
+    """All values are NULL or of one Python type."""
+
+    def decode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+        if any(v is not None and type(v) is not wanted for v in values):
+            raise TypeError("another storage class")
+        return pa.array([None if v is None else convert(v) for v in values] if convert else values, kind)
+
+    return decode
+
+
+def _boolean(value: int) -> bool:
+    if value not in (0, 1):
+        raise ValueError("neither 0 nor 1")
+    return value == 1
+
+
+def _floats(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    read = [float("nan") if v == "NaN" else v for v in values]
+    if any(v is not None and type(v) not in (float, int) for v in read):
+        raise TypeError("another storage class")
+    if any(type(v) is int and int(float(v)) != v for v in read):
+        raise ValueError("an integer that no float holds")
+    array = pa.array([None if v is None else float(v) for v in read], pa.float64())
+    if not pa.types.is_float32(kind):
+        return array
+    short = array.cast(kind)
+    exact = all(a == b or a != a for a, b in zip(array.to_pylist(), short.to_pylist(), strict=True))  # noqa: PLR0124
+    if not exact:
+        raise ValueError("more digits than float32 has")
+    return short
+
+
+def _decimals(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if any(isinstance(v, bytes) for v in values):
+        raise TypeError("a blob")
+    if pa.types.is_string(kind):
+        return pa.array([None if v is None else _digits(v) for v in values], kind)
+    return pa.array([None if v is None else Decimal(_digits(v)) for v in values], kind)
+
+
+def _digits(value: Any) -> str:
+    """A number as text: a real by its shortest exact form, in plain notation."""
+    if isinstance(value, float):
+        return format(Decimal(repr(value)), "f")
+    return str(value)
+
+
+def _temporals(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    if any(v is not None and type(v) is not str for v in values):
+        raise TypeError("no ISO text")
+    return temporal.from_texts(pa.array(values, pa.string()), kind)
+
+
+def _texts(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Any number or text as text; a blob has none."""
+    if any(isinstance(v, bytes) for v in values):
+        raise TypeError("a blob")
+    return pa.array([None if v is None else v if isinstance(v, str) else repr(v) for v in values], kind)

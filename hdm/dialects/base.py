@@ -1,0 +1,385 @@
+"""A database's SQL as values and short methods; one subclass per database, no driver here."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import ClassVar
+
+from hdm.dialects.types import INTEGERS, ORDERED, Stored, carrier
+from hdm.errors import ConnectionLost, HdmError, TransientError, UsageError
+from hdm.model import Column, Condition, Kind, Table
+
+PAGE = "@page"
+"""The pseudo-column of physical row addresses in ``Condition``."""
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
+_DURATION = re.compile(
+    r"(\d+(?:\.\d+)?)\s*(us|ms|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)?\Z", re.IGNORECASE
+)
+_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+class Dialect:
+    """What a database's SQL looks like and can do. Stateless; one instance serves all."""
+
+    name: ClassVar[str] = ""
+    sqlglot: ClassVar[str | None] = None
+    """The dialect's name in sqlglot; None if it has none."""
+    quote_marks: ClassVar[tuple[str, str]] = ('"', '"')
+    """Opening and closing mark; the closing one is escaped by doubling it."""
+    max_identifier: ClassVar[int] = 63
+    identifier_unit: ClassVar[str] = "bytes"
+    """``bytes`` (of UTF-8) or ``characters``."""
+    max_path: ClassVar[int] = 2
+    """How many parts a table's name may have."""
+    paramstyle: ClassVar[str] = "qmark"
+    """``qmark``: ``?``; ``format``: ``%s``; ``numeric``: ``:1``."""
+    enforces_keys: ClassVar[bool] = True
+    """Whether a PRIMARY KEY is enforced, so that the ledger's key alone fences attempts."""
+    transactional_ddl: ClassVar[bool] = True
+    null_safe: ClassVar[str] = "{a} IS NOT DISTINCT FROM {b}"
+    page_ranges: ClassVar[bool] = False
+    """Whether tables without a key can be cut by physical ranges (``@page``)."""
+    temporary_table: ClassVar[str] = "CREATE TEMPORARY TABLE"
+    zoneless: ClassVar[bool] = False
+    """True: timestamps with a zone are kept as UTC without one."""
+    session: ClassVar[tuple[str, ...]] = ()
+    """Statements that every session starts with: UTC, exact renderings, isolation."""
+    text_type: ClassVar[str] = "VARCHAR"
+    bigint_type: ClassVar[str] = "BIGINT"
+    key_text_type: ClassVar[str] = "VARCHAR(128)"
+    """A text type that a primary key may have."""
+    errors: ClassVar[Mapping[str, type[HdmError]]] = {}
+    """Error code, or its beginning, to class; the longest match counts."""
+
+    # -- names ---------------------------------------------------------------
+
+    def quote(self, name: str) -> str:
+        """The identifier, always quoted; ``UsageError`` if the database cannot have it."""
+        if not name or "\0" in name:
+            raise UsageError(f"not a name in {self.name}: {name!r}", hint="give a name without NUL")
+        size = len(name.encode()) if self.identifier_unit == "bytes" else len(name)
+        if size > self.max_identifier:
+            raise UsageError(
+                f"{self.name} would cut the name {name!r}: {size} {self.identifier_unit}",
+                hint=f"use at most {self.max_identifier}",
+            )
+        start, end = self.quote_marks
+        return start + name.replace(end, end * 2) + end
+
+    def qualify(self, path: Sequence[str]) -> str:
+        """A table's full name from its parts."""
+        return ".".join(self.quote(part) for part in path if part)
+
+    def names(self, names: Iterable[str]) -> str:
+        """A quoted column list."""
+        return ", ".join(self.quote(name) for name in names)
+
+    def beside(self, name: str, suffix: str) -> str:
+        """A name for a table beside ``name``, within the length limit and without collisions."""
+        full = name + suffix
+        size = len(full.encode()) if self.identifier_unit == "bytes" else len(full)
+        if size <= self.max_identifier:
+            return full
+        mark = "_" + hashlib.sha256(name.encode()).hexdigest()[:8] + suffix
+        short = name.encode()[: self.max_identifier - len(mark)].decode(errors="ignore")
+        return short + mark
+
+    def placeholder(self, number: int) -> str:
+        """The mark of the ``number``-th (from 1) bound value."""
+        return {"qmark": "?", "format": "%s", "numeric": f":{number}"}[self.paramstyle]
+
+    def placeholders(self, count: int) -> str:
+        """``count`` marks, comma-separated."""
+        return ", ".join(self.placeholder(n + 1) for n in range(count))
+
+    # -- values and conditions -----------------------------------------------
+
+    def string(self, text: str) -> str:
+        """A string literal."""
+        return "'" + text.replace("'", "''") + "'"
+
+    def literal(self, text: str, column: Column) -> str:
+        """A value that the source rendered as ``text``, of the column's own type again."""
+        if column.kind in INTEGERS:
+            return self.number(text, column)
+        return f"CAST({self.string(text)} AS {self.cast_type(column)})"
+
+    def number(self, text: str, column: Column) -> str:
+        """A bare number; ``UsageError`` if ``text`` is none."""
+        if not _NUMBER.match(text):
+            raise UsageError(f"not a number for column {column.name}", hint="plan again")
+        return text
+
+    def is_sortable(self, column: Column) -> bool:
+        """Whether the database orders the column's values as their meaning does."""
+        return column.kind in ORDERED
+
+    def cast_type(self, column: Column) -> str:
+        """The type that text is cast to for comparison with the column."""
+        return column.native or self.stored(column).native
+
+    def comparable(self, column: Column) -> str:
+        """The column as it is compared and sorted."""
+        return self.quote(column.name)
+
+    def predicate(self, conditions: Sequence[Condition], table: Table) -> str:
+        """The conditions as one boolean expression, ANDed; empty if there are none."""
+        return " AND ".join(self.condition(one, table) for one in conditions)
+
+    def condition(self, one: Condition, table: Table) -> str:
+        """One condition, evaluated by the database in the column's own type."""
+        if one.column.startswith("@"):
+            return self.physical(one)
+        try:
+            column = table.column(one.column)
+        except KeyError:
+            raise UsageError(
+                f"{table.dataset.name} has no column {one.column!r}", hint="plan again"
+            ) from None
+        if one.op == "null":
+            return f"{self.quote(one.column)} IS NULL"
+        if one.op not in (">=", ">", "<=", "<", "=") or one.value is None:
+            raise UsageError(f"not a condition: {one.op!r}", hint="use >= > <= < = or null")
+        return f"{self.comparable(column)} {one.op} {self.literal(one.value, column)}"
+
+    def physical(self, one: Condition) -> str:
+        """A condition on a pseudo-column such as ``@page``."""
+        raise UsageError(f"{self.name} has no {one.column} ranges", hint="plan again")
+
+    def select_expression(self, column: Column) -> str:
+        """Reads the column so that its carrier holds the value exactly."""
+        return self.quote(column.name)
+
+    def text_of(self, expression: str, column: Column) -> str:
+        """Renders a cursor or key value as text at full precision; ``literal`` reads it back."""
+        return f"CAST({expression} AS {self.text_type})"
+
+    def minus(self, expression: str, amount: str, column: Column) -> str:
+        """``expression`` less a lag or an offset: a number, or a duration for temporals."""
+        if column.kind in INTEGERS or column.kind is Kind.DECIMAL:
+            if not _NUMBER.match(amount):
+                raise UsageError(
+                    f"lag or offset {amount!r} of numeric column {column.name}", hint="write a number"
+                )
+            return f"({expression} - {amount})"
+        if column.kind in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            return self.earlier(expression, seconds(amount, days=column.kind is Kind.DATE), column)
+        raise UsageError(
+            f"column {column.name} is {column.kind}: no lag or offset",
+            hint="use a number, date or timestamp column as watermark",
+        )
+
+    def earlier(self, expression: str, amount: float, column: Column) -> str:
+        """``expression`` less ``amount`` seconds."""
+        return f"({expression} - INTERVAL '{amount:.6f}' SECOND)"
+
+    def modulo(self, expression: str, step: int) -> str:
+        """The remainder of an integer expression."""
+        return f"MOD({expression}, {step:d})"
+
+    def derived(self, sql: str) -> str:
+        """A query as a table expression."""
+        return f"({sql}) AS hdm_q"
+
+    # -- types and tables ----------------------------------------------------
+
+    def column_from_catalog(
+        self,
+        name: str,
+        native: str,
+        *,
+        nullable: bool = True,
+        length: int | None = None,
+        precision: int | None = None,
+        scale: int | None = None,
+        default: str | None = None,
+        identity: bool = False,
+        generated: str | None = None,
+        comment: str | None = None,
+    ) -> Column:
+        """A column as the catalogue declares it, with its kind and carrier."""
+        kind, length, precision, scale = self.kind(native, length, precision, scale)
+        return Column(
+            name,
+            kind,
+            carrier(kind, precision, scale),
+            nullable,
+            native,
+            self.name,
+            length,
+            precision,
+            scale,
+            default,
+            identity,
+            generated,
+            comment,
+        )
+
+    def kind(
+        self, native: str, length: int | None, precision: int | None, scale: int | None
+    ) -> tuple[Kind, int | None, int | None, int | None]:
+        """Kind, length, precision and scale of a native type; OTHER travels as text."""
+        return Kind.OTHER, length, precision, scale
+
+    def stored(self, column: Column) -> Stored:
+        """The type that keeps the column here; of the same system, its own declaration."""
+        if column.origin == self.name and column.native:
+            return Stored(column.native)
+        return self.native(column)
+
+    def native(self, column: Column) -> Stored:
+        """The type that keeps a column of another system."""
+        return Stored(self.text_type)
+
+    def create_table(
+        self,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        key: Sequence[str] = (),
+        *,
+        temporary: bool = False,
+    ) -> str:
+        """CREATE TABLE; fails if it exists."""
+        lines = [self.column_ddl(column) for column in columns]
+        if key:
+            lines.append(f"PRIMARY KEY ({self.names(key)})")
+        verb = self.temporary_table if temporary else "CREATE TABLE"
+        return f"{verb} {self.qualify(path)} (\n  " + ",\n  ".join(lines) + "\n)"
+
+    def column_ddl(self, column: Column) -> str:
+        """One column's declaration."""
+        not_null = "" if column.nullable else " NOT NULL"
+        return f"{self.quote(column.name)} {self.stored(column).native}{not_null}"
+
+    def rename_table(self, path: Sequence[str], name: str) -> str:
+        """Give a table another name in its schema."""
+        return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.quote(name)}"
+
+    def drop_table(self, path: Sequence[str]) -> str:
+        """Drop if it is there."""
+        return f"DROP TABLE IF EXISTS {self.qualify(path)}"
+
+    # -- merging -------------------------------------------------------------
+
+    def match(self, a: str, b: str, key: Sequence[str], *, null_safe: bool) -> str:
+        """Rows of ``a`` and ``b`` (aliases) with the same key."""
+        form = self.null_safe if null_safe else "{a} = {b}"
+        return " AND ".join(
+            "(" + form.format(a=f"{a}.{self.quote(k)}", b=f"{b}.{self.quote(k)}") + ")" for k in key
+        )
+
+    def merge(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        columns: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool = False,
+    ) -> list[str]:
+        """Statements that bring staged rows into the target by key: update, then insert.
+
+        Without ``null_keys``, of the rows whose key holds no NULL; with it, of the others,
+        where NULL matches NULL (slowly: databases cannot hash that comparison).
+        """
+        rest = [name for name in columns if name not in key]
+        into, of = self.qualify(target), self.qualify(stage)
+        same = self.match("t", "s", key, null_safe=null_keys)
+        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
+        only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
+        statements = []
+        if rest:
+            assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in rest)
+            statements.append(f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}")
+        statements.append(
+            f"INSERT INTO {into} ({self.names(columns)}) "
+            f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "
+            f"WHERE {only} AND NOT EXISTS (SELECT 1 FROM {into} AS t WHERE {same})"
+        )
+        return statements
+
+    def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
+        """A query that gives a row if the stage holds different rows with one key."""
+        distinct = self.derived(f"SELECT DISTINCT {self.names(columns)} FROM {self.qualify(stage)}")
+        return self.first(f"SELECT 1 FROM {distinct} GROUP BY {self.names(key)} HAVING COUNT(*) > 1")
+
+    def keep_one(
+        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
+    ) -> list[str]:
+        """Statements that leave one row per key of those equal in ``columns``; of ``rest`` the least."""
+        of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_1"))
+        least = "".join(f", MIN({self.quote(name)}) AS {self.quote(name)}" for name in rest)
+        content, every = self.names(columns), self.names([*columns, *rest])
+        return [
+            f"{self.temporary_table} {spare} AS SELECT {content}{least} FROM {of} GROUP BY {content}",
+            f"DELETE FROM {of}",
+            f"INSERT INTO {of} ({every}) SELECT {every} FROM {spare}",
+            f"DROP TABLE {spare}",
+        ]
+
+    def first(self, sql: str) -> str:
+        """At most one row of a query."""
+        return f"{sql} LIMIT 1"
+
+    # -- errors --------------------------------------------------------------
+
+    def code(self, error: BaseException) -> str | None:
+        """The database's own code of a driver's error (SQLSTATE, errno, ORA-...)."""
+        return None
+
+    def describe_error(self, error: BaseException) -> str:
+        """What may be shown of an error: never its text, which can quote values."""
+        code = self.code(error)
+        return f"{self.name} {type(error).__name__}" + (f" {code}" if code else "")
+
+    def classify(self, error: BaseException) -> HdmError:
+        """The driver's error as hdm's; unknown ones count as transient."""
+        if isinstance(error, HdmError):
+            return error
+        if isinstance(error, ConnectionError | TimeoutError):
+            return ConnectionLost(f"{self.name}: the connection broke ({type(error).__name__})")
+        code = self.code(error)
+        if code:
+            for size in range(len(code), 0, -1):
+                if code[:size] in self.errors:
+                    return self.errors[code[:size]](self.describe_error(error), hint=self.hint(code))
+        return TransientError(self.describe_error(error))
+
+    def hint(self, code: str) -> str | None:
+        """What to do about an error code."""
+        return None
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """Whether the error says that a key is there already."""
+        return False
+
+
+def seconds(text: str, *, days: bool = False) -> float:
+    """A duration such as ``90``, ``15m``, ``2 hours``, ``1d``; a bare number counts seconds (or days)."""
+    found = _DURATION.match(text.strip())
+    if not found:
+        raise UsageError(f"not a duration: {text!r}", hint="write for example 90s, 15m, 2h or 1d")
+    unit = (found[2] or ("d" if days else "s")).lower()
+    scale = {"us": 1e-6, "ms": 1e-3}.get(unit) or _UNIT_SECONDS[unit[0]]
+    return float(found[1]) * scale
+
+
+def one_predicate(text: str) -> str:
+    """``text`` if it can only be one SQL predicate: no second statement, comment or open bracket."""
+    depth, quote = 0, ""
+    for number, mark in enumerate(text):
+        if quote:
+            quote = "" if mark == quote else quote
+        elif mark in "'\"`":
+            quote = mark
+        elif mark == ";" or text.startswith(("--", "/*"), number):
+            raise UsageError("where: holds a semicolon or a comment", hint="write one predicate")
+        elif mark in "()":
+            depth += 1 if mark == "(" else -1
+            if depth < 0:
+                break
+    if depth or quote or not text.strip():
+        raise UsageError("where: is not one complete predicate", hint="close its quotes and brackets")
+    return text

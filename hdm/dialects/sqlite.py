@@ -1,0 +1,167 @@
+"""SQLite: types are a hint (affinity), so declared names carry the meaning, values are checked.
+
+Affinity rules: https://sqlite.org/datatype3.html. A name that holds ``TEXT`` and no ``INT`` has
+TEXT affinity, which keeps every digit; hence ``DECIMAL_TEXT(38,18)``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.types import INTEGERS, Fidelity, Stored
+from hdm.errors import (
+    ConnectionLost,
+    Deadlock,
+    HdmError,
+    PermanentError,
+    RejectedRows,
+    SchemaDrift,
+    UsageError,
+)
+from hdm.model import Column, Kind
+
+_DECLARED = re.compile(r"\s*([^()]*?)\s*(?:\(\s*([+-]?\d+)\s*(?:,\s*([+-]?\d+)\s*)?\)\s*(.*))?\Z")
+_KINDS: dict[str, Kind] = {
+    "BOOL": Kind.BOOLEAN, "BOOLEAN": Kind.BOOLEAN,
+    "TINYINT": Kind.INT8, "SMALLINT": Kind.INT16, "INT2": Kind.INT16, "INT8": Kind.INT64,
+    "FLOAT4": Kind.FLOAT32, "FLOAT": Kind.FLOAT64, "REAL": Kind.FLOAT64,
+    "DATE": Kind.DATE, "TIME": Kind.TIME, "DATETIME": Kind.TIMESTAMP, "TIMESTAMP": Kind.TIMESTAMP,
+    "TIMESTAMP WITH TIME ZONE": Kind.TIMESTAMPTZ, "TIMESTAMPTZ": Kind.TIMESTAMPTZ,
+    "DECIMAL": Kind.DECIMAL, "NUMERIC": Kind.DECIMAL, "DECIMAL_TEXT": Kind.DECIMAL,
+    "UUID": Kind.UUID, "UUID_TEXT": Kind.UUID, "JSON": Kind.JSON, "JSON_TEXT": Kind.JSON,
+    "DURATION_TEXT": Kind.INTERVAL, "TIMETZ_TEXT": Kind.TIMETZ, "ARRAY_TEXT": Kind.ARRAY,
+    "BIT_TEXT": Kind.BIT, "ENUM_TEXT": Kind.ENUM, "BINARY": Kind.BINARY, "VARBINARY": Kind.BINARY,
+    "BYTEA": Kind.BINARY, "": Kind.OTHER, "OTHER_TEXT": Kind.OTHER,
+}  # fmt: skip
+_NATIVE: dict[Kind, str] = {
+    Kind.BOOLEAN: "BOOLEAN", Kind.INT8: "TINYINT", Kind.INT16: "SMALLINT", Kind.INT32: "INTEGER",
+    Kind.INT64: "BIGINT", Kind.FLOAT32: "FLOAT4", Kind.FLOAT64: "DOUBLE", Kind.BINARY: "BLOB",
+    Kind.DATE: "DATE", Kind.TIME: "TIME", Kind.TIMETZ: "TIMETZ_TEXT", Kind.INTERVAL: "DURATION_TEXT",
+    Kind.UUID: "UUID_TEXT", Kind.JSON: "JSON_TEXT", Kind.ARRAY: "ARRAY_TEXT", Kind.BIT: "BIT_TEXT",
+    Kind.ENUM: "ENUM_TEXT", Kind.OTHER: "OTHER_TEXT",
+}  # fmt: skip
+
+
+class SQLiteDialect(Dialect):
+    """SQLite 3.24 or later. Stores any value in any column, except in STRICT tables."""
+
+    name = "sqlite"
+    sqlglot = "sqlite"
+    max_identifier = 1_000_000
+    identifier_unit = "characters"
+    null_safe = "{a} IS {b}"
+    text_type = "TEXT"
+    key_text_type = "TEXT"
+    temporary_table = "CREATE TEMP TABLE"
+    errors: ClassVar[Mapping[str, type[HdmError]]] = {
+        "SQLITE_BUSY": Deadlock,
+        "SQLITE_LOCKED": Deadlock,
+        "SQLITE_CANTOPEN": ConnectionLost,
+        "SQLITE_IOERR": ConnectionLost,
+        "SQLITE_FULL": ConnectionLost,
+        "SQLITE_CONSTRAINT": RejectedRows,
+        "SQLITE_MISMATCH": RejectedRows,
+        "SQLITE_TOOBIG": RejectedRows,
+        "SQLITE_SCHEMA": SchemaDrift,
+        "SQLITE_READONLY": UsageError,
+        "SQLITE_AUTH": UsageError,
+        "SQLITE_NOTADB": UsageError,
+        "SQLITE_CORRUPT": PermanentError,
+        "SQLITE_ERROR": PermanentError,
+    }
+
+    def kind(
+        self, native: str, length: int | None, precision: int | None, scale: int | None
+    ) -> tuple[Kind, int | None, int | None, int | None]:
+        """By the declared name; names unknown here go by SQLite's affinity rules."""
+        found = _DECLARED.match(native.upper())
+        name, first, second = (found[1], found[2], found[3]) if found else (native.upper(), None, None)
+        name = " ".join(f"{name} {found[4] if found and found[4] else ''}".split())
+        kind = _KINDS.get(name) or _by_affinity(name)
+        size = int(first) if first else None
+        if kind is Kind.DECIMAL:
+            return kind, None, size, (int(second or 0) if size is not None else None)
+        if kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            return kind, None, size, None
+        if kind in (Kind.TEXT, Kind.BINARY, Kind.BIT):
+            return kind, size, None, None
+        return kind, None, None, None
+
+    def native(self, column: Column) -> Stored:
+        """Every kind is kept exactly; lengths and labels are not enforced."""
+        kind = column.kind
+        if kind is Kind.DECIMAL:
+            if column.precision is None:
+                return Stored("DECIMAL_TEXT")
+            return Stored(f"DECIMAL_TEXT({column.precision},{column.scale or 0})")
+        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            digits = f"({column.precision})" if column.precision is not None else ""
+            zone = " WITH TIME ZONE" if kind is Kind.TIMESTAMPTZ else ""
+            return Stored(f"TIMESTAMP{digits}{zone}")
+        if kind is Kind.TIME and column.precision is not None and column.precision > 6:
+            return Stored(f"TIME({column.precision})")
+        if kind is Kind.TEXT:
+            return Stored(f"VARCHAR({column.length})" if column.length else "TEXT")
+        return Stored(_NATIVE[kind])
+
+    def stored(self, column: Column) -> Stored:
+        """Untyped columns of SQLite travel as text, so numbers in them would not stay numbers."""
+        if column.origin == self.name and column.kind is Kind.OTHER:
+            return Stored("OTHER_TEXT", Fidelity.LOSSY, "it has no declared type: values arrive as text")
+        return super().stored(column)
+
+    def is_sortable(self, column: Column) -> bool:
+        """A decimal kept as text sorts as text: '9' after '10'."""
+        as_text = column.kind is Kind.DECIMAL and "TEXT" in column.native.upper()
+        return super().is_sortable(column) and not as_text
+
+    def literal(self, text: str, column: Column) -> str:
+        """Plain literals: SQLite compares by storage class, and a CAST would change it."""
+        if column.kind in INTEGERS or column.kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN):
+            return self.number(text, column)
+        if column.kind is Kind.DECIMAL and self.is_sortable(column):
+            return self.number(text, column)
+        return self.string(text)
+
+    def text_of(self, expression: str, column: Column) -> str:
+        """As text; reals with 17 digits, which is exact."""
+        as_text = f"CAST({expression} AS TEXT)"
+        if column.kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.DECIMAL):
+            exact = f"printf('%!.17g', {expression})"
+            return f"CASE typeof({expression}) WHEN 'real' THEN {exact} ELSE {as_text} END"
+        return as_text
+
+    def earlier(self, expression: str, amount: float, column: Column) -> str:
+        """Through ``datetime``, which keeps milliseconds."""
+        if column.kind is Kind.DATE:
+            return f"date({expression}, '-{amount / 86400:.9f} days')"
+        return f"strftime('%Y-%m-%d %H:%M:%f', {expression}, '-{amount:.6f} seconds')"
+
+    def modulo(self, expression: str, step: int) -> str:
+        """SQLite may lack MOD()."""
+        return f"({expression} % {step:d})"
+
+    def code(self, error: BaseException) -> str | None:
+        """SQLite's extended error name, e.g. SQLITE_BUSY."""
+        name = getattr(error, "sqlite_errorname", None)
+        return str(name) if name else None
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """A PRIMARY KEY or UNIQUE violation."""
+        return self.code(error) in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
+
+
+def _by_affinity(name: str) -> Kind:
+    """https://sqlite.org/datatype3.html section 3.1, in its order."""
+    if "INT" in name:
+        return Kind.INT64
+    if any(part in name for part in ("CHAR", "CLOB", "TEXT")):
+        return Kind.TEXT
+    if "BLOB" in name:
+        return Kind.BINARY
+    if any(part in name for part in ("REAL", "FLOA", "DOUB")):
+        return Kind.FLOAT64
+    return Kind.DECIMAL

@@ -1,0 +1,207 @@
+"""One database behind a profile: how to connect, read its catalogue, stream rows and load them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import Field
+
+from hdm.dialects import dialect as dialect_named
+from hdm.dialects.base import Dialect
+from hdm.errors import HdmError, SnapshotLost
+from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
+from hdm.secrets import Secret
+from hdm.source import Settings
+
+
+class SqlProfile(Settings):
+    """What a profile entry for a relational server may hold: parts, or one ``url``."""
+
+    host: str = "localhost"
+    port: int | None = None
+    database: str | None = None
+    user: str | None = None
+    password: Secret | None = None
+    url: Secret | None = None
+    schema_name: str | None = Field(None, alias="schema")
+    driver: Any = None
+    insecure: bool = False
+    """True: accept a connection without TLS even where the system offers verified TLS."""
+
+
+class Database(ABC):
+    """One database. A connection is the driver's own DB-API object, in no transaction.
+
+    Subclasses fill in ``connect``, ``find``, ``query_columns``, ``stream`` and ``load``; the
+    rest has portable defaults. Every driver error leaves as an ``HdmError`` (``classified``).
+    """
+
+    dialect_name: ClassVar[str] = ""
+    snapshots: ClassVar[bool] = False
+    """Whether ``snapshot`` yields a token that other sessions can ``join``."""
+
+    def __init__(self, profile: Any = None) -> None:
+        self.profile = profile
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database's SQL."""
+        return dialect_named(self.dialect_name)
+
+    # -- to be filled in -------------------------------------------------------
+
+    @abstractmethod
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """The OpenLineage name of a table (https://openlineage.io/docs/spec/naming); no connecting."""
+
+    @abstractmethod
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+        """A session in the dialect's canonical settings, named ``label`` where the server shows it."""
+
+    @abstractmethod
+    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """The table as the catalogue has it, its key, and estimates; None if there is none.
+        A name that is not there in its exact case may match one in another case."""
+
+    @abstractmethod
+    def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
+        """The columns of a query, without running it."""
+
+    @abstractmethod
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """The rows of a SELECT as batches of bounded bytes, with the columns' carriers."""
+
+    @abstractmethod
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """Insert batches into the named columns, inside the open transaction; how many rows the
+        database says it took. ``columns`` are the source's, under the target's names."""
+
+    # -- defaults --------------------------------------------------------------
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """The name with the default schema filled in; no connecting."""
+        return tuple(parts)
+
+    def begin(self, connection: Any, *, write: bool = False) -> None:
+        """Start a transaction: one consistent view to read, or the one that will be committed."""
+        return
+
+    def commit(self, connection: Any) -> None:
+        """Commit."""
+        with self.classified():
+            connection.commit()
+
+    def rollback(self, connection: Any) -> None:
+        """Roll back."""
+        with self.classified():
+            connection.rollback()
+
+    def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Execute one statement with bound values; all its rows, if it gives any."""
+        with self.classified():
+            cursor = connection.cursor()
+            try:
+                cursor.execute(sql, values) if values else cursor.execute(sql)
+                return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+            finally:
+                cursor.close()
+
+    def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
+        """Execute one statement with bound values; how many rows it touched."""
+        with self.classified():
+            cursor = connection.cursor()
+            try:
+                cursor.execute(sql, values) if values else cursor.execute(sql)
+                return int(cursor.rowcount)
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def classified(self) -> Iterator[None]:
+        """Turns driver errors into ``HdmError`` without their text."""
+        try:
+            yield
+        except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise
+        except Exception as error:  # noqa: BLE001 -- drivers share no base class
+            raise self.dialect.classify(error) from None
+
+    # -- snapshots and watermarks ----------------------------------------------
+
+    def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
+        """Holds one consistent view open; yields its token, or None if it cannot be shared."""
+        return nullcontext(None)
+
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
+        """Make the transaction that ``begin`` opened see the snapshot of ``token``."""
+        raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
+
+    def horizon(self, connection: Any, table: Table, column: Column) -> str | None:
+        """SQL for a cursor value below which no open transaction can still commit rows."""
+        return None
+
+    def late(self, window: Window) -> Condition | None:
+        """Names the rows that committed after the window's saved snapshot, though begun before."""
+        return None
+
+    def edges(
+        self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
+    ) -> list[str]:
+        """Cut points about every ``step`` rows, ascending, as text; a value that repeats has
+        more than ``step`` rows. ``rows`` is how many there are, roughly."""
+        dialect, name = self.dialect, self.dialect.quote(column.name)
+        ordered = dialect.comparable(column)
+        inner = (
+            f"SELECT {name} AS c, ROW_NUMBER() OVER (ORDER BY {ordered}) AS n FROM {origin} "
+            f"WHERE {name} IS NOT NULL{' AND ' + where if where else ''}"
+        )
+        value = dialect.text_of("c", column)
+        sql = f"SELECT {value} FROM {dialect.derived(inner)} WHERE {dialect.modulo('n', step)} = 0 ORDER BY n"
+        return [str(row[0]) for row in self.run(connection, sql)]
+
+    def pages(self, connection: Any, table: Table) -> int:
+        """How many physical pages the table has, for ``@page`` ranges."""
+        return 0
+
+    # -- writing ---------------------------------------------------------------
+
+    def evict(self, connection: Any, mark: str, attempt: int) -> None:
+        """End the sessions of older attempts whose label starts with ``mark``."""
+        return
+
+    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
+        """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
+        dialect = self.dialect
+        if self.find(connection, target) is not None:
+            self.change(connection, dialect.rename_table(target, old[-1]))
+        self.change(connection, dialect.rename_table(new, target[-1]))
+        self.change(connection, dialect.drop_table(old))
+
+    def create_beside(
+        self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
+    ) -> None:
+        """Create the empty table ``new`` that will replace ``target``."""
+        self.change(connection, self.dialect.create_table(new, target.columns, target.key))
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """Tables in the schema of ``path`` whose name starts with ``prefix``."""
+        return []
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """For ``hdm doctor``: connection and version."""
+        try:
+            connection = self.connect("hdm:doctor")
+        except HdmError as error:
+            return [("connection", False, error.message)]
+        connection.close()
+        return [("connection", True, self.dataset(self.default_path(("",))).namespace)]

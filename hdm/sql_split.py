@@ -1,0 +1,280 @@
+"""Cuts a table or a watermark's window into disjoint chunks; the source compares all values.
+
+Without a cursor: ranges of the first key column (then of the next, where one value has very
+many rows), or physical page ranges, or one chunk. With a cursor, in this order: rows that
+committed late, rows tied at the watermark, NULLs, then ranges ``(lo, hi]`` up to the window's
+end, whose ties are a chunk of their own (``boundary``). What is empty is not planned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from hdm.dialects.base import PAGE
+from hdm.errors import UsageError
+from hdm.model import Chunk, Column, Condition, Kind, Table, Window
+from hdm.sql_database import Database
+
+ROWS_PER_CHUNK = 1_000_000
+BYTES_PER_CHUNK = 256 * 1024 * 1024
+_WIDTHS = {Kind.BOOLEAN: 1, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.DATE: 4, Kind.FLOAT32: 4}
+_SENTINELS = ("infinity", "9999-12-31", "9999-01-01")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that one chunk will hold; ``upto`` as in ``Chunk``."""
+
+    conditions: tuple[Condition, ...]
+    rows: int | None = None
+    upto: str | None = None
+    boundary: bool = False
+    seen_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Splitter:
+    """One split, on one connection whose view does not change meanwhile.
+
+    ``origin`` is the table expression to read from, ``where`` the configured filter in brackets.
+    """
+
+    database: Database
+    connection: Any
+    table: Table
+    window: Window
+    origin: str
+    where: str = ""
+
+    def chunks(self, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
+        """All chunks, numbered from 0 in cursor order."""
+        parts = self._window(self.window.column) if self.window.column else self._everything()
+        for number, part in enumerate(parts):
+            yield Chunk(
+                job_key,
+                self.table.dataset,
+                number,
+                part.conditions,
+                schema_sha=self.table.schema_sha,
+                snapshot=snapshot,
+                boundary=part.boundary,
+                seen_key=part.seen_key,
+                upto=part.upto,
+                estimate_rows=part.rows,
+            )
+
+    # -- a whole table -----------------------------------------------------------
+
+    def _everything(self) -> Iterator[Part]:
+        rows = self.table.rows if self.table.rows is not None and not self.where else self._count(())
+        step = self._step()
+        columns = self._key_columns(())
+        if rows <= step:
+            yield Part((), rows)
+        elif columns:
+            if columns[0].nullable:
+                yield from self._nulls(columns[0], ())
+            yield from self._cut((), columns, None, None, rows)
+        elif self._has_pages():
+            yield from self._by_page((), rows)
+        else:
+            yield Part((), rows)
+
+    def _nulls(self, column: Column, base: tuple[Condition, ...]) -> Iterator[Part]:
+        conditions = (*base, Condition(column.name, "null"))
+        found = self._count(conditions)
+        if found:
+            yield Part(conditions, found)
+
+    def _key_columns(self, apart_from: Sequence[str]) -> list[Column]:
+        key = [self.table.column(name) for name in self.table.key if name not in apart_from]
+        return [c for c in key if self.database.dialect.is_sortable(c) or c.kind is Kind.DECIMAL]
+
+    def _has_pages(self) -> bool:
+        return self.database.dialect.page_ranges and self.database.pages(self.connection, self.table) > 1
+
+    # -- a window of a cursor ------------------------------------------------------
+
+    def _window(self, name: str) -> Iterator[Part]:
+        column, window = self._cursor(name), self.window
+        after = window.after
+        if after is not None and window.offset:
+            shifted = self.database.dialect.minus(self._literal(column, after), window.offset, column)
+            shown = self.database.dialect.text_of(shifted, column)
+            after = str(self._one(f"SELECT {shown}")[0])
+        high, rows = self._end(column, after)
+        if window.after is not None and after is not None:
+            yield from self._late(column, after, tied=not window.offset)
+            if not window.offset:
+                yield from self._ties(column, after, newer=rows > 0)
+        if column.nullable:
+            yield from self._new_nulls(column)
+        if high is not None and rows:
+            low = None if after is None else Condition(name, ">", after)
+            yield from self._up_to(column, low, high, rows)
+
+    def _cursor(self, name: str) -> Column:
+        try:
+            column = self.table.column(name)
+        except KeyError:
+            raise UsageError(
+                f"{self.table.dataset.name} has no column {name!r} to be its watermark",
+                hint="watermark.column names one of: " + ", ".join(c.name for c in self.table.columns),
+            ) from None
+        if not self.database.dialect.is_sortable(column):
+            raise UsageError(
+                f"watermark column {name} is {column.kind} ({column.native}), which has no useful order",
+                hint="choose a number, date or timestamp column",
+            )
+        return column
+
+    def _end(self, column: Column, after: str | None) -> tuple[str | None, int]:
+        """The frozen end of the window, and how many rows lie in ``(after, end]``."""
+        dialect, name = self.database.dialect, self.database.dialect.comparable(column)
+        filters = [self._where(() if after is None else (Condition(column.name, ">", after),))]
+        if self.window.lag:
+            lagged = dialect.minus(f"MAX({dialect.quote(column.name)})", self.window.lag, column)
+            inner = self._select(lagged, self._where(()))
+            filters.append(f"{name} <= ({inner})")
+        horizon = self.database.horizon(self.connection, self.table, column)
+        if horizon is not None:
+            filters.append(f"{name} < {horizon}")
+        most = dialect.text_of(f"MAX({dialect.quote(column.name)})", column)
+        counted = f"COUNT({dialect.quote(column.name)})"
+        high, rows = self._one(self._select(f"{most}, {counted}", _all(filters)))
+        if high is not None and str(high).startswith(_SENTINELS):
+            raise UsageError(
+                f"{self.table.dataset.name}: the largest {column.name} is a sentinel (9999 or infinity); "
+                "taken as a watermark, nothing would ever be new again",
+                hint="leave such rows out with where:, or choose another watermark column",
+            )
+        return (None if high is None else str(high)), int(rows)
+
+    def _late(self, column: Column, after: str, *, tied: bool) -> Iterator[Part]:
+        late = self.database.late(self.window)
+        if late is not None:
+            conditions = (Condition(column.name, "<" if tied else "<=", after), late)
+            found = self._count(conditions)
+            if found:
+                yield Part(conditions, found, upto=after)
+
+    def _ties(self, column: Column, after: str, *, newer: bool) -> Iterator[Part]:
+        conditions = (Condition(column.name, "=", after),)
+        found = self._count(conditions)
+        if found != self.window.ties:
+            yield Part(conditions, found, upto=after, boundary=not newer, seen_key="point")
+
+    def _new_nulls(self, column: Column) -> Iterator[Part]:
+        conditions = (Condition(column.name, "null"),)
+        found = self._count(conditions)
+        if found != self.window.nulls:
+            seen = "null" if self.window.nulls else None
+            yield Part(conditions, found, boundary=True, seen_key=seen)
+
+    def _up_to(self, column: Column, low: Condition | None, high: str, rows: int) -> Iterator[Part]:
+        at_end = (Condition(column.name, "=", high),)
+        ties = self._count(at_end)
+        if rows > ties:
+            below = Condition(column.name, "<", high)
+            columns = [column, *self._key_columns((column.name,))]
+            yield from self._cut((), columns, low, below, rows - ties, watermark=True)
+        pieces = list(self._finer(at_end, self._key_columns((column.name,)), ties))
+        for number, piece in enumerate(pieces, 1):
+            yield Part(
+                piece.conditions, piece.rows, upto=high if number == len(pieces) else None, boundary=True
+            )
+
+    # -- ranges ----------------------------------------------------------------
+
+    def _cut(
+        self,
+        base: tuple[Condition, ...],
+        columns: Sequence[Column],
+        low: Condition | None,
+        high: Condition | None,
+        rows: int,
+        *,
+        watermark: bool = False,
+    ) -> Iterator[Part]:
+        """Ranges of the first column above ``low`` and below ``high``; open where those are None."""
+        column, step = columns[0], self._step()
+        inside = (*base, *filter(None, (low, high)))
+        edges = []
+        if rows > step:
+            filters = self._where(inside)
+            edges = self.database.edges(self.connection, self.origin, column, filters, step, rows)
+        for value, repeated in groupby(edges):
+            times = len(list(repeated))
+            until = Condition(column.name, "<=", value)
+            if times > 1:
+                before = (*base, *filter(None, (low,)), Condition(column.name, "<", value))
+                yield Part(before, step)
+                at_value = (*base, Condition(column.name, "=", value))
+                pieces = list(self._finer(at_value, columns[1:], times * step))
+                yield from pieces[:-1]
+                last = pieces[-1]
+                yield Part(last.conditions, last.rows, upto=value if watermark else None)
+            else:
+                upto = value if watermark else None
+                yield Part((*base, *filter(None, (low,)), until), min(step, rows), upto)
+            low = Condition(column.name, ">", value)
+        rest = max(rows - len(edges) * step, 0)
+        if not edges or rest or high is None or self._count((*base, *filter(None, (low, high)))):
+            yield Part((*base, *filter(None, (low, high))), rest)
+
+    def _finer(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
+        """The rows of one heavy value, by the next key columns or by page."""
+        if rows <= self._step() or not (columns or self._has_pages()):
+            yield Part(base, rows)
+        elif columns:
+            if columns[0].nullable:
+                yield from self._nulls(columns[0], base)
+            yield from self._cut(base, columns, None, None, rows)
+        else:
+            yield from self._by_page(base, rows)
+
+    def _by_page(self, base: tuple[Condition, ...], rows: int) -> Iterator[Part]:
+        pages = self.database.pages(self.connection, self.table)
+        wanted = max(-(-rows // self._step()), 1)
+        size = max(pages // wanted, 1)
+        starts = list(range(0, pages, size))[:wanted] or [0]
+        for start, end in zip(starts, [*starts[1:], None], strict=True):
+            above = (Condition(PAGE, ">=", str(start)),) if start else ()
+            below = (Condition(PAGE, "<", str(end)),) if end is not None else ()
+            yield Part((*base, *above, *below), rows // len(starts))
+
+    def _step(self) -> int:
+        """Rows per chunk: as configured, or by bytes at the table's mean width."""
+        window = self.window
+        if window.rows_per_chunk and not window.bytes_per_chunk:
+            return window.rows_per_chunk
+        size = window.bytes_per_chunk or BYTES_PER_CHUNK
+        if self.table.rows and self.table.bytes:
+            width = self.table.bytes / self.table.rows
+        else:
+            width = sum(_WIDTHS.get(c.kind, 16) for c in self.table.columns)
+        return max(min(window.rows_per_chunk or ROWS_PER_CHUNK, int(size / max(width, 1))), 1)
+
+    # -- asking ------------------------------------------------------------------
+
+    def _where(self, conditions: Sequence[Condition]) -> str:
+        return _all([self.where, self.database.dialect.predicate(conditions, self.table)])
+
+    def _select(self, what: str, where: str) -> str:
+        return f"SELECT {what} FROM {self.origin}" + (f" WHERE {where}" if where else "")
+
+    def _count(self, conditions: Sequence[Condition]) -> int:
+        return int(self._one(self._select("COUNT(*)", self._where(conditions)))[0])
+
+    def _one(self, sql: str) -> tuple[Any, ...]:
+        return self.database.run(self.connection, sql)[0]
+
+    def _literal(self, column: Column, text: str) -> str:
+        return self.database.dialect.literal(text, column)
+
+
+def _all(filters: Sequence[str]) -> str:
+    return " AND ".join(filter(None, filters))
