@@ -1,0 +1,158 @@
+"""Staged files on record: before their first byte, when published, when used up, when deleted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import and_, bindparam, exists, insert, or_, select, update
+
+from hdm.errors import LeaseLost
+from hdm.model import Receipt, digest
+from hdm.state import clock
+from hdm.state.base import Base
+from hdm.state.engine import locked
+from hdm.state.events import Tx
+from hdm.state.models import artifact, chunk
+from hdm.state.words import COMMITTED, HELD, SUPERSEDED, VERIFIED, WAIVED, Lease, StaleArtifact
+
+_KNOWN = select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of"))
+_PUBLISH = (
+    update(artifact)
+    .where(artifact.c.artifact_id == bindparam("key"))
+    .values(
+        state="PUBLISHED",
+        attempt=bindparam("by"),
+        bytes=bindparam("size"),
+        row_count=bindparam("count"),
+        sha256=bindparam("hash"),
+        etag=bindparam("tag"),
+    )
+)
+_CONSUME = (
+    update(artifact)
+    .where(
+        artifact.c.chunk_id == bindparam("of"),
+        artifact.c.state == "PUBLISHED",
+        ~exists().where(
+            chunk.c.corr_in == bindparam("of"),
+            chunk.c.status.not_in((COMMITTED, VERIFIED, WAIVED, SUPERSEDED)),
+        ),
+    )
+    .values(state="CONSUMED")
+)
+
+
+def artifact_key(chunk_id: str, uri: str) -> str:
+    """The id of that chunk's file."""
+    return digest("artifact", chunk_id, uri)
+
+
+def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
+    """Record that the attempt is about to write ``uri``; raises ``LeaseLost``."""
+    key = artifact_key(lease.chunk.chunk_id, uri)
+
+    def work(conn: Any) -> None:
+        row = conn.execute(
+            locked(
+                select(chunk.c.attempt, chunk.c.lease_owner, chunk.c.status).where(
+                    chunk.c.chunk_id == lease.chunk.chunk_id
+                ),
+                chunk,
+            )
+        ).one_or_none()
+        if row is None or (row.attempt, row.lease_owner) != (lease.attempt, lease.worker_id):
+            raise LeaseLost(f"chunk {lease.chunk.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
+        known = conn.execute(select(artifact.c.state).where(artifact.c.artifact_id == key)).scalar()
+        if known is None:
+            conn.execute(
+                insert(artifact).values(created_on=clock.now),
+                {
+                    "artifact_id": key,
+                    "chunk_id": lease.chunk.chunk_id,
+                    "attempt": lease.attempt,
+                    "uri": uri,
+                    "state": "TMP",
+                    "format": kind,
+                },
+            )
+        elif known in ("TMP", "DELETED"):
+            conn.execute(
+                update(artifact)
+                .where(artifact.c.artifact_id == key)
+                .values(state="TMP", attempt=lease.attempt, deleted_on=None)
+            )
+
+    base.db.run(work)
+
+
+def published(tx: Tx, chunk_id: str, receipt: Receipt) -> None:
+    """The receipt's files are what the chunk consists of now."""
+    if not receipt.files:
+        return
+    known = set(tx.conn.execute(_KNOWN, {"of": chunk_id}).scalars())
+    old, new = [], []
+    for file in receipt.files:
+        key = artifact_key(chunk_id, file.uri)
+        if key in known:
+            old.append(
+                {
+                    "key": key, "by": receipt.attempt, "size": file.bytes, "count": file.rows,
+                    "hash": file.sha256, "tag": file.etag,
+                }
+            )  # fmt: skip
+        else:
+            new.append(
+                {
+                    "artifact_id": key, "chunk_id": chunk_id, "attempt": receipt.attempt,
+                    "uri": file.uri, "state": "PUBLISHED", "format": file.format, "bytes": file.bytes,
+                    "row_count": file.rows, "sha256": file.sha256, "etag": file.etag,
+                    "created_on": tx.now,
+                }
+            )  # fmt: skip
+    if old:
+        tx.conn.execute(_PUBLISH, old)
+    if new:
+        tx.conn.execute(insert(artifact), new)
+
+
+def consumed(tx: Tx, upstream_chunk_id: str) -> None:
+    """The upstream chunk's files are used up once all chunks made of them are settled."""
+    tx.conn.execute(_CONSUME, {"of": upstream_chunk_id})
+
+
+def stale(base: Base) -> list[StaleArtifact]:
+    """Files begun by attempts that are over and that no receipt names."""
+    holding = and_(
+        chunk.c.status.in_(HELD),
+        chunk.c.attempt == artifact.c.attempt,
+        chunk.c.lease_expires_at > clock.now,
+    )
+    to_publish = and_(chunk.c.status == "written", chunk.c.written_attempt == artifact.c.attempt)
+    query = (
+        select(
+            artifact.c.artifact_id,
+            artifact.c.uri,
+            artifact.c.format,
+            chunk.c.job_id,
+            artifact.c.chunk_id,
+            artifact.c.attempt,
+        )
+        .join(chunk, chunk.c.chunk_id == artifact.c.chunk_id)
+        .where(artifact.c.state == "TMP", ~or_(holding, to_publish))
+        .order_by(artifact.c.created_on, artifact.c.artifact_id)
+    )
+    rows = base.db.read(lambda conn: conn.execute(query).all())
+    return [
+        StaleArtifact(artifact_id=r[0], uri=r[1], format=r[2], job_id=r[3], chunk_id=r[4], attempt=r[5])
+        for r in rows
+    ]
+
+
+def deleted(base: Base, artifact_id: str) -> None:
+    """The file is gone."""
+    query = (
+        update(artifact)
+        .where(artifact.c.artifact_id == artifact_id)
+        .values(state="DELETED", deleted_on=clock.now)
+    )
+    base.db.run(lambda conn: conn.execute(query))

@@ -1,0 +1,240 @@
+"""Connections to the state database: transactions, locks, retries, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, Select, Table, create_engine, event, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.pool import NullPool
+
+from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
+from hdm.state import files
+from hdm.state.redact import scrub
+
+T = TypeVar("T")
+
+_DRIVERS = {
+    "sqlite": ("sqlite", "sqlite"),
+    "postgresql": ("postgresql+psycopg", "postgres"),
+    "postgres": ("postgresql+psycopg", "postgres"),
+    "mysql": ("mysql+pymysql", "mysql"),
+    "mariadb": ("mysql+pymysql", "mysql"),
+    "mssql": ("mssql+pyodbc", "sqlserver"),
+}
+_TRIES = 10
+_TRANSIENT_STATES = {"40001", "40P01", "55P03"}
+_TRANSIENT_CODES = {1213, 1205}
+_opening = threading.RLock()
+_orphans: list[Any] = []
+"""Connections inherited through fork: never used, and never closed under the parent's feet."""
+
+
+def resolve(url: str | URL) -> URL:
+    """The URL with the driver that hdm uses for it; a bare path means SQLite."""
+    if isinstance(url, str):
+        url = make_url(url) if "://" in url else URL.create("sqlite", database=url)
+    known = _DRIVERS.get(url.get_backend_name())
+    if known is None:
+        raise UsageError(
+            f"the state database cannot be on {url.get_backend_name()!r}",
+            hint="use sqlite, postgresql, mysql, mariadb or mssql",
+        )
+    return url.set(drivername=known[0])
+
+
+def locked(query: Select[Any], table: Table) -> Select[Any]:
+    """The query, holding what it reads of ``table`` until the transaction ends."""
+    return query.with_for_update().with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+
+
+class Database:
+    """One state database as one process sees it. Safe for threads; notices a fork."""
+
+    def __init__(self, url: str | URL) -> None:
+        self.url = resolve(url)
+        self.dialect = self.url.get_backend_name()
+        self._pid = 0
+        self._guard = threading.RLock()
+        self._single: Connection | None = None
+        self._immediate = False
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process; made anew in a forked child."""
+        if self._engine is None or self._pid != os.getpid():
+            with _opening:
+                if self._engine is None or self._pid != os.getpid():
+                    self._open()
+        assert self._engine is not None
+        return self._engine
+
+    def close(self) -> None:
+        """Give all connections back."""
+        if self._engine is not None and self._pid == os.getpid():
+            with self._guard:
+                if self._single is not None:
+                    self._single.close()
+                    self._single = None
+                self._engine.dispose()
+        self._engine = None
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Carry out ``work`` in one transaction, again after a deadlock or a broken connection.
+
+        Raises ``StateUnavailable`` if the database cannot be reached, ``StateError`` for what
+        it refuses.
+        """
+        return self._again(lambda: self._write(work))
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Carry out ``work``, which only reads; every statement sees what is committed by then."""
+        return self._again(lambda: self._read(work))
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        """One write transaction without retries, for migrations."""
+        engine = self.engine
+        with self._translated():
+            if self.dialect == "sqlite":
+                with self._one(immediate=True) as conn, conn.begin():
+                    yield conn
+            else:
+                with engine.begin() as conn:
+                    yield conn
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        engine = self.engine
+        if self.dialect == "sqlite":
+            with self._one(immediate=True) as conn, conn.begin():
+                return work(conn)
+        with engine.begin() as conn:
+            return work(conn)
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        engine = self.engine
+        if self.dialect == "sqlite":
+            with self._one(immediate=False) as conn, conn.begin():
+                return work(conn)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            return work(conn)
+
+    @contextmanager
+    def _one(self, *, immediate: bool) -> Iterator[Connection]:
+        with self._guard:
+            if self._single is None:
+                self._single = self.engine.connect()
+            self._immediate = immediate
+            yield self._single
+
+    def _again(self, once: Callable[[], T]) -> T:
+        conflicts = 0
+        for turn in range(_TRIES):
+            try:
+                with self._translated(final=False):
+                    return once()
+            except DBAPIError as error:
+                conflicts += isinstance(error, IntegrityError)
+                if turn == _TRIES - 1 or conflicts > 3 or not _transient(error):
+                    raise translate(error) from None
+                time.sleep(random.uniform(0, min(1.0, 0.01 * 2**turn)))  # noqa: S311
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _translated(self, *, final: bool = True) -> Iterator[None]:
+        try:
+            yield
+        except NoSuchModuleError as error:
+            raise UsageError(f"the state database's URL names an unknown driver: {error}") from None
+        except ModuleNotFoundError as error:
+            extra = _DRIVERS[self.dialect][1]
+            raise MissingDriver(
+                f"the driver {error.name} for the state database is not installed",
+                hint=f"pip install 'hdm[{extra}]'",
+            ) from None
+        except DBAPIError as error:
+            if final:
+                raise translate(error) from None
+            raise
+
+    def _open(self) -> None:
+        if self._engine is not None:
+            _orphans.extend([self._single, self._engine])
+            self._engine.dispose(close=False)
+        self._single, self._guard, self._pid = None, threading.RLock(), os.getpid()
+        with self._translated():
+            if self.dialect == "sqlite":
+                self._engine = self._sqlite()
+            else:
+                self._engine = create_engine(
+                    self.url,
+                    isolation_level="READ COMMITTED",
+                    hide_parameters=True,
+                    pool_size=8,
+                    max_overflow=56,
+                    pool_recycle=1800,
+                    connect_args=self._connect_args(),
+                )
+
+    def _connect_args(self) -> dict[str, Any]:
+        if self.dialect == "mysql":
+            return {"connect_timeout": 10, "charset": "utf8mb4", "init_command": "SET time_zone = '+00:00'"}
+        if self.dialect == "postgresql":
+            return {"connect_timeout": 10}
+        return {"timeout": 10}
+
+    def _sqlite(self) -> Engine:
+        path = self.url.database
+        if path and path != ":memory:":
+            files.prepare(Path(path))
+        engine = create_engine(
+            self.url,
+            poolclass=NullPool,
+            hide_parameters=True,
+            connect_args={"timeout": 30.0, "check_same_thread": False, "cached_statements": 256},
+        )
+
+        @event.listens_for(engine, "connect")
+        def _(connection: Any, record: Any) -> None:
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def _(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if self._immediate else "BEGIN")
+
+        return engine
+
+
+def _transient(error: DBAPIError) -> bool:
+    """A deadlock, a lock time-out, a lost race or a broken connection: worth another turn."""
+    origin = error.orig
+    if error.connection_invalidated or isinstance(error, IntegrityError):
+        return True
+    state = getattr(origin, "sqlstate", None)
+    arguments = getattr(origin, "args", ()) or (None,)
+    if state in _TRANSIENT_STATES or arguments[0] in _TRANSIENT_STATES | _TRANSIENT_CODES:
+        return True
+    return "database is locked" in str(origin) or "(1205)" in str(origin)
+
+
+def translate(error: DBAPIError) -> StateError:
+    """A driver's error as hdm's; without parameters, values and secrets."""
+    text = scrub(error.orig if isinstance(error.orig, Exception) else error)
+    if error.connection_invalidated or isinstance(error, OperationalError):
+        return StateUnavailable(
+            f"the state database cannot be used: {text}",
+            hint="check that it runs, that its address and rights are right, and run again",
+        )
+    return StateError(f"the state database refused a change: {text}")

@@ -1,0 +1,113 @@
+"""The trail: events, hash-chained per run, appended in the transaction of the state change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
+
+from hdm import _fail
+from hdm.errors import StateError
+from hdm.state import clock
+from hdm.state.engine import locked
+from hdm.state.models import chain_head, event
+from hdm.state.redact import Redact
+
+GENESIS = "0" * 64
+CHAINED = (
+    "run_id", "seq", "job_id", "chunk_id", "worker_id", "attempt", "event_type", "from_status",
+    "to_status", "at_db", "at_worker", "payload",
+)  # fmt: skip
+"""The columns that the hash covers: all but the hashes themselves."""
+
+_HEAD = locked(
+    select(chain_head.c.seq, chain_head.c.hash, clock.now.label("now")).where(
+        chain_head.c.run_id == bindparam("run")
+    ),
+    chain_head,
+)
+_APPEND = insert(event)
+_ADVANCE = (
+    update(chain_head)
+    .where(chain_head.c.run_id == bindparam("run"), chain_head.c.seq == bindparam("was"))
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+)
+
+
+def chain_hash(prev_hash: str, record: dict[str, Any]) -> str:
+    """sha256 over the previous hash and the record's canonical JSON, hex."""
+    body = json.dumps({name: record[name] for name in CHAINED}, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256((prev_hash + body).encode()).hexdigest()
+
+
+class Tx:
+    """A write transaction of one run: holds the head of its chain, collects its events.
+
+    The head is locked before anything else, so that all transactions of a run queue up in one
+    order. ``now`` is the database's time when it was.
+    """
+
+    __slots__ = ("_hash", "_pending", "_seq", "conn", "mask", "now", "run_id")
+
+    def __init__(self, conn: Connection, run_id: str, mask: Redact) -> None:
+        self.conn, self.run_id, self.mask = conn, run_id, mask
+        head: Row[Any] | None = conn.execute(_HEAD, {"run": run_id}).one_or_none()
+        if head is None:
+            raise StateError(f"run {run_id} is not in the state database")
+        self._seq, self._hash, self.now = head
+        self._pending: list[dict[str, Any]] = []
+
+    def event(
+        self,
+        kind: str,
+        *,
+        job: str | None = None,
+        chunk: str | None = None,
+        worker: str | None = None,
+        attempt: int | None = None,
+        was: str | None = None,
+        now: str | None = None,
+        **payload: Any,
+    ) -> None:
+        """Note one event; ``was``/``now`` are the statuses before and after."""
+        self._pending.append(
+            {
+                "run_id": self.run_id,
+                "job_id": job,
+                "chunk_id": chunk,
+                "worker_id": worker,
+                "attempt": attempt,
+                "event_type": kind,
+                "from_status": was,
+                "to_status": now,
+                "at_db": self.now,
+                "at_worker": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                "payload": self.mask(json.dumps(payload, sort_keys=True, separators=(",", ":"))),
+            }
+        )
+
+    def flush(self) -> None:
+        """Append the noted events and move the head."""
+        if not self._pending:
+            return
+        start = self._seq
+        for record in self._pending:
+            self._seq += 1
+            record["seq"], record["prev_hash"] = self._seq, self._hash
+            self._hash = record["hash"] = chain_hash(self._hash, record)
+        self.conn.execute(_APPEND, self._pending if len(self._pending) > 1 else self._pending[0])
+        _fail.point("A1")
+        moved = self.conn.execute(
+            _ADVANCE, {"run": self.run_id, "was": start, "new_seq": self._seq, "new_hash": self._hash}
+        )
+        if moved.rowcount != 1:
+            raise StateError(f"the event chain of run {self.run_id} was changed by another hand")
+        self._pending = []
+
+
+def begin_chain(conn: Connection, run_id: str) -> None:
+    """Give a new run its chain."""
+    conn.execute(insert(chain_head), {"run_id": run_id, "seq": 0, "hash": GENESIS})

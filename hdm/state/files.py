@@ -1,0 +1,54 @@
+"""The file that an SQLite state database lives in: where it may lie and who may read it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from hdm.errors import StateError
+
+_NETWORK = {
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "glusterfs", "lustre", "beegfs", "gpfs", "ceph",
+    "fuse.sshfs", "fuse.s3fs", "fuse.gcsfuse", "fuse.rclone", "fuse.glusterfs", "fuse.ceph", "davfs",
+    "fuse.davfs2", "ncpfs", "orangefs", "fuse.blobfuse2", "fuse.mountpoint-s3",
+}  # fmt: skip
+
+
+def prepare(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
+    """Make the file, readable by its owner alone, unless it is there already.
+
+    Raises ``StateError`` on a network file system, where SQLite's locks do not hold
+    (https://www.sqlite.org/faq.html#q5), and where the file cannot be made.
+    """
+    kind = filesystem(path, mounts)
+    if kind in _NETWORK:
+        raise StateError(
+            f"the state database {path} lies on a network file system ({kind}), where SQLite's locks fail",
+            hint="put it on a local disk, or use a PostgreSQL or MySQL state database",
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StateError(
+            f"the state database {path} cannot be opened: {error.strerror}",
+            hint="name a path in a folder that you may write to",
+        ) from None
+
+
+def filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
+    """The type of the file system that ``path`` lies on; None where the system does not say."""
+    try:
+        lines = mounts.read_text().splitlines()
+    except OSError:
+        return None
+    found, length = None, -1
+    target = path.resolve()
+    for line in lines:
+        fields = line.split()
+        if len(fields) < 3:
+            continue
+        mount = Path(fields[1].replace("\\040", " "))
+        if target.is_relative_to(mount) and len(mount.parts) >= length:
+            found, length = fields[2], len(mount.parts)
+    return found

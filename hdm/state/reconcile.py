@@ -1,0 +1,74 @@
+"""Reconciliation: the target's ledger is the truth, the state database its index."""
+
+from __future__ import annotations
+
+from sqlalchemy import insert, select, update
+
+from hdm import _fail
+from hdm.model import Chunk, Receipt
+from hdm.state import artifacts, watermarks
+from hdm.state.base import Base
+from hdm.state.engine import locked
+from hdm.state.events import Tx
+from hdm.state.lineage import add_edge
+from hdm.state.models import chunk, dead_letter
+from hdm.state.rows import pending_row, receipt_values
+from hdm.state.words import COMMITTED, DEAD, SUPERSEDED, VERIFIED, Job
+
+
+def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool:
+    """Record a chunk that the target says it holds as committed; True if that was news.
+
+    Its attempt grows, so that a worker which still holds it is fenced.
+    """
+
+    def work(tx: Tx) -> bool:
+        row = tx.conn.execute(
+            locked(
+                select(chunk.c.status, chunk.c.attempt, chunk.c.job_id).where(
+                    chunk.c.chunk_id == part.chunk_id
+                ),
+                chunk,
+            )
+        ).one_or_none()
+        if row is not None and row.status in (COMMITTED, VERIFIED, SUPERSEDED):
+            return False
+        if row is None:
+            tx.conn.execute(insert(chunk), pending_row(part, of.job_id, tx.now))
+        attempt = max(receipt.attempt, 1 if row is None else row.attempt + 1)
+        tx.conn.execute(
+            update(chunk)
+            .where(chunk.c.chunk_id == part.chunk_id)
+            .values(
+                status=COMMITTED,
+                attempt=attempt,
+                lease_owner=None,
+                lease_expires_at=None,
+                not_before=None,
+                error_class=None,
+                error_msg=None,
+                sinking_end_time=tx.now,
+                updated_on=tx.now,
+                **receipt_values(receipt),
+            )
+        )
+        _fail.point("Z1")
+        if row is not None and row.status == DEAD:
+            tx.conn.execute(
+                update(dead_letter)
+                .where(dead_letter.c.chunk_id == part.chunk_id, dead_letter.c.state == "open")
+                .values(state="replayed", resolved_at=tx.now, reason="found in the target")
+            )
+        tx.event(
+            "chunk.adopted", job=of.job_id, chunk=part.chunk_id, attempt=attempt,
+            was=None if row is None else row.status, now=COMMITTED, rows=receipt.rows,
+        )  # fmt: skip
+        artifacts.published(tx, part.chunk_id, receipt)
+        if part.upstream is not None:
+            artifacts.consumed(tx, part.upstream)
+        add_edge(tx, of, part, receipt.rows)
+        watermarks.keep_boundary(tx, of, part, receipt)
+        watermarks.advance(tx, of.job_id, of.info)
+        return True
+
+    return base.change(of.in_run, work)

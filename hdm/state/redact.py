@@ -1,0 +1,52 @@
+"""What leaves text before it enters the state database: secrets, and values of rows."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from hdm.errors import HdmError
+
+Redact = Callable[[str], str]
+
+_URL = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/]*@", re.IGNORECASE)
+_PAIR = re.compile(
+    r"(?P<name>\b(?:password|passwd|pwd|secret|token|api_?key|access_?key|account_?key|sig|signature)\b)"
+    r"(?P<sep>['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|\{[^}]*\}|[^\s;,&'\"]+)",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<==)\([^)]*\)")
+_DETAIL = re.compile(r"\s*(?:DETAIL|CONTEXT|LINE \d+)\s*:.*", re.DOTALL)
+_LIMIT = 2000
+
+
+def redact(text: str) -> str:
+    """The text without passwords: in URLs, in ``password=...``, and all that a profile holds."""
+    profile = _profile()
+    if profile is not None:
+        text = profile(text)
+    text = _URL.sub(r"\g<head>:***@", text)
+    return _PAIR.sub(r"\g<name>\g<sep>***", text)
+
+
+def message(error: BaseException, mask: Redact = redact) -> str:
+    """What of an error may be stored: hdm's own message; of others no quoted value, no detail."""
+    return mask(error.message if isinstance(error, HdmError) else scrub(error))[:_LIMIT]
+
+
+def scrub(error: BaseException) -> str:
+    """A foreign error's first sentence, with everything that may be a value left out."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(part) for part in error.args if isinstance(part, str | int))
+    text = _DETAIL.sub("", text).strip().splitlines()
+    return redact(_VALUE.sub("'...'", text[0] if text else "")) or type(error).__name__
+
+
+def _profile() -> Redact | None:
+    try:
+        from hdm import profile
+    except ImportError:
+        return None
+    found: Redact | None = getattr(profile, "redact", None)
+    return found

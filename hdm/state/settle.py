@@ -1,0 +1,300 @@
+"""What becomes of an attempt: written, committed, verified, failed, or handed back.
+
+Every change holds the chunk's row and is refused (``LeaseLost``) unless attempt and owner are
+still the lease's.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import Row, bindparam, insert, select, update
+
+from hdm.errors import BrokenContract, HdmError, IllegalTransition, LeaseLost, StateError
+from hdm.model import Receipt
+from hdm.state import artifacts, clock, watermarks
+from hdm.state.base import Base
+from hdm.state.engine import locked
+from hdm.state.events import Tx
+from hdm.state.lineage import add_edge
+from hdm.state.models import chunk, dead_letter, validation
+from hdm.state.redact import message
+from hdm.state.rows import receipt_values
+from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, Lease
+
+T = TypeVar("T")
+
+_HOLD = locked(
+    select(chunk.c.status, chunk.c.attempt, chunk.c.lease_owner, chunk.c.written_attempt).where(
+        chunk.c.chunk_id == bindparam("id")
+    ),
+    chunk,
+)
+_FENCED = (
+    chunk.c.chunk_id == bindparam("id"),
+    chunk.c.attempt == bindparam("mine"),
+    chunk.c.lease_owner == bindparam("worker"),
+)
+_RECEIPT = (
+    "receipt", "written_attempt", "rows_extracted", "rows_loaded", "rows_rejected", "rows_filtered",
+    "bytes", "content_sha256", "sink_filter",
+)  # fmt: skip
+_WROTE = (
+    update(chunk)
+    .where(*_FENCED)
+    .values(
+        status=WRITTEN,
+        sourcing_end_time=bindparam("at"),
+        sinking_start_time=bindparam("at"),
+        updated_on=bindparam("at"),
+        **{name: bindparam(f"new_{name}") for name in _RECEIPT},
+    )
+)
+_COMMITTED = (
+    update(chunk)
+    .where(*_FENCED)
+    .values(
+        status=COMMITTED,
+        lease_expires_at=None,
+        not_before=None,
+        error_class=None,
+        error_msg=None,
+        sinking_end_time=bindparam("at"),
+        updated_on=bindparam("at"),
+        **{name: bindparam(f"new_{name}") for name in _RECEIPT},
+    )
+)
+
+
+def held(tx: Tx, lease: Lease) -> Row[Any]:
+    """The chunk's row, locked; raises ``LeaseLost`` if another attempt has it."""
+    row = tx.conn.execute(_HOLD, {"id": lease.chunk.chunk_id}).one_or_none()
+    if row is None or row.attempt != lease.attempt or row.lease_owner != lease.worker_id:
+        raise LeaseLost(f"chunk {lease.chunk.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
+    return row
+
+
+def fenced(base: Base, lease: Lease, what: str, work: Callable[[Tx], T]) -> T:
+    """Carry out ``work``; a lost lease is put on record and raised."""
+    try:
+        return base.change(lease.run_id, work)
+    except LeaseLost:
+        try:
+            base.change(lease.run_id, lambda tx: _note(tx, lease, "lease.lost", tried=what))
+        except StateError as error:
+            raise LeaseLost(f"chunk {lease.chunk.chunk_id[:12]}: the lease is lost") from error
+        raise
+
+
+def _note(
+    tx: Tx, lease: Lease, kind: str, was: str | None = None, now: str | None = None, **payload: Any
+) -> None:
+    tx.event(
+        kind, job=lease.job.job_id, chunk=lease.chunk.chunk_id, worker=lease.worker_id,
+        attempt=lease.attempt, was=was, now=now, **payload,
+    )  # fmt: skip
+
+
+def _fence(tx: Tx, lease: Lease) -> dict[str, Any]:
+    return {
+        "id": lease.chunk.chunk_id, "mine": lease.attempt, "worker": lease.worker_id, "at": tx.now,
+    }  # fmt: skip
+
+
+def _must(lease: Lease, row: Row[Any], allowed: tuple[str, ...], what: str) -> None:
+    if row.status not in allowed:
+        raise IllegalTransition(f"chunk {lease.chunk.chunk_id[:12]} is {row.status} and cannot be {what}")
+
+
+def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
+    """The receipt's columns; raises ``BrokenContract`` if its numbers do not add up."""
+    values = receipt_values(receipt)
+    accounted = receipt.rows + receipt.filtered + receipt.rejected
+    if receipt.chunk_id != lease.chunk.chunk_id:
+        raise BrokenContract(f"{lease.job.info.sink_name}: the receipt is of another chunk")
+    if values["rows_extracted"] != accounted:
+        raise BrokenContract(
+            f"{lease.job.info.sink_name}: {values['rows_extracted']} rows were extracted but "
+            f"{accounted} accounted for ({receipt.rows} written, {receipt.filtered} filtered, "
+            f"{receipt.rejected} rejected)",
+            hint="the chunk is not committed; look for a connector that drops rows",
+        )
+    return {f"new_{name}": values[name] for name in _RECEIPT}
+
+
+def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
+    """The content is written but not visible: status 'written'."""
+
+    def work(tx: Tx) -> None:
+        row = held(tx, lease)
+        _must(lease, row, HELD, WRITTEN)
+        tx.conn.execute(_WROTE, {**_fence(tx, lease), **_checked(lease, receipt)})
+        _note(tx, lease, "chunk.written", row.status, WRITTEN, rows=receipt.rows, bytes=receipt.bytes)
+
+    fenced(base, lease, WRITTEN, work)
+
+
+def commit(base: Base, lease: Lease, receipt: Receipt) -> None:
+    """The content is visible: status, counts, files, lineage and watermark in one transaction."""
+
+    def work(tx: Tx) -> None:
+        row = held(tx, lease)
+        if row.status == COMMITTED:
+            return
+        _must(lease, row, HELD, COMMITTED)
+        tx.conn.execute(_COMMITTED, {**_fence(tx, lease), **_checked(lease, receipt)})
+        _note(
+            tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
+            filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,
+            adopted=receipt.adopted,
+        )  # fmt: skip
+        made_durable(base, tx, lease, receipt)
+
+    fenced(base, lease, COMMITTED, work)
+
+
+def made_durable(base: Base, tx: Tx, lease: Lease, receipt: Receipt) -> None:
+    """All that follows from a committed chunk."""
+    artifacts.published(tx, lease.chunk.chunk_id, receipt)
+    if lease.chunk.upstream is not None:
+        artifacts.consumed(tx, lease.chunk.upstream)
+    add_edge(tx, lease.job, lease.chunk, receipt.rows)
+    watermarks.keep_boundary(tx, lease.job, lease.chunk, receipt)
+    watermarks.advance(tx, lease.job.job_id, lease.job.info)
+
+
+def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: int) -> None:
+    """Record the comparison; 'verified' if it held. A chunk that failed it stays 'committed'."""
+
+    def work(tx: Tx) -> None:
+        row = held(tx, lease)
+        if row.status == VERIFIED and ok:
+            return
+        _must(lease, row, (COMMITTED,), VERIFIED)
+        tx.conn.execute(
+            insert(validation),
+            {
+                "validation_id": uuid.uuid4().hex,
+                "job_id": lease.job.job_id,
+                "chunk_id": lease.chunk.chunk_id,
+                "kind": "row_count",
+                "source_value": str(source_rows),
+                "target_value": str(target_rows),
+                "status": "pass" if ok else "fail",
+                "severity": "error",
+                "executed_at": tx.now,
+            },
+        )
+        counts = {"source_rows": source_rows, "target_rows": target_rows}
+        if ok:
+            tx.conn.execute(
+                update(chunk).where(*_FENCED).values(status=VERIFIED, updated_on=bindparam("at")),
+                _fence(tx, lease),
+            )
+            _note(tx, lease, "chunk.verified", COMMITTED, VERIFIED, **counts)
+        else:
+            _note(tx, lease, "chunk.mismatch", COMMITTED, COMMITTED, **counts)
+
+    fenced(base, lease, VERIFIED, work)
+
+
+def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str) -> None:
+    """Try again ``retry_in`` seconds from now, or, if None, bury the chunk as 'dead'."""
+    name, text = type(error).__name__, message(error, base.mask)
+
+    def work(tx: Tx) -> None:
+        row = held(tx, lease)
+        _must(lease, row, HELD, "failed")
+        if retry_in is None:
+            _bury(tx, lease, error, text, phase)
+            status = DEAD
+        else:
+            status = WRITTEN if row.status == WRITTEN else PENDING
+            tx.conn.execute(
+                update(chunk)
+                .where(*_FENCED)
+                .values(
+                    status=status,
+                    lease_expires_at=clock.later if status == WRITTEN else None,
+                    not_before=clock.later,
+                    updated_on=bindparam("at"),
+                    error_class=name,
+                    error_msg=text,
+                ),
+                {**_fence(tx, lease), "later_ms": int(max(0.0, retry_in) * 1000)},
+            )
+        kind = "chunk.dead" if retry_in is None else "chunk.failed"
+        _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in)
+
+    fenced(base, lease, "failed", work)
+
+
+def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> None:
+    context = {
+        "phase": phase,
+        "attempt": lease.attempt,
+        "worker": lease.worker_id,
+        "run": lease.run_id,
+        "pipeline": lease.job.pipeline_key,
+        "epoch": lease.job.epoch,
+        "chunk_no": lease.chunk.number,
+        "source": [lease.job.info.source_name, lease.job.info.source_type],
+        "sink": [lease.job.info.sink_name, lease.job.info.sink_type],
+        "errors": _causes(error),
+        "hint": error.hint if isinstance(error, HdmError) else None,
+        "rows": lease.progress.rows,
+        "bytes": lease.progress.bytes,
+    }
+    tx.conn.execute(
+        update(chunk)
+        .where(*_FENCED)
+        .values(
+            status=DEAD, lease_expires_at=None, not_before=None, updated_on=bindparam("at"),
+            error_class=type(error).__name__, error_msg=text,
+        ),
+        _fence(tx, lease),
+    )  # fmt: skip
+    values = {
+        "error_class": type(error).__name__,
+        "error_msg": text,
+        "context": tx.mask(json.dumps(context, sort_keys=True)),
+        "state": "open",
+        "resolved_by": None,
+        "resolved_at": None,
+        "reason": None,
+    }
+    whole = (dead_letter.c.chunk_id == lease.chunk.chunk_id) & (dead_letter.c.row_no == -1)
+    if tx.conn.execute(update(dead_letter).where(whole).values(values)).rowcount == 0:
+        key = {"dl_id": uuid.uuid4().hex, "chunk_id": lease.chunk.chunk_id, "row_no": -1}
+        tx.conn.execute(insert(dead_letter), {**key, **values, "created_on": tx.now})
+
+
+def _causes(error: BaseException) -> list[str]:
+    """The class names from the error down to its first cause."""
+    names: list[str] = []
+    step: BaseException | None = error
+    while step is not None and len(names) < 10:
+        names.append(f"{type(step).__module__}.{type(step).__qualname__}")
+        step = step.__cause__ or step.__context__
+    return names
+
+
+def release(base: Base, lease: Lease) -> None:
+    """Hand the chunk back: anyone may claim it now."""
+
+    def work(tx: Tx) -> None:
+        row = held(tx, lease)
+        _must(lease, row, HELD, "handed back")
+        status = PENDING if row.status == LEASED else WRITTEN
+        tx.conn.execute(
+            update(chunk)
+            .where(*_FENCED)
+            .values(status=status, lease_expires_at=bindparam("at"), updated_on=bindparam("at")),
+            _fence(tx, lease),
+        )
+        _note(tx, lease, "chunk.released", row.status, status)
+
+    fenced(base, lease, "handed back", work)

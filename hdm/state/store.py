@@ -1,0 +1,301 @@
+"""``StateManager``: the one door to the state database. Nobody else writes it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+
+from sqlalchemy import URL
+
+from hdm.model import Chunk, Receipt, Watermark
+from hdm.state import (
+    artifacts,
+    audit,
+    claims,
+    follow,
+    jobs,
+    leases,
+    lineage,
+    operators,
+    reconcile,
+    redact,
+    runs,
+    schema,
+    settle,
+    watermarks,
+)
+from hdm.state.base import Base
+from hdm.state.engine import Database
+from hdm.state.words import Job, JobInfo, Lease, RunInfo, StaleArtifact
+
+
+class StateManager:
+    """Every run, job, chunk and watermark. Safe for threads; after a fork it reconnects.
+
+    Every method is one transaction, and may raise ``StateUnavailable`` or ``StateError``.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    @classmethod
+    def open(
+        cls,
+        url: str | URL,
+        *,
+        create: bool = True,
+        lease_ttl: float = 30.0,
+        mask: redact.Redact = redact.redact,
+    ) -> StateManager:
+        """Connect; an empty database gets its tables if ``create``.
+
+        Raises ``SchemaOutOfDate`` for one that is older or newer than this hdm. ``lease_ttl``
+        in seconds. ``mask`` takes secrets out of all text that is stored.
+        """
+        db = Database(url)
+        schema.check(db, create=create)
+        return cls(Base(db, mask, lease_ttl))
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self._base.db.close()
+
+    def __enter__(self) -> StateManager:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- runs and workers ----------------------------------------------------
+
+    def open_run(self, info: RunInfo) -> str:
+        """A new run's id. Take over dead workers first, so that their run is seen as over."""
+        return runs.open_run(self._base, info)
+
+    def close_run(
+        self, run_id: str, status: str, error_class: str | None = None, error_msg: str | None = None
+    ) -> None:
+        """End the run: 'success', 'failure' or 'aborted'."""
+        runs.close_run(self._base, run_id, status, error_class, error_msg)
+
+    def latest_run(self, manifest_name: str, env: str) -> str | None:
+        """The newest run of that manifest in that environment."""
+        return runs.latest_run(self._base, manifest_name, env)
+
+    def run_jobs(self, run_id: str) -> list[Job]:
+        """The run's jobs, upstream first."""
+        return runs.run_jobs(self._base, run_id)
+
+    def register_worker(
+        self, run_id: str, host: str, pid: int, start_token: str, version: str, site: str | None = None
+    ) -> str:
+        """A new worker's id. ``start_token`` tells the process from a later one with its pid."""
+        return runs.register_worker(self._base, run_id, host, pid, start_token, version, site)
+
+    def heartbeat(self, worker_id: str) -> None:
+        """Say that the worker lives."""
+        runs.heartbeat(self._base, worker_id)
+
+    def retire_worker(self, worker_id: str) -> None:
+        """The worker has left of its own accord."""
+        runs.retire_worker(self._base, worker_id)
+
+    def workers(self, host: str) -> list[tuple[str, int, str, str]]:
+        """``(worker_id, pid, start_token, state)`` of that host's workers thought alive."""
+        return runs.workers(self._base, host)
+
+    def take_over(self, worker_ids: Sequence[str]) -> int:
+        """End the leases of workers known to be dead; how many chunks that frees."""
+        return runs.take_over(self._base, list(worker_ids))
+
+    # -- jobs ----------------------------------------------------------------
+
+    def open_job(self, run_id: str, info: JobInfo) -> Job:
+        """The job whose epoch is open, adopted, or the next epoch's job, to be planned."""
+        return jobs.open_job(self._base, run_id, info)
+
+    def last_closed(self, pipeline_key: str) -> Job | None:
+        """The newest job of that key that was closed with success."""
+        return jobs.last_closed(self._base, pipeline_key)
+
+    def plan_lease(self, job: Job) -> AbstractContextManager[bool]:
+        """Yields True if the caller alone may plan the job while the block lasts."""
+        return leases.hold(self._base, f"plan:{job.pipeline_key}")
+
+    def finish_lease(self, job: Job) -> AbstractContextManager[bool]:
+        """Yields True if the caller alone may finish the job while the block lasts."""
+        return leases.hold(self._base, f"finish:{job.job_id}")
+
+    def add_plan(
+        self,
+        job: Job,
+        chunks: Sequence[Chunk],
+        *,
+        snapshot: str | None = None,
+        wm_low: str | None = None,
+        wm_high: str | None = None,
+    ) -> None:
+        """Write the epoch's chunks ahead, all or none; nothing if it is planned already."""
+        jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high)
+
+    def unfollowed(self, job: Job, limit: int = 100) -> list[Receipt]:
+        """What upstream committed and this job has not turned into chunks yet, in order."""
+        return follow.unfollowed(self._base, job, limit)
+
+    def add_followers(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> None:
+        """Insert the chunks made of one upstream chunk; nothing, if that was done before."""
+        follow.add_followers(self._base, job, upstream_chunk_id, chunks)
+
+    def settled(self, job: Job) -> bool:
+        """Nothing is left to do but to close the job."""
+        return follow.settled(self._base, job)
+
+    def counts(self, job_id: str) -> dict[str, int]:
+        """How many chunks of the job are in each status."""
+        return jobs.counts(self._base, job_id)
+
+    def staged(self, job: Job) -> int:
+        """How many of the job's committed chunks wait for the jobs downstream in its run."""
+        return follow.staged(self._base, job)
+
+    def close_job(self, job_id: str) -> str:
+        """'success' closes the epoch; 'failure' leaves it open for ``retry`` or ``waive``."""
+        return jobs.close_job(self._base, job_id)
+
+    # -- chunks --------------------------------------------------------------
+
+    def claim(
+        self,
+        worker_id: str,
+        run_id: str,
+        *,
+        site: str | None = None,
+        skip_jobs: frozenset[str] = frozenset(),
+    ) -> Lease | None:
+        """The next chunk to try, downstream first; None if there is nothing just now.
+
+        With ``site``, only jobs of that site or of none; without, all.
+        """
+        return claims.claim(self._base, worker_id, run_id, site, skip_jobs)
+
+    def renew(self, lease: Lease, *, rows: int = 0, bytes: int = 0) -> None:  # noqa: A002
+        """Extend the lease and note progress; raises ``LeaseLost``."""
+        claims.renew(self._base, lease, rows, bytes)
+
+    def begin_artifact(self, lease: Lease, uri: str, format: str) -> None:  # noqa: A002
+        """Record a file before its first byte; raises ``LeaseLost``."""
+        artifacts.begin(self._base, lease, uri, format)
+
+    def wrote(self, lease: Lease, receipt: Receipt) -> None:
+        """The content is written but not visible; raises ``LeaseLost``, ``BrokenContract``."""
+        settle.wrote(self._base, lease, receipt)
+
+    def commit(self, lease: Lease, receipt: Receipt) -> None:
+        """The content is visible; raises ``LeaseLost``, ``BrokenContract``."""
+        settle.commit(self._base, lease, receipt)
+
+    def verify(self, lease: Lease, ok: bool, source_rows: int, target_rows: int) -> None:
+        """Record the comparison of the two sides; raises ``LeaseLost``."""
+        settle.verify(self._base, lease, ok, source_rows, target_rows)
+
+    def fail(self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str) -> None:
+        """Try again ``retry_in`` seconds from now; None buries the chunk. Raises ``LeaseLost``."""
+        settle.fail(self._base, lease, error, retry_in, phase)
+
+    def release(self, lease: Lease) -> None:
+        """Hand the chunk back at once; raises ``LeaseLost``."""
+        settle.release(self._base, lease)
+
+    def supersede(self, job: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
+        """Replace chunks that nobody holds by others."""
+        operators.supersede(self._base, job, chunk_ids, new_chunks)
+
+    def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
+        """Record what the target's ledger says it holds; True if that was news."""
+        return reconcile.import_committed(self._base, job, chunk, receipt)
+
+    # -- watermarks ----------------------------------------------------------
+
+    def watermark(self, pipeline_key: str) -> Watermark | None:
+        """The end of the committed prefix; None if nothing is committed."""
+        return watermarks.current(self._base, pipeline_key)
+
+    def seen(self, pipeline_key: str, kind: str) -> Counter[str]:
+        """Digests of committed rows at the watermark ('point') or with a NULL cursor ('null')."""
+        return watermarks.seen(self._base, pipeline_key, kind)
+
+    # -- operators -----------------------------------------------------------
+
+    def retry(
+        self,
+        *,
+        run_id: str | None = None,
+        job_id: str | None = None,
+        chunk_id: str | None = None,
+        by: str | None = None,
+    ) -> int:
+        """Make dead chunks pending again; how many."""
+        return operators.retry(self._base, run_id, job_id, chunk_id, by)
+
+    def waive(self, chunk_id: str, by: str, reason: str) -> None:
+        """A named person accepts a dead chunk; raises ``IllegalTransition`` for any other."""
+        operators.waive(self._base, chunk_id, by, reason)
+
+    def dead(self, *, run_id: str | None = None, job_id: str | None = None) -> list[dict[str, Any]]:
+        """The dead chunks with their errors, as plain rows."""
+        return operators.dead(self._base, run_id, job_id)
+
+    def stale_artifacts(self) -> list[StaleArtifact]:
+        """Files that dead attempts may have left."""
+        return artifacts.stale(self._base)
+
+    def artifact_deleted(self, artifact_id: str) -> None:
+        """The file is gone."""
+        artifacts.deleted(self._base, artifact_id)
+
+    # -- questions -----------------------------------------------------------
+
+    def run_row(self, run_id: str) -> dict[str, Any] | None:
+        """The run as a plain row."""
+        return audit.run_row(self._base, run_id)
+
+    def status(self, run_id: str) -> list[dict[str, Any]]:
+        """One plain row per job of the run: chunks by status, rows, bytes."""
+        return audit.status(self._base, run_id)
+
+    def workers_of(self, run_id: str) -> list[dict[str, Any]]:
+        """The run's workers as plain rows."""
+        return audit.workers_of(self._base, run_id)
+
+    def failed_checks(self, job_id: str) -> int:
+        """How many checks of the job did not pass."""
+        return audit.failed_checks(self._base, job_id)
+
+    def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+        """The run's events after that number, as plain rows."""
+        return audit.events_after(self._base, run_id, after, limit)
+
+    def lineage(self, name: str) -> list[dict[str, Any]]:
+        """Where the dataset's rows came from (``hops`` < 0) and went to (> 0), as plain rows."""
+        return lineage.of_table(self._base, name)
+
+    def column_lineage(self, name: str) -> list[dict[str, Any]]:
+        """Where the columns of that source dataset went."""
+        return lineage.of_columns(self._base, name)
+
+    def chunk_lineage(self, chunk_id: str) -> list[dict[str, Any]]:
+        """The chunk and all that it was made from, nearest first."""
+        return lineage.of_chunk(self._base, chunk_id)
+
+    def verify_chain(self, run_id: str) -> list[str]:
+        """Every break in the run's trail; empty if there is none."""
+        return audit.verify_chain(self._base, run_id)
+
+    def anchor(self, run_id: str, location: str) -> tuple[int, str]:
+        """Record where the chain's head is kept outside; its number and hash."""
+        return audit.put_anchor(self._base, run_id, location)

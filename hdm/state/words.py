@@ -1,0 +1,112 @@
+"""What the state layer hands out and takes: plain values, no database in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TypedDict
+
+from hdm.model import Chunk, Mode, Receipt, Table
+
+PENDING, LEASED, WRITTEN, COMMITTED = "pending", "leased", "written", "committed"
+VERIFIED, DEAD, WAIVED, SUPERSEDED = "verified", "dead", "waived", "superseded"
+
+DONE = (COMMITTED, VERIFIED, WAIVED)
+"""Statuses over which the watermark may move."""
+UNFINISHED = (PENDING, LEASED, WRITTEN)
+"""Statuses that keep an epoch from closing."""
+HELD = (LEASED, WRITTEN)
+"""Statuses in which a worker may hold the chunk."""
+
+OPEN_JOB = ("planning", "in_progress", "failure")
+"""Statuses of a job whose epoch is still open."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunInfo:
+    """Who runs what, with which code, where."""
+
+    manifest_name: str
+    manifest_sha256: str
+    env: str
+    started_by: str
+    git_sha: str | None
+    git_dirty: bool
+    hdm_version: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``."""
+
+    pipeline_key: str
+    link_key: str
+    stage_no: int
+    source_name: str
+    source_type: str
+    sink_name: str
+    sink_type: str
+    source: Table
+    target: Table
+    mode: Mode
+    site: str | None = None
+    upstream_keys: tuple[str, ...] = ()
+    max_parallel: int | None = None
+    losses: list[tuple[str, str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as the state database knows it.
+
+    ``run_id`` is the run that opened its epoch, ``in_run`` the one through which it was
+    reached now. ``adopted``: the epoch was open already.
+    """
+
+    job_id: str
+    run_id: str
+    pipeline_key: str
+    link_key: str
+    epoch: int
+    status: str
+    planned: bool
+    adopted: bool
+    info: JobInfo
+    snapshot: str | None
+    in_run: str
+
+
+@dataclass(slots=True)
+class Progress:
+    """Rows and bytes moved by the attempt so far; what ``renew`` last reported."""
+
+    rows: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The timed right to try a chunk. ``attempt`` is the fence; ``ttl`` in seconds.
+
+    ``receipt`` is set when the content is written already: only publish and commit are left.
+    """
+
+    chunk: Chunk
+    job: Job
+    attempt: int
+    worker_id: str
+    ttl: float
+    run_id: str
+    receipt: Receipt | None = None
+    progress: Progress = field(default_factory=Progress)
+
+
+class StaleArtifact(TypedDict):
+    """A file that a dead attempt may have left."""
+
+    artifact_id: str
+    uri: str
+    format: str
+    job_id: str
+    chunk_id: str
+    attempt: int
