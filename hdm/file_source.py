@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from hdm import found_files
 from hdm.errors import CorruptFile, UsageError
 from hdm.files import Split
-from hdm.formats import format_named, format_of
+from hdm.formats import Marks, format_named, format_of
 from hdm.model import Chunk, Payload, Receipt, StagedFile, Table, Window
 from hdm.source import Settings, Source
 from hdm.stores import Stat, Store
@@ -43,6 +43,7 @@ class FileSource(Source):
     chunks_are_content: ClassVar[bool] = True
 
     _verified: ClassVar[dict[tuple[str, str], Stat]] = {}
+    _marks: ClassVar[dict[str, Marks]] = {}
 
     @property
     @abstractmethod
@@ -137,14 +138,18 @@ class FileSource(Source):
             compression = found[1] if found else "none"
             with self._checked(file, whole=chunk.first_row is None) as stream:
                 form = format_named(file.format)
-                batches = form.read(stream, table, compression, chunk.first_row or 0, chunk.row_count)
+                marks = None if chunk.first_row is None else self._marks_of(file)
+                batches = form.read(stream, table, compression, chunk.first_row or 0, chunk.row_count, marks)
                 for batch in rebatch(batches):
                     seen += batch.num_rows
                     yield batch
             if seen != expected:
-                raise CorruptFile(
-                    f"{file.uri} gave {seen} of {expected} rows", hint="stage its chunk again"
-                )
+                raise CorruptFile(f"{file.uri} gave {seen} of {expected} rows", hint="stage its chunk again")
+
+    def _marks_of(self, file: StagedFile) -> Marks:
+        if len(self._marks) > 256:
+            self._marks.clear()
+        return self._marks.setdefault(file.sha256, Marks())
 
     def _checked(self, file: StagedFile, *, whole: bool) -> BinaryIO:
         """The file as a seekable stream whose bytes have the staged checksum.

@@ -207,9 +207,9 @@ def _carry(array: pa.Array, field: pa.Field) -> pa.Array:
         raise UnrepresentableValue(
             f"column {field.name}: a value of type {array.type} does not fit {field.type}",
             hint="widen the target column, or declare the loss with allow_loss",
-        ) from _silent(error)
+        ) from silent(error)
 
 
-def _silent(error: BaseException) -> BaseException:
+def silent(error: BaseException) -> BaseException:
     """The cause without its text, for errors that may quote row values."""
     return type(error)("details withheld: they may quote row values")

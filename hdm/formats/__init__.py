@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Iterator
 from typing import BinaryIO, ClassVar, Protocol
 
@@ -12,6 +13,26 @@ from hdm.errors import UsageError
 from hdm.model import Dataset, Table
 
 COMPRESSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
+
+
+class Marks:
+    """Record borders of one uncompressed file as far as it was read, to start from later."""
+
+    def __init__(self) -> None:
+        self._rows: list[int] = []
+        self._offsets: list[int] = []
+
+    def add(self, row: int, offset: int) -> None:
+        """Row ``row`` starts at byte ``offset``."""
+        place = bisect_right(self._rows, row)
+        if not place or self._rows[place - 1] != row:
+            self._rows.insert(place, row)
+            self._offsets.insert(place, offset)
+
+    def before(self, row: int, start: int) -> tuple[int, int]:
+        """The last known ``(row, offset)`` at or before ``row``; row 0 is at ``start``."""
+        place = bisect_right(self._rows, row)
+        return (self._rows[place - 1], self._offsets[place - 1]) if place else (0, start)
 
 
 class BatchWriter(Protocol):
@@ -45,9 +66,18 @@ class Format(ABC):
 
     @abstractmethod
     def read(
-        self, stream: BinaryIO, table: Table, compression: str, first: int = 0, count: int | None = None
+        self,
+        stream: BinaryIO,
+        table: Table,
+        compression: str,
+        first: int = 0,
+        count: int | None = None,
+        marks: Marks | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """``count`` rows from row ``first`` on, as batches of ``table``'s schema."""
+        """``count`` rows from row ``first`` on, as batches of ``table``'s schema.
+
+        ``marks`` of the same file spare reading it from its start each time.
+        """
 
     @abstractmethod
     def rows(self, stream: BinaryIO, compression: str) -> int:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hdm.errors import CorruptFile, UnsupportedType
-from hdm.formats import BatchWriter, Format, carries
+from hdm.formats import BatchWriter, Format, Marks, carries
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.streams import BATCH_BYTES, BATCH_ROWS, conform
 from hdm.wire import table_from_json, table_to_json
@@ -104,7 +104,13 @@ class Parquet(Format):
         return _Writer(stream, table, compression, group_bytes)
 
     def read(
-        self, stream: BinaryIO, table: Table, compression: str, first: int = 0, count: int | None = None
+        self,
+        stream: BinaryIO,
+        table: Table,
+        compression: str,
+        first: int = 0,
+        count: int | None = None,
+        marks: Marks | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Only row groups that hold wanted rows are decoded."""
         file = _open(stream)
