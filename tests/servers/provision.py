@@ -149,6 +149,8 @@ def _pip(requirement: str, target: Path) -> None:
 
 
 def _works(command: Sequence[str]) -> bool:
+    if shutil.which(command[0]) is None:
+        return False
     done = subprocess.run(command, capture_output=True, check=False, stdin=subprocess.DEVNULL)
     return done.returncode == 0
 
