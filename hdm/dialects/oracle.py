@@ -1,0 +1,304 @@
+"""Oracle: one NUMBER for all numbers, '' is NULL, DATE has a time, DDL commits.
+
+Data types: https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/Data-Types.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.oracle_errors import ERRORS, HINTS
+from hdm.dialects.types import INTEGERS, Fidelity, Stored
+from hdm.errors import HdmError, UsageError
+from hdm.model import Column, Condition, Kind
+
+ROWID = "@rowid"
+"""The pseudo-column of row addresses in ``Condition``; values are ROWIDs as text."""
+_NAME = re.compile(r"\s*([A-Z0-9_ .]*?)\s*(?:\(\s*(\d+|\*)\s*(?:CHAR|BYTE)?\s*(?:,\s*(-?\d+)\s*)?\)(.*))?\Z")
+_ROWID = re.compile(r"[A-Za-z0-9+/]{18}\Z")
+_CODE = re.compile(r"\b(ORA|DPY|DPI)-(\d{4,5})")
+_KINDS: dict[str, Kind] = {
+    "BINARY_FLOAT": Kind.FLOAT32, "BINARY_DOUBLE": Kind.FLOAT64,
+    "VARCHAR2": Kind.TEXT, "NVARCHAR2": Kind.TEXT, "CHAR": Kind.TEXT, "NCHAR": Kind.TEXT,
+    "VARCHAR": Kind.TEXT, "CLOB": Kind.TEXT, "NCLOB": Kind.TEXT, "LONG": Kind.TEXT,
+    "RAW": Kind.BINARY, "BLOB": Kind.BINARY, "LONG RAW": Kind.BINARY,
+    "BOOLEAN": Kind.BOOLEAN, "JSON": Kind.JSON, "ROWID": Kind.OTHER, "UROWID": Kind.OTHER,
+}  # fmt: skip
+_DIGITS = {Kind.INT8: 3, Kind.INT16: 5, Kind.INT32: 10, Kind.INT64: 19}
+_LOBS = ("CLOB", "NCLOB", "BLOB", "LONG", "XMLTYPE", "JSON", "BFILE")
+_DATE, _STAMP = "SYYYY-MM-DD HH24:MI:SS", "SYYYY-MM-DD HH24:MI:SS.FF9"
+_MARKS = "NLS_NUMERIC_CHARACTERS='.,'"
+_EMPTY = "Oracle keeps '' as NULL"
+
+
+class OracleDialect(Dialect):
+    """Oracle Database 12.2 or later, and Exadata. Statements that define objects commit."""
+
+    name = "oracle"
+    sqlglot = "oracle"
+    max_identifier = 128
+    max_path = 2
+    paramstyle = "numeric"
+    transactional_ddl = False
+    null_safe = "DECODE({a}, {b}, 1, 0) = 1"
+    temporary_table = "CREATE PRIVATE TEMPORARY TABLE"
+    text_type = "VARCHAR2(4000)"
+    bigint_type = "NUMBER(19)"
+    key_text_type = "VARCHAR2(128)"
+    session: ClassVar[tuple[str, ...]] = (
+        "ALTER SESSION SET TIME_ZONE = 'UTC'",
+        "ALTER SESSION SET NLS_NUMERIC_CHARACTERS = '.,'",
+        "ALTER SESSION SET NLS_CALENDAR = 'GREGORIAN'",
+        "ALTER SESSION SET NLS_COMP = BINARY",
+        "ALTER SESSION SET NLS_SORT = BINARY",
+    )
+    errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+
+    # -- names and values ------------------------------------------------------
+
+    def quote(self, name: str) -> str:
+        """Quoted; Oracle has no way to write a double quote inside a name."""
+        if '"' in name:
+            raise UsageError(f"oracle cannot have a double quote in a name: {name!r}", hint="rename it")
+        return super().quote(name)
+
+    def derived(self, sql: str) -> str:
+        """A query as a table expression; ``AS`` is not allowed here."""
+        return f"({sql}) hdm_q"
+
+    def literal(self, text: str, column: Column) -> str:
+        """By explicit formats, so that the session's NLS settings do not matter."""
+        kind = column.kind
+        if kind in INTEGERS or kind is Kind.DECIMAL:
+            return self.number(text, column)
+        if kind in (Kind.FLOAT32, Kind.FLOAT64):
+            return f"TO_BINARY_DOUBLE({self.string(text)})"
+        if kind is Kind.TIMESTAMP and column.native.upper() == "DATE":
+            return f"TO_DATE({self.string(text)}, '{_DATE}')"
+        if kind in (Kind.DATE, Kind.TIMESTAMP):
+            return f"TO_TIMESTAMP({self.string(text)}, '{_STAMP}')"
+        if kind is Kind.TIMESTAMPTZ:
+            return f"FROM_TZ(TO_TIMESTAMP({self.string(text)}, '{_STAMP}'), 'UTC')"
+        if kind is Kind.BINARY:
+            return f"HEXTORAW({self.string(text)})"
+        return self.string(text)
+
+    def text_of(self, expression: str, column: Column) -> str:
+        """Rendered by explicit formats; numbers with all their digits."""
+        kind = column.kind
+        if kind in (Kind.FLOAT32, Kind.FLOAT64):
+            return f"TO_CHAR({expression}, '9.9999999999999999EEEE', '{_doubled(_MARKS)}')"
+        if kind in INTEGERS or kind is Kind.DECIMAL:
+            return f"TO_CHAR({expression}, 'TM9', '{_doubled(_MARKS)}')"
+        if kind is Kind.TIMESTAMP and column.native.upper() == "DATE":
+            return f"LTRIM(TO_CHAR({expression}, '{_DATE}'))"
+        if kind in (Kind.DATE, Kind.TIMESTAMP):
+            return f"LTRIM(TO_CHAR({expression}, '{_STAMP}'))"
+        if kind is Kind.TIMESTAMPTZ:
+            return f"LTRIM(TO_CHAR(SYS_EXTRACT_UTC({expression}), '{_STAMP}'))"
+        if kind is Kind.BINARY:
+            return f"RAWTOHEX({expression})"
+        return f"CAST({expression} AS VARCHAR2(4000))"
+
+    def is_sortable(self, column: Column) -> bool:
+        """LOBs cannot be compared at all."""
+        return super().is_sortable(column) and _bare(column.native) not in _LOBS
+
+    def select_expression(self, column: Column) -> str:
+        """Numbers without bound, XML, JSON, intervals as text; zones moved to UTC."""
+        name, native, kind = self.quote(column.name), _bare(column.native), column.kind
+        if kind is Kind.DECIMAL and column.precision is None:
+            text = f"TO_CHAR({name}, 'TM9', '{_doubled(_MARKS)}')"
+            return rf"REGEXP_REPLACE({text}, '^(-?)\.', '\10.')"
+        if kind is Kind.TIMESTAMPTZ:
+            return f"SYS_EXTRACT_UTC({name})"
+        if native == "XMLTYPE":
+            return f"XMLSERIALIZE(CONTENT {name} AS CLOB)"
+        if kind is Kind.JSON:
+            return f"JSON_SERIALIZE({name} RETURNING CLOB)"
+        if kind is Kind.INTERVAL:
+            return f"TO_CHAR({name})"
+        if native in ("ROWID", "UROWID"):
+            return f"CAST({name} AS VARCHAR2(4000))"
+        return name
+
+    def earlier(self, expression: str, amount: float, column: Column) -> str:
+        """DATE and TIMESTAMP alike."""
+        return f"({expression} - NUMTODSINTERVAL({amount:.6f}, 'SECOND'))"
+
+    def physical(self, one: Condition) -> str:
+        """A range of row addresses, which Oracle scans directly."""
+        if one.column != ROWID or one.op not in (">=", "<") or not _ROWID.match(one.value or ""):
+            return super().physical(one)
+        return f"ROWID {one.op} CHARTOROWID({self.string(one.value or '')})"
+
+    # -- types and tables ------------------------------------------------------
+
+    def kind(
+        self, native: str, length: int | None, precision: int | None, scale: int | None
+    ) -> tuple[Kind, int | None, int | None, int | None]:
+        """NUMBER without precision has no bound: it travels as text, digit for digit."""
+        found = _NAME.match(native.upper())
+        name = found[1] if found else native.upper()
+        first = int(found[2]) if found and found[2] and found[2] != "*" else None
+        rest = found[4] or "" if found else ""
+        if name == "NUMBER":
+            if found and found[2]:
+                precision, scale = first, int(found[3] or 0)
+            if precision is None and scale is not None:
+                precision = 38
+            return Kind.DECIMAL, None, precision, (scale or 0) if precision is not None else None
+        if name == "FLOAT":
+            return Kind.DECIMAL, None, None, None
+        if name == "DATE":
+            return Kind.TIMESTAMP, None, 0, None
+        if name == "TIMESTAMP":
+            digits = first if first is not None else (6 if scale is None else scale)
+            zoned = "TIME ZONE" in rest or "TIME ZONE" in name
+            return (Kind.TIMESTAMPTZ if zoned else Kind.TIMESTAMP), None, digits, None
+        if name.startswith("TIMESTAMP WITH"):
+            return Kind.TIMESTAMPTZ, None, 6 if scale is None else scale, None
+        if name.startswith("INTERVAL"):
+            return Kind.INTERVAL, None, None, None
+        kind = _KINDS.get(name, Kind.OTHER)
+        if kind in (Kind.TEXT, Kind.BINARY):
+            bound = None if name in _LOBS or name == "LONG RAW" else (first or length)
+            return kind, bound, None, None
+        return kind, None, None, None
+
+    def native(self, column: Column) -> Stored:
+        """What keeps a column of another system; '' in text columns is the one loss of all."""
+        kind = column.kind
+        if kind in INTEGERS:
+            return Stored(f"NUMBER({_DIGITS[kind]})")
+        if kind is Kind.DECIMAL:
+            return _number(column)
+        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            digits = 6 if column.precision is None else min(column.precision, 9)
+            return Stored(f"TIMESTAMP({digits})" + (" WITH TIME ZONE" if kind is Kind.TIMESTAMPTZ else ""))
+        if kind is Kind.BINARY:
+            small = column.length is not None and column.length <= 2000
+            return Stored(f"RAW({column.length})" if small else "BLOB", *_lossy("Oracle keeps b'' as NULL"))
+        if kind is Kind.BOOLEAN:
+            return Stored("NUMBER(1)", Fidelity.APPROXIMATED, "it becomes 0 and 1")
+        if kind is Kind.TIME:
+            return Stored("VARCHAR2(18)", Fidelity.APPROXIMATED, "Oracle has no time of day: kept as text")
+        if kind is Kind.UUID:
+            return Stored("VARCHAR2(36)", Fidelity.APPROXIMATED, "kept as text")
+        if kind is Kind.DATE:
+            return Stored("DATE", Fidelity.APPROXIMATED, "Oracle's DATE also has a time of day: midnight")
+        if kind is Kind.FLOAT32:
+            return Stored("BINARY_FLOAT")
+        if kind is Kind.FLOAT64:
+            return Stored("BINARY_DOUBLE")
+        if kind is Kind.TEXT and column.length and column.length <= 1000:
+            return Stored(f"VARCHAR2({column.length} CHAR)", *_lossy(_EMPTY))
+        return Stored("CLOB", *_lossy(_EMPTY))
+
+    def create_table(
+        self,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        key: Sequence[str] = (),
+        *,
+        temporary: bool = False,
+    ) -> str:
+        """A private temporary table has no key and lives as long as the session."""
+        if not temporary:
+            return super().create_table(path, columns, key)
+        sql = super().create_table(path, columns, (), temporary=True)
+        return sql + " ON COMMIT PRESERVE DEFINITION"
+
+    def drop_table(self, path: Sequence[str]) -> str:
+        """Before 23ai there is no IF EXISTS."""
+        drop = self.string(f"DROP TABLE {self.qualify(path)} PURGE")
+        return (
+            f"BEGIN EXECUTE IMMEDIATE {drop}; "
+            "EXCEPTION WHEN OTHERS THEN IF SQLCODE != -942 THEN RAISE; END IF; END;"
+        )
+
+    def merge(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        columns: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool = False,
+    ) -> list[str]:
+        """One MERGE; Oracle has no UPDATE ... FROM."""
+        rest = [name for name in columns if name not in key]
+        update = ""
+        if rest:
+            pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
+            update = f"WHEN MATCHED THEN UPDATE SET {pairs} "
+        return [
+            f"MERGE INTO {self.qualify(target)} t USING ({self.staged(stage, key, null_keys)}) s "
+            f"ON ({self.match('t', 's', key, null_safe=null_keys)}) {update}"
+            f"WHEN NOT MATCHED THEN INSERT ({', '.join('t.' + self.quote(n) for n in columns)}) "
+            f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
+        ]
+
+    def staged(self, stage: Sequence[str], key: Sequence[str], null_keys: bool) -> str:
+        """The staged rows whose key holds no NULL, or the others."""
+        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
+        return f"SELECT * FROM {self.qualify(stage)} WHERE " + joint.join(
+            f"{self.quote(name)} {test}" for name in key
+        )
+
+    def first(self, sql: str) -> str:
+        """At most one row of a query."""
+        return f"{sql} FETCH FIRST 1 ROWS ONLY"
+
+    def keep_one(
+        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
+    ) -> list[str]:
+        """By row address; rows of one key are known to be the same."""
+        of = self.qualify(stage)
+        return [
+            f"DELETE FROM {of} WHERE ROWID NOT IN (SELECT MIN(ROWID) FROM {of} GROUP BY {self.names(key)})"
+        ]
+
+    # -- errors ----------------------------------------------------------------
+
+    def code(self, error: BaseException) -> str | None:
+        """``ORA-00001``, or the driver's own ``DPY-4011``; as ``oracledb`` or ODBC report them."""
+        full = getattr(error.args[0] if error.args else None, "full_code", None)
+        if full:
+            return str(full)
+        found = _CODE.search(str(error))
+        return f"{found[1]}-{found[2]}" if found else None
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """ORA-00001: a unique constraint is violated."""
+        return self.code(error) == "ORA-00001"
+
+    def hint(self, code: str) -> str | None:
+        """What to do about the codes that an operator can mend."""
+        return HINTS.get(code)
+
+
+def _bare(native: str) -> str:
+    return native.upper().partition("(")[0].strip()
+
+
+def _doubled(text: str) -> str:
+    return text.replace("'", "''")
+
+
+def _lossy(why: str) -> tuple[Fidelity, str]:
+    return Fidelity.LOSSY, why
+
+
+def _number(column: Column) -> Stored:
+    precision, scale = column.precision, column.scale or 0
+    if precision is None:
+        return Stored(
+            "NUMBER", Fidelity.LOSSY, "NUMBER holds 38 to 40 significant digits, no NaN or infinity"
+        )
+    if precision > 38:
+        return Stored("NUMBER", Fidelity.LOSSY, f"NUMBER holds 38 to 40 of {precision} digits")
+    return Stored(f"NUMBER({precision},{scale})")

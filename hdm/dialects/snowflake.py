@@ -1,0 +1,275 @@
+"""Snowflake: keys are not enforced, DDL commits, everything semi-structured is a VARIANT.
+
+Types: https://docs.snowflake.com/en/sql-reference/intro-summary-data-types.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.types import INTEGERS, Fidelity, Stored
+from hdm.errors import (
+    ConnectionLost,
+    Deadlock,
+    HdmError,
+    PermanentError,
+    RejectedRows,
+    SchemaDrift,
+    SnapshotLost,
+    Throttled,
+    TransientError,
+    UsageError,
+)
+from hdm.model import Column, Kind
+
+_NAME = re.compile(r"\s*([A-Z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*\Z")
+_CODE = re.compile(r"\b(\d{6})\b")
+_KINDS: dict[str, Kind] = {
+    "BOOLEAN": Kind.BOOLEAN, "FLOAT": Kind.FLOAT64, "DOUBLE": Kind.FLOAT64, "REAL": Kind.FLOAT64,
+    "DATE": Kind.DATE, "VARIANT": Kind.JSON, "OBJECT": Kind.JSON, "ARRAY": Kind.ARRAY,
+    "BINARY": Kind.BINARY, "VARBINARY": Kind.BINARY, "UUID": Kind.UUID,
+    "TEXT": Kind.TEXT, "VARCHAR": Kind.TEXT, "CHAR": Kind.TEXT, "STRING": Kind.TEXT,
+    "GEOGRAPHY": Kind.OTHER, "GEOMETRY": Kind.OTHER, "VECTOR": Kind.OTHER, "FILE": Kind.OTHER,
+}  # fmt: skip
+_STAMPS = {
+    "TIMESTAMP_NTZ": Kind.TIMESTAMP, "DATETIME": Kind.TIMESTAMP, "TIMESTAMP": Kind.TIMESTAMP,
+    "TIMESTAMP_LTZ": Kind.TIMESTAMPTZ, "TIMESTAMP_TZ": Kind.TIMESTAMPTZ, "TIME": Kind.TIME,
+}  # fmt: skip
+_NUMBERS = frozenset(
+    [
+        "NUMBER",
+        "DECIMAL",
+        "NUMERIC",
+        "INT",
+        "INTEGER",
+        "BIGINT",
+        "SMALLINT",
+        "TINYINT",
+        "BYTEINT",
+    ]
+)
+_INTEGERS = {Kind.INT8: 3, Kind.INT16: 5, Kind.INT32: 10, Kind.INT64: 19}
+_STAMP = "YYYY-MM-DD HH24:MI:SS.FF9"
+
+
+class SnowflakeDialect(Dialect):
+    """Snowflake. Names are kept in their case, always quoted."""
+
+    name = "snowflake"
+    sqlglot = "snowflake"
+    max_identifier = 255
+    identifier_unit = "characters"
+    max_path = 3
+    paramstyle = "qmark"
+    enforces_keys = False
+    transactional_ddl = False
+    null_safe = "EQUAL_NULL({a}, {b})"
+    temporary_table = "CREATE TEMPORARY TABLE"
+    text_type = "VARCHAR"
+    bigint_type = "NUMBER(19,0)"
+    errors: ClassVar[Mapping[str, type[HdmError]]] = {
+        # https://community.snowflake.com/s/article/Snowflake-error-codes and the connector's errorcode.py
+        "000625": Deadlock, "000603": TransientError, "000604": TransientError, "000606": UsageError,
+        "000607": UsageError, "000630": TransientError, "000601": TransientError,
+        "001003": PermanentError, "000904": SchemaDrift, "002003": SchemaDrift, "002043": SchemaDrift,
+        "002019": PermanentError, "002025": PermanentError,
+        "003001": UsageError, "003041": UsageError, "003540": UsageError,
+        "000707": SnapshotLost, "000709": SnapshotLost,
+        "100038": RejectedRows, "100035": RejectedRows, "100037": RejectedRows, "100039": RejectedRows,
+        "100040": RejectedRows, "100046": RejectedRows, "100051": RejectedRows, "100069": RejectedRows,
+        "100071": RejectedRows, "100072": RejectedRows, "100078": RejectedRows, "100080": RejectedRows,
+        "100082": RejectedRows, "100132": RejectedRows, "100145": RejectedRows, "100192": RejectedRows,
+        "100016": RejectedRows, "100065": RejectedRows, "100067": RejectedRows, "100068": RejectedRows,
+        "100183": UsageError, "100161": TransientError,
+        "250001": ConnectionLost, "250002": ConnectionLost, "250003": ConnectionLost, "250006": UsageError,
+        "251001": UsageError, "251005": UsageError, "251006": UsageError, "250011": ConnectionLost,
+        "253001": TransientError, "253002": TransientError, "253003": TransientError,
+        "253006": PermanentError, "253007": PermanentError,
+        "255001": TransientError, "255004": TransientError, "390100": UsageError, "390101": UsageError,
+        "390102": UsageError, "390103": UsageError, "390111": ConnectionLost, "390112": ConnectionLost,
+        "390114": ConnectionLost, "390144": UsageError, "390189": UsageError, "390201": UsageError,
+        "390422": UsageError, "394300": UsageError, "394304": UsageError,
+        "000008": ConnectionLost, "290": ConnectionLost, "290429": Throttled, "290503": Throttled,
+        "290404": UsageError, "290403": UsageError,
+        "08": ConnectionLost, "57": TransientError,
+    }  # fmt: skip
+
+    # -- values ----------------------------------------------------------------
+
+    def string(self, text: str) -> str:
+        """Backslashes escape inside Snowflake's strings, so they are doubled."""
+        return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+    def literal(self, text: str, column: Column) -> str:
+        """Numbers bare, the rest cast by an explicit format."""
+        kind = column.kind
+        if kind in INTEGERS or kind is Kind.DECIMAL:
+            return self.number(text, column)
+        if kind is Kind.TIMESTAMP:
+            return f"TO_TIMESTAMP_NTZ({self.string(text)}, '{_STAMP}')"
+        if kind is Kind.TIMESTAMPTZ:
+            return f"TO_TIMESTAMP_TZ({self.string(text)} || ' +0000', '{_STAMP} TZHTZM')"
+        if kind is Kind.TIME:
+            return f"TO_TIME({self.string(text)}, 'HH24:MI:SS.FF9')"
+        if kind is Kind.DATE:
+            return f"TO_DATE({self.string(text)}, 'YYYY-MM-DD')"
+        if kind is Kind.BINARY:
+            return f"TO_BINARY({self.string(text)}, 'HEX')"
+        if kind is Kind.FLOAT64:
+            return f"TO_DOUBLE({self.string(text)})"
+        return self.string(text)
+
+    def text_of(self, expression: str, column: Column) -> str:
+        """By explicit formats; zones moved to UTC."""
+        kind = column.kind
+        if kind is Kind.TIMESTAMP:
+            return f"TO_CHAR({expression}, '{_STAMP}')"
+        if kind is Kind.TIMESTAMPTZ:
+            return f"TO_CHAR(CONVERT_TIMEZONE('UTC', {expression}), '{_STAMP}')"
+        if kind is Kind.TIME:
+            return f"TO_CHAR({expression}, 'HH24:MI:SS.FF9')"
+        if kind is Kind.DATE:
+            return f"TO_CHAR({expression}, 'YYYY-MM-DD')"
+        if kind is Kind.BINARY:
+            return f"TO_CHAR({expression}, 'HEX')"
+        return f"TO_CHAR({expression})"
+
+    def is_sortable(self, column: Column) -> bool:
+        """Floats are left out: TO_CHAR shows fewer digits than they have."""
+        return super().is_sortable(column) and column.kind is not Kind.FLOAT64
+
+    def select_expression(self, column: Column) -> str:
+        """Semi-structured values as JSON text; zones moved to UTC."""
+        name, native = self.quote(column.name), column.native.upper().partition("(")[0].strip()
+        if native in ("VARIANT", "OBJECT", "ARRAY"):
+            return f"TO_JSON({name})"
+        if native in ("GEOGRAPHY", "GEOMETRY"):
+            return f"ST_ASEWKT({name})"
+        if native in ("VECTOR", "FILE"):
+            return f"TO_VARCHAR({name})"
+        if column.kind is Kind.TIMESTAMPTZ:
+            return f"CONVERT_TIMEZONE('UTC', {name})::TIMESTAMP_NTZ"
+        return name
+
+    def earlier(self, expression: str, amount: float, column: Column) -> str:
+        """By DATEADD, in microseconds."""
+        if column.kind is Kind.DATE:
+            return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
+        return f"DATEADD(microsecond, -{round(amount * 1_000_000):d}, {expression})"
+
+    # -- types and tables ------------------------------------------------------
+
+    def kind(
+        self, native: str, length: int | None, precision: int | None, scale: int | None
+    ) -> tuple[Kind, int | None, int | None, int | None]:
+        """By INFORMATION_SCHEMA's names, or as DESCRIBE and DDL write them."""
+        found = _NAME.match(native.upper())
+        name = found[1] if found else native.upper().partition("(")[0].strip()
+        first = int(found[2]) if found and found[2] else None
+        if name in (
+            "NUMBER",
+            "DECIMAL",
+            "NUMERIC",
+            "INT",
+            "INTEGER",
+            "BIGINT",
+            "SMALLINT",
+            "TINYINT",
+            "BYTEINT",
+        ):
+            digits = first if first is not None else (38 if precision is None else precision)
+            return Kind.DECIMAL, None, digits, int(found[3] or 0) if found and found[2] else (scale or 0)
+        if name in _STAMPS:
+            fallback = 9 if precision is None else precision
+            return _STAMPS[name], None, first if first is not None else fallback, None
+        kind = _KINDS.get(name, Kind.OTHER)
+        if kind in (Kind.TEXT, Kind.BINARY):
+            return kind, first or length, None, None
+        return kind, None, None, None
+
+    def native(self, column: Column) -> Stored:
+        """Every NUMBER is a decimal of at most 38 digits; there is no 32-bit float."""
+        kind = column.kind
+        if kind in _INTEGERS:
+            return Stored(f"NUMBER({_INTEGERS[kind]},0)")
+        if kind is Kind.DECIMAL:
+            precision, scale = column.precision, column.scale or 0
+            if precision is not None and precision <= 38 and 0 <= scale <= min(precision, 37):
+                return Stored(f"NUMBER({precision},{scale})")
+            return Stored("VARCHAR", Fidelity.APPROXIMATED, "beyond NUMBER's 38 digits: kept as text")
+        if kind in (Kind.FLOAT32, Kind.FLOAT64):
+            return Stored("FLOAT")
+        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.TIME):
+            digits = 6 if column.precision is None else min(column.precision, 9)
+            name = {Kind.TIMESTAMP: "TIMESTAMP_NTZ", Kind.TIMESTAMPTZ: "TIMESTAMP_TZ"}.get(kind, "TIME")
+            return Stored(f"{name}({digits})")
+        if kind is Kind.BOOLEAN:
+            return Stored("BOOLEAN")
+        if kind is Kind.DATE:
+            return Stored("DATE")
+        if kind is Kind.BINARY:
+            return Stored(
+                f"BINARY({column.length})" if column.length and column.length <= 8388608 else "BINARY"
+            )
+        if kind is Kind.TEXT:
+            return Stored(
+                f"VARCHAR({column.length})" if column.length and column.length <= 16777216 else "VARCHAR"
+            )
+        return Stored("VARCHAR", Fidelity.APPROXIMATED, "kept as text, character for character")
+
+    def rename_table(self, path: Sequence[str], name: str) -> str:
+        """The new name is qualified too, or it would land in the session's schema."""
+        return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.qualify((*path[:-1], name))}"
+
+    def swap_table(self, path: Sequence[str], other: Sequence[str]) -> str:
+        """Exchanges two tables at once, grants staying with the names' owners."""
+        return f"ALTER TABLE {self.qualify(path)} SWAP WITH {self.qualify(other)}"
+
+    def merge(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        columns: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool = False,
+    ) -> list[str]:
+        """One MERGE, which fails if a key is staged twice with different rows."""
+        rest = [name for name in columns if name not in key]
+        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
+        only = joint.join(f"{self.quote(name)} {test}" for name in key)
+        update = ""
+        if rest:
+            pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
+            update = f"WHEN MATCHED THEN UPDATE SET {pairs} "
+        return [
+            f"MERGE INTO {self.qualify(target)} AS t "
+            f"USING (SELECT {self.names(columns)} FROM {self.qualify(stage)} WHERE {only}) AS s "
+            f"ON {self.match('t', 's', key, null_safe=null_keys)} {update}"
+            f"WHEN NOT MATCHED THEN INSERT ({self.names(columns)}) "
+            f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
+        ]
+
+    # -- errors ----------------------------------------------------------------
+
+    def code(self, error: BaseException) -> str | None:
+        """The six-digit code; HTTP failures of the connector are 290000 and the status."""
+        number = getattr(error, "errno", None)
+        if isinstance(number, int) and number > 0:
+            return f"{number:06d}"
+        found = _CODE.search(str(error.args[0] if error.args else ""))
+        return found[1] if found else (getattr(error, "sqlstate", None) or None)
+
+    def hint(self, code: str) -> str | None:
+        """What to do about the codes that an operator can mend."""
+        return {
+            "250001": "check account (and host), the network, and the proxy",
+            "000606": "set warehouse: in the profile, and grant USAGE on it",
+            "003001": "grant USAGE on warehouse, database and schema, CREATE TABLE, and USAGE on the stage",
+            "390100": "correct user and password in the profile",
+            "390144": "register the public key with ALTER USER ... SET RSA_PUBLIC_KEY",
+            "002003": "create the object, or grant USAGE on its database and schema",
+        }.get(code)

@@ -1,0 +1,288 @@
+"""SQL Server and Azure SQL: bracketed names, styles for every rendering, numbered errors.
+
+Types: https://learn.microsoft.com/sql/t-sql/data-types/data-types-transact-sql. Styles:
+https://learn.microsoft.com/sql/t-sql/functions/cast-and-convert-transact-sql.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.sqlserver_errors import ERRORS
+from hdm.dialects.types import INTEGERS, Fidelity, Stored
+from hdm.errors import HdmError
+from hdm.model import Column, Kind
+
+_NAME = re.compile(r"\s*([a-z0-9_ ]*?)\s*(?:\(\s*(\d+|max)\s*(?:,\s*(\d+)\s*)?\))?\s*\Z")
+_NUMBERED = re.compile(r"\((\d+)\) \(SQL|Native error: (\d+)")
+_STATE = re.compile(r"(?:State: |\[|^)([0-9A-Z]{5})\b")
+_KINDS: dict[str, Kind] = {
+    "bit": Kind.BOOLEAN, "tinyint": Kind.INT16, "smallint": Kind.INT16, "int": Kind.INT32,
+    "bigint": Kind.INT64, "real": Kind.FLOAT32, "float": Kind.FLOAT64, "date": Kind.DATE,
+    "char": Kind.TEXT, "varchar": Kind.TEXT, "nchar": Kind.TEXT, "nvarchar": Kind.TEXT,
+    "text": Kind.TEXT, "ntext": Kind.TEXT, "sysname": Kind.TEXT,
+    "binary": Kind.BINARY, "varbinary": Kind.BINARY, "image": Kind.BINARY,
+    "rowversion": Kind.BINARY, "timestamp": Kind.BINARY,
+    "uniqueidentifier": Kind.UUID, "json": Kind.JSON, "xml": Kind.OTHER, "sql_variant": Kind.OTHER,
+    "hierarchyid": Kind.OTHER, "geography": Kind.OTHER, "geometry": Kind.OTHER, "vector": Kind.OTHER,
+}  # fmt: skip
+_NATIVE: dict[Kind, str] = {
+    Kind.BOOLEAN: "bit", Kind.INT8: "smallint", Kind.INT16: "smallint", Kind.INT32: "int",
+    Kind.INT64: "bigint", Kind.FLOAT32: "real", Kind.FLOAT64: "float(53)", Kind.DATE: "date",
+    Kind.UUID: "uniqueidentifier",
+}  # fmt: skip
+_FINE = {"datetime": 3, "smalldatetime": 0}
+_LONG = ("text", "ntext", "image", "xml")
+
+
+class SQLServerDialect(Dialect):
+    """SQL Server 2016 or later, Azure SQL Database and Managed Instance."""
+
+    name = "sqlserver"
+    sqlglot = "tsql"
+    quote_marks = ("[", "]")
+    max_identifier = 128
+    identifier_unit = "characters"
+    max_path = 3
+    null_safe = "EXISTS (SELECT {a} INTERSECT SELECT {b})"
+    temporary_table = "CREATE TABLE"
+    """Temporary by its name, which starts with ``#``."""
+    text_type = "nvarchar(max)"
+    key_text_type = "nvarchar(128)"
+    session: ClassVar[tuple[str, ...]] = (
+        "SET XACT_ABORT ON",
+        "SET NOCOUNT OFF",
+        "SET LANGUAGE us_english",
+        "SET DATEFORMAT ymd",
+        "SET TEXTSIZE 2147483647",
+    )
+    errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+
+    # -- values ----------------------------------------------------------------
+
+    def string(self, text: str) -> str:
+        """A Unicode literal."""
+        return "N" + super().string(text)
+
+    def literal(self, text: str, column: Column) -> str:
+        """By style, in the column's own type, so that an index on it serves."""
+        kind, native = column.kind, self.cast_type(column)
+        if kind in INTEGERS:
+            return self.number(text, column)
+        if kind is Kind.DECIMAL:
+            return f"CAST({self.string(text)} AS {native})"
+        if kind in (Kind.FLOAT32, Kind.FLOAT64):
+            return f"CONVERT({native}, {self.string(text)})"
+        if kind is Kind.DATE:
+            return f"CONVERT({native}, {self.string(text)}, 23)"
+        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.TIME):
+            return f"CONVERT({native}, {self.string(text)}, 121)"
+        if kind is Kind.BINARY:
+            return f"CONVERT(varbinary(max), {self.string(text)}, 1)"
+        if kind is Kind.UUID:
+            return f"CONVERT(uniqueidentifier, {self.string(text)})"
+        return self.string(text)
+
+    def text_of(self, expression: str, column: Column) -> str:
+        """Floats with style 3 (17 digits), temporals with 121, bytes with 1."""
+        kind = column.kind
+        if kind in (Kind.FLOAT32, Kind.FLOAT64):
+            return f"CONVERT(varchar(40), {expression}, 3)"
+        if kind is Kind.DATE:
+            return f"CONVERT(varchar(10), {expression}, 23)"
+        if kind is Kind.TIMESTAMPTZ:
+            return f"CONVERT(varchar(40), SWITCHOFFSET({expression}, '+00:00'), 121)"
+        if kind in (Kind.TIMESTAMP, Kind.TIME):
+            return f"CONVERT(varchar(40), {expression}, 121)"
+        if kind is Kind.BINARY:
+            return f"CONVERT(varchar(max), CONVERT(varbinary(max), {expression}), 1)"
+        if _bare(column.native) in ("money", "smallmoney"):
+            return f"CONVERT(varchar(40), CONVERT(decimal(19,4), {expression}))"
+        return f"CONVERT(nvarchar(max), {expression})"
+
+    def is_sortable(self, column: Column) -> bool:
+        """Not the old long types; and uniqueidentifier sorts by its last bytes first."""
+        return super().is_sortable(column) and _bare(column.native) not in (*_LONG, "uniqueidentifier")
+
+    def select_expression(self, column: Column) -> str:
+        """What ODBC has no type for, or no exact one, goes through CONVERT."""
+        name, native = self.quote(column.name), _bare(column.native)
+        if native == "datetimeoffset":
+            return f"CONVERT(datetime2(7), SWITCHOFFSET({name}, '+00:00'))"
+        if native in ("money", "smallmoney"):
+            return f"CONVERT(decimal(19,4), {name})"
+        if native == "uniqueidentifier":
+            return f"LOWER(CONVERT(char(36), {name}))"
+        if native in ("rowversion", "timestamp"):
+            return f"CONVERT(binary(8), {name})"
+        if native == "hierarchyid":
+            return f"CONVERT(nvarchar(4000), {name})"
+        if native in ("geography", "geometry"):
+            return f"{name}.AsTextZM()"
+        if native in ("sql_variant", "xml", "json", "text", "ntext", "vector"):
+            return f"CONVERT(nvarchar(max), {name})"
+        if native == "image":
+            return f"CONVERT(varbinary(max), {name})"
+        if native in ("time", "datetime2") and (7 if column.precision is None else column.precision) > 6:
+            return f"CONVERT(varchar(40), {name}, 121)" if native == "time" else name
+        return name
+
+    def earlier(self, expression: str, amount: float, column: Column) -> str:
+        """DATEADD takes whole numbers below 2**31; fractions of a second are rounded up."""
+        if column.kind is Kind.DATE:
+            return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
+        days, rest = divmod(amount, 86400)
+        return f"DATEADD(second, -{-int(-rest // 1):d}, DATEADD(day, -{int(days):d}, {expression}))"
+
+    def modulo(self, expression: str, step: int) -> str:
+        """There is no MOD()."""
+        return f"({expression} % {step:d})"
+
+    # -- types and tables ------------------------------------------------------
+
+    def kind(
+        self, native: str, length: int | None, precision: int | None, scale: int | None
+    ) -> tuple[Kind, int | None, int | None, int | None]:
+        """tinyint counts 0 to 255, so it travels in 16 bits; float(1..24) is real."""
+        found = _NAME.match(native.lower())
+        name = found[1] if found else native.lower()
+        first = int(found[2]) if found and found[2] and found[2] != "max" else None
+        second = int(found[3]) if found and found[3] else None
+        if name in ("decimal", "numeric"):
+            digits = first if first is not None else (precision or 18)
+            return (
+                Kind.DECIMAL,
+                None,
+                digits,
+                second if first is not None and second is not None else (scale or 0),
+            )
+        if name in ("money", "smallmoney"):
+            return Kind.DECIMAL, None, 19 if name == "money" else 10, 4
+        if name in ("datetime", "smalldatetime"):
+            return Kind.TIMESTAMP, None, _FINE[name], None
+        if name in ("datetime2", "datetimeoffset", "time"):
+            kind = {"datetime2": Kind.TIMESTAMP, "time": Kind.TIME}.get(name, Kind.TIMESTAMPTZ)
+            return kind, None, first if first is not None else (7 if scale is None else scale), None
+        if name == "float" and (first or precision or 53) <= 24:
+            return Kind.FLOAT32, None, None, None
+        kind = _KINDS.get(name, Kind.OTHER)
+        if kind in (Kind.TEXT, Kind.BINARY):
+            size = 8 if name in ("rowversion", "timestamp") else (first or length)
+            return kind, size if size and size > 0 and name not in _LONG else None, None, None
+        return kind, None, None, None
+
+    def native(self, column: Column) -> Stored:
+        """What keeps a column of another system."""
+        kind = column.kind
+        if kind in _NATIVE:
+            weaker = kind is Kind.INT8
+            why = "tinyint has no negative numbers: kept in smallint" if weaker else ""
+            return Stored(_NATIVE[kind], Fidelity.APPROXIMATED if weaker else Fidelity.EXACT, why)
+        if kind is Kind.DECIMAL:
+            precision, scale = column.precision, column.scale or 0
+            if precision is not None and precision <= 38 and 0 <= scale <= precision:
+                return Stored(f"decimal({precision},{scale})")
+            return Stored("nvarchar(max)", Fidelity.APPROXIMATED, "beyond 38 digits: kept as text")
+        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.TIME):
+            digits = 6 if column.precision is None else column.precision
+            name = {Kind.TIMESTAMP: "datetime2", Kind.TIME: "time"}.get(kind, "datetimeoffset")
+            fits = Fidelity.EXACT if digits <= 7 else Fidelity.LOSSY
+            why = "" if digits <= 7 else f"keeps 7 of {digits} fractional digits"
+            return Stored(f"{name}({min(digits, 7)})", fits, why)
+        if kind is Kind.BINARY:
+            return Stored(f"varbinary({column.length})" if _short(column, 8000) else "varbinary(max)")
+        if kind is Kind.TEXT:
+            return Stored(
+                f"nvarchar({2 * (column.length or 0)})" if _short(column, 2000) else "nvarchar(max)"
+            )
+        return Stored("nvarchar(max)", Fidelity.APPROXIMATED, "kept as text")
+
+    def stored(self, column: Column) -> Stored:
+        """A rowversion cannot be written: it is kept as its 8 bytes."""
+        if column.origin == self.name and _bare(column.native) in ("rowversion", "timestamp"):
+            return Stored("binary(8)", Fidelity.APPROXIMATED, "the server would make a new rowversion")
+        return super().stored(column)
+
+    def rename_table(self, path: Sequence[str], name: str) -> str:
+        """sp_rename takes the old name quoted and the new one bare."""
+        self.quote(name)
+        return f"EXEC sp_rename {self.string(self.qualify(path))}, {self.string(name)}, 'OBJECT'"
+
+    def merge(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        columns: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool = False,
+    ) -> list[str]:
+        """UPDATE by alias, then INSERT; key ranges stay locked between the two."""
+        statements = super().merge(target, stage, columns, key, null_keys=null_keys)
+        if len(statements) > 1:
+            into, of = self.qualify(target), self.qualify(stage)
+            _, _, rest = statements[0].partition(" AS t SET ")
+            pairs, _, where = rest.partition(f" FROM {of} AS s WHERE ")
+            statements[0] = (
+                f"UPDATE t SET {pairs} FROM {into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {where}"
+            )
+        return statements
+
+    def first(self, sql: str) -> str:
+        """At most one row of a query."""
+        return f"{sql} ORDER BY (SELECT NULL) OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY"
+
+    def keep_one(
+        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
+    ) -> list[str]:
+        """By a numbered query, which SQL Server deletes through."""
+        numbered = (
+            f"SELECT ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY (SELECT NULL)) AS hdm_n "
+            f"FROM {self.qualify(stage)}"
+        )
+        return [f"WITH hdm_q AS ({numbered}) DELETE FROM hdm_q WHERE hdm_n > 1"]
+
+    # -- errors ----------------------------------------------------------------
+
+    def code(self, error: BaseException) -> str | None:
+        """The server's number as ``E1205`` if it is a known one, else the SQLSTATE.
+
+        pyodbc gives ``(sqlstate, '... (1205) (SQLExecDirectW)')``; arrow-odbc ``State: 40001,
+        Native error: 1205`` in its text.
+        """
+        text = str(error.args[1] if len(error.args) > 1 else error)
+        for found in _NUMBERED.finditer(text):
+            numbered = "E" + (found[1] or found[2])
+            if numbered in self.errors:
+                return numbered
+        first = error.args[0] if error.args else ""
+        if isinstance(first, str) and re.fullmatch(r"[0-9A-Z]{5}", first):
+            return first
+        state = _STATE.search(text)
+        return state[1] if state else None
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """2627 and 2601: a constraint or a unique index is violated."""
+        return self.code(error) in ("E2627", "E2601")
+
+    def hint(self, code: str) -> str | None:
+        """What to do about the codes that an operator can mend."""
+        return {
+            "E3952": "ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
+            "E229": "grant SELECT and VIEW DEFINITION to the user",
+            "E18456": "correct user and password in the profile",
+            "E40615": "let this machine's address through the server's firewall",
+            "E9002": "back up the transaction log, or give it room",
+            "IM002": "install the ODBC driver, or correct driver: in the profile",
+        }.get(code)
+
+
+def _bare(native: str) -> str:
+    return native.lower().partition("(")[0].strip()
+
+
+def _short(column: Column, limit: int) -> bool:
+    return column.length is not None and 0 < column.length <= limit
