@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format bench chain crash test-live lock clean
+.PHONY: help demo test check lint types layers unit format bench chain crash test-live lock clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
@@ -19,14 +19,20 @@ demo: $(VENV)/.demo ## Move five real tables through files into a second databas
 test: $(VENV)/.test ## Run every test against real servers, started here and stopped again
 	$(BIN)/python -m pytest
 
-check: $(VENV)/.test ## Lint, types, layers and the tests that need no server, in under a minute
+check: lint types layers unit ## Lint, types, layers and the tests that need no server, in under a minute
+
+lint: $(VENV)/.test ## Part of check: ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q -m "not server and not slow"
 
-lint: check ## Same as check
+types: $(VENV)/.test ## Part of check: mypy --strict
+	$(BIN)/mypy
+
+layers: $(VENV)/.test ## Part of check: who may import whom
+	$(BIN)/lint-imports --no-cache
+
+unit: $(VENV)/.test ## Part of check: the tests that need no server
+	$(BIN)/python -m pytest -q -m "not server and not slow and not live"
 
 format: $(VENV)/.test ## Put the code into shape
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def lines(path: Path) -> int:
     return sum(1 for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
 
 
-@pytest.mark.parametrize("folder", ["hdm", "demo", "benchmarks", "migrations", "tests/servers"])
+@pytest.mark.parametrize("folder", ["hdm", "demo", "benchmarks", "tests/servers"])
 def test_no_module_has_more_than_300_lines(folder: str) -> None:
     long = {str(p.relative_to(ROOT)): lines(p) for p in (ROOT / folder).rglob("*.py") if lines(p) > 300}
     assert long == {}
@@ -112,3 +113,25 @@ def test_the_lock_names_every_direct_dependency() -> None:
     direct = {re.split(r"[^A-Za-z0-9._-]", text)[0].lower() for group in groups for text in group}
     normal = {re.sub(r"[-_.]+", "-", name) for name in direct} - {"hdm"}
     assert normal - locked == set()
+
+
+def test_every_link_between_the_pages_leads_somewhere() -> None:
+    dead = set()
+    for page in (path for path in tracked() if path.suffix == ".md"):
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+            if "://" not in target and not (page.parent / target.split("#")[0]).exists():
+                dead.add(f"{page.relative_to(ROOT)}: {target}")
+    assert dead == set()
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_everything(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(ROOT)]
+    subprocess.run(command, check=True, timeout=300, stdin=subprocess.DEVNULL)
+    (wheel,) = tmp_path.glob("hdm-*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "hdm").rglob("*.py")}
+    assert modules - names == set()
+    assert {"hdm/py.typed", "hdm/_migrations/env.py"} <= names
+    assert any(name.startswith("hdm/_migrations/versions/") and name.endswith(".py") for name in names)
+    assert not any(name.startswith(("tests/", "demo/", "benchmarks/")) for name in names)
