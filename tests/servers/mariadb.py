@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import pymysql
 
@@ -65,7 +66,7 @@ def running() -> Iterator[MariaDB]:
     data.mkdir(mode=0o700)
     if user:
         os.chown(data, home.stat().st_uid, -1)
-    common = [
+    common: list[str | Path] = [
         daemon,
         "--no-defaults",
         f"--datadir={data}",
@@ -79,7 +80,15 @@ def running() -> Iterator[MariaDB]:
     script = first + "".join((share / name).read_text() for name in _BOOTSTRAP)
     sql = home / "bootstrap.sql"
     sql.write_text(script)
-    provision_script = ["/bin/sh", "-c", 'exec "$@" < "$0"', sql, *common, "--bootstrap", "--silent-startup"]
+    provision_script: list[str | Path] = [
+        "/bin/sh",
+        "-c",
+        'exec "$@" < "$0"',
+        sql,
+        *common,
+        "--bootstrap",
+        "--silent-startup",
+    ]
     boot = Server("bootstrap", provision_script, home, user=user, env=env)
     boot.start(lambda: boot.process is not None and boot.process.wait(120) == 0)
     settings = {**_SETTINGS, "port": str(port), "socket": str(home / "s"), "pid-file": str(home / "pid")}

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg
 
@@ -74,11 +75,23 @@ def running() -> Iterator[Postgres]:
     if bundle in programs.parents:
         programs = within_reach(bundle, user, home) / programs.relative_to(bundle)
     data = home / "data"
-    initdb = [programs / "initdb", "-D", data, "-U", "hdm", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
+    initdb: list[str | Path] = [
+        programs / "initdb",
+        "-D",
+        data,
+        "-U",
+        "hdm",
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "-N",
+    ]
     run(initdb, user=user)
     (data / "pg_hba.conf").write_text(_HBA)
     settings = {**_SETTINGS, "port": str(port), "unix_socket_directories": str(home)}
-    command = [programs / "postgres", "-D", data]
+    command: list[str | Path] = [programs / "postgres", "-D", data]
     for key, value in settings.items():
         command += ["-c", f"{key}={value}"]
     server = Server("postgres", command, home, user=user, death=signal.SIGQUIT)
