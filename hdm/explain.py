@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from hdm.placed import Place, PlacedDict, PlacedList, Problems, misread, suggest
 
 M = TypeVar("M", bound=BaseModel)
+Path = tuple[str | int, ...]
 
 
 def validate(
@@ -21,8 +22,8 @@ def validate(
     """
     wrong = _wrong_booleans(model, data)
     for keys in wrong:
-        at, key = _find(data, keys)[0], keys[-1]
-        said = f"{what}: '{'.'.join(keys)}' wants a number, not true or false"
+        at, key = _find(data, keys)[0], str(keys[-1])
+        said = f"{what}: '{_dotted(keys)}' wants a number, not true or false"
         problems.add(said, at, _how(key, {"int"}))
     try:
         made = model.model_validate(data)
@@ -35,11 +36,13 @@ def validate(
     return None
 
 
-def _wrong_booleans(model: Any, data: Any, path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+def _wrong_booleans(model: Any, data: Any, path: Path = ()) -> list[Path]:
     """Where a number is wanted and a boolean stands, which pydantic would take for 0 or 1."""
+    if isinstance(data, list):
+        return [one for n, item in enumerate(data) for one in _wrong_booleans(model, item, (*path, n))]
     if not isinstance(data, Mapping):
         return []
-    found: list[tuple[str, ...]] = []
+    found: list[Path] = []
     for inner in _models_in(model):
         for name, info in inner.model_fields.items():
             key = info.alias or name
@@ -53,15 +56,19 @@ def _wrong_booleans(model: Any, data: Any, path: tuple[str, ...] = ()) -> list[t
     return found
 
 
+def _dotted(path: Path) -> str:
+    return ".".join(str(part) for part in path)
+
+
 def _leaf_types(annotation: Any) -> set[Any]:
     inner = getattr(annotation, "__args__", ())
     return {leaf for argument in inner for leaf in _leaf_types(argument)} if inner else {annotation}
 
 
-def _by_path(data: Any, errors: Sequence[Any]) -> dict[tuple[str | int, ...], list[Any]]:
-    groups: dict[tuple[str | int, ...], list[Any]] = {}
+def _by_path(data: Any, errors: Sequence[Any]) -> dict[Path, list[Any]]:
+    groups: dict[Path, list[Any]] = {}
     for error in errors:
-        groups.setdefault(_real_path(data, error["loc"]), []).append(error)
+        groups.setdefault(_real_path(data, error["loc"], error["type"] == "missing"), []).append(error)
     # A union reports each branch: keep what is said of the deepest place only.
     return {
         path: group
@@ -70,7 +77,7 @@ def _by_path(data: Any, errors: Sequence[Any]) -> dict[tuple[str | int, ...], li
     }
 
 
-def _real_path(data: Any, loc: Sequence[str | int]) -> tuple[str | int, ...]:
+def _real_path(data: Any, loc: Sequence[str | int], missing: bool) -> Path:
     """``loc`` without the names that pydantic gives to a union's branches."""
     path: list[str | int] = []
     for index, part in enumerate(loc):
@@ -78,7 +85,7 @@ def _real_path(data: Any, loc: Sequence[str | int]) -> tuple[str | int, ...]:
             data = data[str(part)]
         elif isinstance(data, list) and isinstance(part, int) and part < len(data):
             data = data[part]
-        elif index < len(loc) - 1 or not isinstance(data, Mapping):
+        elif index < len(loc) - 1 or not missing:
             continue
         path.append(part)
     return tuple(path)
@@ -87,14 +94,14 @@ def _real_path(data: Any, loc: Sequence[str | int]) -> tuple[str | int, ...]:
 def _explain(
     model: type[BaseModel],
     data: Mapping[str, Any],
-    path: tuple[str | int, ...],
+    path: Path,
     group: list[Any],
     problems: Problems,
     what: str,
     private: bool,
 ) -> None:
     key = str(path[-1]) if path else what
-    dotted = ".".join(str(part) for part in path)
+    dotted = _dotted(path)
     kinds = {error["type"] for error in group}
     place, key_place, value = _find(data, path)
     if "extra_forbidden" in kinds:
@@ -145,7 +152,7 @@ def _how(key: str, kinds: set[str]) -> str:
     return f"correct the value of '{key}'"
 
 
-def _find(data: Any, path: tuple[str | int, ...]) -> tuple[Place, Place, Any]:
+def _find(data: Any, path: Path) -> tuple[Place, Place, Any]:
     """The places of the value and of its key (the container's, if it is absent), and the value."""
     place = key_place = getattr(data, "place", Place())
     for part in path:
@@ -162,7 +169,7 @@ def _find(data: Any, path: tuple[str | int, ...]) -> tuple[Place, Place, Any]:
     return place, key_place, data
 
 
-def fields_at(model: Any, path: tuple[str | int, ...]) -> list[str]:
+def fields_at(model: Any, path: Path) -> list[str]:
     """The keys that a model (or the models nested in it at ``path``) takes."""
     models = _models_in(model)
     for part in path:

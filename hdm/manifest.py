@@ -134,7 +134,15 @@ def _resolve(
     orchestrator = _orchestrator(words, shaped, bool(templates), problems)
     automatic = orchestrator.type == "AutoBatchOrchestrator"
     for template, place in zip(templates, _places(shaped, "template_data_links"), strict=True):
-        if template.batch_definition is None and not automatic:
+        names = (template.source.name, template.sink.name)
+        batch = template.batch_definition
+        if batch is not None and batch.source_name not in names:
+            problems.add(
+                f"batch_definition: no source or sink of the template is called '{batch.source_name}'",
+                place["batch_definition"].value_at("source_name"),
+                suggest(batch.source_name, names),
+            )
+        if batch is None and not automatic:
             problems.add(
                 "a template needs a batch_definition",
                 place.place,

@@ -14,17 +14,11 @@ Conf = SkipValidation[dict[str, Any]]
 SchemaPolicy = Literal["evolve", "freeze", "discard", "fail"]
 
 
-def _count(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError("a number is wanted, not true or false")
-    return value
-
-
 def _version(value: object) -> object:
     return 1 if value in ("1", "1.0", 1.0) and not isinstance(value, bool) else value
 
 
-Count = Annotated[int, BeforeValidator(_count), Field(ge=1)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class _Words(BaseModel):

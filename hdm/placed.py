@@ -144,7 +144,7 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
         folded.setdefault(fold(name), name)
     if not folded:
         return None
-    near = difflib.get_close_matches(fold(word), folded, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(fold(word), folded, n=1, cutoff=0.65)
     if near:
         return f"did you mean '{folded[near[0]]}'?"
     return "write one of: " + ", ".join(sorted(folded.values()))

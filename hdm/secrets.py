@@ -218,9 +218,7 @@ _guard = threading.Lock()
 def remember(value: str) -> None:
     """Have ``redact`` mask this value, and the password in it should it be a URL."""
     global _pattern  # noqa: PLW0603 - one registry per process, as secrets are
-    forms = set(_spellings(value))
-    if "://" in value:
-        forms |= set(_spellings(_password_of(value)))
+    forms = {form for part in (value, *_passwords_in(value)) for form in _spellings(part)}
     with _guard:
         if not forms <= _forms:
             _forms.update(forms)
@@ -234,11 +232,13 @@ def redact(text: str) -> str:
     return _pattern.sub(MASK, text) if _pattern else text
 
 
-def _password_of(url: str) -> str:
+def _passwords_in(url: str) -> tuple[str, ...]:
+    """The password of a URL, as it is written and as it is meant."""
     try:
-        return unquote(urlsplit(url).password or "")
+        password = urlsplit(url).password if "://" in url else None
     except ValueError:
-        return ""
+        return ()
+    return (password, unquote(password)) if password else ()
 
 
 def _spellings(value: str) -> list[str]:

@@ -37,14 +37,6 @@ def fill(
     its path. A hole that other scenarios fill, but this one does not, is left out.
     """
     names = {template.source.name: template.source, template.sink.name: template.sink}
-    if source_name not in names:
-        at = template.source.conf.place if isinstance(template.source.conf, PlacedDict) else Place()
-        problems.add(
-            f"batch_definition: no source or sink of the template is called '{source_name}'",
-            at,
-            suggest(source_name, names),
-        )
-        return
     holes = {path for part in names.values() for path in _holes(part.conf, ())}
     given = {path for scenario in scenarios for path in _prefixes(scenario)}
     for path in sorted(holes):

@@ -112,7 +112,9 @@ class _Reader:
             mark = failure.problem_mark or failure.context_mark
             place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
             said = failure.problem or failure.context or "not YAML"
-            self.problems.add(f"is not valid YAML: {said}", place, _syntax_hint(said))
+            line = text.splitlines()[place.line - 1] if place.line <= len(text.splitlines()) else ""
+            hint = 'quote the variable: "${NAME}"' if "${" in line else _syntax_hint(said)
+            self.problems.add(f"is not valid YAML: {said}", place, hint)
         except yaml.YAMLError:
             self.problems.add("is not valid YAML", Place(1, 1), "correct it; look for control characters")
         self.problems.raise_any()
