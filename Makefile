@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit format bench chain crash test-live lock clean
+.PHONY: help demo test check lint types layers unit format bench chain crash test-live lock docs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
@@ -52,6 +52,9 @@ test-live: $(VENV)/.test ## Run the tests that need a real account (HDM_LIVE_* i
 
 lock: $(VENV)/.test ## Write the versions that are installed now into requirements/lock.txt
 	$(BIN)/python requirements/freeze.py > $(LOCK).new && mv $(LOCK).new $(LOCK)
+
+docs: $(VENV)/.test ## Write the reference pages from the code
+	$(BIN)/python docs/generate.py
 
 clean: ## Remove what was built: environments, servers, demo, caches
 	rm -rf $(VENV) .servers .demo .chain .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
