@@ -10,12 +10,13 @@ from hdm.errors import LeaseLost
 from hdm.model import Receipt, digest
 from hdm.state import clock
 from hdm.state.base import Base
-from hdm.state.engine import locked
+from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import artifact, chunk
 from hdm.state.words import COMMITTED, HELD, SUPERSEDED, VERIFIED, WAIVED, Lease, StaleArtifact
 
 _KNOWN = select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of"))
+_ADD = insert(artifact)
 _PUBLISH = (
     update(artifact)
     .where(artifact.c.artifact_id == bindparam("key"))
@@ -49,26 +50,26 @@ def artifact_key(chunk_id: str, uri: str) -> str:
 
 def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     """Record that the attempt is about to write ``uri``; raises ``LeaseLost``."""
-    key = artifact_key(lease.chunk.chunk_id, uri)
+    key = artifact_key(lease.chunk_id, uri)
 
     def work(conn: Any) -> None:
         row = conn.execute(
             locked(
                 select(chunk.c.attempt, chunk.c.lease_owner, chunk.c.status).where(
-                    chunk.c.chunk_id == lease.chunk.chunk_id
+                    chunk.c.chunk_id == lease.chunk_id
                 ),
                 chunk,
             )
         ).one_or_none()
         if row is None or (row.attempt, row.lease_owner) != (lease.attempt, lease.worker_id):
-            raise LeaseLost(f"chunk {lease.chunk.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
+            raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
         known = conn.execute(select(artifact.c.state).where(artifact.c.artifact_id == key)).scalar()
         if known is None:
             conn.execute(
                 insert(artifact).values(created_on=clock.now),
                 {
                     "artifact_id": key,
-                    "chunk_id": lease.chunk.chunk_id,
+                    "chunk_id": lease.chunk_id,
                     "attempt": lease.attempt,
                     "uri": uri,
                     "state": "TMP",
@@ -110,20 +111,20 @@ def published(tx: Tx, chunk_id: str, receipt: Receipt) -> None:
                 }
             )  # fmt: skip
     if old:
-        tx.conn.execute(_PUBLISH, old)
+        tx.do(_PUBLISH, old)
     if new:
-        tx.conn.execute(insert(artifact), new)
+        tx.do(_ADD, new)
 
 
 def consumed(tx: Tx, upstream_chunk_id: str) -> None:
     """The upstream chunk's files are used up once all chunks made of them are settled."""
-    tx.conn.execute(_CONSUME, {"of": upstream_chunk_id})
+    tx.do(_CONSUME, {"of": upstream_chunk_id})
 
 
 def stale(base: Base) -> list[StaleArtifact]:
     """Files begun by attempts that are over and that no receipt names."""
     holding = and_(
-        chunk.c.status.in_(HELD),
+        among(chunk.c.status, HELD),
         chunk.c.attempt == artifact.c.attempt,
         chunk.c.lease_expires_at > clock.now,
     )

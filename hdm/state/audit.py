@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, case, func, insert, select
 
 from hdm.state.base import Base
-from hdm.state.engine import locked
+from hdm.state.engine import among, locked
 from hdm.state.events import CHAINED, GENESIS, Tx, chain_hash
 from hdm.state.models import anchor, chain_head, chunk, dataset, event, job, run, run_job, validation, worker
 from hdm.state.words import DEAD, DONE, HELD, PENDING
@@ -118,13 +118,13 @@ def status(base: Base, run_id: str) -> list[dict[str, Any]]:
             target.c.name.label("target"),
             func.count(chunk.c.chunk_id).label("chunks"),
             summed(chunk.c.status == PENDING).label("pending"),
-            summed(chunk.c.status.in_(HELD)).label("held"),
-            summed(chunk.c.status.in_(DONE)).label("done"),
+            summed(among(chunk.c.status, HELD)).label("held"),
+            summed(among(chunk.c.status, DONE)).label("done"),
             summed(chunk.c.status == DEAD).label("dead"),
-            summed(chunk.c.status.in_(DONE), chunk.c.rows_loaded).label("rows"),
-            summed(chunk.c.status.in_(DONE), chunk.c.bytes).label("bytes"),
-            summed(chunk.c.status.in_(HELD), chunk.c.progress_rows).label("moving_rows"),
-            summed(chunk.c.status.in_(HELD), chunk.c.progress_bytes).label("moving_bytes"),
+            summed(among(chunk.c.status, DONE), chunk.c.rows_loaded).label("rows"),
+            summed(among(chunk.c.status, DONE), chunk.c.bytes).label("bytes"),
+            summed(among(chunk.c.status, HELD), chunk.c.progress_rows).label("moving_rows"),
+            summed(among(chunk.c.status, HELD), chunk.c.progress_bytes).label("moving_bytes"),
         )
         .select_from(run_job)
         .join(job, job.c.job_id == run_job.c.job_id)

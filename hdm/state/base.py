@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, Row, select
 
 from hdm.errors import StateError
 from hdm.model import Mode
@@ -21,7 +21,7 @@ from hdm.wire import table_from_json
 
 T = TypeVar("T")
 
-JOB_COLUMNS = (
+JOB_COLUMNS: tuple[ColumnElement[Any], ...] = (
     job.c.job_id, job.c.run_id, job.c.pipeline_key, job.c.link_key, job.c.epoch,
     job.c.status.label("job_status"), job.c.planned, job.c.snapshot_token,
 )  # fmt: skip
@@ -44,11 +44,14 @@ class Base:
         """The lease's length in milliseconds."""
         return int(self.lease_ttl * 1000)
 
-    def change(self, run_id: str, work: Callable[[Tx], T]) -> T:
-        """One write transaction in the chain of ``run_id``; its events go with it."""
+    def change(self, run_id: str, work: Callable[[Tx], T], hold: str | None = None) -> T:
+        """One write transaction in the chain of ``run_id``; its events go with it.
+
+        ``hold`` locks that chunk at once: ``tx.held``.
+        """
 
         def once(conn: Connection) -> T:
-            tx = Tx(conn, run_id, self.mask)
+            tx = Tx(conn, run_id, self.mask, hold)
             result = work(tx)
             tx.flush()
             return result

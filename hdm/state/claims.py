@@ -11,6 +11,7 @@ from hdm import _fail
 from hdm.errors import LeaseLost
 from hdm.state import clock
 from hdm.state.base import JOB_COLUMNS, Base
+from hdm.state.engine import among
 from hdm.state.events import Tx
 from hdm.state.models import chunk, job, run_job
 from hdm.state.words import HELD, PENDING, Lease
@@ -29,13 +30,15 @@ def _candidate(sited: bool, skipping: bool) -> Select[Any]:
     live = (
         select(func.count())
         .select_from(other)
-        .where(other.c.job_id == job.c.job_id, other.c.status.in_(HELD), other.c.lease_expires_at > clock.now)
+        .where(
+            other.c.job_id == job.c.job_id, among(other.c.status, HELD), other.c.lease_expires_at > clock.now
+        )
         .correlate(job)
         .scalar_subquery()
     )
     wanted: list[Any] = [
         run_job.c.run_id == bindparam("run"),
-        job.c.status.in_(("in_progress", "failure")),
+        among(job.c.status, ("in_progress", "failure")),
         or_(job.c.max_parallel.is_(None), live < job.c.max_parallel),
     ]
     if sited:
@@ -76,7 +79,7 @@ def _candidate(sited: bool, skipping: bool) -> Select[Any]:
         select(*_CHUNK, *JOB_COLUMNS)
         .join(job, job.c.job_id == chunk.c.job_id)
         .join(run_job, run_job.c.job_id == job.c.job_id)
-        .where(chunk.c.status.in_(HELD), chunk.c.lease_expires_at <= clock.now, *wanted)
+        .where(among(chunk.c.status, HELD), chunk.c.lease_expires_at <= clock.now, *wanted)
         .order_by(job.c.stage_no.desc(), chunk.c.chunk_no)
         .limit(1)
         .subquery()
@@ -113,7 +116,7 @@ _RENEW = (
         chunk.c.chunk_id == bindparam("id"),
         chunk.c.attempt == bindparam("mine"),
         chunk.c.lease_owner == bindparam("worker"),
-        chunk.c.status.in_(HELD),
+        among(chunk.c.status, HELD),
     )
     .values(lease_expires_at=clock.later, progress_rows=bindparam("rows"), progress_bytes=bindparam("moved"))
 )
@@ -138,7 +141,7 @@ def claim(base: Base, worker_id: str, run_id: str, site: str | None, skip: froze
     return found
 
 
-class _NothingToDo(Exception):  # noqa: N818
+class _NothingToDo(Exception):
     """Ends the transaction without a trace."""
 
 
@@ -168,6 +171,7 @@ def _claim(base: Base, tx: Tx, query: Select[Any], wanted: dict[str, Any], worke
 def _lease(base: Base, conn: Connection, row: Row[Any], worker_id: str, run_id: str) -> Lease:
     return Lease(
         chunk=chunk_from_json(row.body),
+        chunk_id=row.chunk_id,
         job=base.job_of(conn, row, run_id),
         attempt=row.attempt + 1,
         worker_id=worker_id,
@@ -181,9 +185,9 @@ def renew(base: Base, lease: Lease, rows: int, moved: int) -> None:
     """Extend the lease from now on; raises ``LeaseLost`` if it is another's."""
     _fail.point("H1")
     mine = {
-        "id": lease.chunk.chunk_id, "mine": lease.attempt, "worker": lease.worker_id,
+        "id": lease.chunk_id, "mine": lease.attempt, "worker": lease.worker_id,
         "later_ms": base.ttl_ms, "rows": rows, "moved": moved,
     }  # fmt: skip
     if base.db.run(lambda conn: conn.execute(_RENEW, mine).rowcount) != 1:
-        raise LeaseLost(f"chunk {lease.chunk.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
+        raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
     lease.progress.rows, lease.progress.bytes = rows, moved

@@ -64,9 +64,10 @@ def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> None:
     for place, sink in enumerate(info.target.columns):
         named = [c for c in info.source.columns if c.name == sink.name]
         folded = [c for c in info.source.columns if c.name.lower() == sink.name.lower()]
-        source = (named or folded or list(info.source.columns[place : place + 1]) or [None])[0]
-        if source is None:
+        paired = named or folded or list(info.source.columns[place : place + 1])
+        if not paired:
             continue
+        source = paired[0]
         same = (source.kind, source.type) == (sink.kind, sink.type)
         lost = source.name in lossy or sink.name in lossy
         rows.append(

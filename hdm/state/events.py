@@ -7,13 +7,13 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, Executable, Row, bindparam, insert, select, update
 
 from hdm import _fail
 from hdm.errors import StateError
 from hdm.state import clock
-from hdm.state.engine import locked
-from hdm.state.models import chain_head, event
+from hdm.state.engine import batch, locked
+from hdm.state.models import chain_head, chunk, event
 from hdm.state.redact import Redact
 
 GENESIS = "0" * 64
@@ -27,6 +27,20 @@ _HEAD = locked(
     select(chain_head.c.seq, chain_head.c.hash, clock.now.label("now")).where(
         chain_head.c.run_id == bindparam("run")
     ),
+    chain_head,
+)
+_HEAD_AND_CHUNK = locked(
+    select(
+        chain_head.c.seq,
+        chain_head.c.hash,
+        clock.now.label("now"),
+        chunk.c.status,
+        chunk.c.attempt,
+        chunk.c.lease_owner,
+    )
+    .select_from(chain_head.join(chunk, chunk.c.chunk_id == bindparam("id")))
+    .where(chain_head.c.run_id == bindparam("run"))
+    .with_hint(chunk, "WITH (UPDLOCK, ROWLOCK)", "mssql"),
     chain_head,
 )
 _APPEND = insert(event)
@@ -47,18 +61,27 @@ class Tx:
     """A write transaction of one run: holds the head of its chain, collects its events.
 
     The head is locked before anything else, so that all transactions of a run queue up in one
-    order. ``now`` is the database's time when it was.
+    order. ``now`` is the database's time when it was. ``held`` is the row of the chunk that
+    was asked for, locked in the same breath; None if there is no such chunk.
     """
 
-    __slots__ = ("_hash", "_pending", "_seq", "conn", "mask", "now", "run_id")
+    __slots__ = ("_hash", "_pending", "_queue", "_seq", "conn", "held", "mask", "now", "run_id")
 
-    def __init__(self, conn: Connection, run_id: str, mask: Redact) -> None:
+    def __init__(self, conn: Connection, run_id: str, mask: Redact, hold: str | None = None) -> None:
         self.conn, self.run_id, self.mask = conn, run_id, mask
-        head: Row[Any] | None = conn.execute(_HEAD, {"run": run_id}).one_or_none()
+        self.held: Row[Any] | None = None
+        head: Row[Any] | None = None
+        if hold is not None:
+            head = self.held = conn.execute(_HEAD_AND_CHUNK, {"run": run_id, "id": hold}).first()
+        if head is None:
+            head = conn.execute(_HEAD, {"run": run_id}).first()
         if head is None:
             raise StateError(f"run {run_id} is not in the state database")
-        self._seq, self._hash, self.now = head
+        self._seq: int = head.seq
+        self._hash: str = head.hash
+        self.now: str = head.now
         self._pending: list[dict[str, Any]] = []
+        self._queue: list[tuple[Executable, dict[str, Any] | list[dict[str, Any]]]] = []
 
     def event(
         self,
@@ -89,21 +112,38 @@ class Tx:
             }
         )
 
+    def do(self, change: Executable, values: dict[str, Any] | list[dict[str, Any]]) -> None:
+        """Carry out ``change``, whose result nobody reads, with the others at the next ``push``."""
+        self._queue.append((change, values))
+
+    def push(self) -> None:
+        """Carry out all that was left to ``do``, in one round trip where that can be."""
+        queue, self._queue = self._queue, []
+        if queue:
+            with batch(self.conn):
+                for change, values in queue:
+                    self.conn.execute(change, values)
+
     def flush(self) -> None:
-        """Append the noted events and move the head."""
+        """Push what is left, append the noted events and move the head."""
         if not self._pending:
+            self.push()
             return
         start = self._seq
         for record in self._pending:
             self._seq += 1
             record["seq"], record["prev_hash"] = self._seq, self._hash
             self._hash = record["hash"] = chain_hash(self._hash, record)
-        self.conn.execute(_APPEND, self._pending if len(self._pending) > 1 else self._pending[0])
-        _fail.point("A1")
-        moved = self.conn.execute(
-            _ADVANCE, {"run": self.run_id, "was": start, "new_seq": self._seq, "new_hash": self._hash}
-        )
-        if moved.rowcount != 1:
+        queue, self._queue = self._queue, []
+        with batch(self.conn):
+            for change, values in queue:
+                self.conn.execute(change, values)
+            self.conn.execute(_APPEND, self._pending if len(self._pending) > 1 else self._pending[0])
+            _fail.point("A1")
+            moved = self.conn.execute(
+                _ADVANCE, {"run": self.run_id, "was": start, "new_seq": self._seq, "new_hash": self._hash}
+            ).rowcount
+        if moved == 0:
             raise StateError(f"the event chain of run {self.run_id} was changed by another hand")
         self._pending = []
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, sele
 
 from hdm.model import Chunk, Receipt
 from hdm.state.base import Base
-from hdm.state.engine import locked
+from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.jobs import insert_pending
 from hdm.state.models import chunk, follow, job, job_upstream, run_job
@@ -24,7 +24,7 @@ def _waiting(of: Job) -> Select[Any]:
         .join(job, job.c.job_id == chunk.c.job_id)
         .where(
             job.c.pipeline_key.in_(of.info.upstream_keys),
-            chunk.c.status.in_((COMMITTED, VERIFIED)),
+            among(chunk.c.status, (COMMITTED, VERIFIED)),
             chunk.c.receipt.is_not(None),
             ~exists().where(
                 follow.c.pipeline_key == of.pipeline_key, follow.c.upstream_chunk_id == chunk.c.chunk_id
@@ -92,13 +92,14 @@ def settled(base: Base, of: Job) -> bool:
             return False
         if of.info.upstream_keys:
             busy = select(job.c.job_id).where(
-                job.c.pipeline_key.in_(of.info.upstream_keys), job.c.status.in_(("planning", "in_progress"))
+                job.c.pipeline_key.in_(of.info.upstream_keys),
+                among(job.c.status, ("planning", "in_progress")),
             )
             if conn.execute(busy.limit(1)).first() is not None:
                 return False
             if conn.execute(_waiting(of).limit(1)).first() is not None:
                 return False
-        left = select(chunk.c.chunk_id).where(chunk.c.job_id == of.job_id, chunk.c.status.in_(UNFINISHED))
+        left = select(chunk.c.chunk_id).where(chunk.c.job_id == of.job_id, among(chunk.c.status, UNFINISHED))
         return conn.execute(left.limit(1)).first() is None
 
     return base.db.read(work)
@@ -131,7 +132,7 @@ def staged(base: Base, of: Job) -> int:
             .select_from(chunk)
             .where(
                 chunk.c.job_id == of.job_id,
-                chunk.c.status.in_((COMMITTED, VERIFIED)),
+                among(chunk.c.status, (COMMITTED, VERIFIED)),
                 or_(~and_(*taken), moving),
             )
         )

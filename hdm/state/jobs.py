@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 
 from hdm import _fail
 from hdm.errors import IllegalTransition
 from hdm.model import Chunk
 from hdm.state import datasets
 from hdm.state.base import JOB_COLUMNS, Base
-from hdm.state.engine import locked
+from hdm.state.engine import among, locked
 from hdm.state.events import Tx
-from hdm.state.models import chunk, job, job_upstream, run_job
+from hdm.state.models import chunk, column_lineage, job, job_upstream, run_job
 from hdm.state.rows import pending_row
 from hdm.state.words import DEAD, OPEN_JOB, UNFINISHED, Job, JobInfo
 from hdm.wire import table_to_json
@@ -115,8 +116,6 @@ def _adopt(tx: Tx, job_id: str, info: JobInfo, *, planning: bool) -> None:
     tx.conn.execute(update(job).where(job.c.job_id == job_id).values(values))
     _set_upstream(tx, job_id, info)
     if planning:
-        from hdm.state.models import column_lineage
-
         tx.conn.execute(delete(column_lineage).where(column_lineage.c.job_id == job_id))
         datasets.lineage_of_columns(tx, job_id, info)
 
@@ -160,7 +159,7 @@ def add_plan(
     _fail.point("R4")
 
 
-def _state_of(job_id: str):  # type: ignore[no-untyped-def]
+def _state_of(job_id: str) -> Select[Any]:
     return select(job.c.planned, job.c.status).where(job.c.job_id == job_id)
 
 
@@ -195,13 +194,12 @@ def close_job(base: Base, job_id: str) -> str:
         row = tx.conn.execute(locked(_state_of(job_id), job)).one()
         if row.status == "success":
             return "success"
-        found = dict(
-            tx.conn.execute(
-                select(chunk.c.status, func.count())
-                .where(chunk.c.job_id == job_id, chunk.c.status.in_((*UNFINISHED, DEAD)))
-                .group_by(chunk.c.status)
-            ).all()
+        left = (
+            select(chunk.c.status, func.count())
+            .where(chunk.c.job_id == job_id, among(chunk.c.status, (*UNFINISHED, DEAD)))
+            .group_by(chunk.c.status)
         )
+        found: dict[str, int] = {one[0]: one[1] for one in tx.conn.execute(left)}
         if not row.planned or any(found.get(status) for status in UNFINISHED):
             raise IllegalTransition(
                 f"job {job_id} cannot be closed: it is not planned or has unfinished chunks",

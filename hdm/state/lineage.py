@@ -17,23 +17,24 @@ _UPSTREAM = (
     .join(chunk, chunk.c.job_id == job.c.job_id)
     .where(chunk.c.chunk_id == bindparam("id"))
 )
+_EDGE = insert(lineage_edge)
 _DEPTH = 20
 
 
-def add_edge(tx: Tx, of: Job, part: Chunk, rows: int) -> None:
+def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int) -> None:
     """The edge that a committed chunk is: from its dataset, or the upstream sink's, to the target's."""
     origin = None
     if part.upstream is not None:
         origin = tx.conn.execute(_UPSTREAM, {"id": part.upstream}).scalar()
-    tx.conn.execute(
-        insert(lineage_edge),
+    tx.do(
+        _EDGE,
         {
-            "edge_id": digest("edge", part.upstream or "", part.chunk_id),
+            "edge_id": digest("edge", part.upstream or "", chunk_id),
             "job_id": of.job_id,
             "from_dataset_id": origin or of.info.source.dataset.dataset_id,
             "to_dataset_id": of.info.target.dataset.dataset_id,
             "from_chunk_id": part.upstream,
-            "to_chunk_id": part.chunk_id,
+            "to_chunk_id": chunk_id,
             "row_count": rows,
         },
     )

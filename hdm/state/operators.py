@@ -11,7 +11,7 @@ from hdm.errors import IllegalTransition
 from hdm.model import Chunk
 from hdm.state import clock, watermarks
 from hdm.state.base import Base
-from hdm.state.engine import locked
+from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.jobs import insert_pending
 from hdm.state.models import chunk, dead_letter, job, run_job
@@ -150,8 +150,8 @@ def supersede(base: Base, of: Job, chunk_ids: Sequence[str], new_chunks: Sequenc
                     chunk.c.chunk_id == one,
                     chunk.c.job_id == of.job_id,
                     or_(
-                        chunk.c.status.in_((PENDING, DEAD)),
-                        chunk.c.status.in_(HELD) & (held == 0),
+                        among(chunk.c.status, (PENDING, DEAD)),
+                        among(chunk.c.status, HELD) & (held == 0),
                     ),
                 )
                 .values(status=SUPERSEDED, lease_owner=None, lease_expires_at=None, updated_on=tx.now)

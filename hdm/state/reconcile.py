@@ -6,11 +6,10 @@ from sqlalchemy import insert, select, update
 
 from hdm import _fail
 from hdm.model import Chunk, Receipt
-from hdm.state import artifacts, watermarks
+from hdm.state import durable
 from hdm.state.base import Base
 from hdm.state.engine import locked
 from hdm.state.events import Tx
-from hdm.state.lineage import add_edge
 from hdm.state.models import chunk, dead_letter
 from hdm.state.rows import pending_row, receipt_values
 from hdm.state.words import COMMITTED, DEAD, SUPERSEDED, VERIFIED, Job
@@ -63,12 +62,7 @@ def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool
             "chunk.adopted", job=of.job_id, chunk=part.chunk_id, attempt=attempt,
             was=None if row is None else row.status, now=COMMITTED, rows=receipt.rows,
         )  # fmt: skip
-        artifacts.published(tx, part.chunk_id, receipt)
-        if part.upstream is not None:
-            artifacts.consumed(tx, part.upstream)
-        add_edge(tx, of, part, receipt.rows)
-        watermarks.keep_boundary(tx, of, part, receipt)
-        watermarks.advance(tx, of.job_id, of.info)
+        durable.follow_up(tx, of, part, part.chunk_id, receipt)
         return True
 
     return base.change(of.in_run, work)

@@ -39,8 +39,8 @@ def scrub(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(part) for part in error.args if isinstance(part, str | int))
-    text = _DETAIL.sub("", text).strip().splitlines()
-    return redact(_VALUE.sub("'...'", text[0] if text else "")) or type(error).__name__
+    lines = _DETAIL.sub("", text).strip().splitlines()
+    return redact(_VALUE.sub("'...'", lines[0] if lines else "")) or type(error).__name__
 
 
 def _profile() -> Redact | None:

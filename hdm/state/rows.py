@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from hdm.model import Chunk, Receipt
@@ -56,13 +57,16 @@ def source_filter(chunk: Chunk) -> str | None:
     return " AND ".join(parts) or None
 
 
+_receipt_text = lru_cache(maxsize=64)(receipt_to_json)
+
+
 def receipt_values(receipt: Receipt) -> dict[str, Any]:
     """The columns that a receipt fills."""
     extracted = receipt.extracted
     if extracted is None:
         extracted = receipt.rows + receipt.filtered + receipt.rejected
     return {
-        "receipt": receipt_to_json(receipt),
+        "receipt": _receipt_text(receipt),
         "written_attempt": receipt.attempt,
         "rows_extracted": extracted,
         "rows_loaded": receipt.rows,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from hdm import _fail
 from hdm.state import clock, events
 from hdm.state.base import JOB_COLUMNS, Base
+from hdm.state.engine import among
 from hdm.state.events import Tx
 from hdm.state.models import chunk, job, lease, run, run_job, worker
 from hdm.state.words import HELD, Job, RunInfo
@@ -215,7 +216,7 @@ def _bury(tx: Tx, dead: str) -> int:
     held: list[Any] = list(
         tx.conn.execute(
             select(chunk.c.chunk_id, chunk.c.job_id, chunk.c.attempt, chunk.c.status)
-            .where(chunk.c.lease_owner == dead, chunk.c.status.in_(HELD))
+            .where(chunk.c.lease_owner == dead, among(chunk.c.status, HELD))
             .order_by(chunk.c.chunk_id)
         ).all()
     )
@@ -227,7 +228,7 @@ def _bury(tx: Tx, dead: str) -> int:
                 chunk.c.chunk_id == row.chunk_id,
                 chunk.c.attempt == row.attempt,
                 chunk.c.lease_owner == dead,
-                chunk.c.status.in_(HELD),
+                among(chunk.c.status, HELD),
             )
             .values(lease_expires_at=tx.now, updated_on=tx.now)
         )

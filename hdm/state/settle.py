@@ -11,15 +11,13 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, bindparam, insert, select, update
+from sqlalchemy import Row, bindparam, insert, update
 
 from hdm.errors import BrokenContract, HdmError, IllegalTransition, LeaseLost, StateError
 from hdm.model import Receipt
-from hdm.state import artifacts, clock, watermarks
+from hdm.state import clock, durable
 from hdm.state.base import Base
-from hdm.state.engine import locked
 from hdm.state.events import Tx
-from hdm.state.lineage import add_edge
 from hdm.state.models import chunk, dead_letter, validation
 from hdm.state.redact import message
 from hdm.state.rows import receipt_values
@@ -27,12 +25,6 @@ from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WR
 
 T = TypeVar("T")
 
-_HOLD = locked(
-    select(chunk.c.status, chunk.c.attempt, chunk.c.lease_owner, chunk.c.written_attempt).where(
-        chunk.c.chunk_id == bindparam("id")
-    ),
-    chunk,
-)
 _FENCED = (
     chunk.c.chunk_id == bindparam("id"),
     chunk.c.attempt == bindparam("mine"),
@@ -71,21 +63,21 @@ _COMMITTED = (
 
 def held(tx: Tx, lease: Lease) -> Row[Any]:
     """The chunk's row, locked; raises ``LeaseLost`` if another attempt has it."""
-    row = tx.conn.execute(_HOLD, {"id": lease.chunk.chunk_id}).one_or_none()
+    row = tx.held
     if row is None or row.attempt != lease.attempt or row.lease_owner != lease.worker_id:
-        raise LeaseLost(f"chunk {lease.chunk.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
+        raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
     return row
 
 
 def fenced(base: Base, lease: Lease, what: str, work: Callable[[Tx], T]) -> T:
     """Carry out ``work``; a lost lease is put on record and raised."""
     try:
-        return base.change(lease.run_id, work)
+        return base.change(lease.run_id, work, hold=lease.chunk_id)
     except LeaseLost:
         try:
             base.change(lease.run_id, lambda tx: _note(tx, lease, "lease.lost", tried=what))
         except StateError as error:
-            raise LeaseLost(f"chunk {lease.chunk.chunk_id[:12]}: the lease is lost") from error
+            raise LeaseLost(f"chunk {lease.chunk_id[:12]}: the lease is lost") from error
         raise
 
 
@@ -93,27 +85,27 @@ def _note(
     tx: Tx, lease: Lease, kind: str, was: str | None = None, now: str | None = None, **payload: Any
 ) -> None:
     tx.event(
-        kind, job=lease.job.job_id, chunk=lease.chunk.chunk_id, worker=lease.worker_id,
+        kind, job=lease.job.job_id, chunk=lease.chunk_id, worker=lease.worker_id,
         attempt=lease.attempt, was=was, now=now, **payload,
     )  # fmt: skip
 
 
 def _fence(tx: Tx, lease: Lease) -> dict[str, Any]:
     return {
-        "id": lease.chunk.chunk_id, "mine": lease.attempt, "worker": lease.worker_id, "at": tx.now,
+        "id": lease.chunk_id, "mine": lease.attempt, "worker": lease.worker_id, "at": tx.now,
     }  # fmt: skip
 
 
 def _must(lease: Lease, row: Row[Any], allowed: tuple[str, ...], what: str) -> None:
     if row.status not in allowed:
-        raise IllegalTransition(f"chunk {lease.chunk.chunk_id[:12]} is {row.status} and cannot be {what}")
+        raise IllegalTransition(f"chunk {lease.chunk_id[:12]} is {row.status} and cannot be {what}")
 
 
 def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
     """The receipt's columns; raises ``BrokenContract`` if its numbers do not add up."""
     values = receipt_values(receipt)
     accounted = receipt.rows + receipt.filtered + receipt.rejected
-    if receipt.chunk_id != lease.chunk.chunk_id:
+    if receipt.chunk_id != lease.chunk_id:
         raise BrokenContract(f"{lease.job.info.sink_name}: the receipt is of another chunk")
     if values["rows_extracted"] != accounted:
         raise BrokenContract(
@@ -131,7 +123,7 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
     def work(tx: Tx) -> None:
         row = held(tx, lease)
         _must(lease, row, HELD, WRITTEN)
-        tx.conn.execute(_WROTE, {**_fence(tx, lease), **_checked(lease, receipt)})
+        tx.do(_WROTE, {**_fence(tx, lease), **_checked(lease, receipt)})
         _note(tx, lease, "chunk.written", row.status, WRITTEN, rows=receipt.rows, bytes=receipt.bytes)
 
     fenced(base, lease, WRITTEN, work)
@@ -145,25 +137,15 @@ def commit(base: Base, lease: Lease, receipt: Receipt) -> None:
         if row.status == COMMITTED:
             return
         _must(lease, row, HELD, COMMITTED)
-        tx.conn.execute(_COMMITTED, {**_fence(tx, lease), **_checked(lease, receipt)})
+        tx.do(_COMMITTED, {**_fence(tx, lease), **_checked(lease, receipt)})
         _note(
             tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
             filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,
             adopted=receipt.adopted,
         )  # fmt: skip
-        made_durable(base, tx, lease, receipt)
+        durable.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt)
 
     fenced(base, lease, COMMITTED, work)
-
-
-def made_durable(base: Base, tx: Tx, lease: Lease, receipt: Receipt) -> None:
-    """All that follows from a committed chunk."""
-    artifacts.published(tx, lease.chunk.chunk_id, receipt)
-    if lease.chunk.upstream is not None:
-        artifacts.consumed(tx, lease.chunk.upstream)
-    add_edge(tx, lease.job, lease.chunk, receipt.rows)
-    watermarks.keep_boundary(tx, lease.job, lease.chunk, receipt)
-    watermarks.advance(tx, lease.job.job_id, lease.job.info)
 
 
 def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: int) -> None:
@@ -179,7 +161,7 @@ def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: in
             {
                 "validation_id": uuid.uuid4().hex,
                 "job_id": lease.job.job_id,
-                "chunk_id": lease.chunk.chunk_id,
+                "chunk_id": lease.chunk_id,
                 "kind": "row_count",
                 "source_value": str(source_rows),
                 "target_value": str(target_rows),
@@ -266,9 +248,9 @@ def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> 
         "resolved_at": None,
         "reason": None,
     }
-    whole = (dead_letter.c.chunk_id == lease.chunk.chunk_id) & (dead_letter.c.row_no == -1)
+    whole = (dead_letter.c.chunk_id == lease.chunk_id) & (dead_letter.c.row_no == -1)
     if tx.conn.execute(update(dead_letter).where(whole).values(values)).rowcount == 0:
-        key = {"dl_id": uuid.uuid4().hex, "chunk_id": lease.chunk.chunk_id, "row_no": -1}
+        key = {"dl_id": uuid.uuid4().hex, "chunk_id": lease.chunk_id, "row_no": -1}
         tx.conn.execute(insert(dead_letter), {**key, **values, "created_on": tx.now})
 
 

@@ -29,6 +29,7 @@ from hdm.state import (
 )
 from hdm.state.base import Base
 from hdm.state.engine import Database
+from hdm.state.reports import Reports
 from hdm.state.words import Job, JobInfo, Lease, RunInfo, StaleArtifact
 
 
@@ -40,6 +41,8 @@ class StateManager:
 
     def __init__(self, base: Base) -> None:
         self._base = base
+        self.reports = Reports(base)
+        self.lease_ttl = base.lease_ttl
 
     @classmethod
     def open(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, union_all
+from sqlalchemy import Connection, bindparam, func, insert, select, true, union_all
 
 from hdm import _fail
 from hdm.model import Chunk, Receipt, Watermark
 from hdm.state.base import Base
-from hdm.state.engine import locked
+from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import boundary, chunk, job, watermark
 from hdm.state.words import DEAD, DONE, SUPERSEDED, UNFINISHED, Job, JobInfo
@@ -30,17 +30,19 @@ def _lowest(status: str) -> Any:
 
 
 _OPEN = union_all(*(select(_lowest(status).c.n) for status in (*UNFINISHED, DEAD))).subquery()
-_FIRST_OPEN = select(func.min(_OPEN.c.n))
+_FIRST_OPEN = func.coalesce(select(func.min(_OPEN.c.n)).scalar_subquery(), bindparam("end"))
 _REACHED = (
     select(chunk.c.chunk_no, chunk.c.upto)
     .where(
         chunk.c.job_id == bindparam("job"),
         chunk.c.chunk_no < bindparam("end"),
-        chunk.c.status.in_(DONE),
+        chunk.c.chunk_no < _FIRST_OPEN,
+        among(chunk.c.status, DONE),
         chunk.c.upto.is_not(None),
     )
     .order_by(chunk.c.chunk_no.desc())
     .limit(1)
+    .subquery()
 )
 _NUMBERS = (
     select(chunk.c.chunk_no)
@@ -53,7 +55,17 @@ _NEWEST = (
     .order_by(watermark.c.seq.desc())
     .limit(1)
 )
+_LAST = _NEWEST.subquery()
+_GROWTH = select(
+    _REACHED.c.chunk_no,
+    _REACHED.c.upto,
+    _LAST.c.seq.label("last_seq"),
+    _LAST.c.job_id.label("last_job"),
+    _LAST.c.chunk_no.label("last_no"),
+).select_from(_REACHED.outerjoin(_LAST, true()))
 _END = 2**31 - 1
+_ADD = insert(watermark)
+_KEEP = insert(boundary)
 
 
 def advance(tx: Tx, job_id: str, info: JobInfo) -> None:
@@ -65,36 +77,29 @@ def advance(tx: Tx, job_id: str, info: JobInfo) -> None:
 
 
 def _append(tx: Tx, job_id: str, info: JobInfo) -> None:
+    tx.push()
     state = tx.conn.execute(_LOCK_JOB, {"job": job_id}).one()
-    end = tx.conn.execute(_FIRST_OPEN, {"job": job_id}).scalar()
-    end = _END if end is None else end
-    if not state.planned:
-        end = min(end, _unbroken(tx.conn, job_id))
-    reached = tx.conn.execute(_REACHED, {"job": job_id, "end": end}).first()
-    if reached is None:
-        return
-    newest = tx.conn.execute(_NEWEST, {"key": info.pipeline_key}).first()
-    if newest is not None and newest.job_id == job_id and newest.chunk_no >= reached.chunk_no:
-        return
-    if newest is not None and newest.value == reached.upto and newest.job_id == job_id:
+    end = _END if state.planned else _unbroken(tx.conn, job_id)
+    found = tx.conn.execute(_GROWTH, {"job": job_id, "end": end, "key": info.pipeline_key}).first()
+    if found is None or (found.last_job == job_id and found.last_no >= found.chunk_no):
         return
     cursor = info.source.cursor or ""
-    tx.conn.execute(
-        insert(watermark),
+    tx.do(
+        _ADD,
         {
             "pipeline_key": info.pipeline_key,
             "dataset_id": info.source.dataset.dataset_id,
-            "seq": 1 if newest is None else newest.seq + 1,
+            "seq": (found.last_seq or 0) + 1,
             "column_name": cursor,
             "value_type": type_text(info.source.column(cursor).type),
-            "value": reached.upto,
+            "value": found.upto,
             "snapshot_token": state.snapshot_token,
             "job_id": job_id,
-            "chunk_no": reached.chunk_no,
+            "chunk_no": found.chunk_no,
             "committed_at": tx.now,
         },
     )
-    tx.event("watermark.advanced", job=job_id, column=cursor, chunk_no=reached.chunk_no)
+    tx.event("watermark.advanced", job=job_id, column=cursor, chunk_no=found.chunk_no)
 
 
 def _unbroken(conn: Connection, job_id: str) -> int:
@@ -113,8 +118,8 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
         return
     null = any(c.op == "null" for c in part.conditions)
     point = part.upto or next((c.value for c in part.conditions if c.op == "="), None)
-    tx.conn.execute(
-        insert(boundary),
+    tx.do(
+        _KEEP,
         {
             "pipeline_key": owner.pipeline_key,
             "kind": "null" if null else "point",

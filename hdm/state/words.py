@@ -92,6 +92,7 @@ class Lease:
     """
 
     chunk: Chunk
+    chunk_id: str
     job: Job
     attempt: int
     worker_id: str

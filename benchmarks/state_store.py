@@ -1,0 +1,93 @@
+"""What one chunk costs the state database: claim + wrote + commit with their events.
+
+``python benchmarks/state_store.py [--chunks N] [URL ...]`` prints the median in milliseconds
+of worker time. Without URLs: SQLite in a temporary folder, and PostgreSQL if ``HDM_STATE_URL``
+names one. A figure above ``--limit`` ends it with exit code 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+
+import pyarrow as pa
+from sqlalchemy import make_url
+
+from hdm.model import Chunk, Column, Condition, Dataset, Kind, Mode, Receipt, StagedFile, Table
+from hdm.state import JobInfo, RunInfo, StateManager
+
+
+def measure(url: str, chunks: int) -> list[float]:
+    """Milliseconds per chunk, in order."""
+    columns = tuple(Column(f"c{n}", Kind.INT64, pa.int64()) for n in range(20))
+    source = Table(Dataset("bench", "source"), ("source",), columns, ("c0",), "c0")
+    target = Table(Dataset("bench", "target"), ("target",), columns, ("c0",))
+    key = f"bench-{uuid.uuid4().hex}"
+    times = []
+    with StateManager.open(url) as store:
+        run = store.open_run(RunInfo(key, "0" * 64, "bench", "bench", None, False, "0", "host"))
+        worker = store.register_worker(run, "host", os.getpid(), "token", "0")
+        job = store.open_job(
+            run,
+            JobInfo(key, "link", 0, "s", "DummySource", "t", "DummySink", source, target, Mode.APPEND),
+        )
+        store.add_plan(
+            job,
+            [
+                Chunk(
+                    key,
+                    source.dataset,
+                    n,
+                    (Condition("c0", ">=", str(n * 1000)), Condition("c0", "<", str(n * 1000 + 1000))),
+                    schema_sha=source.schema_sha,
+                    upto=str(n * 1000 + 999),
+                )
+                for n in range(chunks)
+            ],
+        )
+        for _ in range(chunks):
+            start = time.perf_counter()
+            lease = store.claim(worker, run)
+            assert lease is not None
+            name = f"file:///stage/{lease.chunk.chunk_id}.parquet"
+            file = StagedFile(name, "parquet", 1 << 20, 1000, "0" * 64)
+            receipt = Receipt(lease.chunk.chunk_id, lease.attempt, 1000, 1 << 20, 1000, files=(file,))
+            store.wrote(lease, receipt)
+            store.commit(lease, receipt)
+            times.append((time.perf_counter() - start) * 1000)
+        assert store.settled(job)
+        assert store.close_job(job.job_id) == "success"
+        assert store.verify_chain(run) == []
+        store.retire_worker(worker)
+        store.close_run(run, "success")
+    return times
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("urls", nargs="*")
+    parser.add_argument("--chunks", type=int, default=1000)
+    parser.add_argument("--limit", type=float, default=5.0, help="milliseconds, median")
+    asked = parser.parse_args()
+    slow = 0
+    with tempfile.TemporaryDirectory() as folder:
+        urls = asked.urls or [f"sqlite:///{folder}/state.db", *filter(None, [os.environ.get("HDM_STATE_URL")])]
+        for url in urls:
+            times = measure(url, asked.chunks)
+            median = statistics.median(times)
+            late = statistics.median(times[-len(times) // 10 :])
+            print(
+                f"{make_url(url).get_backend_name():<12} {median:6.2f} ms per chunk (median of {len(times)}; "
+                f"p95 {sorted(times)[int(len(times) * 0.95)]:.2f}, last tenth {late:.2f})"
+            )
+            slow += median > asked.limit
+    return 1 if slow else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
