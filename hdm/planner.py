@@ -106,12 +106,15 @@ class Planner:
     _snapshots: dict[str, ExitStack] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
     _complete: set[str] = field(default_factory=set)
+    _held_back: set[str] = field(default_factory=set)
+    _prospects: tuple[Prospect, ...] = ()
     _failed: dict[str, str] = field(default_factory=dict)
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
 
     def begin(self, prospects: list[Prospect]) -> None:
         """Take in what a survey found."""
         self._waiting = list(prospects)
+        self._prospects = tuple(prospects)
 
     def tick(self) -> bool:
         """Do what can be done now. True while anything of this run is not closed."""
@@ -160,7 +163,9 @@ class Planner:
             root = not one.upstream_keys
             if any(key in self._failed for key in one.upstream_keys):
                 self.failed[one.pipeline_key] = f"{one.source.dataset.name}: its upstream failed"
-            elif (root and busy >= LOOKAHEAD) or any(up not in self.jobs for up in one.upstream_keys):
+            elif (root and busy >= LOOKAHEAD) or any(
+                up not in self.jobs and up not in self._held_back for up in one.upstream_keys
+            ):
                 rest.append(one)
             elif not self._try_open(one):
                 rest.append(one)
@@ -198,7 +203,7 @@ class Planner:
             for upstream in link.spec.upstream:
                 if self.links[upstream].spec.site in (None, self.site):
                     continue
-                for above in self.state.link_jobs(upstream):
+                for above in self.state.reports.link_jobs(upstream):
                     key = pipeline_key(link.spec, above.info.target.dataset)
                     if key not in self.jobs:
                         self._open(prospect(link, above.info.target, (above.pipeline_key,)))
@@ -207,9 +212,15 @@ class Planner:
         from hdm.state import JobInfo
 
         link = self.links[one.link.key]
+        if self._waits_for_chain(one):
+            self._held_back.add(one.pipeline_key)
+            name = one.source.dataset.name
+            self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
+            return
         if self._is_complete(one, link):
             name = one.source.dataset.name
             self.notes.append(f"{name}: moved before and complete; it has no watermark to tell newer rows by")
+            self._complete.add(one.pipeline_key)
         job = self.state.open_job(
             self.run_id,
             JobInfo(
@@ -232,6 +243,17 @@ class Planner:
         self.jobs[one.pipeline_key] = job
         if not job.planned:
             self._plan(job, link)
+
+    def _waits_for_chain(self, one: Prospect) -> bool:
+        """A table that is replaced is not read anew while its last reading is still being loaded."""
+        if one.link.mode is not Mode.REPLACE or self.state.reports.is_open(one.pipeline_key):
+            return False
+        below = {one.pipeline_key}
+        for other in self._prospects:
+            if below.intersection(other.upstream_keys):
+                below.add(other.pipeline_key)
+        below.remove(one.pipeline_key)
+        return any(self.state.reports.is_open(key) for key in below)
 
     def _is_complete(self, one: Prospect, link: DataLink) -> bool:
         if one.upstream_keys or one.link.mode is not Mode.APPEND or one.source.cursor:
@@ -294,10 +316,12 @@ class Planner:
 
     def _follow(self, job: Job) -> None:
         link = self.links[job.link_key]
+        replaces = job.info.mode is Mode.REPLACE
         for receipt in self.state.unfollowed(job):
-            chunks = list(link.source.follow(job.info.source, receipt, job.pipeline_key))
-            epoch = job.epoch if job.info.mode is Mode.REPLACE else 1
-            chunks = [replace(chunk, epoch=epoch) for chunk in chunks]
+            chunks: list[Chunk] = []
+            if not (replaces and self.state.reports.is_outdated(receipt.chunk_id)):
+                followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
+                chunks = [replace(chunk, epoch=job.epoch if replaces else 1) for chunk in followers]
             self.state.add_followers(job, receipt.chunk_id, chunks)
 
     def _finish(self, job: Job) -> None:
