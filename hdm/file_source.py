@@ -7,10 +7,10 @@ import tempfile
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Any, BinaryIO, ClassVar, Literal, cast
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal, cast
 
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from hdm import found_files
 from hdm.errors import CorruptFile, UsageError
@@ -199,7 +199,7 @@ def _verify(file: StagedFile, stream: BinaryIO, copy: BinaryIO | None) -> None:
 class FileChunkConfig(FileSourceConfig):
     """``chunk`` is the most rows, or ``{rows, bytes}``, that one chunk holds."""
 
-    chunk: int | Split = 1_000_000
+    chunk: Annotated[int, Field(gt=0)] | Split = 1_000_000
 
 
 class FileChunks(FileSource):

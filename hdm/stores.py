@@ -211,7 +211,7 @@ class LocalStore(Store):
         """The file, unbuffered reads being rare; refuses links and anything but plain files."""
         path = self.path(key)
         try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise UsageError(f"{path} is a symbolic link", hint="put the file itself there") from error
@@ -239,7 +239,8 @@ class LocalStore(Store):
 
     def _walk(self, folder: Path, base: str, prefix: str, scratch: bool) -> Iterator[Stat]:
         try:
-            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=_sort_key)
         except FileNotFoundError:
             return
         for entry in entries:
@@ -252,10 +253,10 @@ class LocalStore(Store):
                 if entry.name.endswith(SCRATCH) and not scratch:
                     continue
                 try:
-                    found = entry.stat(follow_symlinks=False)
+                    seen = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                yield Stat(key, found.st_size, None, found.st_mtime)
+                yield Stat(key, seen.st_size, None, seen.st_mtime)
 
     def delete(self, key: str) -> bool:
         """Unlink the file and sync its folder."""
@@ -290,6 +291,11 @@ class LocalStore(Store):
         for part in reversed(missing):
             part.mkdir(mode=0o700, exist_ok=True)
             _sync_folder(part.parent)
+
+
+def _sort_key(entry: os.DirEntry[str]) -> str:
+    """So that a walk gives keys in the order of their text."""
+    return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name
 
 
 def _create(path: Path, content: bytes) -> None:

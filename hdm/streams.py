@@ -211,5 +211,5 @@ def _carry(array: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def silent(error: BaseException) -> BaseException:
-    """The cause without its text, for errors that may quote row values."""
-    return type(error)("details withheld: they may quote row values")
+    """A cause without its text, for errors whose own text may quote row values."""
+    return ValueError(f"{type(error).__name__}: details withheld, they may quote row values")

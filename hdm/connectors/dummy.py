@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,7 +40,7 @@ class _Rows(Settings):
     columns: int = Field(default=5, ge=1)
     bytes_per_row: int = Field(default=64, ge=1)
     seed: int = Field(default=0, ge=0)
-    chunk: int | Split = 100_000
+    chunk: Annotated[int, Field(gt=0)] | Split = 100_000
     table_name: str = "dummy"
     env: str | None = None
     dummy: Any = None
@@ -114,7 +114,11 @@ class DummySource(Source):
             columns = [ids]
             for number, column in enumerate(table.columns[1:]):
                 make = _MAKERS[number % len(_MAKERS)][2]
-                columns.append(make(_mixed(ids, (self.config.seed * 1_000 + number) * 0x9E3779B1), width).cast(column.type))
+                columns.append(
+                    make(_mixed(ids, (self.config.seed * 1_000 + number) * 0x9E3779B1), width).cast(
+                        column.type
+                    )
+                )
             yield pa.RecordBatch.from_arrays(columns, schema=table.schema)
 
 
