@@ -61,7 +61,7 @@ clean: ## Remove what was built: environments, servers, demo, caches
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "hdm needs Python 3.11 or later: make PYTHON=python3.11")'
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/.demo: pyproject.toml $(LOCK) | $(VENV)/bin/python
 	@echo "installing hdm into $(VENV) ..."
