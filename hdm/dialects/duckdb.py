@@ -1,0 +1,212 @@
+"""DuckDB: strict types, keys enforced, one process per database file.
+
+Types: https://duckdb.org/docs/stable/sql/data_types/overview.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import ClassVar
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.types import TEXTS, Fidelity, Stored
+from hdm.errors import (
+    ConnectionLost,
+    Deadlock,
+    HdmError,
+    PermanentError,
+    RejectedRows,
+    SchemaDrift,
+    TransientError,
+    UsageError,
+)
+from hdm.model import Column, Condition, Kind
+
+PAGE_ROWS = 2_048
+"""Rows in a ``@page``; DuckDB's own vectors have as many."""
+
+_DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)\Z")
+_KINDS: dict[str, tuple[Kind, int | None, int | None]] = {
+    "BOOLEAN": (Kind.BOOLEAN, None, None),
+    "TINYINT": (Kind.INT8, None, None),
+    "SMALLINT": (Kind.INT16, None, None),
+    "INTEGER": (Kind.INT32, None, None),
+    "BIGINT": (Kind.INT64, None, None),
+    "UTINYINT": (Kind.INT16, None, None),
+    "USMALLINT": (Kind.INT32, None, None),
+    "UINTEGER": (Kind.INT64, None, None),
+    "UBIGINT": (Kind.DECIMAL, 20, 0),
+    "HUGEINT": (Kind.DECIMAL, 39, 0),
+    "UHUGEINT": (Kind.DECIMAL, 39, 0),
+    "BIGNUM": (Kind.DECIMAL, None, None),
+    "VARINT": (Kind.DECIMAL, None, None),
+    "DECIMAL": (Kind.DECIMAL, 18, 3),
+    "FLOAT": (Kind.FLOAT32, None, None),
+    "DOUBLE": (Kind.FLOAT64, None, None),
+    "VARCHAR": (Kind.TEXT, None, None),
+    "BLOB": (Kind.BINARY, None, None),
+    "DATE": (Kind.DATE, None, None),
+    "TIME": (Kind.TIME, 6, None),
+    "TIME_NS": (Kind.TIME, 9, None),
+    "TIME WITH TIME ZONE": (Kind.TIMETZ, 6, None),
+    "TIMESTAMP": (Kind.TIMESTAMP, 6, None),
+    "TIMESTAMP_S": (Kind.TIMESTAMP, 0, None),
+    "TIMESTAMP_MS": (Kind.TIMESTAMP, 3, None),
+    "TIMESTAMP_NS": (Kind.TIMESTAMP, 9, None),
+    "TIMESTAMP WITH TIME ZONE": (Kind.TIMESTAMPTZ, 6, None),
+    "INTERVAL": (Kind.INTERVAL, None, None),
+    "UUID": (Kind.UUID, None, None),
+    "JSON": (Kind.JSON, None, None),
+    "BIT": (Kind.BIT, None, None),
+}
+_CASTS = {
+    "TIMESTAMP_S": "TIMESTAMP", "TIMESTAMP_MS": "TIMESTAMP", "UTINYINT": "SMALLINT",
+    "USMALLINT": "INTEGER", "UINTEGER": "BIGINT", "UBIGINT": "DECIMAL(20,0)", "HUGEINT": "VARCHAR",
+    "UHUGEINT": "VARCHAR", "BIGNUM": "VARCHAR", "VARINT": "VARCHAR",
+}  # fmt: skip
+_AS_TEXT = (Fidelity.APPROXIMATED, "kept as text")
+_KEEPS: dict[Kind, Stored] = {
+    Kind.BOOLEAN: Stored("BOOLEAN"), Kind.INT8: Stored("TINYINT"), Kind.INT16: Stored("SMALLINT"),
+    Kind.INT32: Stored("INTEGER"), Kind.INT64: Stored("BIGINT"), Kind.FLOAT32: Stored("FLOAT"),
+    Kind.FLOAT64: Stored("DOUBLE"), Kind.BINARY: Stored("BLOB"), Kind.DATE: Stored("DATE"),
+    Kind.TIMETZ: Stored("VARCHAR", *_AS_TEXT), Kind.UUID: Stored("UUID"), Kind.JSON: Stored("JSON"),
+    Kind.ENUM: Stored("VARCHAR", Fidelity.APPROXIMATED, "its labels are not enforced"),
+}  # fmt: skip
+
+
+class DuckDBDialect(Dialect):
+    """DuckDB 1.4 or later."""
+
+    name = "duckdb"
+    sqlglot = "duckdb"
+    max_identifier = 1_000_000
+    identifier_unit = "characters"
+    max_path = 3
+    page_ranges = True
+    session = ("SET TimeZone = 'UTC'",)
+    key_text_type = "VARCHAR"
+    errors: ClassVar[Mapping[str, type[HdmError]]] = {
+        "TransactionException": Deadlock,
+        "SerializationException": TransientError,
+        "InterruptException": TransientError,
+        "OutOfMemoryException": TransientError,
+        "IOException": ConnectionLost,
+        "ConnectionException": ConnectionLost,
+        "ConstraintException": RejectedRows,
+        "ConversionException": RejectedRows,
+        "OutOfRangeException": RejectedRows,
+        "InvalidInputException": RejectedRows,
+        "InvalidTypeException": RejectedRows,
+        "TypeMismatchException": RejectedRows,
+        "CatalogException": SchemaDrift,
+        "BinderException": SchemaDrift,
+        "PermissionException": UsageError,
+        "ParserException": PermanentError,
+        "SyntaxException": PermanentError,
+        "NotImplementedException": PermanentError,
+        "FatalException": PermanentError,
+        "InternalException": PermanentError,
+    }
+
+    def kind(
+        self, native: str, length: int | None, precision: int | None, scale: int | None
+    ) -> tuple[Kind, int | None, int | None, int | None]:
+        """From ``data_type`` of ``duckdb_columns()``; structures travel as DuckDB's own text."""
+        name = native.strip()
+        upper = name.upper()
+        if upper.endswith("]"):
+            return Kind.ARRAY, None, None, None
+        if upper.startswith("ENUM("):
+            return Kind.ENUM, None, None, None
+        found = _DECIMAL.match(upper)
+        if found:
+            return Kind.DECIMAL, None, int(found[1]), int(found[2])
+        kind, digits, decimals = _KINDS.get(upper, (Kind.OTHER, None, None))
+        return kind, None, digits, decimals
+
+    def native(self, column: Column) -> Stored:
+        """Columns of another system; lengths and labels are not enforced here."""
+        kind, digits = column.kind, column.precision
+        if kind in _KEEPS:
+            return _KEEPS[kind]
+        if kind is Kind.TEXT:
+            return Stored("VARCHAR")
+        if kind is Kind.DECIMAL:
+            return _decimal(column)
+        fine = digits is not None and digits > 6
+        if kind is Kind.TIME:
+            return Stored("TIME_NS" if fine else "TIME")
+        if kind is Kind.TIMESTAMP:
+            return Stored("TIMESTAMP_NS" if fine else "TIMESTAMP")
+        if kind is Kind.TIMESTAMPTZ:
+            lossy = (Fidelity.LOSSY, "it keeps 6 fractional digits of seconds") if fine else ()
+            return Stored("TIMESTAMP WITH TIME ZONE", *lossy)
+        if kind is Kind.BIT and column.native.lower().startswith("bit(") and column.length:
+            return Stored("BIT", Fidelity.APPROXIMATED, "its length is not enforced")
+        return Stored("VARCHAR", *_AS_TEXT)
+
+    def select_expression(self, column: Column) -> str:
+        """Casts what Arrow would carry otherwise: wide integers, structures, coarse timestamps."""
+        quoted = self.quote(column.name)
+        if column.kind in TEXTS and column.kind is not Kind.TEXT:
+            return f"CAST({quoted} AS VARCHAR)"
+        cast = _CASTS.get(column.native.upper())
+        return f"CAST({quoted} AS {cast})" if cast else quoted
+
+    def literal(self, text: str, column: Column) -> str:
+        """Bytes from hexadecimal digits, all else cast from text."""
+        if column.kind is Kind.BINARY:
+            return f"from_hex({self.string(text)})"
+        return super().literal(text, column)
+
+    def string(self, text: str) -> str:
+        """A string literal; NUL has no place in one, so it is put together."""
+        parts = [super(DuckDBDialect, self).string(part) for part in text.split("\0")]
+        return parts[0] if len(parts) == 1 else "(" + " || chr(0) || ".join(parts) + ")"
+
+    def text_of(self, expression: str, column: Column) -> str:
+        """As text; bytes as hexadecimal digits."""
+        if column.kind is Kind.BINARY:
+            return f"hex({expression})"
+        return super().text_of(expression, column)
+
+    def physical(self, one: Condition) -> str:
+        """``@page``: ranges of ``rowid``."""
+        if one.column != "@page" or one.value is None or not one.value.isdigit():
+            return super().physical(one)
+        if one.op not in (">=", "<"):
+            raise UsageError(f"not a page condition: {one.op!r}", hint="plan again")
+        return f"rowid {one.op} {int(one.value) * PAGE_ROWS}"
+
+    def code(self, error: BaseException) -> str | None:
+        """The class of the error, e.g. ``ConstraintException``."""
+        name = type(error).__name__
+        return name if name.endswith("Exception") else None
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """A PRIMARY KEY or UNIQUE violation."""
+        return self.code(error) in ("ConstraintException", "TransactionException") and (
+            "duplicate key" in str(error).lower()
+        )
+
+    def hint(self, code: str) -> str | None:
+        """What to do about the commonest."""
+        return _HINTS.get(code)
+
+
+_HINTS = {
+    "IOException": "close the other process that holds the database file; check path and free space",
+    "ConstraintException": "a row breaks a key or a NOT NULL: use mode merge, or remove it",
+    "TransactionException": "another transaction changed the same rows: tried again",
+}
+
+
+def _decimal(column: Column) -> Stored:
+    precision, scale = column.precision, column.scale or 0
+    if precision is None:
+        return Stored("VARCHAR", *_AS_TEXT)
+    whole = max(precision, scale) if scale >= 0 else precision - scale
+    if whole > 38:
+        return Stored("VARCHAR", *_AS_TEXT)
+    return Stored(f"DECIMAL({whole},{max(scale, 0)})")

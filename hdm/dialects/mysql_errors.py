@@ -1,0 +1,49 @@
+"""MySQL's and MariaDB's error numbers by what to do next.
+
+https://mariadb.com/kb/en/mariadb-error-code-reference/ and
+https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hdm.errors import (
+    ConnectionLost,
+    Deadlock,
+    HdmError,
+    PermanentError,
+    RejectedRows,
+    SchemaDrift,
+    Throttled,
+    TransientError,
+    UsageError,
+)
+
+_GROUPS: tuple[tuple[type[HdmError], str], ...] = (
+    (Deadlock, "1020 1205 1213 1614 3058 3572"),
+    (ConnectionLost, "1053 1077 1079 1152 1158 1159 1160 1161 1184 1927 2002 2003 2006 2013 2014 2055 4031"),
+    (Throttled, "1040 1203 1226"),
+    (TransientError, "1021 1041 1114 1180 1290 1317 1412 1969 3024"),
+    (UsageError, "1044 1045 1049 1059 1102 1103 1142 1143 1227 1370 1698"),
+    (SchemaDrift, "1051 1054 1072 1136 1146"),
+    (
+        RejectedRows,
+        "1048 1062 1153 1169 1216 1264 1265 1292 1300 1364 1366 1406 1411 1416 1452 1526 1586 1644 1690"
+        " 1748 3140 3156 3819 4025",
+    ),
+    (PermanentError, "1064 1071 1118 1170 1267 1451"),
+)
+ERRORS: Final[Mapping[str, type[HdmError]]] = {
+    number: kind for kind, numbers in _GROUPS for number in numbers.split()
+}
+HINTS: Final[Mapping[str, str]] = {
+    "1045": "check user and password in the profile",
+    "1049": "create the database, or correct its name in the profile",
+    "1062": "a row with this key is there already: use mode merge, or remove it",
+    "1142": "grant the missing right to the profile's user",
+    "1153": "raise max_allowed_packet on the server",
+    "1205": "another session holds the rows: tried again",
+    "2003": "check host and port, and that the server runs",
+}
