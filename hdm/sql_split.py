@@ -69,19 +69,19 @@ class Splitter:
     # -- a whole table -----------------------------------------------------------
 
     def _everything(self) -> Iterator[Part]:
+        step, columns = self._step(), self._key_columns(())
+        if not columns and not self._has_pages():
+            yield Part((), self.table.rows)
+            return
         rows = self.table.rows if self.table.rows is not None and not self.where else self._count(())
-        step = self._step()
-        columns = self._key_columns(())
         if rows <= step:
             yield Part((), rows)
         elif columns:
             if columns[0].nullable:
                 yield from self._nulls(columns[0], ())
             yield from self._cut((), columns, None, None, rows)
-        elif self._has_pages():
-            yield from self._by_page((), rows)
         else:
-            yield Part((), rows)
+            yield from self._by_page((), rows)
 
     def _nulls(self, column: Column, base: tuple[Condition, ...]) -> Iterator[Part]:
         conditions = (*base, Condition(column.name, "null"))
@@ -124,7 +124,7 @@ class Splitter:
                 f"{self.table.dataset.name} has no column {name!r} to be its watermark",
                 hint="watermark.column names one of: " + ", ".join(c.name for c in self.table.columns),
             ) from None
-        if not self.database.dialect.is_sortable(column):
+        if not self.database.dialect.is_sortable(column) or column.kind is Kind.UUID:
             raise UsageError(
                 f"watermark column {name} is {column.kind} ({column.native}), which has no useful order",
                 hint="choose a number, date or timestamp column",

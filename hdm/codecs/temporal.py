@@ -111,6 +111,11 @@ def stamp_to_text(ticks: int, zone: str = "", per_second: int = 1_000_000) -> st
     return f"{date} {clock}{tail}{zone}" + (f" {era}" if era else "")
 
 
+def clock_from_text(text: str, per_second: int = 1_000_000) -> int:
+    """Ticks since midnight; ``ValueError`` for 24:00:00, which no carrier has."""
+    return stamp_from_text("1970-01-01 " + text, zoned=False, per_second=per_second)
+
+
 def per_second(unit: str) -> int:
     """Ticks per second of an Arrow time unit."""
     return {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[unit]
@@ -151,7 +156,9 @@ def _mapped(numbers: pa.Array, render: Callable[[int], str]) -> pa.Array:
 def from_texts(texts: pa.Array, kind: pa.DataType) -> pa.Array:
     """The inverse of ``to_texts``; ``ValueError`` (``ArrowInvalid`` is one) if a text has no place."""
     if pa.types.is_time(kind):
-        return texts.cast(kind)
+        scale = per_second(kind.unit)
+        clocks = [None if t is None else clock_from_text(t, scale) for t in texts.to_pylist()]
+        return pa.array(clocks, pa.int64() if kind.bit_width == 64 else pa.int32()).cast(kind)
     try:
         return texts.cast(kind)
     except pa.ArrowInvalid:

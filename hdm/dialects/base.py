@@ -42,6 +42,8 @@ class Dialect:
     page_ranges: ClassVar[bool] = False
     """Whether tables without a key can be cut by physical ranges (``@page``)."""
     temporary_table: ClassVar[str] = "CREATE TEMPORARY TABLE"
+    insert_override: ClassVar[str] = ""
+    """What lets INSERT ... SELECT give an identity column its value."""
     zoneless: ClassVar[bool] = False
     """True: timestamps with a zone are kept as UTC without one."""
     session: ClassVar[tuple[str, ...]] = ()
@@ -294,7 +296,7 @@ class Dialect:
             assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in rest)
             statements.append(f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}")
         statements.append(
-            f"INSERT INTO {into} ({self.names(columns)}) "
+            f"INSERT INTO {into} ({self.names(columns)}) {self.insert_override}"
             f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "
             f"WHERE {only} AND NOT EXISTS (SELECT 1 FROM {into} AS t WHERE {same})"
         )

@@ -91,7 +91,7 @@ class SQLiteDialect(Dialect):
         return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
-        """Every kind is kept exactly; lengths and labels are not enforced."""
+        """Every kind is kept exactly (but -0.0 becomes 0.0); lengths and labels are not enforced."""
         kind = column.kind
         if kind is Kind.DECIMAL:
             if column.precision is None:
@@ -100,9 +100,11 @@ class SQLiteDialect(Dialect):
         if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             digits = f"({column.precision})" if column.precision is not None else ""
             zone = " WITH TIME ZONE" if kind is Kind.TIMESTAMPTZ else ""
-            return Stored(f"TIMESTAMP{digits}{zone}")
+            return Stored(f"TIMESTAMP{zone}{digits}")
         if kind is Kind.TIME and column.precision is not None and column.precision > 6:
             return Stored(f"TIME({column.precision})")
+        if kind in (Kind.FLOAT32, Kind.FLOAT64):
+            return Stored(_NATIVE[kind], Fidelity.APPROXIMATED, "zero loses its sign")
         if kind is Kind.TEXT:
             return Stored(f"VARCHAR({column.length})" if column.length else "TEXT")
         return Stored(_NATIVE[kind])

@@ -1,0 +1,250 @@
+"""PostgreSQL 12 or later. SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from hdm.dialects.base import PAGE, Dialect
+from hdm.dialects.types import Fidelity, Stored
+from hdm.errors import (
+    ConnectionLost,
+    Deadlock,
+    HdmError,
+    PermanentError,
+    RejectedRows,
+    SchemaDrift,
+    SnapshotLost,
+    Throttled,
+    TransientError,
+    UnrepresentableValue,
+    UsageError,
+)
+from hdm.model import Column, Condition, Kind
+
+LATE = "@late"
+"""The pseudo-column whose value is a list of transaction ids: rows that those wrote."""
+_NATIVE = re.compile(r"(.*?)(?:\((-?\d+)(?:,(-?\d+))?\))?( with(?:out)? time zone)?((?:\[\])*)\Z")
+_KINDS: dict[str, Kind] = {
+    "boolean": Kind.BOOLEAN, "smallint": Kind.INT16, "integer": Kind.INT32, "bigint": Kind.INT64,
+    "oid": Kind.INT64, "real": Kind.FLOAT32, "double precision": Kind.FLOAT64,
+    "numeric": Kind.DECIMAL, "money": Kind.DECIMAL, "text": Kind.TEXT, "character varying": Kind.TEXT,
+    "character": Kind.TEXT, '"char"': Kind.TEXT, "name": Kind.TEXT, "bpchar": Kind.TEXT,
+    "bytea": Kind.BINARY, "date": Kind.DATE, "uuid": Kind.UUID, "json": Kind.JSON, "jsonb": Kind.JSON,
+    "bit": Kind.BIT, "bit varying": Kind.BIT,
+    "time without time zone": Kind.TIME, "time with time zone": Kind.TIMETZ,
+    "timestamp without time zone": Kind.TIMESTAMP, "timestamp with time zone": Kind.TIMESTAMPTZ,
+}  # fmt: skip
+_OTHER_BUILTIN = frozenset(
+    "inet cidr macaddr macaddr8 point line lseg box path polygon circle tsvector tsquery xml pg_lsn xid8 "
+    "int4range int8range numrange tsrange tstzrange daterange int4multirange int8multirange nummultirange "
+    "tsmultirange tstzmultirange datemultirange jsonpath".split()
+)
+_PLAIN: dict[Kind, str] = {
+    Kind.BOOLEAN: "boolean", Kind.INT8: "smallint", Kind.INT16: "smallint", Kind.INT32: "integer",
+    Kind.INT64: "bigint", Kind.FLOAT32: "real", Kind.FLOAT64: "double precision",
+    Kind.BINARY: "bytea", Kind.DATE: "date", Kind.UUID: "uuid", Kind.JSON: "json",
+}  # fmt: skip
+_SHOWN = ("08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57")
+"""SQLSTATE classes whose primary message names objects, never values."""
+
+
+class PostgresDialect(Dialect):
+    """Everything is exact in text: ISO dates, shortest floats, hex bytes, UTC."""
+
+    name = "postgres"
+    sqlglot = "postgres"
+    paramstyle = "format"
+    page_ranges = True
+    text_type = "text"
+    insert_override = "OVERRIDING SYSTEM VALUE "
+    bigint_type = "bigint"
+    temporary_table = "CREATE TEMPORARY TABLE"
+    session: ClassVar[tuple[str, ...]] = (
+        "SET client_encoding TO 'UTF8'",
+        "SET TIME ZONE 'UTC'",
+        "SET datestyle TO 'ISO, YMD'",
+        "SET intervalstyle TO 'iso_8601'",
+        "SET extra_float_digits TO 3",
+        "SET bytea_output TO 'hex'",
+        "SET xmloption TO 'content'",
+        "SET standard_conforming_strings TO on",
+        "SET statement_timeout TO 0",
+    )
+    errors: ClassVar[Mapping[str, type[HdmError]]] = {
+        "08": ConnectionLost, "57P": ConnectionLost, "58": TransientError, "XX": TransientError,
+        "53": TransientError, "53300": Throttled, "53400": Throttled,
+        "40": Deadlock, "55P03": Deadlock, "57014": TransientError, "25P03": TransientError,
+        "22": RejectedRows, "22021": UnrepresentableValue, "22P05": UnrepresentableValue,
+        "23": RejectedRows, "44": RejectedRows, "P0": RejectedRows, "54": RejectedRows,
+        "28": UsageError, "3D": UsageError, "3F": UsageError, "42501": UsageError, "25006": UsageError,
+        "42": PermanentError, "42P01": SchemaDrift, "42703": SchemaDrift, "42804": SchemaDrift,
+        "0A": PermanentError, "55": PermanentError, "2BP01": PermanentError,
+    }  # fmt: skip
+
+    def physical(self, one: Condition) -> str:
+        """``@page``: block numbers, scanned by TID range (14 and later); ``@late``: xmin."""
+        value = one.value or ""
+        if one.column == PAGE and value.isdecimal() and one.op in (">=", "<"):
+            return f"ctid {one.op} '({int(value)},0)'::tid"
+        if one.column == LATE and one.op == "=" and re.fullmatch(r"\d+(,\d+)*", value):
+            return f"xmin = ANY ('{{{value}}}'::xid[])"
+        return super().physical(one)
+
+    def select_expression(self, column: Column) -> str:
+        """COPY prints every type exactly, except money, whose text depends on the locale."""
+        quoted = self.quote(column.name)
+        return f"{quoted}::numeric" if column.native == "money" else quoted
+
+    def text_of(self, expression: str, column: Column) -> str:
+        """In the session's canonical settings."""
+        return f"({expression})::text"
+
+    def earlier(self, expression: str, amount: float, column: Column) -> str:
+        """As an interval of seconds."""
+        return f"({expression} - interval '{amount:.6f} seconds')"
+
+    def kind(
+        self, native: str, length: int | None, precision: int | None, scale: int | None
+    ) -> tuple[Kind, int | None, int | None, int | None]:
+        """By what ``format_type`` prints."""
+        found = _NATIVE.match(native)
+        assert found is not None
+        name, first, second = found[1].strip() + (found[4] or ""), found[2], found[3]
+        if found[5]:
+            return Kind.ARRAY, None, None, None
+        if name.startswith("interval"):
+            return Kind.INTERVAL, None, int(first) if first else None, None
+        kind = _KINDS.get(name, Kind.OTHER)
+        number = int(first) if first is not None else None
+        if kind is Kind.DECIMAL:
+            digits = number if number is not None else precision
+            return kind, None, digits, (int(second or 0) if number is not None else scale)
+        if kind in (Kind.TIME, Kind.TIMETZ, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            return kind, None, number if number is not None else precision, None
+        if kind in (Kind.TEXT, Kind.BIT):
+            alone = 1 if name in ("character", "bit") else None
+            return kind, number if number is not None else (length or alone), None, None
+        return kind, None, None, None
+
+    def stored(self, column: Column) -> Stored:
+        """Types that a database defines for itself become text; built-in ones stay."""
+        if column.origin != self.name or not column.native:
+            return self.native(column)
+        base = column.native.removesuffix("[]")
+        known, *_ = self.kind(base, None, None, None)
+        if known is not Kind.OTHER or base.split("(")[0] in _OTHER_BUILTIN:
+            return Stored(column.native)
+        why = f"{column.native} is defined in the source database only"
+        return Stored("text", Fidelity.APPROXIMATED, why)
+
+    def native(self, column: Column) -> Stored:
+        """Exact but for seconds finer than a microsecond."""
+        kind, digits = column.kind, column.precision
+        if kind in _PLAIN:
+            return Stored(_PLAIN[kind])
+        if kind is Kind.DECIMAL:
+            return Stored("numeric" if digits is None else f"numeric({digits},{column.scale or 0})")
+        if kind is Kind.TEXT:
+            fits = column.length is not None and column.length <= 10_485_760
+            return Stored(f"character varying({column.length})" if fits else "text")
+        if kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            name = "time" if kind is Kind.TIME else "timestamp"
+            zone = "with" if kind is Kind.TIMESTAMPTZ else "without"
+            some = f"({min(digits, 6)})" if digits is not None else ""
+            declared = f"{name}{some} {zone} time zone"
+            if digits is not None and digits > 6:
+                why = f"PostgreSQL keeps 6 of {digits} fractional digits of seconds"
+                return Stored(declared, Fidelity.LOSSY, why)
+            return Stored(declared)
+        if kind is Kind.ENUM:
+            return Stored("text", Fidelity.APPROXIMATED, "the labels are not enforced")
+        return Stored("text", Fidelity.APPROXIMATED, f"{kind.value} is kept as its text")
+
+    def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
+        """Compares rows as text, for types without equality (json, point)."""
+        of, names = self.qualify(stage), self.names(columns)
+        rows = f"SELECT DISTINCT {self.names(key)}, ROW({names})::text FROM {of}"
+        return f"SELECT 1 FROM ({rows}) q GROUP BY {self.names(key)} HAVING COUNT(*) > 1 LIMIT 1"
+
+    def keep_one(
+        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
+    ) -> list[str]:
+        """By physical address."""
+        of, same = self.qualify(stage), self.match("a", "b", key, null_safe=True)
+        return [f"DELETE FROM {of} a USING {of} b WHERE a.ctid > b.ctid AND {same}"]
+
+    def code(self, error: BaseException) -> str | None:
+        """The SQLSTATE."""
+        state = getattr(error, "sqlstate", None)
+        return str(state) if state else None
+
+    def describe_error(self, error: BaseException) -> str:
+        """SQLSTATE and the objects it names; the message itself only where it holds no values."""
+        code = self.code(error) or ""
+        text, detail = f"PostgreSQL {code} {type(error).__name__}".strip(), getattr(error, "diag", None)
+        if detail is None:
+            return text
+        if code.startswith(_SHOWN) and detail.message_primary:
+            return f"{text}: {detail.message_primary}"
+        named: list[tuple[str, Any]] = [
+            ("table", detail.table_name),
+            ("column", detail.column_name or _copy_column(detail.context)),
+            ("constraint", detail.constraint_name),
+        ]
+        shown = ", ".join(f"{what} {name}" for what, name in named if name)
+        return f"{text} at {shown}" if shown else text
+
+    def classify(self, error: BaseException) -> HdmError:
+        """Errors without a SQLSTATE are broken or refused connections."""
+        if not isinstance(error, HdmError) and self.code(error) is None:
+            name = type(error).__name__
+            if name in ("OperationalError", "InterfaceError", "ConnectionTimeout"):
+                return self._unconnected(error)
+        return super().classify(error)
+
+    def _unconnected(self, error: BaseException) -> HdmError:
+        text = str(error)
+        if "authentication failed" in text or "no password" in text or "no pg_hba.conf entry" in text:
+            return UsageError(
+                "PostgreSQL refuses the login", hint="check user and password in the profile, and pg_hba.conf"
+            )
+        if re.search(r'(database|role) ".*" does not exist', text):
+            return UsageError(
+                "PostgreSQL knows no such database or role", hint="check database and user in the profile"
+            )
+        if "too many clients" in text or "connection slots" in text:
+            return Throttled("PostgreSQL has no connection left", retry_after=2.0)
+        if "certificate" in text or "SSL" in text:
+            return UsageError(
+                "PostgreSQL offers no TLS that can be verified",
+                hint="set sslrootcert and sslmode in the profile, or insecure: true",
+            )
+        return ConnectionLost(
+            f"PostgreSQL cannot be reached or went away ({type(error).__name__})",
+            hint="check host and port in the profile, and that the server is up",
+        )
+
+    def hint(self, code: str) -> str | None:
+        """What to do, for the common ones."""
+        if code.startswith("22021"):
+            return "a text holds a NUL character, which PostgreSQL text cannot"
+        if code == "42501":
+            return "grant the profile's user what the message names"
+        return None
+
+    def is_duplicate(self, error: BaseException) -> bool:
+        """unique_violation."""
+        return self.code(error) == "23505"
+
+
+def _copy_column(context: str | None) -> str | None:
+    """The column in ``COPY t, line 3, column c: "value"``, without the value."""
+    found = re.match(r"COPY .*?, line \d+, column ([^:]+):", context or "")
+    return found[1] if found else None
+
+
+def snapshot_lost(why: str) -> SnapshotLost:
+    """The error of a page chunk whose snapshot is gone and whose table has changed since."""
+    return SnapshotLost(why, hint="run mode replace again, or give the table a primary key")
