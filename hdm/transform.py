@@ -44,7 +44,10 @@ class Transform:
             ) from missing
         self._sql = sql
         self._errors = duckdb.Error
-        config = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+        config: dict[str, str | bool | int | float | list[str]] = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+        }
         self._engine = duckdb.connect(":memory:", config=config)
         self._engine.execute("SET TimeZone='UTC'")
         self._engine.execute("SET enable_external_access=false")
@@ -70,11 +73,11 @@ class Transform:
             )
         return result.cast(self.table.schema)
 
-    def _run(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _run(self, batch: pa.RecordBatch) -> Any:
         cursor = self._engine.cursor()
         cursor.execute("SET TimeZone='UTC'")
         cursor.register("batch", pa.Table.from_batches([batch]))
-        table = cursor.execute(self._sql).to_arrow_table()
+        table: pa.Table = cursor.execute(self._sql).to_arrow_table()
         cursor.close()
         if table.num_rows == 0:
             return pa.RecordBatch.from_pylist([], schema=table.schema)

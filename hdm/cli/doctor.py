@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -80,8 +80,9 @@ def _probe(component: Any) -> Iterator[dict[str, Any]]:
 def _state(project: Any) -> Iterator[dict[str, Any]]:
     try:
         with project.open_state() as state:
-            skew = abs(state.now_seconds() - time.time())
-            yield _row("state", "schema", True, state.schema_version())
+            there = datetime.fromisoformat(state.reports.clock())
+            skew = abs((there - datetime.now(UTC)).total_seconds())
+            yield _row("state", "schema", True, state.reports.schema_version())
             yield _row("state", "clock", skew < MAX_SKEW, f"{skew:.1f} s apart from this host")
     except HdmError as error:
         yield _row("state", "connection", False, error.message)

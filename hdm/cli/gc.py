@@ -27,16 +27,18 @@ def command_gc(
     with project.open_state() as state:
         take_over_dead(state)
         for stale in state.stale_artifacts():
-            link = project.links.get(stale.job.link_key)
+            job = state.reports.job(stale["job_id"])
+            link = project.links.get(job.link_key)
             if link is None:
                 continue
             if not dry_run:
                 _fail.point("G1")
-                link.sink.discard(link.outgoing(stale.job.info.source), stale.chunk, stale.attempt)
-                link.sink.remove(stale.uri)
+                chunk = state.reports.chunk(stale["chunk_id"])
+                link.sink.discard(link.outgoing(job.info.source), chunk, stale["attempt"])
+                link.sink.remove(stale["uri"])
                 _fail.point("G2")
-                state.artifact_deleted(stale.artifact_id)
-            rows.append({"uri": stale.uri, "chunk": stale.chunk.chunk_id[:16], "attempt": stale.attempt})
+                state.artifact_deleted(stale["artifact_id"])
+            rows.append({"uri": stale["uri"], "chunk": stale["chunk_id"][:16], "attempt": stale["attempt"]})
     title = f"{len(rows)} object(s) {'would be ' if dry_run else ''}removed"
     emit(rows, as_json=as_json, title=title, empty="nothing to remove")
     return 0

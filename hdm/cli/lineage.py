@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from hdm.cli.options import json_option, manifest_options
@@ -32,17 +34,44 @@ def command_lineage(
     """
     _, state = open_state_only(manifest, env, profiles)
     with state:
-        names = state.find_datasets(table)
+        names = state.reports.find_datasets(table)
         if not names:
             raise UsageError(
                 f"no dataset named {table!r} is on record",
                 hint="hdm status lists the tables of the newest run",
             )
         if chunks:
-            rows = state.chunk_lineage(table)
+            rows = state.reports.chunks_of(table)
         elif columns:
-            rows = state.columns_of(table)
+            rows = state.column_lineage(table)
         else:
-            rows = state.lineage(table)
+            rows = state.lineage(table) if as_json else _hops(state.lineage(table))
         emit(rows, as_json=as_json, empty="nothing was moved yet")
     return 0
+
+
+def _hops(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each hop once, in the order of flow, also where source and target have the same name."""
+    kept: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        kept.setdefault((row["from_namespace"], row["from_name"], row["pipeline_key"]), _hop(row))
+    return list(kept.values())
+
+
+def _hop(row: dict[str, Any]) -> dict[str, Any]:
+    """One hop for people: the source's side first."""
+    return {
+        "from": _place(row["from_namespace"], row["from_name"]),
+        "by": f"{row['source_type']} -> {row['sink_type']}",
+        "to": _place(row["to_namespace"], row["to_name"]),
+        "chunks": row["chunks"],
+        "rows": row["rows"],
+        "last": row["last_at"],
+    }
+
+
+def _place(namespace: str, name: str) -> str:
+    """``namespace/name``, with long folders cut short."""
+    scheme, _, rest = str(namespace).rpartition("://")
+    short = rest.rstrip("/").rpartition("/")[2] if "/" in rest else rest
+    return f"{scheme}://{short}/{name}" if scheme else f"{rest}:{name}"

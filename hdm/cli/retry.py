@@ -27,8 +27,8 @@ def command_retry(
     """Make the dead chunks of MANIFEST pending again; the next run takes them up."""
     plan, state = open_state_only(manifest, env, profiles)
     with state:
-        rows = _select(state.list_dead(plan.manifest_name, env), table, chunk)
-        count = state.retry([row["chunk_id"] for row in rows])
+        rows = _select(state.reports.dead(plan.manifest_name, env), table, chunk)
+        count = sum(state.retry(chunk_id=str(row["chunk_id"])) for row in rows)
         emit(rows, as_json=as_json, title=f"{count} chunk(s) pending again", empty="no dead chunks")
     return 0
 
@@ -56,9 +56,9 @@ def command_waive(
         raise UsageError("--by and --reason must not be empty", hint="name the person and say why")
     plan, state = open_state_only(manifest, env, profiles)
     with state:
-        rows = _select(state.list_dead(plan.manifest_name, env), table, chunk)
+        rows = _select(state.reports.dead(plan.manifest_name, env), table, chunk)
         for row in rows:
-            state.waive(row["chunk_id"], by, reason)
+            state.waive(str(row["chunk_id"]), by, reason)
         emit(rows, as_json=as_json, title=f"{len(rows)} chunk(s) waived by {by}", empty="no dead chunks")
     return 0
 

@@ -38,7 +38,7 @@ def reconcile(manifest: str, env: str, profiles: str | None, log_settings: str |
     project = open_project(manifest, env, profiles)
     rows = []
     with project.open_state() as state:
-        for job in state.open_jobs(set(project.links)):
+        for job in state.reports.open_jobs(set(project.links)):
             link = project.links[job.link_key]
             table = link.outgoing(job.info.source)
             taken = sum(
@@ -69,7 +69,7 @@ def import_old(
     plan, state = open_state_only(manifest, env, profiles)
     with state:
         url = old_state_url(plan, old_database, load_profiles(profiles, env))
-        counts = state.import_legacy(url)
+        counts = state.import_old(url)
     emit([counts], as_json=as_json)
     return 0
 
@@ -85,7 +85,7 @@ def verify(
     plan, state = open_state_only(manifest, env, profiles)
     broken = []
     with state:
-        runs = state.list_runs(plan.manifest_name, env)
+        runs = state.reports.runs(plan.manifest_name, env)
         chosen = [row for row in runs if run is None or str(row["run_id"]).startswith(run)]
         for row in chosen:
             broken += [{"run": row["run_id"], "break": text} for text in state.verify_chain(row["run_id"])]

@@ -37,18 +37,20 @@ def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
 def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
     """The URL of an old state manager: a SQLite file's path, or a profile entry's name."""
     if Path(where).exists():
-        return registry.find("state_manager", "SQLiteStateManager").of_path(where).url()
+        return f"sqlite:///{where}"
     kind = plan.state.type if plan.state else "SQLiteStateManager"
-    spec = ComponentSpec("old state manager", kind, {"connection": where})
-    return registry.create("state_manager", spec, profiles).url()
+    manager = registry.find("state_manager", kind)
+    return manager(profiles.connection(where, manager.Profile)).url()
 
 
 def _url(spec: ComponentSpec | None, profiles: Profiles) -> Any:
-    if spec is None:
+    name = registry.connection_name(spec) if spec is not None else None
+    if spec is None or name is None:
         path = home() / "state.db"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return registry.find("state_manager", "SQLiteStateManager").of_path(str(path)).url()
-    return registry.create("state_manager", spec, profiles).url()
+        return f"sqlite:///{path}"
+    manager = registry.find("state_manager", spec.type)
+    return manager(profiles.connection(name, manager.Profile)).url()
 
 
 def _ttl(spec: ComponentSpec | None) -> float:

@@ -32,17 +32,17 @@ def command_status(
     plan, state = open_state_only(manifest, env, profiles)
     with state:
         if runs:
-            emit(state.list_runs(plan.manifest_name, env), as_json=as_json, empty="no runs yet")
+            emit(state.reports.runs(plan.manifest_name, env), as_json=as_json, empty="no runs yet")
             return 0
         if dead:
-            rows = state.list_dead(plan.manifest_name, env)
+            rows = state.reports.dead(plan.manifest_name, env)
             emit(rows, as_json=as_json, empty="no dead chunks")
             return 1 if rows else 0
-        run_id = state.find_run(plan.manifest_name, env, run)
+        run_id = state.reports.find_run(plan.manifest_name, env, run)
         if run_id is None:
             emit([], as_json=as_json, empty="no runs yet")
             return 0
-        jobs = state.job_status(run_id)
+        jobs = state.reports.job_rows(run_id)
         failing = any(row["dead"] or row["failed_checks"] for row in jobs)
         if not as_json:
             jobs = [{**row, "bytes": size(row["bytes"])} for row in jobs]

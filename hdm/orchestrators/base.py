@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, Field
 
-from hdm.engines.threads import Observer, ThreadEngine, host_identity, take_over_dead
+from hdm.engines.threads import Observer, ThreadEngine, take_over_dead
 from hdm.errors import HdmError
 from hdm.link import DataLink
 from hdm.model import LinkSpec
@@ -19,6 +19,7 @@ from hdm.plan import Plan
 from hdm.planner import Planner, Prospect
 from hdm.source import Settings
 from hdm.state import RunInfo, StateManager
+from hdm.state.reports import TableReport
 
 
 class OrchestratorConfig(Settings):
@@ -30,27 +31,13 @@ class OrchestratorConfig(Settings):
 
 
 @dataclass(frozen=True, slots=True)
-class JobReport:
-    """How one job of a run stands: ``chunks`` counts by status."""
-
-    table: str
-    sink: str
-    target: str
-    status: str
-    rows: int
-    bytes: int
-    chunks: Mapping[str, int]
-    epoch: int
-
-
-@dataclass(frozen=True, slots=True)
 class RunReport:
     """How a run ended. ``exit_code`` as the command line promises it."""
 
     run_id: str
     status: str
     seconds: float
-    jobs: tuple[JobReport, ...]
+    jobs: tuple[TableReport, ...]
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     stopped: bool = False
@@ -137,9 +124,9 @@ class Orchestrator(ABC):
         self, session: Session, planner: Planner, run_id: str, joined: bool, seconds: float
     ) -> RunReport:
         state = session.state
-        jobs = tuple(JobReport(**row) for row in state.job_reports(run_id))
+        jobs = tuple(state.reports.of_run(run_id))
         good = not planner.failed and all(job.status == "success" for job in jobs)
-        good = good and state.failed_validations(run_id) == 0
+        good = good and state.reports.failed_validations(run_id) == 0
         status = "success" if good else ("aborted" if session.stop.is_set() else "failure")
         if not joined:
             state.close_run(run_id, status)
@@ -152,6 +139,3 @@ class Orchestrator(ABC):
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
         )
-
-
-__all__ = ["JobReport", "Orchestrator", "OrchestratorConfig", "RunReport", "Session", "host_identity"]
