@@ -234,16 +234,11 @@ class Reports:
 
     def _job_rows(self, conn: Connection, run_id: str) -> list[dict[str, Any]]:
         counts = _counts(conn, run_id)
-        marks = dict(
-            conn.execute(select(watermark.c.pipeline_key, watermark.c.value).order_by(watermark.c.seq)).all()  # type: ignore[arg-type]  # rows are pairs
-        )
-        failed = dict(
-            conn.execute(
-                select(validation.c.job_id, func.count())
-                .where(validation.c.status.in_(("fail", "error")))
-                .group_by(validation.c.job_id)
-            ).all()  # type: ignore[arg-type]  # rows are pairs
-        )
+        newest = select(watermark.c.pipeline_key, watermark.c.value).order_by(watermark.c.seq)
+        marks = {row[0]: row[1] for row in conn.execute(newest).all()}
+        bad = validation.c.status.in_(("fail", "error"))
+        wrong = select(validation.c.job_id, func.count()).where(bad).group_by(validation.c.job_id)
+        failed = {row[0]: int(row[1]) for row in conn.execute(wrong).all()}
         keys = select(run_job.c.job_id, job.c.pipeline_key, job.c.source_name).join(
             job, job.c.job_id == run_job.c.job_id
         )
