@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from hdm import secrets
 from hdm.errors import HdmError
 
 Redact = Callable[[str], str]
@@ -22,10 +23,7 @@ _LIMIT = 2000
 
 def redact(text: str) -> str:
     """The text without passwords: in URLs, in ``password=...``, and all that a profile holds."""
-    profile = _profile()
-    if profile is not None:
-        text = profile(text)
-    text = _URL.sub(r"\g<head>:***@", text)
+    text = _URL.sub(r"\g<head>:***@", secrets.redact(text))
     return _PAIR.sub(r"\g<name>\g<sep>***", text)
 
 
@@ -41,12 +39,3 @@ def scrub(error: BaseException) -> str:
     text = " ".join(str(part) for part in error.args if isinstance(part, str | int))
     lines = _DETAIL.sub("", text).strip().splitlines()
     return redact(_VALUE.sub("'...'", lines[0] if lines else "")) or type(error).__name__
-
-
-def _profile() -> Redact | None:
-    try:
-        from hdm import profile
-    except ImportError:
-        return None
-    found: Redact | None = getattr(profile, "redact", None)
-    return found

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Inspector, inspect, select, text
+from sqlalchemy import URL, Connection, Inspector, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
 import hdm
@@ -61,14 +61,22 @@ def _refuse_newer(found: str | None) -> None:
         )
 
 
-def upgrade(db: Database) -> str:
-    """Bring the schema up to date; one process does it, the others wait. The version."""
-    with db.exclusive() as conn, _lock(conn):
-        found = _version(conn)
-        _refuse_newer(found)
-        if found != REVISIONS[-1]:
-            _run(conn)
-    return REVISIONS[-1]
+def upgrade(where: Database | str | URL) -> tuple[str | None, str]:
+    """Bring the schema up to date; one process does it, the others wait. Versions before, after.
+
+    Raises ``SchemaOutOfDate`` for a schema newer than this hdm.
+    """
+    db = where if isinstance(where, Database) else Database(where)
+    try:
+        with db.exclusive() as conn, _lock(conn):
+            found = _version(conn)
+            _refuse_newer(found)
+            if found != REVISIONS[-1]:
+                _run(conn)
+    finally:
+        if db is not where:
+            db.close()
+    return found, REVISIONS[-1]
 
 
 def _run(conn: Connection) -> None:

@@ -18,6 +18,7 @@ from hdm.state import (
     follow,
     jobs,
     leases,
+    legacy,
     lineage,
     operators,
     reconcile,
@@ -61,6 +62,10 @@ class StateManager:
         db = Database(url)
         schema.check(db, create=create)
         return cls(Base(db, mask, lease_ttl))
+
+    def import_legacy(self, url: str | URL) -> dict[str, int]:
+        """Take over an old ``state_manager`` table: rows ``read``, ``imported``, ``success``."""
+        return legacy.import_old(self._base, url)
 
     def close(self) -> None:
         """Give all connections back."""
