@@ -19,6 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.types import TypeEngine
 
+metadata = MetaData()
 ID, NAME, KEY, HASH, TIME = 64, 256, 256, 64, 32
 
 
@@ -86,7 +87,7 @@ def one_of(column: str, table: str, *values: str) -> CheckConstraint:
     return CheckConstraint(f"{column} IN ({listed})", name=f"ck_{table}_{column}")
 
 
-def table(metadata: MetaData, name: str, *parts: Any) -> Table:
+def table(name: str, *parts: Any) -> Table:
     """A table ``hdm_<name>`` of ``metadata``."""
     return Table(
         f"hdm_{name}", metadata, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4",

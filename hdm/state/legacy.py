@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
-from sqlalchemy import URL, Connection, Table, func, insert, inspect, select
+from sqlalchemy import URL, Connection, MetaData, Table, func, insert, inspect, select
 
 import hdm
 from hdm.errors import StateError
@@ -15,11 +16,11 @@ from hdm.state import datasets, events
 from hdm.state.base import Base
 from hdm.state.engine import Database
 from hdm.state.events import Tx
-from hdm.state.models import chunk, job, run, run_job
+from hdm.state.models import chunk, dead_letter, job, run, run_job
 from hdm.state.view import COLUMNS
+from hdm.state.words import COMMITTED, WAIVED
 
 _NAMESPACE = "hashmap-data-migrator"
-_BATCH = 500
 
 
 def import_old(base: Base, source: str | URL, table: str = "state_manager") -> dict[str, int]:
@@ -41,7 +42,7 @@ def import_old(base: Base, source: str | URL, table: str = "state_manager") -> d
     total = {"read": len(rows), "imported": 0, "success": 0}
     for old_run, members in sorted(groups.items()):
         run_id = digest("legacy run", old_run)[:32]
-        base.db.run(lambda conn, r=run_id, m=members: _ensure_run(base, conn, r, m))  # type: ignore[misc]
+        base.db.run(partial(_ensure_run, run_id, members))
 
         def work(tx: Tx, part: list[dict[str, Any]] = members) -> tuple[int, int]:
             return _import_run(tx, part)
@@ -59,8 +60,6 @@ def _rows(conn: Connection, table: str) -> list[dict[str, Any]]:
             f"there is no table {table} to import from",
             hint="name the old state database by its URL, e.g. sqlite:///old.db",
         )
-    from sqlalchemy import MetaData
-
     found = Table(names[table.lower()], MetaData(), autoload_with=conn)
     return [
         {str(name).lower(): value for name, value in row.items()}
@@ -80,7 +79,7 @@ def _time(value: Any) -> str | None:
     return f"{iso.replace(' ', 'T').removesuffix('Z')}Z"[:32]
 
 
-def _ensure_run(base: Base, conn: Connection, run_id: str, rows: list[dict[str, Any]]) -> None:
+def _ensure_run(run_id: str, rows: list[dict[str, Any]], conn: Connection) -> None:
     if conn.execute(select(run.c.run_id).where(run.c.run_id == run_id)).first() is not None:
         return
     first = rows[0]
@@ -111,9 +110,8 @@ def _import_run(tx: Tx, rows: list[dict[str, Any]]) -> tuple[int, int]:
     imported = good = 0
     numbers: dict[str, int] = {}
     for row in rows:
-        key = digest(
-            "legacy chunk", _text(row.get("state_id")) or json.dumps(row, default=str, sort_keys=True)
-        )
+        whole = json.dumps(row, default=str, sort_keys=True)
+        key = digest("legacy chunk", tx.run_id, _text(row.get("state_id")) or whole)
         if tx.conn.execute(select(chunk.c.chunk_id).where(chunk.c.chunk_id == key)).first() is not None:
             continue
         job_id = _ensure_job(tx, row)
@@ -124,6 +122,8 @@ def _import_run(tx: Tx, rows: list[dict[str, Any]]) -> tuple[int, int]:
         numbers[job_id] += 1
         done = bool(row.get("sinking_end_time"))
         tx.conn.execute(insert(chunk), _chunk(row, key, job_id, numbers[job_id], tx.now))
+        if not done:
+            tx.conn.execute(insert(dead_letter), _letter(key, tx.now))
         imported += 1
         good += done
     if imported:
@@ -172,11 +172,25 @@ def _ensure_job(tx: Tx, row: Mapping[str, Any]) -> str:
     return job_id
 
 
+def _letter(key: str, now: str) -> dict[str, Any]:
+    return {
+        "dl_id": digest("legacy letter", key)[:32],
+        "chunk_id": key,
+        "row_no": -1,
+        "error_class": "Unfinished",
+        "error_msg": "the old state manager has no end of loading for this row",
+        "state": "waived",
+        "resolved_by": "hdm state import",
+        "resolved_at": now,
+        "reason": "imported as history",
+        "created_on": now,
+    }
+
+
 def _chunk(row: Mapping[str, Any], key: str, job_id: str, number: int, now: str) -> dict[str, Any]:
     done = bool(row.get("sinking_end_time"))
-    count = row.get("row_count")
-    count = int(count) if str(count or "").isdigit() else None
-    status = "committed" if done else "dead"
+    told = str(row.get("row_count") or "")
+    count = int(told) if told.isdigit() else None
     return {
         "chunk_id": key,
         "job_id": job_id,
@@ -188,7 +202,7 @@ def _chunk(row: Mapping[str, Any], key: str, job_id: str, number: int, now: str)
         "source_filter": _text(row.get("source_filter")),
         "sink_filter": _text(row.get("sink_filter")),
         "body": "{}",
-        "status": "superseded" if status == "dead" else status,
+        "status": COMMITTED if done else WAIVED,
         "attempt": 1,
         "rows_extracted": count,
         "rows_loaded": count if done else None,

@@ -6,13 +6,10 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from sqlalchemy import Index, MetaData, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint
 
 from hdm.state.columns import (
     HASH,
-    ID,
     KEY,
     NAME,
     TIME,
@@ -21,6 +18,7 @@ from hdm.state.columns import (
     flag,
     ident,
     maybe,
+    metadata,
     need,
     one_of,
     seq,
@@ -28,11 +26,43 @@ from hdm.state.columns import (
     to,
     whole,
 )
+from hdm.state.trail import (
+    anchor,
+    chain_head,
+    column_lineage,
+    dead_letter,
+    event,
+    lineage_edge,
+    schema_history,
+    validation,
+)
 
-metadata = MetaData()
-_table = partial(table, metadata)
+__all__ = [
+    "anchor",
+    "artifact",
+    "boundary",
+    "chain_head",
+    "chunk",
+    "column_lineage",
+    "dataset",
+    "dataset_schema",
+    "dead_letter",
+    "event",
+    "follow",
+    "job",
+    "job_upstream",
+    "lease",
+    "lineage_edge",
+    "metadata",
+    "run",
+    "run_job",
+    "schema_history",
+    "validation",
+    "watermark",
+    "worker",
+]
 
-run = _table(
+run = table(
     "run",
     ident("run_id", primary_key=True),
     ident("resumed_from", nullable=True),
@@ -52,7 +82,7 @@ run = _table(
     one_of("status", "run", "in_progress", "success", "failure", "aborted"),
     Index("ix_run_manifest", "manifest_name", "env", "started_at"),
 )
-dataset = _table(
+dataset = table(
     "dataset",
     ident("dataset_id", primary_key=True),
     need("namespace", NAME),
@@ -60,7 +90,7 @@ dataset = _table(
     need("kind", 16),
     UniqueConstraint("namespace", "name", name="uq_dataset_name"),
 )
-dataset_schema = _table(
+dataset_schema = table(
     "dataset_schema",
     ident("dataset_id", to("dataset", "dataset_id"), primary_key=True),
     whole("version", primary_key=True),
@@ -71,7 +101,7 @@ dataset_schema = _table(
     need("change_kind", 16),
     body("change_detail"),
 )
-job = _table(
+job = table(
     "job",
     ident("job_id", primary_key=True),
     ident("run_id", to("run", "run_id")),
@@ -103,20 +133,20 @@ job = _table(
     one_of("status", "job", "planning", "in_progress", "success", "failure"),
     UniqueConstraint("pipeline_key", "epoch", name="uq_job_epoch"),
 )
-run_job = _table(
+run_job = table(
     "run_job",
     ident("run_id", to("run", "run_id"), primary_key=True),
     ident("job_id", to("job", "job_id"), primary_key=True),
     need("joined_at", TIME),
     Index("ix_run_job_job", "job_id"),
 )
-job_upstream = _table(
+job_upstream = table(
     "job_upstream",
     ident("job_id", to("job", "job_id"), primary_key=True),
     need("upstream_key", KEY, primary_key=True),
     Index("ix_job_upstream_key", "upstream_key"),
 )
-worker = _table(
+worker = table(
     "worker",
     ident("worker_id", primary_key=True),
     ident("run_id", to("run", "run_id")),
@@ -133,14 +163,14 @@ worker = _table(
     Index("ix_worker_host", "host", "state"),
     Index("ix_worker_run", "run_id"),
 )
-lease = _table(
+lease = table(
     "lease",
     need("resource", 320, primary_key=True),
     maybe("owner", 80),
     count("token", nullable=False, default="0"),
     maybe("expires_at", TIME),
 )
-chunk = _table(
+chunk = table(
     "chunk",
     ident("chunk_id", primary_key=True),
     ident("job_id", to("job", "job_id")),
@@ -189,7 +219,7 @@ chunk = _table(
     Index("ix_chunk_owner", "lease_owner", "status"),
     Index("ix_chunk_upstream", "corr_in"),
 )  # fmt: skip
-follow = _table(
+follow = table(
     "follow",
     need("pipeline_key", KEY, primary_key=True),
     ident("upstream_chunk_id", to("chunk", "chunk_id"), primary_key=True),
@@ -198,7 +228,7 @@ follow = _table(
     need("followed_at", TIME),
     Index("ix_follow_upstream", "upstream_chunk_id"),
 )
-artifact = _table(
+artifact = table(
     "artifact",
     ident("artifact_id", primary_key=True),
     ident("chunk_id", to("chunk", "chunk_id")),
@@ -216,7 +246,7 @@ artifact = _table(
     Index("ix_artifact_chunk", "chunk_id"),
     Index("ix_artifact_state", "state"),
 )
-watermark = _table(
+watermark = table(
     "watermark",
     need("pipeline_key", KEY, primary_key=True),
     ident("dataset_id", to("dataset", "dataset_id"), primary_key=True),
@@ -229,7 +259,7 @@ watermark = _table(
     whole("chunk_no"),
     need("committed_at", TIME),
 )
-boundary = _table(
+boundary = table(
     "boundary",
     need("pipeline_key", KEY, primary_key=True),
     need("kind", 8, primary_key=True),
@@ -238,103 +268,4 @@ boundary = _table(
     body("digests", nullable=False),
     count("row_count", nullable=False),
     one_of("kind", "boundary", "point", "null"),
-)
-lineage_edge = _table(
-    "lineage_edge",
-    ident("edge_id", primary_key=True),
-    ident("job_id", to("job", "job_id")),
-    ident("from_dataset_id", to("dataset", "dataset_id")),
-    ident("to_dataset_id", to("dataset", "dataset_id")),
-    ident("from_chunk_id", nullable=True),
-    ident("to_chunk_id", to("chunk", "chunk_id")),
-    count("row_count"),
-    Index("ix_edge_from", "from_dataset_id", "to_dataset_id"),
-    Index("ix_edge_to", "to_dataset_id", "from_dataset_id"),
-)
-column_lineage = _table(
-    "column_lineage",
-    ident("job_id", to("job", "job_id"), primary_key=True),
-    need("sink_column", NAME, primary_key=True),
-    need("source_column", NAME, primary_key=True),
-    need("source_type", 128),
-    need("sink_type", 128),
-    need("transform_type", 8),
-    need("transform_subtype", 32),
-    body("expression"),
-    flag("masking"),
-    flag("lossy"),
-)
-validation = _table(
-    "validation",
-    ident("validation_id", primary_key=True),
-    ident("job_id", to("job", "job_id")),
-    ident("chunk_id", nullable=True),
-    need("kind", 32),
-    maybe("column_name", NAME),
-    body("predicate"),
-    body("source_value"),
-    body("target_value"),
-    need("status", 8),
-    need("severity", 8),
-    body("normalisation"),
-    need("executed_at", TIME),
-    one_of("status", "validation", "pass", "fail", "error", "skip"),
-    Index("ix_validation_job", "job_id"),
-)
-dead_letter = _table(
-    "dead_letter",
-    ident("dl_id", primary_key=True),
-    ident("chunk_id", to("chunk", "chunk_id")),
-    count("row_no", nullable=False),
-    need("error_class", 128),
-    body("error_msg", nullable=False),
-    body("context"),
-    maybe("payload_uri", 1024),
-    maybe("payload_sha256", 64),
-    need("state", 10),
-    maybe("resolved_by", 128),
-    maybe("resolved_at", TIME),
-    body("reason"),
-    need("created_on", TIME),
-    one_of("state", "dead_letter", "open", "replayed", "waived"),
-    UniqueConstraint("chunk_id", "row_no", name="uq_dead_letter_row"),
-)
-event = _table(
-    "event",
-    ident("run_id", to("run", "run_id"), primary_key=True),
-    seq(),
-    ident("job_id", nullable=True),
-    ident("chunk_id", nullable=True),
-    ident("worker_id", nullable=True),
-    whole("attempt", nullable=True),
-    need("event_type", 48),
-    maybe("from_status", 12),
-    maybe("to_status", 12),
-    need("at_db", TIME),
-    maybe("at_worker", TIME),
-    body("payload", nullable=False),
-    need("prev_hash", HASH),
-    need("hash", HASH),
-    Index("ix_event_chunk", "chunk_id"),
-)
-chain_head = _table(
-    "chain_head",
-    ident("run_id", to("run", "run_id"), primary_key=True),
-    count("seq", nullable=False),
-    need("hash", HASH),
-)
-anchor = _table(
-    "anchor",
-    ident("run_id", to("run", "run_id"), primary_key=True),
-    seq(),
-    need("hash", HASH),
-    need("anchored_at", TIME),
-    need("location", 1024),
-)
-schema_history = _table(
-    "schema_history",
-    need("version", ID, primary_key=True),
-    need("sha256", HASH),
-    need("applied_at", TIME),
-    need("applied_by", 128),
 )
