@@ -17,6 +17,7 @@ from hdm.manifest_shapes import fill_variables, shape
 from hdm.model import ComponentSpec, Mode
 from hdm.placed import Place, PlacedDict, Problems, suggest
 from hdm.profile import environment
+from hdm.secrets import must_be_private
 from hdm.yaml_source import MAX_BYTES, parse_yaml
 
 L = TypeVar("L", bound=Link)
@@ -201,6 +202,8 @@ def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
         elif key in given:
             conf.take(given, key)
     sink_conf, mode = _mode(link, given, problems)
+    for one in (conf, sink_conf):
+        _refuse_secrets(one, problems)
     checks = [
         _check(check, raw, problems) for check, raw in zip(link.checks, given.get("checks", ()), strict=True)
     ]
@@ -220,6 +223,18 @@ def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
             "checks": checks,
         }
     )
+
+
+def _refuse_secrets(conf: PlacedDict, problems: Problems) -> None:
+    for key, value in conf.items():
+        if isinstance(value, PlacedDict):
+            _refuse_secrets(value, problems)
+        elif must_be_private(key) and value is not None:
+            problems.add(
+                f"'{key}' is a secret, and a manifest is no place for it",
+                conf.key_at(key),
+                "move it to a connection of the profile, and name that by 'env:'",
+            )
 
 
 def _check(check: CheckWords, given: PlacedDict, problems: Problems) -> CheckWords:

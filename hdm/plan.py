@@ -18,7 +18,7 @@ Scenarios = Sequence[Mapping[str, Any]]
 _IDENTITY = (
     "env", "connection", "database", "schema", "table_name", "table", "query", "where",
     "directory", "path", "dbpath", "file", "file_name", "folder", "bucket", "bucket_name", "container",
-    "prefix", "key", "blob_name", "stage_name", "stage_directory", "url", "dsn", "include", "exclude",
+    "prefix", "blob_name", "stage_name", "stage_directory", "url", "dsn", "include", "exclude",
 )  # fmt: skip
 """What of a component's conf says which data it is; all else may change between runs."""
 

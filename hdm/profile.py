@@ -7,14 +7,14 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel
 
 from hdm.errors import ProfileError
 from hdm.explain import validate
 from hdm.placed import Place, PlacedDict, PlacedList, Problems, misread, suggest
-from hdm.secrets import Secret, is_private, is_reference, look_up, redact, remember
+from hdm.secrets import Secret, is_private, is_reference, look_up, redact
 from hdm.yaml_source import MAX_BYTES, parse_yaml
 
 __all__ = ["Profiles", "environment", "home", "load_profiles", "redact"]
@@ -50,6 +50,9 @@ class Profiles:
     env: str
     entries: PlacedDict | None = field(default=None, repr=False)
 
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError("profiles cannot be pickled; load them again where they are needed")
+
     def names(self) -> list[str]:
         """The connections that this environment has."""
         return sorted(self.entries or ())
@@ -84,7 +87,7 @@ class Profiles:
         references in other fields now. Raises ``ProfileError`` with every mistake's place."""
         entry = self.entry(name)
         problems = Problems(str(self.path), ProfileError)
-        data = _resolve(entry, model, problems, f"{self.env}.{name}", str(self.path))
+        data = _resolve(entry, model, problems, f"{self.env}.{name}")
         made = validate(model, data, problems, what=f"connection '{name}'", private=True)
         problems.raise_any()
         assert made is not None
@@ -126,8 +129,7 @@ def load_profiles(
             file=str(where), line=place.line, column=place.column,
             hint=f"write '{name}:' and the connections, indented, below it",
         )  # fmt: skip
-    _remember_literals(entries)
-    return Profiles(where, name, entries)
+    return Profiles(where, name, _hide(entries, entries.place, "", name))
 
 
 def _read_private(path: Path, *, default: bool) -> bytes | None:
@@ -165,45 +167,69 @@ def _read_private(path: Path, *, default: bool) -> bytes | None:
     return raw
 
 
-def _remember_literals(value: Any, key: str = "") -> None:
-    """Have every literal secret of the environment masked, whether it will be used or not."""
-    if isinstance(value, Mapping):
-        for name, inner in value.items():
-            _remember_literals(inner, name)
-    elif isinstance(value, list):
-        for inner in value:
-            _remember_literals(inner, key)
-    elif isinstance(value, str) and is_private(key) and not is_reference(value):
-        remember(value)
+def _hide(value: Any, at: Place, key: str, where: str) -> Any:
+    """A copy in which every value of a private key is a ``Secret``, whether it will be used or
+    not: what is written out is masked from then on."""
+    if isinstance(value, PlacedDict):
+        out = value.like()
+        for name in value:
+            place = value.value_at(name)
+            hidden = _hide(value[name], place, name, f"{where}.{name}")
+            out.put(name, hidden, value.key_at(name), place)
+        return out
+    if isinstance(value, PlacedList):
+        items = PlacedList(file=value.file, place=value.place)
+        for index, item in enumerate(value):
+            items.add(_hide(item, value.item_at(index), key, where), value.item_at(index))
+        return items
+    if isinstance(value, str) and is_private(key):
+        return Secret(value, where=where)
+    return value
 
 
-def _resolve(entry: PlacedDict, model: Any, problems: Problems, dotted: str, file: str) -> PlacedDict:
-    """A copy in which what the model declares as ``Secret`` is one, and references elsewhere
-    are followed."""
+def _resolve(entry: PlacedDict, model: Any, problems: Problems, where: str) -> PlacedDict:
+    """A copy in which what the model declares as ``Secret`` is one, and all else is plain."""
     out = entry.like()
     fields = {
         (info.alias or name): info.annotation for name, info in getattr(model, "model_fields", {}).items()
     }
-    for key, value in entry.items():
+    for key, given in entry.items():
         at = entry.value_at(key)
-        out.put(key, value, entry.key_at(key), at)
-        annotation = fields.get(key)
+        annotation, value = fields.get(key), given
         secret = _mentions(annotation, Secret)
-        if isinstance(value, PlacedDict):
-            out[key] = _resolve(value, _model_in(annotation), problems, f"{dotted}.{key}", file)
-        elif (secret or is_private(key)) and value is not None and not isinstance(value, str | PlacedList):
+        if isinstance(given, PlacedDict):
+            value = _resolve(given, _model_in(annotation), problems, f"{where}.{key}")
+        elif isinstance(given, PlacedList):
+            value = _plain_items(given, f"{where}.{key}")
+        elif isinstance(given, Secret | str):
+            value = _value(given, at, secret, f"{where}.{key}", problems)
+        elif (secret or is_private(key)) and given is not None:
             message, hint = misread(key, at, private=True) or (f"'{key}' wants text", "quote it")
             problems.add(f"connection: {message}", at, hint)
-            out[key] = ""
-        elif isinstance(value, str):
-            out[key] = _value(value, at, secret, f"{file}:{at.line}:{at.column}: {dotted}.{key}")
+            value = ""
+        out.put(key, value, entry.key_at(key), at)
     return out
 
 
-def _value(value: str, at: Place, secret: bool, where: str) -> Any:
-    if secret:
-        return Secret(value, where=where)
-    return look_up(value, where=where) if is_reference(value) else value
+def _value(value: Secret | str, at: Place, secret: bool, where: str, problems: Problems) -> Any:
+    found = value if isinstance(value, Secret) else Secret(value, where=where) if secret else None
+    if found is not None:
+        refused = found.refused()
+        if refused:
+            problems.add(*refused[:1], at, refused[1])
+            return ""
+        return found if secret else found.reveal()
+    return look_up(str(value), where=where) if is_reference(str(value)) else value
+
+
+def _plain_items(items: PlacedList, where: str) -> PlacedList:
+    out = PlacedList(file=items.file, place=items.place)
+    for index, item in enumerate(items):
+        plain = item.reveal() if isinstance(item, Secret) else item
+        if isinstance(plain, str) and is_reference(plain):
+            plain = look_up(plain, where=where)
+        out.add(plain, items.item_at(index))
+    return out
 
 
 def _mentions(annotation: Any, wanted: type) -> bool:

@@ -35,6 +35,10 @@ _PRIVATE = re.compile(
     r"|api_?key|account_key|access_key$|connection_string|conn_str|^url$|^dsn$|_url$",
     re.IGNORECASE,
 )
+_CERTAIN = re.compile(
+    r"(?:.*_)?(?:password|passwd|pwd|passphrase|secret|secret_access_key|account_key|sas_token|private_key)",
+    re.IGNORECASE,
+)
 _NOT_PRIVATE = re.compile(
     r"(_path|_file|_id|_name|_type|_expiry)$|^azure_account_url$|^endpoint_url$|^account_url$|^token_url$",
     re.IGNORECASE,
@@ -65,6 +69,11 @@ class Secret:
             if self._value is None:
                 self._value = look_up(self._source, where=self._where)
             return self._value
+
+    def refused(self) -> tuple[str, str] | None:
+        """Message and hint, if this refers to a vault that this version cannot open."""
+        match = _REFERENCE.fullmatch(self._source)
+        return _not_yet(match[1]) if match and match[1] in _LATER else None
 
     def __repr__(self) -> str:
         return f"Secret('{MASK}')"
@@ -117,6 +126,11 @@ class Secret:
         }
 
 
+def must_be_private(key: str) -> bool:
+    """Whether a key can hold nothing but a secret, and so belongs into a profile."""
+    return _CERTAIN.fullmatch(key) is not None
+
+
 def is_private(key: str) -> bool:
     """Whether a profile key of this name holds a secret."""
     return bool(_PRIVATE.search(key)) and not _NOT_PRIVATE.search(key)
@@ -153,9 +167,14 @@ def _follow(scheme: str, name: str, where: str) -> str:
         return _from_file(name, at)
     if scheme == "keyring":
         return _from_keyring(name, at)
-    raise ProfileError(
-        f"{at}secrets from {_LATER[scheme]} ({scheme}:) are not available in this version of hdm",
-        hint="refer to the secret by env:NAME, file:/path or keyring:service/user",
+    said, hint = _not_yet(scheme)
+    raise ProfileError(at + said, hint=hint)
+
+
+def _not_yet(scheme: str) -> tuple[str, str]:
+    return (
+        f"secrets from {_LATER[scheme]} ({scheme}:) are not available in this version of hdm",
+        "refer to the secret by env:NAME, file:/path or keyring:service/user",
     )
 
 

@@ -48,6 +48,7 @@ declared_data_links:
         type: SnowflakeAzureCopySink
         conf: {env: snowflake_x, stage_name: TMP, file_format: csv, stage_directory: data}
 """
+HEAD = "declared_data_links:\n"
 STAGE = "source: {name: a, type: DummySource}, sink: {name: b, type: DummySink}"
 
 
@@ -137,8 +138,8 @@ template_data_links:
         f"version: 1\norchestrator: null\nstate_manager: ~\nplugins:\ndeclared_data_links: [{{{STAGE}}}]",
         f"template_data_links:\ndeclared_data_links: [{{{STAGE}}}]",
         f"version: '1'\norchestrator: declared_orchestrator\ndeclared_data_links: [{{{STAGE}}}]",
-        "declared_data_links:\n- source: {name: a, type: dummy_source, conf: null}\n  sink: {name: b, type: DUMMYSINK}",
-        "declared_data_links:\n- source: {name: a, type: dummysource, conf: {}}\n  sink: {name: b, type: Dummy_Sink}",
+        HEAD + "- source: {name: a, type: dummy_source, conf: null}\n  sink: {name: b, type: DUMMYSINK}",
+        HEAD + "- source: {name: a, type: dummysource, conf: {}}\n  sink: {name: b, type: Dummy_Sink}",
     ],
 )
 def test_spellings_of_a_stage(tmp_path: Path, text: str) -> None:
@@ -221,7 +222,7 @@ declared_data_links:
 
 def test_variables(tmp_path: Path) -> None:
     text = (
-        "declared_data_links:\n- source: {name: a, type: DummySource, x: \"$A/${B}\", y: '$$A $5 a$', n: $N}\n"
+        HEAD + "- source: {name: a, type: DummySource, x: \"$A/${B}\", y: '$$A $5 a$', n: $N}\n"
         "  sink: {name: b, type: DummySink}\n  threads: $N"
     )
     made = plan(tmp_path, text, {"A": "one", "B": "NO: [$A]", "N": "7"})

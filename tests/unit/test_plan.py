@@ -20,7 +20,9 @@ template_data_links:
     source:
       name: a
       type: DummySource
-      conf: {env: db, table_name: <<template>>, watermark: {column: <<template>>, offset: <<template>>}, chunk: 10}
+      conf:
+        {env: db, table_name: <<template>>, watermark: {column: <<template>>, offset: <<template>>},
+         chunk: 10}
     sink: {name: stage, type: FSSink, conf: {directory: /d}}
 declared_data_links:
   - source: {name: stage, type: FSSource, conf: {directory: /d}}
@@ -136,7 +138,8 @@ def test_holes_at_any_depth_in_source_and_sink(tmp_path: Path) -> None:
         tmp_path,
         "[{table_name: T, deep: {deeper: {deepest: 3}}, columns: [x, y], flag: no}]",
         "table_name: <<template>>, deep: {deeper: {deepest: <<template>>}, kept: 1}, columns: <<template>>",
-        "table_name: stg_<<template>>, list: ['<<table_name>>', k], n: <<deep.deeper.deepest>>, flag: <<template>>",
+        "table_name: stg_<<template>>, list: ['<<table_name>>', k],"
+        " n: <<deep.deeper.deepest>>, flag: <<template>>",
     ).links
     assert link.source.conf == {
         "table_name": "T",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,10 @@ def test_an_environment_at_the_top_level(tmp_path: Path) -> None:
     assert (made.host, made.port) == ("localhost", 5)
     assert made.password is not None
     assert made.password.reveal() == "dev-literal-canary"
+    assert "canary" not in repr(profiles.entry("db")) + str(profiles.entries)
+    for thing in (profiles, profiles.entries, made):
+        with pytest.raises(TypeError, match="cannot be pickled"):
+            pickle.dumps(thing)
     assert "canary" not in repr(made) + repr(profiles) + made.model_dump_json()
     assert load_profiles(path, "prod", {}).connection("db", Server).host == "far.example"
     assert load_profiles(path, "empty", {}).names() == []
@@ -108,14 +113,14 @@ def test_a_missing_file_matters_once_it_is_needed(tmp_path: Path) -> None:
 
 def test_references_are_followed_only_when_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     profiles = load_profiles(write(tmp_path / "p.yml", TEXT), "dev", {})
-    with pytest.raises(ProfileError, match=r"p.yml:3:16: dev.refs.host: .*'DB_HOST' is not set"):
+    with pytest.raises(ProfileError, match=r"dev.refs.host: .*'DB_HOST' is not set"):
         profiles.connection("refs", Server)
     monkeypatch.setenv("DB_HOST", "the-host")
     monkeypatch.setenv("DB_USER", "the-user")
     made = profiles.connection("refs", Server)
     assert (made.host, made.user) == ("the-host", "the-user")
     assert made.password is not None
-    with pytest.raises(ProfileError, match=r"p.yml:3:58: dev.refs.password: .*'DB_PASSWORD' is not set"):
+    with pytest.raises(ProfileError, match=r"dev.refs.password: .*'DB_PASSWORD' is not set"):
         made.password.reveal()
 
 
@@ -143,6 +148,7 @@ def test_every_literal_secret_of_the_file_is_masked_from_the_start(tmp_path: Pat
         ("dev:\n  db: {host: h, password: 0987654}\n", 2, 27, "means different numbers", "quote"),
         ("dev:\n  db: {host: h, password: on}\n", 2, 27, "'password' wants text", "quote"),
         ("dev:\n  db: {host: h, tls: maybe}\n", 2, 22, "'tls' must be a valid boolean", "true"),
+        ("dev: {db: {host: h, password: 'vault:987654'}}\n", 1, 31, "HashiCorp Vault", "env:NAME"),
         ("dev: {db: {host: h}, db: {host: i}}\n", 1, 22, "stands twice", "remove"),
     ],
 )
