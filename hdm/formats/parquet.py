@@ -64,6 +64,8 @@ class _Writer:
         self._writer.write_table(rows.replace_schema_metadata(self._schema.metadata), max(1, rows.num_rows))
         self._raw += self._waiting_bytes
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        del rows
+        pa.default_memory_pool().release_unused()
 
     def _open(self, rows: pa.Table) -> Any:
         return pq.ParquetWriter(
@@ -135,6 +137,7 @@ class Parquet(Format):
                 yield conform(wanted.replace_schema_metadata(None), schema)
                 if left <= 0:
                     return
+            pa.default_memory_pool().release_unused()
 
     def rows(self, stream: BinaryIO, compression: str) -> int:
         """From the footer."""

@@ -446,11 +446,9 @@ def test_probe(make):
 
 _STAGE = """
 import resource, sys
-import pyarrow as pa
 from hdm.connectors.dummy import DummySource
 from hdm.connectors.local import FSSink, FSSource
 from hdm.model import Attempt, Mode, Window
-pa.set_memory_pool(pa.system_memory_pool())
 rows, width, form, where = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 made = DummySource(DummySource.Config(rows=rows, bytes_per_row=width, chunk=rows))
 table = made.describe()
@@ -475,7 +473,7 @@ def _peak(tmp_path, rows, width, form):
 
 
 @pytest.mark.parametrize(
-    ("form", "few", "width"), [("parquet", 150_000, 600), ("csv", 40_000, 600), ("jsonl", 40_000, 600)]
+    ("form", "few", "width"), [("parquet", 200_000, 600), ("csv", 100_000, 600), ("jsonl", 100_000, 600)]
 )
 def test_memory_does_not_grow_with_the_table(tmp_path, form, few, width):
     small = _peak(tmp_path, few, width, form)
