@@ -238,6 +238,7 @@ class Planner:
                 upstream_keys=one.upstream_keys,
                 max_parallel=_parallel(one.link),
                 losses=list(one.losses),
+                first_epoch=self._first_epoch(one, link),
             ),
         )
         self.jobs[one.pipeline_key] = job
@@ -261,6 +262,13 @@ class Planner:
         if link.source.chunks_are_content:
             return False
         return self.state.last_closed(one.pipeline_key) is not None
+
+    def _first_epoch(self, one: Prospect, link: DataLink) -> int:
+        """What replaces must not take a lost epoch's chunks, which the ledger holds, for its own."""
+        if one.link.mode is not Mode.REPLACE or self.state.reports.is_known(one.pipeline_key):
+            return 1
+        ledger = link.sink.ledger(link.outgoing(one.source), one.pipeline_key)
+        return 1 + max((chunk.epoch for chunk, _ in ledger), default=0)
 
     def _depth(self, spec: LinkSpec) -> int:
         return 1 + max((self._depth(self.links[up].spec) for up in spec.upstream), default=0)

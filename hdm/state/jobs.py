@@ -43,7 +43,7 @@ def open_job(base: Base, run_id: str, info: JobInfo) -> Job:
             _adopt(tx, job_id, info, planning=newest.job_status == "planning")
             base.forget(job_id)
         else:
-            job_id = _create(tx, info, 1 if newest is None else newest.epoch + 1)
+            job_id = _create(tx, info, info.first_epoch if newest is None else newest.epoch + 1)
         known = select(run_job.c.job_id).where(run_job.c.run_id == run_id, run_job.c.job_id == job_id)
         if tx.conn.execute(known).first() is None:
             tx.conn.execute(insert(run_job), {"run_id": run_id, "job_id": job_id, "joined_at": tx.now})

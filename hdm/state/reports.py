@@ -77,6 +77,11 @@ class Reports:
         query = select(func.count()).where(job.c.pipeline_key == pipeline_key, job.c.status.in_(OPEN_JOB))
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
+    def is_known(self, pipeline_key: str) -> bool:
+        """Whether any epoch of a pipeline was ever opened."""
+        query = select(func.count()).where(job.c.pipeline_key == pipeline_key)
+        return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
+
     def is_outdated(self, chunk_id: str) -> bool:
         """Whether a later epoch of the chunk's pipeline was opened since."""
         mine = (

@@ -37,7 +37,11 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``."""
+    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``.
+
+    ``first_epoch`` numbers the first epoch, where the target's ledger knows earlier ones that
+    the state database has lost.
+    """
 
     pipeline_key: str
     link_key: str
@@ -53,6 +57,7 @@ class JobInfo:
     upstream_keys: tuple[str, ...] = ()
     max_parallel: int | None = None
     losses: list[tuple[str, str]] = field(default_factory=list)
+    first_epoch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
