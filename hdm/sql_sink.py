@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
@@ -255,6 +256,7 @@ class SqlSink(Sink):
         connection = self.database.connect(f"{mark}{attempt.number}", write=True)
         try:
             self.database.evict(connection, mark, attempt.number)
+            target = self._writable(connection, target)
             stage = self._stage(connection, target, chunk, attempt) if mode is Mode.MERGE else None
             self.database.begin(connection, write=True)
             _fail.point("L1")
@@ -280,6 +282,14 @@ class SqlSink(Sink):
         finally:
             connection.close()
 
+    def _writable(self, connection: Any, target: Table) -> Table:
+        """Without the columns that the target computes itself."""
+        self.database.begin(connection)
+        held = self.database.find(connection, target.path)
+        self.database.rollback(connection)
+        computed = {column.name for column in held.columns if column.generated} if held else set()
+        return replace(target, columns=tuple(c for c in target.columns if c.name not in computed))
+
     def _adopted(self, connection: Any, ledger: Ledger, chunk: Chunk, attempt: Attempt) -> Receipt:
         self.database.begin(connection)
         held = ledger.find(connection, chunk.chunk_id)
@@ -295,17 +305,17 @@ class SqlSink(Sink):
     ) -> int:
         sent = 0
 
-        def renamed() -> Iterator[pa.RecordBatch]:
+        def renamed() -> Generator[pa.RecordBatch, None, None]:
             nonlocal sent
             for batch in payload.batches():
                 yield self._outgoing(batch, target, chunk, sent)
                 sent += batch.num_rows
                 _fail.point("L3")
 
-        pairs = zip(payload.table.columns, target.columns, strict=False)
-        sources = [replace(column, name=kept.name) for column, kept in pairs]
-        columns = [*sources, *target.columns[len(sources) :]]
-        taken = self.database.load(connection, into, columns, renamed())
+        sources = {self._cased(column.name): column for column in payload.table.columns}
+        columns = [replace(sources.get(kept.name, kept), name=kept.name) for kept in target.columns]
+        with closing(renamed()) as outgoing:
+            taken = self.database.load(connection, into, columns, outgoing)
         if taken != sent:
             raise RejectedRows(
                 f"{target.dataset.name} took {taken} of {sent} rows",
@@ -314,12 +324,13 @@ class SqlSink(Sink):
         return sent
 
     def _outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
-        arrays = list(batch.columns)
+        arrays = {self._cased(name): batch.column(n) for n, name in enumerate(batch.schema.names)}
         if self.config.row_lineage:
             numbers = range(before + 1, before + 1 + batch.num_rows)
-            arrays.append(pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows))
-            arrays.append(pa.array(numbers, pa.int64()))
-        return pa.RecordBatch.from_arrays(arrays, names=[column.name for column in target.columns])
+            arrays[CHUNK_ID] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
+            arrays[ROW_NO] = pa.array(numbers, pa.int64())
+        names = [column.name for column in target.columns]
+        return pa.RecordBatch.from_arrays([arrays[name] for name in names], names=names)
 
     # -- merge -----------------------------------------------------------------
 

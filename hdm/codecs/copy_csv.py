@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.csv as pcsv
 
 from hdm.codecs import temporal
+from hdm.codecs.copy_stream import BLOCK_BYTES
 from hdm.codecs.rows import unrepresentable
 from hdm.model import Column
 
-BLOCK_BYTES = 4 * 1024 * 1024
 _BOM = b"\xef\xbb\xbf"
 
 

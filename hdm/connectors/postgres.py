@@ -8,7 +8,6 @@ savepoint of it).
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,7 +18,9 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from hdm.codecs.ahead import ahead
-from hdm.codecs.copy_csv import BLOCK_BYTES, CsvDecoder, CsvEncoder
+from hdm.codecs.copy_csv import CsvDecoder, CsvEncoder
+from hdm.codecs.copy_stream import CopyIn, copy_out
+from hdm.dialects import postgres_catalog as catalog
 from hdm.dialects.base import PAGE
 from hdm.dialects.postgres import LATE, snapshot_lost
 from hdm.errors import MissingDriver
@@ -28,40 +29,6 @@ from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 _LOCAL = re.compile(r"(localhost|127\.|::1|/)")
-
-_FIND = """
-SELECT c.oid, n.nspname, c.relname, c.relkind,
-  CASE WHEN c.relkind IN ('r', 'm') AND c.reltuples >= 0 AND c.relpages > 0
-    THEN (c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::int))::bigint
-  END,
-  CASE WHEN c.relkind IN ('r', 'm') THEN pg_table_size(c.oid) END
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND lower(n.nspname) = lower(%s) AND lower(c.relname) = lower(%s)
-ORDER BY n.nspname = %s DESC, c.relname = %s DESC LIMIT 1
-"""
-_COLUMNS = """
-WITH RECURSIVE base AS (
-  SELECT a.attnum, a.atttypid AS oid, a.atttypmod AS mod FROM pg_attribute a
-  WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped
-  UNION ALL
-  SELECT b.attnum, t.typbasetype, CASE WHEN t.typtypmod >= 0 THEN t.typtypmod ELSE b.mod END
-  FROM base b JOIN pg_type t ON t.oid = b.oid WHERE t.typtype = 'd'
-)
-SELECT a.attname, format_type(b.oid, b.mod), NOT a.attnotnull, t.typtype,
-  CASE WHEN a.attgenerated = '' THEN pg_get_expr(d.adbin, d.adrelid) END,
-  a.attidentity <> '', CASE WHEN a.attgenerated <> '' THEN pg_get_expr(d.adbin, d.adrelid) END,
-  col_description(a.attrelid, a.attnum)
-FROM pg_attribute a JOIN base b ON b.attnum = a.attnum
-JOIN pg_type t ON t.oid = b.oid AND t.typtype <> 'd'
-LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-WHERE a.attrelid = %s ORDER BY a.attnum
-"""
-_KEY = """
-SELECT a.attname FROM pg_index i
-CROSS JOIN LATERAL unnest(i.indkey::int2[]) WITH ORDINALITY k(attnum, n)
-JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum
-WHERE i.indrelid = %s AND i.indisprimary ORDER BY k.n
-"""
 
 
 class PostgresProfile(SqlProfile):
@@ -141,12 +108,12 @@ class PostgresDatabase(Database):
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """From pg_catalog. Domains are described by their base type."""
         schema, name = path[-2:]
-        found = self.run(connection, _FIND, (schema, name, schema, name))
+        found = self.run(connection, catalog.FIND, (schema, name, schema, name))
         if not found:
             return None
         oid, schema, name, _, rows, size = found[0]
-        columns = tuple(self._column(*row) for row in self.run(connection, _COLUMNS, (oid, oid)))
-        key = tuple(str(row[0]) for row in self.run(connection, _KEY, (oid,)))
+        columns = tuple(self._column(*row) for row in self.run(connection, catalog.COLUMNS, (oid, oid)))
+        key = tuple(str(row[0]) for row in self.run(connection, catalog.KEY, (oid,)))
         full = (str(schema), str(name))
         return Table(self.dataset(full), full, columns, key, rows=rows, bytes=size)
 
@@ -190,11 +157,7 @@ class PostgresDatabase(Database):
 
     def pages(self, connection: Any, table: Table) -> int:
         """Blocks of a plain table; 0 for views and partitioned tables."""
-        sql = (
-            "SELECT pg_relation_size(oid) / current_setting('block_size')::int FROM pg_class "
-            "WHERE oid = to_regclass(%s) AND relkind IN ('r', 'm')"
-        )
-        found = self.run(connection, sql, (self.dialect.qualify(table.path),))
+        found = self.run(connection, catalog.PAGES, (self.dialect.qualify(table.path),))
         return int(found[0][0]) if found else 0
 
     def edges(
@@ -232,8 +195,7 @@ class PostgresDatabase(Database):
             self.run(connection, "SET idle_in_transaction_session_timeout TO 0")
             self.begin(connection)
             name = self.dialect.qualify(path) if path else ""
-            ask = "SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_relation_filenode(to_regclass(%s))"
-            exported, seen, node = self.run(connection, ask, (name or "pg_class",))[0]
+            exported, seen, node = self.run(connection, catalog.SNAPSHOT, (name or "pg_class",))[0]
             yield f"{exported}|{seen}|{node or ''}"
         finally:
             connection.close()
@@ -263,7 +225,7 @@ class PostgresDatabase(Database):
             raise snapshot_lost(f"{table.dataset.name} was rewritten since its snapshot was taken")
         limit = int(newest) % 2**32
         later = f"(xmin::text::bigint - {limit} + {2**32}) % {2**32} < {2**31}"
-        open_then = _short_ids(running)
+        open_then = catalog.short_ids(running)
         if open_then:
             later += f" OR xmin = ANY ('{{{open_then}}}'::xid[])"
         changed = f"SELECT 1 FROM {name} WHERE xmin::text::bigint > 2 AND ({later}) LIMIT 1"
@@ -277,11 +239,7 @@ class PostgresDatabase(Database):
         """The start of the oldest open writing transaction this role can see (all: pg_monitor)."""
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None
-        sql = (
-            "SELECT min(xact_start)::text FROM pg_stat_activity WHERE backend_xid IS NOT NULL "
-            "AND datname = current_database() AND pid <> pg_backend_pid()"
-        )
-        oldest = self.run(connection, sql)[0][0]
+        oldest = self.run(connection, catalog.OLDEST_WRITER)[0][0]
         if oldest is None:
             return None
         moment = f"{self.dialect.string(str(oldest))}::timestamptz"
@@ -290,7 +248,7 @@ class PostgresDatabase(Database):
     def late(self, window: Window) -> Condition | None:
         """Rows by the transactions that were open in the window's saved snapshot."""
         seen = (window.snapshot or "||").split("|")[1].split(":")
-        ids = _short_ids(seen[2]) if len(seen) == 3 else ""
+        ids = catalog.short_ids(seen[2]) if len(seen) == 3 else ""
         return Condition(LATE, "=", ids) if ids else None
 
     # -- rows --------------------------------------------------------------------
@@ -298,42 +256,12 @@ class PostgresDatabase(Database):
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """COPY (...) TO STDOUT as CSV: the server works on while a block is decoded."""
         decoder = CsvDecoder(columns)
-        blocks = ahead(lambda: self._blocks(connection, sql), connection.cancel)
+        blocks = ahead(lambda: copy_out(connection, _driver(), sql, self.classified), connection.cancel)
         try:
             for block in blocks:
                 yield decoder.decode(block)
         finally:
             blocks.close()  # type: ignore[attr-defined]
-
-    def _blocks(self, connection: Any, sql: str) -> Iterator[bytes]:
-        """Whole rows, about ``BLOCK_BYTES`` at a time. One CopyData message is one row."""
-        psycopg = _driver()
-        status, raw = psycopg.pq.ExecStatus, connection.pgconn
-        with self.classified():
-            result = raw.exec_(f"COPY ({sql}) TO STDOUT (FORMAT csv)".encode())
-            if result.status != status.COPY_OUT:
-                raise psycopg.errors.error_from_result(result)
-        receive = raw.get_copy_data
-        buffer, filled = io.BytesIO(), 0
-        while True:
-            with self.classified():
-                while filled < BLOCK_BYTES:
-                    size, row = receive(0)
-                    if size <= 0:
-                        break
-                    buffer.write(row)
-                    filled += size
-            if filled:
-                yield buffer.getvalue()
-            if size <= 0:
-                break
-            buffer, filled = io.BytesIO(), 0
-        with self.classified():
-            result = raw.get_result()
-            if result is not None and result.status != status.COMMAND_OK:
-                raise psycopg.errors.error_from_result(result)
-            while raw.get_result() is not None:
-                pass
 
     def load(
         self,
@@ -343,39 +271,20 @@ class PostgresDatabase(Database):
         batches: Iterator[pa.RecordBatch],
     ) -> int:
         """COPY FROM STDIN as CSV, in the open transaction."""
-        psycopg = _driver()
-        status, raw = psycopg.pq.ExecStatus, connection.pgconn
         names = self.dialect.names(column.name for column in columns)
+        into = f"{self.dialect.qualify(path)} ({names})"
+        copy = CopyIn(connection, _driver(), into, self.classified)
         encoder = CsvEncoder()
-        with self.classified():
-            result = raw.exec_(
-                f"COPY {self.dialect.qualify(path)} ({names}) FROM STDIN (FORMAT csv)".encode()
-            )
-            if result.status != status.COPY_IN:
-                raise psycopg.errors.error_from_result(result)
         for batch in batches:
             for block in encoder.encode(batch):
-                with self.classified():
-                    raw.put_copy_data(block)
-        with self.classified():
-            raw.put_copy_end()
-            result = raw.get_result()
-            if result.status != status.COMMAND_OK:
-                raise psycopg.errors.error_from_result(result)
-            taken = int(result.command_tuples or 0)
-            while raw.get_result() is not None:
-                pass
-        return taken
+                copy.put(block)
+        return copy.end()
 
     # -- writing -------------------------------------------------------------------
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
         """Terminate this role's sessions of older attempts on the chunk."""
-        sql = (
-            "SELECT pid, application_name FROM pg_stat_activity WHERE usename = current_user "
-            "AND pid <> pg_backend_pid() AND starts_with(application_name, %s)"
-        )
-        for pid, label in self.run(connection, sql, (mark,)):
+        for pid, label in self.run(connection, catalog.SESSIONS, (mark,)):
             number = str(label).rsplit(":", 1)[-1]
             if number.isdecimal() and int(number) < attempt:
                 self.run(connection, "SELECT pg_terminate_backend(%s)", (pid,))
@@ -389,26 +298,14 @@ class PostgresDatabase(Database):
             return
         old, fresh = self.dialect.qualify(existing.path), self.dialect.qualify(new)
         self.run(connection, f"CREATE TABLE {fresh} (LIKE {old} INCLUDING ALL)")
-        grants = (
-            "SELECT a.privilege_type, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END, "
-            "a.is_grantable FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a "
-            "LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE c.oid = to_regclass(%s) AND a.grantee <> c.relowner"
-        )
-        for privilege, role, grantable in self.run(connection, grants, (old,)):
+        for privilege, role, grantable in self.run(connection, catalog.GRANTS, (old,)):
             option = " WITH GRANT OPTION" if grantable else ""
             self.run(connection, f"GRANT {privilege} ON {fresh} TO {role}{option}")
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """By renaming; where views or foreign keys hang on the table, by moving the rows instead."""
         name = self.dialect.qualify(target)
-        depends = (
-            "SELECT 1 FROM pg_depend d LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid "
-            "LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid "
-            "WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(%s) AND d.deptype = 'n' "
-            "AND (w.oid IS NOT NULL OR (k.contype = 'f' AND k.confrelid = d.refobjid AND k.conrelid <> d.refobjid)) "
-            "LIMIT 1"
-        )
-        if not self.run(connection, depends, (name,)):
+        if not self.run(connection, catalog.DEPENDENTS, (name,)):
             super().swap(connection, target, new, old)
             return
         fresh = self.dialect.qualify(new)
@@ -424,11 +321,7 @@ class PostgresDatabase(Database):
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """By pg_class."""
-        sql = (
-            "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE n.nspname = %s AND starts_with(c.relname, %s) AND c.relkind = 'r'"
-        )
-        return [(str(s), str(t)) for s, t in self.run(connection, sql, (path[-2], prefix))]
+        return [(str(s), str(t)) for s, t in self.run(connection, catalog.TABLES_LIKE, (path[-2], prefix))]
 
     def probe(self) -> list[tuple[str, bool, str]]:
         """Connection, version, clock, and whether late commits can be guarded by time."""
@@ -482,8 +375,3 @@ def _driver() -> Any:
 def _libpq_url(url: str) -> str:
     """Without SQLAlchemy's ``+driver``."""
     return re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)
-
-
-def _short_ids(ids: str) -> str:
-    """64-bit transaction ids as the 32 bits that rows carry, comma-separated."""
-    return ",".join(str(int(one) % 2**32) for one in ids.split(",") if one)

@@ -36,11 +36,12 @@ _KINDS: dict[str, Kind] = {
     "time without time zone": Kind.TIME, "time with time zone": Kind.TIMETZ,
     "timestamp without time zone": Kind.TIMESTAMP, "timestamp with time zone": Kind.TIMESTAMPTZ,
 }  # fmt: skip
-_OTHER_BUILTIN = frozenset(
-    "inet cidr macaddr macaddr8 point line lseg box path polygon circle tsvector tsquery xml pg_lsn xid8 "
-    "int4range int8range numrange tsrange tstzrange daterange int4multirange int8multirange nummultirange "
-    "tsmultirange tstzmultirange datemultirange jsonpath".split()
-)
+_OTHER_BUILTIN = {
+    "inet", "cidr", "macaddr", "macaddr8", "point", "line", "lseg", "box", "path", "polygon", "circle",
+    "tsvector", "tsquery", "xml", "jsonpath", "pg_lsn", "xid8", "int4range", "int8range", "numrange",
+    "tsrange", "tstzrange", "daterange", "int4multirange", "int8multirange", "nummultirange",
+    "tsmultirange", "tstzmultirange", "datemultirange",
+}  # fmt: skip
 _PLAIN: dict[Kind, str] = {
     Kind.BOOLEAN: "boolean", Kind.INT8: "smallint", Kind.INT16: "smallint", Kind.INT32: "integer",
     Kind.INT64: "bigint", Kind.FLOAT32: "real", Kind.FLOAT64: "double precision",

@@ -1,0 +1,74 @@
+"""The inner loops of COPY over psycopg's libpq wrapper: no Python object per row.
+
+``classified`` is the caller's guard that turns driver errors into hdm's.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+BLOCK_BYTES = 4 * 1024 * 1024
+Guard = Callable[[], AbstractContextManager[None]]
+
+
+def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iterator[bytes]:
+    """The CSV rows of a SELECT in blocks of whole rows of about ``BLOCK_BYTES``.
+
+    One CopyData message is one row: https://www.postgresql.org/docs/current/protocol-flow.html
+    """
+    raw = connection.pgconn
+    with classified():
+        _expect(psycopg, raw.exec_(f"COPY ({sql}) TO STDOUT (FORMAT csv)".encode()), "COPY_OUT")
+    receive = raw.get_copy_data
+    size = 1
+    while size > 0:
+        buffer, filled = io.BytesIO(), 0
+        with classified():
+            while filled < BLOCK_BYTES:
+                size, row = receive(0)
+                if size <= 0:
+                    break
+                buffer.write(row)
+                filled += size
+        if filled:
+            yield buffer.getvalue()
+    with classified():
+        _finished(psycopg, raw)
+
+
+class CopyIn:
+    """COPY FROM STDIN as CSV, in the open transaction."""
+
+    def __init__(self, connection: Any, psycopg: Any, into: str, classified: Guard) -> None:
+        self._raw, self._psycopg, self._classified = connection.pgconn, psycopg, classified
+        with classified():
+            _expect(psycopg, self._raw.exec_(f"COPY {into} FROM STDIN (FORMAT csv)".encode()), "COPY_IN")
+
+    def put(self, block: Any) -> None:
+        """Send one block; blocks while the server is behind."""
+        with self._classified():
+            self._raw.put_copy_data(block)
+
+    def end(self) -> int:
+        """How many rows the server took; raises what it objected to."""
+        with self._classified():
+            self._raw.put_copy_end()
+            return _finished(self._psycopg, self._raw)
+
+
+def _expect(psycopg: Any, result: Any, status: str) -> Any:
+    if result.status != psycopg.pq.ExecStatus[status]:
+        raise psycopg.errors.error_from_result(result)
+    return result
+
+
+def _finished(psycopg: Any, raw: Any) -> int:
+    """Read results to the end; rows of the command."""
+    result, rows = raw.get_result(), 0
+    while result is not None:
+        rows = int(_expect(psycopg, result, "COMMAND_OK").command_tuples or 0)
+        result = raw.get_result()
+    return rows
