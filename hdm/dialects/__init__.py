@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from hdm.dialects.base import Dialect
 
 _HOMES = {
+    "bigquery": ("bigquery", "BigQueryDialect"),
     "duckdb": ("duckdb", "DuckDBDialect"),
     "mariadb": ("mysql", "MySQLDialect"),
     "mssql": ("sqlserver", "SQLServerDialect"),
@@ -20,9 +21,11 @@ _HOMES = {
     "oracle": ("oracle", "OracleDialect"),
     "postgres": ("postgres", "PostgresDialect"),
     "postgresql": ("postgres", "PostgresDialect"),
+    "redshift": ("redshift", "RedshiftDialect"),
     "snowflake": ("snowflake", "SnowflakeDialect"),
     "sqlite": ("sqlite", "SQLiteDialect"),
     "sqlserver": ("sqlserver", "SQLServerDialect"),
+    "synapse": ("synapse", "SynapseDialect"),
 }
 
 

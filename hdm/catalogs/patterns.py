@@ -1,0 +1,92 @@
+"""Which objects are meant: ``sales.*``, ``*.orders``, ``"Odd.Name".*``; the last parts count.
+
+``*`` and ``?`` stand for any text and any character. A part in double quotes is taken exactly as
+it stands; any other is compared without regard to case.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from hdm.errors import UsageError
+
+_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What is included and not excluded. Without ``include``, everything is."""
+
+    include: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+
+    def has(self, path: Sequence[str]) -> bool:
+        """Whether the object of that name is meant."""
+        return matches(path, self.include) and not matches(path, self.exclude)
+
+    def schemas(self, known: Iterable[str]) -> list[str]:
+        """Those of the known schemas in which something may be meant."""
+        return [name for name in known if any(_may_hold(name, pattern) for pattern in self.include)]
+
+
+def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selection:
+    """A selection whose patterns are checked; ``UsageError`` names the wrong one."""
+    chosen = Selection(tuple(include) or ("*",), tuple(exclude))
+    for pattern in (*chosen.include, *chosen.exclude):
+        _parts(pattern)
+    return chosen
+
+
+def matches(path: Sequence[str], patterns: Iterable[str]) -> bool:
+    """Whether any pattern fits the last parts of ``path``. A pattern of more parts than the path
+    fits only if its first parts are ``*``."""
+    return any(_matches(tuple(path), pattern) for pattern in patterns)
+
+
+def _matches(path: tuple[str, ...], pattern: str) -> bool:
+    parts = _parts(pattern)
+    while len(parts) > len(path) and parts[0].pattern == _ANY:
+        parts = parts[1:]
+    if len(parts) > len(path):
+        return False
+    return all(part.fullmatch(name) for part, name in zip(parts, path[len(path) - len(parts) :], strict=True))
+
+
+def _may_hold(schema: str, pattern: str) -> bool:
+    parts = _parts(pattern)
+    return len(parts) < 2 or parts[-2].fullmatch(schema) is not None
+
+
+_ANY = "(?s:.*)"
+
+
+@cache
+def _parts(pattern: str) -> tuple[re.Pattern[str], ...]:
+    found, place = [], 0
+    while True:
+        part = _PART.match(pattern, place)
+        if part is None:
+            raise UsageError(
+                f"not a pattern: {pattern!r}", hint='write for example "sales.*", "*.orders" or \'"a.b".*\''
+            )
+        found.append(_exact(part[1]) if part[1] is not None else _glob(part[2]))
+        place = part.end()
+        if place == len(pattern):
+            return tuple(found)
+        if pattern[place] != ".":
+            raise UsageError(f"not a pattern: {pattern!r}", hint="put a dot between the parts of a name")
+        place += 1
+
+
+def _exact(text: str) -> re.Pattern[str]:
+    return re.compile(re.escape(text.replace('""', '"')))
+
+
+def _glob(text: str) -> re.Pattern[str]:
+    if text == "*":
+        return re.compile(_ANY)
+    pieces = [{"*": "(?s:.*)", "?": "(?s:.)"}.get(mark, re.escape(mark)) for mark in text]
+    return re.compile("".join(pieces), re.IGNORECASE)

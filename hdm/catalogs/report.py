@@ -1,0 +1,136 @@
+"""What became of every object: converted, approximated or manual, why, and what to do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
+
+EFFORT = {
+    "table": 60, "column": 20, "default": 10, "generated": 30, "identity": 15, "primary key": 20,
+    "unique": 15, "foreign key": 15, "check": 20, "index": 10, "comment": 2, "view": 60,
+    "sequence": 15, "partitioning": 30, "distribution": 15, "trigger": 90, "routine": 180,
+}  # fmt: skip
+"""Minutes of a person's work for one manual object of a kind: a rule of thumb, for sums only."""
+
+
+class Status(StrEnum):
+    """What the target has of an object."""
+
+    CONVERTED = "converted"
+    APPROXIMATED = "approximated"
+    MANUAL = "manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One object's fate. ``name`` is dotted, for people."""
+
+    kind: str
+    name: str
+    status: Status = Status.CONVERTED
+    reason: str = ""
+    hint: str = ""
+
+    @property
+    def minutes(self) -> int:
+        """The work that is left for a person, by rule of thumb."""
+        if self.status is Status.CONVERTED:
+            return 0
+        whole = EFFORT.get(self.kind, 30)
+        return whole if self.status is Status.MANUAL else max(1, whole // 10)
+
+
+@dataclass(slots=True)
+class Report:
+    """Every finding of one mapping, in the order of the objects."""
+
+    source: str = ""
+    target: str = ""
+    findings: list[Finding] = field(default_factory=list)
+
+    def converted(self, kind: str, name: str) -> None:
+        """The target has the object as the source does."""
+        self.findings.append(Finding(kind, name))
+
+    def approximated(self, kind: str, name: str, reason: str, hint: str) -> None:
+        """The target has something near."""
+        self.findings.append(Finding(kind, name, Status.APPROXIMATED, reason, hint))
+
+    def manual(self, kind: str, name: str, reason: str, hint: str) -> None:
+        """The target does not have it: a person must act."""
+        self.findings.append(Finding(kind, name, Status.MANUAL, reason, hint))
+
+    def demote(self, kind: str, name: str, reason: str, hint: str) -> None:
+        """The target refused the object when it was applied."""
+        self.findings = [one for one in self.findings if (one.kind, one.name) != (kind, name)]
+        self.manual(kind, name, reason, hint)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many objects met each fate."""
+        found = Counter(one.status.value for one in self.findings)
+        return {status.value: found.get(status.value, 0) for status in Status}
+
+    @property
+    def by_kind(self) -> dict[str, dict[str, int]]:
+        """Kind -> fate -> how many, kinds sorted."""
+        kinds = sorted({one.kind for one in self.findings})
+        return {
+            kind: Report(findings=[one for one in self.findings if one.kind == kind]).counts for kind in kinds
+        }
+
+    @property
+    def gaps(self) -> list[Finding]:
+        """What is not simply converted, manual first."""
+        rest = [one for one in self.findings if one.status is not Status.CONVERTED]
+        return sorted(rest, key=lambda one: (one.status is not Status.MANUAL, one.kind, one.name))
+
+    @property
+    def minutes(self) -> int:
+        """The work that is left, by rule of thumb."""
+        return sum(one.minutes for one in self.findings)
+
+
+def worst(findings: Iterable[Finding]) -> Status:
+    """The gravest fate among the findings."""
+    statuses = {one.status for one in findings}
+    for status in (Status.MANUAL, Status.APPROXIMATED):
+        if status in statuses:
+            return status
+    return Status.CONVERTED
+
+
+def report_to_json(report: Report) -> str:
+    """Counts, counts by kind, and every finding."""
+    body = {
+        "source": report.source,
+        "target": report.target,
+        "counts": report.counts,
+        "by_kind": report.by_kind,
+        "minutes": report.minutes,
+        "findings": [{**asdict(one), "status": one.status.value} for one in report.findings],
+    }
+    return json.dumps(body, indent=1, ensure_ascii=False) + "\n"
+
+
+def report_to_markdown(report: Report) -> str:
+    """The report for people: counts by kind, then every gap with its reason and hint."""
+    lines = [f"# {report.source} to {report.target}", ""]
+    lines += ["| kind | converted | approximated | manual |", "|---|---:|---:|---:|"]
+    for kind, counts in report.by_kind.items():
+        lines.append(f"| {kind} | {counts['converted']} | {counts['approximated']} | {counts['manual']} |")
+    total = report.counts
+    lines.append(f"| **all** | {total['converted']} | {total['approximated']} | {total['manual']} |")
+    if report.gaps:
+        lines += ["", "| object | fate | reason | what to do |", "|---|---|---|---|"]
+    for one in report.gaps:
+        cells = (f"{one.kind} {one.name}", one.status.value, one.reason, one.hint)
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

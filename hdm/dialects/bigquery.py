@@ -1,0 +1,72 @@
+"""BigQuery as a target of DDL: a type map, no connector.
+
+https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types.
+"""
+
+from __future__ import annotations
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.types import INTEGERS, Fidelity, Stored
+from hdm.errors import UsageError
+from hdm.model import Column, Kind
+
+_TEXT = (Fidelity.APPROXIMATED, "kept as text")
+_FIXED: dict[Kind, Stored] = {
+    Kind.BOOLEAN: Stored("BOOL"), Kind.FLOAT32: Stored("FLOAT64"), Kind.FLOAT64: Stored("FLOAT64"),
+    Kind.DATE: Stored("DATE"), Kind.JSON: Stored("JSON", Fidelity.APPROXIMATED, "re-parsed"),
+    Kind.ENUM: Stored("STRING", Fidelity.APPROXIMATED, "its labels are not enforced"),
+}  # fmt: skip
+
+
+class BigQueryDialect(Dialect):
+    """Identifiers in backticks, strings with backslash escapes."""
+
+    name = "bigquery"
+    sqlglot = "bigquery"
+    quote_marks = ("`", "`")
+    max_identifier = 300
+    identifier_unit = "characters"
+    max_path = 3
+    enforces_keys = False
+    text_type = "STRING"
+
+    def quote(self, name: str) -> str:
+        """A backtick cannot be escaped."""
+        if "`" in name or "\\" in name:
+            raise UsageError(f"bigquery cannot have the name {name!r}", hint="give it another by a rule")
+        return super().quote(name)
+
+    def string(self, text: str) -> str:
+        """With backslash escapes."""
+        escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
+        return f"'{escaped}'"
+
+    def native(self, column: Column) -> Stored:
+        """NUMERIC holds 29 digits before the point and 9 after, BIGNUMERIC 38 and 38."""
+        kind = column.kind
+        if kind in _FIXED:
+            return _FIXED[kind]
+        if kind in INTEGERS:
+            return Stored("INT64")
+        if kind is Kind.DECIMAL:
+            return _decimal(column)
+        if kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            name = {Kind.TIME: "TIME", Kind.TIMESTAMP: "DATETIME"}.get(kind, "TIMESTAMP")
+            lossy = (column.precision or 0) > 6
+            return Stored(name, Fidelity.LOSSY, "it keeps microseconds") if lossy else Stored(name)
+        if kind is Kind.TEXT:
+            return Stored(f"STRING({column.length})" if column.length else "STRING")
+        if kind is Kind.BINARY:
+            return Stored(f"BYTES({column.length})" if column.length else "BYTES")
+        return Stored("STRING", *_TEXT)
+
+
+def _decimal(column: Column) -> Stored:
+    precision, scale = column.precision, column.scale or 0
+    if precision is None or scale < 0:
+        return Stored("STRING", Fidelity.APPROXIMATED, "a number without bound: kept as text")
+    if scale <= 9 and precision - scale <= 29:
+        return Stored(f"NUMERIC({precision},{scale})")
+    if scale <= 38 and precision - scale <= 38:
+        return Stored(f"BIGNUMERIC({precision},{scale})")
+    return Stored("STRING", Fidelity.APPROXIMATED, "beyond BIGNUMERIC's digits: kept as text")

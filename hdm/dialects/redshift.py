@@ -1,0 +1,59 @@
+"""Amazon Redshift as a target of DDL: a type map, no connector.
+
+https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html.
+"""
+
+from __future__ import annotations
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.types import Fidelity, Stored
+from hdm.model import Column, Kind
+
+_TEXT = (Fidelity.APPROXIMATED, "kept as text")
+_FIXED: dict[Kind, Stored] = {
+    Kind.BOOLEAN: Stored("BOOLEAN"), Kind.INT8: Stored("SMALLINT"), Kind.INT16: Stored("SMALLINT"),
+    Kind.INT32: Stored("INTEGER"), Kind.INT64: Stored("BIGINT"), Kind.FLOAT32: Stored("REAL"),
+    Kind.FLOAT64: Stored("DOUBLE PRECISION"), Kind.DATE: Stored("DATE"),
+    Kind.UUID: Stored("VARCHAR(36)", *_TEXT), Kind.JSON: Stored("SUPER", Fidelity.APPROXIMATED, "re-parsed"),
+    Kind.INTERVAL: Stored("VARCHAR(128)", *_TEXT), Kind.TIMETZ: Stored("TIMETZ"),
+    Kind.ENUM: Stored("VARCHAR(1024)", Fidelity.APPROXIMATED, "its labels are not enforced"),
+}  # fmt: skip
+_MAX_BYTES = 65_535
+
+
+class RedshiftDialect(Dialect):
+    """Names fold to lower case; VARCHAR counts bytes, at most 65,535."""
+
+    name = "redshift"
+    sqlglot = "redshift"
+    max_identifier = 127
+    enforces_keys = False
+    text_type = "VARCHAR(65535)"
+
+    def native(self, column: Column) -> Stored:
+        """Lengths of text are multiplied by four: the bytes that UTF-8 may need."""
+        kind = column.kind
+        if kind in _FIXED:
+            return _FIXED[kind]
+        if kind is Kind.DECIMAL:
+            precision, scale = column.precision, column.scale or 0
+            if precision is not None and precision <= 38 and 0 <= scale <= min(precision, 37):
+                return Stored(f"DECIMAL({precision},{scale})")
+            return Stored("VARCHAR(65535)", Fidelity.APPROXIMATED, "beyond 38 digits: kept as text")
+        if kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            name = {Kind.TIME: "TIME", Kind.TIMESTAMP: "TIMESTAMP"}.get(kind, "TIMESTAMPTZ")
+            lossy = (column.precision or 0) > 6
+            return Stored(name, Fidelity.LOSSY, "it keeps microseconds") if lossy else Stored(name)
+        if kind is Kind.TEXT:
+            return _sized("VARCHAR", (column.length or _MAX_BYTES) * 4, bounded=column.length is not None)
+        if kind is Kind.BINARY:
+            return _sized("VARBYTE", column.length or _MAX_BYTES, bounded=column.length is not None)
+        return Stored("VARCHAR(65535)", *_TEXT)
+
+
+def _sized(name: str, size: int, *, bounded: bool) -> Stored:
+    if bounded and size <= _MAX_BYTES:
+        return Stored(f"{name}({size})")
+    return Stored(
+        f"{name}({_MAX_BYTES})", Fidelity.APPROXIMATED, f"longer values than {_MAX_BYTES} bytes fail"
+    )
