@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Literal
@@ -71,11 +72,8 @@ class FileSink(Sink):
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Keeps the table's schema beside the files."""
         carries(table)
-        try:
-            folder = self._folder(table)
-            files.write_sidecar(self.store, folder, self.target(table))
-        except OSError as error:
-            raise disk_error(error, f"the folder of {table.dataset.name}") from error
+        with _disk(f"the folder of {table.dataset.name}"):
+            files.write_sidecar(self.store, self._folder(table), self.target(table))
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
         """What the manifest says; ``CorruptFile`` if a file that it names is not there whole."""
@@ -105,9 +103,6 @@ class FileSink(Sink):
                     writing.copy(file, payload)
             else:
                 writing.encode(self.target(table), payload)
-        except OSError as error:
-            writing.give_up()
-            raise disk_error(error, f"a staged file of {table.dataset.name}") from error
         except BaseException:
             writing.give_up()
             raise
@@ -130,12 +125,11 @@ class FileSink(Sink):
         if held is None:
             self._files_are_whole(receipt)
             try:
-                self.store.put_new(key, files.Manifest(chunk, receipt, table.schema_sha).encode())
+                with _disk(f"the manifest of a chunk of {table.dataset.name}"):
+                    self.store.put_new(key, files.Manifest(chunk, receipt, table.schema_sha).encode())
                 return receipt
             except FileExistsError:
                 held = files.read_manifest(self.store, key)
-            except OSError as error:
-                raise disk_error(error, f"the manifest of a chunk of {table.dataset.name}") from error
         if held is None or held.receipt.files == receipt.files:
             return receipt
         self._discard_beside(key, chunk, receipt.attempt)
@@ -151,21 +145,14 @@ class FileSink(Sink):
         if mode is not Mode.REPLACE:
             return
         folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
-        try:
+        with suppress(FileExistsError), _disk(f"the end mark of {table.dataset.name}"):
             self.store.put_new(f"{folder}/{files.DONE}", b"{}")
-        except FileExistsError:
-            return
-        except OSError as error:
-            raise disk_error(error, f"the end mark of {table.dataset.name}") from error
 
     def remove(self, uri: str) -> bool:
-        """Deletes the object, its unfinished form and its unfinished uploads."""
+        """Deletes the object and whatever was begun under its name."""
         key = self.store.key(uri)
-        scratch = self.store.scratch(key)
-        unfinished = scratch.exists()
-        scratch.unlink(missing_ok=True)
         aborted = self.store.abort_uploads(key)
-        return self.store.delete(key) or unfinished or bool(aborted)
+        return self.store.delete(key) or bool(aborted)
 
     # -- names ---------------------------------------------------------------
 
@@ -221,11 +208,10 @@ class FileSink(Sink):
         keep = {self.store.key(file.uri) for file in manifest.receipt.files} if manifest else set()
         prefix = f"{folder}/{files.stem(chunk)}.{attempt}."
         self.store.abort_uploads(prefix)
-        for found in list(self.store.list(prefix, scratch=True)):
+        self.store.abort_uploads(manifest_key)
+        for found in list(self.store.list(prefix)):
             if found.key not in keep:
                 self.store.delete(found.key)
-        for found in list(self.store.list(f"{manifest_key}.", scratch=True)):
-            self.store.delete(found.key)
 
 
 class _Writing:
@@ -254,9 +240,10 @@ class _Writing:
                         )  # fmt: skip
                     key, file, writer = open_file
                     room = split.rows - writer.rows if split.rows else batch.num_rows
-                    writer.write(batch.slice(0, room))
+                    with _disk(key):
+                        writer.write(batch.slice(0, room))
+                        _fail.point("C3")
                     batch = batch.slice(min(room, batch.num_rows))
-                    _fail.point("C3")
                     self._attempt.check()
                     full = split.bytes and writer.estimate() >= split.bytes
                     if full or (split.rows and writer.rows >= split.rows):
@@ -279,8 +266,9 @@ class _Writing:
         with file:
             with payload.open(staged) as stream:
                 while block := stream.read(_COPY_BYTES):
-                    file.write(block)
-                    _fail.point("C3")
+                    with _disk(key):
+                        file.write(block)
+                        _fail.point("C3")
                     self._attempt.check()
             if (file.size, file.sha256) != (staged.bytes, staged.sha256):
                 raise CorruptFile(
@@ -302,31 +290,30 @@ class _Writing:
         key = f"{self._base}.{len(self.staged)}{extension}"
         self._attempt.will_write(store.uri(key), self.sink.format.name)
         _fail.point("C2")
-        self._scratch = store.scratch(key)
-        floor = self.sink.config.min_free
-        try:
-            return key, NewFile(self._scratch, floor=floor)
-        except FileExistsError:
-            # An earlier try under this very attempt number, which is ours alone, left it.
-            self._scratch.unlink()
-            return key, NewFile(self._scratch, floor=floor)
+        with _disk(key):
+            self._scratch = store.scratch(key)
+            # An earlier try under this very attempt number, which is ours alone, may have left it.
+            self._scratch.unlink(missing_ok=True)
+            return key, NewFile(self._scratch, floor=self.sink.config.min_free)
 
     def _end(self, key: str, file: NewFile, writer: Any) -> None:
-        writer.close()
+        with _disk(key):
+            writer.close()
         self._seal(key, file, writer.rows)
 
     def _seal(self, key: str, file: NewFile, rows: int) -> None:
         store = self.sink.store
         size, sha256 = file.size, file.sha256
-        _fail.point("C4")
-        file.seal()
-        self._count_again(file.path, rows)
-        _fail.point("C5")
-        try:
-            made = store.put_new(key, file.path)
-        except FileExistsError:
-            store.delete(key)
-            made = store.put_new(key, file.path)
+        with _disk(key):
+            _fail.point("C4")
+            file.seal()
+            self._count_again(file.path, rows)
+            _fail.point("C5")
+            try:
+                made = store.put_new(key, file.path)
+            except FileExistsError:
+                store.delete(key)
+                made = store.put_new(key, file.path)
         self._scratch = None
         self.staged.append(
             StagedFile(store.uri(key), self.sink.format.name, size, rows, sha256, etag=made.etag)
@@ -340,6 +327,17 @@ class _Writing:
             found = self.sink.format.rows(stream, self.sink.compression)
         if found != rows:
             raise CorruptFile(f"{found} of {rows} rows are in a file just written", hint="report this")
+
+
+@contextmanager
+def _disk(what: str) -> Iterator[None]:
+    """Failures of writing in here become errors of hdm; ``FileExistsError`` is an answer."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise disk_error(error, what) from error
 
 
 def _stream(file: NewFile) -> BinaryIO:

@@ -73,9 +73,10 @@ class Store(ABC):
     def key(self, uri: str) -> str:
         """The inverse of ``uri``; ``UsageError`` for an address outside of the root."""
 
+    @abstractmethod
     def abort_uploads(self, prefix: str) -> int:
-        """Give up unfinished uploads of keys starting with ``prefix``; how many there were."""
-        return 0
+        """Give up whatever was begun, not finished, under keys that start with ``prefix``: scratch
+        files, uploads in parts. Returns how many there were."""
 
 
 def checked_key(key: str) -> str:
@@ -267,6 +268,11 @@ class LocalStore(Store):
             return False
         _sync_folder(path.parent)
         return True
+
+    def abort_uploads(self, prefix: str) -> int:
+        """Scratch files, those of manifests included."""
+        found = [stat.key for stat in self.list(prefix, scratch=True) if stat.key.endswith(SCRATCH)]
+        return sum(self.delete(key) for key in found)
 
     def uri(self, key: str) -> str:
         """A ``file://`` address."""

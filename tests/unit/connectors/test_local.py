@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from hdm import _fail
 from hdm.connectors.local import FSChunkSource, FSSink, FSSource
 from hdm.errors import BrokenContract, CorruptFile, LeaseLost, TransientError, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table, Window
@@ -388,6 +389,54 @@ def test_a_full_disk_leaves_nothing(make, tmp_path):
     assert found(tmp_path) == before
     with pytest.raises(TransientError, match="floor"):
         make(min_free=2**62).write(SMALL, chunk(), Attempt(1), payload(batch(0, 5)), APPEND)
+
+
+_KILLED = """
+import sys
+from tests.unit.connectors.test_local import APPEND, SMALL, Attempt, FSSink, batch, chunk, payload
+sink = FSSink(FSSink.Config(directory=sys.argv[1], split={"rows": 4}), name="fs_stg")
+sink.prepare(SMALL, "job", 1, APPEND)
+told = lambda uri, form: print(uri, flush=True)
+sink.write(SMALL, chunk(), Attempt(1, will_write=told), payload(batch(0, 10)), APPEND)
+"""
+
+
+@pytest.mark.parametrize("nth", [1, 3])
+@pytest.mark.parametrize("point", ["C2", "C3", "C4", "C5", "C6"])
+def test_what_a_kill_leaves_was_announced_and_is_cleaned_up(make, tmp_path, point, nth):
+    root = str(Path(__file__).parents[3])
+    env = {**os.environ, "PYTHONPATH": root, "HDM_FAILPOINT": f"{point}:{nth}:kill"}
+    command = [sys.executable, "-c", _KILLED, str(tmp_path / "stage")]
+    died = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=root)
+    assert died.returncode == -9, died.stderr
+    sink = make()
+    announced = {sink.store.key(uri) for uri in died.stdout.split()}
+    left = {stat.key.removesuffix(".tmp") for stat in sink.store.list("", scratch=True)}
+    assert {key for key in left if ".parquet" in key} <= announced
+    assert sink.committed(SMALL, chunk(), APPEND) is None
+    for uri in died.stdout.split():
+        sink.remove(uri)
+    assert [name for name in found(tmp_path) if not name.startswith("_hdm_table")] == []
+    assert stage(sink, batch(0, 10), attempt=2).rows == 10
+
+
+@pytest.mark.parametrize("point", ["C3", "C4", "C5"])
+def test_a_disk_that_fills_up_is_told_from_a_source_that_breaks(make, tmp_path, point, monkeypatch):
+    monkeypatch.setattr(_fail, "_points", {point: [(_fail._passes.get(point, 0) + 1, "enospc")]})
+    sink = make()
+    sink.prepare(SMALL, "job", 1, APPEND)
+    before = found(tmp_path)
+    with pytest.raises(TransientError, match="no room"):
+        sink.write(SMALL, chunk(), Attempt(1), payload(batch(0, 5)), APPEND)
+    assert found(tmp_path) == before
+
+    def breaks():
+        yield batch(0, 5)
+        raise ConnectionResetError("peer")
+
+    with pytest.raises(ConnectionResetError):
+        sink.write(SMALL, chunk(), Attempt(2), Payload(SMALL, breaks), APPEND)
+    assert found(tmp_path) == before
 
 
 def test_foreign_files_are_found_by_name(tmp_path):
