@@ -117,7 +117,7 @@ def load_profiles(
         raise ProfileError(
             f"there is no environment '{name}'",
             file=str(where), line=top.place.line, column=top.place.column,
-            hint=suggest(name, top),
+            hint=suggest(name, top) or f"write '{name}:' and the connections below it",
         )  # fmt: skip
     entries = top[name]
     if entries is None:
