@@ -18,7 +18,8 @@ from tests.unit.test_manifest import ORIGINAL
 
 ENVIRON = {"HDM_DATA_STAGING": "/d"}
 PIECES = [
-    "NO", "~", "on", "12:30", "<<template>>", "<<x>>", "$X", "${X}", "{", "}", "[", "]", ": ", "- ", "\n", "  ",
+    "NO", "~", "on", "12:30", "<<template>>", "<<x>>", "$X", "${X}",
+    "{", "}", "[", "]", ": ", "- ", "\n", "  ",
     "'", '"', "&a ", "*a", "!!int ", "|", "\t", "#", "null",
     "name", "type", "conf", "source", "sink", "scenarios",
     "watermark", "\u0000", "\x85", "\U0001f600",
