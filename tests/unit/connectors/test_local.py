@@ -340,6 +340,15 @@ def test_swapped_and_missing_files_are_seen(make, tmp_path):
     assert [c.files for c in chunks] == [two.files]
 
 
+def test_a_file_must_hold_the_rows_that_were_staged(make, tmp_path):
+    receipt = stage(make(), batch(0, 5))
+    reader, table = source(tmp_path), make().target(SMALL)
+    for rows_said in (4, 6):
+        wrong = replace(receipt, files=(replace(receipt.files[0], rows=rows_said),))
+        with pytest.raises(CorruptFile, match=f"5 of {rows_said} rows"):
+            rows(reader, table, reader.follow(table, wrong, "next"))
+
+
 def test_a_damaged_manifest_is_seen(make, tmp_path):
     sink = make()
     stage(sink, batch(0, 5))
