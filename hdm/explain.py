@@ -123,7 +123,10 @@ def _explain(
         problems.add(f"{what}: '{dotted}' cannot be{shown or ' that'}", place, hint)
         return
     said = " or ".join(dict.fromkeys(_said(error) for error in group))
-    problems.add(f"{what}: '{dotted}' {said}" if dotted else f"{what}: {said}", place, _how(key, kinds))
+    if dotted:
+        problems.add(f"{what}: '{dotted}' {said}", place, _how(key, kinds))
+    else:
+        problems.add(f"{what} {said}", place, "correct the keys of this mapping")
 
 
 def _options(error: Any) -> list[str]:

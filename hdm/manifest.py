@@ -132,6 +132,7 @@ def _resolve(
     if words.state_manager:
         service = _typed(words.state_manager, shaped["state_manager"], "state_manager", problems)
         state = spec_of(service, "state_manager")
+        _check_state(state, shaped["state_manager"], problems)
     orchestrator = _orchestrator(words, shaped, bool(templates), problems)
     automatic = orchestrator.type == "AutoBatchOrchestrator"
     for template, place in zip(templates, _places(shaped, "template_data_links"), strict=True):
@@ -223,6 +224,23 @@ def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
             "checks": checks,
         }
     )
+
+
+def _check_state(state: ComponentSpec, given: PlacedDict, problems: Problems) -> None:
+    """Without a connection only the embedded database is meant; never by a slip of the pen."""
+    if registry.connection_name(state) is not None:
+        return
+    conf: PlacedDict = given["conf"]
+    for key in conf:
+        if key not in ("env", "connection"):
+            hint = suggest(key, ["connection"])
+            problems.add(f"state_manager: unknown key '{key}'", conf.key_at(key), hint)
+    if state.type != "SQLiteStateManager":
+        problems.add(
+            f"state_manager: {state.type} needs a connection",
+            given.value_at("type"),
+            "add 'connection:' with the name of a connection in the profile",
+        )
 
 
 def _refuse_secrets(conf: PlacedDict, problems: Problems) -> None:

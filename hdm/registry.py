@@ -34,6 +34,7 @@ _TEMPLATES = {
     "Catalog": "catalog",
     "Orchestrator": "orchestrator",
     "StateManager": "state_manager",
+    "StateSettings": "state_manager",
     "Check": "check",
 }
 _CONNECTION_KEYS = ("env", "connection")

@@ -8,11 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import model_validator
 
 from hdm.errors import ProfileError
 from hdm.profile import environment, home, load_profiles
 from hdm.secrets import Secret, redact
 from hdm.source import Settings
+
+
+class File(Settings):
+    path: str | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> File:
+        if self.path is None:
+            raise ValueError("give path")
+        return self
 
 
 class Server(Settings):
@@ -176,6 +187,13 @@ def test_the_original_keys_and_nested_mappings(tmp_path: Path) -> None:
     finally:
         del os.environ["JAR"]
     assert made.driver == {"name": "org.netezza.Driver", "path": "nzjdbc.jar"}
+
+
+def test_what_a_whole_entry_lacks(tmp_path: Path) -> None:
+    profiles = load_profiles(write(tmp_path / "p.yml", "dev:\n  lake: {}\n"), "dev", {})
+    with pytest.raises(ProfileError, match=r"p.yml:2:9: connection 'lake' is wrong: give path") as caught:
+        profiles.connection("lake", File)
+    assert caught.value.hint == "correct the keys of this mapping"
 
 
 def test_variables_are_not_filled_in_profiles(tmp_path: Path) -> None:
