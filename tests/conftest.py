@@ -8,6 +8,7 @@ the URL of one that the tests of a module share.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -90,7 +91,22 @@ _SERVERS = {
 }
 
 
+_CRASH = Path(__file__).with_name("crash")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--no-servers", action="store_true", help="fail a test that starts a real server")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("server")
+        if _CRASH in item.path.parents:
+            item.add_marker("slow")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
+    if fixturedef.argname in _SERVERS and request.config.getoption("--no-servers"):
+        pytest.fail(f"{fixturedef.argname} is asked for at run time: mark the test 'server'")
