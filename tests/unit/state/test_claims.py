@@ -1,0 +1,172 @@
+"""Who gets which chunk: order, sites, bounds, and never twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from multiprocessing.queues import Queue
+
+from hdm.errors import LeaseLost
+from hdm.state import StateManager
+from tests.unit.state.conftest import World, receipt_of
+
+
+def test_downstream_first_then_by_number(world: World) -> None:
+    world.planned(2)
+    below = world.planned(2, key=world.key + "-b", stage_no=1)
+    taken = [world.claim() for _ in range(4)]
+    assert [(one.job.job_id == below.job_id, one.chunk.number) for one in taken] == [
+        (True, 0),
+        (True, 1),
+        (False, 0),
+        (False, 1),
+    ]
+
+
+def test_jobs_of_one_stage_take_turns(world: World) -> None:
+    for letter in "ab":
+        world.planned(2, key=f"{world.key}-{letter}")
+    assert [world.claim().chunk.number for _ in range(4)] == [0, 0, 1, 1]
+
+
+def test_an_expired_lease_of_a_lower_number_goes_first(world: World) -> None:
+    world.planned(3)
+    first = world.claim()
+    world.expire(first)
+    again = world.claim()
+    assert (again.chunk_id, again.attempt) == (first.chunk_id, 2)
+
+
+def test_a_worker_takes_only_its_site(world: World) -> None:
+    world.planned(1, key=world.key + "-on", site="onprem", stage_no=2)
+    world.planned(1, key=world.key + "-cl", site="cloud", stage_no=1)
+    world.planned(1)
+    got = [world.claim(site="cloud").job.info.site for _ in range(2)]
+    assert got == ["cloud", None]
+    assert world.store.claim(world.worker, world.run, site="cloud") is None
+    assert world.claim().job.info.site == "onprem"
+
+
+def test_max_parallel_counts_live_leases_only(world: World) -> None:
+    world.planned(3, max_parallel=2)
+    first = world.claim()
+    world.claim()
+    assert world.store.claim(world.worker, world.run) is None
+    world.finish(first)
+    third = world.claim()
+    assert world.store.claim(world.worker, world.run) is None
+    world.expire(third)
+    assert world.claim().chunk_id == third.chunk_id
+
+
+def test_skipped_jobs_are_left(world: World) -> None:
+    job = world.planned(1)
+    assert world.store.claim(world.worker, world.run, skip_jobs=frozenset({job.job_id})) is None
+    assert world.claim().job.job_id == job.job_id
+
+
+def test_only_the_runs_own_jobs(world: World) -> None:
+    world.planned(1)
+    other = World(world.store)
+    assert other.store.claim(other.worker, other.run) is None
+    other.store.open_job(other.run, world.info())
+    assert other.claim().job.adopted
+
+
+def test_threads_never_claim_one_chunk_twice(world: World) -> None:
+    job = world.planned(24)
+    taken: list[str] = []
+    guard = threading.Lock()
+
+    def work() -> None:
+        worker = world.new_worker()
+        while (lease := world.store.claim(worker, world.run)) is not None:
+            with guard:
+                taken.append(lease.chunk_id)
+            receipt = receipt_of(lease)
+            world.store.wrote(lease, receipt)
+            world.store.commit(lease, receipt)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(taken) == len(set(taken)) == 24
+    assert world.store.counts(job.job_id) == {"committed": 24}
+    assert world.store.verify_chain(world.run) == []
+    mark = world.store.watermark(job.pipeline_key)
+    assert mark is not None
+    assert mark.value == "239"
+
+
+def _claim_all(url: str, run: str, start: object, found: Queue[list[str]]) -> None:
+    with StateManager.open(url) as store:
+        worker = store.register_worker(run, "here", 1, "token", "0.1")
+        start.wait()  # type: ignore[attr-defined]
+        mine = []
+        while (lease := store.claim(worker, run)) is not None:
+            mine.append(lease.chunk_id)
+            store.commit(lease, receipt_of(lease))
+        found.put(mine)
+
+
+def test_processes_never_claim_one_chunk_twice(world: World, shared_url: str) -> None:
+    job = world.planned(24)
+    spawn = multiprocessing.get_context("spawn")
+    found: Queue[list[str]] = spawn.Queue()
+    start = spawn.Barrier(3)
+    workers = [spawn.Process(target=_claim_all, args=(shared_url, world.run, start, found)) for _ in range(3)]
+    for one in workers:
+        one.start()
+    taken = [chunk for _ in workers for chunk in found.get(timeout=60)]
+    for one in workers:
+        one.join(60)
+        assert one.exitcode == 0
+    assert len(taken) == len(set(taken)) == 24
+    assert world.store.counts(job.job_id) == {"committed": 24}
+    assert world.store.verify_chain(world.run) == []
+
+
+def _in_child(world: World, found: Queue[str]) -> None:
+    lease = world.claim()
+    world.finish(lease)
+    found.put(lease.chunk_id)
+
+
+def test_a_forked_child_has_connections_of_its_own(world: World) -> None:
+    world.planned(2)
+    mine = world.claim()
+    fork = multiprocessing.get_context("fork")
+    found: Queue[str] = fork.Queue()
+    child = fork.Process(target=_in_child, args=(world, found))
+    child.start()
+    theirs = found.get(timeout=60)
+    child.join(60)
+    assert child.exitcode == 0
+    assert theirs != mine.chunk_id
+    world.finish(mine)
+    assert world.store.verify_chain(world.run) == []
+
+
+def test_two_holders_one_committer(world: World) -> None:
+    world.planned(1)
+    first = world.claim()
+    world.expire(first)
+    second = world.claim(world.new_worker())
+    outcome: list[str] = []
+
+    def commit(lease: object) -> None:
+        try:
+            world.store.commit(lease, receipt_of(lease))  # type: ignore[arg-type]
+            outcome.append("committed")
+        except LeaseLost:
+            outcome.append("lost")
+
+    threads = [threading.Thread(target=commit, args=(lease,)) for lease in (first, second)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcome) == ["committed", "lost"]
+    assert world.row(second.chunk_id, "attempt") == (2,)
