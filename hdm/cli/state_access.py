@@ -39,18 +39,16 @@ def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
     if Path(where).exists():
         return f"sqlite:///{where}"
     kind = plan.state.type if plan.state else "SQLiteStateManager"
-    manager = registry.find("state_manager", kind)
-    return manager(profiles.connection(where, manager.Profile)).url()
+    spec = ComponentSpec("old state manager", kind, {"connection": where})
+    return registry.create("state_manager", spec, profiles).url()
 
 
 def _url(spec: ComponentSpec | None, profiles: Profiles) -> Any:
-    name = registry.connection_name(spec) if spec is not None else None
-    if spec is None or name is None:
+    if spec is None or registry.connection_name(spec) is None:
         path = home() / "state.db"
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return f"sqlite:///{path}"
-    manager = registry.find("state_manager", spec.type)
-    return manager(profiles.connection(name, manager.Profile)).url()
+    return registry.create("state_manager", spec, profiles).url()
 
 
 def _ttl(spec: ComponentSpec | None) -> float:

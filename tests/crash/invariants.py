@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from tests.crash.shop import TABLES, Shop
@@ -127,6 +128,7 @@ def _books_balance(shop: Shop, damage: Damage) -> None:
 def _nothing_left(shop: Shop, damage: Damage) -> None:
     temporary = shop.state.query("SELECT COUNT(*) FROM hdm_artifact WHERE state = 'TMP'")[0][0]
     named = {uri for (uri,) in shop.state.query("SELECT uri FROM hdm_artifact WHERE state <> 'DELETED'")}
+    named |= {uri for path in shop.stage.rglob("*.manifest.json") for uri in _uris(path.read_text())}
     stray = [
         path
         for path in shop.stage.rglob("*")
@@ -134,3 +136,8 @@ def _nothing_left(shop: Shop, damage: Damage) -> None:
     ]
     partial = [path for path in shop.stage.rglob("*") if path.is_file() and ".tmp" in path.name]
     damage.orphans += temporary + len(stray) + len(partial)
+
+
+def _uris(manifest: str) -> list[str]:
+    """The files that a manifest object names, whatever epoch or lost state it is of."""
+    return re.findall(r'[^"\\\\]+\.parquet', manifest)

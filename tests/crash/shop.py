@@ -57,9 +57,17 @@ class Shop:
         self.stage.mkdir(parents=True)
         make_source(self.source)
         self.manifest.write_text(yaml.safe_dump(self._manifest(), sort_keys=False))
+        self._write_profiles()
+
+    def _write_profiles(self) -> None:
         entries = {"shop": {"path": str(self.source)}, "state": self.state.profile, "target": self.target.profile}
         self.profiles.write_text(yaml.safe_dump({"dev": entries}))
         os.chmod(self.profiles, 0o600)
+
+    def lose_state(self, instead: State) -> None:
+        """Go on with an empty state database, as after a restore that came too late."""
+        self.state = instead
+        self._write_profiles()
 
     @property
     def args(self) -> list[str]:

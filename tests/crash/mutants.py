@@ -1,0 +1,105 @@
+"""hdm broken on purpose: each mutant is run in a zygote before any command is forked.
+
+They are the ways in which other tools lose or double rows; the suite must notice each of them.
+"""
+
+NO_LEDGER = """
+from hdm.sql_ledger import Ledger
+Ledger.claim = lambda self, connection, chunk, attempt: True
+Ledger.fill = lambda self, connection, receipt: None
+Ledger.find = lambda self, connection, chunk_id: None
+"""
+
+NAIVE_ORDER = """
+from hdm import _fail
+from hdm.sql_ledger import Ledger
+claim, fill = Ledger.claim, Ledger.fill
+asked = {}
+def later(self, connection, chunk, attempt):
+    if self.find(connection, chunk.chunk_id) is not None:
+        return False
+    asked[chunk.chunk_id] = (chunk, attempt)
+    return True
+def after(self, connection, receipt):
+    self.database.commit(connection)
+    _fail.point("X1")
+    self.database.begin(connection, write=True)
+    claim(self, connection, *asked.pop(receipt.chunk_id))
+    fill(self, connection, receipt)
+Ledger.claim, Ledger.fill = later, after
+"""
+
+NO_FENCING = """
+import functools
+from sqlalchemy import text
+from hdm.state import StateManager
+from hdm.worker import Pulse
+Pulse.check = lambda self, held: None
+TAKE = text("UPDATE hdm_chunk SET attempt = :a, lease_owner = :w, status = :s WHERE chunk_id = :c")
+def unfenced(method, status):
+    @functools.wraps(method)
+    def call(self, lease, *rest, **named):
+        values = {"a": lease.attempt, "w": lease.worker_id, "s": status, "c": lease.chunk.chunk_id}
+        self._base.db.run(lambda connection: connection.execute(TAKE, values))
+        return method(self, lease, *rest, **named)
+    return call
+StateManager.wrote = unfenced(StateManager.wrote, "leased")
+StateManager.commit = unfenced(StateManager.commit, "written")
+"""
+
+SEEN_IS_DONE = """
+from sqlalchemy import text
+from hdm.state import StateManager
+DONE = text("UPDATE hdm_chunk SET status = 'verified', rows_extracted = 0, rows_loaded = 0 "
+            "WHERE status IN ('leased', 'written')")
+open_run = StateManager.open_run
+def after_all(self, info):
+    self._base.db.run(lambda connection: connection.execute(DONE))
+    return open_run(self, info)
+StateManager.open_run = after_all
+"""
+
+WATERMARK_FIRST = """
+from sqlalchemy import insert
+from hdm.state import StateManager
+from hdm.state.models import watermark
+add_plan = StateManager.add_plan
+def early(self, job, chunks, *, snapshot=None, wm_low=None, wm_high=None):
+    add_plan(self, job, chunks, snapshot=snapshot, wm_low=wm_low, wm_high=wm_high)
+    if wm_high is None:
+        return
+    row = dict(pipeline_key=job.pipeline_key, dataset_id=job.info.source.dataset.dataset_id, seq=1,
+               column_name="changed", value_type="int64", value=wm_high, job_id=job.job_id, chunk_no=0,
+               committed_at="2026-01-01T00:00:00.000000Z")
+    self._base.db.run(lambda connection: connection.execute(insert(watermark), row))
+StateManager.add_plan = early
+"""
+
+NO_RENAME = """
+import hashlib
+from pathlib import Path
+from hdm import files
+from hdm.file_sink import FileSink
+from hdm.model import Receipt, StagedFile
+from hdm.stores import LocalStore, NewFile
+def trusting(self, table, chunk, mode):
+    folder = Path(self.store.root) / self._chunk_folder(table, chunk, mode)
+    found = sorted(folder.glob(files.stem(chunk) + ".*.parquet*")) if folder.exists() else []
+    if not found:
+        return None
+    raw = found[0].read_bytes()
+    file = StagedFile(found[0].as_uri(), "parquet", len(raw), 0, hashlib.sha256(raw).hexdigest())
+    return Receipt(chunk.chunk_id, 1, 0, files=(file,))
+FileSink.committed = trusting
+"""
+
+OPEN_WATERMARK = """
+from hdm.sql_split import Splitter
+Splitter._ties = lambda self, *rest, **named: iter(())
+"""
+
+NO_NULL_CHUNK = """
+from hdm.sql_split import Splitter
+Splitter._nulls = lambda self, *rest, **named: iter(())
+Splitter._new_nulls = lambda self, *rest, **named: iter(())
+"""

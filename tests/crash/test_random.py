@@ -1,0 +1,98 @@
+"""SIGKILL at random times with 2 and 4 workers, and processes that are stopped and come back."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.crash.figures import FIGURES
+from tests.crash.harness import KILLED, Hdm, Running, until
+from tests.crash.invariants import inspect
+from tests.crash.shop import Shop
+from tests.crash.test_failpoints import recover
+
+SEED = 20_260_101
+STATES = ("sqlite", "postgres", "mariadb")
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+@pytest.mark.parametrize("state", STATES)
+def test_random_kills(state: str, processes: int, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
+    chance = random.Random(f"{SEED} {state} {processes}")
+    print(f"seed: {SEED} {state} {processes}")
+    for _ in range(3):
+        shop = make_shop(state, workers=2)
+        kills = 0
+        for _ in range(4):
+            kills += kill_some(hdm, shop, processes, chance)
+        recover(hdm, shop)
+        damage = inspect(shop)
+        FIGURES.note(f"random, {processes} processes", kills, damage)
+        assert not damage.any, f"{damage} in {shop.folder}, seed {SEED}"
+
+
+def kill_some(hdm: Hdm, shop: Shop, processes: int, chance: random.Random) -> int:
+    """Start that many processes on the same manifest and kill each at its own random time."""
+    running: list[Running] = [hdm.start(shop.args, shop.env) for _ in range(processes)]
+    for one in running:
+        time.sleep(chance.uniform(0.0, 0.6))
+        one.signal(signal.SIGKILL)
+    for one in running:
+        one.wait()
+    return sum(one.code == KILLED for one in running)
+
+
+@pytest.mark.parametrize(
+    ("state", "target", "point"),
+    [
+        ("sqlite", "postgres", "C7"),
+        ("sqlite", "postgres", "L2"),
+        ("postgres", "mariadb", "L4"),
+        ("postgres", "mariadb", "C3"),
+        ("mariadb", "postgres", "L2"),
+        ("mariadb", "sqlite", "C7"),
+        ("postgres", "duckdb", "C7"),
+    ],
+)
+def test_zombie(state: str, target: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
+    """Stopped for longer than its lease, overtaken, and woken up again: it must touch nothing."""
+    shop = make_shop(state, target=target)
+    sleeper = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": f"{point}:2:stop"})
+    assert until(lambda: is_stopped(sleeper.pid)), sleeper.text()
+    other = hdm.run(shop.args, shop.env, seconds=90)
+    finished = other.code
+    text = other.text()
+    assert sleeper.signal(signal.SIGCONT)
+    sleeper.wait(60)
+    assert finished == 0, text
+    recover(hdm, shop)
+    damage = inspect(shop)
+    FIGURES.note("zombies (SIGSTOP past the lease)", 1, damage)
+    assert not damage.any, f"{damage} in {shop.folder}"
+
+
+def is_stopped(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+    except OSError:
+        return False
+
+
+def test_sigterm_drains(hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
+    """Told to stop it exits with 143, holds no lease, and the next run has no wait."""
+    shop = make_shop("sqlite")
+    running = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": "C3:4:sleep:0.7"})
+    state = shop.folder / "state.db"
+    assert until(lambda: state.exists() and bool(shop.state.query("SELECT 1 FROM hdm_chunk WHERE status = 'verified'")))
+    running.signal(signal.SIGTERM)
+    assert running.wait() == 143, running.text()
+    assert shop.state.query("SELECT COUNT(*) FROM hdm_chunk WHERE lease_owner IS NOT NULL AND status = 'leased'") == [(0,)]
+    recover(hdm, shop)
+    damage = inspect(shop)
+    FIGURES.note("SIGTERM", 1, damage)
+    assert not damage.any, damage
