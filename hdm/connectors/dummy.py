@@ -73,6 +73,10 @@ class DummySource(Source):
             rows=config.rows, bytes=config.rows * config.bytes_per_row,
         )  # fmt: skip
 
+    def window(self) -> Window:
+        """The cursor is ``id``: a later run reads only what ``rows`` has grown by."""
+        return Window(column="id")
+
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Ranges of ``id`` of equal length."""
         start = int(window.after) + 1 if window.after is not None else 0

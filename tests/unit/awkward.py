@@ -9,6 +9,8 @@ from hdm.model import Column, Dataset, Kind, Table
 BIG, BIGGER = Decimal("9" * 38), Decimal("9" * 76)
 LAST, FIRST = 2**63 - 1, -(2**63 - 1)
 DAY_LAST, DAY_FIRST = 2**31 - 1, -(2**31 - 1)
+YEAR_ONE = (-62_135_596_800_000_001, -62_135_596_800_000_000)
+YEAR_10K = (253_402_300_799_999_999, 253_402_300_800_000_000)
 NOON = 12 * 3600 * 10**6
 
 
@@ -74,7 +76,7 @@ COLUMNS = [
     (Column("time ns", Kind.TIME, pa.time64("ns")), ("t", _spread([None, 86_400 * 10**9 - 1]))),
     (
         Column("moment", Kind.TIMESTAMP, pa.timestamp("us")),
-        ("t", _spread([0, None, LAST, FIRST, 1, -1, -62_135_596_800_000_000, 253_402_300_799_999_999])),
+        ("t", _spread([0, None, LAST, FIRST, 1, -1, *YEAR_ONE, *YEAR_10K])),
     ),
     (
         Column("moment utc", Kind.TIMESTAMPTZ, pa.timestamp("us", "UTC")),

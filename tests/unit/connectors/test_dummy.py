@@ -40,6 +40,7 @@ def test_shape_follows_the_configuration():
 
 def test_chunks_by_bytes_window_and_nothing():
     assert len(rows(source(rows=1000, bytes_per_row=100, chunk={"bytes": 10_000}))[0]) == 10
+    assert source().window() == Window("id")
     chunks, batches = rows(source(rows=1000), Window("id", after="989", rows_per_chunk=4))
     assert [c.upto for c in chunks] == ["993", "997", "999"]
     assert [i for b in batches for i in b.column(0).to_pylist()] == list(range(990, 1000))

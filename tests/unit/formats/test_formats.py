@@ -236,3 +236,46 @@ def test_a_cut_stream_is_an_error(pressed):
     raw = stream.getvalue()
     with pytest.raises(CorruptFile):
         list(format_named("csv").read(io.BytesIO(b"xx" + raw[2:]), described, pressed))
+
+
+def test_json_text_is_exact_for_readers_that_know_only_floats():
+    described = Table(
+        HERE,
+        ("t",),
+        (
+            Column("i", Kind.INT64, pa.int64()),
+            Column("f", Kind.FLOAT64, pa.float64()),
+            Column("d", Kind.DECIMAL, pa.decimal128(5, 2)),
+            Column("b", Kind.BINARY, pa.binary()),
+        ),
+    )
+    rows = [
+        (2**53, 1.5, Decimal("1.50"), b"a"),
+        (2**53 + 1, float("nan"), None, b""),
+        (-(2**53) - 1, None, None, None),
+    ]
+    arrays = [pa.array([row[i] for row in rows], described.columns[i].type) for i in range(4)]
+    stream = written(
+        "jsonl", "none", described, [pa.RecordBatch.from_arrays(arrays, schema=described.schema)]
+    )
+    assert stream.getvalue().decode().splitlines() == [
+        '{"i":9007199254740992,"f":1.5,"d":"1.50","b":"YQ=="}',
+        '{"i":"9007199254740993","f":"NaN","d":null,"b":""}',
+        '{"i":"-9007199254740993","f":null,"d":null,"b":null}',
+    ]
+
+
+def test_csv_text_quotes_strings_and_leaves_null_bare():
+    described = table(t=pa.string(), n=pa.int32(), m=pa.timestamp("us", "UTC"))
+    arrays = [
+        pa.array(["", None, "a"]),
+        pa.array([1, None, 2], pa.int32()),
+        pa.array([0, None, 2**63 - 1]).cast(pa.timestamp("us", "UTC")),
+    ]
+    stream = written("csv", "none", described, [pa.RecordBatch.from_arrays(arrays, schema=described.schema)])
+    assert stream.getvalue().decode().splitlines() == [
+        '"t","n","m"',
+        '"",1,"1970-01-01 00:00:00.000000Z"',
+        ",,",
+        '"a",2,"@9223372036854775807"',
+    ]
