@@ -72,7 +72,7 @@ CASES: dict[str, tuple[str, Callable[[Hdm, Shop], Damage], Callable[[Damage], ob
     ),
     "no fsync, no rename": (
         mutants.NO_RENAME,
-        lambda hdm, shop: killed_and_resumed(hdm, shop, "C5:2:kill"),
+        lambda hdm, shop: killed_and_resumed(hdm, shop, "C3:2:kill"),
         lambda damage: damage.lost or damage.breaks,
     ),
     "open watermark (>)": (mutants.OPEN_WATERMARK, with_new_ties, lambda damage: damage.lost == 3),
