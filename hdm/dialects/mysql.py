@@ -35,7 +35,7 @@ _PLAIN = {
 }  # fmt: skip
 _TEXT_LENGTHS = {"tinytext": 255, "text": 65_535, "mediumtext": 16_777_215, "longtext": None}
 _BLOB_LENGTHS = {"tinyblob": 255, "blob": 65_535, "mediumblob": 16_777_215, "longblob": None}
-_SPATIAL = frozenset(
+SPATIAL = frozenset(
     {"geometry", "point", "linestring", "polygon", "multipoint", "multilinestring", "multipolygon"}
     | {"geometrycollection", "geomcollection"}
 )
@@ -115,7 +115,7 @@ class MySQLDialect(Dialect):
             return f"({quoted} + 0e0)"
         if column.kind is Kind.BIT:
             return f"LPAD(BIN({quoted}), {column.length or 1}, '0')"
-        if column.kind is Kind.OTHER and base_name(column.native) in _SPATIAL:
+        if column.kind is Kind.OTHER and base_name(column.native) in SPATIAL:
             return f"HEX({quoted})"
         return quoted
 
