@@ -27,6 +27,7 @@ PAGE_ROWS = 2_048
 """Rows in a ``@page``; DuckDB's own vectors have as many."""
 
 _DECIMAL = re.compile(r"(?:DECIMAL|NUMERIC)\s*\(\s*(\d+)\s*,\s*(\d+)\s*\)\Z")
+_UNTOLD = re.compile(r"\b(UNION|VARIANT)\b", re.IGNORECASE)
 _KINDS: dict[str, tuple[Kind, int | None, int | None]] = {
     "BOOLEAN": (Kind.BOOLEAN, None, None),
     "TINYINT": (Kind.INT8, None, None),
@@ -146,11 +147,20 @@ class DuckDBDialect(Dialect):
             return Stored("BIT", Fidelity.APPROXIMATED, "its length is not enforced")
         return Stored("VARCHAR", *_AS_TEXT)
 
+    def stored(self, column: Column) -> Stored:
+        """Text cannot say which member of a union, or which type in a variant, it came from."""
+        if column.origin == self.name and _UNTOLD.search(column.native) and column.kind is not Kind.ENUM:
+            return Stored("VARCHAR", Fidelity.LOSSY, "text does not keep the type inside it")
+        return super().stored(column)
+
     def select_expression(self, column: Column) -> str:
         """Casts what Arrow would carry otherwise: wide integers, structures, coarse timestamps."""
         quoted = self.quote(column.name)
         if column.kind in TEXTS and column.kind is not Kind.TEXT:
-            return f"CAST({quoted} AS VARCHAR)"
+            as_text = f"CAST({quoted} AS VARCHAR)"
+            # a NULL union becomes the word NULL
+            whole = _UNTOLD.search(column.native) and column.kind is not Kind.ENUM
+            return f"CASE WHEN {quoted} IS NOT NULL THEN {as_text} END" if whole else as_text
         cast = _CASTS.get(column.native.upper())
         return f"CAST({quoted} AS {cast})" if cast else quoted
 

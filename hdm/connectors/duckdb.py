@@ -1,0 +1,370 @@
+"""DuckDB: one file, one process. All sessions of this process share one open instance.
+
+Another process's lock on the file shows as a lost connection and is tried again. Readers open
+the file read-only, which several processes may do at once, unless this process writes it too.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import BaseModel, model_validator
+
+from hdm.codecs.rows import decimal_texts, unrepresentable
+from hdm.dialects.duckdb import PAGE_ROWS
+from hdm.errors import Deadlock, MissingDriver, UsageError
+from hdm.model import Column, Dataset, Table
+from hdm.source import Settings
+from hdm.sql import Database, SqlSink, SqlSource
+from hdm.streams import rebatch
+
+_CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_BATCH_ROWS = 16_384
+_PATIENCE = 300.0
+"""Seconds to wait for this process's other writers and readers of the file."""
+
+_COLUMNS = (
+    "SELECT column_name, data_type, is_nullable, column_default, comment FROM duckdb_columns() "
+    "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index"
+)
+_NAMES = (
+    "SELECT * FROM (SELECT schema_name, table_name, estimated_size, database_name FROM duckdb_tables() "
+    "UNION ALL SELECT schema_name, view_name, NULL, database_name FROM duckdb_views()) "
+    "WHERE database_name = current_database() AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)"
+)
+_KEY = (
+    "SELECT constraint_column_names FROM duckdb_constraints() WHERE database_name = current_database() "
+    "AND schema_name = ? AND table_name = ? AND constraint_type = 'PRIMARY KEY'"
+)
+
+
+class DuckDBProfile(Settings):
+    """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
+
+    path: str | None = None
+    dbpath: str | None = None
+    database: str | None = None
+
+    @model_validator(mode="after")
+    def _one_file(self) -> DuckDBProfile:
+        if self.path is None and self.database is None:
+            raise ValueError("give path, or dbpath and database")
+        return self
+
+    @property
+    def file(self) -> Path:
+        """The database file."""
+        if self.path is not None:
+            return Path(os.path.expandvars(self.path)).expanduser()
+        folder = Path(os.path.expandvars(self.dbpath or ".")).expanduser()
+        plain = folder / str(self.database)
+        return plain if plain.suffix or plain.exists() else folder / f"{self.database}.duckdb"
+
+
+@dataclass
+class _Instance:
+    """One file as this process has it open; ``writing`` is held from BEGIN to COMMIT."""
+
+    file: Path
+    users: int = 0
+    root: Any = None
+    read_only: bool = True
+    written_here: bool = False
+    writing: threading.Lock = field(default_factory=threading.Lock)
+
+
+_instances: dict[str, _Instance] = {}
+_changed = threading.Condition()
+
+
+def _instance(file: Path) -> _Instance:
+    key = os.path.realpath(file)
+    with _changed:
+        return _instances.setdefault(key, _Instance(file))
+
+
+class Session:
+    """A connection that leaves the shared instance when closed. DB-API as far as hdm needs it."""
+
+    def __init__(self, instance: _Instance, *, write: bool) -> None:
+        self._instance = instance
+        self._writing = False
+        self.inner = _join(instance, write=write)
+
+    def cursor(self) -> Any:
+        """A cursor in the session's own transaction."""
+        return _Cursor(self.inner)
+
+    def hold(self) -> None:
+        """Become this process's only writer of the file, until commit, rollback or close."""
+        if not self._writing:
+            if not self._instance.writing.acquire(timeout=_PATIENCE):
+                raise Deadlock(f"{self._instance.file}: another writer of this process does not end")
+            self._writing = True
+
+    def _free(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._instance.writing.release()
+
+    def commit(self) -> None:
+        """Commit; the next writer may go."""
+        try:
+            self.inner.commit()
+        finally:
+            self._free()
+
+    def rollback(self) -> None:
+        """Roll back; the next writer may go."""
+        try:
+            self.inner.rollback()
+        finally:
+            self._free()
+
+    def close(self) -> None:
+        """Roll back what is open; the last session of the process closes the file."""
+        inner, self.inner = self.inner, None
+        if inner is None:
+            return
+        try:
+            inner.close()
+        finally:
+            self._free()
+            _leave(self._instance)
+
+
+class _Cursor:
+    """A DuckDB cursor is a connection of its own, so this one uses the session's."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.rowcount = -1
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run; for INSERT, UPDATE and DELETE ``rowcount`` is what DuckDB reports."""
+        self._inner.execute(sql, list(values)) if values else self._inner.execute(sql)
+
+    @property
+    def description(self) -> Any:
+        """As in DB-API."""
+        return self._inner.description
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows."""
+        rows: list[tuple[Any, ...]] = self._inner.fetchall()
+        return rows
+
+    def close(self) -> None:
+        """Nothing to do: the session stays."""
+
+
+def _join(instance: _Instance, *, write: bool) -> Any:
+    duckdb = _driver()
+    with _changed:
+        instance.written_here = instance.written_here or write
+        if write and instance.root is not None and instance.read_only:
+            free = _changed.wait_for(lambda: instance.root is None or not instance.read_only, _PATIENCE)
+            if not free:
+                raise Deadlock(f"{instance.file}: readers of this process do not end")
+        if instance.root is None:
+            read_only = not (write or instance.written_here)
+            instance.root = duckdb.connect(str(instance.file), read_only=read_only, config=_CONFIG)
+            instance.read_only = read_only
+        instance.users += 1
+        try:
+            return instance.root.cursor()
+        except BaseException:
+            instance.users -= 1
+            raise
+
+
+def _leave(instance: _Instance) -> None:
+    with _changed:
+        instance.users -= 1
+        if instance.users == 0:
+            root, instance.root = instance.root, None
+            root.close()
+        _changed.notify_all()
+
+
+class DuckDBDatabase(Database):
+    """One DuckDB file."""
+
+    dialect_name = "duckdb"
+
+    @property
+    def file(self) -> Path:
+        """The database file."""
+        profile: DuckDBProfile = self.profile
+        return profile.file
+
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """``duckdb:///path``, named ``schema.table``."""
+        return Dataset(self.file.absolute().as_uri().replace("file:", "duckdb:"), ".".join(path))
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """In schema ``main``."""
+        return tuple(parts) if len(parts) > 1 else ("main", *parts)
+
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Session:
+        """Autocommit, in UTC, no extensions from the network."""
+        if not write and not self.file.exists():
+            raise UsageError(f"there is no DuckDB file {self.file}", hint="check path in the profile")
+        if write:
+            self.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+        with self.classified():
+            session = Session(_instance(self.file), write=write)
+        for statement in self.dialect.session:
+            self.run(session, statement)
+        return session
+
+    def begin(self, connection: Any, *, write: bool = False) -> None:
+        """One snapshot. A writer waits for the file's other writers in this process."""
+        if write:
+            connection.hold()
+        self.run(connection, "BEGIN TRANSACTION")
+
+    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """From DuckDB's own catalogue functions."""
+        schema, name = path[-2:]
+        found = self.run(connection, _NAMES, (schema, name))
+        if not found:
+            return None
+        schema, name, rows, _ = next((row for row in found if row[1] == name), found[0])
+        key = self.run(connection, _KEY, (schema, name))
+        columns = tuple(
+            self.dialect.column_from_catalog(
+                column, native, nullable=bool(nullable), default=default, comment=comment
+            )
+            for column, native, nullable, default, comment in self.run(connection, _COLUMNS, (schema, name))
+        )
+        full = (*path[:-2], schema, name)
+        return Table(self.dataset(full), full, columns, tuple(key[0][0]) if key else (), rows=rows)
+
+    def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
+        """By DESCRIBE."""
+        described = self.run(connection, f"SELECT column_name, column_type FROM (DESCRIBE {sql})")
+        return tuple(self.dialect.column_from_catalog(name, native) for name, native in described)
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """By ``duckdb_tables()``."""
+        sql = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
+        names = [str(row[0]) for row in self.run(connection, sql, (path[-2],))]
+        return [(*path[:-1], name) for name in names if name.startswith(prefix)]
+
+    def pages(self, connection: Any, table: Table) -> int:
+        """Ranges of ``PAGE_ROWS`` row ids; a view has none."""
+        schema, name = table.path[-2:]
+        sql = "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?"
+        if not self.run(connection, sql, (schema, name)):
+            return 0
+        last = self.run(connection, f"SELECT max(rowid) FROM {self.dialect.qualify(table.path)}")[0][0]
+        return 0 if last is None else int(last) // PAGE_ROWS + 1
+
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """DuckDB's own Arrow stream; temporals stay the integers that they are."""
+        schema = pa.schema([pa.field(c.name, c.type, c.nullable) for c in columns])
+        with self.classified():
+            relation = connection.inner.sql(sql)
+            reader = (
+                relation.to_arrow_reader(_BATCH_ROWS)
+                if hasattr(relation, "to_arrow_reader")
+                else relation.fetch_arrow_reader(_BATCH_ROWS)
+            )
+        while True:
+            with self.classified():
+                batch = next(reader, None)
+            if batch is None:
+                return
+            arrays = [_carried(array, c) for array, c in zip(batch.columns, columns, strict=True)]
+            yield from rebatch([pa.RecordBatch.from_arrays(arrays, schema=schema)])
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """INSERT from each batch, by name, cast to the table's own types."""
+        target, quote = self.dialect.qualify(path), self.dialect.quote
+        described = self.run(connection, f"SELECT column_name, column_type FROM (DESCRIBE {target})")
+        held = {str(name): str(native) for name, native in described}
+        shown = ", ".join(
+            f"CAST(c{number} AS {held[c.name]}) AS {quote(c.name)}"
+            for number, c in enumerate(columns)
+            if c.name in held
+        )
+        statement = f"INSERT INTO {target} BY NAME SELECT {shown} FROM hdm_batch"
+        taken = 0
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            arrays = [_known(array) for array in batch.columns]
+            with self.classified():
+                names = [f"c{number}" for number in range(len(arrays))]
+                connection.inner.register("hdm_batch", pa.Table.from_arrays(arrays, names=names))
+                taken += int(self.run(connection, statement)[0][0])
+                connection.inner.unregister("hdm_batch")
+        return taken
+
+    def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
+        """DuckDB reports the rows touched as a result of one row."""
+        rows = self.run(connection, sql, values)
+        return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else 0
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """The file and DuckDB's version."""
+        found = super().probe()
+        return [*found, ("version", True, str(_driver().__version__))] if found[0][1] else found
+
+
+class DuckDBSource(SqlSource):
+    """Reads a DuckDB table or query, by key ranges or ranges of row ids."""
+
+    Profile: ClassVar[type[BaseModel] | None] = DuckDBProfile
+    Database: ClassVar[type[Database]] = DuckDBDatabase
+
+
+class DuckDBSink(SqlSink):
+    """Writes a DuckDB table; the file is made if it is not there."""
+
+    Profile: ClassVar[type[BaseModel] | None] = DuckDBProfile
+    Database: ClassVar[type[Database]] = DuckDBDatabase
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        super().__init__(config, profile, name=name)
+        if profile is not None:
+            _instance(profile.file).written_here = True
+
+
+def _driver() -> Any:
+    try:
+        import duckdb
+    except ImportError:
+        raise MissingDriver("DuckDB is not installed", hint="pip install 'hdm[duckdb]'") from None
+    return duckdb
+
+
+def _carried(array: pa.Array, column: Column) -> pa.Array:
+    """What DuckDB gave, as the carrier; only spellings change."""
+    kind = column.type
+    if array.type == kind:
+        return array
+    try:
+        if pa.types.is_dictionary(array.type):
+            array = array.cast(pa.string())
+        return array.cast(kind)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        raise unrepresentable(column.name, f"a value of {column.native} does not fit {kind}") from None
+
+
+def _known(array: pa.Array) -> pa.Array:
+    """Carriers that DuckDB does not know, as text."""
+    return decimal_texts(array) if pa.types.is_decimal256(array.type) else array
