@@ -36,8 +36,8 @@ def translate_expression(text: str, source: str, target: str, rename: Rename = l
     Raises ``Untranslatable``.
     """
     tree = parse(text, source)
-    _check(tree, source, target)
-    return generate(_simplified(_renamed(tree, rename), target), target)
+    check(tree, source, target)
+    return generate(simplified(_renamed(tree, rename), target), target)
 
 
 def parse(text: str, system: str, *, query: bool = False) -> Any:
@@ -72,7 +72,7 @@ def generate(tree: Any, system: str) -> str:
     return text
 
 
-def _check(tree: Any, source: str, target: str) -> None:
+def check(tree: Any, source: str, target: str) -> None:
     from sqlglot import exp
 
     if source == target:
@@ -98,24 +98,31 @@ def _renamed(tree: Any, rename: Rename) -> Any:
     return tree
 
 
-def _simplified(tree: Any, target: str) -> Any:
-    """Without the casts that catalogues put around string literals, and with booleans as the
-    target writes them."""
+def simplified(tree: Any, target: str) -> Any:
+    """Without the casts that catalogues put around string literals and without character sets;
+    booleans as the target writes them."""
     from sqlglot import exp
 
     def plain(node: Any) -> Any:
-        while (
-            isinstance(node, exp.Cast)
-            and isinstance(node.this, exp.Literal | exp.Column)
-            and node.to.this in exp.DataType.TEXT_TYPES
-            and (node.this.is_string or isinstance(node.this, exp.Column))
-        ):
-            node = node.this
+        if isinstance(node, exp.Cast):
+            if isinstance(node.this, exp.Literal) and node.this.is_string and _is_textual(node.to, target):
+                return node.this
+            if node.to.find(exp.CharacterSet):
+                return exp.cast(node.this, "text" if target != "mysql" else "char")
         if isinstance(node, exp.Boolean) and target in ("sqlserver", "synapse"):
             return exp.Literal.number(1 if node.this else 0)
         return node
 
     return tree.transform(plain)
+
+
+def _is_textual(kind: Any, target: str) -> bool:
+    from sqlglot import exp
+
+    texts = {*exp.DataType.TEXT_TYPES, exp.DataType.Type.USERDEFINED}
+    if target in ("mysql", "snowflake", "redshift", "bigquery", "sqlite"):
+        texts.add(exp.DataType.Type.UUID)
+    return kind.this in texts or kind.find(exp.CharacterSet) is not None
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from hdm.catalogs.report import Report
 from hdm.catalogs.traits import traits_of
 from hdm.dialects import dialect
 
-_SORTED = frozenset({"", "btree", "art", "normal", "nonclustered", "clustered"})
+_SORTED = frozenset({"", "btree", "art", "normal", "nonclustered", "clustered", "hash"})
 _UNINDEXED = "the system finds rows by its own statistics: nothing to do"
 
 
@@ -37,6 +37,7 @@ class KeyMapper:
     def map(self, relation: Relation, mapped: Relation) -> Relation:
         """``mapped`` with keys, checks and indexes."""
         self.names, self.where = self.columns[relation.path], dotted(relation.path)
+        self.counted = [one.column for one in mapped.identities]
         primary = relation.primary_key
         return replace(
             mapped,
@@ -140,6 +141,11 @@ class KeyMapper:
         except Untranslatable as error:
             self.report.manual("check", about, error.message, "write it by hand")
             return None
+        if self.target == "mysql" and any(self.dialect.quote(one) in text for one in self.counted):
+            self.report.manual(
+                "check", about, "mysql refuses checks of numbered columns", "write it as a check of the link"
+            )
+            return None
         self.report.converted("check", about)
         return Check(self._name(check.name), text)
 
@@ -168,6 +174,8 @@ class KeyMapper:
                 "build one by hand where queries need it",
             )  # fmt: skip
             return None
+        if index.method.lower() == "hash":
+            soft.append("sorted instead of hashed")
         include = tuple(self.names[c] for c in index.include) if self.traits.index_include else ()
         if index.include and not include:
             soft.append("without its included columns")

@@ -9,11 +9,13 @@ from dataclasses import dataclass, field, replace
 from hdm.catalogs.expressions import Untranslatable
 from hdm.catalogs.map_columns import ColumnMapper
 from hdm.catalogs.map_keys import KeyMapper
+from hdm.catalogs.map_mysql import fit_mysql
 from hdm.catalogs.model import Path, Relation, Schema, Sequence, View, dotted
 from hdm.catalogs.names import NamePolicy
 from hdm.catalogs.order import table_order, view_order
 from hdm.catalogs.report import Report
 from hdm.catalogs.rules import MapOptions
+from hdm.catalogs.scopes import settle_names
 from hdm.catalogs.traits import traits_of
 from hdm.catalogs.views import Names, translate_view
 from hdm.dialects import dialect
@@ -59,6 +61,10 @@ class _Mapper:
         self._name_everything()
         mapped = Schema(self.target, "", self.flavour)
         relations = [self._relation(one) for one in table_order(self.source.relations) if self._goes(one)]
+        if not self.same:
+            if self.target == "mysql":
+                relations = fit_mysql(relations, self.dialect, self.report)
+            relations = settle_names(relations, self.dialect)
         sequences = [seq for one in self.source.sequences if (seq := self._sequence(one))]
         views = [view for one in view_order(self.source.views) if (view := self._view(one))]
         for kind, name in self.source.unread:

@@ -201,8 +201,8 @@ class Schema:
 
     @property
     def sha(self) -> str:
-        """Identity of all that was found, estimates of size left out."""
-        return digest("schema", schema_to_json(self, sizes=False))
+        """Identity of all that was found, but for the database's name and estimates of size."""
+        return digest("schema", schema_to_json(replace(self, database=""), sizes=False))
 
 
 def dotted(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hdm.catalogs.expressions import Resolve, Untranslatable, _check, generate, parse
+from hdm.catalogs.expressions import Resolve, Untranslatable, check, generate, parse, simplified
 from hdm.catalogs.model import Path, Schema, View, dotted
 
 
@@ -64,7 +64,7 @@ def translate_view(
     Raises ``Untranslatable``, also if the view reads what does not go along.
     """
     tree = parse(view.sql, source, query=True)
-    _check(tree, source, target)
+    check(tree, source, target)
     schema = view.path[-2] if len(view.path) > 1 else None
     meant: dict[str, Path] = {}
     for node, parts in list(_tables(tree).items()):
@@ -77,7 +77,7 @@ def translate_view(
         meant[node.alias_or_name.casefold()] = path
         _point(node, path, new)
     _rename_columns(tree, meant, names, columns)
-    return generate(tree, target)
+    return generate(simplified(tree, target), target)
 
 
 def _tables(tree: Any) -> dict[Any, Path]:

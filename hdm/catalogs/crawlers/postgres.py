@@ -23,6 +23,7 @@ from hdm.catalogs.model import (
     View,
 )
 from hdm.catalogs.patterns import Selection
+from hdm.catalogs.sql_text import unwrapped
 from hdm.model import Column, Kind, Table
 
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
@@ -87,7 +88,7 @@ class PostgresCrawler(Crawler):
         )
         parted = None
         if partkey:
-            parted = Partitioning(_PARTED.get(strategy, strategy), (), partkey)
+            parted = Partitioning(_PARTED.get(str(strategy), "RANGE"), (), partkey)
         return Relation(
             table,
             primary,
@@ -151,7 +152,7 @@ class PostgresCrawler(Crawler):
                     ForeignKey(name, tuple(columns), tuple(other), tuple(target), *actions, deferred)
                 )
             elif found := _CHECK.match(text):
-                checks.append(Check(name, _unwrapped(found["sql"])))
+                checks.append(Check(name, unwrapped(found["sql"])))
         return primary, tuple(uniques), tuple(foreign), tuple(checks)
 
     @staticmethod
@@ -163,7 +164,7 @@ class PostgresCrawler(Crawler):
             if column is not None:
                 made.append(IndexPart(column, descending=descending))
             else:
-                made.append(IndexPart(expression=_unwrapped(text), descending=descending))
+                made.append(IndexPart(expression=unwrapped(text), descending=descending))
         included = tuple(column for column in names[keys:] if column)
         return Index(name, tuple(made), unique, "" if method == "btree" else method, where, included)
 
@@ -195,24 +196,3 @@ class PostgresCrawler(Crawler):
                 read = tuple((row[0], row[1]) for row in uses.get(path, []) if (row[0], row[1]) != path)
                 made.append(View(path, text.strip().rstrip(";"), tuple(columns), kind == "m", comment, read))
         return tuple(made)
-
-
-def _unwrapped(text: str) -> str:
-    """Without one pair of brackets around everything."""
-    return text[1:-1] if _wraps(text) else text
-
-
-def _wraps(text: str) -> bool:
-    if not (text.startswith("(") and text.endswith(")")):
-        return False
-    depth, quote = 0, ""
-    for place, mark in enumerate(text):
-        if quote:
-            quote = "" if mark == quote else quote
-        elif mark in "'\"":
-            quote = mark
-        else:
-            depth += {"(": 1, ")": -1}.get(mark, 0)
-            if depth == 0 and place < len(text) - 1:
-                return False
-    return True

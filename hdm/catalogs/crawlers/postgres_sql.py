@@ -66,7 +66,8 @@ SELECT n.nspname::text, c.relname::text, ic.relname::text, i.indisunique, am.amn
 FROM pg_index i JOIN pg_class ic ON ic.oid = i.indexrelid JOIN pg_class c ON c.oid = i.indrelid
 JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_am am ON am.oid = ic.relam
 WHERE c.relkind IN ('r', 'p') AND NOT ic.relispartition AND n.nspname IN ({schemas})
-  AND NOT EXISTS (SELECT 1 FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
+  AND NOT EXISTS (SELECT 1 FROM pg_constraint k
+    WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))
 ORDER BY ic.relname COLLATE "C"
 """
 SEQUENCES = """
@@ -109,7 +110,8 @@ SELECT 'trigger', n.nspname::text, c.relname || '.' || t.tgname FROM pg_trigger 
 JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT t.tgisinternal AND n.nspname IN ({schemas})
 UNION ALL
-SELECT 'routine', n.nspname::text, p.proname::text FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+SELECT 'routine', n.nspname::text, p.proname::text
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
 WHERE n.nspname IN ({schemas}) AND NOT EXISTS (SELECT 1 FROM pg_depend x
   WHERE x.classid = 'pg_proc'::regclass AND x.objid = p.oid AND x.deptype = 'e')
 ORDER BY 1, 2, 3
