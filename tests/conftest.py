@@ -17,7 +17,8 @@ from tests.servers.process import Database
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[postgres.Postgres]:
+def postgres_server(request: pytest.FixtureRequest) -> Iterator[postgres.Postgres]:
+    _allow(request)
     with postgres.running() as server:
         yield server
 
@@ -38,7 +39,8 @@ def postgres_url(postgres_database: Database) -> str:
 
 
 @pytest.fixture(scope="session")
-def mariadb_server() -> Iterator[mariadb.MariaDB]:
+def mariadb_server(request: pytest.FixtureRequest) -> Iterator[mariadb.MariaDB]:
+    _allow(request)
     with mariadb.running() as server:
         yield server
 
@@ -59,13 +61,15 @@ def mariadb_url(mariadb_database: Database) -> str:
 
 
 @pytest.fixture(scope="session")
-def s3_server() -> Iterator[moto.S3]:
+def s3_server(request: pytest.FixtureRequest) -> Iterator[moto.S3]:
+    _allow(request)
     with moto.running() as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def azurite_server() -> Iterator[azurite.Azurite]:
+def azurite_server(request: pytest.FixtureRequest) -> Iterator[azurite.Azurite]:
+    _allow(request)
     with azurite.running() as server:
         yield server
 
@@ -91,6 +95,7 @@ _SERVERS = {
 }
 
 
+_EMBEDDED = ("sqlite", "duckdb", "lite")
 _CRASH = Path(__file__).with_name("crash")
 
 
@@ -100,13 +105,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if _SERVERS & set(getattr(item, "fixturenames", ())):
+        if _SERVERS & set(getattr(item, "fixturenames", ())) or _asks_at_run_time(item):
             item.add_marker("server")
         if _CRASH in item.path.parents:
             item.add_marker("slow")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_fixture_setup(fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> None:
-    if fixturedef.argname in _SERVERS and request.config.getoption("--no-servers"):
-        pytest.fail(f"{fixturedef.argname} is asked for at run time: mark the test 'server'")
+def _asks_at_run_time(item: pytest.Item) -> bool:
+    """Whether a fixture that asks for others by name has a parameter that is no embedded system."""
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(
+        "getfixturevalue" in known[name][-1].func.__code__.co_names
+        for name, value in parameters.items()
+        if name in known and value not in _EMBEDDED
+    )
+
+
+def _allow(request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--no-servers"):
+        pytest.fail(f"{request.fixturename} is asked for at run time: mark the test 'server'")
