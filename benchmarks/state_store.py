@@ -76,7 +76,10 @@ def main() -> int:
     asked = parser.parse_args()
     slow = 0
     with tempfile.TemporaryDirectory() as folder:
-        urls = asked.urls or [f"sqlite:///{folder}/state.db", *filter(None, [os.environ.get("HDM_STATE_URL")])]
+        urls = asked.urls or [
+            f"sqlite:///{folder}/state.db",
+            *filter(None, [os.environ.get("HDM_STATE_URL")]),
+        ]
         for url in urls:
             times = measure(url, asked.chunks)
             median = statistics.median(times)

@@ -14,7 +14,7 @@ from hdm.errors import StateError
 from hdm.state import clock
 from hdm.state.engine import batch, locked
 from hdm.state.models import chain_head, chunk, event
-from hdm.state.redact import Redact
+from hdm.state.redact import Redact, dump
 
 GENESIS = "0" * 64
 CHAINED = (
@@ -108,7 +108,7 @@ class Tx:
                 "to_status": now,
                 "at_db": self.now,
                 "at_worker": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-                "payload": self.mask(json.dumps(payload, sort_keys=True, separators=(",", ":"))),
+                "payload": dump(payload, self.mask),
             }
         )
 

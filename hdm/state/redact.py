@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 from hdm import secrets
 from hdm.errors import HdmError
@@ -25,6 +27,19 @@ def redact(text: str) -> str:
     """The text without passwords: in URLs, in ``password=...``, and all that a profile holds."""
     text = _URL.sub(r"\g<head>:***@", secrets.redact(text))
     return _PAIR.sub(r"\g<name>\g<sep>***", text)
+
+
+def dump(value: dict[str, Any], mask: Redact = redact) -> str:
+    """Canonical JSON with every text in it masked."""
+    return json.dumps(_masked(value, mask), sort_keys=True, separators=(",", ":"))
+
+
+def _masked(value: Any, mask: Redact) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {key: _masked(part, mask) for key, part in value.items()}
+    return [_masked(part, mask) for part in value] if isinstance(value, list) else value
 
 
 def message(error: BaseException, mask: Redact = redact) -> str:

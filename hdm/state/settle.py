@@ -6,7 +6,6 @@ still the lease's.
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ from hdm.state import clock, durable
 from hdm.state.base import Base
 from hdm.state.events import Tx
 from hdm.state.models import chunk, dead_letter, validation
-from hdm.state.redact import message
+from hdm.state.redact import dump, message
 from hdm.state.rows import receipt_values
 from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, Lease
 
@@ -242,7 +241,7 @@ def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> 
     values = {
         "error_class": type(error).__name__,
         "error_msg": text,
-        "context": tx.mask(json.dumps(context, sort_keys=True)),
+        "context": dump(context, tx.mask),
         "state": "open",
         "resolved_by": None,
         "resolved_at": None,

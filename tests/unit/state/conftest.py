@@ -18,7 +18,9 @@ from hdm.state import Job, JobInfo, Lease, RunInfo, StateManager
 BACKENDS = ("sqlite", "postgres", "mariadb")
 
 
-def table(name: str, namespace: str = "src", cursor: str | None = "id", extra: tuple[Column, ...] = ()) -> Table:
+def table(
+    name: str, namespace: str = "src", cursor: str | None = "id", extra: tuple[Column, ...] = ()
+) -> Table:
     columns = (
         Column("id", Kind.INT64, pa.int64(), False, "bigint"),
         Column("ssn", Kind.TEXT, pa.string(), native="text"),

@@ -174,7 +174,9 @@ def test_a_buried_chunk_leaves_its_context_without_secrets_or_rows(world: World)
     context = json.loads(letter["context"])
     assert (context["phase"], context["attempt"], context["hint"]) == ("write", 1, "look")
     assert context["errors"] == ["hdm.errors.CheckFailed", "builtins.ValueError"]
-    everything = str(letter) + str(world.store.events(world.run)) + str(world.row(lease.chunk_id, "error_msg"))
+    everything = (
+        str(letter) + str(world.store.events(world.run)) + str(world.row(lease.chunk_id, "error_msg"))
+    )
     assert "hunter" not in everything
     assert "secret-row-value" not in everything
     world.finish(world.claim())

@@ -1,0 +1,65 @@
+"""SQL Server cannot run here: every statement and every table is compiled in its dialect."""
+
+from __future__ import annotations
+
+import re
+
+from sqlalchemy import select
+from sqlalchemy.dialects import mssql
+from sqlalchemy.schema import CreateIndex, CreateTable
+
+from hdm.state import artifacts, claims, clock, events, leases, runs, settle, view, watermarks
+from hdm.state.models import metadata
+
+DIALECT = mssql.dialect()
+
+
+def compiled(statement: object) -> str:
+    return re.sub(r"\s+", " ", str(statement.compile(dialect=DIALECT)))  # type: ignore[attr-defined]
+
+
+def test_every_table_and_index() -> None:
+    for table in metadata.sorted_tables:
+        ddl = compiled(CreateTable(table))
+        assert "IDENTITY" not in ddl
+        assert not re.search(r"(?<!N)VARCHAR|\bTEXT\b", ddl)
+        assert "Latin1_General_100_BIN2" in ddl
+        widths = {c.name: getattr(c.type.dialect_impl(DIALECT), "length", None) for c in table.columns}
+        for index in table.indexes:
+            assert compiled(CreateIndex(index))
+            assert sum((widths[c.name] or 4) * 2 for c in index.columns) <= 1700
+        assert sum((widths[c.name] or 4) * 2 for c in table.primary_key.columns) <= 1700
+
+
+def test_every_statement_of_the_hot_path() -> None:
+    modules = (artifacts, claims, events, leases, runs, settle, watermarks)
+    found = {
+        f"{module.__name__}.{name}": compiled(value)
+        for module in modules
+        for name, value in vars(module).items()
+        if name.isupper()
+        and name.startswith("_")
+        and hasattr(value, "compile")
+        and not isinstance(value, re.Pattern)
+    }
+    assert len(found) >= 18
+    for name, sql in found.items():
+        assert "FOR UPDATE" not in sql, name
+        assert "LIMIT" not in sql, name
+    assert "WITH (UPDLOCK, ROWLOCK)" in found["hdm.state.events._HEAD"]
+    assert found["hdm.state.events._HEAD_AND_CHUNK"].count("WITH (UPDLOCK, ROWLOCK)") == 2
+
+
+def test_claiming() -> None:
+    for sited in (True, False):
+        for skipping in (True, False):
+            sql = compiled(claims._candidate(sited, skipping))
+            assert "TOP" in sql
+            assert "SYSUTCDATETIME()" in sql
+
+
+def test_the_clock_and_the_view() -> None:
+    sql = compiled(select(clock.now, clock.later))
+    assert "DATETIME2(6)" in sql
+    assert "DATEADD(millisecond" in sql
+    assert view.create("mssql").startswith("CREATE OR ALTER VIEW state_manager AS")
