@@ -182,7 +182,8 @@ class Database(ABC):
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
         dialect = self.dialect
-        if self.find(connection, target) is not None:
+        held = self.find(connection, target)
+        if held is not None and dialect.folded(held.path[-1]) == dialect.folded(target[-1]):
             self.change(connection, dialect.rename_table(target, old[-1]))
         self.change(connection, dialect.rename_table(new, target[-1]))
         self.change(connection, dialect.drop_table(old))

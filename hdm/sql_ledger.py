@@ -80,7 +80,8 @@ class Ledger:
         self.database.begin(connection)
         found: Table | None = self.database.find(connection, path or self.path)
         self.database.rollback(connection)
-        return found is not None
+        fold = self.database.dialect.folded
+        return found is not None and fold(found.path[-1]) == fold((path or self.path)[-1])
 
     def claim(self, connection: Any, chunk: Chunk, attempt: Attempt) -> bool:
         """Insert the chunk's row; False if it is there already. Where keys are enforced, waits

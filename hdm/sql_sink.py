@@ -81,7 +81,8 @@ class SqlSink(Sink):
                 self._own(ROW_NO, Kind.INT64),
             )
         names = [column.name for column in columns]
-        twice = sorted({name for name in names if names.count(name) > 1})
+        folded = [self.dialect.folded(name) for name in names]
+        twice = sorted({name for name in names if folded.count(self.dialect.folded(name)) > 1})
         if twice:
             raise UsageError(
                 f"{table.dataset.name}: several columns would be named {', '.join(twice)}",
@@ -143,7 +144,7 @@ class SqlSink(Sink):
             ledger = self._ledger(target)
             ledger.create(connection)
             self.database.begin(connection)
-            existing = self.database.find(connection, target.path)
+            existing = self._held(connection, target.path)
             swapped = ledger.find(connection, swap_chunk(job_key, target.dataset, epoch).chunk_id)
             self.database.rollback(connection)
             if existing is not None:
@@ -195,23 +196,25 @@ class SqlSink(Sink):
 
     @staticmethod
     def _with_key(target: Table, mode: Mode) -> Table:
-        """Appending new versions of a row under a cursor would break a primary key."""
+        """Without its key where that could break: NULLs, or new versions of a row appended."""
         versions = mode is Mode.APPEND and target.cursor is not None and target.cursor not in target.key
-        return replace(target, key=()) if versions else target
+        null_keys = any(target.column(name).nullable for name in target.key)
+        return replace(target, key=()) if versions or null_keys else target
 
     def _verify(self, target: Table, existing: Table) -> None:
         """By names and types, never by position."""
-        held = {column.name: column for column in existing.columns}
+        fold = self.dialect.folded
+        held = {fold(column.name): column for column in existing.columns}
         wrong = []
         for column in target.columns:
-            if column.name not in held:
+            if fold(column.name) not in held:
                 wrong.append(f"{column.name}: not there")
-            elif why := misfit(held[column.name], column):
+            elif why := misfit(held[fold(column.name)], column):
                 wrong.append(f"{column.name}: {why}")
-        wanted = {column.name for column in target.columns}
+        wanted = {fold(column.name) for column in target.columns}
         for column in existing.columns:
             filled = column.nullable or column.default or column.identity or column.generated
-            if column.name not in wanted and not filled:
+            if fold(column.name) not in wanted and not filled:
                 wrong.append(f"{column.name}: NOT NULL without a default, and the source has no such column")
         if wrong:
             raise SchemaDrift(
@@ -285,10 +288,15 @@ class SqlSink(Sink):
     def _writable(self, connection: Any, target: Table) -> Table:
         """Without the columns that the target computes itself."""
         self.database.begin(connection)
-        held = self.database.find(connection, target.path)
+        held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)
-        computed = {column.name for column in held.columns if column.generated} if held else set()
-        return replace(target, columns=tuple(c for c in target.columns if c.name not in computed))
+        computed = {fold(column.name) for column in held.columns if column.generated} if held else set()
+        return replace(target, columns=tuple(c for c in target.columns if fold(c.name) not in computed))
+
+    def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """The table of exactly that name."""
+        found, fold = self.database.find(connection, path), self.dialect.folded
+        return found if found is not None and fold(found.path[-1]) == fold(path[-1]) else None
 
     def _adopted(self, connection: Any, ledger: Ledger, chunk: Chunk, attempt: Attempt) -> Receipt:
         self.database.begin(connection)

@@ -74,6 +74,10 @@ class Dialect:
         """A table's full name from its parts."""
         return ".".join(self.quote(part) for part in path if part)
 
+    def folded(self, name: str) -> str:
+        """Two names are one to the database exactly if this is equal for both, quoted as they are."""
+        return name
+
     def names(self, names: Iterable[str]) -> str:
         """A quoted column list."""
         return ", ".join(self.quote(name) for name in names)

@@ -120,6 +120,10 @@ class SQLiteDialect(Dialect):
         as_text = column.kind is Kind.DECIMAL and "TEXT" in column.native.upper()
         return super().is_sortable(column) and not as_text
 
+    def folded(self, name: str) -> str:
+        """Names differ by more than ASCII case."""
+        return "".join(mark.lower() if mark.isascii() else mark for mark in name)
+
     def literal(self, text: str, column: Column) -> str:
         """Plain literals: SQLite compares by storage class, and a CAST would change it."""
         if column.kind in INTEGERS or column.kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN):
