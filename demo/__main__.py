@@ -30,6 +30,7 @@ def main() -> int:
 
     say(3, "Look at the target", "Read by DuckDB itself, compared with the source by SQLite itself.")
     compare()
+    show()
 
     say(4, "Run the same command again", "Every chunk is on record, so nothing is read and nothing moves.")
     before = counts_in_target()
@@ -105,6 +106,18 @@ def compare(*tables: str) -> None:
             require(there.fetchone() is None, f"{table}: the target has rows that the source has not")
             line(f"{table:<10}{rows:>9,}  {rows:>9,}  equal, row for row")
     source.close()
+
+
+def show() -> None:
+    """A few of the target's rows, joined across two of its tables."""
+    import duckdb
+
+    query = """
+        SELECT f.id, f.time_hour, a.name, f.flight, f.origin, f.dest, f.dep_delay
+        FROM flights f JOIN airlines a USING (carrier) ORDER BY f.id LIMIT 4"""
+    with duckdb.connect(str(TARGET), read_only=True) as target:
+        for number, hour, name, flight, origin, dest, delay in target.execute(query).fetchall():
+            line(f"{number:>3}  {hour}  {name:<24}{flight:>5}  {origin} -> {dest}  {delay:>+3} min")
 
 
 def same(row: tuple[object, ...], texts: tuple[object, ...]) -> bool:
