@@ -61,7 +61,8 @@ def test_only_what_was_loaded_counts_as_success(alone: World, old: str) -> None:
     assert alone.store.import_legacy(old) == {"read": 4, "imported": 4, "success": 2}
     rows = alone.query(
         "SELECT correlation_id_out, status, action, row_count, source_name, source_entity, manifest_name, "
-        "sourcing_start_time, first_record_pulled FROM state_manager ORDER BY manifest_name, correlation_id_out"
+        "sourcing_start_time, first_record_pulled FROM state_manager "
+        "ORDER BY manifest_name, correlation_id_out"
     )
     entity = ("netezza", "ADMIN.TEST1", "old.yml", "2021-03-01T10:00:00.000001Z", None)
     assert rows[:3] == [

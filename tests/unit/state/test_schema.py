@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 import hdm
-from hdm.errors import SchemaOutOfDate
+from hdm.errors import HdmError, SchemaOutOfDate
 from hdm.state import StateManager, schema
 from hdm.state.engine import Database
 from hdm.state.models import metadata
@@ -111,7 +111,7 @@ def _upgrade(url: str, start: object, found: Queue[object]) -> None:
     start.wait()  # type: ignore[attr-defined]
     try:
         found.put(schema.upgrade(url))
-    except Exception as error:
+    except HdmError as error:
         found.put(repr(error))
 
 

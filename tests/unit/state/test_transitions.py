@@ -261,7 +261,7 @@ def test_retry_revives_the_dead_and_waive_accepts_them(world: World) -> None:
     for _ in range(3):
         world.store.fail(world.claim(), ValueError("x"), retry_in=None, phase="read")
     assert world.store.close_job(job.job_id) == "failure"
-    first, second, third = world.store.dead(job_id=job.job_id)
+    first, _, third = world.store.dead(job_id=job.job_id)
     assert world.store.retry(chunk_id=first["chunk_id"], by="ann") == 1
     world.store.waive(third["chunk_id"], "bob", "not needed, password=x")
     assert world.store.counts(job.job_id) == {"pending": 1, "dead": 1, "waived": 1}
