@@ -15,9 +15,18 @@ from tests.crash.invariants import Damage, inspect, watermarks_ahead
 from tests.crash.shop import Shop
 from tests.crash.test_random import is_stopped
 
+MakeShop = Callable[..., Shop]
 
-def killed_and_resumed(hdm: Hdm, shop: Shop, spec: str) -> Damage:
-    """Kill once, look at the watermarks, run to the end, and look at everything."""
+
+def killed_and_resumed(hdm: Hdm, make: MakeShop, *specs: str) -> Damage:
+    """Kill once, look at the watermarks, run to the end, and look at everything; for each spec."""
+    damage = Damage()
+    for spec in specs:
+        damage.add(_killed_and_resumed(hdm, make("sqlite"), spec))
+    return damage
+
+
+def _killed_and_resumed(hdm: Hdm, shop: Shop, spec: str) -> Damage:
     hdm.run(shop.args, {**shop.env, "HDM_FAILPOINT": spec})
     ahead = watermarks_ahead(shop)
     run = hdm.run(shop.args, shop.env)
@@ -29,8 +38,9 @@ def killed_and_resumed(hdm: Hdm, shop: Shop, spec: str) -> Damage:
     return damage
 
 
-def overtaken(hdm: Hdm, shop: Shop) -> Damage:
+def overtaken(hdm: Hdm, make: MakeShop) -> Damage:
     """Stop one worker past its lease, let another finish, wake the first up."""
+    shop = make("sqlite")
     sleeper = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": "C7:2:stop"})
     assert until(lambda: is_stopped(sleeper.pid)), sleeper.text()
     hdm.run(shop.args, shop.env, seconds=90)
@@ -39,8 +49,9 @@ def overtaken(hdm: Hdm, shop: Shop) -> Damage:
     return inspect(shop, cleaned=False)
 
 
-def with_new_ties(hdm: Hdm, shop: Shop) -> Damage:
+def with_new_ties(hdm: Hdm, make: MakeShop) -> Damage:
     """Rows that share the watermark's value arrive between two runs."""
+    shop = make("sqlite")
     hdm.run(shop.args, shop.env)
     last = max(row[4] for row in shop.rows_of_source("orders") if row[4] is not None)
     shop.add_orders(9000, 3, last)
@@ -48,31 +59,31 @@ def with_new_ties(hdm: Hdm, shop: Shop) -> Damage:
     return inspect(shop, cleaned=False)
 
 
-CASES: dict[str, tuple[str, Callable[[Hdm, Shop], Damage], Callable[[Damage], object]]] = {
+CASES: dict[str, tuple[str, Callable[[Hdm, MakeShop], Damage], Callable[[Damage], object]]] = {
     "no ledger": (
         mutants.NO_LEDGER,
-        lambda hdm, shop: killed_and_resumed(hdm, shop, "L5:2:kill"),
+        lambda hdm, make: killed_and_resumed(hdm, make, "L5:2:kill"),
         lambda damage: damage.duplicated,
     ),
     "naive commit order": (
         mutants.NAIVE_ORDER,
-        lambda hdm, shop: killed_and_resumed(hdm, shop, "X1:2:kill"),
+        lambda hdm, make: killed_and_resumed(hdm, make, "X1:2:kill"),
         lambda damage: damage.duplicated,
     ),
     "no fencing": (mutants.NO_FENCING, overtaken, lambda damage: damage.breaks),
     "seen is done": (
         mutants.SEEN_IS_DONE,
-        lambda hdm, shop: killed_and_resumed(hdm, shop, "L3:2:kill"),
+        lambda hdm, make: killed_and_resumed(hdm, make, "L3:2:kill"),
         lambda damage: damage.lost,
     ),
     "watermark first": (
         mutants.WATERMARK_FIRST,
-        lambda hdm, shop: killed_and_resumed(hdm, shop, "C3:2:kill"),
+        lambda hdm, make: killed_and_resumed(hdm, make, "C3:2:kill"),
         lambda damage: damage.ahead,
     ),
     "no fsync, no rename": (
         mutants.NO_RENAME,
-        lambda hdm, shop: killed_and_resumed(hdm, shop, "C3:2:kill"),
+        lambda hdm, make: killed_and_resumed(hdm, make, *(f"C3:{n}:kill" for n in range(2, 8))),
         lambda damage: damage.lost or damage.breaks,
     ),
     "open watermark (>)": (mutants.OPEN_WATERMARK, with_new_ties, lambda damage: damage.lost == 3),
@@ -83,11 +94,11 @@ CASES: dict[str, tuple[str, Callable[[Hdm, Shop], Damage], Callable[[Damage], ob
 @pytest.mark.parametrize("name", CASES)
 def test_mutant_is_caught(name: str, make_shop: Callable[..., Shop], tmp_path: Path) -> None:
     code, scenario, noticed = CASES[name]
-    shop, undisturbed = make_shop("sqlite"), make_shop("sqlite")
+    undisturbed = make_shop("sqlite")
     with zygote(tmp_path, code) as broken:
         plain = broken.run(undisturbed.args, undisturbed.env)
         assert plain.code == 0, f"the mutant does not even run undisturbed:\n{plain.text()}"
-        damage = scenario(broken, shop)
+        damage = scenario(broken, make_shop)
     caught = bool(noticed(damage))
     FIGURES.mutant(name, caught)
     assert caught, f"not noticed: {damage}"
@@ -96,9 +107,9 @@ def test_mutant_is_caught(name: str, make_shop: Callable[..., Shop], tmp_path: P
 def test_the_scenarios_find_nothing_wrong_with_hdm(make_shop: Callable[..., Shop], hdm: Hdm) -> None:
     """Unbroken, the same scenarios are clean: what catches the mutants is not the scenario."""
     for scenario in (
-        lambda shop: killed_and_resumed(hdm, shop, "L5:2:kill"),
-        lambda shop: overtaken(hdm, shop),
-        lambda shop: with_new_ties(hdm, shop),
+        lambda: killed_and_resumed(hdm, make_shop, "L5:2:kill", "C3:2:kill", "C3:3:kill"),
+        lambda: overtaken(hdm, make_shop),
+        lambda: with_new_ties(hdm, make_shop),
     ):
-        damage = scenario(make_shop("sqlite"))
+        damage = scenario()
         assert not damage.any, damage
