@@ -92,11 +92,12 @@ def test_a_written_chunk_is_claimed_with_its_receipt(world: World) -> None:
     "change",
     ["renew", "begin_artifact", "wrote", "commit", "verify", "fail", "bury", "release"],
 )
-def test_a_stale_attempt_is_refused_and_changes_nothing(world: World, change: str) -> None:
+@pytest.mark.parametrize("by", ["another worker", "the same worker"])
+def test_a_stale_attempt_is_refused_and_changes_nothing(world: World, change: str, by: str) -> None:
     world.planned(1)
     stale = world.claim()
     world.expire(stale)
-    live = world.claim(world.new_worker())
+    live = world.claim(world.worker if by == "the same worker" else world.new_worker())
     before = world.row(live.chunk_id, "status", "attempt", "lease_owner", "receipt", "lease_expires_at")
     store, receipt = world.store, receipt_of(stale)
     tries = {
