@@ -10,6 +10,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hdm.declared import declare as declare
+    from hdm.declared import payload as payload
     from hdm.errors import HdmError as HdmError
     from hdm.model import Chunk as Chunk
     from hdm.model import Column as Column
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "declare": "hdm.declared",
+    "payload": "hdm.declared",
     "HdmError": "hdm.errors",
     "Chunk": "hdm.model",
     "Column": "hdm.model",

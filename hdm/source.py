@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
+from hdm import declared
 from hdm.model import Chunk, Payload, Receipt, Table, Window
 
 
@@ -34,6 +35,9 @@ class Source(ABC):
     """True: a chunk stands for unchanging content (a file by its checksum), so each run plans
     only chunks never seen before, and a job is never complete."""
 
+    values_per_chunk: ClassVar[int] = 1
+    """With ``bounds``: how many cursor values, whole numbers or days, make a chunk."""
+
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         self.config = config
         self.profile = profile
@@ -52,15 +56,36 @@ class Source(ABC):
         sessions can join (goes into ``Chunk.snapshot``), or None if there is no such thing."""
         return nullcontext(None)
 
+    def bounds(self, after: Any) -> tuple[Any, Any] | None:
+        """Write this, and a cursor without NULL is cut into ranges: its least and greatest value
+        above ``after`` (None: of all), both int or both date; None if there is none. Rows that
+        come later must have a greater value."""
+        return None
+
+    def values(self, table: Table, chunk: Chunk) -> list[Any]:
+        """With ``bounds``: every cursor value, int or date, that may be in the chunk."""
+        return declared.values(table, chunk)
+
+    @property
+    def _is_ranged(self) -> bool:
+        return type(self).bounds is not Source.bounds
+
     def window(self) -> Window:
         """The configured watermark and chunk size, as a window with nothing committed yet."""
-        return Window()
+        return Window(column=self.describe().cursor) if self._is_ranged else Window()
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Cut ``window`` into disjoint chunks that together hold every row of it once.
 
-        The default is one chunk of everything. ``number`` counts from 0 in cursor order.
+        The default is ranges of the cursor if ``bounds`` is written, else one chunk of
+        everything. ``number`` counts from 0 in cursor order.
         """
+        if self._is_ranged:
+            after = None if window.after is None else declared.cursor_value(table, window.after)
+            found = self.bounds(after)
+            if found is not None:
+                yield from declared.ranges(table, *found, self.values_per_chunk, job_key)
+            return
         yield Chunk(job_key, table.dataset, 0, schema_sha=table.schema_sha, snapshot=snapshot)
 
     @abstractmethod

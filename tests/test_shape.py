@@ -29,6 +29,8 @@ PUBLIC = {
     "Receipt",
     "Table",
     "Window",
+    "declare",
+    "payload",
     "register",
     "Settings",
     "Source",
