@@ -127,7 +127,8 @@ def is_plain(array: pa.Array) -> bool:
         numbers, low, high = array.cast(pa.int32()), _FIRST_DAY, _LAST_DAY
     else:
         scale = 86_400 * per_second(array.type.unit)
-        numbers, low, high = array.cast(pa.int64()), _FIRST_DAY * scale, (_LAST_DAY + 1) * scale - 1
+        numbers = array.cast(pa.int64())
+        low, high = max(_FIRST_DAY * scale, 1 - INT64_MAX), min((_LAST_DAY + 1) * scale, INT64_MAX) - 1
     bounds = pc.min_max(numbers)
     least, most = bounds["min"].as_py(), bounds["max"].as_py()
     return least is None or (least >= low and most <= high)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSource
+from hdm.sql_catalog import SqlCatalog
 
 _FETCH_ROWS, _FETCH_BYTES = 8192, 8 * 1024 * 1024
 _BUSY_SECONDS = 300.0
@@ -196,6 +197,13 @@ class SQLiteSink(SqlSink):
     Database: ClassVar[type[Database]] = SQLiteDatabase
 
 
+class SQLiteCatalog(SqlCatalog):
+    """Finds and makes tables, keys, indexes and views."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SQLiteProfile
+    Database: ClassVar[type[Database]] = SQLiteDatabase
+
+
 # -- values ----------------------------------------------------------------------
 
 
@@ -261,9 +269,12 @@ def _floats(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 def _decimals(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if any(isinstance(v, bytes) for v in values):
         raise TypeError("a blob")
-    if pa.types.is_string(kind):
-        return pa.array([None if v is None else _digits(v) for v in values], kind)
-    return pa.array([None if v is None else Decimal(_digits(v)) for v in values], kind)
+    texts = [None if v is None else _digits(v) for v in values]
+    try:
+        numbers = [None if text is None else Decimal(text) for text in texts]
+    except InvalidOperation:
+        raise ValueError("no number") from None
+    return pa.array(texts if pa.types.is_string(kind) else numbers, kind)
 
 
 def _digits(value: Any) -> str:

@@ -19,6 +19,7 @@ from hdm.errors import (
     PermanentError,
     RejectedRows,
     SchemaDrift,
+    UnrepresentableValue,
     UsageError,
 )
 from hdm.model import Column, Kind
@@ -154,6 +155,14 @@ class SQLiteDialect(Dialect):
         """SQLite's extended error name, e.g. SQLITE_BUSY."""
         name = getattr(error, "sqlite_errorname", None)
         return str(name) if name else None
+
+    def classify(self, error: BaseException) -> HdmError:
+        """Text that is not UTF-8 fails in the driver, without a code."""
+        if self.code(error) is None and "Could not decode" in str(error):
+            return UnrepresentableValue(
+                "a TEXT value is not UTF-8", hint="read it with query: and CAST(... AS BLOB)"
+            )
+        return super().classify(error)
 
     def is_duplicate(self, error: BaseException) -> bool:
         """A PRIMARY KEY or UNIQUE violation."""
