@@ -73,6 +73,7 @@ def generate(tree: Any, system: str) -> str:
 
 
 def check(tree: Any, source: str, target: str) -> None:
+    """Raise ``Untranslatable`` for what may mean something else on the target."""
     from sqlglot import exp
 
     if source == target:
@@ -107,7 +108,7 @@ def simplified(tree: Any, target: str) -> Any:
         if isinstance(node, exp.Cast):
             if isinstance(node.this, exp.Literal) and node.this.is_string and _is_textual(node.to, target):
                 return node.this
-            if node.to.find(exp.CharacterSet):
+            if node.to.this is exp.DataType.Type.CHARACTER_SET:
                 return exp.cast(node.this, "text" if target != "mysql" else "char")
         if isinstance(node, exp.Boolean) and target in ("sqlserver", "synapse"):
             return exp.Literal.number(1 if node.this else 0)
@@ -122,7 +123,8 @@ def _is_textual(kind: Any, target: str) -> bool:
     texts = {*exp.DataType.TEXT_TYPES, exp.DataType.Type.USERDEFINED}
     if target in ("mysql", "snowflake", "redshift", "bigquery", "sqlite"):
         texts.add(exp.DataType.Type.UUID)
-    return kind.this in texts or kind.find(exp.CharacterSet) is not None
+    texts.add(exp.DataType.Type.CHARACTER_SET)
+    return kind.this in texts
 
 
 def _first_line(error: BaseException) -> str:

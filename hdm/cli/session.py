@@ -69,6 +69,7 @@ def open_project(manifest: str, env: str, profiles: str | None) -> Project:
     known = load_profiles(profiles, env)
     registry.load_plugins(plan.plugins)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
+    orchestrator.profiles = known
     return Project(plan, known, orchestrator, make_links(orchestrator.links(plan), known))
 
 

@@ -22,6 +22,7 @@ from hdm.errors import Deadlock, MissingDriver, UsageError
 from hdm.model import Column, Dataset, Table
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSource
+from hdm.sql_catalog import SqlCatalog
 from hdm.streams import rebatch
 
 _CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
@@ -36,7 +37,8 @@ _COLUMNS = (
 _NAMES = (
     "SELECT * FROM (SELECT schema_name, table_name, estimated_size, database_name FROM duckdb_tables() "
     "UNION ALL SELECT schema_name, view_name, NULL, database_name FROM duckdb_views()) "
-    "WHERE database_name = current_database() AND lower(schema_name) = lower(?) AND lower(table_name) = lower(?)"
+    "WHERE database_name = current_database() AND lower(schema_name) = lower(?) "
+    "AND lower(table_name) = lower(?)"
 )
 _KEY = (
     "SELECT constraint_column_names FROM duckdb_constraints() WHERE database_name = current_database() "
@@ -342,6 +344,13 @@ class DuckDBSink(SqlSink):
         super().__init__(config, profile, name=name)
         if profile is not None:
             _instance(profile.file).written_here = True
+
+
+class DuckDBCatalog(SqlCatalog):
+    """Finds and makes tables, keys, indexes and views."""
+
+    Profile: ClassVar[type[BaseModel] | None] = DuckDBProfile
+    Database: ClassVar[type[Database]] = DuckDBDatabase
 
 
 def _driver() -> Any:

@@ -24,6 +24,7 @@ from hdm.dialects.mysql import SPATIAL, MySQLDialect, base_name
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource, SqlSourceConfig
+from hdm.sql_catalog import SqlCatalog
 
 _LOG = logging.getLogger(__name__)
 _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
@@ -208,11 +209,47 @@ class MySQLDatabase(Database):
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None
         try:
+            # InnoDB refreshes what it tells of its transactions every 0.1 s at most
+            self.run(connection, "DO SLEEP(0.15)")
             oldest = str(self.run(connection, mysql_catalog.OLDEST_WRITER)[0][0])
         except HdmError:
             return None
         self.begin(connection)
         return None if oldest.startswith("9999") else self.dialect.literal(oldest, column)
+
+    def edges(
+        self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
+    ) -> list[str]:
+        """Step by step along an index; by one sort where there is none."""
+        dialect, name = self.dialect, self.dialect.quote(column.name)
+        shown = dialect.text_of(name, column)
+
+        def beyond(edge: str | None) -> str:
+            filters = [where, f"{name} > {dialect.literal(edge, column)}" if edge is not None else ""]
+            return " AND ".join(filter(None, [f"{name} IS NOT NULL", *filters]))
+
+        def at(edge: str | None, offset: int) -> str:
+            return f"SELECT {shown} FROM {origin} WHERE {beyond(edge)} ORDER BY {name} LIMIT {offset:d}, 1"
+
+        explained = str(self.run(connection, "EXPLAIN " + at(None, step - 1))).lower()
+        if "filesort" in explained or "temporary" in explained or "derived" in explained:
+            numbered = (
+                f"SELECT {name} AS hdm_c, ROW_NUMBER() OVER (ORDER BY {name}) AS hdm_n "
+                f"FROM {origin} WHERE {beyond(None)}"
+            )
+            value = dialect.text_of("hdm_c", column)
+            cut = f"WHERE {dialect.modulo('hdm_n', step)} = 0 ORDER BY hdm_n"
+            sql = f"SELECT {value} FROM {dialect.derived(numbered)} {cut}"
+            return [str(row[0]) for row in self.run(connection, sql)]
+        found: list[str] = []
+        edge: str | None = None
+        while there := self.run(connection, at(edge, step - 1)):
+            edge = str(there[0][0])
+            same = f"{name} = {dialect.literal(edge, column)}"
+            filters = " AND ".join(filter(None, [where, same]))
+            held = int(self.run(connection, f"SELECT COUNT(*) FROM {origin} WHERE {filters}")[0][0])
+            found += [edge] * (1 + held // (step + 1))
+        return found
 
     # -- rows --------------------------------------------------------------------
 
@@ -413,6 +450,17 @@ class MySQLSink(SqlSink):
 
     Profile: ClassVar[type[BaseModel] | None] = MySQLProfile
     Database: ClassVar[type[Database]] = MySQLDatabase
+
+
+class MySQLCatalog(SqlCatalog):
+    """Finds and makes tables, keys, indexes and views."""
+
+    Profile: ClassVar[type[BaseModel] | None] = MySQLProfile
+    Database: ClassVar[type[Database]] = MySQLDatabase
+
+
+class MariaDBCatalog(MySQLCatalog):
+    """The same under its other name."""
 
 
 class MariaDBSource(MySQLSource):

@@ -26,6 +26,7 @@ from hdm.dialects.postgres import LATE, snapshot_lost
 from hdm.errors import MissingDriver
 from hdm.model import Chunk, Column, Condition, Dataset, Kind, Table, Window
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
+from hdm.sql_catalog import SqlCatalog
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 _LOCAL = re.compile(r"(localhost|127\.|::1|/)")
@@ -359,6 +360,13 @@ class PostgresSource(SqlSource):
 
 class PostgresSink(SqlSink):
     """Writes a PostgreSQL table by COPY."""
+
+    Profile: ClassVar[type[BaseModel] | None] = PostgresProfile
+    Database: ClassVar[type[Database]] = PostgresDatabase
+
+
+class PostgresCatalog(SqlCatalog):
+    """Finds and makes tables, keys, indexes and views."""
 
     Profile: ClassVar[type[BaseModel] | None] = PostgresProfile
     Database: ClassVar[type[Database]] = PostgresDatabase

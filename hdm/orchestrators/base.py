@@ -17,6 +17,7 @@ from hdm.link import DataLink
 from hdm.model import LinkSpec
 from hdm.plan import Plan
 from hdm.planner import Planner, Prospect
+from hdm.profile import Profiles
 from hdm.source import Settings
 from hdm.state import RunInfo, StateManager
 from hdm.state.reports import TableReport
@@ -81,10 +82,22 @@ class Orchestrator(ABC):
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         self.config = config
         self.name = name or type(self).__name__
+        self.profiles: Profiles | None = None
+        self.notes: list[str] = []
+        self.waiting: dict[str, str] = {}
+        """Table -> why it is not moved until a person acts; such a run is no success."""
 
     @abstractmethod
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
         """The links to carry out, upstream before downstream."""
+
+    def before(self, session: Session, run_id: str) -> None:
+        """Once per run, before anything is moved: make what links need. The default: nothing."""
+        return
+
+    def after(self, session: Session, run_id: str) -> None:
+        """Once per run, when all is moved and nothing failed. The default: nothing."""
+        return
 
     @final
     def run(self, session: Session) -> RunReport:
@@ -99,6 +112,8 @@ class Orchestrator(ABC):
         run_id = session.run_id or state.open_run(session.info)
         session.opened(run_id, taken)
         planner = Planner(state, run_id, session.links, session.site)
+        planner.failed.update(self.waiting)
+        planner.notes.extend(self.notes)
         planner.begin(session.prospects)
         engine = ThreadEngine(
             state,
@@ -113,6 +128,8 @@ class Orchestrator(ABC):
             observer=session.observer,
         )
         try:
+            if not joined:
+                self.before(session, run_id)
             engine.run()
         except HdmError as error:
             if not joined:
@@ -127,6 +144,8 @@ class Orchestrator(ABC):
         jobs = tuple(state.reports.of_run(run_id))
         good = not planner.failed and all(job.status == "success" for job in jobs)
         good = good and state.reports.failed_validations(run_id) == 0
+        if good and not joined and not session.stop.is_set():
+            self.after(session, run_id)
         status = "success" if good else ("aborted" if session.stop.is_set() else "failure")
         if not joined:
             state.close_run(run_id, status)

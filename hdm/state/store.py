@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
 
 from sqlalchemy import URL
 
-from hdm.model import Chunk, Receipt, Watermark
+from hdm.model import Chunk, Dataset, Receipt, Table, Watermark
 from hdm.state import (
     artifacts,
     audit,
     claims,
+    crawls,
     follow,
     jobs,
     leases,
@@ -78,6 +79,21 @@ class StateManager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    # -- catalogues ----------------------------------------------------------
+
+    def record_crawl(
+        self,
+        run_id: str,
+        tables: list[tuple[Table, dict[str, Any]]],
+        others: Mapping[Dataset, dict[str, Any]] | None = None,
+    ) -> dict[str, int]:
+        """Keep what a crawl found as dataset versions; how many are new, changed, the same."""
+        return crawls.record(self._base, run_id, tables, others or {})
+
+    def crawled(self, namespace: str) -> dict[str, dict[str, Any]]:
+        """Table name -> what the newest crawl of the namespace found of it, as plain data."""
+        return crawls.known(self._base, namespace)
 
     # -- runs and workers ----------------------------------------------------
 

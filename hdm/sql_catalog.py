@@ -1,0 +1,74 @@
+"""SqlCatalog: any database with a ``Database`` and a crawler becomes a catalogue by naming it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from hdm.catalog import Catalog, CatalogConfig
+from hdm.catalogs.apply import Session
+from hdm.catalogs.crawlers import crawler_for
+from hdm.catalogs.model import Schema
+from hdm.catalogs.patterns import Selection
+from hdm.errors import HdmError
+from hdm.sql_database import Database, SqlProfile
+
+
+class SqlCatalog(Catalog):
+    """Crawls in one read-only transaction. A subclass names its ``Database``; that is all."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SqlProfile
+    Database: ClassVar[type[Database]]
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "", database: Any = None) -> None:
+        super().__init__(config, profile, name=name)
+        self.database: Database = database if database is not None else self.Database(profile)
+
+    def crawl(self, selection: Selection | None = None) -> Schema:
+        """With the system's crawler."""
+        connection = self.database.connect("hdm:crawl")
+        try:
+            self.database.begin(connection)
+            crawler = crawler_for(self.database.dialect_name, lambda sql: self.database.run(connection, sql))
+            crawler.dataset = self.database.dataset
+            return crawler.crawl(selection or self.selection)
+        finally:
+            connection.close()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One writing connection."""
+        connection = self.database.connect("hdm:ddl", write=True)
+        try:
+            yield _Session(self.database, connection)
+        finally:
+            connection.close()
+
+
+def catalog_over(database: Database, name: str = "") -> SqlCatalog:
+    """The catalogue of a database that a sink or source has already."""
+    return SqlCatalog(CatalogConfig(), None, name=name or database.dialect_name, database=database)
+
+
+class _Session:
+    def __init__(self, database: Database, connection: Any) -> None:
+        self.database, self.connection = database, connection
+
+    def execute(self, sql: str) -> None:
+        self.database.run(self.connection, sql)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.database.begin(self.connection, write=True)
+        try:
+            yield
+        except HdmError:
+            self.database.rollback(self.connection)
+            raise
+        self.database.commit(self.connection)
