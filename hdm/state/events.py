@@ -13,7 +13,7 @@ from hdm import _fail
 from hdm.errors import StateError
 from hdm.state import clock
 from hdm.state.engine import batch, locked
-from hdm.state.models import chain_head, chunk, event
+from hdm.state.models import chain_head, chunk, event, job
 from hdm.state.redact import Redact, dump
 
 GENESIS = "0" * 64
@@ -37,10 +37,15 @@ _HEAD_AND_CHUNK = locked(
         chunk.c.status,
         chunk.c.attempt,
         chunk.c.lease_owner,
+        job.c.planned,
+        job.c.snapshot_token,
     )
-    .select_from(chain_head.join(chunk, chunk.c.chunk_id == bindparam("id")))
+    .select_from(
+        chain_head.join(chunk, chunk.c.chunk_id == bindparam("id")).join(job, job.c.job_id == chunk.c.job_id)
+    )
     .where(chain_head.c.run_id == bindparam("run"))
-    .with_hint(chunk, "WITH (UPDLOCK, ROWLOCK)", "mssql"),
+    .with_hint(chunk, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+    .with_hint(job, "WITH (UPDLOCK, ROWLOCK)", "mssql"),
     chain_head,
 )
 _APPEND = insert(event)
@@ -62,7 +67,7 @@ class Tx:
 
     The head is locked before anything else, so that all transactions of a run queue up in one
     order. ``now`` is the database's time when it was. ``held`` is the row of the chunk that
-    was asked for, locked in the same breath; None if there is no such chunk.
+    was asked for, with its job, locked in the same breath; None if there is no such chunk.
     """
 
     __slots__ = ("_hash", "_pending", "_queue", "_seq", "conn", "held", "mask", "now", "run_id")

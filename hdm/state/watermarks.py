@@ -78,7 +78,7 @@ def advance(tx: Tx, job_id: str, info: JobInfo) -> None:
 
 def _append(tx: Tx, job_id: str, info: JobInfo) -> None:
     tx.push()
-    state = tx.conn.execute(_LOCK_JOB, {"job": job_id}).one()
+    state = tx.held or tx.conn.execute(_LOCK_JOB, {"job": job_id}).one()
     end = _END if state.planned else _unbroken(tx.conn, job_id)
     found = tx.conn.execute(_GROWTH, {"job": job_id, "end": end, "key": info.pipeline_key}).first()
     if found is None or (found.last_job == job_id and found.last_no >= found.chunk_no):

@@ -47,7 +47,7 @@ def test_every_statement_of_the_hot_path() -> None:
         assert "FOR UPDATE" not in sql, name
         assert "LIMIT" not in sql, name
     assert "WITH (UPDLOCK, ROWLOCK)" in found["hdm.state.events._HEAD"]
-    assert found["hdm.state.events._HEAD_AND_CHUNK"].count("WITH (UPDLOCK, ROWLOCK)") == 2
+    assert found["hdm.state.events._HEAD_AND_CHUNK"].count("WITH (UPDLOCK, ROWLOCK)") == 3
 
 
 def test_claiming() -> None:
