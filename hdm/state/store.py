@@ -61,7 +61,11 @@ class StateManager:
         in seconds. ``mask`` takes secrets out of all text that is stored.
         """
         db = Database(url)
-        schema.check(db, create=create)
+        try:
+            schema.check(db, create=create)
+        except BaseException:
+            db.close()
+            raise
         return cls(Base(db, mask, lease_ttl))
 
     def import_legacy(self, url: str | URL) -> dict[str, int]:
