@@ -82,7 +82,13 @@ def awkward_batch(table: Table, *, first_id: int = 1) -> pa.RecordBatch:
 def as_rows(batches: Any) -> list[tuple[Any, ...]]:
     """The rows of batches, as a sorted multiset that can be compared; NULL differs from anything."""
     rows = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
-    return sorted(rows, key=_sortable)
+    return sorted_rows(rows)
+
+
+def sorted_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows in the order of ``as_rows``; NaN equals itself here, as '<NaN>'."""
+    plain = [tuple("<NaN>" if value != value else value for value in row) for row in rows]  # noqa: PLR0124
+    return sorted(plain, key=_sortable)
 
 
 def _sortable(row: tuple[Any, ...]) -> tuple[tuple[bool, str, str], ...]:

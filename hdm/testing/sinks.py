@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
 
+from hdm import registry
+from hdm.errors import LeaseLost
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, Table
 from hdm.sink import Sink
+from hdm.testing import leaks
 from hdm.testing.rows import as_rows, awkward_batch, awkward_table
 
 JOB = "conformance"
@@ -97,7 +102,7 @@ def check_committed_tells_the_truth(sink: Sink, table: Table) -> None:
     batch, chunk = awkward_batch(table), chunk_of(table)
     assert sink.committed(table, chunk, Mode.APPEND) is None
     deliver(sink, table, chunk, 1, batch)
-    another = type(sink)(sink.config, sink.profile, name=sink.name)
+    another = fresh(sink)
     held = another.committed(table, chunk, Mode.APPEND)
     assert held is not None
     assert held.rows == batch.num_rows
@@ -184,37 +189,162 @@ def check_merge_updates_by_key(sink: Sink, table: Table, read_back: ReadBack) ->
     assert read_back(sink, table) == as_rows([changed, batch.slice(2)])
 
 
-CHECKS_WITH_READ_BACK = (
-    check_rows_arrive_exactly,
-    check_exploding_stream_leaves_nothing,
-    check_twice_is_once,
-    check_rivals_leave_one,
-    check_prepare_again_keeps_rows,
-    check_discard_spares_the_winner,
-    check_empty_chunk_counts,
-    check_replace_swaps_at_the_end,
-    check_merge_updates_by_key,
+def check_ledger_keeps_the_counts(sink: Sink, table: Table) -> None:
+    """What the link filtered and set aside is in the target's own record, not only in the state."""
+    sink.prepare(table, JOB, EPOCH, Mode.APPEND)
+    batch, chunk = awkward_batch(table), chunk_of(table)
+    payload = payload_of(table, batch)
+    payload.tally.filtered, payload.tally.rejected = 3, 2
+    payload.tally.extracted = batch.num_rows + 5
+    receipt = sink.write(table, chunk, Attempt(1), payload, Mode.APPEND)
+    sink.publish(table, chunk, payload.tally.complete(receipt))
+    held = sink.committed(table, chunk, Mode.APPEND)
+    assert held is not None
+    assert (held.extracted, held.filtered, held.rejected) == (batch.num_rows + 5, 3, 2)
+
+
+def check_lost_lease_leaves_nothing(sink: Sink, table: Table, read_back: ReadBack) -> None:
+    """A worker that is told to stop (``attempt.check``) stops, and nothing of it shows."""
+    sink.prepare(table, JOB, EPOCH, Mode.APPEND)
+    chunk = chunk_of(table)
+
+    def lost() -> None:
+        raise LeaseLost("another worker holds the chunk")
+
+    with pytest.raises(LeaseLost):
+        sink.write(
+            table, chunk, Attempt(1, check=lost), payload_of(table, awkward_batch(table)), Mode.APPEND
+        )
+    assert read_back(sink, table) == []
+    assert sink.committed(table, chunk, Mode.APPEND) is None
+
+
+def check_wide_rows_arrive(sink: Sink, table: Table, read_back: ReadBack) -> None:
+    """Rows of a few megabytes arrive whole."""
+    wide: dict[str, Any] = {"words": "wörd \n" * 500_000, "raw": bytes(range(256)) * 12_000}
+    names = [column.name for column in table.columns if column.name in wide]
+    sink.prepare(table, JOB, EPOCH, Mode.APPEND)
+    rows = [
+        {c.name: number if c.name == "id" else wide.get(c.name) for c in table.columns} for number in (1, 2)
+    ]
+    batch = pa.RecordBatch.from_pylist(rows, schema=table.schema)
+    deliver(sink, table, chunk_of(table), 1, batch)
+    assert names, "give the table at least one of: words, raw"
+    assert read_back(sink, table) == as_rows([batch])
+
+
+def check_target_is_stable(sink: Sink, table: Table) -> None:
+    """Two instances say the same of where and how the table is kept, and no column is missing."""
+    target = sink.target(table)
+    assert fresh(sink).target(table) == target
+    assert target.dataset == sink.dataset(table) == fresh(sink).dataset(table)
+    assert len(target.columns) >= len(table.columns)
+
+
+def check_writing_closes_what_it_opens(sink: Sink, table: Table) -> None:
+    """After a chunk, and after one that failed, no file, socket or thread is left."""
+    sink.prepare(table, JOB, EPOCH, Mode.APPEND)
+    numbers = iter(range(1000))
+
+    def explode() -> Iterator[pa.RecordBatch]:
+        yield awkward_batch(table)
+        raise Exploded
+
+    def work() -> None:
+        number = next(numbers)
+        deliver(sink, table, chunk_of(table, number), 1, awkward_batch(table, first_id=1 + number * 1000))
+        chunk = chunk_of(table, number + 500)
+        with pytest.raises(Exploded):
+            sink.write(table, chunk, Attempt(1), Payload(table, explode), Mode.APPEND)
+        sink.discard(table, chunk, 1)
+        sink.committed(table, chunk, Mode.APPEND)
+        assert list(sink.ledger(table, JOB))
+
+    work()
+    with leaks.nothing_stays_open(work):
+        work()
+
+
+def check_errors_are_classified(unreachable: Sink | None, table: Table, secret: str | None) -> None:
+    """When the other side is not there, ``prepare`` raises an ``HdmError`` without the secret."""
+    if unreachable is not None:
+        sink = unreachable
+        leaks.classified(lambda: sink.prepare(table, JOB, EPOCH, Mode.APPEND), secret)
+
+
+def check_manifests_can_name_it(sink: Sink) -> None:
+    """The class is found by its own name, as hdm's own or as a registered plugin."""
+    assert registry.find("sink", type(sink).__name__) is type(sink)
+
+
+def check_unknown_keys_are_refused(sink: Sink) -> None:
+    """A misspelt key of the configuration is an error."""
+    leaks.misspelt_key_is_refused(sink)
+
+
+def check_repr_shows_no_secret(sink: Sink, secret: str | None) -> None:
+    """Neither the sink nor its parts show the secret when printed."""
+    leaks.no_secret_shows(sink, secret)
+
+
+def fresh(sink: Sink) -> Sink:
+    """Another instance with the same configuration, as another process would make it."""
+    return type(sink)(sink.config, sink.profile, name=sink.name)
+
+
+@dataclass
+class Given:
+    """What the checks take, by the names of their parameters."""
+
+    sink: Sink
+    table: Table
+    read_back: ReadBack
+    unreachable: Sink | None = None
+    secret: str | None = None
+
+    def run(self, check: Callable[..., None]) -> None:
+        """Call a check with what it asks for."""
+        check(*(getattr(self, name) for name in inspect.signature(check).parameters))
+
+
+CHECKS: tuple[Callable[..., None], ...] = tuple(
+    function for name, function in list(globals().items()) if name.startswith("check_")
 )
-CHECKS = (check_committed_tells_the_truth, check_ledger_lists_the_chunk)
 
 
 class SinkConformance:
     """Inherit, and give ``subject`` (the sink, its target empty) and ``read_back`` (a ``ReadBack``).
 
-    ``table`` may be narrowed to the columns that the target can hold exactly.
+    ``table`` may be narrowed to the columns that the target can hold exactly. ``unreachable``
+    is a sink whose other side is not there, ``secret`` a canary of its profile.
     """
+
+    gaps: ClassVar[Mapping[str, str]] = {}
+    """Checks, without ``check_``, that the sink cannot pass: name -> reason."""
 
     @pytest.fixture
     def table(self) -> Table:
         """The awkward table; override with ``awkward_table(names)`` to leave columns out."""
         return awkward_table()
 
-    @pytest.mark.parametrize("check", CHECKS_WITH_READ_BACK, ids=lambda check: check.__name__[6:])
-    def test_promise(self, subject: Sink, table: Table, read_back: ReadBack, check: Any) -> None:
-        """One promise; see the function of that name."""
-        check(subject, table, read_back)
+    @pytest.fixture
+    def unreachable(self) -> Sink | None:
+        """None: there is no other side that could be missing."""
+        return None
+
+    @pytest.fixture
+    def secret(self) -> str | None:
+        """None: the sink has no secret."""
+        return None
+
+    @pytest.fixture
+    def given(
+        self, subject: Sink, table: Table, read_back: ReadBack, unreachable: Sink | None, secret: str | None
+    ) -> Given:
+        """All of them."""
+        return Given(subject, table, read_back, unreachable, secret)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
-    def test_record(self, subject: Sink, table: Table, check: Any) -> None:
-        """One promise about the target's own record; see the function of that name."""
-        check(subject, table)
+    def test_promise(self, given: Given, check: Callable[..., None]) -> None:
+        """One promise; see the function of that name in ``hdm.testing.sinks``."""
+        leaks.judge(check.__name__[6:], self.gaps, lambda: given.run(check))

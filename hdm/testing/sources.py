@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import inspect
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
+from hdm import registry
 from hdm.model import Chunk, Table, Window
 from hdm.source import Source
-from hdm.testing.rows import as_rows
+from hdm.testing import leaks
+from hdm.testing.rows import as_rows, sorted_rows
 from hdm.wire import chunk_from_json, chunk_to_json, table_from_json, table_to_json
 
 JOB = "conformance"
+BATCH_BOUND = 64 * 1024 * 1024
+
+Rows = list[tuple[Any, ...]]
+Grow = Callable[[], Rows]
 
 
 def fresh(source: Source) -> Source:
@@ -28,33 +37,36 @@ def plan(source: Source, window: Window | None = None) -> tuple[Table, list[Chun
         return table, list(source.split(table, window or source.window(), JOB, token))
 
 
-def read_all(source: Source, rows_only: bool = True) -> list[tuple[Any, ...]]:
-    """Every row of every chunk, sorted."""
+def read_batches(source: Source) -> Iterator[pa.RecordBatch]:
+    """Every batch of every chunk."""
     table = source.describe()
-    found: list[pa.RecordBatch] = []
     with source.snapshot() as token:
         for chunk in source.split(table, source.window(), JOB, token):
-            found += list(source.read(table, chunk).batches())
-    return as_rows(found)
+            yield from source.read(table, chunk).batches()
 
 
-def check_every_row_once(source: Source, rows: list[tuple[Any, ...]]) -> None:
+def read_all(source: Source) -> Rows:
+    """Every row of every chunk, sorted."""
+    return as_rows(read_batches(source))
+
+
+def check_every_row_once(source: Source, rows: Rows) -> None:
     """The chunks together hold each row exactly once, NULL and tied cursors included."""
     assert read_all(source) == sorted_rows(rows)
 
 
 def check_schema_is_kept(source: Source) -> None:
     """Every batch has exactly the schema that ``describe`` gives."""
-    table, chunks = plan(source)
-    for chunk in chunks:
-        for batch in source.read(table, chunk).batches():
-            assert batch.schema.equals(table.schema), f"{batch.schema} is not {table.schema}"
+    schema = source.describe().schema
+    for batch in read_batches(source):
+        assert batch.schema.equals(schema), f"{batch.schema} is not {schema}"
 
 
 def check_describe_is_stable(source: Source) -> None:
     """Two instances describe the same table, and it survives JSON."""
     table = source.describe()
-    assert fresh(source).describe() == table
+    again = replace(fresh(source).describe(), rows=table.rows, bytes=table.bytes)
+    assert again == table, "estimates aside, the two differ"
     assert table_from_json(table_to_json(table)) == table
 
 
@@ -90,91 +102,181 @@ def check_order_does_not_matter(source: Source) -> None:
     assert backward[::-1] == forward
 
 
-def check_nothing_new_reads_nothing(source: Source, rows: list[tuple[Any, ...]]) -> None:
-    """With everything committed, a source with a watermark plans no chunk."""
+def committed_window(source: Source, rows: Rows) -> Window | None:
+    """The window that remains once all of ``rows`` are committed; None without a watermark."""
     table, chunks = plan(source)
-    if table.cursor is None or not chunks:
-        return
+    if table.cursor is None or not chunks or source.window().column is None:
+        return None
     position = table.schema.get_field_index(table.cursor)
     values = [row[position] for row in rows]
     last = max(value for value in values if value is not None)
     marks = [chunk.upto for chunk in chunks if chunk.upto is not None]
     window = source.window()
-    done = Window(
-        column=window.column,
-        after=marks[-1],
-        ties=values.count(last),
-        nulls=values.count(None),
-        rows_per_chunk=window.rows_per_chunk,
-        bytes_per_chunk=window.bytes_per_chunk,
-    )
-    assert plan(source, done)[1] == [], "chunks were planned although nothing is new"
+    return replace(window, after=marks[-1], ties=values.count(last), nulls=values.count(None))
+
+
+def check_nothing_new_reads_nothing(source: Source, rows: Rows) -> None:
+    """With everything committed, a source with a watermark plans no chunk."""
+    done = committed_window(source, rows)
+    if done is not None:
+        assert plan(source, done)[1] == [], "chunks were planned although nothing is new"
+
+
+def check_only_new_rows_are_read(source: Source, rows: Rows, grow: Grow | None) -> None:
+    """After the dataset grew, a source with a watermark reads the new rows, and known ones at
+    most where the chunk says which boundary they share (``seen_key``)."""
+    done = committed_window(source, rows)
+    if done is None or grow is None:
+        return
+    new = grow()
+    table = source.describe()
+    known, found = Counter(rows), Counter[tuple[Any, ...]]()
+    with source.snapshot() as token:
+        for chunk in source.split(table, done, JOB, token):
+            read = Counter(as_rows(source.read(table, chunk).batches()))
+            found += read - known if chunk.seen_key else read
+    assert found == Counter(new)
+
+
+def check_empty_is_empty(empty: Source | None) -> None:
+    """A dataset without rows is described, planned and read, and gives none."""
+    if empty is not None:
+        assert empty.describe().columns
+        assert read_all(empty) == []
+
+
+def check_batches_are_bounded(source: Source) -> None:
+    """However wide its rows are: a batch of several rows stays below ``BATCH_BOUND`` bytes."""
+    for batch in read_batches(source):
+        assert batch.num_rows == 1 or batch.nbytes <= BATCH_BOUND, f"{batch.nbytes} bytes at once"
+
+
+def check_reading_closes_what_it_opens(source: Source) -> None:
+    """After describing, planning and reading, no file, socket or thread is left."""
+    with leaks.nothing_stays_open(lambda: as_nothing(read_all(source))):
+        read_all(fresh(source))
+
+
+def check_stopping_closes_what_it_opens(source: Source) -> None:
+    """A read that is given up after its first batch leaves no file, socket or thread."""
+    table = source.describe()
+    kept: list[Any] = []
+
+    def stop_early() -> None:
+        with source.snapshot() as token:
+            for chunk in source.split(table, source.window(), JOB, token):
+                batches = fresh(source).read(table, chunk).batches()
+                next(batches, None)
+                if inspect.isgenerator(batches):
+                    batches.close()
+                kept.append(batches)
+
+    with leaks.nothing_stays_open(stop_early):
+        stop_early()
+
+
+def check_snapshot_is_released(source: Source) -> None:
+    """Leaving the context of ``snapshot`` gives back what held it open, also when left by an error."""
+
+    def hold() -> None:
+        with pytest.raises(KeyError), source.snapshot():
+            raise KeyError
+
+    with leaks.nothing_stays_open(hold):
+        hold()
+
+
+def check_errors_are_classified(unreachable: Source | None, secret: str | None) -> None:
+    """When the other side is not there, ``describe`` raises an ``HdmError`` without the secret."""
+    if unreachable is not None:
+        leaks.classified(unreachable.describe, secret)
+
+
+def check_manifests_can_name_it(source: Source) -> None:
+    """The class is found by its own name, as hdm's own or as a registered plugin."""
+    assert registry.find("source", type(source).__name__) is type(source)
 
 
 def check_unknown_keys_are_refused(source: Source) -> None:
     """A misspelt key of the configuration is an error."""
-    body = {**source.config.model_dump(by_alias=True), "no_such_key": 1}
-    with pytest.raises(ValidationError):
-        type(source.config).model_validate(body)
+    leaks.misspelt_key_is_refused(source)
 
 
 def check_repr_shows_no_secret(source: Source, secret: str | None) -> None:
     """Neither the source nor its parts show the secret when printed."""
-    if secret:
-        shown = f"{source!r} {source} {source.config!r} {source.profile!r} {source.profile} {vars(source)!r}"
-        assert secret not in shown
+    leaks.no_secret_shows(source, secret)
 
 
-def sorted_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Expected rows in the order of ``read_all``."""
-    from hdm.testing.rows import _sortable
+def as_nothing(_: object) -> None:
+    """Takes a result and forgets it."""
 
-    return sorted(rows, key=_sortable)
+
+@dataclass
+class Given:
+    """What the checks take, by the names of their parameters."""
+
+    source: Source
+    rows: Rows
+    grow: Grow | None = None
+    empty: Source | None = None
+    unreachable: Source | None = None
+    secret: str | None = None
+
+    def run(self, check: Callable[..., None]) -> None:
+        """Call a check with what it asks for."""
+        check(*(getattr(self, name) for name in inspect.signature(check).parameters))
+
+
+CHECKS: tuple[Callable[..., None], ...] = tuple(
+    function for name, function in list(globals().items()) if name.startswith("check_")
+)
 
 
 class SourceConformance:
     """Inherit, and give ``subject`` (the source) and ``rows`` (its rows as tuples, any order).
 
-    ``secret``, if the source has one, is a canary that must never show.
+    Give more to prove more: ``grow`` adds rows with greater cursor values and returns them,
+    ``empty`` is a source of a dataset without rows, ``unreachable`` one whose other side is
+    not there, ``secret`` a canary of its profile.
     """
+
+    gaps: ClassVar[Mapping[str, str]] = {}
+    """Checks, without ``check_``, that the source cannot pass: name -> reason."""
+
+    @pytest.fixture
+    def grow(self) -> Grow | None:
+        """None: the dataset does not grow."""
+        return None
+
+    @pytest.fixture
+    def empty(self) -> Source | None:
+        """None: the dataset is never empty."""
+        return None
+
+    @pytest.fixture
+    def unreachable(self) -> Source | None:
+        """None: there is no other side that could be missing."""
+        return None
 
     @pytest.fixture
     def secret(self) -> str | None:
-        """A secret of the source's profile; None if it has none."""
+        """None: the source has no secret."""
         return None
 
-    def test_every_row_once(self, subject: Source, rows: list[tuple[Any, ...]]) -> None:
-        """See ``check_every_row_once``."""
-        check_every_row_once(subject, rows)
+    @pytest.fixture
+    def given(
+        self,
+        subject: Source,
+        rows: Rows,
+        grow: Grow | None,
+        empty: Source | None,
+        unreachable: Source | None,
+        secret: str | None,
+    ) -> Given:
+        """All of them."""
+        return Given(subject, rows, grow, empty, unreachable, secret)
 
-    def test_schema_is_kept(self, subject: Source) -> None:
-        """See ``check_schema_is_kept``."""
-        check_schema_is_kept(subject)
-
-    def test_describe_is_stable(self, subject: Source) -> None:
-        """See ``check_describe_is_stable``."""
-        check_describe_is_stable(subject)
-
-    def test_plan_is_deterministic(self, subject: Source) -> None:
-        """See ``check_plan_is_deterministic``."""
-        check_plan_is_deterministic(subject)
-
-    def test_chunk_is_replayable(self, subject: Source) -> None:
-        """See ``check_chunk_is_replayable``."""
-        check_chunk_is_replayable(subject)
-
-    def test_order_does_not_matter(self, subject: Source) -> None:
-        """See ``check_order_does_not_matter``."""
-        check_order_does_not_matter(subject)
-
-    def test_nothing_new_reads_nothing(self, subject: Source, rows: list[tuple[Any, ...]]) -> None:
-        """See ``check_nothing_new_reads_nothing``."""
-        check_nothing_new_reads_nothing(subject, rows)
-
-    def test_unknown_keys_are_refused(self, subject: Source) -> None:
-        """See ``check_unknown_keys_are_refused``."""
-        check_unknown_keys_are_refused(subject)
-
-    def test_repr_shows_no_secret(self, subject: Source, secret: str | None) -> None:
-        """See ``check_repr_shows_no_secret``."""
-        check_repr_shows_no_secret(subject, secret)
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
+    def test_promise(self, given: Given, check: Callable[..., None]) -> None:
+        """One promise; see the function of that name in ``hdm.testing.sources``."""
+        leaks.judge(check.__name__[6:], self.gaps, lambda: given.run(check))

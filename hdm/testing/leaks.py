@@ -1,0 +1,76 @@
+"""What a connector must give back, keep to itself, and say about its failures."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from hdm.errors import HdmError
+
+
+def descriptors() -> dict[str, str]:
+    """Open files and sockets of this process, by number."""
+    folder = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
+    found = {}
+    for name in os.listdir(folder):
+        try:
+            found[name] = str((folder / name).readlink())
+        except OSError:  # the descriptor of this very listing
+            continue
+    return found
+
+
+def held() -> tuple[int, int]:
+    """How many descriptors and threads are in use."""
+    gc.collect()
+    return len(descriptors()), threading.active_count()
+
+
+@contextmanager
+def nothing_stays_open(once: Callable[[], None]) -> Iterator[None]:
+    """Runs ``once`` first, so that what is made once per process is not counted."""
+    once()
+    before = held()
+    yield
+    assert held() == before, "files, sockets or threads stay open (before, after)"
+
+
+def no_secret_shows(component: Any, secret: str | None) -> None:
+    """Neither the component nor its parts show the secret when printed."""
+    if secret:
+        shown = f"{component!r} {component} {component.config!r} {component.profile!r} {vars(component)!r}"
+        assert secret not in shown
+
+
+def misspelt_key_is_refused(component: Any) -> None:
+    """A key that the configuration does not have is an error."""
+    body = {**component.config.model_dump(by_alias=True), "no_such_key": 1}
+    with pytest.raises(ValidationError):
+        type(component.config).model_validate(body)
+
+
+def classified(action: Callable[[], Any], secret: str | None) -> None:
+    """``action`` fails as an ``HdmError`` that says something, without the secret."""
+    with pytest.raises(HdmError) as caught:
+        action()
+    assert caught.value.message.strip()
+    shown = f"{caught.value} {caught.value.__cause__!r}"
+    assert not secret or secret not in shown, "the error shows the secret"
+
+
+def judge(name: str, gaps: Mapping[str, str], check: Callable[[], None]) -> None:
+    """Run a check; one that is declared a gap must fail."""
+    if name not in gaps:
+        check()
+        return
+    assert gaps[name].strip(), f"the gap {name} needs a reason"
+    with pytest.raises((AssertionError, HdmError, pytest.fail.Exception)):
+        check()
