@@ -7,9 +7,7 @@ the file read-only, which several processes may do at once, unless this process 
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,18 +15,16 @@ import pyarrow as pa
 from pydantic import BaseModel, model_validator
 
 from hdm.codecs.rows import decimal_texts, unrepresentable
+from hdm.connectors.duckdb.instance import Session, driver, instance_of
 from hdm.dialects.duckdb import PAGE_ROWS
-from hdm.errors import Deadlock, MissingDriver, UsageError
+from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Table
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
 from hdm.streams import rebatch
 
-_CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 _BATCH_ROWS = 16_384
-_PATIENCE = 300.0
-"""Seconds to wait for this process's other writers and readers of the file."""
 
 _COLUMNS = (
     "SELECT column_name, data_type, is_nullable, column_default, comment FROM duckdb_columns() "
@@ -69,132 +65,6 @@ class DuckDBProfile(Settings):
         return plain if plain.suffix or plain.exists() else folder / f"{self.database}.duckdb"
 
 
-@dataclass
-class _Instance:
-    """One file as this process has it open; ``writing`` is held from BEGIN to COMMIT."""
-
-    file: Path
-    users: int = 0
-    root: Any = None
-    read_only: bool = True
-    written_here: bool = False
-    writing: threading.Lock = field(default_factory=threading.Lock)
-
-
-_instances: dict[str, _Instance] = {}
-_changed = threading.Condition()
-
-
-def _instance(file: Path) -> _Instance:
-    key = os.path.realpath(file)
-    with _changed:
-        return _instances.setdefault(key, _Instance(file))
-
-
-class Session:
-    """A connection that leaves the shared instance when closed. DB-API as far as hdm needs it."""
-
-    def __init__(self, instance: _Instance, *, write: bool) -> None:
-        self._instance = instance
-        self._writing = False
-        self.inner = _join(instance, write=write)
-
-    def cursor(self) -> Any:
-        """A cursor in the session's own transaction."""
-        return _Cursor(self.inner)
-
-    def hold(self) -> None:
-        """Become this process's only writer of the file, until commit, rollback or close."""
-        if not self._writing:
-            if not self._instance.writing.acquire(timeout=_PATIENCE):
-                raise Deadlock(f"{self._instance.file}: another writer of this process does not end")
-            self._writing = True
-
-    def _free(self) -> None:
-        if self._writing:
-            self._writing = False
-            self._instance.writing.release()
-
-    def commit(self) -> None:
-        """Commit; the next writer may go."""
-        try:
-            self.inner.commit()
-        finally:
-            self._free()
-
-    def rollback(self) -> None:
-        """Roll back; the next writer may go."""
-        try:
-            self.inner.rollback()
-        finally:
-            self._free()
-
-    def close(self) -> None:
-        """Roll back what is open; the last session of the process closes the file."""
-        inner, self.inner = self.inner, None
-        if inner is None:
-            return
-        try:
-            inner.close()
-        finally:
-            self._free()
-            _leave(self._instance)
-
-
-class _Cursor:
-    """A DuckDB cursor is a connection of its own, so this one uses the session's."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self.rowcount = -1
-
-    def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Run; for INSERT, UPDATE and DELETE ``rowcount`` is what DuckDB reports."""
-        self._inner.execute(sql, list(values)) if values else self._inner.execute(sql)
-
-    @property
-    def description(self) -> Any:
-        """As in DB-API."""
-        return self._inner.description
-
-    def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows."""
-        rows: list[tuple[Any, ...]] = self._inner.fetchall()
-        return rows
-
-    def close(self) -> None:
-        """Nothing to do: the session stays."""
-
-
-def _join(instance: _Instance, *, write: bool) -> Any:
-    duckdb = _driver()
-    with _changed:
-        instance.written_here = instance.written_here or write
-        if write and instance.root is not None and instance.read_only:
-            free = _changed.wait_for(lambda: instance.root is None or not instance.read_only, _PATIENCE)
-            if not free:
-                raise Deadlock(f"{instance.file}: readers of this process do not end")
-        if instance.root is None:
-            read_only = not (write or instance.written_here)
-            instance.root = duckdb.connect(str(instance.file), read_only=read_only, config=_CONFIG)
-            instance.read_only = read_only
-        instance.users += 1
-        try:
-            return instance.root.cursor()
-        except BaseException:
-            instance.users -= 1
-            raise
-
-
-def _leave(instance: _Instance) -> None:
-    with _changed:
-        instance.users -= 1
-        if instance.users == 0:
-            root, instance.root = instance.root, None
-            root.close()
-        _changed.notify_all()
-
-
 class DuckDBDatabase(Database):
     """One DuckDB file."""
 
@@ -221,7 +91,7 @@ class DuckDBDatabase(Database):
         if write:
             self.file.absolute().parent.mkdir(parents=True, exist_ok=True)
         with self.classified():
-            session = Session(_instance(self.file), write=write)
+            session = Session(instance_of(self.file), write=write)
         for statement in self.dialect.session:
             self.run(session, statement)
         return session
@@ -324,7 +194,7 @@ class DuckDBDatabase(Database):
     def probe(self) -> list[tuple[str, bool, str]]:
         """The file and DuckDB's version."""
         found = super().probe()
-        return [*found, ("version", True, str(_driver().__version__))] if found[0][1] else found
+        return [*found, ("version", True, str(driver().__version__))] if found[0][1] else found
 
 
 class DuckDBSource(SqlSource):
@@ -343,7 +213,7 @@ class DuckDBSink(SqlSink):
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, profile, name=name)
         if profile is not None:
-            _instance(profile.file).written_here = True
+            instance_of(profile.file).written_here = True
 
 
 class DuckDBCatalog(SqlCatalog):
@@ -351,14 +221,6 @@ class DuckDBCatalog(SqlCatalog):
 
     Profile: ClassVar[type[BaseModel] | None] = DuckDBProfile
     Database: ClassVar[type[Database]] = DuckDBDatabase
-
-
-def _driver() -> Any:
-    try:
-        import duckdb
-    except ImportError:
-        raise MissingDriver("DuckDB is not installed", hint="pip install 'hdm[duckdb]'") from None
-    return duckdb
 
 
 def _carried(array: pa.Array, column: Column) -> pa.Array:

@@ -1,8 +1,4 @@
-"""MySQL and MariaDB through PyMySQL: rows in bulk out, LOAD DATA LOCAL in.
-
-A snapshot cannot be shared between sessions, so each chunk is read in a consistent snapshot of
-its own: rows that move between chunks while they are read need a watermark with lag, or merge.
-"""
+"""How MySQL is connected to, described and read."""
 
 from __future__ import annotations
 
@@ -12,29 +8,21 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-from pydantic import BaseModel
 
 from hdm.codecs import mysql_text, mysql_wire
 from hdm.dialects import mysql_catalog
-from hdm.dialects.mysql import SPATIAL, MySQLDialect, base_name
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
-from hdm.sql import Database, SqlProfile, SqlSink, SqlSource, SqlSourceConfig
-from hdm.sql_catalog import SqlCatalog
+from hdm.sql import Database, SqlProfile
 
 _LOG = logging.getLogger(__name__)
 _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
-_INSERT_BYTES = 1024 * 1024
 _LOCAL = re.compile(r"(localhost\Z|127\.|::1\Z|/)")
-_PLACE = re.compile(r"for column .*?([^`'.\s]+)[`']? at row \d+\Z", re.DOTALL)
-_HEX = SPATIAL | {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
-_OLD_ATTEMPTS = 100
 _FEW_ROWS = 50_000
-_MARK = re.compile(r" ?\[hdm:[^\]]*\]\Z")
 
 
 class MySQLProfile(SqlProfile):
@@ -46,8 +34,8 @@ class MySQLProfile(SqlProfile):
     ssl_key: str | None = None
 
 
-class MySQLDatabase(Database):
-    """One MySQL or MariaDB server; ``zero_dates`` as in ``MySQLSourceConfig``."""
+class MySQLReading(Database):
+    """Sessions, catalogue and rows; ``zero_dates`` and ``times`` as in ``MySQLSourceConfig``."""
 
     dialect_name = "mysql"
     zero_dates: str = "error"
@@ -56,7 +44,7 @@ class MySQLDatabase(Database):
     # -- connecting ------------------------------------------------------------
 
     @cached_property
-    def _where(self) -> dict[str, Any]:
+    def where(self) -> dict[str, Any]:
         """host, port, database, user, password: from ``url`` where the profile has one."""
         profile: MySQLProfile = self.profile
         made = {
@@ -80,7 +68,7 @@ class MySQLDatabase(Database):
 
     @property
     def _address(self) -> str:
-        return f"{self._where['host']}:{self._where['port']}"
+        return f"{self.where['host']}:{self.where['port']}"
 
     def dataset(self, path: Sequence[str]) -> Dataset:
         """``mysql://host:port`` and ``database.table``."""
@@ -88,14 +76,14 @@ class MySQLDatabase(Database):
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
         """With the profile's database in front."""
-        if len(parts) > 1 or not self._where["database"]:
+        if len(parts) > 1 or not self.where["database"]:
             return tuple(parts)
-        return (str(self._where["database"]), *parts)
+        return (str(self.where["database"]), *parts)
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
         """Autocommit; ``begin`` starts transactions. A writer holds the user lock of its label."""
         pymysql = _driver()
-        where = self._where
+        where = self.where
         if not where["database"]:
             raise UsageError(f"no database for {self._address}", hint="write database: in the profile")
         host = where["host"]
@@ -125,7 +113,7 @@ class MySQLDatabase(Database):
             if not is_utc:
                 raise TransientError(f"{self._address} keeps time zone {zone} in a session set to UTC")
             if write:
-                cursor.execute("SELECT GET_LOCK(%s, 0)", (self._lock(label),))
+                cursor.execute("SELECT GET_LOCK(%s, 0)", (self.lock_name(label),))
         return connection
 
     def _tls(self, host: str) -> dict[str, Any]:
@@ -274,130 +262,9 @@ class MySQLDatabase(Database):
         for name, number in gone.items():
             _LOG.warning("column %s: %d zero dates were read as NULL", name, number)
 
-    def load(
-        self,
-        connection: Any,
-        path: Sequence[str],
-        columns: Sequence[Column],
-        batches: Iterator[pa.RecordBatch],
-    ) -> int:
-        """LOAD DATA LOCAL from memory; INSERT where the server forbids it. Any warning refuses the chunk."""
-        natives = self._natives(connection, path, columns)
-        with self.classified():
-            allowed = int(self.run(connection, "SELECT @@local_infile")[0][0])
-            if allowed:
-                statement = _load_statement(self.dialect, path, columns, natives)
-                lines = (mysql_text.load_lines(_texts(b, columns, natives)) for b in batches if b.num_rows)
-                done = mysql_wire.load(connection, statement, (memoryview(line) for line in lines))
-                self._accept(connection, done, columns)
-                return done.rows
-            return self._insert(connection, path, columns, natives, batches)
-
-    def _insert(
-        self,
-        connection: Any,
-        path: Sequence[str],
-        columns: Sequence[Column],
-        natives: Sequence[str],
-        batches: Iterator[pa.RecordBatch],
-    ) -> int:
-        names = self.dialect.names(c.name for c in columns)
-        head = f"INSERT INTO {self.dialect.qualify(path)} ({names}) VALUES "
-        forms = ["x" if n in _HEX else "b" if n == "bit" else "" for n in natives]
-        taken = 0
-        for batch in batches:
-            waiting: list[str] = []
-            size = 0
-            for row in [*mysql_text.insert_rows(_texts(batch, columns, natives), forms), None]:
-                if waiting and (row is None or size + len(row) > _INSERT_BYTES):
-                    done = mysql_wire.load(connection, head + ", ".join(waiting), ())
-                    self._accept(connection, done, columns)
-                    taken += done.rows
-                    waiting, size = [], 0
-                if row is not None:
-                    waiting.append(row)
-                    size += len(row)
-        return taken
-
-    def _natives(self, connection: Any, path: Sequence[str], columns: Sequence[Column]) -> list[str]:
-        described = self.run(connection, f"SHOW COLUMNS FROM {self.dialect.qualify(path)}")
-        held = {str(row[0]): base_name(str(row[1])) for row in described}
-        return [held.get(column.name, "") for column in columns]
-
-    def _accept(self, connection: Any, done: mysql_wire.Loaded, columns: Sequence[Column]) -> None:
-        """LOCAL turns errors into warnings, so none is accepted."""
-        if not done.warnings:
-            return
-        told = self.run(connection, "SHOW WARNINGS LIMIT 100")
-        names = {column.name for column in columns}
-        places = {found[1] for row in told if (found := _PLACE.search(str(row[2])))} & names
-        codes = sorted({str(row[1]) for row in told})
-        raise RejectedRows(
-            f"the server would alter or skip {done.warnings} values: errors {', '.join(codes)}"
-            + (f" in column {', '.join(sorted(places))}" if places else ""),
-            hint=self.dialect.hint(codes[0] if codes else "") or "widen the target's column",
-        )
-
-    # -- attempts and swaps -------------------------------------------------------
-
-    def _lock(self, label: str) -> str:
+    def lock_name(self, label: str) -> str:
         """A user lock is server-wide and has at most 64 characters."""
-        return hashlib.sha256(f"{self._where['database']}|{label}".encode()).hexdigest()[:40]
-
-    def evict(self, connection: Any, mark: str, attempt: int) -> None:
-        """Kill the connections that hold the user locks of older attempts."""
-        first = max(1, attempt - _OLD_ATTEMPTS)
-        for number in range(first, attempt):
-            holder = self.run(connection, "SELECT IS_USED_LOCK(%s)", (self._lock(f"{mark}{number}"),))[0][0]
-            if holder is None:
-                continue
-            try:
-                self.run(connection, f"KILL CONNECTION {int(holder)}")
-            except HdmError:
-                _LOG.warning("attempt %s%d still holds connection %d", mark, number, int(holder))
-
-    def create_beside(
-        self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
-    ) -> None:
-        """Like the existing table, indexes and all; marked in its comment, so that a table that
-        was swapped in already is known again. DDL commits at once."""
-        mark, comment = f"[hdm:{new[-1]}]", self._comment(connection, target.path)
-        if comment.endswith(mark):
-            return
-        qualified = self.dialect.qualify(new)
-        if existing is None:
-            self.change(connection, self.dialect.create_table(new, target.columns, target.key))
-        else:
-            self.change(connection, f"CREATE TABLE {qualified} LIKE {self.dialect.qualify(target.path)}")
-        text = f"{_MARK.sub('', comment)} {mark}".strip()
-        self.change(connection, f"ALTER TABLE {qualified} COMMENT = {self.dialect.string(text)}")
-
-    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """One atomic RENAME, on a session of its own: it would commit the caller's ledger row."""
-        own = self.connect("hdm:rename")
-        try:
-            self.run(own, "SET SESSION lock_wait_timeout = 60")
-            if self.find(own, new) is not None:
-                if self.find(own, target) is None:
-                    self.change(own, self.dialect.rename_table(new, target[-1]))
-                else:
-                    self.change(own, self.dialect.drop_table(old))
-                    self.change(own, MySQLDialect().swap(target, new, old))
-            elif not self._comment(own, target).endswith(f"[hdm:{new[-1]}]"):
-                raise UsageError(
-                    f"{'.'.join(new)} is gone, and {'.'.join(target)} is not it",
-                    hint="run again: the table is loaded anew",
-                )
-            self.change(own, self.dialect.drop_table(old))
-        finally:
-            own.close()
-
-    def _comment(self, connection: Any, path: Sequence[str]) -> str:
-        sql = (
-            "SELECT TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"
-        )
-        found = self.run(connection, sql, (path[-2], path[-1]))
-        return str(found[0][0] or "") if found else ""
+        return hashlib.sha256(f"{self.where['database']}|{label}".encode()).hexdigest()[:40]
 
     def probe(self) -> list[tuple[str, bool, str]]:
         """Connection, version, bulk loading, and what guards against late commits."""
@@ -423,85 +290,9 @@ class MySQLDatabase(Database):
         ]
 
 
-class MySQLSourceConfig(SqlSourceConfig):
-    """``zero_dates``: 0000-00-00 and days that no month has are an error, become NULL (counted
-    in the log), or travel as text. ``times``: TIME holds a time of day, or any span as text."""
-
-    zero_dates: Literal["error", "null", "text"] = "error"
-    times: Literal["clock", "text"] = "clock"
-
-
-class MySQLSource(SqlSource):
-    """Reads a MySQL table or query, chunk after chunk, each in a snapshot of its own."""
-
-    Config: ClassVar[type[BaseModel]] = MySQLSourceConfig
-    Profile: ClassVar[type[BaseModel] | None] = MySQLProfile
-    Database: ClassVar[type[Database]] = MySQLDatabase
-
-    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
-        super().__init__(config, profile, name=name)
-        database = self.database
-        if isinstance(database, MySQLDatabase):
-            database.zero_dates, database.times = config.zero_dates, config.times
-
-
-class MySQLSink(SqlSink):
-    """Writes a MySQL table. Sessions are strict: what does not fit is refused, never cut."""
-
-    Profile: ClassVar[type[BaseModel] | None] = MySQLProfile
-    Database: ClassVar[type[Database]] = MySQLDatabase
-
-
-class MySQLCatalog(SqlCatalog):
-    """Finds and makes tables, keys, indexes and views."""
-
-    Profile: ClassVar[type[BaseModel] | None] = MySQLProfile
-    Database: ClassVar[type[Database]] = MySQLDatabase
-
-
-class MariaDBCatalog(MySQLCatalog):
-    """The same under its other name."""
-
-
-class MariaDBSource(MySQLSource):
-    """Reads a MariaDB table or query."""
-
-
-class MariaDBSink(MySQLSink):
-    """Writes a MariaDB table."""
-
-
 def _driver() -> Any:
     try:
         import pymysql
     except ImportError:
         raise MissingDriver("MySQL needs PyMySQL", hint="pip install 'hdm[mysql]'") from None
     return pymysql
-
-
-def _texts(batch: pa.RecordBatch, columns: Sequence[Column], natives: Sequence[str]) -> list[pa.Array]:
-    parts = zip(batch.columns, columns, natives, strict=True)
-    return [mysql_text.to_texts(array, column, native) for array, column, native in parts]
-
-
-def _load_statement(
-    dialect: Any, path: Sequence[str], columns: Sequence[Column], natives: Sequence[str]
-) -> str:
-    """Bytes and bits pass through variables, since LOAD DATA takes text alone."""
-    fields, settings = [], []
-    for number, (column, native) in enumerate(zip(columns, natives, strict=True)):
-        name = dialect.quote(column.name)
-        if native in _HEX:
-            fields.append(f"@v{number}")
-            settings.append(f"{name} = UNHEX(@v{number})")
-        elif native == "bit":
-            fields.append(f"@v{number}")
-            settings.append(f"{name} = CAST(CONV(@v{number}, 2, 10) AS UNSIGNED)")
-        else:
-            fields.append(name)
-    tail = f" SET {', '.join(settings)}" if settings else ""
-    return (
-        f"LOAD DATA LOCAL INFILE 'hdm' INTO TABLE {dialect.qualify(path)} CHARACTER SET utf8mb4 "
-        r"FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' "
-        f"({', '.join(fields)}){tail}"
-    )

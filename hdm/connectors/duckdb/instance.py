@@ -1,0 +1,152 @@
+"""One open DuckDB instance per file and process, shared by all sessions, closed with the last."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hdm.errors import Deadlock, MissingDriver
+
+_CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_PATIENCE = 300.0
+"""Seconds to wait for this process's other writers and readers of the file."""
+
+
+@dataclass
+class Instance:
+    """One file as this process has it open; ``writing`` is held from BEGIN to COMMIT."""
+
+    file: Path
+    users: int = 0
+    root: Any = None
+    read_only: bool = True
+    written_here: bool = False
+    writing: threading.Lock = field(default_factory=threading.Lock)
+
+
+_instances: dict[str, Instance] = {}
+_changed = threading.Condition()
+
+
+def instance_of(file: Path) -> Instance:
+    """The one of this file, by its real path."""
+    key = os.path.realpath(file)
+    with _changed:
+        return _instances.setdefault(key, Instance(file))
+
+
+class Session:
+    """A connection that leaves the shared instance when closed. DB-API as far as hdm needs it."""
+
+    def __init__(self, instance: Instance, *, write: bool) -> None:
+        self._instance = instance
+        self._writing = False
+        self.inner = _join(instance, write=write)
+
+    def cursor(self) -> Any:
+        """A cursor in the session's own transaction."""
+        return _Cursor(self.inner)
+
+    def hold(self) -> None:
+        """Become this process's only writer of the file, until commit, rollback or close."""
+        if not self._writing:
+            if not self._instance.writing.acquire(timeout=_PATIENCE):
+                raise Deadlock(f"{self._instance.file}: another writer of this process does not end")
+            self._writing = True
+
+    def _free(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._instance.writing.release()
+
+    def commit(self) -> None:
+        """Commit; the next writer may go."""
+        try:
+            self.inner.commit()
+        finally:
+            self._free()
+
+    def rollback(self) -> None:
+        """Roll back; the next writer may go."""
+        try:
+            self.inner.rollback()
+        finally:
+            self._free()
+
+    def close(self) -> None:
+        """Roll back what is open; the last session of the process closes the file."""
+        inner, self.inner = self.inner, None
+        if inner is None:
+            return
+        try:
+            inner.close()
+        finally:
+            self._free()
+            _leave(self._instance)
+
+
+class _Cursor:
+    """A DuckDB cursor is a connection of its own, so this one uses the session's."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.rowcount = -1
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
+        """Run; for INSERT, UPDATE and DELETE ``rowcount`` is what DuckDB reports."""
+        self._inner.execute(sql, list(values)) if values else self._inner.execute(sql)
+
+    @property
+    def description(self) -> Any:
+        """As in DB-API."""
+        return self._inner.description
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All rows."""
+        rows: list[tuple[Any, ...]] = self._inner.fetchall()
+        return rows
+
+    def close(self) -> None:
+        """Nothing to do: the session stays."""
+
+
+def _join(instance: Instance, *, write: bool) -> Any:
+    duckdb = driver()
+    with _changed:
+        instance.written_here = instance.written_here or write
+        if write and instance.root is not None and instance.read_only:
+            free = _changed.wait_for(lambda: instance.root is None or not instance.read_only, _PATIENCE)
+            if not free:
+                raise Deadlock(f"{instance.file}: readers of this process do not end")
+        if instance.root is None:
+            read_only = not (write or instance.written_here)
+            instance.root = duckdb.connect(str(instance.file), read_only=read_only, config=_CONFIG)
+            instance.read_only = read_only
+        instance.users += 1
+        try:
+            return instance.root.cursor()
+        except BaseException:
+            instance.users -= 1
+            raise
+
+
+def _leave(instance: Instance) -> None:
+    with _changed:
+        instance.users -= 1
+        if instance.users == 0:
+            root, instance.root = instance.root, None
+            root.close()
+        _changed.notify_all()
+
+
+def driver() -> Any:
+    """The module; ``MissingDriver`` if it is not installed."""
+    try:
+        import duckdb
+    except ImportError:
+        raise MissingDriver("DuckDB is not installed", hint="pip install 'hdm[duckdb]'") from None
+    return duckdb

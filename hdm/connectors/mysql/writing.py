@@ -1,0 +1,178 @@
+"""How MySQL is written: bulk loads that accept no warning, evictions, atomic renames."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from hdm.codecs import mysql_text, mysql_wire
+from hdm.connectors.mysql.reading import MySQLReading
+from hdm.dialects.mysql import SPATIAL, MySQLDialect, base_name
+from hdm.errors import HdmError, RejectedRows, UsageError
+from hdm.model import Column, Table
+
+_LOG = logging.getLogger(__name__)
+_INSERT_BYTES = 1024 * 1024
+_PLACE = re.compile(r"for column .*?([^`'.\s]+)[`']? at row \d+\Z", re.DOTALL)
+_HEX = SPATIAL | {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
+_OLD_ATTEMPTS = 100
+_MARK = re.compile(r" ?\[hdm:[^\]]*\]\Z")
+
+
+class MySQLDatabase(MySQLReading):
+    """One MySQL or MariaDB server."""
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """LOAD DATA LOCAL from memory; INSERT where the server forbids it. Any warning refuses the chunk."""
+        natives = self._natives(connection, path, columns)
+        with self.classified():
+            allowed = int(self.run(connection, "SELECT @@local_infile")[0][0])
+            if allowed:
+                statement = _load_statement(self.dialect, path, columns, natives)
+                lines = (mysql_text.load_lines(_texts(b, columns, natives)) for b in batches if b.num_rows)
+                done = mysql_wire.load(connection, statement, (memoryview(line) for line in lines))
+                self._accept(connection, done, columns)
+                return done.rows
+            return self._insert(connection, path, columns, natives, batches)
+
+    def _insert(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        natives: Sequence[str],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        names = self.dialect.names(c.name for c in columns)
+        head = f"INSERT INTO {self.dialect.qualify(path)} ({names}) VALUES "
+        forms = ["x" if n in _HEX else "b" if n == "bit" else "" for n in natives]
+        taken = 0
+        for batch in batches:
+            waiting: list[str] = []
+            size = 0
+            for row in [*mysql_text.insert_rows(_texts(batch, columns, natives), forms), None]:
+                if waiting and (row is None or size + len(row) > _INSERT_BYTES):
+                    done = mysql_wire.load(connection, head + ", ".join(waiting), ())
+                    self._accept(connection, done, columns)
+                    taken += done.rows
+                    waiting, size = [], 0
+                if row is not None:
+                    waiting.append(row)
+                    size += len(row)
+        return taken
+
+    def _natives(self, connection: Any, path: Sequence[str], columns: Sequence[Column]) -> list[str]:
+        described = self.run(connection, f"SHOW COLUMNS FROM {self.dialect.qualify(path)}")
+        held = {str(row[0]): base_name(str(row[1])) for row in described}
+        return [held.get(column.name, "") for column in columns]
+
+    def _accept(self, connection: Any, done: mysql_wire.Loaded, columns: Sequence[Column]) -> None:
+        """LOCAL turns errors into warnings, so none is accepted."""
+        if not done.warnings:
+            return
+        told = self.run(connection, "SHOW WARNINGS LIMIT 100")
+        names = {column.name for column in columns}
+        places = {found[1] for row in told if (found := _PLACE.search(str(row[2])))} & names
+        codes = sorted({str(row[1]) for row in told})
+        raise RejectedRows(
+            f"the server would alter or skip {done.warnings} values: errors {', '.join(codes)}"
+            + (f" in column {', '.join(sorted(places))}" if places else ""),
+            hint=self.dialect.hint(codes[0] if codes else "") or "widen the target's column",
+        )
+
+    # -- attempts and swaps -------------------------------------------------------
+
+    def evict(self, connection: Any, mark: str, attempt: int) -> None:
+        """Kill the connections that hold the user locks of older attempts."""
+        first = max(1, attempt - _OLD_ATTEMPTS)
+        for number in range(first, attempt):
+            holder = self.run(connection, "SELECT IS_USED_LOCK(%s)", (self.lock_name(f"{mark}{number}"),))[0][
+                0
+            ]
+            if holder is None:
+                continue
+            try:
+                self.run(connection, f"KILL CONNECTION {int(holder)}")
+            except HdmError:
+                _LOG.warning("attempt %s%d still holds connection %d", mark, number, int(holder))
+
+    def create_beside(
+        self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
+    ) -> None:
+        """Like the existing table, indexes and all; marked in its comment, so that a table that
+        was swapped in already is known again. DDL commits at once."""
+        mark, comment = f"[hdm:{new[-1]}]", self._comment(connection, target.path)
+        if comment.endswith(mark):
+            return
+        qualified = self.dialect.qualify(new)
+        if existing is None:
+            self.change(connection, self.dialect.create_table(new, target.columns, target.key))
+        else:
+            self.change(connection, f"CREATE TABLE {qualified} LIKE {self.dialect.qualify(target.path)}")
+        text = f"{_MARK.sub('', comment)} {mark}".strip()
+        self.change(connection, f"ALTER TABLE {qualified} COMMENT = {self.dialect.string(text)}")
+
+    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
+        """One atomic RENAME, on a session of its own: it would commit the caller's ledger row."""
+        own = self.connect("hdm:rename")
+        try:
+            self.run(own, "SET SESSION lock_wait_timeout = 60")
+            if self.find(own, new) is not None:
+                if self.find(own, target) is None:
+                    self.change(own, self.dialect.rename_table(new, target[-1]))
+                else:
+                    self.change(own, self.dialect.drop_table(old))
+                    self.change(own, MySQLDialect().swap(target, new, old))
+            elif not self._comment(own, target).endswith(f"[hdm:{new[-1]}]"):
+                raise UsageError(
+                    f"{'.'.join(new)} is gone, and {'.'.join(target)} is not it",
+                    hint="run again: the table is loaded anew",
+                )
+            self.change(own, self.dialect.drop_table(old))
+        finally:
+            own.close()
+
+    def _comment(self, connection: Any, path: Sequence[str]) -> str:
+        sql = (
+            "SELECT TABLE_COMMENT FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s"
+        )
+        found = self.run(connection, sql, (path[-2], path[-1]))
+        return str(found[0][0] or "") if found else ""
+
+
+def _texts(batch: pa.RecordBatch, columns: Sequence[Column], natives: Sequence[str]) -> list[pa.Array]:
+    parts = zip(batch.columns, columns, natives, strict=True)
+    return [mysql_text.to_texts(array, column, native) for array, column, native in parts]
+
+
+def _load_statement(
+    dialect: Any, path: Sequence[str], columns: Sequence[Column], natives: Sequence[str]
+) -> str:
+    """Bytes and bits pass through variables, since LOAD DATA takes text alone."""
+    fields, settings = [], []
+    for number, (column, native) in enumerate(zip(columns, natives, strict=True)):
+        name = dialect.quote(column.name)
+        if native in _HEX:
+            fields.append(f"@v{number}")
+            settings.append(f"{name} = UNHEX(@v{number})")
+        elif native == "bit":
+            fields.append(f"@v{number}")
+            settings.append(f"{name} = CAST(CONV(@v{number}, 2, 10) AS UNSIGNED)")
+        else:
+            fields.append(name)
+    tail = f" SET {', '.join(settings)}" if settings else ""
+    return (
+        f"LOAD DATA LOCAL INFILE 'hdm' INTO TABLE {dialect.qualify(path)} CHARACTER SET utf8mb4 "
+        r"FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' "
+        f"({', '.join(fields)}){tail}"
+    )
