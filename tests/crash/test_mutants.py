@@ -10,10 +10,10 @@ import pytest
 
 from tests.crash import mutants
 from tests.crash.figures import FIGURES
-from tests.crash.harness import Hdm, until, zygote
+from tests.crash.harness import Hdm, zygote
 from tests.crash.invariants import Damage, inspect, watermarks_ahead
 from tests.crash.shop import Shop
-from tests.crash.test_random import is_stopped
+from tests.crash.test_random import put_to_sleep
 
 MakeShop = Callable[..., Shop]
 
@@ -40,9 +40,7 @@ def _killed_and_resumed(hdm: Hdm, shop: Shop, spec: str) -> Damage:
 
 def overtaken(hdm: Hdm, make: MakeShop) -> Damage:
     """Stop one worker past its lease, let another finish, wake the first up."""
-    shop = make("sqlite")
-    sleeper = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": "C7:2:stop"})
-    assert until(lambda: is_stopped(sleeper.pid)), sleeper.text()
+    shop, sleeper = put_to_sleep(hdm, lambda: make("sqlite"), "C7:2:stop")
     hdm.run(shop.args, shop.env, seconds=90)
     sleeper.signal(signal.SIGCONT)
     sleeper.wait(60)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import signal
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,9 +63,7 @@ def kill_some(hdm: Hdm, shop: Shop, processes: int, chance: random.Random) -> in
 )
 def test_zombie(state: str, target: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
     """Stopped for longer than its lease, overtaken, and woken up again: it must touch nothing."""
-    shop = make_shop(state, target=target)
-    sleeper = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": f"{point}:2:stop"})
-    assert until(lambda: is_stopped(sleeper.pid)), sleeper.text()
+    shop, sleeper = put_to_sleep(hdm, lambda: make_shop(state, target=target), f"{point}:2:stop")
     other = hdm.run(shop.args, shop.env, seconds=90)
     finished = other.code
     text = other.text()
@@ -76,6 +76,33 @@ def test_zombie(state: str, target: str, point: str, hdm: Hdm, make_shop: Callab
     assert not damage.any, f"{damage} in {shop.folder}"
 
 
+def put_to_sleep(hdm: Hdm, make: Callable[[], Shop], spec: str) -> tuple[Shop, Running]:
+    """A shop and its process, stopped by the failpoint while it holds no SQLite file locked.
+
+    SIGSTOP stops all threads; one that is in the middle of a SQLite transaction would hold the
+    whole file locked until SIGCONT, for everybody, which is SQLite's nature and not the subject.
+    """
+    for _ in range(6):
+        shop = make()
+        sleeper = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": spec})
+        assert until(lambda: is_stopped(sleeper.pid)), sleeper.text()
+        if not any(is_locked(path) for path in shop.folder.glob("*.db")):
+            return shop, sleeper
+        sleeper.signal(signal.SIGKILL)
+        sleeper.wait()
+    raise AssertionError("the process was always stopped inside a transaction")
+
+
+def is_locked(path: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(path, timeout=0.05, isolation_level=None)) as connection:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
 def is_stopped(pid: int) -> bool:
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
@@ -86,9 +113,10 @@ def is_stopped(pid: int) -> bool:
 def test_sigterm_drains(hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
     """Told to stop it exits with 143, holds no lease, and the next run has no wait."""
     shop = make_shop("sqlite")
-    running = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": "C3:4:sleep:0.7"})
-    state = shop.folder / "state.db"
-    assert until(lambda: state.exists() and bool(shop.state.query("SELECT 1 FROM hdm_chunk WHERE status = 'verified'")))
+    log = shop.folder / "slept.txt"
+    slow = {"HDM_FAILPOINT": "C3:12:sleep:1.5", "HDM_FAILPOINT_LOG": str(log)}
+    running = hdm.start(shop.args, {**shop.env, **slow})
+    assert until(log.exists)
     running.signal(signal.SIGTERM)
     assert running.wait() == 143, running.text()
     assert shop.state.query("SELECT COUNT(*) FROM hdm_chunk WHERE lease_owner IS NOT NULL AND status = 'leased'") == [(0,)]
