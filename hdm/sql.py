@@ -2,8 +2,9 @@
 
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_ledger import Ledger
-from hdm.sql_sink import SqlSink, SqlSinkConfig
+from hdm.sql_sink import SqlSink
 from hdm.sql_source import SqlSource, SqlSourceConfig, TableName, name_parts
+from hdm.sql_target import SqlSinkConfig
 
 __all__ = [
     "Database",

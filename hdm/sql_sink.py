@@ -5,38 +5,19 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import pyarrow as pa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel
 
 from hdm import _fail
-from hdm.dialects.types import Fidelity, carrier, misfit
-from hdm.errors import BrokenContract, HdmError, RejectedRows, SchemaDrift, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
+from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
+from hdm.model import Attempt, Chunk, Column, Dataset, Mode, Payload, Receipt, Table
 from hdm.sink import Sink
-from hdm.source import Settings
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_ledger import Ledger, swap_chunk
-from hdm.sql_source import TableNameLike, name_parts
-
-CHUNK_ID, ROW_NO = "_hdm_chunk_id", "_hdm_row_no"
-
-
-class SqlSinkConfig(Settings):
-    """Where rows go. ``table_name`` defaults to the source's table, ``key`` to its key."""
-
-    env: str | None = None
-    table_name: TableNameLike | None = None
-    schema_name: str | None = Field(None, alias="schema")
-    database: str | None = None
-    mode: Mode | None = None
-    key: list[str] | None = None
-    create: bool = True
-    row_lineage: bool = False
-    """Adds ``_hdm_chunk_id`` and ``_hdm_row_no`` (from 1) to every row."""
-    identifiers: Literal["keep", "lower", "upper"] = "keep"
-    allow_loss: bool | list[str] = False
+from hdm.sql_merge import make_stage, merge_stage
+from hdm.sql_target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
 
 
 class SqlSink(Sink):
@@ -55,79 +36,19 @@ class SqlSink(Sink):
         super().__init__(config, profile, name=name)
         self.database = self.Database(profile)
         self.dialect = self.database.dialect
-
-    # -- what goes where -------------------------------------------------------
-
-    def path(self, table: Table) -> tuple[str, ...]:
-        """The target table's full name."""
-        if self.config.table_name is not None:
-            parts = name_parts(self.config.table_name)
-        else:
-            parts = (self._cased(table.path[-1]),)
-        if len(parts) == 1 and self.config.schema_name:
-            parts = (self.config.schema_name, *parts)
-        return self.database.default_path(parts)
+        self.mapping = TargetMapping(config, self.database)
 
     def dataset(self, table: Table) -> Dataset:
         """Named as the target's tables are named in OpenLineage."""
-        return self.database.dataset(self.path(table))
+        return self.mapping.dataset(table)
 
     def target(self, table: Table) -> Table:
         """The table as it will be stored; ``UsageError`` if two names become one."""
-        columns = tuple(self._target_column(column) for column in table.columns)
-        if self.config.row_lineage:
-            columns += (
-                self._own(CHUNK_ID, Kind.TEXT, length=64),
-                self._own(ROW_NO, Kind.INT64),
-            )
-        names = [column.name for column in columns]
-        folded = [self.dialect.folded(name) for name in names]
-        twice = sorted({name for name in names if folded.count(self.dialect.folded(name)) > 1})
-        if twice:
-            raise UsageError(
-                f"{table.dataset.name}: several columns would be named {', '.join(twice)}",
-                hint="write identifiers: keep, or choose columns",
-            )
-        for name in names:
-            self.dialect.quote(name)
-        key = self.config.key if self.config.key is not None else [self._cased(k) for k in table.key]
-        unknown = [name for name in key if name not in names]
-        if unknown:
-            raise UsageError(
-                f"{table.dataset.name} has no column {', '.join(unknown)} to be the key",
-                hint="key names columns of: " + ", ".join(names),
-            )
-        path = self.path(table)
-        return Table(self.dataset(table), path, columns, tuple(key), table.cursor, table.rows, table.bytes)
-
-    def _target_column(self, column: Column) -> Column:
-        native = self.dialect.stored(column).native
-        kept = self.dialect.column_from_catalog(
-            self._cased(column.name), native, nullable=column.nullable, comment=column.comment
-        )
-        if column.origin == self.dialect.name:
-            kept = replace(column, name=kept.name)
-        return replace(kept, default=None, identity=False, generated=None)
-
-    def _own(self, name: str, kind: Kind, length: int | None = None) -> Column:
-        bare = Column(name, kind, carrier(kind), length=length)
-        return self.dialect.column_from_catalog(name, self.dialect.stored(bare).native)
-
-    def _cased(self, name: str) -> str:
-        if self.config.identifiers == "keep":
-            return name
-        return name.lower() if self.config.identifiers == "lower" else name.upper()
+        return self.mapping.target(table)
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
-        allowed = self.config.allow_loss
-        found = []
-        for column in table.columns:
-            stored = self.dialect.stored(column)
-            accepted = allowed is True or (isinstance(allowed, list) and column.name in allowed)
-            if stored.fidelity is Fidelity.LOSSY and not accepted:
-                found.append((column, stored.why))
-        return found
+        return self.mapping.losses(table)
 
     # -- before ----------------------------------------------------------------
 
@@ -148,7 +69,7 @@ class SqlSink(Sink):
             swapped = ledger.find(connection, swap_chunk(job_key, target.dataset, epoch).chunk_id)
             self.database.rollback(connection)
             if existing is not None:
-                self._verify(target, existing)
+                self.mapping.verify(target, existing)
             elif not self.config.create:
                 raise UsageError(
                     f"there is no table {target.dataset.name}, and create is false",
@@ -201,27 +122,6 @@ class SqlSink(Sink):
         null_keys = any(target.column(name).nullable for name in target.key)
         return replace(target, key=()) if versions or null_keys else target
 
-    def _verify(self, target: Table, existing: Table) -> None:
-        """By names and types, never by position."""
-        fold = self.dialect.folded
-        held = {fold(column.name): column for column in existing.columns}
-        wrong = []
-        for column in target.columns:
-            if fold(column.name) not in held:
-                wrong.append(f"{column.name}: not there")
-            elif why := misfit(held[fold(column.name)], column):
-                wrong.append(f"{column.name}: {why}")
-        wanted = {fold(column.name) for column in target.columns}
-        for column in existing.columns:
-            filled = column.nullable or column.default or column.identity or column.generated
-            if fold(column.name) not in wanted and not filled:
-                wrong.append(f"{column.name}: NOT NULL without a default, and the source has no such column")
-        if wrong:
-            raise SchemaDrift(
-                f"{target.dataset.name} cannot take the source's rows:\n  " + "\n  ".join(wrong),
-                hint="alter the table, or write to another with table_name",
-            )
-
     # -- the target's own word -------------------------------------------------
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
@@ -260,7 +160,9 @@ class SqlSink(Sink):
         try:
             self.database.evict(connection, mark, attempt.number)
             target = self._writable(connection, target)
-            stage = self._stage(connection, target, chunk, attempt) if mode is Mode.MERGE else None
+            stage = None
+            if mode is Mode.MERGE:
+                stage = make_stage(self.database, connection, target, chunk, attempt)
             self.database.begin(connection, write=True)
             _fail.point("L1")
             if not ledger.claim(connection, chunk, attempt):
@@ -273,7 +175,7 @@ class SqlSink(Sink):
                 into = stage or target.path
             rows = self._load(connection, into, target, chunk, payload)
             if stage is not None:
-                self._merge(connection, target, stage)
+                merge_stage(self.database, connection, target, stage)
             written = Receipt(chunk.chunk_id, attempt.number, rows, location=target.dataset.name)
             receipt = payload.tally.complete(replace(written, bytes=payload.tally.bytes))
             ledger.fill(connection, receipt)
@@ -320,7 +222,7 @@ class SqlSink(Sink):
                 sent += batch.num_rows
                 _fail.point("L3")
 
-        sources = {self._cased(column.name): column for column in payload.table.columns}
+        sources = {self.mapping.cased(column.name): column for column in payload.table.columns}
         columns = [replace(sources.get(kept.name, kept), name=kept.name) for kept in target.columns]
         with closing(renamed()) as outgoing:
             taken = self.database.load(connection, into, columns, outgoing)
@@ -332,46 +234,13 @@ class SqlSink(Sink):
         return sent
 
     def _outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
-        arrays = {self._cased(name): batch.column(n) for n, name in enumerate(batch.schema.names)}
+        arrays = {self.mapping.cased(name): batch.column(n) for n, name in enumerate(batch.schema.names)}
         if self.config.row_lineage:
             numbers = range(before + 1, before + 1 + batch.num_rows)
             arrays[CHUNK_ID] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
             arrays[ROW_NO] = pa.array(numbers, pa.int64())
         names = [column.name for column in target.columns]
         return pa.RecordBatch.from_arrays([arrays[name] for name in names], names=names)
-
-    # -- merge -----------------------------------------------------------------
-
-    def _stage(self, connection: Any, target: Table, chunk: Chunk, attempt: Attempt) -> tuple[str, ...]:
-        path = (f"_hdm_stage_{chunk.chunk_id[:12]}_{attempt.number}",)
-        self.database.begin(connection, write=True)
-        loose = [replace(column, nullable=True) for column in target.columns]
-        self.database.change(connection, self.dialect.create_table(path, loose, temporary=True))
-        self.database.commit(connection)
-        return path
-
-    def _merge(self, connection: Any, target: Table, stage: Sequence[str]) -> None:
-        """Rows that are the same twice count once; two versions of a key are refused."""
-        dialect, key = self.dialect, target.key
-        names = [column.name for column in target.columns]
-        content = [name for name in names if name not in (CHUNK_ID, ROW_NO)]
-        of = dialect.qualify(stage)
-        doubled = f"SELECT 1 FROM {of} GROUP BY {dialect.names(key)} HAVING COUNT(*) > 1"
-        if self.database.run(connection, dialect.first(doubled)):
-            if self.database.run(connection, dialect.conflicting(stage, content, key)):
-                raise RejectedRows(
-                    f"{target.dataset.name}: one chunk holds different rows with one key ({', '.join(key)})",
-                    hint="give a key that is unique in the source",
-                )
-            rest = [name for name in names if name not in content]
-            for statement in dialect.keep_one(stage, content, rest, key):
-                self.database.change(connection, statement)
-        statements = dialect.merge(target.path, stage, names, key)
-        some_null = " OR ".join(f"{dialect.quote(name)} IS NULL" for name in key)
-        if self.database.run(connection, dialect.first(f"SELECT 1 FROM {of} WHERE {some_null}")):
-            statements += dialect.merge(target.path, stage, names, key, null_keys=True)
-        for statement in statements:
-            self.database.change(connection, statement)
 
     # -- replace ---------------------------------------------------------------
 

@@ -7,20 +7,20 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from hdm.dialects.merging import Merging
 from hdm.dialects.types import INTEGERS, ORDERED, Stored, carrier
+from hdm.dialects.words import one_predicate, seconds
 from hdm.errors import ConnectionLost, HdmError, TransientError, UsageError
 from hdm.model import Column, Condition, Kind, Table
+
+__all__ = ["PAGE", "Dialect", "one_predicate", "seconds"]
 
 PAGE = "@page"
 """The pseudo-column of physical row addresses in ``Condition``."""
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
-_DURATION = re.compile(
-    r"(\d+(?:\.\d+)?)\s*(us|ms|s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|w|weeks?)?\Z", re.IGNORECASE
-)
-_UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
-class Dialect:
+class Dialect(Merging):
     """What a database's SQL looks like and can do. Stateless; one instance serves all."""
 
     name: ClassVar[str] = ""
@@ -38,12 +38,8 @@ class Dialect:
     enforces_keys: ClassVar[bool] = True
     """Whether a PRIMARY KEY is enforced, so that the ledger's key alone fences attempts."""
     transactional_ddl: ClassVar[bool] = True
-    null_safe: ClassVar[str] = "{a} IS NOT DISTINCT FROM {b}"
     page_ranges: ClassVar[bool] = False
     """Whether tables without a key can be cut by physical ranges (``@page``)."""
-    temporary_table: ClassVar[str] = "CREATE TEMPORARY TABLE"
-    insert_override: ClassVar[str] = ""
-    """What lets INSERT ... SELECT give an identity column its value."""
     zoneless: ClassVar[bool] = False
     """True: timestamps with a zone are kept as UTC without one."""
     session: ClassVar[tuple[str, ...]] = ()
@@ -267,68 +263,6 @@ class Dialect:
         """Drop if it is there."""
         return f"DROP TABLE IF EXISTS {self.qualify(path)}"
 
-    # -- merging -------------------------------------------------------------
-
-    def match(self, a: str, b: str, key: Sequence[str], *, null_safe: bool) -> str:
-        """Rows of ``a`` and ``b`` (aliases) with the same key."""
-        form = self.null_safe if null_safe else "{a} = {b}"
-        return " AND ".join(
-            "(" + form.format(a=f"{a}.{self.quote(k)}", b=f"{b}.{self.quote(k)}") + ")" for k in key
-        )
-
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-    ) -> list[str]:
-        """Statements that bring staged rows into the target by key: update, then insert.
-
-        Without ``null_keys``, of the rows whose key holds no NULL; with it, of the others,
-        where NULL matches NULL (slowly: databases cannot hash that comparison).
-        """
-        rest = [name for name in columns if name not in key]
-        into, of = self.qualify(target), self.qualify(stage)
-        same = self.match("t", "s", key, null_safe=null_keys)
-        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-        only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
-        statements = []
-        if rest:
-            assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            statements.append(f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}")
-        statements.append(
-            f"INSERT INTO {into} ({self.names(columns)}) {self.insert_override}"
-            f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "
-            f"WHERE {only} AND NOT EXISTS (SELECT 1 FROM {into} AS t WHERE {same})"
-        )
-        return statements
-
-    def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
-        """A query that gives a row if the stage holds different rows with one key."""
-        distinct = self.derived(f"SELECT DISTINCT {self.names(columns)} FROM {self.qualify(stage)}")
-        return self.first(f"SELECT 1 FROM {distinct} GROUP BY {self.names(key)} HAVING COUNT(*) > 1")
-
-    def keep_one(
-        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
-    ) -> list[str]:
-        """Statements that leave one row per key of those equal in ``columns``; of ``rest`` the least."""
-        of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_1"))
-        least = "".join(f", MIN({self.quote(name)}) AS {self.quote(name)}" for name in rest)
-        content, every = self.names(columns), self.names([*columns, *rest])
-        return [
-            f"{self.temporary_table} {spare} AS SELECT {content}{least} FROM {of} GROUP BY {content}",
-            f"DELETE FROM {of}",
-            f"INSERT INTO {of} ({every}) SELECT {every} FROM {spare}",
-            f"DROP TABLE {spare}",
-        ]
-
-    def first(self, sql: str) -> str:
-        """At most one row of a query."""
-        return f"{sql} LIMIT 1"
-
     # -- errors --------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
@@ -360,32 +294,3 @@ class Dialect:
     def is_duplicate(self, error: BaseException) -> bool:
         """Whether the error says that a key is there already."""
         return False
-
-
-def seconds(text: str, *, days: bool = False) -> float:
-    """A duration such as ``90``, ``15m``, ``2 hours``, ``1d``; a bare number counts seconds (or days)."""
-    found = _DURATION.match(text.strip())
-    if not found:
-        raise UsageError(f"not a duration: {text!r}", hint="write for example 90s, 15m, 2h or 1d")
-    unit = (found[2] or ("d" if days else "s")).lower()
-    scale = {"us": 1e-6, "ms": 1e-3}.get(unit) or _UNIT_SECONDS[unit[0]]
-    return float(found[1]) * scale
-
-
-def one_predicate(text: str) -> str:
-    """``text`` if it can only be one SQL predicate: no second statement, comment or open bracket."""
-    depth, quote = 0, ""
-    for number, mark in enumerate(text):
-        if quote:
-            quote = "" if mark == quote else quote
-        elif mark in "'\"`":
-            quote = mark
-        elif mark == ";" or text.startswith(("--", "/*"), number):
-            raise UsageError("where: holds a semicolon or a comment", hint="write one predicate")
-        elif mark in "()":
-            depth += 1 if mark == "(" else -1
-            if depth < 0:
-                break
-    if depth or quote or not text.strip():
-        raise UsageError("where: is not one complete predicate", hint="close its quotes and brackets")
-    return text

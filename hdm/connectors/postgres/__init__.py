@@ -1,0 +1,173 @@
+"""PostgreSQL through psycopg 3: COPY out, COPY in, one exported snapshot for all chunks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from hdm.codecs.ahead import ahead
+from hdm.codecs.copy_csv import CsvDecoder, CsvEncoder
+from hdm.codecs.copy_stream import CopyIn, copy_out
+from hdm.connectors.postgres.reading import driver
+from hdm.connectors.postgres.writing import Writing
+from hdm.model import Column, Dataset
+from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
+from hdm.sql_catalog import SqlCatalog
+
+_SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
+_LOCAL = re.compile(r"(localhost|127\.|::1|/)")
+
+
+class PostgresProfile(SqlProfile):
+    """As any relational profile, and libpq's TLS settings. Beyond this host TLS is verified
+    unless ``sslmode`` or ``insecure: true`` says otherwise."""
+
+    sslmode: str | None = None
+    sslrootcert: str | None = None
+    sslcert: str | None = None
+    sslkey: str | None = None
+    options: str | None = None
+
+
+class PostgresDatabase(Writing):
+    """One PostgreSQL database."""
+
+    # -- connecting ------------------------------------------------------------
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        profile: PostgresProfile = self.profile
+        found: dict[str, Any] = {}
+        if profile.url is not None:
+            found = dict(driver().conninfo.conninfo_to_dict(_libpq_url(profile.url.reveal())))
+        given = {
+            "host": None if profile.url else profile.host,
+            "port": profile.port,
+            "dbname": profile.database,
+            "user": profile.user,
+            "password": profile.password.reveal() if profile.password else None,
+            "sslmode": profile.sslmode,
+            "sslrootcert": profile.sslrootcert,
+            "sslcert": profile.sslcert,
+            "sslkey": profile.sslkey,
+            "options": profile.options,
+        }
+        found.update({name: value for name, value in given.items() if value is not None})
+        remote = not _LOCAL.match(str(found.get("host", "localhost")))
+        if remote and not profile.insecure and "sslmode" not in found:
+            found["sslmode"] = "verify-full"
+            found.setdefault("sslrootcert", "system")
+        return found
+
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """``postgres://host:port``, ``database.schema.table``."""
+        known = self._parameters
+        place = f"postgres://{known.get('host', 'localhost')}:{known.get('port') or 5432}"
+        return Dataset(place, ".".join((str(known.get("dbname", "")), *path)))
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """``(schema, table)``; ``public`` by default."""
+        schema = getattr(self.profile, "schema_name", None) or "public"
+        return tuple(parts[-2:]) if len(parts) > 1 else (schema, *parts)
+
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+        """Autocommit; ``begin`` starts transactions. A writer that falls idle in one is ended."""
+        psycopg = driver()
+        with self.classified():
+            connection = psycopg.connect(
+                **{"connect_timeout": 10, **self._parameters, "application_name": label},
+                autocommit=True,
+                prepare_threshold=None,
+            )
+            idle = "SET idle_in_transaction_session_timeout TO '15min'" if write else ""
+            connection.execute("; ".join(filter(None, (*self.dialect.session, idle))))
+        return connection
+
+    def begin(self, connection: Any, *, write: bool = False) -> None:
+        """READ COMMITTED to write; one read-only snapshot to read."""
+        self.run(connection, "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+
+    # -- rows --------------------------------------------------------------------
+
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """COPY (...) TO STDOUT as CSV: the server works on while a block is decoded."""
+        decoder = CsvDecoder(columns)
+        blocks = ahead(lambda: copy_out(connection, driver(), sql, self.classified), connection.cancel)
+        try:
+            for block in blocks:
+                yield decoder.decode(block)
+        finally:
+            blocks.close()  # type: ignore[attr-defined]
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """COPY FROM STDIN as CSV, in the open transaction."""
+        names = self.dialect.names(column.name for column in columns)
+        into = f"{self.dialect.qualify(path)} ({names})"
+        copy = CopyIn(connection, driver(), into, self.classified)
+        encoder = CsvEncoder()
+        for batch in batches:
+            for block in encoder.encode(batch):
+                copy.put(block)
+        return copy.end()
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Connection, version, clock, and whether late commits can be guarded by time."""
+        found = super().probe()
+        if not found[0][1]:
+            return found
+        connection = self.connect("hdm:doctor")
+        try:
+            version, clock, sees = self.run(
+                connection,
+                "SELECT current_setting('server_version'), clock_timestamp()::text, "
+                "pg_has_role(current_user, 'pg_read_all_stats', 'member')",
+            )[0]
+        finally:
+            connection.close()
+        guard = (
+            "sees other sessions"
+            if sees
+            else "grant pg_monitor: else late commits are guarded by snapshot only"
+        )
+        return [
+            *found,
+            ("version", True, version),
+            ("clock", True, clock),
+            ("late commits", bool(sees), guard),
+        ]
+
+
+class PostgresSource(SqlSource):
+    """Reads a PostgreSQL table or query; parallel chunks share one exported snapshot."""
+
+    Profile: ClassVar[type[BaseModel] | None] = PostgresProfile
+    Database: ClassVar[type[Database]] = PostgresDatabase
+
+
+class PostgresSink(SqlSink):
+    """Writes a PostgreSQL table by COPY."""
+
+    Profile: ClassVar[type[BaseModel] | None] = PostgresProfile
+    Database: ClassVar[type[Database]] = PostgresDatabase
+
+
+class PostgresCatalog(SqlCatalog):
+    """Finds and makes tables, keys, indexes and views."""
+
+    Profile: ClassVar[type[BaseModel] | None] = PostgresProfile
+    Database: ClassVar[type[Database]] = PostgresDatabase
+
+
+def _libpq_url(url: str) -> str:
+    """Without SQLAlchemy's ``+driver``."""
+    return re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)

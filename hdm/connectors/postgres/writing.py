@@ -1,0 +1,57 @@
+"""What a PostgreSQL sink does besides COPY: ends zombies, prepares and swaps tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hdm.connectors.postgres.reading import Reading
+from hdm.dialects import postgres_catalog as catalog
+from hdm.model import Table
+
+
+class Writing(Reading):
+    """The writing half of ``PostgresDatabase``."""
+
+    # -- writing -------------------------------------------------------------------
+
+    def evict(self, connection: Any, mark: str, attempt: int) -> None:
+        """Terminate this role's sessions of older attempts on the chunk."""
+        for pid, label in self.run(connection, catalog.SESSIONS, (mark,)):
+            number = str(label).rsplit(":", 1)[-1]
+            if number.isdecimal() and int(number) < attempt:
+                self.run(connection, "SELECT pg_terminate_backend(%s)", (pid,))
+
+    def create_beside(
+        self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
+    ) -> None:
+        """Like the table it will replace: indexes, defaults, checks, comments, grants."""
+        if existing is None:
+            super().create_beside(connection, target, new, existing)
+            return
+        old, fresh = self.dialect.qualify(existing.path), self.dialect.qualify(new)
+        self.run(connection, f"CREATE TABLE {fresh} (LIKE {old} INCLUDING ALL)")
+        for privilege, role, grantable in self.run(connection, catalog.GRANTS, (old,)):
+            option = " WITH GRANT OPTION" if grantable else ""
+            self.run(connection, f"GRANT {privilege} ON {fresh} TO {role}{option}")
+
+    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
+        """By renaming; where views or foreign keys hang on the table, by moving the rows instead."""
+        name = self.dialect.qualify(target)
+        if not self.run(connection, catalog.DEPENDENTS, (name,)):
+            super().swap(connection, target, new, old)
+            return
+        fresh = self.dialect.qualify(new)
+        table = self.find(connection, new)
+        assert table is not None
+        names = self.dialect.names(c.name for c in table.columns if not c.generated)
+        self.run(connection, f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
+        self.run(connection, f"DELETE FROM {name}")
+        self.run(
+            connection, f"INSERT INTO {name} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {fresh}"
+        )
+        self.run(connection, self.dialect.drop_table(new))
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """By pg_class."""
+        return [(str(s), str(t)) for s, t in self.run(connection, catalog.TABLES_LIKE, (path[-2], prefix))]
