@@ -65,6 +65,12 @@ class OracleDialect(Dialect):
             raise UsageError(f"oracle cannot have a double quote in a name: {name!r}", hint="rename it")
         return super().quote(name)
 
+    def qualify(self, path: Sequence[str]) -> str:
+        """A stage, which has no schema, becomes a private temporary table by its prefix."""
+        if len(path) == 1 and path[0].startswith("_hdm_stage_"):
+            return self.quote("ORA$PTT_" + path[0])
+        return super().qualify(path)
+
     def derived(self, sql: str) -> str:
         """A query as a table expression; ``AS`` is not allowed here."""
         return f"({sql}) hdm_q"

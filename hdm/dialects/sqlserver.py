@@ -61,6 +61,12 @@ class SQLServerDialect(Dialect):
     )
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
 
+    def qualify(self, path: Sequence[str]) -> str:
+        """A stage, which has no schema, becomes a temporary table by its ``#``."""
+        if len(path) == 1 and path[0].startswith("_hdm_stage_"):
+            return self.quote("#" + path[0])
+        return super().qualify(path)
+
     # -- values ----------------------------------------------------------------
 
     def string(self, text: str) -> str:
