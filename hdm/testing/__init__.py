@@ -3,5 +3,29 @@
 ``SourceConformance``, ``SinkConformance``, ``StoreConformance`` and ``DialectConformance`` are
 test classes. Every check is also a plain function (``hdm.testing.sources.check_...``), and for
 each of them hdm's own tests hold a saboteur: a connector broken in that one way, which the
-check must catch.
+check must catch. What a connector cannot promise stands in its class's ``gaps``, with the
+reason; a gap whose check passes is an error too.
 """
+
+import pytest
+
+pytest.register_assert_rewrite(
+    *(f"hdm.testing.{name}" for name in ("dialects", "leaks", "sinks", "sources", "stores"))
+)
+
+
+from hdm.testing.dialects import DialectConformance  # noqa: E402 -- after the rewriting is set up
+from hdm.testing.rows import as_rows, awkward_batch, awkward_table  # noqa: E402
+from hdm.testing.sinks import SinkConformance  # noqa: E402
+from hdm.testing.sources import SourceConformance  # noqa: E402
+from hdm.testing.stores import StoreConformance  # noqa: E402
+
+__all__ = [
+    "DialectConformance",
+    "SinkConformance",
+    "SourceConformance",
+    "StoreConformance",
+    "as_rows",
+    "awkward_batch",
+    "awkward_table",
+]

@@ -212,9 +212,7 @@ def check_lost_lease_leaves_nothing(sink: Sink, table: Table, read_back: ReadBac
         raise LeaseLost("another worker holds the chunk")
 
     with pytest.raises(LeaseLost):
-        sink.write(
-            table, chunk, Attempt(1, check=lost), payload_of(table, awkward_batch(table)), Mode.APPEND
-        )
+        sink.write(table, chunk, Attempt(1, check=lost), payload_of(table, awkward_batch(table)), Mode.APPEND)
     assert read_back(sink, table) == []
     assert sink.committed(table, chunk, Mode.APPEND) is None
 

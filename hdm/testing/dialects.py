@@ -1,0 +1,355 @@
+"""DialectConformance: what every dialect promises, as checks that can fail."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import pytest
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.types import INTEGERS, Fidelity, carrier, misfit
+from hdm.errors import HdmError, Recovery, UsageError
+from hdm.model import Column, Condition, Dataset, Kind, Table
+from hdm.sql_ledger import COLUMNS as LEDGER
+from hdm.testing import leaks
+
+NAMES = (
+    "plain",
+    "Mixed Case",
+    'quo"te',
+    "back`tick",
+    "brack]et[",
+    "semi;--",
+    "o'clock",
+    "a.b",
+    "日本",
+    "select",
+)
+"""Names that naive quoting breaks."""
+INJECTIONS = ("1); DROP TABLE t; --", "1 OR 1=1", "' OR ''='", "NaN; --", "1--", "")
+"""What must never pass for a number."""
+TEXTS = ("", "'", "''", "\\", "\\'", "a'); DROP TABLE t; --", "%s ? :1", "line\nbreak", "日本 😀", '"')
+
+Run = Callable[[str], list[tuple[Any, ...]]]
+"""Executes one query on a real session in the dialect's canonical settings."""
+
+Unknown = Sequence[tuple[str, str]]
+"""What sqlglot cannot read though the system can: patterns, each with what to read instead."""
+
+_ALL: tuple[tuple[Kind, int | None, int | None, int | None], ...] = (
+    *((kind, None, None, None) for kind in Kind if kind is not Kind.BIT),
+    (Kind.TEXT, 40, None, None),
+    (Kind.TEXT, 20_000_000, None, None),
+    (Kind.BINARY, 16, None, None),
+    (Kind.BIT, 8, None, None),
+    (Kind.DECIMAL, None, 12, 2),
+    (Kind.DECIMAL, None, 38, 38),
+    (Kind.DECIMAL, None, 60, 10),
+    *((kind, None, digits, None) for kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ) for digits in (0, 3, 9)),
+)  # fmt: skip
+
+
+def foreign() -> list[Column]:
+    """A column of every kind, as another system would declare it."""
+    return [
+        Column(f"c{n}_{kind.value}", kind, carrier(kind, digits, scale), length=length, precision=digits, scale=scale)
+        for n, (kind, length, digits, scale) in enumerate(_ALL)
+    ]  # fmt: skip
+
+
+def typed(dialect: Dialect, kind: Kind) -> Column:
+    """A column of the dialect's own for a kind."""
+    length = 200 if kind is Kind.TEXT else None
+    bare = Column("c", kind, carrier(kind, 20, 2), length=length, precision=None, scale=None)
+    if kind is Kind.DECIMAL:
+        bare = Column("c", kind, carrier(kind, 20, 2), precision=20, scale=2)
+    return dialect.column_from_catalog("c", dialect.native(bare).native)
+
+
+def parsed(dialect: Dialect, sql: str, unknown: Unknown = ()) -> Any:
+    """The one statement that ``sql`` is, as sqlglot reads it."""
+    import sqlglot
+
+    for pattern, instead in unknown:
+        sql = re.sub(pattern, instead, sql, flags=re.DOTALL)
+    statements = sqlglot.parse(sql, read=dialect.sqlglot)
+    assert len(statements) == 1, f"{len(statements)} statements: {sql}"
+    assert statements[0] is not None, f"no statement: {sql}"
+    return statements[0]
+
+
+def check_names_survive_quoting(dialect: Dialect) -> None:
+    """A hostile name is quoted so that it is read back as it was, or refused by name."""
+    from sqlglot import exp
+
+    for name in NAMES:
+        try:
+            quoted = dialect.quote(name)
+        except UsageError as error:
+            assert repr(name) in error.message
+            continue
+        start, end = dialect.quote_marks
+        assert quoted[0] == start and quoted[-1] == end
+        assert quoted[1:-1].replace(end * 2, end) == name
+        if dialect.sqlglot:
+            tree = parsed(
+                dialect, f"SELECT {quoted} FROM {dialect.qualify((name, name)[: dialect.max_path])}"
+            )
+            assert tree.expressions[0].name == name
+            assert {part.name for part in tree.find_all(exp.Table)} == {name}
+
+
+def check_impossible_names_are_refused(dialect: Dialect) -> None:
+    """Nothing, NUL, and what the database would cut: never altered, always a ``UsageError``."""
+    for name in ("", "nul\0"):
+        with pytest.raises(UsageError):
+            dialect.quote(name)
+    limit = dialect.max_identifier
+    dialect.quote("a" * limit)
+    wide = "é" * limit if dialect.identifier_unit == "bytes" else "é" * (limit + 1)
+    for name in ("a" * (limit + 1), wide):
+        with pytest.raises(UsageError):
+            dialect.quote(name)
+
+
+def check_names_beside_fit(dialect: Dialect) -> None:
+    """A table beside another has a name that is allowed, and two long names do not become one."""
+    long = min(dialect.max_identifier, 1000)
+    made = [dialect.beside(name, "__hdm_a1b2c3_7") for name in ("t", "é" * (long // 2), "x" * long)]
+    made.append(dialect.beside("x" * (long - 1) + "y", "__hdm_a1b2c3_7"))
+    for name in made:
+        dialect.quote(name)
+        assert name.endswith("__hdm_a1b2c3_7")
+    assert len({dialect.folded(name) for name in made}) == len(made)
+
+
+def check_numbers_are_numbers(dialect: Dialect) -> None:
+    """Only digits get into a statement unquoted: as value, as lag, as page."""
+    for text in INJECTIONS:
+        for kind in INTEGERS:
+            with pytest.raises(HdmError):
+                dialect.literal(text, typed(dialect, kind))
+            with pytest.raises(HdmError):
+                dialect.minus("c", text, typed(dialect, kind))
+        for kind in (Kind.DATE, Kind.TIMESTAMP):
+            with pytest.raises(HdmError):
+                dialect.minus("c", text, typed(dialect, kind))
+        with pytest.raises(HdmError):
+            dialect.physical(Condition("@page", ">=", text))
+
+
+def check_texts_stay_inside_their_quotes(dialect: Dialect) -> None:
+    """A text literal is one expression with that very text, whatever is in it."""
+    from sqlglot import exp
+
+    column = typed(dialect, Kind.TEXT)
+    for text in TEXTS if dialect.sqlglot else ():
+        tree = parsed(dialect, f"SELECT {dialect.literal(text, column)}")
+        found = [
+            part.name
+            for part in tree.find_all(exp.Literal, exp.National)
+            if part.is_string or isinstance(part, exp.National)
+        ]
+        assert found == [text], f"{text!r} is read as {found}"
+        assert not list(tree.find_all(exp.Drop, exp.Or, exp.Placeholder, exp.Parameter))
+
+
+def check_literals_round_trip(dialect: Dialect, run: Run | None) -> None:
+    """On the real system: ``text_of`` of a value's ``literal`` is the text that it was made of."""
+    if run is None:
+        return
+    values = {
+        Kind.INT64: ("0", "-9223372036854775808", "9223372036854775807"),
+        Kind.DECIMAL: ("0.01", "-999999999999999999.99"),
+        Kind.TEXT: TEXTS,
+        Kind.DATE: ("0001-01-01", "2000-02-29", "9999-12-31"),
+        Kind.TIMESTAMP: ("2038-01-19 03:14:08.123456", "1900-01-01 00:00:00.000001"),
+    }
+    for kind, texts in values.items():
+        column = typed(dialect, kind)
+        for text in texts:
+            made = run(f"SELECT {dialect.text_of(dialect.literal(text, column), column)}")[0][0]
+            assert str(made) == text, f"{kind}: {text!r} became {made!r}"
+
+
+def check_every_kind_is_kept_or_declared(dialect: Dialect) -> None:
+    """Each kind has a type here; what is not exact says why; and what is called exact holds every
+    value that the column's declaration allows."""
+    for column in foreign():
+        stored = dialect.stored(column)
+        what = f"{column.kind} {column.length or column.precision or ''} as {stored.native}"
+        assert stored.native, what
+        if stored.fidelity is not Fidelity.EXACT:
+            assert stored.why, f"{what}: {stored.fidelity} without a reason"
+        if stored.fidelity is Fidelity.EXACT:
+            kept = dialect.column_from_catalog(column.name, stored.native)
+            assert (why := misfit(kept, column)) is None, f"{what}: {why}"
+
+
+def check_own_types_stay(dialect: Dialect) -> None:
+    """A column of the same system keeps its declaration, letter by letter."""
+    for column in foreign():
+        own = dialect.column_from_catalog(column.name, dialect.native(column).native)
+        if own.kind is not Kind.OTHER:
+            assert dialect.stored(own).native == own.native
+            assert dialect.stored(own).fidelity is not Fidelity.LOSSY
+
+
+def can_have(dialect: Dialect, name: str) -> bool:
+    """Whether the database knows such names."""
+    try:
+        return bool(dialect.quote(name))
+    except UsageError:
+        return False
+
+
+def statements(dialect: Dialect, names: Sequence[str] = ("id", "v", "w")) -> Iterator[str]:
+    """Every statement that the dialect emits, over columns of these names."""
+    path = ("s", "t")[-min(dialect.max_path, 2) :]
+    stage, key = ("stage",), names[:1]
+    columns = [Column(name, Kind.INT64, carrier(Kind.INT64), nullable=name not in key) for name in names]
+    yield dialect.create_table(path, columns, key)
+    yield dialect.create_table(path, foreign())
+    yield dialect.create_table(stage, columns, temporary=True)
+    yield dialect.create_table(path, LEDGER, ("chunk_id",))
+    yield dialect.rename_table(path, "u")
+    yield dialect.drop_table(path)
+    for null_keys in (False, True):
+        yield from dialect.merge(path, stage, names, key, null_keys=null_keys)
+    yield dialect.conflicting(stage, names, key)
+    yield from dialect.keep_one(stage, names, (), key)
+    yield dialect.first("SELECT 1 FROM " + dialect.derived("SELECT 1 AS a"))
+    yield from (f"SELECT {sql}" for sql in _expressions(dialect))
+    table = Table(Dataset("n", "t"), path, tuple(columns), tuple(key))
+    conditions = [Condition(names[1], op, "5") for op in (">=", ">", "<=", "<", "=")]
+    where = dialect.predicate([*conditions, Condition(names[2], "null")], table)
+    yield f"SELECT 1 FROM {dialect.qualify(path)} WHERE {where}"
+
+
+def _expressions(dialect: Dialect) -> Iterator[str]:
+    for column in foreign():
+        own = dialect.column_from_catalog(column.name, dialect.native(column).native)
+        yield dialect.select_expression(own)
+        if dialect.is_sortable(own):
+            yield dialect.text_of(dialect.quote(own.name), own)
+            yield dialect.comparable(own)
+    for kind in (Kind.INT64, Kind.DECIMAL):
+        yield dialect.minus("c", "1.5", typed(dialect, kind))
+    for kind in (Kind.DATE, Kind.TIMESTAMP):
+        yield dialect.minus("c", "2 days", typed(dialect, kind))
+    yield dialect.modulo("c", 7)
+
+
+def check_statements_parse(dialect: Dialect, unknown: Unknown) -> None:
+    """sqlglot reads each statement that is emitted, as exactly one."""
+    for sql in statements(dialect) if dialect.sqlglot else ():
+        parsed(dialect, sql, unknown)
+
+
+def check_statements_hold_hostile_names(dialect: Dialect, unknown: Unknown) -> None:
+    """Columns with hostile names change no statement's shape."""
+    hostile = ['a"b; --', "o'clock", "semi;` ]DROP"]
+    hostile = [name if can_have(dialect, name) else f"{n} x;--" for n, name in enumerate(hostile)]
+    if dialect.sqlglot:
+        for plain, sql in zip(statements(dialect), statements(dialect, hostile), strict=True):
+            expected = type(parsed(dialect, plain, unknown))
+            assert type(parsed(dialect, sql, unknown)) is expected, sql
+
+
+def check_conditions_are_strict(dialect: Dialect) -> None:
+    """An unknown comparison, column or pseudo-column is refused, not passed on."""
+    column = typed(dialect, Kind.INT64)
+    table = Table(Dataset("n", "t"), ("t",), (column,))
+    for one in (
+        Condition("c", "LIKE", "1"),
+        Condition("d", "=", "1"),
+        Condition("c", ">"),
+        Condition("@x", "=", "1"),
+    ):
+        with pytest.raises(UsageError):
+            dialect.predicate([one], table)
+    assert dialect.predicate([], table) == ""
+
+
+def check_errors_are_sorted(dialect: Dialect, errors: Sequence[tuple[Exception, Recovery]]) -> None:
+    """Documented driver errors lead to the right recovery; unknown ones are tried again."""
+    for error, recovery in (
+        *errors,
+        (ConnectionResetError(), Recovery.RETRY),
+        (RuntimeError(), Recovery.RETRY),
+    ):
+        made = dialect.classify(error)
+        assert made.recovery is recovery, f"{dialect.code(error)}: {type(made).__name__}"
+    assert all(issubclass(kind, HdmError) for kind in dialect.errors.values())
+    mine = UsageError("mine")
+    assert dialect.classify(mine) is mine
+
+
+def check_errors_show_no_values(dialect: Dialect, errors: Sequence[tuple[Exception, Recovery]]) -> None:
+    """What an error says is never the driver's text where that may quote a row."""
+    for error in (*(type(error)(*error.args) for error, _ in errors), ValueError(), RuntimeError()):
+        error.args = (*error.args[:-1], "row value 4711-canary") if error.args else ("4711-canary",)
+        assert "4711-canary" not in str(dialect.classify(error))
+
+
+@dataclass
+class Given:
+    """What the checks take, by the names of their parameters."""
+
+    dialect: Dialect
+    errors: Sequence[tuple[Exception, Recovery]] = ()
+    run: Run | None = None
+    unknown: Unknown = ()
+
+    def call(self, check: Callable[..., None]) -> None:
+        """Call a check with what it asks for."""
+        check(*(getattr(self, name) for name in inspect.signature(check).parameters))
+
+
+CHECKS: tuple[Callable[..., None], ...] = tuple(
+    function for name, function in list(globals().items()) if name.startswith("check_")
+)
+
+
+class DialectConformance:
+    """Inherit, and give ``subject``: the dialect. ``errors`` are driver errors with the recovery
+    that each must lead to, ``run`` executes a query on a real system, ``unknown`` is what sqlglot
+    cannot read."""
+
+    gaps: ClassVar[Mapping[str, str]] = {}
+    """Checks, without ``check_``, that the dialect cannot pass: name -> reason."""
+
+    @pytest.fixture
+    def errors(self) -> Sequence[tuple[Exception, Recovery]]:
+        """None known."""
+        return ()
+
+    @pytest.fixture
+    def run(self) -> Run | None:
+        """None: no real system at hand."""
+        return None
+
+    @pytest.fixture
+    def unknown(self) -> Unknown:
+        """sqlglot reads it all."""
+        return ()
+
+    @pytest.fixture
+    def given(
+        self,
+        subject: Dialect,
+        errors: Sequence[tuple[Exception, Recovery]],
+        run: Run | None,
+        unknown: Unknown,
+    ) -> Given:
+        """All of them."""
+        return Given(subject, errors, run, unknown)
+
+    @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
+    def test_promise(self, given: Given, check: Callable[..., None]) -> None:
+        """One promise; see the function of that name in ``hdm.testing.dialects``."""
+        leaks.judge(check.__name__[6:], self.gaps, lambda: given.call(check))
