@@ -131,7 +131,9 @@ class DuckDBDatabase(Database):
         return [(*path[:-1], name) for name in names if name.startswith(prefix)]
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Ranges of ``PAGE_ROWS`` row ids; a view has none."""
+        """Ranges of ``PAGE_ROWS`` row ids; a view or a query has none."""
+        if len(table.path) < 2:
+            return 0
         schema, name = table.path[-2:]
         sql = "SELECT 1 FROM duckdb_tables() WHERE schema_name = ? AND table_name = ?"
         if not self.run(connection, sql, (schema, name)):
