@@ -14,7 +14,7 @@ from hdm.catalogs.diff import Difference, compare_tables
 from hdm.catalogs.files import statements_of
 from hdm.catalogs.mapper import MappedSchema, map_schema
 from hdm.catalogs.model import Path, Relation, Schema
-from hdm.catalogs.patterns import Selection, select
+from hdm.catalogs.patterns import Selection, exactly, select
 from hdm.catalogs.rules import MapOptions
 from hdm.catalogs.writers import PHASES, Statement
 from hdm.errors import UsageError
@@ -65,8 +65,7 @@ class Catalog(ABC):
     @final
     def relation(self, path: Path) -> Relation:
         """One table with all that hangs on it; ``UsageError`` if it is not there."""
-        quoted = ".".join('"' + part.replace('"', '""') + '"' for part in path)
-        found = self.crawl(select([quoted])).relation(path)
+        found = self.crawl(exactly([path])).relation(path)
         if found is None:
             raise UsageError(
                 f"there is no table {'.'.join(path)} in {self.name}", hint="list them: hdm catalog crawl"

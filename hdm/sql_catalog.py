@@ -38,6 +38,17 @@ class SqlCatalog(Catalog):
         finally:
             connection.close()
 
+    def flavour(self) -> str:
+        """``mariadb`` or ``mysql`` for the dialect that has two forks."""
+        if self.database.dialect_name != "mysql":
+            return ""
+        connection = self.database.connect("hdm:version")
+        try:
+            version = str(self.database.run(connection, "SELECT VERSION()")[0][0])
+        finally:
+            connection.close()
+        return "mariadb" if "mariadb" in version.lower() else "mysql"
+
     @contextmanager
     def session(self) -> Iterator[Session]:
         """One writing connection."""

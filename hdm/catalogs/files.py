@@ -7,15 +7,19 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hdm.catalogs.mapper import MappedSchema
-from hdm.catalogs.model import View, dotted
+from hdm.catalogs.model import Schema, View, dotted
 from hdm.catalogs.report import report_to_json, report_to_markdown
 from hdm.catalogs.writers import PHASES, Statement, writer_for
 
 
 def statements_of(mapped: MappedSchema) -> list[Statement]:
     """Every statement, in the order they are applied."""
-    found = list(writer_for(mapped.schema).statements())
-    return sorted(found, key=lambda one: PHASES.index(one.phase))
+    return ordered(mapped.schema)
+
+
+def ordered(schema: Schema) -> list[Statement]:
+    """Every statement of a schema in its system's words, in the order they are applied."""
+    return sorted(writer_for(schema).statements(), key=lambda one: PHASES.index(one.phase))
 
 
 def script(statements: Iterable[Statement]) -> str:

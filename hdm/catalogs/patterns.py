@@ -13,7 +13,7 @@ from functools import cache
 
 from hdm.errors import UsageError
 
-_PART = re.compile(r'"((?:[^"]|"")+)"|([^".]+)')
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,12 @@ def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selectio
     for pattern in (*chosen.include, *chosen.exclude):
         _parts(pattern)
     return chosen
+
+
+def exactly(paths: Iterable[Sequence[str]]) -> Selection:
+    """The objects of those names, and no others."""
+    quoted = [".".join('"' + part.replace('"', '""') + '"' for part in path) for path in paths]
+    return Selection(tuple(quoted) or ('""',))
 
 
 def matches(path: Sequence[str], patterns: Iterable[str]) -> bool:

@@ -7,11 +7,12 @@ import os
 import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hdm import __version__, registry
 from hdm.check import Check
-from hdm.cli.state_access import open_state
+from hdm.cli.state_access import open_state, recall_state
 from hdm.engines.threads import host_identity
 from hdm.errors import UsageError
 from hdm.link import DataLink
@@ -49,17 +50,7 @@ class Project:
 
     def run_info(self) -> RunInfo:
         """Who runs what with which code."""
-        sha, dirty = _git(Path(self.plan.manifest_path).resolve().parent)
-        return RunInfo(
-            manifest_name=self.plan.manifest_name,
-            manifest_sha256=self.plan.manifest_sha256,
-            env=self.plan.env,
-            started_by=_user(),
-            git_sha=sha,
-            git_dirty=dirty,
-            hdm_version=__version__,
-            host=host_identity(),
-        )
+        return run_info(self.plan)
 
 
 def open_project(manifest: str, env: str, profiles: str | None) -> Project:
@@ -70,7 +61,23 @@ def open_project(manifest: str, env: str, profiles: str | None) -> Project:
     registry.load_plugins(plan.plugins)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     orchestrator.profiles = known
+    orchestrator.recall = partial(recall_state, plan, known)
     return Project(plan, known, orchestrator, make_links(orchestrator.links(plan), known))
+
+
+def run_info(plan: Plan) -> RunInfo:
+    """Who runs the plan with which code."""
+    sha, dirty = _git(Path(plan.manifest_path).resolve().parent)
+    return RunInfo(
+        manifest_name=plan.manifest_name,
+        manifest_sha256=plan.manifest_sha256,
+        env=plan.env,
+        started_by=_user(),
+        git_sha=sha,
+        git_dirty=dirty,
+        hdm_version=__version__,
+        host=host_identity(),
+    )
 
 
 def read_plan(manifest: str, env: str) -> Plan:

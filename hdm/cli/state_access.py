@@ -27,6 +27,21 @@ def open_state(plan: Plan, profiles: Profiles) -> StateManager:
     return StateManager.open(_url(plan.state, profiles), lease_ttl=_ttl(plan.state))
 
 
+def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
+    """The plan's state database, to look into; None if there is none yet. Creates nothing."""
+    from hdm.errors import SchemaOutOfDate
+    from hdm.state import StateManager
+
+    url = _url(plan.state, profiles)
+    file = str(url).removeprefix("sqlite:///") if str(url).startswith("sqlite:///") else None
+    if file is not None and not Path(file).exists():
+        return None
+    try:
+        return StateManager.open(url, create=False, lease_ttl=_ttl(plan.state))
+    except SchemaOutOfDate:
+        return None
+
+
 def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
     """Upgrade under a lock; gives the schema versions before and after."""
     from hdm.state.schema import upgrade

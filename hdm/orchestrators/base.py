@@ -83,6 +83,8 @@ class Orchestrator(ABC):
         self.config = config
         self.name = name or type(self).__name__
         self.profiles: Profiles | None = None
+        self.recall: Callable[[], StateManager | None] | None = None
+        """Opens the state database to look what earlier runs left; gives None if there is none."""
         self.notes: list[str] = []
         self.waiting: dict[str, str] = {}
         """Table -> why it is not moved until a person acts; such a run is no success."""

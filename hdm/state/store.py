@@ -90,14 +90,22 @@ class StateManager:
         self,
         run_id: str,
         tables: list[tuple[Table, dict[str, Any]]],
-        others: Mapping[Dataset, dict[str, Any]] | None = None,
+        views: Mapping[Dataset, dict[str, Any]] | None = None,
     ) -> dict[str, int]:
         """Keep what a crawl found as dataset versions; how many are new, changed, the same."""
-        return crawls.record(self._base, run_id, tables, others or {})
+        return crawls.record(self._base, run_id, tables, views or {})
 
-    def crawled(self, namespace: str) -> dict[str, dict[str, Any]]:
-        """Table name -> what the newest crawl of the namespace found of it, as plain data."""
-        return crawls.known(self._base, namespace)
+    def keep_objects(self, run_id: str, kind: str, objects: Mapping[Dataset, dict[str, Any]]) -> None:
+        """Keep objects of a catalogue as versions of their own kind."""
+        crawls.keep(self._base, run_id, kind, objects)
+
+    def objects(self, kind: str, namespace: str) -> dict[str, dict[str, Any]]:
+        """Name -> the newest version of every object of that kind (``relation``, ``view``, ...)."""
+        return crawls.known(self._base, namespace, kind)
+
+    def throughput(self) -> float | None:
+        """Rows per second of the newest runs that moved something; None if none did."""
+        return crawls.throughput(self._base)
 
     # -- runs and workers ----------------------------------------------------
 

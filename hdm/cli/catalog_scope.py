@@ -1,0 +1,154 @@
+"""Which catalogues a command is about: those of a manifest, or two connections."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import click
+
+from hdm import registry
+from hdm.catalogs.traits import TARGETS
+from hdm.cli.session import run_info
+from hdm.cli.state_access import open_state, recall_state
+from hdm.errors import HdmError, UsageError
+from hdm.manifest import load_manifest
+from hdm.manifest_model import Component, Template
+from hdm.model import ComponentSpec
+from hdm.orchestrators.auto_batch import AutoBatchConfig, AutoBatchOrchestrator, Batch
+from hdm.placed import PlacedDict
+from hdm.plan import Plan, make_plan
+from hdm.profile import Profiles, load_profiles
+from hdm.state import StateManager
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Scope:
+    """The batches that a command is about. ``plan`` is None without a manifest."""
+
+    batches: list[Batch]
+    profiles: Profiles
+    plan: Plan | None = None
+
+    @contextmanager
+    def recorded(self) -> Iterator[tuple[StateManager, str] | None]:
+        """A run of the manifest's state database around the work; None without a manifest."""
+        if self.plan is None:
+            yield None
+            return
+        with open_state(self.plan, self.profiles) as state:
+            info = run_info(self.plan)
+            run_id = state.open_run(replace(info, manifest_name=f"{info.manifest_name} (catalog)"))
+            try:
+                yield state, run_id
+            except HdmError as error:
+                state.close_run(run_id, "failure", type(error).__name__, error.message)
+                raise
+            state.close_run(run_id, "success")
+
+
+def scope_options(function: F) -> F:
+    """MANIFEST, or --from and --to; include, exclude, environment, profiles."""
+    options = [
+        click.argument("manifest", type=click.Path(dir_okay=False), required=False),
+        click.option(
+            "--from", "source", metavar="SYSTEM:CONNECTION", help="Instead of a manifest, e.g. postgres:shop."
+        ),
+        click.option(
+            "--to", "target", metavar="SYSTEM[:CONNECTION]",
+            help="The target; without a connection, for its DDL alone. Systems: " + ", ".join(TARGETS) + ".",
+        ),
+        click.option("--include", multiple=True, help='Objects, e.g. "sales.*"; may be given several times.'),
+        click.option("--exclude", multiple=True, help="Objects to leave out."),
+        click.option(
+            "-e", "--env", default=lambda: os.environ.get("HDM_ENV", "dev"), show_default="$HDM_ENV or dev",
+            help="Environment: a top-level key of the profiles file.",
+        ),
+        click.option(
+            "--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES", help="Profiles file."
+        ),
+    ]  # fmt: skip
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def open_scope(
+    manifest: str | None,
+    source: str | None,
+    target: str | None,
+    include: Iterable[str],
+    exclude: Iterable[str],
+    env: str,
+    profiles: str | None,
+) -> Scope:
+    """Crawl what the options name. Raises ``UsageError`` if they name nothing, or both."""
+    if (manifest is None) == (source is None):
+        raise UsageError(
+            "name either a manifest, or --from and --to", hint="e.g. --from postgres:shop --to mysql:dw"
+        )
+    if manifest is not None:
+        return _of_manifest(manifest, target, include, exclude, env, profiles)
+    known = load_profiles(profiles, env)
+    assert source is not None
+    template = _template(source, target or source, include, exclude)
+    orchestrator = AutoBatchOrchestrator(AutoBatchConfig())
+    orchestrator.profiles = known
+    system = (target or source).partition(":")[0] if ":" not in (target or "") else None
+    return Scope([orchestrator.batch(template, env, system)], known)
+
+
+def _of_manifest(
+    manifest: str,
+    target: str | None,
+    include: Iterable[str],
+    exclude: Iterable[str],
+    env: str,
+    profiles: str | None,
+) -> Scope:
+    if list(include) or list(exclude):
+        raise UsageError(
+            "include and exclude stand in the manifest", hint="write them into the source's conf"
+        )
+    plan = make_plan(load_manifest(manifest, env, os.environ))
+    known = load_profiles(profiles, env)
+    registry.load_plugins(plan.plugins)
+    orchestrator = registry.create("orchestrator", plan.orchestrator, known)
+    if not isinstance(orchestrator, AutoBatchOrchestrator):
+        orchestrator = AutoBatchOrchestrator(AutoBatchConfig())
+    if not plan.open_templates:
+        raise UsageError(
+            f"{manifest} has no template that a catalogue fills",
+            hint='write a template without batch_definition whose source has include: ["schema.*"]',
+        )
+    orchestrator.profiles = known
+    orchestrator.recall = lambda: recall_state(plan, known)
+    batches = [orchestrator.batch(template, env, target) for template in plan.open_templates]
+    return Scope(batches, known, plan)
+
+
+def _template(source: str, target: str, include: Iterable[str], exclude: Iterable[str]) -> Template:
+    conf = PlacedDict({"include": list(include) or ["*"], "exclude": list(exclude)})
+    return Template(
+        source=_component("source", source, conf),
+        sink=_component("sink", target, PlacedDict())
+        if ":" in target
+        else _component("source", source, conf),
+    )
+
+
+def _component(kind: str, text: str, conf: PlacedDict) -> Component:
+    system, _, connection = text.partition(":")
+    if not connection:
+        raise UsageError(f"{text!r} names no connection", hint="write SYSTEM:CONNECTION, e.g. postgres:shop")
+    name = registry.canonical(kind, f"{system}_{kind}")
+    if name is None:
+        raise UsageError(f"there is no {kind} for {system!r}", hint="see: hdm components")
+    conf["env"] = connection
+    spec = ComponentSpec(connection, name, conf)
+    return Component(name=spec.name, type=spec.type, conf=conf)

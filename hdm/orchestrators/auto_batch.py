@@ -1,0 +1,257 @@
+"""Batches that make themselves: every table of the catalogue that the patterns fit becomes a link.
+
+Each run crawls both sides, says what has changed since, and does what ``schema_policy`` allows:
+
+* ``evolve``: new tables join, new columns are added, columns are widened;
+* ``discard``: new tables and columns are left out, and said so; the rest moves on;
+* ``freeze``: a table that has changed is not moved until a person acts; the others are;
+* ``fail`` (the default): any change stops the run before anything moves.
+
+Whatever is not purely wider (a column gone, narrower, of another type) waits for a person under
+every policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from hdm import registry
+from hdm.catalogs.apply import Applied
+from hdm.catalogs.diff import missing_part, unfinished
+from hdm.catalogs.evolve import Verdict, judge
+from hdm.catalogs.files import ordered
+from hdm.catalogs.mapper import MappedSchema, map_schema
+from hdm.catalogs.model import Path, Relation, Schema, dotted, relation_from_dict, relation_to_dict
+from hdm.catalogs.names import Case
+from hdm.catalogs.patterns import Selection, exactly, select
+from hdm.catalogs.rules import MapOptions, make_rules
+from hdm.catalogs.writers import AFTER_LOAD, BEFORE_LOAD
+from hdm.errors import SchemaDrift, UsageError
+from hdm.manifest_model import Template
+from hdm.model import Dataset, LinkSpec, digest
+from hdm.orchestrators.auto_links import WatermarkRule, bare_spec, make_link, watermark_of
+from hdm.orchestrators.base import Orchestrator, OrchestratorConfig, Session
+from hdm.plan import Plan
+from hdm.sql_catalog import SqlCatalog, catalog_over
+from hdm.state import StateManager
+
+
+class AutoBatchConfig(OrchestratorConfig):
+    """What is moved, and how names and types are mapped. ``include``, ``exclude`` and ``watermarks``
+    may also stand in the source's conf. ``finish``: what is made after a load that went well."""
+
+    include: list[str] = Field(default_factory=list)
+    exclude: list[str] = Field(default_factory=list)
+    watermarks: list[WatermarkRule] = Field(default_factory=list)
+    case: Case = Case.KEEP
+    into: str | None = None
+    schemas: dict[str, str] = Field(default_factory=dict)
+    rules: list[dict[str, Any]] = Field(default_factory=list)
+    create: bool = True
+    finish: Literal["all", "nothing"] = "all"
+
+
+@dataclass(slots=True)
+class Batch:
+    """One template over one catalogue: what is there, what is wanted, what is to be done."""
+
+    key: str
+    template: Template
+    source: SqlCatalog
+    target: SqlCatalog | None
+    crawled: Schema
+    mapped: MappedSchema
+    held: Schema | None
+    verdict: Verdict
+    applied: list[Applied] = field(default_factory=list)
+
+    def mine(self) -> Selection:
+        """The target's tables and views that belong to the batch."""
+        wanted = self.mapped.schema
+        return exactly([one.path for one in wanted.relations] + [one.path for one in wanted.views])
+
+
+class AutoBatchOrchestrator(Orchestrator):
+    """Declared links as they stand, and one link per table that a catalogue has."""
+
+    Config: ClassVar[type[BaseModel]] = AutoBatchConfig
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        super().__init__(config, profile, name=name)
+        self.batches: list[Batch] = []
+
+    # -- which links -----------------------------------------------------------------
+
+    def links(self, plan: Plan) -> Iterator[LinkSpec]:
+        """Crawls, and touches nothing. Raises ``SchemaDrift`` under policy ``fail``."""
+        yield from plan.links
+        self.batches = [self.batch(template, plan.env) for template in plan.open_templates]
+        for batch in self.batches:
+            yield from self._links_of(batch, plan.env)
+
+    def _links_of(self, batch: Batch, env: str) -> Iterator[LinkSpec]:
+        verdict = batch.verdict
+        if verdict.fatal:
+            raise SchemaDrift(
+                "the source has changed, and schema_policy is fail:\n  " + "\n  ".join(verdict.fatal),
+                hint="write schema_policy: evolve, freeze or discard, or: hdm catalog accept",
+            )
+        self.notes.extend(verdict.notes)
+        for path, why in verdict.held.items():
+            self.waiting[dotted(path)] = f"{dotted(path)} waits for a person: {why}"
+        for path in verdict.accepted:
+            relation, kept = (
+                batch.crawled.relation(path),
+                batch.mapped.schema.relation(batch.mapped.tables[path]),
+            )
+            if relation is not None and kept is not None:
+                yield self._link(batch, relation, kept, env)
+
+    def _link(self, batch: Batch, relation: Relation, kept: Relation, env: str) -> LinkSpec:
+        names = batch.mapped.columns[relation.path]
+        computed = {column.name for column in kept.table.columns if column.generated is not None}
+        gone = batch.verdict.columns_left_out.get(relation.path, set())
+        columns = {
+            column.name: names[column.name]
+            for column in relation.table.columns
+            if names[column.name] not in computed and column.name not in gone
+        }
+        rules = [*_own_rules(batch.template), *self.config.watermarks]
+        mark = watermark_of(relation.table, rules, list(columns))
+        return make_link(batch.template, env, (relation.path, kept.path), columns, mark, self.config.case)
+
+    # -- both sides ------------------------------------------------------------------
+
+    def batch(self, template: Template, env: str, system: str | None = None) -> Batch:
+        """Crawl both sides of a template and weigh what has changed; touches nothing.
+
+        ``system`` names a dialect to map to instead of the sink, which is then not asked.
+        """
+        include = [*_own(template, "include"), *self.config.include]
+        exclude = [*_own(template, "exclude"), *self.config.exclude]
+        if not include:
+            raise UsageError(
+                f"the template from {template.source.name} says neither what to move nor batch_definition",
+                hint='write include: ["schema.*"] in the source\'s conf',
+            )
+        reached = registry.create("source", bare_spec(template.source, table_name=["hdm"]), self.profiles)
+        source, target = _catalog(reached, template.source), None
+        if system is None:
+            sink = registry.create("sink", bare_spec(template.sink), self.profiles)
+            target = _catalog(sink, template.sink, needed=False)
+        crawled = source.crawl(select(include, exclude))
+        flavour, into = "", self.config.into
+        system = system or source.database.dialect_name
+        if target is not None:
+            system, flavour = target.database.dialect_name, target.flavour()
+            into = into or _default_schema(target, crawled)
+        options = MapOptions(self.config.case, into, self.config.schemas, make_rules(self.config.rules))
+        mapped = map_schema(crawled, system, options, flavour)
+        key = digest("batch", env, str(template.source.conf.get("env")), str(template.sink.conf.get("env")))[
+            :12
+        ]
+        held = target.crawl(exactly([one.path for one in mapped.schema.relations])) if target else None
+        known = self._accepted(key, source)
+        chosen = select(include, exclude)
+        known = {path: one for path, one in known.items() if chosen.has(path)}
+        verdict = judge(crawled, mapped, held, template.schema_policy, known)
+        return Batch(key, template, source, target, crawled, mapped, held, verdict)
+
+    def _accepted(self, key: str, source: SqlCatalog) -> dict[Path, Relation]:
+        """The tables as earlier runs, or a person, accepted them."""
+        if self.recall is None:
+            return {}
+        state = self.recall()
+        if state is None:
+            return {}
+        with closing(state):
+            bodies = state.objects(f"accepted:{key}", _namespace(source))
+        found = [relation_from_dict(body) for body in bodies.values()]
+        return {one.path: one for one in found}
+
+    # -- making what links need --------------------------------------------------------
+
+    def before(self, session: Session, run_id: str) -> None:
+        """Record the crawl; create what is missing; add and widen columns as the policy says."""
+        for batch in self.batches:
+            session.state.record_crawl(run_id, bodies(batch.crawled))
+            accept(session.state, run_id, batch, batch.verdict.accepted)
+            if batch.target is None or not self.config.create:
+                continue
+            held = batch.held or Schema(batch.mapped.schema.system)
+            wanted = missing_part(batch.verdict.trimmed(batch.mapped), held)
+            statements = [one for one in ordered(wanted) if one.phase in BEFORE_LOAD]
+            batch.applied = batch.target.apply([*statements, *batch.verdict.alters], batch.mapped)
+
+    def after(self, session: Session, run_id: str) -> None:
+        """Keys, foreign keys, indexes, views and comments that the target lacks."""
+        del session, run_id
+        for batch in self.batches:
+            if batch.target is None or self.config.finish != "all":
+                continue
+            batch.applied += finish(batch)
+            refused = [one for one in batch.applied if one.error]
+            self.notes += [f"{one.statement.kind} {one.statement.name}: {one.error}" for one in refused]
+
+
+def finish(batch: Batch) -> list[Applied]:
+    """Make what the target lacks besides tables: what is to be done after the load."""
+    assert batch.target is not None
+    rest = unfinished(batch.verdict.trimmed(batch.mapped), batch.target.crawl(batch.mine()))
+    return batch.target.apply([one for one in ordered(rest) if one.phase in AFTER_LOAD], batch.mapped)
+
+
+def accept(state: StateManager, run_id: str, batch: Batch, tables: Mapping[Path, Relation]) -> None:
+    """Record the tables as they may be from now on."""
+    kind = f"accepted:{batch.key}"
+    named = {
+        Dataset(_namespace(batch.source), ".".join(path)): relation_to_dict(one, sizes=False)
+        for path, one in tables.items()
+    }
+    state.keep_objects(run_id, kind, named)
+
+
+def bodies(schema: Schema) -> list[tuple[Any, dict[str, Any]]]:
+    """A crawl as the state keeps it."""
+    return [(one.table, relation_to_dict(one, sizes=False)) for one in schema.relations]
+
+
+def _namespace(source: SqlCatalog) -> str:
+    return source.database.dataset(source.database.default_path(("t",))).namespace
+
+
+def _catalog(component: Any, what: Any, *, needed: bool = True) -> Any:
+    database = getattr(component, "database", None)
+    if database is not None and hasattr(database, "dialect_name"):
+        return catalog_over(database, what.name)
+    if not needed:
+        return None
+    raise UsageError(
+        f"{what.type} has no catalogue to crawl",
+        hint="use a source of a relational system, or write batch_definition",
+    )
+
+
+def _default_schema(target: SqlCatalog, crawled: Schema) -> str | None:
+    """Where tables of a system without schemas go: the target's default one."""
+    if any(len(one.path) > 1 for one in crawled.relations):
+        return None
+    path = target.database.default_path(("t",))
+    return path[-2] if len(path) > 1 else None
+
+
+def _own(template: Template, key: str) -> list[str]:
+    found = template.source.conf.get(key) or []
+    return [found] if isinstance(found, str) else [str(one) for one in found]
+
+
+def _own_rules(template: Template) -> list[WatermarkRule]:
+    found = template.source.conf.get("watermarks") or []
+    return [
+        WatermarkRule.model_validate(dict(one)) for one in ([found] if isinstance(found, Mapping) else found)
+    ]

@@ -1,0 +1,163 @@
+"""How one table of a catalogue becomes a link of a template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pydantic import Field
+
+from hdm.catalogs.model import Path
+from hdm.catalogs.names import Case
+from hdm.errors import UsageError
+from hdm.manifest_model import Component, Template
+from hdm.model import Column, ComponentSpec, LinkSpec, Mode, Table
+from hdm.placed import Place, PlacedDict
+from hdm.plan import link_key
+from hdm.source import Settings
+
+OWN_KEYS = ("include", "exclude", "watermarks")
+"""Keys of the source's conf that the orchestrator reads, and no source knows."""
+_HOLE = re.compile(r"<<\s*(schema|table|target_schema|target_table)\s*>>")
+
+
+class WatermarkRule(Settings):
+    """The first rule that fits a column of a table makes it the table's watermark. ``column`` and
+    ``type`` are patterns, without regard to case; the type is the one in the catalogue."""
+
+    column: str = "*"
+    type: str = "*"
+    table: str = "*"
+    lag: str | int | None = None
+    offset: str | int | None = None
+    nullable: bool = Field(default=False)
+    """Whether columns that may be NULL will do."""
+
+    def fits(self, table: Table, column: Column) -> bool:
+        """Whether the rule makes this column the watermark."""
+        pairs = ((self.column, column.name), (self.type, column.native), (self.table, table.path[-1]))
+        named = all(fnmatchcase(name.lower(), pattern.lower()) for pattern, name in pairs)
+        return named and (self.nullable or not column.nullable)
+
+
+def watermark_of(
+    table: Table, rules: Iterable[WatermarkRule], columns: Sequence[str]
+) -> dict[str, Any] | None:
+    """The watermark's conf by the first rule that fits, in the order of rules, then of columns."""
+    for rule in rules:
+        for column in table.columns:
+            if column.name in columns and rule.fits(table, column):
+                found = {"column": column.name, "lag": rule.lag, "offset": rule.offset}
+                return {key: value for key, value in found.items() if value is not None}
+    return None
+
+
+def bare_spec(component: Component, **extra: Any) -> ComponentSpec:
+    """A component without what waits for a table, to reach its system."""
+    conf = _placed(component.conf).without(*OWN_KEYS)
+    for key in list(conf):
+        if isinstance(conf[key], str) and "<<" in conf[key]:
+            conf = conf.without(key)
+    for key, value in extra.items():
+        conf.put(key, value, conf.place, conf.place)
+    return ComponentSpec(component.name, component.type, conf, _where(conf))
+
+
+def make_link(
+    template: Template,
+    env: str,
+    paths: tuple[Path, Path],
+    columns: Mapping[str, str],
+    watermark: Mapping[str, Any] | None,
+    case: Case,
+) -> LinkSpec:
+    """The link that moves source table ``paths[0]`` to ``paths[1]``. ``columns``: old name to new."""
+    old, new = paths
+    holes = {"schema": _schema(old), "table": old[-1], "target_schema": _schema(new), "target_table": new[-1]}
+    source = _filled(template.source.conf, holes).without(*OWN_KEYS, "table_name", "query")
+    sink = _filled(template.sink.conf, holes)
+    _put(source, "table_name", list(old))
+    _put(source, "columns", list(columns))
+    if watermark and "watermark" not in source:
+        _put(source, "watermark", dict(watermark))
+    if "table_name" not in template.sink.conf:
+        _put(sink, "table_name", list(new))
+    cased = {name: _cased(name, case) for name in columns}
+    if case is not Case.KEEP and "identifiers" not in sink:
+        _put(sink, "identifiers", case.value)
+    left = ComponentSpec(template.source.name, template.source.type, source, _where(source))
+    right = ComponentSpec(template.sink.name, template.sink.type, sink, _where(sink))
+    allowed = template.allow_loss
+    return LinkSpec(
+        key=link_key(left, right, env),
+        source=left,
+        sink=right,
+        mode=template.mode or Mode.APPEND,
+        site=template.site,
+        transform=template.transform or _renaming(columns, cased),
+        checks=tuple(check.model_dump() for check in template.checks),
+        schema_policy=template.schema_policy,
+        allow_loss=allowed if isinstance(allowed, bool) else tuple(allowed),
+        threads=template.threads,
+        limits=template.limits.model_dump(exclude_none=True) if template.limits else {},
+    )
+
+
+def _renaming(columns: Mapping[str, str], cased: Mapping[str, str]) -> str | None:
+    """A transform that gives columns the names which the sink's policy alone does not."""
+    if all(columns[name] == cased[name] for name in columns):
+        return None
+    shown = ", ".join(
+        _quoted(old) if new == cased[old] else f"{_quoted(old)} AS {_quoted(new)}"
+        for old, new in columns.items()
+    )
+    return f"SELECT {shown} FROM batch"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _cased(name: str, case: Case) -> str:
+    return {Case.KEEP: name, Case.UPPER: name.upper(), Case.LOWER: name.lower()}[case]
+
+
+def _schema(path: Path) -> str:
+    return path[-2] if len(path) > 1 else ""
+
+
+def _filled(conf: Mapping[str, Any], holes: Mapping[str, str]) -> PlacedDict:
+    placed = _placed(conf)
+    made = placed.like()
+    for key in placed:
+        made.put(key, _text(placed[key], holes), placed.key_at(key), placed.value_at(key))
+    return made
+
+
+def _text(value: Any, holes: Mapping[str, str]) -> Any:
+    if isinstance(value, PlacedDict):
+        return _filled(value, holes)
+    if not isinstance(value, str):
+        return value
+    filled = _HOLE.sub(lambda hole: holes[hole[1]], value)
+    if "<<" in filled:
+        raise UsageError(
+            f"the template has {value!r}, which no catalogue fills",
+            hint="use <<schema>>, <<table>>, <<target_schema>> or <<target_table>>",
+        )
+    return filled
+
+
+def _placed(conf: Mapping[str, Any]) -> PlacedDict:
+    return conf.copy() if isinstance(conf, PlacedDict) else PlacedDict(conf)
+
+
+def _put(conf: PlacedDict, key: str, value: Any) -> None:
+    place = Place(conf.place.line, conf.place.column)
+    conf.put(key, value, place, place)
+
+
+def _where(conf: PlacedDict) -> tuple[int, int]:
+    return (conf.place.line, conf.place.column)
