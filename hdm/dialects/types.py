@@ -91,7 +91,7 @@ def misfit(held: Column, wanted: Column) -> str | None:
     do silently (rounding, cutting) or that makes no sense is refused.
     """
     if held.kind in (Kind.TEXT, Kind.OTHER) and wanted.kind is not Kind.BINARY:
-        return _shorter(held, wanted) if wanted.kind is Kind.TEXT else None
+        return None  # a text that is too long is refused aloud when it comes
     if wanted.kind in INTEGERS and held.kind in INTEGERS:
         narrow = INTEGERS[held.kind] < INTEGERS[wanted.kind]
         return f"{held.kind} holds fewer values than {wanted.kind}" if narrow else None
