@@ -69,7 +69,7 @@ class MySQLDialect(Dialect):
         f"SET SESSION sql_mode = '{STRICT_MODE}'",
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
         "SET SESSION innodb_lock_wait_timeout = 5",
-        "SET SESSION net_write_timeout = 3600",
+        "SET SESSION net_write_timeout = 3600, SESSION net_read_timeout = 3600",
     )
     errors = ERRORS
 

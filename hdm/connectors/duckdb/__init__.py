@@ -2,6 +2,8 @@
 
 Another process's lock on the file shows as a lost connection and is tried again. Readers open
 the file read-only, which several processes may do at once, unless this process writes it too.
+DuckDB reads 2,048 rows at a time, so memory grows with a row's width: cut tables of huge values
+into small chunks.
 """
 
 from __future__ import annotations
@@ -27,8 +29,8 @@ from hdm.streams import rebatch
 _BATCH_ROWS = 16_384
 
 _COLUMNS = (
-    "SELECT column_name, data_type, is_nullable, column_default, comment FROM duckdb_columns() "
-    "WHERE database_name = current_database() AND schema_name = ? AND table_name = ? ORDER BY column_index"
+    "SELECT * FROM duckdb_columns() WHERE database_name = current_database() AND schema_name = ? "
+    "AND table_name = ? ORDER BY column_index"
 )
 _NAMES = (
     "SELECT * FROM (SELECT schema_name, table_name, estimated_size, database_name FROM duckdb_tables() "
@@ -89,7 +91,11 @@ class DuckDBDatabase(Database):
         if not write and not self.file.exists():
             raise UsageError(f"there is no DuckDB file {self.file}", hint="check path in the profile")
         if write:
-            self.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                what = f"cannot make the folder of {self.file}: {error.strerror}"
+                raise UsageError(what, hint="check path in the profile") from None
         with self.classified():
             session = Session(instance_of(self.file), write=write)
         for statement in self.dialect.session:
@@ -110,14 +116,26 @@ class DuckDBDatabase(Database):
             return None
         schema, name, rows, _ = next((row for row in found if row[1] == name), found[0])
         key = self.run(connection, _KEY, (schema, name))
-        columns = tuple(
-            self.dialect.column_from_catalog(
-                column, native, nullable=bool(nullable), default=default, comment=comment
-            )
-            for column, native, nullable, default, comment in self.run(connection, _COLUMNS, (schema, name))
-        )
+        columns = tuple(self._column(row) for row in self._named(connection, _COLUMNS, (schema, name)))
         full = (*path[:-2], schema, name)
         return Table(self.dataset(full), full, columns, tuple(key[0][0]) if key else (), rows=rows)
+
+    def _named(self, connection: Any, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
+        """Rows by column name: versions differ in what they tell."""
+        rows = self.run(connection, sql, values)
+        names = [str(column[0]) for column in connection.cursor().description]
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def _column(self, row: dict[str, Any]) -> Column:
+        generated = row.get("is_generated")
+        return self.dialect.column_from_catalog(
+            row["column_name"],
+            row["data_type"],
+            nullable=bool(row["is_nullable"]),
+            default=None if generated else row["column_default"],
+            generated=row.get("generation_expression") if generated else None,
+            comment=row["comment"],
+        )
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """By DESCRIBE."""

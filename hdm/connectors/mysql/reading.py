@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 import pyarrow as pa
 
@@ -56,6 +56,10 @@ class MySQLReading(Database):
         }
         if profile.url is not None:
             url = urlsplit(profile.url.reveal())
+            if set(dict(parse_qsl(url.query))) - {"charset"}:
+                raise UsageError(
+                    "the profile's url has settings after '?'", hint="write ssl_ca and the like as keys"
+                )
             parts = {
                 "host": url.hostname,
                 "port": url.port,

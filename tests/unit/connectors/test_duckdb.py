@@ -310,3 +310,12 @@ def test_infinity_travels_as_the_largest_integer(duck: DuckDBSystem) -> None:
 def test_all_rows_of_a_view(duck: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t AS SELECT range id FROM range(10); CREATE VIEW w AS SELECT id + 1 AS n FROM t")
     assert all_rows(duck.source("w", chunk={"rows": 3})) == Counter((n,) for n in range(1, 11))
+
+
+def test_generated_columns_are_told_from_defaults(duck: DuckDBSystem) -> None:
+    duck.run(
+        "CREATE TABLE t (a integer DEFAULT 7, g integer GENERATED ALWAYS AS (a + 1), v varchar NOT NULL)"
+    )
+    a, g, v = duck.source("t").describe().columns
+    assert (a.default, a.generated, v.nullable) == ("7", None, False)
+    assert g.default is None and g.generated is not None

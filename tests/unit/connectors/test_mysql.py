@@ -13,8 +13,10 @@ import pyarrow as pa
 import pytest
 
 from hdm import _fail
+from hdm.connectors.mysql import MySQLProfile, MySQLSource
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UnrepresentableValue, UsageError
 from hdm.model import Attempt, Chunk, Column, Kind, Mode
+from hdm.secrets import Secret
 from tests.servers.process import Database
 from tests.unit.mysqlkit import MySQLSystem, mysql_system
 from tests.unit.sqlkit import JOB, all_rows, move, plan, rows_of
@@ -435,3 +437,22 @@ def test_the_doctor_says_what_guards_against_late_commits(maria: MySQLSystem) ->
     assert "MariaDB" in told["version"][1]
     assert "cannot share" in told["snapshot"][1]
     assert "PROCESS is granted" in told["late commits"][1]
+
+
+def test_without_process_the_doctor_says_so_and_nothing_pretends(maria: MySQLSystem) -> None:
+    maria.run("CREATE TABLE t (id int PRIMARY KEY, at datetime(6));; INSERT INTO t VALUES (1, '2020-01-01')")
+    maria.run("CREATE OR REPLACE USER plain IDENTIFIED BY 'p@ss/word'")
+    maria.run(f"GRANT SELECT ON `{maria.profile.database}`.* TO plain")
+    url = f"mysql://plain:p%40ss%2Fword@{maria.profile.host}:{maria.profile.port}/{maria.profile.database}"
+    profile = MySQLProfile.model_validate({"url": Secret(url)})
+    plain = replace(maria, profile=profile)
+    told = {what: detail for what, _, detail in plain.source("t").probe()}
+    assert "PROCESS is not granted" in told["late commits"]
+    assert all_rows(plain.source("t", watermark={"column": "at"})).total() == 1
+
+
+def test_settings_in_a_url_are_not_dropped() -> None:
+    profile = MySQLProfile.model_validate({"url": Secret("mysql://u:canary@h/d?ssl-mode=required")})
+    with pytest.raises(UsageError) as caught:
+        MySQLSource(MySQLSource.Config(table_name="t"), profile).describe()
+    assert "canary" not in str(caught.value)
