@@ -74,7 +74,11 @@ class SQLiteDatabase(Database):
         if not write and not self.file.exists():
             raise UsageError(f"there is no SQLite file {self.file}", hint="check path in the profile")
         if write:
-            self.file.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                self.file.absolute().parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                what = f"cannot make the folder of {self.file}: {error.strerror}"
+                raise UsageError(what, hint="check path in the profile") from None
         with self.classified():
             connection = sqlite3.connect(
                 f"{self.file.absolute().as_uri()}?mode={mode}",
@@ -140,16 +144,17 @@ class SQLiteDatabase(Database):
         decoders = {column.name: _decoder(column) for column in columns}
         with self.classified():
             cursor = connection.execute(sql)
-        step = 64
+        unbounded = [n for n, column in enumerate(columns) if pa.types.is_string(column.type) or
+                     pa.types.is_binary(column.type)]  # fmt: skip
+        rows: list[Sequence[Any]] = []
         while True:
             with self.classified():
-                rows = cursor.fetchmany(step)
-            if not rows:
+                full = _fetch(cursor, rows, unbounded)
+            if rows:
+                yield row_codec.to_batch(rows, columns, decoders)
+                rows.clear()
+            if not full:
                 return
-            batch = row_codec.to_batch(rows, columns, decoders)
-            width = max(batch.nbytes // batch.num_rows, 1)
-            step = max(min(_FETCH_ROWS, _FETCH_BYTES // width), 1)
-            yield batch
 
     def load(
         self,
@@ -205,6 +210,20 @@ class SQLiteCatalog(SqlCatalog):
 
 
 # -- values ----------------------------------------------------------------------
+
+
+def _fetch(cursor: Any, rows: list[Sequence[Any]], unbounded: Sequence[int]) -> bool:
+    """Fill ``rows`` up to the bounds of a batch; False once there are no more."""
+    size = 0
+    for row in cursor:
+        rows.append(row)
+        for place in unbounded:
+            value = row[place]
+            if value.__class__ is str or value.__class__ is bytes:
+                size += len(value)
+        if size >= _FETCH_BYTES or len(rows) >= _FETCH_ROWS:
+            return True
+    return False
 
 
 def _cells(array: pa.Array) -> list[Any]:

@@ -38,7 +38,7 @@ _VALUES: dict[str, tuple[Kind, pa.DataType, list[Any]]] = {
     "big": (Kind.INT64, pa.int64(), [-(2**63), 2**63 - 1, 2**53 + 1]),
     "double": (Kind.FLOAT64, pa.float64(), [0.1, -1.5e308, 5e-324, 1.23456789012345e-7]),
     "amount": (Kind.DECIMAL, pa.decimal128(15, 2), [Decimal("0.10"), Decimal("-9999999999999.99")]),
-    "wide": (Kind.DECIMAL, pa.decimal128(38, 3), [_DECIMAL, -_DECIMAL, Decimal("0.001")]),
+    "wide": (Kind.DECIMAL, pa.decimal128(38, 3), [_DECIMAL, _DECIMAL.copy_negate(), Decimal("0.001")]),
     "words": (Kind.TEXT, pa.string(), list(TEXTS)),
     "raw": (Kind.BINARY, pa.binary(), [b"", b"\x00\x01\xff", b"\n\\'\"", bytes(range(256))]),
     "day": (Kind.DATE, pa.date32(), [date(1, 1, 1), date(9999, 12, 31), date(1970, 1, 1), date(2000, 2, 29)]),

@@ -30,7 +30,7 @@ class Exploded(Exception):
 
 def chunk_of(table: Table, number: int = 0) -> Chunk:
     """A chunk with an identity of its own."""
-    return Chunk(JOB, table.dataset, number, schema_sha=table.schema_sha)
+    return Chunk(JOB, table.dataset, number, schema_sha=table.schema_sha, snapshot=str(number))
 
 
 def payload_of(table: Table, *batches: pa.RecordBatch) -> Payload:
@@ -245,7 +245,7 @@ def check_writing_closes_what_it_opens(sink: Sink, table: Table) -> None:
     numbers = iter(range(1000))
 
     def explode() -> Iterator[pa.RecordBatch]:
-        yield awkward_batch(table)
+        yield awkward_batch(table, first_id=900_000)
         raise Exploded
 
     def work() -> None:
