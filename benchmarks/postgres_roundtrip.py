@@ -17,7 +17,7 @@ from benchmarks._bench import compare, copy_pipe, hdm, prepare, server
 def main() -> int:
     """Measure and print; 1 above the limit."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rows", type=int, default=1_500_000)
+    options.add_argument("--rows", type=int, default=6_000_000)
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--limit", type=float, default=2.5)
     asked = options.parse_args()

@@ -205,4 +205,8 @@ class Database(ABC):
         except HdmError as error:
             return [("connection", False, error.message)]
         connection.close()
-        return [("connection", True, self.dataset(self.default_path(("",))).namespace)]
+        found = [("connection", True, self.dataset(self.default_path(("",))).namespace)]
+        if not self.snapshots:
+            how = "not shared between sessions: each chunk is read at a moment of its own"
+            found.append(("snapshot", True, how))
+        return found

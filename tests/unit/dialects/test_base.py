@@ -52,7 +52,8 @@ def test_conditions():
         Condition("n", "null"),
     )
     assert PG.predicate(conditions, made) == (
-        '"a\'b" > CAST(\'x\'\'); DROP TABLE t; --\' AS timestamp(3) with time zone) AND "n" <= 5 AND "n" IS NULL'
+        "\"a'b\" > CAST('x''); DROP TABLE t; --' AS timestamp(3) with time zone) "
+        'AND "n" <= 5 AND "n" IS NULL'
     )
     assert PG.predicate((), made) == ""
     assert PG.condition(Condition("@page", ">=", "7"), made) == "ctid >= '(7,0)'::tid"
