@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from hdm.catalog import Catalog, CatalogConfig
 from hdm.catalogs.apply import Session
 from hdm.catalogs.crawlers import crawler_for
+from hdm.catalogs.crawlers.odbc import ODBCCrawler
 from hdm.catalogs.model import Schema
 from hdm.catalogs.patterns import Selection
 from hdm.errors import HdmError
@@ -32,11 +33,26 @@ class SqlCatalog(Catalog):
         connection = self.database.connect("hdm:crawl")
         try:
             self.database.begin(connection)
+            chosen = selection or self.selection
+            if hasattr(connection, "getinfo"):  # pyodbc: the driver's own catalogue functions
+                return self._through_odbc(connection, chosen)
             crawler = crawler_for(self.database.dialect_name, lambda sql: self.database.run(connection, sql))
             crawler.dataset = self.database.dataset
-            return crawler.crawl(selection or self.selection)
+            return crawler.crawl(chosen)
         finally:
             connection.close()
+
+    def _through_odbc(self, connection: Any, selection: Selection) -> Schema:
+        database = self.database
+        path = database.default_path(("t",))
+        crawler = ODBCCrawler(
+            database.dialect.name,
+            connection.cursor,
+            lambda one: database.find(connection, one),
+            path[-2] if len(path) > 1 else None,
+        )
+        with database.classified():
+            return crawler.crawl(selection)
 
     def flavour(self) -> str:
         """``mariadb`` or ``mysql`` for the dialect that has two forks."""

@@ -11,7 +11,8 @@ WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY nspname COL
 """
 TABLES = f"""
 SELECT n.nspname::text, c.relname::text,
-  CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint ELSE pg_stat_get_live_tuples(c.oid) END, pg_total_relation_size(c.oid),
+  CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint ELSE pg_stat_get_live_tuples(c.oid) END,
+  pg_total_relation_size(c.oid),
   obj_description(c.oid, 'pg_class'),
   CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, p.partstrat::text,
   np.nspname::text, cp.relname::text, CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END
