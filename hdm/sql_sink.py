@@ -214,18 +214,28 @@ class SqlSink(Sink):
         self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
     ) -> int:
         sent = 0
+        broken: list[Exception] = []
 
         def renamed() -> Generator[pa.RecordBatch, None, None]:
             nonlocal sent
-            for batch in payload.batches():
-                yield self._outgoing(batch, target, chunk, sent)
-                sent += batch.num_rows
-                _fail.point("L3")
+            try:
+                for batch in payload.batches():
+                    yield self._outgoing(batch, target, chunk, sent)
+                    sent += batch.num_rows
+                    _fail.point("L3")
+            except Exception as error:
+                broken.append(error)
+                raise
 
         sources = {self.mapping.cased(column.name): column for column in payload.table.columns}
         columns = [replace(sources.get(kept.name, kept), name=kept.name) for kept in target.columns]
         with closing(renamed()) as outgoing:
-            taken = self.database.load(connection, into, columns, outgoing)
+            try:
+                taken = self.database.load(connection, into, columns, outgoing)
+            except HdmError:
+                if broken:  # the source's failure, which is not to pass for the target's
+                    raise broken[0] from None
+                raise
         if taken != sent:
             raise RejectedRows(
                 f"{target.dataset.name} took {taken} of {sent} rows",
