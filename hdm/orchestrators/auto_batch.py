@@ -146,9 +146,9 @@ class AutoBatchOrchestrator(Orchestrator):
             target = _catalog(sink, template.sink, needed=False)
         crawled = source.crawl(select(include, exclude))
         flavour, into = "", self.config.into
-        system = system or source.database.dialect_name
+        system = system or source.database.dialect.name
         if target is not None:
-            system, flavour = target.database.dialect_name, target.flavour()
+            system, flavour = target.database.dialect.name, target.flavour()
             into = into or _default_schema(target, crawled)
         options = MapOptions(self.config.case, into, self.config.schemas, make_rules(self.config.rules))
         mapped = map_schema(crawled, system, options, flavour)

@@ -161,7 +161,7 @@ class RowsCrawler(Crawler):
 
     def _column(self, row: Row) -> Column:
         name, native, nullable, length, precision, scale, default, start, _, generated, _, comment = row
-        column = self.dialect.column_from_catalog(
+        return self.dialect.column_from_catalog(
             str(name),
             str(native),
             nullable=_yes(nullable),
@@ -173,7 +173,6 @@ class RowsCrawler(Crawler):
             generated=unwrapped(str(generated)) if generated else None,
             comment=comment or None,
         )
-        return column
 
     def _keys(self, path: Path) -> Iterator[tuple[str, Key]]:
         named: dict[tuple[str, str], list[str]] = {}

@@ -9,6 +9,7 @@ import re
 
 from hdm.catalogs.crawlers.base import Row
 from hdm.catalogs.crawlers.rows import Queries, RowsCrawler
+from hdm.errors import PermanentError
 
 _NATIVE = """CASE
     WHEN c.DATA_TYPE = 'NUMBER'
@@ -50,18 +51,15 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
         """SHOW's rows brought into order: their columns stand at fixed places."""
         rows = super().ask(name)
         if name == "keys":
-            primary = [(*_plain(row), "P", row[4], row[5]) for row in rows]
-            unique = [(*_plain(row), "U", row[4], row[5]) for row in self._uniques()]
-            ordered = sorted(primary + unique, key=lambda row: (row[0], row[1], row[3], row[2], int(row[5])))
-            return [row[:5] for row in ordered]
+            found = [("P", row) for row in rows] + [("U", row) for row in self._uniques()]
+            found.sort(key=lambda one: (one[1][2], one[1][3], one[0], one[1][6], int(one[1][5])))
+            return [(*_plain(row), kind, row[4]) for kind, row in found]
         if name == "foreign":
             ordered = sorted(rows, key=lambda row: (row[6], row[7], row[12], int(row[9])))
             return [(r[6], r[7], r[12], r[8], r[2], r[3], r[4], r[11], r[10]) for r in ordered]
         return rows
 
     def _uniques(self) -> list[Row]:
-        from hdm.errors import PermanentError
-
         try:
             return self.query("SHOW UNIQUE KEYS IN DATABASE")
         except PermanentError:
