@@ -1,0 +1,102 @@
+"""docs/howto/write-a-source.md: its code is typed, passes its suite, and moves rows."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "docs/howto/write-a-source.md"
+DAYS = (1, 2, 3, 5, 8, 9)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A directory with every file that the page shows, and six days of orders."""
+    for name, body in re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
+        (tmp_path / name).write_text(body, "utf-8")
+    (tmp_path / "profiles.yml").chmod(0o600)
+    (tmp_path / "days").mkdir()
+    for day in DAYS:
+        write_day(tmp_path, day)
+    return tmp_path
+
+
+def write_day(place: Path, day: int) -> None:
+    (place / "days" / f"{day}.csv").write_text(f'day,item\n{day},"first, {day}"\n{day},\n', "utf-8")
+
+
+def python(place: Path, *words: str, path: tuple[Path, ...] = ()) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *path))), "HOME": str(place)}
+    return subprocess.run(
+        [sys.executable, *words], cwd=place, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def move(place: Path, *path: Path) -> list[tuple[int, str]]:
+    done = python(place, "-m", "hdm", "orders.yml", "-e", "dev", "--profiles", "profiles.yml", path=path)
+    assert done.returncode == 0, done.stderr
+    with sqlite3.connect(place / "warehouse.db") as connection:
+        rows = connection.execute("SELECT day, item FROM orders ORDER BY day, item").fetchall()
+    connection.close()
+    return rows
+
+
+def expected(days: tuple[int, ...]) -> list[tuple[int, str]]:
+    return [row for day in days for row in ((day, ""), (day, f"first, {day}"))]
+
+
+def test_the_source_has_25_lines_at_most(place: Path) -> None:
+    assert len([line for line in (place / "plant.py").read_text().splitlines() if line.strip()]) <= 25
+
+
+def test_the_manifest_moves_each_day_once(place: Path) -> None:
+    assert move(place) == expected(DAYS)
+    assert move(place) == expected(DAYS)
+    write_day(place, 12)
+    assert move(place) == expected((*DAYS, 12))
+
+
+def test_an_installed_plugin_is_found_by_its_entry_point(place: Path, tmp_path: Path) -> None:
+    point = re.search(r"```toml\n# pyproject.toml\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert point is not None
+    group, line = point[1].strip().splitlines()
+    site = tmp_path / "site"
+    info = site / "plant-1.0.dist-info"
+    info.mkdir(parents=True)
+    (place / "plant.py").rename(site / "plant.py")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plant\nVersion: 1.0\n")
+    name = re.sub(r'.*"(.*)".*', r"\1", group)
+    (info / "entry_points.txt").write_text(f"[{name}]\n{line.replace(chr(34), '')}\n")
+    manifest = (place / "orders.yml").read_text()
+    (place / "orders.yml").write_text(manifest.replace("plugins: [plant]\n", ""))
+    assert move(place, site) == expected(DAYS)
+
+
+def test_its_own_suite_passes(place: Path) -> None:
+    done = python(place, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_plant.py", path=(place,))
+    assert done.returncode == 0, done.stdout
+    assert "failed" not in done.stdout and "passed" in done.stdout
+
+
+def test_the_suite_catches_a_lost_row(place: Path) -> None:
+    code = (place / "plant.py").read_text()
+    (place / "plant.py").write_text(code.replace(".to_batches() if", ".slice(1).to_batches() if"))
+    done = python(place, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_plant.py", path=(place,))
+    assert done.returncode == 1
+    assert "every_row_once" in done.stdout
+
+
+def test_it_is_clean_under_mypy_strict(place: Path) -> None:
+    (place / "mypy.ini").write_text(
+        "[mypy]\nstrict = True\n[mypy-pyarrow.*]\nignore_missing_imports = True\n"
+    )
+    done = python(place, "-m", "mypy", "--config-file", "mypy.ini", "plant.py", "test_plant.py")
+    assert done.returncode == 0, done.stdout
