@@ -35,15 +35,30 @@ class MySQLDatabase(MySQLReading):
     ) -> int:
         """LOAD DATA LOCAL from memory; INSERT where the server forbids it. Any warning refuses the chunk."""
         natives = self._natives(connection, path, columns)
-        with self.classified():
-            allowed = int(self.run(connection, "SELECT @@local_infile")[0][0])
-            if allowed:
-                statement = _load_statement(self.dialect, path, columns, natives)
-                lines = (mysql_text.load_lines(_texts(b, columns, natives)) for b in batches if b.num_rows)
-                done = mysql_wire.load(connection, statement, (memoryview(line) for line in lines))
-                self._accept(connection, done, columns)
-                return done.rows
+        allowed = int(self.run(connection, "SELECT @@local_infile")[0][0])
+        if not allowed:
             return self._insert(connection, path, columns, natives, batches)
+        statement = _load_statement(self.dialect, path, columns, natives)
+        broken: list[Exception] = []
+
+        def lines() -> Iterator[memoryview]:
+            try:
+                for batch in batches:
+                    if batch.num_rows:
+                        yield memoryview(mysql_text.load_lines(_texts(batch, columns, natives)))
+            except Exception as error:
+                broken.append(error)
+                raise
+
+        try:
+            with self.classified():
+                done = mysql_wire.load(connection, statement, lines())
+        except HdmError:
+            if broken:  # the source's own error, not the server's
+                raise broken[0] from None
+            raise
+        self._accept(connection, done, columns)
+        return done.rows
 
     def _insert(
         self,
@@ -62,7 +77,8 @@ class MySQLDatabase(MySQLReading):
             size = 0
             for row in [*mysql_text.insert_rows(_texts(batch, columns, natives), forms), None]:
                 if waiting and (row is None or size + len(row) > _INSERT_BYTES):
-                    done = mysql_wire.load(connection, head + ", ".join(waiting), ())
+                    with self.classified():
+                        done = mysql_wire.load(connection, head + ", ".join(waiting), ())
                     self._accept(connection, done, columns)
                     taken += done.rows
                     waiting, size = [], 0
