@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def ahead(produce: Callable[[], Iterator[T]], stop: Callable[[], None], depth: int = 2) -> Iterator[T]:
+def ahead(produce: Callable[[], Iterator[T]], stop: Callable[[], None], depth: int = 1) -> Iterator[T]:
     """What ``produce()`` yields. Closing early calls ``stop`` (it must make a blocked producer
     return) and waits for the thread. An exception of the producer is raised here."""
     items: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)

@@ -47,9 +47,9 @@ class CsvDecoder:
 
     def decode(self, block: bytes | memoryview) -> pa.RecordBatch:
         """One block as one batch; ``UnrepresentableValue`` names the column that does not fit."""
-        raw = bytes(block) if isinstance(block, memoryview) else block
-        if raw[:3] == _BOM:  # Arrow takes a leading BOM away: give it one of its own
-            raw = _BOM + raw
+        raw = block
+        if block[:3] == _BOM:  # Arrow takes a leading BOM away: give it one of its own
+            raw = _BOM + bytes(block)
         try:
             arrays = self._read(raw, self._typed)
         except pa.ArrowInvalid:
@@ -57,10 +57,13 @@ class CsvDecoder:
         ready = [self._finished(*pair) for pair in zip(self._columns, arrays, strict=True)]
         return pa.RecordBatch.from_arrays(ready, schema=self._schema)
 
-    def _read(self, raw: bytes, convert: pcsv.ConvertOptions) -> list[pa.Array]:
+    def _read(self, raw: bytes | memoryview, convert: pcsv.ConvertOptions) -> list[pa.Array]:
         read = pcsv.ReadOptions(column_names=self._names, use_threads=False, block_size=len(raw) + 1)
         table = pcsv.read_csv(
-            pa.BufferReader(raw), read_options=read, parse_options=self._parse, convert_options=convert
+            pa.BufferReader(pa.py_buffer(raw)),
+            read_options=read,
+            parse_options=self._parse,
+            convert_options=convert,
         )
         return [column.combine_chunks() for column in table.columns]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
-BLOCK_BYTES = 4 * 1024 * 1024
+BLOCK_BYTES = 2 * 1024 * 1024
 Guard = Callable[[], AbstractContextManager[None]]
 
 
-def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iterator[bytes]:
+def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iterator[memoryview]:
     """The CSV rows of a SELECT in blocks of whole rows of about ``BLOCK_BYTES``.
 
     One CopyData message is one row: https://www.postgresql.org/docs/current/protocol-flow.html
@@ -34,7 +34,7 @@ def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iter
                 buffer.write(row)
                 filled += size
         if filled:
-            yield buffer.getvalue()
+            yield buffer.getbuffer()
     with classified():
         _finished(psycopg, raw)
 
