@@ -107,9 +107,11 @@ def _moment(tree: Any, column: Column, kept: Column, target: str) -> str | None:
     """The current time where systems spell it in their own way."""
     from sqlglot import exp
 
-    if not isinstance(tree, exp.CurrentTimestamp) or target != "mysql":
+    if not isinstance(tree, exp.CurrentTimestamp) or kept.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
         return None
-    if kept.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+    if target == "sqlserver":
+        return "SYSDATETIMEOFFSET()" if kept.kind is Kind.TIMESTAMPTZ else "SYSDATETIME()"
+    if target != "mysql":
         return None
     digits = f"({kept.precision})" if kept.precision else ""
     if column.kind is Kind.TIMESTAMPTZ and kept.kind is Kind.TIMESTAMP:

@@ -3,6 +3,7 @@ understand for certain is refused, never guessed."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -85,6 +86,8 @@ def check(tree: Any, source: str, target: str) -> None:
         tree.find(node) for node in (exp.RegexpLike, exp.RegexpILike)
     ):
         raise Untranslatable("regular expressions differ between the systems")
+    if target in ("redshift", "synapse") and tree.find(exp.Uuid):
+        raise Untranslatable(f"{target} makes no UUIDs")
     if any(tree.find(node) for node in (exp.Placeholder, exp.Parameter, exp.SessionParameter)):
         raise Untranslatable("it has parameters or session variables")
 
@@ -100,31 +103,67 @@ def _renamed(tree: Any, rename: Rename) -> Any:
 
 
 def simplified(tree: Any, target: str) -> Any:
-    """Without the casts that catalogues put around string literals and without character sets;
-    booleans as the target writes them."""
+    """Without the casts that catalogues put around literals and without character sets; with IN for
+    PostgreSQL's ANY (ARRAY[...]), and booleans and Unicode as the target writes them."""
+    return tree.transform(lambda node: _plainer(node, target))
+
+
+def _plainer(node: Any, target: str) -> Any:
     from sqlglot import exp
 
-    def plain(node: Any) -> Any:
-        if isinstance(node, exp.Cast):
-            if isinstance(node.this, exp.Literal) and node.this.is_string and _is_textual(node.to, target):
-                return node.this
-            if node.to.this is exp.DataType.Type.CHARACTER_SET:
-                return exp.cast(node.this, "text" if target != "mysql" else "char")
-        if isinstance(node, exp.Boolean) and target in ("sqlserver", "synapse"):
-            return exp.Literal.number(1 if node.this else 0)
-        return node
+    if isinstance(node, exp.EQ | exp.NEQ) and isinstance(node.expression, exp.Any | exp.All):
+        listed = node.expression.this
+        listed = listed.this if isinstance(listed, exp.Paren) else listed
+        fits = isinstance(node, exp.EQ) == isinstance(node.expression, exp.Any)
+        if isinstance(listed, exp.Array) and fits:
+            among = exp.In(this=node.this, expressions=listed.expressions).transform(
+                lambda n: _plainer(n, target)
+            )
+            return among if isinstance(node, exp.EQ) else exp.Not(this=among)
+    if isinstance(node, exp.Cast):
+        return _plain_cast(node, target)
+    if isinstance(node, exp.Boolean) and target in ("sqlserver", "synapse"):
+        return exp.Literal.number(1 if node.this else 0)
+    if isinstance(node, exp.Literal) and node.is_string and target in ("sqlserver", "synapse"):
+        return node if node.this.isascii() else exp.National(this=node.this)
+    return node
 
-    return tree.transform(plain)
+
+def _plain_cast(node: Any, target: str) -> Any:
+    from sqlglot import exp
+
+    kind, inner = node.to.this, node.this
+    while isinstance(inner, exp.Cast | exp.Paren):
+        inner = _plain_cast(inner, target) if isinstance(inner, exp.Cast) else inner.this
+        if isinstance(inner, exp.Cast):
+            break
+    if isinstance(inner, exp.Literal | exp.Neg):
+        if kind in exp.DataType.NUMERIC_TYPES and _is_number(inner):
+            return exp.Literal.number(inner.this) if isinstance(inner, exp.Literal) else inner
+        if isinstance(inner, exp.Literal) and inner.is_string and _is_textual(kind, target):
+            return inner
+    if kind is exp.DataType.Type.CHARACTER_SET:
+        return exp.cast(node.this, "text" if target != "mysql" else "char")
+    if target in ("sqlserver", "synapse") and kind in exp.DataType.TEXT_TYPES and not node.to.expressions:
+        return exp.Cast(this=node.this, to=exp.DataType.build("nvarchar(max)", dialect="tsql"))
+    return node
+
+
+def _is_number(node: Any) -> bool:
+    from sqlglot import exp
+
+    value = node.this if isinstance(node, exp.Literal) else node.this.this
+    return bool(re.fullmatch(r"[+-]?\d+(\.\d+)?", str(value)))
 
 
 def _is_textual(kind: Any, target: str) -> bool:
     from sqlglot import exp
 
-    texts = {*exp.DataType.TEXT_TYPES, exp.DataType.Type.USERDEFINED}
+    known = exp.DataType.Type
+    texts = {*exp.DataType.TEXT_TYPES, known.USERDEFINED, known.BPCHAR, known.CHARACTER_SET}
     if target in ("mysql", "snowflake", "redshift", "bigquery", "sqlite"):
-        texts.add(exp.DataType.Type.UUID)
-    texts.add(exp.DataType.Type.CHARACTER_SET)
-    return kind.this in texts
+        texts.add(known.UUID)
+    return kind in texts
 
 
 def _first_line(error: BaseException) -> str:

@@ -5,11 +5,21 @@ https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html.
 
 from __future__ import annotations
 
+import re
+
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import Fidelity, Stored
 from hdm.model import Column, Kind
 
 _TEXT = (Fidelity.APPROXIMATED, "kept as text")
+_KINDS = {
+    "BOOLEAN": Kind.BOOLEAN, "SMALLINT": Kind.INT16, "INTEGER": Kind.INT32, "BIGINT": Kind.INT64,
+    "REAL": Kind.FLOAT32, "DOUBLE PRECISION": Kind.FLOAT64, "DECIMAL": Kind.DECIMAL, "NUMERIC": Kind.DECIMAL,
+    "DATE": Kind.DATE, "TIME": Kind.TIME, "TIMETZ": Kind.TIMETZ, "TIMESTAMP": Kind.TIMESTAMP,
+    "TIMESTAMPTZ": Kind.TIMESTAMPTZ, "VARCHAR": Kind.TEXT, "CHAR": Kind.TEXT, "VARBYTE": Kind.BINARY,
+    "SUPER": Kind.JSON,
+}  # fmt: skip
+_NATIVE = re.compile(r"\s*([A-Z0-9 ]+?)\s*(?:\((\d+)\s*(?:,\s*(\d+))?\))?\Z")
 _FIXED: dict[Kind, Stored] = {
     Kind.BOOLEAN: Stored("BOOLEAN"), Kind.INT8: Stored("SMALLINT"), Kind.INT16: Stored("SMALLINT"),
     Kind.INT32: Stored("INTEGER"), Kind.INT64: Stored("BIGINT"), Kind.FLOAT32: Stored("REAL"),
@@ -29,6 +39,24 @@ class RedshiftDialect(Dialect):
     max_identifier = 127
     enforces_keys = False
     text_type = "VARCHAR(65535)"
+
+    def kind(
+        self, native: str, length: int | None, precision: int | None, scale: int | None
+    ) -> tuple[Kind, int | None, int | None, int | None]:
+        """By the type's name and its numbers."""
+        found = _NATIVE.match(native.upper())
+        kind = _KINDS.get(found[1], Kind.OTHER) if found else Kind.OTHER
+        first = int(found[2]) if found and found[2] else None
+        if kind is Kind.DECIMAL:
+            return (
+                kind,
+                None,
+                first if first is not None else precision,
+                int(found[3] or 0) if found else scale,
+            )
+        if kind in (Kind.TEXT, Kind.BINARY):
+            return kind, first or length, None, None
+        return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
         """Lengths of text are multiplied by four: the bytes that UTF-8 may need."""

@@ -38,9 +38,9 @@ class DuckDBWriter(Writer):
         return f"DEFAULT nextval({self.dialect.string(self.path(self._counter(relation, identity)))})"
 
     def generated(self, expression: str, virtual: bool) -> str:
-        """Virtual only."""
+        """Virtual, which is all there is."""
         del virtual
-        return f"GENERATED ALWAYS AS ({expression}) VIRTUAL"
+        return f"GENERATED ALWAYS AS ({expression})"
 
     def _index_early(self, index: Index) -> bool:
         """A table that has an index cannot be built anew."""
