@@ -72,6 +72,7 @@ class FileSink(Sink):
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Keeps the table's schema beside the files."""
         carries(table)
+        self.store.ready()
         with _disk(f"the folder of {table.dataset.name}"):
             files.write_sidecar(self.store, self._folder(table), self.target(table))
 
@@ -310,10 +311,10 @@ class _Writing:
             self._count_again(file.path, rows)
             _fail.point("C5")
             try:
-                made = store.put_new(key, file.path)
+                made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
             except FileExistsError:
                 store.delete(key)
-                made = store.put_new(key, file.path)
+                made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
         self._scratch = None
         self.staged.append(
             StagedFile(store.uri(key), self.sink.format.name, size, rows, sha256, etag=made.etag)

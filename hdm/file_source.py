@@ -17,6 +17,7 @@ from hdm.errors import CorruptFile, UsageError
 from hdm.files import Split
 from hdm.formats import Marks, format_named, format_of
 from hdm.model import Chunk, Payload, Receipt, StagedFile, Table, Window
+from hdm.object_stores.copies import COPIES
 from hdm.source import Settings, Source
 from hdm.stores import Stat, Store
 from hdm.streams import rebatch
@@ -156,30 +157,35 @@ class FileSource(Source):
 
         Pieces of one unchanged file are hashed once per process.
         """
+        if not self.store.seekable:
+            return self._copy(file) if whole else COPIES.open(file, lambda copy: self._fetch(file, copy))
         key = (file.uri, file.sha256)
         now = self.store.stat(self.store.key(file.uri)) if not whole else None
         with ExitStack() as stack:
             stream = stack.enter_context(self._open(file))
-            if stream.seekable():
-                if now is None or self._verified.get(key) != now:
-                    _verify(file, stream, None)
-                stream.seek(0)
-                stack.pop_all()
-                result = stream
-            else:
-                copy = tempfile.TemporaryFile(prefix="hdm-")  # noqa: SIM115 - handed to the caller
-                try:
-                    _verify(file, stream, cast(BinaryIO, copy))
-                except BaseException:
-                    copy.close()
-                    raise
-                copy.seek(0)
-                result = cast(BinaryIO, copy)
+            if now is None or self._verified.get(key) != now:
+                _verify(file, stream, None)
+            stream.seek(0)
+            stack.pop_all()
         if now is not None:
             if len(self._verified) > 4096:
                 self._verified.clear()
             self._verified[key] = now
-        return result
+        return stream
+
+    def _copy(self, file: StagedFile) -> BinaryIO:
+        copy = cast(BinaryIO, tempfile.TemporaryFile(prefix="hdm-"))  # noqa: SIM115 - handed to the caller
+        try:
+            self._fetch(file, copy)
+        except BaseException:
+            copy.close()
+            raise
+        copy.seek(0)
+        return copy
+
+    def _fetch(self, file: StagedFile, copy: BinaryIO) -> None:
+        with self._open(file) as stream:
+            _verify(file, stream, copy)
 
 
 def _verify(file: StagedFile, stream: BinaryIO, copy: BinaryIO | None) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from hdm import files
 from hdm.formats import format_named, format_of
@@ -116,7 +119,7 @@ def _below(folder: str, ours: set[str]) -> bool:
 
 def _described(store: Store, namespace: str, name: str, keys: list[str]) -> Found:
     kind, compression = format_of(keys[0]) or ("parquet", "none")
-    with store.open(keys[0]) as stream:
+    with store.open(keys[0]) as remote, _seekable(store, remote) as stream:
         table = format_named(kind).describe(
             stream, compression, Dataset(namespace, name), (name.rpartition("/")[2],)
         )
@@ -125,14 +128,23 @@ def _described(store: Store, namespace: str, name: str, keys: list[str]) -> Foun
 
 def _measured(store: Store, key: str) -> StagedFile:
     kind, compression = format_of(key) or ("parquet", "none")
-    with store.open(key) as stream:
+    with store.open(key) as remote, _seekable(store, remote) as stream:
         sha256, size = _hashed(stream)
-        if not stream.seekable():
-            with store.open(key) as again:
-                rows = format_named(kind).rows(again, compression)
-        else:
-            rows = format_named(kind).rows(stream, compression)
+        stream.seek(0)
+        rows = format_named(kind).rows(stream, compression)
     return StagedFile(store.uri(key), kind, size, rows, sha256)
+
+
+@contextmanager
+def _seekable(store: Store, stream: BinaryIO) -> Iterator[BinaryIO]:
+    """``stream`` itself, or a copy of it where the store's streams can only be read on."""
+    if store.seekable:
+        yield stream
+        return
+    with tempfile.TemporaryFile(prefix="hdm-") as copy:
+        shutil.copyfileobj(stream, copy, _BLOCK)
+        copy.seek(0)
+        yield cast(BinaryIO, copy)
 
 
 def _hashed(stream: BinaryIO) -> tuple[str, int]:

@@ -8,10 +8,10 @@ import io
 import os
 import stat as stat_module
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 from urllib.parse import unquote, urlsplit
 
 from hdm.errors import HdmError, TransientError, UsageError
@@ -37,16 +37,31 @@ class Store(ABC):
     local disk first and becomes visible, whole, by ``put_new``.
     """
 
+    seekable: ClassVar[bool] = True
+    """Whether the streams of ``open`` are."""
+
     @abstractmethod
     def scratch(self, key: str) -> Path:
         """The local path at which the bytes of a new object ``key`` are to be collected."""
 
+    def ready(self) -> None:
+        """Raises ``UsageError`` where the store cannot keep the promises of ``put_new``."""
+        return
+
     @abstractmethod
-    def put_new(self, key: str, content: bytes | Path) -> Stat:
+    def put_new(
+        self,
+        key: str,
+        content: bytes | Path,
+        *,
+        sha256: str | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Stat:
         """Create ``key`` durably from bytes, or from its scratch file, which is then gone.
 
         Raises ``FileExistsError`` if there is such an object; exactly one of several callers
-        wins.
+        wins. ``sha256`` is what the scratch file must have, where its bytes are moved;
+        ``check`` is called now and then while that takes its time, and may raise.
         """
 
     @abstractmethod
@@ -195,7 +210,14 @@ class LocalStore(Store):
         self._make_folder(path.parent)
         return path.with_name(path.name + SCRATCH)
 
-    def put_new(self, key: str, content: bytes | Path) -> Stat:
+    def put_new(
+        self,
+        key: str,
+        content: bytes | Path,
+        *,
+        sha256: str | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Stat:
         """Link the finished file to its name, which fails if the name is taken; sync the folder."""
         path = self.path(key)
         if isinstance(content, bytes):

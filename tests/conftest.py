@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import azurite, fakesnow, mariadb, moto, postgres, provision
+from tests.servers import azurite, fakesnow, mariadb, moto, postgres, provision, rclone
 from tests.servers.process import Database
 
 
@@ -68,6 +68,13 @@ def s3_server(request: pytest.FixtureRequest) -> Iterator[moto.S3]:
 
 
 @pytest.fixture(scope="session")
+def rclone_server(request: pytest.FixtureRequest) -> Iterator[rclone.Rclone]:
+    _allow(request)
+    with rclone.running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def azurite_server(request: pytest.FixtureRequest) -> Iterator[azurite.Azurite]:
     _allow(request)
     with azurite.running() as server:
@@ -89,6 +96,7 @@ _SERVERS = {
     "postgres_server",
     "mariadb_server",
     "s3_server",
+    "rclone_server",
     "azurite_server",
     "snowflake_server",
     "odbc_drivers",

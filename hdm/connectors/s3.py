@@ -1,0 +1,195 @@
+"""Files in S3 or in a server that speaks its protocol: the original's S3Source and S3Sink."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, model_validator
+
+from hdm.errors import HdmError, MissingDriver, UsageError
+from hdm.file_sink import FileSink, FileSinkConfig
+from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.object_stores.base import Upload
+from hdm.object_stores.s3 import S3Store
+from hdm.secrets import Secret
+from hdm.source import Settings
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+_ATTEMPTS = 4
+
+
+class S3Profile(Settings):
+    """Who asks, and where. Without keys and ``profile``, boto3 looks for credentials itself."""
+
+    profile: str | None = None
+    aws_access_key_id: Secret | None = None
+    aws_secret_access_key: Secret | None = None
+    aws_session_token: Secret | None = None
+    region: str | None = None
+    region_name: str | None = None
+    endpoint_url: str | None = None
+    addressing_style: Literal["auto", "path", "virtual"] | None = None
+    ca_bundle: str | None = None
+    insecure: bool = False
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> S3Profile:
+        if (self.aws_access_key_id is None) != (self.aws_secret_access_key is None):
+            raise ValueError("aws_access_key_id and aws_secret_access_key belong together")
+        split = urlsplit(self.endpoint_url or "https://")
+        if split.username or split.password or split.query:
+            raise ValueError("endpoint_url must not hold credentials")
+        if split.scheme != "https" and split.hostname not in _LOCAL and not self.insecure:
+            raise ValueError("endpoint_url must be https; write insecure: true to send data in the clear")
+        return self
+
+
+class _Bucket(Settings):
+    bucket_name: str = Field(min_length=3)
+    prefix: str = ""
+
+
+class _BucketSource(FileSourceConfig, _Bucket):
+    pass
+
+
+class _BucketChunks(FileChunkConfig, _Bucket):
+    pass
+
+
+class _BucketSink(FileSinkConfig, _Bucket, Upload):
+    """``sse`` is how S3 encrypts what lies there; the default is the bucket's own setting."""
+
+    sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    kms_key_id: str | None = None
+
+    @property
+    def encryption(self) -> dict[str, str]:
+        """As parameters of a request."""
+        found = {"ServerSideEncryption": self.sse or ("aws:kms" if self.kms_key_id else None)}
+        return {k: v for k, v in {**found, "SSEKMSKeyId": self.kms_key_id}.items() if v}
+
+
+def _connect(profile: S3Profile) -> Any:
+    try:
+        import boto3
+        from botocore.config import Config
+    except ImportError:
+        raise MissingDriver("S3 needs boto3", hint="pip install 'hdm[s3]'") from None
+    keys = {
+        "aws_access_key_id": profile.aws_access_key_id,
+        "aws_secret_access_key": profile.aws_secret_access_key,
+        "aws_session_token": profile.aws_session_token,
+    }
+    session = boto3.Session(
+        profile_name=profile.profile,
+        region_name=profile.region or profile.region_name,
+        **{name: secret.reveal() for name, secret in keys.items() if secret is not None},
+    )
+    style = profile.addressing_style or ("path" if profile.endpoint_url else "auto")
+    return session.client(
+        "s3",
+        endpoint_url=profile.endpoint_url,
+        verify=profile.ca_bundle,
+        config=Config(
+            connect_timeout=10,
+            read_timeout=60,
+            retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
+            max_pool_connections=32,
+            s3={"addressing_style": style},
+            # Checksums are ours to send: trailing ones are more than many servers understand.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+            user_agent_extra="hdm",
+        ),
+    )
+
+
+def _store(component: Any, upload: Upload | None = None, encryption: dict[str, str] | None = None) -> S3Store:
+    config = component.config
+    return S3Store(lambda: _connect(component.profile), config.bucket_name, config.prefix, upload, encryption)
+
+
+def _namespace(component: Any) -> str:
+    return component.store.root.rstrip("/")  # type: ignore[no-any-return]  # a mixin's own property
+
+
+def _probe(component: Any) -> list[tuple[str, bool, str]]:
+    try:
+        next(iter(component.store.list()), None)
+    except HdmError as error:
+        return [("bucket", False, error.message)]
+    return [("bucket", True, component.store.root)]
+
+
+class S3Source(FileSource):
+    """Reads staged or other files from a bucket, one chunk per file."""
+
+    Config: ClassVar[type[BaseModel]] = _BucketSource
+    Profile: ClassVar[type[BaseModel] | None] = S3Profile
+
+    @cached_property
+    def store(self) -> S3Store:
+        """The bucket, below the prefix."""
+        return _store(self)
+
+    @property
+    def namespace(self) -> str:
+        """The bucket and the prefix."""
+        return _namespace(self)
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Whether the bucket can be listed."""
+        return _probe(self)
+
+
+class S3ChunkSource(FileChunks):
+    """Reads files from a bucket in chunks of some rows or bytes."""
+
+    Config: ClassVar[type[BaseModel]] = _BucketChunks
+    Profile: ClassVar[type[BaseModel] | None] = S3Profile
+
+    @cached_property
+    def store(self) -> S3Store:
+        """The bucket, below the prefix."""
+        return _store(self)
+
+    @property
+    def namespace(self) -> str:
+        """The bucket and the prefix."""
+        return _namespace(self)
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Whether the bucket can be listed."""
+        return _probe(self)
+
+
+class S3Sink(FileSink):
+    """Stages chunks as objects of a bucket, made once and proven after the upload. Objects are
+    private: no ACL is ever set."""
+
+    Config: ClassVar[type[BaseModel]] = _BucketSink
+    Profile: ClassVar[type[BaseModel] | None] = S3Profile
+
+    @cached_property
+    def store(self) -> S3Store:
+        """The bucket, below the prefix."""
+        return _store(self, self.config, self.config.encryption)
+
+    @property
+    def namespace(self) -> str:
+        """The bucket and the prefix."""
+        return _namespace(self)
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Whether the bucket can be written to, and what its server can be trusted with."""
+        try:
+            self.store.ready()
+        except UsageError as error:
+            return [("bucket", False, error.message)]
+        except HdmError as error:
+            return [("bucket", False, error.message)]
+        sums = "compares checksums" if self.store.vouches else "does not compare checksums: hdm reads back"
+        return [("bucket", True, self.store.root), ("checksums", True, sums)]
