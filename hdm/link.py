@@ -47,6 +47,11 @@ class DataLink:
         own = type(self).transform is not DataLink.transform
         return not (self.spec.transform or self.spec.checks or own)
 
+    @property
+    def verifies(self) -> bool:
+        """Whether the sink can say what the target holds."""
+        return type(self.sink).committed is not Sink.committed
+
     @final
     def attempt(self, lease: Lease, attempt: Attempt, state: StateManager) -> Receipt:
         """Take one leased chunk from where it stands to ``committed`` and ``verified``.
@@ -132,7 +137,7 @@ class DataLink:
 
     def _verify(self, lease: Lease, table: Table, receipt: Receipt, state: StateManager) -> None:
         """Ask the target, on a new session, whether it holds what the receipt says."""
-        if type(self.sink).committed is Sink.committed:
+        if not self.verifies:
             return
         _fail.point("V1")
         held = self.sink.committed(table, lease.chunk, lease.job.info.mode)

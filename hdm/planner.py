@@ -105,7 +105,7 @@ class Planner:
     _waiting: list[Prospect] = field(default_factory=list)
     _snapshots: dict[str, ExitStack] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
-    _complete: set[str] = field(default_factory=set)
+    _empty: set[str] = field(default_factory=set)
     _held_back: set[str] = field(default_factory=set)
     _prospects: tuple[Prospect, ...] = ()
     _failed: dict[str, str] = field(default_factory=dict)
@@ -217,10 +217,6 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
-        if self._is_complete(one, link):
-            name = one.source.dataset.name
-            self.notes.append(f"{name}: moved before and complete; it has no watermark to tell newer rows by")
-            self._complete.add(one.pipeline_key)
         job = self.state.open_job(
             self.run_id,
             JobInfo(
@@ -243,11 +239,26 @@ class Planner:
         )
         self.jobs[one.pipeline_key] = job
         if not job.planned:
+            self._consider(job, one, link)
             self._plan(job, link)
+
+    def _consider(self, job: Job, one: Prospect, link: DataLink) -> None:
+        """Whether a new epoch has anything to read. Asked after it was opened, since another
+        process may have finished the one before in the meantime."""
+        name = one.source.dataset.name
+        if self._is_complete(job, one, link):
+            self.notes.append(f"{name}: moved before and complete; it has no watermark to tell newer rows by")
+            self._empty.add(one.pipeline_key)
+        elif self._is_loading(one):
+            self.notes.append(f"{name}: another process still loads what it read; run again to read anew")
+            self._empty.add(one.pipeline_key)
 
     def _waits_for_chain(self, one: Prospect) -> bool:
         """A table that is replaced is not read anew while its last reading is still being loaded."""
-        if one.link.mode is not Mode.REPLACE or self.state.reports.is_open(one.pipeline_key):
+        return not self.state.reports.is_open(one.pipeline_key) and self._is_loading(one)
+
+    def _is_loading(self, one: Prospect) -> bool:
+        if one.link.mode is not Mode.REPLACE or one.upstream_keys:
             return False
         below = {one.pipeline_key}
         for other in self._prospects:
@@ -256,12 +267,12 @@ class Planner:
         below.remove(one.pipeline_key)
         return any(self.state.reports.is_open(key) for key in below)
 
-    def _is_complete(self, one: Prospect, link: DataLink) -> bool:
+    @staticmethod
+    def _is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
+        """A second epoch is only opened once the first is closed, with every chunk committed."""
         if one.upstream_keys or one.link.mode is not Mode.APPEND or one.source.cursor:
             return False
-        if link.source.chunks_are_content:
-            return False
-        return self.state.last_closed(one.pipeline_key) is not None
+        return job.epoch > 1 and not link.source.chunks_are_content
 
     def _first_epoch(self, one: Prospect, link: DataLink) -> int:
         """What replaces must not take a lost epoch's chunks, which the ledger holds, for its own."""
@@ -310,7 +321,7 @@ class Planner:
 
     def _cut(self, job: Job, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
         fixed = link.source.chunks_are_content and job.info.mode is not Mode.REPLACE
-        if job.pipeline_key in self._complete:
+        if job.pipeline_key in self._empty:
             return
         for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
             yield replace(chunk, epoch=1 if fixed else job.epoch)
@@ -339,8 +350,9 @@ class Planner:
         with self.state.finish_lease(job) as mine:
             if not mine:
                 return
-            dead = self.state.counts(job.job_id).get("dead", 0)
-            if not dead:
+            counts = self.state.counts(job.job_id)
+            self._verify_rest(job, link, counts)
+            if not counts.get("dead") and job.pipeline_key not in self._empty:
                 outgoing = link.outgoing(job.info.source)
                 link.sink.finish(outgoing, job.pipeline_key, job.epoch, job.info.mode)
             self._closed[job.pipeline_key] = self.state.close_job(job.job_id)
@@ -350,6 +362,15 @@ class Planner:
                 held.close()
             except HdmError as trouble:
                 log.debug("closing a snapshot: %s", trouble.message)
+
+
+    def _verify_rest(self, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
+        """Chunks whose worker ended between its commit and its check are checked now."""
+        if counts.get("committed") and link.verifies:
+            for chunk, rows in self.state.reports.unverified(job.job_id):
+                held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
+                found = held.rows if held is not None else -1
+                self.state.verify_late(job, chunk.chunk_id, found == rows, rows, found)
 
 
 def _parallel(link: LinkSpec) -> int | None:

@@ -15,7 +15,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "status": ("status", "Show how runs and their tables stand."),
     "lineage": ("lineage", "Show where a table came from and went to."),
     "retry": ("retry", "Give dead chunks another chance."),
-    "waive": ("waive", "Accept the gap that a dead chunk leaves, by name and with a reason."),
+    "waive": ("retry", "Accept the gap that a dead chunk leaves, by name and with a reason."),
     "gc": ("gc", "Remove what dead attempts left behind, nothing else."),
     "state": ("state", "Upgrade, reconcile, import or verify the state database."),
     "doctor": ("doctor", "Check drivers, connections, grants, clock, versions."),

@@ -69,7 +69,7 @@ def import_old(
     plan, state = open_state_only(manifest, env, profiles)
     with state:
         url = old_state_url(plan, old_database, load_profiles(profiles, env))
-        counts = state.import_old(url)
+        counts = state.import_legacy(url)
     emit([counts], as_json=as_json)
     return 0
 

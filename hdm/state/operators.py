@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, or_, select, update
+from sqlalchemy import Connection, Select, case, insert, or_, select, update
 
 from hdm.errors import IllegalTransition
 from hdm.model import Chunk
@@ -14,8 +15,8 @@ from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.jobs import insert_pending
-from hdm.state.models import chunk, dead_letter, job, run_job
-from hdm.state.words import DEAD, HELD, PENDING, SUPERSEDED, WAIVED, Job
+from hdm.state.models import chunk, dead_letter, job, run_job, validation
+from hdm.state.words import COMMITTED, DEAD, HELD, PENDING, SUPERSEDED, VERIFIED, WAIVED, Job
 
 
 def _dead(run_id: str | None, job_id: str | None, chunk_id: str | None) -> Select[Any]:
@@ -107,6 +108,41 @@ def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
         watermarks.advance(tx, job_id, base.info(tx.conn, job_id))
 
     base.change(_run_of(base, job_id), work)
+
+
+def verify_late(base: Base, of: Job, chunk_id: str, ok: bool, source_rows: int, target_rows: int) -> None:
+    """Check a chunk whose worker ended after its commit; nothing, if another did so meanwhile."""
+
+    def work(tx: Tx) -> None:
+        if ok:
+            found = tx.conn.execute(
+                update(chunk)
+                .where(chunk.c.chunk_id == chunk_id, chunk.c.status == COMMITTED)
+                .values(status=VERIFIED, updated_on=tx.now)
+            )
+            if not found.rowcount:
+                return
+        tx.conn.execute(
+            insert(validation),
+            {
+                "validation_id": uuid.uuid4().hex,
+                "job_id": of.job_id,
+                "chunk_id": chunk_id,
+                "kind": "row_count",
+                "source_value": str(source_rows),
+                "target_value": str(target_rows),
+                "status": "pass" if ok else "fail",
+                "severity": "error",
+                "executed_at": tx.now,
+            },
+        )
+        kind, now = ("chunk.verified", VERIFIED) if ok else ("chunk.mismatch", COMMITTED)
+        tx.event(
+            kind, job=of.job_id, chunk=chunk_id, was=COMMITTED, now=now,
+            source_rows=source_rows, target_rows=target_rows,
+        )  # fmt: skip
+
+    base.change(of.in_run, work)
 
 
 def dead(base: Base, run_id: str | None, job_id: str | None) -> list[dict[str, Any]]:

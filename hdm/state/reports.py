@@ -72,6 +72,14 @@ class Reports:
         query = select(chunk.c.body).where(chunk.c.chunk_id == chunk_id)
         return chunk_from_json(self._base.db.read(lambda conn: str(conn.execute(query).scalar_one())))
 
+    def unverified(self, job_id: str) -> list[tuple[Chunk, int]]:
+        """The job's chunks that are committed and not verified, with their rows."""
+        query = select(chunk.c.body, chunk.c.rows_loaded).where(
+            chunk.c.job_id == job_id, chunk.c.status == "committed"
+        )
+        rows = self._base.db.read(lambda conn: conn.execute(query).all())
+        return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
+
     def is_open(self, pipeline_key: str) -> bool:
         """Whether the newest epoch of a pipeline is not closed."""
         query = select(func.count()).where(job.c.pipeline_key == pipeline_key, job.c.status.in_(OPEN_JOB))
@@ -83,7 +91,7 @@ class Reports:
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
     def is_outdated(self, chunk_id: str) -> bool:
-        """Whether a later epoch of the chunk's pipeline was opened since."""
+        """Whether a later epoch of the chunk's pipeline has chunks of its own."""
         mine = (
             select(job.c.pipeline_key, job.c.epoch)
             .join(chunk, chunk.c.job_id == job.c.job_id)
@@ -94,6 +102,7 @@ class Reports:
             select(func.count())
             .select_from(job)
             .join(mine, (mine.c.pipeline_key == job.c.pipeline_key) & (job.c.epoch > mine.c.epoch))
+            .join(chunk, chunk.c.job_id == job.c.job_id)
         )
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 

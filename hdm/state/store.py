@@ -239,6 +239,10 @@ class StateManager:
         """Record the comparison of the two sides; raises ``LeaseLost``."""
         settle.verify(self._base, lease, ok, source_rows, target_rows)
 
+    def verify_late(self, job: Job, chunk_id: str, ok: bool, source_rows: int, target_rows: int) -> None:
+        """Record the comparison for a chunk whose worker ended after its commit."""
+        operators.verify_late(self._base, job, chunk_id, ok, source_rows, target_rows)
+
     def fail(self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str) -> None:
         """Try again ``retry_in`` seconds from now; None buries the chunk. Raises ``LeaseLost``."""
         settle.fail(self._base, lease, error, retry_in, phase)

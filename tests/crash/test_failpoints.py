@@ -49,9 +49,13 @@ def recover(hdm: Hdm, shop: Shop) -> None:
     """Run again to the end, clean up, and run once more: nothing may move then."""
     for args in (shop.args, ["gc", *shop.args]):
         run = hdm.run(args, shop.env)
-        assert run.code == 0, run.text()
+        assert run.code == 0, f"{run.text()}\n{errors(shop)}"
     run = hdm.run(["gc", "--dry-run", *shop.args], shop.env)
     assert "0 object(s)" in run.text(), run.text()
+
+
+def errors(shop: Shop) -> list[tuple[object, ...]]:
+    return shop.state.query("SELECT error_class, error_msg FROM hdm_chunk WHERE error_class IS NOT NULL")
 
 
 def settle(kind: str, hdm: Hdm, shop: Shop, kills: int) -> None:

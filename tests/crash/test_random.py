@@ -58,7 +58,6 @@ def kill_some(hdm: Hdm, shop: Shop, processes: int, chance: random.Random) -> in
         ("postgres", "mariadb", "C3"),
         ("mariadb", "postgres", "L2"),
         ("mariadb", "sqlite", "C7"),
-        ("postgres", "duckdb", "C7"),
     ],
 )
 def test_zombie(state: str, target: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
