@@ -11,8 +11,9 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from hdm import _fail
+from hdm.codecs.rows import check_length
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
 from hdm.sink import Sink
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_ledger import Ledger, swap_chunk
@@ -193,7 +194,11 @@ class SqlSink(Sink):
         held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)
         computed = {fold(column.name) for column in held.columns if column.generated} if held else set()
-        return replace(target, columns=tuple(c for c in target.columns if fold(c.name) not in computed))
+        lengths = {fold(c.name): c.length for c in held.columns} if held else {}
+        kept = [c for c in target.columns if fold(c.name) not in computed]
+        return replace(
+            target, columns=tuple(replace(c, length=lengths.get(fold(c.name), c.length)) for c in kept)
+        )
 
     def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
         """The table of exactly that name."""
@@ -250,6 +255,10 @@ class SqlSink(Sink):
             arrays[CHUNK_ID] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
             arrays[ROW_NO] = pa.array(numbers, pa.int64())
         names = [column.name for column in target.columns]
+        if self.dialect.enforces_lengths:
+            for column in target.columns:
+                if column.kind is Kind.TEXT and column.length is not None:
+                    check_length(arrays[column.name], column.name, column.length)
         return pa.RecordBatch.from_arrays([arrays[name] for name in names], names=names)
 
     # -- replace ---------------------------------------------------------------

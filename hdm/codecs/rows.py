@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from hdm.codecs import temporal
 from hdm.errors import UnrepresentableValue
@@ -21,6 +22,16 @@ def unrepresentable(column: str, why: str) -> UnrepresentableValue:
         f"column {column}: {why}",
         hint="read the column as text with query:, or leave the rows out with where:",
     )
+
+
+def check_length(texts: pa.Array, column: str, length: int) -> None:
+    """``UnrepresentableValue`` if a text has more than ``length`` characters."""
+    if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
+        return
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= length:
+        return
+    if (pc.max(pc.utf8_length(texts)).as_py() or 0) > length:
+        raise unrepresentable(column, f"a text is longer than the {length} characters of the target")
 
 
 def to_batch(

@@ -38,6 +38,9 @@ class Dialect(Merging):
     enforces_keys: ClassVar[bool] = True
     """Whether a PRIMARY KEY is enforced, so that the ledger's key alone fences attempts."""
     transactional_ddl: ClassVar[bool] = True
+    enforces_lengths: ClassVar[bool] = True
+    """False: a declared length of text is a comment. Where it is enforced, hdm checks it first,
+    since databases cut blanks at the end of a longer value silently."""
     page_ranges: ClassVar[bool] = False
     """Whether tables without a key can be cut by physical ranges (``@page``)."""
     zoneless: ClassVar[bool] = False

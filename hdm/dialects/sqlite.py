@@ -53,6 +53,7 @@ class SQLiteDialect(Dialect):
     sqlglot = "sqlite"
     max_identifier = 1_000_000
     identifier_unit = "characters"
+    enforces_lengths = False
     null_safe = "{a} IS {b}"
     text_type = "TEXT"
     key_text_type = "TEXT"

@@ -6,7 +6,15 @@ import pyarrow as pa
 import pytest
 
 from hdm import _fail
-from hdm.errors import HdmError, LeaseLost, RejectedRows, SchemaDrift, TransientError, UsageError
+from hdm.errors import (
+    HdmError,
+    LeaseLost,
+    RejectedRows,
+    SchemaDrift,
+    TransientError,
+    UnrepresentableValue,
+    UsageError,
+)
 from hdm.model import Attempt, Condition, Mode, Payload
 from tests.unit.sql_fixtures import lite, pg, system  # noqa: F401
 from tests.unit.sqlkit import JOB, move, plan
@@ -176,7 +184,7 @@ def test_narrower_numbers_and_texts_are_refused(pg):  # noqa: F811
     table = pg.source("src").describe()
     for ddl in (
         "a numeric(10,2), b text, c timestamp",
-        "a numeric, b varchar(9), c timestamp",
+        "a numeric, b date, c timestamp",
         "a numeric, b text, c timestamp(3)",
     ):
         pg.run(f"DROP TABLE IF EXISTS dst; CREATE TABLE dst ({ddl})")
@@ -184,6 +192,18 @@ def test_narrower_numbers_and_texts_are_refused(pg):  # noqa: F811
             pg.sink("dst").prepare(table, JOB, 1, Mode.APPEND)
     pg.run("DROP TABLE dst; CREATE TABLE dst (a numeric, b text, c timestamp)")
     pg.sink("dst").prepare(table, JOB, 1, Mode.APPEND)
+
+
+@pytest.mark.parametrize("value", ["abcd", "abc "])
+def test_a_text_longer_than_its_column_is_refused_not_cut(pg, value):  # noqa: F811
+    pg.run("CREATE TABLE src (v text)")
+    pg.run("INSERT INTO src VALUES ('äöü'), (?)", value)
+    pg.run("CREATE TABLE dst (v varchar(3))")
+    with pytest.raises(UnrepresentableValue, match="column v"):
+        move(pg.source("src"), pg.sink("dst"))
+    pg.run("DELETE FROM src WHERE length(v) > 3")
+    move(pg.source("src"), pg.sink("dst"), job="b" * 32)
+    assert pg.run("SELECT v FROM dst") == [("äöü",)]
 
 
 def test_create_false_wants_the_table(system, source):  # noqa: F811
