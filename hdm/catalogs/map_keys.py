@@ -36,6 +36,7 @@ class KeyMapper:
 
     def map(self, relation: Relation, mapped: Relation) -> Relation:
         """``mapped`` with keys, checks and indexes."""
+        self.path = relation.path
         self.names, self.where = self.columns[relation.path], dotted(relation.path)
         self.counted = [one.column for one in mapped.identities]
         primary = relation.primary_key
@@ -87,6 +88,14 @@ class KeyMapper:
         if target is None or key.target not in self.columns:
             self.report.manual(
                 "foreign key", about, f"{dotted(key.target)} does not go along", "include that table, too"
+            )
+            return None
+        if self.target == "duckdb" and target[:-1] != self.tables[self.path][:-1] and not self.same:
+            self.report.manual(
+                "foreign key",
+                about,
+                "duckdb has none from schema to schema",
+                "put both into one: into: schema",
             )
             return None
         names = self.columns[key.target]

@@ -28,6 +28,8 @@ from hdm.model import Column, Kind, Table
 
 _ACTIONS = {"a": "NO ACTION", "r": "RESTRICT", "c": "CASCADE", "n": "SET NULL", "d": "SET DEFAULT"}
 _PARTED = {"r": "RANGE", "l": "LIST", "h": "HASH"}
+_TEXT = r"'(?:[^']|'')*'::character varying"
+_ARRAY = re.compile(rf"\(ARRAY\[((?:{_TEXT}(?:, )?)+)\]\)::text\[\]")
 _CHECK = re.compile(r"CHECK \((?P<sql>.*)\)(?: NO INHERIT)?(?: NOT VALID)?\Z", re.DOTALL)
 
 
@@ -152,7 +154,7 @@ class PostgresCrawler(Crawler):
                     ForeignKey(name, tuple(columns), tuple(other), tuple(target), *actions, deferred)
                 )
             elif found := _CHECK.match(text):
-                checks.append(Check(name, unwrapped(found["sql"])))
+                checks.append(Check(name, _settled(unwrapped(found["sql"]))))
         return primary, tuple(uniques), tuple(foreign), tuple(checks)
 
     @staticmethod
@@ -166,6 +168,7 @@ class PostgresCrawler(Crawler):
             else:
                 made.append(IndexPart(expression=unwrapped(text), descending=descending))
         included = tuple(column for column in names[keys:] if column)
+        where = _settled(where) if where else None
         return Index(name, tuple(made), unique, "" if method == "btree" else method, where, included)
 
     # -- the rest --------------------------------------------------------------------
@@ -196,3 +199,12 @@ class PostgresCrawler(Crawler):
                 read = tuple((row[0], row[1]) for row in uses.get(path, []) if (row[0], row[1]) != path)
                 made.append(View(path, text.strip().rstrip(";"), tuple(columns), kind == "m", comment, read))
         return tuple(made)
+
+
+def _settled(sql: str) -> str:
+    """PostgreSQL prints the cast of an array of texts in two ways; a second reading gives this one."""
+
+    def each(found: re.Match[str]) -> str:
+        return "ARRAY[" + ", ".join(f"({text})::text" for text in re.findall(_TEXT, found[1])) + "]"
+
+    return _ARRAY.sub(each, sql)
