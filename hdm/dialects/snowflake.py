@@ -38,6 +38,8 @@ _STAMPS = {
     "TIMESTAMP_NTZ": Kind.TIMESTAMP, "DATETIME": Kind.TIMESTAMP, "TIMESTAMP": Kind.TIMESTAMP,
     "TIMESTAMP_LTZ": Kind.TIMESTAMPTZ, "TIMESTAMP_TZ": Kind.TIMESTAMPTZ, "TIME": Kind.TIME,
 }  # fmt: skip
+_GREATEST = (8_388_608, 67_108_864, 16_777_216, 134_217_728)
+"""Lengths that BINARY and VARCHAR have when none is declared, before and since 2025."""
 _NUMBERS = frozenset(
     [
         "NUMBER",
@@ -187,7 +189,8 @@ class SnowflakeDialect(Dialect):
             return _STAMPS[name], None, first if first is not None else fallback, None
         kind = _KINDS.get(name, Kind.OTHER)
         if kind in (Kind.TEXT, Kind.BINARY):
-            return kind, first or length, None, None
+            size = first or length
+            return kind, None if size in _GREATEST else size, None, None
         return kind, None, None, None
 
     def native(self, column: Column) -> Stored:

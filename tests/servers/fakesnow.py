@@ -59,6 +59,7 @@ def running(s3_port: int = 0) -> Iterator[Snowflake]:
     stages.mkdir()
     # beside no module named like the package that it imports
     script = shutil.copy(Path(__file__).with_name("fakesnow_app.py"), home / "app.py")
+    shutil.copy(Path(__file__).with_name("fakesnow_shim.py"), home / "shim.py")
     command = [programs / "python", script, str(port), str(s3_port), stages]
     server = Server("fakesnow", command, home)
     server.start(lambda: answers(port), within=120)

@@ -12,6 +12,7 @@ from typing import Any
 
 import fakesnow.instance as instance
 import fakesnow.transforms.stage as stage
+import shim  # noqa: F401 (tests/servers/fakesnow_shim.py: what fakesnow lacks)
 import uvicorn
 from fsspec.implementations.arrow import ArrowFSWrapper
 from pyarrow import fs

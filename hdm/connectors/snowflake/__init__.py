@@ -1,0 +1,20 @@
+"""Snowflake: Arrow batches out, COPY from internal and external stages in."""
+
+from hdm.connectors.snowflake.copy import (
+    SnowflakeAzureCopySink,
+    SnowflakeCopySink,
+    SnowflakeS3CopySink,
+)
+from hdm.connectors.snowflake.database import SnowflakeDatabase, SnowflakeProfile
+from hdm.connectors.snowflake.source import SnowflakeSource
+from hdm.connectors.snowflake.stage import SnowflakeInternalStageSink
+
+__all__ = [
+    "SnowflakeAzureCopySink",
+    "SnowflakeCopySink",
+    "SnowflakeDatabase",
+    "SnowflakeInternalStageSink",
+    "SnowflakeProfile",
+    "SnowflakeS3CopySink",
+    "SnowflakeSource",
+]

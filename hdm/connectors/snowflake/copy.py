@@ -1,0 +1,191 @@
+"""The COPY sinks: staged files go in as they are, in one transaction with the ledger row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+from pydantic import BaseModel, Field
+
+from hdm import _fail
+from hdm.connectors.snowflake.database import SnowflakeDatabase, SnowflakeProfile, folded
+from hdm.connectors.snowflake.files import Put, Staging, copy_files
+from hdm.errors import UsageError
+from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
+from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
+from hdm.sql_ledger import swap_chunk
+from hdm.sql_source import TableNameLike
+
+
+class SnowflakeCopyConfig(SqlSinkConfig):
+    """``stage_name`` is an existing stage, or one to make over ``storage_integration`` and ``url``.
+
+    ``file_format`` and ``stage_directory`` come from older manifests: the staged files' own
+    format counts, and names are taken relative to the stage's URL (or below ``stage_directory``
+    of the stage where the URL is not known).
+    """
+
+    stage_name: TableNameLike | None = None
+    stage_directory: str | None = None
+    storage_integration: str | None = None
+    url: str | None = None
+    file_format: str | None = Field(None, pattern="^(csv|parquet|CSV|PARQUET)$")
+
+
+class SnowflakeCopySink(SqlSink):
+    """Loads by COPY from an internal stage; upstream files pass through this machine untouched."""
+
+    Config: ClassVar[type[BaseModel]] = SnowflakeCopyConfig
+    Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
+    Database: ClassVar[type[Database]] = SnowflakeDatabase
+    modes = frozenset(Mode)
+    accepts_files = frozenset({"parquet", "csv"})
+
+    @property
+    def account(self) -> SnowflakeDatabase:
+        """The database, as what it is."""
+        assert isinstance(self.database, SnowflakeDatabase)
+        return self.database
+
+    def _load(
+        self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
+    ) -> int:
+        if not self._takes(payload):
+            return super()._load(connection, into, target, chunk, payload)
+        rows = sum(file.rows for file in payload.files)
+        names = [column.name for column in target.columns]
+        self._copy(connection, into, names, payload)
+        payload.tally.extracted = rows
+        payload.tally.bytes = sum(file.bytes for file in payload.files)
+        return rows
+
+    def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """In mode ``replace``: swap, which can be done again, then the ledger's word for it."""
+        if mode is not Mode.REPLACE:
+            return
+        target = self.target(table)
+        swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)
+        connection = self.database.connect("hdm:swap", write=True)
+        try:
+            if ledger.find(connection, swap.chunk_id) is not None:
+                return
+            new = self._beside(target, job_key, epoch)
+            _fail.point("W1")
+            self.database.swap(connection, target.path, new, new)
+            _fail.point("W2")
+            self.database.begin(connection, write=True)
+            if ledger.claim(connection, swap, Attempt(1)):
+                ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
+            self.database.commit(connection)
+            _fail.point("W3")
+        finally:
+            connection.close()
+
+    def _copy(self, connection: Any, into: Sequence[str], names: Sequence[str], payload: Payload) -> None:
+        assert payload.open is not None
+        with Staging(self.account, connection, self.account.load_stage(connection)) as staging:
+            put = []
+            for file in payload.files:
+                with payload.open(file) as stream:
+                    put.append(staging.receive(file, stream))
+            self._copy_from(connection, staging.location, into, names, put)
+
+    def _copy_from(
+        self, connection: Any, location: str, into: Sequence[str], names: Sequence[str], files: Sequence[Put]
+    ) -> None:
+        fold = self.config.identifiers != "keep"
+        copy_files(self.account, connection, location, into, names, files, fold=fold)
+
+    def _takes(self, payload: Payload) -> bool:
+        """Whether the bytes can be copied: known formats, whole files, types that COPY can read."""
+        if not payload.files or payload.open is None or self.config.row_lineage:
+            return False
+        if any(file.format not in self.accepts_files for file in payload.files):
+            return False
+        if any(file.format == "csv" and self.config.identifiers != "keep" for file in payload.files):
+            return False
+        return not any(pa.types.is_decimal256(column.type) for column in payload.table.columns)
+
+
+class _ExternalCopySink(SnowflakeCopySink):
+    """COPY from where the files lie already; only their names travel."""
+
+    def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """Also makes the stage, if ``storage_integration`` and ``url`` say how."""
+        conf = self.config
+        if conf.storage_integration and conf.url and conf.stage_name:
+            if "?" in conf.url:
+                raise UsageError("url: holds a query, which may be a secret", hint="give the bare URL")
+            connection = self.database.connect("hdm:prepare", write=True)
+            try:
+                self.database.change(
+                    connection,
+                    f"CREATE STAGE IF NOT EXISTS {self.dialect.qualify(self.stage)} "
+                    f"URL = {self.dialect.string(conf.url)} "
+                    f"STORAGE_INTEGRATION = {self.dialect.quote(folded(conf.storage_integration))}",
+                )
+            finally:
+                connection.close()
+        super().prepare(table, job_key, epoch, mode)
+
+    @property
+    def stage(self) -> tuple[str, ...]:
+        """The stage's full name, folded as Snowflake folds plain names."""
+        if self.config.stage_name is None:
+            raise UsageError(
+                f"{self.name}: which stage are the files on?",
+                hint="write stage_name: with an external stage over the bucket or container",
+            )
+        *around, name = name_parts(self.config.stage_name)
+        return self.database.default_path((*around, folded(name)))
+
+    def _copy(self, connection: Any, into: Sequence[str], names: Sequence[str], payload: Payload) -> None:
+        url = self._url(connection)
+        files = [Put(self._below(file, url), file.rows, file.format) for file in payload.files]
+        self._copy_from(connection, "@" + self.dialect.qualify(self.stage), into, names, files)
+
+    def _url(self, connection: Any) -> str:
+        """Where the stage lies; ``UsageError`` if it is not there."""
+        within = self.dialect.qualify(self.stage[:-1])
+        listed = self.account.rows(connection, "SHOW STAGES" + (f" IN SCHEMA {within}" if within else ""))
+        found = [row for row in listed if row["name"] == self.stage[-1] and row.get("url")]
+        if not found:
+            raise UsageError(
+                f"there is no external stage {'.'.join(self.stage)}",
+                hint="have it created over a storage integration, or give storage_integration: and url:",
+            )
+        return str(found[0]["url"])
+
+    def _below(self, file: StagedFile, url: str) -> str:
+        root, path = location_of(url), location_of(file.uri)
+        root = root.rstrip("/") + "/"
+        if not path.startswith(root):
+            raise UsageError(
+                f"{file.uri} does not lie under the stage's {url}",
+                hint="name a stage over the bucket or container that the upstream sink writes to",
+            )
+        return path[len(root) :]
+
+
+class SnowflakeS3CopySink(_ExternalCopySink):
+    """COPY from an S3 stage."""
+
+
+class SnowflakeAzureCopySink(_ExternalCopySink):
+    """COPY from an Azure Blob stage."""
+
+
+def location_of(uri: str) -> str:
+    """``bucket/key`` or ``container/key``, whatever spelling the address has."""
+    split = urlsplit(uri)
+    path = unquote(split.path).lstrip("/")
+    if split.scheme in ("s3", "s3a", "s3gov", "s3china"):
+        return f"{split.netloc}/{path}"
+    if split.scheme in ("azure", "https", "http", "wasbs", "abfss"):
+        container, at, _ = split.netloc.partition("@")
+        if at:
+            return f"{container}/{path}"
+        return path if "." in split.netloc or ":" in split.netloc else f"{split.netloc}/{path}"
+    return f"{split.netloc}/{path}"

@@ -1,0 +1,367 @@
+"""A Snowflake session: by key pair, token or password; UTC, exact decimals, tagged queries."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from hdm.codecs import odbc as casting
+from hdm.connectors.snowflake.files import Staging
+from hdm.dialects.snowflake import SnowflakeDialect
+from hdm.errors import BrokenContract, MissingDriver, UsageError
+from hdm.model import Column, Dataset, Kind, Table
+from hdm.secrets import Secret
+from hdm.source import Settings
+from hdm.sql import Database
+
+_DEFINES = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|TRUNCATE|UNDROP|GRANT|REVOKE)\b", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
+_CODES = {0: "NUMBER", 1: "FLOAT", 2: "TEXT", 3: "DATE", 4: "TIMESTAMP_NTZ", 5: "VARIANT", 6: "TIMESTAMP_LTZ",
+          7: "TIMESTAMP_TZ", 8: "TIMESTAMP_NTZ", 9: "OBJECT", 10: "ARRAY", 11: "BINARY", 12: "TIME",
+          13: "BOOLEAN", 14: "GEOGRAPHY", 15: "GEOMETRY", 16: "VECTOR"}  # fmt: skip
+
+
+class SnowflakeProfile(Settings):
+    """``account`` and ``user``, then ``private_key_path``, ``token`` (OAuth) or ``password``.
+
+    ``host``, ``port`` and ``protocol`` are for private endpoints. Names in lower case are folded
+    to upper case, as Snowflake does; write ``'"name"'`` for one that is really in lower case.
+    """
+
+    account: str
+    user: str
+    password: Secret | None = None
+    private_key_path: str | None = None
+    private_key_passphrase: Secret | None = None
+    token: Secret | None = None
+    authenticator: str = "snowflake"
+    role: str | None = None
+    warehouse: str | None = None
+    database: str | None = None
+    schema_name: str | None = Field(None, alias="schema")
+    host: str | None = None
+    port: int | None = None
+    protocol: str | None = None
+    network_timeout: int = 600
+
+
+class Session:
+    """A connection with what hdm knows of it. Closing it rolls back what is open."""
+
+    def __init__(self, raw: Any, label: str) -> None:
+        self.raw = raw
+        self.label = label
+        self.stage = ""
+        self.transaction = ""
+
+    def cursor(self) -> Any:
+        """The driver's cursor."""
+        return self.raw.cursor()
+
+    def close(self) -> None:
+        """Also ends an open transaction; idempotent."""
+        if self.transaction == "open" and not self.raw.is_closed():
+            self.transaction = ""
+            with contextlib.suppress(Exception):  # the server rolls back when the session ends
+                self.raw.cursor().execute("ROLLBACK")
+        self.raw.close()
+
+
+class SnowflakeDatabase(Database):
+    """One account. Statements that define objects commit, so none runs inside a transaction."""
+
+    dialect_name = "snowflake"
+
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """``snowflake://account``."""
+        return Dataset(f"snowflake://{self.profile.account}", ".".join(path))
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """Database and schema from the profile before a bare name; both folded to upper case."""
+        profile: SnowflakeProfile = self.profile
+        around = [folded(part) for part in parts[:-1]]
+        if not around and profile.schema_name:
+            around = [folded(profile.schema_name)]
+        if len(around) == 1 and profile.database:
+            around.insert(0, folded(profile.database))
+        return (*around, parts[-1])
+
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+        """A session in autocommit whose queries carry ``label`` as QUERY_TAG."""
+        try:
+            from snowflake import connector
+        except ImportError:
+            raise MissingDriver(
+                "the Snowflake connector is not installed", hint="pip install 'hdm[snowflake]'"
+            ) from None
+        with self.classified():
+            return Session(connector.connect(**self.arguments(label)), label)
+
+    def arguments(self, label: str) -> dict[str, Any]:
+        """What the connector is given; holds the secrets."""
+        profile: SnowflakeProfile = self.profile
+        secrets = ("password", "token", "private_key_passphrase")
+        names = ("account", "user", "role", "warehouse", "database", "host", "port", "protocol")
+        made: dict[str, Any] = {name: getattr(profile, name) for name in names}
+        made["schema"] = profile.schema_name
+        made["private_key_file"] = profile.private_key_path
+        made["private_key_file_pwd"] = profile.private_key_passphrase
+        made |= {name: getattr(profile, name) for name in secrets[:2]}
+        made = {key: value for key, value in made.items() if value is not None}
+        made = {key: value.reveal() if isinstance(value, Secret) else value for key, value in made.items()}
+        if profile.authenticator.lower() != "snowflake" or profile.private_key_path:
+            key_pair = profile.authenticator.lower() == "snowflake"
+            made["authenticator"] = "SNOWFLAKE_JWT" if key_pair else profile.authenticator
+        return (
+            made
+            | {
+                "paramstyle": "qmark",
+                "application": "hdm",
+                "arrow_number_to_decimal": True,  # or NUMBER(p,s) would arrive as a float
+                "network_timeout": profile.network_timeout,
+                "login_timeout": 60,
+                "client_session_keep_alive": True,
+                "validate_default_parameters": False,
+                "session_parameters": {
+                    "QUERY_TAG": label[:2000],
+                    "LOCK_TIMEOUT": 900,
+                    "TIMEZONE": "UTC",
+                    "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+                    "ERROR_ON_NONDETERMINISTIC_MERGE": True,
+                    "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
+                    "CLIENT_TELEMETRY_ENABLED": False,
+                },
+            }
+        )
+
+    def begin(self, connection: Session, *, write: bool = False) -> None:
+        """To write: BEGIN goes out before the first statement that defines nothing, since defining
+        commits. Reads are consistent statement by statement."""
+        if write:
+            self.load_stage(connection)
+            connection.transaction = "wanted"
+
+    def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """As everywhere; ``BrokenContract`` for a definition inside a transaction."""
+        self._enter(connection, sql)
+        return super().run(connection, sql, values)
+
+    def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
+        """As everywhere; ``BrokenContract`` for a definition inside a transaction."""
+        self._enter(connection, sql)
+        return super().change(connection, sql, values)
+
+    def _enter(self, connection: Session, sql: str) -> None:
+        defines = _DEFINES.match(sql)
+        if connection.transaction == "wanted" and not defines:
+            super().run(connection, f"BEGIN NAME {_transaction_name(connection.label)}")
+            connection.transaction = "open"
+        elif connection.transaction == "open" and defines:
+            raise BrokenContract(
+                f"{defines[0]} inside a transaction would commit it", hint="define objects before the load"
+            )
+
+    def commit(self, connection: Session) -> None:
+        """COMMIT, if a transaction is open."""
+        self._end(connection, "COMMIT")
+
+    def rollback(self, connection: Session) -> None:
+        """ROLLBACK, if a transaction is open."""
+        self._end(connection, "ROLLBACK")
+
+    def _end(self, connection: Session, how: str) -> None:
+        state, connection.transaction = connection.transaction, ""
+        if state == "open":
+            super().run(connection, how)
+
+    def evict(self, connection: Session, mark: str, attempt: int) -> None:
+        """Abort what a dead attempt left open: it would hold the ledger's lock for hours."""
+        start = _transaction_name(mark)
+        for row in self.rows(connection, "SHOW TRANSACTIONS"):
+            name = str(row.get("name") or "").lower()
+            number = name.removeprefix(start)
+            if name.startswith(start) and number.isdigit() and int(number) < attempt:
+                self.run(connection, "SELECT SYSTEM$ABORT_TRANSACTION(?)", (str(row["id"]),))
+
+    def load_stage(self, connection: Session) -> str:
+        """A stage that ends, with its files, when the session does; made before any transaction,
+        since making it commits. Without a schema in the profile, the user's own stage."""
+        if not connection.stage:
+            connection.stage = "@~"
+            if self.profile.schema_name and self.profile.database:
+                name = self.dialect.qualify(self.default_path((f"_hdm_load_{uuid.uuid4().hex[:12]}",)))
+                self.run(connection, f"CREATE TEMPORARY STAGE {name}")
+                connection.stage = "@" + name
+        return connection.stage
+
+    # -- catalogue -------------------------------------------------------------
+
+    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """From INFORMATION_SCHEMA and DESCRIBE TABLE, which has every type's precision."""
+        schema = path[-2] if len(path) > 1 else None
+        home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
+        where = "table_schema = ?" if schema else "table_schema = CURRENT_SCHEMA()"
+        rows = self.run(
+            connection,
+            "SELECT table_schema, table_name, row_count, bytes "
+            f"FROM {home}information_schema.tables WHERE {where} AND UPPER(table_name) = UPPER(?)",
+            (schema, path[-1]) if schema else (path[-1],),
+        )
+        exact = [row for row in rows if row[1] == path[-1]] or rows
+        if not exact:
+            return None
+        if len(exact) > 1:
+            raise UsageError(
+                f"{path[-1]} could be any of {', '.join(str(row[1]) for row in exact)}",
+                hint="write the name in its exact case",
+            )
+        found_schema, name, count, size = exact[0]
+        full = (*path[:-2], str(found_schema), str(name)) if len(path) > 1 else (str(name),)
+        described = self.rows(connection, f"DESCRIBE TABLE {self.dialect.qualify(full)}")
+        columns = tuple(
+            self.dialect.column_from_catalog(
+                str(row["name"]),
+                str(row["type"]),
+                nullable=row.get("null?", "Y") == "Y",
+                default=row.get("default"),
+                generated=row.get("expression"),
+                comment=row.get("comment") or None,
+            )
+            for row in described
+            if row.get("kind", "COLUMN") == "COLUMN"
+        )
+        keyed = self.rows(connection, f"SHOW PRIMARY KEYS IN TABLE {self.dialect.qualify(full)}")
+        key = [str(row["column_name"]) for row in sorted(keyed, key=lambda row: int(row["key_sequence"]))]
+        return Table(self.dataset(full), full, columns, tuple(key), rows=_int(count), bytes=_int(size))
+
+    def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
+        """As the server describes the query without running it."""
+        with self.classified():
+            cursor = connection.cursor()
+            described = cursor.describe(sql)
+            cursor.close()
+        return tuple(
+            self.dialect.column_from_catalog(
+                d.name,
+                _CODES.get(d.type_code, "VARCHAR"),
+                nullable=bool(d.is_nullable),
+                precision=d.scale if _CODES.get(d.type_code, "").startswith("TIME") else d.precision,
+                scale=d.scale,
+            )
+            for d in described
+        )
+
+    def rows(self, connection: Any, sql: str) -> list[dict[str, Any]]:
+        """The rows of SHOW or DESCRIBE, by column name."""
+        with self.classified():
+            cursor = connection.cursor()
+            try:
+                cursor.execute(sql)
+                names = [str(column[0]) for column in cursor.description]
+                return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+            finally:
+                cursor.close()
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """By INFORMATION_SCHEMA."""
+        home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
+        rows = self.run(
+            connection,
+            f"SELECT table_name FROM {home}information_schema.tables "
+            "WHERE table_schema = ? AND STARTSWITH(table_name, ?)",
+            (path[-2], prefix),
+        )
+        return [(*path[:-1], str(name)) for (name,) in rows]
+
+    # -- rows ------------------------------------------------------------------
+
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """The result's own Arrow chunks, in the columns' carriers."""
+        fine = any(c.kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ) and c.type.unit == "ns" for c in columns)
+        with self.classified():
+            cursor = connection.cursor()
+            cursor.execute(sql)
+            tables = cursor.fetch_arrow_batches(force_microsecond_precision=not fine)
+        while True:
+            with self.classified():
+                table = next(tables, None)
+            if table is None:
+                return
+            for batch in table.to_batches():
+                yield casting.carried(batch, columns)
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """Parquet files, PUT on the session's stage, COPY; every file's rows are checked."""
+        with Staging(self, connection, self.load_stage(connection)) as staging:
+            names = [column.name for column in columns]
+            files = staging.encode(columns, batches)
+            staging.copy(path, names, files)
+            return sum(file.rows for file in files)
+
+    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
+        """SWAP WITH at once; a mark that travels with the table tells a second call that it is done.
+
+        Each statement commits by itself, so every prefix of them may be all that happened.
+        """
+        dialect = self.dialect
+        assert isinstance(dialect, SnowflakeDialect)
+        if self.find(connection, new) is None:
+            return
+        mark, there = f"loaded by hdm as {new[-1]}", self.find(connection, target) is not None
+        if not there or self._comment(connection, target) != mark:
+            self.change(connection, f"COMMENT ON TABLE {dialect.qualify(new)} IS {dialect.string(mark)}")
+            if not there:
+                self.change(connection, dialect.rename_table(new, target[-1]))
+                return
+            self.change(connection, dialect.swap_table(target, new))
+        self.change(connection, dialect.drop_table(new))
+
+    def _comment(self, connection: Any, path: Sequence[str]) -> str:
+        home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
+        rows = self.run(
+            connection,
+            f"SELECT comment FROM {home}information_schema.tables WHERE table_schema = ? AND table_name = ?",
+            tuple(path[-2:]),
+        )
+        return str(rows[0][0] or "") if rows else ""
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Connection, version, and whom and where the session is."""
+        found = super().probe()
+        if all(ok for _, ok, _ in found):
+            connection = self.connect("hdm:doctor")
+            try:
+                row = self.run(connection, "SELECT CURRENT_VERSION(), CURRENT_ROLE(), CURRENT_WAREHOUSE()")[0]
+            finally:
+                connection.close()
+            admin = str(row[1]) == "ACCOUNTADMIN"
+            found += [("version", True, str(row[0])), ("role", not admin, str(row[1]))]
+            found.append(("warehouse", row[2] is not None, str(row[2])))
+        return found
+
+
+def _transaction_name(label: str) -> str:
+    return re.sub(r"[^a-z0-9]", "_", label.lower())
+
+
+def folded(name: str) -> str:
+    """A plain name in upper case, a quoted one as it stands inside its quotes."""
+    if len(name) > 2 and name[0] == name[-1] == '"':
+        return name[1:-1].replace('""', '"')
+    return name.upper() if _PLAIN.match(name) else name
+
+
+def _int(value: Any) -> int | None:
+    return None if value is None else int(value)

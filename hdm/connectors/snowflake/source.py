@@ -1,0 +1,72 @@
+"""SnowflakeSource: Arrow result batches; time travel makes all chunks see one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from hdm.connectors.snowflake.database import SnowflakeDatabase, SnowflakeProfile
+from hdm.model import Chunk, Table
+from hdm.sql import Database, SqlSource, SqlSourceConfig
+
+
+class SnowflakeSourceConfig(SqlSourceConfig):
+    """``time_travel: false`` reads each chunk as it is when it is read (needs no retention)."""
+
+    time_travel: bool = True
+
+
+class _Travelling(SnowflakeDatabase):
+    """Reads tables ``AT(TIMESTAMP => ...)`` of the token, which any session may use."""
+
+    snapshots = True
+    moment: str | None = None
+
+    @contextmanager
+    def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
+        """The server's own clock, as text. Lives as long as the table's retention."""
+        if path is None:
+            yield None
+            return
+        connection = self.connect("hdm:snapshot")
+        try:
+            sql = "SELECT TO_CHAR(CONVERT_TIMEZONE('UTC', CURRENT_TIMESTAMP()), 'YYYY-MM-DD HH24:MI:SS.FF9')"
+            token = str(self.run(connection, sql)[0][0])
+        finally:
+            connection.close()
+        yield token
+
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
+        """Remember the moment: the query text carries it."""
+        self.moment = token
+
+
+class SnowflakeSource(SqlSource):
+    """Reads a Snowflake table or query."""
+
+    Config: ClassVar[type[BaseModel]] = SnowflakeSourceConfig
+    Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
+    Database: ClassVar[type[Database]] = _Travelling
+
+    def snapshot(self) -> Any:
+        """The present moment, unless ``time_travel: false``."""
+        return self.database.snapshot(self.path if self.config.time_travel else None)
+
+    def select(self, table: Table, chunk: Chunk) -> str:
+        """The SELECT that reads a chunk, at the chunk's own moment."""
+        database = self.database
+        assert isinstance(database, _Travelling)
+        database.moment = chunk.snapshot
+        return super().select(table, chunk)
+
+    def _origin(self, table: Table) -> str:
+        database = self.database
+        assert isinstance(database, _Travelling)
+        plain = super()._origin(table)
+        if self.path is None or database.moment is None:
+            return plain
+        literal = self.dialect.string(database.moment + " +0000")
+        return f"{plain} AT(TIMESTAMP => {literal}::TIMESTAMP_TZ)"

@@ -1,0 +1,114 @@
+"""What fakesnow lacks of Snowflake, put in before its server starts; nothing of it is in hdm.
+
+- stages with quoted names; columns matched by name in their own case (fakesnow: only upper case)
+- COPY with FILES on an internal stage (fakesnow: invalid URL prefix) and below a folder's URL
+- ALTER TABLE ... SWAP WITH, as three renames
+- SHOW STAGES IN SCHEMA, as SHOW STAGES
+- REMOVE, of one file or folder of an internal stage
+- ROLLBACK of several files' COPY when one fails (fakesnow keeps the first; the transaction around
+  it, which hdm always has, puts that right)
+- AT(TIMESTAMP => ...) is dropped: a read sees the table as it is
+- temporary tables are plain ones, since COPY does not find the others
+- BEGIN NAME, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION
+- CURRENT_WAREHOUSE()
+- PRIMARY KEY is parsed and forgotten, since Snowflake does not enforce it
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import fakesnow.copy_into as copy_into
+import fakesnow.cursor as cursor
+import fakesnow.transforms.stage as stage
+
+_SWAP = re.compile(r"\s*ALTER\s+TABLE\s+(\S+)\s+SWAP\s+WITH\s+(\S+)\s*\Z", re.IGNORECASE)
+_REMOVE = re.compile(r"\s*REMOVE\s+'?@(.+?)/(.+?)'?\s*\Z", re.IGNORECASE)
+_TRAVEL = re.compile(r" AT\(TIMESTAMP => '[^']*'::TIMESTAMP_TZ\)")
+_KEY = re.compile(r",\s*PRIMARY KEY \([^)]*\)(?=\s*\)\s*\Z)")
+
+_urls = copy_into._source_urls
+
+
+def _source_urls(source: str, files: list[str]) -> list[str]:
+    if urlparse(source).scheme in ("", "file"):
+        return [f"{source.rstrip('/')}/{file}" for file in files]
+    return _urls(source.rstrip("/") + "/", files)
+
+
+copy_into._source_urls = _source_urls
+_match = copy_into._match_parquet_columns
+
+
+def _match_columns(names: list[str], targets: list[str], mode: Any) -> dict[str, str]:
+    if mode == copy_into.MatchByColumnName.CASE_INSENSITIVE:
+        lookup = {name.upper(): name for name in names}
+        return {target: lookup[target.upper()] for target in targets if target.upper() in lookup}
+    return _match(names, targets, mode)
+
+
+copy_into._match_parquet_columns = _match_columns
+copy_into._get_table_columns = lambda *where: [column[0] for column in copy_into._describe_table(*where)]
+_parts = stage.parts_from_var
+stage.parts_from_var = lambda *args, **more: tuple(part.strip('"') for part in _parts(*args, **more))
+_execute = cursor.FakeSnowflakeCursor.execute
+
+
+def _renamed(full: str, name: str) -> str:
+    head, dot, _ = full.rpartition('."')
+    return f'{head}."{name}"' if dot else f'"{name}"'
+
+
+_open: dict[str, Any] = {}
+
+
+def _transactions(self: Any, command: str) -> Any:
+    """SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION and named BEGINs."""
+    if found := re.match(r"\s*BEGIN\s+NAME\s+(\w+)\s*\Z", command, re.IGNORECASE):
+        _open[found[1]] = self._conn
+        return _execute(self, "BEGIN")
+    if re.match(r"\s*SHOW\s+TRANSACTIONS\b", command, re.IGNORECASE):
+        rows = [f"SELECT '{name}' AS \"id\", '{name}' AS \"name\"" for name in _open]
+        return _execute(self, " UNION ALL ".join(rows) or "SELECT '' AS \"id\", '' AS \"name\"")
+    if re.match(r"\s*(COMMIT|ROLLBACK)\s*\Z", command, re.IGNORECASE):
+        for name in [name for name, held in _open.items() if held is self._conn]:
+            del _open[name]
+    return None
+
+
+def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
+    done = _transactions(self, command)
+    if done is not None:
+        return done
+    if "SYSTEM$ABORT_TRANSACTION" in command:
+        name = (kwargs.get("binding_params") or args[0])[0]
+        held = _open.pop(str(name), None)
+        if held is not None:
+            held.cursor().execute("ROLLBACK")
+        return _execute(self, "SELECT 'aborted' AS result")
+    command = _TRAVEL.sub("", command)
+    if found := _SWAP.match(command):
+        one, other = found[1], found[2]
+        spare = _renamed(one, "fakesnow_shim_spare")
+        for old, new in ((one, spare), (other, one), (spare, other)):
+            _execute(self, f"ALTER TABLE {old} RENAME TO {new}")
+        return self
+    if found := _REMOVE.match(command):
+        home, schema = self._conn.database, self._conn.schema
+        folder = Path(stage.internal_dir(".".join(stage.parts_from_var(found[1], home, schema))))
+        place = folder / found[2]
+        shutil.rmtree(place, ignore_errors=True) if place.is_dir() else place.unlink(missing_ok=True)
+        return _execute(self, "SELECT 'removed' AS result")
+    if re.match(r"\s*SHOW\s+STAGES\s+IN\s+SCHEMA\b", command, re.IGNORECASE):
+        command = "SHOW STAGES"
+    if re.match(r"\s*CREATE\s+(TEMPORARY\s+)?TABLE\b", command, re.IGNORECASE):
+        command = _KEY.sub("", command).replace("CREATE TEMPORARY TABLE", "CREATE TABLE")
+    command = command.replace("CURRENT_WAREHOUSE()", "'FAKE_WH'")
+    return _execute(self, command, *args, **kwargs)
+
+
+cursor.FakeSnowflakeCursor.execute = execute
