@@ -18,7 +18,7 @@ from hdm.errors import UsageError
 from hdm.model import Chunk, Column, Condition, Kind, Table, Window
 from hdm.sql_database import Database
 
-ROWS_PER_CHUNK = 1_000_000
+ROWS_PER_CHUNK = 250_000
 BYTES_PER_CHUNK = 256 * 1024 * 1024
 _WIDTHS = {Kind.BOOLEAN: 1, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.DATE: 4, Kind.FLOAT32: 4}
 _SENTINELS = ("infinity", "9999-12-31", "9999-01-01")
