@@ -8,6 +8,9 @@
 - ROLLBACK of several files' COPY when one fails (fakesnow keeps the first; the transaction around
   it, which hdm always has, puts that right)
 - AT(TIMESTAMP => ...) is dropped: a read sees the table as it is
+- NULL timestamps in Arrow results (fakesnow: 1970-01-01)
+- CSV options that DuckDB has no words for: NULL_IF = (), BINARY_FORMAT, ENCODING
+- MERGE inside a transaction (fakesnow notes its helper table in another database)
 - temporary tables are plain ones, since COPY does not find the others
 - BEGIN NAME, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION
 - CURRENT_WAREHOUSE()
@@ -22,13 +25,19 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import fakesnow.arrow as arrow
 import fakesnow.copy_into as copy_into
 import fakesnow.cursor as cursor
+import fakesnow.info_schema as info_schema
 import fakesnow.transforms.stage as stage
+import pyarrow as pa
 
 _SWAP = re.compile(r"\s*ALTER\s+TABLE\s+(\S+)\s+SWAP\s+WITH\s+(\S+)\s*\Z", re.IGNORECASE)
 _REMOVE = re.compile(r"\s*REMOVE\s+'?@(.+?)/(.+?)'?\s*\Z", re.IGNORECASE)
 _TRAVEL = re.compile(r" AT\(TIMESTAMP => '[^']*'::TIMESTAMP_TZ\)")
+_CSV = re.compile(
+    r"NULL_IF = \(\) |BINARY_FORMAT = HEX |ENCODING = 'UTF8' |ERROR_ON_COLUMN_COUNT_MISMATCH = TRUE"
+)
 _KEY = re.compile(r",\s*PRIMARY KEY \([^)]*\)(?=\s*\)\s*\Z)")
 
 _urls = copy_into._source_urls
@@ -55,12 +64,39 @@ copy_into._match_parquet_columns = _match_columns
 copy_into._get_table_columns = lambda *where: [column[0] for column in copy_into._describe_table(*where)]
 _parts = stage.parts_from_var
 stage.parts_from_var = lambda *args, **more: tuple(part.strip('"') for part in _parts(*args, **more))
+_struct = arrow.timestamp_to_sf_struct
+
+
+def _with_nulls(stamps: Any) -> Any:
+    made = _struct(stamps)
+    chunks = made.chunks if isinstance(made, pa.ChunkedArray) else [made]
+    nulls = stamps.is_null()
+    nulls = nulls.combine_chunks() if isinstance(nulls, pa.ChunkedArray) else nulls
+    whole = pa.concat_arrays(chunks) if len(chunks) != 1 else chunks[0]
+    fields = [whole.type.field(n) for n in range(whole.type.num_fields)]
+    parts = [child.fill_null(0) if pa.types.is_integer(child.type) else child for child in whole.flatten()]
+    return pa.StructArray.from_arrays(parts, fields=fields, mask=nulls)
+
+
+arrow.timestamp_to_sf_struct = _with_nulls
+_comment = info_schema.insert_table_comment_sql
+info_schema.insert_table_comment_sql = lambda catalog, schema, table, comment: (
+    "SELECT 1" if table.lower() == "merge_candidates" else _comment(catalog, schema, table, comment)
+)
 _execute = cursor.FakeSnowflakeCursor.execute
 
 
 def _renamed(full: str, name: str) -> str:
     head, dot, _ = full.rpartition('."')
     return f'{head}."{name}"' if dot else f'"{name}"'
+
+
+def _note(self: Any, table: str) -> str:
+    """A table's comment, which travels with it."""
+    name = table.rpartition('."')[2].strip('"')
+    _execute(self, f"SELECT comment FROM information_schema.tables WHERE table_name = '{name}'")
+    found = self.fetchall()
+    return str(found[0][0] or "").replace("'", "''") if found else ""
 
 
 _open: dict[str, Any] = {}
@@ -91,11 +127,20 @@ def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
             held.cursor().execute("ROLLBACK")
         return _execute(self, "SELECT 'aborted' AS result")
     command = _TRAVEL.sub("", command)
+    if found := re.match(r"\s*ALTER\s+TABLE\s+(\S+)\s+RENAME\s+TO\s+(\S+)\s*\Z", command, re.IGNORECASE):
+        note = _note(self, found[1])
+        _execute(self, command)
+        return _execute(self, f"COMMENT ON TABLE {found[2]} IS '{note}'")
+    if re.match(r"\s*COPY\b", command, re.IGNORECASE):
+        command = _CSV.sub("", command)
     if found := _SWAP.match(command):
         one, other = found[1], found[2]
+        notes = [_note(self, one), _note(self, other)]
         spare = _renamed(one, "fakesnow_shim_spare")
         for old, new in ((one, spare), (other, one), (spare, other)):
             _execute(self, f"ALTER TABLE {old} RENAME TO {new}")
+        for table, note in ((one, notes[1]), (other, notes[0])):
+            _execute(self, f"COMMENT ON TABLE {table} IS '{note}'")
         return self
     if found := _REMOVE.match(command):
         home, schema = self._conn.database, self._conn.schema
