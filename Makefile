@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit format bench chain crash test-live lock docs clean
+.PHONY: help demo test check lint types layers unit format bench chain crash test-live lock docs types-page clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
@@ -55,6 +55,9 @@ lock: $(VENV)/.test ## Write the versions that are installed now into requiremen
 
 docs: $(VENV)/.test ## Write the reference pages from the code
 	$(BIN)/python docs/generate.py
+
+types-page: $(VENV)/.test ## Write docs/reference/types.md: move every awkward value from each system to each
+	$(BIN)/python -m tests.conformance.type_matrix
 
 clean: ## Remove what was built: environments, servers, demo, caches
 	rm -rf $(VENV) .servers .demo .chain .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,11 +10,13 @@ import io
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
 from hdm.codecs import temporal
 from hdm.codecs.copy_stream import BLOCK_BYTES
 from hdm.codecs.rows import unrepresentable
+from hdm.errors import UnrepresentableValue
 from hdm.model import Column
 
 _BOM = b"\xef\xbb\xbf"
@@ -117,7 +119,19 @@ class CsvEncoder:
         for start in range(0, ready.num_rows, step):
             out = io.BytesIO()
             pcsv.write_csv(ready.slice(start, step), out, self._options)
-            yield out.getbuffer()
+            block = out.getvalue()
+            if b"\0" in block:
+                raise _with_nul(batch)
+            yield memoryview(block)
+
+
+def _with_nul(batch: pa.RecordBatch) -> UnrepresentableValue:
+    texts = [field.name for field in batch.schema if pa.types.is_string(field.type)]
+    found = [name for name in texts if pc.any(pc.match_substring(batch.column(name), "\0")).as_py()]
+    return UnrepresentableValue(
+        f"column {', '.join(found)}: PostgreSQL's text cannot hold a NUL character",
+        hint="leave the rows out with where:, or replace the character with transform:",
+    )
 
 
 def _to_text(array: pa.Array) -> pa.Array:
@@ -126,6 +140,8 @@ def _to_text(array: pa.Array) -> pa.Array:
         return pa.array(
             [None if v is None else "\\x" + v.hex() for v in array.to_pylist()], pa.large_string()
         )
+    if pa.types.is_time(kind):
+        return temporal.to_texts(array)
     if pa.types.is_date32(kind) or pa.types.is_timestamp(kind):
         return array if temporal.is_plain(array) else temporal.to_texts(array)
     return array

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pcsv
 
+from hdm.codecs import temporal
 from hdm.codecs.rows import unrepresentable
 from hdm.errors import UnrepresentableValue
 from hdm.model import Column, Kind
@@ -147,8 +148,10 @@ def _finished(column: Column, array: pa.Array) -> pa.Array:
     if array.type == kind:
         return array
     try:
+        if pa.types.is_time(kind):  # Arrow parses times in CSV only
+            return temporal.from_texts(array, kind)
         return array.cast(_naive(kind)).cast(kind)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+    except (ValueError, pa.ArrowNotImplementedError):
         raise _misfit(column, array) from None
 
 

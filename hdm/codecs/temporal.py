@@ -138,7 +138,7 @@ def to_texts(array: pa.Array, zone: str = "+00:00") -> pa.Array:
     """Dates, times or timestamps as text, exactly; ``zone`` marks those that have one."""
     kind = array.type
     if pa.types.is_time(kind):
-        return array.cast(pa.string())
+        return _clock_texts(array)
     zone = zone if pa.types.is_timestamp(kind) and kind.tz else ""
     if is_plain(array):
         naive = array.cast(pa.timestamp(kind.unit)) if zone else array
@@ -148,6 +148,20 @@ def to_texts(array: pa.Array, zone: str = "+00:00") -> pa.Array:
         return _mapped(array.cast(pa.int32()), date_to_text)
     scale = per_second(kind.unit)
     return _mapped(array.cast(pa.int64()), lambda ticks: stamp_to_text(ticks, zone, scale))
+
+
+def _clock_texts(array: pa.Array) -> pa.Array:
+    """Times of day; the end of a day, which Arrow's own cast cannot show, is 24:00:00."""
+    numbers = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
+    scale = per_second(array.type.unit)
+    most = pc.max(numbers).as_py()
+    if most is None or most < 86_400 * scale:
+        return array.cast(pa.string())
+    if most > 86_400 * scale:
+        raise ValueError("no time of day")
+    end = pc.equal(numbers, most)
+    plain = pc.if_else(end, pa.scalar(None, numbers.type), numbers).cast(array.type).cast(pa.string())
+    return pc.if_else(end, "24:00:00", plain)
 
 
 def _mapped(numbers: pa.Array, render: Callable[[int], str]) -> pa.Array:

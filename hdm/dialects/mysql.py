@@ -299,7 +299,9 @@ _AS_TEXT = (Fidelity.APPROXIMATED, "kept as text")
 _KEEPS: dict[Kind, Stored] = {
     Kind.BOOLEAN: Stored("tinyint(1)", Fidelity.APPROXIMATED, "true and false become 1 and 0"),
     Kind.INT8: Stored("tinyint"), Kind.INT16: Stored("smallint"), Kind.INT32: Stored("int"),
-    Kind.INT64: Stored("bigint"), Kind.FLOAT32: Stored("float"), Kind.FLOAT64: Stored("double"),
+    Kind.INT64: Stored("bigint"),
+    Kind.FLOAT32: Stored("float", Fidelity.APPROXIMATED, "zero loses its sign"),
+    Kind.FLOAT64: Stored("double", Fidelity.APPROXIMATED, "zero loses its sign"),
     Kind.DATE: Stored("date"), Kind.UUID: Stored("char(36)", *_AS_TEXT),
     Kind.TIMETZ: Stored("varchar(64)", *_AS_TEXT), Kind.INTERVAL: Stored("varchar(128)", *_AS_TEXT),
     Kind.ENUM: Stored("varchar(255)", Fidelity.APPROXIMATED, "its labels are not enforced"),

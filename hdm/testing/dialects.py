@@ -49,16 +49,23 @@ _ALL: tuple[tuple[Kind, int | None, int | None, int | None], ...] = (
     (Kind.DECIMAL, None, 12, 2),
     (Kind.DECIMAL, None, 38, 38),
     (Kind.DECIMAL, None, 60, 10),
-    *((kind, None, digits, None) for kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ) for digits in (0, 3, 9)),
+    *((kind, None, digits, None) for kind in _CLOCKS for digits in (0, 3, 9)),
 )  # fmt: skip
 
 
 def foreign() -> list[Column]:
     """A column of every kind, as another system would declare it."""
     return [
-        Column(f"c{n}_{kind.value}", kind, carrier(kind, digits, scale), length=length, precision=digits, scale=scale)
+        Column(
+            f"c{n}_{kind.value}",
+            kind,
+            carrier(kind, digits, scale),
+            length=length,
+            precision=digits,
+            scale=scale,
+        )
         for n, (kind, length, digits, scale) in enumerate(_ALL)
-    ]  # fmt: skip
+    ]
 
 
 def typed(dialect: Dialect, kind: Kind) -> Column:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from hdm.model import Column, Kind, Table
 from hdm.testing.rows import sorted_rows
 from tests.servers.process import Database
 
+_MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
 CANARY = "canary-4711"
 
 
@@ -89,7 +90,7 @@ def plain(value: Any, column: Column) -> Any:
     if kind is Kind.DATE and isinstance(value, str):
         return date.fromisoformat(value)
     if kind is Kind.TIME and not isinstance(value, time):
-        clock = str(value) if isinstance(value, str) else str(datetime.min + value).split()[1]
+        clock = str(value) if isinstance(value, str) else str(datetime(1, 1, 1) + value).split()[1]  # noqa: DTZ001 -- a wall clock
         return time.fromisoformat(clock)
     if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value
@@ -144,15 +145,3 @@ def mariadb_system(made: Database) -> System:
         )  # fmt: skip
 
     return System("mysql", connect, dict(p), gone, "MariaDB")
-
-
-__all__ = [
-    "CANARY",
-    "System",
-    "duckdb_system",
-    "mariadb_system",
-    "plain",
-    "postgres_system",
-    "sqlite_system",
-    "timedelta",
-]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -13,7 +10,6 @@ from hdm.dialects import dialect
 from hdm.dialects.base import Dialect
 from hdm.errors import Recovery
 from hdm.testing import DialectConformance
-from hdm.testing.dialects import Run
 
 ABORT, BURY, RETRY = Recovery.ABORT, Recovery.BURY, Recovery.RETRY
 
