@@ -50,7 +50,7 @@ _HOME = {
     "Sink": "hdm.sink",
 }
 
-__all__ = ["__version__", *_HOME]
+__all__ = ["__version__", *_HOME]  # noqa: PLE0604 -- the keys are strings
 
 
 def __getattr__(name: str) -> Any:

@@ -17,9 +17,10 @@ from hdm.errors import BrokenContract, CorruptFile
 from hdm.files import Split
 from hdm.formats import carries, format_named, format_of
 from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
+from hdm.new_file import NewFile, disk_error
 from hdm.sink import Sink
 from hdm.source import Settings
-from hdm.stores import NewFile, Store, disk_error
+from hdm.stores import Store
 from hdm.streams import rebatch
 
 _GROUP_BYTES = 48 * 1024 * 1024

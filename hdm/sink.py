@@ -57,7 +57,7 @@ class Sink(ABC):
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
         """What the target itself says of this chunk: its receipt, or None if it is not there.
         Asked on a new session before each attempt and to verify after commit."""
-        return None  # noqa: RET501 -- an answer, not the lack of one
+        return None
 
     @abstractmethod
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:

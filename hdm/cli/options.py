@@ -17,7 +17,8 @@ def manifest_options(function: F) -> F:
         [
             click.argument("manifest", type=click.Path(dir_okay=False)),
             click.option(
-                "-e", "--env", default=lambda: os.environ.get("HDM_ENV", "dev"), show_default="$HDM_ENV or dev",
+                "-e", "--env",
+                default=lambda: os.environ.get("HDM_ENV", "dev"), show_default="$HDM_ENV or dev",
                 help="Environment: a top-level key of the profiles file.",
             ),
             click.option(

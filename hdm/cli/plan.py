@@ -11,7 +11,7 @@ from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, size
 from hdm.cli.session import open_project
 from hdm.link import DataLink
-from hdm.planner import Prospect
+from hdm.survey import Prospect
 
 
 @click.command()

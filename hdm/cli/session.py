@@ -20,9 +20,9 @@ from hdm.manifest import load_manifest
 from hdm.model import LinkSpec
 from hdm.orchestrators.base import Orchestrator
 from hdm.plan import Plan, make_plan
-from hdm.planner import Prospect, survey
 from hdm.profile import Profiles, load_profiles
 from hdm.state import RunInfo, StateManager
+from hdm.survey import Prospect, survey
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Project:
     links: Mapping[str, DataLink]
 
     def survey(self, site: str | None = None) -> list[Prospect]:
-        """See ``hdm.planner.survey``."""
+        """See ``hdm.survey.survey``."""
         sites = {link.spec.site for link in self.links.values()} - {None}
         if site is not None and site not in sites:
             known = ", ".join(sorted(str(s) for s in sites)) or "none"

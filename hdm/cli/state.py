@@ -9,8 +9,8 @@ from hdm.cli.output import emit
 from hdm.cli.session import open_project, open_state_only, read_plan
 from hdm.cli.state_access import old_state_url, upgrade_state
 from hdm.errors import StateError
-from hdm.planner import pipeline_key
 from hdm.profile import load_profiles
+from hdm.survey import pipeline_key
 
 
 @click.group()

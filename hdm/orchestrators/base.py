@@ -16,11 +16,12 @@ from hdm.errors import HdmError
 from hdm.link import DataLink
 from hdm.model import LinkSpec
 from hdm.plan import Plan
-from hdm.planner import Planner, Prospect
+from hdm.planner import Planner
 from hdm.profile import Profiles
 from hdm.source import Settings
 from hdm.state import RunInfo, StateManager
 from hdm.state.reports import TableReport
+from hdm.survey import Prospect
 
 
 class OrchestratorConfig(Settings):

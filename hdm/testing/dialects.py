@@ -40,6 +40,7 @@ Run = Callable[[str], list[tuple[Any, ...]]]
 Unknown = Sequence[tuple[str, str]]
 """What sqlglot cannot read though the system can: patterns, each with what to read instead."""
 
+_CLOCKS = (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 _ALL: tuple[tuple[Kind, int | None, int | None, int | None], ...] = (
     *((kind, None, None, None) for kind in Kind if kind is not Kind.BIT),
     (Kind.TEXT, 40, None, None),

@@ -4,7 +4,7 @@ signatures and sums but knows no conditions."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -14,6 +14,7 @@ from hdm.sink import Sink
 from hdm.source import Source
 from hdm.stores import Store
 from hdm.testing import SinkConformance, SourceConformance, StoreConformance
+from hdm.testing.stores import CHECKS, check_one_of_many_wins
 from tests.conformance.object_files import CANARY, read_back, staged
 
 SERVERS = ("s3_server", "rclone_server")
@@ -55,7 +56,7 @@ def secret() -> str:
 
 
 class TestStore(StoreConformance):
-    gaps = {}
+    gaps: ClassVar[dict[str, str]] = {}
 
     @pytest.fixture
     def subject(self, bucket: Bucket) -> Store:

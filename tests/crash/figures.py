@@ -31,7 +31,8 @@ class Figures:
     def lines(self) -> list[str]:
         if not self._rows and not self._mutants:
             return []
-        head = f"{'crash suite':<34}{'scenarios':>10}{'kills':>7}{'lost':>6}{'doubled':>9}{'ahead':>7}{'orphans':>9}{'breaks':>8}"
+        head = f"{'crash suite':<34}{'scenarios':>10}{'kills':>7}{'lost':>6}{'doubled':>9}"
+        head += f"{'ahead':>7}{'orphans':>9}{'breaks':>8}"
         text = ["", head, "-" * len(head)]
         for kind, row in sorted(self._rows.items()):
             d = row.damage
@@ -41,7 +42,8 @@ class Figures:
             )
         kills = sum(row.kills for row in self._rows.values())
         if kills:
-            text.append(f"{kills} kills; were there no failure, its rate would be below {300 / kills:.2f} % (95 %)")
+            rate = f"{300 / kills:.2f} % (95 %)"
+            text.append(f"{kills} kills; were there no failure, its rate would be below {rate}")
         if self._mutants:
             caught = sum(self._mutants.values())
             text.append(f"mutants caught: {caught}/{len(self._mutants)}")

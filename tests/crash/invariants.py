@@ -82,7 +82,8 @@ def _rows_are_traceable(shop: Shop, table: str, damage: Damage) -> None:
     if total != distinct:
         damage.breaks.append(f"{table}: {total - distinct} rows share chunk and number")
     for chunk_id, count, low, high in query(
-        f"SELECT _hdm_chunk_id, COUNT(*), MIN(_hdm_row_no), MAX(_hdm_row_no) FROM {table} GROUP BY _hdm_chunk_id"
+        f"SELECT _hdm_chunk_id, COUNT(*), MIN(_hdm_row_no), MAX(_hdm_row_no) FROM {table} "
+        "GROUP BY _hdm_chunk_id"
     ):
         if high - low + 1 != count:
             damage.breaks.append(f"{table}: row numbers of {chunk_id[:12]} have gaps")
@@ -92,18 +93,13 @@ def _rows_are_traceable(shop: Shop, table: str, damage: Damage) -> None:
 
 
 def _ledger_is_the_state(shop: Shop, damage: Damage) -> None:
-    ledger = {
-        chunk_id: rows for chunk_id, rows in shop.target.query("SELECT chunk_id, row_count FROM _hdm_load_ledger")
-    }
-    state = {
-        chunk_id: rows
-        for chunk_id, rows in shop.state.query(
-            "SELECT c.chunk_id, c.rows_loaded FROM hdm_chunk c JOIN hdm_job j ON j.job_id = c.job_id "
-            "WHERE j.sink_name LIKE 'target%' AND c.status IN ('committed', 'verified')"
-        )
-    }
-    for chunk_id in state:
-        if ledger.get(chunk_id) != state[chunk_id]:
+    ledger = dict(shop.target.query("SELECT chunk_id, row_count FROM _hdm_load_ledger"))
+    state = shop.state.query(
+        "SELECT c.chunk_id, c.rows_loaded FROM hdm_chunk c JOIN hdm_job j ON j.job_id = c.job_id "
+        "WHERE j.sink_name LIKE 'target%' AND c.status IN ('committed', 'verified')"
+    )
+    for chunk_id, rows in state:
+        if ledger.get(chunk_id) != rows:
             damage.breaks.append(f"ledger and state differ on chunk {chunk_id[:12]}")
 
 

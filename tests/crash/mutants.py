@@ -82,7 +82,8 @@ from pyarrow import parquet
 from hdm import files
 from hdm.file_sink import FileSink
 from hdm.model import Receipt, StagedFile
-from hdm.stores import LocalStore, NewFile
+from hdm.new_file import NewFile
+from hdm.stores import LocalStore
 committed = FileSink.committed
 def trusting(self, table, chunk, mode):
     folder = Path(self.store.root) / self._chunk_folder(table, chunk, mode)

@@ -60,7 +60,11 @@ class Shop:
         self._write_profiles()
 
     def _write_profiles(self) -> None:
-        entries = {"shop": {"path": str(self.source)}, "state": self.state.profile, "target": self.target.profile}
+        entries = {
+            "shop": {"path": str(self.source)},
+            "state": self.state.profile,
+            "target": self.target.profile,
+        }
         self.profiles.write_text(yaml.safe_dump({"dev": entries}))
         os.chmod(self.profiles, 0o600)
 
@@ -114,8 +118,14 @@ class Shop:
         return sorted(rows, key=repr)
 
     def rows_of_target(self, table: str) -> list[tuple[Any, ...]]:
-        names = {"orders": "id, customer, cents, note, changed", "items": "order_id, line, what", "stock": "sku, count"}
-        return sorted((tuple(row) for row in self.target.query(f"SELECT {names[table]} FROM {table}")), key=repr)
+        names = {
+            "orders": "id, customer, cents, note, changed",
+            "items": "order_id, line, what",
+            "stock": "sku, count",
+        }
+        return sorted(
+            (tuple(row) for row in self.target.query(f"SELECT {names[table]} FROM {table}")), key=repr
+        )
 
     def add_orders(self, first: int, count: int, changed: int | None) -> None:
         with sqlite3.connect(self.source) as connection:

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def put_to_sleep(hdm: Hdm, make: Callable[[], Shop], spec: str) -> tuple[Shop, R
     for _ in range(6):
         shop = make()
         sleeper = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": spec})
-        assert until(lambda: is_stopped(sleeper.pid)), sleeper.text()
+        assert until(partial(is_stopped, sleeper.pid)), sleeper.text()
         if not any(is_locked(path) for path in shop.folder.glob("*.db")):
             return shop, sleeper
         sleeper.signal(signal.SIGKILL)
@@ -118,7 +119,8 @@ def test_sigterm_drains(hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
     assert until(log.exists)
     running.signal(signal.SIGTERM)
     assert running.wait() == 143, running.text()
-    assert shop.state.query("SELECT COUNT(*) FROM hdm_chunk WHERE lease_owner IS NOT NULL AND status = 'leased'") == [(0,)]
+    held = "SELECT COUNT(*) FROM hdm_chunk WHERE lease_owner IS NOT NULL AND status = 'leased'"
+    assert shop.state.query(held) == [(0,)]
     recover(hdm, shop)
     damage = inspect(shop)
     FIGURES.note("SIGTERM", 1, damage)

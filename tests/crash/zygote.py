@@ -76,7 +76,7 @@ def start(request: dict[str, Any], pipes: tuple[int, int]) -> None:
             os.dup2(source, target)
         os.environ.update(request["env"])
         code = command(request["args"])
-    except BaseException as error:  # the child must never return into the loop
+    except BaseException as error:  # noqa: BLE001 -- the child must never return into the loop
         os.write(2, f"{type(error).__name__}: {error}\n".encode())
     finally:
         with contextlib.suppress(OSError, ValueError):

@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from hdm.errors import TransientError, UsageError
-from hdm.stores import LocalStore, NewFile, disk_error
+from hdm.new_file import NewFile, disk_error
+from hdm.stores import LocalStore
 
 
 def read(store, key):

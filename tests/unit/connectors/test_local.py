@@ -530,6 +530,7 @@ def _peak(tmp_path, rows, width, form):
     return int(subprocess.run(command, check=True, capture_output=True, env=env).stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "few", "width"), [("parquet", 200_000, 600), ("csv", 100_000, 600), ("jsonl", 100_000, 600)]
 )
@@ -539,5 +540,7 @@ def test_memory_does_not_grow_with_the_table(tmp_path, form, few, width):
     assert large < 1.2 * small
 
 
+@pytest.mark.slow
 def test_rows_of_20_mb_pass(tmp_path):
-    assert _peak(tmp_path, 12, 20_000_000, "parquet") < 400_000
+    """48 rows are 960 MB; what a few of them take, several times over, is all that is held."""
+    assert _peak(tmp_path, 48, 20_000_000, "parquet") < 600_000

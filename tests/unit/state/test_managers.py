@@ -26,9 +26,9 @@ def test_sqlite(entry: dict[str, str], path: str) -> None:
 
 
 def test_sqlite_in_the_home_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("HOME", "/home/user")
     kind = managers.SQLiteStateManager
-    assert kind(kind.Config(), kind.Profile(path="~/s.db")).url().database == str(Path("/home/ann/s.db"))
+    assert kind(kind.Config(), kind.Profile(path="~/s.db")).url().database == str(Path("/home/user/s.db"))
 
 
 SERVERS = {

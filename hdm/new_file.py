@@ -1,0 +1,136 @@
+"""A file that is new, whole and durable, or not there at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+from hdm.errors import HdmError, TransientError, UsageError
+
+SCRATCH = ".tmp"
+"""Suffix of files that are being written; they are never listed as data."""
+
+
+def disk_error(error: OSError, what: str) -> HdmError:
+    """The hdm error for a failed disk operation on ``what``."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return TransientError(
+            f"no room to write {what}: {error.strerror}",
+            hint="free disk space or raise the quota; the chunk will be tried again",
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return UsageError(
+            f"cannot write {what}: {error.strerror}", hint="grant the user access to the directory"
+        )
+    return TransientError(f"cannot write {what}: {error.strerror or type(error).__name__}")
+
+
+class NewFile(io.RawIOBase):
+    """A file that did not exist before, hashed as it is written, kept private (mode 0600).
+
+    ``seal`` makes it durable. ``floor`` is how many bytes must stay free on the disk.
+    """
+
+    _PROBE = 64 * 1024 * 1024
+
+    def __init__(self, path: Path, *, floor: int = 0) -> None:
+        super().__init__()
+        self.path = path
+        self.size = 0
+        self._floor = floor
+        self._probed = 0
+        self._hash = hashlib.sha256()
+        self._fd = -1
+        self._check_space()
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        self._fd = os.open(path, flags, 0o600)
+
+    @property
+    def sha256(self) -> str:
+        """Of everything written so far, hex."""
+        return self._hash.hexdigest()
+
+    def writable(self) -> bool:
+        """Always true."""
+        return True
+
+    def tell(self) -> int:
+        """The number of bytes written."""
+        return self.size
+
+    def write(self, data: Any) -> int:
+        """Write all of ``data``, however often the system must be asked."""
+        view = memoryview(data).cast("B")
+        if self.size - self._probed > self._PROBE:
+            self._check_space()
+        done = 0
+        while done < len(view):
+            written = os.write(self._fd, view[done:])
+            if written <= 0:
+                raise OSError(errno.EIO, "the system wrote nothing", str(self.path))
+            done += written
+        self._hash.update(view)
+        self.size += len(view)
+        return len(view)
+
+    def seal(self) -> None:
+        """Make the bytes durable and close; the size on disk must be what was written."""
+        os.fsync(self._fd)
+        on_disk = os.fstat(self._fd).st_size
+        self.close()
+        if on_disk != self.size:
+            raise OSError(errno.EIO, f"{on_disk} of {self.size} bytes are on disk", str(self.path))
+
+    def close(self) -> None:
+        """Close without making durable; idempotent."""
+        if self._fd >= 0:
+            fd, self._fd = self._fd, -1
+            os.close(fd)
+        super().close()
+
+    def _check_space(self) -> None:
+        self._probed = self.size
+        if self._floor:
+            room = os.statvfs(self.path.parent)
+            if room.f_bavail * room.f_frsize < self._floor:
+                raise OSError(errno.ENOSPC, "less than the free-space floor is left", str(self.path))
+
+
+def create(path: Path, content: bytes) -> None:
+    """Create ``path`` whole or not at all, through a file that has no name yet where there is
+    such a thing (``O_TMPFILE``, https://man7.org/linux/man-pages/man2/open.2.html)."""
+    try:
+        handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except (OSError, AttributeError):
+        scratch = path.with_name(f"{path.name}.{os.getpid()}-{os.urandom(4).hex()}{SCRATCH}")
+        try:
+            with NewFile(scratch) as file:
+                file.write(content)
+                file.seal()
+            os.link(scratch, path, follow_symlinks=False)
+        finally:
+            scratch.unlink(missing_ok=True)
+        return
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        done = 0
+        while done < len(content):
+            done += os.write(handle, content[done:])
+        os.fsync(handle)
+        os.link(f"/proc/self/fd/{handle}", path.name, dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(handle)
+        os.close(folder)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in ``folder`` durable."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,74 @@
+"""What each link would move, and whether its sink can hold it: looks only, touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hdm.errors import LossRefused, UsageError
+from hdm.model import Dataset, LinkSpec, Table, digest
+
+if TYPE_CHECKING:
+    from hdm.link import DataLink
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """One link over one table: what would be moved, whither, and what would be lost."""
+
+    link: LinkSpec
+    pipeline_key: str
+    source: Table
+    target: Table
+    losses: tuple[tuple[str, str], ...]
+    upstream_keys: tuple[str, ...] = ()
+
+
+def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
+    """The identity, across runs, of one link over one dataset: 32 hex digits."""
+    return digest("pipeline", link.key, dataset.namespace, dataset.name)[:32]
+
+
+def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) -> Prospect:
+    """What ``link`` would do with ``table``; ``UsageError`` if it cannot or must not."""
+    spec, sink = link.spec, link.sink
+    if spec.mode not in sink.modes:
+        known = ", ".join(sorted(mode.value for mode in sink.modes))
+        raise UsageError(
+            f"sink {spec.sink.name} ({spec.sink.type}) cannot honour mode {spec.mode.value}",
+            hint=f"write mode: {known}",
+        )
+    outgoing = link.outgoing(table)
+    losses = tuple((column.name, why) for column, why in sink.losses(outgoing))
+    refused = [f"{name}: {why}" for name, why in losses if not _allowed(spec, name)]
+    if refused:
+        raise LossRefused(
+            f"{table.dataset.name} -> {spec.sink.name} would lose values:\n  " + "\n  ".join(refused),
+            hint="write allow_loss: true (or a list of columns) on the link to accept and record it",
+        )
+    return Prospect(
+        spec, pipeline_key(spec, table.dataset), table, sink.target(outgoing), losses, upstream_keys
+    )
+
+
+def _allowed(spec: LinkSpec, column: str) -> bool:
+    return spec.allow_loss is True or (isinstance(spec.allow_loss, tuple) and column in spec.allow_loss)
+
+
+def survey(links: Mapping[str, DataLink], site: str | None = None) -> list[Prospect]:
+    """Every prospect of the links of ``site`` (None: of all), roots first. Touches nothing.
+
+    A link chained to one that another site runs is left out: its tables are known to the state
+    database only.
+    """
+    found: dict[str, list[Prospect]] = {}
+    for key, link in links.items():
+        if site is not None and link.spec.site not in (None, site):
+            continue
+        if link.spec.upstream:
+            above = [p for up in link.spec.upstream for p in found.get(up, ())]
+            found[key] = [prospect(link, p.target, (p.pipeline_key,)) for p in above]
+        else:
+            found[key] = [prospect(link, table) for table in link.source.tables()]
+    return [one for several in found.values() for one in several]
