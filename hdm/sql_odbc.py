@@ -17,6 +17,7 @@ from hdm.dialects.types import carrier
 from hdm.errors import HdmError, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql_database import Database
+from hdm.sql_lookup import described
 
 _TOO_WIDE = "too large to be written into the allocated buffer"
 _INSERT_ROWS, _INSERT_BYTES = 2000, 16 * 1024 * 1024
@@ -114,33 +115,7 @@ class OdbcDatabase(Database):
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """By the dialect's catalogue SQL: ODBC's own functions give no declared precision."""
-        questions = catalogue_sql(self._base)
-        schema = path[-2] if len(path) > 1 else (questions.schema or "")
-        names = self.run(connection, questions.names, (schema, path[-1]))
-        place = _one_name(names, schema, path[-1])
-        if place is None:
-            return None
-        columns = tuple(
-            self.dialect.column_from_catalog(
-                str(name),
-                str(native),
-                nullable=bool(int(nullable)),
-                length=_number(length),
-                precision=_number(precision),
-                scale=_number(scale),
-                default=None if default is None else str(default),
-                identity=bool(identity),
-                generated=None if generated is None else str(generated),
-                comment=None if comment is None else str(comment),
-            )
-            for name, native, nullable, length, precision, scale, default, identity, generated, comment
-            in self.run(connection, questions.columns, place)
-        )  # fmt: skip
-        key = tuple(str(row[0]) for row in self.run(connection, questions.key, place))
-        size = self.run(connection, questions.size, place)
-        rows, octets_ = (_number(size[0][0]), _number(size[0][1])) if size else (None, None)
-        full = (*path[:-2], *place) if len(path) > 1 else (place[1],)
-        return Table(self.dataset(full), full, columns, key, rows=rows, bytes=octets_)
+        return described(self, connection, path, catalogue_sql(self._base))
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """As the driver describes the result; decimals as text, since drivers invent their scale."""
@@ -293,23 +268,6 @@ class OdbcDatabase(Database):
 
 class _TooWideError(Exception):
     """The first batch held a value wider than the driver's buffers."""
-
-
-def _one_name(rows: Sequence[Sequence[Any]], schema: str, name: str) -> tuple[str, str] | None:
-    """The exact match, or the only one in another case."""
-    found = [(str(a), str(b)) for a, b in rows]
-    if (schema, name) in found:
-        return schema, name
-    if len(found) > 1:
-        raise UsageError(
-            f"{name} could be any of {', '.join(b for _, b in found)}",
-            hint="write the name in its exact case",
-        )
-    return found[0] if found else None
-
-
-def _number(value: Any) -> int | None:
-    return None if value is None else int(float(value))
 
 
 def braced(value: str) -> str:

@@ -5,7 +5,8 @@ from hdm.connectors.snowflake.copy import (
     SnowflakeCopySink,
     SnowflakeS3CopySink,
 )
-from hdm.connectors.snowflake.database import SnowflakeDatabase, SnowflakeProfile
+from hdm.connectors.snowflake.database import SnowflakeDatabase
+from hdm.connectors.snowflake.session import SnowflakeProfile
 from hdm.connectors.snowflake.source import SnowflakeSource
 from hdm.connectors.snowflake.stage import SnowflakeInternalStageSink
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from hdm import _fail
-from hdm.connectors.snowflake.database import SnowflakeDatabase, SnowflakeProfile, folded
+from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.files import Put, Staging, copy_files
+from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.errors import UsageError
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts

@@ -2,75 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-from pydantic import Field
 
 from hdm.codecs import odbc as casting
 from hdm.connectors.snowflake.files import Staging
+from hdm.connectors.snowflake.session import (
+    Session,
+    SnowflakeProfile,
+    arguments,
+    folded,
+    transaction_name,
+)
 from hdm.dialects.snowflake import SnowflakeDialect
 from hdm.errors import BrokenContract, MissingDriver, UsageError
 from hdm.model import Column, Dataset, Kind, Table
-from hdm.secrets import Secret
-from hdm.source import Settings
 from hdm.sql import Database
 
 _DEFINES = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|TRUNCATE|UNDROP|GRANT|REVOKE)\b", re.IGNORECASE)
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 _CODES = {0: "NUMBER", 1: "FLOAT", 2: "TEXT", 3: "DATE", 4: "TIMESTAMP_NTZ", 5: "VARIANT", 6: "TIMESTAMP_LTZ",
           7: "TIMESTAMP_TZ", 8: "TIMESTAMP_NTZ", 9: "OBJECT", 10: "ARRAY", 11: "BINARY", 12: "TIME",
           13: "BOOLEAN", 14: "GEOGRAPHY", 15: "GEOMETRY", 16: "VECTOR"}  # fmt: skip
-
-
-class SnowflakeProfile(Settings):
-    """``account`` and ``user``, then ``private_key_path``, ``token`` (OAuth) or ``password``.
-
-    ``host``, ``port`` and ``protocol`` are for private endpoints. Names in lower case are folded
-    to upper case, as Snowflake does; write ``'"name"'`` for one that is really in lower case.
-    """
-
-    account: str
-    user: str
-    password: Secret | None = None
-    private_key_path: str | None = None
-    private_key_passphrase: Secret | None = None
-    token: Secret | None = None
-    authenticator: str = "snowflake"
-    role: str | None = None
-    warehouse: str | None = None
-    database: str | None = None
-    schema_name: str | None = Field(None, alias="schema")
-    host: str | None = None
-    port: int | None = None
-    protocol: str | None = None
-    network_timeout: int = 600
-
-
-class Session:
-    """A connection with what hdm knows of it. Closing it rolls back what is open."""
-
-    def __init__(self, raw: Any, label: str) -> None:
-        self.raw = raw
-        self.label = label
-        self.stage = ""
-        self.transaction = ""
-
-    def cursor(self) -> Any:
-        """The driver's cursor."""
-        return self.raw.cursor()
-
-    def close(self) -> None:
-        """Also ends an open transaction; idempotent."""
-        if self.transaction == "open" and not self.raw.is_closed():
-            self.transaction = ""
-            with contextlib.suppress(Exception):  # the server rolls back when the session ends
-                self.raw.cursor().execute("ROLLBACK")
-        self.raw.close()
 
 
 class SnowflakeDatabase(Database):
@@ -101,44 +57,7 @@ class SnowflakeDatabase(Database):
                 "the Snowflake connector is not installed", hint="pip install 'hdm[snowflake]'"
             ) from None
         with self.classified():
-            return Session(connector.connect(**self.arguments(label)), label)
-
-    def arguments(self, label: str) -> dict[str, Any]:
-        """What the connector is given; holds the secrets."""
-        profile: SnowflakeProfile = self.profile
-        secrets = ("password", "token", "private_key_passphrase")
-        names = ("account", "user", "role", "warehouse", "database", "host", "port", "protocol")
-        made: dict[str, Any] = {name: getattr(profile, name) for name in names}
-        made["schema"] = profile.schema_name
-        made["private_key_file"] = profile.private_key_path
-        made["private_key_file_pwd"] = profile.private_key_passphrase
-        made |= {name: getattr(profile, name) for name in secrets[:2]}
-        made = {key: value for key, value in made.items() if value is not None}
-        made = {key: value.reveal() if isinstance(value, Secret) else value for key, value in made.items()}
-        if profile.authenticator.lower() != "snowflake" or profile.private_key_path:
-            key_pair = profile.authenticator.lower() == "snowflake"
-            made["authenticator"] = "SNOWFLAKE_JWT" if key_pair else profile.authenticator
-        return (
-            made
-            | {
-                "paramstyle": "qmark",
-                "application": "hdm",
-                "arrow_number_to_decimal": True,  # or NUMBER(p,s) would arrive as a float
-                "network_timeout": profile.network_timeout,
-                "login_timeout": 60,
-                "client_session_keep_alive": True,
-                "validate_default_parameters": False,
-                "session_parameters": {
-                    "QUERY_TAG": label[:2000],
-                    "LOCK_TIMEOUT": 900,
-                    "TIMEZONE": "UTC",
-                    "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
-                    "ERROR_ON_NONDETERMINISTIC_MERGE": True,
-                    "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
-                    "CLIENT_TELEMETRY_ENABLED": False,
-                },
-            }
-        )
+            return Session(connector.connect(**arguments(self.profile, label)), label)
 
     def begin(self, connection: Session, *, write: bool = False) -> None:
         """To write: BEGIN goes out before the first statement that defines nothing, since defining
@@ -160,7 +79,7 @@ class SnowflakeDatabase(Database):
     def _enter(self, connection: Session, sql: str) -> None:
         defines = _DEFINES.match(sql)
         if connection.transaction == "wanted" and not defines:
-            super().run(connection, f"BEGIN NAME {_transaction_name(connection.label)}")
+            super().run(connection, f"BEGIN NAME {transaction_name(connection.label)}")
             connection.transaction = "open"
         elif connection.transaction == "open" and defines:
             raise BrokenContract(
@@ -182,7 +101,7 @@ class SnowflakeDatabase(Database):
 
     def evict(self, connection: Session, mark: str, attempt: int) -> None:
         """Abort what a dead attempt left open: it would hold the ledger's lock for hours."""
-        start = _transaction_name(mark)
+        start = transaction_name(mark)
         for row in self.rows(connection, "SHOW TRANSACTIONS"):
             name = str(row.get("name") or "").lower()
             number = name.removeprefix(start)
@@ -350,17 +269,6 @@ class SnowflakeDatabase(Database):
             found += [("version", True, str(row[0])), ("role", not admin, str(row[1]))]
             found.append(("warehouse", row[2] is not None, str(row[2])))
         return found
-
-
-def _transaction_name(label: str) -> str:
-    return re.sub(r"[^a-z0-9]", "_", label.lower())
-
-
-def folded(name: str) -> str:
-    """A plain name in upper case, a quoted one as it stands inside its quotes."""
-    if len(name) > 2 and name[0] == name[-1] == '"':
-        return name[1:-1].replace('""', '"')
-    return name.upper() if _PLAIN.match(name) else name
 
 
 def _int(value: Any) -> int | None:

@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from hdm.connectors.snowflake.database import SnowflakeDatabase, SnowflakeProfile
+from hdm.connectors.snowflake.database import SnowflakeDatabase
+from hdm.connectors.snowflake.session import SnowflakeProfile
 from hdm.model import Chunk, Table
 from hdm.sql import Database, SqlSource, SqlSourceConfig
 

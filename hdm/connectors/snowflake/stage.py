@@ -11,8 +11,9 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from hdm import _fail
-from hdm.connectors.snowflake.database import SnowflakeDatabase, SnowflakeProfile, folded
+from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.files import FILE_BYTES, Put, Staging
+from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.errors import BrokenContract
 from hdm.formats import format_named
 from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table

@@ -28,6 +28,7 @@ from hdm.connectors.snowflake import (
 )
 from hdm.connectors.snowflake.copy import location_of
 from hdm.connectors.snowflake.files import Put, _check, copy_sql
+from hdm.connectors.snowflake.session import arguments
 from hdm.errors import (
     BrokenContract,
     CorruptFile,
@@ -380,7 +381,7 @@ def test_places_are_compared_whatever_their_spelling(uri, place):
 
 def test_the_session_is_exact_and_its_secrets_do_not_show():
     given = fake(password="canary-1", private_key_path="/k.p8", private_key_passphrase="canary-2")
-    made = SnowflakeDatabase(given).arguments("hdm:abc:1")
+    made = arguments(given, "hdm:abc:1")
     assert made["arrow_number_to_decimal"] is True and made["session_parameters"]["QUERY_TAG"] == "hdm:abc:1"
     assert made["session_parameters"]["TIMEZONE"] == "UTC" and made["authenticator"] == "SNOWFLAKE_JWT"
     assert made["private_key_file_pwd"] == "canary-2" and "canary" not in repr(given)

@@ -1,0 +1,13 @@
+"""Netezza by nzpy, or by its ODBC driver; unloads through external tables."""
+
+from hdm.connectors.netezza.components import NetezzaSink, NetezzaSource
+from hdm.connectors.netezza.database import NetezzaDatabase, NetezzaProfile
+from hdm.connectors.netezza.external import NetezzaExternalTableSource
+
+__all__ = [
+    "NetezzaDatabase",
+    "NetezzaExternalTableSource",
+    "NetezzaProfile",
+    "NetezzaSink",
+    "NetezzaSource",
+]

@@ -1,0 +1,81 @@
+"""OracleSource, ExadataSource and OracleSink."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import ClassVar
+
+from pydantic import BaseModel, Field
+
+from hdm.connectors.oracle.database import OracleDatabase, OracleProfile, checked_scn
+from hdm.dialects.oracle import ROWID
+from hdm.model import Chunk, Condition, Table, Window
+from hdm.sql import Database, SqlSink, SqlSource, SqlSourceConfig
+
+
+class OracleSourceConfig(SqlSourceConfig):
+    """``parallel`` is the degree that Exadata (or any Oracle) may use within one chunk."""
+
+    parallel: int | None = Field(None, ge=1, le=128)
+
+
+class OracleSource(SqlSource):
+    """Reads a table or query; a table without a key is cut by ranges of row addresses."""
+
+    Config: ClassVar[type[BaseModel]] = OracleSourceConfig
+    Profile: ClassVar[type[BaseModel] | None] = OracleProfile
+    Database: ClassVar[type[Database]] = OracleDatabase
+    degree: ClassVar[int | None] = None
+
+    @property
+    def oracle(self) -> OracleDatabase:
+        """The database, as what it is."""
+        assert isinstance(self.database, OracleDatabase)
+        return self.database
+
+    def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
+        """By key or watermark as everywhere, else by ROWID."""
+        chunks = list(super().split(table, window, job_key, snapshot))
+        rows = table.rows or (chunks[0].estimate_rows if chunks else 0) or 0
+        step = window.rows_per_chunk or (self.config.chunk and self.config.chunk.rows) or 1_000_000
+        alone = len(chunks) == 1 and not chunks[0].conditions and self.path is not None
+        if not alone or rows <= step:
+            yield from chunks
+            return
+        connection = self.database.connect("hdm:split")
+        try:
+            edges = self.oracle.rowid_ranges(connection, self._origin(table), -(-rows // step))
+        finally:
+            connection.close()
+        for number, (low, high) in enumerate(zip([None, *edges], [*edges, None], strict=True)):
+            above = (Condition(ROWID, ">=", low),) if low else ()
+            below = (Condition(ROWID, "<", high),) if high else ()
+            yield replace(
+                chunks[0], number=number, conditions=(*above, *below), estimate_rows=rows // (len(edges) + 1)
+            )
+
+    def select(self, table: Table, chunk: Chunk) -> str:
+        """The SELECT of a chunk, at the chunk's SCN, with the configured parallel degree."""
+        self.oracle.scn = checked_scn(chunk.snapshot) if chunk.snapshot else None
+        sql = super().select(table, chunk)
+        degree = self.config.parallel or self.degree
+        return sql.replace("SELECT ", f"SELECT /*+ PARALLEL({degree:d}) */ ", 1) if degree else sql
+
+    def _origin(self, table: Table) -> str:
+        plain = super()._origin(table)
+        scn = self.oracle.scn
+        return plain if self.path is None or scn is None else f"{plain} AS OF SCN {scn}"
+
+
+class ExadataSource(OracleSource):
+    """Oracle with four parallel servers per chunk unless ``parallel`` says otherwise."""
+
+    degree: ClassVar[int | None] = 4
+
+
+class OracleSink(SqlSink):
+    """Writes a table with array binds."""
+
+    Profile: ClassVar[type[BaseModel] | None] = OracleProfile
+    Database: ClassVar[type[Database]] = OracleDatabase

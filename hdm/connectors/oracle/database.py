@@ -1,0 +1,259 @@
+"""Oracle and Exadata by python-oracledb: Arrow data frames out, array binds in.
+
+All chunks of a table read ``AS OF SCN``, which any session may use and which outlives sessions,
+as long as the undo is kept. https://python-oracledb.readthedocs.io
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from hdm.codecs import odbc as casting
+from hdm.codecs import rows as row_codec
+from hdm.dialects.catalogue import catalogue_sql
+from hdm.errors import MissingDriver, UsageError
+from hdm.model import Chunk, Column, Dataset, Kind, Table
+from hdm.sql import Database, SqlProfile
+from hdm.sql_lookup import described
+
+_BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+class OracleProfile(SqlProfile):
+    """``service_name`` (or ``database``), ``sid`` or a whole ``dsn``; ``protocol`` is tcps unless
+    the server is on this machine or ``insecure: true``."""
+
+    service_name: str | None = None
+    sid: str | None = None
+    dsn: str | None = None
+    protocol: str | None = Field(None, pattern="^(tcp|tcps)$")
+    wallet_location: str | None = None
+    config_dir: str | None = None
+    ssl_server_cert_dn: str | None = None
+    thick: bool = False
+    lib_dir: str | None = None
+
+
+class OracleDatabase(Database):
+    """One service. Definitions commit, so they are made before the load's transaction."""
+
+    dialect_name = "oracle"
+    snapshots = True
+    scn: str | None = None
+    """The SCN that this source reads at; part of every query's text."""
+
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """``oracle://host:port``, ``service.schema.table``."""
+        profile: OracleProfile = self.profile
+        service = profile.service_name or profile.database or profile.sid or ""
+        name = ".".join(part for part in (service, *path) if part)
+        return Dataset(f"oracle://{profile.host}:{profile.port or 1521}", name)
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """The profile's schema, else the user's own, before a bare name."""
+        if len(parts) > 1:
+            return tuple(parts)
+        owner = self.profile.schema_name or str(self.profile.user or "").upper()
+        return (owner, *parts) if owner else tuple(parts)
+
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+        """Thin unless ``thick: true``; LOBs come as values."""
+        try:
+            import oracledb
+        except ImportError:
+            raise MissingDriver("oracledb is not installed", hint="pip install 'hdm[oracle]'") from None
+        profile: OracleProfile = self.profile
+        with self.classified():
+            if profile.thick:
+                oracledb.init_oracle_client(lib_dir=profile.lib_dir, config_dir=profile.config_dir)
+            connection = oracledb.connect(**self.arguments())
+            connection.module, connection.action = "hdm", label[:32]
+            connection.outputtypehandler = _lobs_as_values(oracledb)
+            for statement in self.dialect.session:
+                self.run(connection, statement)
+        return connection
+
+    def arguments(self) -> dict[str, Any]:
+        """What the driver is given; holds the password."""
+        profile: OracleProfile = self.profile
+        local = profile.insecure or profile.host in _LOOPBACK
+        made: dict[str, Any] = {
+            "user": profile.user,
+            "password": profile.password.reveal() if profile.password else None,
+            "tcp_connect_timeout": 30,
+            "expire_time": 1,
+        }
+        if profile.dsn:
+            return made | {"dsn": profile.dsn, "config_dir": profile.config_dir}
+        return made | {
+            "host": profile.host,
+            "port": profile.port or 1521,
+            "service_name": profile.service_name or (None if profile.sid else profile.database),
+            "sid": profile.sid,
+            "protocol": profile.protocol or ("tcp" if local else "tcps"),
+            "wallet_location": profile.wallet_location,
+            "ssl_server_dn_match": not profile.insecure,
+            "ssl_server_cert_dn": profile.ssl_server_cert_dn,
+        }
+
+    def begin(self, connection: Any, *, write: bool = False) -> None:
+        """Oracle begins with the next statement."""
+
+    # -- catalogue -------------------------------------------------------------
+
+    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """From ALL_TAB_COLS and ALL_CONSTRAINTS."""
+        return described(self, connection, path, catalogue_sql("oracle"))
+
+    def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
+        """By parsing; expressions without declared precision travel as text."""
+        with self.classified():
+            cursor = connection.cursor()
+            cursor.parse(sql)
+            found = cursor.description
+            cursor.close()
+        return tuple(self._described(info) for info in found)
+
+    def _described(self, info: Any) -> Column:
+        native = str(info.type_code.name).removeprefix("DB_TYPE_")
+        native = {
+            "VARCHAR": "VARCHAR2", "NVARCHAR": "NVARCHAR2", "TIMESTAMP_TZ": "TIMESTAMP WITH TIME ZONE",
+            "TIMESTAMP_LTZ": "TIMESTAMP WITH LOCAL TIME ZONE", "LONG_RAW": "LONG RAW",
+            "INTERVAL_DS": "INTERVAL DAY TO SECOND", "INTERVAL_YM": "INTERVAL YEAR TO MONTH",
+        }.get(native, native)  # fmt: skip
+        number = native == "NUMBER" and info.precision and info.scale is not None and info.scale >= 0
+        if number:
+            native = f"NUMBER({info.precision},{info.scale})"
+        return self.dialect.column_from_catalog(
+            str(info.name), native, nullable=bool(info.null_ok), length=info.internal_size
+        )
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """By ALL_TABLES."""
+        rows = self.run(connection, "SELECT table_name FROM all_tables WHERE owner = :1", (path[-2],))
+        return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
+
+    # -- snapshots -------------------------------------------------------------
+
+    @contextmanager
+    def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
+        """The current SCN; without the grant, DBMS_FLASHBACK's; a query has none."""
+        if path is None:
+            yield None
+            return
+        connection = self.connect("hdm:snapshot")
+        try:
+            try:
+                rows = self.run(connection, "SELECT TO_CHAR(current_scn) FROM v$database")
+            except Exception:  # noqa: BLE001 -- no SELECT on V_$DATABASE
+                rows = self.run(
+                    connection, "SELECT TO_CHAR(dbms_flashback.get_system_change_number) FROM dual"
+                )
+        finally:
+            connection.close()
+        yield str(rows[0][0])
+
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
+        """The query's text carries the SCN."""
+        self.scn = checked_scn(token)
+
+    # -- rows ------------------------------------------------------------------
+
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """The driver's Arrow data frames, exact decimals, in the columns' carriers."""
+        width = sum(min(column.length or 64, 4000) if column.length else 64 for column in columns)
+        size = max(min(_BATCH_BYTES // max(width, 1), 50_000), 100)
+        with self.classified():
+            frames = iter(connection.fetch_df_batches(sql, size=size, fetch_decimals=True))
+        while True:
+            with self.classified():
+                frame = next(frames, None)
+            if frame is None:
+                return
+            for batch in pa.table(frame).to_batches():
+                if batch.num_rows:
+                    yield casting.carried(batch, columns)
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """Array binds; temporals and decimals as text with explicit formats."""
+        marks = [_mark(column, number) for number, column in enumerate(columns, 1)]
+        names = self.dialect.names(column.name for column in columns)
+        sql = f"INSERT INTO {self.dialect.qualify(path)} ({names}) VALUES ({', '.join(marks)})"
+        taken = 0
+        with self.classified():
+            cursor = connection.cursor()
+            for batch in batches:
+                values = [_cells(array) for array in batch.columns]
+                rows = [list(row) for row in zip(*values, strict=True)]
+                for start in range(0, len(rows), _INSERT_ROWS):
+                    cursor.executemany(sql, rows[start : start + _INSERT_ROWS])
+                    taken += int(cursor.rowcount)
+            cursor.close()
+        return taken
+
+    def rowid_ranges(self, connection: Any, origin: str, pieces: int) -> list[str]:
+        """The first address of each of ``pieces`` equal parts but the first, in order.
+
+        One scan of row addresses; needs no grant on DBA_EXTENTS.
+        """
+        tiles = f"SELECT ROWID AS rid, NTILE({pieces:d}) OVER (ORDER BY ROWID) AS tile FROM {origin}"
+        sql = (
+            f"SELECT ROWIDTOCHAR(MIN(rid)) FROM {self.dialect.derived(tiles)} "
+            "WHERE tile > 1 GROUP BY tile ORDER BY tile"
+        )
+        return [str(row[0]) for row in self.run(connection, sql)]
+
+
+def checked_scn(token: str) -> str:
+    """The token itself if it is a number; ``UsageError`` otherwise."""
+    if not token.isdigit():
+        raise UsageError("the chunk's snapshot is no SCN", hint="plan the job again")
+    return token
+
+
+def _lobs_as_values(oracledb: Any) -> Any:
+    kinds = {
+        oracledb.DB_TYPE_CLOB: oracledb.DB_TYPE_LONG,
+        oracledb.DB_TYPE_NCLOB: oracledb.DB_TYPE_LONG_NVARCHAR,
+        oracledb.DB_TYPE_BLOB: oracledb.DB_TYPE_LONG_RAW,
+    }
+
+    def handler(cursor: Any, metadata: Any) -> Any:
+        wanted = kinds.get(metadata.type_code)
+        return cursor.var(wanted, arraysize=cursor.arraysize) if wanted is not None else None
+
+    return handler
+
+
+def _cells(array: pa.Array) -> list[Any]:
+    if pa.types.is_boolean(array.type):
+        return [None if value is None else int(value) for value in array.to_pylist()]
+    if pa.types.is_timestamp(array.type):
+        array = array.cast(pa.timestamp(array.type.unit))
+    return row_codec.cells(array)
+
+
+def _mark(column: Column, number: int) -> str:
+    """How a bound text becomes the column's type."""
+    kind, mark = column.kind, f":{number}"
+    if kind is Kind.DATE:
+        return f"TO_DATE({mark}, 'SYYYY-MM-DD')"
+    if kind is Kind.TIMESTAMP:
+        return f"TO_TIMESTAMP({mark}, 'SYYYY-MM-DD HH24:MI:SS.FF9')"
+    if kind is Kind.TIMESTAMPTZ:
+        return f"FROM_TZ(TO_TIMESTAMP({mark}, 'SYYYY-MM-DD HH24:MI:SS.FF9'), 'UTC')"
+    if kind is Kind.DECIMAL:
+        return f"TO_NUMBER({mark})"
+    return mark

@@ -1,0 +1,146 @@
+"""SQL Server and Azure SQL through Microsoft's ODBC driver.
+
+Reads run under SNAPSHOT isolation: consistent, and never blocked. A database that does not allow
+it is refused, for READ UNCOMMITTED loses and doubles rows. A snapshot belongs to its session, so
+chunks see their own moments; only rows whose key changes meanwhile can be missed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import BaseModel, Field
+
+from hdm.dialects.odbc import through_odbc
+from hdm.errors import UsageError
+from hdm.model import Column, Dataset
+from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
+from hdm.sql_odbc import OdbcDatabase, braced
+
+
+class SQLServerProfile(SqlProfile):
+    """``driver`` is the ODBC driver's name. ``authentication`` is one of the driver's own words,
+    e.g. ActiveDirectoryServicePrincipal or ActiveDirectoryMsi."""
+
+    driver: str = "ODBC Driver 18 for SQL Server"
+    trusted_connection: bool = False
+    authentication: str | None = None
+    options: dict[str, str | int] = Field(default_factory=dict)
+
+
+class SQLServerDatabase(OdbcDatabase):
+    """One database. Encrypted and verified unless ``insecure: true``."""
+
+    dialect_name = "sqlserver"
+    read_only = ("SET TRANSACTION ISOLATION LEVEL SNAPSHOT",)
+
+    def connection_string(self, label: str) -> str:
+        """Every value in braces, so that none can add a keyword."""
+        profile: SQLServerProfile = self.profile
+        port = f",{profile.port}" if profile.port else ""
+        parts: dict[str, str | None] = {
+            "Driver": profile.driver,
+            "Server": f"tcp:{profile.host}{port}",
+            "Database": profile.database,
+            "UID": profile.user,
+            "PWD": profile.password.reveal() if profile.password else None,
+            "Trusted_Connection": "yes" if profile.trusted_connection else None,
+            "Authentication": profile.authentication,
+            "Encrypt": "yes",
+            "TrustServerCertificate": "yes" if profile.insecure else "no",
+            "APP": label[:120],
+            "MARS_Connection": "no",
+            "ConnectRetryCount": "3",
+        }
+        parts.update({key: str(value) for key, value in profile.options.items()})
+        return ";".join(f"{key}={braced(value)}" for key, value in parts.items() if value is not None)
+
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """``mssql://host:port``, ``database.schema.table``."""
+        place = f"mssql://{self.profile.host}:{self.profile.port or 1433}"
+        return Dataset(place, ".".join(part for part in (self.profile.database, *path) if part))
+
+    def set_up(self, connection: Any, write: bool) -> None:
+        """Refuses to read where SNAPSHOT isolation is off."""
+        super().set_up(connection, write)
+        if not write:
+            allowed = self.run(
+                connection,
+                "SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()",
+            )
+            if not allowed or int(allowed[0][0]) != 1:
+                raise UsageError(
+                    f"the database {self.profile.database} does not allow SNAPSHOT isolation",
+                    hint="ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
+                )
+
+    def default_schema(self) -> str | None:
+        """``dbo``."""
+        return "dbo"
+
+    def cells(self, array: pa.Array, column: Column) -> list[Any]:
+        """datetime2 takes no zone, datetimeoffset does."""
+        zoned = through_odbc("sqlserver").stored(column).native.lower().startswith("datetimeoffset")
+        if pa.types.is_timestamp(array.type) and not zoned:
+            array = array.cast(pa.timestamp(array.type.unit))
+        return super().cells(array, column)
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """By sys.tables."""
+        rows = self.run(
+            connection,
+            "SELECT t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
+            "WHERE s.name = ?",
+            (path[-2],),
+        )
+        return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
+
+
+class AzureSQLServerProfile(SQLServerProfile):
+    """``host`` may be the server's short name; port 1433."""
+
+    port: int | None = 1433
+
+    @property
+    def address(self) -> str:
+        """The server's full name."""
+        return self.host if "." in self.host else f"{self.host}.database.windows.net"
+
+
+class AzureSQLServerDatabase(SQLServerDatabase):
+    """Azure SQL Database or Managed Instance."""
+
+    def connection_string(self, label: str) -> str:
+        """With the server's full name."""
+        full = self.profile.model_copy(update={"host": self.profile.address})
+        return SQLServerDatabase(full).connection_string(label)
+
+
+class SQLServerSource(SqlSource):
+    """Reads a SQL Server table or query."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SQLServerProfile
+    Database: ClassVar[type[Database]] = SQLServerDatabase
+
+
+class AzureSQLServerSource(SqlSource):
+    """Reads an Azure SQL table or query."""
+
+    Profile: ClassVar[type[BaseModel] | None] = AzureSQLServerProfile
+    Database: ClassVar[type[Database]] = AzureSQLServerDatabase
+
+
+class SQLServerSink(SqlSink):
+    """Writes a SQL Server table with array binds (``fast_executemany``)."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SQLServerProfile
+    Database: ClassVar[type[Database]] = SQLServerDatabase
+
+
+class AzureSQLServerSink(SqlSink):
+    """Writes an Azure SQL table."""
+
+    Profile: ClassVar[type[BaseModel] | None] = AzureSQLServerProfile
+    Database: ClassVar[type[Database]] = AzureSQLServerDatabase
