@@ -229,7 +229,7 @@ class Worker:
         link = self.links[lease.job.link_key]
         try:
             link.sink.discard(link.outgoing(lease.job.info.source), lease.chunk, lease.attempt)
-        except (HdmError, OSError) as trouble:
+        except Exception as trouble:  # noqa: BLE001 -- a plugin may raise anything; the chunk must be settled
             log.warning("what attempt %d left is for hdm gc: %s", lease.attempt, trouble)
 
     def _wait(self, attempt: int, error: HdmError) -> float:

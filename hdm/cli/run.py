@@ -47,6 +47,7 @@ def command_run(
     those in work are finished or handed back.
     """
     logs.set_up(log_format, log_settings, log_level)
+    bound_memory()
     project = open_project(manifest, env, profiles)
     prospects = project.survey(site)
     with project.open_state() as state, stop_signals() as stop:
@@ -54,6 +55,20 @@ def command_run(
             state, project.links, prospects, project.run_info(), site=site, workers=workers, stop=stop
         )
         return carry_out(project, session, log_format, quiet=quiet)
+
+
+def bound_memory() -> None:
+    """Give freed memory back: the allocators keep much of it for each thread by default, which
+    looks like growth. M_ARENA_MAX is -8 (mallopt(3)); without glibc nothing is changed."""
+    import ctypes
+
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        ctypes.CDLL(None).mallopt(-8, 2)
+    except (OSError, AttributeError):
+        return
 
 
 def carry_out(project: Project, session: Session, log_format: str, *, quiet: bool) -> int:

@@ -139,6 +139,10 @@ class ThreadEngine:
             except HdmError as trouble:
                 self._trouble.append(trouble)
                 return
+            except Exception as defect:  # noqa: BLE001 -- a thread must not end unnoticed
+                log.debug("a worker thread ended", exc_info=True)
+                self._trouble.append(HdmError(f"a defect in hdm or a plugin: {type(defect).__name__}: {defect}"))
+                return
             if outcome is not None:
                 wait = IDLE_FIRST
                 continue
