@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from hdm.catalogs.model import Path, Relation, Schema, dotted
 from hdm.dialects.types import misfit
-from hdm.model import Column
+from hdm.model import Column, Kind
 
 
 class Change(StrEnum):
@@ -73,10 +73,10 @@ def compare_tables(wanted: Relation, held: Relation) -> list[Difference]:
 def _compare_columns(path: Path, wanted: Column, held: Column) -> Iterable[Difference]:
     if _shape(wanted) != _shape(held):
         detail = f"{held.native} becomes {wanted.native}"
-        grows, shrinks = misfit(held, wanted), misfit(wanted, held)
-        if shrinks is None:
+        grows, shrinks = too_narrow(held, wanted), too_narrow(wanted, held)
+        if not shrinks:
             yield Difference(Change.WIDER if grows else Change.OTHER_TYPE, path, wanted.name, detail)
-        elif grows is None:
+        elif not grows:
             yield Difference(Change.NARROWER, path, wanted.name, detail)
         else:
             yield Difference(Change.OTHER_TYPE, path, wanted.name, detail)
@@ -84,6 +84,13 @@ def _compare_columns(path: Path, wanted: Column, held: Column) -> Iterable[Diffe
         yield Difference(Change.NULLABLE, path, wanted.name)
     elif held.nullable and not wanted.nullable:
         yield Difference(Change.NOT_NULL, path, wanted.name)
+
+
+def too_narrow(held: Column, wanted: Column) -> bool:
+    """Whether values of ``wanted`` may not fit into ``held``, by their declarations."""
+    if held.kind is wanted.kind is Kind.TEXT:
+        return held.length is not None and (wanted.length is None or wanted.length > held.length)
+    return misfit(held, wanted) is not None
 
 
 def _shape(column: Column) -> tuple[object, ...]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hdm.catalogs.diff import Change, Difference, compare_tables
+from hdm.catalogs.diff import Change, Difference, compare_tables, too_narrow
 from hdm.catalogs.mapper import MappedSchema
 from hdm.catalogs.model import Path, Relation, Schema, dotted
 from hdm.catalogs.writers import Statement, writer_for
 from hdm.catalogs.writers.base import Writer
-from hdm.dialects.types import misfit
 from hdm.model import Column
 
 _HARMLESS = frozenset({Change.NOT_NULL})
@@ -155,7 +154,7 @@ def _alter(verdict: Verdict, mapped: MappedSchema, held: Schema) -> None:
             old = theirs.get(column.name)
             if old is None:
                 verdict.alters.append(_statement(wanted, column, add_column(writer, trimmed, column)))
-            elif misfit(old, column) is not None and old.native != column.native:
+            elif too_narrow(old, column) and old.native != column.native:
                 sql = widen_column(writer, wanted, column)
                 if sql is None:
                     verdict.held[path] = (

@@ -48,7 +48,8 @@ class TestSQLite(CatalogConformance):
             """CREATE TABLE c (a INT NOT NULL, b INT, o INTEGER REFERENCES "Order ""x"" 🙂" (id)
                 ON DELETE CASCADE DEFERRABLE INITIALLY DEFERRED, CONSTRAINT pk PRIMARY KEY (b, a),
                 CHECK (a > 0 AND b IN (1, 2))) WITHOUT ROWID""",
-            "CREATE TABLE self (id INTEGER PRIMARY KEY, up INT CONSTRAINT loop REFERENCES self ON UPDATE SET NULL)",
+            """CREATE TABLE self (id INTEGER PRIMARY KEY,
+                up INT CONSTRAINT loop REFERENCES self ON UPDATE SET NULL)""",
             "CREATE TABLE loose (a, b BLOB, c DOUBLE PRECISION)",
             "CREATE INDEX ix ON c (b DESC, abs(a)) WHERE b > 3",
             "CREATE UNIQUE INDEX ux ON self (up)",
@@ -78,17 +79,20 @@ class TestPostgres(CatalogConformance):
                 t bigint DEFAULT nextval('public.tickets'), tags text[] DEFAULT '{}',
                 CONSTRAINT pk PRIMARY KEY (id), CONSTRAINT once UNIQUE NULLS NOT DISTINCT ("select", n),
                 CONSTRAINT positive CHECK (n >= 0 AND "select" IN ('a', 'b')))""",
-            """CREATE TABLE public.c (a int, b int, o bigint, PRIMARY KEY (b, a), CONSTRAINT o_fk FOREIGN KEY (o)
-                REFERENCES "Shop.x"."a""b" (id) ON DELETE CASCADE ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED)""",
+            """CREATE TABLE public.c (a int, b int, o bigint, PRIMARY KEY (b, a),
+                CONSTRAINT o_fk FOREIGN KEY (o) REFERENCES "Shop.x"."a""b" (id)
+                ON DELETE CASCADE ON UPDATE SET NULL DEFERRABLE INITIALLY DEFERRED)""",
             "CREATE TABLE public.loop (id int PRIMARY KEY, up int REFERENCES public.loop (id))",
-            "CREATE TABLE public.parts (id int, at date NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at)",
+            """CREATE TABLE public.parts (id int, at date NOT NULL, PRIMARY KEY (id, at))
+                PARTITION BY RANGE (at)""",
             """CREATE TABLE public.parts_1 PARTITION OF public.parts
                 FOR VALUES FROM ('2020-01-01') TO ('2021-01-01')""",
             "CREATE INDEX parts_ix ON public.parts (at)",
             'CREATE UNIQUE INDEX ux ON "Shop.x"."a""b" (lower("select")) WHERE n > 3',
             'CREATE INDEX ix ON "Shop.x"."a""b" (n DESC, at) INCLUDE (m)',
             'CREATE INDEX gx ON "Shop.x"."a""b" USING gin (tags)',
-            'CREATE VIEW public.seen AS SELECT x.id, c.a AS "A b" FROM "Shop.x"."a""b" x JOIN c ON c.o = x.id',
+            """CREATE VIEW public.seen AS SELECT x.id, c.a AS "A b"
+                FROM "Shop.x"."a""b" x JOIN c ON c.o = x.id""",
             "CREATE MATERIALIZED VIEW public.stored AS SELECT * FROM seen",
             """COMMENT ON TABLE public.c IS 'it''s; -- odd'""",
             "COMMENT ON COLUMN public.c.a IS 'first'",
@@ -125,16 +129,22 @@ class TestMariaDB(CatalogConformance):
         return [
             "CREATE DATABASE zoo",
             "CREATE DATABASE zoo2",
-            """CREATE TABLE zoo.`a``b` (id bigint unsigned NOT NULL AUTO_INCREMENT COMMENT 'counts', d datetime(3)
-                DEFAULT current_timestamp(3) ON UPDATE current_timestamp(3), s varchar(20) NOT NULL DEFAULT 'it''s',
+            """CREATE TABLE zoo.`a``b` (id bigint unsigned NOT NULL AUTO_INCREMENT COMMENT 'counts',
+                d datetime(3) DEFAULT current_timestamp(3) ON UPDATE current_timestamp(3),
+                s varchar(20) NOT NULL DEFAULT 'it''s',
                 n decimal(10,2) DEFAULT 0.50, j json, e enum('x','y''z') DEFAULT 'x',
-                twice decimal(12,2) GENERATED ALWAYS AS (n * 2) STORED, loud varchar(20) AS (upper(s)) VIRTUAL,
-                ts timestamp NULL, PRIMARY KEY (id), UNIQUE KEY once (s, n), CONSTRAINT positive CHECK (n >= 0),
-                KEY pre (s(5), n)) ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='it''s'""",
+                twice decimal(12,2) GENERATED ALWAYS AS (n * 2) STORED,
+                loud varchar(20) AS (upper(s)) VIRTUAL,
+                ts timestamp NULL, PRIMARY KEY (id), UNIQUE KEY once (s, n),
+                CONSTRAINT positive CHECK (n >= 0),
+                KEY pre (s(5), n))
+                ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin COMMENT='it''s'""",
             """CREATE TABLE zoo2.c (a int NOT NULL, b int NOT NULL, o bigint unsigned, PRIMARY KEY (b, a),
-                CONSTRAINT o_fk FOREIGN KEY (o) REFERENCES zoo.`a``b` (id) ON DELETE CASCADE ON UPDATE SET NULL)""",
+                CONSTRAINT o_fk FOREIGN KEY (o) REFERENCES zoo.`a``b` (id)
+                ON DELETE CASCADE ON UPDATE SET NULL)""",
             """CREATE TABLE zoo.parts (id int NOT NULL, y int NOT NULL, PRIMARY KEY (id, y))
-                PARTITION BY RANGE (y) (PARTITION p0 VALUES LESS THAN (10), PARTITION p1 VALUES LESS THAN MAXVALUE)""",
+                PARTITION BY RANGE (y) (PARTITION p0 VALUES LESS THAN (10),
+                PARTITION p1 VALUES LESS THAN MAXVALUE)""",
             "CREATE SEQUENCE zoo.tickets START WITH 5 INCREMENT BY 10 MAXVALUE 1000 CYCLE",
             "CREATE VIEW zoo.seen AS SELECT x.id, c.a AS `A b` FROM zoo.`a``b` x JOIN zoo2.c c ON c.o = x.id",
         ]
@@ -159,12 +169,13 @@ class TestDuckDB(CatalogConformance):
             'CREATE SEQUENCE "Shop.x"."a""b_id_seq" START WITH 100',
             "CREATE SEQUENCE main.tickets START WITH 5 INCREMENT BY 10 MAXVALUE 1000 CYCLE",
             """CREATE TABLE "Shop.x"."a""b" (id bigint PRIMARY KEY
-                DEFAULT nextval('"Shop.x"."a""b_id_seq"'), "select" varchar NOT NULL DEFAULT 'it''s', n decimal(10,2),
-                twice decimal(12,2) GENERATED ALWAYS AS (n * 2), UNIQUE ("select", n), CHECK (n >= 0))""",
+                DEFAULT nextval('"Shop.x"."a""b_id_seq"'), "select" varchar NOT NULL DEFAULT 'it''s',
+                n decimal(10,2), twice decimal(12,2) GENERATED ALWAYS AS (n * 2), UNIQUE ("select", n), CHECK (n >= 0))""",
             """CREATE TABLE "Shop.x".c (a integer, b integer, o bigint, PRIMARY KEY (b, a),
                 FOREIGN KEY (o) REFERENCES "Shop.x"."a""b" (id))""",
             'CREATE INDEX ix ON "Shop.x"."a""b" (n)',
-            'CREATE VIEW main.seen AS SELECT x.id, c.a AS "A b" FROM "Shop.x"."a""b" x JOIN "Shop.x".c ON c.o = x.id',
+            """CREATE VIEW main.seen AS SELECT x.id, c.a AS "A b"
+                FROM "Shop.x"."a""b" x JOIN "Shop.x".c ON c.o = x.id""",
             """COMMENT ON TABLE "Shop.x".c IS 'it''s'""",
             """COMMENT ON COLUMN "Shop.x".c.a IS 'first'""",
         ]

@@ -54,7 +54,8 @@ SELECT n.nspname::text, c.relname::text, k.conname::text, k.contype::text,
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
 WHERE k.contype IN ('p', 'u', 'f', 'c')
-  AND (k.contype = 'p' OR k.conparentid = 0 AND (k.conislocal OR k.coninhcount = 0)) AND n.nspname IN ({schemas})
+  AND (k.contype = 'p' OR k.conparentid = 0 AND (k.conislocal OR k.coninhcount = 0))
+  AND n.nspname IN ({schemas})
 ORDER BY k.contype, k.conname COLLATE "C"
 """
 INDEXES = """
