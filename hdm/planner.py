@@ -267,6 +267,12 @@ class Planner:
 
     def _window(self, job: Job, link: DataLink) -> Window:
         window = link.source.window()
+        if window.offset and job.info.mode is Mode.APPEND:
+            self.notes.append(
+                f"{job.info.source.dataset.name}: offset is not used: in mode append it would double rows, "
+                "and ties and late rows arrive without it"
+            )
+            window = replace(window, offset=None)
         mark = self.state.watermark(job.pipeline_key)
         if mark is None or window.column is None or job.info.mode is Mode.REPLACE:
             return window
