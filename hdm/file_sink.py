@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Literal
+from typing import Annotated, Any, BinaryIO, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
@@ -28,13 +28,16 @@ _COPY_BYTES = 1024 * 1024
 
 
 class FileSinkConfig(Settings):
-    """What every file sink can be told. ``min_free`` bytes of disk always stay free."""
+    """What every file sink can be told. ``min_free`` bytes of disk always stay free. ``keep``
+    lets ``hdm gc --staged`` delete files once all that was made of them is ``verified``, or so
+    many days after they were staged, but not before; without it they stay."""
 
     env: str | None = None
     file_format: Literal["parquet", "csv", "jsonl"] = "parquet"
     compression: Literal["none", "gzip", "zstd"] | None = None
     split: Split | None = None
     min_free: int = Field(default=64 * 1024 * 1024, ge=0)
+    keep: Literal["verified"] | Annotated[float, Field(ge=0)] | None = None
 
 
 class FileSink(Sink):
@@ -78,11 +81,13 @@ class FileSink(Sink):
             files.write_sidecar(self.store, self._folder(table), self.target(table))
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """What the manifest says; ``CorruptFile`` if a file that it names is not there whole."""
-        manifest = files.read_manifest(self.store, self._manifest_key(table, chunk, mode))
+        """What the manifest says; ``CorruptFile`` if a file that it names is not there whole,
+        unless it was removed on purpose."""
+        key = self._manifest_key(table, chunk, mode)
+        manifest = files.read_manifest(self.store, key)
         if manifest is None:
             return None
-        self._files_are_whole(manifest.receipt)
+        self._files_are_whole(manifest.receipt, key)
         return manifest.receipt
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
@@ -125,7 +130,7 @@ class FileSink(Sink):
         key = self._published_key(table, chunk, receipt)
         held = files.read_manifest(self.store, key)
         if held is None:
-            self._files_are_whole(receipt)
+            self._files_are_whole(receipt, key)
             try:
                 with _disk(f"the manifest of a chunk of {table.dataset.name}"):
                     self.store.put_new(key, files.Manifest(chunk, receipt, table.schema_sha).encode())
@@ -155,6 +160,13 @@ class FileSink(Sink):
         key = self.store.key(uri)
         aborted = self.store.abort_uploads(key)
         return self.store.delete(key) or bool(aborted)
+
+    def retire(self, chunk: Chunk, uri: str) -> bool:
+        """Delete a staged file that nobody needs any more; ``committed`` still answers."""
+        folder = self.store.key(uri).rpartition("/")[0]
+        with _disk(f"the note that {uri} is removed"):
+            files.write_removed(self.store, f"{folder}/{files.stem(chunk)}{files.MANIFEST}")
+        return self.store.delete(self.store.key(uri))
 
     # -- names ---------------------------------------------------------------
 
@@ -194,9 +206,11 @@ class FileSink(Sink):
             (split.rows and file.rows > split.rows) or (split.bytes and file.bytes > split.bytes)
         )
 
-    def _files_are_whole(self, receipt: Receipt) -> None:
+    def _files_are_whole(self, receipt: Receipt, manifest_key: str) -> None:
         for file in receipt.files:
             found = self.store.stat(self.store.key(file.uri))
+            if found is None and self.store.stat(files.removed_key(manifest_key)) is not None:
+                return
             if found is None or found.size != file.bytes:
                 size = "is gone" if found is None else f"has {found.size} of {file.bytes} bytes"
                 raise CorruptFile(

@@ -12,6 +12,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -32,6 +33,8 @@ from hdm.wire import (
 MANIFEST = ".manifest.json"
 SIDECAR = "_hdm_table."
 DONE = "_hdm_epoch_done.json"
+REMOVED = ".removed.json"
+"""Beside a manifest: its files were verified downstream, and removed on purpose."""
 
 
 class Split(Settings):
@@ -101,6 +104,17 @@ def manifests(store: Store, folder: str) -> Iterator[tuple[str, Manifest]]:
             manifest = read_manifest(store, found.key)
             if manifest is not None:
                 yield found.key, manifest
+
+
+def removed_key(manifest_key: str) -> str:
+    """The name of the object that says that the manifest's files were removed on purpose."""
+    return manifest_key.removesuffix(MANIFEST) + REMOVED
+
+
+def write_removed(store: Store, manifest_key: str) -> None:
+    """Say so, before the first of them goes; idempotent."""
+    with suppress(FileExistsError):
+        store.put_new(removed_key(manifest_key), _sealed(json.dumps({"version": 1})))
 
 
 def sidecar_key(folder: str, table: Table) -> str:

@@ -2,43 +2,86 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import click
 
 from hdm import _fail
-from hdm.cli.options import json_option, manifest_options
+from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit
-from hdm.cli.session import open_project
+from hdm.cli.session import Project, open_project
 from hdm.engines.threads import take_over_dead
+from hdm.file_sink import FileSink
+from hdm.link import DataLink
+from hdm.model import Chunk
+from hdm.state import Job, StateManager
+from hdm.state.words import StaleArtifact
 
 
 @click.command()
 @manifest_options
+@site_option
 @click.option("--dry-run", is_flag=True, help="List only.")
+@click.option(
+    "--staged", is_flag=True, help="Also delete staged files that `keep:` of their sink no longer keeps."
+)
 @json_option
 def command_gc(
-    manifest: str, env: str, profiles: str | None, log_settings: str | None, dry_run: bool, as_json: bool
+    manifest: str,
+    env: str,
+    profiles: str | None,
+    log_settings: str | None,
+    site: str | None,
+    dry_run: bool,
+    staged: bool,
+    as_json: bool,
 ) -> int:
     """Remove temporary files, objects and uploads of MANIFEST's dead attempts.
 
-    What a live lease may still need, or a receipt names, is never touched.
+    What a live lease may still need, or a receipt names, is never touched. With --staged, files
+    go whose every row is verified further down, where their sink says `keep:`.
     """
-    project = open_project(manifest, env, profiles)
-    rows = []
-    with project.open_state() as state:
+    project = open_project(manifest, env, profiles, site)
+    known = project.recall_state()
+    if known is None:
+        emit([], as_json=as_json, empty="nothing was run yet")
+        return 0
+    with known as state:
         take_over_dead(state)
-        for stale in state.stale_artifacts():
-            job = state.reports.job(stale["job_id"])
+        found = [(one, _discard) for one in state.stale_artifacts()]
+        if staged:
+            found += [(one, _retire) for one in _expendable(project, state)]
+        rows = []
+        for one, act in found:
+            job = state.reports.job(one["job_id"])
             link = project.links.get(job.link_key)
             if link is None:
                 continue
             if not dry_run:
                 _fail.point("G1")
-                chunk = state.reports.chunk(stale["chunk_id"])
-                link.sink.discard(link.outgoing(job.info.source), chunk, stale["attempt"])
-                link.sink.remove(stale["uri"])
+                act(link, job, state.reports.chunk(one["chunk_id"]), one)
                 _fail.point("G2")
-                state.artifact_deleted(stale["artifact_id"])
-            rows.append({"uri": stale["uri"], "chunk": stale["chunk_id"][:16], "attempt": stale["attempt"]})
+                state.artifact_deleted(one["artifact_id"])
+            rows.append({"uri": one["uri"], "chunk": one["chunk_id"][:16], "attempt": one["attempt"]})
     title = f"{len(rows)} object(s) {'would be ' if dry_run else ''}removed"
     emit(rows, as_json=as_json, title=title, empty="nothing to remove")
     return 0
+
+
+def _discard(link: DataLink, job: Job, chunk: Chunk, one: StaleArtifact) -> None:
+    link.sink.discard(link.outgoing(job.info.source), chunk, one["attempt"])
+    link.sink.remove(one["uri"])
+
+
+def _retire(link: DataLink, job: Job, chunk: Chunk, one: StaleArtifact) -> None:
+    cast(FileSink, link.sink).retire(chunk, one["uri"])
+
+
+def _expendable(project: Project, state: StateManager) -> list[StaleArtifact]:
+    found: list[StaleArtifact] = []
+    for key, link in project.links.items():
+        if isinstance(link.sink, FileSink) and link.sink.config.keep is not None:
+            keep = link.sink.config.keep
+            readers = frozenset(k for k, other in project.specs.items() if key in other.upstream)
+            found += state.expendable_artifacts(key, readers, 0 if keep == "verified" else keep)
+    return found

@@ -141,9 +141,11 @@ class S3Store(ObjectStore):
             parts = self._parts(key, file, proof.size, upload, check)
             _fail.point("U2")
             self._complete(key, upload, parts, proof)
-        except BaseException:
+        except BaseException as error:
             with suppress(HdmError, FileNotFoundError), s3_errors(self.uri(key)):
                 self.client.abort_multipart_upload(**upload)
+            if isinstance(error, FileNotFoundError):
+                raise TransientError(f"the upload of {self.uri(key)} was given up by another") from None
             raise
         _fail.point("U3")
         # S3 gives the checksum of the parts' checksums, and how many there were behind a hyphen.
@@ -266,7 +268,8 @@ class S3Store(ObjectStore):
     def abort_remote(self, prefix: str) -> int:
         """Multipart uploads that were neither completed nor given up."""
         count = 0
-        with s3_errors(self.root):
+        found: list[dict[str, str]] = []
+        with suppress(FileNotFoundError), s3_errors(self.root):
             pages = self.client.get_paginator("list_multipart_uploads")
             found = [
                 {"Bucket": self.bucket, "Key": one["Key"], "UploadId": one["UploadId"]}

@@ -20,7 +20,7 @@ _SLOW = {
     "TooManyRequests",
     "ServiceUnavailable",
 }
-_ABSENT = {"NoSuchKey", "404", "NotFound"}
+_ABSENT = {"NoSuchKey", "404", "NotFound", "NoSuchUpload"}
 _TAKEN = {"PreconditionFailed", "412"}
 _WHO = {
     "InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "InvalidSecurity",

@@ -6,6 +6,7 @@ it ends; a folder whose lock can be had belongs to nobody any more.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import os
 import shutil
@@ -59,10 +60,18 @@ def _private(root: Path) -> None:
 
 
 def _taken(root: Path) -> tuple[Path, int]:
+    if not _mine:
+        atexit.register(_leave, os.getpid())
     made = Path(tempfile.mkdtemp(prefix=f"{os.getpid()}-", dir=root))
     handle = os.open(made / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     fcntl.flock(handle, fcntl.LOCK_EX)
     return made, handle
+
+
+def _leave(pid: int) -> None:
+    """At the end of the process (not of one that was forked from it)."""
+    for found, _ in _mine.values() if pid == os.getpid() else ():
+        shutil.rmtree(found, ignore_errors=True)
 
 
 def _sweep(root: Path) -> int:

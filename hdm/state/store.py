@@ -24,6 +24,7 @@ from hdm.state import (
     operators,
     reconcile,
     redact,
+    retention,
     runs,
     schema,
     settle,
@@ -293,6 +294,13 @@ class StateManager:
     def stale_artifacts(self) -> list[StaleArtifact]:
         """Files that dead attempts may have left."""
         return artifacts.stale(self._base)
+
+    def expendable_artifacts(
+        self, link_key: str, readers: frozenset[str], days: float = 0
+    ) -> list[StaleArtifact]:
+        """Staged files of that link, at least so old, of which everything that the links
+        ``readers`` and all others made is verified."""
+        return retention.expendable(self._base, link_key, readers, days)
 
     def artifact_deleted(self, artifact_id: str) -> None:
         """The file is gone."""

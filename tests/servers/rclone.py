@@ -57,7 +57,7 @@ class Rclone:
         """A new, empty bucket."""
         self.buckets += 1
         name = f"bucket-{self.buckets}"
-        self.path(name).mkdir()
+        self.client().create_bucket(Bucket=name)
         return name
 
 
@@ -72,7 +72,7 @@ def running() -> Iterator[Rclone]:
     root.mkdir()
     command: list[str | Path] = [program, "serve", "s3", "--addr", f"{HOST}:{port}"]
     command += ["--auth-key", f"{KEY},{SECRET}", "--config", home / "none.conf", "--vfs-cache-mode", "off"]
-    command += ["--dir-cache-time", "0s", root]
+    command += [root]
     server = Server("rclone", command, home)
     server.start(lambda: answers(port))
     try:

@@ -1,0 +1,218 @@
+"""Files in Azure Blob Storage: the original's AzureBlobSource and AzureBlobSink."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, urlsplit
+
+from pydantic import BaseModel, model_validator
+
+from hdm.errors import HdmError, MissingDriver, UsageError
+from hdm.file_sink import FileSink, FileSinkConfig
+from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.object_stores.azure import AzureStore
+from hdm.object_stores.azure_errors import no_driver
+from hdm.object_stores.base import Upload
+from hdm.secrets import Secret, remember
+from hdm.source import Settings
+
+_LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+class AzureProfile(Settings):
+    """One account. ``url`` is a connection string or the account's https address; with neither
+    ``sas``, ``account_key`` nor a connection string the machine's own identity is used
+    (``client_id`` picks one). ``azure_account_url`` is the account as Snowflake calls it."""
+
+    url: Secret | None = None
+    connection_string: Secret | None = None
+    account_url: str | None = None
+    azure_account_url: str | None = None
+    sas: Secret | None = None
+    account_key: Secret | None = None
+    client_id: str | None = None
+    container_name: str | None = None
+    insecure: bool = False
+
+    @model_validator(mode="after")
+    def _names_an_account(self) -> AzureProfile:
+        if not (self.url or self.connection_string or self.account_url or self.azure_account_url):
+            raise ValueError("url, connection_string, account_url or azure_account_url must be given")
+        return self
+
+
+class _Container(Settings):
+    container: str | None = None
+    prefix: str = ""
+
+
+class _ContainerSource(FileSourceConfig, _Container):
+    pass
+
+
+class _ContainerChunks(FileChunkConfig, _Container):
+    pass
+
+
+class _ContainerSink(FileSinkConfig, _Container, Upload):
+    pass
+
+
+class _Account:
+    """Where an account is and who asks, read from any of the spellings of a profile."""
+
+    def __init__(self, profile: AzureProfile) -> None:
+        text = profile.url.reveal() if profile.url else ""
+        self.words: dict[str, str] = {}
+        if profile.connection_string is not None or "AccountName=" in text or "BlobEndpoint=" in text:
+            whole = profile.connection_string.reveal() if profile.connection_string else text
+            parts = (part.partition("=") for part in whole.split(";") if part.strip())
+            self.words = {name.strip(): value for name, _, value in parts}
+            text = self._endpoint()
+        address = text or profile.account_url or ""
+        if not address and profile.azure_account_url:
+            address = "https://" + profile.azure_account_url.removeprefix("azure://").partition("/")[0]
+        split = urlsplit(address)
+        self.url = f"{split.scheme}://{split.netloc}{split.path.rstrip('/')}"
+        given = (profile.sas.reveal() if profile.sas else "") or split.query
+        self.sas = (given or self.words.get("SharedAccessSignature", "")).lstrip("?")
+        self.key = (profile.account_key.reveal() if profile.account_key else "") or self.words.get(
+            "AccountKey"
+        )
+        local = split.hostname in _LOCAL
+        self.name = split.path.strip("/") if local else (split.hostname or "").partition(".")[0]
+        for secret in (self.sas, self.key, *parse_qs(self.sas).get("sig", ())):
+            if secret:
+                remember(secret)
+        if split.scheme != "https" and not (local and split.scheme == "http") and not profile.insecure:
+            raise UsageError(
+                "the account's address is not https",
+                hint="correct `url:` in the connection, or write insecure: true to send data in the clear",
+            )
+
+    def _endpoint(self) -> str:
+        words = self.words
+        if "BlobEndpoint" in words:
+            return words["BlobEndpoint"]
+        scheme = words.get("DefaultEndpointsProtocol", "https")
+        suffix = words.get("EndpointSuffix", "core.windows.net")
+        return f"{scheme}://{words.get('AccountName', '')}.blob.{suffix}"
+
+
+def _credential(account: _Account, profile: AzureProfile) -> Any:
+    if account.key:
+        return {"account_name": account.name, "account_key": account.key}
+    if account.sas:
+        from azure.core.credentials import AzureSasCredential
+
+        return AzureSasCredential(account.sas)
+    try:
+        from azure.identity import DefaultAzureCredential
+    except ImportError:
+        raise MissingDriver(
+            "the machine's identity needs azure-identity",
+            hint="pip install 'hdm[azure]', or give `sas:` or `account_key:` in the connection",
+        ) from None
+    return DefaultAzureCredential(managed_identity_client_id=profile.client_id)
+
+
+def _connect(account: _Account, profile: AzureProfile, container: str) -> Any:
+    try:
+        from azure.storage.blob import ContainerClient
+    except ImportError:
+        raise no_driver() from None
+    return ContainerClient(
+        account.url,
+        container,
+        credential=_credential(account, profile),
+        retry_total=3,
+        connection_timeout=10,
+        read_timeout=60,
+        max_single_put_size=1024 * 1024 * 1024,
+        user_agent="hdm",
+    )
+
+
+def _store(component: Any, upload: Upload | None = None) -> AzureStore:
+    config, profile = component.config, component.profile
+    container = config.container or profile.container_name
+    if not container:
+        raise UsageError(
+            f"{component.name} names no container", hint="add `container:` to the conf or the connection"
+        )
+    account = _Account(profile)
+    return AzureStore(
+        lambda: _connect(account, profile, container), account.name, container, config.prefix, upload
+    )
+
+
+def _probe(component: Any) -> list[tuple[str, bool, str]]:
+    try:
+        next(iter(component.store.list()), None)
+    except HdmError as error:
+        return [("container", False, error.message)]
+    return [("container", True, component.store.root)]
+
+
+class AzureBlobSource(FileSource):
+    """Reads staged or other files from a container, one chunk per file."""
+
+    Config: ClassVar[type[BaseModel]] = _ContainerSource
+    Profile: ClassVar[type[BaseModel] | None] = AzureProfile
+
+    @cached_property
+    def store(self) -> AzureStore:
+        """The container, below the prefix."""
+        return _store(self)
+
+    @property
+    def namespace(self) -> str:
+        """Account, container and prefix."""
+        return self.store.root.rstrip("/")
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Whether the container can be listed."""
+        return _probe(self)
+
+
+class AzureBlobChunkSource(FileChunks):
+    """Reads files from a container in chunks of some rows or bytes."""
+
+    Config: ClassVar[type[BaseModel]] = _ContainerChunks
+    Profile: ClassVar[type[BaseModel] | None] = AzureProfile
+
+    @cached_property
+    def store(self) -> AzureStore:
+        """The container, below the prefix."""
+        return _store(self)
+
+    @property
+    def namespace(self) -> str:
+        """Account, container and prefix."""
+        return self.store.root.rstrip("/")
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Whether the container can be listed."""
+        return _probe(self)
+
+
+class AzureBlobSink(FileSink):
+    """Stages chunks as block blobs of a container, made once and proven after the upload."""
+
+    Config: ClassVar[type[BaseModel]] = _ContainerSink
+    Profile: ClassVar[type[BaseModel] | None] = AzureProfile
+
+    @cached_property
+    def store(self) -> AzureStore:
+        """The container, below the prefix."""
+        return _store(self, self.config)
+
+    @property
+    def namespace(self) -> str:
+        """Account, container and prefix."""
+        return self.store.root.rstrip("/")
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Whether the container can be listed."""
+        return _probe(self)
