@@ -36,9 +36,9 @@ def translate_expression(text: str, source: str, target: str, rename: Rename = l
 
     Raises ``Untranslatable``.
     """
-    tree = parse(text, source)
+    tree = simplified(parse(text, source), target)
     check(tree, source, target)
-    return generate(simplified(_renamed(tree, rename), target), target)
+    return generate(_renamed(tree, rename), target)
 
 
 def parse(text: str, system: str, *, query: bool = False) -> Any:
@@ -54,8 +54,11 @@ def parse(text: str, system: str, *, query: bool = False) -> Any:
     if len(statements) != 1 or statements[0] is None:
         raise Untranslatable("it is not one expression")
     tree = statements[0]
-    if isinstance(tree, exp.Command) or (query and not isinstance(tree, exp.Query)):
-        raise Untranslatable("it is not one query" if query else "it is not one expression")
+    other = (exp.DDL, exp.Drop, exp.DML, exp.Alter, exp.Set, exp.Use, exp.Query)
+    if isinstance(tree, exp.Command) or (not query and isinstance(tree, other)):
+        raise Untranslatable("it is not one expression")
+    if query and not isinstance(tree, exp.Query):
+        raise Untranslatable("it is not one query")
     return tree
 
 
@@ -111,11 +114,9 @@ def simplified(tree: Any, target: str) -> Any:
 def _plainer(node: Any, target: str) -> Any:
     from sqlglot import exp
 
-    if isinstance(node, exp.EQ | exp.NEQ) and isinstance(node.expression, exp.Any | exp.All):
-        listed = node.expression.this
-        listed = listed.this if isinstance(listed, exp.Paren) else listed
-        fits = isinstance(node, exp.EQ) == isinstance(node.expression, exp.Any)
-        if isinstance(listed, exp.Array) and fits:
+    if isinstance(node, exp.EQ | exp.NEQ):
+        listed = _listed(node.expression, "ANY" if isinstance(node, exp.EQ) else "ALL")
+        if isinstance(listed, exp.Array):
             among = exp.In(this=node.this, expressions=listed.expressions).transform(
                 lambda n: _plainer(n, target)
             )
@@ -127,6 +128,19 @@ def _plainer(node: Any, target: str) -> Any:
     if isinstance(node, exp.Literal) and node.is_string and target in ("sqlserver", "synapse"):
         return node if node.this.isascii() else exp.National(this=node.this)
     return node
+
+
+def _listed(node: Any, word: str) -> Any:
+    """What stands in ANY (...) or ALL (...), which sqlglot reads in several ways."""
+    from sqlglot import exp
+
+    if isinstance(node, exp.Any | exp.All) and type(node).__name__.upper() == word:
+        inner = node.this
+    elif isinstance(node, exp.Anonymous) and node.name.upper() == word and len(node.expressions) == 1:
+        inner = node.expressions[0]
+    else:
+        return None
+    return inner.this if isinstance(inner, exp.Paren) else inner
 
 
 def _plain_cast(node: Any, target: str) -> Any:

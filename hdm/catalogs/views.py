@@ -63,7 +63,7 @@ def translate_view(
 
     Raises ``Untranslatable``, also if the view reads what does not go along.
     """
-    tree = parse(view.sql, source, query=True)
+    tree = simplified(parse(view.sql, source, query=True), target)
     check(tree, source, target)
     schema = view.path[-2] if len(view.path) > 1 else None
     meant: dict[str, Path] = {}
@@ -77,7 +77,7 @@ def translate_view(
         meant[node.alias_or_name.casefold()] = path
         _point(node, path, new)
     _rename_columns(tree, meant, names, columns)
-    return generate(simplified(tree, target), target)
+    return generate(tree, target)
 
 
 def _tables(tree: Any) -> dict[Any, Path]:

@@ -1,0 +1,155 @@
+"""Order, differences, policies, JSON, translation, assessment: the parts that ask no system."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from hdm.catalogs.assess import assess
+from hdm.catalogs.assess_html import to_html
+from hdm.catalogs.diff import Change, compare
+from hdm.catalogs.evolve import judge
+from hdm.catalogs.expressions import Untranslatable, translate_expression
+from hdm.catalogs.mapper import map_schema
+from hdm.catalogs.model import ForeignKey, Relation, Schema, schema_from_json, schema_to_json
+from hdm.catalogs.order import closing_keys, table_waves, waves
+from hdm.catalogs.report import Report, Status, report_to_json, report_to_markdown
+from hdm.catalogs.rules import MapOptions, make_rules
+from hdm.errors import UsageError
+from hdm.model import Column
+from tests.unit.catalogs.zoo import ORDERS, ZOO, column, table
+
+
+def test_waves_put_parents_first_and_cut_cycles() -> None:
+    assert waves({"c": ["b"], "b": ["a"], "a": [], "x": ["x"]}) == [["a", "x"], ["b"], ["c"]]
+    found = waves({"a": ["b"], "b": ["a"], "c": ["a"]})
+    assert sorted(n for wave in found for n in wave) == ["a", "b", "c"]
+    one = Relation(
+        table(("s", "a"), [column("b", "int")]), foreign_keys=(ForeignKey("k", ("b",), ("s", "b"), ("a",)),)
+    )
+    two = Relation(
+        table(("s", "b"), [column("a", "int")]), foreign_keys=(ForeignKey("l", ("a",), ("s", "a"), ("b",)),)
+    )
+    ordered = [relation for wave in table_waves([one, two]) for relation in wave]
+    assert len(closing_keys(ordered)) == 1
+
+
+def test_a_schema_survives_json() -> None:
+    assert schema_from_json(schema_to_json(ZOO)) == ZOO
+    bigger = replace(ORDERS, table=replace(ORDERS.table, rows=99, bytes=1))
+    grown = replace(ZOO, relations=(ZOO.relations[0], bigger))
+    assert grown.sha == ZOO.sha
+    assert replace(ZOO, views=()).sha != ZOO.sha
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "change"),
+    [
+        ("integer", "bigint", Change.WIDER),
+        ("bigint", "integer", Change.NARROWER),
+        ("character varying(5)", "character varying(9)", Change.WIDER),
+        ("character varying(5)", "text", Change.WIDER),
+        ("text", "character varying(5)", Change.NARROWER),
+        ("numeric(10,2)", "numeric(12,2)", Change.WIDER),
+        ("numeric(10,2)", "numeric(12,4)", Change.WIDER),
+        ("numeric(10,2)", "numeric(10,4)", Change.OTHER_TYPE),
+        ("date", "integer", Change.OTHER_TYPE),
+        ("timestamp(3) without time zone", "timestamp(6) without time zone", Change.WIDER),
+    ],
+)
+def test_changes_are_named(before: str, after: str, change: Change) -> None:
+    old, new = one_table(column("c", before)), one_table(column("c", after))
+    assert [one.change for one in compare(new, old)] == [change]
+    assert compare(new, new) == []
+
+
+def one_table(*columns: Column) -> Schema:
+    return Schema("postgres", relations=(Relation(table(("s", "t"), list(columns))),))
+
+
+@pytest.mark.parametrize("target", ["postgres", "mysql", "duckdb", "snowflake", "sqlserver", "sqlite"])
+def test_growth_becomes_ddl_or_waits(target: str) -> None:
+    before = one_table(column("a", "integer"))
+    after = one_table(column("a", "bigint"), column("b", "text", nullable=False))
+    mapped, held = map_schema(after, target), map_schema(before, target).schema
+    verdict = judge(after, mapped, held, "evolve", {("s", "t"): before.relations[0]})
+    text = "\n".join(one.sql for one in verdict.alters)
+    assert "ADD" in text
+    assert "NOT NULL" not in text, "rows that are there have no value"
+    assert len(verdict.alters) == (1 if target == "sqlite" else 2), "SQLite's integers are wide already"
+    assert not verdict.held
+
+
+def test_rules_override_types_and_are_reported() -> None:
+    rules = make_rules([{"table": "sales.*", "type": "numeric", "to": "NUMBER(20,4)"}])
+    mapped = map_schema(ZOO, "snowflake", MapOptions(rules=rules))
+    orders = mapped.schema.relation(("sales", "orders"))
+    assert orders is not None
+    assert orders.table.column("amount").native == "NUMBER(20,4)"
+    assert "by rule" in next(g.reason for g in mapped.report.gaps if g.name == "sales.orders.amount")
+
+
+def test_a_wrong_rule_is_named() -> None:
+    with pytest.raises(UsageError, match="rule 2: colum"):
+        make_rules([{"to": "int"}, {"colum": "x"}])
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "target", "made"),
+    [
+        ("a = ANY (ARRAY['x'::text, 'y'::text])", "postgres", "mysql", "`a` IN ('x', 'y')"),
+        ("a <> ALL (ARRAY[1, 2])", "postgres", "sqlite", 'NOT "a" IN (1, 2)'),
+        ("`a` <> cast('' as char charset utf8mb4)", "mysql", "duckdb", "\"a\" <> ''"),
+        ("(b >= '-5'::integer::numeric)", "postgres", "sqlserver", "([b] >= -5)"),
+        ("ok = true", "postgres", "sqlserver", "[ok] = 1"),
+        ("name <> 'ü'", "postgres", "sqlserver", "[name] <> N'ü'"),
+    ],
+)
+def test_expressions_are_translated(text: str, source: str, target: str, made: str) -> None:
+    assert translate_expression(text, source, target) == made
+
+
+@pytest.mark.parametrize(
+    "text", ["my_own(a) > 1", "a ~ '^x'", "DROP TABLE x", "a = $1", "a >", "1; SELECT 2"]
+)
+def test_what_is_not_certain_is_refused(text: str) -> None:
+    with pytest.raises(Untranslatable):
+        translate_expression(text, "postgres", "mysql")
+
+
+def test_the_report_counts_and_renders() -> None:
+    report = Report("a", "b")
+    report.converted("table", "s.t")
+    report.approximated("column", "s.t.c", "shorter | odd", "look")
+    report.manual("view", "s.v", "why", "how")
+    assert report.counts == {"converted": 1, "approximated": 1, "manual": 1}
+    report.demote("table", "s.t", "refused", "mend it")
+    assert report.counts["manual"] == 2
+    assert report.gaps[0].status is Status.MANUAL
+    assert json.loads(report_to_json(report))["counts"]["manual"] == 2
+    assert "shorter \\| odd" in report_to_markdown(report)
+
+
+def test_an_assessment_names_sizes_risks_gaps_waves_and_time() -> None:
+    mapped = map_schema(ZOO, "mysql")
+    made = assess(ZOO, mapped, rate=10.0, measured="given")
+    body = made.to_dict()
+    assert body["totals"] == {"tables": 2, "rows": 20, "bytes": 16384}
+    assert body["waves"] == [["sales.customers"], ["sales.orders"]]
+    assert body["forecast"]["seconds"] == 2.0
+    assert body["gaps_by_effort"][0]["minutes"] >= body["gaps_by_effort"][-1]["minutes"]
+    assert {one["column"] for one in body["types_at_risk"]} >= {"sales.customers.seen"}
+    page = to_html(made)
+    assert "<svg" in page
+    assert "http" not in page.replace("http-equiv", ""), "the page needs nothing from elsewhere"
+    assert "sales.orders" in page
+
+
+def test_the_page_escapes_what_it_shows() -> None:
+    hostile = one_table(column("c", "integer"))
+    relation = hostile.relations[0]
+    named = replace(relation, table=replace(relation.table, path=("s", "<script>alert(1)</script>")))
+    source = Schema("postgres", relations=(named,))
+    assert "<script>" not in to_html(assess(source, map_schema(source, "mysql")))
