@@ -177,6 +177,10 @@ class LocalStore(Store):
                 entries = sorted(found, key=_sort_key)
         except FileNotFoundError:
             return
+        except OSError as error:
+            raise UsageError(
+                f"cannot list {folder}: {error.strerror}", hint="name a directory that the user may read"
+            ) from error
         for entry in entries:
             key = base + entry.name
             if entry.is_dir(follow_symlinks=False):

@@ -84,9 +84,13 @@ def parsed(dialect: Dialect, sql: str, unknown: Unknown = ()) -> Any:
 
     for pattern, instead in unknown:
         sql = re.sub(pattern, instead, sql, flags=re.DOTALL)
-    statements = sqlglot.parse(sql, read=dialect.sqlglot)
+    try:
+        statements = sqlglot.parse(sql, read=dialect.sqlglot)
+    except sqlglot.errors.SqlglotError as error:
+        raise AssertionError(f"sqlglot cannot read: {sql}") from error
     assert len(statements) == 1, f"{len(statements)} statements: {sql}"
     assert statements[0] is not None, f"no statement: {sql}"
+    assert not isinstance(statements[0], sqlglot.exp.Command), f"sqlglot does not know: {sql}"
     return statements[0]
 
 
@@ -196,6 +200,7 @@ def check_every_kind_is_kept_or_declared(dialect: Dialect) -> None:
         if stored.fidelity is Fidelity.EXACT:
             kept = dialect.column_from_catalog(column.name, stored.native)
             assert (why := misfit(kept, column)) is None, f"{what}: {why}"
+            assert kept.kind is not Kind.OTHER or column.kind is Kind.OTHER, f"{what}: not read again"
 
 
 def check_own_types_stay(dialect: Dialect) -> None:

@@ -16,6 +16,19 @@ from hdm.testing.sinks import ReadBack
 from hdm.testing.sources import Grow, Rows, check_batches_are_bounded
 from tests.conformance.systems import CANARY, System
 
+UNKNOWN_TO_SQLGLOT: dict[str, list[tuple[str, str]]] = {
+    "sqlite": [(r"(WITH TIME ZONE)\(\d\)", r"\1")],
+    "postgres": [("OVERRIDING SYSTEM VALUE ", "")],
+    "mysql": [(r"\ARENAME TABLE (\S+) TO \S+\.(\S+)", r"ALTER TABLE \1 RENAME TO \2")],
+    "oracle": [
+        (r"\ABEGIN EXECUTE IMMEDIATE '(.*)'; EXCEPTION .*", r"\1"),
+        (" PURGE", ""),
+        ("PRIVATE TEMPORARY", "GLOBAL TEMPORARY"),
+        (" ON COMMIT PRESERVE DEFINITION", ""),
+    ],
+}
+"""Per dialect: what sqlglot cannot read though the system can, and what to read instead."""
+
 DDL = "CREATE TABLE {} (id BIGINT NOT NULL PRIMARY KEY, n BIGINT, word VARCHAR(200))"
 CONF: dict[str, Any] = {"watermark": {"column": "n"}, "chunk": {"rows": 7}}
 
@@ -98,6 +111,10 @@ class RelationalDialect(DialectConformance):
     @pytest.fixture
     def subject(self, system: System) -> Dialect:
         return system.dialect
+
+    @pytest.fixture
+    def unknown(self, system: System) -> list[tuple[str, str]]:
+        return UNKNOWN_TO_SQLGLOT.get(system.name, [])
 
     @pytest.fixture
     def run(self, system: System) -> Run:

@@ -35,7 +35,3 @@ class TestDialect(RelationalDialect):
             (psycopg.errors.UndefinedTable(), Recovery.BURY),
             (psycopg.errors.InvalidPassword(), Recovery.ABORT),
         ]
-
-    @pytest.fixture
-    def unknown(self) -> list[tuple[str, str]]:
-        return [("OVERRIDING SYSTEM VALUE ", "")]

@@ -28,10 +28,6 @@ class TestDialect(RelationalDialect):
     def errors(self) -> list[tuple[Exception, Recovery]]:
         return [(named("SQLITE_BUSY"), Recovery.RETRY), (named("SQLITE_CONSTRAINT_NOTNULL"), Recovery.BURY)]
 
-    @pytest.fixture
-    def unknown(self) -> list[tuple[str, str]]:
-        return [(r"(WITH TIME ZONE)\(\d\)", r"\1")]
-
 
 def named(code: str) -> Exception:
     error = sqlite3.OperationalError("text")
