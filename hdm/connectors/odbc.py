@@ -17,6 +17,7 @@ from hdm.model import Dataset
 from hdm.secrets import Secret
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSinkConfig, SqlSource, SqlSourceConfig
+from hdm.sql_catalog import SqlCatalog
 from hdm.sql_odbc import OdbcDatabase, braced
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -190,3 +191,10 @@ class ODBCSink(SqlSink):
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, _settled(config, profile, name), name=name)
+
+
+class ODBCCatalog(SqlCatalog):
+    """Finds tables and keys; the profile says the dialect."""
+
+    Profile: ClassVar[type[BaseModel] | None] = ODBCProfile
+    Database: ClassVar[type[Database]] = ODBCDatabase

@@ -17,6 +17,7 @@ from hdm.dialects.odbc import through_odbc
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
+from hdm.sql_catalog import SqlCatalog
 from hdm.sql_odbc import OdbcDatabase, braced
 
 
@@ -144,3 +145,10 @@ class AzureSQLServerSink(SqlSink):
 
     Profile: ClassVar[type[BaseModel] | None] = AzureSQLServerProfile
     Database: ClassVar[type[Database]] = AzureSQLServerDatabase
+
+
+class SQLServerCatalog(SqlCatalog):
+    """Finds and makes tables, keys and indexes."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SQLServerProfile
+    Database: ClassVar[type[Database]] = SQLServerDatabase

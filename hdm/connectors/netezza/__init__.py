@@ -1,10 +1,11 @@
 """Netezza by nzpy, or by its ODBC driver; unloads through external tables."""
 
-from hdm.connectors.netezza.components import NetezzaSink, NetezzaSource
+from hdm.connectors.netezza.components import NetezzaCatalog, NetezzaSink, NetezzaSource
 from hdm.connectors.netezza.database import NetezzaDatabase, NetezzaProfile
 from hdm.connectors.netezza.external import NetezzaExternalTableSource
 
 __all__ = [
+    "NetezzaCatalog",
     "NetezzaDatabase",
     "NetezzaExternalTableSource",
     "NetezzaProfile",

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from hdm.connectors.netezza.database import NetezzaDatabase, NetezzaProfile
 from hdm.model import Dataset
 from hdm.sql import Database, SqlSink, SqlSource
+from hdm.sql_catalog import SqlCatalog
 from hdm.sql_odbc import OdbcDatabase, braced
 
 
@@ -58,6 +59,13 @@ class NetezzaSource(SqlSource):
 
 class NetezzaSink(SqlSink):
     """Writes a Netezza table; for bulk, unload and load through external tables are faster."""
+
+    Profile: ClassVar[type[BaseModel] | None] = NetezzaProfile
+    Database: ClassVar[type[Database]] = NetezzaDatabase
+
+
+class NetezzaCatalog(SqlCatalog):
+    """Finds and makes tables and keys."""
 
     Profile: ClassVar[type[BaseModel] | None] = NetezzaProfile
     Database: ClassVar[type[Database]] = NetezzaDatabase

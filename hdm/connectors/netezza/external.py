@@ -24,9 +24,7 @@ from hdm.errors import CorruptFile, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Kind, Payload, Table
 from hdm.sql import SqlSourceConfig
 
-_OPTIONS = (
-    "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE CTRLCHARS TRUE"
-)
+_OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE CTRLCHARS TRUE"
 _WIDTHS = {Kind.TEXT: 16_000, Kind.JSON: 16_000, Kind.OTHER: 16_000}
 
 

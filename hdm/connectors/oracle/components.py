@@ -12,6 +12,7 @@ from hdm.connectors.oracle.database import OracleDatabase, OracleProfile, checke
 from hdm.dialects.oracle import ROWID
 from hdm.model import Chunk, Condition, Table, Window
 from hdm.sql import Database, SqlSink, SqlSource, SqlSourceConfig
+from hdm.sql_catalog import SqlCatalog
 
 
 class OracleSourceConfig(SqlSourceConfig):
@@ -76,6 +77,13 @@ class ExadataSource(OracleSource):
 
 class OracleSink(SqlSink):
     """Writes a table with array binds."""
+
+    Profile: ClassVar[type[BaseModel] | None] = OracleProfile
+    Database: ClassVar[type[Database]] = OracleDatabase
+
+
+class OracleCatalog(SqlCatalog):
+    """Finds and makes tables, keys and indexes."""
 
     Profile: ClassVar[type[BaseModel] | None] = OracleProfile
     Database: ClassVar[type[Database]] = OracleDatabase

@@ -7,11 +7,12 @@ from hdm.connectors.snowflake.copy import (
 )
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile
-from hdm.connectors.snowflake.source import SnowflakeSource
+from hdm.connectors.snowflake.source import SnowflakeCatalog, SnowflakeSource
 from hdm.connectors.snowflake.stage import SnowflakeInternalStageSink
 
 __all__ = [
     "SnowflakeAzureCopySink",
+    "SnowflakeCatalog",
     "SnowflakeCopySink",
     "SnowflakeDatabase",
     "SnowflakeInternalStageSink",

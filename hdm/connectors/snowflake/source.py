@@ -12,6 +12,7 @@ from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile
 from hdm.model import Chunk, Table
 from hdm.sql import Database, SqlSource, SqlSourceConfig
+from hdm.sql_catalog import SqlCatalog
 
 
 class SnowflakeSourceConfig(SqlSourceConfig):
@@ -71,3 +72,10 @@ class SnowflakeSource(SqlSource):
             return plain
         literal = self.dialect.string(database.moment + " +0000")
         return f"{plain} AT(TIMESTAMP => {literal}::TIMESTAMP_TZ)"
+
+
+class SnowflakeCatalog(SqlCatalog):
+    """Finds and makes tables and keys."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
+    Database: ClassVar[type[Database]] = SnowflakeDatabase
