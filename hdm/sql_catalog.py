@@ -14,6 +14,7 @@ from hdm.catalogs.crawlers import crawler_for
 from hdm.catalogs.crawlers.odbc import ODBCCrawler
 from hdm.catalogs.model import Schema
 from hdm.catalogs.patterns import Selection
+from hdm.catalogs.profile_types import measure, measured
 from hdm.errors import HdmError
 from hdm.sql_database import Database, SqlProfile
 
@@ -64,6 +65,15 @@ class SqlCatalog(Catalog):
         finally:
             connection.close()
         return "mariadb" if "mariadb" in version.lower() else "mysql"
+
+    def measured(self, schema: Schema) -> Schema:
+        """``schema`` with the digits of its open numbers, measured here in one snapshot."""
+        connection = self.database.connect("hdm:measure")
+        try:
+            self.database.begin(connection)
+            return measured(schema, measure(schema, lambda sql: self.database.run(connection, sql)))
+        finally:
+            connection.close()
 
     @contextmanager
     def session(self) -> Iterator[Session]:

@@ -52,6 +52,8 @@ class AutoBatchConfig(OrchestratorConfig):
     into: str | None = None
     schemas: dict[str, str] = Field(default_factory=dict)
     rules: list[dict[str, Any]] = Field(default_factory=list)
+    measure: bool = False
+    """Measure numbers without precision in the source, and give the target decimals that fit."""
     create: bool = True
     finish: Literal["all", "nothing"] = "all"
 
@@ -151,7 +153,8 @@ class AutoBatchOrchestrator(Orchestrator):
             system, flavour = target.database.dialect.name, target.flavour()
             into = into or _default_schema(target, crawled)
         options = MapOptions(self.config.case, into, self.config.schemas, make_rules(self.config.rules))
-        mapped = map_schema(crawled, system, options, flavour)
+        shaped = source.measured(crawled) if self.config.measure else crawled
+        mapped = map_schema(shaped, system, options, flavour)
         key = digest("batch", env, str(template.source.conf.get("env")), str(template.sink.conf.get("env")))[
             :12
         ]
