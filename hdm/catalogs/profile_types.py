@@ -74,6 +74,17 @@ def measured(schema: Schema, measures: Mapping[Path, Mapping[str, Measure]]) -> 
     )
 
 
+def declared(before: Relation, after: Relation, system: str) -> dict[str, str]:
+    """Column -> its measured type in the source's words, for the columns that were measured."""
+    word = {"oracle": "NUMBER", "sqlite": "DECIMAL"}.get(system, "numeric")
+    old = {column.name: column for column in before.table.columns}
+    return {
+        column.name: f"{word}({column.precision},{column.scale})"
+        for column in after.table.columns
+        if column.precision is not None and old[column.name].precision is None and column.kind is Kind.DECIMAL
+    }
+
+
 def _measured(relation: Relation, measures: Mapping[str, Measure]) -> Relation:
     columns = tuple(_fitted(column, measures.get(column.name)) for column in relation.table.columns)
     return relation.with_columns(columns)
@@ -99,7 +110,8 @@ _FORMS: dict[str, tuple[str, str, str, str]] = {
     # https://docs.oracle.com/en/database/oracle/oracle-database/19/sqlrf/TO_CHAR-number.html: TM9 is exact
     "oracle": (
         "MAX(LENGTH(TO_CHAR(TRUNC(ABS({c})), 'TM9', 'NLS_NUMERIC_CHARACTERS=''. ''')))",
-        "MAX(LENGTH(REGEXP_SUBSTR(TO_CHAR({c}, 'TM9', 'NLS_NUMERIC_CHARACTERS=''. '''), '\\.(.*)', 1, 1, '', 1)))",
+        "MAX(LENGTH(REGEXP_SUBSTR(TO_CHAR({c}, 'TM9', 'NLS_NUMERIC_CHARACTERS=''. '''),"
+        " '\\.(.*)', 1, 1, '', 1)))",
         "COUNT({c})",
         "COUNT(CASE WHEN TO_CHAR({c}, 'TM9') LIKE '%E%' THEN 1 END)",
     ),

@@ -29,6 +29,7 @@ from hdm.catalogs.mapper import MappedSchema, map_schema
 from hdm.catalogs.model import Path, Relation, Schema, dotted, relation_from_dict, relation_to_dict
 from hdm.catalogs.names import Case
 from hdm.catalogs.patterns import Selection, exactly, select
+from hdm.catalogs.profile_types import declared
 from hdm.catalogs.rules import MapOptions, make_rules
 from hdm.catalogs.writers import AFTER_LOAD, BEFORE_LOAD
 from hdm.errors import SchemaDrift, UsageError
@@ -67,6 +68,7 @@ class Batch:
     source: SqlCatalog
     target: SqlCatalog | None
     crawled: Schema
+    shaped: Schema
     mapped: MappedSchema
     held: Schema | None
     verdict: Verdict
@@ -125,7 +127,10 @@ class AutoBatchOrchestrator(Orchestrator):
         }
         rules = [*_own_rules(batch.template), *self.config.watermarks]
         mark = watermark_of(relation.table, rules, list(columns))
-        return make_link(batch.template, env, (relation.path, kept.path), columns, mark, self.config.case)
+        paths = (relation.path, kept.path)
+        shaped = batch.shaped.relation(relation.path) or relation
+        types = declared(relation, shaped, batch.crawled.system)
+        return make_link(batch.template, env, paths, columns, mark, self.config.case, types)
 
     # -- both sides ------------------------------------------------------------------
 
@@ -163,7 +168,7 @@ class AutoBatchOrchestrator(Orchestrator):
         chosen = select(include, exclude)
         known = {path: one for path, one in known.items() if chosen.has(path)}
         verdict = judge(crawled, mapped, held, template.schema_policy, known)
-        return Batch(key, template, source, target, crawled, mapped, held, verdict)
+        return Batch(key, template, source, target, crawled, shaped, mapped, held, verdict)
 
     def _accepted(self, key: str, source: SqlCatalog) -> dict[Path, Relation]:
         """The tables as earlier runs, or a person, accepted them."""

@@ -72,14 +72,18 @@ def make_link(
     columns: Mapping[str, str],
     watermark: Mapping[str, Any] | None,
     case: Case,
+    types: Mapping[str, str] | None = None,
 ) -> LinkSpec:
-    """The link that moves source table ``paths[0]`` to ``paths[1]``. ``columns``: old name to new."""
+    """The link that moves source table ``paths[0]`` to ``paths[1]``. ``columns``: old name to new;
+    ``types``: native types of columns that were measured."""
     old, new = paths
     holes = {"schema": _schema(old), "table": old[-1], "target_schema": _schema(new), "target_table": new[-1]}
     source = _filled(template.source.conf, holes).without(*OWN_KEYS, "table_name", "query")
     sink = _filled(template.sink.conf, holes)
     _put(source, "table_name", list(old))
     _put(source, "columns", list(columns))
+    if types:
+        _put(source, "types", {**dict(source.get("types") or {}), **types})
     if watermark and "watermark" not in source:
         _put(source, "watermark", dict(watermark))
     if "table_name" not in template.sink.conf:
