@@ -30,7 +30,8 @@ def test_postgres_measures_the_last_value_too(fresh_postgres: Callable[..., Data
         connection.execute("CREATE SCHEMA m")
         connection.execute("CREATE TABLE m.t (a numeric, b numeric, c numeric, d numeric(5,1), e numeric)")
         connection.execute(
-            "INSERT INTO m.t SELECT g, 1.50, 'NaN'::numeric, 1.5, NULL FROM generate_series(1, 100) g"
+            "INSERT INTO m.t SELECT g, 1.50, 'NaN'::numeric, 1.5, NULL::numeric"
+            " FROM generate_series(1, 100) g"
             " UNION ALL SELECT 123456789012345678.000123, -7, 1, 1, NULL"
         )
         connection.execute("SET search_path TO pg_catalog")
