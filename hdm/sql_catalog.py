@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -65,6 +66,13 @@ class SqlCatalog(Catalog):
         finally:
             connection.close()
         return "mariadb" if "mariadb" in version.lower() else "mysql"
+
+    def held(self, selection: Selection) -> Schema:
+        """As ``crawl``; a file that is not there yet holds nothing, and is not made."""
+        place = getattr(self.database, "file", None)
+        if isinstance(place, Path) and not place.exists():
+            return Schema(self.database.dialect.name)
+        return self.crawl(selection)
 
     def measured(self, schema: Schema) -> Schema:
         """``schema`` with the digits of its open numbers, measured here in one snapshot."""

@@ -152,7 +152,7 @@ def _differences(batch: Batch, held: Schema) -> list[dict[str, str]]:
         {"change": one.change.value, "object": dotted(one.path), "column": one.column, "detail": one.detail}
         for one in compare(wanted, held)
     ]
-    there = batch.target.crawl(batch.mine()) if batch.target else held
+    there = batch.target.held(batch.mine()) if batch.target else held
     for one in ordered(unfinished(_present(wanted, held), there)):
         if one.phase in AFTER_LOAD and one.phase != "counters":
             rows.append({"change": f"no {one.kind}", "object": one.name, "column": "", "detail": ""})

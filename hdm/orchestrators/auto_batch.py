@@ -163,7 +163,7 @@ class AutoBatchOrchestrator(Orchestrator):
         key = digest("batch", env, str(template.source.conf.get("env")), str(template.sink.conf.get("env")))[
             :12
         ]
-        held = target.crawl(exactly([one.path for one in mapped.schema.relations])) if target else None
+        held = target.held(exactly([one.path for one in mapped.schema.relations])) if target else None
         known = self._accepted(key, source)
         chosen = select(include, exclude)
         known = {path: one for path, one in known.items() if chosen.has(path)}
