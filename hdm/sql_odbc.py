@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, ClassVar
@@ -149,10 +150,20 @@ class OdbcDatabase(Database):
             else:
                 yield from chain([] if first is None else [first], batches)
                 return
+        yield from self._row_by_row(sql, columns, widest)
+
+    def _row_by_row(self, sql: str, columns: Sequence[Column], widest: int) -> Iterator[pa.RecordBatch]:
+        pyodbc, _ = codec.modules()
         with self.classified():
-            cursor = connection.cursor()
-            cursor.execute(sql)
-        yield from self._classifying(codec.one_by_one(cursor, columns, self._base))
+            connection = pyodbc.connect(self._reading("hdm:read", widest), autocommit=True, timeout=60)
+        try:
+            self.set_up(connection, write=False)
+            with self.classified():
+                cursor = connection.cursor()
+                cursor.execute(sql)
+            yield from self._classifying(codec.one_by_one(cursor, columns, self._base, widest))
+        finally:
+            connection.close()
 
     def _bulk_breaks(self, columns: Sequence[Column]) -> bool:
         """SQLite's driver with arrow-odbc ends the whole process on a BLOB."""
@@ -168,16 +179,21 @@ class OdbcDatabase(Database):
 
     def _bulk(self, sql: str, columns: Sequence[Column], widest: int) -> Iterator[pa.RecordBatch]:
         _, arrow_odbc = codec.modules()
-        text = self.connection_string("hdm:read") + self.wide_option(widest)
+        text = self._reading("hdm:read", widest)
         with self.classified():
             connection = arrow_odbc.connect(text, login_timeout_sec=60)
             for statement in self.settings(write=False):
                 connection.execute(statement)
         yield from self._classifying(codec.bulk(connection, sql, columns, self._base, widest))
 
-    def wide_option(self, widest: int) -> str:
-        """What tells the driver to report long types as wide as they are."""
-        return f";MaxLongVarcharSize={widest}" if self._base == "postgres" and widest > 8000 else ""
+    def _reading(self, label: str, widest: int) -> str:
+        """The connection string for long reads: psqlODBC reports long types as wide as they are,
+        and keeps no more rows than fit into memory."""
+        text = self.connection_string(label)
+        if self._base != "postgres":
+            return text
+        rows = codec.rows_within(codec.BATCH_BYTES, widest)
+        return re.sub(r"\bFetch=\d+", f"Fetch={rows}", text) + f";MaxLongVarcharSize={max(widest, 8190)}"
 
     def _classifying(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yielded = False

@@ -73,19 +73,23 @@ def bulk(
         yield carried(batch, columns)
 
 
-def one_by_one(cursor: Any, columns: Sequence[Column], base: str) -> Iterator[pa.RecordBatch]:
-    """Batches of bounded bytes from an executed pyodbc cursor."""
+def one_by_one(cursor: Any, columns: Sequence[Column], base: str, widest: int) -> Iterator[pa.RecordBatch]:
+    """Batches of bounded bytes from an executed pyodbc cursor; no value is wider than ``widest``."""
     schema = pa.schema([pa.field(c.name, wire(base, c)) for c in columns])
     wired = [Column(c.name, c.kind, field.type) for c, field in zip(columns, schema, strict=True)]
     decoders = {c.name: _decoder(c.type) for c in wired}
-    step = 16
+    step = rows_within(_FETCH_BYTES, widest)
     while True:
         found = cursor.fetchmany(step)
         if not found:
             return
         batch = row_codec.to_batch(found, wired, decoders)
         yield carried(batch, columns)
-        step = max(min(BATCH_ROWS, _FETCH_BYTES // max(batch.nbytes // batch.num_rows, 1)), 1)
+
+
+def rows_within(size: int, widest: int) -> int:
+    """How many rows of ``widest`` bytes (and 1 kB beside) fit into ``size``; at least one."""
+    return max(min(5000, size // (widest + 1024)), 1)
 
 
 def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
