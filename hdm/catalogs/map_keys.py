@@ -3,7 +3,7 @@ the table's name in front."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 
 from hdm.catalogs.expressions import Untranslatable, translate_expression
@@ -28,7 +28,9 @@ class KeyMapper:
         report: Report,
         tables: Mapping[Path, Path],
         columns: Mapping[Path, Mapping[str, str]],
+        closing: Set[tuple[Path, ForeignKey]] = frozenset(),
     ) -> None:
+        self.closing = closing
         self.source, self.target, self.report = source.system, target, report
         self.tables, self.columns = tables, columns
         self.dialect, self.traits = dialect(target), traits_of(target)
@@ -97,6 +99,13 @@ class KeyMapper:
                 "duckdb has none from schema to schema",
                 "put both into one: into: schema",
             )
+            return None
+        circular = key.target == self.path or (self.path, key) in self.closing
+        if self.target == "duckdb" and circular and not self.same:
+            self.report.manual(
+                "foreign key", about, "duckdb checks it row by row while a table is built anew",
+                "prove it by a query after each load",
+            )  # fmt: skip
             return None
         names = self.columns[key.target]
         made = replace(

@@ -10,9 +10,10 @@ from hdm.catalogs.expressions import Untranslatable
 from hdm.catalogs.map_columns import ColumnMapper
 from hdm.catalogs.map_keys import KeyMapper
 from hdm.catalogs.map_mysql import fit_mysql
-from hdm.catalogs.model import Path, Relation, Schema, Sequence, View, dotted
+from hdm.catalogs.map_sqlserver import fit_sqlserver
+from hdm.catalogs.model import ForeignKey, Path, Relation, Schema, Sequence, View, dotted
 from hdm.catalogs.names import NamePolicy
-from hdm.catalogs.order import table_order, view_order
+from hdm.catalogs.order import closing_keys, table_order, view_order
 from hdm.catalogs.report import Report
 from hdm.catalogs.rules import MapOptions
 from hdm.catalogs.scopes import settle_names
@@ -56,14 +57,19 @@ class _Mapper:
         self.report = Report(source.flavour or source.system, flavour or target)
         self.tables: dict[Path, Path] = {}
         self.columns: dict[Path, dict[str, str]] = {}
+        self.closing: set[tuple[Path, ForeignKey]] = set()
 
     def map(self) -> MappedSchema:
         self._name_everything()
         mapped = Schema(self.target, "", self.flavour)
-        relations = [self._relation(one) for one in table_order(self.source.relations) if self._goes(one)]
+        in_order = [one for one in table_order(self.source.relations) if self._goes(one)]
+        self.closing = closing_keys(in_order)
+        relations = [self._relation(one) for one in in_order]
         if not self.same:
             if self.target == "mysql":
                 relations = fit_mysql(relations, self.dialect, self.report)
+            if self.target == "sqlserver":
+                relations = [fit_sqlserver(one, self.dialect, self.report) for one in relations]
             relations = settle_names(relations, self.dialect)
         sequences = [seq for one in self.source.sequences if (seq := self._sequence(one))]
         views = [view for one in view_order(self.source.views) if (view := self._view(one))]
@@ -147,7 +153,7 @@ class _Mapper:
             self.source, self.target, self.options, self.report, self.columns[relation.path]
         )
         mapped = columns.map(relation, path)
-        keys = KeyMapper(self.source, self.target, self.report, self.tables, self.columns)
+        keys = KeyMapper(self.source, self.target, self.report, self.tables, self.columns, self.closing)
         mapped = keys.map(relation, mapped)
         self.report.converted("table", dotted(relation.path))
         if relation.comment and self.traits.comments == "none":

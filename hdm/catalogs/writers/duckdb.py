@@ -42,6 +42,11 @@ class DuckDBWriter(Writer):
         del virtual
         return f"GENERATED ALWAYS AS ({expression})"
 
+    def table_lines(self, relation: Relation) -> list[str]:
+        """Foreign keys to the same table stand in it from the start."""
+        own = [self.foreign(key) for key in relation.foreign_keys if key.target == relation.path]
+        return super().table_lines(relation) + own
+
     def _index_early(self, index: Index) -> bool:
         """A table that has an index cannot be built anew."""
         return False

@@ -13,7 +13,7 @@ from hdm.catalogs.diff import Change, compare
 from hdm.catalogs.evolve import judge
 from hdm.catalogs.expressions import Untranslatable, translate_expression
 from hdm.catalogs.mapper import map_schema
-from hdm.catalogs.model import ForeignKey, Relation, Schema, schema_from_json, schema_to_json
+from hdm.catalogs.model import ForeignKey, Key, Relation, Schema, schema_from_json, schema_to_json
 from hdm.catalogs.order import closing_keys, table_waves, waves
 from hdm.catalogs.report import Report, Status, report_to_json, report_to_markdown
 from hdm.catalogs.rules import MapOptions, make_rules
@@ -153,3 +153,26 @@ def test_the_page_escapes_what_it_shows() -> None:
     named = replace(relation, table=replace(relation.table, path=("s", "<script>alert(1)</script>")))
     source = Schema("postgres", relations=(named,))
     assert "<script>" not in to_html(assess(source, map_schema(source, "mysql")))
+
+
+def test_duckdb_says_which_foreign_keys_it_cannot_check() -> None:
+    key = ForeignKey("loop", ("up",), ("s", "t"), ("id",))
+    relation = Relation(
+        table(("s", "t"), [column("id", "integer"), column("up", "integer")]), foreign_keys=(key,)
+    )
+    mapped = map_schema(Schema("postgres", relations=(relation,)), "duckdb")
+    assert mapped.schema.relations[0].foreign_keys == ()
+    assert [(g.status, g.name) for g in mapped.report.gaps] == [(Status.MANUAL, "s.t.loop")]
+
+
+@pytest.mark.parametrize(("target", "native"), [("mysql", "varchar(384)"), ("sqlserver", "nvarchar(225)")])
+def test_key_columns_get_a_bound_that_an_index_can_have(target: str, native: str) -> None:
+    relation = Relation(
+        table(
+            ("s", "t"), [column("a", "text", nullable=False), column("b", "text", nullable=False)], ("a", "b")
+        ),
+        Key("pk", ("a", "b")),
+    )
+    mapped = map_schema(Schema("postgres", relations=(relation,)), target)
+    assert [c.native for c in mapped.schema.relations[0].table.columns] == [native, native]
+    assert all("part of a key" in gap.reason for gap in mapped.report.gaps)
