@@ -88,6 +88,10 @@ class Database(ABC):
 
     # -- defaults --------------------------------------------------------------
 
+    def is_there(self) -> bool:
+        """Whether there is anything to connect to yet; a file may have to be made first."""
+        return True
+
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
         """The name with the default schema filled in; no connecting."""
         return tuple(parts)
@@ -162,11 +166,12 @@ class Database(ABC):
         dialect, name = self.dialect, self.dialect.quote(column.name)
         ordered = dialect.comparable(column)
         inner = (
-            f"SELECT {name} AS c, ROW_NUMBER() OVER (ORDER BY {ordered}) AS n FROM {origin} "
+            f"SELECT {name} AS hdm_c, ROW_NUMBER() OVER (ORDER BY {ordered}) AS hdm_n FROM {origin} "
             f"WHERE {name} IS NOT NULL{' AND ' + where if where else ''}"
         )
-        value = dialect.text_of("c", column)
-        sql = f"SELECT {value} FROM {dialect.derived(inner)} WHERE {dialect.modulo('n', step)} = 0 ORDER BY n"
+        value = dialect.text_of("hdm_c", column)
+        cut = f"WHERE {dialect.modulo('hdm_n', step)} = 0 ORDER BY hdm_n"
+        sql = f"SELECT {value} FROM {dialect.derived(inner)} {cut}"
         return [str(row[0]) for row in self.run(connection, sql)]
 
     def pages(self, connection: Any, table: Table) -> int:
