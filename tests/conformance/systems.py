@@ -90,7 +90,7 @@ def plain(value: Any, column: Column) -> Any:
     if kind is Kind.DATE and isinstance(value, str):
         return date.fromisoformat(value)
     if kind is Kind.TIME and not isinstance(value, time):
-        clock = str(value) if isinstance(value, str) else str(datetime(1, 1, 1) + value).split()[1]  # noqa: DTZ001 -- a wall clock
+        clock = str(value) if isinstance(value, str) else str(datetime(1, 1, 1) + value).split()[1]
         return time.fromisoformat(clock)
     if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
         moment = datetime.fromisoformat(value) if isinstance(value, str) else value

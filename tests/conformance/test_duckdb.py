@@ -11,6 +11,8 @@ from hdm.errors import Recovery
 from tests.conformance.relational import RelationalDialect, RelationalSink, RelationalSource
 from tests.conformance.systems import System, duckdb_system
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def system(tmp_path: Path) -> System:

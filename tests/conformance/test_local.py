@@ -16,6 +16,7 @@ from hdm.stores import LocalStore, Store
 from hdm.testing import SinkConformance, SourceConformance, StoreConformance
 from tests.conformance.object_files import read_back, staged
 
+pytestmark = pytest.mark.slow
 FORMATS = ("parquet", "csv", "jsonl")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,9 +21,15 @@ def results(
     fresh_postgres: Callable[..., Any],
     fresh_mariadb: Callable[..., Any],
     tmp_path_factory: pytest.TempPathFactory,
-) -> Results:
+) -> Iterator[Results]:
     folder = tmp_path_factory.mktemp("matrix")
-    return type_matrix.run(type_matrix.maker(fresh_postgres, fresh_mariadb, folder), folder)
+    before = os.environ.get("TZ")
+    type_matrix.away_from_greenwich()
+    yield type_matrix.run(type_matrix.maker(fresh_postgres, fresh_mariadb, folder), folder)
+    os.environ.pop("TZ", None)
+    if before is not None:
+        os.environ["TZ"] = before
+    time.tzset()
 
 
 @pytest.mark.parametrize("sink", SINKS)
