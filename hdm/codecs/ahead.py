@@ -8,13 +8,24 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 T = TypeVar("T")
+HEAVY = 8 * 1024 * 1024
+"""Bytes."""
 
 
-def ahead(produce: Callable[[], Iterator[T]], stop: Callable[[], None], depth: int = 1) -> Iterator[T]:
+def ahead(
+    produce: Callable[[], Iterator[T]],
+    stop: Callable[[], None],
+    depth: int = 1,
+    weigh: Callable[[T], int] = lambda one: 0,
+) -> Iterator[T]:
     """What ``produce()`` yields. Closing early calls ``stop`` (it must make a blocked producer
-    return) and waits for the thread. An exception of the producer is raised here."""
+    return) and waits for the thread. An exception of the producer is raised here.
+
+    After an item that weighs more than ``HEAVY`` the producer waits until the consumer asks for
+    the next one, so that only one such item is in memory.
+    """
     items: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
-    closing = threading.Event()
+    closing, asked = threading.Event(), threading.Event()
 
     def put(item: tuple[T | None, BaseException | None]) -> None:
         while not closing.is_set():
@@ -24,10 +35,20 @@ def ahead(produce: Callable[[], Iterator[T]], stop: Callable[[], None], depth: i
             except queue.Full:
                 continue
 
+    def pause() -> None:
+        while not closing.is_set() and not asked.wait(0.1):
+            continue
+
     def work() -> None:
         try:
             for one in produce():
+                heavy = weigh(one) > HEAVY
+                if heavy:
+                    asked.clear()
                 put((one, None))
+                del one
+                if heavy:
+                    pause()
                 if closing.is_set():
                     return
             put((None, None))
@@ -46,7 +67,10 @@ def ahead(produce: Callable[[], Iterator[T]], stop: Callable[[], None], depth: i
             if item is None:
                 finished = True
                 return
-            yield item
+            box = [item]
+            del item
+            yield box.pop()  # the consumer alone holds it
+            asked.set()
     finally:
         closing.set()
         if not finished:

@@ -6,7 +6,7 @@ holds whole rows. https://www.postgresql.org/docs/current/sql-copy.html
 
 from __future__ import annotations
 
-import io
+import re
 from collections.abc import Iterator, Sequence
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from hdm.errors import UnrepresentableValue
 from hdm.model import Column
 
 _BOM = b"\xef\xbb\xbf"
+_NUL = re.compile(b"\0")
 
 
 class CsvDecoder:
@@ -117,12 +118,14 @@ class CsvEncoder:
         names = [f"c{number}" for number in range(len(arrays))]
         ready = pa.RecordBatch.from_arrays(arrays, names=names)
         for start in range(0, ready.num_rows, step):
-            out = io.BytesIO()
+            out = pa.BufferOutputStream()
             pcsv.write_csv(ready.slice(start, step), out, self._options)
-            block = out.getvalue()
-            if b"\0" in block:
+            block = memoryview(out.getvalue())
+            del out
+            if _NUL.search(block):
                 raise _with_nul(batch)
-            yield memoryview(block)
+            yield block
+            del block
 
 
 def _with_nul(batch: pa.RecordBatch) -> UnrepresentableValue:

@@ -31,10 +31,16 @@ def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iter
                 size, row = receive(0)
                 if size <= 0:
                     break
+                if size >= BLOCK_BYTES and not filled:
+                    break
                 buffer.write(row)
                 filled += size
         if filled:
             yield buffer.getbuffer()
+        elif size > 0:
+            wide = [memoryview(row)]
+            del row
+            yield wide.pop()  # a block of its own; neither copied nor kept here
     with classified():
         _finished(psycopg, raw)
 

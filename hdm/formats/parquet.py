@@ -17,6 +17,8 @@ from hdm.wire import table_from_json, table_to_json
 _TABLE = b"hdm.table"
 _GROUP_ROWS = 512 * 1024
 _SAMPLE = 8_192
+_WIDE = 1024 * 1024
+"""Bytes per row from which each batch becomes a row group of its own: encoding copies it thrice."""
 
 
 class _Writer:
@@ -41,7 +43,8 @@ class _Writer:
         self._waiting_rows += batch.num_rows
         self._waiting_bytes += size
         self.rows += batch.num_rows
-        if self._waiting_rows >= _GROUP_ROWS or self._waiting_bytes >= self._group_bytes:
+        wide = self._waiting_bytes > self._waiting_rows * _WIDE
+        if wide or self._waiting_rows >= _GROUP_ROWS or self._waiting_bytes >= self._group_bytes:
             self._flush()
 
     def estimate(self) -> int:

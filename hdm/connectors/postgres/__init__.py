@@ -96,10 +96,15 @@ class PostgresDatabase(Writing):
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """COPY (...) TO STDOUT as CSV: the server works on while a block is decoded."""
         decoder = CsvDecoder(columns)
-        blocks = ahead(lambda: copy_out(connection, driver(), sql, self.classified), connection.cancel)
+        blocks = ahead(
+            lambda: copy_out(connection, driver(), sql, self.classified), connection.cancel, weigh=len
+        )
         try:
             for block in blocks:
-                yield decoder.decode(block)
+                batch = decoder.decode(block)
+                del block
+                yield batch
+                del batch
         finally:
             blocks.close()  # type: ignore[attr-defined]
 
