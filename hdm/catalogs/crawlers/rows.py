@@ -28,7 +28,7 @@ from hdm.catalogs.model import (
 from hdm.catalogs.patterns import Selection
 from hdm.catalogs.sql_text import unwrapped
 from hdm.catalogs.views import Names, mentioned
-from hdm.errors import PermanentError
+from hdm.errors import ConnectionLost, Deadlock, HdmError, Throttled
 from hdm.model import Column, Table
 
 
@@ -71,6 +71,7 @@ class RowsCrawler(Crawler):
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
         """One query for each kind of object."""
+        self._schemas = schemas
         self._in = self.listed(schemas)
         self._missing: list[str] = []
         self._found = {
@@ -99,8 +100,8 @@ class RowsCrawler(Crawler):
             return []
         try:
             return self.query(sql.replace("{schemas}", self._in))
-        except PermanentError:
-            if name not in self.optional:
+        except HdmError as error:
+            if name not in self.optional or isinstance(error, ConnectionLost | Throttled | Deadlock):
                 raise
             self._missing.append(name)
             return []

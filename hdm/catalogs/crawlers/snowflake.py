@@ -9,7 +9,7 @@ import re
 
 from hdm.catalogs.crawlers.base import Row
 from hdm.catalogs.crawlers.rows import Queries, RowsCrawler
-from hdm.errors import PermanentError
+from hdm.errors import ConnectionLost, Deadlock, HdmError, Throttled
 
 _NATIVE = """CASE
     WHEN c.DATA_TYPE = 'NUMBER'
@@ -35,8 +35,8 @@ ORDER BY t.TABLE_SCHEMA, t.TABLE_NAME""",
   CASE WHEN c.IS_IDENTITY = 'YES' THEN COALESCE(c.IDENTITY_INCREMENT, '1') END, NULL, 0, c.COMMENT
 FROM INFORMATION_SCHEMA.COLUMNS c WHERE c.TABLE_SCHEMA IN ({{schemas}})
 ORDER BY c.TABLE_SCHEMA, c.TABLE_NAME, c.ORDINAL_POSITION""",
-        keys="SHOW PRIMARY KEYS IN DATABASE",
-        foreign="SHOW IMPORTED KEYS IN DATABASE",
+        keys="SHOW PRIMARY KEYS IN SCHEMA {schema}",
+        foreign="SHOW IMPORTED KEYS IN SCHEMA {schema}",
         views="""SELECT v.TABLE_SCHEMA, v.TABLE_NAME, v.VIEW_DEFINITION, v.COMMENT
 FROM INFORMATION_SCHEMA.VIEWS v WHERE v.TABLE_SCHEMA IN ({schemas}) ORDER BY v.TABLE_SCHEMA,
   v.TABLE_NAME""",
@@ -49,22 +49,28 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
 
     def ask(self, name: str) -> list[Row]:
         """SHOW's rows brought into order: their columns stand at fixed places."""
-        rows = super().ask(name)
         if name == "keys":
-            found = [("P", row) for row in rows] + [("U", row) for row in self._uniques()]
+            found = [("P", row) for row in self._show(name, self.queries.keys)]
+            found += [("U", row) for row in self._show("uniques", "SHOW UNIQUE KEYS IN SCHEMA {schema}")]
             found.sort(key=lambda one: (one[1][2], one[1][3], one[0], one[1][6], int(one[1][5])))
             return [(*_plain(row), kind, row[4]) for kind, row in found]
         if name == "foreign":
+            rows = self._show(name, self.queries.foreign)
             ordered = sorted(rows, key=lambda row: (row[6], row[7], row[12], int(row[9])))
             return [(r[6], r[7], r[12], r[8], r[2], r[3], r[4], r[11], r[10]) for r in ordered]
-        return rows
+        return super().ask(name)
 
-    def _uniques(self) -> list[Row]:
+    def _show(self, name: str, sql: str) -> list[Row]:
+        """Over all schemas; what is refused is named as not read."""
+        rows: list[Row] = []
         try:
-            return self.query("SHOW UNIQUE KEYS IN DATABASE")
-        except PermanentError:
-            self._missing.append("uniques")
-            return []
+            for schema in self._schemas:
+                rows += self.query(sql.replace("{schema}", self.dialect.quote(schema)))
+        except HdmError as error:
+            if isinstance(error, ConnectionLost | Throttled | Deadlock):
+                raise
+            self._missing.append(name)
+        return rows
 
     def view(self, sql: str) -> str:
         """What follows AS, should the definition begin with CREATE."""

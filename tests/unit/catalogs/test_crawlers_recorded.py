@@ -40,7 +40,11 @@ def crawler(system: str, query: Any) -> RowsCrawler:
 @pytest.mark.parametrize("system", SYSTEMS)
 @pytest.mark.parametrize("name", NAMES)
 def test_catalogue_queries_parse_in_their_dialect(system: str, name: str) -> None:
-    sql = getattr(crawler(system, None).queries, name).replace("{schemas}", "'A', 'B'")
+    sql = (
+        getattr(crawler(system, None).queries, name)
+        .replace("{schemas}", "'A', 'B'")
+        .replace("{schema}", '"A"')
+    )
     if sql:
         (tree,) = sqlglot.parse(sql, read=sqlglot_name(system))
         assert tree is not None
@@ -103,8 +107,9 @@ def recorded(system: str) -> Any:
     queries = crawler(system, None).queries
 
     def answer(sql: str) -> list[tuple[Any, ...]]:
-        if sql.startswith("SHOW UNIQUE"):
-            return answers["uniques"]
+        for word, name in (("UNIQUE", "uniques"), ("PRIMARY", "keys"), ("IMPORTED", "foreign")):
+            if sql.startswith(f"SHOW {word}"):
+                return answers[name] if sql.endswith('"SALES"') else []
         for name in NAMES:
             form = getattr(queries, name)
             if form and re.fullmatch(re.escape(form).replace(r"\{schemas\}", ".*"), sql, re.DOTALL):
