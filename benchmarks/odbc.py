@@ -21,7 +21,7 @@ from hdm.connectors.odbc import ODBCProfile, ODBCSource
 from hdm.dialects.odbc import wire
 from hdm.model import Chunk
 
-ROWS, RUNS, LIMIT = 1_000_000, 3, 1.15
+ROWS, RUNS, LIMIT = 300_000, 5, 1.15
 TABLE = """CREATE TABLE IF NOT EXISTS odbc_bench AS SELECT g::bigint id, (g % 1000)::int part,
   (g * 1.37)::numeric(15,2) price, g / 3.0::float8 ratio, timestamp '2020-01-01' + g * interval '1 s' AS made,
   (md5(g::text))::varchar(40) word, g % 2 = 0 flag FROM generate_series(1, {rows}) g"""
