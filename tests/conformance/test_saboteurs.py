@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from hdm import testing
 from hdm.connectors.sqlite import SQLiteProfile, SQLiteSink, SQLiteSource
 from hdm.dialects.postgres import PostgresDialect
 from hdm.dialects.sqlite import SQLiteDialect
@@ -124,6 +127,13 @@ def trial(
 def test_every_check_has_a_saboteur(module: Any, known: dict[str, Any]) -> None:
     assert {name[6:] for name in vars(module) if name.startswith("check_")} == set(known)
     assert {check.__name__[6:] for check in module.CHECKS} == set(known)
+
+
+def test_no_suite_is_forgotten() -> None:
+    names = [one.name for one in pkgutil.iter_modules(testing.__path__)]
+    modules = [importlib.import_module(f"hdm.testing.{name}") for name in names]
+    holding = {m.__name__ for m in modules if any(name.startswith("check_") for name in vars(m))}
+    assert holding == {module.__name__ for module, _ in SUITES}
 
 
 @pytest.mark.parametrize("name", SOURCES)
