@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel
 
+from hdm.errors import UsageError
 from hdm.model import Table
 from hdm.source import Settings
 
@@ -29,6 +30,13 @@ class Check(ABC):
     def __init__(self, config: Any, table: Table) -> None:
         self.config = config
         self.table = table
+        named = getattr(config, "column", None)
+        names = [column.name for column in table.columns]
+        if named is not None and named not in names:
+            raise UsageError(
+                f"check {type(self).__name__}: {table.dataset.name} has no column {named!r}",
+                hint="column names one of: " + ", ".join(names),
+            )
 
     @abstractmethod
     def observe(self, batch: pa.RecordBatch) -> None:
@@ -73,14 +81,26 @@ class Range(Check):
     def __init__(self, config: Any, table: Table) -> None:
         super().__init__(config, table)
         self.outside = 0
+        pairs = ((config.min, pc.less), (config.max, pc.greater))
+        self.limits = [(self._limit(bound), compare) for bound, compare in pairs if bound is not None]
+        if not self.limits:
+            raise UsageError(f"check Range of {config.column} has no bound", hint="write min or max")
+
+    def _limit(self, bound: Any) -> pa.Scalar:
+        column = self.table.column(self.config.column)
+        try:
+            return pa.scalar(str(bound)).cast(column.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise UsageError(
+                f"check Range: {bound!r} is no value of column {column.name} ({column.type})",
+                hint="write a bound of the column's type",
+            ) from None
 
     def observe(self, batch: pa.RecordBatch) -> None:
         """Count the values outside."""
         values = batch.column(self.config.column)
-        for bound, compare in ((self.config.min, pc.less), (self.config.max, pc.greater)):
-            if bound is not None:
-                limit = pa.scalar(str(bound)).cast(values.type)
-                self.outside += pc.sum(pc.cast(compare(values, limit), pa.int64())).as_py() or 0
+        for limit, compare in self.limits:
+            self.outside += pc.sum(pc.cast(compare(values, limit), pa.int64())).as_py() or 0
 
     def verdict(self) -> str | None:
         """How many values were outside."""

@@ -117,6 +117,21 @@ class SnapshotLost(PermanentError):
     """The frozen view of the source is gone, and going on could lose rows."""
 
 
+class Unexpected(PermanentError):
+    """A mistake in hdm or in a plugin: an exception that nothing foresaw."""
+
+
+def unexpected(error: BaseException) -> Unexpected:
+    """The error by its class and place. Never by its text, which can quote values."""
+    import traceback
+
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {'/'.join(frames[-1].filename.split('/')[-2:])}:{frames[-1].lineno}" if frames else ""
+    return Unexpected(
+        f"unexpected {type(error).__name__}{place}", hint="run again with HDM_DEBUG=1 to see the traceback"
+    )
+
+
 # -- transient: tried again with full jitter ---------------------------------
 
 
@@ -159,6 +174,10 @@ class StateUnavailable(StateError):
 
 class SchemaOutOfDate(StateError):
     """The state database is older or newer than this hdm."""
+
+
+class StateMissing(SchemaOutOfDate):
+    """Nothing was ever recorded in the database."""
 
 
 class IllegalTransition(StateError):

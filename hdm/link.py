@@ -41,6 +41,11 @@ class DataLink:
         """The source table as the sink will see it, after ``transform:``."""
         return Transform(self.spec.transform, table).table if self.spec.transform else table
 
+    def checks(self, table: Table) -> list[Check]:
+        """The link's checks, for one chunk of ``table`` as it goes out; ``UsageError`` for a rule
+        that the table's columns do not fit."""
+        return make_checks(self._checks, table, self.spec.checks)
+
     @property
     def passes_files(self) -> bool:
         """True if nothing here needs rows, so that staged bytes may travel untouched."""
@@ -108,7 +113,7 @@ class DataLink:
         tally.extracted = tally.filtered = tally.bytes = 0
         tally.digests.clear()
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
-        checks = make_checks(self._checks, out.table, self.spec.checks)
+        checks = self.checks(out.table)
         schema = payload.table.schema
         for batch in payload.batches():
             attempt.check()

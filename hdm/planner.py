@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm import _fail
+from hdm.epochs import is_complete, job_info, window_of
 from hdm.errors import HdmError, Recovery
 from hdm.model import Chunk, LinkSpec, Mode, Table, Window
-from hdm.survey import Prospect, pipeline_key, prospect
+from hdm.sites import Elsewhere
+from hdm.survey import Prospect, prospect
 
 if TYPE_CHECKING:
     from hdm.link import DataLink
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hdm.planner")
 
+UNFINISHED = ("pending", "leased", "written")
+"""Statuses of chunks that are still to be moved."""
 MAX_TRIES = 5
 """How often opening one job is tried when its systems cannot be reached."""
 LOOKAHEAD = 8
@@ -33,12 +38,18 @@ LOOKAHEAD = 8
 
 @dataclass(slots=True)
 class Planner:
-    """Keeps the jobs of one run moving; ``tick`` is called again and again by the engine."""
+    """Keeps the jobs of one run moving; ``tick`` is called again and again by the engine.
+
+    ``links`` are those that are carried out here, ``specs`` all of the manifest. ``joined``: the
+    run is another process's, whose closed jobs are not opened anew.
+    """
 
     state: StateManager
     run_id: str
     links: Mapping[str, DataLink]
     site: str | None = None
+    specs: Mapping[str, LinkSpec] = field(default_factory=dict)
+    joined: bool = False
     notes: list[str] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     _waiting: list[Prospect] = field(default_factory=list)
@@ -46,19 +57,24 @@ class Planner:
     _closed: dict[str, str] = field(default_factory=dict)
     _empty: set[str] = field(default_factory=set)
     _held_back: set[str] = field(default_factory=set)
-    _prospects: tuple[Prospect, ...] = ()
     _failed: dict[str, str] = field(default_factory=dict)
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _elsewhere: Elsewhere | None = None
+
+    def __post_init__(self) -> None:
+        if not self.specs:
+            self.specs = {key: link.spec for key, link in self.links.items()}
+        if set(self.specs) != set(self.links):
+            self._elsewhere = Elsewhere(self.state, self.run_id, self.links, self.specs)
 
     def begin(self, prospects: list[Prospect]) -> None:
         """Take in what a survey found."""
         self._waiting = list(prospects)
-        self._prospects = tuple(prospects)
 
     def tick(self) -> bool:
         """Do what can be done now. True while anything of this run is not closed."""
+        more = self._elsewhere is not None and self._look_elsewhere(self._elsewhere)
         self._open_waiting()
-        self._open_from_state()
         for job in list(self.jobs.values()):
             if job.pipeline_key in self._closed:
                 continue
@@ -67,7 +83,7 @@ class Planner:
             elif job.info.upstream_keys:
                 self._follow(job)
             self._finish(job)
-        return bool(self._waiting) or len(self._closed) < len(self.jobs)
+        return more or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
 
     def close(self) -> None:
         """Let go of the snapshots."""
@@ -81,7 +97,7 @@ class Planner:
         for job in list(self.jobs.values()):
             counts = self.state.counts(job.job_id)
             total = sum(counts.values()) - counts.get("superseded", 0)
-            open_now = sum(counts.get(status, 0) for status in ("pending", "leased", "written"))
+            open_now = sum(counts.get(status, 0) for status in UNFINISHED)
             name, done, known = sums.get(job.link_key, ("", 0, 0))
             name = f"{job.info.source_name} -> {job.info.sink_name}"
             sums[job.link_key] = (name, done + total - open_now, known + total)
@@ -89,11 +105,59 @@ class Planner:
 
     def feeds(self, job: Job) -> bool:
         """Whether another link of this plan reads what ``job`` publishes."""
-        return any(job.link_key in link.spec.upstream for link in self.links.values())
+        return any(job.link_key in spec.upstream for spec in self.specs.values())
 
     def closed(self) -> Mapping[str, str]:
         """Pipeline key -> how its job ended, for those that are closed."""
         return self._closed
+
+    def rests(self, job: Job) -> bool:
+        """All that was published for the job is moved; the rest waits for another site."""
+        if self._elsewhere is None or job.link_key not in self._elsewhere.fed or not job.planned:
+            return False
+        if self.state.unfollowed(job, 1) or any(map(self.state.counts(job.job_id).get, UNFINISHED)):
+            return False
+        above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
+        return all(self.rests(one) for one in above)
+
+    def succeeded(self) -> bool:
+        """Every job of this process is closed with success, or rests."""
+        resting = {job.pipeline_key for job in self._unclosed() if self.rests(job)}
+        return not self._failed and all(
+            key in resting or self._closed.get(key) == "success" for key in self.jobs
+        )
+
+    def last_words(self) -> list[str]:
+        """What is to be said of the other sites' part once the run is over."""
+        if self._elsewhere is None:
+            return []
+        if not self.jobs and self._elsewhere.fed:
+            return ["nothing new was published for this site"]
+        return [
+            f"{job.info.source.dataset.name}: all that was published is loaded; its source is not finished"
+            for job in self._unclosed()
+            if self.rests(job)
+        ]
+
+    def _unclosed(self) -> list[Job]:
+        return [job for key, job in self.jobs.items() if key not in self._closed]
+
+    def _look_elsewhere(self, elsewhere: Elsewhere) -> bool:
+        """Take in what other sites have published since; whether they may publish more."""
+        more = elsewhere.may_publish()
+        if elsewhere.is_time(now=not more):
+            for key in [key for key in self._closed if elsewhere.has_more(self.jobs[key])]:
+                del self.jobs[key], self._closed[key]
+            known = {*self.jobs, *self._failed, *(one.pipeline_key for one in self._waiting)}
+            busy = {job.pipeline_key for job in self._unclosed()}
+            for link, above in elsewhere.news(known, busy):
+                self._try(
+                    above.pipeline_key, above.info.target.dataset.name, partial(self._await, link, above)
+                )
+        return more
+
+    def _await(self, link: DataLink, above: Job) -> None:
+        self._waiting.append(prospect(link, above.info.target, (above.pipeline_key,)))
 
     def _open_waiting(self) -> None:
         rest = []
@@ -102,29 +166,31 @@ class Planner:
             root = not one.upstream_keys
             if any(key in self._failed for key in one.upstream_keys):
                 self.failed[one.pipeline_key] = f"{one.source.dataset.name}: its upstream failed"
-            elif (root and busy >= LOOKAHEAD) or any(
-                up not in self.jobs and up not in self._held_back for up in one.upstream_keys
-            ):
+            elif (root and busy >= LOOKAHEAD) or any(map(self._is_unknown, one.upstream_keys)):
                 rest.append(one)
-            elif not self._try_open(one):
+            elif not self._try(one.pipeline_key, one.source.dataset.name, partial(self._open, one)):
                 rest.append(one)
         self._waiting = rest
 
-    def _try_open(self, one: Prospect) -> bool:
-        """Open a job; True when it is done with, be it failed for good."""
-        tries, not_before = self._tries.get(one.pipeline_key, (0, 0.0))
+    def _is_unknown(self, upstream_key: str) -> bool:
+        foreign = self._elsewhere is not None and upstream_key in self._elsewhere.published
+        return not (foreign or upstream_key in self.jobs or upstream_key in self._held_back)
+
+    def _try(self, key: str, name: str, act: Callable[[], None]) -> bool:
+        """Do something for a pipeline; True when that is done with, be it failed for good."""
+        tries, not_before = self._tries.get(key, (0, 0.0))
         if time.monotonic() < not_before:
             return False
         try:
-            self._open(one)
+            act()
         except HdmError as error:
             if error.recovery is Recovery.RETRY and tries + 1 < MAX_TRIES:
                 wait = time.monotonic() + random.uniform(0, 2.0**tries)  # noqa: S311 -- jitter
-                self._tries[one.pipeline_key] = (tries + 1, wait)
+                self._tries[key] = (tries + 1, wait)
                 return False
             if error.recovery is Recovery.ABORT:
                 raise
-            self.failed[one.pipeline_key] = f"{one.source.dataset.name}: {error}"
+            self.failed[key] = f"{name}: {error}"
         return True
 
     @property
@@ -132,60 +198,40 @@ class Planner:
         """Pipeline key -> why its job could not even be planned."""
         return self._failed
 
-    def _open_from_state(self) -> None:
-        """Chained links whose upstream runs at another site: its jobs are found in the state."""
-        if self.site is None:
-            return
-        for link in self.links.values():
-            if link.spec.site not in (None, self.site):
-                continue
-            for upstream in link.spec.upstream:
-                if self.links[upstream].spec.site in (None, self.site):
-                    continue
-                for above in self.state.reports.link_jobs(upstream):
-                    key = pipeline_key(link.spec, above.info.target.dataset)
-                    if key not in self.jobs:
-                        self._open(prospect(link, above.info.target, (above.pipeline_key,)))
-
     def _open(self, one: Prospect) -> None:
-        from hdm.state import JobInfo
-
+        if self.joined and self._opened_before(one.pipeline_key):
+            return
         link = self.links[one.link.key]
         if self._waits_for_chain(one):
             self._held_back.add(one.pipeline_key)
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
-        job = self.state.open_job(
-            self.run_id,
-            JobInfo(
-                pipeline_key=one.pipeline_key,
-                link_key=one.link.key,
-                stage_no=self._depth(one.link),
-                source_name=one.link.source.name,
-                source_type=one.link.source.type,
-                sink_name=one.link.sink.name,
-                sink_type=one.link.sink.type,
-                source=one.source,
-                target=one.target,
-                mode=one.link.mode,
-                site=one.link.site,
-                upstream_keys=one.upstream_keys,
-                max_parallel=_parallel(one.link),
-                losses=list(one.losses),
-                first_epoch=self._first_epoch(one, link),
-            ),
-        )
+        info = job_info(one, link, self._depth(one.link), self.state)
+        job = self.state.open_job(self.run_id, info)
         self.jobs[one.pipeline_key] = job
         if not job.planned:
             self._consider(job, one, link)
             self._plan(job, link)
 
+    def _opened_before(self, pipeline_key: str) -> bool:
+        """Take up the job as the joined run has it, unless that is closed and there is more since."""
+        mine = [job for job in self.state.run_jobs(self.run_id) if job.pipeline_key == pipeline_key]
+        if not mine:
+            return False
+        job = max(mine, key=lambda one: one.epoch)
+        if job.status == "success":
+            if self.state.unfollowed(job, 1):
+                return False
+            self._closed[pipeline_key] = job.status
+        self.jobs[pipeline_key] = job
+        return True
+
     def _consider(self, job: Job, one: Prospect, link: DataLink) -> None:
         """Whether a new epoch has anything to read. Asked after it was opened, since another
         process may have finished the one before in the meantime."""
         name = one.source.dataset.name
-        if self._is_complete(job, one, link):
+        if is_complete(job, one, link):
             self.notes.append(f"{name}: moved before and complete; it has no watermark to tell newer rows by")
             self._empty.add(one.pipeline_key)
         elif self._is_loading(one):
@@ -199,29 +245,10 @@ class Planner:
     def _is_loading(self, one: Prospect) -> bool:
         if one.link.mode is not Mode.REPLACE or one.upstream_keys:
             return False
-        below = {one.pipeline_key}
-        for other in self._prospects:
-            if below.intersection(other.upstream_keys):
-                below.add(other.pipeline_key)
-        below.remove(one.pipeline_key)
-        return any(self.state.reports.is_open(key) for key in below)
-
-    @staticmethod
-    def _is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
-        """A second epoch is only opened once the first is closed, with every chunk committed."""
-        if one.upstream_keys or one.link.mode is not Mode.APPEND or one.source.cursor:
-            return False
-        return job.epoch > 1 and not link.source.chunks_are_content
-
-    def _first_epoch(self, one: Prospect, link: DataLink) -> int:
-        """What replaces must not take a lost epoch's chunks, which the ledger holds, for its own."""
-        if one.link.mode is not Mode.REPLACE or self.state.reports.is_known(one.pipeline_key):
-            return 1
-        ledger = link.sink.ledger(link.outgoing(one.source), one.pipeline_key)
-        return 1 + max((chunk.epoch for chunk, _ in ledger), default=0)
+        return self.state.is_loading(one.pipeline_key, list(self.specs))
 
     def _depth(self, spec: LinkSpec) -> int:
-        return 1 + max((self._depth(self.links[up].spec) for up in spec.upstream), default=0)
+        return 1 + max((self._depth(self.specs[up]) for up in spec.upstream), default=0)
 
     def _plan(self, job: Job, link: DataLink) -> None:
         with self.state.plan_lease(job) as mine:
@@ -247,7 +274,7 @@ class Planner:
         held = ExitStack()
         try:
             token = held.enter_context(link.source.snapshot())
-            table, window = job.info.source, self._window(job, link)
+            table, window = job.info.source, window_of(job, link, self.state)
             _fail.point("R3")
             chunks = list(self._cut(job, link, window, token))
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
@@ -264,19 +291,6 @@ class Planner:
             return
         for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
             yield replace(chunk, epoch=1 if fixed else job.epoch)
-
-    def _window(self, job: Job, link: DataLink) -> Window:
-        window = link.source.window()
-        if window.offset and job.info.mode is Mode.APPEND:
-            self.notes.append(
-                f"{job.info.source.dataset.name}: offset is not used: in mode append it would double rows, "
-                "and ties and late rows arrive without it"
-            )
-            window = replace(window, offset=None)
-        mark = self.state.watermark(job.pipeline_key)
-        if mark is None or window.column is None or job.info.mode is Mode.REPLACE:
-            return window
-        return replace(window, after=mark.value, ties=mark.ties, nulls=mark.nulls, snapshot=mark.snapshot)
 
     def _follow(self, job: Job) -> None:
         link = self.links[job.link_key]
@@ -315,9 +329,3 @@ class Planner:
                 held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
                 found = held.rows if held is not None else -1
                 self.state.verify_late(job, chunk.chunk_id, found == rows, rows, found)
-
-
-def _parallel(link: LinkSpec) -> int | None:
-    limit = link.limits.get("connections")
-    bounds = [n for n in (link.threads, limit) if n]
-    return min(bounds) if bounds else None

@@ -44,6 +44,10 @@ class Sink(ABC):
         shown at plan time, recorded, and refused unless the manifest allows it."""
         return []
 
+    def accepts(self, table: Table, mode: Mode) -> None:
+        """Raises ``UsageError`` or ``SchemaDrift`` if ``prepare`` would refuse. Looks only."""
+        return
+
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Make ready what ``write`` needs (table, ledger, folder). Idempotent, never drops the
         target. In mode ``replace``, prepares the table beside, named from job key and epoch."""

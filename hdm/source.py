@@ -51,6 +51,10 @@ class Source(ABC):
         """Every dataset that this source reads; usually the one of ``describe``."""
         yield self.describe()
 
+    def ready(self, table: Table) -> None:
+        """Raises ``UsageError`` if what is configured cannot be read from ``table``. Looks only."""
+        return
+
     def snapshot(self) -> AbstractContextManager[str | None]:
         """Hold one consistent view open while the context lasts; yields a token that other
         sessions can join (goes into ``Chunk.snapshot``), or None if there is no such thing."""

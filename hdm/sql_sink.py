@@ -53,14 +53,42 @@ class SqlSink(Sink):
 
     # -- before ----------------------------------------------------------------
 
-    def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Create what is missing, verify what is there; no row is touched."""
+    def accepts(self, table: Table, mode: Mode) -> None:
+        """A merge needs a key; a table that is there must take the rows."""
         target = self.target(table)
+        self._keyed(target, mode)
+        if not self.database.is_there():
+            return
+        connection = self.database.connect("hdm:accepts")
+        try:
+            self.database.begin(connection)
+            existing = self._held(connection, target.path)
+        finally:
+            connection.close()
+        if existing is not None:
+            self.mapping.verify(target, existing)
+        elif not self.config.create:
+            raise self._not_there(target)
+
+    @staticmethod
+    def _keyed(target: Table, mode: Mode) -> None:
         if mode is Mode.MERGE and not target.key:
             raise UsageError(
                 f"{target.dataset.name}: mode merge needs a key, and the source declares none",
                 hint="write key: [column, ...] in the sink's conf",
             )
+
+    @staticmethod
+    def _not_there(target: Table) -> UsageError:
+        return UsageError(
+            f"there is no table {target.dataset.name}, and create is false",
+            hint="create it, or write create: true",
+        )
+
+    def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """Create what is missing, verify what is there; no row is touched."""
+        target = self.target(table)
+        self._keyed(target, mode)
         connection = self.database.connect("hdm:prepare", write=True)
         try:
             ledger = self._ledger(target)
@@ -72,10 +100,7 @@ class SqlSink(Sink):
             if existing is not None:
                 self.mapping.verify(target, existing)
             elif not self.config.create:
-                raise UsageError(
-                    f"there is no table {target.dataset.name}, and create is false",
-                    hint="create it, or write create: true",
-                )
+                raise self._not_there(target)
             if mode is Mode.REPLACE and swapped is None:
                 self._prepare_beside(connection, target, existing, job_key, epoch)
             elif existing is None and mode is not Mode.REPLACE:

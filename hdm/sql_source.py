@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from hdm import _fail
 from hdm.dialects.base import one_predicate
-from hdm.errors import SchemaDrift, UsageError
+from hdm.errors import PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
 from hdm.source import Settings, Source
 from hdm.sql_database import Database, SqlProfile
@@ -43,6 +43,12 @@ def name_parts(name: TableNameLike) -> tuple[str, ...]:
     if not parts or not all(parts):
         raise UsageError(f"not a table name: {name!r}", hint="write schema.table, or a list of parts")
     return parts
+
+
+def first_line(error: BaseException) -> str:
+    """What the driver said of a statement that was not run over any row, without its later lines."""
+    said = str(error.__context__ or error).strip().splitlines()
+    return said[0] if said else type(error).__name__
 
 
 class WatermarkConf(Settings):
@@ -136,11 +142,32 @@ class SqlSource(Source):
         finally:
             connection.close()
 
+    def ready(self, table: Table) -> None:
+        """Has the database read ``where``, and the dialect ``lag`` and ``offset``."""
+        mark, cursor = self.config.watermark, table.cursor
+        if mark and cursor is not None:
+            for amount in filter(None, (mark.lag, mark.offset)):
+                self.dialect.minus(self.dialect.quote(cursor), amount, table.column(cursor))
+        if not self._filter:
+            return
+        connection = self.database.connect("hdm:ready")
+        try:
+            self.database.begin(connection)
+            origin = self._origin(table)
+            self.database.run(connection, f"SELECT 1 FROM {origin} WHERE {self._filter} AND 1 = 0")
+        except PermanentError as error:
+            raise UsageError(
+                f"{table.dataset.name}: the database refuses where: {first_line(error)}",
+                hint="write a condition over the table's columns, as in SQL's WHERE",
+            ) from None
+        finally:
+            connection.close()
+
     def _described(self, connection: Any) -> Table:
         mark = self.config.watermark
         cursor = mark.column if mark else None
         if self.path is None:
-            columns = self.database.query_columns(connection, self._query)
+            columns = self._columns_of_query(connection)
             dataset = Dataset(self.database.dataset(("",)).namespace, f"query.{self.name}")
             table = Table(dataset, (self.name,), columns)
         else:
@@ -165,6 +192,14 @@ class SqlSource(Source):
                 )
         key = table.key if set(table.key) <= names else ()
         return replace(table, columns=columns, key=key, cursor=cursor)
+
+    def _columns_of_query(self, connection: Any) -> tuple[Column, ...]:
+        try:
+            return self.database.query_columns(connection, self._query)
+        except PermanentError as error:
+            raise UsageError(
+                f"the database refuses query: {first_line(error)}", hint="write one SELECT that it can run"
+            ) from None
 
     def _typed(self, column: Column) -> Column:
         native = self.config.types.get(column.name)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hdm.errors import LossRefused, UsageError
+from hdm.errors import HdmError, LossRefused, ManifestError, UsageError
 from hdm.model import Dataset, LinkSpec, Table, digest
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
             hint=f"write mode: {known}",
         )
     outgoing = link.outgoing(table)
+    link.checks(outgoing)
     losses = tuple((column.name, why) for column, why in sink.losses(outgoing))
     refused = [f"{name}: {why}" for name, why in losses if not _allowed(spec, name)]
     if refused:
@@ -47,6 +48,7 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
             f"{table.dataset.name} -> {spec.sink.name} would lose values:\n  " + "\n  ".join(refused),
             hint="write allow_loss: true (or a list of columns) on the link to accept and record it",
         )
+    sink.accepts(outgoing, spec.mode)
     return Prospect(
         spec, pipeline_key(spec, table.dataset), table, sink.target(outgoing), losses, upstream_keys
     )
@@ -56,19 +58,29 @@ def _allowed(spec: LinkSpec, column: str) -> bool:
     return spec.allow_loss is True or (isinstance(spec.allow_loss, tuple) and column in spec.allow_loss)
 
 
-def survey(links: Mapping[str, DataLink], site: str | None = None) -> list[Prospect]:
-    """Every prospect of the links of ``site`` (None: of all), roots first. Touches nothing.
+def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
+    """Every prospect of the links, roots first. Touches nothing.
 
-    A link chained to one that another site runs is left out: its tables are known to the state
-    database only.
+    Of a link chained to one that another site runs, which is not among ``links``, nothing is
+    found: its tables are known to the state database only.
     """
     found: dict[str, list[Prospect]] = {}
     for key, link in links.items():
-        if site is not None and link.spec.site not in (None, site):
-            continue
         if link.spec.upstream:
             above = [p for up in link.spec.upstream for p in found.get(up, ())]
             found[key] = [prospect(link, p.target, (p.pipeline_key,)) for p in above]
         else:
-            found[key] = [prospect(link, table) for table in link.source.tables()]
+            found[key] = [prospect(link, table) for table in _tables(link)]
     return [one for several in found.values() for one in several]
+
+
+def _tables(link: DataLink) -> Iterator[Table]:
+    """What the source reads; what is wrong is said with the source's name."""
+    try:
+        for table in link.source.tables():
+            link.source.ready(table)
+            yield table
+    except HdmError as error:
+        if not isinstance(error, ManifestError):
+            error.message = f"source {link.spec.source.name}: {error.message}"
+        raise

@@ -49,16 +49,24 @@ class Transform:
             "autoload_known_extensions": "false",
         }
         self._engine = duckdb.connect(":memory:", config=config)
+        self._one_select(sql, table)
         self._engine.execute("SET TimeZone='UTC'")
         self._engine.execute("SET enable_external_access=false")
         try:
             empty = self._run(pa.RecordBatch.from_pylist([], schema=table.schema))
         except duckdb.Error as wrong:
-            raise UsageError(
-                f"transform of {table.dataset.name}: {str(wrong).splitlines()[0]}",
-                hint="write one SELECT over the rows, e.g. SELECT *, upper(code) AS code2 FROM batch",
-            ) from wrong
+            raise _refused(table, str(wrong).splitlines()[0]) from wrong
         self.table = replace(table, columns=_columns(empty.schema, table), key=_kept_key(empty.schema, table))
+
+    def _one_select(self, sql: str, table: Table) -> None:
+        import duckdb
+
+        try:
+            found = self._engine.extract_statements(sql)
+        except duckdb.Error as wrong:
+            raise _refused(table, str(wrong).splitlines()[0]) from wrong
+        if len(found) != 1 or found[0].type != duckdb.StatementType.SELECT:
+            raise _refused(table, "it is not one SELECT")
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """The batch as the statement gives it; it may drop rows, never add any."""
@@ -75,13 +83,22 @@ class Transform:
 
     def _run(self, batch: pa.RecordBatch) -> Any:
         cursor = self._engine.cursor()
-        cursor.execute("SET TimeZone='UTC'")
-        cursor.register("batch", pa.Table.from_batches([batch]))
-        table: pa.Table = cursor.execute(self._sql).to_arrow_table()
-        cursor.close()
+        try:
+            cursor.execute("SET TimeZone='UTC'")
+            cursor.register("batch", pa.Table.from_batches([batch]))
+            table: pa.Table = cursor.sql(self._sql).to_arrow_table()
+        finally:
+            cursor.close()
         if table.num_rows == 0:
             return pa.RecordBatch.from_pylist([], schema=table.schema)
         return table.combine_chunks().to_batches()[0]
+
+
+def _refused(table: Table, why: str) -> UsageError:
+    return UsageError(
+        f"transform of {table.dataset.name}: {why}",
+        hint="write one SELECT over the rows, e.g. SELECT *, upper(code) AS code2 FROM batch",
+    )
 
 
 def _columns(schema: pa.Schema, table: Table) -> tuple[Column, ...]:

@@ -24,6 +24,7 @@ from hdm.errors import (
     Recovery,
     StateUnavailable,
     Throttled,
+    unexpected,
 )
 from hdm.model import Attempt, Receipt
 
@@ -178,7 +179,7 @@ class Worker:
             return self._failed(lease, ConnectionLost(f"{error.strerror or error}"))
         except Exception as error:
             log.debug("unexpected %s", type(error).__name__, exc_info=True)
-            return self._failed(lease, ConnectionLost(f"{type(error).__name__}: {error}"))
+            return self._failed(lease, unexpected(error))
         finally:
             self.pulse.drop(held)
 

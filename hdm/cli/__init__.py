@@ -91,12 +91,17 @@ def main(args: list[str] | None = None) -> Any:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+    except Exception as mistake:  # noqa: BLE001 -- one of hdm's own, or a plugin's
+        _say(mistake)
+        sys.exit(1)
 
 
-def _say(error: Any) -> None:
+def _say(error: Exception) -> None:
+    from hdm.errors import HdmError, unexpected
     from hdm.secrets import redact
 
-    click.echo(redact(f"hdm: {error}"), err=True)
+    shown = error if isinstance(error, HdmError) else unexpected(error)
+    click.echo(redact(f"hdm: {shown}"), err=True)
     if os.environ.get("HDM_DEBUG"):
         import traceback
 

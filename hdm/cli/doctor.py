@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from hdm import __version__
-from hdm.cli.options import json_option, manifest_options
+from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit
 from hdm.cli.session import open_project
 from hdm.errors import HdmError
@@ -35,13 +35,14 @@ MAX_SKEW = 5.0
 
 @click.command()
 @manifest_options
+@site_option
 @json_option
 def command_doctor(
-    manifest: str, env: str, profiles: str | None, log_settings: str | None, as_json: bool
+    manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
 ) -> int:
     """Check everything MANIFEST needs; exit 1 if something is wrong."""
     rows = [*_versions()]
-    project = open_project(manifest, env, profiles)
+    project = open_project(manifest, env, profiles, site)
     for link in project.links.values():
         for component in (link.source, link.sink):
             rows += _probe(component)
@@ -79,7 +80,11 @@ def _probe(component: Any) -> Iterator[dict[str, Any]]:
 
 def _state(project: Any) -> Iterator[dict[str, Any]]:
     try:
-        with project.open_state() as state:
+        found = project.recall_state()
+        if found is None:
+            yield _row("state", "schema", True, "none yet: hdm run makes it")
+            return
+        with found as state:
             there = datetime.fromisoformat(state.reports.clock())
             skew = abs((there - datetime.now(UTC)).total_seconds())
             yield _row("state", "schema", True, state.reports.schema_version())

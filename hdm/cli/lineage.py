@@ -33,13 +33,11 @@ def command_lineage(
     TABLE is a dataset's name or the end of it: flights, main.flights, shop.public.orders.
     """
     _, state = open_state_only(manifest, env, profiles)
+    if state is None:
+        raise _unknown(table)
     with state:
-        names = state.reports.find_datasets(table)
-        if not names:
-            raise UsageError(
-                f"no dataset named {table!r} is on record",
-                hint="hdm status lists the tables of the newest run",
-            )
+        if not state.reports.find_datasets(table):
+            raise _unknown(table)
         if chunks:
             rows = state.reports.chunks_of(table)
         elif columns:
@@ -48,6 +46,12 @@ def command_lineage(
             rows = state.lineage(table) if as_json else _hops(state.lineage(table))
         emit(rows, as_json=as_json, empty="nothing was moved yet")
     return 0
+
+
+def _unknown(table: str) -> UsageError:
+    return UsageError(
+        f"no dataset named {table!r} is on record", hint="hdm status lists the tables of the newest run"
+    )
 
 
 def _hops(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -23,8 +23,8 @@ def command_plan(
 ) -> int:
     """Show what MANIFEST would run: links, tables, chunks, bytes, declared losses."""
     logs.set_up("text", log_settings, "warning")
-    project = open_project(manifest, env, profiles)
-    rows = [_row(project.links[p.link.key], p) for p in project.survey(site)]
+    project = open_project(manifest, env, profiles, site)
+    rows = [_row(project.links[p.link.key], p) for p in project.survey()]
     if not as_json:
         rows = [{**row, "bytes": size(row["bytes"]), "losses": "; ".join(row["losses"])} for row in rows]
     emit(rows, as_json=as_json, empty="the manifest has no links")

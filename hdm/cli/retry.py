@@ -26,6 +26,9 @@ def command_retry(
 ) -> int:
     """Make the dead chunks of MANIFEST pending again; the next run takes them up."""
     plan, state = open_state_only(manifest, env, profiles)
+    if state is None:
+        emit([], as_json=as_json, empty="nothing was run yet")
+        return 0
     with state:
         rows = _select(state.reports.dead(plan.manifest_name, env), table, chunk)
         count = sum(state.retry(chunk_id=str(row["chunk_id"])) for row in rows)
@@ -55,6 +58,9 @@ def command_waive(
     if not by.strip() or not reason.strip():
         raise UsageError("--by and --reason must not be empty", hint="name the person and say why")
     plan, state = open_state_only(manifest, env, profiles)
+    if state is None:
+        emit([], as_json=as_json, empty="nothing was run yet")
+        return 0
     with state:
         rows = _select(state.reports.dead(plan.manifest_name, env), table, chunk)
         for row in rows:
@@ -70,7 +76,7 @@ def _select(rows: list[dict[str, object]], table: str | None, chunk: str | None)
         if (table is None or row["table"] == table or str(row["table"]).endswith("." + table))
         and (chunk is None or str(row["chunk_id"]).startswith(chunk))
     ]
-    if rows and not kept and (table or chunk):
+    if not kept and (table or chunk):
         raise UsageError(
             f"no dead chunk matches {table or chunk!r}", hint="hdm status --dead lists the dead chunks"
         )

@@ -27,7 +27,12 @@ SECOND_SIGNAL = 143
 @manifest_options
 @site_option
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
-@click.option("--log-level", default="warning", show_default=True, help="debug, info, warning, error")
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"], case_sensitive=False),
+    default="warning",
+    show_default=True,
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads (default: the orchestrator's conf).")
 @click.option("--quiet", "-q", is_flag=True, help="No bars and no summary; failures only.")
 def command_run(
@@ -48,12 +53,13 @@ def command_run(
     """
     logs.set_up(log_format, log_settings, log_level)
     bound_memory()
-    project = open_project(manifest, env, profiles)
-    prospects = project.survey(site)
+    project = open_project(manifest, env, profiles, site)
+    prospects = project.survey()
     with project.open_state() as state, stop_signals() as stop:
         session = Session(
-            state, project.links, prospects, project.run_info(), site=site, workers=workers, stop=stop
-        )
+            state, project.links, prospects, project.run_info(), specs=project.specs, site=site,
+            workers=workers, stop=stop,
+        )  # fmt: skip
         return carry_out(project, session, log_format, quiet=quiet)
 
 

@@ -33,28 +33,32 @@ class Project:
     profiles: Profiles
     orchestrator: Orchestrator
     links: Mapping[str, DataLink]
+    specs: Mapping[str, LinkSpec]
+    site: str | None = None
 
-    def survey(self, site: str | None = None) -> list[Prospect]:
+    def survey(self) -> list[Prospect]:
         """See ``hdm.survey.survey``."""
-        sites = {link.spec.site for link in self.links.values()} - {None}
-        if site is not None and site not in sites:
-            known = ", ".join(sorted(str(s) for s in sites)) or "none"
-            raise UsageError(
-                f"no link of {self.plan.manifest_name} has site {site!r}", hint=f"sites: {known}"
-            )
-        return survey(self.links, site)
+        return survey(self.links)
 
     def open_state(self) -> StateManager:
         """The state database of the manifest; created where there is none."""
         return open_state(self.plan, self.profiles)
+
+    def recall_state(self) -> StateManager | None:
+        """The state database, to look into; None if there is none yet."""
+        return recall_state(self.plan, self.profiles)
 
     def run_info(self) -> RunInfo:
         """Who runs what with which code."""
         return run_info(self.plan)
 
 
-def open_project(manifest: str, env: str, profiles: str | None) -> Project:
-    """Read and check everything that can be checked without touching a system."""
+def open_project(manifest: str, env: str, profiles: str | None, site: str | None = None) -> Project:
+    """Read and check everything that can be checked without touching a system.
+
+    With ``site``, only the links of that site and of none are made: what the others need, be it a
+    driver or a profile entry, may be missing here.
+    """
     loaded = load_manifest(manifest, env, os.environ)
     plan = make_plan(loaded)
     known = load_profiles(profiles, env)
@@ -62,7 +66,9 @@ def open_project(manifest: str, env: str, profiles: str | None) -> Project:
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     orchestrator.profiles = known
     orchestrator.recall = partial(recall_state, plan, known)
-    return Project(plan, known, orchestrator, make_links(orchestrator.links(plan), known))
+    specs = {spec.key: spec for spec in orchestrator.links(plan)}
+    here = _at_site(specs, site, plan.manifest_name)
+    return Project(plan, known, orchestrator, make_links(here, known), specs, site)
 
 
 def run_info(plan: Plan) -> RunInfo:
@@ -85,10 +91,34 @@ def read_plan(manifest: str, env: str) -> Plan:
     return make_plan(load_manifest(manifest, env, os.environ))
 
 
-def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan, StateManager]:
-    """The state database of a manifest, without making its components."""
+def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan, StateManager | None]:
+    """The state database of a manifest, without making its components; None if there is none yet."""
     plan = read_plan(manifest, env)
-    return plan, open_state(plan, load_profiles(profiles, env))
+    return plan, recall_state(plan, load_profiles(profiles, env))
+
+
+def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
+    """The run whose id begins so, or the newest; ``UsageError`` if none begins so."""
+    found = state.reports.find_run(plan.manifest_name, plan.env, run)
+    if found is None and run is not None:
+        raise no_such_run(plan, run)
+    return found
+
+
+def no_such_run(plan: Plan, run: str) -> UsageError:
+    """The mistake of asking for a run that is not on record."""
+    return UsageError(
+        f"no run of {plan.manifest_name} in environment {plan.env} begins with {run!r}",
+        hint="hdm status --runs lists them",
+    )
+
+
+def _at_site(specs: Mapping[str, LinkSpec], site: str | None, manifest: str) -> list[LinkSpec]:
+    sites = {spec.site for spec in specs.values()} - {None}
+    if site is not None and site not in sites:
+        known = ", ".join(sorted(str(s) for s in sites)) or "none"
+        raise UsageError(f"no link of {manifest} has site {site!r}", hint=f"sites: {known}")
+    return [spec for spec in specs.values() if site is None or spec.site in (None, site)]
 
 
 def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataLink]:

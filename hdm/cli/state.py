@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from hdm.cli.options import json_option, manifest_options
+from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit
-from hdm.cli.session import open_project, open_state_only, read_plan
-from hdm.cli.state_access import old_state_url, upgrade_state
+from hdm.cli.session import no_such_run, open_project, open_state_only, read_plan
+from hdm.cli.state_access import old_state_url, open_state, upgrade_state
 from hdm.errors import StateError
 from hdm.profile import load_profiles
 from hdm.survey import pipeline_key
@@ -32,10 +32,13 @@ def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | N
 
 @command_state.command()
 @manifest_options
+@site_option
 @json_option
-def reconcile(manifest: str, env: str, profiles: str | None, log_settings: str | None, as_json: bool) -> int:
+def reconcile(
+    manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
+) -> int:
     """Take over every chunk that the targets hold and the state does not know. The target wins."""
-    project = open_project(manifest, env, profiles)
+    project = open_project(manifest, env, profiles, site)
     rows = []
     with project.open_state() as state:
         for job in state.reports.open_jobs(set(project.links)):
@@ -66,9 +69,9 @@ def import_old(
     OLD_DATABASE is the path of a SQLite file, or the name of a profile entry that has the
     old state manager's connection.
     """
-    plan, state = open_state_only(manifest, env, profiles)
-    with state:
-        url = old_state_url(plan, old_database, load_profiles(profiles, env))
+    plan, known = read_plan(manifest, env), load_profiles(profiles, env)
+    url = old_state_url(plan, old_database, known)
+    with open_state(plan, known) as state:
         counts = state.import_legacy(url)
     emit([counts], as_json=as_json)
     return 0
@@ -84,9 +87,16 @@ def verify(
     """Recompute the hash chains of the events; exit 1 if any link is broken."""
     plan, state = open_state_only(manifest, env, profiles)
     broken = []
+    if state is None:
+        if run is not None:
+            raise no_such_run(plan, run)
+        emit([], as_json=as_json, empty="nothing was run yet")
+        return 0
     with state:
         runs = state.reports.runs(plan.manifest_name, env)
         chosen = [row for row in runs if run is None or str(row["run_id"]).startswith(run)]
+        if run is not None and not chosen:
+            raise no_such_run(plan, run)
         for row in chosen:
             broken += [{"run": row["run_id"], "break": text} for text in state.verify_chain(row["run_id"])]
     emit(broken, as_json=as_json, empty=f"{len(chosen)} chain(s) hold")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hdm import registry
+from hdm.errors import StateMissing, UsageError
 from hdm.model import ComponentSpec
 from hdm.plan import Plan
 from hdm.profile import Profiles, home
@@ -24,21 +25,21 @@ def open_state(plan: Plan, profiles: Profiles) -> StateManager:
     """
     from hdm.state import StateManager
 
-    return StateManager.open(_url(plan.state, profiles), lease_ttl=_ttl(plan.state))
+    ttl = _ttl()
+    return StateManager.open(_made_room(_url(plan.state, profiles)), lease_ttl=ttl)
 
 
 def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
     """The plan's state database, to look into; None if there is none yet. Creates nothing."""
-    from hdm.errors import SchemaOutOfDate
     from hdm.state import StateManager
 
     url = _url(plan.state, profiles)
-    file = str(url).removeprefix("sqlite:///") if str(url).startswith("sqlite:///") else None
-    if file is not None and not Path(file).exists():
+    file = _file(url)
+    if file is not None and not file.exists():
         return None
     try:
-        return StateManager.open(url, create=False, lease_ttl=_ttl(plan.state))
-    except SchemaOutOfDate:
+        return StateManager.open(url, create=False, lease_ttl=_ttl())
+    except StateMissing:
         return None
 
 
@@ -46,13 +47,18 @@ def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
     """Upgrade under a lock; gives the schema versions before and after."""
     from hdm.state.schema import upgrade
 
-    return upgrade(_url(plan.state, profiles))
+    return upgrade(_made_room(_url(plan.state, profiles)))
 
 
 def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
     """The URL of an old state manager: a SQLite file's path, or a profile entry's name."""
     if Path(where).exists():
         return f"sqlite:///{where}"
+    if where not in profiles.names():
+        raise UsageError(
+            f"there is neither a file nor a connection {where!r}",
+            hint="give the path of the old SQLite file, or the name of a profile entry",
+        )
     kind = plan.state.type if plan.state else "SQLiteStateManager"
     spec = ComponentSpec("old state manager", kind, {"connection": where})
     return registry.create("state_manager", spec, profiles).url()
@@ -61,11 +67,29 @@ def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
 def _url(spec: ComponentSpec | None, profiles: Profiles) -> Any:
     if spec is None or registry.connection_name(spec) is None:
         path = home() / "state.db"
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return f"sqlite:///{path}"
     return registry.create("state_manager", spec, profiles).url()
 
 
-def _ttl(spec: ComponentSpec | None) -> float:
+def _file(url: Any) -> Path | None:
+    return Path(str(url).removeprefix("sqlite:///")) if str(url).startswith("sqlite:///") else None
+
+
+def _made_room(url: Any) -> Any:
+    """The URL, whose file's folder is there from now on."""
+    file = _file(url)
+    if file is not None:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return url
+
+
+def _ttl() -> float:
     """Seconds a lease lasts: ``HDM_LEASE_TTL``, else 30."""
-    return float(os.environ.get("HDM_LEASE_TTL") or DEFAULT_TTL)
+    given = os.environ.get("HDM_LEASE_TTL") or str(DEFAULT_TTL)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86400:
+        raise UsageError(f"HDM_LEASE_TTL is {given!r}", hint="write seconds: more than 0, at most 86400")
+    return seconds

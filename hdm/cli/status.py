@@ -6,7 +6,7 @@ import click
 
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit, size
-from hdm.cli.session import open_state_only
+from hdm.cli.session import find_run, no_such_run, open_state_only
 
 
 @click.command()
@@ -30,6 +30,11 @@ def command_status(
     Exits with 1 if anything is dead or has failed its checks.
     """
     plan, state = open_state_only(manifest, env, profiles)
+    if state is None:
+        if run is not None:
+            raise no_such_run(plan, run)
+        emit([], as_json=as_json, empty="nothing was run yet")
+        return 0
     with state:
         if runs:
             emit(state.reports.runs(plan.manifest_name, env), as_json=as_json, empty="no runs yet")
@@ -38,7 +43,7 @@ def command_status(
             rows = state.reports.dead(plan.manifest_name, env)
             emit(rows, as_json=as_json, empty="no dead chunks")
             return 1 if rows else 0
-        run_id = state.reports.find_run(plan.manifest_name, env, run)
+        run_id = find_run(state, plan, run)
         if run_id is None:
             emit([], as_json=as_json, empty="no runs yet")
             return 0

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from functools import cached_property
 from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
+from hdm.errors import UsageError
 from hdm.file_sink import FileSink, FileSinkConfig
 from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.model import Mode, Table
 from hdm.stores import LocalStore
 
 _NAMESPACE = "file"
@@ -61,10 +64,19 @@ class FSSink(FileSink):
         """The directory."""
         return LocalStore(self.config.directory, floor=self.config.min_free)
 
+    def accepts(self, table: Table, mode: Mode) -> None:
+        """The directory must be one, or there must be room to make it."""
+        if not self._is_writable():
+            raise UsageError(
+                f"sink {self.name} cannot write to {self.store.root}",
+                hint="name a directory that this user may write to",
+            )
+
     def probe(self) -> list[tuple[str, bool, str]]:
         """Whether the directory can be written to."""
-        import os
+        return [("directory", self._is_writable(), str(self.store.root))]
 
+    def _is_writable(self) -> bool:
         root = self.store.root
         nearest = next(part for part in (root, *root.parents) if part.exists())
-        return [("directory", os.access(nearest, os.W_OK | os.X_OK), str(root))]
+        return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)

@@ -66,6 +66,10 @@ class SQLiteDatabase(Database):
         """``sqlite:///path``."""
         return Dataset(self.file.absolute().as_uri().replace("file:", "sqlite:"), ".".join(path))
 
+    def is_there(self) -> bool:
+        """Whether the file is."""
+        return self.file.exists()
+
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
         """Autocommit; ``begin`` starts transactions. A file that is not there is made by sinks only."""
         import sqlite3

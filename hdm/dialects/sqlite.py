@@ -152,6 +152,13 @@ class SQLiteDialect(Dialect):
         """SQLite may lack MOD()."""
         return f"({expression} % {step:d})"
 
+    def hint(self, code: str) -> str | None:
+        """For what a profile can get wrong."""
+        return {
+            "SQLITE_NOTADB": "the file is no SQLite database: check path in the profile",
+            "SQLITE_READONLY": "grant the user write access to the file and its folder",
+        }.get(code)
+
     def code(self, error: BaseException) -> str | None:
         """SQLite's extended error name, e.g. SQLITE_BUSY."""
         name = getattr(error, "sqlite_errorname", None)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hdm.errors import HdmError, StateUnavailable
+from hdm.errors import HdmError, StateUnavailable, unexpected
 from hdm.planner import Planner
 from hdm.worker import Outcome, Pulse, Worker
 
@@ -139,9 +139,9 @@ class ThreadEngine:
             except HdmError as trouble:
                 self._trouble.append(trouble)
                 return
-            except Exception as defect:  # noqa: BLE001 -- a thread must not end unnoticed
+            except Exception as defect:
                 log.debug("a worker thread ended", exc_info=True)
-                self._trouble.append(HdmError(f"a defect in hdm or a plugin: {type(defect).__name__}: {defect}"))
+                self._trouble.append(unexpected(defect))
                 return
             if outcome is not None:
                 wait = IDLE_FIRST

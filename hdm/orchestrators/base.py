@@ -65,6 +65,7 @@ class Session:
     links: Mapping[str, DataLink]
     prospects: list[Prospect]
     info: RunInfo
+    specs: Mapping[str, LinkSpec] = field(default_factory=dict)
     site: str | None = None
     run_id: str | None = None
     workers: int | None = None
@@ -114,7 +115,7 @@ class Orchestrator(ABC):
         joined = session.run_id is not None
         run_id = session.run_id or state.open_run(session.info)
         session.opened(run_id, taken)
-        planner = Planner(state, run_id, session.links, session.site)
+        planner = Planner(state, run_id, session.links, session.site, session.specs, joined)
         planner.failed.update(self.waiting)
         planner.notes.extend(self.notes)
         planner.begin(session.prospects)
@@ -145,8 +146,7 @@ class Orchestrator(ABC):
     ) -> RunReport:
         state = session.state
         jobs = tuple(state.reports.of_run(run_id))
-        good = not planner.failed and all(job.status == "success" for job in jobs)
-        good = good and state.reports.failed_validations(run_id) == 0
+        good = planner.succeeded() and state.reports.failed_validations(run_id) == 0
         if good and not joined and not session.stop.is_set():
             self.after(session, run_id)
         status = "success" if good else ("aborted" if session.stop.is_set() else "failure")
@@ -157,7 +157,7 @@ class Orchestrator(ABC):
             status,
             seconds,
             jobs,
-            tuple(planner.notes),
+            (*planner.notes, *planner.last_words()),
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
         )

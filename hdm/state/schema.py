@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 import hdm
 from hdm import _fail
-from hdm.errors import SchemaOutOfDate, StateUnavailable
+from hdm.errors import SchemaOutOfDate, StateMissing, StateUnavailable
 from hdm.state import clock
 from hdm.state.engine import Database
 
@@ -37,8 +37,12 @@ def check(db: Database, *, create: bool) -> None:
         upgrade(db)
         return
     _refuse_newer(found)
-    what = "is empty" if found is None else f"has schema {found}, this hdm needs {REVISIONS[-1]}"
-    raise SchemaOutOfDate(f"the state database {what}", hint="run: hdm state upgrade")
+    if found is None:
+        raise StateMissing("the state database is empty", hint="run: hdm state upgrade")
+    raise SchemaOutOfDate(
+        f"the state database has schema {found}, this hdm needs {REVISIONS[-1]}",
+        hint="run: hdm state upgrade",
+    )
 
 
 def version(db: Database) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any
@@ -28,6 +28,7 @@ from hdm.state import (
     runs,
     schema,
     settle,
+    sites,
     watermarks,
 )
 from hdm.state.base import Base
@@ -150,6 +151,14 @@ class StateManager:
         """End the leases of workers known to be dead; how many chunks that frees."""
         return runs.take_over(self._base, list(worker_ids))
 
+    def joinable(self, manifest_name: str, env: str, site: str | None = None) -> str | None:
+        """The newest run in progress; with ``site``, one at which that site, or all, is at work."""
+        return sites.joinable(self._base, manifest_name, env, site)
+
+    def at_work(self, run_id: str, at: Collection[str], links: Collection[str]) -> bool:
+        """Whether a live worker at these sites, on that run's manifest, has one of the links to do."""
+        return sites.at_work(self._base, run_id, at, links)
+
     # -- jobs ----------------------------------------------------------------
 
     def open_job(self, run_id: str, info: JobInfo) -> Job:
@@ -179,6 +188,15 @@ class StateManager:
     ) -> None:
         """Write the epoch's chunks ahead, all or none; nothing if it is planned already."""
         jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high)
+
+    def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
+        """Whether the pipeline has receipts to follow, chunks to move, a job to open or close.
+        ``whole``: it takes each epoch of its upstream as a whole, be it empty."""
+        return sites.is_behind(self._base, pipeline_key, upstream_key, whole)
+
+    def is_loading(self, pipeline_key: str, links: Collection[str]) -> bool:
+        """Whether any job of these links that reads what the pipeline publishes is open."""
+        return sites.is_loading(self._base, pipeline_key, links)
 
     def unfollowed(self, job: Job, limit: int = 100) -> list[Receipt]:
         """What upstream committed and this job has not turned into chunks yet, in order."""

@@ -86,6 +86,10 @@ class DuckDBDatabase(Database):
         """In schema ``main``."""
         return tuple(parts) if len(parts) > 1 else ("main", *parts)
 
+    def is_there(self) -> bool:
+        """Whether the file is."""
+        return self.file.exists()
+
     def connect(self, label: str = "hdm", *, write: bool = False) -> Session:
         """Autocommit, in UTC, no extensions from the network."""
         if not write and not self.file.exists():
