@@ -15,6 +15,7 @@ from hdm.dialects import dialect
 from hdm.dialects.types import INTEGERS, Fidelity
 from hdm.model import Column, Dataset, Kind
 
+_COUNTABLE = ("smallint", "integer", "bigint")
 LOAD_HINT = "write allow_loss for the column, or give it a type by rule"
 
 
@@ -104,6 +105,8 @@ class ColumnMapper:
             return True
         if style == "none":
             why = f"{self.target} has no identity columns"
+        elif self.target in ("postgres", "redshift") and not self._is_integer(column):
+            why = f"{self.target} numbers only integers of at most 64 bits"
         elif style == "autoincrement" and relation.table.key != (column.name,):
             why = f"{self.target} numbers only a sole primary key"
         elif self.target == "mysql" and not any(key[0] == column.name for key in keys):
@@ -118,6 +121,9 @@ class ColumnMapper:
         else:
             self.report.converted("identity", name)
         return not why
+
+    def _is_integer(self, column: Column) -> bool:
+        return self.dialect.stored(column).native.lower() in _COUNTABLE
 
     # -- default, generated, comment ---------------------------------------------------
 

@@ -64,7 +64,7 @@ def kea(database: Database) -> None:
             for package in home.glob("*.deb"):
                 run(["dpkg-deb", "-x", package, home])
     with pymysql.connect(**_mysql(database)) as connection, connection.cursor() as cursor:
-        for statement in statements(script.read_text(encoding="utf-8")):
+        for statement in statements(script.read_text(encoding="utf-8").replace("\\\n", "\n")):
             cursor.execute(statement)
 
 
@@ -82,7 +82,7 @@ def statements(text: str) -> list[str]:
             continue
         if not held.strip() and (not line.strip() or line.lstrip().startswith(("#", "-- ", "--\t"))):
             continue
-        held += line + "\n"
+        held += re.sub(r";\s*(#|-- ).*$", ";", line) + "\n"
         if held.rstrip().endswith(mark):
             found.append(held.rstrip()[: -len(mark)])
             held = ""
