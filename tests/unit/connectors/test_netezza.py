@@ -25,7 +25,7 @@ CATALOGUE = [
     ]
 ]  # fmt: skip
 ROW = (
-    1, Decimal("1.50"), "é", True, dt.date(2020, 2, 29), dt.datetime(2020, 2, 29, 1, 2, 3, 4),  # noqa: DTZ001
+    1, Decimal("1.50"), "é", True, dt.date(2020, 2, 29), dt.datetime(2020, 2, 29, 1, 2, 3, 4),
     "10:00:00+02", "1 mon", b"\0\xff",
 )  # fmt: skip
 

@@ -245,7 +245,7 @@ TABLE = Table(
 def batch(*ids, name="né🎈", price="1234567890123456.7891"):
     import datetime as dt
 
-    at = dt.datetime(2020, 2, 29, 23, 59, 59, 123456)  # noqa: DTZ001
+    at = dt.datetime(2020, 2, 29, 23, 59, 59, 123456)
     rows = [
         {
             "id": i, "Name": name, "price": Decimal(price), "ok": True, "f": 0.1, "raw": b"\0'\xff",

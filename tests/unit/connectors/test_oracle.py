@@ -75,8 +75,8 @@ def test_chunks_read_one_scn_and_arrive_exactly(monkeypatch):
             "ANY": pa.array(["1" + "0" * 45], pa.string()),
             "PRICE": pa.array([Decimal("9.99")], pa.decimal128(12, 2)),
             "NAME": ["é"],
-            "DAY": pa.array([dt.datetime(2020, 2, 29, 1, 2, 3)], pa.timestamp("s")),  # noqa: DTZ001
-            "UTC": pa.array([dt.datetime(2020, 2, 29)], pa.timestamp("us")),  # noqa: DTZ001
+            "DAY": pa.array([dt.datetime(2020, 2, 29, 1, 2, 3)], pa.timestamp("s")),
+            "UTC": pa.array([dt.datetime(2020, 2, 29)], pa.timestamp("us")),
             "BODY": pa.array(["x" * 5000], pa.large_string()),
             "SPAN": ["+01 00:00:00.000000"],
         }
@@ -170,7 +170,7 @@ def test_rows_are_bound_as_arrays_beside_their_ledger_row(monkeypatch):
         ("^(INSERT|UPDATE)", None),
     )
     one = OracleSink(OracleSink.Config(), profile(), name="t")
-    at = dt.datetime(2020, 2, 29, 1, 2, 3, 4)  # noqa: DTZ001
+    at = dt.datetime(2020, 2, 29, 1, 2, 3, 4)
     rows = pa.RecordBatch.from_pylist(
         [{"ID": 1, "AT": at, "OK": True, "PRICE": Decimal("1.50")}, {"ID": 2}], schema=TABLE.schema
     )

@@ -53,7 +53,7 @@ COLUMNS = (
     Column("utc", Kind.TIMESTAMPTZ, pa.timestamp("us", "UTC")),
 )
 TABLE = Table(Dataset("memory", "orders"), ("orders",), COLUMNS, ("id",))
-AT = dt.datetime(2020, 2, 29, 23, 59, 59, 123456)  # noqa: DTZ001
+AT = dt.datetime(2020, 2, 29, 23, 59, 59, 123456)
 
 
 def batch(*ids, name="né🎈"):

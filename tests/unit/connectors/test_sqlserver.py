@@ -142,7 +142,7 @@ def write(monkeypatch, *answers, mode=Mode.APPEND):
         ("^(INSERT|UPDATE|CREATE|DELETE|WITH)", None),
         ("^SELECT 1", []),
     )
-    at = dt.datetime(2020, 2, 29, 1, 2, 3, 4)  # noqa: DTZ001
+    at = dt.datetime(2020, 2, 29, 1, 2, 3, 4)
     row = {"id": 1, "at": at, "utc": at.replace(tzinfo=dt.UTC), "raw": b"\0", "price": Decimal("1.50")}
     rows = pa.RecordBatch.from_pylist([row, {"id": 2}], schema=TABLE.schema)
     one = SQLServerSink(SQLServerSink.Config(), profile(), name="t")
