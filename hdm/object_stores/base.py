@@ -137,6 +137,7 @@ class ObjectStore(Store):
             proof = _measure(file, check)
             if sha256 not in (None, proof.sha256):
                 raise TransientError(f"the scratch file of {key} is not what was written to it")
+            check()
             limit = (
                 self.upload.part_bytes if self.upload.multipart_from is None else self.upload.multipart_from
             )

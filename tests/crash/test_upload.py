@@ -21,7 +21,7 @@ from tests.servers import azurite, moto
 
 POINTS = ("U1", "U2", "U3", "U4", "C2", "C3", "C4", "C5", "C6", "C7")
 STORES = ("s3", "azure")
-ROWS_PER_CHUNK = 60
+ROWS_PER_CHUNK = 120
 
 
 class S3Bucket:
@@ -189,7 +189,7 @@ def test_staged_files_go_once_all_is_verified(
     shop = make_long_shop(store)
     kill(hdm, shop, "L4:2:kill")
     assert hdm.run(["gc", "--staged", *shop.args], shop.env).code == 0
-    kill(hdm, shop, "V1:9:kill")
+    kill(hdm, shop, "V1:6:kill")
     kill(hdm, shop, "G2:2:kill", args=["gc", "--staged", *shop.args])
     assert hdm.run(shop.args, shop.env).code == 0
     assert hdm.run(["gc", "--staged", *shop.args], shop.env).code == 0
