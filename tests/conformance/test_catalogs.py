@@ -170,7 +170,8 @@ class TestDuckDB(CatalogConformance):
             "CREATE SEQUENCE main.tickets START WITH 5 INCREMENT BY 10 MAXVALUE 1000 CYCLE",
             """CREATE TABLE "Shop.x"."a""b" (id bigint PRIMARY KEY
                 DEFAULT nextval('"Shop.x"."a""b_id_seq"'), "select" varchar NOT NULL DEFAULT 'it''s',
-                n decimal(10,2), twice decimal(12,2) GENERATED ALWAYS AS (n * 2), UNIQUE ("select", n), CHECK (n >= 0))""",
+                n decimal(10,2), twice decimal(12,2) GENERATED ALWAYS AS (n * 2),
+                UNIQUE ("select", n), CHECK (n >= 0))""",
             """CREATE TABLE "Shop.x".c (a integer, b integer, o bigint, PRIMARY KEY (b, a),
                 FOREIGN KEY (o) REFERENCES "Shop.x"."a""b" (id))""",
             'CREATE INDEX ix ON "Shop.x"."a""b" (n)',
