@@ -112,7 +112,7 @@ def _credential(account: _Account, profile: AzureProfile) -> Any:
     except ImportError:
         raise MissingDriver(
             "the machine's identity needs azure-identity",
-            hint="pip install 'hdm[azure]', or give `sas:` or `account_key:` in the connection",
+            hint="pip install azure-identity, or give `sas:` or `account_key:` in the connection",
         ) from None
     return DefaultAzureCredential(managed_identity_client_id=profile.client_id)
 

@@ -138,7 +138,7 @@ def test_an_upload_given_up_by_a_janitor_is_tried_again(make):
         if len(calls) == 4:
             assert store.abort_remote("a") == 1
 
-    with pytest.raises(TransientError, match="given up|UploadPart"):
+    with pytest.raises(TransientError, match=r"given up|UploadPart"):
         upload(store, "a", big(), check=check)
 
 
