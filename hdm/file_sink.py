@@ -5,26 +5,21 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any, BinaryIO, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from hdm import _fail, files
+from hdm import files
 from hdm.errors import BrokenContract, CorruptFile
+from hdm.file_writing import Writing, disk
 from hdm.files import Split
 from hdm.formats import carries, format_named, format_of
 from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
-from hdm.new_file import NewFile, disk_error
 from hdm.sink import Sink
 from hdm.source import Settings
 from hdm.stores import Store
-from hdm.streams import rebatch
-
-_GROUP_BYTES = 48 * 1024 * 1024
-_COPY_BYTES = 1024 * 1024
 
 
 class FileSinkConfig(Settings):
@@ -77,7 +72,7 @@ class FileSink(Sink):
         """Keeps the table's schema beside the files."""
         carries(table)
         self.store.ready()
-        with _disk(f"the folder of {table.dataset.name}"):
+        with disk(f"the folder of {table.dataset.name}"):
             files.write_sidecar(self.store, self._folder(table), self.target(table))
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
@@ -103,7 +98,7 @@ class FileSink(Sink):
             return replace(held, attempt=attempt.number, adopted=True)
         carries(table)
         base = f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}.{attempt.number}"
-        writing = _Writing(self, base, attempt)
+        writing = Writing(self, base, attempt)
         try:
             if self._takes(payload, table):
                 for file in payload.files:
@@ -132,7 +127,7 @@ class FileSink(Sink):
         if held is None:
             self._files_are_whole(receipt, key)
             try:
-                with _disk(f"the manifest of a chunk of {table.dataset.name}"):
+                with disk(f"the manifest of a chunk of {table.dataset.name}"):
                     self.store.put_new(key, files.Manifest(chunk, receipt, table.schema_sha).encode())
                 return receipt
             except FileExistsError:
@@ -152,7 +147,7 @@ class FileSink(Sink):
         if mode is not Mode.REPLACE:
             return
         folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
-        with suppress(FileExistsError), _disk(f"the end mark of {table.dataset.name}"):
+        with suppress(FileExistsError), disk(f"the end mark of {table.dataset.name}"):
             self.store.put_new(f"{folder}/{files.DONE}", b"{}")
 
     def remove(self, uri: str) -> bool:
@@ -164,7 +159,7 @@ class FileSink(Sink):
     def retire(self, chunk: Chunk, uri: str) -> bool:
         """Delete a staged file that nobody needs any more; ``committed`` still answers."""
         folder = self.store.key(uri).rpartition("/")[0]
-        with _disk(f"the note that {uri} is removed"):
+        with disk(f"the note that {uri} is removed"):
             files.write_removed(self.store, f"{folder}/{files.stem(chunk)}{files.MANIFEST}")
         return self.store.delete(self.store.key(uri))
 
@@ -228,133 +223,3 @@ class FileSink(Sink):
         for found in list(self.store.list(prefix)):
             if found.key not in keep:
                 self.store.delete(found.key)
-
-
-class _Writing:
-    """The files of one attempt in the making."""
-
-    def __init__(self, sink: FileSink, base: str, attempt: Attempt) -> None:
-        self.sink = sink
-        self.staged: list[StagedFile] = []
-        self._base = base
-        self._attempt = attempt
-        self._scratch: Path | None = None
-
-    def encode(self, table: Table, payload: Payload) -> None:
-        """Write the payload's batches into as many files as the split asks for."""
-        sink, split = self.sink, self.sink.config.split or Split()
-        group = min(_GROUP_BYTES, 4 * split.bytes) if split.bytes else _GROUP_BYTES
-        open_file: tuple[str, NewFile, Any] | None = None
-        try:
-            for whole in rebatch(payload.batches()):
-                batch = whole
-                while batch.num_rows:
-                    if open_file is None:
-                        key, file = self._begin(sink.format.extension(sink.compression))
-                        open_file = (
-                            key, file, sink.format.writer(_stream(file), table, sink.compression, group)
-                        )  # fmt: skip
-                    key, file, writer = open_file
-                    room = split.rows - writer.rows if split.rows else batch.num_rows
-                    with _disk(key):
-                        writer.write(batch.slice(0, room))
-                        _fail.point("C3")
-                    batch = batch.slice(min(room, batch.num_rows))
-                    self._attempt.check()
-                    full = split.bytes and writer.estimate() >= split.bytes
-                    if full or (split.rows and writer.rows >= split.rows):
-                        self._end(key, file, writer)
-                        open_file = None
-            if open_file is not None:
-                self._end(*open_file)
-                open_file = None
-        finally:
-            if open_file is not None:
-                open_file[1].close()
-
-    def copy(self, staged: StagedFile, payload: Payload) -> None:
-        """Take the bytes as they are; ``CorruptFile`` if they are not what was staged."""
-        if payload.open is None:
-            raise BrokenContract("a payload with files cannot open them", hint="give Payload.open")
-        found = format_of(staged.uri)
-        compression = found[1] if found else "none"
-        key, file = self._begin(self.sink.format.extension(compression))
-        with file:
-            with payload.open(staged) as stream:
-                while block := stream.read(_COPY_BYTES):
-                    with _disk(key):
-                        file.write(block)
-                        _fail.point("C3")
-                    self._attempt.check()
-            if (file.size, file.sha256) != (staged.bytes, staged.sha256):
-                raise CorruptFile(
-                    f"{staged.uri} is not as it was staged: {file.size} of {staged.bytes} bytes"
-                    f"{'' if file.size != staged.bytes else ', other checksum'}",
-                    hint="restore the file, or stage its chunk again",
-                )
-            self._seal(key, file, staged.rows)
-
-    def give_up(self) -> None:
-        """Remove what this attempt has made so far."""
-        if self._scratch is not None:
-            self._scratch.unlink(missing_ok=True)
-        for file in self.staged:
-            self.sink.store.delete(self.sink.store.key(file.uri))
-
-    def _begin(self, extension: str) -> tuple[str, NewFile]:
-        store = self.sink.store
-        key = f"{self._base}.{len(self.staged)}{extension}"
-        self._attempt.will_write(store.uri(key), self.sink.format.name)
-        _fail.point("C2")
-        with _disk(key):
-            self._scratch = store.scratch(key)
-            # An earlier try under this very attempt number, which is ours alone, may have left it.
-            self._scratch.unlink(missing_ok=True)
-            return key, NewFile(self._scratch, floor=self.sink.config.min_free)
-
-    def _end(self, key: str, file: NewFile, writer: Any) -> None:
-        with _disk(key):
-            writer.close()
-        self._seal(key, file, writer.rows)
-
-    def _seal(self, key: str, file: NewFile, rows: int) -> None:
-        store = self.sink.store
-        size, sha256 = file.size, file.sha256
-        with _disk(key):
-            _fail.point("C4")
-            file.seal()
-            self._count_again(file.path, rows)
-            _fail.point("C5")
-            try:
-                made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
-            except FileExistsError:
-                store.delete(key)
-                made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
-        self._scratch = None
-        self.staged.append(
-            StagedFile(store.uri(key), self.sink.format.name, size, rows, sha256, etag=made.etag)
-        )
-        _fail.point("C6")
-
-    def _count_again(self, path: Path, rows: int) -> None:
-        if self.sink.format.name != "parquet":
-            return
-        with path.open("rb") as stream:
-            found = self.sink.format.rows(stream, self.sink.compression)
-        if found != rows:
-            raise CorruptFile(f"{found} of {rows} rows are in a file just written", hint="report this")
-
-
-@contextmanager
-def _disk(what: str) -> Iterator[None]:
-    """Failures of writing in here become errors of hdm; ``FileExistsError`` is an answer."""
-    try:
-        yield
-    except FileExistsError:
-        raise
-    except OSError as error:
-        raise disk_error(error, what) from error
-
-
-def _stream(file: NewFile) -> BinaryIO:
-    return file  # type: ignore[return-value]  # RawIOBase whose write never falls short
