@@ -45,7 +45,7 @@ class Sink(ABC):
         return []
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """Raises ``UsageError`` or ``SchemaDrift`` if ``prepare`` would refuse. Looks only."""
+        """Raises ``UsageError`` if ``prepare`` would, as far as a look can tell. Touches nothing."""
         return
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:

@@ -54,20 +54,20 @@ class SqlSink(Sink):
     # -- before ----------------------------------------------------------------
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """A merge needs a key; a table that is there must take the rows."""
+        """A merge needs a key; without ``create``, the table must be there."""
         target = self.target(table)
         self._keyed(target, mode)
-        if not self.database.is_there():
+        if self.config.create:
             return
+        if not self.database.is_there():
+            raise self._not_there(target)
         connection = self.database.connect("hdm:accepts")
         try:
             self.database.begin(connection)
             existing = self._held(connection, target.path)
         finally:
             connection.close()
-        if existing is not None:
-            self.mapping.verify(target, existing)
-        elif not self.config.create:
+        if existing is None:
             raise self._not_there(target)
 
     @staticmethod
@@ -315,5 +315,7 @@ class SqlSink(Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """The database's own."""
+        """The database's own; a file that is not there yet will be made."""
+        if not self.database.is_there():
+            return [("connection", True, "not there yet: hdm run makes it")]
         return self.database.probe()

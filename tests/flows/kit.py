@@ -10,7 +10,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -83,19 +84,31 @@ class Place:
         before = {"lineage": 1}.get(verb, 0) + (verb in ("state",))
         return run([verb, *rest[:before], *self.args, *rest[before:]], {**self.env, **(env or {})})
 
-    def start(
-        self, *words: str, env: Mapping[str, str] | None = None, **options: Any
-    ) -> subprocess.Popen[str]:
+    def start(self, verb: str, *rest: str, **env: str) -> subprocess.Popen[str]:
         """The same as a process of its own."""
-        verb, *rest = words
-        return subprocess.Popen(
-            [sys.executable, "-m", "hdm", verb, *self.args, *rest],
-            env={**os.environ, **self.env, **(env or {})},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            **options,
-        )
+        return self.python(["-m", "hdm", verb, *self.args, *rest], env)
+
+    def python(self, args: Sequence[str], env: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+        """A Python process in this project's environment; its output goes to ``out.txt``."""
+        with (self.folder / "out.txt").open("a") as out:
+            return subprocess.Popen(
+                [sys.executable, *args],
+                env={**os.environ, **self.env, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+                text=True,
+            )
+
+    def until(self, condition: Callable[[], bool], seconds: float = 60) -> bool:
+        """Wait until it is true; whether it became so in time."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with contextlib.suppress(sqlite3.OperationalError):
+                if condition():
+                    return True
+            time.sleep(0.1)
+        return False
 
     def sql(self, statement: str, rows: Sequence[Sequence[Any]] | None = None) -> list[tuple[Any, ...]]:
         """Run SQL at the source."""
