@@ -22,7 +22,7 @@ NOTE = "Written by `make docs` from the code; do not edit.\n"
 def commands() -> Iterator[str]:
     """Every verb with its help, as ``hdm VERB --help`` prints it."""
     yield f"# Commands\n\n{NOTE}"
-    yield from _help(cli, "hdm", click.Context(cli, info_name="hdm", max_content_width=100))
+    yield from _help(cli, "hdm", click.Context(cli, info_name="hdm", terminal_width=100))
 
 
 def _help(command: click.Command, name: str, context: click.Context) -> Iterator[str]:
@@ -31,7 +31,7 @@ def _help(command: click.Command, name: str, context: click.Context) -> Iterator
         for verb in VERBS if command is cli else command.list_commands(context):
             inner = command.get_command(context, verb)
             if inner is not None:
-                below = click.Context(inner, info_name=verb, parent=context, max_content_width=100)
+                below = click.Context(inner, info_name=verb, parent=context, terminal_width=100)
                 yield from _help(inner, f"{name} {verb}", below)
 
 
