@@ -118,7 +118,7 @@ class Planner:
         if self.state.unfollowed(job, 1) or any(map(self.state.counts(job.job_id).get, UNFINISHED)):
             return False
         above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
-        return all(self.rests(one) for one in above)
+        return all(self.rests(one) for one in above) and not self.state.settled(job)
 
     def succeeded(self) -> bool:
         """Every job of this process is closed with success, or rests."""

@@ -93,7 +93,9 @@ class _Helper:
             elif time.monotonic() >= until:
                 break
             session.stop.wait(POLL)
-        return max(codes) if codes else _stopped(session.stop, self._project, self._manifest)
+        if codes and not session.stop.is_set():
+            return max(codes)
+        return _stopped(session.stop, self._project, self._manifest)
 
     def _turn(self) -> Session | None:
         """What to do next: help an open run, or load what was published while nobody did."""
