@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,7 +39,12 @@ class SqlCatalog(Catalog):
             chosen = selection or self.selection
             if hasattr(connection, "getinfo"):  # pyodbc: the driver's own catalogue functions
                 return self._through_odbc(connection, chosen)
-            crawler = crawler_for(self.database.dialect_name, lambda sql: self.database.run(connection, sql))
+            named = getattr(self.database, "rows", None)
+            crawler = crawler_for(
+                self.database.dialect_name,
+                lambda sql: self.database.run(connection, sql),
+                named and partial(named, connection),
+            )
             crawler.dataset = self.database.dataset
             return crawler.crawl(chosen)
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 
-from hdm.catalogs.crawlers.base import Crawler, Query
+from hdm.catalogs.crawlers.base import Crawler, Named, Query
 from hdm.errors import UsageError
 
 _HOMES = {
@@ -19,14 +19,14 @@ _HOMES = {
 }
 
 
-def crawler_for(system: str, query: Query) -> Crawler:
-    """The crawler of a dialect's name; ``UsageError`` if there is none."""
+def crawler_for(system: str, query: Query, named: Named | None = None) -> Crawler:
+    """The crawler of a dialect's name; ``UsageError`` if there is none. Snowflake's needs ``named``."""
     home = _HOMES.get(system)
     if home is None:
         raise UsageError(f"no crawler for {system!r}", hint="crawlers: " + ", ".join(sorted(_HOMES)))
     module = importlib.import_module(f"hdm.catalogs.crawlers.{system}")
-    made: Crawler = getattr(module, home)(query)
+    made: Crawler = getattr(module, home)(query, named=named)
     return made
 
 
-__all__ = ["Crawler", "Query", "crawler_for"]
+__all__ = ["Crawler", "Named", "Query", "crawler_for"]

@@ -16,6 +16,8 @@ from hdm.model import Dataset
 Row = tuple[Any, ...]
 Query = Callable[[str], list[Row]]
 """Runs one statement without bound values and gives its rows."""
+Named = Callable[[str], list[dict[str, Any]]]
+"""As ``Query``, each row by the names of its columns: for SHOW, whose columns grow in number."""
 K = TypeVar("K")
 
 
@@ -27,8 +29,14 @@ class Crawler(ABC):
 
     system: ClassVar[str] = ""
 
-    def __init__(self, query: Query, dataset: Callable[[Sequence[str]], Dataset] | None = None) -> None:
+    def __init__(
+        self,
+        query: Query,
+        dataset: Callable[[Sequence[str]], Dataset] | None = None,
+        named: Named | None = None,
+    ) -> None:
         self.query = query
+        self.named = named
         self.dialect: Dialect = dialect(self.system)
         self.dataset = dataset or (lambda path: Dataset(self.system, ".".join(path)))
 

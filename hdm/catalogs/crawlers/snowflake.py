@@ -5,12 +5,18 @@ Paths are (schema, name) of the connection's database.
 
 from __future__ import annotations
 
+import json
 import re
+from typing import Any
 
 from hdm.catalogs.crawlers.base import Row
 from hdm.catalogs.crawlers.rows import Queries, RowsCrawler
 from hdm.errors import ConnectionLost, Deadlock, HdmError, Throttled
 
+SHOWN_AT_MOST = 10_000
+"""Rows that SHOW gives at most: https://docs.snowflake.com/en/sql-reference/sql/show-columns."""
+_FOREIGN = ("fk_schema_name", "fk_table_name", "fk_name", "fk_column_name",
+            "pk_schema_name", "pk_table_name", "pk_column_name", "delete_rule", "update_rule")  # fmt: skip
 _NATIVE = """CASE
     WHEN c.DATA_TYPE = 'NUMBER'
       THEN 'NUMBER(' || c.NUMERIC_PRECISION::VARCHAR || ',' || c.NUMERIC_SCALE::VARCHAR || ')'
@@ -48,24 +54,40 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
     )
 
     def ask(self, name: str) -> list[Row]:
-        """SHOW's rows brought into order: their columns stand at fixed places."""
+        """Keys come from SHOW, by the names of its columns."""
         if name == "keys":
-            found = [("P", row) for row in self._show(name, self.queries.keys)]
-            found += [("U", row) for row in self._show("uniques", "SHOW UNIQUE KEYS IN SCHEMA {schema}")]
-            found.sort(key=lambda one: (one[1][2], one[1][3], one[0], one[1][6], int(one[1][5])))
-            return [(*_plain(row), kind, row[4]) for kind, row in found]
+            found = [_key(row, "P") for row in self._show(name, self.queries.keys)]
+            found += [_key(row, "U") for row in self._show("uniques", "SHOW UNIQUE KEYS IN SCHEMA {schema}")]
+            return [(*row[:2], _given(row[3]), row[2], row[5]) for row in sorted(found)]
         if name == "foreign":
-            rows = self._show(name, self.queries.foreign)
-            ordered = sorted(rows, key=lambda row: (row[6], row[7], row[12], int(row[9])))
-            return [(r[6], r[7], r[12], r[8], r[2], r[3], r[4], r[11], r[10]) for r in ordered]
+            rows = sorted(self._show(name, self.queries.foreign), key=_place)
+            return [
+                (*(row[column] for column in _FOREIGN), row["delete_rule"], row["update_rule"])
+                for row in rows
+            ]
+        if name == "columns":
+            return self._refined(super().ask(name))
         return super().ask(name)
 
-    def _show(self, name: str, sql: str) -> list[Row]:
-        """Over all schemas; what is refused is named as not read."""
-        rows: list[Row] = []
+    def _refined(self, rows: list[Row]) -> list[Row]:
+        """With the fraction digits of temporals and the expressions of generated columns, which
+        INFORMATION_SCHEMA does not have."""
+        shown = {
+            (row["schema_name"], row["table_name"], row["column_name"]): row
+            for row in self._show("column details", "SHOW COLUMNS IN SCHEMA {schema}")
+        }
+        return [_detailed(row, shown.get(row[:3], {})) for row in rows]
+
+    def _show(self, name: str, sql: str) -> list[dict[str, Any]]:
+        """Over all schemas; what is refused, or cut short, is named as not read."""
+        assert self.named is not None, "SHOW is read by the names of its columns"
+        rows: list[dict[str, Any]] = []
         try:
             for schema in self._schemas:
-                rows += self.query(sql.replace("{schema}", self.dialect.quote(schema)))
+                found = self.named(sql.replace("{schema}", self.dialect.quote(schema)))
+                if len(found) >= SHOWN_AT_MOST:
+                    self._missing.append(f"{name} of {schema} after the first {SHOWN_AT_MOST}")
+                rows += found
         except HdmError as error:
             if isinstance(error, ConnectionLost | Throttled | Deadlock):
                 raise
@@ -78,7 +100,31 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
         return super().view(found[1] if found else sql)
 
 
-def _plain(row: Row) -> tuple[str, str, str]:
-    """Schema, table, constraint of SHOW PRIMARY KEYS; generated names are none."""
-    name = str(row[6])
-    return str(row[2]), str(row[3]), "" if name.startswith("SYS_CONSTRAINT_") else name
+def _key(row: dict[str, Any], kind: str) -> tuple[str, str, str, str, int, str]:
+    """What a column of SHOW PRIMARY KEYS is sorted by: table, kind, constraint, place, name."""
+    return (
+        str(row["schema_name"]),
+        str(row["table_name"]),
+        kind,
+        str(row["constraint_name"]),
+        int(row["key_sequence"]),
+        str(row["column_name"]),
+    )
+
+
+def _given(name: str) -> str:
+    """Generated names are none."""
+    return "" if name.startswith("SYS_CONSTRAINT_") else name
+
+
+def _place(row: dict[str, Any]) -> tuple[str, str, str, int]:
+    return row["fk_schema_name"], row["fk_table_name"], row["fk_name"], int(row["key_sequence"])
+
+
+def _detailed(row: Row, shown: dict[str, Any]) -> Row:
+    kind = json.loads(shown.get("data_type") or "{}")
+    native, digits = row[3], kind.get("scale")
+    if digits is not None and str(native).startswith("TIME"):
+        native = f"{native}({digits})"
+    computed = shown.get("expression") if shown.get("kind") == "VIRTUAL_COLUMN" else None
+    return (*row[:3], native, *row[4:11], computed, 1 if computed else row[12], *row[13:])

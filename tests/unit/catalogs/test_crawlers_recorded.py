@@ -31,8 +31,38 @@ NATIVE = {
 }
 
 
+def _key(name: str, column: str, place: int) -> dict[str, Any]:
+    return {
+        "created_on": "t", "database_name": "DB", "schema_name": "SALES", "table_name": "A",
+        "column_name": column, "key_sequence": place, "constraint_name": name, "rely": "false",
+    }  # fmt: skip
+
+
+def _column(name: str, data_type: str, **more: Any) -> dict[str, Any]:
+    shown = {"table_name": "A", "schema_name": "SALES", "column_name": name, "data_type": data_type}
+    return {**shown, "kind": "COLUMN", "expression": "", **more}
+
+
+_FK = {
+    "created_on": "t", "pk_database_name": "DB", "pk_schema_name": "SALES", "pk_table_name": "A",
+    "pk_column_name": "ID", "fk_database_name": "DB", "fk_schema_name": "SALES", "fk_table_name": "B",
+    "fk_column_name": "A_ID", "key_sequence": 1, "update_rule": "NO ACTION", "delete_rule": "CASCADE",
+    "fk_name": "B_FK", "pk_name": "A_PK", "deferrability": "NOT DEFERRABLE",
+}  # fmt: skip
+SHOWN: dict[str, Any] = {
+    "PRIMARY": [_key("A_PK", "ID", 1)],
+    "UNIQUE": [_key("A_UK", "PAID", 2), _key("A_UK", "NAME", 1)],
+    "IMPORTED": [{"new column": "", **dict(reversed(_FK.items()))}],
+    "COLUMNS": [
+        _column("ID", '{"type":"FIXED","precision":10,"scale":0,"nullable":false}'),
+        _column("PAID", '{"type":"FIXED","precision":38,"scale":4,"nullable":true}'),
+    ],
+}
+"""Snowflake's SHOW ... KEYS and SHOW COLUMNS by the names of their documented columns, out of order."""
+
+
 def crawler(system: str, query: Any) -> RowsCrawler:
-    made = crawler_for(system, query)
+    made = crawler_for(system, query, query)
     assert isinstance(made, RowsCrawler)
     return made
 
@@ -78,38 +108,13 @@ def recorded(system: str) -> Any:
         "unread": [("trigger", s, "T")],
     }  # fmt: skip
     if system == "snowflake":
-        answers["keys"] = [("t", "DB", s, "A", "ID", 1, "A_PK", "false", "")]
-        answers["uniques"] = [
-            ("t", "DB", s, "A", "PAID", 2, "A_UK", "false", ""),
-            ("t", "DB", s, "A", "NAME", 1, "A_UK", "false", ""),
-        ]
-        answers["foreign"] = [
-            (
-                "t",
-                "DB",
-                s,
-                "A",
-                "ID",
-                "DB",
-                s,
-                "B",
-                "A_ID",
-                1,
-                "NO ACTION",
-                "CASCADE",
-                "B_FK",
-                "A_PK",
-                "NOT DEFERRABLE",
-                "false",
-                "",
-            )
-        ]
+        answers.update(SHOWN)
     queries = crawler(system, None).queries
 
     def answer(sql: str) -> list[tuple[Any, ...]]:
-        for word, name in (("UNIQUE", "uniques"), ("PRIMARY", "keys"), ("IMPORTED", "foreign")):
+        for word in SHOWN:
             if sql.startswith(f"SHOW {word}"):
-                return answers[name] if sql.endswith('"SALES"') else []
+                return answers[word] if sql.endswith('"SALES"') else []
         for name in NAMES:
             form = getattr(queries, name)
             if form and re.fullmatch(re.escape(form).replace(r"\{schemas\}", ".*"), sql, re.DOTALL):
@@ -168,7 +173,36 @@ def test_what_a_user_may_not_see_is_said() -> None:
 
     found = crawler("snowflake", grudging).crawl(select(["SALES.*"]))
     assert found.relations[0].primary_key is None
-    assert {"all keys", "all uniques", "all foreign"} <= {kind for kind, _ in found.unread}
+    assert {"all keys", "all uniques", "all foreign", "all column details"} <= {
+        kind for kind, _ in found.unread
+    }
+
+
+def test_snowflake_tells_digits_and_expressions_of_columns_by_show() -> None:
+    answer = recorded("snowflake")
+    stamp = ("SALES", "A", "AT", "TIMESTAMP_NTZ", "1", *[None] * 8, None)
+    computed = ("SALES", "A", "TWICE", "NUMBER(38,0)", "1", *[None] * 8, None)
+    more = [
+        _column("AT", '{"type":"TIMESTAMP_NTZ","precision":0,"scale":3}'),
+        _column("TWICE", '{"type":"FIXED"}', kind="VIRTUAL_COLUMN", expression="ID * 2"),
+    ]
+
+    def wider(sql: str) -> Any:
+        rows = answer(sql)
+        if sql.startswith("SHOW COLUMNS"):
+            return rows and [*rows, *more]
+        return [*rows, stamp, computed] if "INFORMATION_SCHEMA.COLUMNS" in sql else rows
+
+    a = crawler("snowflake", wider).crawl(select(["SALES.*"])).relations[0]
+    assert a.table.column("AT").native == "TIMESTAMP_NTZ(3)"
+    assert (a.table.column("TWICE").generated, a.virtual) == ("ID * 2", ("TWICE",))
+    assert a.table.column("ID").generated is None
+
+
+def test_what_show_cuts_short_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hdm.catalogs.crawlers.snowflake.SHOWN_AT_MOST", 2)
+    found = crawler("snowflake", recorded("snowflake")).crawl(select(["SALES.*"]))
+    assert "all uniques of SALES after the first 2" in {kind for kind, _ in found.unread}
 
 
 def test_netezza_places_rows_where_redshift_and_synapse_can() -> None:
