@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -20,6 +22,9 @@ from hdm.transform import Transform
 
 if TYPE_CHECKING:
     from hdm.state import Lease, StateManager
+    from hdm.state.words import CheckResult
+
+log = logging.getLogger("hdm.link")
 
 
 class DataLink:
@@ -29,6 +34,7 @@ class DataLink:
         self, spec: LinkSpec, source: Source, sink: Sink, checks: Mapping[str, type[Check]] | None = None
     ) -> None:
         self.spec = spec
+        self._found: dict[str, list[CheckResult]] = {}
         self.source = source
         self.sink = sink
         self._checks = checks or {}
@@ -79,6 +85,7 @@ class DataLink:
         receipt = self.sink.publish(table, chunk, receipt)
         _fail.point("U4")
         state.commit(lease, receipt)
+        state.record_checks(lease, self._found.pop(lease.chunk_id, []))
         self._verify(lease, table, receipt, state)
         return receipt
 
@@ -138,7 +145,8 @@ class DataLink:
                 check.observe(moved)
             if moved.num_rows:
                 yield moved
-        _judge(checks)
+        if results := _judge(checks, out.table, chunk):
+            self._found[chunk.chunk_id] = results
 
     def _verify(self, lease: Lease, table: Table, receipt: Receipt, state: StateManager) -> None:
         """Ask the target, on a new session, whether it holds what the receipt says."""
@@ -151,14 +159,24 @@ class DataLink:
         _fail.point("V2")
 
 
-def _judge(checks: list[Check]) -> None:
-    found = [
-        f"{type(check).__name__}: {verdict}"
-        for check in checks
-        if (verdict := check.verdict()) and check.config.severity == "error"
-    ]
-    if found:
-        raise CheckFailed("; ".join(found), hint="mend the rows or the rule, then: hdm retry")
+def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]:
+    """The verdicts; ``CheckFailed`` if a rule that must hold does not."""
+    from hdm.state.words import CheckResult
+
+    results = []
+    for check in checks:
+        config, found = check.config, check.verdict()
+        rule = json.dumps(config.model_dump(mode="json", exclude_none=True), sort_keys=True)
+        results.append(
+            CheckResult(type(check).__name__, getattr(config, "column", None), rule, config.severity, found)
+        )
+    bad = [f"{one.kind}: {one.found}" for one in results if one.found and one.severity == "error"]
+    if bad:
+        raise CheckFailed("; ".join(bad), hint="mend the rows or the rule, then: hdm retry")
+    for one in results:
+        if one.found:
+            log.warning("%s, chunk %d: %s: %s", table.dataset.name, chunk.number, one.kind, one.found)
+    return results
 
 
 def _names(got: pa.Schema, want: pa.Schema) -> str:

@@ -76,10 +76,10 @@ class Planner:
         more = self._elsewhere is not None and self._look_elsewhere(self._elsewhere)
         self._open_waiting()
         for job in list(self.jobs.values()):
-            if job.pipeline_key in self._closed:
+            if job.pipeline_key in self._closed or job.pipeline_key in self._failed:
                 continue
             if not job.planned:
-                self._plan(job, self.links[job.link_key])
+                self._try(job, partial(self._plan, job, self.links[job.link_key]))
             elif job.info.upstream_keys:
                 self._follow(job)
             self._finish(job)
@@ -140,7 +140,8 @@ class Planner:
         ]
 
     def _unclosed(self) -> list[Job]:
-        return [job for key, job in self.jobs.items() if key not in self._closed]
+        over = {*self._closed, *self._failed}
+        return [job for key, job in self.jobs.items() if key not in over]
 
     def _look_elsewhere(self, elsewhere: Elsewhere) -> bool:
         """Take in what other sites have published since; whether they may publish more."""
@@ -151,9 +152,7 @@ class Planner:
             known = {*self.jobs, *self._failed, *(one.pipeline_key for one in self._waiting)}
             busy = {job.pipeline_key for job in self._unclosed()}
             for link, above in elsewhere.news(known, busy):
-                self._try(
-                    above.pipeline_key, above.info.target.dataset.name, partial(self._await, link, above)
-                )
+                self._try(above, partial(self._await, link, above))
         return more
 
     def _await(self, link: DataLink, above: Job) -> None:
@@ -168,7 +167,7 @@ class Planner:
                 self.failed[one.pipeline_key] = f"{one.source.dataset.name}: its upstream failed"
             elif (root and busy >= LOOKAHEAD) or any(map(self._is_unknown, one.upstream_keys)):
                 rest.append(one)
-            elif not self._try(one.pipeline_key, one.source.dataset.name, partial(self._open, one)):
+            elif not self._try(one, partial(self._open, one)):
                 rest.append(one)
         self._waiting = rest
 
@@ -176,8 +175,9 @@ class Planner:
         foreign = self._elsewhere is not None and upstream_key in self._elsewhere.published
         return not (foreign or upstream_key in self.jobs or upstream_key in self._held_back)
 
-    def _try(self, key: str, name: str, act: Callable[[], None]) -> bool:
+    def _try(self, what: Job | Prospect, act: Callable[[], None]) -> bool:
         """Do something for a pipeline; True when that is done with, be it failed for good."""
+        key, table = what.pipeline_key, what.source if isinstance(what, Prospect) else what.info.source
         tries, not_before = self._tries.get(key, (0, 0.0))
         if time.monotonic() < not_before:
             return False
@@ -190,7 +190,7 @@ class Planner:
                 return False
             if error.recovery is Recovery.ABORT:
                 raise
-            self.failed[key] = f"{name}: {error}"
+            self.failed[key] = f"{table.dataset.name}: {error}"
         return True
 
     @property

@@ -152,6 +152,8 @@ class SqlSink(Sink):
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """What the ledger holds of the job."""
+        if not self.database.is_there():
+            return
         target = self.target(table)
         connection = self.database.connect("hdm:ledger")
         try:

@@ -24,6 +24,8 @@ from hdm.state.models import (
 from hdm.state.words import DEAD, DONE, OPEN_JOB, SUPERSEDED, Job
 from hdm.wire import chunk_from_json
 
+_FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == "error")
+
 
 class TableReport(NamedTuple):
     """How one job of a run stands. ``rows`` and ``bytes`` are what this run committed."""
@@ -127,7 +129,7 @@ class Reports:
         query = (
             select(func.count())
             .select_from(validation.join(run_job, run_job.c.job_id == validation.c.job_id))
-            .where(run_job.c.run_id == run_id, validation.c.status.in_(("fail", "error")))
+            .where(run_job.c.run_id == run_id, *_FAILED)
         )
         return int(self._base.db.read(lambda conn: conn.execute(query).scalar()) or 0)
 
@@ -250,8 +252,7 @@ class Reports:
         counts = _counts(conn, run_id)
         newest = select(watermark.c.pipeline_key, watermark.c.value).order_by(watermark.c.seq)
         marks = {row[0]: row[1] for row in conn.execute(newest).all()}
-        bad = validation.c.status.in_(("fail", "error"))
-        wrong = select(validation.c.job_id, func.count()).where(bad).group_by(validation.c.job_id)
+        wrong = select(validation.c.job_id, func.count()).where(*_FAILED).group_by(validation.c.job_id)
         failed = {row[0]: int(row[1]) for row in conn.execute(wrong).all()}
         keys = select(run_job.c.job_id, job.c.pipeline_key, job.c.source_name).join(
             job, job.c.job_id == run_job.c.job_id

@@ -14,6 +14,7 @@ from hdm.model import Chunk, Dataset, Receipt, Table, Watermark
 from hdm.state import (
     artifacts,
     audit,
+    checks,
     claims,
     crawls,
     follow,
@@ -34,7 +35,7 @@ from hdm.state import (
 from hdm.state.base import Base
 from hdm.state.engine import Database
 from hdm.state.reports import Reports
-from hdm.state.words import Job, JobInfo, Lease, RunInfo, StaleArtifact
+from hdm.state.words import CheckResult, Job, JobInfo, Lease, RunInfo, StaleArtifact
 
 
 class StateManager:
@@ -257,6 +258,10 @@ class StateManager:
     def verify(self, lease: Lease, ok: bool, source_rows: int, target_rows: int) -> None:
         """Record the comparison of the two sides; raises ``LeaseLost``."""
         settle.verify(self._base, lease, ok, source_rows, target_rows)
+
+    def record_checks(self, lease: Lease, results: Sequence[CheckResult]) -> None:
+        """Keep what the chunk's in-flight checks found; raises ``LeaseLost``."""
+        checks.record(self._base, lease, results)
 
     def verify_late(self, job: Job, chunk_id: str, ok: bool, source_rows: int, target_rows: int) -> None:
         """Record the comparison for a chunk whose worker ended after its commit."""

@@ -107,6 +107,17 @@ class Lease:
     progress: Progress = field(default_factory=Progress)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What one check found in one chunk: counts and names, never values; None if its rule holds."""
+
+    kind: str
+    column: str | None
+    rule: str
+    severity: str
+    found: str | None
+
+
 class StaleArtifact(TypedDict):
     """A file that a dead attempt may have left."""
 
