@@ -11,6 +11,7 @@ import io
 import sqlite3
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import islice
 from pathlib import Path
 
 TABLES = ("airlines", "airports", "planes", "weather", "flights")
@@ -84,8 +85,8 @@ CREATE INDEX flights_time_hour ON flights (time_hour);
 """
 
 
-def build(path: Path) -> dict[str, int]:
-    """Make the database at ``path``; rows per table."""
+def build(path: Path, most: int | None = None) -> dict[str, int]:
+    """Make the database at ``path``, with the first ``most`` rows of each table; rows per table."""
     path.unlink(missing_ok=True)
     half = path.with_suffix(".part")
     half.unlink(missing_ok=True)
@@ -94,7 +95,7 @@ def build(path: Path) -> dict[str, int]:
     try:
         connection.executescript(_DDL)
         for table in TABLES:
-            counts[table] = _fill(connection, table)
+            counts[table] = _fill(connection, table, most)
         connection.commit()
     finally:
         connection.close()
@@ -116,7 +117,7 @@ def book(path: Path, flights: int) -> None:
         connection.close()
 
 
-def _fill(connection: sqlite3.Connection, table: str) -> int:
+def _fill(connection: sqlite3.Connection, table: str, most: int | None) -> int:
     declared = connection.execute(f"PRAGMA table_info({table})").fetchall()
     lines = _lines(table)
     header = next(lines)
@@ -128,7 +129,7 @@ def _fill(connection: sqlite3.Connection, table: str) -> int:
     tail = [_AS_OF] * stamped
 
     def rows() -> Iterator[list[object]]:
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(islice(lines, most), 1):
             values = [None if v in ("NA", "") else kind(v) for kind, v in zip(kinds, line, strict=True)]
             yield [*[number] * serial, *values, *tail]
 

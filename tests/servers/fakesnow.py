@@ -6,6 +6,7 @@ neither. Tests must not lean on that.
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.servers import provision
+from tests.servers import azurite, provision
 from tests.servers.process import HOST, Server, answers, folder, free_port
 
 
@@ -31,13 +32,18 @@ class Snowflake:
         return {
             "account": "fakesnow",
             "user": "fake",
-            "password": "snow",
+            "password": "let-it-be",
             "host": HOST,
             "port": self.port,
             "protocol": "http",
             "database": f"DB{self.databases}",
             "schema": "PUBLIC",
         }
+
+    def reach(self, blobs: azurite.Azurite) -> None:
+        """Let external stages be read from that Azure server from now on."""
+        place = {"port": blobs.port, "account": azurite.ACCOUNT, "key": blobs.key}
+        (self.server.home / "azure.json").write_text(json.dumps(place))
 
     def connect(self, profile: dict[str, Any]) -> Any:
         """A connection of the real connector for tests to look with."""
@@ -59,7 +65,8 @@ def running(s3_port: int = 0) -> Iterator[Snowflake]:
     stages.mkdir()
     # beside no module named like the package that it imports
     script = shutil.copy(Path(__file__).with_name("fakesnow_app.py"), home / "app.py")
-    shutil.copy(Path(__file__).with_name("fakesnow_shim.py"), home / "shim.py")
+    for name in ("shim", "keys"):
+        shutil.copy(Path(__file__).with_name(f"fakesnow_{name}.py"), home / f"{name}.py")
     command = [programs / "python", script, str(port), str(s3_port), stages]
     server = Server("fakesnow", command, home)
     server.start(lambda: answers(port), within=120)

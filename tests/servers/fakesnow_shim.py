@@ -13,6 +13,8 @@
 - MERGE inside a transaction (fakesnow notes its helper table in another database)
 - temporary tables are plain ones, since COPY does not find the others
 - BEGIN NAME, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION
+- UPDATE, DELETE and MERGE wait for another transaction that changes the same table (DuckDB: an
+  error, after which the connector would ask again for minutes)
 - CURRENT_WAREHOUSE()
 - PRIMARY KEY is parsed and forgotten, since Snowflake does not enforce it
 """
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -31,6 +34,7 @@ import fakesnow.cursor as cursor
 import fakesnow.info_schema as info_schema
 import fakesnow.transforms.stage as stage
 import pyarrow as pa
+import snowflake.connector.errors as errors
 
 _SWAP = re.compile(r"\s*ALTER\s+TABLE\s+(\S+)\s+SWAP\s+WITH\s+(\S+)\s*\Z", re.IGNORECASE)
 _REMOVE = re.compile(r"\s*REMOVE\s+'?@(.+?)/(.+?)'?\s*\Z", re.IGNORECASE)
@@ -100,6 +104,28 @@ def _note(self: Any, table: str) -> str:
 
 
 _open: dict[str, Any] = {}
+_CHANGE = re.compile(r"\s*(?:UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+(\S+)", re.IGNORECASE)
+_ENDS = re.compile(r"\s*(COMMIT|ROLLBACK)\s*\Z", re.IGNORECASE)
+_LOCK_TIMEOUT = 300
+_held: dict[str, Any] = {}
+_within: set[int] = set()
+_released = threading.Condition()
+
+
+def _lock(connection: Any, table: str) -> None:
+    with _released:
+        free = _released.wait_for(lambda: _held.get(table, connection) is connection, _LOCK_TIMEOUT)
+        if not free:
+            raise errors.ProgrammingError(msg="lock timeout", errno=625, sqlstate="57014")
+        _held[table] = connection
+
+
+def _release(connection: Any) -> None:
+    with _released:
+        _within.discard(id(connection))
+        for table in [table for table, by in _held.items() if by is connection]:
+            del _held[table]
+        _released.notify_all()
 
 
 def _transactions(self: Any, command: str) -> Any:
@@ -117,6 +143,18 @@ def _transactions(self: Any, command: str) -> Any:
 
 
 def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
+    if re.match(r"\s*BEGIN\b", command, re.IGNORECASE):
+        _within.add(id(self._conn))
+    if found := _CHANGE.match(command):
+        _lock(self._conn, found[1].upper())
+    try:
+        return _perform(self, command, *args, **kwargs)
+    finally:
+        if _ENDS.match(command) or id(self._conn) not in _within:
+            _release(self._conn)
+
+
+def _perform(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
     done = _transactions(self, command)
     if done is not None:
         return done

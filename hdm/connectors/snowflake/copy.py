@@ -179,7 +179,8 @@ class SnowflakeAzureCopySink(_ExternalCopySink):
 
 
 def location_of(uri: str) -> str:
-    """``bucket/key`` or ``container/key``, whatever spelling the address has."""
+    """``bucket/key`` or ``container/key``, whatever spelling the address has; an account or its
+    host stands before an Azure container."""
     split = urlsplit(uri)
     path = unquote(split.path).lstrip("/")
     if split.scheme in ("s3", "s3a", "s3gov", "s3china"):
@@ -188,5 +189,5 @@ def location_of(uri: str) -> str:
         container, at, _ = split.netloc.partition("@")
         if at:
             return f"{container}/{path}"
-        return path if "." in split.netloc or ":" in split.netloc else f"{split.netloc}/{path}"
+        return path
     return f"{split.netloc}/{path}"

@@ -370,7 +370,7 @@ def test_a_url_with_a_token_is_refused():
         ("s3://b/k/f", "b/k/f"),
         ("azure://acct.blob.core.windows.net/c/k", "c/k"),
         ("https://acct.blob.core.windows.net/c/k", "c/k"),
-        ("azure://c/k", "c/k"),
+        ("azure://acct/c/k", "c/k"),
         ("http://127.0.0.1:10000/c/k", "c/k"),
         ("wasbs://c@acct.blob.core.windows.net/k", "c/k"),
     ],

@@ -1,0 +1,13 @@
+"""What the flows show at their end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.flows.chain.report import REPORT
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """The chain's table, if the chain ran."""
+    for text in REPORT.lines():
+        terminalreporter.write_line(text)
