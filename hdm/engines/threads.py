@@ -56,6 +56,10 @@ class ThreadEngine:
     stop: threading.Event = field(default_factory=threading.Event)
     observer: Observer = field(default_factory=Observer)
     _skip: frozenset[str] = frozenset()
+    _load: dict[str, int] = field(default_factory=dict)
+    _flying: dict[str, int] = field(default_factory=dict)
+    _count: threading.Lock = field(default_factory=threading.Lock)
+    _wake: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
     _hurry: threading.Event = field(default_factory=threading.Event)
     _trouble: list[HdmError] = field(default_factory=list)
@@ -104,17 +108,36 @@ class ThreadEngine:
             self.observer.ticked(self.planner)
             if not busy:
                 return
-            self.stop.wait(wait)
+            self._wake.wait(wait)
+            self._wake.clear()
             wait = min(wait * 1.5, IDLE_LAST / 4)
 
     def _full(self) -> frozenset[str]:
         """Jobs whose staged chunks have reached the bound: not to be claimed now."""
+        for job in [job for job in self.planner.jobs.values() if self.planner.feeds(job)]:
+            lying = self.state.staged(job)
+            with self._count:
+                self._load[job.job_id] = lying + self._flying.get(job.job_id, 0)
         bound = self.back_pressure or 0
-        return frozenset(
-            job.job_id
-            for job in self.planner.jobs.values()
-            if self.planner.feeds(job) and self.state.staged(job) >= bound
-        )
+        return frozenset(job_id for job_id, load in self._load.items() if load >= bound)
+
+    def _started(self, lease: Lease) -> None:
+        job_id, bound = lease.job.job_id, self.back_pressure
+        with self._count:
+            self._flying[job_id] = self._flying.get(job_id, 0) + 1
+            if bound and job_id in self._load:
+                self._load[job_id] += 1
+                if self._load[job_id] >= bound:
+                    self._skip |= {job_id}
+                    self._wake.set()
+        self.observer.started(lease)
+
+    def _settled(self, outcome: Outcome) -> None:
+        with self._count:
+            self._flying[outcome.lease.job.job_id] -= 1
+        if self._skip:
+            self._wake.set()
+        self.observer.settled(outcome)
 
     def _work(self, worker_id: str, pulse: Pulse) -> None:
         worker = Worker(
@@ -125,8 +148,8 @@ class ThreadEngine:
             pulse,
             self._hurry,
             self.site,
-            started=self.observer.started,
-            observe=self.observer.settled,
+            started=self._started,
+            observe=self._settled,
             progress=self.observer.progress,
         )
         wait = IDLE_FIRST
