@@ -83,6 +83,7 @@ def carry_out(project: Project, session: Session, log_format: str, *, quiet: boo
         JsonEvents() if log_format == "json" else (Bars() if on_terminal() and not quiet else Quiet())
     )
     session.opened = lambda run_id, taken: _opened(display, run_id, taken, quiet=quiet)
+    session.waits = lambda host, chunks, seconds: _waits(display, host, chunks, seconds, quiet=quiet)
     with display.observing() as observer:
         session.observer = observer
         report = project.orchestrator.run(session)
@@ -99,6 +100,17 @@ def _opened(display: Any, run_id: str, taken: int, *, quiet: bool) -> None:
         display.say("run.started", run=run_id, taken_over=taken)
     elif taken and not quiet:
         click.echo(f"took over {taken} chunk(s) from a dead process of this host", err=True)
+
+
+def _waits(display: Any, host: str, chunks: int, seconds: float, *, quiet: bool) -> None:
+    if isinstance(display, JsonEvents):
+        display.say("lease.waiting", host=host, chunks=chunks, seconds=seconds)
+    elif not quiet:
+        name = host.split("/", maxsplit=1)[0]
+        click.echo(
+            f"{chunks} chunk(s) are leased to host {name}: should it be dead, up to {seconds:.0f} s of waiting",
+            err=True,
+        )
 
 
 def summarise(report: RunReport) -> None:

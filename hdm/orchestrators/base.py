@@ -11,7 +11,7 @@ from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, Field
 
-from hdm.engines.threads import Observer, ThreadEngine, take_over_dead
+from hdm.engines.threads import Observer, ThreadEngine, host_identity, take_over_dead
 from hdm.errors import HdmError
 from hdm.link import DataLink
 from hdm.model import LinkSpec
@@ -73,6 +73,8 @@ class Session:
     stop: threading.Event = field(default_factory=threading.Event)
     observer: Observer = field(default_factory=Observer)
     opened: Callable[[str, int], None] = lambda run_id, taken: None
+    waits: Callable[[str, int, float], None] = lambda host, chunks, seconds: None
+    """Told of each other host that holds chunks of ours, and how long its leases last at most."""
 
 
 class Orchestrator(ABC):
@@ -115,6 +117,8 @@ class Orchestrator(ABC):
         joined = session.run_id is not None
         run_id = session.run_id or state.open_run(session.info)
         session.opened(run_id, taken)
+        for host, chunks in state.held_by_others(host_identity(), list(session.links)).items():
+            session.waits(host, chunks, state.lease_ttl)
         planner = Planner(state, run_id, session.links, session.site, session.specs, joined)
         planner.failed.update(self.waiting)
         planner.notes.extend(self.notes)
@@ -147,6 +151,7 @@ class Orchestrator(ABC):
         state = session.state
         jobs = tuple(state.reports.of_run(run_id))
         good = planner.succeeded() and state.reports.failed_validations(run_id) == 0
+        known = len(self.notes)
         if good and not joined and not session.stop.is_set():
             self.after(session, run_id)
         status = "success" if good else ("aborted" if session.stop.is_set() else "failure")
@@ -157,7 +162,7 @@ class Orchestrator(ABC):
             status,
             seconds,
             jobs,
-            (*planner.notes, *planner.last_words()),
+            (*planner.notes, *planner.last_words(), *self.notes[known:]),
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
         )

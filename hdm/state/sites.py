@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, or_, select
+from sqlalchemy import Connection, Select, and_, exists, func, or_, select
 
 from hdm.state import clock
 from hdm.state.base import Base
 from hdm.state.engine import among
 from hdm.state.models import chunk, follow, job, job_upstream, run, run_job, worker
-from hdm.state.words import COMMITTED, OPEN_JOB, UNFINISHED, VERIFIED
+from hdm.state.words import COMMITTED, HELD, OPEN_JOB, UNFINISHED, VERIFIED
 
 _BUSY = ("planning", "in_progress")
 
@@ -104,6 +104,24 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
         return above_ended is not None and (ended is None or (whole and above_ended > ended))
 
     return base.db.read(work)
+
+
+def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, int]:
+    """Other hosts and how many chunks of these links their processes, dead or not, hold."""
+    query = (
+        select(worker.c.host, func.count())
+        .join(chunk, chunk.c.lease_owner == worker.c.worker_id)
+        .join(job, job.c.job_id == chunk.c.job_id)
+        .where(
+            among(chunk.c.status, HELD),
+            chunk.c.lease_expires_at > clock.now,
+            worker.c.host != host,
+            job.c.link_key.in_(sorted(links)),
+        )
+        .group_by(worker.c.host)
+        .order_by(worker.c.host)
+    )
+    return base.db.read(lambda conn: {row[0]: int(row[1]) for row in conn.execute(query).all()})
 
 
 def _ended(conn: Connection, pipeline_key: str) -> str | None:

@@ -160,6 +160,10 @@ class StateManager:
         """Whether a live worker at these sites, on that run's manifest, has one of the links to do."""
         return sites.at_work(self._base, run_id, at, links)
 
+    def held_by_others(self, host: str, links: Collection[str]) -> dict[str, int]:
+        """Other hosts and how many chunks of the links their processes, dead or not, hold."""
+        return sites.held_by_others(self._base, host, links)
+
     # -- jobs ----------------------------------------------------------------
 
     def open_job(self, run_id: str, info: JobInfo) -> Job:

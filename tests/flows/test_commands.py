@@ -1,0 +1,137 @@
+"""How the command line speaks, stops and takes over."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sqlite3
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.flows.kit import Place, direct, load, only, shop, stage
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return shop(tmp_path)
+
+
+def test_json_events_are_one_object_a_line(place: Place) -> None:
+    done = place.hdm("run", "--log-format", "json")
+    names = [event["event"] for event in done.lines]
+    assert (names[0], names[-1]) == ("run.started", "run.ended")
+    assert names.count("chunk.committed") == names.count("chunk.started") > 5
+    assert all("at" in event for event in done.lines)
+    assert done.lines[-1]["exit_code"] == done.code == 0
+    assert done.err == ""
+
+
+def test_a_pipe_hears_no_progress(place: Place) -> None:
+    done = place.hdm("run")
+    assert done.out == ""
+    assert "\r" not in done.err and "\x1b" not in done.err
+    assert place.hdm("run", "--quiet").said == ""
+
+
+def test_log_settings_are_the_users_own(place: Place) -> None:
+    log = place.folder / "own.log"
+    settings = {
+        "formatters": {"mine": {"format": "%(levelname)s|%(name)s|%(message)s"}},
+        "handlers": {"file": {"class": "logging.FileHandler", "filename": str(log), "formatter": "mine"}},
+        "root": {"level": "DEBUG", "handlers": ["file"]},
+    }
+    path = place.folder / "log.yml"
+    path.write_text(yaml.safe_dump(settings))
+    assert place.start("run", "-l", str(path)).wait(60) == 0
+    assert "DEBUG|hdm.planner|planned orders" in log.read_text()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status",), ("status", "--runs"), ("lineage", "orders"), ("lineage", "orders", "--chunks"),
+     ("lineage", "orders", "--columns"), ("plan",), ("doctor",), ("gc",), ("state", "verify"),
+     ("state", "reconcile"), ("status", "--dead")],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_table_can_be_json(place: Place, words: tuple[str, ...]) -> None:
+    place.hdm("run")
+    told, shown = place.hdm(*words, "--json"), place.hdm(*words)
+    assert (told.code, shown.code) == (0, 0), told.said + shown.said
+    assert isinstance(told.json, list)
+    assert told.err == ""
+
+
+def test_sigterm_drains_and_the_next_run_goes_on(place: Place) -> None:
+    only(place, stage("orders", place, chunk={"rows": 5}), load(place))
+    slow = {"HDM_FAILPOINT": ",".join(f"C3:{n}:sleep:0.4" for n in range(3, 40))}
+    process = place.start("run", **slow)
+    assert place.until(lambda: len(place.state("SELECT 1 FROM hdm_chunk WHERE status = 'verified'")) > 0)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    assert place.state("SELECT count(*) FROM hdm_chunk WHERE status IN ('leased', 'written')") == [(0,)]
+    assert place.state("SELECT status FROM hdm_run") == [("aborted",)]
+    assert place.hdm("run").code == 0
+    assert place.rows("orders") == place.source_rows("orders")
+
+
+def test_what_a_dead_process_of_this_host_holds_is_taken_over_at_once(place: Place) -> None:
+    only(place, direct(place, "orders"))
+    process = place.start("run", HDM_FAILPOINT="L4:2:kill", HDM_LEASE_TTL="300")
+    assert process.wait(60) == -signal.SIGKILL
+    began = time.monotonic()
+    done = place.hdm("run", env={"HDM_LEASE_TTL": "300"})
+    assert done.code == 0
+    assert "took over" in done.err and "from a dead process of this host" in done.err
+    assert time.monotonic() - began < 60
+    assert place.rows("orders") == place.source_rows("orders")
+
+
+def test_the_lease_of_another_host_is_waited_for_and_said(place: Place) -> None:
+    only(place, direct(place, "orders"))
+    assert place.start("run", HDM_FAILPOINT="L4:2:kill").wait(60) == -signal.SIGKILL
+    state = place.home / ".hashmap_data_migrator" / "state.db"
+    with sqlite3.connect(state) as connection:
+        connection.execute("UPDATE hdm_worker SET host = 'elsewhere/1'")
+    connection.close()
+    done = place.hdm("run")
+    assert done.code == 0
+    assert "leased to host elsewhere: should it be dead, up to 3 s of waiting" in done.err
+    assert place.rows("orders") == place.source_rows("orders")
+
+
+def test_a_worker_helps_an_open_run_and_does_not_start_another(place: Place) -> None:
+    only(place, stage("orders", place, chunk={"rows": 5}), load(place))
+    slow = {"HDM_FAILPOINT": ",".join(f"C3:{n}:sleep:0.3" for n in range(2, 30))}
+    opener = place.start("run", **slow)
+    helper = place.start("work", "--wait", "30")
+    assert (opener.wait(90), helper.wait(90)) == (0, 0)
+    assert len({row[0] for row in place.state("SELECT worker_id FROM hdm_worker")}) == 2
+    assert place.state("SELECT count(*), max(epoch) FROM hdm_job") == [(2, 1)]
+    assert place.rows("orders") == place.source_rows("orders")
+    assert place.hdm("work").code == 2
+
+
+def test_a_transient_error_is_tried_again_and_a_poison_chunk_is_not(place: Place) -> None:
+    only(place, direct(place, "orders"))
+    done = place.hdm("run", "--log-format", "json", env={"HDM_FAILPOINT": ""})
+    assert done.code == 0
+    other = shop(place.folder / "b") if (place.folder / "b").mkdir() is None else place
+    only(other, direct(other, "orders"))
+    process = other.start(
+        "run", "--log-format", "json", HDM_FAILPOINT="L1:1:raise:Deadlock,L1:2:raise:RejectedRows"
+    )
+    assert process.wait(60) == 1
+    events = [json.loads(line) for line in (other.folder / "out.txt").read_text().splitlines()]
+    by = {name: [e for e in events if e["event"] == name] for name in ("chunk.failed", "chunk.dead")}
+    assert [event["error"] for event in by["chunk.failed"]] == ["Deadlock"]
+    assert [event["error"] for event in by["chunk.dead"]] == ["RejectedRows"]
+    (dead,) = other.hdm("status", "--dead", "--json").json
+    assert (dead["error"], dead["attempts"]) == ("RejectedRows", 1)
+    (context,) = other.state("SELECT context FROM hdm_dead_letter")[0]
+    assert {"phase", "attempt", "worker", "source", "sink", "errors"} <= set(json.loads(context))
+    assert other.hdm("retry").code == 0
+    assert other.hdm("run").code == 0
+    assert other.rows("orders") == other.source_rows("orders")
