@@ -82,7 +82,7 @@ def put_to_sleep(hdm: Hdm, make: Callable[[], Shop], spec: str) -> tuple[Shop, R
     SIGSTOP stops all threads; one that is in the middle of a SQLite transaction would hold the
     whole file locked until SIGCONT, for everybody, which is SQLite's nature and not the subject.
     """
-    for _ in range(6):
+    for _ in range(20):
         shop = make()
         sleeper = hdm.start(shop.args, {**shop.env, "HDM_FAILPOINT": spec})
         assert until(partial(is_stopped, sleeper.pid)), sleeper.text()
