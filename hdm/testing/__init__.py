@@ -1,16 +1,16 @@
 """Conformance suites that ship with hdm: inherit one, give it a fixture or two, run pytest.
 
-``SourceConformance``, ``SinkConformance``, ``StoreConformance`` and ``DialectConformance`` are
-test classes. Every check is also a plain function (``hdm.testing.sources.check_...``), and for
-each of them hdm's own tests hold a saboteur: a connector broken in that one way, which the
-check must catch. What a connector cannot promise stands in its class's ``gaps``, with the
-reason; a gap whose check passes is an error too.
+``SourceConformance``, ``SinkConformance``, ``StoreConformance``, ``DialectConformance`` and (in
+``hdm.testing.catalogs``) ``CatalogConformance`` are test classes. Every check is also a plain
+function (``hdm.testing.sources.check_...``), and for each of them hdm's own tests hold a saboteur:
+a connector broken in that one way, which the check must catch. What a connector cannot promise
+stands in its class's ``gaps``, with the reason; a gap whose check passes is an error too.
 """
 
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"hdm.testing.{name}" for name in ("dialects", "leaks", "sinks", "sources", "stores"))
+    *(f"hdm.testing.{name}" for name in ("catalogs", "dialects", "leaks", "sinks", "sources", "stores"))
 )
 
 

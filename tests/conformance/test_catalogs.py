@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,13 @@ class TestSQLite(CatalogConformance):
         return catalog_of("SQLiteCatalog", {"path": str(tmp_path / "b.db")})
 
     @pytest.fixture
+    def expected(self) -> Mapping[str, int]:
+        return {
+            "tables": 4, "columns": 15, "defaults": 4, "generated": 2, "primary keys": 3, "uniques": 1,
+            "foreign keys": 2, "checks": 2, "indexes": 2, "identities": 2, "views": 2,
+        }  # fmt: skip
+
+    @pytest.fixture
     def script(self) -> Sequence[str]:
         return [
             """CREATE TABLE "Order ""x"" 🙂" (
@@ -66,6 +73,14 @@ class TestPostgres(CatalogConformance):
     @pytest.fixture
     def other(self, fresh_postgres: Callable[..., Database]) -> Catalog:
         return catalog_of("PostgresCatalog", fresh_postgres().profile)
+
+    @pytest.fixture
+    def expected(self) -> Mapping[str, int]:
+        return {
+            "tables": 5, "columns": 18, "defaults": 6, "generated": 1, "primary keys": 5, "uniques": 1,
+            "foreign keys": 2, "checks": 1, "indexes": 4, "identities": 1, "comments": 3, "views": 2,
+            "sequences": 2, "enums": 1,
+        }  # fmt: skip
 
     @pytest.fixture
     def script(self) -> Sequence[str]:
@@ -125,6 +140,14 @@ class TestMariaDB(CatalogConformance):
         return made
 
     @pytest.fixture
+    def expected(self) -> Mapping[str, int]:
+        return {
+            "tables": 3, "columns": 14, "defaults": 4, "generated": 2, "primary keys": 3, "uniques": 1,
+            "foreign keys": 1, "checks": 1, "indexes": 2, "identities": 1, "comments": 2, "views": 1,
+            "sequences": 1,
+        }  # fmt: skip
+
+    @pytest.fixture
     def script(self) -> Sequence[str]:
         return [
             "CREATE DATABASE zoo",
@@ -161,6 +184,14 @@ class TestDuckDB(CatalogConformance):
     @pytest.fixture
     def other(self, tmp_path: Path) -> Catalog:
         return catalog_of("DuckDBCatalog", {"path": str(tmp_path / "b.duckdb")})
+
+    @pytest.fixture
+    def expected(self) -> Mapping[str, int]:
+        return {
+            "tables": 2, "columns": 7, "defaults": 1, "generated": 1, "primary keys": 2, "uniques": 1,
+            "foreign keys": 1, "checks": 1, "indexes": 1, "identities": 1, "comments": 2, "views": 1,
+            "sequences": 1,
+        }  # fmt: skip
 
     @pytest.fixture
     def script(self) -> Sequence[str]:

@@ -13,12 +13,14 @@ import psycopg
 import pytest
 
 from hdm import testing
-from hdm.connectors.sqlite import SQLiteProfile, SQLiteSink, SQLiteSource
+from hdm.catalogs.patterns import Selection
+from hdm.connectors.sqlite import SQLiteCatalog, SQLiteProfile, SQLiteSink, SQLiteSource
 from hdm.dialects.postgres import PostgresDialect
 from hdm.dialects.sqlite import SQLiteDialect
 from hdm.errors import HdmError, Recovery
 from hdm.stores import LocalStore
-from hdm.testing import awkward_table, dialects, leaks, sinks, sources, stores
+from hdm.testing import awkward_table, catalogs, dialects, leaks, sinks, sources, stores
+from tests.conformance import catalog_saboteurs as c
 from tests.conformance import saboteurs as s
 from tests.conformance.relational import CONF, DDL, fill, some_rows
 from tests.conformance.systems import CANARY, System, sqlite_system
@@ -93,9 +95,29 @@ DIALECTS: dict[str, type[Any]] = {
     "errors_are_sorted": s.BuriesDeadlocks,
     "errors_show_no_values": s.QuotesRows,
 }
+CATALOGS: dict[str, type[Any]] = {
+    "all_objects_are_found": c.ForgetsChecks,
+    "two_crawls_are_equal": c.CountsItsCrawls,
+    "json_keeps_everything": c.GivesWhatJsonLacks,
+    "only_the_selection_is_found": c.CrawlsEverything,
+    "created_again_it_is_the_same": c.LosesNotNull,
+    "nothing_is_left_to_do_afterwards": c.SkipsIndexes,
+    "drift_is_seen": c.RemembersItsCrawl,
+    "refusals_are_errors": c.SwallowsErrors,
+}
 SUITES: list[tuple[Any, dict[str, type[Any]]]] = [
     (sources, SOURCES), (sinks, SINKS), (stores, STORES), (dialects, DIALECTS),
+    (catalogs, CATALOGS),
 ]  # fmt: skip
+CATALOG_SCRIPT = """
+CREATE TABLE a (id INTEGER PRIMARY KEY, n NUMERIC(10,2) NOT NULL DEFAULT 0, CHECK (n >= 0));
+CREATE TABLE b (id INTEGER PRIMARY KEY, a INTEGER REFERENCES a (id));
+CREATE INDEX ix ON b (a);
+"""
+CATALOG_HOLDS = {
+    "tables": 2, "columns": 4, "defaults": 1, "primary keys": 2, "foreign keys": 1, "checks": 1,
+    "indexes": 1, "identities": 2,
+}  # fmt: skip
 CAUGHT = (AssertionError, HdmError, OSError, pytest.fail.Exception)
 
 
@@ -197,6 +219,25 @@ def test_dialect(name: str, system: System) -> None:
         dialects.Given(cls(), errors, run_sql, unknown).call(getattr(dialects, f"check_{name}"))
 
     trial(run, DIALECTS[name], intact, run)
+
+
+@pytest.mark.parametrize("name", CATALOGS)
+def test_catalog(name: str, tmp_path: Path) -> None:
+    folders = iter((tmp_path / "1", tmp_path / "2"))
+
+    def run(cls: type[Any]) -> None:
+        folder = next(folders)
+        folder.mkdir()
+        catalog, other = (
+            cls(cls.Config(), SQLiteProfile(path=str(folder / file)), name="one") for file in ("a.db", "b.db")
+        )
+        system = sqlite3.connect(folder / "a.db")
+        system.executescript(CATALOG_SCRIPT)
+        system.close()
+        given = catalogs.Given(catalog, other, catalog.crawl(Selection()), CATALOG_HOLDS)
+        given.call(getattr(catalogs, f"check_{name}"))
+
+    trial(run, CATALOGS[name], SQLiteCatalog, run)
 
 
 def test_a_gap_that_is_none_is_an_error() -> None:
