@@ -203,6 +203,8 @@ class AutoBatchOrchestrator(Orchestrator):
             if batch.target is None or self.config.finish != "all":
                 continue
             batch.applied += finish(batch)
+            fates = ", ".join(f"{number:,} {fate}" for fate, number in batch.mapped.report.counts.items())
+            self.notes.append(f"{batch.template.source.name} -> {batch.template.sink.name.strip()}: {fates}")
             refused = [one for one in batch.applied if one.error]
             self.notes += [f"{one.statement.kind} {one.statement.name}: {one.error}" for one in refused]
 
