@@ -48,7 +48,8 @@ class RemembersItsCrawl(SQLiteCatalog):
     _known: ClassVar[dict[tuple[str, Selection | None], Schema]] = {}
 
     def crawl(self, selection: Selection | None = None) -> Schema:
-        key = (str(vars(self.database)["file"]), selection)
+        database: Any = self.database
+        key = (str(database.file), selection)
         if key not in self._known:
             self._known[key] = super().crawl(selection)
         return self._known[key]
