@@ -108,7 +108,7 @@ def _waits(display: Any, host: str, chunks: int, seconds: float, *, quiet: bool)
     elif not quiet:
         name = host.split("/", maxsplit=1)[0]
         click.echo(
-            f"{chunks} chunk(s) are leased to host {name}: should it be dead, up to {seconds:.0f} s of waiting",
+            f"{chunks} chunk(s) are leased to host {name}: if it is dead, up to {seconds:.0f} s to wait",
             err=True,
         )
 

@@ -98,7 +98,7 @@ def test_the_lease_of_another_host_is_waited_for_and_said(place: Place) -> None:
     connection.close()
     done = place.hdm("run")
     assert done.code == 0
-    assert "leased to host elsewhere: should it be dead, up to 3 s of waiting" in done.err
+    assert "leased to host elsewhere: if it is dead, up to 3 s to wait" in done.err
     assert place.rows("orders") == place.source_rows("orders")
 
 
