@@ -81,7 +81,7 @@ def ids(place: Place) -> list[int]:
     return sorted(row[0] for row in place.rows("orders", "id"))
 
 
-def test_a_second_run_sends_no_row_query(tmp_path: Path, shop: Database) -> None:
+def test_a_second_run_plans_no_chunk(tmp_path: Path, shop: Database) -> None:
     place = moving(tmp_path, shop, "changed_at")
     assert place.hdm("run").code == 0
     assert ids(place) == list(range(1, 401))
