@@ -42,10 +42,26 @@ def command_lineage(
             rows = state.reports.chunks_of(table)
         elif columns:
             rows = state.column_lineage(table)
+            rows = rows if as_json else _columns(rows)
         else:
             rows = state.lineage(table) if as_json else _hops(state.lineage(table))
         emit(rows, as_json=as_json, empty="nothing was moved yet")
     return 0
+
+
+def _columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each column's way once, as the newest run recorded it."""
+    kept: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for row in rows:
+        kept[row["source_column"], row["target"], row["sink_column"]] = {
+            "column": row["source_column"],
+            "type": row["source_type"],
+            "to": f"{row['target']}.{row['sink_column']}",
+            "as": row["sink_type"],
+            "how": str(row["transform_subtype"] or "").lower(),
+            "lossy": bool(row["lossy"]),
+        }
+    return list(kept.values())
 
 
 def _unknown(table: str) -> UsageError:
