@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections.abc import Iterable, Sequence
-from html import escape
 
 from hdm.catalogs.assess import Assessment, Risk
 
+_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""What neither HTML nor XML may hold: https://www.w3.org/TR/xml/#charsets."""
 _COLOURS = {"converted": "#2e7d32", "approximated": "#f9a825", "manual": "#c62828"}
 _INVENTORY = ("table", "rows", "bytes", "columns", "foreign_keys", "indexes", "wave", "seconds")
 _STYLE = """
@@ -57,10 +60,15 @@ def to_html(made: Assessment, shown: int = 200) -> str:
     ]  # fmt: skip
     title = f"{escape(made.source)} to {escape(made.target)}"
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>'
-        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"/><title>{title}</title>'
+        f'<meta name="viewport" content="width=device-width"/><style>{_STYLE}</style></head>'
         f"<body>{''.join(parts)}</body></html>\n"
     )
+
+
+def escape(text: str) -> str:
+    """Text and attributes; what may not stand in a page becomes a mark."""
+    return html.escape(_UNPRINTABLE.sub("\ufffd", text))
 
 
 def _why(risk: Risk) -> str:
@@ -145,7 +153,8 @@ def _line(cells: Sequence[object], tag: str, headers: Sequence[str]) -> str:
     for cell, header in zip(cells, headers, strict=True):
         number = isinstance(cell, int | float)
         text = _size(cell) if number and header == "bytes" else f"{cell:,}" if number else str(cell or "")
-        made.append(f"<{tag}{' class=n' if number else ''}>{escape(text)}</{tag}>")
+        aligned = ' class="n"' if number else ""
+        made.append(f"<{tag}{aligned}>{escape(text)}</{tag}>")
     return f"<tr>{''.join(made)}</tr>"
 
 

@@ -196,7 +196,8 @@ def _say(report: Report, as_json: bool) -> None:
         return
     emit([{"kind": kind, **counts} for kind, counts in report.by_kind.items()], as_json=False)
     total = report.counts
-    click.echo(", ".join(f"{number} {fate}" for fate, number in total.items()))
+    fates = ", ".join(f"{number:,} {fate}" for fate, number in total.items())
+    click.echo(f"{report.source} to {report.target}: {fates}")
     for gap in report.gaps[:20]:
         click.echo(f"  {gap.status.value}: {gap.kind} {gap.name}: {gap.reason}")
     if len(report.gaps) > 20:

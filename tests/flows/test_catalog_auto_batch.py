@@ -287,3 +287,39 @@ def test_planning_touches_nothing(shop: Shop, twin: Twin, capsys: pytest.Capture
     assert "fresh" not in tables(twin)
     assert "plus" not in twin.columns("grows")
     assert (shop.folder / "state.db").read_bytes() == before
+
+
+# -- the example ----------------------------------------------------------------------
+
+
+def test_the_example_manifest_moves_a_schema(
+    shop: Shop, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """manifests/auto_batch.yml as it stands, with the connections that the example profile names."""
+    root = Path(__file__).resolve().parents[2]
+    examples = yaml.safe_load((root / "profiles/example.yml").read_text(encoding="utf-8"))
+    for number in (1, 2):
+        shop.sql(
+            f"CREATE TABLE sales.t{number} (id int PRIMARY KEY, changed_at timestamptz NOT NULL)",
+            f"INSERT INTO sales.t{number} SELECT g, now() - interval '1 day'"
+            f" FROM generate_series(1, {ROWS}) g",
+        )
+    monkeypatch.setenv("HDM_HOME", str(shop.folder))
+    for env in ("dev", "prod"):
+        assert {"shop", "warehouse", "state_manager"} <= set(examples[env])
+    shop.profiles({"path": str(shop.folder / "wh.duckdb")})
+    entries = yaml.safe_load((shop.folder / "profiles.yml").read_text())
+    entries["test"]["warehouse"] = entries["test"].pop("wh")
+    entries["test"]["state_manager"] = entries["test"].pop("state")
+    (shop.folder / "profiles.yml").write_text(yaml.safe_dump(entries))
+    (shop.folder / "m.yml").write_bytes((root / "manifests/auto_batch.yml").read_bytes())
+    assert shop.hdm(capsys, "run") == 0, shop.out
+    assert "8 converted, 0 approximated, 0 manual" in shop.out
+    import duckdb
+
+    with duckdb.connect(str(shop.folder / "wh.duckdb")) as duck:
+        counts = [duck.execute(f"SELECT COUNT(*) FROM sales.t{n}").fetchone() for n in (1, 2)]
+    assert counts == [(ROWS,), (ROWS,)]
+    shop.sql(f"INSERT INTO sales.t1 VALUES ({ROWS + 1}, now() - interval '1 hour')")
+    assert shop.hdm(capsys, "run") == 0, shop.out
+    assert "1 rows" in shop.out

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
+from xml.etree import ElementTree
 
 import pytest
 
@@ -147,12 +149,27 @@ def test_an_assessment_names_sizes_risks_gaps_waves_and_time() -> None:
     assert "sales.orders" in page
 
 
-def test_the_page_escapes_what_it_shows() -> None:
-    hostile = one_table(column("c", "integer"))
-    relation = hostile.relations[0]
-    named = replace(relation, table=replace(relation.table, path=("s", "<script>alert(1)</script>")))
-    source = Schema("postgres", relations=(named,))
-    assert "<script>" not in to_html(assess(source, map_schema(source, "mysql")))
+HOSTILE = (
+    "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "</td></table></svg>", "a&b&amp;", "]]>",
+    "o'clock", "\x1b[31m", "\u202e\uffff", "x" * 200, "😀",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_the_page_is_well_formed_whatever_the_names_are(name: str) -> None:
+    """Parsed as XML, so that every tag is closed and nothing of a name becomes one."""
+    relation = one_table(column(name, "money")).relations[0]
+    named = replace(relation, table=replace(relation.table, path=("s", name), rows=3, bytes=4))
+    source = Schema("postgres", relations=(named,), unread=(("trigger", name),))
+    page = to_html(assess(source, map_schema(source, "duckdb")))
+    plain = to_html(assess(ZOO, map_schema(ZOO, "duckdb")))
+    tags = {one.tag for one in ElementTree.fromstring(plain.removeprefix("<!doctype html>")).iter()}
+    root = ElementTree.fromstring(page.removeprefix("<!doctype html>"))
+    assert {one.tag for one in root.iter()} <= tags
+    shown = "".join(root.itertext())
+    known = re.sub("[\\x1b\\uffff]", "\ufffd", name)
+    assert f"s.{known}" in shown or f's."{known}"' in shown
+    assert "<script" not in page
 
 
 def test_duckdb_says_which_foreign_keys_it_cannot_check() -> None:
