@@ -104,7 +104,7 @@ _SERVERS = {
 
 
 _EMBEDDED = ("sqlite", "duckdb", "lite")
-_CRASH = Path(__file__).with_name("crash")
+_SLOW = {Path(__file__).with_name(name) for name in ("crash", "flows")}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -115,7 +115,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())) or _asks_at_run_time(item):
             item.add_marker("server")
-        if _CRASH in item.path.parents:
+        if _SLOW.intersection(item.path.parents):
             item.add_marker("slow")
 
 

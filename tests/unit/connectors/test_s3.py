@@ -405,6 +405,7 @@ ANSWERS = [
 ]
 
 
+@pytest.mark.slow  # boto3 tries again, with pauses, before it gives up
 @pytest.mark.parametrize(("status", "code", "kind", "words"), ANSWERS)
 def test_answers_become_errors_that_say_what_to_do_and_show_no_secret(
     answering, caplog, status, code, kind, words
