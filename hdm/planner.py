@@ -262,7 +262,7 @@ class Planner:
                 self.state.add_plan(job, [], snapshot=None, wm_low=None, wm_high=None)
             else:
                 self._plan_root(job, link)
-        self.jobs[job.pipeline_key] = self.state.open_job(self.run_id, job.info)
+        self.jobs[job.pipeline_key] = self.state.reread(job)  # not the next epoch, if this one is closed
 
     def _reconcile(self, job: Job, link: DataLink, outgoing: Table) -> None:
         """The target is the truth: chunks that only it knows of are taken over first."""

@@ -55,6 +55,16 @@ def open_job(base: Base, run_id: str, info: JobInfo) -> Job:
     return base.change(run_id, work)
 
 
+def reread(base: Base, of: Job) -> Job:
+    """The same epoch's job as it stands now, be it closed."""
+
+    def work(conn: Connection) -> Job:
+        row = conn.execute(select(*JOB_COLUMNS).where(job.c.job_id == of.job_id)).one()
+        return base.job_of(conn, row, of.in_run, adopted=of.adopted)
+
+    return base.db.read(work)
+
+
 def _tables(tx: Tx, info: JobInfo) -> dict[str, object]:
     return {
         "source_dataset_id": info.source.dataset.dataset_id,

@@ -170,6 +170,10 @@ class StateManager:
         """The job whose epoch is open, adopted, or the next epoch's job, to be planned."""
         return jobs.open_job(self._base, run_id, info)
 
+    def reread(self, job: Job) -> Job:
+        """The same epoch's job as it stands now, be it closed."""
+        return jobs.reread(self._base, job)
+
     def last_closed(self, pipeline_key: str) -> Job | None:
         """The newest job of that key that was closed with success."""
         return jobs.last_closed(self._base, pipeline_key)

@@ -56,6 +56,17 @@ def test_a_plan_is_written_once(world: World) -> None:
     assert world.store.counts(job.job_id) == {"pending": 2}
 
 
+def test_a_closed_job_is_reread_not_opened_anew(world: World) -> None:
+    """Whoever waited for another's plan must not begin the next epoch by looking again."""
+    waiting = world.store.open_job(world.run, world.info())
+    job = world.planned(1)
+    world.finish(world.claim())
+    world.store.close_job(job.job_id)
+    seen = world.store.reread(waiting)
+    assert (seen.job_id, seen.epoch, seen.planned, seen.status) == (waiting.job_id, 1, True, "success")
+    assert [one.job_id for one in world.store.run_jobs(world.run)] == [waiting.job_id]
+
+
 def test_the_tables_come_back_as_they_were_planned(world: World) -> None:
     info = world.info(losses=[("ssn", "cut to 10")], upstream_keys=("x", "a"))
     job = world.store.open_job(world.run, info)
