@@ -49,6 +49,9 @@ def window_of(job: Job, link: DataLink, state: StateManager) -> Window:
     mark = state.watermark(job.pipeline_key)
     if mark is None or window.column is None or job.info.mode is Mode.REPLACE:
         return window
+    if job.info.mode is Mode.APPEND:
+        # What is read again would be there twice; ties and late rows arrive without it.
+        window = replace(window, offset=None)
     return replace(window, after=mark.value, ties=mark.ties, nulls=mark.nulls, snapshot=mark.snapshot)
 
 

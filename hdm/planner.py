@@ -276,6 +276,11 @@ class Planner:
         try:
             token = held.enter_context(link.source.snapshot())
             table, window = job.info.source, window_of(job, link, self.state)
+            if job.info.mode is Mode.APPEND and link.source.window().offset:
+                self.notes.append(
+                    f"{table.dataset.name}: offset is not used: in mode append it would double rows, "
+                    "and ties and late rows arrive without it"
+                )
             _fail.point("R3")
             chunks = list(self._cut(job, link, window, token))
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)

@@ -46,6 +46,8 @@ class Database(ABC):
 
     def __init__(self, profile: Any = None) -> None:
         self.profile = profile
+        self.ledgers: set[tuple[str, ...]] = set()
+        """Those that are known to be there, so that they are looked for once and not per table."""
 
     @property
     def dialect(self) -> Dialect:

@@ -53,6 +53,8 @@ class Ledger:
 
     def create(self, connection: Any) -> None:
         """Create it if it is not there; another session may be doing the same."""
+        if self.path in self.database.ledgers:
+            return
         self._make(connection, self.path, COLUMNS, ("chunk_id",))
         if not self.database.dialect.enforces_keys:
             self._make(connection, self.head, (_column("loads", Kind.INT64),), ())
@@ -60,6 +62,7 @@ class Ledger:
             if not self.database.run(connection, f"SELECT loads FROM {self._head}"):
                 self.database.change(connection, f"INSERT INTO {self._head} (loads) VALUES (0)")
             self.database.commit(connection)
+        self.database.ledgers.add(self.path)
 
     def _make(
         self, connection: Any, path: Sequence[str], columns: Sequence[Column], key: Sequence[str]

@@ -286,6 +286,13 @@ class _TooWideError(Exception):
     """The first batch held a value wider than the driver's buffers."""
 
 
+def valued(value: str) -> str:
+    """A value of a connection string, in braces only where it needs them: not every driver takes
+    them off a number."""
+    plain = re.fullmatch(r"[A-Za-z0-9_.:,/\\ @~-]*", value) and value == value.strip()
+    return value if plain else braced(value)
+
+
 def braced(value: str) -> str:
     """A value of a connection string that cannot end it: ``{...}`` with ``}`` doubled."""
     return "{" + value.replace("}", "}}") + "}"

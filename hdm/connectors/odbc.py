@@ -18,7 +18,7 @@ from hdm.secrets import Secret
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSinkConfig, SqlSource, SqlSourceConfig
 from hdm.sql_catalog import SqlCatalog
-from hdm.sql_odbc import OdbcDatabase, braced
+from hdm.sql_odbc import OdbcDatabase, valued
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _KEYWORDS = {
@@ -103,7 +103,7 @@ class ODBCDatabase(OdbcDatabase):
             parts["TrustServerCertificate"] = "yes"
         parts.update({key: str(value) for key, value in profile.options.items()})
         named = {key.strip().lower() for key in re.findall(r"([^;={}]+)=", given)}
-        rest = [f"{key}={_value(value)}" for key, value in parts.items() if key.lower() not in named]
+        rest = [f"{key}={valued(value)}" for key, value in parts.items() if key.lower() not in named]
         return ";".join(filter(None, [given, *rest]))
 
     def _parts(self) -> dict[str, str]:
@@ -137,12 +137,6 @@ class ODBCDatabase(OdbcDatabase):
         if not self.profile.host:
             return Dataset(f"odbc://{self.profile.dsn or self._base}", ".".join(path))
         return super().dataset(path)
-
-
-def _value(value: str) -> str:
-    return (
-        value if re.fullmatch(r"[A-Za-z0-9_.:,/\\ @~-]*", value) and value == value.strip() else braced(value)
-    )
 
 
 class ODBCSourceConfig(SqlSourceConfig):

@@ -45,6 +45,17 @@ class Azurite:
 
         return BlobServiceClient.from_connection_string(self.connection_string)
 
+    def sas(self) -> str:
+        """A signature for an hour of everything in the account's containers."""
+        import datetime
+
+        from azure.storage.blob import AccountSasPermissions, ResourceTypes, generate_account_sas
+
+        until = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+        kinds = ResourceTypes(service=True, container=True, object=True)
+        rights = AccountSasPermissions(read=True, write=True, delete=True, list=True, add=True, create=True)
+        return str(generate_account_sas(ACCOUNT, self.key, kinds, rights, until))
+
     def fresh(self) -> str:
         """A new, empty container."""
         self.containers += 1

@@ -106,7 +106,7 @@ def _note(self: Any, table: str) -> str:
 _open: dict[str, Any] = {}
 _CHANGE = re.compile(r"\s*(?:UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+(\S+)", re.IGNORECASE)
 _ENDS = re.compile(r"\s*(COMMIT|ROLLBACK)\s*\Z", re.IGNORECASE)
-_LOCK_TIMEOUT = 300
+_LOCK_TIMEOUT = 4
 _held: dict[str, Any] = {}
 _within: set[int] = set()
 _released = threading.Condition()

@@ -11,7 +11,7 @@ from hdm.connectors.netezza.database import NetezzaDatabase, NetezzaProfile
 from hdm.model import Dataset
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
-from hdm.sql_odbc import OdbcDatabase, braced
+from hdm.sql_odbc import OdbcDatabase, valued
 
 
 class NetezzaOdbcDatabase(OdbcDatabase):
@@ -33,7 +33,7 @@ class NetezzaOdbcDatabase(OdbcDatabase):
             "CaCertFile": profile.ca_certs,
             "DateFormat": "1",
         }
-        return ";".join(f"{key}={braced(value)}" for key, value in parts.items() if value is not None)
+        return ";".join(f"{key}={valued(value)}" for key, value in parts.items() if value is not None)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
         """As by nzpy: how it is reached does not change what it is."""

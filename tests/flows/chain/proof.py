@@ -45,7 +45,7 @@ def prove(database: Database, account: Any, tables: Iterable[str]) -> Iterator[V
         for table in tables:
             columns = _columns(source, table)
             expected = Counter(_source_rows(source, table, columns))
-            found = Counter(_target_rows(account, table.rpartition(".")[2], columns))
+            found = Counter(_target_rows(account, table.rpartition(".")[2].strip('"'), columns))
             rows = expected.total()
             yield Verdict(
                 table,

@@ -105,8 +105,8 @@ def test_the_originals_odbc_profile_goes_by_odbc():
         NetezzaSource.Config(table_name="T"), profile(driver="NetezzaSQL", password="a;b}"), name="s"
     )
     text = one.database.connection_string("x")
-    assert text.startswith("Driver={NetezzaSQL};Servername={nz};Port={5480};Database={SALES}")
-    assert "Password={a;b}}}" in text and "SecurityLevel={onlySecured}" in text
+    assert text.startswith("Driver=NetezzaSQL;Servername=nz;Port=5480;Database=SALES;")
+    assert "Password={a;b}}}" in text and "SecurityLevel=onlySecured" in text
     assert one.dialect.paramstyle == "qmark" and one.dialect.name == "netezza"
 
 
