@@ -40,7 +40,7 @@ def _killed_and_resumed(hdm: Hdm, shop: Shop, spec: str) -> Damage:
 
 def overtaken(hdm: Hdm, make: MakeShop) -> Damage:
     """Stop one worker past its lease, let another finish, wake the first up."""
-    shop, sleeper = put_to_sleep(hdm, lambda: make("sqlite"), "C7:2:stop")
+    shop, sleeper = put_to_sleep(hdm, lambda: make("sqlite", workers=1), "C7:2:stop")
     hdm.run(shop.args, shop.env, seconds=90)
     sleeper.signal(signal.SIGCONT)
     sleeper.wait(60)
