@@ -8,6 +8,7 @@ goes out for each process started and for each that ended.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import importlib
 import json
 import os
@@ -25,6 +26,8 @@ PRELOAD = (
     "psycopg", "pymysql", "duckdb", "sqlite3", "pyarrow.parquet", "pyarrow.csv", "sqlalchemy.dialects.sqlite",
     "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.mysql.pymysql",
 )  # fmt: skip
+
+PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -67,6 +70,8 @@ def start(request: dict[str, Any], pipes: tuple[int, int]) -> None:
         say({"started": pid, "id": request["id"]})
         return
     code = 70
+    if sys.platform == "linux":  # one that was stopped must not outlive the tests
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     try:
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
