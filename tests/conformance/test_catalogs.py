@@ -65,6 +65,7 @@ class TestSQLite(CatalogConformance):
         ]
 
 
+@pytest.mark.server
 class TestPostgres(CatalogConformance):
     @pytest.fixture
     def catalog(self, fresh_postgres: Callable[..., Database]) -> Catalog:
@@ -118,6 +119,7 @@ class TestPostgres(CatalogConformance):
         agrees(catalog, crawled)
 
 
+@pytest.mark.server
 class TestMariaDB(CatalogConformance):
     selection = select(["zoo.*", "zoo2.*"])
 
