@@ -82,7 +82,7 @@ class Planner:
                 self._try(job, partial(self._plan, job, self.links[job.link_key]))
             elif job.info.upstream_keys:
                 self._follow(job)
-            self._finish(job)
+            self._try(job, partial(self._finish, job))
         return more or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
 
     def close(self) -> None:

@@ -230,5 +230,7 @@ def _logging() -> Iterator[None]:
     try:
         yield
     finally:
+        for made in set(root.handlers) - set(handlers):
+            made.close()
         root.handlers[:] = handlers
         root.setLevel(level)
