@@ -247,7 +247,7 @@ def remember(value: str) -> None:
 
 def redact(text: str) -> str:
     """The text with every secret looked up so far masked, in all its usual spellings:
-    as it is, URL-encoded, in base64 (also inside longer base64), hex, JSON and SQL quoting."""
+    as it is, URL-encoded, in base64 (also inside longer base64), hex, JSON, SQL and Python's own quoting."""
     return _pattern.sub(MASK, text) if _pattern else text
 
 
@@ -274,6 +274,8 @@ def _spellings(value: str) -> list[str]:
         json.dumps(value)[1:-1],
         json.dumps(value, ensure_ascii=False)[1:-1],
         repr(value)[1:-1],
+        repr(raw)[2:-1],
+        repr(raw + b"'\"")[2:-4],
         value.replace("'", "''"),
         value.replace("}", "}}"),
         raw.hex(),

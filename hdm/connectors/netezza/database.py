@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
-from pydantic import field_validator
+from pydantic import field_validator, model_validator
 
 from hdm.codecs import rows as row_codec
 from hdm.codecs import temporal
@@ -44,6 +44,12 @@ class NetezzaProfile(SqlProfile):
         if isinstance(value, dict) and set(value) <= {"name", "path"}:
             return None
         raise ValueError("write the name of an ODBC driver, or leave it out")
+
+    @model_validator(mode="after")
+    def _by_host(self) -> NetezzaProfile:
+        if self.url is not None or not self.host:
+            raise ValueError("give host, port, database and user: Netezza has no url")
+        return self
 
 
 class NetezzaDatabase(Database):

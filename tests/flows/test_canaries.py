@@ -1,0 +1,299 @@
+"""A canary in every secret field of every connector's profile is never seen: not in output, logs at
+debug level, the state database, staged files or a command line, however the connection fails."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+
+from hdm import registry
+from hdm._builtin import BUILTIN
+from hdm.secrets import Secret
+from tests.flows.kit import Place, load, shop, stage
+from tests.servers.process import HOST, Database, free_port
+
+CORE = "c4n4ry"
+"""What every canary holds; finding as much as that is a leak."""
+HTTP = ("S3", "AzureBlob", "Snowflake")
+NO_PORT = ("SQLite", "DuckDB", "FS", "Dummy")
+KEPT_BY_DESIGN = ("p.yml",)
+
+
+def canary(number: int) -> str:
+    """Unlike in its plain, URL-encoded and base64 forms."""
+    return f"{CORE}{number}@/ +%é'\"{CORE}"
+
+
+def forms() -> list[bytes]:
+    """The core in each form and, for base64, at each offset within what is encoded."""
+    found = [
+        CORE.encode(),
+        quote(CORE, safe="").encode(),
+        CORE.encode("utf-16-le"),
+        CORE.encode().hex().encode(),
+    ]
+    for before in range(3):
+        whole = base64.b64encode(b"x" * before + CORE.encode() + b"xxx")
+        start = {0: 0, 1: 2, 2: 3}[before]
+        found.append(whole[start : start + 8 - start % 2])
+    return found
+
+
+def secret_fields(profile: Any) -> list[str]:
+    return [name for name, field in profile.model_fields.items() if Secret in _parts(field.annotation)]
+
+
+def _parts(annotation: Any) -> tuple[Any, ...]:
+    return getattr(annotation, "__args__", (annotation,))
+
+
+def components() -> list[Any]:
+    """(kind, type, secret field, way to fail), once for each profile, as source, sink and state."""
+    found: dict[tuple[str, type, str, str], Any] = {}
+    for kind in ("source", "sink", "state_manager"):
+        for name in sorted(BUILTIN.get(kind, {})):
+            model = getattr(registry.find(kind, name), "Profile", None)
+            for field in secret_fields(model) if model is not None else ():
+                # over HTTP a closed port is only tried again and again
+                for way in ("babble",) if name.startswith(HTTP) else ("refused", "babble"):
+                    one = pytest.param(kind, name, field, way, id=f"{kind}-{name}-{field}-{way}")
+                    if not name.startswith(NO_PORT):
+                        found.setdefault((kind, model, field, way), one)
+    return list(found.values())
+
+
+def profile_of(kind: str, name: str, field: str, port: int) -> dict[str, Any]:
+    """The least that reaches ``port`` with a canary in ``field``."""
+    secret = canary(1)
+    shown = quote(secret, safe="")
+    place: dict[str, Any] = {"host": HOST, "port": port, "user": "someone", "database": "here"}
+    if name.startswith("S3"):
+        keys = {
+            "aws_access_key_id": "AKIA",
+            "aws_secret_access_key": canary(2),
+            "aws_session_token": canary(3),
+        }
+        return {"endpoint_url": f"http://{HOST}:{port}", "region": "us-east-1", **keys, field: CORE + "1"}
+    if name.startswith("Azure") and "Blob" in name:
+        key = base64.b64encode(secret.encode()).decode()
+        account = f"http://{HOST}:{port}/account"
+        text = f"DefaultEndpointsProtocol=http;AccountName=account;AccountKey={key};BlobEndpoint={account}"
+        return {
+            "url": {"url": text},
+            "connection_string": {"connection_string": text},
+            "sas": {"url": account, "sas": f"sv=2024-01-01&sig={shown}"},
+            "account_key": {"url": account, "account_key": key},
+        }[field]
+    if name.startswith("Snowflake"):
+        where = {
+            "account": "a",
+            "user": "u",
+            "host": HOST,
+            "port": port,
+            "protocol": "http",
+            "network_timeout": 2,
+        }
+        path = {"private_key_path": "/nowhere.p8"} if field == "private_key_passphrase" else {}
+        oauth = {"authenticator": "oauth"} if field == "token" else {}
+        return {**where, "database": "D", "schema": "S", **path, **oauth, field: secret}
+    if name.startswith("ODBC"):
+        if field == "odbc":
+            made = f"Driver={{PostgreSQL Unicode}};Server={HOST};Port={port};Database=d;UID=u;PWD={{{CORE}1}}"
+            return {"odbc": made, "dialect": "postgres"}
+        return {**place, "dialect": "postgres", field: secret}
+    if field == "url":
+        scheme = {"Postgres": "postgresql", "MySQL": "mysql", "MariaDB": "mysql", "SQLServer": "mssql",
+                  "AzureSQLServer": "mssql", "Oracle": "oracle"}  # fmt: skip
+        start = next((word for prefix, word in scheme.items() if name.startswith(prefix)), "x")
+        return {"url": f"{start}://someone:{shown}@{HOST}:{port}/here"}
+    return {**place, field: secret}
+
+
+@pytest.fixture
+def babble() -> Iterator[int]:
+    """A server that says no to HTTP, nonsense to everybody else, and hangs up."""
+    with socket.create_server((HOST, 0)) as server:
+        ended = threading.Event()
+
+        def talk() -> None:
+            while not ended.is_set():
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                with client:
+                    client.settimeout(0.3)
+                    try:
+                        client.recv(4096)
+                        client.sendall(
+                            b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                        )
+                    except OSError:
+                        continue
+
+        thread = threading.Thread(target=talk, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        ended.set()
+        with socket.socket() as last:
+            last.connect_ex(server.getsockname())
+        thread.join(5)
+
+
+def project(folder: Path, kind: str, name: str, profile: dict[str, Any]) -> Place:
+    place = shop(folder, orders=20, items=5)
+    place.profiles["canary"] = profile
+    conf: dict[str, Any] = {"env": "canary"}
+    if name.startswith("S3"):
+        conf["bucket_name"] = "bucket"
+    elif "Blob" in name:
+        conf["container"] = "data"
+    elif "StageSink" in name or "CopySink" in name:
+        conf["stage_name"] = "TMP"
+    elif kind == "source":
+        conf["table_name"] = "orders"
+    if name == "NetezzaExternalTableSource":
+        conf["directory"] = str(folder / "unload")
+    if name.startswith("ODBC"):
+        conf["dialect"] = "postgres"
+    links = [stage("orders", place), load(place)]
+    if kind == "source":
+        links = [{**links[0], "source": {"name": "src", "type": name, "conf": conf}}]
+    elif kind == "sink":
+        links[1]["sink"] = {"name": "dst", "type": name, "conf": conf}
+    else:
+        place.manifest["state_manager"] = {"type": name, "conf": {"connection": "canary"}}
+    place.manifest["declared_data_links"] = {"stages": links}
+    return place.write()
+
+
+def loud(place: Place) -> Path:
+    """Log settings that write everything that any library says to a file."""
+    settings = place.folder / "log.yml"
+    handler = {"class": "logging.FileHandler", "filename": str(place.folder / "debug.log"), "level": "DEBUG"}
+    body = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "handlers": {"file": handler},
+        "root": {"level": "DEBUG", "handlers": ["file"]},
+    }
+    settings.write_text(yaml.safe_dump(body))
+    return settings
+
+
+def leaks(place: Place, said: str) -> list[str]:
+    found = [f"output: ...{said[max(0, at - 60) : at + 40]!r}" for at in _places(said.encode())]
+    for path in place.folder.rglob("*"):
+        if path.is_file() and path.name not in KEPT_BY_DESIGN:
+            data = path.read_bytes()
+            found += [f"{path.name}: {data[max(0, at - 80) : at + 40]!r}" for at in _places(data)]
+    return found
+
+
+def _places(data: bytes) -> list[int]:
+    return [at for form in forms() if (at := data.find(form)) >= 0]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # drivers' own lost sockets
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "name", "field", "way"), components())
+def test_no_canary_is_seen(
+    kind: str, name: str, field: str, way: str, tmp_path: Path, babble: int, odbc_drivers: None
+) -> None:
+    port = babble if way == "babble" else free_port()
+    place = project(tmp_path, kind, name, profile_of(kind, name, field, port))
+    done = place.hdm("run", "-l", str(loud(place)))
+    assert done.code != 0, done.said
+    assert leaks(place, done.said) == []
+
+
+def test_a_canary_is_found_where_there_is_one(tmp_path: Path) -> None:
+    """The search itself: each form, at each offset."""
+    place = shop(tmp_path, orders=1, items=1)
+    text = canary(7).encode()
+    for number, shown in enumerate(
+        [
+            text,
+            quote(canary(7)).encode(),
+            *(base64.b64encode(b"u:"[:n] + text) for n in range(3)),
+            text.hex().encode(),
+        ]
+    ):
+        (tmp_path / "found.bin").write_bytes(b"\0\1 before " + shown)
+        assert leaks(place, ""), number
+
+
+@pytest.mark.parametrize("fault", ["wrong password", "wrong table", "server gone"])
+def test_no_canary_of_a_real_server_is_seen(
+    fault: str, tmp_path: Path, fresh_postgres: Callable[..., Database]
+) -> None:
+    """A password that is really checked, a statement that really fails, and a session cut mid-way."""
+    import psycopg
+
+    database = fresh_postgres()
+    role = f"canary_{fault.replace(' ', '_')}_{os.getpid()}"
+    with psycopg.connect(database.dsn, autocommit=True) as admin:
+        admin.execute(psycopg.sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+            psycopg.sql.Identifier(role), psycopg.sql.Literal(canary(1))))  # fmt: skip
+        admin.execute(
+            "CREATE TABLE orders AS SELECT n AS id, repeat('x', 200) AS t FROM generate_series(1, 20000) n"
+        )
+        admin.execute(psycopg.sql.SQL("GRANT SELECT ON orders TO {}").format(psycopg.sql.Identifier(role)))
+    profile = {**database.profile, "user": role, "password": canary(1)}
+    if fault == "wrong password":
+        profile["password"] = canary(2)
+    place = project(tmp_path, "source", "PostgresSource", profile)
+    if fault == "wrong table":
+        place.manifest["declared_data_links"]["stages"][0]["source"]["conf"]["table_name"] = "nothing"
+        place.write()
+    if fault != "server gone":
+        done = place.hdm("run", "-l", str(loud(place)))
+        assert done.code != 0
+        assert leaks(place, done.said) == []
+        return
+    running = place.start("run", "-l", str(loud(place)), HDM_FAILPOINT="C3:1:sleep:2")
+    with psycopg.connect(database.dsn, autocommit=True) as admin:
+        cut = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = %s"
+        end = time.monotonic() + 30
+        while time.monotonic() < end and not admin.execute(cut, [role]).fetchone()[0]:  # type: ignore[index]
+            time.sleep(0.05)
+    shown = _command_lines(running.pid)
+    running.wait(60)
+    assert shown and not _places(shown)
+    assert leaks(place, "") == []
+
+
+def _command_lines(pid: int) -> bytes:
+    """The command lines of a process and of all its descendants, as ``ps`` shows them."""
+    found = b""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _descends(int(entry.name), pid):
+            try:
+                found += (entry / "cmdline").read_bytes()
+            except OSError:
+                continue
+    return found
+
+
+def _descends(child: int, pid: int) -> bool:
+    while child > 1:
+        if child == pid:
+            return True
+        try:
+            status = Path(f"/proc/{child}/status").read_text()
+        except OSError:
+            return False
+        parent = re.search(r"PPid:\s+(\d+)", status)
+        child = int(parent[1]) if parent else 0
+    return False
