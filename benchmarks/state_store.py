@@ -1,4 +1,4 @@
-"""What one chunk costs the state database: claim + wrote + commit with their events.
+"""What one staged file's chunk costs the state database: claim + begin + wrote + commit, with events.
 
 ``python benchmarks/state_store.py [--chunks N] [URL ...]`` prints the median in milliseconds
 of worker time. Without URLs: SQLite in a temporary folder, and PostgreSQL if ``HDM_STATE_URL``
@@ -55,6 +55,7 @@ def measure(url: str, chunks: int) -> list[float]:
             lease = store.claim(worker, run)
             assert lease is not None
             name = f"file:///stage/{lease.chunk.chunk_id}.parquet"
+            store.begin_artifact(lease, name, "parquet")
             file = StagedFile(name, "parquet", 1 << 20, 1000, "0" * 64)
             receipt = Receipt(lease.chunk.chunk_id, lease.attempt, 1000, 1 << 20, 1000, files=(file,))
             store.wrote(lease, receipt)

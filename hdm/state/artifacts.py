@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import and_, bindparam, exists, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, exists, insert, or_, select, update
 
 from hdm.errors import LeaseLost
 from hdm.model import Receipt, digest
@@ -13,11 +11,12 @@ from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import artifact, chunk
+from hdm.state.prepared import Prepared, together
 from hdm.state.words import COMMITTED, HELD, SUPERSEDED, VERIFIED, WAIVED, Lease, StaleArtifact
 
-_KNOWN = select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of"))
-_ADD = insert(artifact)
-_PUBLISH = (
+_KNOWN = Prepared(select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of")))
+_ADD = Prepared(insert(artifact))
+_PUBLISH = Prepared(
     update(artifact)
     .where(artifact.c.artifact_id == bindparam("key"))
     .values(
@@ -29,7 +28,7 @@ _PUBLISH = (
         etag=bindparam("tag"),
     )
 )
-_CONSUME = (
+_CONSUME = Prepared(
     update(artifact)
     .where(
         artifact.c.chunk_id == bindparam("of"),
@@ -42,6 +41,17 @@ _CONSUME = (
     .values(state="CONSUMED")
 )
 
+_HOLDER = Prepared(
+    locked(select(chunk.c.attempt, chunk.c.lease_owner).where(chunk.c.chunk_id == bindparam("id")), chunk)
+)
+_STATE = Prepared(select(artifact.c.state).where(artifact.c.artifact_id == bindparam("key")))
+_BEGIN = Prepared(insert(artifact).values(created_on=clock.now))
+_AGAIN = Prepared(
+    update(artifact)
+    .where(artifact.c.artifact_id == bindparam("key"))
+    .values(state="TMP", attempt=bindparam("by"), deleted_on=None)
+)
+
 
 def artifact_key(chunk_id: str, uri: str) -> str:
     """The id of that chunk's file."""
@@ -52,36 +62,20 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     """Record that the attempt is about to write ``uri``; raises ``LeaseLost``."""
     key = artifact_key(lease.chunk_id, uri)
 
-    def work(conn: Any) -> None:
-        row = conn.execute(
-            locked(
-                select(chunk.c.attempt, chunk.c.lease_owner, chunk.c.status).where(
-                    chunk.c.chunk_id == lease.chunk_id
-                ),
-                chunk,
-            )
-        ).one_or_none()
-        if row is None or (row.attempt, row.lease_owner) != (lease.attempt, lease.worker_id):
+    def work(conn: Connection) -> None:
+        holders, states = together(conn, [(_HOLDER, {"id": lease.chunk_id}), (_STATE, {"key": key})])
+        mine = [(row.attempt, row.lease_owner) for row in holders.rows]
+        if mine != [(lease.attempt, lease.worker_id)]:
             raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
-        known = conn.execute(select(artifact.c.state).where(artifact.c.artifact_id == key)).scalar()
+        known = states.rows[0].state if states.rows else None
         if known is None:
-            conn.execute(
-                insert(artifact).values(created_on=clock.now),
-                {
-                    "artifact_id": key,
-                    "chunk_id": lease.chunk_id,
-                    "attempt": lease.attempt,
-                    "uri": uri,
-                    "state": "TMP",
-                    "format": kind,
-                },
-            )
+            new = {
+                "artifact_id": key, "chunk_id": lease.chunk_id, "attempt": lease.attempt, "uri": uri,
+                "state": "TMP", "format": kind,
+            }  # fmt: skip
+            together(conn, [(_BEGIN, new)], last=True)
         elif known in ("TMP", "DELETED"):
-            conn.execute(
-                update(artifact)
-                .where(artifact.c.artifact_id == key)
-                .values(state="TMP", attempt=lease.attempt, deleted_on=None)
-            )
+            together(conn, [(_AGAIN, {"key": key, "by": lease.attempt})], last=True)
 
     base.db.run(work)
 
@@ -90,30 +84,25 @@ def published(tx: Tx, chunk_id: str, receipt: Receipt) -> None:
     """The receipt's files are what the chunk consists of now."""
     if not receipt.files:
         return
-    known = set(tx.conn.execute(_KNOWN, {"of": chunk_id}).scalars())
-    old, new = [], []
+    known = {row.artifact_id for row in _KNOWN.all(tx.conn, {"of": chunk_id})}
     for file in receipt.files:
         key = artifact_key(chunk_id, file.uri)
         if key in known:
-            old.append(
-                {
-                    "key": key, "by": receipt.attempt, "size": file.bytes, "count": file.rows,
-                    "hash": file.sha256, "tag": file.etag,
-                }
-            )  # fmt: skip
+            values = {
+                "key": key, "by": receipt.attempt, "size": file.bytes, "count": file.rows,
+                "hash": file.sha256, "tag": file.etag,
+            }  # fmt: skip
+            tx.do(_PUBLISH, values)
         else:
-            new.append(
+            tx.do(
+                _ADD,
                 {
                     "artifact_id": key, "chunk_id": chunk_id, "attempt": receipt.attempt,
                     "uri": file.uri, "state": "PUBLISHED", "format": file.format, "bytes": file.bytes,
                     "row_count": file.rows, "sha256": file.sha256, "etag": file.etag,
                     "created_on": tx.now,
-                }
+                },
             )  # fmt: skip
-    if old:
-        tx.do(_PUBLISH, old)
-    if new:
-        tx.do(_ADD, new)
 
 
 def consumed(tx: Tx, upstream_chunk_id: str) -> None:

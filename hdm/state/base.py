@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Row, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from hdm.errors import StateError
 from hdm.model import Mode
@@ -53,12 +53,12 @@ class Base:
         def once(conn: Connection) -> T:
             tx = Tx(conn, run_id, self.mask, hold)
             result = work(tx)
-            tx.flush()
+            tx.flush(last=True)
             return result
 
         return self.db.run(once)
 
-    def job_of(self, conn: Connection, row: Row[Any], in_run: str, *, adopted: bool = True) -> Job:
+    def job_of(self, conn: Connection, row: Any, in_run: str, *, adopted: bool = True) -> Job:
         """The ``Job`` that a row with ``JOB_COLUMNS`` stands for."""
         return Job(
             job_id=row.job_id,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, String, bindparam, case, func, or_, select, union_all, update
+from sqlalchemy import Connection, Select, String, bindparam, case, func, or_, select, union_all, update
 
 from hdm import _fail
 from hdm.errors import LeaseLost
@@ -14,6 +15,7 @@ from hdm.state.base import JOB_COLUMNS, Base
 from hdm.state.engine import among
 from hdm.state.events import Tx
 from hdm.state.models import chunk, job, run_job
+from hdm.state.prepared import Prepared, Values
 from hdm.state.words import HELD, PENDING, Lease
 from hdm.wire import chunk_from_json, receipt_from_json
 
@@ -88,7 +90,12 @@ def _candidate(sited: bool, skipping: bool) -> Select[Any]:
     return select(both).order_by(both.c.stage_no.desc(), both.c.chunk_no).limit(1)
 
 
-_TAKE = (
+@lru_cache(maxsize=2)
+def _usual_candidate(sited: bool) -> Prepared:
+    return Prepared(_candidate(sited, False))
+
+
+_TAKE = Prepared(
     update(chunk)
     .where(
         chunk.c.chunk_id == bindparam("id"),
@@ -110,7 +117,7 @@ _TAKE = (
         updated_on=bindparam("at", type_=String()),
     )
 )
-_RENEW = (
+_RENEW = Prepared(
     update(chunk)
     .where(
         chunk.c.chunk_id == bindparam("id"),
@@ -124,43 +131,49 @@ _RENEW = (
 
 def claim(base: Base, worker_id: str, run_id: str, site: str | None, skip: frozenset[str]) -> Lease | None:
     """The next chunk that this worker may try, or None if there is nothing to do just now."""
-    query = _candidate(site is not None, bool(skip))
-    wanted: dict[str, Any] = {"run": run_id}
-    if site is not None:
-        wanted["site"] = site
-    if skip:
-        wanted["skip"] = sorted(skip)
-    if base.idle and base.db.read(lambda conn: conn.execute(query, wanted).first()) is None:
+    look = _look(run_id, site, skip)
+    if base.idle and base.db.read(look) is None:
         return None
     found: Lease | None = None
     try:
-        found = base.change(run_id, lambda tx: _claim(base, tx, query, wanted, worker_id))
+        found = base.change(run_id, lambda tx: _claim(base, tx, look, worker_id))
     except _NothingToDo:
         found = None
     base.idle = found is None
     return found
 
 
+def _look(run_id: str, site: str | None, skip: frozenset[str]) -> Callable[[Connection], Any]:
+    """What finds the next chunk; its row, or None."""
+    wanted: Values = {"run": run_id}
+    if site is not None:
+        wanted["site"] = site
+    if skip:
+        query = _candidate(site is not None, True)
+        return lambda conn: conn.execute(query, {**wanted, "skip": sorted(skip)}).first()
+    return lambda conn: _usual_candidate(site is not None).first(conn, wanted)
+
+
 class _NothingToDo(Exception):
     """Ends the transaction without a trace."""
 
 
-def _claim(base: Base, tx: Tx, query: Select[Any], wanted: dict[str, Any], worker_id: str) -> Lease:
+def _claim(base: Base, tx: Tx, look: Callable[[Connection], Any], worker_id: str) -> Lease:
     while True:
-        row = tx.conn.execute(query, wanted).first()
+        row = look(tx.conn)
         if row is None:
             raise _NothingToDo
         if row.status != PENDING:
             _fail.point("H2")
         becomes = "written" if row.status == "written" else "leased"
-        taken = tx.conn.execute(
-            _TAKE,
+        taken = _TAKE.run(
+            tx.conn,
             {
                 "id": row.chunk_id, "seen": row.attempt, "was": row.status, "becomes": becomes,
                 "next": row.attempt + 1, "worker": worker_id, "later_ms": base.ttl_ms, "at": tx.now,
             },
         )  # fmt: skip
-        if taken.rowcount == 1:
+        if taken == 1:
             tx.event(
                 "chunk.claimed", job=row.job_id, chunk=row.chunk_id, worker=worker_id,
                 attempt=row.attempt + 1, was=row.status, now=becomes,
@@ -168,7 +181,7 @@ def _claim(base: Base, tx: Tx, query: Select[Any], wanted: dict[str, Any], worke
             return _lease(base, tx.conn, row, worker_id, tx.run_id)
 
 
-def _lease(base: Base, conn: Connection, row: Row[Any], worker_id: str, run_id: str) -> Lease:
+def _lease(base: Base, conn: Connection, row: Any, worker_id: str, run_id: str) -> Lease:
     return Lease(
         chunk=chunk_from_json(row.body),
         chunk_id=row.chunk_id,
@@ -188,6 +201,6 @@ def renew(base: Base, lease: Lease, rows: int, moved: int) -> None:
         "id": lease.chunk_id, "mine": lease.attempt, "worker": lease.worker_id,
         "later_ms": base.ttl_ms, "rows": rows, "moved": moved,
     }  # fmt: skip
-    if base.db.run(lambda conn: conn.execute(_RENEW, mine).rowcount) != 1:
+    if base.db.run(lambda conn: _RENEW.run(conn, mine)) != 1:
         raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
     lease.progress.rows, lease.progress.bytes = rows, moved

@@ -52,7 +52,7 @@ _MYSQL_INIT = (
 )
 """The same; only MariaDB can end an idle transaction
 (https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables)."""
-_TRANSIENT_STATES = {"40001", "40P01", "55P03"}
+_TRANSIENT_STATES = {"40001", "40P01", "55P03", "26000"}
 _TRANSIENT_CODES = {1213, 1205}
 _opening = threading.RLock()
 _orphans: list[Any] = []
@@ -80,27 +80,6 @@ def locked(query: Select[Any], table: Table) -> Select[Any]:
 def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
     """``column IN (...)`` over hdm's own constants, as fixed text, so that the statement is."""
     return column.in_([literal_column(f"'{value}'") for value in values])
-
-
-@contextmanager
-def batch(conn: Connection) -> Iterator[None]:
-    """Changes inside the block, whose results nobody reads, go in one round trip if they can.
-
-    https://www.psycopg.org/psycopg3/docs/advanced/pipeline.html
-    """
-    if conn.dialect.name != "postgresql":
-        yield
-        return
-    dbapi: Any = conn.dialect.loaded_dbapi
-    driver: Any = conn.connection.driver_connection
-    try:
-        with driver.pipeline():
-            yield
-    except dbapi.Error as error:
-        raise DBAPIError.instance(
-            None, None, error, dbapi.Error, hide_parameters=True,
-            connection_invalidated=bool(driver.closed), dialect=conn.dialect,
-        ) from None  # fmt: skip
 
 
 class Database:
@@ -236,7 +215,7 @@ class Database:
         if self.dialect == "mysql":
             return {"connect_timeout": 10, "charset": "utf8mb4", "init_command": _MYSQL_INIT}
         if self.dialect == "postgresql":
-            return {"connect_timeout": 10, "options": _PG_OPTIONS, "prepare_threshold": 2}
+            return {"connect_timeout": 10, "options": _PG_OPTIONS, "prepare_threshold": None}
         return {"timeout": 10}
 
     def _sqlite(self) -> Engine:

@@ -7,13 +7,14 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hdm import _fail
 from hdm.errors import StateError
 from hdm.state import clock
-from hdm.state.engine import batch, locked
+from hdm.state.engine import locked
 from hdm.state.models import chain_head, chunk, event, job
+from hdm.state.prepared import Outcome, Prepared, Values, together
 from hdm.state.redact import Redact, dump
 
 GENESIS = "0" * 64
@@ -23,33 +24,39 @@ CHAINED = (
 )  # fmt: skip
 """The columns that the hash covers: all but the hashes themselves."""
 
-_HEAD = locked(
-    select(chain_head.c.seq, chain_head.c.hash, clock.now.label("now")).where(
-        chain_head.c.run_id == bindparam("run")
-    ),
-    chain_head,
-)
-_HEAD_AND_CHUNK = locked(
-    select(
-        chain_head.c.seq,
-        chain_head.c.hash,
-        clock.now.label("now"),
-        chunk.c.status,
-        chunk.c.attempt,
-        chunk.c.lease_owner,
-        job.c.planned,
-        job.c.snapshot_token,
+_HEAD = Prepared(
+    locked(
+        select(chain_head.c.seq, chain_head.c.hash, clock.now.label("now")).where(
+            chain_head.c.run_id == bindparam("run")
+        ),
+        chain_head,
     )
-    .select_from(
-        chain_head.join(chunk, chunk.c.chunk_id == bindparam("id")).join(job, job.c.job_id == chunk.c.job_id)
-    )
-    .where(chain_head.c.run_id == bindparam("run"))
-    .with_hint(chunk, "WITH (UPDLOCK, ROWLOCK)", "mssql")
-    .with_hint(job, "WITH (UPDLOCK, ROWLOCK)", "mssql"),
-    chain_head,
 )
-_APPEND = insert(event)
-_ADVANCE = (
+_HEAD_AND_CHUNK = Prepared(
+    locked(
+        select(
+            chain_head.c.seq,
+            chain_head.c.hash,
+            clock.now.label("now"),
+            chunk.c.status,
+            chunk.c.attempt,
+            chunk.c.lease_owner,
+            job.c.planned,
+            job.c.snapshot_token,
+        )
+        .select_from(
+            chain_head.join(chunk, chunk.c.chunk_id == bindparam("id")).join(
+                job, job.c.job_id == chunk.c.job_id
+            )
+        )
+        .where(chain_head.c.run_id == bindparam("run"))
+        .with_hint(chunk, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+        .with_hint(job, "WITH (UPDLOCK, ROWLOCK)", "mssql"),
+        chain_head,
+    )
+)
+_APPEND = Prepared(insert(event))
+_ADVANCE = Prepared(
     update(chain_head)
     .where(chain_head.c.run_id == bindparam("run"), chain_head.c.seq == bindparam("was"))
     .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
@@ -74,19 +81,19 @@ class Tx:
 
     def __init__(self, conn: Connection, run_id: str, mask: Redact, hold: str | None = None) -> None:
         self.conn, self.run_id, self.mask = conn, run_id, mask
-        self.held: Row[Any] | None = None
-        head: Row[Any] | None = None
+        self.held: Any = None
+        head: Any = None
         if hold is not None:
-            head = self.held = conn.execute(_HEAD_AND_CHUNK, {"run": run_id, "id": hold}).first()
+            head = self.held = _HEAD_AND_CHUNK.first(conn, {"run": run_id, "id": hold})
         if head is None:
-            head = conn.execute(_HEAD, {"run": run_id}).first()
+            head = _HEAD.first(conn, {"run": run_id})
         if head is None:
             raise StateError(f"run {run_id} is not in the state database")
         self._seq: int = head.seq
         self._hash: str = head.hash
         self.now: str = head.now
         self._pending: list[dict[str, Any]] = []
-        self._queue: list[tuple[Executable, dict[str, Any] | list[dict[str, Any]]]] = []
+        self._queue: list[tuple[Prepared, Values]] = []
 
     def event(
         self,
@@ -117,37 +124,35 @@ class Tx:
             }
         )
 
-    def do(self, change: Executable, values: dict[str, Any] | list[dict[str, Any]]) -> None:
-        """Carry out ``change``, whose result nobody reads, with the others at the next ``push``."""
+    def do(self, change: Prepared, values: Values) -> None:
+        """Carry out ``change``, whose result nobody reads, with whatever is carried out next."""
         self._queue.append((change, values))
 
-    def push(self) -> None:
+    def first(self, query: Prepared, values: Values) -> Any:
+        """The query's first row or None, after all that was left to ``do``."""
+        self.do(query, values)
+        rows = self.push()[-1].rows
+        return rows[0] if rows else None
+
+    def push(self, *, last: bool = False) -> list[Outcome]:
         """Carry out all that was left to ``do``, in one round trip where that can be."""
         queue, self._queue = self._queue, []
-        if queue:
-            with batch(self.conn):
-                for change, values in queue:
-                    self.conn.execute(change, values)
+        return together(self.conn, queue, last=last) if queue else []
 
-    def flush(self) -> None:
-        """Push what is left, append the noted events and move the head."""
+    def flush(self, *, last: bool = False) -> None:
+        """Push what is left, append the noted events and move the head; ``last``: then commit."""
         if not self._pending:
-            self.push()
+            self.push(last=last)
             return
         start = self._seq
         for record in self._pending:
             self._seq += 1
             record["seq"], record["prev_hash"] = self._seq, self._hash
             self._hash = record["hash"] = chain_hash(self._hash, record)
-        queue, self._queue = self._queue, []
-        with batch(self.conn):
-            for change, values in queue:
-                self.conn.execute(change, values)
-            self.conn.execute(_APPEND, self._pending if len(self._pending) > 1 else self._pending[0])
-            _fail.point("A1")
-            moved = self.conn.execute(
-                _ADVANCE, {"run": self.run_id, "was": start, "new_seq": self._seq, "new_hash": self._hash}
-            ).rowcount
+            self.do(_APPEND, record)
+        self.do(_ADVANCE, {"run": self.run_id, "was": start, "new_seq": self._seq, "new_hash": self._hash})
+        _fail.point("A1")
+        moved = self.push(last=last)[-1].touched
         if moved == 0:
             raise StateError(f"the event chain of run {self.run_id} was changed by another hand")
         self._pending = []

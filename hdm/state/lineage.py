@@ -10,14 +10,15 @@ from hdm.model import Chunk, digest
 from hdm.state.base import Base
 from hdm.state.events import Tx
 from hdm.state.models import chunk, column_lineage, dataset, job, lineage_edge, run
+from hdm.state.prepared import Prepared
 from hdm.state.words import Job
 
-_UPSTREAM = (
+_UPSTREAM = Prepared(
     select(job.c.sink_dataset_id)
     .join(chunk, chunk.c.job_id == job.c.job_id)
     .where(chunk.c.chunk_id == bindparam("id"))
 )
-_EDGE = insert(lineage_edge)
+_EDGE = Prepared(insert(lineage_edge))
 _DEPTH = 20
 
 
@@ -25,13 +26,13 @@ def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int) -> None:
     """The edge that a committed chunk is: from its dataset, or the upstream sink's, to the target's."""
     origin = None
     if part.upstream is not None:
-        origin = tx.conn.execute(_UPSTREAM, {"id": part.upstream}).scalar()
+        origin = _UPSTREAM.first(tx.conn, {"id": part.upstream})
     tx.do(
         _EDGE,
         {
             "edge_id": digest("edge", part.upstream or "", chunk_id),
             "job_id": of.job_id,
-            "from_dataset_id": origin or of.info.source.dataset.dataset_id,
+            "from_dataset_id": origin.sink_dataset_id if origin else of.info.source.dataset.dataset_id,
             "to_dataset_id": of.info.target.dataset.dataset_id,
             "from_chunk_id": part.upstream,
             "to_chunk_id": chunk_id,

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from sqlalchemy import Row, bindparam, insert, update
+from sqlalchemy import bindparam, insert, update
 
 from hdm.errors import BrokenContract, HdmError, IllegalTransition, LeaseLost, StateError
 from hdm.model import Receipt
@@ -18,6 +18,7 @@ from hdm.state import clock, durable
 from hdm.state.base import Base
 from hdm.state.events import Tx
 from hdm.state.models import chunk, dead_letter, validation
+from hdm.state.prepared import Prepared
 from hdm.state.redact import dump, message
 from hdm.state.rows import receipt_values
 from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, Lease
@@ -33,7 +34,7 @@ _RECEIPT = (
     "receipt", "written_attempt", "rows_extracted", "rows_loaded", "rows_rejected", "rows_filtered",
     "bytes", "content_sha256", "sink_filter",
 )  # fmt: skip
-_WROTE = (
+_WROTE = Prepared(
     update(chunk)
     .where(*_FENCED)
     .values(
@@ -44,7 +45,7 @@ _WROTE = (
         **{name: bindparam(f"new_{name}") for name in _RECEIPT},
     )
 )
-_COMMITTED = (
+_COMMITTED = Prepared(
     update(chunk)
     .where(*_FENCED)
     .values(
@@ -59,8 +60,11 @@ _COMMITTED = (
     )
 )
 
+_VERIFIED = Prepared(update(chunk).where(*_FENCED).values(status=VERIFIED, updated_on=bindparam("at")))
+_VALIDATED = Prepared(insert(validation))
 
-def held(tx: Tx, lease: Lease) -> Row[Any]:
+
+def held(tx: Tx, lease: Lease) -> Any:
     """The chunk's row, locked; raises ``LeaseLost`` if another attempt has it."""
     row = tx.held
     if row is None or row.attempt != lease.attempt or row.lease_owner != lease.worker_id:
@@ -95,7 +99,7 @@ def _fence(tx: Tx, lease: Lease) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _must(lease: Lease, row: Row[Any], allowed: tuple[str, ...], what: str) -> None:
+def _must(lease: Lease, row: Any, allowed: tuple[str, ...], what: str) -> None:
     if row.status not in allowed:
         raise IllegalTransition(f"chunk {lease.chunk_id[:12]} is {row.status} and cannot be {what}")
 
@@ -155,8 +159,8 @@ def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: in
         if row.status == VERIFIED and ok:
             return
         _must(lease, row, (COMMITTED,), VERIFIED)
-        tx.conn.execute(
-            insert(validation),
+        tx.do(
+            _VALIDATED,
             {
                 "validation_id": uuid.uuid4().hex,
                 "job_id": lease.job.job_id,
@@ -171,10 +175,7 @@ def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: in
         )
         counts = {"source_rows": source_rows, "target_rows": target_rows}
         if ok:
-            tx.conn.execute(
-                update(chunk).where(*_FENCED).values(status=VERIFIED, updated_on=bindparam("at")),
-                _fence(tx, lease),
-            )
+            tx.do(_VERIFIED, _fence(tx, lease))
             _note(tx, lease, "chunk.verified", COMMITTED, VERIFIED, **counts)
         else:
             _note(tx, lease, "chunk.mismatch", COMMITTED, COMMITTED, **counts)

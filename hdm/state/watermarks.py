@@ -13,10 +13,13 @@ from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import boundary, chunk, job, watermark
+from hdm.state.prepared import Prepared
 from hdm.state.words import DEAD, DONE, SUPERSEDED, UNFINISHED, Job, JobInfo
 from hdm.wire import type_text
 
-_LOCK_JOB = locked(select(job.c.planned, job.c.snapshot_token).where(job.c.job_id == bindparam("job")), job)
+_LOCK_JOB = Prepared(
+    locked(select(job.c.planned, job.c.snapshot_token).where(job.c.job_id == bindparam("job")), job)
+)
 
 
 def _lowest(status: str) -> Any:
@@ -56,16 +59,18 @@ _NEWEST = (
     .limit(1)
 )
 _LAST = _NEWEST.subquery()
-_GROWTH = select(
-    _REACHED.c.chunk_no,
-    _REACHED.c.upto,
-    _LAST.c.seq.label("last_seq"),
-    _LAST.c.job_id.label("last_job"),
-    _LAST.c.chunk_no.label("last_no"),
-).select_from(_REACHED.outerjoin(_LAST, true()))
+_GROWTH = Prepared(
+    select(
+        _REACHED.c.chunk_no,
+        _REACHED.c.upto,
+        _LAST.c.seq.label("last_seq"),
+        _LAST.c.job_id.label("last_job"),
+        _LAST.c.chunk_no.label("last_no"),
+    ).select_from(_REACHED.outerjoin(_LAST, true()))
+)
 _END = 2**31 - 1
-_ADD = insert(watermark)
-_KEEP = insert(boundary)
+_ADD = Prepared(insert(watermark))
+_KEEP = Prepared(insert(boundary))
 
 
 def advance(tx: Tx, job_id: str, info: JobInfo) -> None:
@@ -77,10 +82,9 @@ def advance(tx: Tx, job_id: str, info: JobInfo) -> None:
 
 
 def _append(tx: Tx, job_id: str, info: JobInfo) -> None:
-    tx.push()
-    state = tx.held or tx.conn.execute(_LOCK_JOB, {"job": job_id}).one()
+    state = tx.held or tx.first(_LOCK_JOB, {"job": job_id})
     end = _END if state.planned else _unbroken(tx.conn, job_id)
-    found = tx.conn.execute(_GROWTH, {"job": job_id, "end": end, "key": info.pipeline_key}).first()
+    found = tx.first(_GROWTH, {"job": job_id, "end": end, "key": info.pipeline_key})
     if found is None or (found.last_job == job_id and found.last_no >= found.chunk_no):
         return
     cursor = info.source.cursor or ""

@@ -10,12 +10,16 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from hdm.state import artifacts, claims, clock, events, leases, runs, settle, view, watermarks
 from hdm.state.models import metadata
+from hdm.state.prepared import Prepared
 
 DIALECT = mssql.dialect()
 
 
 def compiled(statement: object) -> str:
-    return re.sub(r"\s+", " ", str(statement.compile(dialect=DIALECT)))  # type: ignore[attr-defined]
+    core = getattr(statement, "statement", statement)
+    if core is artifacts._BEGIN.statement:
+        core = core.values(artifact_id="its key")
+    return re.sub(r"\s+", " ", str(core.compile(dialect=DIALECT)))
 
 
 def test_every_table_and_index() -> None:
@@ -39,7 +43,7 @@ def test_every_statement_of_the_hot_path() -> None:
         for name, value in vars(module).items()
         if name.isupper()
         and name.startswith("_")
-        and hasattr(value, "compile")
+        and (isinstance(value, Prepared) or hasattr(value, "compile"))
         and not isinstance(value, re.Pattern)
     }
     assert len(found) >= 18

@@ -1,0 +1,130 @@
+"""Prepared statements on PostgreSQL, several in one round trip, straight through libpq.
+
+``psycopg.pq`` is libpq as it is (https://www.psycopg.org/psycopg3/docs/api/pq.html); psycopg's
+cursors and pipelines cost more time than such small statements take. Statements are sent in
+libpq's pipeline mode (https://www.postgresql.org/docs/current/libpq-pipeline-mode.html): after
+an error the server skips the rest, and the transaction is to be rolled back as ever.
+"""
+
+from __future__ import annotations
+
+import itertools
+import select
+from collections.abc import Iterator, Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
+_COMMIT = b"COMMIT"
+_INTEGERS = {20, 21, 23}
+_LOST = "26000"
+"""A prepared statement that is no longer there: its session was reset by somebody."""
+_numbers = itertools.count()
+_names: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
+
+
+class Result:
+    """What one statement gave: ``rows`` of text, whole numbers and None; ``touched`` rows."""
+
+    __slots__ = ("rows", "touched")
+
+    def __init__(self, answer: Any) -> None:
+        self.rows = _rows(answer)
+        self.touched: int = answer.command_tuples or 0
+
+
+def carry_out(
+    driver: Any, steps: Sequence[tuple[str, Sequence[Any]]], *, commit: bool = False
+) -> list[Result]:
+    """Carry out ``(text, values)`` in turn on psycopg's connection ``driver``; a result for each.
+
+    The text has its values as ``$1``, ``$2``; they are text, whole numbers or None. Begins a
+    transaction as psycopg would, and with ``commit`` ends it. Raises psycopg's errors.
+    """
+    from psycopg import Error, pq
+
+    connection = driver.pgconn
+    begins = not driver.autocommit and connection.transaction_status == pq.TransactionStatus.IDLE
+    known = _names.setdefault(driver, {})
+    fresh: dict[str, bytes] = {}
+    connection.enter_pipeline_mode()
+    try:
+        expected = [False] * begins
+        if begins:
+            connection.send_query_params(_BEGIN, None)
+        for text, values in steps:
+            name = known.get(text) or fresh.get(text)
+            if name is None:
+                name = fresh[text] = b"hdm_%d" % next(_numbers)
+                connection.send_prepare(name, text.encode())
+                expected.append(False)
+            connection.send_query_prepared(name, [_sent(value) for value in values])
+            expected.append(True)
+        if commit:
+            connection.send_query_params(_COMMIT, None)
+            expected.append(False)
+        connection.pipeline_sync()
+        answers = list(_answers(connection, len(expected)))
+    except Error as error:
+        if error.sqlstate == _LOST:
+            _names.pop(driver, None)
+        raise
+    finally:
+        if connection.status == pq.ConnStatus.OK:
+            connection.exit_pipeline_mode()
+    known.update(fresh)
+    return [Result(one) for one, wanted in zip(answers, expected, strict=True) if wanted]
+
+
+def _answers(connection: Any, count: int) -> Iterator[Any]:
+    """All answers, read to the end before the first error is raised."""
+    from psycopg import OperationalError, errors, pq
+
+    waiting = select.poll()
+    waiting.register(connection.socket, select.POLLIN)
+    sending = select.poll()
+    sending.register(connection.socket, select.POLLIN | select.POLLOUT)
+    failed: Exception | None = None
+    left = count
+    found = []
+    while True:
+        unsent = connection.flush()
+        while connection.is_busy():
+            (sending if unsent else waiting).poll()
+            connection.consume_input()
+            unsent = unsent and connection.flush()
+        answer = connection.get_result()
+        if answer is None:
+            if connection.status != pq.ConnStatus.OK:
+                raise OperationalError("the connection is lost")
+            continue
+        if answer.status == pq.ExecStatus.PIPELINE_SYNC:
+            break
+        if answer.status == pq.ExecStatus.FATAL_ERROR and failed is None:
+            failed = errors.error_from_result(answer)
+        left -= 1
+        found.append(answer)
+    if failed is not None:
+        raise failed
+    if left:
+        raise OperationalError("the server did not answer every statement")
+    yield from found
+
+
+def _sent(value: Any) -> bytes | None:
+    return None if value is None else str(value).encode()
+
+
+def _rows(answer: Any) -> list[tuple[Any, ...]]:
+    width = range(answer.nfields)
+    whole = [answer.ftype(column) in _INTEGERS for column in width]
+    return [
+        tuple([_read(answer.get_value(row, column), whole[column]) for column in width])
+        for row in range(answer.ntuples)
+    ]
+
+
+def _read(value: bytes | None, whole: bool) -> Any:
+    if value is None:
+        return None
+    return int(value) if whole else value.decode()

@@ -1,0 +1,118 @@
+"""Hot statements: the same rows and counts as SQLAlchemy gives, errors and lost sessions included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from hdm.errors import StateError
+from hdm.state import schema
+from hdm.state.engine import Database
+from hdm.state.models import chain_head, run
+from hdm.state.prepared import Prepared, together
+
+NEW = Prepared(insert(run))
+RUN = {
+    "run_id": "r", "manifest_name": "m", "manifest_sha256": "0" * 64, "git_dirty": 0, "hdm_version": "0",
+    "env": "dev", "started_by": "somebody", "host": "h", "status": "in_progress", "started_at": "2026-01-01",
+}  # fmt: skip
+BEGIN = Prepared(insert(chain_head))
+HEAD = Prepared(select(chain_head.c.seq, chain_head.c.hash.label("digest")).where(
+    chain_head.c.run_id == bindparam("run")
+))  # fmt: skip
+MOVE = Prepared(
+    update(chain_head)
+    .where(chain_head.c.run_id == bindparam("run"), chain_head.c.seq.in_((0, 1)))
+    .values(seq=bindparam("to"))
+)
+RUNS = Prepared(select(run.c.run_id, run.c.git_sha).order_by(run.c.run_id).limit(2))
+
+
+@pytest.fixture
+def db(empty_url: str) -> Iterator[Database]:
+    made = Database(empty_url)
+    schema.check(made, create=True)
+    yield made
+    made.close()
+
+
+def begun(conn: Connection) -> None:
+    NEW.run(conn, RUN)
+    BEGIN.run(conn, {"run_id": "r", "seq": 0, "hash": "a\u00e4'%s:x"})
+
+
+def test_rows_come_by_name_and_changes_are_counted(db: Database) -> None:
+    def work(conn: Connection) -> None:
+        begun(conn)
+        head = HEAD.first(conn, {"run": "r"})
+        assert (head.seq, head.digest) == (0, "a\u00e4'%s:x")
+        assert MOVE.run(conn, {"run": "r", "to": 2}) == 1
+        assert MOVE.run(conn, {"run": "r", "to": 3}) == 0, "a constant of the statement counts"
+        assert HEAD.first(conn, {"run": "nobody"}) is None
+        assert [tuple(row) for row in RUNS.all(conn, {})] == [("r", None)]
+
+    db.run(work)
+
+
+def test_steps_go_together_in_order_and_see_each_other(db: Database) -> None:
+    def work(conn: Connection) -> None:
+        head = {"run_id": "r", "seq": 0, "hash": "a"}
+        made, begun, seen, moved, again = together(
+            conn,
+            [
+                (NEW, RUN),
+                (BEGIN, head),
+                (HEAD, {"run": "r"}),
+                (MOVE, {"run": "r", "to": 2**40}),
+                (HEAD, {"run": "r"}),
+            ],
+        )
+        assert (made.touched, begun.touched, moved.touched) == (1, 1, 1)
+        assert [row.seq for row in (*seen.rows, *again.rows)] == [0, 2**40]
+
+    db.run(work)
+
+
+def test_what_fails_is_rolled_back_whole_and_the_connection_goes_on(db: Database) -> None:
+    db.run(begun)
+
+    def twice(conn: Connection) -> None:
+        together(conn, [(MOVE, {"run": "r", "to": 1}), (NEW, RUN), (MOVE, {"run": "r", "to": 2})])
+
+    with pytest.raises(IntegrityError), db.engine.begin() as conn:
+        twice(conn)
+    with pytest.raises(StateError, match="refused a change"):
+        db.run(twice)
+    assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
+
+
+def test_the_last_steps_are_kept(db: Database) -> None:
+    db.run(begun)
+    db.run(lambda conn: together(conn, [(MOVE, {"run": "r", "to": 5})], last=True))
+    assert db.read(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 5
+    remove = Prepared(delete(chain_head).where(chain_head.c.run_id == bindparam("run")))
+    db.run(lambda conn: remove.run(conn, {"run": "r"}))
+    assert db.read(lambda conn: HEAD.first(conn, {"run": "r"})) is None
+
+
+def test_a_session_that_was_reset_is_taken_up_again(db: Database) -> None:
+    """As a connection pooler between hdm and PostgreSQL does it."""
+    db.run(begun)
+    assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
+    if db.dialect == "postgresql":
+        db.run(lambda conn: conn.execute(text("DEALLOCATE ALL")))
+    assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
+    assert db.run(lambda conn: MOVE.run(conn, {"run": "r", "to": 1})) == 1
+
+
+def test_a_connection_that_was_ended_is_replaced(db: Database) -> None:
+    db.run(begun)
+    if db.dialect == "postgresql":
+        other = Database(db.url)
+        pids = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+        other.read(lambda conn: conn.execute(text(pids + "AND pid <> pg_backend_pid()")).all())
+        other.close()
+    assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
