@@ -8,6 +8,7 @@ stops before it writes anything more.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -178,7 +179,8 @@ class Worker:
         except OSError as error:
             return self._failed(lease, ConnectionLost(f"{error.strerror or error}"))
         except Exception as error:
-            log.debug("unexpected %s", type(error).__name__, exc_info=True)
+            level = logging.WARNING if os.environ.get("HDM_DEBUG") else logging.DEBUG
+            log.log(level, "unexpected %s", type(error).__name__, exc_info=True)
             return self._failed(lease, unexpected(error))
         finally:
             self.pulse.drop(held)

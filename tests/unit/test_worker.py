@@ -202,6 +202,15 @@ def test_an_error_that_nothing_foresaw_is_buried_without_its_text(run, worker, s
     assert SECRET_ROW not in repr((kept, chunk(run, "error_msg"), outcome.error.message))
 
 
+@pytest.mark.parametrize(("asked", "lines"), [("1", 1), ("", 0)])
+def test_its_traceback_is_shown_where_the_hint_says_so(worker, source, monkeypatch, caplog, asked, lines):
+    monkeypatch.setenv("HDM_DEBUG", asked)
+    source.before_read = raising(KeyError("x"))
+    with caplog.at_level(logging.WARNING, "hdm.worker"):
+        assert "HDM_DEBUG=1" in worker.step().error.hint
+    assert caplog.text.count("Traceback") == lines
+
+
 def test_a_mistake_of_the_user_found_late_is_buried_too(run, worker, source):
     source.before_read = raising(UsageError("no such column"))
     assert worker.step().buried
