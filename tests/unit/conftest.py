@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -23,24 +21,24 @@ def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def empty_state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A state database with its tables and nothing in them, to be copied: made once, since the
-    migrations take longer than most tests."""
+def one_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateManager]:
+    """Opened once, since to migrate it and to compile its statements takes longer than most tests."""
     from hdm.state import StateManager
 
-    path = tmp_path_factory.mktemp("empty") / "state.db"
-    StateManager.open(f"sqlite:///{path}").close()
-    return path
+    path = tmp_path_factory.mktemp("state") / "state.db"
+    with StateManager.open(f"sqlite:///{path}", lease_ttl=20) as store:
+        yield store
 
 
 @pytest.fixture
-def state(empty_state: Path, tmp_path: Path) -> Iterator[StateManager]:
-    from hdm.state import StateManager
+def state(one_state: StateManager) -> Iterator[StateManager]:
+    """A state database with nothing in it."""
+    from hdm.state.models import metadata
 
-    path = tmp_path / "own-state.db"
-    shutil.copy(empty_state, path)
-    with StateManager.open(f"sqlite:///{path}", lease_ttl=20) as store:
-        yield store
+    yield one_state
+    tables = list(reversed(metadata.sorted_tables))
+    one_state._base.db.run(lambda conn: [conn.execute(table.delete()) for table in tables])
+    one_state._base.idle = False
 
 
 @pytest.fixture

@@ -201,7 +201,7 @@ def test_an_empty_table_is_a_finished_job(run):
     assert sink.calls == ["prepare", "finish"]
 
 
-def test_a_chunk_that_only_the_target_knows_of_is_taken_over(run, empty_state, tmp_path):
+def test_a_chunk_that_only_the_target_knows_of_is_taken_over(run):
     """The state database was lost; the ledger was not."""
     source, _sink = one(run, rows=4)
     to_the_end(run, run.planner())

@@ -136,7 +136,7 @@ def test_the_last_try_buries_the_chunk_with_its_context(run, worker, source):
     assert run.events().count("chunk.failed") == MAX_ATTEMPTS - 1
 
 
-def test_a_drain_after_writing_keeps_what_was_written(run, worker, source, sink):
+def test_a_drain_after_writing_keeps_what_was_written(run, worker, source, sink, monkeypatch):
     worker.stop = threading.Event()
     real, stop = run.state.wrote, worker.stop
 
@@ -144,7 +144,7 @@ def test_a_drain_after_writing_keeps_what_was_written(run, worker, source, sink)
         real(lease, receipt)
         stop.set()
 
-    run.state.wrote = then_stop
+    monkeypatch.setattr(run.state, "wrote", then_stop)
     assert isinstance(worker.step().error, Drained)
     assert (chunk(run), sink.shown) == (("written",), {})
     assert made(run).step().receipt.rows == 2
