@@ -10,9 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hdm.catalog import Catalog as Catalog
+    from hdm.check import Check as Check
     from hdm.declared import declare as declare
     from hdm.declared import payload as payload
     from hdm.errors import HdmError as HdmError
+    from hdm.model import Attempt as Attempt
     from hdm.model import Chunk as Chunk
     from hdm.model import Column as Column
     from hdm.model import Condition as Condition
@@ -31,9 +34,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Catalog": "hdm.catalog",
+    "Check": "hdm.check",
     "declare": "hdm.declared",
     "payload": "hdm.declared",
     "HdmError": "hdm.errors",
+    "Attempt": "hdm.model",
     "Chunk": "hdm.model",
     "Column": "hdm.model",
     "Condition": "hdm.model",

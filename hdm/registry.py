@@ -96,6 +96,15 @@ def load_plugins(modules: Iterable[str]) -> None:
             ) from error
 
 
+def load_installed() -> list[str]:
+    """Import every installed plugin, so that ``names`` has them all; those that failed, and why."""
+    with _lock:
+        for point in entry_points(group=GROUP):
+            if point.value not in _loaded_points:
+                _loaded_points[point.value] = _load_point(point)
+        return [why for why in _loaded_points.values() if why]
+
+
 def names(kind: str) -> list[str]:
     """Every type name of a kind: what hdm brings, and what is registered so far."""
     with _lock:

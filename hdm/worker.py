@@ -8,6 +8,7 @@ stops before it writes anything more.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -178,7 +179,8 @@ class Worker:
         except OSError as error:
             return self._failed(lease, ConnectionLost(f"{error.strerror or error}"))
         except Exception as error:
-            log.debug("unexpected %s", type(error).__name__, exc_info=True)
+            level = logging.WARNING if os.environ.get("HDM_DEBUG") else logging.DEBUG
+            log.log(level, "unexpected %s", type(error).__name__, exc_info=True)
             return self._failed(lease, unexpected(error))
         finally:
             self.pulse.drop(held)
@@ -215,18 +217,18 @@ class Worker:
                 again = error.recovery is Recovery.RETRY and lease.attempt < MAX_ATTEMPTS
                 buried = not again
                 wait = self._wait(lease.attempt, error) if again else None
-                self._clean(lease)
-                self.state.fail(lease, error, retry_in=wait, phase=type(error).__name__)
+                if not self.state.fail(lease, error, retry_in=wait, phase=type(error).__name__):
+                    self._clean(lease)
         except LeaseLost:
             log.warning("chunk %s went to another worker", lease.chunk.chunk_id[:12])
         return Outcome(lease, error=error, buried=buried)
 
     def _hand_back(self, lease: Lease, error: HdmError) -> None:
-        if isinstance(error, Drained):
+        if isinstance(error, Drained) and not self.state.release(lease):
             self._clean(lease)
-            self.state.release(lease)
 
     def _clean(self, lease: Lease) -> None:
+        """Remove what the attempt left. Only once the state has said that nobody will publish it."""
         link = self.links[lease.job.link_key]
         try:
             link.sink.discard(link.outgoing(lease.job.info.source), lease.chunk, lease.attempt)

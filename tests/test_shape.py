@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,9 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PUBLIC = {
     "__version__",
     "HdmError",
+    "Attempt",
+    "Catalog",
+    "Check",
     "Chunk",
     "Column",
     "Condition",
@@ -35,6 +41,48 @@ PUBLIC = {
     "Settings",
     "Source",
     "Sink",
+}
+
+TESTED_ELSEWHERE = {
+    # Module, or folder of modules -> the test that is theirs, where it is not the mirrored file.
+    "__init__": "test_shape.py",
+    "cli/__init__": "test_layers.py",
+    "_builtin": "unit/test_registry.py",
+    "batch_shapes": "unit/test_manifest.py",
+    "explain": "unit/test_manifest_errors.py",
+    "templates": "unit/test_manifest.py",
+    "catalog": "conformance/test_catalogs.py",
+    "sink": "conformance/test_saboteurs.py",
+    "testing/": "conformance/test_saboteurs.py",
+    # The crawlers, the mapper and the writers are one machine: what goes in and what comes out.
+    "catalogs/crawlers/": "unit/catalogs/test_crawlers_recorded.py",
+    "catalogs/assess": "flows/test_catalog_journey.py",
+    "catalogs/": "unit/catalogs/test_parts.py",
+    "sql_catalog": "conformance/test_catalogs.py",
+    # Every dialect passes one suite; those with oddities of their own have a file besides.
+    "dialects/": "conformance/test_dialects.py",
+    # A system's codecs and middle levels are tested against the real system.
+    "codecs/copy_stream": "unit/connectors/test_postgres.py",
+    "file_": "unit/connectors/test_local.py",
+    "files": "unit/connectors/test_local.py",
+    "found_files": "unit/connectors/test_local.py",
+    "formats/": "unit/formats/test_formats.py",
+    "object_stores/azure": "unit/connectors/test_azure.py",
+    "object_stores/": "unit/connectors/test_s3.py",
+    "sql_odbc": "unit/connectors/test_odbc.py",
+    "sql_source": "unit/test_sql_window.py",
+    "sql": "unit/test_sql_sink.py",
+    # The store has one door, and is tested through it.
+    "state/reports": "flows/test_commands.py",
+    "state/sites": "unit/test_sites.py",
+    "state/": "unit/state/test_transitions.py",
+    # Verbs and orchestrators are tested by running them.
+    "cli/catalog": "flows/test_catalog_journey.py",
+    "cli/assess": "flows/test_catalog_journey.py",
+    "cli/state_access": "unit/cli/test_session.py",
+    "cli/": "flows/test_commands.py",
+    "orchestrators/auto_": "flows/test_catalog_auto_batch.py",
+    "orchestrators/": "flows/test_moves.py",
 }
 
 
@@ -62,6 +110,50 @@ def lines(path: Path) -> int:
 def test_no_module_has_more_than_300_lines(folder: str) -> None:
     long = {str(p.relative_to(ROOT)): lines(p) for p in (ROOT / folder).rglob("*.py") if lines(p) > 300}
     assert long == {}
+
+
+def mirrors(module: str) -> Iterator[str]:
+    """Where a module's own unit tests may lie: at the same path, or with its system or package."""
+    folder, _, name = module.rpartition("/")
+    words = name.strip("_").split("_")
+    yield from (f"unit/{folder}/test_{'_'.join(words[:n])}.py" for n in range(len(words), 0, -1))
+    above, _, package = folder.rpartition("/")
+    yield f"unit/{above}/test_{package}.py"
+
+
+def written_tests() -> set[str]:
+    return {path.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
+
+
+@cache
+def lonely() -> list[str]:
+    """Modules with code, of which no unit test has the name."""
+    tests = written_tests()
+    named = {module: {path.replace("//", "/") for path in mirrors(module)} for module in modules_with_code()}
+    return [module for module, own in named.items() if not own & tests]
+
+
+def has_code(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.FunctionDef | ast.ClassDef)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    )
+
+
+def modules_with_code() -> list[str]:
+    paths = [path for path in sorted((ROOT / "hdm").rglob("*.py")) if has_code(path)]
+    return [path.relative_to(ROOT / "hdm").with_suffix("").as_posix() for path in paths]
+
+
+def test_unit_tests_mirror_the_modules() -> None:
+    missing = [module for module in lonely() if not any(map(module.startswith, TESTED_ELSEWHERE))]
+    assert missing == [], "write tests/unit/<the same path>, or say in TESTED_ELSEWHERE which test is theirs"
+
+
+def test_no_exception_to_the_mirror_is_stale() -> None:
+    assert set(TESTED_ELSEWHERE.values()) - written_tests() == set()
+    modules = lonely()
+    assert [at for at in TESTED_ELSEWHERE if not any(one.startswith(at) for one in modules)] == []
 
 
 def test_the_public_names_are_these() -> None:

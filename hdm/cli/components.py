@@ -20,6 +20,8 @@ from hdm.placed import fold, suggest
 def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None) -> int:
     """List every source, sink, catalog, orchestrator, state manager and check, or show one (NAME)."""
     registry.load_plugins(plugins)
+    for why in registry.load_installed():
+        click.echo(f"plugin that could not be loaded: {why}", err=True)
     found = [(kind, one) for kind in registry.KINDS for one in registry.names(kind)]
     if name is not None:
         known = [one for _, one in found]

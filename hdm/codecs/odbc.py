@@ -28,16 +28,28 @@ _ZONED = r"([+-]\d\d(:?\d\d){0,2}|Z)( BC)?$"
 
 
 def modules() -> tuple[Any, Any]:
-    """``pyodbc`` and ``arrow_odbc``; ``MissingDriver`` if one is not installed."""
+    """``pyodbc`` and ``arrow_odbc``; ``MissingDriver`` if one, or what they load, is not installed."""
     try:
-        import arrow_odbc
         import pyodbc
+
+        import arrow_odbc  # isort: skip -- its library says less of what is missing
+    except OSError:
+        raise _no_driver_manager() from None
     except ImportError as error:
+        if "libodbc" in str(error):
+            raise _no_driver_manager() from None
         raise MissingDriver(
             f"the ODBC modules are not installed: {error.name}", hint="pip install 'hdm[odbc]'"
         ) from None
     pyodbc.pooling = False
     return pyodbc, arrow_odbc
+
+
+def _no_driver_manager() -> MissingDriver:
+    return MissingDriver(
+        "the ODBC driver manager (libodbc) is not installed",
+        hint="install unixODBC with the system's package manager, e.g. apt-get install unixodbc",
+    )
 
 
 def unbounded(base: str, columns: Sequence[Column]) -> list[Column]:

@@ -125,8 +125,9 @@ class ThreadEngine:
         job_id, bound = lease.job.job_id, self.back_pressure
         with self._count:
             self._flying[job_id] = self._flying.get(job_id, 0) + 1
-            if bound and job_id in self._load:
-                self._load[job_id] += 1
+            if bound and self.planner.feeds(lease.job):
+                # Also while the planner's first round, which may plan many tables, still lasts.
+                self._load[job_id] = self._load.get(job_id, 0) + 1
                 if self._load[job_id] >= bound:
                     self._skip |= {job_id}
                     self._wake.set()

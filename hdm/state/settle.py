@@ -183,11 +183,14 @@ def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: in
     fenced(base, lease, VERIFIED, work)
 
 
-def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str) -> None:
-    """Try again ``retry_in`` seconds from now, or, if None, bury the chunk as 'dead'."""
+def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str) -> bool:
+    """Try again ``retry_in`` seconds from now, or, if None, bury the chunk as 'dead'.
+
+    True if what was written is on record and the next try will publish it: it must not be removed.
+    """
     name, text = type(error).__name__, message(error, base.mask)
 
-    def work(tx: Tx) -> None:
+    def work(tx: Tx) -> bool:
         row = held(tx, lease)
         _must(lease, row, HELD, "failed")
         if retry_in is None:
@@ -210,8 +213,9 @@ def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None,
             )
         kind = "chunk.dead" if retry_in is None else "chunk.failed"
         _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in)
+        return status == WRITTEN
 
-    fenced(base, lease, "failed", work)
+    return fenced(base, lease, "failed", work)
 
 
 def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> None:
@@ -264,10 +268,10 @@ def _causes(error: BaseException) -> list[str]:
     return names
 
 
-def release(base: Base, lease: Lease) -> None:
-    """Hand the chunk back: anyone may claim it now."""
+def release(base: Base, lease: Lease) -> bool:
+    """Hand the chunk back: anyone may claim it now. True as for ``fail``."""
 
-    def work(tx: Tx) -> None:
+    def work(tx: Tx) -> bool:
         row = held(tx, lease)
         _must(lease, row, HELD, "handed back")
         status = PENDING if row.status == LEASED else WRITTEN
@@ -278,5 +282,6 @@ def release(base: Base, lease: Lease) -> None:
             _fence(tx, lease),
         )
         _note(tx, lease, "chunk.released", row.status, status)
+        return status == WRITTEN
 
-    fenced(base, lease, "handed back", work)
+    return fenced(base, lease, "handed back", work)

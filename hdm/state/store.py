@@ -275,13 +275,14 @@ class StateManager:
         """Record the comparison for a chunk whose worker ended after its commit."""
         operators.verify_late(self._base, job, chunk_id, ok, source_rows, target_rows)
 
-    def fail(self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str) -> None:
-        """Try again ``retry_in`` seconds from now; None buries the chunk. Raises ``LeaseLost``."""
-        settle.fail(self._base, lease, error, retry_in, phase)
+    def fail(self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str) -> bool:
+        """Try again ``retry_in`` seconds from now; None buries the chunk. Raises ``LeaseLost``.
+        True if the next try will publish what was written, which must then not be removed."""
+        return settle.fail(self._base, lease, error, retry_in, phase)
 
-    def release(self, lease: Lease) -> None:
-        """Hand the chunk back at once; raises ``LeaseLost``."""
-        settle.release(self._base, lease)
+    def release(self, lease: Lease) -> bool:
+        """Hand the chunk back at once; raises ``LeaseLost``. True as for ``fail``."""
+        return settle.release(self._base, lease)
 
     def supersede(self, job: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
         """Replace chunks that nobody holds by others."""

@@ -15,17 +15,19 @@ pytest.register_assert_rewrite(
 
 
 from hdm.testing.dialects import DialectConformance  # noqa: E402 -- after the rewriting is set up
-from hdm.testing.rows import as_rows, awkward_batch, awkward_table  # noqa: E402
-from hdm.testing.sinks import SinkConformance  # noqa: E402
+from hdm.testing.rows import as_rows, awkward_batch, awkward_table, sorted_rows  # noqa: E402
+from hdm.testing.sinks import ReadBack, SinkConformance  # noqa: E402
 from hdm.testing.sources import SourceConformance  # noqa: E402
 from hdm.testing.stores import StoreConformance  # noqa: E402
 
 __all__ = [
     "DialectConformance",
+    "ReadBack",
     "SinkConformance",
     "SourceConformance",
     "StoreConformance",
     "as_rows",
     "awkward_batch",
     "awkward_table",
+    "sorted_rows",
 ]

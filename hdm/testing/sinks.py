@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -52,6 +53,29 @@ def check_rows_arrive_exactly(sink: Sink, table: Table, read_back: ReadBack) -> 
     receipt = deliver(sink, table, chunk_of(table), 1, batch)
     assert receipt.rows == batch.num_rows
     assert read_back(sink, table) == as_rows([batch])
+
+
+def check_every_batch_arrives(sink: Sink, table: Table, read_back: ReadBack) -> None:
+    """A chunk of several batches is there with the rows of all of them, and its receipt counts them."""
+    sink.prepare(table, JOB, EPOCH, Mode.APPEND)
+    batches = [awkward_batch(table, first_id=1 + number * 1000) for number in range(3)]
+    receipt = deliver(sink, table, chunk_of(table), 1, *batches)
+    assert receipt.rows == sum(batch.num_rows for batch in batches)
+    assert read_back(sink, table) == as_rows(batches)
+
+
+def check_chunks_add_up(sink: Sink, table: Table, read_back: ReadBack) -> None:
+    """Chunks of one table, written by several workers at once, are there side by side."""
+    sink.prepare(table, JOB, EPOCH, Mode.APPEND)
+    batches = [awkward_batch(table, first_id=1 + number * 1000) for number in range(4)]
+
+    def work(number: int) -> Receipt:
+        return deliver(fresh(sink), table, chunk_of(table, number), 1, batches[number])
+
+    with ThreadPoolExecutor(len(batches)) as workers:
+        receipts = list(workers.map(work, range(len(batches))))
+    assert [receipt.rows for receipt in receipts] == [batch.num_rows for batch in batches]
+    assert read_back(sink, table) == as_rows(batches)
 
 
 def check_exploding_stream_leaves_nothing(sink: Sink, table: Table, read_back: ReadBack) -> None:

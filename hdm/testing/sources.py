@@ -138,6 +138,38 @@ def check_only_new_rows_are_read(source: Source, rows: Rows, grow: Grow | None) 
     assert found == Counter(new)
 
 
+def check_watermark_is_never_ahead(source: Source) -> None:
+    """Were a run to end after any chunk, the next would read every row of the chunks behind it,
+    those without a cursor value aside: no chunk's ``upto`` says too much."""
+    table, window = source.describe(), source.window()
+    if table.cursor is None or window.column is None:
+        return
+    place = table.schema.get_field_index(table.cursor)
+    with source.snapshot() as token:
+        chunks = list(source.split(table, window, JOB, token))
+        held = [as_rows(source.read(table, chunk).batches()) for chunk in chunks]
+        for number, chunk in enumerate(chunks):
+            if chunk.upto is not None and not chunk.boundary:
+                later = replace(window, after=chunk.upto)
+                again = fresh(source)
+                left = [again.read(table, one).batches() for one in again.split(table, later, JOB, token)]
+                behind = Counter(row for rows in held[number + 1 :] for row in rows if row[place] is not None)
+                lost = behind - Counter(row for batches in left for row in as_rows(batches))
+                assert not lost, f"{lost.total()} rows are not above the watermark that chunk {number} sets"
+
+
+def check_chunks_stay_as_planned(source: Source, grow: Grow | None) -> None:
+    """A chunk planned before the dataset grew holds the same rows afterwards, so that a retry
+    reads what the first try read. Boundary chunks, whose rows are known by digest, may gain ties."""
+    if grow is None:
+        return
+    table, chunks = plan(source)
+    fixed = [chunk for chunk in chunks if not chunk.boundary]
+    before = [as_rows(source.read(table, chunk).batches()) for chunk in fixed]
+    grow()
+    assert [as_rows(fresh(source).read(table, chunk).batches()) for chunk in fixed] == before
+
+
 def check_empty_is_empty(empty: Source | None) -> None:
     """A dataset without rows is described, planned and read, and gives none."""
     if empty is not None:
@@ -186,10 +218,16 @@ def check_snapshot_is_released(source: Source) -> None:
         hold()
 
 
-def check_errors_are_classified(unreachable: Source | None, secret: str | None) -> None:
-    """When the other side is not there, ``describe`` raises an ``HdmError`` without the secret."""
-    if unreachable is not None:
-        leaks.classified(unreachable.describe, secret)
+def check_errors_are_classified(source: Source, unreachable: Source | None, secret: str | None) -> None:
+    """When the other side is not there, ``describe`` raises an ``HdmError`` without the secret, and so
+    does reading a chunk that was planned while it was."""
+    if unreachable is None:
+        return
+    gone = unreachable
+    leaks.classified(gone.describe, secret)
+    table, chunks = plan(source)
+    if chunks:
+        leaks.classified(lambda: list(gone.read(table, chunks[0]).batches()), secret)
 
 
 def check_manifests_can_name_it(source: Source) -> None:

@@ -99,6 +99,19 @@ class ForgetsTies(SQLiteSource):
         return (chunk for chunk in super().split(*args) if chunk.seen_key != "point")
 
 
+class PromisesTooMuch(SQLiteSource):
+    def split(self, *args: Any) -> Iterator[Any]:
+        chunks = list(super().split(*args))
+        marks = [chunk.upto for chunk in chunks if chunk.upto is not None]
+        return (chunk if chunk.upto is None else chunk.at(upto=marks[-1]) for chunk in chunks)
+
+
+class ReadsToTheEnd(SQLiteSource):
+    def read(self, table: Any, chunk: Any) -> Payload:
+        low = tuple(one for one in chunk.conditions if one.op not in ("<", "<="))
+        return super().read(table, chunk.at(conditions=low))
+
+
 class MakesUpARow(SQLiteSource):
     def split(self, table: Any, window: Any, job_key: str, snapshot: Any) -> Iterator[Any]:
         return Source.split(self, table, window, job_key, snapshot)
@@ -153,6 +166,17 @@ class RawErrors(SQLiteSource):
             raise OSError(CANARY) from error
 
 
+class ReadsNothingOfNothing(SQLiteSource):
+    def read(self, table: Any, chunk: Any) -> Payload:
+        made = super().read(table, chunk)
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            with suppress(HdmError):
+                yield from made.batches()
+
+        return Payload(table, batches)
+
+
 class TakesAnyKey(SQLiteSource):
     class Config(SQLiteSource.Config):  # type: ignore[name-defined,misc]
         model_config = ConfigDict(extra="allow")
@@ -176,6 +200,16 @@ class EmptiesBecomeNull(SQLiteSink):
             return batch.set_column(place, batch.schema.field(place), kept)
 
         return super().write(table, chunk, attempt, altered(payload, change), mode)
+
+
+class KeepsTheLastBatch(SQLiteSink):
+    def write(self, table: Any, chunk: Any, attempt: Any, payload: Any, mode: Any) -> Receipt:
+        def last() -> Iterator[pa.RecordBatch]:
+            got = list(payload.batches())
+            yield from got[-1:]
+
+        kept = Payload(payload.table, last, tally=payload.tally)
+        return super().write(table, chunk, attempt, kept, mode)
 
 
 class CutsText(SQLiteSink):
@@ -243,6 +277,15 @@ class DiscardsAll(StartsAfresh):
 
     def discard(self, table: Any, chunk: Any, attempt: int) -> None:
         self.empty(table)
+
+
+class EmptiesBeforeEachChunk(StartsAfresh):
+    def prepare(self, table: Any, *rest: Any) -> None:
+        SQLiteSink.prepare(self, table, *rest)
+
+    def write(self, table: Any, *rest: Any) -> Receipt:
+        self.empty(table)
+        return super().write(table, *rest)
 
 
 class ForgetsEmptyChunks(SQLiteSink):

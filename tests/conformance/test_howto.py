@@ -1,7 +1,8 @@
-"""docs/howto/write-a-source.md: its code is typed, passes its suite, and moves rows."""
+"""docs/howto/write-a-source.md and write-a-sink.md: their code is typed, passes its suite, moves rows."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import sqlite3
@@ -14,15 +15,22 @@ import pytest
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs/howto/write-a-source.md"
+SINK_PAGE = ROOT / "docs/howto/write-a-sink.md"
 DAYS = (1, 2, 3, 5, 8, 9)
+
+
+def shown(page: Path, folder: Path) -> Path:
+    """The folder, with every file that the page shows."""
+    for name, body in re.findall(r"```\w+\n# (\S+)\n(.*?)```", page.read_text("utf-8"), re.DOTALL):
+        (folder / name).write_text(body, "utf-8")
+    (folder / "profiles.yml").chmod(0o600)
+    return folder
 
 
 @pytest.fixture
 def place(tmp_path: Path) -> Path:
-    """A directory with every file that the page shows, and six days of orders."""
-    for name, body in re.findall(r"```\w+\n# (\S+)\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
-        (tmp_path / name).write_text(body, "utf-8")
-    (tmp_path / "profiles.yml").chmod(0o600)
+    """What the page on sources shows, and six days of orders."""
+    shown(PAGE, tmp_path)
     (tmp_path / "days").mkdir()
     for day in DAYS:
         write_day(tmp_path, day)
@@ -99,4 +107,84 @@ def test_it_is_clean_under_mypy_strict(place: Path) -> None:
         "[mypy]\nstrict = True\n[mypy-pyarrow.*]\nignore_missing_imports = True\n"
     )
     done = python(place, "-m", "mypy", "--config-file", "mypy.ini", "plant.py", "test_plant.py")
+    assert done.returncode == 0, done.stdout
+
+
+# -- the page on sinks -----------------------------------------------------------------
+
+
+@pytest.fixture
+def vault(tmp_path: Path) -> Path:
+    """What the page on sinks shows, and a shop with ten orders."""
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as connection, connection:
+        connection.execute("CREATE TABLE orders (id INTEGER PRIMARY KEY, cents INTEGER)")
+        connection.executemany("INSERT INTO orders VALUES (?, ?)", [(n, n * 2) for n in range(10)])
+    return shown(SINK_PAGE, tmp_path)
+
+
+def suite(place: Path, name: str) -> subprocess.CompletedProcess[str]:
+    return python(place, "-m", "pytest", "-q", "-p", "no:cacheprovider", name, path=(place,))
+
+
+def stock(place: Path) -> subprocess.CompletedProcess[str]:
+    return python(place, "-m", "hdm", "vault.yml", "-e", "dev", "--profiles", "profiles.yml")
+
+
+def kept(place: Path) -> list[tuple[int, int]]:
+    with contextlib.closing(sqlite3.connect(place / "vault.db")) as connection:
+        return connection.execute("SELECT id, cents FROM orders ORDER BY id").fetchall()
+
+
+def test_the_vault_gets_each_row_once(vault: Path) -> None:
+    for _ in range(2):
+        done = stock(vault)
+        assert done.returncode == 0, done.stderr
+        assert kept(vault) == [(n, n * 2) for n in range(10)]
+
+
+def test_the_check_stops_a_chunk_before_anything_is_visible(vault: Path) -> None:
+    with contextlib.closing(sqlite3.connect(vault / "shop.db")) as connection, connection:
+        connection.execute("UPDATE orders SET cents = 7 WHERE id = 3")
+    done = stock(vault)
+    assert done.returncode == 1
+    assert "EvenCents: 1 odd values in cents" in done.stderr
+    assert kept(vault) == []
+
+
+def test_the_sinks_suite_passes(vault: Path) -> None:
+    done = suite(vault, "test_vault.py")
+    assert done.returncode == 0, done.stdout
+    assert "failed" not in done.stdout and "passed" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "caught"),
+    [
+        ("            if winner is not None:", "            if False:", "twice_is_once"),
+        ('vault.execute("BEGIN IMMEDIATE")', "pass", "exploding_stream_leaves_nothing"),
+        ("payload.tally.complete(Receipt(chunk.chunk_id, attempt.number, count))",
+         "Receipt(chunk.chunk_id, attempt.number, count)", "ledger_keeps_the_counts"),
+        ("attempt.check()\n", "pass\n", "lost_lease_leaves_nothing"),
+        ("(job_key,)).fetchall()", "('',)).fetchall()", "ledger_lists_the_chunk"),
+        ("raise ConnectionLost(\"the vault cannot be opened\") from None", "raise", "errors_are_classified"),
+        ("count += len(rows)", "count = len(rows)", "every_batch_arrives"),
+    ],
+    ids=lambda text: text if text.isidentifier() else "",
+)  # fmt: skip
+def test_the_sinks_suite_catches_what_the_page_warns_of(
+    vault: Path, right: str, wrong: str, caught: str
+) -> None:
+    code = (vault / "vault.py").read_text()
+    assert right in code
+    (vault / "vault.py").write_text(code.replace(right, wrong))
+    done = suite(vault, "test_vault.py")
+    assert done.returncode == 1
+    assert f"[{caught}]" in done.stdout
+
+
+def test_the_sink_is_clean_under_mypy_strict(vault: Path) -> None:
+    (vault / "mypy.ini").write_text(
+        "[mypy]\nstrict = True\n[mypy-pyarrow.*]\nignore_missing_imports = True\n"
+    )
+    done = python(vault, "-m", "mypy", "--config-file", "mypy.ini", "vault.py", "evens.py", "test_vault.py")
     assert done.returncode == 0, done.stdout

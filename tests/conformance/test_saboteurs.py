@@ -34,6 +34,8 @@ SOURCES: dict[str, type[Any]] = {
     "order_does_not_matter": s.GoesForwardOnly,
     "nothing_new_reads_nothing": s.ForgetsTheWatermark,
     "only_new_rows_are_read": s.ForgetsTies,
+    "watermark_is_never_ahead": s.PromisesTooMuch,
+    "chunks_stay_as_planned": s.ReadsToTheEnd,
     "empty_is_empty": s.MakesUpARow,
     "batches_are_bounded": s.JoinsBatches,
     "reading_closes_what_it_opens": s.KeepsOpen,
@@ -46,6 +48,8 @@ SOURCES: dict[str, type[Any]] = {
 }
 SINKS: dict[str, type[Any]] = {
     "rows_arrive_exactly": s.EmptiesBecomeNull,
+    "every_batch_arrives": s.KeepsTheLastBatch,
+    "chunks_add_up": s.EmptiesBeforeEachChunk,
     "exploding_stream_leaves_nothing": s.CommitsTheHalf,
     "twice_is_once": s.EachAttemptCounts,
     "rivals_leave_one": s.EachAttemptCounts,
@@ -238,6 +242,19 @@ def test_catalog(name: str, tmp_path: Path) -> None:
         given.call(getattr(catalogs, f"check_{name}"))
 
     trial(run, CATALOGS[name], SQLiteCatalog, run)
+
+
+def test_an_error_while_reading_is_classified_too(tmp_path: Path) -> None:
+    system = sqlite_system(tmp_path)
+    system.run(DDL.format("t"))
+    fill(system, "t", some_rows())
+
+    def run(cls: type[Any]) -> None:
+        conf = {"table_name": "t", **CONF}
+        source, gone = (made(cls, words, conf) for words in (system.profile_words, system.gone_words))
+        sources.check_errors_are_classified(source, gone, CANARY)
+
+    trial(run, s.ReadsNothingOfNothing, SQLiteSource, run)
 
 
 def test_a_gap_that_is_none_is_an_error() -> None:

@@ -266,6 +266,24 @@ def test_entry_points(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a_bad_one" in caught.value.message
 
 
+def test_all_installed_plugins_are_listed_once_they_are_asked_for(
+    modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (modules / "plugged_listed.py").write_text(
+        PLUGIN.replace("@register\n", "").replace("Moonbase", "Listed")
+    )
+    (modules / "plugged_worse.py").write_text("raise RuntimeError('bad day')")
+    points = [
+        EntryPoint("worse", "plugged_worse", registry.GROUP),
+        EntryPoint("Listed", "plugged_listed:Listed", registry.GROUP),
+    ]
+    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    assert "Listed" not in registry.names("sink")
+    for _ in range(2):
+        assert registry.load_installed() == ["worse (plugged_worse): RuntimeError: bad day"]
+    assert "Listed" in registry.names("sink")
+
+
 def test_every_builtin_module_that_is_there_keeps_its_word() -> None:
     for kind in registry.KINDS:
         for name in () if kind == "catalog" else registry.names(kind):

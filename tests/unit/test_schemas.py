@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from pydantic import BaseModel
 
 from hdm import manifest_model, registry
@@ -20,15 +21,26 @@ def references(schema: Any) -> set[str]:
     return set()
 
 
-def test_both_are_json_and_whole() -> None:
-    for schema in (manifest_schema(), profile_schema()):
+@pytest.fixture(scope="module")
+def manifest() -> Any:
+    """Made once: it asks every component there is for its model."""
+    return manifest_schema()
+
+
+@pytest.fixture(scope="module")
+def profile() -> Any:
+    return profile_schema()
+
+
+def test_both_are_json_and_whole(manifest: Any, profile: Any) -> None:
+    for schema in (manifest, profile):
         json.dumps(schema)
         known = {f"#/$defs/{name}" for name in schema["$defs"]}
         assert references(schema) <= known
 
 
-def test_every_word_of_the_models_is_in_it() -> None:
-    schema = manifest_schema()
+def test_every_word_of_the_models_is_in_it(manifest: Any) -> None:
+    schema = manifest
     assert set(manifest_model.ManifestWords.model_fields) <= set(schema["properties"])
     assert {"data_links", "templated_data_links"} <= set(schema["properties"])
     for model in (manifest_model.Link, manifest_model.Template, manifest_model.Limits):
@@ -37,8 +49,8 @@ def test_every_word_of_the_models_is_in_it() -> None:
     assert schema["$defs"]["source"]["properties"]["type"]["examples"] == registry.names("source")
 
 
-def test_each_type_brings_its_conf() -> None:
-    schema = manifest_schema()
+def test_each_type_brings_its_conf(manifest: Any) -> None:
+    schema = manifest
     config = registry.find("source", "FSSource").Config
     assert issubclass(config, BaseModel)
     conf = schema["$defs"]["FSSource.Config"]["properties"]
@@ -47,8 +59,8 @@ def test_each_type_brings_its_conf() -> None:
     assert "FSSource" in named
 
 
-def test_profiles_hold_passwords_as_write_only() -> None:
-    schema = profile_schema()
+def test_profiles_hold_passwords_as_write_only(profile: Any) -> None:
+    schema = profile
     assert schema["additionalProperties"]["additionalProperties"]["anyOf"]
     text = json.dumps(schema)
     assert '"writeOnly": true' in text

@@ -1,12 +1,11 @@
 import os
-import resource
 import stat
 import threading
 
 import pytest
 
-from hdm.errors import TransientError, UsageError
-from hdm.new_file import NewFile, disk_error
+from hdm.errors import UsageError
+from hdm.new_file import NewFile
 from hdm.stores import LocalStore
 
 
@@ -156,25 +155,6 @@ def test_short_writes_are_finished(store, monkeypatch):
     assert file.path.read_bytes() == b"0123456789"
     assert read(store, "b") == b"0123456789"
     assert file.size == 10
-
-
-def test_a_full_disk_is_worth_another_try(store):
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    try:
-        with NewFile(store.scratch("a")) as file, pytest.raises(OSError) as caught:
-            file.write(b"x" * 10_000)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    error = disk_error(caught.value, "a file")
-    assert isinstance(error, TransientError)
-    assert "no room" in error.message
-
-
-def test_the_floor_is_kept(store):
-    with pytest.raises(OSError, match="floor"):
-        NewFile(store.scratch("a"), floor=2**62)
-    assert list(store.list(scratch=True)) == []
 
 
 def test_only_plain_files(store):

@@ -1,5 +1,6 @@
 """Staging in a directory: exactly one winner, nothing damaged, nothing left behind."""
 
+import multiprocessing
 import os
 import resource
 import shutil
@@ -400,30 +401,35 @@ def test_a_full_disk_leaves_nothing(make, tmp_path):
         make(min_free=2**62).write(SMALL, chunk(), Attempt(1), payload(batch(0, 5)), APPEND)
 
 
-_KILLED = """
-import sys
-from tests.unit.connectors.test_local import APPEND, SMALL, Attempt, FSSink, batch, chunk, payload
-sink = FSSink(FSSink.Config(directory=sys.argv[1], split={"rows": 4}), name="fs_stg")
-sink.prepare(SMALL, "job", 1, APPEND)
-told = lambda uri, form: print(uri, flush=True)
-sink.write(SMALL, chunk(), Attempt(1, will_write=told), payload(batch(0, 10)), APPEND)
-"""
+def _killed_at(folder, point, nth, told):
+    """In a forked child, whose failpoint it is: the tests' own process goes on."""
+    os.environ["HDM_FAILPOINT"] = f"{point}:{nth}:kill"
+    _fail.arm()
+    sink = FSSink(FSSink.Config(directory=str(folder), split={"rows": 4}), name="fs_stg")
+    sink.prepare(SMALL, "job", 1, APPEND)
+    attempt = Attempt(1, will_write=lambda uri, form: os.write(told, f"{uri}\n".encode()))
+    sink.write(SMALL, chunk(), attempt, payload(batch(0, 10)), APPEND)
 
 
 @pytest.mark.parametrize("nth", [1, 3])
 @pytest.mark.parametrize("point", ["C2", "C3", "C4", "C5", "C6"])
 def test_what_a_kill_leaves_was_announced_and_is_cleaned_up(make, tmp_path, point, nth):
-    root = str(Path(__file__).parents[3])
-    env = {**os.environ, "PYTHONPATH": root, "HDM_FAILPOINT": f"{point}:{nth}:kill"}
-    command = [sys.executable, "-c", _KILLED, str(tmp_path / "stage")]
-    died = subprocess.run(command, check=False, capture_output=True, text=True, env=env, cwd=root)
-    assert died.returncode == -9, died.stderr
+    heard, told = os.pipe()
+    child = multiprocessing.get_context("fork").Process(
+        target=_killed_at, args=(tmp_path / "stage", point, nth, told)
+    )
+    child.start()
+    os.close(told)
+    with open(heard, encoding="utf-8") as stream:
+        uris = stream.read().split()
+    child.join(60)
+    assert child.exitcode == -9
     sink = make()
-    announced = {sink.store.key(uri) for uri in died.stdout.split()}
+    announced = {sink.store.key(uri) for uri in uris}
     left = {stat.key.removesuffix(".tmp") for stat in sink.store.list("", scratch=True)}
     assert {key for key in left if ".parquet" in key} <= announced
     assert sink.committed(SMALL, chunk(), APPEND) is None
-    for uri in died.stdout.split():
+    for uri in uris:
         sink.remove(uri)
     assert [name for name in found(tmp_path) if not name.startswith("_hdm_table")] == []
     assert stage(sink, batch(0, 10), attempt=2).rows == 10

@@ -117,7 +117,8 @@ def test_one_nullable_column(name):
 @pytest.mark.parametrize(("name", "pressed"), TEXT_ONLY)
 def test_a_record_larger_than_a_block(name, pressed):
     described = table(a=pa.string(), n=pa.int64())
-    rows = ["x", 'é"\n,' * 2_000_000, None, "y"]
+    rows = ["x", 'é"\n,' * (text_format.BLOCK // 5 + 1000), None, "y"]
+    assert len(rows[1].encode()) > text_format.BLOCK
     batch = pa.record_batch([pa.array(rows), pa.array([1, 2, 3, 4])], schema=described.schema)
     stream = written(name, pressed, described, [batch])
     form = format_named(name)

@@ -114,10 +114,10 @@ def _claim_all(url: str, run: str, start: object, found: Queue[list[str]]) -> No
 
 def test_processes_never_claim_one_chunk_twice(world: World, shared_url: str) -> None:
     job = world.planned(24)
-    spawn = multiprocessing.get_context("spawn")
-    found: Queue[list[str]] = spawn.Queue()
-    start = spawn.Barrier(3)
-    workers = [spawn.Process(target=_claim_all, args=(shared_url, world.run, start, found)) for _ in range(3)]
+    fork = multiprocessing.get_context("fork")
+    found: Queue[list[str]] = fork.Queue()
+    start = fork.Barrier(3)
+    workers = [fork.Process(target=_claim_all, args=(shared_url, world.run, start, found)) for _ in range(3)]
     for one in workers:
         one.start()
     taken = [chunk for _ in workers for chunk in found.get(timeout=60)]

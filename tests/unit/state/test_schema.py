@@ -116,10 +116,10 @@ def _upgrade(url: str, start: object, found: Queue[object]) -> None:
 
 
 def test_five_processes_may_upgrade_at_once(empty_url: str) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    found: Queue[object] = spawn.Queue()
-    start = spawn.Barrier(5)
-    workers = [spawn.Process(target=_upgrade, args=(empty_url, start, found)) for _ in range(5)]
+    fork = multiprocessing.get_context("fork")  # what must be apart is the connection, not the interpreter
+    found: Queue[object] = fork.Queue()
+    start = fork.Barrier(5)
+    workers = [fork.Process(target=_upgrade, args=(empty_url, start, found)) for _ in range(5)]
     for one in workers:
         one.start()
     results = sorted(str(found.get(timeout=120)) for _ in workers)
