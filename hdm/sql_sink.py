@@ -16,6 +16,7 @@ from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
 from hdm.sink import Sink
 from hdm.sql_database import Database, SqlProfile
+from hdm.sql_ledger import NAME as LEDGER
 from hdm.sql_ledger import Ledger, swap_chunk
 from hdm.sql_merge import make_stage, merge_stage
 from hdm.sql_target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
@@ -52,6 +53,18 @@ class SqlSink(Sink):
         return self.mapping.losses(table)
 
     # -- before ----------------------------------------------------------------
+
+    def ready(self) -> None:
+        """Logs in, and looks for a table; a file that is not there yet must have room."""
+        if not self.database.is_there():
+            self.database.can_be_made()
+            return
+        connection = self.database.connect("hdm:ready")
+        try:
+            self.database.begin(connection)
+            self.database.find(connection, self.database.default_path((LEDGER,)))
+        finally:
+            connection.close()
 
     def accepts(self, table: Table, mode: Mode) -> None:
         """A merge needs a key; without ``create``, the table must be there."""

@@ -104,6 +104,17 @@ def file_for_a_folder(place: Place) -> None:
     place.stage.write_text("a file")
 
 
+def no_target_database(place: Place) -> None:
+    only(place, direct(place, "orders"))
+    place.target.write_bytes(b"no database\n" * 100)
+
+
+def no_target_folder(place: Place) -> None:
+    (place.folder / "file").write_text("")
+    place.profiles["dst"] = {"path": str(place.folder / "file" / "target.db")}
+    only(place, direct(place, "orders"))
+
+
 def lossy(place: Place) -> None:
     place.sql("CREATE TABLE untyped (id INTEGER PRIMARY KEY, anything)")
     only(place, direct(place, "untyped"))
@@ -156,6 +167,9 @@ CASES: list[tuple[str, Callable[[Place], None], tuple[str, ...], str]] = [
     ("a loss", lossy, RUN, "would lose values"),
     ("no table and not to be made", absent_target, RUN, "create is false"),
     ("a file in a folder's place", file_for_a_folder, RUN, "cannot write to"),
+    ("no database to write to", no_target_database, RUN, "sink dst: "),
+    ("no folder to write to", no_target_folder, RUN, "sink dst: cannot make the file"),
+    ("a name in too many parts", conf(table_name="a.b.orders"), RUN, "a SQLite table has one name"),
     ("plugin", plugin, RUN, "no_such_module_of_anybody"),
     ("unknown site", nothing, ("run", "--site", "mars"), "no link of m.yml has site 'mars'"),
     ("unknown option", nothing, ("run", "--wrkers", "2"), "No such option"),

@@ -12,6 +12,7 @@ import pyarrow as pa
 from hdm.codecs import mysql_text, mysql_wire
 from hdm.connectors.mysql.reading import MySQLReading
 from hdm.dialects.mysql import SPATIAL, MySQLDialect, base_name
+from hdm.dialects.mysql_errors import WORDS
 from hdm.errors import HdmError, RejectedRows, UsageError
 from hdm.model import Column, Table
 
@@ -101,7 +102,7 @@ class MySQLDatabase(MySQLReading):
         places = {found[1] for row in told if (found := _PLACE.search(str(row[2])))} & names
         codes = sorted({str(row[1]) for row in told})
         raise RejectedRows(
-            f"the server would alter or skip {done.warnings} values: errors {', '.join(codes)}"
+            f"the server would alter or skip {done.warnings} values: {', '.join(map(_shown, codes))}"
             + (f" in column {', '.join(sorted(places))}" if places else ""),
             hint=self.dialect.hint(codes[0] if codes else "") or "widen the target's column",
         )
@@ -192,3 +193,7 @@ def _load_statement(
         r"FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' "
         f"({', '.join(fields)}){tail}"
     )
+
+
+def _shown(code: str) -> str:
+    return f"error {code} ({WORDS[code]})" if code in WORDS else f"error {code}"

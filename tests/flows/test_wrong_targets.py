@@ -1,0 +1,95 @@
+"""What is wrong with a target or an address is said before anything is made: exit code 2."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from tests.flows.kit import Place, direct, only, shop
+from tests.servers.process import Database
+
+pytestmark = pytest.mark.server
+
+
+def profile(of: Database, **changes: Any) -> dict[str, Any]:
+    return {
+        "host": of.host, "port": of.port, "database": of.database,
+        "user": of.user, "password": of.password, "insecure": True, **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def target(request: pytest.FixtureRequest) -> tuple[str, Database]:
+    made: Callable[..., Database] = request.getfixturevalue(f"fresh_{request.param}")
+    return request.param, made()
+
+
+def to_server(folder: Path, kind: str, entry: dict[str, Any], **conf: Any) -> Place:
+    place = shop(folder, 20, 6)
+    link = direct(place, "orders", {"postgres": "PostgresSink", "mariadb": "MariaDBSink"}[kind])
+    link["sink"]["conf"].update(conf)
+    place.profiles["dst"] = entry
+    return only(place, link)
+
+
+@pytest.mark.parametrize(
+    ("change", "conf", "said"),
+    [
+        ({"user": "nobody", "password": "wrong"}, {}, "refuse"),
+        ({"database": "nosuch"}, {}, "no such database"),
+        ({"port": 99999}, {}, "'port' must be less than or equal to 65535"),
+        ({"url": "env:SHOP_URL"}, {}, "give url, or host and port, not both"),
+        ({}, {"table_name": "elsewhere.public.orders"}, "elsewhere.public.orders"),
+    ],
+    ids=["login", "database", "port", "two addresses", "another database's table"],
+)
+def test_is_refused_and_makes_nothing(
+    tmp_path: Path, target: tuple[str, Database], change: dict[str, Any], conf: dict[str, Any], said: str
+) -> None:
+    kind, database = target
+    place = to_server(tmp_path, kind, profile(database, **change), **conf)
+    before = place.files()
+    for verb in ("run", "plan"):
+        done = place.hdm(verb)
+        assert (done.code, done.out) == (2, ""), done.said
+        assert said in done.err
+        assert "hint: " in done.err
+    assert place.files() == before
+
+
+def test_a_target_that_is_away_is_tried_again_and_the_rest_goes_on(tmp_path: Path) -> None:
+    place = to_server(tmp_path, "mariadb", {"host": "127.0.0.1", "port": 1, "database": "x", "user": "u"})
+    place.profiles["lite"] = {"path": str(place.target)}
+    away = place.manifest["declared_data_links"]["stages"][0]
+    there = direct(place, "items")
+    there["sink"] = {"name": "lite", "type": "SQLiteSink", "conf": {"env": "lite"}}
+    done = only(place, away, there).hdm("run")
+    assert done.code == 1
+    assert "the server cannot be reached" in done.err
+    assert place.rows("items") == place.source_rows("items")
+
+
+def test_a_key_that_is_there_already_is_named_as_that(tmp_path: Path, target: tuple[str, Database]) -> None:
+    kind, database = target
+    place = to_server(tmp_path, kind, profile(database))
+    assert place.hdm("run").code == 0
+    place.manifest["declared_data_links"]["stages"][0]["source"]["name"] = "another"
+    done = place.write().hdm("run")
+    assert done.code == 1
+    assert "a row with this key is there already: use mode merge, or remove it" in done.err
+
+
+def test_a_table_with_its_own_database_in_front_is_found(
+    tmp_path: Path, fresh_postgres: Callable[..., Database]
+) -> None:
+    database = fresh_postgres()
+    place = to_server(
+        tmp_path, "postgres", profile(database), table_name=f"{database.database}.public.orders"
+    )
+    assert place.hdm("run").code == 0
+    with psycopg.connect(database.dsn) as connection:
+        assert connection.execute("SELECT count(*) FROM public.orders").fetchone() == (20,)
