@@ -71,12 +71,13 @@ class Source(ABC):
         return declared.values(table, chunk)
 
     @property
-    def _is_ranged(self) -> bool:
+    def is_ranged(self) -> bool:
+        """Whether ``bounds`` is written."""
         return type(self).bounds is not Source.bounds
 
     def window(self) -> Window:
         """The configured watermark and chunk size, as a window with nothing committed yet."""
-        return Window(column=self.describe().cursor) if self._is_ranged else Window()
+        return Window(column=self.describe().cursor) if self.is_ranged else Window()
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Cut ``window`` into disjoint chunks that together hold every row of it once.
@@ -84,7 +85,7 @@ class Source(ABC):
         The default is ranges of the cursor if ``bounds`` is written, else one chunk of
         everything. ``number`` counts from 0 in cursor order.
         """
-        if self._is_ranged:
+        if self.is_ranged:
             after = None if window.after is None else declared.cursor_value(table, window.after)
             found = self.bounds(after)
             if found is not None:

@@ -65,6 +65,21 @@ def reread(base: Base, of: Job) -> Job:
     return base.db.read(work)
 
 
+def skip_epochs(base: Base, of: Job, epoch: int, snapshot: str | None) -> Job:
+    """Move an unplanned job on to ``epoch``, if that is later; ``snapshot`` is the one under which
+    what is taken over from the ledger was read."""
+
+    def work(tx: Tx) -> None:
+        if tx.conn.execute(locked(_state_of(of.job_id), job)).one().planned:
+            return
+        values = {"epoch": max(of.epoch, epoch), "snapshot_token": snapshot}
+        tx.conn.execute(update(job).where(job.c.job_id == of.job_id).values(values))
+        tx.event("job.rebuilt", job=of.job_id, epoch=values["epoch"])
+
+    base.change(of.in_run, work)
+    return reread(base, of)
+
+
 def _tables(tx: Tx, info: JobInfo) -> dict[str, object]:
     return {
         "source_dataset_id": info.source.dataset.dataset_id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, func, or_, select, text
@@ -68,6 +68,20 @@ class Reports:
     def job(self, job_id: str) -> Job:
         """One job; ``IndexError`` if there is none."""
         return self._jobs(select(*JOB_COLUMNS).where(job.c.job_id == job_id))[0]
+
+    def statuses(self, chunk_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Chunk id -> (its job's id, its status), of those that are known."""
+
+        def work(conn: Connection) -> dict[str, tuple[str, str]]:
+            found: dict[str, tuple[str, str]] = {}
+            for start in range(0, len(chunk_ids), 500):
+                batch = list(chunk_ids[start : start + 500])
+                query = select(chunk.c.chunk_id, chunk.c.job_id, chunk.c.status)
+                rows = conn.execute(query.where(chunk.c.chunk_id.in_(batch))).all()
+                found |= {row.chunk_id: (row.job_id, row.status) for row in rows}
+            return found
+
+        return self._base.db.read(work)
 
     def chunk(self, chunk_id: str) -> Chunk:
         """One chunk as it was planned."""
