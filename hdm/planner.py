@@ -234,7 +234,13 @@ class Planner:
         process may have finished the one before in the meantime."""
         name = one.source.dataset.name
         if is_complete(job, one, link):
-            self.notes.append(f"{name}: moved before and complete; it has no watermark to tell newer rows by")
+            if not self.state.reports.moved_nothing(one.pipeline_key):
+                self.notes.append(
+                    f"{name}: moved before and not read again: it has no watermark to tell new rows by "
+                    "(mode replace or merge would read all of it)"
+                )
+            elif not link.source.is_empty(one.source):
+                return
             self._empty.add(one.pipeline_key)
         elif self._is_loading(one):
             self.notes.append(f"{name}: another process still loads what it read; run again to read anew")

@@ -70,7 +70,7 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Ta
         job,
         count,
         len(whole),
-        complete=finished and job.info.source.cursor is None and job.info.mode is Mode.APPEND,
+        complete=finished and _is_all_there_is(job, whole),
         unfinished=frozenset() if finished else frozenset(chunk.chunk_id for chunk in newest),
     )
 
@@ -81,6 +81,12 @@ def record_known(
     """Record chunks that were planned and that the target holds, whatever became of them here."""
     news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
     return sum(state.import_committed(job, *one) for one in news)
+
+
+def _is_all_there_is(job: Job, held: Iterable[Held]) -> bool:
+    """Of a table without a cursor that had rows, nothing more is read; see ``epochs.is_complete``."""
+    had_rows = any(receipt.rows or receipt.extracted for _, receipt in held)
+    return had_rows and job.info.source.cursor is None and job.info.mode is Mode.APPEND
 
 
 def _is_finished(chunks: Sequence[Chunk], link: DataLink, cursor: str | None) -> bool:

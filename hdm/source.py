@@ -55,6 +55,11 @@ class Source(ABC):
         """Raises ``UsageError`` if what is configured cannot be read from ``table``. Looks only."""
         return
 
+    def is_empty(self, table: Table) -> bool:
+        """Whether it is known that there is no row to read. Asked of a table without a cursor that
+        had none when it was read, before it is read again."""
+        return False
+
     def snapshot(self) -> AbstractContextManager[str | None]:
         """Hold one consistent view open while the context lasts; yields a token that other
         sessions can join (goes into ``Chunk.snapshot``), or None if there is no such thing."""

@@ -249,6 +249,17 @@ class SqlSource(Source):
         finally:
             connection.close()
 
+    def is_empty(self, table: Table) -> bool:
+        """By counting."""
+        connection = self.database.connect("hdm:count")
+        try:
+            self.database.begin(connection)
+            where = f" WHERE {self._filter}" if self._filter else ""
+            counted = f"SELECT COUNT(*) FROM {self._origin(table)}{where}"
+            return int(self.database.run(connection, counted)[0][0]) == 0
+        finally:
+            connection.close()
+
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """One SELECT in one transaction; ``SchemaDrift`` if the table is not as planned."""
         return Payload(table, lambda: self._batches(table, chunk))

@@ -21,7 +21,7 @@ from hdm.state.models import (
     watermark,
     worker,
 )
-from hdm.state.words import DEAD, DONE, OPEN_JOB, SUPERSEDED, Job
+from hdm.state.words import DEAD, DONE, OPEN_JOB, SUPERSEDED, WAIVED, Job
 from hdm.wire import chunk_from_json
 
 _FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == "error")
@@ -105,6 +105,18 @@ class Reports:
         """Whether any epoch of a pipeline was ever opened."""
         query = select(func.count()).where(job.c.pipeline_key == pipeline_key)
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
+
+    def moved_nothing(self, pipeline_key: str) -> bool:
+        """Whether no chunk of a pipeline ever had a row, and none was waived."""
+        query = (
+            select(func.count())
+            .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
+            .where(
+                job.c.pipeline_key == pipeline_key,
+                or_(chunk.c.rows_extracted > 0, chunk.c.status == WAIVED),
+            )
+        )
+        return not self._base.db.read(lambda conn: conn.execute(query).scalar())
 
     def is_outdated(self, chunk_id: str) -> bool:
         """Whether a later epoch of the chunk's pipeline has chunks of its own."""
