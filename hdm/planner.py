@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from hdm import _fail
 from hdm.epochs import is_complete, job_info, window_of
-from hdm.errors import HdmError, Recovery
+from hdm.errors import HdmError, Recovery, UsageError
 from hdm.model import Chunk, LinkSpec, Mode, Table, Window
 from hdm.rebuild import Taken, take_over
 from hdm.sites import Elsewhere
@@ -190,7 +190,7 @@ class Planner:
                 wait = time.monotonic() + random.uniform(0, 2.0**tries)  # noqa: S311 -- jitter
                 self._tries[key] = (tries + 1, wait)
                 return False
-            if error.recovery is Recovery.ABORT:
+            if error.recovery is Recovery.ABORT and not isinstance(error, UsageError):
                 raise
             self.failed[key] = f"{table.dataset.name}: {error}"
         return True

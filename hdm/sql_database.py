@@ -196,6 +196,10 @@ class Database(ABC):
         """End the sessions of older attempts whose label starts with ``mark``."""
         return
 
+    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+        """What the user may not do and a sink for the table must; None where it cannot be told."""
+        return None
+
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
         dialect = self.dialect
@@ -220,7 +224,7 @@ class Database(ABC):
         try:
             connection = self.connect("hdm:doctor")
         except HdmError as error:
-            return [("connection", False, error.message)]
+            return [("connection", False, f"{error.message} ({error.hint})" if error.hint else error.message)]
         connection.close()
         found = [("connection", True, self.dataset(self.default_path(("",))).namespace)]
         if not self.snapshots:

@@ -145,6 +145,18 @@ def _adopt(tx: Tx, job_id: str, info: JobInfo, *, planning: bool) -> None:
         datasets.lineage_of_columns(tx, job_id, info)
 
 
+def note_failure(base: Base, run_id: str, pipeline_key: str, text: str) -> None:
+    """Record in the run why the pipeline's job could not be planned; the text is stored redacted."""
+
+    def work(tx: Tx) -> None:
+        mine = select(job.c.job_id).join(run_job, run_job.c.job_id == job.c.job_id)
+        mine = mine.where(run_job.c.run_id == run_id, job.c.pipeline_key == pipeline_key)
+        newest = tx.conn.execute(mine.order_by(job.c.epoch.desc()).limit(1)).scalar()
+        tx.event("job.failed", job=newest, pipeline=pipeline_key, message=text)
+
+    base.change(run_id, work)
+
+
 def last_closed(base: Base, pipeline_key: str) -> Job | None:
     """The newest job of that key that was closed with success."""
     query = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -183,6 +184,17 @@ class Reports:
         """Each job of the run with its chunks by status, rows, watermark and failed checks."""
         return self._base.db.read(lambda conn: self._job_rows(conn, run_id))
 
+    def failures(self, run_id: str) -> dict[str, str]:
+        """Job (or pipeline, where no job was opened) -> why it could not be planned in this run."""
+        query = (
+            select(event.c.job_id, event.c.payload)
+            .where(event.c.run_id == run_id, event.c.event_type == "job.failed")
+            .order_by(event.c.seq)
+        )
+        rows = self._base.db.read(lambda conn: conn.execute(query).all())
+        told = [(row.job_id, json.loads(row.payload)) for row in rows]
+        return {job_id or payload["pipeline"]: payload["message"] for job_id, payload in told}
+
     def dead(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
         """The dead chunks of a manifest's jobs, with their errors."""
         mine = (
@@ -289,6 +301,7 @@ class Reports:
             by = counts.get(job_id, {})
             rows.append(
                 {
+                    "job": job_id,
                     "table": one.table,
                     "link": f"{known[job_id].source_name} -> {one.sink}",
                     "status": one.status,

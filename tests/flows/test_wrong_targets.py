@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+import pymysql
 import pytest
 
 from tests.flows.kit import Place, direct, only, shop
+from tests.servers.postgres import ROLE, ROLE_PASSWORD
 from tests.servers.process import Database
 
 pytestmark = pytest.mark.server
@@ -69,6 +71,10 @@ def test_a_target_that_is_away_is_tried_again_and_the_rest_goes_on(tmp_path: Pat
     there["sink"] = {"name": "lite", "type": "SQLiteSink", "conf": {"env": "lite"}}
     done = only(place, away, there).hdm("run")
     assert done.code == 1
+    status = place.hdm("status")
+    assert status.code == 1
+    assert "failed: orders: MySQL 2003: the server cannot be reached" in status.out
+    assert [row["problem"] is not None for row in place.hdm("status", "--json").json] == [False, True]
     assert "the server cannot be reached" in done.err
     assert place.rows("items") == place.source_rows("items")
 
@@ -93,3 +99,64 @@ def test_a_table_with_its_own_database_in_front_is_found(
     assert place.hdm("run").code == 0
     with psycopg.connect(database.dsn) as connection:
         assert connection.execute("SELECT count(*) FROM public.orders").fetchone() == (20,)
+
+
+@pytest.fixture
+def stranger(target: tuple[str, Database]) -> tuple[str, Database, dict[str, Any]]:
+    """A user that may log in and little else."""
+    kind, database = target
+    if kind == "postgres":
+        return kind, database, profile(database, user=ROLE, password=ROLE_PASSWORD)
+    name = f"s_{database.database}"
+    on_mariadb(database, f"CREATE USER {name} IDENTIFIED BY 'pass'")
+    on_mariadb(database, f"GRANT SELECT ON {database.database}.* TO {name}")
+    return kind, database, profile(database, user=name, password="pass")
+
+
+def on_mariadb(database: Database, statement: str) -> None:
+    with pymysql.connect(
+        host=database.host, port=database.port, user=database.user, password=database.password
+    ) as connection:
+        connection.cursor().execute(statement)
+
+
+def test_the_doctor_sees_what_a_target_does_not_grant(
+    tmp_path: Path, stranger: tuple[str, Database, dict[str, Any]]
+) -> None:
+    kind, database, entry = stranger
+    place = to_server(tmp_path, kind, entry)
+    rows = {(row["about"], row["what"]): row for row in place.hdm("doctor", "--json").json}
+    assert rows["dst", "connection"]["ok"]
+    assert not rows["dst", "grants"]["ok"]
+    assert "CREATE on " in rows["dst", "grants"]["detail"]
+    assert rows["src", "grants"]["ok"]
+    done = place.hdm("run")
+    assert done.code == 1
+    assert "orders: " in done.err and "grant" in done.err
+    place.profiles["dst"] = profile(database)
+    done = place.write().hdm("doctor", "--json")
+    assert (done.code, [row["ok"] for row in done.json if row["what"] == "grants"]) == (0, [True, True])
+
+
+def test_a_table_that_may_not_be_read_is_said_before_anything_is_made(
+    tmp_path: Path, fresh_postgres: Callable[..., Database]
+) -> None:
+    database = fresh_postgres()
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute("CREATE TABLE orders (id int, secret text)")
+        connection.execute(f"GRANT SELECT (id) ON orders TO {ROLE}".encode())
+    place = shop(tmp_path, 20, 6)
+    place.profiles["src"] = profile(database, user=ROLE, password=ROLE_PASSWORD)
+    link = direct(place, "orders")
+    link["source"]["type"] = "PostgresSource"
+    before = only(place, link).files()
+    done = place.hdm("run")
+    assert (done.code, done.out) == (2, "")
+    assert (
+        "source src: PostgreSQL 42501 InsufficientPrivilege: permission denied for table orders" in done.err
+    )
+    wrong = [row for row in place.hdm("doctor", "--json").json if not row["ok"]]
+    assert [(row["about"], row["what"]) for row in wrong] == [("src", "table")]
+    assert place.files() == before
+    link["source"]["conf"]["columns"] = ["id"]
+    assert only(place, link).hdm("run").code == 0

@@ -21,6 +21,7 @@ _INSERT_BYTES = 1024 * 1024
 _PLACE = re.compile(r"for column .*?([^`'.\s]+)[`']? at row \d+\Z", re.DOTALL)
 _HEX = SPATIAL | {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
 _OLD_ATTEMPTS = 100
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "CREATE TEMPORARY TABLES")
 _MARK = re.compile(r" ?\[hdm:[^\]]*\]\Z")
 
 
@@ -106,6 +107,19 @@ class MySQLDatabase(MySQLReading):
             + (f" in column {', '.join(sorted(places))}" if places else ""),
             hint=self.dialect.hint(codes[0] if codes else "") or "widen the target's column",
         )
+
+    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+        """By what is granted to the user itself on the server and the database; not by its roles."""
+        me = "CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')"
+        granted = self.run(
+            connection,
+            f"SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {me} UNION "
+            f"SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {me} "
+            "AND %s LIKE TABLE_SCHEMA",
+            (path[-2],),
+        )
+        have = {str(row[0]).upper() for row in granted}
+        return [f"{right} on {path[-2]}.*" for right in _RIGHTS if right not in have]
 
     # -- attempts and swaps -------------------------------------------------------
 
