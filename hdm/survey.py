@@ -33,6 +33,8 @@ def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
 def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) -> Prospect:
     """What ``link`` would do with ``table``; ``UsageError`` if it cannot or must not."""
     spec, sink = link.spec, link.sink
+    if not table.columns:
+        raise UsageError(f"{table.dataset.name} has no columns", hint="leave it out")
     if spec.mode not in sink.modes:
         known = ", ".join(sorted(mode.value for mode in sink.modes))
         raise UsageError(

@@ -248,6 +248,32 @@ def test_a_state_database_that_is_away_is_exit_code_3(tmp_path: Path) -> None:
     assert place.files() == before
 
 
+@pytest.mark.parametrize("damage", ["no database", "half of one", "a folder", "no room"])
+def test_a_state_database_that_is_damaged_is_exit_code_3(tmp_path: Path, damage: str) -> None:
+    place = shop(tmp_path, 20, 6)
+    state = place.home / ".hashmap_data_migrator" / "state.db"
+    if damage == "no room":
+        place.home.write_text("a file")
+    else:
+        assert place.hdm("run").code == 0
+        held = state.read_bytes()
+        for left in state.parent.iterdir():
+            left.unlink()
+        if damage == "a folder":
+            state.mkdir()
+        else:
+            state.write_bytes(b"no database\n" * 500 if damage == "no database" else held[: len(held) // 2])
+    before = place.files()
+    verbs = ("run",) if damage == "no room" else ("run", "status", "retry")
+    for verb in verbs:
+        done = place.hdm(verb)
+        assert (done.code, done.out) == (3, ""), done.said
+        said = {"a folder": "cannot be opened", "no room": "cannot be made"}.get(damage, "is damaged")
+        assert said in done.err
+        assert "hint: " in done.err
+    assert {name for name in place.files() if "state.db-" not in name} == before
+
+
 def test_a_lease_time_that_is_none(tmp_path: Path) -> None:
     place = shop(tmp_path, 20, 6)
     before = place.files()

@@ -160,3 +160,23 @@ def test_a_table_that_may_not_be_read_is_said_before_anything_is_made(
     assert place.files() == before
     link["source"]["conf"]["columns"] = ["id"]
     assert only(place, link).hdm("run").code == 0
+
+
+def test_a_table_without_columns_or_with_too_many(
+    tmp_path: Path, fresh_postgres: Callable[..., Database], fresh_mariadb: Callable[..., Database]
+) -> None:
+    database = fresh_postgres()
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute("CREATE TABLE nothing ()")
+        connection.execute(f"CREATE TABLE wide ({', '.join(f'c{n} int' for n in range(1100))})".encode())
+    place = to_server(tmp_path, "mariadb", profile(fresh_mariadb()))
+    place.profiles["src"] = profile(database)
+    link = direct(place, "nothing", "MariaDBSink")
+    link["source"]["type"] = "PostgresSource"
+    done = only(place, link).hdm("run")
+    assert (done.code, done.out) == (2, "")
+    assert "nothing has no columns" in done.err
+    link["source"]["conf"]["table_name"] = "wide"
+    done = only(place, link).hdm("run")
+    assert done.code == 1
+    assert "at most 1,017 columns" in done.err
