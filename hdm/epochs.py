@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from hdm.model import LinkSpec, Mode, Table, Window
+from hdm.errors import PermanentError
+from hdm.model import LinkSpec, Mode, Table, Watermark, Window
 from hdm.survey import Prospect
 
 if TYPE_CHECKING:
@@ -46,13 +47,29 @@ def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
 def window_of(job: Job, link: DataLink, state: StateManager) -> Window:
     """What is to be read: all above the watermark, or, to replace, everything."""
     window = link.source.window()
+    if window.column is None or job.info.mode is Mode.REPLACE:
+        return window
     mark = state.watermark(job.pipeline_key)
-    if mark is None or window.column is None or job.info.mode is Mode.REPLACE:
+    if mark is None or mark.column != window.column:
+        _refuse_another_cursor(job, window.column, mark, state)
         return window
     if job.info.mode is Mode.APPEND:
         # What is read again would be there twice; ties and late rows arrive without it.
         window = replace(window, offset=None)
     return replace(window, after=mark.value, ties=mark.ties, nulls=mark.nulls, snapshot=mark.snapshot)
+
+
+def _refuse_another_cursor(job: Job, column: str, mark: Watermark | None, state: StateManager) -> None:
+    """To append by a cursor that the rows which are there were not read by could load them twice."""
+    before = state.last_closed(job.pipeline_key)
+    was = mark.column if mark is not None else before.info.source.cursor if before is not None else column
+    if job.info.mode is Mode.APPEND and was != column and not state.reports.moved_nothing(job.pipeline_key):
+        raise PermanentError(
+            f"its watermark is now {column}, and its rows were moved with {was or 'none'}: "
+            "which of them are new cannot be told",
+            hint=f"write {'watermark: {column: ' + was + '}' if was else 'no watermark'} as before, or mode "
+            "merge or replace, or empty the target and give the source another name",
+        )
 
 
 def _first_epoch(one: Prospect, link: DataLink, state: StateManager) -> int:

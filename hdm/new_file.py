@@ -15,6 +15,13 @@ SCRATCH = ".tmp"
 """Suffix of files that are being written; they are never listed as data."""
 
 
+def has_room(path: Path) -> bool:
+    """Whether ``path`` is a folder, or could become one or a file: this user may write to the
+    nearest folder above it that there is."""
+    nearest = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+
+
 def disk_error(error: OSError, what: str) -> HdmError:
     """The hdm error for a failed disk operation on ``what``."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):

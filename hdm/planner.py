@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING
 
 from hdm import _fail
 from hdm.epochs import is_complete, job_info, window_of
-from hdm.errors import HdmError, Recovery
+from hdm.errors import HdmError, Recovery, UsageError
 from hdm.model import Chunk, LinkSpec, Mode, Table, Window
+from hdm.rebuild import Taken, take_over
 from hdm.sites import Elsewhere
 from hdm.survey import Prospect, prospect
 
@@ -189,7 +190,7 @@ class Planner:
                 wait = time.monotonic() + random.uniform(0, 2.0**tries)  # noqa: S311 -- jitter
                 self._tries[key] = (tries + 1, wait)
                 return False
-            if error.recovery is Recovery.ABORT:
+            if error.recovery is Recovery.ABORT and not isinstance(error, UsageError):
                 raise
             self.failed[key] = f"{table.dataset.name}: {error}"
         return True
@@ -233,7 +234,13 @@ class Planner:
         process may have finished the one before in the meantime."""
         name = one.source.dataset.name
         if is_complete(job, one, link):
-            self.notes.append(f"{name}: moved before and complete; it has no watermark to tell newer rows by")
+            if not self.state.reports.moved_nothing(one.pipeline_key):
+                self.notes.append(
+                    f"{name}: moved before and not read again: it has no watermark to tell new rows by "
+                    "(mode replace or merge would read all of it)"
+                )
+            elif not link.source.is_empty(one.source):
+                return
             self._empty.add(one.pipeline_key)
         elif self._is_loading(one):
             self.notes.append(f"{name}: another process still loads what it read; run again to read anew")
@@ -257,22 +264,26 @@ class Planner:
                 return
             outgoing = link.outgoing(job.info.source)
             link.sink.prepare(outgoing, job.pipeline_key, job.epoch, job.info.mode)
-            self._reconcile(job, link, outgoing)
+            taken = self._reconcile(job, link, outgoing)
             if job.info.upstream_keys:
                 self.state.add_plan(job, [], snapshot=None, wm_low=None, wm_high=None)
             else:
-                self._plan_root(job, link)
+                self._plan_root(taken, link)
         self.jobs[job.pipeline_key] = self.state.reread(job)  # not the next epoch, if this one is closed
 
-    def _reconcile(self, job: Job, link: DataLink, outgoing: Table) -> None:
+    def _reconcile(self, job: Job, link: DataLink, outgoing: Table) -> Taken:
         """The target is the truth: chunks that only it knows of are taken over first."""
-        if job.info.mode is not Mode.REPLACE:
-            for chunk, receipt in link.sink.ledger(outgoing, job.pipeline_key):
-                if self.state.import_committed(job, chunk, receipt):
-                    self.notes.append(f"{job.info.source.dataset.name}: took over a chunk from the ledger")
+        if job.info.mode is Mode.REPLACE:
+            return Taken(job)
+        taken, name = take_over(self.state, job, link, outgoing), job.info.source.dataset.name
+        if taken.count:
+            self.notes.append(f"{name}: took over {taken.count} chunk(s) from the target's ledger")
+        if taken.complete:
+            self._empty.add(job.pipeline_key)
+        return taken
 
-    def _plan_root(self, job: Job, link: DataLink) -> None:
-        held = ExitStack()
+    def _plan_root(self, taken: Taken, link: DataLink) -> None:
+        job, held = taken.job, ExitStack()
         try:
             token = held.enter_context(link.source.snapshot())
             table, window = job.info.source, window_of(job, link, self.state)
@@ -282,7 +293,8 @@ class Planner:
                     "and ties and late rows arrive without it"
                 )
             _fail.point("R3")
-            chunks = list(self._cut(job, link, window, token))
+            chunks = list(self._cut(taken, link, window, token))
+            taken.admit(chunks)
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
             self.state.add_plan(job, chunks, snapshot=token, wm_low=window.after, wm_high=high)
             log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
@@ -291,12 +303,13 @@ class Planner:
             raise
         self._snapshots[job.pipeline_key] = held
 
-    def _cut(self, job: Job, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
+    def _cut(self, taken: Taken, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
+        job = taken.job
         fixed = link.source.chunks_are_content and job.info.mode is not Mode.REPLACE
         if job.pipeline_key in self._empty:
             return
         for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
-            yield replace(chunk, epoch=1 if fixed else job.epoch)
+            yield replace(chunk, epoch=1 if fixed else job.epoch, number=taken.numbers + chunk.number)
 
     def _follow(self, job: Job) -> None:
         link = self.links[job.link_key]

@@ -44,6 +44,11 @@ class Sink(ABC):
         shown at plan time, recorded, and refused unless the manifest allows it."""
         return []
 
+    def ready(self) -> None:
+        """Raises ``UsageError`` if the target cannot be used as the profile says: a wrong password,
+        a database that is not there. Looks only; asked once for each connection of a manifest."""
+        return
+
     def accepts(self, table: Table, mode: Mode) -> None:
         """Raises ``UsageError`` if ``prepare`` would, as far as a look can tell. Touches nothing."""
         return

@@ -55,6 +55,11 @@ class Source(ABC):
         """Raises ``UsageError`` if what is configured cannot be read from ``table``. Looks only."""
         return
 
+    def is_empty(self, table: Table) -> bool:
+        """Whether it is known that there is no row to read. Asked of a table without a cursor that
+        had none when it was read, before it is read again."""
+        return False
+
     def snapshot(self) -> AbstractContextManager[str | None]:
         """Hold one consistent view open while the context lasts; yields a token that other
         sessions can join (goes into ``Chunk.snapshot``), or None if there is no such thing."""
@@ -71,12 +76,13 @@ class Source(ABC):
         return declared.values(table, chunk)
 
     @property
-    def _is_ranged(self) -> bool:
+    def is_ranged(self) -> bool:
+        """Whether ``bounds`` is written."""
         return type(self).bounds is not Source.bounds
 
     def window(self) -> Window:
         """The configured watermark and chunk size, as a window with nothing committed yet."""
-        return Window(column=self.describe().cursor) if self._is_ranged else Window()
+        return Window(column=self.describe().cursor) if self.is_ranged else Window()
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Cut ``window`` into disjoint chunks that together hold every row of it once.
@@ -84,7 +90,7 @@ class Source(ABC):
         The default is ranges of the cursor if ``bounds`` is written, else one chunk of
         everything. ``number`` counts from 0 in cursor order.
         """
-        if self._is_ranged:
+        if self.is_ranged:
             after = None if window.after is None else declared.cursor_value(table, window.after)
             found = self.bounds(after)
             if found is not None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hdm.dialects import dialect as dialect_named
 from hdm.dialects.base import Dialect
@@ -22,7 +22,7 @@ class SqlProfile(Settings):
     """What a profile entry for a relational server may hold: parts, or one ``url``."""
 
     host: str = "localhost"
-    port: int | None = None
+    port: int | None = Field(None, ge=1, le=65535)
     database: str | None = None
     user: str | None = None
     password: Secret | None = None
@@ -31,6 +31,12 @@ class SqlProfile(Settings):
     driver: Any = None
     insecure: bool = False
     """True: accept a connection without TLS even where the system offers verified TLS."""
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if self.url is not None and {"host", "port"} & self.model_fields_set:
+            raise ValueError("give url, or host and port, not both")
+        return self
 
 
 class Database(ABC):
@@ -93,6 +99,10 @@ class Database(ABC):
     def is_there(self) -> bool:
         """Whether there is anything to connect to yet; a file may have to be made first."""
         return True
+
+    def can_be_made(self) -> None:
+        """Asked where ``is_there`` is false: raises ``UsageError`` if it cannot be made."""
+        return
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
         """The name with the default schema filled in; no connecting."""
@@ -186,6 +196,10 @@ class Database(ABC):
         """End the sessions of older attempts whose label starts with ``mark``."""
         return
 
+    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+        """What the user may not do and a sink for the table must; None where it cannot be told."""
+        return None
+
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
         dialect = self.dialect
@@ -210,7 +224,7 @@ class Database(ABC):
         try:
             connection = self.connect("hdm:doctor")
         except HdmError as error:
-            return [("connection", False, error.message)]
+            return [("connection", False, f"{error.message} ({error.hint})" if error.hint else error.message)]
         connection.close()
         found = [("connection", True, self.dataset(self.default_path(("",))).namespace)]
         if not self.snapshots:

@@ -16,8 +16,10 @@ from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
 from hdm.sink import Sink
 from hdm.sql_database import Database, SqlProfile
+from hdm.sql_ledger import NAME as LEDGER
 from hdm.sql_ledger import Ledger, swap_chunk
 from hdm.sql_merge import make_stage, merge_stage
+from hdm.sql_source import name_parts
 from hdm.sql_target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
 
 
@@ -52,6 +54,18 @@ class SqlSink(Sink):
         return self.mapping.losses(table)
 
     # -- before ----------------------------------------------------------------
+
+    def ready(self) -> None:
+        """Logs in, and looks for a table; a file that is not there yet must have room."""
+        if not self.database.is_there():
+            self.database.can_be_made()
+            return
+        connection = self.database.connect("hdm:ready")
+        try:
+            self.database.begin(connection)
+            self.database.find(connection, self.database.default_path((LEDGER,)))
+        finally:
+            connection.close()
 
     def accepts(self, table: Table, mode: Mode) -> None:
         """A merge needs a key; without ``create``, the table must be there."""
@@ -320,4 +334,18 @@ class SqlSink(Sink):
         """The database's own; a file that is not there yet will be made."""
         if not self.database.is_there():
             return [("connection", True, "not there yet: hdm run makes it")]
-        return self.database.probe()
+        found = self.database.probe()
+        return [*found, *self._grants()] if all(ok for _, ok, _ in found) else found
+
+    def _grants(self) -> list[tuple[str, bool, str]]:
+        name = self.config.table_name
+        path = self.database.default_path(name_parts(name) if name is not None else (LEDGER,))
+        connection = self.database.connect("hdm:doctor")
+        try:
+            lacking = self.database.lacking(connection, path)
+        finally:
+            connection.close()
+        if lacking is None:
+            return []
+        what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
+        return [("grants", not lacking, what)]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from hdm import _fail
 from hdm.dialects.base import one_predicate
-from hdm.errors import PermanentError, SchemaDrift, UsageError
+from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
 from hdm.source import Settings, Source
 from hdm.sql_database import Database, SqlProfile
@@ -134,11 +134,18 @@ class SqlSource(Source):
         return self.database.default_path(parts)
 
     def describe(self) -> Table:
-        """From the catalogue; for a query, from the prepared statement."""
+        """From the catalogue; for a query, from the prepared statement. Raises ``UsageError`` if
+        the user may not read it."""
         connection = self.database.connect("hdm:describe")
         try:
             self.database.begin(connection)
-            return self._described(connection)
+            table = self._described(connection)
+            if self.path is not None:
+                shown = self.dialect.names(column.name for column in table.columns)
+                self.database.run(connection, f"SELECT {shown or 1} FROM {self._origin(table)} WHERE 1 = 0")
+            return table
+        except PermanentError as error:
+            raise UsageError(error.message, hint=error.hint) from None
         finally:
             connection.close()
 
@@ -249,6 +256,17 @@ class SqlSource(Source):
         finally:
             connection.close()
 
+    def is_empty(self, table: Table) -> bool:
+        """By counting."""
+        connection = self.database.connect("hdm:count")
+        try:
+            self.database.begin(connection)
+            where = f" WHERE {self._filter}" if self._filter else ""
+            counted = f"SELECT COUNT(*) FROM {self._origin(table)}{where}"
+            return int(self.database.run(connection, counted)[0][0]) == 0
+        finally:
+            connection.close()
+
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """One SELECT in one transaction; ``SchemaDrift`` if the table is not as planned."""
         return Payload(table, lambda: self._batches(table, chunk))
@@ -296,6 +314,11 @@ class SqlSource(Source):
         """The database's own, and whether the table can be described."""
         found = self.database.probe()
         if all(ok for _, ok, _ in found):
-            table = self.describe()
+            try:
+                table = self.describe()
+            except HdmError as error:
+                said = f"{error.message} ({error.hint})" if error.hint else error.message
+                return [*found, ("table", False, said)]
             found.append(("table", True, f"{table.dataset.name}: {len(table.columns)} columns"))
+            found.append(("grants", True, f"may read {table.dataset.name}"))
         return found

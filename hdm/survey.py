@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hdm.errors import HdmError, LossRefused, ManifestError, UsageError
+from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
 from hdm.model import Dataset, LinkSpec, Table, digest
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
 def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) -> Prospect:
     """What ``link`` would do with ``table``; ``UsageError`` if it cannot or must not."""
     spec, sink = link.spec, link.sink
+    if not table.columns:
+        raise UsageError(f"{table.dataset.name} has no columns", hint="leave it out")
     if spec.mode not in sink.modes:
         known = ", ".join(sorted(mode.value for mode in sink.modes))
         raise UsageError(
@@ -64,6 +66,7 @@ def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
     Of a link chained to one that another site runs, which is not among ``links``, nothing is
     found: its tables are known to the state database only.
     """
+    _ask_sinks(links)
     found: dict[str, list[Prospect]] = {}
     for key, link in links.items():
         if link.spec.upstream:
@@ -72,6 +75,25 @@ def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
         else:
             found[key] = [prospect(link, table) for table in _tables(link)]
     return [one for several in found.values() for one in several]
+
+
+def _ask_sinks(links: Mapping[str, DataLink]) -> None:
+    """Let each target say what is wrong with its profile, before anything is made. One that is
+    away is left to the planner, which tries again while the others are carried out."""
+    asked: set[tuple[str, str]] = set()
+    for link in links.values():
+        sink = link.spec.sink
+        connection = str(sink.conf.get("env") or sink.conf.get("connection"))
+        if (sink.type, connection) in asked:
+            continue
+        asked.add((sink.type, connection))
+        try:
+            link.sink.ready()
+        except HdmError as error:
+            if error.recovery is Recovery.RETRY:
+                continue
+            error.message = f"sink {sink.name}: {error.message}"
+            raise
 
 
 def _tables(link: DataLink) -> Iterator[Table]:

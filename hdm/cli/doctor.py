@@ -75,7 +75,11 @@ def _probe(component: Any) -> Iterator[dict[str, Any]]:
         for what, ok, detail in component.probe():
             yield _row(component.name, what, ok, detail)
     except HdmError as error:
-        yield _row(component.name, "connection", False, error.message)
+        yield _row(component.name, "connection", False, _told(error))
+
+
+def _told(error: HdmError) -> str:
+    return f"{error.message} ({error.hint})" if error.hint else error.message
 
 
 def _state(project: Any) -> Iterator[dict[str, Any]]:
@@ -90,4 +94,4 @@ def _state(project: Any) -> Iterator[dict[str, Any]]:
             yield _row("state", "schema", True, state.reports.schema_version())
             yield _row("state", "clock", skew < MAX_SKEW, f"{skew:.1f} s apart from this host")
     except HdmError as error:
-        yield _row("state", "connection", False, error.message)
+        yield _row("state", "connection", False, _told(error))

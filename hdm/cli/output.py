@@ -62,6 +62,12 @@ def size(count: int | None) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
+def remark(text: str) -> None:
+    """A line on standard error while bars may be on the screen: it goes above them. (``click.echo``
+    would write past rich's hold on the stream, and the next frame of the bars over it.)"""
+    print(redact(text), file=sys.stderr, flush=True)
+
+
 def on_terminal() -> bool:
     """Whether a person watches."""
     return sys.stderr.isatty()

@@ -14,7 +14,7 @@ import click
 
 from hdm.cli import logs
 from hdm.cli.options import manifest_options, site_option
-from hdm.cli.output import on_terminal, size
+from hdm.cli.output import on_terminal, remark, size
 from hdm.cli.progress import Bars, JsonEvents, Quiet
 from hdm.cli.session import Project, open_project
 from hdm.orchestrators.base import RunReport, Session
@@ -99,7 +99,7 @@ def _opened(display: Any, run_id: str, taken: int, *, quiet: bool) -> None:
     if isinstance(display, JsonEvents):
         display.say("run.started", run=run_id, taken_over=taken)
     elif taken and not quiet:
-        click.echo(f"took over {taken} chunk(s) from a dead process of this host", err=True)
+        remark(f"took over {taken} chunk(s) from a dead process of this host")
 
 
 def _waits(display: Any, host: str, chunks: int, seconds: float, *, quiet: bool) -> None:
@@ -107,10 +107,7 @@ def _waits(display: Any, host: str, chunks: int, seconds: float, *, quiet: bool)
         display.say("lease.waiting", host=host, chunks=chunks, seconds=seconds)
     elif not quiet:
         name = host.split("/", maxsplit=1)[0]
-        click.echo(
-            f"{chunks} chunk(s) are leased to host {name}: if it is dead, up to {seconds:.0f} s to wait",
-            err=True,
-        )
+        remark(f"{chunks} chunk(s) are leased to host {name}: if it is dead, up to {seconds:.0f} s to wait")
 
 
 def summarise(report: RunReport) -> None:
@@ -152,7 +149,7 @@ def stop_signals() -> Iterator[threading.Event]:
             os._exit(SECOND_SIGNAL)
         stop.set()
         if sys.stderr.isatty():
-            click.echo("draining; once more to stop at once", err=True)
+            remark("draining: what is in work is finished; once more to stop at once")
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

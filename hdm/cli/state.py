@@ -10,6 +10,7 @@ from hdm.cli.session import no_such_run, open_project, open_state_only, read_pla
 from hdm.cli.state_access import old_state_url, open_state, upgrade_state
 from hdm.errors import StateError
 from hdm.profile import load_profiles
+from hdm.rebuild import record_known
 from hdm.survey import pipeline_key
 
 
@@ -37,21 +38,26 @@ def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | N
 def reconcile(
     manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
 ) -> int:
-    """Take over every chunk that the targets hold and the state does not know. The target wins."""
+    """Take over every planned chunk that the targets hold. The target wins.
+
+    Chunks of which the state knows nothing, because it was lost or restored, are taken over by the
+    next run, in their order, before it reads anything.
+    """
     project = open_project(manifest, env, profiles, site)
     rows = []
     with project.open_state() as state:
         for job in state.reports.open_jobs(set(project.links)):
             link = project.links[job.link_key]
             table = link.outgoing(job.info.source)
-            taken = sum(
-                state.import_committed(job, chunk, receipt)
-                for chunk, receipt in link.sink.ledger(
-                    table, pipeline_key(link.spec, job.info.source.dataset)
-                )
-            )
+            held = list(link.sink.ledger(table, pipeline_key(link.spec, job.info.source.dataset)))
+            known = state.reports.statuses([chunk.chunk_id for chunk, _ in held])
             rows.append(
-                {"table": job.info.source.dataset.name, "sink": job.info.sink_name, "taken over": taken}
+                {
+                    "table": job.info.source.dataset.name,
+                    "sink": job.info.sink_name,
+                    "taken over": record_known(state, job, held, known),
+                    "left to the next run": sum(chunk.chunk_id not in known for chunk, _ in held),
+                }
             )
     emit(rows, as_json=as_json, empty="no open jobs")
     return 0

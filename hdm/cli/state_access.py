@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hdm import registry
-from hdm.errors import StateMissing, UsageError
+from hdm.errors import StateError, StateMissing, UsageError
 from hdm.model import ComponentSpec
 from hdm.plan import Plan
 from hdm.profile import Profiles, home
@@ -79,7 +79,13 @@ def _made_room(url: Any) -> Any:
     """The URL, whose file's folder is there from now on."""
     file = _file(url)
     if file is not None:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(
+                f"the folder {file.parent} of the state database cannot be made: {error.strerror}",
+                hint="export HDM_HOME=... to have it elsewhere, or give the state_manager a connection",
+            ) from None
     return url
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit, size
 from hdm.cli.session import find_run, no_such_run, open_state_only
+from hdm.secrets import redact
 
 
 @click.command()
@@ -27,7 +30,7 @@ def command_status(
 ) -> int:
     """Show how the newest run of MANIFEST stands: each table's chunks, rows and watermark.
 
-    Exits with 1 if anything is dead or has failed its checks.
+    Exits with 1 if anything is dead, has failed its checks, or could not be planned.
     """
     plan, state = open_state_only(manifest, env, profiles)
     if state is None:
@@ -47,9 +50,23 @@ def command_status(
         if run_id is None:
             emit([], as_json=as_json, empty="no runs yet")
             return 0
-        jobs = state.reports.job_rows(run_id)
-        failing = any(row["dead"] or row["failed_checks"] for row in jobs)
-        if not as_json:
-            jobs = [{**row, "bytes": size(row["bytes"])} for row in jobs]
-        emit(jobs, as_json=as_json, title=f"run {run_id}", empty="no jobs")
+        jobs, failures = state.reports.job_rows(run_id), state.reports.failures(run_id)
+        failing = bool(failures) or any(row["dead"] or row["failed_checks"] for row in jobs)
+        if as_json:
+            emit(_with_problems(jobs, failures), as_json=True)
+        else:
+            shown = [
+                {k: size(v) if k == "bytes" else v for k, v in row.items() if k != "job"} for row in jobs
+            ]
+            emit(shown, as_json=False, title=f"run {run_id}", empty="no jobs")
+            for text in failures.values():
+                click.echo(redact(f"  failed: {text}"))
     return 1 if failing else 0
+
+
+def _with_problems(jobs: list[dict[str, Any]], failures: dict[str, str]) -> list[dict[str, Any]]:
+    """Each job with why it could not be planned, and the failures that have no job."""
+    known = {row["job"] for row in jobs}
+    blank = dict.fromkeys(jobs[0]) if jobs else {}
+    unopened = [{**blank, "problem": text} for key, text in failures.items() if key not in known]
+    return [{**row, "problem": failures.get(row["job"])} for row in jobs] + unopened

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,6 +11,7 @@ from hdm.errors import UsageError
 from hdm.file_sink import FileSink, FileSinkConfig
 from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
 from hdm.model import Mode, Table
+from hdm.new_file import has_room
 from hdm.stores import LocalStore
 
 _NAMESPACE = "file"
@@ -77,6 +77,4 @@ class FSSink(FileSink):
         return [("directory", self._is_writable(), str(self.store.root))]
 
     def _is_writable(self) -> bool:
-        root = self.store.root
-        nearest = next(part for part in (root, *root.parents) if part.exists())
-        return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+        return has_room(self.store.root)

@@ -18,6 +18,7 @@ from hdm.codecs import temporal
 from hdm.dialects.types import INTEGERS
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Kind, Table
+from hdm.new_file import has_room
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
@@ -69,6 +70,20 @@ class SQLiteDatabase(Database):
     def is_there(self) -> bool:
         """Whether the file is."""
         return self.file.exists()
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """As written; ``main.table`` at most."""
+        if len(parts) > 2:
+            raise UsageError(
+                f"{'.'.join(parts)}: a SQLite table has one name",
+                hint="write the table alone, or a list of one part if the name holds a dot",
+            )
+        return tuple(parts)
+
+    def can_be_made(self) -> None:
+        """Its folder must be one, or there must be room to make it."""
+        if not has_room(self.file):
+            raise UsageError(f"cannot make the file {self.file}", hint="check path in the profile")
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
         """Autocommit; ``begin`` starts transactions. A file that is not there is made by sinks only."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hdm.dialects.base import Dialect
-from hdm.dialects.mysql_errors import ERRORS, HINTS
+from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import UsageError
 from hdm.model import Column, Kind
@@ -285,6 +285,11 @@ class MySQLDialect(Dialect):
         if isinstance(number, int) and number:
             return str(number)
         return "2013" if type(error).__name__ in ("InterfaceError", "InternalError") else None
+
+    def describe_error(self, error: BaseException) -> str:
+        """Number and meaning."""
+        words = WORDS.get(self.code(error) or "")
+        return f"MySQL {self.code(error)}: {words}" if words else super().describe_error(error)
 
     def hint(self, code: str) -> str | None:
         """What to do about the commonest."""

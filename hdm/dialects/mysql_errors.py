@@ -33,17 +33,55 @@ _GROUPS: tuple[tuple[type[HdmError], str], ...] = (
         "1048 1062 1153 1169 1216 1264 1265 1292 1300 1364 1366 1406 1411 1416 1452 1526 1586 1644 1690"
         " 1748 3140 3156 3819 4025",
     ),
-    (PermanentError, "1064 1071 1118 1170 1267 1451"),
+    (PermanentError, "1005 1064 1071 1117 1118 1170 1267 1451"),
 )
 ERRORS: Final[Mapping[str, type[HdmError]]] = {
     number: kind for kind, numbers in _GROUPS for number in numbers.split()
 }
+WORDS: Final[Mapping[str, str]] = {
+    "1005": "the table cannot be made",
+    "1040": "too many connections",
+    "1044": "the user may not use this database",
+    "1045": "the login is refused",
+    "1048": "NULL in a NOT NULL column",
+    "1049": "there is no such database",
+    "1054": "there is no such column",
+    "1062": "a key that is there already",
+    "1064": "the statement has a syntax error",
+    "1117": "the table has too many columns",
+    "1118": "the row is too long",
+    "1142": "the user may not do this to the table",
+    "1143": "the user may not do this to the column",
+    "1146": "there is no such table",
+    "1205": "waited too long for a lock",
+    "1213": "deadlock",
+    "1227": "the user lacks a right",
+    "1264": "a number out of range",
+    "1292": "a value that its type cannot hold",
+    "1366": "a value that its type cannot hold",
+    "1406": "a text that is too long",
+    "1698": "the login is refused",
+    "2002": "the server cannot be reached",
+    "2003": "the server cannot be reached",
+    "2006": "the server went away",
+    "2013": "the server went away",
+    "4025": "a CHECK does not hold",
+}
+"""What the commonest numbers mean; the server's own text can quote values and is not shown."""
 HINTS: Final[Mapping[str, str]] = {
+    "1005": "a table takes at most 1,017 columns, and about 8 kB a row: choose columns",
+    "1044": "grant the profile's user the rights to the database, or correct its name",
     "1045": "check user and password in the profile",
     "1049": "create the database, or correct its name in the profile",
     "1062": "a row with this key is there already: use mode merge, or remove it",
+    "1117": "a table takes at most 1,017 columns: choose columns",
+    "1118": "choose columns, or make some of them longer texts",
     "1142": "grant the missing right to the profile's user",
+    "1143": "grant the missing right to the profile's user",
     "1153": "raise max_allowed_packet on the server",
     "1205": "another session holds the rows: tried again",
+    "1227": "grant the missing right to the profile's user",
+    "1698": "check user and password in the profile",
+    "2002": "check host and port, and that the server runs",
     "2003": "check host and port, and that the server runs",
 }

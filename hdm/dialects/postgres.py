@@ -231,6 +231,8 @@ class PostgresDialect(Dialect):
         """What to do, for the common ones."""
         if code.startswith("22021"):
             return "a text holds a NUL character, which PostgreSQL text cannot"
+        if code == "23505":
+            return "a row with this key is there already: use mode merge, or remove it"
         if code == "42501":
             return "grant the profile's user what the message names"
         return None

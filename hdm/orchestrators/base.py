@@ -155,6 +155,8 @@ class Orchestrator(ABC):
         if good and not joined and not session.stop.is_set():
             self.after(session, run_id)
         status = "success" if good else ("aborted" if session.stop.is_set() else "failure")
+        for key, text in planner.failed.items():
+            state.note_failure(run_id, key, text)
         if not joined:
             state.close_run(run_id, status)
         return RunReport(

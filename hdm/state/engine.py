@@ -244,6 +244,9 @@ class Database:
         return engine
 
 
+_DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+
+
 def _transient(error: DBAPIError) -> bool:
     """A deadlock, a lock time-out, a lost race or a broken connection: worth another turn."""
     origin = error.orig
@@ -259,6 +262,11 @@ def _transient(error: DBAPIError) -> bool:
 def translate(error: DBAPIError) -> StateError:
     """A driver's error as hdm's; without parameters, values and secrets."""
     text = scrub(error.orig if isinstance(error.orig, Exception) else error)
+    if getattr(error.orig, "sqlite_errorname", None) in _DAMAGED:
+        return StateError(
+            f"the state database is damaged: {text}",
+            hint="restore a backup of the file, or move it away: the next run asks the targets",
+        )
     if error.connection_invalidated or isinstance(error, OperationalError):
         return StateUnavailable(
             f"the state database cannot be used: {text}",

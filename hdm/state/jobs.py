@@ -65,6 +65,21 @@ def reread(base: Base, of: Job) -> Job:
     return base.db.read(work)
 
 
+def skip_epochs(base: Base, of: Job, epoch: int, snapshot: str | None) -> Job:
+    """Move an unplanned job on to ``epoch``, if that is later; ``snapshot`` is the one under which
+    what is taken over from the ledger was read."""
+
+    def work(tx: Tx) -> None:
+        if tx.conn.execute(locked(_state_of(of.job_id), job)).one().planned:
+            return
+        values = {"epoch": max(of.epoch, epoch), "snapshot_token": snapshot}
+        tx.conn.execute(update(job).where(job.c.job_id == of.job_id).values(values))
+        tx.event("job.rebuilt", job=of.job_id, epoch=values["epoch"])
+
+    base.change(of.in_run, work)
+    return reread(base, of)
+
+
 def _tables(tx: Tx, info: JobInfo) -> dict[str, object]:
     return {
         "source_dataset_id": info.source.dataset.dataset_id,
@@ -128,6 +143,18 @@ def _adopt(tx: Tx, job_id: str, info: JobInfo, *, planning: bool) -> None:
     if planning:
         tx.conn.execute(delete(column_lineage).where(column_lineage.c.job_id == job_id))
         datasets.lineage_of_columns(tx, job_id, info)
+
+
+def note_failure(base: Base, run_id: str, pipeline_key: str, text: str) -> None:
+    """Record in the run why the pipeline's job could not be planned; the text is stored redacted."""
+
+    def work(tx: Tx) -> None:
+        mine = select(job.c.job_id).join(run_job, run_job.c.job_id == job.c.job_id)
+        mine = mine.where(run_job.c.run_id == run_id, job.c.pipeline_key == pipeline_key)
+        newest = tx.conn.execute(mine.order_by(job.c.epoch.desc()).limit(1)).scalar()
+        tx.event("job.failed", job=newest, pipeline=pipeline_key, message=text)
+
+    base.change(run_id, work)
 
 
 def last_closed(base: Base, pipeline_key: str) -> Job | None:

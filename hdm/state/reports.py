@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, func, or_, select, text
@@ -21,7 +22,7 @@ from hdm.state.models import (
     watermark,
     worker,
 )
-from hdm.state.words import DEAD, DONE, OPEN_JOB, SUPERSEDED, Job
+from hdm.state.words import DEAD, DONE, OPEN_JOB, SUPERSEDED, WAIVED, Job
 from hdm.wire import chunk_from_json
 
 _FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == "error")
@@ -69,6 +70,20 @@ class Reports:
         """One job; ``IndexError`` if there is none."""
         return self._jobs(select(*JOB_COLUMNS).where(job.c.job_id == job_id))[0]
 
+    def statuses(self, chunk_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Chunk id -> (its job's id, its status), of those that are known."""
+
+        def work(conn: Connection) -> dict[str, tuple[str, str]]:
+            found: dict[str, tuple[str, str]] = {}
+            for start in range(0, len(chunk_ids), 500):
+                batch = list(chunk_ids[start : start + 500])
+                query = select(chunk.c.chunk_id, chunk.c.job_id, chunk.c.status)
+                rows = conn.execute(query.where(chunk.c.chunk_id.in_(batch))).all()
+                found |= {row.chunk_id: (row.job_id, row.status) for row in rows}
+            return found
+
+        return self._base.db.read(work)
+
     def chunk(self, chunk_id: str) -> Chunk:
         """One chunk as it was planned."""
         query = select(chunk.c.body).where(chunk.c.chunk_id == chunk_id)
@@ -91,6 +106,18 @@ class Reports:
         """Whether any epoch of a pipeline was ever opened."""
         query = select(func.count()).where(job.c.pipeline_key == pipeline_key)
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
+
+    def moved_nothing(self, pipeline_key: str) -> bool:
+        """Whether no chunk of a pipeline ever had a row, and none was waived."""
+        query = (
+            select(func.count())
+            .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
+            .where(
+                job.c.pipeline_key == pipeline_key,
+                or_(chunk.c.rows_extracted > 0, chunk.c.status == WAIVED),
+            )
+        )
+        return not self._base.db.read(lambda conn: conn.execute(query).scalar())
 
     def is_outdated(self, chunk_id: str) -> bool:
         """Whether a later epoch of the chunk's pipeline has chunks of its own."""
@@ -156,6 +183,17 @@ class Reports:
     def job_rows(self, run_id: str) -> list[dict[str, Any]]:
         """Each job of the run with its chunks by status, rows, watermark and failed checks."""
         return self._base.db.read(lambda conn: self._job_rows(conn, run_id))
+
+    def failures(self, run_id: str) -> dict[str, str]:
+        """Job (or pipeline, where no job was opened) -> why it could not be planned in this run."""
+        query = (
+            select(event.c.job_id, event.c.payload)
+            .where(event.c.run_id == run_id, event.c.event_type == "job.failed")
+            .order_by(event.c.seq)
+        )
+        rows = self._base.db.read(lambda conn: conn.execute(query).all())
+        told = [(row.job_id, json.loads(row.payload)) for row in rows]
+        return {job_id or payload["pipeline"]: payload["message"] for job_id, payload in told}
 
     def dead(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
         """The dead chunks of a manifest's jobs, with their errors."""
@@ -263,6 +301,7 @@ class Reports:
             by = counts.get(job_id, {})
             rows.append(
                 {
+                    "job": job_id,
                     "table": one.table,
                     "link": f"{known[job_id].source_name} -> {one.sink}",
                     "status": one.status,

@@ -292,6 +292,14 @@ class StateManager:
         """Record what the target's ledger says it holds; True if that was news."""
         return reconcile.import_committed(self._base, job, chunk, receipt)
 
+    def note_failure(self, run_id: str, pipeline_key: str, text: str) -> None:
+        """Record why a pipeline's job could not be planned in this run."""
+        jobs.note_failure(self._base, run_id, pipeline_key, text)
+
+    def skip_epochs(self, job: Job, epoch: int, snapshot: str | None) -> Job:
+        """Move an unplanned job past the epochs that only the target's ledger knows."""
+        return jobs.skip_epochs(self._base, job, epoch, snapshot)
+
     # -- watermarks ----------------------------------------------------------
 
     def watermark(self, pipeline_key: str) -> Watermark | None:

@@ -104,6 +104,17 @@ def file_for_a_folder(place: Place) -> None:
     place.stage.write_text("a file")
 
 
+def no_target_database(place: Place) -> None:
+    only(place, direct(place, "orders"))
+    place.target.write_bytes(b"no database\n" * 100)
+
+
+def no_target_folder(place: Place) -> None:
+    (place.folder / "file").write_text("")
+    place.profiles["dst"] = {"path": str(place.folder / "file" / "target.db")}
+    only(place, direct(place, "orders"))
+
+
 def lossy(place: Place) -> None:
     place.sql("CREATE TABLE untyped (id INTEGER PRIMARY KEY, anything)")
     only(place, direct(place, "untyped"))
@@ -156,6 +167,9 @@ CASES: list[tuple[str, Callable[[Place], None], tuple[str, ...], str]] = [
     ("a loss", lossy, RUN, "would lose values"),
     ("no table and not to be made", absent_target, RUN, "create is false"),
     ("a file in a folder's place", file_for_a_folder, RUN, "cannot write to"),
+    ("no database to write to", no_target_database, RUN, "sink dst: "),
+    ("no folder to write to", no_target_folder, RUN, "sink dst: cannot make the file"),
+    ("a name in too many parts", conf(table_name="a.b.orders"), RUN, "a SQLite table has one name"),
     ("plugin", plugin, RUN, "no_such_module_of_anybody"),
     ("unknown site", nothing, ("run", "--site", "mars"), "no link of m.yml has site 'mars'"),
     ("unknown option", nothing, ("run", "--wrkers", "2"), "No such option"),
@@ -232,6 +246,32 @@ def test_a_state_database_that_is_away_is_exit_code_3(tmp_path: Path) -> None:
         assert (done.code, done.out) == (3, "")
         assert "the state database cannot be" in done.err
     assert place.files() == before
+
+
+@pytest.mark.parametrize("damage", ["no database", "half of one", "a folder", "no room"])
+def test_a_state_database_that_is_damaged_is_exit_code_3(tmp_path: Path, damage: str) -> None:
+    place = shop(tmp_path, 20, 6)
+    state = place.home / ".hashmap_data_migrator" / "state.db"
+    if damage == "no room":
+        place.home.write_text("a file")
+    else:
+        assert place.hdm("run").code == 0
+        held = state.read_bytes()
+        for left in state.parent.iterdir():
+            left.unlink()
+        if damage == "a folder":
+            state.mkdir()
+        else:
+            state.write_bytes(b"no database\n" * 500 if damage == "no database" else held[: len(held) // 2])
+    before = place.files()
+    verbs = ("run",) if damage == "no room" else ("run", "status", "retry")
+    for verb in verbs:
+        done = place.hdm(verb)
+        assert (done.code, done.out) == (3, ""), done.said
+        said = {"a folder": "cannot be opened", "no room": "cannot be made"}.get(damage, "is damaged")
+        assert said in done.err
+        assert "hint: " in done.err
+    assert {name for name in place.files() if "state.db-" not in name} == before
 
 
 def test_a_lease_time_that_is_none(tmp_path: Path) -> None:

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
 import signal
 import sqlite3
+import struct
+import subprocess
+import sys
+import termios
 import time
 from pathlib import Path
 
@@ -75,6 +84,31 @@ def test_sigterm_drains_and_the_next_run_goes_on(place: Place) -> None:
     assert place.state("SELECT status FROM hdm_run") == [("aborted",)]
     assert place.hdm("run").code == 0
     assert place.rows("orders") == place.source_rows("orders")
+
+
+def test_a_terminal_shows_bars_and_says_that_it_drains(place: Place) -> None:
+    only(place, stage("orders", place, chunk={"rows": 5}), load(place))
+    slow = ",".join(f"C3:{n}:sleep:0.4" for n in range(3, 40))
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 150, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hdm", "run", *place.args],
+        env={**os.environ, **place.env, "HDM_FAILPOINT": slow, "TERM": "xterm"},
+        stdin=slave, stdout=subprocess.DEVNULL, stderr=slave,
+    )  # fmt: skip
+    os.close(slave)
+    seen = ""
+    with contextlib.suppress(OSError):  # the terminal is closed with its process
+        while said := os.read(master, 65536).decode():
+            seen += said
+            if process.poll() is None and "/s, " in seen and "draining" not in seen:
+                process.send_signal(signal.SIGTERM)
+    os.close(master)
+    assert process.wait(60) == 143
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
+    assert re.search(r"orders -> files .*/\d+ chunks +\d+ rows, [\d,]+/s, [\d.]+ k?B +[-\d]+:[-\d]+", text)
+    assert text.count("draining: what is in work is finished; once more to stop at once") == 1
+    assert "stopped; run again to go on" in text
 
 
 def test_what_a_dead_process_of_this_host_holds_is_taken_over_at_once(place: Place) -> None:

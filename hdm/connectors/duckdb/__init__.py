@@ -21,6 +21,7 @@ from hdm.connectors.duckdb.instance import Session, driver, instance_of
 from hdm.dialects.duckdb import PAGE_ROWS
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Table
+from hdm.new_file import has_room
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
@@ -89,6 +90,11 @@ class DuckDBDatabase(Database):
     def is_there(self) -> bool:
         """Whether the file is."""
         return self.file.exists()
+
+    def can_be_made(self) -> None:
+        """Its folder must be one, or there must be room to make it."""
+        if not has_room(self.file):
+            raise UsageError(f"cannot make the file {self.file}", hint="check path in the profile")
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Session:
         """Autocommit, in UTC, no extensions from the network."""

@@ -45,7 +45,7 @@ class MySQLReading(Database):
 
     @cached_property
     def where(self) -> dict[str, Any]:
-        """host, port, database, user, password: from ``url`` where the profile has one."""
+        """host, port, database, user, password: from ``url`` what the profile does not say itself."""
         profile: MySQLProfile = self.profile
         made = {
             "host": profile.host,
@@ -67,7 +67,10 @@ class MySQLReading(Database):
                 "user": unquote(url.username) if url.username else None,
                 "password": unquote(url.password) if url.password else None,
             }
-            made.update({name: part for name, part in parts.items() if part is not None})
+            own = {"database": profile.database, "user": profile.user, "password": profile.password}
+            for name, part in parts.items():
+                if part is not None and own.get(name) is None:
+                    made[name] = part
         return made
 
     @property
@@ -80,6 +83,11 @@ class MySQLReading(Database):
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
         """With the profile's database in front."""
+        if len(parts) > 2:
+            raise UsageError(
+                f"{'.'.join(parts)}: a MySQL table has two parts to its name",
+                hint="write database.table, or a list of parts if a name holds a dot",
+            )
         if len(parts) > 1 or not self.where["database"]:
             return tuple(parts)
         return (str(self.where["database"]), *parts)

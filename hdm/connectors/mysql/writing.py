@@ -12,6 +12,7 @@ import pyarrow as pa
 from hdm.codecs import mysql_text, mysql_wire
 from hdm.connectors.mysql.reading import MySQLReading
 from hdm.dialects.mysql import SPATIAL, MySQLDialect, base_name
+from hdm.dialects.mysql_errors import WORDS
 from hdm.errors import HdmError, RejectedRows, UsageError
 from hdm.model import Column, Table
 
@@ -20,6 +21,7 @@ _INSERT_BYTES = 1024 * 1024
 _PLACE = re.compile(r"for column .*?([^`'.\s]+)[`']? at row \d+\Z", re.DOTALL)
 _HEX = SPATIAL | {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
 _OLD_ATTEMPTS = 100
+_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "CREATE TEMPORARY TABLES")
 _MARK = re.compile(r" ?\[hdm:[^\]]*\]\Z")
 
 
@@ -101,10 +103,23 @@ class MySQLDatabase(MySQLReading):
         places = {found[1] for row in told if (found := _PLACE.search(str(row[2])))} & names
         codes = sorted({str(row[1]) for row in told})
         raise RejectedRows(
-            f"the server would alter or skip {done.warnings} values: errors {', '.join(codes)}"
+            f"the server would alter or skip {done.warnings} values: {', '.join(map(_shown, codes))}"
             + (f" in column {', '.join(sorted(places))}" if places else ""),
             hint=self.dialect.hint(codes[0] if codes else "") or "widen the target's column",
         )
+
+    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+        """By what is granted to the user itself on the server and the database; not by its roles."""
+        me = "CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')"
+        granted = self.run(
+            connection,
+            f"SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {me} UNION "
+            f"SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {me} "
+            "AND %s LIKE TABLE_SCHEMA",
+            (path[-2],),
+        )
+        have = {str(row[0]).upper() for row in granted}
+        return [f"{right} on {path[-2]}.*" for right in _RIGHTS if right not in have]
 
     # -- attempts and swaps -------------------------------------------------------
 
@@ -192,3 +207,7 @@ def _load_statement(
         r"FIELDS TERMINATED BY '\t' ESCAPED BY '\\' LINES TERMINATED BY '\n' "
         f"({', '.join(fields)}){tail}"
     )
+
+
+def _shown(code: str) -> str:
+    return f"error {code} ({WORDS[code]})" if code in WORDS else f"error {code}"

@@ -14,6 +14,7 @@ from hdm.codecs.copy_csv import CsvDecoder, CsvEncoder
 from hdm.codecs.copy_stream import CopyIn, copy_out
 from hdm.connectors.postgres.reading import driver
 from hdm.connectors.postgres.writing import Writing
+from hdm.errors import UsageError
 from hdm.model import Column, Dataset
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
@@ -70,7 +71,13 @@ class PostgresDatabase(Writing):
         return Dataset(place, ".".join((str(known.get("dbname", "")), *path)))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """``(schema, table)``; ``public`` by default."""
+        """``(schema, table)``; ``public`` by default. A database in front must be the profile's."""
+        database = self._parameters.get("dbname")
+        if len(parts) > 3 or (len(parts) == 3 and database and parts[0] != database):
+            raise UsageError(
+                f"{'.'.join(parts)} is not in database {database}, which the profile connects to",
+                hint="write schema.table, or a list of parts if a name holds a dot",
+            )
         schema = getattr(self.profile, "schema_name", None) or "public"
         return tuple(parts[-2:]) if len(parts) > 1 else (schema, *parts)
 
@@ -148,7 +155,7 @@ class PostgresDatabase(Writing):
             *found,
             ("version", True, version),
             ("clock", True, clock),
-            ("late commits", bool(sees), guard),
+            ("late commits", True, guard),
         ]
 
 

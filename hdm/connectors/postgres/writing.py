@@ -15,6 +15,16 @@ class Writing(Reading):
 
     # -- writing -------------------------------------------------------------------
 
+    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+        """CREATE and USAGE on the schema, if there is one."""
+        schema = path[-2]
+        asked = "SELECT nspname, has_schema_privilege(oid, 'CREATE'), has_schema_privilege(oid, 'USAGE')"
+        found = self.run(connection, f"{asked} FROM pg_namespace WHERE nspname = %s", (schema,))
+        if not found:
+            return [f"schema {schema}, which is not there"]
+        rights = zip(("CREATE", "USAGE"), found[0][1:], strict=True)
+        return [f"{right} on schema {schema}" for right, granted in rights if not granted]
+
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
         """Terminate this role's sessions of older attempts on the chunk."""
         for pid, label in self.run(connection, catalog.SESSIONS, (mark,)):
