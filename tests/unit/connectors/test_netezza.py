@@ -158,7 +158,7 @@ def test_loads_are_serialised_on_the_head_row(monkeypatch):
         table, Chunk(JOB, table.dataset, 0), Attempt(1), Payload(table, lambda: iter([rows])), Mode.APPEND
     )
     order = [sql for sql, _ in said.said if sql.startswith(("INSERT", "UPDATE", "COMMIT"))]
-    assert order[0] == 'UPDATE "ADMIN"."_hdm_ledger_head" SET loads = loads + 1'
+    assert order[0] == 'UPDATE "ADMIN"."_hdm_ledger_head" SET "loads" = "loads" + 1'
     assert order[2] == 'INSERT INTO "ADMIN"."T" ("ID", "RAW") VALUES (CAST(? AS INTEGER), HEX_TO_BINARY(?))'
     assert order[-1] == "COMMIT"
     bound = next(values for sql, values in said.said if sql == order[2])
