@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
+import json
 import sys
 from dataclasses import replace
 from decimal import Decimal
@@ -148,6 +149,41 @@ def test_merge_and_replace(account):
     one.finish(TABLE, JOB, 3, Mode.REPLACE)
     one.finish(TABLE, JOB, 3, Mode.REPLACE)
     assert [row["id"] for row in plain(read(account))] == [7]
+
+
+def test_a_row_that_is_there_twice_is_merged_once_without_a_definition(account):
+    one = sink(account)
+    write(one, chunk(), batch(1))
+    rows = batch(3, 3, 5, name="new")
+    assert write(one, chunk(epoch=2), rows, mode=Mode.MERGE).rows == 3
+    assert [row["id"] for row in plain(read(account))] == [1, 3, 5]
+    doubled = batch(7), batch(7, name="other")
+    with pytest.raises(RejectedRows, match="different rows with one key"):
+        write(one, chunk(epoch=3), *doubled, mode=Mode.MERGE)
+
+
+def test_replacing_keeps_comment_and_keys(account):
+    one = sink(account)
+    write(one, chunk(), batch(1))
+    connection = one.database.connect("t", write=True)
+    path = one.target(TABLE).path
+    one.database.change(connection, f"COMMENT ON TABLE {one.dialect.qualify(path)} IS 'ours alone'")
+    for epoch in (3, 4):
+        write(one, chunk(epoch=epoch), batch(7), mode=Mode.REPLACE)
+        one.finish(TABLE, JOB, epoch, Mode.REPLACE)
+        assert one.database._comment(connection, path) == "ours alone"
+        assert one.database.find(connection, path).key == ("id",)
+    connection.close()
+
+
+def test_what_is_loaded_is_tagged_with_run_and_chunk(account):
+    one = sink(account)
+    one.prepare(TABLE, JOB, 1, Mode.APPEND)
+    one.write(TABLE, chunk(), Attempt(3, run_id="r'1"), Payload(TABLE, lambda: iter([batch(1)])), Mode.APPEND)
+    connection = one.database.connect("t")
+    tags = [json.loads(tag) for (tag,) in one.database.run(connection, "SHOW QUERY TAGS")]
+    connection.close()
+    assert {"app": "hdm", "run": "r'1", "chunk": chunk().chunk_id, "attempt": 3} in tags
 
 
 @pytest.mark.parametrize("after", ["COMMENT", "ALTER", "DROP"])
@@ -322,6 +358,8 @@ def test_copy_says_exactly_what_and_nothing_dangerous():
         ([("s3://b/x/1.parquet", "LOAD_SKIPPED", 0, 0, 1, 1)], False),
         ([("s3://b/x/1.parquet", "PARTIALLY_LOADED", 2, 2, 1, 0)], False),
         ([("Copy executed with 0 files processed.",)], False),
+        ([("stage/x/1.parquet", "LOADED", 2, 2, 1, 0)], True),
+        ([("s3://b/y/1.parquet", "LOADED", 2, 2, 1, 0)], False),
         ([], False),
     ],
 )
