@@ -245,13 +245,13 @@ class SnowflakeDialect(Dialect):
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         only = joint.join(f"{self.quote(name)} {test}" for name in key)
         one = f"ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY {self.names(key)}) = 1"
+        staged = f"SELECT {self.names(columns)} FROM {self.qualify(stage)} WHERE {only} QUALIFY {one}"
         update = ""
         if rest:
             pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
             update = f"WHEN MATCHED THEN UPDATE SET {pairs} "
         return [
-            f"MERGE INTO {self.qualify(target)} AS t "
-            f"USING (SELECT {self.names(columns)} FROM {self.qualify(stage)} WHERE {only} QUALIFY {one}) AS s "
+            f"MERGE INTO {self.qualify(target)} AS t USING ({staged}) AS s "
             f"ON {self.match('t', 's', key, null_safe=null_keys)} {update}"
             f"WHEN NOT MATCHED THEN INSERT ({self.names(columns)}) "
             f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
