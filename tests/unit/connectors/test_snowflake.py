@@ -284,6 +284,10 @@ def test_an_external_stage_is_copied_by_name(account, s3_server):
     assert write(one, chunk(), payload=files_payload((file, data))).rows == 2
     assert [row["id"] for row in plain(read(account))] == [1, 2]
     assert s3.list_objects_v2(Bucket="warehouse")["KeyCount"] == 2
+    refused = files_payload((file, data))
+    refused.confirm = lambda one: (_ for _ in ()).throw(CorruptFile(one.uri))
+    with pytest.raises(CorruptFile):
+        write(one, chunk(1, 3), payload=refused)
     far, data = staged("s3://elsewhere/a.parquet", batch(1))
     with pytest.raises(UsageError, match="does not lie under"):
         write(one, chunk(1, 2), payload=files_payload((far, data)))
