@@ -18,6 +18,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
+from hdm.cli import gc
 from hdm.connectors.snowflake import (
     SnowflakeAzureCopySink,
     SnowflakeCopySink,
@@ -303,6 +304,18 @@ def test_the_internal_stage_publishes_what_its_ledger_names(account):
     assert one.committed(TABLE, chunk(), Mode.APPEND).files == receipt.files
     one.discard(TABLE, chunk(), 2)
     assert one.remove(receipt.files[0].uri)
+
+
+def test_the_janitor_leaves_what_the_ledger_names_though_the_state_does_not_know(account):
+    """The worker died between the ledger's commit and the state's."""
+    cls = SnowflakeInternalStageSink
+    one = cls(cls.Config(stage_name="landing"), profile(account), name="t")
+    (file,) = write(one, chunk(), batch(1)).files
+    link = SimpleNamespace(sink=one, outgoing=lambda table: table)
+    job = SimpleNamespace(info=SimpleNamespace(source=TABLE, mode=Mode.APPEND))
+    assert gc.is_held(link, job, chunk(), file.uri)
+    assert not gc.is_held(link, job, chunk(), file.uri.replace(".1/", ".2/"))
+    assert not gc.is_held(link, job, chunk(epoch=2), file.uri)
 
 
 def test_dates_beyond_its_calendar_are_refused(account):
