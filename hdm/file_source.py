@@ -103,6 +103,7 @@ class FileSource(Source):
             lambda: self._batches(table, chunk),
             files=chunk.files if whole else (),
             open=self._open if whole else None,
+            confirm=self._confirm if whole else None,
         )
 
     # -- inside ----------------------------------------------------------------
@@ -130,6 +131,14 @@ class FileSource(Source):
             return self.store.open(self.store.key(file.uri))
         except FileNotFoundError as error:
             raise CorruptFile(f"{file.uri} is gone", hint="restore it, or stage its chunk again") from error
+
+    def _confirm(self, file: StagedFile) -> None:
+        found = self.store.stat(self.store.key(file.uri))
+        if found is None:
+            raise CorruptFile(f"{file.uri} is gone", hint="restore it, or stage its chunk again")
+        if found.size != file.bytes or not file.etag or found.etag != file.etag:
+            with self._open(file) as stream:
+                _verify(file, stream, None)
 
     def _batches(self, table: Table, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         for file in chunk.files:

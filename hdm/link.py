@@ -110,6 +110,7 @@ class DataLink:
             lambda: self._batches(payload, through, chunk, attempt, seen),
             files=payload.files if keeps_files else (),
             open=payload.open if keeps_files else None,
+            confirm=payload.confirm if keeps_files else None,
         )
         return through
 

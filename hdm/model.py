@@ -319,13 +319,16 @@ class Payload:
 
     ``table`` is the schema of the batches. ``batches()`` may be called once. When ``files`` is
     set, the content is staged files whose bytes may be passed on untouched: ``open(file)``
-    gives them, and ``batches()`` decodes them. ``tally`` is the link's, see there.
+    gives them, and ``batches()`` decodes them; ``confirm(file)`` raises ``CorruptFile`` unless the
+    file is as it was staged, which is read for it only if size or its store's own mark differ: for
+    sinks whose server fetches the files itself. ``tally`` is the link's, see there.
     """
 
     table: Table
     batches: Callable[[], Iterator[pa.RecordBatch]]
     files: tuple[StagedFile, ...] = ()
     open: Callable[[StagedFile], BinaryIO] | None = None
+    confirm: Callable[[StagedFile], None] | None = None
     tally: Tally = field(default_factory=Tally)
 
 

@@ -243,8 +243,12 @@ class Planner:
                 return
             self._empty.add(one.pipeline_key)
         elif self._is_loading(one):
-            self.notes.append(f"{name}: another process still loads what it read; run again to read anew")
-            self._empty.add(one.pipeline_key)
+            self._leave(one.pipeline_key, one.source)
+
+    def _leave(self, pipeline_key: str, table: Table) -> None:
+        name = table.dataset.name
+        self.notes.append(f"{name}: another process still loads what it read; run again to read anew")
+        self._empty.add(pipeline_key)
 
     def _waits_for_chain(self, one: Prospect) -> bool:
         """A table that is replaced is not read anew while its last reading is still being loaded."""
@@ -296,7 +300,16 @@ class Planner:
             chunks = list(self._cut(taken, link, window, token))
             taken.admit(chunks)
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
-            self.state.add_plan(job, chunks, snapshot=token, wm_low=window.after, wm_high=high)
+            whole = self.state.add_plan(
+                job,
+                chunks,
+                snapshot=token,
+                wm_low=window.after,
+                wm_high=high,
+                unless_loading=list(self.specs) if job.info.mode is Mode.REPLACE else (),
+            )
+            if not whole:
+                self._leave(job.pipeline_key, table)
             log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
         except BaseException:
             held.close()
@@ -315,10 +328,8 @@ class Planner:
         link = self.links[job.link_key]
         replaces = job.info.mode is Mode.REPLACE
         for receipt in self.state.unfollowed(job):
-            chunks: list[Chunk] = []
-            if not (replaces and self.state.reports.is_outdated(receipt.chunk_id)):
-                followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
-                chunks = [replace(chunk, epoch=job.epoch if replaces else 1) for chunk in followers]
+            followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
+            chunks = [replace(chunk, epoch=job.epoch if replaces else 1) for chunk in followers]
             self.state.add_followers(job, receipt.chunk_id, chunks)
 
     def _finish(self, job: Job) -> None:

@@ -192,6 +192,10 @@ class Database(ABC):
 
     # -- writing ---------------------------------------------------------------
 
+    def tag(self, connection: Any, run_id: str, chunk: Chunk, attempt: int) -> None:
+        """Have the server's own history say what the session loads, where it has such a place."""
+        return
+
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
         """End the sessions of older attempts whose label starts with ``mark``."""
         return

@@ -59,8 +59,9 @@ class Ledger:
         if not self.database.dialect.enforces_keys:
             self._make(connection, self.head, (_column("loads", Kind.INT64),), ())
             self.database.begin(connection, write=True)
-            if not self.database.run(connection, f"SELECT loads FROM {self._head}"):
-                self.database.change(connection, f"INSERT INTO {self._head} (loads) VALUES (0)")
+            loads = self.database.dialect.quote("loads")
+            if not self.database.run(connection, f"SELECT {loads} FROM {self._head}"):
+                self.database.change(connection, f"INSERT INTO {self._head} ({loads}) VALUES (0)")
             self.database.commit(connection)
         self.database.ledgers.add(self.path)
 
@@ -91,7 +92,8 @@ class Ledger:
         for another attempt on the same chunk to end, and the transaction is then of no use."""
         dialect = self.database.dialect
         if not dialect.enforces_keys:
-            self.database.change(connection, f"UPDATE {self._head} SET loads = loads + 1")
+            loads = dialect.quote("loads")
+            self.database.change(connection, f"UPDATE {self._head} SET {loads} = {loads} + 1")
             if self.find(connection, chunk.chunk_id) is not None:
                 return False
         names = [column.name for column in COLUMNS if column.name != "loaded_at"]

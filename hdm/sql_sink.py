@@ -200,6 +200,7 @@ class SqlSink(Sink):
         ledger = self._ledger(target)
         connection = self.database.connect(f"{mark}{attempt.number}", write=True)
         try:
+            self.database.tag(connection, attempt.run_id, chunk, attempt.number)
             self.database.evict(connection, mark, attempt.number)
             target = self._writable(connection, target)
             stage = None

@@ -55,17 +55,24 @@ def command_gc(
         for one, act in found:
             job = state.reports.job(one["job_id"])
             link = project.links.get(job.link_key)
-            if link is None:
+            chunk = state.reports.chunk(one["chunk_id"])
+            if link is None or (act is _discard and is_held(link, job, chunk, one["uri"])):
                 continue
             if not dry_run:
                 _fail.point("G1")
-                act(link, job, state.reports.chunk(one["chunk_id"]), one)
+                act(link, job, chunk, one)
                 _fail.point("G2")
                 state.artifact_deleted(one["artifact_id"])
             rows.append({"uri": one["uri"], "chunk": one["chunk_id"][:16], "attempt": one["attempt"]})
     title = f"{len(rows)} object(s) {'would be ' if dry_run else ''}removed"
     emit(rows, as_json=as_json, title=title, empty="nothing to remove")
     return 0
+
+
+def is_held(link: DataLink, job: Job, chunk: Chunk, uri: str) -> bool:
+    """Whether the target itself has committed the file, though the state does not know of it yet."""
+    held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
+    return held is not None and any(file.uri == uri for file in held.files)
 
 
 def _discard(link: DataLink, job: Job, chunk: Chunk, one: StaleArtifact) -> None:

@@ -1,8 +1,9 @@
 """SQL Server and Azure SQL through Microsoft's ODBC driver.
 
-Reads run under SNAPSHOT isolation: consistent, and never blocked. A database that does not allow
-it is refused, for READ UNCOMMITTED loses and doubles rows. A snapshot belongs to its session, so
-chunks see their own moments; only rows whose key changes meanwhile can be missed.
+A source reads under SNAPSHOT isolation: consistent, and never blocked. A database that does not
+allow it is refused, for READ UNCOMMITTED loses and doubles rows. A snapshot belongs to its session,
+so chunks see their own moments; only rows whose key changes meanwhile can be missed. Sinks and
+catalogues read what is committed, which every database allows.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hdm.errors import UsageError
 from hdm.model import Column, Dataset
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
-from hdm.sql_odbc import OdbcDatabase, braced
+from hdm.sql_odbc import OdbcDatabase, valued
 
 
 class SQLServerProfile(SqlProfile):
@@ -35,10 +36,9 @@ class SQLServerDatabase(OdbcDatabase):
     """One database. Encrypted and verified unless ``insecure: true``."""
 
     dialect_name = "sqlserver"
-    read_only = ("SET TRANSACTION ISOLATION LEVEL SNAPSHOT",)
 
     def connection_string(self, label: str) -> str:
-        """Every value in braces, so that none can add a keyword."""
+        """Values in braces where they need them, so that none can add a keyword."""
         profile: SQLServerProfile = self.profile
         port = f",{profile.port}" if profile.port else ""
         parts: dict[str, str | None] = {
@@ -56,26 +56,12 @@ class SQLServerDatabase(OdbcDatabase):
             "ConnectRetryCount": "3",
         }
         parts.update({key: str(value) for key, value in profile.options.items()})
-        return ";".join(f"{key}={braced(value)}" for key, value in parts.items() if value is not None)
+        return ";".join(f"{key}={valued(value)}" for key, value in parts.items() if value is not None)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
         """``mssql://host:port``, ``database.schema.table``."""
         place = f"mssql://{self.profile.host}:{self.profile.port or 1433}"
         return Dataset(place, ".".join(part for part in (self.profile.database, *path) if part))
-
-    def set_up(self, connection: Any, write: bool) -> None:
-        """Refuses to read where SNAPSHOT isolation is off."""
-        super().set_up(connection, write)
-        if not write:
-            allowed = self.run(
-                connection,
-                "SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()",
-            )
-            if not allowed or int(allowed[0][0]) != 1:
-                raise UsageError(
-                    f"the database {self.profile.database} does not allow SNAPSHOT isolation",
-                    hint="ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
-                )
 
     def default_schema(self) -> str | None:
         """``dbo``."""
@@ -99,6 +85,28 @@ class SQLServerDatabase(OdbcDatabase):
         return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
 
 
+class _Snapshots(OdbcDatabase):
+    """What a source adds: every statement under SNAPSHOT isolation."""
+
+    read_only = ("SET TRANSACTION ISOLATION LEVEL SNAPSHOT",)
+
+    def set_up(self, connection: Any, write: bool) -> None:
+        """Refuses to read where SNAPSHOT isolation is off."""
+        super().set_up(connection, write)
+        allowed = self.run(
+            connection, "SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()"
+        )
+        if not allowed or int(allowed[0][0]) != 1:
+            raise UsageError(
+                f"the database {self.profile.database} does not allow SNAPSHOT isolation",
+                hint="ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
+            )
+
+
+class SQLServerSnapshots(_Snapshots, SQLServerDatabase):
+    """As a source reads it."""
+
+
 class AzureSQLServerProfile(SQLServerProfile):
     """``host`` may be the server's short name; port 1433."""
 
@@ -119,18 +127,22 @@ class AzureSQLServerDatabase(SQLServerDatabase):
         return SQLServerDatabase(full).connection_string(label)
 
 
+class AzureSQLServerSnapshots(_Snapshots, AzureSQLServerDatabase):
+    """As a source reads it."""
+
+
 class SQLServerSource(SqlSource):
     """Reads a SQL Server table or query."""
 
     Profile: ClassVar[type[BaseModel] | None] = SQLServerProfile
-    Database: ClassVar[type[Database]] = SQLServerDatabase
+    Database: ClassVar[type[Database]] = SQLServerSnapshots
 
 
 class AzureSQLServerSource(SqlSource):
     """Reads an Azure SQL table or query."""
 
     Profile: ClassVar[type[BaseModel] | None] = AzureSQLServerProfile
-    Database: ClassVar[type[Database]] = AzureSQLServerDatabase
+    Database: ClassVar[type[Database]] = AzureSQLServerSnapshots
 
 
 class SQLServerSink(SqlSink):

@@ -228,7 +228,7 @@ class SnowflakeDialect(Dialect):
         return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.qualify((*path[:-1], name))}"
 
     def swap_table(self, path: Sequence[str], other: Sequence[str]) -> str:
-        """Exchanges two tables at once, grants staying with the names' owners."""
+        """Exchanges two tables' names at once; their grants go with the tables."""
         return f"ALTER TABLE {self.qualify(path)} SWAP WITH {self.qualify(other)}"
 
     def merge(
@@ -240,21 +240,28 @@ class SnowflakeDialect(Dialect):
         *,
         null_keys: bool = False,
     ) -> list[str]:
-        """One MERGE, which fails if a key is staged twice with different rows."""
+        """One MERGE; of rows that are the same twice it takes one, as ``keep_one`` leaves that to it."""
         rest = [name for name in columns if name not in key]
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         only = joint.join(f"{self.quote(name)} {test}" for name in key)
+        one = f"ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY {self.names(key)}) = 1"
+        staged = f"SELECT {self.names(columns)} FROM {self.qualify(stage)} WHERE {only} QUALIFY {one}"
         update = ""
         if rest:
             pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
             update = f"WHEN MATCHED THEN UPDATE SET {pairs} "
         return [
-            f"MERGE INTO {self.qualify(target)} AS t "
-            f"USING (SELECT {self.names(columns)} FROM {self.qualify(stage)} WHERE {only}) AS s "
+            f"MERGE INTO {self.qualify(target)} AS t USING ({staged}) AS s "
             f"ON {self.match('t', 's', key, null_safe=null_keys)} {update}"
             f"WHEN NOT MATCHED THEN INSERT ({self.names(columns)}) "
             f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
         ]
+
+    def keep_one(
+        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
+    ) -> list[str]:
+        """Nothing: the portable way makes a table, which would commit; ``merge`` takes one of each."""
+        return []
 
     # -- errors ----------------------------------------------------------------
 

@@ -128,7 +128,9 @@ class SQLServerDialect(Dialect):
             return f"CONVERT(nvarchar(4000), {name})"
         if native in ("geography", "geometry"):
             return f"{name}.AsTextZM()"
-        if native in ("sql_variant", "xml", "json", "text", "ntext", "vector"):
+        if native == "sql_variant":
+            return _variant(name)
+        if native in ("xml", "json", "text", "ntext", "vector"):
             return f"CONVERT(nvarchar(max), {name})"
         if native == "image":
             return f"CONVERT(varbinary(max), {name})"
@@ -284,6 +286,24 @@ class SQLServerDialect(Dialect):
             "E9002": "back up the transaction log, or give it room",
             "IM002": "install the ODBC driver, or correct driver: in the profile",
         }.get(code)
+
+
+_EXACT = (
+    ("'datetime', 'smalldatetime', 'datetime2'", "CONVERT(nvarchar(max), CAST({0} AS datetime2(7)), 121)"),
+    ("'datetimeoffset'", "CONVERT(nvarchar(max), CAST({0} AS datetimeoffset(7)), 121)"),
+    ("'date'", "CONVERT(nvarchar(max), CAST({0} AS date), 23)"),
+    ("'time'", "CONVERT(nvarchar(max), CAST({0} AS time(7)), 121)"),
+    ("'float', 'real'", "CONVERT(nvarchar(max), CAST({0} AS float), 3)"),
+    ("'money', 'smallmoney'", "CONVERT(nvarchar(max), CAST({0} AS decimal(19,4)))"),
+    ("'binary', 'varbinary'", "CONVERT(nvarchar(max), CAST({0} AS varbinary(8000)), 1)"),
+)
+
+
+def _variant(name: str) -> str:
+    """Each value by its own type: plain CONVERT would cut seconds, digits and bytes."""
+    base = f"CAST(SQL_VARIANT_PROPERTY({name}, 'BaseType') AS sysname)"
+    cases = " ".join(f"WHEN {base} IN ({types}) THEN {shown.format(name)}" for types, shown in _EXACT)
+    return f"CASE {cases} ELSE CONVERT(nvarchar(max), {name}) END"
 
 
 def _bare(native: str) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, update
 
-from hdm.model import Chunk, Receipt
+from hdm.model import Chunk, Mode, Receipt
+from hdm.state import replacing
 from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
@@ -60,7 +61,8 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
             select(func.max(chunk.c.chunk_no)).where(chunk.c.job_id == of.job_id)
         ).scalar()
         start = 0 if highest is None else highest + 1
-        ordered = sorted(chunks, key=lambda one: one.number)
+        outdated = of.info.mode is Mode.REPLACE and replacing.is_outdated(tx.conn, upstream_chunk_id)
+        ordered = [] if outdated else sorted(chunks, key=lambda one: one.number)
         insert_pending(tx, of.job_id, [one.at(number=start + n) for n, one in enumerate(ordered)])
         tx.conn.execute(
             insert(follow),
@@ -68,7 +70,7 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
                 "pipeline_key": of.pipeline_key,
                 "upstream_chunk_id": upstream_chunk_id,
                 "job_id": of.job_id,
-                "chunks": len(chunks),
+                "chunks": len(ordered),
                 "followed_at": tx.now,
             },
         )
@@ -78,7 +80,7 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
             )
         tx.event(
             "job.followed", job=of.job_id, was=state, now="in_progress", upstream=upstream_chunk_id,
-            chunks=len(chunks),
+            chunks=len(ordered),
         )  # fmt: skip
 
     base.change(of.in_run, work)

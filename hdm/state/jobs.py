@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from hdm import _fail
 from hdm.errors import IllegalTransition
 from hdm.model import Chunk
-from hdm.state import datasets
+from hdm.state import datasets, replacing
 from hdm.state.base import JOB_COLUMNS, Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
@@ -174,26 +174,40 @@ def last_closed(base: Base, pipeline_key: str) -> Job | None:
 
 
 def add_plan(
-    base: Base, planned: Job, chunks: Sequence[Chunk], snapshot: str | None, low: str | None, high: str | None
-) -> None:
-    """All chunks of the epoch at once; nothing, if another planner was first."""
+    base: Base,
+    planned: Job,
+    chunks: Sequence[Chunk],
+    snapshot: str | None,
+    low: str | None,
+    high: str | None,
+    unless_loading: Collection[str] = (),
+) -> bool:
+    """All chunks of the epoch at once; nothing, if another planner was first. False if there are
+    none because links of ``unless_loading`` are still at the last epoch's."""
 
-    def work(tx: Tx) -> None:
+    def work(tx: Tx) -> bool:
         if tx.conn.execute(locked(_state_of(planned.job_id), job)).one().planned:
-            return
-        added = insert_pending(tx, planned.job_id, chunks)
+            return True
+        kept = chunks
+        if unless_loading:
+            replacing.hold(tx.conn, planned.pipeline_key)
+            if replacing.is_loading(tx.conn, planned.pipeline_key, unless_loading, begun=True):
+                kept = ()
+        added = insert_pending(tx, planned.job_id, kept)
         tx.conn.execute(
             update(job)
             .where(job.c.job_id == planned.job_id)
             .values(planned=1, status="in_progress", snapshot_token=snapshot, wm_low=low, wm_high_frozen=high)
         )
         tx.event(
-            "job.planned", job=planned.job_id, was="planning", now="in_progress", chunks=len(chunks),
+            "job.planned", job=planned.job_id, was="planning", now="in_progress", chunks=len(kept),
             added=added,
         )  # fmt: skip
+        return len(kept) == len(chunks)
 
-    base.change(planned.in_run, work)
+    whole = base.change(planned.in_run, work)
     _fail.point("R4")
+    return whole
 
 
 def _state_of(job_id: str) -> Select[Any]:

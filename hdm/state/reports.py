@@ -119,22 +119,6 @@ class Reports:
         )
         return not self._base.db.read(lambda conn: conn.execute(query).scalar())
 
-    def is_outdated(self, chunk_id: str) -> bool:
-        """Whether a later epoch of the chunk's pipeline has chunks of its own."""
-        mine = (
-            select(job.c.pipeline_key, job.c.epoch)
-            .join(chunk, chunk.c.job_id == job.c.job_id)
-            .where(chunk.c.chunk_id == chunk_id)
-            .subquery()
-        )
-        query = (
-            select(func.count())
-            .select_from(job)
-            .join(mine, (mine.c.pipeline_key == job.c.pipeline_key) & (job.c.epoch > mine.c.epoch))
-            .join(chunk, chunk.c.job_id == job.c.job_id)
-        )
-        return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
-
     def live_workers(self, site: str | None = None) -> int:
         """Workers whose heartbeat is fresh; those of one site, if given."""
         from hdm.state import clock

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Select, and_, exists, func, or_, select
 from hdm.state import clock
 from hdm.state.base import Base
 from hdm.state.engine import among
-from hdm.state.models import chunk, follow, job, job_upstream, run, run_job, worker
-from hdm.state.words import COMMITTED, HELD, OPEN_JOB, UNFINISHED, VERIFIED
+from hdm.state.models import chunk, follow, job, run, run_job, worker
+from hdm.state.words import COMMITTED, HELD, UNFINISHED, VERIFIED
 
 _BUSY = ("planning", "in_progress")
 
@@ -136,24 +136,3 @@ def _ended(conn: Connection, pipeline_key: str) -> str | None:
     if row is None:
         return None
     return str(row.ended_at) if row.status == "success" else ""
-
-
-def is_loading(base: Base, pipeline_key: str, links: Collection[str]) -> bool:
-    """Whether a job of these links that reads what the pipeline publishes, directly or not, is open."""
-
-    def work(conn: Connection) -> bool:
-        seen: set[str] = set()
-        todo = {pipeline_key}
-        while todo:
-            seen |= todo
-            rows = conn.execute(
-                select(job.c.pipeline_key, job.c.status)
-                .join(job_upstream, job_upstream.c.job_id == job.c.job_id)
-                .where(job_upstream.c.upstream_key.in_(sorted(todo)), job.c.link_key.in_(sorted(links)))
-            ).all()
-            if any(row.status in OPEN_JOB for row in rows):
-                return True
-            todo = {row.pipeline_key for row in rows} - seen
-        return False
-
-    return base.db.read(work)

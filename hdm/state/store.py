@@ -25,6 +25,7 @@ from hdm.state import (
     operators,
     reconcile,
     redact,
+    replacing,
     retention,
     runs,
     schema,
@@ -180,7 +181,7 @@ class StateManager:
 
     def plan_lease(self, job: Job) -> AbstractContextManager[bool]:
         """Yields True if the caller alone may plan the job while the block lasts."""
-        return leases.hold(self._base, f"plan:{job.pipeline_key}")
+        return leases.hold(self._base, replacing.plan_resource(job.pipeline_key))
 
     def finish_lease(self, job: Job) -> AbstractContextManager[bool]:
         """Yields True if the caller alone may finish the job while the block lasts."""
@@ -194,9 +195,14 @@ class StateManager:
         snapshot: str | None = None,
         wm_low: str | None = None,
         wm_high: str | None = None,
-    ) -> None:
-        """Write the epoch's chunks ahead, all or none; nothing if it is planned already."""
-        jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high)
+        unless_loading: Collection[str] = (),
+    ) -> bool:
+        """Write the epoch's chunks ahead, all or none; nothing if it is planned already.
+
+        An empty plan, and False, if jobs of the links ``unless_loading`` are still loading what the
+        pipeline's last epoch has published.
+        """
+        return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading)
 
     def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
         """Whether the pipeline has receipts to follow, chunks to move, a job to open or close.
@@ -205,14 +211,15 @@ class StateManager:
 
     def is_loading(self, pipeline_key: str, links: Collection[str]) -> bool:
         """Whether any job of these links that reads what the pipeline publishes is open."""
-        return sites.is_loading(self._base, pipeline_key, links)
+        return self._base.db.read(lambda conn: replacing.is_loading(conn, pipeline_key, links))
 
     def unfollowed(self, job: Job, limit: int = 100) -> list[Receipt]:
         """What upstream committed and this job has not turned into chunks yet, in order."""
         return follow.unfollowed(self._base, job, limit)
 
     def add_followers(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> None:
-        """Insert the chunks made of one upstream chunk; nothing, if that was done before."""
+        """Insert the chunks made of one upstream chunk; nothing, if that was done before. In mode
+        ``replace`` none are made of a table that is planned to be read anew."""
         follow.add_followers(self._base, job, upstream_chunk_id, chunks)
 
     def settled(self, job: Job) -> bool:

@@ -65,14 +65,15 @@ from sqlalchemy import insert
 from hdm.state import StateManager
 from hdm.state.models import watermark
 add_plan = StateManager.add_plan
-def early(self, job, chunks, *, snapshot=None, wm_low=None, wm_high=None):
-    add_plan(self, job, chunks, snapshot=snapshot, wm_low=wm_low, wm_high=wm_high)
+def early(self, job, chunks, *, wm_high=None, **more):
+    whole = add_plan(self, job, chunks, wm_high=wm_high, **more)
     if wm_high is None:
-        return
+        return whole
     row = dict(pipeline_key=job.pipeline_key, dataset_id=job.info.source.dataset.dataset_id, seq=1,
                column_name="changed", value_type="int64", value=wm_high, job_id=job.job_id, chunk_no=0,
                committed_at="2026-01-01T00:00:00.000000Z")
     self._base.db.run(lambda connection: connection.execute(insert(watermark), row))
+    return whole
 StateManager.add_plan = early
 """
 

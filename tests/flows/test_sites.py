@@ -113,6 +113,18 @@ def test_a_worker_of_a_site_waits_for_what_comes(sites: Sites) -> None:
         assert worker.wait(60) == 143
 
 
+def test_loading_may_begin_while_a_replaced_table_is_being_planned_anew(sites: Sites) -> None:
+    """The window is as long as cutting the table takes."""
+    assert sites.hdm("run", "onprem").code == 0
+    slow = sites.place.env | {"HDM_FAILPOINT": "R3:2:sleep:5"}
+    onprem = sites.place.python(["-m", "hdm", *sites.args("run", "onprem")], slow)
+    planning = "SELECT 1 FROM hdm_job WHERE epoch = 2 AND status = 'planning' AND mode = 'replace'"
+    assert sites.place.until(lambda: bool(on_sqlite(sites.place.folder / "state.db", planning)))
+    cloud = sites.start("run", "cloud")
+    assert (onprem.wait(60), cloud.wait(60)) == (0, 0)
+    assert sites.is_equal()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_either_site_killed_at_any_time_loses_and_doubles_nothing(sites: Sites, seed: int) -> None:

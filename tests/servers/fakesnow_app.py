@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import case  # noqa: F401 (tests/servers/fakesnow_case.py, around the keys)
 import fakesnow.instance as instance
 import fakesnow.transforms.stage as stage
 import keys  # noqa: F401 (tests/servers/fakesnow_keys.py, around the shim)

@@ -24,6 +24,7 @@ _CREATE = re.compile(
     rf"\s*CREATE\s+(?:OR\s+REPLACE\s+)?(?:TEMPORARY\s+)?TABLE\s+(IF\s+NOT\s+EXISTS\s+)?({_PATH})",
     re.IGNORECASE,
 )
+_LIKE = re.compile(rf"\sLIKE\s+({_PATH})", re.IGNORECASE)
 _DROP = re.compile(rf"\s*DROP\s+TABLE\s+(?:IF\s+EXISTS\s+)?({_PATH})", re.IGNORECASE)
 _MOVE = re.compile(
     rf"\s*ALTER\s+TABLE\s+({_PATH})\s+(RENAME|SWAP)\s+(?:TO|WITH)\s+({_PATH})\s*\Z", re.IGNORECASE
@@ -61,7 +62,9 @@ def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
         done = _execute(self, _KEY.sub("", command), *args, **kwargs)
         place = _full(self, found[2])
         if not (found[1] and place in _keys):
-            _keys[place] = [one.groups("") for one in _KEY.finditer(command)]
+            like = _LIKE.search(command)
+            held = _keys.get(_full(self, like[1]), []) if like else []
+            _keys[place] = [*held, *(one.groups("") for one in _KEY.finditer(command))]
         return done
     if found := _DROP.match(command):
         _keys.pop(_full(self, found[1]), None)

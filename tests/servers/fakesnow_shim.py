@@ -16,6 +16,8 @@
 - UPDATE, DELETE and MERGE wait for another transaction that changes the same table (DuckDB: an
   error, after which the connector would ask again for minutes)
 - CURRENT_WAREHOUSE()
+- COPY GRANTS is dropped: there are no grants
+- ALTER SESSION SET QUERY_TAG; SHOW QUERY TAGS, which only this emulator has, lists what was set
 - PRIMARY KEY is parsed and forgotten, since Snowflake does not enforce it
 """
 
@@ -104,6 +106,7 @@ def _note(self: Any, table: str) -> str:
 
 
 _open: dict[str, Any] = {}
+_tags: list[str] = []
 _CHANGE = re.compile(r"\s*(?:UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+(\S+)", re.IGNORECASE)
 _ENDS = re.compile(r"\s*(COMMIT|ROLLBACK)\s*\Z", re.IGNORECASE)
 _LOCK_TIMEOUT = 4
@@ -134,8 +137,8 @@ def _transactions(self: Any, command: str) -> Any:
         _open[found[1]] = self._conn
         return _execute(self, "BEGIN")
     if re.match(r"\s*SHOW\s+TRANSACTIONS\b", command, re.IGNORECASE):
-        rows = [f"SELECT '{name}' AS \"id\", '{name}' AS \"name\"" for name in _open]
-        return _execute(self, " UNION ALL ".join(rows) or "SELECT '' AS \"id\", '' AS \"name\"")
+        rows = [f'SELECT {id(held)} AS "id", \'{name}\' AS "name"' for name, held in _open.items()]
+        return _execute(self, " UNION ALL ".join(rows) or 'SELECT 0 AS "id", \'\' AS "name"')
     if re.match(r"\s*(COMMIT|ROLLBACK)\s*\Z", command, re.IGNORECASE):
         for name in [name for name, held in _open.items() if held is self._conn]:
             del _open[name]
@@ -158,12 +161,15 @@ def _perform(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
     done = _transactions(self, command)
     if done is not None:
         return done
-    if "SYSTEM$ABORT_TRANSACTION" in command:
-        name = (kwargs.get("binding_params") or args[0])[0]
-        held = _open.pop(str(name), None)
-        if held is not None:
-            held.cursor().execute("ROLLBACK")
+    if found := re.search(r"SYSTEM\$ABORT_TRANSACTION\((\d+)\)", command):
+        for name in [name for name, held in _open.items() if id(held) == int(found[1])]:
+            _open.pop(name).cursor().execute("ROLLBACK")
         return _execute(self, "SELECT 'aborted' AS result")
+    if found := re.match(r"\s*ALTER\s+SESSION\s+SET\s+QUERY_TAG\s*=\s*('.*')\s*\Z", command, re.DOTALL):
+        _tags.append(found[1])
+        return _execute(self, "SELECT 'Statement executed successfully.' AS \"status\"")
+    if re.match(r"\s*SHOW\s+QUERY\s+TAGS\b", command, re.IGNORECASE):  # the emulator's own, for tests
+        return _execute(self, " UNION ALL ".join(f'SELECT {tag} AS "tag"' for tag in _tags))
     command = _TRAVEL.sub("", command)
     if found := re.match(r"\s*ALTER\s+TABLE\s+(\S+)\s+RENAME\s+TO\s+(\S+)\s*\Z", command, re.IGNORECASE):
         note = _note(self, found[1])
@@ -190,6 +196,7 @@ def _perform(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
         command = "SHOW STAGES"
     if re.match(r"\s*CREATE\s+(TEMPORARY\s+)?TABLE\b", command, re.IGNORECASE):
         command = _KEY.sub("", command).replace("CREATE TEMPORARY TABLE", "CREATE TABLE")
+        command = command.removesuffix(" COPY GRANTS")
     command = command.replace("CURRENT_WAREHOUSE()", "'FAKE_WH'")
     return _execute(self, command, *args, **kwargs)
 

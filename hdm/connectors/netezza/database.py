@@ -18,7 +18,7 @@ from pydantic import field_validator, model_validator
 from hdm.codecs import rows as row_codec
 from hdm.codecs import temporal
 from hdm.dialects.catalogue import catalogue_sql
-from hdm.errors import MissingDriver
+from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
 from hdm.sql_lookup import described
@@ -76,6 +76,11 @@ class NetezzaDatabase(Database):
             raise MissingDriver("nzpy is not installed", hint="pip install 'hdm[netezza]'") from None
         profile: NetezzaProfile = self.profile
         plain = profile.insecure or profile.host in _LOOPBACK
+        if not plain and not profile.ca_certs:
+            raise UsageError(
+                f"{profile.host}: its certificate cannot be verified without the CA's",
+                hint="write ca_certs: with the file of the CA, or insecure: true to go without TLS",
+            )
         with self.classified():
             connection = nzpy.connect(
                 user=profile.user,
@@ -89,6 +94,8 @@ class NetezzaDatabase(Database):
                 char_varchar_encoding="utf8",
                 logLevel=50,
                 logOptions=nzpy.LogOptions.Disabled,
+                # without a CA nzpy refuses TLS altogether unless told so
+                **({"skipCertVerification": True} if profile.insecure else {}),
             )
             connection.autocommit = True
         for statement in self.dialect.session:

@@ -111,7 +111,8 @@ class SnowflakeCopySink(SqlSink):
 
 
 class _ExternalCopySink(SnowflakeCopySink):
-    """COPY from where the files lie already; only their names travel."""
+    """COPY from where the files lie already; only their names travel, once they are seen to be
+    the files that were staged."""
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Also makes the stage, if ``storage_integration`` and ``url`` say how."""
@@ -144,6 +145,9 @@ class _ExternalCopySink(SnowflakeCopySink):
 
     def _copy(self, connection: Any, into: Sequence[str], names: Sequence[str], payload: Payload) -> None:
         url = self._url(connection)
+        for file in payload.files:
+            if payload.confirm is not None:
+                payload.confirm(file)
         files = [Put(self._below(file, url), file.rows, file.format) for file in payload.files]
         self._copy_from(connection, "@" + self.dialect.qualify(self.stage), into, names, files)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from collections.abc import Iterator, Sequence
@@ -20,10 +21,11 @@ from hdm.connectors.snowflake.session import (
 )
 from hdm.dialects.snowflake import SnowflakeDialect
 from hdm.errors import BrokenContract, MissingDriver, UsageError
-from hdm.model import Column, Dataset, Kind, Table
+from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database
 
 _DEFINES = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|TRUNCATE|UNDROP|GRANT|REVOKE)\b", re.IGNORECASE)
+_MARK = re.compile(r" \[loaded by hdm as [^\]]*\]\Z")
 _CODES = {0: "NUMBER", 1: "FLOAT", 2: "TEXT", 3: "DATE", 4: "TIMESTAMP_NTZ", 5: "VARIANT", 6: "TIMESTAMP_LTZ",
           7: "TIMESTAMP_TZ", 8: "TIMESTAMP_NTZ", 9: "OBJECT", 10: "ARRAY", 11: "BINARY", 12: "TIME",
           13: "BOOLEAN", 14: "GEOGRAPHY", 15: "GEOMETRY", 16: "VECTOR"}  # fmt: skip
@@ -99,6 +101,11 @@ class SnowflakeDatabase(Database):
         if state == "open":
             super().run(connection, how)
 
+    def tag(self, connection: Session, run_id: str, chunk: Chunk, attempt: int) -> None:
+        """QUERY_TAG: the run, the chunk, the attempt, so that COPY_HISTORY leads back to the state."""
+        said = json.dumps({"app": "hdm", "run": run_id, "chunk": chunk.chunk_id, "attempt": attempt})
+        self.run(connection, f"ALTER SESSION SET QUERY_TAG = {self.dialect.string(said)}")
+
     def evict(self, connection: Session, mark: str, attempt: int) -> None:
         """Abort what a dead attempt left open: it would hold the ledger's lock for hours."""
         start = transaction_name(mark)
@@ -106,7 +113,8 @@ class SnowflakeDatabase(Database):
             name = str(row.get("name") or "").lower()
             number = name.removeprefix(start)
             if name.startswith(start) and number.isdigit() and int(number) < attempt:
-                self.run(connection, "SELECT SYSTEM$ABORT_TRANSACTION(?)", (str(row["id"]),))
+                # its argument must be a constant
+                self.run(connection, f"SELECT SYSTEM$ABORT_TRANSACTION({int(row['id'])})")
 
     def load_stage(self, connection: Session) -> str:
         """A stage that ends, with its files, when the session does; made before any transaction,
@@ -232,20 +240,38 @@ class SnowflakeDatabase(Database):
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """SWAP WITH at once; a mark that travels with the table tells a second call that it is done.
 
-        Each statement commits by itself, so every prefix of them may be all that happened.
+        Each statement commits by itself, so every prefix of them may be all that happened. The
+        mark stands behind the table's own comment until the old table is gone.
         """
         dialect = self.dialect
         assert isinstance(dialect, SnowflakeDialect)
         if self.find(connection, new) is None:
             return
-        mark, there = f"loaded by hdm as {new[-1]}", self.find(connection, target) is not None
-        if not there or self._comment(connection, target) != mark:
-            self.change(connection, f"COMMENT ON TABLE {dialect.qualify(new)} IS {dialect.string(mark)}")
-            if not there:
-                self.change(connection, dialect.rename_table(new, target[-1]))
-                return
+        if self.find(connection, target) is None:
+            self.change(connection, dialect.rename_table(new, target[-1]))
+            return
+        held, mark = self._comment(connection, target), f" [loaded by hdm as {new[-1]}]"
+        own = _MARK.sub("", held)
+        if not held.endswith(mark):
+            self._say(connection, new, own + mark)
             self.change(connection, dialect.swap_table(target, new))
         self.change(connection, dialect.drop_table(new))
+        self._say(connection, target, own)
+
+    def create_beside(
+        self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
+    ) -> None:
+        """Like the table it will replace: defaults, keys, comments, and its grants, which a swap
+        would take away with the old table."""
+        if existing is None:
+            super().create_beside(connection, target, new, existing)
+            return
+        qualify = self.dialect.qualify
+        self.change(connection, f"CREATE TABLE {qualify(new)} LIKE {qualify(existing.path)} COPY GRANTS")
+
+    def _say(self, connection: Any, path: Sequence[str], comment: str) -> None:
+        text = self.dialect.string(comment)
+        self.change(connection, f"COMMENT ON TABLE {self.dialect.qualify(path)} IS {text}")
 
     def _comment(self, connection: Any, path: Sequence[str]) -> str:
         home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""

@@ -174,13 +174,21 @@ def copy_sql(
 
 
 def _check(result: Sequence[Sequence[Any]], files: Sequence[Put]) -> None:
-    """(file, status, rows_parsed, rows_loaded, ...) of each file against what was staged."""
+    """(file, status, rows_parsed, rows_loaded, ...) of each file against what was staged.
+
+    Files are named by their whole path, before which the stage's own may stand: two folders may
+    hold files of one name.
+    """
     loaded: dict[str, tuple[str, int]] = {}
+    wanted = {file.name for file in files}
     for row in result:
         if len(row) > 3:
-            loaded[str(row[0]).rpartition("/")[2]] = (str(row[1]).upper(), int(row[3]))
+            name = str(row[0])
+            while name not in wanted and "/" in name:
+                name = name.partition("/")[2]
+            loaded[name] = (str(row[1]).upper(), int(row[3]))
     for file in files:
-        name = file.name.rpartition("/")[2]
+        name = file.name
         status, rows = loaded.get(name, ("MISSING", 0))
         if file.rows == 0 and status in ("MISSING", "LOADED"):
             continue

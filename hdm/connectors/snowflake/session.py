@@ -78,6 +78,7 @@ def arguments(profile: SnowflakeProfile, label: str) -> dict[str, Any]:
         made
         | {
             "paramstyle": "qmark",
+            "autocommit": True,  # whatever the account's or the user's default is
             "application": "hdm",
             "arrow_number_to_decimal": True,  # or NUMBER(p,s) would arrive as a float
             "network_timeout": profile.network_timeout,

@@ -97,6 +97,7 @@ class SnowflakeInternalStageSink(Sink):
         """PUT the files under the attempt's own names, then one transaction for the ledger row."""
         connection = self.database.connect(f"hdm:{chunk.chunk_id[:12]}:{attempt.number}", write=True)
         try:
+            self.database.tag(connection, attempt.run_id, chunk, attempt.number)
             location = "@" + self.database.dialect.qualify(self.stage)
             with Staging(self.database, connection, location) as staging:
                 staging.prefix = f"{self.config.stage_directory}/{chunk.chunk_id[:24]}.{attempt.number}"

@@ -9,7 +9,13 @@ from decimal import Decimal
 import pyarrow as pa
 import pytest
 
-from hdm.connectors.netezza import NetezzaExternalTableSource, NetezzaProfile, NetezzaSink, NetezzaSource
+from hdm.connectors.netezza import (
+    NetezzaDatabase,
+    NetezzaExternalTableSource,
+    NetezzaProfile,
+    NetezzaSink,
+    NetezzaSource,
+)
 from hdm.connectors.netezza.external import read_unload
 from hdm.errors import ConnectionLost, CorruptFile, Deadlock, MissingDriver, RejectedRows, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
@@ -47,7 +53,8 @@ def recorded(monkeypatch, *answers):
 
 
 def profile(**more):
-    given = {"host": "nz", "port": 5480, "database": "SALES", "user": "u", "password": "canary", **more}
+    given = {"host": "nz", "port": 5480, "database": "SALES", "user": "u", "password": "canary",
+             "ca_certs": "/ca.pem", **more}  # fmt: skip
     return NetezzaProfile.model_validate(given)
 
 
@@ -66,6 +73,18 @@ def test_the_catalogue_decides_the_types_and_rows_arrive_exactly(monkeypatch):
     assert said.said[-2][0].startswith('SELECT "ID" AS "ID", "PRICE" AS "PRICE", "NAME" AS "NAME"')
     assert 'CAST("SPAN" AS VARCHAR(16000)) AS "SPAN"' in said.said[-2][0]
     assert said.connected[0]["securityLevel"] == 3 and "LIMIT" not in said.said[-2][0]
+
+
+def test_a_certificate_is_verified_or_that_is_given_up_in_so_many_words(monkeypatch):
+    said = recorded(monkeypatch, *described())
+    NetezzaDatabase(profile()).connect()
+    NetezzaDatabase(profile(ca_certs=None, insecure=True)).connect()
+    safe, loose = said.connected
+    assert safe["ssl"] == {"ca_certs": "/ca.pem"} and "skipCertVerification" not in safe
+    assert (loose["securityLevel"], loose["skipCertVerification"]) == (0, True)
+    with pytest.raises(UsageError, match="cannot be verified") as caught:
+        NetezzaDatabase(profile(ca_certs=None)).connect()
+    assert "ca_certs" in caught.value.hint
 
 
 def test_a_table_without_a_key_is_cut_by_data_slices(monkeypatch):
@@ -158,7 +177,7 @@ def test_loads_are_serialised_on_the_head_row(monkeypatch):
         table, Chunk(JOB, table.dataset, 0), Attempt(1), Payload(table, lambda: iter([rows])), Mode.APPEND
     )
     order = [sql for sql, _ in said.said if sql.startswith(("INSERT", "UPDATE", "COMMIT"))]
-    assert order[0] == 'UPDATE "ADMIN"."_hdm_ledger_head" SET loads = loads + 1'
+    assert order[0] == 'UPDATE "ADMIN"."_hdm_ledger_head" SET "loads" = "loads" + 1'
     assert order[2] == 'INSERT INTO "ADMIN"."T" ("ID", "RAW") VALUES (CAST(? AS INTEGER), HEX_TO_BINARY(?))'
     assert order[-1] == "COMMIT"
     bound = next(values for sql, values in said.said if sql == order[2])

@@ -1,5 +1,6 @@
 """S3: made once, proven after the upload, refused where the server cannot be trusted, no secret shown."""
 
+import dataclasses
 import hashlib
 import io
 import logging
@@ -234,6 +235,31 @@ def test_a_flipped_byte_is_seen_before_a_row_is(make, s3_server, bucket):
         for one in reader.follow(sink.target(SMALL), receipt, "next"):
             with pytest.raises(CorruptFile):
                 next(reader.read(sink.target(SMALL), one).batches())
+
+
+def test_a_file_that_another_system_will_fetch_is_confirmed_first(make, s3_server, bucket, monkeypatch):
+    """By its mark; where that differs, by its content."""
+    sink = make()
+    receipt = stage(sink, batch(0, 500))
+    (file,), table = receipt.files, sink.target(SMALL)
+    reader = S3Source(S3Source.Config(bucket_name=bucket), sink.profile, name="r")
+    (one,) = reader.follow(table, receipt, "next")
+    given = reader.read(table, one)
+    with monkeypatch.context() as watched:
+        watched.setattr(S3Source, "_open", None)
+        given.confirm(file)
+    given.confirm(dataclasses.replace(file, etag='"other"'))
+    place = {"Bucket": bucket, "Key": sink.store.key(file.uri)}
+    client = s3_server.client()
+    body = client.get_object(**place)["Body"].read()
+    client.put_object(**place, Body=body[:50] + bytes([body[50] ^ 1]) + body[51:])
+    with pytest.raises(CorruptFile, match="another checksum"):
+        given.confirm(file)
+    client.put_object(**place, Body=body)
+    given.confirm(file)
+    client.delete_object(**place)
+    with pytest.raises(CorruptFile, match="is gone"):
+        given.confirm(file)
 
 
 def test_bytes_travel_untouched_between_stores(make, s3_server, bucket):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import io
+import json
 import sys
 from dataclasses import replace
 from decimal import Decimal
@@ -17,6 +18,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
+from hdm.cli import gc
 from hdm.connectors.snowflake import (
     SnowflakeAzureCopySink,
     SnowflakeCopySink,
@@ -150,6 +152,41 @@ def test_merge_and_replace(account):
     assert [row["id"] for row in plain(read(account))] == [7]
 
 
+def test_a_row_that_is_there_twice_is_merged_once_without_a_definition(account):
+    one = sink(account)
+    write(one, chunk(), batch(1))
+    rows = batch(3, 3, 5, name="new")
+    assert write(one, chunk(epoch=2), rows, mode=Mode.MERGE).rows == 3
+    assert [row["id"] for row in plain(read(account))] == [1, 3, 5]
+    doubled = batch(7), batch(7, name="other")
+    with pytest.raises(RejectedRows, match="different rows with one key"):
+        write(one, chunk(epoch=3), *doubled, mode=Mode.MERGE)
+
+
+def test_replacing_keeps_comment_and_keys(account):
+    one = sink(account)
+    write(one, chunk(), batch(1))
+    connection = one.database.connect("t", write=True)
+    path = one.target(TABLE).path
+    one.database.change(connection, f"COMMENT ON TABLE {one.dialect.qualify(path)} IS 'ours alone'")
+    for epoch in (3, 4):
+        write(one, chunk(epoch=epoch), batch(7), mode=Mode.REPLACE)
+        one.finish(TABLE, JOB, epoch, Mode.REPLACE)
+        assert one.database._comment(connection, path) == "ours alone"
+        assert one.database.find(connection, path).key == ("id",)
+    connection.close()
+
+
+def test_what_is_loaded_is_tagged_with_run_and_chunk(account):
+    one = sink(account)
+    one.prepare(TABLE, JOB, 1, Mode.APPEND)
+    one.write(TABLE, chunk(), Attempt(3, run_id="r'1"), Payload(TABLE, lambda: iter([batch(1)])), Mode.APPEND)
+    connection = one.database.connect("t")
+    tags = [json.loads(tag) for (tag,) in one.database.run(connection, "SHOW QUERY TAGS")]
+    connection.close()
+    assert {"app": "hdm", "run": "r'1", "chunk": chunk().chunk_id, "attempt": 3} in tags
+
+
 @pytest.mark.parametrize("after", ["COMMENT", "ALTER", "DROP"])
 def test_a_swap_cut_short_is_finished_not_undone(account, monkeypatch, after):
     one = sink(account)
@@ -248,6 +285,10 @@ def test_an_external_stage_is_copied_by_name(account, s3_server):
     assert write(one, chunk(), payload=files_payload((file, data))).rows == 2
     assert [row["id"] for row in plain(read(account))] == [1, 2]
     assert s3.list_objects_v2(Bucket="warehouse")["KeyCount"] == 2
+    refused = files_payload((file, data))
+    refused.confirm = lambda one: (_ for _ in ()).throw(CorruptFile(one.uri))
+    with pytest.raises(CorruptFile):
+        write(one, chunk(1, 3), payload=refused)
     far, data = staged("s3://elsewhere/a.parquet", batch(1))
     with pytest.raises(UsageError, match="does not lie under"):
         write(one, chunk(1, 2), payload=files_payload((far, data)))
@@ -263,6 +304,18 @@ def test_the_internal_stage_publishes_what_its_ledger_names(account):
     assert one.committed(TABLE, chunk(), Mode.APPEND).files == receipt.files
     one.discard(TABLE, chunk(), 2)
     assert one.remove(receipt.files[0].uri)
+
+
+def test_the_janitor_leaves_what_the_ledger_names_though_the_state_does_not_know(account):
+    """The worker died between the ledger's commit and the state's."""
+    cls = SnowflakeInternalStageSink
+    one = cls(cls.Config(stage_name="landing"), profile(account), name="t")
+    (file,) = write(one, chunk(), batch(1)).files
+    link = SimpleNamespace(sink=one, outgoing=lambda table: table)
+    job = SimpleNamespace(info=SimpleNamespace(source=TABLE, mode=Mode.APPEND))
+    assert gc.is_held(link, job, chunk(), file.uri)
+    assert not gc.is_held(link, job, chunk(), file.uri.replace(".1/", ".2/"))
+    assert not gc.is_held(link, job, chunk(epoch=2), file.uri)
 
 
 def test_dates_beyond_its_calendar_are_refused(account):
@@ -322,6 +375,8 @@ def test_copy_says_exactly_what_and_nothing_dangerous():
         ([("s3://b/x/1.parquet", "LOAD_SKIPPED", 0, 0, 1, 1)], False),
         ([("s3://b/x/1.parquet", "PARTIALLY_LOADED", 2, 2, 1, 0)], False),
         ([("Copy executed with 0 files processed.",)], False),
+        ([("stage/x/1.parquet", "LOADED", 2, 2, 1, 0)], True),
+        ([("s3://b/y/1.parquet", "LOADED", 2, 2, 1, 0)], False),
         ([], False),
     ],
 )

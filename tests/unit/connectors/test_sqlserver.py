@@ -14,6 +14,7 @@ import sqlglot
 from hdm.connectors.sqlserver import (
     AzureSQLServerProfile,
     AzureSQLServerSource,
+    SQLServerCatalog,
     SQLServerProfile,
     SQLServerSink,
     SQLServerSource,
@@ -103,6 +104,7 @@ def test_reads_are_snapshots_never_nolock_and_convert_what_odbc_cannot(monkeypat
     sql = next(sql for sql, options in said.said if isinstance(options, dict) and "max_text_size" in options)
     assert "NOLOCK" not in sql.upper() and "UNCOMMITTED" not in sql.upper()
     for part in (
+        "'datetime2') THEN CONVERT(nvarchar(max), CAST([any] AS datetime2(7)), 121) WHEN ",
         "CONVERT(decimal(19,4), [cash])", "LOWER(CONVERT(char(36), [guid]))", "CONVERT(binary(8), [ver])",
         "CONVERT(datetime2(7), SWITCHOFFSET([off], '+00:00'))", "CONVERT(nvarchar(max), [any])",
         "[place].AsTextZM()",
@@ -118,6 +120,20 @@ def test_a_database_without_snapshots_is_refused(monkeypatch):
     recorded(monkeypatch, ("snapshot_isolation_state", [(0,)]), *DESCRIBED)
     with pytest.raises(UsageError, match="ALLOW_SNAPSHOT_ISOLATION"):
         source().describe()
+
+
+def test_a_target_need_not_allow_snapshots(monkeypatch):
+    """Neither the ledger nor the catalogue is read under SNAPSHOT, which a new database has off."""
+    said = recorded(
+        monkeypatch,
+        ("snapshot_isolation_state", [(0,)]),
+        ("receipt_json", []),
+        ("SERVERPROPERTY", [("16",)]),
+    )
+    one = SQLServerSink(SQLServerSink.Config(), profile(), name="t")
+    assert one.committed(TABLE, Chunk(JOB, TABLE.dataset, 0), Mode.APPEND) is None
+    SQLServerCatalog(SQLServerCatalog.Config(), profile(), name="c").database.connect("hdm:crawl").close()
+    assert not said.sql("SNAPSHOT")
 
 
 TABLE = Table(
@@ -189,15 +205,15 @@ def test_errors_say_what_to_do_and_no_value(state, text, kind, monkeypatch):
 
 def test_the_connection_is_verified_and_values_cannot_escape():
     text = source().database.connection_string("hdm:x")
-    assert "Encrypt={yes};TrustServerCertificate={no}" in text and "PWD={can;ary}}}" in text
+    assert "Encrypt=yes;TrustServerCertificate=no" in text and "PWD={can;ary}}}" in text
     loose = SQLServerSource(SQLServerSource.Config(table_name="t"), profile(insecure=True), name="s")
-    assert "TrustServerCertificate={yes}" in loose.database.connection_string("x")
+    assert "TrustServerCertificate=yes" in loose.database.connection_string("x")
 
 
 def test_azure_is_named_in_full():
     made = AzureSQLServerProfile.model_validate({"host": "srv", "database": "d"})
     one = AzureSQLServerSource(AzureSQLServerSource.Config(table_name="t"), made, name="s")
-    assert "Server={tcp:srv.database.windows.net,1433}" in one.database.connection_string("x")
+    assert "Server=tcp:srv.database.windows.net,1433;" in one.database.connection_string("x")
 
 
 def test_a_missing_driver_names_the_extra(monkeypatch):
