@@ -15,7 +15,7 @@ import pyarrow.csv as pcsv
 
 from hdm.codecs import temporal
 from hdm.codecs.copy_stream import BLOCK_BYTES
-from hdm.codecs.rows import unrepresentable
+from hdm.codecs.rows import nul_in_text, unrepresentable
 from hdm.errors import UnrepresentableValue
 from hdm.model import Column
 
@@ -130,10 +130,8 @@ class CsvEncoder:
 
 def _with_nul(batch: pa.RecordBatch) -> UnrepresentableValue:
     texts = [field.name for field in batch.schema if pa.types.is_string(field.type)]
-    found = [name for name in texts if pc.any(pc.match_substring(batch.column(name), "\0")).as_py()]
-    return UnrepresentableValue(
-        f"column {', '.join(found)}: PostgreSQL's text cannot hold a NUL character",
-        hint="leave the rows out with where:, or replace the character with transform:",
+    return nul_in_text(
+        [name for name in texts if pc.any(pc.match_substring(batch.column(name), "\0")).as_py()]
     )
 
 

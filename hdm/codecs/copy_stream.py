@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import io
+import selectors
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
 BLOCK_BYTES = 2 * 1024 * 1024
+_MESSAGE_BYTES = 8 * 1024 * 1024
 Guard = Callable[[], AbstractContextManager[None]]
 
 
@@ -46,23 +48,50 @@ def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iter
 
 
 class CopyIn:
-    """COPY FROM STDIN as CSV, in the open transaction."""
+    """COPY FROM STDIN, in the open transaction. ``form`` is ``csv`` or ``binary``.
 
-    def __init__(self, connection: Any, psycopg: Any, into: str, classified: Guard) -> None:
+    psycopg's connections never block: libpq would keep all that the server has not taken yet, and
+    hold the GIL while it sends that at the end. So each block is seen off before the next.
+    """
+
+    def __init__(self, connection: Any, psycopg: Any, into: str, form: str, classified: Guard) -> None:
         self._raw, self._psycopg, self._classified = connection.pgconn, psycopg, classified
         with classified():
-            _expect(psycopg, self._raw.exec_(f"COPY {into} FROM STDIN (FORMAT csv)".encode()), "COPY_IN")
+            begin = f"COPY {into} FROM STDIN (FORMAT {form})"
+            _expect(psycopg, self._raw.exec_(begin.encode()), "COPY_IN")
 
     def put(self, block: Any) -> None:
-        """Send one block; blocks while the server is behind."""
+        """Send one block; blocks while the server is behind, but no other thread."""
+        view = memoryview(block)
         with self._classified():
-            self._raw.put_copy_data(block)
+            for start in range(0, len(view), _MESSAGE_BYTES):
+                while not self._raw.put_copy_data(view[start : start + _MESSAGE_BYTES]):
+                    self._flush()
+                self._flush()
 
     def end(self) -> int:
         """How many rows the server took; raises what it objected to."""
         with self._classified():
-            self._raw.put_copy_end()
+            while not self._raw.put_copy_end():
+                self._flush()
+            self._flush()
+            while self._raw.is_busy():
+                _wait(self._raw.socket, write=False)
+                self._raw.consume_input()
             return _finished(self._psycopg, self._raw)
+
+    def _flush(self) -> None:
+        """As https://www.postgresql.org/docs/current/libpq-async.html#LIBPQ-PQFLUSH asks for."""
+        while self._raw.flush():
+            if _wait(self._raw.socket, write=True):
+                self._raw.consume_input()
+
+
+def _wait(socket: int, *, write: bool) -> bool:
+    """Wait until the socket can be read or, if asked for, written; whether it can be read."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0))
+        return any(events & selectors.EVENT_READ for _, events in selector.select())
 
 
 def _expect(psycopg: Any, result: Any, status: str) -> Any:

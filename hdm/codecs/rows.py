@@ -24,6 +24,14 @@ def unrepresentable(column: str, why: str) -> UnrepresentableValue:
     )
 
 
+def nul_in_text(columns: Sequence[str]) -> UnrepresentableValue:
+    """The error for a text that PostgreSQL refuses for its NUL character."""
+    return UnrepresentableValue(
+        f"column {', '.join(columns)}: PostgreSQL's text cannot hold a NUL character",
+        hint="leave the rows out with where:, or replace the character with transform:",
+    )
+
+
 def check_length(texts: pa.Array, column: str, length: int) -> None:
     """``UnrepresentableValue`` if a text has more than ``length`` characters."""
     if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):

@@ -66,6 +66,13 @@ WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(%s) AND d
 AND (w.oid IS NOT NULL OR (k.contype = 'f' AND k.confrelid = d.refobjid AND k.conrelid <> d.refobjid))
 LIMIT 1
 """
+WIRE_TYPES = """
+SELECT a.attname, CASE
+  WHEN t.typtype = 'e' THEN 'enum'
+  WHEN t.typnamespace = 'pg_catalog'::regnamespace AND t.typtype = 'b' THEN t.typname END
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
+"""
 
 
 def short_ids(ids: str) -> str:

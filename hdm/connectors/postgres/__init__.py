@@ -122,14 +122,23 @@ class PostgresDatabase(Writing):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """COPY FROM STDIN as CSV, in the open transaction."""
+        """COPY FROM STDIN in the open transaction: binary where every column's type has a known
+        binary form, else CSV, which the server reads at twice the cost."""
+        from hdm.codecs.copy_binary import HEAD, TAIL, BinaryEncoder
+
         names = self.dialect.names(column.name for column in columns)
         into = f"{self.dialect.qualify(path)} ({names})"
-        copy = CopyIn(connection, driver(), into, self.classified)
-        encoder = CsvEncoder()
+        binary = BinaryEncoder.of(columns, self.wire_types(connection, path, columns))
+        copy = CopyIn(connection, driver(), into, "binary" if binary else "csv", self.classified)
+        encoder = binary or CsvEncoder()
+        if binary:
+            copy.put(HEAD)
         for batch in batches:
             for block in encoder.encode(batch):
                 copy.put(block)
+                del block
+        if binary:
+            copy.put(TAIL)
         return copy.end()
 
     def probe(self) -> list[tuple[str, bool, str]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from hdm.connectors.postgres.reading import Reading
 from hdm.dialects import postgres_catalog as catalog
-from hdm.model import Table
+from hdm.model import Column, Table
 
 
 class Writing(Reading):
@@ -24,6 +24,14 @@ class Writing(Reading):
             return [f"schema {schema}, which is not there"]
         rights = zip(("CREATE", "USAGE"), found[0][1:], strict=True)
         return [f"{right} on schema {schema}" for right, granted in rights if not granted]
+
+    def wire_types(self, connection: Any, path: Sequence[str], columns: Sequence[Column]) -> list[str]:
+        """The ``pg_type.typname`` of each column as it is now, ``enum``, or '' for one that is not
+        built in, or not there."""
+        found: dict[str, str] = dict(
+            self.run(connection, catalog.WIRE_TYPES, (self.dialect.qualify(path),))  # type: ignore[arg-type]
+        )
+        return [found.get(column.name, "") for column in columns]
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
         """Terminate this role's sessions of older attempts on the chunk."""
