@@ -140,14 +140,18 @@ class SqlSource(Source):
         try:
             self.database.begin(connection)
             table = self._described(connection)
-            if self.path is not None:
-                shown = self.dialect.names(column.name for column in table.columns)
-                self.database.run(connection, f"SELECT {shown or 1} FROM {self._origin(table)} WHERE 1 = 0")
+            self._may_read(connection, table)
             return table
-        except PermanentError as error:
-            raise UsageError(error.message, hint=error.hint) from None
         finally:
             connection.close()
+
+    def _may_read(self, connection: Any, table: Table) -> None:
+        shown = self.dialect.names(column.name for column in table.columns)
+        try:
+            if self.path is not None:
+                self.database.run(connection, f"SELECT {shown or 1} FROM {self._origin(table)} WHERE 1 = 0")
+        except PermanentError as error:
+            raise UsageError(error.message, hint=error.hint) from None
 
     def ready(self, table: Table) -> None:
         """Has the database read ``where``, and the dialect ``lag`` and ``offset``."""
