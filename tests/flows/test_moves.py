@@ -309,3 +309,10 @@ def test_two_runs_at_once_share_the_work(place: Place) -> None:
     with contextlib.closing(open(place.folder / "out.txt")) as out:
         assert "Traceback" not in out.read()
     assert equal(place, "orders", "items")
+
+
+def test_a_source_that_finds_nothing_says_so(place: Place) -> None:
+    place.stage.mkdir()
+    done = only(place, load(place)).hdm("run")
+    assert done.code == 0
+    assert "note: source files: found nothing to read" in done.err
