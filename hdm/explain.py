@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -140,7 +141,8 @@ def _said(error: Any) -> str:
     text = str(error["msg"])
     if error["type"] in ("value_error", "assertion_error"):
         return "is wrong: " + text.split(", ", 1)[-1]
-    return text.replace("Input should be", "must be").replace("a valid dictionary", "a mapping")
+    text = re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", text)
+    return text.replace("Input should be", "must be")
 
 
 def _how(key: str, kinds: set[str]) -> str:

@@ -12,6 +12,7 @@ from fnmatch import fnmatch
 from typing import BinaryIO, cast
 
 from hdm import files
+from hdm.errors import CorruptFile, UsageError
 from hdm.formats import format_named, format_of
 from hdm.model import Dataset, StagedFile, Table
 from hdm.stores import Stat, Store
@@ -119,7 +120,7 @@ def _below(folder: str, ours: set[str]) -> bool:
 
 def _described(store: Store, namespace: str, name: str, keys: list[str]) -> Found:
     kind, compression = format_of(keys[0]) or ("parquet", "none")
-    with store.open(keys[0]) as remote, _seekable(store, remote) as stream:
+    with _named(store, keys[0]), store.open(keys[0]) as remote, _seekable(store, remote) as stream:
         table = format_named(kind).describe(
             stream, compression, Dataset(namespace, name), (name.rpartition("/")[2],)
         )
@@ -128,11 +129,22 @@ def _described(store: Store, namespace: str, name: str, keys: list[str]) -> Foun
 
 def _measured(store: Store, key: str) -> StagedFile:
     kind, compression = format_of(key) or ("parquet", "none")
-    with store.open(key) as remote, _seekable(store, remote) as stream:
+    with _named(store, key), store.open(key) as remote, _seekable(store, remote) as stream:
         sha256, size = _hashed(stream)
         stream.seek(0)
         rows = format_named(kind).rows(stream, compression)
     return StagedFile(store.uri(key), kind, size, rows, sha256)
+
+
+@contextmanager
+def _named(store: Store, key: str) -> Iterator[None]:
+    """What is wrong with a file that hdm did not stage is said with its name."""
+    try:
+        yield
+    except (CorruptFile, UsageError) as error:
+        error.message = f"{store.uri(key)}: {error.message}"
+        error.hint = "mend the file or take it away; pattern: and file_format: leave files out"
+        raise
 
 
 @contextmanager

@@ -113,6 +113,7 @@ class _Reader:
             place = Place(mark.line + 1, mark.column + 1) if mark else Place(1, 1)
             said = failure.problem or failure.context or "not YAML"
             line = text.splitlines()[place.line - 1] if place.line <= len(text.splitlines()) else ""
+            said = "a tab" if line[place.column - 1 : place.column] == "\t" else said
             hint = 'quote the variable: "${NAME}"' if "${" in line else _syntax_hint(said)
             self.problems.add(f"is not valid YAML: {said}", place, hint)
         except yaml.YAMLError:

@@ -26,6 +26,15 @@ VERBS: dict[str, tuple[str, str]] = {
 }
 
 
+def _verb_like(word: str) -> str | None:
+    """The verb that a word was meant for, unless it is an option or a file."""
+    import difflib
+
+    if word.startswith("-") or any(mark in word for mark in "./\\") or os.path.exists(word):
+        return None
+    return next(iter(difflib.get_close_matches(word, VERBS, 1)), None)
+
+
 class _Verbs(click.Group):
     """Finds a verb's command in the module named after it; a path in a verb's place means run."""
 
@@ -46,6 +55,9 @@ class _Verbs(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0] not in VERBS and args[0] not in ("--help", "-h", "--version"):
+            near = _verb_like(args[0])
+            if near:
+                raise click.UsageError(f"no such command {args[0]!r}: did you mean {near!r}?", ctx=ctx)
             args = ["run", *args]
         return super().parse_args(ctx, args)
 

@@ -99,7 +99,7 @@ def verify(
         emit([], as_json=as_json, empty="nothing was run yet")
         return 0
     with state:
-        runs = state.reports.runs(plan.manifest_name, env)
+        runs = state.reports.runs(plan.manifest_name, plan.env)
         chosen = [row for row in runs if run is None or str(row["run_id"]).startswith(run)]
         if run is not None and not chosen:
             raise no_such_run(plan, run)

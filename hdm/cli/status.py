@@ -40,10 +40,10 @@ def command_status(
         return 0
     with state:
         if runs:
-            emit(state.reports.runs(plan.manifest_name, env), as_json=as_json, empty="no runs yet")
+            emit(state.reports.runs(plan.manifest_name, plan.env), as_json=as_json, empty="no runs yet")
             return 0
         if dead:
-            rows = state.reports.dead(plan.manifest_name, env)
+            rows = state.reports.dead(plan.manifest_name, plan.env)
             emit(rows, as_json=as_json, empty="no dead chunks")
             return 1 if rows else 0
         run_id = find_run(state, plan, run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar
 
@@ -15,6 +16,14 @@ from hdm.new_file import has_room
 from hdm.stores import LocalStore
 
 _NAMESPACE = "file"
+
+
+def _must_be_there(store: LocalStore) -> None:
+    if not store.root.is_dir():
+        raise UsageError(
+            f"there is no directory {store.root}",
+            hint="correct it; to take over what an earlier sink stages, give the source that sink's name",
+        )
 
 
 class _DirectorySource(FileSourceConfig):
@@ -40,6 +49,11 @@ class FSSource(FileSource):
         """The directory."""
         return LocalStore(self.config.directory)
 
+    def tables(self) -> Iterator[Table]:
+        """Every dataset below the directory, which must be one."""
+        _must_be_there(self.store)
+        yield from super().tables()
+
 
 class FSChunkSource(FileChunks):
     """Reads staged files from a directory in chunks of some rows or bytes."""
@@ -51,6 +65,11 @@ class FSChunkSource(FileChunks):
     def store(self) -> LocalStore:
         """The directory."""
         return LocalStore(self.config.directory)
+
+    def tables(self) -> Iterator[Table]:
+        """Every dataset below the directory, which must be one."""
+        _must_be_there(self.store)
+        yield from super().tables()
 
 
 class FSSink(FileSink):

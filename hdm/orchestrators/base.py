@@ -77,6 +77,17 @@ class Session:
     """Told of each other host that holds chunks of ours, and how long its leases last at most."""
 
 
+def nothing_found(session: Session) -> list[str]:
+    """A word on each source that has nothing to read, which may be a slip of the pen."""
+    busy = {one.link.key for one in session.prospects}
+    idle = {
+        link.spec.source.name
+        for key, link in session.links.items()
+        if key not in busy and not link.spec.upstream
+    }
+    return [f"source {name}: found nothing to read" for name in sorted(idle)]
+
+
 class Orchestrator(ABC):
     """Says which links a plan has. Everything else is the same for all."""
 
@@ -122,6 +133,8 @@ class Orchestrator(ABC):
         planner = Planner(state, run_id, session.links, session.site, session.specs, joined)
         planner.failed.update(self.waiting)
         planner.notes.extend(self.notes)
+        if not joined:
+            planner.notes.extend(nothing_found(session))
         planner.begin(session.prospects)
         engine = ThreadEngine(
             state,

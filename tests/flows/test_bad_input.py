@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.kit import Place, direct, only, shop
+from tests.flows.kit import Place, direct, load, only, shop
 
 
 def first(place: Place) -> dict[str, Any]:
@@ -115,6 +115,12 @@ def no_target_folder(place: Place) -> None:
     only(place, direct(place, "orders"))
 
 
+def no_such_folder(place: Place) -> None:
+    only(place, load(place))
+    first(place)["source"]["name"] = "filse"
+    place.write()
+
+
 def lossy(place: Place) -> None:
     place.sql("CREATE TABLE untyped (id INTEGER PRIMARY KEY, anything)")
     only(place, direct(place, "untyped"))
@@ -170,6 +176,10 @@ CASES: list[tuple[str, Callable[[Place], None], tuple[str, ...], str]] = [
     ("no database to write to", no_target_database, RUN, "sink dst: "),
     ("no folder to write to", no_target_folder, RUN, "sink dst: cannot make the file"),
     ("a name in too many parts", conf(table_name="a.b.orders"), RUN, "a SQLite table has one name"),
+    ("tabs", manifest(b"declared_data_links:\n\t- a: b\n"), RUN, "indent with blanks, not with tabs"),
+    ("no mapping", conf(watermark="changed"), RUN, "'watermark' must be a mapping\n"),
+    ("no such folder", no_such_folder, RUN, "give the source that sink's name"),
+    ("a verb misspelt", nothing, ("staus",), "no such command 'staus': did you mean 'status'?"),
     ("plugin", plugin, RUN, "no_such_module_of_anybody"),
     ("unknown site", nothing, ("run", "--site", "mars"), "no link of m.yml has site 'mars'"),
     ("unknown option", nothing, ("run", "--wrkers", "2"), "No such option"),

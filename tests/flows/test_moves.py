@@ -309,3 +309,23 @@ def test_two_runs_at_once_share_the_work(place: Place) -> None:
     with contextlib.closing(open(place.folder / "out.txt")) as out:
         assert "Traceback" not in out.read()
     assert equal(place, "orders", "items")
+
+
+def test_a_source_that_finds_nothing_says_so(place: Place) -> None:
+    place.stage.mkdir()
+    done = only(place, load(place)).hdm("run")
+    assert done.code == 0
+    assert "note: source files: found nothing to read" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("bad.parquet", b"PAR1 no more"), ("bad.csv", b"a,b\n1\n1,2,3\n"), ("none.csv", b"")],
+)
+def test_a_file_that_cannot_be_read_is_named(place: Place, name: str, content: bytes) -> None:
+    place.stage.mkdir()
+    (place.stage / name).write_bytes(content)
+    done = only(place, load(place)).hdm("run")
+    assert done.code in (1, 2)
+    assert f"/stage/{name}: " in done.err
+    assert "mend the file or take it away" in done.err
