@@ -11,6 +11,7 @@ from typing import Protocol
 from hdm.catalogs.report import Report
 from hdm.catalogs.writers import Statement
 from hdm.errors import HdmError, Recovery
+from hdm.secrets import redact
 
 _MUST = frozenset({"schema", "table"})
 """Objects without which nothing else makes sense: their failure ends the work."""
@@ -59,7 +60,7 @@ def apply(
                     trouble.hint or "look at the statement in the DDL files; apply by hand what it needs"
                 )
                 raise
-            error = trouble.message
+            error = trouble.message + (_words(trouble) if first.kind == "view" else "")
             if report is not None:
                 report.demote(
                     first.kind, first.name, f"the target refused it: {error}", "mend its DDL by hand"
@@ -68,6 +69,12 @@ def apply(
         results.append(result)
         done(result)
     return results
+
+
+def _words(trouble: HdmError) -> str:
+    """What the driver said of a view's SQL, in which no row's value can be; its first line."""
+    said = str(trouble.__context__ or "").strip().splitlines()
+    return f": {redact(said[0])[:300]}" if said else ""
 
 
 def _objects(statements: Iterable[Statement]) -> Iterator[list[Statement]]:

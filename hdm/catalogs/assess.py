@@ -56,6 +56,11 @@ class Assessment:
         return sum(one["bytes"] or 0 for one in self.tables)
 
     @property
+    def sized(self) -> bool:
+        """Whether the source's catalogue knows the size of any table."""
+        return any(one["bytes"] is not None for one in self.tables)
+
+    @property
     def seconds(self) -> float:
         """How long moving all rows would take at the rate."""
         return self.rows / self.rate
@@ -70,7 +75,11 @@ class Assessment:
         return {
             "source": self.source,
             "target": self.target,
-            "totals": {"tables": len(self.tables), "rows": self.rows, "bytes": self.bytes},
+            "totals": {
+                "tables": len(self.tables),
+                "rows": self.rows,
+                "bytes": self.bytes if self.sized else None,
+            },
             "tables": self.tables,
             "types": self.types,
             "types_at_risk": [

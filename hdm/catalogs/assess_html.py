@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from hdm.catalogs.assess import Assessment, Risk
 
@@ -36,7 +36,7 @@ def to_html(made: Assessment, shown: int = 200) -> str:
             [(kind, *(counts[name] for name in _COLOURS)) for kind, counts in made.by_kind.items()],
         ),
         "<h2>The largest tables</h2>",
-        _bars([(one["table"], one["bytes"] or one["rows"] or 0) for one in made.tables[:15]]),
+        _largest(made),
         "<h2>Waves</h2><p>Each table refers only to tables of earlier waves.</p>",
         _waves(made.waves),
         "<h2>Types at risk</h2>",
@@ -88,7 +88,7 @@ def _tiles(made: Assessment) -> str:
     tiles = [
         (f"{len(made.tables):,}", "tables"),
         (f"{made.rows:,}", "rows, by estimate"),
-        (_size(made.bytes), "by estimate"),
+        (_size(made.bytes), "by estimate") if made.sized else ("unknown", "size: the catalogue has none"),
         (str(len(made.waves)), "waves"),
         (duration(made.seconds), f"to move at {made.rate:,.0f} rows/s ({source})"),
         (duration(made.minutes_of_work * 60), "of work for the gaps, by rule of thumb"),
@@ -113,7 +113,14 @@ def _bar(counts: dict[str, int]) -> str:
     )
 
 
-def _bars(rows: Sequence[tuple[str, int]]) -> str:
+def _largest(made: Assessment) -> str:
+    """By bytes, or by rows where the catalogue knows no bytes; never one beside the other."""
+    if made.sized:
+        return _bars([(one["table"], one["bytes"] or 0) for one in made.tables[:15]], _size)
+    return _bars([(one["table"], one["rows"] or 0) for one in made.tables[:15]], lambda n: f"{n:,} rows")
+
+
+def _bars(rows: Sequence[tuple[str, int]], shown: Callable[[int], str]) -> str:
     if not rows:
         return "<p>none</p>"
     most, parts = max(size for _, size in rows) or 1, []
@@ -124,7 +131,7 @@ def _bars(rows: Sequence[tuple[str, int]]) -> str:
         parts.append(
             f'<text x="234" y="{y + 13}" text-anchor="end" fill="currentColor">{escape(label)}</text>'
         )
-        parts.append(f'<text x="{244 + width:.1f}" y="{y + 13}" fill="currentColor">{_size(size)}</text>')
+        parts.append(f'<text x="{244 + width:.1f}" y="{y + 13}" fill="currentColor">{shown(size)}</text>')
     height = len(rows) * 22
     return f'<svg viewBox="0 0 900 {height}" role="img" aria-label="largest tables">{"".join(parts)}</svg>'
 
@@ -143,17 +150,20 @@ def _limited(headers: Sequence[str], rows: Sequence[Sequence[object]], shown: in
 
 
 def _table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [_line(headers, "th", headers)]
-    lines += [_line(row, "td", headers) for row in rows]
-    return f"<table>{''.join(lines)}</table>" if len(lines) > 1 else "<p>none</p>"
+    body = list(rows)
+    if not body:
+        return "<p>none</p>"
+    numeric = [any(isinstance(cell, int | float) for cell in column) for column in zip(*body, strict=True)]
+    lines = [_line(headers, "th", headers, numeric), *(_line(row, "td", headers, numeric) for row in body)]
+    return f"<table>{''.join(lines)}</table>"
 
 
-def _line(cells: Sequence[object], tag: str, headers: Sequence[str]) -> str:
+def _line(cells: Sequence[object], tag: str, headers: Sequence[str], numeric: Sequence[bool]) -> str:
     made = []
-    for cell, header in zip(cells, headers, strict=True):
+    for cell, header, right in zip(cells, headers, numeric, strict=True):
         number = isinstance(cell, int | float)
         text = _size(cell) if number and header == "bytes" else f"{cell:,}" if number else str(cell or "")
-        aligned = ' class="n"' if number else ""
+        aligned = ' class="n"' if right else ""
         made.append(f"<{tag}{aligned}>{escape(text)}</{tag}>")
     return f"<tr>{''.join(made)}</tr>"
 

@@ -62,15 +62,16 @@ def compare_tables(wanted: Relation, held: Relation) -> list[Difference]:
         Difference(Change.NEW_COLUMN, path, name, mine[name].native) for name in mine.keys() - theirs.keys()
     ]
     found += [Difference(Change.DROPPED_COLUMN, path, name) for name in theirs.keys() - mine.keys()]
+    keyed = set(wanted.table.key) & set(held.table.key)  # never NULL, whether that is declared or not
     for name in mine.keys() & theirs.keys():
-        found += _compare_columns(path, mine[name], theirs[name])
+        found += _compare_columns(path, mine[name], theirs[name], keyed=name in keyed)
     if wanted.table.key != held.table.key:
         detail = f"({', '.join(held.table.key)}) becomes ({', '.join(wanted.table.key)})"
         found.append(Difference(Change.OTHER_KEY, path, "", detail))
     return found
 
 
-def _compare_columns(path: Path, wanted: Column, held: Column) -> Iterable[Difference]:
+def _compare_columns(path: Path, wanted: Column, held: Column, *, keyed: bool) -> Iterable[Difference]:
     if _shape(wanted) != _shape(held):
         detail = f"{held.native} becomes {wanted.native}"
         grows, shrinks = too_narrow(held, wanted), too_narrow(wanted, held)
@@ -80,6 +81,8 @@ def _compare_columns(path: Path, wanted: Column, held: Column) -> Iterable[Diffe
             yield Difference(Change.NARROWER, path, wanted.name, detail)
         else:
             yield Difference(Change.OTHER_TYPE, path, wanted.name, detail)
+    if keyed:
+        return
     if wanted.nullable and not held.nullable:
         yield Difference(Change.NULLABLE, path, wanted.name)
     elif held.nullable and not wanted.nullable:

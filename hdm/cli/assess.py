@@ -59,7 +59,8 @@ def _measured(scope: Scope) -> float | None:
 
 def _print(one: Assessment) -> None:
     click.echo(f"{one.source} to {one.target}")
-    click.echo(f"  {len(one.tables):,} tables, {one.rows:,} rows, {size(one.bytes)} (estimates)")
+    much = size(one.bytes) if one.sized else "size unknown"
+    click.echo(f"  {len(one.tables):,} tables, {one.rows:,} rows, {much} (estimates)")
     click.echo("  " + ", ".join(f"{number} {fate}" for fate, number in one.counts.items()))
     grave = sum(1 for risk in one.risks if risk.grave)
     click.echo(f"  {len(one.risks)} columns with another type, {grave} of which may change values")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 
+from hdm.catalogs.apply import apply
 from hdm.catalogs.assess import assess
 from hdm.catalogs.assess_html import to_html
 from hdm.catalogs.diff import Change, compare
@@ -19,7 +21,8 @@ from hdm.catalogs.model import ForeignKey, Key, Relation, Schema, schema_from_js
 from hdm.catalogs.order import closing_keys, table_waves, waves
 from hdm.catalogs.report import Report, Status, report_to_json, report_to_markdown
 from hdm.catalogs.rules import MapOptions, make_rules
-from hdm.errors import UsageError
+from hdm.catalogs.writers import Statement
+from hdm.errors import PermanentError, UsageError
 from hdm.model import Column
 from tests.unit.catalogs.zoo import ORDERS, ZOO, column, table
 
@@ -147,6 +150,41 @@ def test_an_assessment_names_sizes_risks_gaps_waves_and_time() -> None:
     assert "<svg" in page
     assert "http" not in page.replace("http-equiv", ""), "the page needs nothing from elsewhere"
     assert "sales.orders" in page
+
+
+def test_a_size_that_the_catalogue_does_not_know_is_not_made_up() -> None:
+    """Neither as 0 B nor with rows taken for bytes; numbers stand below their headings."""
+    relations = tuple(replace(one, table=replace(one.table, rows=5000, bytes=None)) for one in ZOO.relations)
+    made = assess(replace(ZOO, relations=relations), map_schema(ZOO, "mysql"))
+    page = to_html(made)
+    assert made.to_dict()["totals"]["bytes"] is None
+    assert "5,000 rows" in page and "unknown" in page and not re.search(r"\d [kMG]?B<", page)
+    assert '<th class="n">rows</th>' in page and "<th>table</th>" in page
+
+
+def test_a_key_column_is_never_null_whether_that_is_declared_or_not() -> None:
+    loose, strict = (table(("s", "t"), [column("id", "integer", nullable=n)], ("id",)) for n in (True, False))
+    one, other = (Schema("postgres", relations=(Relation(t, Key("pk", ("id",))),)) for t in (loose, strict))
+    assert compare(one, other) == compare(other, one) == []
+
+
+def test_a_view_is_refused_in_the_targets_own_words() -> None:
+    class Refuses:
+        def execute(self, sql: str) -> None:
+            try:
+                raise ValueError("Binder Error: no function strftime\nLINE 1: ...")
+            except ValueError:
+                raise PermanentError("duckdb BinderException") from None
+
+        def transaction(self) -> AbstractContextManager[None]:
+            return nullcontext()
+
+    def refused(kind: str) -> str:
+        statement = Statement("views", kind, "s.v", "CREATE ...")
+        return apply([statement], Refuses())[0].error
+
+    assert refused("view") == "duckdb BinderException: Binder Error: no function strftime"
+    assert refused("unique") == "duckdb BinderException"  # its text may quote a row
 
 
 HOSTILE = (
