@@ -16,6 +16,7 @@ from hdm.catalogs.crawlers import crawler_for
 from hdm.catalogs.crawlers.odbc import ODBCCrawler
 from hdm.catalogs.model import Schema
 from hdm.catalogs.patterns import Selection
+from hdm.catalogs.profile_storage import classed, classes
 from hdm.catalogs.profile_types import measure, measured
 from hdm.errors import HdmError
 from hdm.sql_database import Database, SqlProfile
@@ -81,11 +82,16 @@ class SqlCatalog(Catalog):
         return self.crawl(selection)
 
     def measured(self, schema: Schema) -> Schema:
-        """``schema`` with the digits of its open numbers, measured here in one snapshot."""
+        """``schema`` with the digits of its open numbers, and in SQLite the storage class of what is
+        declared BLOB or not at all, measured here in one snapshot."""
         connection = self.database.connect("hdm:measure")
         try:
             self.database.begin(connection)
-            return measured(schema, measure(schema, lambda sql: self.database.run(connection, sql)))
+
+            def ask(sql: str) -> list[tuple[Any, ...]]:
+                return list(self.database.run(connection, sql))
+
+            return measured(classed(schema, classes(schema, ask)), measure(schema, ask))
         finally:
             connection.close()
 

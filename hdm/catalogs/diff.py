@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hdm.catalogs.model import Path, Relation, Schema, dotted
+from hdm.catalogs.traits import traits_of
 from hdm.dialects.types import misfit
 from hdm.model import Column, Kind
 
@@ -91,7 +92,7 @@ def _compare_columns(path: Path, wanted: Column, held: Column, *, keyed: bool) -
 
 def too_narrow(held: Column, wanted: Column) -> bool:
     """Whether values of ``wanted`` may not fit into ``held``, by their declarations."""
-    if held.kind is wanted.kind is Kind.TEXT:
+    if held.kind is wanted.kind and held.kind in (Kind.TEXT, Kind.BINARY):
         return held.length is not None and (wanted.length is None or wanted.length > held.length)
     return misfit(held, wanted) is not None
 
@@ -125,19 +126,23 @@ def unfinished(wanted: Schema, held: Schema) -> Schema:
     lacks: what is left to do after the load."""
     theirs = {one.path: one for one in held.relations}
     views = {one.path for one in held.views}
+    rebuilds = traits_of(wanted.system).rebuilds
     return replace(
         wanted,
-        relations=tuple(_unfinished(one, theirs.get(one.path)) for one in wanted.relations),
+        relations=tuple(_unfinished(one, theirs.get(one.path), rebuilds) for one in wanted.relations),
         views=tuple(one for one in wanted.views if one.path not in views),
     )
 
 
-def _unfinished(wanted: Relation, held: Relation | None) -> Relation:
+def _unfinished(wanted: Relation, held: Relation | None, rebuilds: bool) -> Relation:
     if held is None:
         return wanted
+    foreign = {(key.columns, key.target) for key in held.foreign_keys}
+    lacking = tuple(k for k in wanted.foreign_keys if (k.columns, k.target) not in foreign)
+    if lacking and rebuilds:
+        return wanted  # the table that is built anew has nothing of the old one but its rows
     uniques = {key.columns for key in held.uniques}
     unique_indexes = {tuple(part.column for part in one.parts) for one in held.indexes if one.unique}
-    foreign = {(key.columns, key.target) for key in held.foreign_keys}
     names = {one.name for one in held.indexes} | {key.name for key in held.uniques}
     same_comment = wanted.comment == held.comment
     comments = {column.name: column.comment for column in held.table.columns}
@@ -150,7 +155,7 @@ def _unfinished(wanted: Relation, held: Relation | None) -> Relation:
         uniques=tuple(
             k for k in wanted.uniques if k.columns not in uniques and k.columns not in unique_indexes
         ),
-        foreign_keys=tuple(k for k in wanted.foreign_keys if (k.columns, k.target) not in foreign),
+        foreign_keys=lacking,
         indexes=tuple(i for i in wanted.indexes if i.name not in names),
         comment=None if same_comment else wanted.comment,
     )

@@ -67,7 +67,7 @@ class _Mapper:
         relations = [self._relation(one) for one in in_order]
         if not self.same:
             if self.target == "mysql":
-                relations = fit_mysql(relations, self.dialect, self.report)
+                relations = fit_mysql(relations, self.dialect, self.report, self.flavour)
             if self.target == "sqlserver":
                 relations = [fit_sqlserver(one, self.dialect, self.report) for one in relations]
             relations = settle_names(relations, self.dialect)

@@ -75,14 +75,17 @@ def measured(schema: Schema, measures: Mapping[Path, Mapping[str, Measure]]) -> 
 
 
 def declared(before: Relation, after: Relation, system: str) -> dict[str, str]:
-    """Column -> its measured type in the source's words, for the columns that were measured."""
+    """Column -> its measured type in the source's words, for the columns that were measured: digits of
+    decimals, and the storage class where SQLite's declaration says none."""
     word = {"oracle": "NUMBER", "sqlite": "DECIMAL"}.get(system, "numeric")
     old = {column.name: column for column in before.table.columns}
-    return {
+    digits = {
         column.name: f"{word}({column.precision},{column.scale})"
         for column in after.table.columns
         if column.precision is not None and old[column.name].precision is None and column.kind is Kind.DECIMAL
     }
+    other = {c.name: c.native for c in after.table.columns if c.kind is not old[c.name].kind}
+    return {**digits, **other}
 
 
 def _measured(relation: Relation, measures: Mapping[str, Measure]) -> Relation:

@@ -32,8 +32,8 @@ class Traits:
     comments: str = "statement"
     materialized: bool = False
     nulls_distinct: bool = True
-    deferred_keys: bool = True
-    """Whether foreign keys can be added to a table that is there."""
+    rebuilds: bool = False
+    """Whether a table is built anew to get a foreign key."""
 
 
 _BOTH = frozenset({"stored", "virtual"})
@@ -51,12 +51,12 @@ TRAITS: dict[str, Traits] = {
     # https://sqlite.org/lang_createtable.html
     "sqlite": Traits(
         schemas=False, deferrable=True, index_partial=True, index_expression=True, identity="autoincrement",
-        generated=_BOTH, sequences=False, comments="none", deferred_keys=False,
+        generated=_BOTH, sequences=False, comments="none",
     ),
     # https://duckdb.org/docs/sql/statements/create_table ; generated columns are virtual only
     "duckdb": Traits(
         actions=frozenset({"RESTRICT"}), index_expression=True, identity="sequence",
-        generated=frozenset({"virtual"}), deferred_keys=False,
+        generated=frozenset({"virtual"}), rebuilds=True,
     ),
     # https://docs.snowflake.com/en/sql-reference/constraints-overview
     "snowflake": Traits(

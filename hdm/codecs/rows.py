@@ -20,7 +20,7 @@ def unrepresentable(column: str, why: str) -> UnrepresentableValue:
     """The error for a value that its column's carrier cannot hold; never shows the value."""
     return UnrepresentableValue(
         f"column {column}: {why}",
-        hint="read the column as text with query:, or leave the rows out with where:",
+        hint="give it another type with types:, read it as text with query:, or leave rows out with where:",
     )
 
 

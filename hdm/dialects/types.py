@@ -9,6 +9,8 @@ import pyarrow as pa
 
 from hdm.model import Column, Kind
 
+_PADDED = ("binary(", "byte(")
+"""Native types that fill bytes up to their length, and so alter them."""
 INTEGERS: dict[Kind, int] = {Kind.INT8: 8, Kind.INT16: 16, Kind.INT32: 32, Kind.INT64: 64}
 TEXTS = frozenset(
     {Kind.TEXT, Kind.UUID, Kind.JSON, Kind.ARRAY, Kind.BIT, Kind.ENUM, Kind.OTHER, Kind.INTERVAL, Kind.TIMETZ}
@@ -109,7 +111,9 @@ def misfit(held: Column, wanted: Column) -> str | None:
         return f"it is {held.kind}, the source has {wanted.kind}"
     if held.kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.TIMETZ, Kind.INTERVAL):
         return _coarser(held, wanted)
-    return _shorter(held, wanted) if held.kind is Kind.BINARY else None
+    if held.kind is Kind.BINARY and held.native.lower().startswith(_PADDED):
+        return _shorter(held, wanted)
+    return None  # varying bytes that are too many are refused aloud when they come, as texts are
 
 
 def _shorter(held: Column, wanted: Column) -> str | None:

@@ -54,7 +54,8 @@ class AutoBatchConfig(OrchestratorConfig):
     schemas: dict[str, str] = Field(default_factory=dict)
     rules: list[dict[str, Any]] = Field(default_factory=list)
     measure: bool = False
-    """Measure numbers without precision in the source, and give the target decimals that fit."""
+    """Measure in the source what its catalogue leaves open, and give the target types that fit: digits
+    of numbers without precision; what SQLite's columns hold that are declared BLOB or not at all."""
     create: bool = True
     finish: Literal["all", "nothing"] = "all"
 

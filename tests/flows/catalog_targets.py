@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -11,27 +13,11 @@ import pymysql
 import pytest
 
 from hdm.catalogs.crawlers import Named, crawler_for
-from hdm.catalogs.model import ForeignKey, Relation, Schema
+from hdm.catalogs.model import Schema
 from hdm.catalogs.patterns import select
-from hdm.dialects import dialect
 from hdm.errors import PermanentError
 from tests.servers import fakesnow
 from tests.servers.process import Database
-
-COUNTS: list[str] = []
-"""What became of the objects of each crossing; shown when a module is done."""
-
-
-@pytest.fixture(scope="module", autouse=True)
-def counts_are_shown(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Past the capture, so that a run of the tests says it."""
-    yield
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    assert capture is not None
-    with capture.global_and_fixture_disabled():
-        print("", *COUNTS, sep="\n")
-    COUNTS.clear()
-
 
 Opened = list[Any]
 
@@ -50,7 +36,6 @@ class Target:
 
     def __init__(self, run: Callable[[str], list[Any]], named: Named | None = None) -> None:
         self.query, self.named = run, named
-        self.dialect = dialect("snowflake") if named else None
 
     def execute(self, sql: str) -> None:
         try:
@@ -103,10 +88,16 @@ def of_snowflake(server: fakesnow.Snowflake, profile: dict[str, Any], opened: Op
     return Target(run, lambda sql: run(sql, DictCursor))
 
 
-def of_duckdb(opened: Opened) -> Target:
+def of_duckdb(opened: Opened, file: Path | None = None) -> Target:
     import duckdb
 
-    connection = duckdb.connect()
+    connection = duckdb.connect(str(file or ":memory:"))
+    opened.append(connection)
+    return Target(lambda sql: connection.execute(sql).fetchall())
+
+
+def of_sqlite(opened: Opened, file: Path) -> Target:
+    connection = sqlite3.connect(file)
     opened.append(connection)
     return Target(lambda sql: connection.execute(sql).fetchall())
 
@@ -117,18 +108,3 @@ def found(target: Target, system: str, include: Iterable[str]) -> Schema:
 
 def keys(schema: Schema) -> set[tuple[str, tuple[str, ...], str]]:
     return {(one.path[-1], k.columns, k.target[-1]) for one in schema.relations for k in one.foreign_keys}
-
-
-def orphans(target: Target, one: Relation, key: ForeignKey) -> str:
-    """How many rows refer to none."""
-    assert target.dialect is not None
-    quote, qualify = target.dialect.quote, target.dialect.qualify
-    on = " AND ".join(
-        f"p.{quote(theirs)} = c.{quote(mine)}"
-        for mine, theirs in zip(key.columns, key.target_columns, strict=True)
-    )
-    given = " AND ".join(f"c.{quote(mine)} IS NOT NULL" for mine in key.columns)
-    return (
-        f"SELECT COUNT(*) FROM {qualify(one.path)} c LEFT JOIN {qualify(key.target)} p ON {on} "
-        f"WHERE {given} AND p.{quote(key.target_columns[0])} IS NULL"
-    )

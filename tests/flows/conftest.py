@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.flows import crossings
 from tests.flows.chain.report import REPORT
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The chain's table, if the chain ran."""
-    for text in REPORT.lines():
+    """The chain's table and the crossings of whole schemas, if they ran."""
+    for text in (*REPORT.lines(), *crossings.lines()):
         terminalreporter.write_line(text)

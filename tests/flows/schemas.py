@@ -1,16 +1,14 @@
 """Real public schemas that none of us wrote, fetched from Debian and PyPI on first use.
 
-MusicBrainz (PostgreSQL, from PyPI's ``mbdata``), Wagtail's (SQLite, made by its own migrations) and
-Kea DHCP's (MariaDB, from Debian's ``kea-admin``).
+MusicBrainz (PostgreSQL, from PyPI's ``mbdata``) and Kea DHCP's (MariaDB, from Debian's ``kea-admin``):
+structure alone. Those with rows are in ``tests/flows/public``.
 """
 
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import psycopg
 import pymysql
@@ -41,17 +39,6 @@ def musicbrainz(database: Database) -> None:
             text = (folder / f"{name}.sql").read_text(encoding="utf-8")
             lines = [line for line in text.splitlines() if not line.startswith("\\")]
             connection.execute("\n".join(lines).encode())
-
-
-def wagtail(place: Path) -> None:
-    """Wagtail's and Django's tables with the rows that migrations leave, as a SQLite file."""
-    programs = provision.venv("wagtail")
-    made = programs.parent / "wagtail.db"
-    with provision.once("wagtail-database"):
-        if not made.exists():
-            script = Path(__file__).with_name("wagtail_app.py")
-            run([programs / "python", script, made], timeout=600)
-    shutil.copy(made, place)
 
 
 def kea(database: Database) -> None:

@@ -15,10 +15,8 @@ from hdm.catalogs.model import Schema
 from hdm.catalogs.rules import MapOptions
 from tests.flows import schemas
 from tests.flows.catalog_targets import (  # noqa: F401 -- fixtures
-    COUNTS,
     Opened,
     Target,
-    counts_are_shown,
     found,
     keys,
     of_duckdb,
@@ -27,6 +25,7 @@ from tests.flows.catalog_targets import (  # noqa: F401 -- fixtures
     of_snowflake,
     opened_connections,
 )  # fmt: skip
+from tests.flows.crossings import COUNTS
 from tests.servers import fakesnow
 from tests.servers.process import Database
 

@@ -8,6 +8,7 @@
 - ROLLBACK of several files' COPY when one fails (fakesnow keeps the first; the transaction around
   it, which hdm always has, puts that right)
 - AT(TIMESTAMP => ...) is dropped: a read sees the table as it is
+- COMMENT ON TABLE with an apostrophe in the text (fakesnow: an unterminated string)
 - NULL timestamps in Arrow results (fakesnow: 1970-01-01)
 - CSV options that DuckDB has no words for: NULL_IF = (), BINARY_FORMAT, ENCODING
 - MERGE inside a transaction (fakesnow notes its helper table in another database)
@@ -87,7 +88,9 @@ def _with_nulls(stamps: Any) -> Any:
 arrow.timestamp_to_sf_struct = _with_nulls
 _comment = info_schema.insert_table_comment_sql
 info_schema.insert_table_comment_sql = lambda catalog, schema, table, comment: (
-    "SELECT 1" if table.lower() == "merge_candidates" else _comment(catalog, schema, table, comment)
+    "SELECT 1"
+    if table.lower() == "merge_candidates"
+    else _comment(catalog, schema, table, comment.replace("'", "''"))
 )
 _execute = cursor.FakeSnowflakeCursor.execute
 

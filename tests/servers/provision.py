@@ -96,11 +96,32 @@ def debian(packages: Sequence[str], home: Path) -> None:
             run([*sudo, apt, "update", "-q"], timeout=600)
             run([*install, *packages], timeout=900)
         return
-    plan = run([apt, "install", "-s", "--no-install-recommends", *packages])
-    missing = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+    _unpack(_missing(packages), home)
+
+
+def unpacked(name: str, packages: Sequence[str], needs: Sequence[str] = ()) -> Path:
+    """``.servers/<name>`` with Debian ``packages``, and what the machine lacks for ``needs``, as files:
+    nothing is installed."""
+    with once(name) as home:
+        stamp, wanted = home / "unpacked.txt", " ".join([*packages, *needs])
+        if not stamp.exists() or stamp.read_text() != wanted:
+            _unpack([*packages, *(_missing(needs) if needs else ())], home)
+            stamp.write_text(wanted)
+        return home
+
+
+def _missing(packages: Sequence[str]) -> list[str]:
+    plan = run(["apt-get", "install", "-s", "--no-install-recommends", *packages])
+    return [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+
+
+def _unpack(packages: Sequence[str], home: Path) -> None:
+    apt = shutil.which("apt-get")
+    if apt is None:
+        raise ServerFailed(f"not found: {', '.join(packages)}. Install them and run the tests again.")
     downloads = home / "debs"
     downloads.mkdir(parents=True, exist_ok=True)
-    subprocess.run([apt, "download", *missing], cwd=downloads, check=True, stdin=subprocess.DEVNULL)
+    subprocess.run([apt, "download", "-q", *packages], cwd=downloads, check=True, stdin=subprocess.DEVNULL)
     for package in sorted(downloads.glob("*.deb")):
         run(["dpkg-deb", "-x", package, home])
 

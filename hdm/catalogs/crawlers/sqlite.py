@@ -30,7 +30,7 @@ class SQLiteCrawler(Crawler):
         """Tables, views; triggers and virtual tables are named as not read."""
         del schemas
         rows = self.query("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")
-        shadow = self._hidden(rows)
+        shadow = self._shadows(rows)
         relations, unread = [], []
         for kind, name, _, sql in rows:
             if name.startswith("sqlite_") or name in shadow or not selection.has(("main", name)):
@@ -52,9 +52,13 @@ class SQLiteCrawler(Crawler):
         seen = [View(v.path, v.sql, v.columns, uses=mentioned(v.sql, "sqlite", v.path, names)) for v in views]
         return Schema(found.system, found.database, "", found.relations, tuple(seen), (), found.unread)
 
-    @staticmethod
-    def _hidden(rows: list[Row]) -> set[str]:
-        """The tables in which virtual tables keep their rows."""
+    def _shadows(self, rows: list[Row]) -> set[str]:
+        """The tables in which virtual tables keep their rows, as SQLite 3.37 and later know them; before,
+        those that are named after a virtual table."""
+        version = str(self.query("SELECT sqlite_version()")[0][0]).split(".")
+        if tuple(map(int, version[:2])) >= (3, 37):
+            listed = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'"
+            return {row[0] for row in self.query(listed)}
         virtual = [
             r[1] for r in rows if r[0] == "table" and re.match(r"\s*CREATE\s+VIRTUAL", r[3] or "", re.I)
         ]

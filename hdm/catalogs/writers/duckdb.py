@@ -60,8 +60,16 @@ class DuckDBWriter(Writer):
                 if (relation.path, key) not in closing and key.target != relation.path
             ]
             if keys:
-                for sql in self._again(relation, [self.foreign(key) for key in keys]):
+                for sql in (
+                    *self._bare(relation),
+                    *self._again(relation, [self.foreign(key) for key in keys]),
+                ):
                     yield Statement("foreign_keys", "foreign key", dotted(relation.path), sql)
+
+    def _bare(self, relation: Relation) -> Iterator[str]:
+        """A table cannot be renamed while it has indexes; they are made again in their phase."""
+        for index in relation.indexes:
+            yield f"DROP INDEX IF EXISTS {self.path((*relation.path[:-1], index.name))}"
 
     def _again(self, relation: Relation, keys: list[str]) -> Iterator[str]:
         bare = self.dialect.beside(relation.path[-1], "__hdm_bare")

@@ -72,7 +72,7 @@ def _source_rows(source: psycopg.Connection, table: str, columns: dict[str, str]
         cursor.itersize = 10_000
         cursor.execute(f"SELECT {names} FROM {table}".encode())
         for row in cursor:
-            yield tuple(_plain(_as_stored(value, kind)) for value, kind in zip(row, kinds, strict=True))
+            yield tuple(plain(_as_stored(value, kind)) for value, kind in zip(row, kinds, strict=True))
 
 
 def _target_rows(account: Any, table: str, columns: dict[str, str]) -> Iterator[Row]:
@@ -81,7 +81,7 @@ def _target_rows(account: Any, table: str, columns: dict[str, str]) -> Iterator[
     with account.cursor() as cursor:
         cursor.execute(f'SELECT {names} FROM "{table}"')
         for row in cursor:
-            yield tuple(_plain(_as_declared(value, kind)) for value, kind in zip(row, kinds, strict=True))
+            yield tuple(plain(_as_declared(value, kind)) for value, kind in zip(row, kinds, strict=True))
 
 
 def _as_stored(value: Any, kind: str) -> Any:
@@ -104,7 +104,7 @@ def _as_declared(value: Any, kind: str) -> Any:
     return value
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A hashable form that keeps the type."""
     if isinstance(value, bool) or value is None:
         return ("flag", value)

@@ -65,6 +65,19 @@ def test_what_fits(held, wanted, fits):
     assert (misfit(*made) is None) is fits
 
 
+@pytest.mark.parametrize(
+    ("held", "wanted", "fits"),
+    [
+        ("varbinary(1536)", "longblob", True),
+        ("binary(16)", "longblob", False),
+        ("binary(16)", "varbinary(16)", True),
+    ],
+)
+def test_bytes_that_are_padded_are_no_home_for_longer_ones(held, wanted, fits):
+    made = [dialect("mysql").column_from_catalog("c", native) for native in (held, wanted)]
+    assert (misfit(*made) is None) is fits
+
+
 def column(kind, **more):
     return Column(
         "c", kind, carrier(kind, more.get("precision"), more.get("scale")), origin="elsewhere", **more

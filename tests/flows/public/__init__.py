@@ -1,0 +1,1 @@
+"""Public schemas with data, each as a SQLite file to begin a journey with."""
