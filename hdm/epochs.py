@@ -1,7 +1,8 @@
-"""What a new epoch of a job is: its plan's words, its window, and whether there is anything in it."""
+"""What an epoch of a job is: its plan's words, its window, whether there is anything in it, how far it is."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,9 @@ from hdm.survey import Prospect
 if TYPE_CHECKING:
     from hdm.link import DataLink
     from hdm.state import Job, JobInfo, StateManager
+
+UNFINISHED = ("pending", "leased", "written")
+"""Statuses of chunks that are still to be moved."""
 
 
 def job_info(one: Prospect, link: DataLink, depth: int, state: StateManager) -> JobInfo:
@@ -35,6 +39,20 @@ def job_info(one: Prospect, link: DataLink, depth: int, state: StateManager) -> 
         losses=list(one.losses),
         first_epoch=_first_epoch(one, link, state),
     )
+
+
+def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, int, int]]:
+    """Link key -> (its table, or its name if it has several; chunks settled, chunks known)."""
+    sums: dict[str, tuple[str, int, int]] = {}
+    for job in jobs:
+        counts = state.counts(job.job_id)
+        total = sum(counts.values()) - counts.get("superseded", 0)
+        open_now = sum(counts.get(status, 0) for status in UNFINISHED)
+        name, done, known = sums.get(job.link_key, ("", 0, 0))
+        left = job.info.source_name if name else job.info.source.dataset.name
+        name = f"{left} -> {job.info.sink_name}"
+        sums[job.link_key] = (name, done + total - open_now, known + total)
+    return sums
 
 
 def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:

@@ -16,10 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm import _fail
-from hdm.epochs import is_complete, job_info, window_of
+from hdm.epochs import UNFINISHED, is_complete, job_info, progress, window_of
 from hdm.errors import HdmError, Recovery, UsageError
 from hdm.model import Chunk, LinkSpec, Mode, Table, Window
-from hdm.rebuild import Taken, take_over
+from hdm.rebuild import Taken, take_over, verify_rest
 from hdm.sites import Elsewhere
 from hdm.survey import Prospect, prospect
 
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hdm.planner")
 
-UNFINISHED = ("pending", "leased", "written")
-"""Statuses of chunks that are still to be moved."""
 MAX_TRIES = 5
 """How often opening one job is tried when its systems cannot be reached."""
 LOOKAHEAD = 8
@@ -88,22 +86,12 @@ class Planner:
 
     def close(self) -> None:
         """Let go of the snapshots."""
-        for held in self._snapshots.values():
-            held.close()
-        self._snapshots.clear()
+        while self._snapshots:
+            self._snapshots.popitem()[1].close()
 
     def progress(self) -> dict[str, tuple[str, int, int]]:
         """Link key -> (its table, or its name if it has several; chunks settled, chunks known)."""
-        sums: dict[str, tuple[str, int, int]] = {}
-        for job in list(self.jobs.values()):
-            counts = self.state.counts(job.job_id)
-            total = sum(counts.values()) - counts.get("superseded", 0)
-            open_now = sum(counts.get(status, 0) for status in UNFINISHED)
-            name, done, known = sums.get(job.link_key, ("", 0, 0))
-            left = job.info.source_name if name else job.info.source.dataset.name
-            name = f"{left} -> {job.info.sink_name}"
-            sums[job.link_key] = (name, done + total - open_now, known + total)
-        return sums
+        return progress(self.state, list(self.jobs.values()))
 
     def feeds(self, job: Job) -> bool:
         """Whether another link of this plan reads what ``job`` publishes."""
@@ -340,7 +328,7 @@ class Planner:
             if not mine:
                 return
             counts = self.state.counts(job.job_id)
-            self._verify_rest(job, link, counts)
+            verify_rest(self.state, job, link, counts)
             if not counts.get("dead") and job.pipeline_key not in self._empty:
                 outgoing = link.outgoing(job.info.source)
                 link.sink.finish(outgoing, job.pipeline_key, job.epoch, job.info.mode)
@@ -351,11 +339,3 @@ class Planner:
                 held.close()
             except HdmError as trouble:
                 log.debug("closing a snapshot: %s", trouble.message)
-
-    def _verify_rest(self, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
-        """Chunks whose worker ended between its commit and its check are checked now."""
-        if counts.get("committed") and link.verifies:
-            for chunk, rows in self.state.reports.unverified(job.job_id):
-                held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
-                found = held.rows if held is not None else -1
-                self.state.verify_late(job, chunk.chunk_id, found == rows, rows, found)

@@ -7,7 +7,7 @@ that was not finished, the plan is lost: reading goes on only if the same chunks
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -81,6 +81,15 @@ def record_known(
     """Record chunks that were planned and that the target holds, whatever became of them here."""
     news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
     return sum(state.import_committed(job, *one) for one in news)
+
+
+def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
+    """Check the chunks whose worker ended between its commit and its check."""
+    if counts.get("committed") and link.verifies:
+        for chunk, rows in state.reports.unverified(job.job_id):
+            held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
+            found = held.rows if held is not None else -1
+            state.verify_late(job, chunk.chunk_id, found == rows, rows, found)
 
 
 def _is_all_there_is(job: Job, held: Iterable[Held]) -> bool:

@@ -235,3 +235,24 @@ class Database(ABC):
             how = "not shared between sessions: each chunk is read at a moment of its own"
             found.append(("snapshot", True, how))
         return found
+
+    def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
+        """For ``hdm doctor``: whether the user may do all that a sink for the table must."""
+        connection = self.connect("hdm:doctor")
+        try:
+            lacking = self.lacking(connection, path)
+        finally:
+            connection.close()
+        if lacking is None:
+            return []
+        what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
+        return [("grants", not lacking, what)]
+
+    def look(self, path: Sequence[str]) -> Table | None:
+        """Log in and look for a table: whatever keeps that from working is raised."""
+        connection = self.connect("hdm:ready")
+        try:
+            self.begin(connection)
+            return self.find(connection, path)
+        finally:
+            connection.close()

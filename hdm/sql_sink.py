@@ -57,15 +57,10 @@ class SqlSink(Sink):
 
     def ready(self) -> None:
         """Logs in, and looks for a table; a file that is not there yet must have room."""
-        if not self.database.is_there():
+        if self.database.is_there():
+            self.database.look(self.database.default_path((LEDGER,)))
+        else:
             self.database.can_be_made()
-            return
-        connection = self.database.connect("hdm:ready")
-        try:
-            self.database.begin(connection)
-            self.database.find(connection, self.database.default_path((LEDGER,)))
-        finally:
-            connection.close()
 
     def accepts(self, table: Table, mode: Mode) -> None:
         """A merge needs a key; without ``create``, the table must be there."""
@@ -335,18 +330,7 @@ class SqlSink(Sink):
         """The database's own; a file that is not there yet will be made."""
         if not self.database.is_there():
             return [("connection", True, "not there yet: hdm run makes it")]
-        found = self.database.probe()
-        return [*found, *self._grants()] if all(ok for _, ok, _ in found) else found
-
-    def _grants(self) -> list[tuple[str, bool, str]]:
         name = self.config.table_name
         path = self.database.default_path(name_parts(name) if name is not None else (LEDGER,))
-        connection = self.database.connect("hdm:doctor")
-        try:
-            lacking = self.database.lacking(connection, path)
-        finally:
-            connection.close()
-        if lacking is None:
-            return []
-        what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
-        return [("grants", not lacking, what)]
+        found = self.database.probe()
+        return [*found, *self.database.grants(path)] if all(ok for _, ok, _ in found) else found

@@ -49,6 +49,7 @@ TESTED_ELSEWHERE = {
     "cli/__init__": "test_layers.py",
     "_builtin": "unit/test_registry.py",
     "batch_shapes": "unit/test_manifest.py",
+    "rebuild": "unit/test_planner.py",
     "explain": "unit/test_manifest_errors.py",
     "templates": "unit/test_manifest.py",
     "catalog": "conformance/test_catalogs.py",

@@ -138,7 +138,7 @@ _NUMBERS: dict[tuple[str, str], tuple[Callable[[pa.Array], Numbers], str]] = {
     ("double", "float8"): (_floats, ">f8"),
     ("date32[day]", "date"): (_days, ">i4"),
     ("time64[us]", "time"): (lambda array: _plain(array, "<i8"), ">i8"),
-    **{(kind, held): (_micros, ">i8") for kind, held in _STAMPS.items()},
+    **dict.fromkeys(_STAMPS.items(), (_micros, ">i8")),
     **{
         (kind, f"int{wide}"): (lambda array, size=size: _plain(array, f"<i{size}"), f">i{wide}")
         for kind, size in _WIDTHS.items()
