@@ -140,12 +140,10 @@ class SqlSource(Source):
         try:
             self.database.begin(connection)
             table = self._described(connection)
-            if self.path is not None:
+            if self.path is not None and self.database.shows_what_it_hides:
                 shown = self.dialect.names(column.name for column in table.columns)
                 self.database.run(connection, f"SELECT {shown or 1} FROM {self._origin(table)} WHERE 1 = 0")
             return table
-        except PermanentError as error:
-            raise UsageError(error.message, hint=error.hint) from None
         finally:
             connection.close()
 
