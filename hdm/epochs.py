@@ -64,24 +64,31 @@ def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
 
 def window_of(job: Job, link: DataLink, state: StateManager) -> Window:
     """What is to be read: all above the watermark, or, to replace, everything."""
+    return next_window(job.pipeline_key, job.info.mode, link, state)
+
+
+def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManager) -> Window:
+    """The same for a job that is not opened yet."""
     window = link.source.window()
-    if window.column is None or job.info.mode is Mode.REPLACE:
+    if window.column is None or mode is Mode.REPLACE:
         return window
-    mark = state.watermark(job.pipeline_key)
+    mark = state.watermark(pipeline_key)
     if mark is None or mark.column != window.column:
-        _refuse_another_cursor(job, window.column, mark, state)
+        _refuse_another_cursor(pipeline_key, mode, window.column, mark, state)
         return window
-    if job.info.mode is Mode.APPEND:
+    if mode is Mode.APPEND:
         # What is read again would be there twice; ties and late rows arrive without it.
         window = replace(window, offset=None)
     return replace(window, after=mark.value, ties=mark.ties, nulls=mark.nulls, snapshot=mark.snapshot)
 
 
-def _refuse_another_cursor(job: Job, column: str, mark: Watermark | None, state: StateManager) -> None:
+def _refuse_another_cursor(
+    pipeline_key: str, mode: Mode, column: str, mark: Watermark | None, state: StateManager
+) -> None:
     """To append by a cursor that the rows which are there were not read by could load them twice."""
-    before = state.last_closed(job.pipeline_key)
+    before = state.last_closed(pipeline_key)
     was = mark.column if mark is not None else before.info.source.cursor if before is not None else column
-    if job.info.mode is Mode.APPEND and was != column and not state.reports.moved_nothing(job.pipeline_key):
+    if mode is Mode.APPEND and was != column and not state.reports.moved_nothing(pipeline_key):
         raise PermanentError(
             f"its watermark is now {column}, and its rows were moved with {was or 'none'}: "
             "which of them are new cannot be told",

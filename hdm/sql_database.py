@@ -49,6 +49,8 @@ class Database(ABC):
     dialect_name: ClassVar[str] = ""
     snapshots: ClassVar[bool] = False
     """Whether ``snapshot`` yields a token that other sessions can ``join``."""
+    shows_what_it_hides: ClassVar[bool] = False
+    """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
 
     def __init__(self, profile: Any = None) -> None:
         self.profile = profile

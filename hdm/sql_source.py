@@ -140,7 +140,8 @@ class SqlSource(Source):
         try:
             self.database.begin(connection)
             table = self._described(connection)
-            self._may_read(connection, table)
+            if self.path is not None and self.database.shows_what_it_hides:
+                self._may_read(connection, table)
             return table
         finally:
             connection.close()
@@ -148,8 +149,7 @@ class SqlSource(Source):
     def _may_read(self, connection: Any, table: Table) -> None:
         shown = self.dialect.names(column.name for column in table.columns)
         try:
-            if self.path is not None:
-                self.database.run(connection, f"SELECT {shown or 1} FROM {self._origin(table)} WHERE 1 = 0")
+            self.database.run(connection, f"SELECT {shown or 1} FROM {self._origin(table)} WHERE 1 = 0")
         except PermanentError as error:
             raise UsageError(error.message, hint=error.hint) from None
 

@@ -53,8 +53,8 @@ def _columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each column's way once, as the newest run recorded it."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
-        kept[row["source_column"], row["target"], row["sink_column"]] = {
-            "column": row["source_column"],
+        kept[row["source"], row["source_column"], row["target"], row["sink_column"]] = {
+            "column": f"{row['source']}.{row['source_column']}",
             "type": row["source_type"],
             "to": f"{row['target']}.{row['sink_column']}",
             "as": row["sink_type"],

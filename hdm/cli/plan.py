@@ -1,8 +1,10 @@
-"""hdm plan: what would run. Touches nothing: no state database, no table, no file."""
+"""hdm plan: what would run now. Touches nothing: no state database, no table, no file."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -10,8 +12,17 @@ from hdm.cli import logs
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, size
 from hdm.cli.session import open_project
+from hdm.epochs import next_window
+from hdm.errors import PermanentError
 from hdm.link import DataLink
+from hdm.model import Chunk, Mode, Table
+from hdm.planner import UNFINISHED
 from hdm.survey import Prospect
+
+if TYPE_CHECKING:
+    from hdm.state import StateManager
+
+T = TypeVar("T")
 
 
 @click.command()
@@ -21,33 +32,80 @@ from hdm.survey import Prospect
 def command_plan(
     manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
 ) -> int:
-    """Show what MANIFEST would run: links, tables, chunks, bytes, declared losses."""
+    """Show what MANIFEST would run now: links, tables, chunks, bytes, declared losses.
+
+    What earlier runs have moved is left out, as the state database knows it. Links that load what
+    others stage have no chunks before those run.
+    """
     logs.set_up("text", log_settings, "warning")
     project = open_project(manifest, env, profiles, site)
-    rows = [_row(project.links[p.link.key], p) for p in project.survey()]
+    prospects = project.survey()
+    with project.recall_state() or nullcontext() as state:
+        rows = [_row(project.links[p.link.key], p, state) for p in prospects]
     if not as_json:
         rows = [{**row, "bytes": size(row["bytes"]), "losses": "; ".join(row["losses"])} for row in rows]
     emit(rows, as_json=as_json, empty="the manifest has no links")
     return 0
 
 
-def _row(link: DataLink, one: Prospect) -> dict[str, Any]:
-    """One link over one table, as if nothing had been moved yet."""
+def _row(link: DataLink, one: Prospect, state: StateManager | None) -> dict[str, Any]:
     chunks: int | None = None
+    table, rows, count = one.source, one.source.rows, one.source.bytes
     if not one.upstream_keys:
-        with link.source.snapshot() as token:
-            chunks = sum(
-                1 for _ in link.source.split(one.source, link.source.window(), one.pipeline_key, token)
-            )
+        left = _named(table, lambda: _left(link, one, state))
+        chunks, known = (left, None) if isinstance(left, int) else (len(left), _rows(left))
+        if isinstance(left, int) or not left:
+            rows = count = None if left else 0
+        elif known is not None:
+            count = int(count * known / rows) if rows and count else count
+            rows = known
     return {
         "link": f"{one.link.source.name} -> {one.link.sink.name}",
-        "table": one.source.dataset.name,
+        "table": table.dataset.name,
         "target": one.target.dataset.name,
         "mode": one.link.mode.value,
         "site": one.link.site,
-        "watermark": one.source.cursor,
-        "rows (estimate)": one.source.rows,
-        "bytes": one.source.bytes,
+        "watermark": table.cursor,
+        "rows (estimate)": rows,
+        "bytes": count,
         "chunks": chunks,
         "losses": [f"{name}: {why}" for name, why in one.losses],
     }
+
+
+def _named(table: Table, look: Callable[[], T]) -> T:
+    try:
+        return look()
+    except PermanentError as error:
+        error.message = f"{table.dataset.name}: {error.message}"
+        raise
+
+
+def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence[Chunk] | int:
+    """The chunks that the next run would plan, or how many an unfinished plan has left."""
+    window, key = link.source.window(), one.pipeline_key
+    if state is not None:
+        newest = next((job for job in state.reports.link_jobs(one.link.key) if job.pipeline_key == key), None)
+        if newest is not None and newest.planned and newest.status != "success":
+            counts = state.counts(newest.job_id)
+            return sum(counts.get(status, 0) for status in UNFINISHED)
+        last = state.last_closed(key)
+        if last is not None and _reads_once(link, one) and not state.reports.moved_nothing(key):
+            return ()
+        window = next_window(key, one.link.mode, link, state)
+    with link.source.snapshot() as token:
+        chunks = list(link.source.split(one.source, window, key, token))
+    if state is not None and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
+        known = state.reports.statuses([chunk.chunk_id for chunk in chunks])
+        return [chunk for chunk in chunks if chunk.chunk_id not in known]
+    return chunks
+
+
+def _reads_once(link: DataLink, one: Prospect) -> bool:
+    return one.link.mode is Mode.APPEND and one.source.cursor is None and not link.source.chunks_are_content
+
+
+def _rows(chunks: Sequence[Chunk]) -> int | None:
+    """How many rows the chunks hold, if all say so."""
+    counts = [chunk.estimate_rows for chunk in chunks]
+    return None if None in counts else sum(count or 0 for count in counts)

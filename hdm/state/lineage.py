@@ -48,11 +48,7 @@ def of_table(base: Base, name: str) -> list[dict[str, Any]]:
     """
 
     def work(conn: Connection) -> list[dict[str, Any]]:
-        start = conn.execute(
-            select(dataset.c.dataset_id).where(
-                or_(dataset.c.name == name, dataset.c.name.endswith(f".{name}", autoescape=True))
-            )
-        ).scalars()
+        start = conn.execute(select(dataset.c.dataset_id).where(or_(*_named(dataset, name)))).scalars()
         ids = sorted(set(start))
         return _walk(conn, ids, forward=False)[::-1] + _walk(conn, ids, forward=True)
 
@@ -111,10 +107,12 @@ def _edges(ids: list[str], hops: int, forward: bool) -> Any:
 
 
 def of_columns(base: Base, name: str) -> list[dict[str, Any]]:
-    """Where each column of the source dataset of that name went: type, and whether it lost."""
+    """Each column's hops into and out of the datasets of that name: types, and whether it lost."""
+    keys = sorted({row["pipeline_key"] for row in of_table(base, name)})
     source, target = dataset.alias(), dataset.alias()
     query = (
         select(
+            source.c.name.label("source"),
             column_lineage.c.source_column,
             column_lineage.c.source_type,
             target.c.name.label("target"),
@@ -131,10 +129,14 @@ def of_columns(base: Base, name: str) -> list[dict[str, Any]]:
         .join(run, run.c.run_id == job.c.run_id)
         .join(source, source.c.dataset_id == job.c.source_dataset_id)
         .join(target, target.c.dataset_id == job.c.sink_dataset_id)
-        .where(or_(source.c.name == name, source.c.name.endswith(f".{name}", autoescape=True)))
+        .where(or_(job.c.pipeline_key.in_(keys), *_named(source, name), *_named(target, name)))
         .order_by(job.c.stage_no, target.c.name, job.c.epoch, column_lineage.c.sink_column)
     )
     return base.db.read(lambda conn: [dict(row) for row in conn.execute(query).mappings().all()])
+
+
+def _named(table: Any, name: str) -> tuple[Any, Any]:
+    return table.c.name == name, table.c.name.endswith(f".{name}", autoescape=True)
 
 
 def of_chunk(base: Base, chunk_id: str) -> list[dict[str, Any]]:

@@ -169,3 +169,33 @@ def test_a_transient_error_is_tried_again_and_a_poison_chunk_is_not(place: Place
     assert other.hdm("retry").code == 0
     assert other.hdm("run").code == 0
     assert other.rows("orders") == other.source_rows("orders")
+
+
+def test_columns_are_followed_from_either_end(place: Place) -> None:
+    place.manifest["declared_data_links"]["stages"][2]["sink"]["conf"]["table_name"] = "copied"
+    stages = place.manifest["declared_data_links"]["stages"]
+    place.manifest["declared_data_links"]["stages"] = [stages[0], stages[2]]
+    assert place.write().hdm("run").code == 0
+    for table in ("orders", "copied"):
+        shown = place.hdm("lineage", table, "--columns").out
+        assert "orders.cents" in shown and "copied.cents" in shown, shown
+        assert len(place.hdm("lineage", table, "--columns", "--json").json) == 8
+
+
+def test_a_plan_shows_what_is_left(place: Place) -> None:
+    def planned() -> list[tuple[str, int, int]]:
+        rows = place.hdm("plan", "--json").json
+        return [
+            (row["table"], row["chunks"], row["rows (estimate)"]) for row in rows if row["chunks"] is not None
+        ]
+
+    assert planned() == [("orders", 7, 250), ("items", 2, 60)]
+    place.start("run", HDM_FAILPOINT="C4:3:kill").wait(60)
+    assert [chunks for _, chunks, _ in planned()] != [7, 2]
+    assert place.hdm("run").code == 0
+    assert planned() == [("orders", 0, 0), ("items", 0, 0)]
+    place.sql("INSERT INTO orders VALUES (900, 'new', 1, 900), (901, 'new', 1, 901)")
+    assert planned() == [("orders", 2, 2), ("items", 0, 0)]
+    state = place.state("SELECT count(*) FROM hdm_event")
+    place.hdm("plan")
+    assert place.state("SELECT count(*) FROM hdm_event") == state

@@ -37,6 +37,8 @@ class PostgresProfile(SqlProfile):
 class PostgresDatabase(Writing):
     """One PostgreSQL database."""
 
+    shows_what_it_hides = True
+
     # -- connecting ------------------------------------------------------------
 
     @property
