@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.flows.kit import Place, direct, load, only, shop, stage
+from tests.flows.kit import Place, direct, load, only, run, shop, stage
 
 
 @pytest.fixture
@@ -135,3 +135,15 @@ def test_a_transient_error_is_tried_again_and_a_poison_chunk_is_not(place: Place
     assert other.hdm("retry").code == 0
     assert other.hdm("run").code == 0
     assert other.rows("orders") == other.source_rows("orders")
+
+
+def test_a_catalogue_is_mapped_to_a_target_that_is_named(tmp_path: Path) -> None:
+    """Never to the source's own system because none was; a crawl needs none."""
+    place = shop(tmp_path, orders=1, items=1)
+    rest = ["--from", "sqlite:src", "-e", "dev", "--profiles", str(tmp_path / "p.yml")]
+    for words in (["catalog", "map", "--out", str(tmp_path / "ddl")], ["assess"]):
+        done = run([*words, *rest], place.env)
+        assert done.code == 2 and "write --to" in done.err
+    assert run(["catalog", "crawl", *rest], place.env).code == 0
+    done = run(["catalog", "crawl", *rest, "--include", "odrers"], place.env)
+    assert done.code == 2 and "nothing that matches include: odrers" in done.err
