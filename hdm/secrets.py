@@ -35,6 +35,11 @@ _PRIVATE = re.compile(
     r"|api_?key|account_key|access_key$|connection_string|conn_str|^url$|^dsn$|_url$",
     re.IGNORECASE,
 )
+_INNER = re.compile(
+    r"(?:^|[;&?])\s*(pwd|password|passwd|accountkey|sharedaccesskey|sharedaccesssignature|sig|token|secret)"
+    r"\s*=\s*(\{(?:[^}]|\}\})*\}|[^;&]+)",
+    re.IGNORECASE,
+)
 _CERTAIN = re.compile(
     r"(?:.*_)?(?:password|passwd|pwd|passphrase|secret|secret_access_key|account_key|sas_token|private_key)",
     re.IGNORECASE,
@@ -235,7 +240,8 @@ _guard = threading.Lock()
 
 
 def remember(value: str) -> None:
-    """Have ``redact`` mask this value, and the password in it should it be a URL."""
+    """Have ``redact`` mask this value, and what is secret in it should it be a URL, a connection
+    string or a signature with its fields."""
     global _pattern  # noqa: PLW0603 - one registry per process, as secrets are
     forms = {form for part in (value, *_passwords_in(value)) for form in _spellings(part)}
     with _guard:
@@ -251,13 +257,16 @@ def redact(text: str) -> str:
     return _pattern.sub(MASK, text) if _pattern else text
 
 
-def _passwords_in(url: str) -> tuple[str, ...]:
-    """The password of a URL, as it is written and as it is meant."""
+def _passwords_in(text: str) -> list[str]:
+    """The password of a URL and what stands in ``PWD=...;``, ``AccountKey=...;`` or ``&sig=...``, as
+    it is written and as it is meant."""
     try:
-        password = urlsplit(url).password if "://" in url else None
+        password = urlsplit(text).password if "://" in text else None
     except ValueError:
-        return ()
-    return (password, unquote(password)) if password else ()
+        password = None
+    found = [password] if password else []
+    found += [one[2].strip().removeprefix("{").removesuffix("}") for one in _INNER.finditer(text)]
+    return [part for one in found if one for part in (one, unquote(one), one.replace("}}", "}"))]
 
 
 def _spellings(value: str) -> list[str]:

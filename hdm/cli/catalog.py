@@ -31,7 +31,7 @@ def command_catalog() -> None:
 @json_option
 def crawl(as_json: bool, **options: Any) -> int:
     """List what the source holds, and keep it in the state database."""
-    scope = open_scope(**options)
+    scope = open_scope(**options, one_sided=True)
     with scope.recorded() as kept:
         for batch in scope.batches:
             if kept is not None:

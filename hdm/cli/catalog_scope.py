@@ -86,14 +86,19 @@ def open_scope(
     exclude: Iterable[str],
     env: str,
     profiles: str | None,
+    *,
+    one_sided: bool = False,
 ) -> Scope:
-    """Crawl what the options name. Raises ``UsageError`` if they name nothing, or both."""
+    """Crawl what the options name. Raises ``UsageError`` if they name nothing, or both; without a
+    target, too, unless the command is ``one_sided``."""
     if (manifest is None) == (source is None):
         raise UsageError(
             "name either a manifest, or --from and --to", hint="e.g. --from postgres:shop --to mysql:dw"
         )
     if manifest is not None:
         return _of_manifest(manifest, target, include, exclude, env, profiles)
+    if target is None and not one_sided:
+        raise UsageError("which system is the target?", hint="write --to, e.g. --to snowflake")
     known = load_profiles(profiles, env)
     assert source is not None
     template = _template(source, target or source, include, exclude)

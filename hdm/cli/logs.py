@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import logging.config
@@ -15,7 +16,8 @@ from hdm.secrets import redact
 
 
 class RedactingFormatter(logging.Formatter):
-    """Masks secrets in the final text, traceback included."""
+    """Masks secrets in the message and traceback, and again in the final text: the inner formatter
+    may quote what is quoted already, as JSON does, so that a secret would not be known again."""
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
@@ -23,7 +25,13 @@ class RedactingFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as the inner formatter writes it, masked."""
-        return redact(self._inner.format(record))
+        masked = copy.copy(record)
+        masked.msg, masked.args = redact(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            masked.exc_text = self._inner.formatException(record.exc_info)
+        if masked.exc_text:
+            masked.exc_text = redact(masked.exc_text)
+        return redact(self._inner.format(masked))
 
 
 class JsonFormatter(logging.Formatter):
@@ -38,7 +46,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        if record.exc_info:
+        if record.exc_text:
+            body["exception"] = record.exc_text
+        elif record.exc_info:
             body["exception"] = self.formatException(record.exc_info)
         return json.dumps(body, ensure_ascii=False)
 

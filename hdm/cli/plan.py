@@ -12,11 +12,10 @@ from hdm.cli import logs
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, size
 from hdm.cli.session import open_project
-from hdm.epochs import next_window
+from hdm.epochs import UNFINISHED, next_window
 from hdm.errors import PermanentError
 from hdm.link import DataLink
 from hdm.model import Chunk, Mode, Table
-from hdm.planner import UNFINISHED
 from hdm.survey import Prospect
 
 if TYPE_CHECKING:

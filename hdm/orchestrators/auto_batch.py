@@ -168,6 +168,12 @@ class AutoBatchOrchestrator(Orchestrator):
         known = self._accepted(key, source)
         chosen = select(include, exclude)
         known = {path: one for path, one in known.items() if chosen.has(path)}
+        if not (crawled.relations or crawled.views or known or set(include) <= {"*", "*.*"}):
+            raise UsageError(
+                f"{template.source.name} has nothing that matches include: {', '.join(include)}",
+                hint="correct the patterns, or the grants of the profile's user; hdm catalog crawl lists "
+                "what there is",
+            )
         verdict = judge(crawled, mapped, held, template.schema_policy, known)
         return Batch(key, template, source, target, crawled, shaped, mapped, held, verdict)
 

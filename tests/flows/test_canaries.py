@@ -20,12 +20,13 @@ import yaml
 from hdm import registry
 from hdm._builtin import BUILTIN
 from hdm.secrets import Secret
-from tests.flows.kit import Place, load, shop, stage
+from tests.flows.kit import Done, Place, load, run, shop, stage
 from tests.servers.process import HOST, Database, free_port
 
 CORE = "c4n4ry"
 """What every canary holds; finding as much as that is a leak."""
 HTTP = ("S3", "AzureBlob", "Snowflake")
+LONG = ("Snowflake", "MySQL", "MariaDB")
 NO_PORT = ("SQLite", "DuckDB", "FS", "Dummy")
 KEPT_BY_DESIGN = ("p.yml",)
 
@@ -58,25 +59,58 @@ def _parts(annotation: Any) -> tuple[Any, ...]:
     return getattr(annotation, "__args__", (annotation,))
 
 
+BESIDE = {
+    "ODBCSource": ("options.PWD",),
+    "SQLServerSource": ("options.PWD",),
+    "OracleSource": ("dsn",),
+    "AzureBlobSource": ("account_url",),
+}
+"""Where a secret may stand though the field is not made for one."""
+
+
 def components() -> list[Any]:
-    """(kind, type, secret field, way to fail), once for each profile, as source, sink and state."""
-    found: dict[tuple[str, type, str, str], Any] = {}
-    for kind in ("source", "sink", "state_manager"):
+    """(kind, type, secret field, way to fail): every type with every secret field where its server
+    answers with nonsense; for each profile once where the server is not there, or where a login
+    takes long to fail."""
+    found: dict[tuple[str, Any, str, str], Any] = {}
+    for kind in ("source", "sink", "state_manager", "catalog"):
         for name in sorted(BUILTIN.get(kind, {})):
             model = getattr(registry.find(kind, name), "Profile", None)
-            for field in secret_fields(model) if model is not None else ():
+            if model is None or name.startswith(NO_PORT):
+                continue
+            beside = BESIDE.get(name, ())
+            for field in (*secret_fields(model), *beside):
                 # over HTTP a closed port is only tried again and again
                 for way in ("babble",) if name.startswith(HTTP) else ("refused", "babble"):
                     one = pytest.param(kind, name, field, way, id=f"{kind}-{name}-{field}-{way}")
-                    if not name.startswith(NO_PORT):
-                        found.setdefault((kind, model, field, way), one)
+                    each = way == "babble" and not name.startswith(LONG) and kind != "state_manager"
+                    found.setdefault((kind, name if each else model, field, way), one)
     return list(found.values())
+
+
+def test_every_type_with_a_secret_is_tried() -> None:
+    def model_of(kind: str, name: str) -> Any:
+        return getattr(registry.find(kind, name), "Profile", None)
+
+    tried = {(one.values[0], model_of(*one.values[:2]), one.values[2]) for one in components()}
+    for kind, named in BUILTIN.items():
+        for name in named:
+            model = model_of(kind, name)
+            for field in secret_fields(model) if model is not None else ():
+                assert (kind, model, field) in tried, name
 
 
 def profile_of(kind: str, name: str, field: str, port: int) -> dict[str, Any]:
     """The least that reaches ``port`` with a canary in ``field``."""
     secret = canary(1)
     shown = quote(secret, safe="")
+    if field == "options.PWD":
+        least = {"host": HOST, "port": port, "user": "someone", "database": "here"}
+        return {**least, "options": {"PWD": secret}, **({"dialect": "postgres"} if "ODBC" in name else {})}
+    if field == "dsn":
+        return {"user": "someone", "dsn": f"someone/{CORE}1@{HOST}:{port}/here"}
+    if field == "account_url":
+        return {"account_url": f"http://{HOST}:{port}/account?sv=2024-01-01&sig={shown}"}
     place: dict[str, Any] = {"host": HOST, "port": port, "user": "someone", "database": "here"}
     if name.startswith("S3"):
         keys = {
@@ -212,10 +246,54 @@ def test_no_canary_is_seen(
     kind: str, name: str, field: str, way: str, tmp_path: Path, babble: int, odbc_drivers: None
 ) -> None:
     port = babble if way == "babble" else free_port()
-    place = project(tmp_path, kind, name, profile_of(kind, name, field, port))
-    done = place.hdm("run", "-l", str(loud(place)))
-    assert done.code != 0, done.said
-    assert leaks(place, done.said) == []
+    profile = profile_of(kind, name, field, port)
+    if kind == "catalog":
+        place = shop(tmp_path, orders=1, items=1)
+        place.profiles["canary"] = profile
+        said = [found.said for found in take_stock(place.write(), name)]
+    else:
+        place = project(tmp_path, kind, name, profile)
+        done = place.hdm("run", "-l", str(loud(place)))
+        assert done.code != 0, done.said
+        said = [
+            done.said,
+            *(found.said for found in look_on(place, slow=kind == "state_manager" or name.startswith(LONG))),
+        ]
+    assert leaks(place, "\n".join(said)) == []
+
+
+def look_on(place: Place, *, slow: bool) -> Iterator[Done]:
+    """Every command that looks at a project whose run has failed, as text and as JSON; of those that
+    connect only one where a login is tried for seconds."""
+    settings = ("-l", str(loud(place)))
+    yield place.hdm("doctor", *settings)
+    if not slow:
+        yield place.hdm("doctor", "--json")
+        yield place.hdm("plan", "--json", *settings)
+        yield place.hdm("run", "--log-level", "debug", "--log-format", "json")
+    yield place.hdm("status", "--json")
+    yield place.hdm("status", "--dead")
+    yield run(["components", "--json"], place.env)
+
+
+def take_stock(place: Place, name: str) -> Iterator[Done]:
+    """The commands that crawl."""
+    system = {"MariaDBCatalog": "mysql"}.get(name, name.removesuffix("Catalog").lower())
+    rest = [
+        "--from",
+        f"{system}:canary",
+        "--to",
+        "sqlite",
+        "-e",
+        "dev",
+        "--profiles",
+        str(place.folder / "p.yml"),
+    ]
+    for words in (["catalog", "crawl"], ["catalog", "crawl", "--json"], ["catalog", "diff"],
+                  ["assess", "--json", "-"]):  # fmt: skip
+        done = run([*words, *rest], place.env)
+        assert done.code != 0, done.said
+        yield done
 
 
 def test_a_canary_is_found_where_there_is_one(tmp_path: Path) -> None:

@@ -278,6 +278,15 @@ def test_a_dropped_table_is_kept_and_said(shop: Shop, twin: Twin, capsys: pytest
     assert "loses" in tables(twin)
 
 
+def test_patterns_that_match_nothing_are_a_mistake(
+    shop: Shop, twin: Twin, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A misspelt schema must not pass for a migration that is done."""
+    shop.manifest("PostgresSink", include=["salse.*"])
+    assert shop.hdm(capsys, "run") == 2
+    assert "nothing that matches include: salse.*" in shop.out
+
+
 def test_planning_touches_nothing(shop: Shop, twin: Twin, capsys: pytest.CaptureFixture[str]) -> None:
     change(shop, "new table", "new column")
     shop.manifest("PostgresSink", "evolve", watermarks=[{"column": "id"}])

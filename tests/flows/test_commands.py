@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.flows.kit import Place, direct, load, only, shop, stage
+from tests.flows.kit import Place, direct, load, only, run, shop, stage
 
 
 @pytest.fixture
@@ -199,3 +199,15 @@ def test_a_plan_shows_what_is_left(place: Place) -> None:
     state = place.state("SELECT count(*) FROM hdm_event")
     place.hdm("plan")
     assert place.state("SELECT count(*) FROM hdm_event") == state
+
+
+def test_a_catalogue_is_mapped_to_a_target_that_is_named(tmp_path: Path) -> None:
+    """Never to the source's own system because none was; a crawl needs none."""
+    place = shop(tmp_path, orders=1, items=1)
+    rest = ["--from", "sqlite:src", "-e", "dev", "--profiles", str(tmp_path / "p.yml")]
+    for words in (["catalog", "map", "--out", str(tmp_path / "ddl")], ["assess"]):
+        done = run([*words, *rest], place.env)
+        assert done.code == 2 and "write --to" in done.err
+    assert run(["catalog", "crawl", *rest], place.env).code == 0
+    done = run(["catalog", "crawl", *rest, "--include", "odrers"], place.env)
+    assert done.code == 2 and "nothing that matches include: odrers" in done.err

@@ -112,6 +112,22 @@ def test_a_password_in_a_url_and_the_lines_of_a_key_are_masked_alone() -> None:
     assert line not in redact(f"cannot parse '{line}'")
 
 
+@pytest.mark.parametrize(
+    ("whole", "secret"),
+    [
+        ("Driver={X};Server=s;PWD={p;ss}}w0rd-odbc};Port=1", "p;ss}w0rd-odbc"),
+        ("DSN=x;Password=plain-odbc-word", "plain-odbc-word"),
+        ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5LWtleS1rZXk=;X=y", "a2V5LWtleS1rZXk="),
+        ("https://a.blob.core.windows.net/c?sv=2024-01-01&sig=s1g%2Fn4ture", "s1g/n4ture"),
+        ("sv=2024-01-01&se=2030&sig=s1gn4ture-two", "s1gn4ture-two"),
+    ],
+)
+def test_what_is_secret_in_a_longer_text_is_masked_alone(whole: str, secret: str) -> None:
+    Secret(whole)
+    assert redact(f"refused: {secret}.") == f"refused: {MASK}."
+    assert "Server" in redact("Server s is gone") and "2024-01-01" in redact("since 2024-01-01")
+
+
 def test_short_values_do_not_garble_the_text() -> None:
     Secret("db")
     assert redact("the db is gone") == "the db is gone"
