@@ -18,7 +18,7 @@ from hdm.streams import rebatch
 if TYPE_CHECKING:
     from hdm.file_sink import FileSink
 
-_GROUP_BYTES = 48 * 1024 * 1024
+_GROUP_BYTES = 24 * 1024 * 1024
 _COPY_BYTES = 1024 * 1024
 
 

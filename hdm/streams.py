@@ -15,6 +15,8 @@ from hdm.errors import SchemaDrift, UnrepresentableValue
 
 BATCH_ROWS = 65_536
 BATCH_BYTES = 16 * 1024 * 1024
+_SMALL = 8
+"""Batches smaller than this part of the bounds are joined; to copy larger ones costs more than it saves."""
 
 
 def rebatch(
@@ -22,15 +24,18 @@ def rebatch(
 ) -> Iterator[pa.RecordBatch]:
     """The same rows in batches of at most ``rows`` rows and ``max_bytes`` bytes.
 
-    A single row larger than ``max_bytes`` travels alone. Small batches are joined; order is kept;
-    empty batches vanish.
+    A single row larger than ``max_bytes`` travels alone. Small batches are joined, until they are
+    no longer small; order is kept; empty batches vanish.
     """
     waiting: list[pa.RecordBatch] = []
     count = size = 0
     for batch in batches:
         for piece in _cut(batch, rows, max_bytes):
             piece_size = piece.nbytes
-            if waiting and (count + piece.num_rows > rows or size + piece_size > max_bytes):
+            grown = count * _SMALL >= rows or size * _SMALL >= max_bytes
+            large = piece.num_rows * _SMALL >= rows or piece_size * _SMALL >= max_bytes
+            full = count + piece.num_rows > rows or size + piece_size > max_bytes
+            if waiting and (grown or large or full):
                 yield _join(waiting)
                 waiting, count, size = [], 0, 0
             waiting.append(piece)

@@ -10,6 +10,7 @@ bytes of varying length. Nothing happens row by row in Python.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,6 @@ from hdm.model import Column
 
 HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TAIL = b"\xff\xff"
-_EMPTY = pa.scalar(b"", pa.large_binary())
 _ROWS = 16_384
 """Rows of a block: what is made of them stays in the processor's cache."""
 
@@ -91,7 +91,7 @@ class _Rows:
         self._close()
         if len(self._pieces) == 1:
             return memoryview(self._pieces[0].buffers()[2])
-        return memoryview(pc.binary_join_element_wise(*self._pieces, _EMPTY).buffers()[2])
+        return memoryview(pc.binary_join_element_wise(*self._pieces, _nothing()).buffers()[2])
 
     def _close(self) -> None:
         width = len(self._template)
@@ -116,3 +116,10 @@ class _Rows:
     def _add(self, offsets: np.ndarray[Any, Any], data: pa.Buffer) -> None:
         buffers = [None, pa.py_buffer(offsets), data]
         self._pieces.append(pa.Array.from_buffers(pa.large_binary(), self._count, buffers))
+
+
+@lru_cache(maxsize=1)
+def _nothing() -> pa.Scalar:
+    """An empty separator; ``pa.scalar`` would import pandas where there is one, for a second."""
+    buffers = [None, pa.py_buffer(bytes(16)), pa.py_buffer(b"")]
+    return pa.Array.from_buffers(pa.large_binary(), 1, buffers)[0]

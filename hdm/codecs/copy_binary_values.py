@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from hdm.codecs.rows import nul_in_text, unrepresentable
 from hdm.codecs.temporal import INT32_MAX, INT64_MAX
@@ -137,10 +137,10 @@ _NUMBERS: dict[tuple[str, str], tuple[Callable[[pa.Array], Numbers], str]] = {
     ("float", "float4"): (_floats, ">f4"),
     ("double", "float8"): (_floats, ">f8"),
     ("date32[day]", "date"): (_days, ">i4"),
-    ("time64[us]", "time"): (lambda array: _plain(array, "<i8"), ">i8"),
+    ("time64[us]", "time"): (partial(_plain, stored="<i8"), ">i8"),
     **dict.fromkeys(_STAMPS.items(), (_micros, ">i8")),
     **{
-        (kind, f"int{wide}"): (lambda array, size=size: _plain(array, f"<i{size}"), f">i{wide}")
+        (kind, f"int{wide}"): (partial(_plain, stored=f"<i{size}"), f">i{wide}")
         for kind, size in _WIDTHS.items()
         for wide in (2, 4, 8)
         if wide >= size
@@ -154,7 +154,7 @@ _NUMBERS: dict[tuple[str, str], tuple[Callable[[pa.Array], Numbers], str]] = {
 def _texts(array: pa.Array, name: str) -> Fixed | Ragged:
     """UTF-8 as it is; the server checks it, but says nothing about NUL that names the column."""
     found = _bytes(array, name)
-    data = found.numbers.view(np.uint8) if isinstance(found, Fixed) else found.data
+    data: Any = found.numbers.view(np.uint8) if isinstance(found, Fixed) else found.data
     if _NUL.search(data):
         raise nul_in_text([name])
     return found
@@ -162,21 +162,24 @@ def _texts(array: pa.Array, name: str) -> Fixed | Ragged:
 
 def _bytes(array: pa.Array, name: str) -> Fixed | Ragged:
     valid = _valid(array)
-    offsets = np.frombuffer(array.buffers()[1], "<i4", len(array) + 1, array.offset * 4)
-    lengths = np.diff(offsets)
-    if valid is not None and lengths[~valid].any():  # Arrow allows bytes behind a NULL
-        array = pc.if_else(array.is_valid(), array, pa.scalar(None, array.type))
-        return _bytes(pa.concat_arrays([array]), name)
+    lengths = np.diff(_offsets(array))
+    if valid is not None:
+        if lengths[~valid].any():  # Arrow allows bytes behind a NULL
+            array = array.drop_null()
+        lengths = np.where(valid, lengths, -1)
     if lengths.max() > _MOST_BYTES:
         raise unrepresentable(name, "a value is larger than the 1 GB that PostgreSQL can hold")
+    offsets = _offsets(array)
     whole = memoryview(array.buffers()[2] or b"")[int(offsets[0]) : int(offsets[-1])]
-    if valid is not None:
-        return Ragged(np.where(valid, lengths, -1), whole)
     width = int(lengths[0])
-    if 0 < width <= _NARROW and (lengths == width).all():
+    if valid is None and 0 < width <= _NARROW and (lengths == width).all():
         alike = np.dtype(f"V{width}")
         return Fixed(np.frombuffer(whole, alike), alike)
     return Ragged(lengths, whole)
+
+
+def _offsets(array: pa.Array) -> Numbers:
+    return np.frombuffer(array.buffers()[1], "<i4", len(array) + 1, array.offset * 4)
 
 
 # -- numeric ---------------------------------------------------------------------

@@ -21,6 +21,7 @@ from hdm.model import Column
 
 _BOM = b"\xef\xbb\xbf"
 _NUL = re.compile(b"\0")
+_QUOTE = re.compile(b'"')
 
 
 class CsvDecoder:
@@ -33,7 +34,8 @@ class CsvDecoder:
         self._names = [f"c{number}" for number in range(len(columns))]
         self._typed = self._converter(columns)
         self._as_text = self._converter(None)
-        self._parse = pcsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+        self._quoted = pcsv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+        self._bare = pcsv.ParseOptions(newlines_in_values=False, ignore_empty_lines=False)
 
     def _converter(self, columns: Sequence[Column] | None) -> pcsv.ConvertOptions:
         kinds = [pa.string()] * len(self._names)
@@ -53,19 +55,22 @@ class CsvDecoder:
         raw = block
         if block[:3] == _BOM:  # Arrow takes a leading BOM away: give it one of its own
             raw = _BOM + bytes(block)
+        parse = self._quoted if _QUOTE.search(raw) else self._bare  # a newline in a value is quoted
         try:
-            arrays = self._read(raw, self._typed)
+            arrays = self._read(raw, parse, self._typed)
         except pa.ArrowInvalid:
-            arrays = self._read(raw, self._as_text)
+            arrays = self._read(raw, parse, self._as_text)
         ready = [self._finished(*pair) for pair in zip(self._columns, arrays, strict=True)]
         return pa.RecordBatch.from_arrays(ready, schema=self._schema)
 
-    def _read(self, raw: bytes | memoryview, convert: pcsv.ConvertOptions) -> list[pa.Array]:
+    def _read(
+        self, raw: bytes | memoryview, parse: pcsv.ParseOptions, convert: pcsv.ConvertOptions
+    ) -> list[pa.Array]:
         read = pcsv.ReadOptions(column_names=self._names, use_threads=False, block_size=len(raw) + 1)
         table = pcsv.read_csv(
             pa.BufferReader(pa.py_buffer(raw)),
             read_options=read,
-            parse_options=self._parse,
+            parse_options=parse,
             convert_options=convert,
         )
         return [column.combine_chunks() for column in table.columns]

@@ -28,9 +28,8 @@ class Writing(Reading):
     def wire_types(self, connection: Any, path: Sequence[str], columns: Sequence[Column]) -> list[str]:
         """The ``pg_type.typname`` of each column as it is now, ``enum``, or '' for one that is not
         built in, or not there."""
-        found: dict[str, str] = dict(
-            self.run(connection, catalog.WIRE_TYPES, (self.dialect.qualify(path),))  # type: ignore[arg-type]
-        )
+        rows = self.run(connection, catalog.WIRE_TYPES, (self.dialect.qualify(path),))
+        found = {str(name): str(held or "") for name, held in rows}
         return [found.get(column.name, "") for column in columns]
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
