@@ -21,14 +21,15 @@ from hdm.codecs.copy_binary_values import Encode, Fixed, encoder
 from hdm.codecs.copy_stream import BLOCK_BYTES
 from hdm.model import Column
 
-HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-TAIL = b"\xff\xff"
 _ROWS = 16_384
 """Rows of a block: what is made of them stays in the processor's cache."""
 
 
 class BinaryEncoder:
-    """Batches to blocks of a binary COPY; ``HEAD`` goes before the first, ``TAIL`` after the last."""
+    """Batches to blocks of a binary COPY; ``head`` goes before the first, ``tail`` after the last."""
+
+    form = "binary"
+    head, tail = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
     def __init__(self, encoders: Sequence[Encode]) -> None:
         self._encoders = encoders

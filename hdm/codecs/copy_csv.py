@@ -113,6 +113,7 @@ def _unhex(texts: pa.Array) -> pa.Array:
 class CsvEncoder:
     """Batches to blocks of CSV rows that PostgreSQL reads back exactly."""
 
+    form, head, tail = "csv", b"", b""
     _options = pcsv.WriteOptions(include_header=False, quoting_style="needed")
 
     def encode(self, batch: pa.RecordBatch) -> Iterator[memoryview]:

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hdm.errors import SchemaDrift, UnrepresentableValue
@@ -16,6 +16,7 @@ def texts(*values):
     return pa.record_batch({"t": pa.array(values, pa.string())})
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.lists(st.text(max_size=30), max_size=40), max_size=8), st.integers(1, 9), st.integers(1, 300)
 )
@@ -30,6 +31,13 @@ def test_rebatch_keeps_rows_and_order_within_both_bounds(lists, rows, size):
 def test_a_wide_row_travels_alone():
     batch = texts("a", "x" * 5000, "b", "c")
     assert [b.num_rows for b in rebatch([batch], 100, 1000)] == [1, 1, 2]
+
+
+def test_only_small_batches_are_joined():
+    small, large = texts(*"ab"), texts(*"abcdefghijklm")
+    out = list(rebatch([small] * 6 + [large, small, large], 96, 10**6))
+    assert [batch.num_rows for batch in out] == [12, 13, 2, 13]
+    assert out[1].column(0).buffers()[2].address == large.column(0).buffers()[2].address
 
 
 def test_tally_counts_what_passes():

@@ -14,7 +14,7 @@ from hdm.codecs.copy_csv import CsvDecoder, CsvEncoder
 from hdm.codecs.copy_stream import CopyIn, copy_out
 from hdm.connectors.postgres.reading import driver
 from hdm.connectors.postgres.writing import Writing
-from hdm.errors import UsageError
+from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
@@ -126,21 +126,23 @@ class PostgresDatabase(Writing):
     ) -> int:
         """COPY FROM STDIN in the open transaction: binary where every column's type has a known
         binary form, else CSV, which the server reads at twice the cost."""
-        from hdm.codecs.copy_binary import HEAD, TAIL, BinaryEncoder
-
+        try:
+            from hdm.codecs.copy_binary import BinaryEncoder
+        except ImportError:
+            raise MissingDriver(
+                "loading PostgreSQL needs numpy", hint="pip install 'hdm[postgres]'"
+            ) from None
         names = self.dialect.names(column.name for column in columns)
+        types = self.wire_types(connection, path, columns)
+        encoder = BinaryEncoder.of(columns, types) or CsvEncoder()
         into = f"{self.dialect.qualify(path)} ({names})"
-        binary = BinaryEncoder.of(columns, self.wire_types(connection, path, columns))
-        copy = CopyIn(connection, driver(), into, "binary" if binary else "csv", self.classified)
-        encoder = binary or CsvEncoder()
-        if binary:
-            copy.put(HEAD)
+        copy = CopyIn(connection, driver(), into, encoder.form, self.classified)
+        copy.put(encoder.head)
         for batch in batches:
             for block in encoder.encode(batch):
                 copy.put(block)
                 del block
-        if binary:
-            copy.put(TAIL)
+        copy.put(encoder.tail)
         return copy.end()
 
     def probe(self) -> list[tuple[str, bool, str]]:

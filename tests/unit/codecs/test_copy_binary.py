@@ -1,6 +1,7 @@
 """COPY in binary stores, bit for bit, what the same batch in CSV stores."""
 
 import math
+import sys
 from decimal import Context, Decimal
 
 import psycopg
@@ -10,17 +11,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hdm.codecs import copy_binary, copy_binary_values
-from hdm.codecs.copy_binary import HEAD, TAIL, BinaryEncoder
+from hdm.codecs.copy_binary import BinaryEncoder
 from hdm.codecs.copy_csv import CsvEncoder
 from hdm.dialects import dialect
-from hdm.errors import RejectedRows, UnrepresentableValue
+from hdm.errors import MissingDriver, RejectedRows, UnrepresentableValue
 from hdm.model import Mode
 from tests.unit.sql_fixtures import pg  # noqa: F401
 from tests.unit.sqlkit import move
 
 PG = dialect("postgres")
 INT32_MAX, INT64_MAX = 2**31 - 1, 2**63 - 1
-FIRST_DAY, LAST_DAY = -2_440_588, 2_145_042_541 - 10_957  # 4713-01-01 BC (Julian day 0 is 24 Nov), 5874897
+FIRST_DAY, LAST_DAY = -2_440_588, 2_145_042_905  # 4714-11-24 BC and 5874897-12-31, the server's own
 MICROS = 86_400_000_000
 TEXT = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=6)
 UNHURRIED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
@@ -77,15 +78,15 @@ def array(values, kind):
     return pa.array(values, kind)
 
 
-def stored(connection, table, encoder, batch, head=b"", tail=b"", form="csv"):
+def stored(connection, table, encoder, batch):
     """What the table holds after a load, as the server's own binary COPY."""
     with connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {table}")
-        with cursor.copy(f"COPY {table} FROM STDIN (FORMAT {form})") as copy:
-            copy.write(head)
+        with cursor.copy(f"COPY {table} FROM STDIN (FORMAT {encoder.form})") as copy:
+            copy.write(encoder.head)
             for block in encoder.encode(batch):
                 copy.write(bytes(block))
-            copy.write(tail)
+            copy.write(encoder.tail)
         with cursor.copy(f"COPY {table} TO STDOUT (FORMAT binary)") as copy:
             return b"".join(bytes(block) for block in copy)
 
@@ -112,7 +113,7 @@ def test_one_column_is_stored_as_from_text(session, native):
     def same(cells, start):
         whole = pa.RecordBatch.from_arrays([array(cells, made.type)], names=["c"])
         batch = whole.slice(min(start, len(cells) - 1))
-        ours = stored(session, table, encoder, batch, HEAD, TAIL, "binary")
+        ours = stored(session, table, encoder, batch)
         assert ours == stored(session, table, CsvEncoder(), batch)
 
     same()
@@ -138,7 +139,7 @@ def test_rows_of_mixed_width_are_stored_as_from_text(session, rows):
     names = [f"c{n}" for n in range(len(made))]
     batch = pa.RecordBatch.from_arrays(arrays, names=names)
     encoder = BinaryEncoder.of(made, ["text", "numeric", "int4", "bytea", "text", "date"])
-    ours = stored(session, "many", encoder, batch, HEAD, TAIL, "binary")
+    ours = stored(session, "many", encoder, batch)
     assert ours == stored(session, "many", CsvEncoder(), batch)
 
 
@@ -210,9 +211,7 @@ def test_smaller_integers_fit_larger_ones(session):
     batch = pa.record_batch({"a": pa.array([-5, None], pa.int16())})
     encoder = BinaryEncoder.of([column("smallint")], ["int8"])
     table = f"one_{list(TYPES).index('bigint')}"
-    assert stored(session, table, encoder, batch, HEAD, TAIL, "binary") == stored(
-        session, table, CsvEncoder(), batch
-    )
+    assert stored(session, table, encoder, batch) == stored(session, table, CsvEncoder(), batch)
 
 
 BINARY = (
@@ -255,6 +254,14 @@ def test_labels_of_an_enum_travel_in_binary(pg, monkeypatch):  # noqa: F811
     assert pg.run("SELECT m FROM u ORDER BY m") == [("sad",), ("so so",), (None,)]
 
 
+def test_without_numpy_the_extra_is_named(pg, monkeypatch):  # noqa: F811
+    pg.run("CREATE TABLE t (a int)")
+    monkeypatch.setitem(sys.modules, "hdm.codecs.copy_binary", None)
+    with pytest.raises(MissingDriver, match="numpy") as caught:
+        move(pg.source("t"), pg.sink("u"))
+    assert "hdm[postgres]" in caught.value.hint
+
+
 def test_an_empty_table_is_loaded_too(pg):  # noqa: F811
     pg.run("CREATE TABLE t (a int, b text)")
     move(pg.source("t"), pg.sink("u"))
@@ -283,5 +290,5 @@ def test_a_day_that_would_wrap_is_refused_by_the_server(session, kind, ticks):
     encoder = BinaryEncoder.of([column(native)], [TYPES[native][0]])
     table = f"one_{list(TYPES).index(native)}"
     with pytest.raises(psycopg.errors.DatetimeFieldOverflow) as caught:
-        stored(session, table, encoder, batch, HEAD, TAIL, "binary")
+        stored(session, table, encoder, batch)
     assert PG.classify(caught.value).__class__ is RejectedRows
