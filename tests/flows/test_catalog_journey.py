@@ -89,6 +89,8 @@ def ends(journey: Journey, snowflake_server: fakesnow.Snowflake, opened: Opened)
     def of(leg: str) -> Ends:
         source, target = crawled[journey.source(leg)], crawled[leg]
         made = [found(one(), system, include) for one, system, include, _ in (source, target)]
+        while opened:  # DuckDB's file is hdm's again
+            opened.pop().close()
         return Ends(_without_own(made[0]), _without_own(made[1]), target[3])
 
     return of

@@ -105,6 +105,8 @@ def unpacked(name: str, packages: Sequence[str], needs: Sequence[str] = ()) -> P
     with once(name) as home:
         stamp, wanted = home / "unpacked.txt", " ".join([*packages, *needs])
         if not stamp.exists() or stamp.read_text() != wanted:
+            if not _works(["apt-cache", "show", *packages]) and os.getuid() == 0:
+                run(["apt-get", "update", "-q"], timeout=600)
             _unpack([*packages, *(_missing(needs) if needs else ())], home)
             stamp.write_text(wanted)
         return home

@@ -56,16 +56,13 @@ class Wiki:
         assert done.returncode == 0, f"{script}: {done.stdout}{done.stderr}"
 
     def php(self) -> Iterator[str | Path]:
-        """The machine's own PHP, else the unpacked one with its modules by name."""
+        """The machine's own PHP, else the unpacked one, with the unpacked modules."""
         unpacked = sorted((self.home / "usr/bin").glob("php[0-9]*"))
-        if not unpacked:
-            yield shutil.which("php") or "php"
-            return
-        folder = next((self.home / "usr/lib/php").glob("2*/pdo_sqlite.so")).parent
-        yield from (unpacked[-1], "-n", "-d", f"extension_dir={folder}", "-d", "memory_limit=512M")
+        yield from ([unpacked[-1], "-n"] if unpacked else [shutil.which("php") or "php"])
+        yield from ("-d", "memory_limit=512M")
         for name in _MODULES:
-            if (folder / f"{name}.so").exists():
-                yield from ("-d", f"extension={name}")
+            for module in (self.home / "usr/lib/php").glob(f"2*/{name}.so"):
+                yield from ("-d", f"extension={module}")
 
     def untied(self) -> None:
         """Debian's tree points at /etc and /var: here everything stays in its folder."""

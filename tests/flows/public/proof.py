@@ -19,6 +19,7 @@ from typing import Any
 
 import psycopg
 import pymysql
+from psycopg.types.string import TextLoader
 
 from tests.flows.chain.proof import Row, Verdict, plain
 from tests.servers import fakesnow
@@ -70,6 +71,8 @@ def of_sqlite(path: Path) -> Read:
 def of_postgres(database: Database) -> Read:
     def read(sql: str) -> Iterable[Row]:
         with psycopg.connect(database.dsn) as connection:
+            for name in ("json", "jsonb"):  # else JSON's null would be as the column's
+                connection.adapters.register_loader(name, TextLoader)
             return connection.execute(sql.encode()).fetchall()
 
     return read
@@ -89,9 +92,9 @@ def of_duckdb(path: Path) -> Read:
     def read(sql: str) -> Iterable[Row]:
         import duckdb
 
-        with duckdb.connect(str(path), read_only=True) as connection:
+        with duckdb.connect(str(path)) as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            arrow = connection.execute(sql).to_arrow_table()
+            arrow = connection.sql(sql).to_arrow_table()
         columns = [column.to_pylist() for column in arrow.columns]
         return list(zip(*columns, strict=True))
 
@@ -101,7 +104,6 @@ def of_duckdb(path: Path) -> Read:
 def of_snowflake(server: fakesnow.Snowflake, profile: Mapping[str, Any]) -> Read:
     def read(sql: str) -> Iterable[Row]:
         with closing(server.connect(dict(profile))) as connection, connection.cursor() as cursor:
-            cursor.execute("ALTER SESSION SET TIMEZONE = 'UTC'")
             return list(cursor.execute(sql).fetchall())
 
     return read
