@@ -317,11 +317,9 @@ class Tally:
 class Payload:
     """A chunk's content on its way from source to sink.
 
-    ``table`` is the schema of the batches. ``batches()`` may be called once. When ``files`` is
-    set, the content is staged files whose bytes may be passed on untouched: ``open(file)``
-    gives them, and ``batches()`` decodes them; ``confirm(file)`` raises ``CorruptFile`` unless the
-    file is as it was staged, which is read for it only if size or its store's own mark differ: for
-    sinks whose server fetches the files itself. ``tally`` is the link's, see there.
+    ``table`` is the schema of the batches. ``batches()`` may be called once. ``files`` are staged
+    ones whose bytes may be passed on untouched: ``open(file)`` gives them, ``confirm(file)``, for
+    sinks whose server fetches them, raises ``CorruptFile`` unless they are as they were staged.
     """
 
     table: Table

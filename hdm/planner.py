@@ -234,8 +234,8 @@ class Planner:
             self._leave(one.pipeline_key, one.source)
 
     def _leave(self, pipeline_key: str, table: Table) -> None:
-        name = table.dataset.name
-        self.notes.append(f"{name}: another process still loads what it read; run again to read anew")
+        said = "another process still loads what it read; run again to read anew"
+        self.notes.append(f"{table.dataset.name}: {said}")
         self._empty.add(pipeline_key)
 
     def _waits_for_chain(self, one: Prospect) -> bool:
@@ -288,15 +288,9 @@ class Planner:
             chunks = list(self._cut(taken, link, window, token))
             taken.admit(chunks)
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
-            whole = self.state.add_plan(
-                job,
-                chunks,
-                snapshot=token,
-                wm_low=window.after,
-                wm_high=high,
-                unless_loading=list(self.specs) if job.info.mode is Mode.REPLACE else (),
-            )
-            if not whole:
+            words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
+            links = list(self.specs) if job.info.mode is Mode.REPLACE else []
+            if not self.state.add_plan(job, chunks, **words, unless_loading=links):
                 self._leave(job.pipeline_key, table)
             log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
         except BaseException:

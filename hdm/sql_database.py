@@ -206,6 +206,10 @@ class Database(ABC):
         """What the user may not do and a sink for the table must; None where it cannot be told."""
         return None
 
+    def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
+        """The temporary table in which rows for ``target`` lie before they are merged."""
+        return (name,)
+
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
         dialect = self.dialect

@@ -16,7 +16,7 @@ def make_stage(
     database: Database, connection: Any, target: Table, chunk: Chunk, attempt: Attempt
 ) -> tuple[str, ...]:
     """Create the temporary table, in a transaction of its own: DDL may commit."""
-    path = (f"_hdm_stage_{chunk.chunk_id[:12]}_{attempt.number}",)
+    path = database.stage_path(target.path, f"_hdm_stage_{chunk.chunk_id[:12]}_{attempt.number}")
     database.begin(connection, write=True)
     loose = [replace(column, nullable=True) for column in target.columns]
     database.change(connection, database.dialect.create_table(path, loose, temporary=True))

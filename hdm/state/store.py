@@ -197,16 +197,12 @@ class StateManager:
         wm_high: str | None = None,
         unless_loading: Collection[str] = (),
     ) -> bool:
-        """Write the epoch's chunks ahead, all or none; nothing if it is planned already.
-
-        An empty plan, and False, if jobs of the links ``unless_loading`` are still loading what the
-        pipeline's last epoch has published.
-        """
+        """Write the epoch's chunks ahead, all or none; nothing if it is planned already. An empty
+        plan, and False, if links ``unless_loading`` still load what the last epoch has published."""
         return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading)
 
     def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
-        """Whether the pipeline has receipts to follow, chunks to move, a job to open or close.
-        ``whole``: it takes each epoch of its upstream as a whole, be it empty."""
+        """Whether it has receipts to follow, chunks to move, a job (``whole``: an epoch) to close."""
         return sites.is_behind(self._base, pipeline_key, upstream_key, whole)
 
     def is_loading(self, pipeline_key: str, links: Collection[str]) -> bool:
@@ -218,8 +214,7 @@ class StateManager:
         return follow.unfollowed(self._base, job, limit)
 
     def add_followers(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> None:
-        """Insert the chunks made of one upstream chunk; nothing, if that was done before. In mode
-        ``replace`` none are made of a table that is planned to be read anew."""
+        """Insert what is made of one upstream chunk, once; of one that ``replace`` reads anew, none."""
         follow.add_followers(self._base, job, upstream_chunk_id, chunks)
 
     def settled(self, job: Job) -> bool:

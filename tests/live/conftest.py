@@ -2,4 +2,4 @@
 
 import os
 
-collect_ignore = [] if any(name.startswith("HDM_LIVE_") for name in os.environ) else ["test_live.py"]
+collect_ignore_glob = [] if any(name.startswith("HDM_LIVE_") for name in os.environ) else ["test_*.py"]

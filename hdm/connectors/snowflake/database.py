@@ -258,6 +258,10 @@ class SnowflakeDatabase(Database):
         self.change(connection, dialect.drop_table(new))
         self._say(connection, target, own)
 
+    def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
+        """In the target's schema: a session need not have one of its own."""
+        return (*target[:-1], name)
+
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:

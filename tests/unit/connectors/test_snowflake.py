@@ -41,6 +41,7 @@ from hdm.errors import (
 )
 from hdm.formats import format_named
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, StagedFile, Table
+from hdm.sql_merge import make_stage
 
 JOB = "j" * 64
 COLUMNS = (
@@ -440,6 +441,17 @@ def test_the_session_is_exact_and_its_secrets_do_not_show():
     assert made["arrow_number_to_decimal"] is True and made["session_parameters"]["QUERY_TAG"] == "hdm:abc:1"
     assert made["session_parameters"]["TIMEZONE"] == "UTC" and made["authenticator"] == "SNOWFLAKE_JWT"
     assert made["private_key_file_pwd"] == "canary-2" and "canary" not in repr(given)
+
+
+def test_rows_to_be_merged_lie_in_the_targets_schema():
+    """The profile need not name one, and without it a bare name has no place."""
+    home = SnowflakeProfile.model_validate({"account": "a", "user": "u"})
+    one = SnowflakeCopySink(SnowflakeCopySink.Config(table_name=["D", "S", "T"]), home, name="t")
+    said = []
+    one.database.change = lambda connection, sql, values=(): said.append(sql) or 0
+    one.database.begin = one.database.commit = lambda *a, **k: None
+    make_stage(one.database, None, one.target(TABLE), chunk(), Attempt(1))
+    assert said[0].startswith('CREATE TEMPORARY TABLE "D"."S"."_hdm_stage_')
 
 
 def test_the_originals_profile_and_conf_are_taken():
