@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.flows.kit import Place, direct, load, only, shop, stage
+from tests.flows.kit import Place, direct, load, only, run, shop, stage
 
 
 @pytest.fixture
@@ -199,3 +199,12 @@ def test_a_plan_shows_what_is_left(place: Place) -> None:
     state = place.state("SELECT count(*) FROM hdm_event")
     place.hdm("plan")
     assert place.state("SELECT count(*) FROM hdm_event") == state
+
+
+def test_a_component_is_shown_with_its_choices(place: Place) -> None:
+    done = run(["components", "fs_sink"], place.env)
+    assert done.code == 0
+    assert re.search(r"file_format +parquet \| csv \| jsonl +no +parquet", done.out)
+    assert re.search(r"split +\{rows, bytes\} +no", done.out)
+    found = run(["components", "DuckDBSink", "--json"], place.env).json[0]
+    assert found["conf"]["mode"] == {"type": "append | replace | merge", "required": False, "default": None}
