@@ -92,19 +92,6 @@ class Planner:
             held.close()
         self._snapshots.clear()
 
-    def progress(self) -> dict[str, tuple[str, int, int]]:
-        """Link key -> (its table, or its name if it has several; chunks settled, chunks known)."""
-        sums: dict[str, tuple[str, int, int]] = {}
-        for job in list(self.jobs.values()):
-            counts = self.state.counts(job.job_id)
-            total = sum(counts.values()) - counts.get("superseded", 0)
-            open_now = sum(counts.get(status, 0) for status in UNFINISHED)
-            name, done, known = sums.get(job.link_key, ("", 0, 0))
-            left = job.info.source_name if name else job.info.source.dataset.name
-            name = f"{left} -> {job.info.sink_name}"
-            sums[job.link_key] = (name, done + total - open_now, known + total)
-        return sums
-
     def feeds(self, job: Job) -> bool:
         """Whether another link of this plan reads what ``job`` publishes."""
         return any(job.link_key in spec.upstream for spec in self.specs.values())

@@ -19,7 +19,6 @@ from hdm.sql_database import Database, SqlProfile
 from hdm.sql_ledger import NAME as LEDGER
 from hdm.sql_ledger import Ledger, swap_chunk
 from hdm.sql_merge import make_stage, merge_stage
-from hdm.sql_source import name_parts
 from hdm.sql_target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
 
 
@@ -335,17 +334,4 @@ class SqlSink(Sink):
         if not self.database.is_there():
             return [("connection", True, "not there yet: hdm run makes it")]
         found = self.database.probe()
-        return [*found, *self._grants()] if all(ok for _, ok, _ in found) else found
-
-    def _grants(self) -> list[tuple[str, bool, str]]:
-        name = self.config.table_name
-        path = self.database.default_path(name_parts(name) if name is not None else (LEDGER,))
-        connection = self.database.connect("hdm:doctor")
-        try:
-            lacking = self.database.lacking(connection, path)
-        finally:
-            connection.close()
-        if lacking is None:
-            return []
-        what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
-        return [("grants", not lacking, what)]
+        return [*found, *self.mapping.grants()] if all(ok for _, ok, _ in found) else found

@@ -138,3 +138,17 @@ class TargetMapping:
                 f"{target.dataset.name} cannot take the source's rows:\n  " + "\n  ".join(wrong),
                 hint="alter the table, or write to another with table_name",
             )
+
+    def grants(self) -> list[tuple[str, bool, str]]:
+        """For ``hdm doctor``: whether the user may make and fill tables there."""
+        name = self.config.table_name
+        path = self.database.default_path(name_parts(name) if name is not None else ("any",))
+        connection = self.database.connect("hdm:doctor")
+        try:
+            lacking = self.database.lacking(connection, path)
+        finally:
+            connection.close()
+        if lacking is None:
+            return []
+        what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
+        return [("grants", not lacking, what)]

@@ -14,7 +14,7 @@ import click
 
 from hdm.cli.output import size
 from hdm.engines.threads import Observer
-from hdm.planner import Planner
+from hdm.planner import UNFINISHED, Planner
 from hdm.secrets import redact
 from hdm.state import Lease
 from hdm.worker import Outcome
@@ -103,7 +103,7 @@ class Bars:
                     self._bytes[key] = self._bytes.get(key, 0) + count
 
             def ticked(planner: Planner) -> None:
-                for key, (name, done, total) in planner.progress().items():
+                for key, (name, done, total) in _progress(planner).items():
                     if key not in tasks:
                         tasks[key] = screen.add_task(name, total=max(total, 1), speed="")
                     screen.update(tasks[key], completed=done, total=max(total, 1), speed=self._speed(key))
@@ -119,6 +119,20 @@ class Bars:
         with self._lock:
             rows, count = self._rows.get(key, 0), self._bytes.get(key, 0)
         return f"{rows:,} rows, {rows / seconds:,.0f}/s, {size(count)}" if rows else size(count)
+
+
+def _progress(planner: Planner) -> dict[str, tuple[str, int, int]]:
+    """Link key -> (its table, or its name if it has several; chunks settled, chunks known)."""
+    sums: dict[str, tuple[str, int, int]] = {}
+    for job in list(planner.jobs.values()):
+        counts = planner.state.counts(job.job_id)
+        total = sum(counts.values()) - counts.get("superseded", 0)
+        open_now = sum(counts.get(status, 0) for status in UNFINISHED)
+        name, done, known = sums.get(job.link_key, ("", 0, 0))
+        left = job.info.source_name if name else job.info.source.dataset.name
+        name = f"{left} -> {job.info.sink_name}"
+        sums[job.link_key] = (name, done + total - open_now, known + total)
+    return sums
 
 
 def _chunk(lease: Lease) -> dict[str, Any]:
