@@ -26,7 +26,7 @@ SELECT e.chunk_id, COUNT(DISTINCT e.attempt) AS holders, SUM(CASE WHEN e.event_t
 SELECT d.chunk_id, d.row_no, d.error_class, d.error_msg, d.state, d.resolved_by, d.resolved_at, d.reason FROM hdm_dead_letter d ORDER BY d.state, d.created_on, d.chunk_id, d.row_no;
 
 -- Q9 which loaded jobs were never validated, or failed validation?
-SELECT j.job_id, j.pipeline_key, COUNT(v.validation_id) AS checks, SUM(CASE WHEN v.status <> 'pass' THEN 1 ELSE 0 END) AS bad FROM hdm_job j LEFT JOIN hdm_validation v ON v.job_id = j.job_id WHERE j.status = 'success' GROUP BY j.job_id, j.pipeline_key HAVING COUNT(v.validation_id) = 0 OR SUM(CASE WHEN v.status <> 'pass' THEN 1 ELSE 0 END) > 0 ORDER BY j.pipeline_key;
+SELECT j.job_id, j.pipeline_key, COUNT(v.validation_id) AS checks, SUM(CASE WHEN v.status <> 'pass' THEN 1 ELSE 0 END) AS bad FROM hdm_job j LEFT JOIN hdm_validation v ON v.job_id = j.job_id WHERE j.status = 'success' AND EXISTS (SELECT 1 FROM hdm_chunk c WHERE c.job_id = j.job_id AND c.status IN ('committed', 'verified')) GROUP BY j.job_id, j.pipeline_key HAVING COUNT(v.validation_id) = 0 OR SUM(CASE WHEN v.status <> 'pass' THEN 1 ELSE 0 END) > 0 ORDER BY j.pipeline_key;
 
 -- Q10 when did a schema change and how many jobs loaded under each version?
 SELECT d.name, s.version, s.captured_at, s.change_kind, s.change_detail, COUNT(j.job_id) AS jobs FROM hdm_dataset_schema s JOIN hdm_dataset d ON d.dataset_id = s.dataset_id LEFT JOIN hdm_job j ON j.source_dataset_id = s.dataset_id AND j.source_schema_version = s.version GROUP BY d.name, s.version, s.captured_at, s.change_kind, s.change_detail ORDER BY d.name, s.version;

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 
@@ -35,7 +37,8 @@ def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None
     if name is not None and not as_json:
         for row in rows:
             for part in ("conf", "profile"):
-                title = f"{row['type']} ({row['kind']}): {row['what']}\n{part}:"
+                about = f"{row['type']} ({row['kind']}): {row['what']}\n" if part == "conf" else ""
+                title = f"{about}{part}:"
                 emit(_fields(row[part]), as_json=False, title=title, empty="  none")
         return 0
     emit(rows, as_json=as_json)
@@ -58,10 +61,31 @@ def _schema(model: Any) -> dict[str, Any]:
         return {}
     fields: dict[str, Any] = {}
     for key, field in model.model_fields.items():
-        kind = getattr(field.annotation, "__name__", str(field.annotation))
-        default = None if field.is_required() else str(field.get_default(call_default_factory=True))
-        fields[field.alias or key] = {"type": kind, "required": field.is_required(), "default": default}
+        given = None if field.is_required() else field.get_default(call_default_factory=True)
+        default = None if given is None else str(given)
+        fields[field.alias or key] = {
+            "type": _type(field.annotation), "required": field.is_required(), "default": default,
+        }  # fmt: skip
     return fields
+
+
+def _type(annotation: Any) -> str:
+    """An annotation as a person would write it: the choices, or a mapping's keys."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return " | ".join(map(str, parts))
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(_type(part) for part in parts if part is not NoneType)
+    if get_origin(annotation) is Annotated:
+        return _type(parts[0])
+    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+        return "{" + ", ".join(field.alias or key for key, field in annotation.model_fields.items()) + "}"
+    if parts:
+        name = getattr(get_origin(annotation), "__name__", str(get_origin(annotation)))
+        return f"{name}[{', '.join(_type(part) for part in parts)}]"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " | ".join(str(one.value) for one in annotation)
+    return getattr(annotation, "__name__", str(annotation))
 
 
 def _fields(fields: dict[str, Any]) -> list[dict[str, Any]]:

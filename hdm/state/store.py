@@ -236,12 +236,7 @@ class StateManager:
     # -- chunks --------------------------------------------------------------
 
     def claim(
-        self,
-        worker_id: str,
-        run_id: str,
-        *,
-        site: str | None = None,
-        skip_jobs: frozenset[str] = frozenset(),
+        self, worker_id: str, run_id: str, *, site: str | None = None, skip_jobs: frozenset[str] = frozenset()
     ) -> Lease | None:
         """The next chunk to try, downstream first; None if there is nothing just now.
 

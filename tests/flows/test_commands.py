@@ -211,3 +211,12 @@ def test_a_catalogue_is_mapped_to_a_target_that_is_named(tmp_path: Path) -> None
     assert run(["catalog", "crawl", *rest], place.env).code == 0
     done = run(["catalog", "crawl", *rest, "--include", "odrers"], place.env)
     assert done.code == 2 and "nothing that matches include: odrers" in done.err
+
+
+def test_a_component_is_shown_with_its_choices(place: Place) -> None:
+    done = run(["components", "fs_sink"], place.env)
+    assert done.code == 0
+    assert re.search(r"file_format +parquet \| csv \| jsonl +no +parquet", done.out)
+    assert re.search(r"split +\{rows, bytes\} +no", done.out)
+    found = run(["components", "DuckDBSink", "--json"], place.env).json[0]
+    assert found["conf"]["mode"] == {"type": "append | replace | merge", "required": False, "default": None}

@@ -225,3 +225,9 @@ def test_the_view_speaks_the_originals_language(alone: World) -> None:
         written.chunk_id: ("sinking pre-push", "in_progress", 10, entity, world.key, "20"),
         open_.chunk_id: ("sourcing pre-pull", "in_progress", None, entity, world.key, "30"),
     }
+
+
+def test_a_job_that_loaded_nothing_needs_no_validation(alone: World) -> None:
+    job = alone.planned(0)
+    assert alone.store.close_job(job.job_id) == "success"
+    assert ask(alone, 9) == []
