@@ -46,13 +46,23 @@ def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
 def window_of(job: Job, link: DataLink, state: StateManager) -> Window:
     """What is to be read: all above the watermark, or, to replace, everything."""
     window = link.source.window()
+    if job.info.mode is Mode.MERGE:
+        window = replace(window, again=True)
     mark = state.watermark(job.pipeline_key)
     if mark is None or window.column is None or job.info.mode is Mode.REPLACE:
         return window
     if job.info.mode is Mode.APPEND:
         # What is read again would be there twice; ties and late rows arrive without it.
         window = replace(window, offset=None)
-    return replace(window, after=mark.value, ties=mark.ties, nulls=mark.nulls, snapshot=mark.snapshot)
+    return replace(
+        window,
+        after=mark.value,
+        ties=mark.ties,
+        nulls=mark.nulls,
+        ties_counted=mark.ties_counted,
+        nulls_counted=mark.nulls_counted,
+        snapshot=mark.snapshot,
+    )
 
 
 def _first_epoch(one: Prospect, link: DataLink, state: StateManager) -> int:
