@@ -7,12 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
-from hdm.model import LinkSpec, Mode, Table, Watermark, Window
+from hdm.model import LinkSpec, Mode, Table, Window
 from hdm.survey import Prospect
 
 if TYPE_CHECKING:
     from hdm.link import DataLink
     from hdm.state import Job, JobInfo, StateManager
+    from hdm.state.words import Watermark
 
 UNFINISHED = ("pending", "leased", "written")
 """Statuses of chunks that are still to be moved."""
@@ -70,6 +71,8 @@ def window_of(job: Job, link: DataLink, state: StateManager) -> Window:
 def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManager) -> Window:
     """The same for a job that is not opened yet."""
     window = link.source.window()
+    if mode is Mode.MERGE:
+        window = replace(window, again=True)
     if window.column is None or mode is Mode.REPLACE:
         return window
     mark = state.watermark(pipeline_key)
@@ -79,7 +82,15 @@ def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManag
     if mode is Mode.APPEND:
         # What is read again would be there twice; ties and late rows arrive without it.
         window = replace(window, offset=None)
-    return replace(window, after=mark.value, ties=mark.ties, nulls=mark.nulls, snapshot=mark.snapshot)
+    return replace(
+        window,
+        after=mark.value,
+        ties=mark.ties,
+        nulls=mark.nulls,
+        ties_counted=mark.ties_counted,
+        nulls_counted=mark.nulls_counted,
+        snapshot=mark.snapshot,
+    )
 
 
 def _refuse_another_cursor(

@@ -117,6 +117,10 @@ class SnapshotLost(PermanentError):
     """The frozen view of the source is gone, and going on could lose rows."""
 
 
+class TiesUnknown(PermanentError):
+    """Too many rows share the watermark's value to know which of them are new."""
+
+
 class Unexpected(PermanentError):
     """A mistake in hdm or in a plugin: an exception that nothing foresaw."""
 

@@ -138,7 +138,7 @@ class DataLink:
             if seen:
                 kept, gone = subtract(kept, seen)
                 tally.filtered += gone
-            if chunk.boundary:
+            if chunk.boundary and not chunk.counted:
                 tally.digests.extend(row_digests(kept))
             moved = self.transform(transform(kept) if transform else kept)
             tally.filtered += kept.num_rows - moved.num_rows

@@ -166,7 +166,8 @@ class Chunk:
     ``conditions`` are ANDed; empty means the whole dataset. ``files`` are set when the chunk
     is read from staged files; ``first_row``/``row_count`` then narrow it to a part of a file.
     ``boundary`` marks a chunk whose rows all share the window's end (or are all NULL): their
-    row digests are kept, so that the next window can tell new ties from rows already moved.
+    row digests are kept, so that the next window can tell new ties from rows already moved;
+    unless ``counted``: then only how many they are.
     ``upto`` is the cursor value below or at which everything is committed once this chunk and
     all chunks before it are. ``seen_key`` names the boundary whose kept digests are to be
     subtracted when this chunk is read.
@@ -188,6 +189,7 @@ class Chunk:
     seen_key: str | None = None
     upto: str | None = None
     estimate_rows: int | None = None
+    counted: bool = False
 
     @property
     def chunk_id(self) -> str:
@@ -218,8 +220,9 @@ class Window:
 
     ``after``: rows with a cursor value up to and including this are committed already (text,
     rendered by the source); None: nothing is. ``ties``/``nulls`` are how many rows at
-    ``after`` / with a NULL cursor are committed already. ``snapshot`` is the token of the
-    snapshot under which ``after`` was frozen, for sources that can name late commits by it.
+    ``after`` / with a NULL cursor are committed already; ``..._counted``: only their number is
+    known. ``again``: rows may come again, they are merged. ``snapshot`` is the token under which
+    ``after`` was frozen, for sources that can name late commits by it.
     """
 
     column: str | None = None
@@ -231,6 +234,9 @@ class Window:
     offset: str | None = None
     rows_per_chunk: int | None = None
     bytes_per_chunk: int | None = None
+    ties_counted: bool = False
+    nulls_counted: bool = False
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,22 +260,6 @@ class Receipt:
     location: str = ""
     boundary_digests: tuple[str, ...] = ()
     adopted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Watermark:
-    """The value at or below which every row of the dataset is committed.
-
-    ``ties`` and ``nulls`` count the rows at the value and with a NULL cursor; their digests
-    are kept in the state database under ``point`` and ``null``.
-    """
-
-    column: str
-    type: str
-    value: str | None
-    ties: int = 0
-    nulls: int = 0
-    snapshot: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

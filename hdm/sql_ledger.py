@@ -147,12 +147,13 @@ class Ledger:
         return receipt_from_json(str(rows[0][0])) if rows and rows[0][0] is not None else None
 
     def entries(self, connection: Any, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Every chunk of a job that the target holds."""
+        """Every chunk of a job that the target holds, oldest epoch first."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,
             f"SELECT {quote('chunk_json')}, {quote('receipt_json')} FROM {self._name} "
-            f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL",
+            f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL "
+            f"ORDER BY {quote('epoch')}",
             (job_key,),
         )
         for chunk, receipt in rows:

@@ -14,11 +14,13 @@ from itertools import groupby
 from typing import Any
 
 from hdm.dialects.base import PAGE
-from hdm.errors import UsageError
+from hdm.errors import TiesUnknown, UsageError
 from hdm.model import Chunk, Column, Condition, Kind, Table, Window
 from hdm.sql_database import Database
 
 ROWS_PER_CHUNK = 250_000
+TIES_TOLD_APART = 1_000_000
+"""Of more rows with the window's last value, or without one, only the number is kept."""
 BYTES_PER_CHUNK = 256 * 1024 * 1024
 _WIDTHS = {Kind.BOOLEAN: 1, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.DATE: 4, Kind.FLOAT32: 4}
 _SENTINELS = ("infinity", "9999-12-31", "9999-01-01")
@@ -33,6 +35,7 @@ class Part:
     upto: str | None = None
     boundary: bool = False
     seen_key: str | None = None
+    counted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,7 @@ class Splitter:
                 schema_sha=self.table.schema_sha,
                 snapshot=snapshot,
                 boundary=part.boundary,
+                counted=part.counted,
                 seen_key=part.seen_key,
                 upto=part.upto,
                 estimate_rows=part.rows,
@@ -165,14 +169,27 @@ class Splitter:
         conditions = (Condition(column.name, "=", after),)
         found = self._count(conditions)
         if found != self.window.ties:
-            yield Part(conditions, found, upto=after, boundary=not newer, seen_key="point")
+            self._can_tell(column, self.window.ties, found, counted=self.window.ties_counted)
+            counted = not newer and found > TIES_TOLD_APART
+            yield Part(conditions, found, upto=after, boundary=not newer, counted=counted, seen_key="point")
 
     def _new_nulls(self, column: Column) -> Iterator[Part]:
         conditions = (Condition(column.name, "null"),)
         found = self._count(conditions)
         if found != self.window.nulls:
+            self._can_tell(column, self.window.nulls, found, counted=self.window.nulls_counted)
             seen = "null" if self.window.nulls else None
-            yield Part(conditions, found, boundary=True, seen_key=seen)
+            yield Part(conditions, found, boundary=True, counted=found > TIES_TOLD_APART, seen_key=seen)
+
+    def _can_tell(self, column: Column, known: int, found: int, *, counted: bool) -> None:
+        """``TiesUnknown`` if only a number is known and the rows must not be read again."""
+        if counted and not self.window.again:
+            raise TiesUnknown(
+                f"{self.table.dataset.name}: {known:,} rows with one {column.name} were moved and now there "
+                f"are {found:,}; beyond {TIES_TOLD_APART:,} hdm does not keep which ones",
+                hint="write mode: merge or mode: replace, or choose a watermark that fewer rows share; "
+                "watermark.lag keeps away from a value that still grows",
+            )
 
     def _up_to(self, column: Column, low: Condition | None, high: str, rows: int) -> Iterator[Part]:
         at_end = (Condition(column.name, "=", high),)
@@ -183,9 +200,8 @@ class Splitter:
             yield from self._cut((), columns, low, below, rows - ties, watermark=True)
         pieces = list(self._finer(at_end, self._key_columns((column.name,)), ties))
         for number, piece in enumerate(pieces, 1):
-            yield Part(
-                piece.conditions, piece.rows, upto=high if number == len(pieces) else None, boundary=True
-            )
+            upto = high if number == len(pieces) else None
+            yield Part(piece.conditions, piece.rows, upto, boundary=True, counted=ties > TIES_TOLD_APART)
 
     # -- ranges ----------------------------------------------------------------
 

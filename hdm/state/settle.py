@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, insert, update
@@ -140,7 +141,8 @@ def commit(base: Base, lease: Lease, receipt: Receipt) -> None:
         if row.status == COMMITTED:
             return
         _must(lease, row, HELD, COMMITTED)
-        tx.do(_COMMITTED, {**_fence(tx, lease), **_checked(lease, receipt)})
+        # The digests have a table of their own, in the same transaction.
+        tx.do(_COMMITTED, {**_fence(tx, lease), **_checked(lease, replace(receipt, boundary_digests=()))})
         _note(
             tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
             filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,

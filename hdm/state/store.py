@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from hdm.model import Chunk, Dataset, Receipt, Table, Watermark
+from hdm.model import Chunk, Dataset, Receipt, Table
 from hdm.state import (
     artifacts,
     audit,
@@ -36,7 +36,7 @@ from hdm.state import (
 from hdm.state.base import Base
 from hdm.state.engine import Database
 from hdm.state.reports import Reports
-from hdm.state.words import CheckResult, Job, JobInfo, Lease, RunInfo, StaleArtifact
+from hdm.state.words import CheckResult, Job, JobInfo, Lease, RunInfo, StaleArtifact, Watermark
 
 
 class StateManager:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, true, union_all
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, true, union_all
 
 from hdm import _fail
-from hdm.model import Chunk, Receipt, Watermark
+from hdm.model import Chunk, Receipt
 from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import boundary, chunk, job, watermark
 from hdm.state.prepared import Prepared
-from hdm.state.words import DEAD, DONE, SUPERSEDED, UNFINISHED, Job, JobInfo
+from hdm.state.words import DEAD, DONE, SUPERSEDED, UNFINISHED, Job, JobInfo, Watermark
 from hdm.wire import type_text
 
 _LOCK_JOB = Prepared(
@@ -64,6 +64,7 @@ _GROWTH = Prepared(
         _REACHED.c.chunk_no,
         _REACHED.c.upto,
         _LAST.c.seq.label("last_seq"),
+        _LAST.c.value.label("last_value"),
         _LAST.c.job_id.label("last_job"),
         _LAST.c.chunk_no.label("last_no"),
     ).select_from(_REACHED.outerjoin(_LAST, true()))
@@ -71,6 +72,13 @@ _GROWTH = Prepared(
 _END = 2**31 - 1
 _ADD = Prepared(insert(watermark))
 _KEEP = Prepared(insert(boundary))
+_NULLS = (boundary.c.pipeline_key == bindparam("key"), boundary.c.kind == "null")
+_POINT = (
+    boundary.c.pipeline_key == bindparam("key"),
+    boundary.c.kind == "point",
+    boundary.c.value == bindparam("at"),
+)
+_FORGET = {True: Prepared(delete(boundary).where(*_NULLS)), False: Prepared(delete(boundary).where(*_POINT))}
 
 
 def advance(tx: Tx, job_id: str, info: JobInfo) -> None:
@@ -103,6 +111,9 @@ def _append(tx: Tx, job_id: str, info: JobInfo) -> None:
             "committed_at": tx.now,
         },
     )
+    if found.last_value is not None and found.last_value != found.upto:
+        # Nothing asks for the ties of a value that the watermark has left.
+        tx.do(_FORGET[False], {"key": info.pipeline_key, "at": found.last_value})
     tx.event("watermark.advanced", job=job_id, column=cursor, chunk_no=found.chunk_no)
 
 
@@ -117,11 +128,18 @@ def _unbroken(conn: Connection, job_id: str) -> int:
 
 
 def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
-    """Keep the digests of the rows that share the window's end, or have no cursor value."""
-    if not receipt.boundary_digests:
+    """Keep the digests of the rows that share the window's end, or have no cursor value; or, of a
+    ``counted`` chunk, their number. One that reads all of them again replaces what was kept."""
+    counted = part.boundary and part.counted
+    if not counted and not receipt.boundary_digests:
         return
     null = any(c.op == "null" for c in part.conditions)
     point = part.upto or next((c.value for c in part.conditions if c.op == "="), None)
+    rows = len(receipt.boundary_digests)
+    if counted:
+        rows = receipt.extracted or receipt.rows + receipt.filtered + receipt.rejected
+        if part.seen_key:
+            tx.do(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})
     tx.do(
         _KEEP,
         {
@@ -130,7 +148,7 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
             "value": None if null else point,
             "chunk_id": part.chunk_id,
             "digests": " ".join(receipt.boundary_digests),
-            "row_count": len(receipt.boundary_digests),
+            "row_count": rows,
         },
     )
 
@@ -140,28 +158,32 @@ def current(base: Base, pipeline_key: str) -> Watermark | None:
 
     def work(conn: Connection) -> Watermark | None:
         row = conn.execute(_NEWEST, {"key": pipeline_key}).first()
-        nulls = _counted(conn, pipeline_key, "null", None)
+        nulls, nulls_counted = _counted(conn, pipeline_key, "null", None)
         if row is None:
-            return _nulls_only(base, conn, pipeline_key, nulls) if nulls else None
+            return _nulls_only(base, conn, pipeline_key, nulls, nulls_counted) if nulls else None
+        ties, ties_counted = _counted(conn, pipeline_key, "point", row.value)
         return Watermark(
             column=row.column_name,
             type=row.value_type,
             value=row.value,
-            ties=_counted(conn, pipeline_key, "point", row.value),
+            ties=ties,
             nulls=nulls,
             snapshot=row.snapshot_token,
+            ties_counted=ties_counted,
+            nulls_counted=nulls_counted,
         )
 
     return base.db.read(work)
 
 
-def _nulls_only(base: Base, conn: Connection, pipeline_key: str, nulls: int) -> Watermark:
+def _nulls_only(base: Base, conn: Connection, pipeline_key: str, nulls: int, counted: bool) -> Watermark:
     newest = (
         select(job.c.job_id).where(job.c.pipeline_key == pipeline_key).order_by(job.c.epoch.desc()).limit(1)
     )
     source = base.info(conn, conn.execute(newest).scalar_one()).source
     cursor = source.cursor or ""
-    return Watermark(cursor, type_text(source.column(cursor).type) if cursor else "", None, 0, nulls)
+    kept = type_text(source.column(cursor).type) if cursor else ""
+    return Watermark(cursor, kept, None, 0, nulls, nulls_counted=counted)
 
 
 def _of(pipeline_key: str, kind: str, value: str | None) -> list[Any]:
@@ -169,9 +191,12 @@ def _of(pipeline_key: str, kind: str, value: str | None) -> list[Any]:
     return [*wanted, boundary.c.value == value] if kind == "point" else wanted
 
 
-def _counted(conn: Connection, pipeline_key: str, kind: str, value: str | None) -> int:
-    total = select(func.sum(boundary.c.row_count)).where(*_of(pipeline_key, kind, value))
-    return int(conn.execute(total).scalar() or 0)
+def _counted(conn: Connection, pipeline_key: str, kind: str, value: str | None) -> tuple[int, bool]:
+    """How many rows are kept, and whether any of them are known by their number only."""
+    bare = case((boundary.c.digests == "", 1), else_=0)
+    query = select(func.sum(boundary.c.row_count), func.max(bare)).where(*_of(pipeline_key, kind, value))
+    rows, counted = conn.execute(query).one()
+    return int(rows or 0), bool(counted)
 
 
 def seen(base: Base, pipeline_key: str, kind: str) -> Counter[str]:

@@ -118,6 +118,24 @@ class CheckResult:
     found: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Watermark:
+    """The value at or below which every row of the dataset is committed.
+
+    ``ties`` and ``nulls`` count the rows at the value and with a NULL cursor; their digests are
+    kept under ``point`` and ``null``, unless ``..._counted``.
+    """
+
+    column: str
+    type: str
+    value: str | None
+    ties: int = 0
+    nulls: int = 0
+    snapshot: str | None = None
+    ties_counted: bool = False
+    nulls_counted: bool = False
+
+
 class StaleArtifact(TypedDict):
     """A file that a dead attempt may have left."""
 

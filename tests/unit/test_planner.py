@@ -9,7 +9,14 @@ from dataclasses import replace
 import pytest
 
 from hdm import planner as module
-from hdm.errors import CheckFailed, ConnectionLost, SnapshotLost, StateMissing, UsageError
+from hdm.errors import (
+    CheckFailed,
+    ConnectionLost,
+    SnapshotLost,
+    StateMissing,
+    StateUnavailable,
+    UsageError,
+)
 from hdm.link import DataLink
 from hdm.model import Attempt, Dataset, Mode
 from hdm.planner import LOOKAHEAD, MAX_TRIES, Planner
@@ -310,6 +317,46 @@ def test_a_job_below_a_failed_one_fails_by_name_and_is_not_waited_for(run):
     assert not planner.tick()
     assert sorted(planner.failed.values()) == ["words: gone", "words: its upstream failed"]
     assert last.calls == []
+
+
+def test_a_link_is_not_opened_before_the_one_above_it(run, monkeypatch):
+    """It would find nothing to wait for, and close at once."""
+    at_once(monkeypatch)
+    _, _, last = chain(run)
+    real, away = run.state.open_job, [1]
+
+    def open_job(run_id, info):
+        if away and not info.upstream_keys:
+            away.pop()
+            raise StateUnavailable("away")
+        return real(run_id, info)
+
+    monkeypatch.setattr(run.state, "open_job", open_job)
+    planner = run.planner()
+    assert planner.tick()
+    assert planner.jobs == {}
+    to_the_end(run, planner)
+    assert (planner.succeeded(), len(last.shown)) == (True, 2)
+
+
+def test_a_failure_of_anything_is_no_success(run):
+    one(run)
+    planner = run.planner()
+    to_the_end(run, planner)
+    assert planner.succeeded()
+    planner.failed["a table that waits for a person"] = "narrowed"
+    assert not planner.succeeded()
+
+
+def test_chunks_that_others_replaced_are_not_counted_as_progress(run):
+    one(run, rows=4)
+    planner = run.planner()
+    planner.tick()
+    (job,) = planner.jobs.values()
+    first = run.query("SELECT chunk_id FROM hdm_chunk WHERE chunk_no = 0")[0][0]
+    old = run.state.reports.chunk(first)
+    run.state.supersede(job, [first], [old.at(generation=1)])
+    assert next(iter(planner.progress().values()))[1:] == (0, 2)
 
 
 # -- chains ----------------------------------------------------------------------------

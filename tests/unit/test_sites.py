@@ -147,9 +147,12 @@ def test_the_second_site_takes_up_rests_and_finishes(run, monkeypatch):
     assert here.last_words() == ["words: all that was published is loaded; its source is not finished"]
     two.there_worker = run.new_worker("there")
     two.publish()
+    assert not here.rests(job), "something is to be followed"
     two.there.tick()
     assert here.tick()
+    assert not here.rests(job), "something is to be moved"
     assert load() == 1
+    assert not here.rests(job), "all is done: it is to be closed"
     assert not here.tick()
     assert here.closed() == {job.pipeline_key: "success"}
     assert two.below.sink.calls[-1] == "finish"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hdm.model import Attempt, Chunk, Dataset, Receipt
@@ -60,6 +62,16 @@ def test_a_chunk_is_there_with_its_receipt_once_both_are_committed(ledger):
     assert within(ledger, lambda c: ledger.find(c, CHUNK.chunk_id)) == RECEIPT
     assert within(ledger, lambda c: list(ledger.entries(c, JOB))) == [(CHUNK, RECEIPT)]
     assert within(ledger, lambda c: list(ledger.entries(c, "other"))) == []
+
+
+def test_older_epochs_come_first(ledger):
+    """What re-reads a boundary replaces what was kept of it, so it must be taken over after it."""
+    for epoch in (3, 1, 2):
+        one = CHUNK.at(epoch=epoch)
+        receipt = replace(RECEIPT, chunk_id=one.chunk_id)
+        within(ledger, lambda c, one=one: ledger.claim(c, one, Attempt(1)))
+        within(ledger, lambda c, receipt=receipt: ledger.fill(c, receipt))
+    assert [chunk.epoch for chunk, _ in within(ledger, lambda c: list(ledger.entries(c, JOB)))] == [1, 2, 3]
 
 
 def test_a_second_claim_is_refused(ledger):

@@ -9,8 +9,9 @@ import pytest
 
 from hdm import _fail
 from hdm.errors import ConnectionLost
-from hdm.model import Chunk, Condition, Watermark
+from hdm.model import Chunk, Condition
 from hdm.state import Job
+from hdm.state.words import Watermark
 from tests.unit.state.conftest import World, receipt_of, table
 
 
@@ -116,6 +117,35 @@ def test_digests_of_an_older_value_no_longer_count(world: World) -> None:
     world.finish(world.claim(), boundary_digests=("aa",))
     world.finish(world.claim(), boundary_digests=("bb", "bc"))
     assert world.store.seen(job.pipeline_key, "point") == Counter(("bb", "bc"))
+
+
+def test_the_digests_of_a_value_that_the_watermark_has_left_are_dropped(world: World) -> None:
+    test_digests_of_an_older_value_no_longer_count(world)
+    kept = world.query("SELECT value FROM hdm_boundary WHERE pipeline_key = :k", k=world.key)
+    assert kept == [("60",)]
+
+
+@pytest.mark.parametrize("kind", ["point", "null"])
+def test_what_is_only_counted_replaces_what_was_told_apart(world: World, kind: str) -> None:
+    job = world.store.open_job(world.run, world.info())
+    dataset = job.info.source.dataset
+    at = Condition("id", "=", "50") if kind == "point" else Condition("id", "null")
+    upto = "50" if kind == "point" else None
+    once = Chunk(job.pipeline_key, dataset, 1, (at,), boundary=True, upto=upto)
+    first = Chunk(job.pipeline_key, dataset, 0, (Condition("id", "<=", "50"),), upto="50")
+    again = once.at(number=2, seen_key=kind, counted=True)
+    world.store.add_plan(job, [first, once, again])
+    world.finish(world.claim())
+    world.finish(world.claim(), boundary_digests=("aa", "bb"))
+    mark = world.store.watermark(job.pipeline_key)
+    assert mark is not None
+    assert (mark.ties + mark.nulls, mark.ties_counted, mark.nulls_counted) == (2, False, False)
+    world.finish(world.claim(), rows=1, extracted=3, filtered=2)
+    mark = world.store.watermark(job.pipeline_key)
+    assert mark is not None
+    assert mark.ties + mark.nulls == 3
+    assert (mark.ties_counted, mark.nulls_counted) == (kind == "point", kind == "null")
+    assert world.store.seen(job.pipeline_key, kind) == Counter()
 
 
 def test_nulls_alone_are_remembered(world: World) -> None:
