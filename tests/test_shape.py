@@ -63,7 +63,6 @@ TESTED_ELSEWHERE = {
     # Every dialect passes one suite; those with oddities of their own have a file besides.
     "dialects/": "conformance/test_dialects.py",
     # A system's codecs and middle levels are tested against the real system.
-    "codecs/copy_stream": "unit/connectors/test_postgres.py",
     "file_": "unit/connectors/test_local.py",
     "files": "unit/connectors/test_local.py",
     "found_files": "unit/connectors/test_local.py",
