@@ -20,7 +20,7 @@ WIDE = b"2," + b"x" * 1_000_000 + b"\n"
 
 @pytest.fixture
 def slow(fresh_postgres):
-    with psycopg.connect(fresh_postgres().dsn, autocommit=True) as connection:
+    with contextlib.closing(psycopg.connect(fresh_postgres().dsn, autocommit=True)) as connection:
         connection.execute(SLOW)
         yield connection
 
