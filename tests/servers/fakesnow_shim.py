@@ -9,6 +9,7 @@
   it, which hdm always has, puts that right)
 - AT(TIMESTAMP => ...) is dropped: a read sees the table as it is
 - COMMENT ON TABLE with an apostrophe in the text (fakesnow: an unterminated string)
+- $name within a literal is text (fakesnow: a session variable)
 - NULL timestamps in Arrow results (fakesnow: 1970-01-01)
 - CSV options that DuckDB has no words for: NULL_IF = (), BINARY_FORMAT, ENCODING
 - MERGE inside a transaction (fakesnow notes its helper table in another database)
@@ -36,6 +37,7 @@ import fakesnow.copy_into as copy_into
 import fakesnow.cursor as cursor
 import fakesnow.info_schema as info_schema
 import fakesnow.transforms.stage as stage
+import fakesnow.variables as variables
 import pyarrow as pa
 import snowflake.connector.errors as errors
 
@@ -93,6 +95,15 @@ info_schema.insert_table_comment_sql = lambda catalog, schema, table, comment: (
     else _comment(catalog, schema, table, comment.replace("'", "''"))
 )
 _execute = cursor.FakeSnowflakeCursor.execute
+_inline = variables.Variables.inline_variables
+_LITERAL = re.compile(r"('(?:[^'\\]|''|\\.)*')", re.DOTALL)
+
+
+def _inlined(self: Any, sql: str) -> str:
+    return "".join(part if n % 2 else _inline(self, part) for n, part in enumerate(_LITERAL.split(sql)))
+
+
+variables.Variables.inline_variables = _inlined
 
 
 def _renamed(full: str, name: str) -> str:
