@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import fakesnow.cursor as cursor
@@ -23,13 +24,18 @@ _execute = cursor.FakeSnowflakeCursor.execute
 def execute(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
     """Refuses a name that the real system would not find."""
     if _LOOKS.match(command):
-        try:
-            statement = sqlglot.parse_one(command, read="snowflake")
-        except sqlglot.errors.SqlglotError:
-            statement = None
+        statement = _parsed(command)
         if statement is not None:
             _check(self, statement)
     return _execute(self, command, *args, **kwargs)
+
+
+@lru_cache(maxsize=512)
+def _parsed(command: str) -> Any:
+    try:
+        return sqlglot.parse_one(command, read="snowflake")
+    except sqlglot.errors.SqlglotError:
+        return None
 
 
 def _check(self: Any, statement: Any) -> None:
