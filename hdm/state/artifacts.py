@@ -11,7 +11,7 @@ from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import artifact, chunk
-from hdm.state.prepared import Prepared, together
+from hdm.state.prepared import Prepared, Values, together
 from hdm.state.words import COMMITTED, HELD, SUPERSEDED, VERIFIED, WAIVED, Lease, StaleArtifact
 
 _KNOWN = Prepared(select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of")))
@@ -80,14 +80,19 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     base.db.run(work)
 
 
+def known(chunk_id: str) -> tuple[Prepared, Values]:
+    """Asks for the files of a chunk that are on record; see ``published``."""
+    return _KNOWN, {"of": chunk_id}
+
+
 def published(tx: Tx, chunk_id: str, receipt: Receipt) -> None:
     """The receipt's files are what the chunk consists of now."""
     if not receipt.files:
         return
-    known = {row.artifact_id for row in _KNOWN.all(tx.conn, {"of": chunk_id})}
+    begun = {row.artifact_id for row in tx.asked}
     for file in receipt.files:
         key = artifact_key(chunk_id, file.uri)
-        if key in known:
+        if key in begun:
             values = {
                 "key": key, "by": receipt.attempt, "size": file.bytes, "count": file.rows,
                 "hash": file.sha256, "tag": file.etag,

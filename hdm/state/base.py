@@ -15,6 +15,7 @@ from hdm.model import Mode
 from hdm.state.engine import Database
 from hdm.state.events import Tx
 from hdm.state.models import job, job_upstream, run_job
+from hdm.state.prepared import Prepared, Values
 from hdm.state.redact import Redact
 from hdm.state.words import Job, JobInfo
 from hdm.wire import table_from_json
@@ -44,14 +45,20 @@ class Base:
         """The lease's length in milliseconds."""
         return int(self.lease_ttl * 1000)
 
-    def change(self, run_id: str, work: Callable[[Tx], T], hold: str | None = None) -> T:
+    def change(
+        self,
+        run_id: str,
+        work: Callable[[Tx], T],
+        hold: str | None = None,
+        ask: tuple[Prepared, Values] | None = None,
+    ) -> T:
         """One write transaction in the chain of ``run_id``; its events go with it.
 
-        ``hold`` locks that chunk at once: ``tx.held``.
+        ``hold`` locks that chunk at once: ``tx.held``. ``ask`` is put in the same breath: ``tx.asked``.
         """
 
         def once(conn: Connection) -> T:
-            tx = Tx(conn, run_id, self.mask, hold)
+            tx = Tx(conn, run_id, self.mask, hold, ask)
             result = work(tx)
             tx.flush(last=True)
             return result

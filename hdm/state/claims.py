@@ -131,27 +131,26 @@ _RENEW = Prepared(
 
 def claim(base: Base, worker_id: str, run_id: str, site: str | None, skip: frozenset[str]) -> Lease | None:
     """The next chunk that this worker may try, or None if there is nothing to do just now."""
-    look = _look(run_id, site, skip)
+    wanted: Values = {"run": run_id} if site is None else {"run": run_id, "site": site}
+    usual = _usual_candidate(site is not None)
+
+    def look(conn: Connection) -> Any:
+        if skip:
+            query = _candidate(site is not None, True)
+            return conn.execute(query, {**wanted, "skip": sorted(skip)}).first()
+        return usual.first(conn, wanted)
+
     if base.idle and base.db.read(look) is None:
         return None
     found: Lease | None = None
     try:
-        found = base.change(run_id, lambda tx: _claim(base, tx, look, worker_id))
+        found = base.change(
+            run_id, lambda tx: _claim(base, tx, look, worker_id), ask=None if skip else (usual, wanted)
+        )
     except _NothingToDo:
         found = None
     base.idle = found is None
     return found
-
-
-def _look(run_id: str, site: str | None, skip: frozenset[str]) -> Callable[[Connection], Any]:
-    """What finds the next chunk; its row, or None."""
-    wanted: Values = {"run": run_id}
-    if site is not None:
-        wanted["site"] = site
-    if skip:
-        query = _candidate(site is not None, True)
-        return lambda conn: conn.execute(query, {**wanted, "skip": sorted(skip)}).first()
-    return lambda conn: _usual_candidate(site is not None).first(conn, wanted)
 
 
 class _NothingToDo(Exception):
@@ -159,8 +158,9 @@ class _NothingToDo(Exception):
 
 
 def _claim(base: Base, tx: Tx, look: Callable[[Connection], Any], worker_id: str) -> Lease:
+    asked = tx.asked
     while True:
-        row = look(tx.conn)
+        row = asked.pop() if asked else look(tx.conn)
         if row is None:
             raise _NothingToDo
         if row.status != PENDING:

@@ -5,7 +5,13 @@ from __future__ import annotations
 from hdm.model import Chunk, Receipt
 from hdm.state import artifacts, lineage, watermarks
 from hdm.state.events import Tx
+from hdm.state.prepared import Prepared, Values
 from hdm.state.words import Job
+
+
+def question(chunk_id: str) -> tuple[Prepared, Values]:
+    """What ``follow_up`` must know: to be asked as the transaction begins."""
+    return artifacts.known(chunk_id)
 
 
 def follow_up(tx: Tx, of: Job, part: Chunk, chunk_id: str, receipt: Receipt) -> None:

@@ -75,16 +75,27 @@ class Tx:
     The head is locked before anything else, so that all transactions of a run queue up in one
     order. ``now`` is the database's time when it was. ``held`` is the row of the chunk that
     was asked for, with its job, locked in the same breath; None if there is no such chunk.
+    ``asked`` are the rows of a query that was put right after, in the same round trip.
     """
 
-    __slots__ = ("_hash", "_pending", "_queue", "_seq", "conn", "held", "mask", "now", "run_id")
+    __slots__ = ("_hash", "_pending", "_queue", "_seq", "asked", "conn", "held", "mask", "now", "run_id")
 
-    def __init__(self, conn: Connection, run_id: str, mask: Redact, hold: str | None = None) -> None:
+    def __init__(
+        self,
+        conn: Connection,
+        run_id: str,
+        mask: Redact,
+        hold: str | None = None,
+        ask: tuple[Prepared, Values] | None = None,
+    ) -> None:
         self.conn, self.run_id, self.mask = conn, run_id, mask
-        self.held: Any = None
-        head: Any = None
+        first: tuple[Prepared, Values] = (_HEAD, {"run": run_id})
         if hold is not None:
-            head = self.held = _HEAD_AND_CHUNK.first(conn, {"run": run_id, "id": hold})
+            first = (_HEAD_AND_CHUNK, {"run": run_id, "id": hold})
+        found = together(conn, [first, ask] if ask else [first])
+        head: Any = found[0].rows[0] if found[0].rows else None
+        self.held: Any = head if hold is not None else None
+        self.asked: list[Any] = found[1].rows if ask else []
         if head is None:
             head = _HEAD.first(conn, {"run": run_id})
         if head is None:

@@ -19,7 +19,7 @@ from hdm.state import clock, durable
 from hdm.state.base import Base
 from hdm.state.events import Tx
 from hdm.state.models import chunk, dead_letter, validation
-from hdm.state.prepared import Prepared
+from hdm.state.prepared import Prepared, Values
 from hdm.state.redact import dump, message
 from hdm.state.rows import receipt_values
 from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, Lease
@@ -73,10 +73,16 @@ def held(tx: Tx, lease: Lease) -> Any:
     return row
 
 
-def fenced(base: Base, lease: Lease, what: str, work: Callable[[Tx], T]) -> T:
-    """Carry out ``work``; a lost lease is put on record and raised."""
+def fenced(
+    base: Base,
+    lease: Lease,
+    what: str,
+    work: Callable[[Tx], T],
+    ask: tuple[Prepared, Values] | None = None,
+) -> T:
+    """Carry out ``work``; a lost lease is put on record and raised. ``ask``: see ``Tx``."""
     try:
-        return base.change(lease.run_id, work, hold=lease.chunk_id)
+        return base.change(lease.run_id, work, hold=lease.chunk_id, ask=ask)
     except LeaseLost:
         try:
             base.change(lease.run_id, lambda tx: _note(tx, lease, "lease.lost", tried=what))
@@ -150,7 +156,7 @@ def commit(base: Base, lease: Lease, receipt: Receipt) -> None:
         )  # fmt: skip
         durable.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt)
 
-    fenced(base, lease, COMMITTED, work)
+    fenced(base, lease, COMMITTED, work, ask=durable.question(lease.chunk_id))
 
 
 def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: int) -> None:
