@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from hdm.errors import RejectedRows
@@ -18,8 +17,7 @@ def make_stage(
     """Create the temporary table, in a transaction of its own: DDL may commit."""
     path = database.stage_path(target.path, f"_hdm_stage_{chunk.chunk_id[:12]}_{attempt.number}")
     database.begin(connection, write=True)
-    loose = [replace(column, nullable=True) for column in target.columns]
-    database.change(connection, database.dialect.create_table(path, loose, temporary=True))
+    database.change(connection, database.dialect.create_stage(path, target.path, target.columns))
     database.commit(connection)
     return path
 

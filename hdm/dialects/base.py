@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from hdm.dialects.merging import Merging
@@ -252,6 +253,11 @@ class Dialect(Merging):
             lines.append(f"PRIMARY KEY ({self.names(key)})")
         verb = self.temporary_table if temporary else "CREATE TABLE"
         return f"{verb} {self.qualify(path)} (\n  " + ",\n  ".join(lines) + "\n)"
+
+    def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
+        """A temporary table for rows of these columns on their way into ``target``; all may be NULL."""
+        loose = [replace(column, nullable=True) for column in columns]
+        return self.create_table(path, loose, temporary=True)
 
     def column_ddl(self, column: Column) -> str:
         """One column's declaration."""

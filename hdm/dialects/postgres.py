@@ -163,6 +163,12 @@ class PostgresDialect(Dialect):
             return Stored("text", Fidelity.APPROXIMATED, "the labels are not enforced")
         return Stored("text", Fidelity.APPROXIMATED, f"{kind.value} is kept as its text")
 
+    def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
+        """With the target's own types: PostgreSQL turns no text into an enum by itself."""
+        names = self.names(column.name for column in columns)
+        origin = f"SELECT {names} FROM {self.qualify(target)} WITH NO DATA"
+        return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
+
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
         """Compares rows as text, for types without equality (json, point)."""
         of, names = self.qualify(stage), self.names(columns)

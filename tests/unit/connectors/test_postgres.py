@@ -303,3 +303,15 @@ def test_a_value_that_does_not_fit_is_rejected_without_showing_it(pg):  # noqa: 
 
 def test_probe(pg):  # noqa: F811
     assert [ok for _, ok, _ in pg.source(query="SELECT 1 AS a").probe()] == [True] * 5
+
+
+def test_rows_are_merged_into_the_targets_own_types(pg):  # noqa: F811
+    pg.run("CREATE TYPE mood AS ENUM ('sad', 'ok'); CREATE DOMAIN price AS numeric(6,2) CHECK (VALUE > 0)")
+    pg.run("CREATE TABLE s (id int PRIMARY KEY, m mood, p price)")
+    pg.run("CREATE TABLE t (id int PRIMARY KEY, m mood NOT NULL, p price, extra text DEFAULT 'own')")
+    pg.run("INSERT INTO s VALUES (1, 'ok', 2.50), (2, 'sad', NULL); INSERT INTO t VALUES (1, 'sad', 9)")
+    move(pg.source("s"), pg.sink("t"), mode=Mode.MERGE)
+    assert pg.run("SELECT id, m, p::text, extra FROM t ORDER BY id") == [
+        (1, "ok", "2.50", "own"),
+        (2, "sad", None, "own"),
+    ]
