@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hdm.declared import declare as declare
     from hdm.declared import payload as payload
     from hdm.errors import HdmError as HdmError
+    from hdm.link import DataLink as DataLink
     from hdm.model import Attempt as Attempt
     from hdm.model import Chunk as Chunk
     from hdm.model import Column as Column
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hdm.model import Receipt as Receipt
     from hdm.model import Table as Table
     from hdm.model import Window as Window
+    from hdm.orchestrators.base import Orchestrator as Orchestrator
     from hdm.registry import register as register
     from hdm.sink import Sink as Sink
     from hdm.source import Settings as Settings
@@ -39,6 +41,7 @@ _HOME = {
     "declare": "hdm.declared",
     "payload": "hdm.declared",
     "HdmError": "hdm.errors",
+    "DataLink": "hdm.link",
     "Attempt": "hdm.model",
     "Chunk": "hdm.model",
     "Column": "hdm.model",
@@ -50,6 +53,7 @@ _HOME = {
     "Receipt": "hdm.model",
     "Table": "hdm.model",
     "Window": "hdm.model",
+    "Orchestrator": "hdm.orchestrators.base",
     "register": "hdm.registry",
     "Settings": "hdm.source",
     "Source": "hdm.source",

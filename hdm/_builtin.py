@@ -75,6 +75,7 @@ BUILTIN: Final[dict[str, dict[str, str]]] = {
         ),
         "hdm.state.managers",
     ),
+    "data_link": {"DataLink": "hdm.link"},
     "check": dict.fromkeys(("NotNull", "Range", "Unique", "RowCount"), "hdm.check"),
 }
 

@@ -220,6 +220,7 @@ def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
                 type=_class_name(link.sink.type, given["sink"], "sink", problems),
                 conf=sink_conf,
             ),
+            "type": _class_name(link.type, given, "data_link", problems),
             "mode": mode,
             "checks": checks,
         }

@@ -76,6 +76,7 @@ class Link(_Words):
 
     source: Component
     sink: Component
+    type: str = "DataLink"
     name: str | None = None
     mode: Mode | None = None
     transform: str | None = None

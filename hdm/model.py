@@ -350,6 +350,7 @@ class LinkSpec:
     allow_loss: bool | tuple[str, ...] = False
     threads: int | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
+    type: str = "DataLink"
 
 
 def digest(*parts: str) -> str:

@@ -202,6 +202,7 @@ def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
         checks=tuple(check.model_dump() for check in link.checks),
         schema_policy=link.schema_policy,
         allow_loss=allowed if isinstance(allowed, bool) else tuple(allowed),
+        type=link.type,
         threads=(batch.threads if batch else None) or link.threads,
         limits=link.limits.model_dump(exclude_none=True) if link.limits else {},
     )

@@ -36,6 +36,7 @@ _TEMPLATES = {
     "StateManager": "state_manager",
     "StateSettings": "state_manager",
     "Check": "check",
+    "DataLink": "data_link",
 }
 _CONNECTION_KEYS = ("env", "connection")
 
@@ -152,6 +153,11 @@ def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> 
     config = _config(cls, spec, kind)
     profile = _profile(cls, spec, kind, profiles)
     return _construct(kind, cls, {"config": config, "profile": profile, "name": spec.name})
+
+
+def build(kind: str, type_name: str, configuration: Mapping[str, Any]) -> Any:
+    """An instance of what has no conf of its own, made with these arguments. Raises ``UnknownComponent``."""
+    return _construct(kind, find(kind, type_name), configuration)
 
 
 def connection_name(spec: ComponentSpec) -> str | None:

@@ -20,7 +20,7 @@ from hdm.placed import fold, suggest
 @click.option("--plugin", "plugins", multiple=True, help="A module to load first; may come again.")
 @click.argument("name", required=False)
 def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None) -> int:
-    """List every source, sink, catalog, orchestrator, state manager and check, or show one (NAME)."""
+    """List every source, sink, catalog, orchestrator, state manager, link and check, or show one (NAME)."""
     registry.load_plugins(plugins)
     for why in registry.load_installed():
         click.echo(f"plugin that could not be loaded: {why}", err=True)

@@ -133,7 +133,9 @@ def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataL
 def _link(spec: LinkSpec, profiles: Profiles, checks: Mapping[str, type[Check]]) -> DataLink:
     source = registry.create("source", spec.source, profiles)
     sink = registry.create("sink", spec.sink, profiles)
-    return DataLink(spec, source, sink, checks)
+    parts = {"spec": spec, "source": source, "sink": sink, "checks": checks}
+    link: DataLink = registry.build("data_link", spec.type, parts)
+    return link
 
 
 def _checks() -> dict[str, type[Check]]:
