@@ -93,7 +93,8 @@ def _rows_are_traceable(shop: Shop, table: str, damage: Damage) -> None:
 
 
 def _ledger_is_the_state(shop: Shop, damage: Damage) -> None:
-    ledger = dict(shop.target.query("SELECT chunk_id, row_count FROM _hdm_load_ledger"))
+    names, of = shop.target.names("chunk_id, row_count"), shop.target.names("_hdm_load_ledger")
+    ledger = dict(shop.target.query(f"SELECT {names} FROM {of}"))
     state = shop.state.query(
         "SELECT c.chunk_id, c.rows_loaded FROM hdm_chunk c JOIN hdm_job j ON j.job_id = c.job_id "
         "WHERE j.sink_name LIKE 'target%' AND c.status IN ('committed', 'verified')"

@@ -22,12 +22,20 @@ CHUNK = 30
 
 @dataclass(frozen=True)
 class Target:
-    """Where the rows go: the sink's type, its profile entry, and how to query it."""
+    """Where the rows go: the sink's type, its profile entry, and how to query it.
+
+    ``quote`` stands around names where bare ones are read in another case.
+    """
 
     name: str
     sink: str
     profile: dict[str, Any]
     query: Callable[[str], list[tuple[Any, ...]]]
+    quote: str = ""
+
+    def names(self, listed: str) -> str:
+        """``a, b`` as its SQL wants them."""
+        return ", ".join(f"{self.quote}{name}{self.quote}" for name in listed.split(", "))
 
 
 @dataclass(frozen=True)
@@ -123,9 +131,9 @@ class Shop:
             "items": "order_id, line, what",
             "stock": "sku, count",
         }
-        return sorted(
-            (tuple(row) for row in self.target.query(f"SELECT {names[table]} FROM {table}")), key=repr
-        )
+        origin = self.target.names(table)
+        columns = self.target.names(names[table])
+        return sorted(map(tuple, self.target.query(f"SELECT {columns} FROM {origin}")), key=repr)
 
     def add_orders(self, first: int, count: int, changed: int | None) -> None:
         with sqlite3.connect(self.source) as connection:

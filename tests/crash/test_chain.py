@@ -50,7 +50,7 @@ class ChainShop(Shop):
         self._account = account
         if not put:
             self.ask(f"CREATE STAGE CHAIN URL = 's3://{self.objects.bucket}/stage/'")
-        target = Target("snowflake", "SnowflakeS3CopySink", account, self.ask)
+        target = Target("snowflake", "SnowflakeS3CopySink", account, self.ask, quote='"')
         super().__init__(folder, fresh.state("sqlite"), target)
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
@@ -159,12 +159,14 @@ def count_passes(hdm: Hdm, shop: ChainShop) -> Counter[str]:
 
 def until_done(hdm: Hdm, shop: ChainShop) -> None:
     """Run again until all is done: what a dead session's transaction locks is waited for at first,
-    and ends only when its own chunk is tried again."""
+    and ends only when its own chunk is tried again. The emulator at times answers CREATE TABLE LIKE
+    with HTTP 500 though it carried it out; the driver sends it again, and it is there already."""
     for _ in range(4):
         run = hdm.run(shop.args, shop.env)
         if run.code == 0:
             return
-        assert run.code == 1 and "000625" in run.text(), run.text()
+        known = "000625" in run.text() or "002003" in run.text()
+        assert run.code == 1 and known, run.text()
     raise AssertionError(run.text())
 
 
