@@ -53,6 +53,7 @@ class Snowflake:
             **profile,
             session_parameters={"CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False},
             network_timeout=10,
+            platform_detection_timeout_seconds=0.0,
         )
 
 

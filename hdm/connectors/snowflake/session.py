@@ -85,6 +85,7 @@ def arguments(profile: SnowflakeProfile, label: str) -> dict[str, Any]:
             "login_timeout": 60,
             "client_session_keep_alive": True,
             "validate_default_parameters": False,
+            "platform_detection_timeout_seconds": 0.0,  # ask no cloud's metadata service where this runs
             "session_parameters": {
                 "QUERY_TAG": label[:2000],
                 "LOCK_TIMEOUT": 900,

@@ -441,6 +441,7 @@ def test_the_session_is_exact_and_its_secrets_do_not_show():
     assert made["arrow_number_to_decimal"] is True and made["session_parameters"]["QUERY_TAG"] == "hdm:abc:1"
     assert made["session_parameters"]["TIMEZONE"] == "UTC" and made["authenticator"] == "SNOWFLAKE_JWT"
     assert made["private_key_file_pwd"] == "canary-2" and "canary" not in repr(given)
+    assert made["platform_detection_timeout_seconds"] == 0.0, "nobody but Snowflake is spoken to"
 
 
 def test_rows_to_be_merged_lie_in_the_targets_schema():
