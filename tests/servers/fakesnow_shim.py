@@ -92,7 +92,7 @@ _comment = info_schema.insert_table_comment_sql
 info_schema.insert_table_comment_sql = lambda catalog, schema, table, comment: (
     "SELECT 1"
     if table.lower() == "merge_candidates"
-    else _comment(catalog, schema, table, comment.replace("'", "''"))
+    else _comment(catalog, schema, table, comment and comment.replace("'", "''"))
 )
 _execute = cursor.FakeSnowflakeCursor.execute
 _inline = variables.Variables.inline_variables
