@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -279,13 +280,17 @@ class DiscardsAll(StartsAfresh):
         self.empty(table)
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
 class EmptiesBeforeEachChunk(StartsAfresh):
     def prepare(self, table: Any, *rest: Any) -> None:
         SQLiteSink.prepare(self, table, *rest)
 
     def write(self, table: Any, *rest: Any) -> Receipt:
-        self.empty(table)
-        return super().write(table, *rest)
+        with _ONE_AT_A_TIME:
+            self.empty(table)
+            return super().write(table, *rest)
 
 
 class ForgetsEmptyChunks(SQLiteSink):
