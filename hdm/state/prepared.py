@@ -7,6 +7,7 @@ what hdm needs of it there. Bound values are text and whole numbers, which no di
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -117,7 +118,20 @@ def _compile(statement: Any, dialect: Any, values: Values) -> Compiled:
     state = made.construct_expanded_state(values)
     order = tuple(state.positiontup) if made.positional else None
     fixed = {name: value for name, value in state.parameters.items() if name not in values}
+    if dialect.name == "postgresql":
+        return _with_limits(Compiled(state.statement, order, fixed))
     return Compiled(state.statement, order, fixed)
+
+
+def _with_limits(compiled: Compiled) -> Compiled:
+    """With LIMIT's numbers in the text: PostgreSQL's plan for any number would sort what lies in order."""
+    order = list(compiled.order or ())
+    text = re.sub(
+        r"LIMIT \$(\d+)", lambda at: f"LIMIT {int(compiled.fixed[order[int(at[1]) - 1]])}", compiled.text
+    )
+    left = sorted({int(number) for number in re.findall(r"\$(\d+)", text)})
+    text = re.sub(r"\$(\d+)", lambda at: f"${left.index(int(at[1])) + 1}", text)
+    return Compiled(text, [order[number - 1] for number in left], compiled.fixed)
 
 
 @contextmanager

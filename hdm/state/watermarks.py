@@ -58,7 +58,7 @@ _NEWEST = (
     .order_by(watermark.c.seq.desc())
     .limit(1)
 )
-_LAST = _NEWEST.subquery()
+_LAST = _NEWEST.where(watermark.c.dataset_id == bindparam("of")).subquery()
 _GROWTH = Prepared(
     select(
         _REACHED.c.chunk_no,
@@ -92,7 +92,8 @@ def advance(tx: Tx, job_id: str, info: JobInfo) -> None:
 def _append(tx: Tx, job_id: str, info: JobInfo) -> None:
     state = tx.held or tx.first(_LOCK_JOB, {"job": job_id})
     end = _END if state.planned else _unbroken(tx.conn, job_id)
-    found = tx.first(_GROWTH, {"job": job_id, "end": end, "key": info.pipeline_key})
+    dataset = info.source.dataset.dataset_id
+    found = tx.first(_GROWTH, {"job": job_id, "end": end, "key": info.pipeline_key, "of": dataset})
     if found is None or (found.last_job == job_id and found.last_no >= found.chunk_no):
         return
     cursor = info.source.cursor or ""
@@ -100,7 +101,7 @@ def _append(tx: Tx, job_id: str, info: JobInfo) -> None:
         _ADD,
         {
             "pipeline_key": info.pipeline_key,
-            "dataset_id": info.source.dataset.dataset_id,
+            "dataset_id": dataset,
             "seq": (found.last_seq or 0) + 1,
             "column_name": cursor,
             "value_type": type_text(info.source.column(cursor).type),
