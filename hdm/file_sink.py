@@ -60,6 +60,11 @@ class FileSink(Sink):
     def namespace(self) -> str:
         """The OpenLineage namespace of the datasets written."""
 
+    @property
+    def place(self) -> str:
+        """Where the files go: of one account, each bucket or container is looked at."""
+        return self.namespace
+
     def dataset(self, table: Table) -> Dataset:
         """Named by the folder, relative to the store's root."""
         return Dataset(self.namespace, files.table_folder(self.name, table))
@@ -67,6 +72,10 @@ class FileSink(Sink):
     def target(self, table: Table) -> Table:
         """The same columns: every format holds them exactly. ``path`` stays the source's."""
         return replace(table, dataset=self.dataset(table))
+
+    def ready(self) -> None:
+        """Looks into the store; what ``store.ready`` asks is written there, so it waits."""
+        self.store.look()
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Keeps the table's schema beside the files."""

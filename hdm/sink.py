@@ -31,6 +31,12 @@ class Sink(ABC):
         self.profile = profile
         self.name = name or type(self).__name__
 
+    @property
+    def place(self) -> str:
+        """What ``ready`` looks at beyond the connection: a bucket, a folder of it. Of sinks with one
+        type, connection and place, one is asked."""
+        return ""
+
     @abstractmethod
     def dataset(self, table: Table) -> Dataset:
         """Where the rows of source table ``table`` go."""
@@ -46,7 +52,8 @@ class Sink(ABC):
 
     def ready(self) -> None:
         """Raises ``UsageError`` if the target cannot be used as the profile says: a wrong password,
-        a database that is not there. Looks only; asked once for each connection of a manifest."""
+        a database or a bucket that is not there. Looks only; asked once for each connection of a
+        manifest and ``place`` in it."""
         return
 
     def accepts(self, table: Table, mode: Mode) -> None:

@@ -44,6 +44,11 @@ class Store(ABC):
         """Raises ``UsageError`` where the store cannot keep the promises of ``put_new``."""
         return
 
+    def look(self) -> None:
+        """Raises what a mere look can tell is wrong with the way there: no driver, a refused login,
+        a place that does not exist. Writes nothing; the default knows of nothing."""
+        return
+
     @abstractmethod
     def put_new(
         self,

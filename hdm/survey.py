@@ -80,13 +80,13 @@ def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
 def _ask_sinks(links: Mapping[str, DataLink]) -> None:
     """Let each target say what is wrong with its profile, before anything is made. One that is
     away is left to the planner, which tries again while the others are carried out."""
-    asked: set[tuple[str, str]] = set()
+    asked: set[tuple[str, str, str]] = set()
     for link in links.values():
         sink = link.spec.sink
-        connection = str(sink.conf.get("env") or sink.conf.get("connection"))
-        if (sink.type, connection) in asked:
+        whither = (sink.type, str(sink.conf.get("env") or sink.conf.get("connection")), link.sink.place)
+        if whither in asked:
             continue
-        asked.add((sink.type, connection))
+        asked.add(whither)
         try:
             link.sink.ready()
         except HdmError as error:

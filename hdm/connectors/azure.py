@@ -152,6 +152,7 @@ def _store(component: Any, upload: Upload | None = None) -> AzureStore:
 
 def _probe(component: Any) -> list[tuple[str, bool, str]]:
     try:
+        component.store.look()
         next(iter(component.store.list()), None)
     except HdmError as error:
         return [("container", False, error.message)]
@@ -175,7 +176,7 @@ class AzureBlobSource(FileSource):
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the container can be listed."""
+        """Whether the container can be read and listed."""
         return _probe(self)
 
 
@@ -196,7 +197,7 @@ class AzureBlobChunkSource(FileChunks):
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the container can be listed."""
+        """Whether the container can be read and listed."""
         return _probe(self)
 
 
@@ -217,5 +218,5 @@ class AzureBlobSink(FileSink):
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the container can be listed."""
+        """Whether the container can be read and listed."""
         return _probe(self)

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, model_validator
 
-from hdm.errors import HdmError, MissingDriver, UsageError
+from hdm.errors import HdmError, MissingDriver
 from hdm.file_sink import FileSink, FileSinkConfig
 from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
 from hdm.object_stores.base import Upload
@@ -186,9 +186,8 @@ class S3Sink(FileSink):
     def probe(self) -> list[tuple[str, bool, str]]:
         """Whether the bucket can be written to, and what its server can be trusted with."""
         try:
+            self.ready()
             self.store.ready()
-        except UsageError as error:
-            return [("bucket", False, error.message)]
         except HdmError as error:
             return [("bucket", False, error.message)]
         sums = "compares checksums" if self.store.vouches else "does not compare checksums: hdm reads back"

@@ -50,6 +50,11 @@ class AzureStore(ObjectStore):
     def ready(self) -> None:
         """Azure promises conditions: there is nothing to ask."""
 
+    def look(self) -> None:
+        """By Get Blob Properties."""
+        with suppress(FileNotFoundError), azure_errors("Get Blob Properties", self.root):
+            self._blob(PROBE).get_blob_properties()
+
     @property
     def vouches(self) -> bool:
         """Azure promises to compare the MD5 sum of every request that gives one."""

@@ -74,8 +74,8 @@ def _answered(error: Any, call: str, where: str) -> HdmError | OSError:
     if code in _DENIED:
         return UsageError(
             f"Azure denied {what}",
-            hint="grant Storage Blob Data Contributor on the container, or a SAS with read, add, create, "
-            "write, delete and list",
+            hint="correct the key in the connection, or grant Storage Blob Data Contributor on the "
+            "container, or a SAS with read, add, create, write, delete and list",
         )
     if status in (401, 403):
         return UsageError(

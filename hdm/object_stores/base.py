@@ -92,6 +92,11 @@ class ObjectStore(Store):
         (``UsageError``) one that does not, unless ``create_once: check`` accepts that."""
 
     @abstractmethod
+    def look(self) -> None:
+        """Ask for the object ``PROBE``, there or not, by the request with which every chunk looks for
+        its manifest: so this needs no right that a run does not."""
+
+    @abstractmethod
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
         """Create the object in one request; ``FileExistsError`` if there is one. Returns the
         checksum that the server should give for it."""

@@ -71,6 +71,11 @@ class S3Store(ObjectStore):
                 hint="write `create_once: check` in the sink's conf to accept that hdm looks first and hopes",
             )
 
+    def look(self) -> None:
+        """By GetObject: HeadObject's answer does not tell a bucket that is missing from an object."""
+        with suppress(FileNotFoundError), s3_errors(self.root):
+            self.client.get_object(**self._at(PROBE))["Body"].close()
+
     @property
     def vouches(self) -> bool:
         """Whether a wrong SHA-256 was refused."""

@@ -28,6 +28,7 @@ _WHO = {
 }  # fmt: skip
 _DIGEST = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"}
 _DENIED = {"AccessDenied", "403", "AllAccessDisabled", "AccountProblem", "Forbidden"}
+_READ = "s3:GetObject and s3:ListBucket (without which S3 denies objects that do not exist)"
 _GRANTS = {
     "PutObject": "s3:PutObject",
     "CreateMultipartUpload": "s3:PutObject",
@@ -35,8 +36,8 @@ _GRANTS = {
     "CompleteMultipartUpload": "s3:PutObject",
     "AbortMultipartUpload": "s3:AbortMultipartUpload",
     "ListMultipartUploads": "s3:ListBucketMultipartUploads",
-    "GetObject": "s3:GetObject",
-    "HeadObject": "s3:GetObject and s3:ListBucket (without which S3 denies objects that do not exist)",
+    "GetObject": _READ,
+    "HeadObject": _READ,
     "ListObjectsV2": "s3:ListBucket",
     "DeleteObject": "s3:DeleteObject",
 }

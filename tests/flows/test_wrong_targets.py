@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import psycopg
 import pymysql
 import pytest
 
-from tests.flows.kit import Place, direct, only, shop
+from tests.flows.kit import Place, direct, load, only, shop, stage
+from tests.servers import azurite, fakesnow, moto, rclone
 from tests.servers.postgres import ROLE, ROLE_PASSWORD
 from tests.servers.process import Database
 
@@ -180,3 +182,97 @@ def test_a_table_without_columns_or_with_too_many(
     done = only(place, link).hdm("run")
     assert done.code == 1
     assert "at most 1,017 columns" in done.err
+
+
+def through(folder: Path, *sinks: tuple[str, dict[str, Any], dict[str, Any]]) -> Place:
+    """Orders go into files first, and from there on to each sink: ``(type, profile, conf)``."""
+    place, links = shop(folder, 20, 6), []
+    for number, (kind, entry, conf) in enumerate(sinks):
+        place.profiles["far"] = entry
+        link = load(place)
+        link["sink"] = {"name": f"far{number}", "type": kind, "conf": {"env": "far", **conf}}
+        links.append(link)
+    return only(place, stage("orders", place), *links)
+
+
+def is_refused(place: Place, said: str, hint: str) -> None:
+    """One message from each of two commands, and nothing made: no state, no files."""
+    before = place.files()
+    for verb in ("run", "plan"):
+        done = place.hdm(verb)
+        assert (done.code, done.out) == (2, ""), done.said
+        assert done.err.splitlines() == [f"hdm: {said}", f"  hint: {hint}"]
+    assert place.files() == before
+
+
+NO_BUCKET, NO_CONTAINER = "create it, or correct `bucket_name:`", "create it, or correct `container:`"
+
+
+def test_a_bucket_that_is_not_there(tmp_path: Path, s3_server: moto.S3) -> None:
+    place = through(tmp_path, ("S3Sink", s3_server.profile, {"bucket_name": "nosuch", "prefix": "a"}))
+    is_refused(place, "sink far0: the bucket of s3://nosuch/a/ does not exist", NO_BUCKET)
+    (doctors,) = [row for row in place.hdm("doctor", "--json").json if not row["ok"]]
+    assert doctors["detail"] == "the bucket of s3://nosuch/a/ does not exist"
+
+
+def test_of_one_connection_every_bucket_is_looked_at(tmp_path: Path, s3_server: moto.S3) -> None:
+    there = s3_server.fresh()
+    sinks = [("S3Sink", s3_server.profile, {"bucket_name": name}) for name in (there, "nosuch")]
+    is_refused(through(tmp_path, *sinks), "sink far1: the bucket of s3://nosuch/ does not exist", NO_BUCKET)
+    assert "Contents" not in s3_server.client().list_objects_v2(Bucket=there), "looking leaves nothing"
+    whole = tmp_path / "whole"
+    whole.mkdir()
+    assert through(whole, sinks[0]).hdm("run").code == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"aws_access_key_id": "nobody"}, "InvalidAccessKeyId"),
+        ({"aws_secret_access_key": "wrong"}, "SignatureDoesNotMatch"),
+    ],
+)
+def test_a_key_that_a_bucket_refuses(
+    tmp_path: Path, rclone_server: rclone.Rclone, change: dict[str, str], code: str
+) -> None:
+    bucket = rclone_server.fresh()
+    conf = {"bucket_name": bucket, "create_once": "check"}
+    place = through(tmp_path, ("S3Sink", {**rclone_server.profile, **change}, conf))
+    said = f"sink far0: S3 refused the credentials: GetObject on s3://{bucket}/: {code}"
+    is_refused(place, said, "correct them in the connection")
+    assert not list(rclone_server.path(bucket).rglob("*"))
+
+
+def test_a_container_that_is_not_there_or_a_key_that_it_refuses(
+    tmp_path: Path, azurite_server: azurite.Azurite
+) -> None:
+    own = {"account_url": azurite_server.account_url, "account_key": azurite_server.key}
+    place = through(tmp_path, ("AzureBlobSink", own, {"container": "nosuch"}))
+    root = f"azure://{azurite.ACCOUNT}"
+    is_refused(place, f"sink far0: the container of {root}/nosuch/ does not exist", NO_CONTAINER)
+    name = azurite_server.fresh()
+    place.profiles["far"] = {**own, "account_key": base64.b64encode(b"another key" * 5).decode()}
+    place.manifest["declared_data_links"]["stages"][1]["sink"]["conf"]["container"] = name
+    before = place.write().files()
+    done = place.hdm("run")
+    assert (done.code, done.out, place.files()) == (2, "", before)
+    assert done.err.startswith(f"hdm: sink far0: Azure denied Get Blob Properties on {root}/{name}/: ")
+    assert "\n  hint: correct the key in the connection, or grant " in done.err
+    with azurite_server.service() as service:
+        assert not list(service.get_container_client(name).list_blobs())
+
+
+@pytest.mark.parametrize(
+    ("name", "absent"),
+    [("nosuch.public.landing", "database NOSUCH"), ("nosuch.landing", "schema DB{}.NOSUCH")],
+)
+def test_a_stage_without_a_home(
+    tmp_path: Path, snowflake_server: fakesnow.Snowflake, name: str, absent: str
+) -> None:
+    sink = ("SnowflakeInternalStageSink", snowflake_server.fresh(), {"stage_name": name})
+    place = through(tmp_path, sink)
+    said = f"there is no {absent.format(snowflake_server.databases)}, or this role may not use it"
+    hint = "create it, correct its name in the connection or the manifest, or grant USAGE on it"
+    is_refused(place, f"sink far0: {said}", hint)
+    (doctors,) = [row for row in place.hdm("doctor", "--json").json if not row["ok"]]
+    assert (doctors["what"], doctors["detail"]) == ("schema", said)

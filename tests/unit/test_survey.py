@@ -121,3 +121,40 @@ def test_trouble_is_said_with_the_sources_name_unless_it_has_a_place(error, said
     with pytest.raises(type(error)) as wrong:
         survey({one.spec.key: one})
     assert wrong.value.message == said
+
+
+class Asked(Shelf):
+    """Notes in ``asked`` that it was, and raises what it is given."""
+
+    def __init__(self, place: str, asked: list[str], error: Exception | None = None) -> None:
+        super().__init__()
+        self._place, self.asked, self.error = place, asked, error
+
+    @property
+    def place(self) -> str:
+        return self._place
+
+    def ready(self) -> None:
+        self.asked.append(self._place)
+        if self.error is not None:
+            raise self.error
+
+
+def surveyed(*sinks):
+    links = [link(source=Listed([]), sink=sink) for sink in sinks]
+    return survey({one.spec.key: one for one in links})
+
+
+def test_of_one_connection_every_place_is_asked_once():
+    asked = []
+    surveyed(*(Asked(place, asked) for place in ("one", "two", "one")))
+    assert asked == ["one", "two"]
+
+
+def test_a_target_that_is_away_does_not_keep_the_others_from_being_asked():
+    asked = []
+    assert len(surveyed(Asked("one", asked, ConnectionLost("away")), Asked("two", asked))) == 2
+    with pytest.raises(UsageError) as wrong:
+        surveyed(Asked("three", asked, ConnectionLost("away")), Asked("four", asked, UsageError("no such")))
+    assert wrong.value.message == "sink words out: no such"
+    assert asked == ["one", "two", "three", "four"]

@@ -20,7 +20,7 @@ from hdm.connectors.snowflake.session import (
     transaction_name,
 )
 from hdm.dialects.snowflake import SnowflakeDialect
-from hdm.errors import BrokenContract, MissingDriver, UsageError
+from hdm.errors import BrokenContract, MissingDriver, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database
 
@@ -60,6 +60,32 @@ class SnowflakeDatabase(Database):
             ) from None
         with self.classified():
             return Session(connector.connect(**arguments(self.profile, label)), label)
+
+    def look(self, path: Sequence[str]) -> Table | None:
+        """As everywhere; a database that is not there is named, and is no drift of a table."""
+        try:
+            return super().look(path)
+        except SchemaDrift:
+            if len(path) < 3:
+                raise
+            raise _absent("database", path[-3]) from None
+
+    def must_be_there(self, schema: Sequence[str]) -> None:
+        """Log in and look for a schema; ``UsageError`` if there is none, or none for this role."""
+        connection = self.connect("hdm:ready")
+        try:
+            home = self.dialect.quote(schema[-2]) + "." if len(schema) > 1 else ""
+            there = not schema or self.run(
+                connection,
+                f"SELECT schema_name FROM {home}information_schema.schemata WHERE schema_name = ?",
+                (schema[-1],),
+            )
+        except SchemaDrift:
+            raise _absent("database", schema[0]) from None
+        finally:
+            connection.close()
+        if not there:
+            raise _absent("schema", ".".join(schema))
 
     def begin(self, connection: Session, *, write: bool = False) -> None:
         """To write: BEGIN goes out before the first statement that defines nothing, since defining
@@ -299,6 +325,13 @@ class SnowflakeDatabase(Database):
             found += [("version", True, str(row[0])), ("role", not admin, str(row[1]))]
             found.append(("warehouse", row[2] is not None, str(row[2])))
         return found
+
+
+def _absent(what: str, name: str) -> UsageError:
+    return UsageError(
+        f"there is no {what} {name}, or this role may not use it",
+        hint="create it, correct its name in the connection or the manifest, or grant USAGE on it",
+    )
 
 
 def _int(value: Any) -> int | None:

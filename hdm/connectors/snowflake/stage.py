@@ -14,7 +14,7 @@ from hdm import _fail
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.files import FILE_BYTES, Put, Staging
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
-from hdm.errors import BrokenContract
+from hdm.errors import BrokenContract, HdmError
 from hdm.formats import format_named
 from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sink import Sink
@@ -61,6 +61,15 @@ class SnowflakeInternalStageSink(Sink):
     def target(self, table: Table) -> Table:
         """The same columns."""
         return replace(table, dataset=self.dataset(table))
+
+    @property
+    def place(self) -> str:
+        """The schema of the stage."""
+        return ".".join(self.stage[:-1])
+
+    def ready(self) -> None:
+        """Logs in; only the stage is made, so its database and schema must be there."""
+        self.database.must_be_there(self.stage[:-1])
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Makes the stage and the ledger if they are not there."""
@@ -191,5 +200,12 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """The account's own."""
-        return self.database.probe()
+        """The account's own, and whether the stage's schema is there."""
+        found = self.database.probe()
+        if not found[0][1]:
+            return found
+        try:
+            self.ready()
+        except HdmError as error:
+            return [*found, ("schema", False, error.message)]
+        return [*found, ("schema", True, self.place)]

@@ -235,6 +235,20 @@ def test_no_failure_shows_a_key_or_a_sas(azurite_server, container, sas, caplog)
         assert not [s for s in secrets if s in shown or s in caplog.text]
 
 
+def test_a_look_tells_what_is_wrong_and_leaves_nothing(make, keyed, azurite_server, container, sas):
+    make(prefix="a").ready()
+    with azurite_server.service() as service:
+        assert not list(service.get_container_client(container).list_blobs())
+    absent = AzureBlobSink(AzureBlobSink.Config(container="nosuch"), keyed, name="s")
+    with pytest.raises(UsageError, match="the container of azure://devstoreaccount1/nosuch/ does not exist"):
+        absent.ready()
+    listing = make(AzureProfile(account_url=azurite_server.account_url, sas=sas("l")))
+    with pytest.raises(UsageError, match="Azure denied"):
+        listing.ready()
+    assert not listing.probe()[0][1], "the doctor sees what a run would be refused"
+    assert make(prefix="a").place == f"azure://devstoreaccount1/{container}/a"
+
+
 def test_bytes_that_change_on_their_way_are_refused_by_the_server(make, monkeypatch):
     store = make().store
     monkeypatch.setattr("hdm.object_stores.azure._settings", _wrong_settings)

@@ -476,7 +476,8 @@ def test_the_denied_permission_is_named(answering):
     assert "s3:ListBucket" in caught.value.hint
 
 
-def test_a_server_that_is_not_there_is_tried_again_later():
+def test_a_server_that_is_not_there_is_tried_again_later(monkeypatch):
+    monkeypatch.setattr("hdm.connectors.s3._ATTEMPTS", 1)
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         profile = S3Profile(
@@ -484,9 +485,34 @@ def test_a_server_that_is_not_there_is_tried_again_later():
             endpoint_url=f"http://127.0.0.1:{held.getsockname()[1]}",
         )  # fmt: skip
         store = S3Source(S3Source.Config(bucket_name="plant"), profile, name="r").store
-        with pytest.raises(ConnectionLost) as caught:
-            store.stat("a")
-    assert SECRET not in str(caught.value)
+        for ask in (lambda: store.stat("a"), store.look):
+            with pytest.raises(ConnectionLost) as caught:
+                ask()
+            assert SECRET not in str(caught.value)
+
+
+def test_a_look_tells_what_is_wrong_and_leaves_nothing(make, s3_server, bucket):
+    make(prefix="a").ready()
+    assert "Contents" not in s3_server.client().list_objects_v2(Bucket=bucket)
+    sink = make(prefix="a")
+    stage(sink, batch(0, 5))
+    sink.ready()
+    absent = S3Sink(S3Sink.Config(bucket_name="nosuch"), sink.profile, name="s")
+    with pytest.raises(UsageError, match="the bucket of s3://nosuch/ does not exist"):
+        absent.ready()
+    assert absent.probe() == [("bucket", False, "the bucket of s3://nosuch/ does not exist")]
+    assert (make().place, make(prefix="a").place) == (f"s3://{bucket}", f"s3://{bucket}/a")
+
+
+def test_a_look_is_denied_where_the_look_for_a_manifest_is(answering):
+    """Without s3:ListBucket a missing object is denied: to the survey, and to every chunk."""
+    sink = S3Sink(S3Sink.Config(bucket_name="plant"), answering(403, "AccessDenied"), name="s")
+    hints = []
+    for ask in (sink.ready, lambda: sink.committed(SMALL, chunk(), APPEND)):
+        with pytest.raises(UsageError, match="S3 denied GetObject") as caught:
+            ask()
+        hints.append(caught.value.hint)
+    assert hints[0] == hints[1] and "s3:GetObject and s3:ListBucket" in hints[0]
 
 
 def test_wrong_keys_are_refused_by_a_server_that_checks_them(rclone_server):

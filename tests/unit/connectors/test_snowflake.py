@@ -11,8 +11,10 @@ import hashlib
 import io
 import json
 import sys
+import threading
 from dataclasses import replace
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -474,3 +476,59 @@ def test_a_missing_connector_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "snowflake", None)
     with pytest.raises(MissingDriver, match=r"hdm\[snowflake\]"):
         SnowflakeDatabase(fake()).connect()
+
+
+class _Refusal(BaseHTTPRequestHandler):
+    """Snowflake's answer to a wrong password."""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("content-length") or 0))
+        message = "Incorrect username or password was specified."
+        body = json.dumps({"success": False, "code": "390100", "message": message, "data": {}}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words):
+        pass
+
+
+def test_a_wrong_password_is_told_by_a_look():
+    """The emulator takes any; real answers come with this code."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Refusal) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        where = fake(password="canary-4711", host="127.0.0.1", port=server.server_address[1], protocol="http")
+        try:
+            for cls in (SnowflakeInternalStageSink, SnowflakeCopySink):
+                with pytest.raises(UsageError, match="390100") as caught:
+                    cls(cls.Config(), where, name="t").ready()
+                assert "canary" not in str(caught.value)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_look_finds_out_that_there_is_no_home_and_leaves_nothing(account):
+    cls = SnowflakeInternalStageSink
+    one = cls(cls.Config(stage_name="landing"), profile(account), name="t")
+    one.ready()
+    connection = one.database.connect()
+    try:
+        assert one.database.rows(connection, "SHOW STAGES") == []
+        assert not one._ledger.exists(connection)
+    finally:
+        connection.close()
+    assert one.place == f"{account['database']}.PUBLIC"
+    for name, absent in (
+        ("nosuch.public.a", "database NOSUCH"),
+        ("nosuch.a", f"schema {account['database']}.NOSUCH"),
+    ):
+        homeless = cls(cls.Config(stage_name=name), profile(account), name="t")
+        with pytest.raises(UsageError, match=f"there is no {absent}"):
+            homeless.ready()
+        assert homeless.probe()[-1][:2] == ("schema", False)
+    with pytest.raises(UsageError, match="there is no database NOSUCH"):
+        one.database.look(("NOSUCH", "PUBLIC", "a"))
