@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, bindparam, exists, insert, or_, select, update
+from collections.abc import Collection
+
+from sqlalchemy import (
+    Connection,
+    String,
+    and_,
+    bindparam,
+    exists,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from hdm.errors import LeaseLost
 from hdm.model import Receipt, digest
@@ -11,7 +24,7 @@ from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import artifact, chunk
-from hdm.state.prepared import Prepared, Values, together
+from hdm.state.prepared import Prepared, Query, together
 from hdm.state.words import COMMITTED, HELD, SUPERSEDED, VERIFIED, WAIVED, Lease, StaleArtifact
 
 _KNOWN = Prepared(select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of")))
@@ -45,7 +58,28 @@ _HOLDER = Prepared(
     locked(select(chunk.c.attempt, chunk.c.lease_owner).where(chunk.c.chunk_id == bindparam("id")), chunk)
 )
 _STATE = Prepared(select(artifact.c.state).where(artifact.c.artifact_id == bindparam("key")))
-_BEGIN = Prepared(insert(artifact).values(created_on=clock.now))
+_BEGUN = ("artifact_id", "chunk_id", "attempt", "uri", "state", "format", "created_on")
+_BEGIN = Prepared(
+    insert(artifact).from_select(
+        _BEGUN,
+        select(
+            bindparam("key", type_=String()),
+            chunk.c.chunk_id,
+            chunk.c.attempt,
+            bindparam("uri", type_=String()),
+            literal_column("'TMP'"),
+            bindparam("format", type_=String()),
+            clock.now,
+        ).where(
+            chunk.c.chunk_id == bindparam("id"),
+            chunk.c.attempt == bindparam("by"),
+            chunk.c.lease_owner == bindparam("worker"),
+            ~exists().where(artifact.c.artifact_id == bindparam("key")),
+        ),
+    )
+)
+"""Inserts nothing if the lease is lost or the file known. A lease that is lost at the same moment
+leaves a file that ``stale`` finds, as one lost a moment later does."""
 _AGAIN = Prepared(
     update(artifact)
     .where(artifact.c.artifact_id == bindparam("key"))
@@ -61,35 +95,35 @@ def artifact_key(chunk_id: str, uri: str) -> str:
 def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     """Record that the attempt is about to write ``uri``; raises ``LeaseLost``."""
     key = artifact_key(lease.chunk_id, uri)
+    new = {
+        "key": key, "uri": uri, "format": kind, "id": lease.chunk_id, "by": lease.attempt,
+        "worker": lease.worker_id,
+    }  # fmt: skip
 
-    def work(conn: Connection) -> None:
-        holders, states = together(conn, [(_HOLDER, {"id": lease.chunk_id}), (_STATE, {"key": key})])
-        mine = [(row.attempt, row.lease_owner) for row in holders.rows]
-        if mine != [(lease.attempt, lease.worker_id)]:
-            raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
-        known = states.rows[0].state if states.rows else None
-        if known is None:
-            new = {
-                "artifact_id": key, "chunk_id": lease.chunk_id, "attempt": lease.attempt, "uri": uri,
-                "state": "TMP", "format": kind,
-            }  # fmt: skip
-            together(conn, [(_BEGIN, new)], last=True)
-        elif known in ("TMP", "DELETED"):
-            together(conn, [(_AGAIN, {"key": key, "by": lease.attempt})], last=True)
+    def work(conn: Connection) -> bool:
+        return together(conn, [(_BEGIN, new)], last=True)[-1].touched == 1
 
-    base.db.run(work)
+    if not base.db.run(work):
+        base.db.run(lambda conn: _begin_again(conn, lease, key))
 
 
-def known(chunk_id: str) -> tuple[Prepared, Values]:
-    """Asks for the files of a chunk that are on record; see ``published``."""
+def _begin_again(conn: Connection, lease: Lease, key: str) -> None:
+    """The same for a file that an earlier attempt, or this one, has begun already."""
+    holders, states = together(conn, [(_HOLDER, {"id": lease.chunk_id}), (_STATE, {"key": key})])
+    mine = [(row.attempt, row.lease_owner) for row in holders.rows]
+    if mine != [(lease.attempt, lease.worker_id)]:
+        raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
+    if states.rows[0].state in ("TMP", "DELETED"):
+        together(conn, [(_AGAIN, {"key": key, "by": lease.attempt})], last=True)
+
+
+def known(chunk_id: str) -> Query:
+    """Asks for the ids of a chunk's files that are on record; see ``published``."""
     return _KNOWN, {"of": chunk_id}
 
 
-def published(tx: Tx, chunk_id: str, receipt: Receipt) -> None:
-    """The receipt's files are what the chunk consists of now."""
-    if not receipt.files:
-        return
-    begun = {row.artifact_id for row in tx.asked}
+def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -> None:
+    """The receipt's files are what the chunk consists of now; ``begun`` are those on record."""
     for file in receipt.files:
         key = artifact_key(chunk_id, file.uri)
         if key in begun:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -15,7 +15,7 @@ from hdm.model import Mode
 from hdm.state.engine import Database
 from hdm.state.events import Tx
 from hdm.state.models import job, job_upstream, run_job
-from hdm.state.prepared import Prepared, Values
+from hdm.state.prepared import Query
 from hdm.state.redact import Redact
 from hdm.state.words import Job, JobInfo
 from hdm.wire import table_from_json
@@ -37,6 +37,7 @@ class Base:
         self.instance = uuid.uuid4().hex[:16]
         self.worker_id: str | None = None
         self.idle = False
+        self.looked = 0.0
         self._infos: dict[str, JobInfo] = {}
         self._guard = threading.Lock()
 
@@ -50,11 +51,11 @@ class Base:
         run_id: str,
         work: Callable[[Tx], T],
         hold: str | None = None,
-        ask: tuple[Prepared, Values] | None = None,
+        ask: Sequence[Query] = (),
     ) -> T:
         """One write transaction in the chain of ``run_id``; its events go with it.
 
-        ``hold`` locks that chunk at once: ``tx.held``. ``ask`` is put in the same breath: ``tx.asked``.
+        ``hold`` locks that chunk at once: ``tx.held``. ``ask`` are put in the same breath: ``tx.asked``.
         """
 
         def once(conn: Connection) -> T:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, Select, String, bindparam, case, func, or_, select, union_all, update
+from sqlalchemy import (
+    Connection,
+    Select,
+    String,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    or_,
+    select,
+    union_all,
+    update,
+)  # fmt: skip
 
 from hdm import _fail
 from hdm.errors import LeaseLost
 from hdm.state import clock
 from hdm.state.base import JOB_COLUMNS, Base
-from hdm.state.engine import among
+from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import chunk, job, run_job
 from hdm.state.prepared import Prepared, Values
@@ -23,76 +36,79 @@ _CHUNK = (
     chunk.c.chunk_id, chunk.c.chunk_no, chunk.c.attempt, chunk.c.status, chunk.c.body,
     chunk.c.receipt, job.c.stage_no,
 )  # fmt: skip
+_LOOK_AGAIN = 1.0
+"""At most so many seconds pass between two looks for leases that have run out."""
+_READY = or_(chunk.c.not_before.is_(None), chunk.c.not_before <= clock.now)
+_EXPIRED = chunk.c.lease_expires_at <= clock.now
 
 
-@lru_cache(maxsize=8)
-def _candidate(sited: bool, skipping: bool) -> Select[Any]:
-    """The next chunk for a worker of a run: downstream first, then by number."""
+def _live() -> Any:
+    """How many of the job's chunks are held. By ``=`` alone, so that the index of all databases,
+    with statistics or without, is the one that has the status in it: a job may be long."""
     other = chunk.alias()
-    live = (
+    return [
         select(func.count())
         .select_from(other)
-        .where(
-            other.c.job_id == job.c.job_id, among(other.c.status, HELD), other.c.lease_expires_at > clock.now
-        )
+        .where(other.c.job_id == job.c.job_id, other.c.status == held, other.c.lease_expires_at > clock.now)
         .correlate(job)
         .scalar_subquery()
-    )
+        for held in HELD
+    ]
+
+
+@lru_cache(maxsize=16)
+def _candidate(expired: bool, sited: bool = False, skipping: bool = False, hold: bool = True) -> Select[Any]:
+    """The next chunk for a worker of a run: downstream first, then by number. ``expired``: of those
+    whose lease ran out; else of those that nobody holds. ``hold`` locks it."""
     wanted: list[Any] = [
         run_job.c.run_id == bindparam("run"),
         among(job.c.status, ("in_progress", "failure")),
-        or_(job.c.max_parallel.is_(None), live < job.c.max_parallel),
+        or_(job.c.max_parallel.is_(None), sum(_live()) < job.c.max_parallel),
     ]
     if sited:
         wanted.append(or_(job.c.site.is_(None), job.c.site == bindparam("site", type_=String())))
     if skipping:
         wanted.append(job.c.job_id.not_in(bindparam("skip", expanding=True)))
-    ready = [chunk.c.status == PENDING, or_(chunk.c.not_before.is_(None), chunk.c.not_before <= clock.now)]
+    free = _EXPIRED if expired else _READY
+    firsts = union_all(*(_first_of(status, free, wanted) for status in (HELD if expired else (PENDING,))))
+    found = firsts.subquery()
+    best = (
+        select(found)
+        .where(found.c.no.is_not(None))
+        .order_by(found.c.stage_no.desc(), found.c.no, found.c.job_id)
+        .limit(1)
+        .subquery()
+    )
+    query = (
+        select(*_CHUNK, *JOB_COLUMNS)
+        .join(job, job.c.job_id == chunk.c.job_id)
+        .join(best, (best.c.job_id == chunk.c.job_id) & (best.c.no == chunk.c.chunk_no))
+        .where(chunk.c.status == best.c.status, free)
+        .limit(1)
+    )
+    return locked(query, chunk) if hold else query
+
+
+def _first_of(status: str, free: Any, wanted: Sequence[Any]) -> Select[Any]:
+    """Each job's lowest number of that status that is free."""
     first = (
         select(chunk.c.chunk_no)
-        .where(chunk.c.job_id == job.c.job_id, *ready)
+        .where(chunk.c.job_id == job.c.job_id, chunk.c.status == status, free)
         .order_by(chunk.c.chunk_no)
         .limit(1)
         .correlate(job)
         .scalar_subquery()
     )
-    jobs = (
-        select(job.c.job_id, job.c.stage_no, first.label("first_no"))
+    return (
+        select(job.c.job_id, job.c.stage_no, first.label("no"), literal_column(f"'{status}'").label("status"))
         .join(run_job, run_job.c.job_id == job.c.job_id)
         .where(*wanted)
-        .subquery()
     )
-    best = (
-        select(jobs)
-        .where(jobs.c.first_no.is_not(None))
-        .order_by(jobs.c.stage_no.desc(), jobs.c.first_no, jobs.c.job_id)
-        .limit(1)
-        .subquery()
-    )
-    fresh = (
-        select(*_CHUNK, *JOB_COLUMNS)
-        .join(job, job.c.job_id == chunk.c.job_id)
-        .join(best, (best.c.job_id == chunk.c.job_id) & (best.c.first_no == chunk.c.chunk_no))
-        .where(*ready)
-        .limit(1)
-        .subquery()
-    )
-    expired = (
-        select(*_CHUNK, *JOB_COLUMNS)
-        .join(job, job.c.job_id == chunk.c.job_id)
-        .join(run_job, run_job.c.job_id == job.c.job_id)
-        .where(among(chunk.c.status, HELD), chunk.c.lease_expires_at <= clock.now, *wanted)
-        .order_by(job.c.stage_no.desc(), chunk.c.chunk_no)
-        .limit(1)
-        .subquery()
-    )
-    both = union_all(select(fresh), select(expired)).subquery()
-    return select(both).order_by(both.c.stage_no.desc(), both.c.chunk_no).limit(1)
 
 
-@lru_cache(maxsize=2)
-def _usual_candidate(sited: bool) -> Prepared:
-    return Prepared(_candidate(sited, False))
+@lru_cache(maxsize=8)
+def _usual(expired: bool, sited: bool, hold: bool) -> Prepared:
+    return Prepared(_candidate(expired, sited, hold=hold))
 
 
 _TAKE = Prepared(
@@ -132,21 +148,27 @@ _RENEW = Prepared(
 def claim(base: Base, worker_id: str, run_id: str, site: str | None, skip: frozenset[str]) -> Lease | None:
     """The next chunk that this worker may try, or None if there is nothing to do just now."""
     wanted: Values = {"run": run_id} if site is None else {"run": run_id, "site": site}
-    usual = _usual_candidate(site is not None)
 
-    def look(conn: Connection) -> Any:
+    def look(conn: Connection, expired: bool, hold: bool) -> Any:
         if skip:
-            query = _candidate(site is not None, True)
+            query = _candidate(expired, site is not None, True, hold)
             return conn.execute(query, {**wanted, "skip": sorted(skip)}).first()
-        return usual.first(conn, wanted)
+        return _usual(expired, site is not None, hold).first(conn, wanted)
 
-    if base.idle and base.db.read(look) is None:
+    if base.idle and base.db.read(lambda conn: look(conn, False, False) or look(conn, True, False)) is None:
         return None
+    due = time.monotonic() - base.looked > min(_LOOK_AGAIN, base.lease_ttl / 10)
+    if due:
+        base.looked = time.monotonic()
+    asked = [] if skip else [(_usual(due, site is not None, True), wanted)]
+
+    def work(tx: Tx) -> Lease:
+        row: Any = (tx.asked[0] or [None])[0] if asked else look(tx.conn, due, True)
+        return _take(base, tx, row or look(tx.conn, not due, True), worker_id)
+
     found: Lease | None = None
     try:
-        found = base.change(
-            run_id, lambda tx: _claim(base, tx, look, worker_id), ask=None if skip else (usual, wanted)
-        )
+        found = base.change(run_id, work, ask=asked)
     except _NothingToDo:
         found = None
     base.idle = found is None
@@ -157,28 +179,25 @@ class _NothingToDo(Exception):
     """Ends the transaction without a trace."""
 
 
-def _claim(base: Base, tx: Tx, look: Callable[[Connection], Any], worker_id: str) -> Lease:
-    asked = tx.asked
-    while True:
-        row = asked.pop() if asked else look(tx.conn)
-        if row is None:
-            raise _NothingToDo
-        if row.status != PENDING:
-            _fail.point("H2")
-        becomes = "written" if row.status == "written" else "leased"
-        taken = _TAKE.run(
-            tx.conn,
-            {
-                "id": row.chunk_id, "seen": row.attempt, "was": row.status, "becomes": becomes,
-                "next": row.attempt + 1, "worker": worker_id, "later_ms": base.ttl_ms, "at": tx.now,
-            },
-        )  # fmt: skip
-        if taken == 1:
-            tx.event(
-                "chunk.claimed", job=row.job_id, chunk=row.chunk_id, worker=worker_id,
-                attempt=row.attempt + 1, was=row.status, now=becomes,
-            )  # fmt: skip
-            return _lease(base, tx.conn, row, worker_id, tx.run_id)
+def _take(base: Base, tx: Tx, row: Any, worker_id: str) -> Lease:
+    """Take the chunk, which the row's lock keeps as it was read."""
+    if row is None:
+        raise _NothingToDo
+    if row.status != PENDING:
+        _fail.point("H2")
+    becomes = "written" if row.status == "written" else "leased"
+    tx.do(
+        _TAKE,
+        {
+            "id": row.chunk_id, "seen": row.attempt, "was": row.status, "becomes": becomes,
+            "next": row.attempt + 1, "worker": worker_id, "later_ms": base.ttl_ms, "at": tx.now,
+        },
+    )  # fmt: skip
+    tx.event(
+        "chunk.claimed", job=row.job_id, chunk=row.chunk_id, worker=worker_id,
+        attempt=row.attempt + 1, was=row.status, now=becomes,
+    )  # fmt: skip
+    return _lease(base, tx.conn, row, worker_id, tx.run_id)
 
 
 def _lease(base: Base, conn: Connection, row: Any, worker_id: str, run_id: str) -> Lease:

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, Operat
 from sqlalchemy.pool import NullPool
 
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
-from hdm.state import files
+from hdm.state import files, libpq
 from hdm.state.redact import scrub
 
 T = TypeVar("T")
@@ -41,6 +41,8 @@ _DRIVERS = {
     "mssql": ("mssql+pyodbc", "sqlserver"),
 }
 _TRIES = 10
+_RECYCLE = 1800
+"""Seconds after which a connection is made anew, should it stand idle: others may cut it."""
 _PG_OPTIONS = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
@@ -72,9 +74,11 @@ def resolve(url: str | URL) -> URL:
     return url.set(drivername=known[0])
 
 
-def locked(query: Select[Any], table: Table) -> Select[Any]:
-    """The query, holding what it reads of ``table`` until the transaction ends."""
-    return query.with_for_update().with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+def locked(query: Select[Any], *tables: Table) -> Select[Any]:
+    """The query, holding what it reads of ``tables`` until the transaction ends."""
+    for table in tables:
+        query = query.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+    return query.with_for_update(of=tables)
 
 
 def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
@@ -92,6 +96,7 @@ class Database:
         self._guard = threading.RLock()
         self._single: Connection | None = None
         self._immediate = False
+        self._idle: list[tuple[float, Connection]] = []
         self._engine: Engine | None = None
 
     @property
@@ -111,6 +116,7 @@ class Database:
                 if self._single is not None:
                     self._single.close()
                     self._single = None
+                self._give_back()
                 self._engine.dispose()
         self._engine = None
 
@@ -139,12 +145,39 @@ class Database:
                     yield conn
 
     def _write(self, work: Callable[[Connection], T]) -> T:
-        engine = self.engine
         if self.dialect == "sqlite":
             with self._one(immediate=True) as conn, conn.begin():
                 return work(conn)
-        with engine.begin() as conn:
+        with self._lent() as conn, conn.begin():
             return work(conn)
+
+    @contextmanager
+    def _lent(self) -> Iterator[Connection]:
+        """A connection to write with, kept for the next one who asks: a pool's would be reset."""
+        engine = self.engine
+        idle = self._idle
+        try:
+            since, conn = idle.pop()
+        except IndexError:
+            since, conn = time.monotonic(), engine.connect()
+        try:
+            yield conn
+        except BaseException as error:
+            conn.close()
+            if isinstance(error, DBAPIError) and error.connection_invalidated:
+                # So are the others, most likely: the pool, which knows of it by now, replaces them.
+                self._give_back()
+            raise
+        idle.append((since, conn))
+        if idle is not self._idle or time.monotonic() - since > _RECYCLE:
+            self._give_back(idle)
+
+    def _give_back(self, idle: list[tuple[float, Connection]] | None = None) -> None:
+        """Return what is kept to the pool."""
+        idle = self._idle if idle is None else idle
+        while idle:
+            with suppress(IndexError):
+                idle.pop()[1].close()
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         engine = self.engine
@@ -156,9 +189,10 @@ class Database:
 
     @contextmanager
     def _one(self, *, immediate: bool) -> Iterator[Connection]:
+        engine = self.engine
         with self._guard:
             if self._single is None:
-                self._single = self.engine.connect()
+                self._single = engine.connect()
             self._immediate = immediate
             yield self._single
 
@@ -194,9 +228,10 @@ class Database:
 
     def _open(self) -> None:
         if self._engine is not None:
-            _orphans.extend([self._single, self._engine])
+            _orphans.extend([self._single, self._idle, self._engine])
             self._engine.dispose(close=False)
-        self._single, self._guard, self._pid = None, threading.RLock(), os.getpid()
+        self._single, self._idle = None, []
+        self._guard, self._pid = threading.RLock(), os.getpid()
         with self._translated():
             if self.dialect == "sqlite":
                 self._engine = self._sqlite()
@@ -207,9 +242,11 @@ class Database:
                     hide_parameters=True,
                     pool_size=8,
                     max_overflow=56,
-                    pool_recycle=1800,
+                    pool_recycle=_RECYCLE,
                     connect_args=self._connect_args(),
                 )
+                if self.dialect == "postgresql":
+                    libpq.end_only_what_is_open(self._engine.dialect)
 
     def _connect_args(self) -> dict[str, Any]:
         if self.dialect == "mysql":

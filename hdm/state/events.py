@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +15,7 @@ from hdm.errors import StateError
 from hdm.state import clock
 from hdm.state.engine import locked
 from hdm.state.models import chain_head, chunk, event, job
-from hdm.state.prepared import Outcome, Prepared, Values, together
+from hdm.state.prepared import Outcome, Prepared, Query, Values, together
 from hdm.state.redact import Redact, dump
 
 GENESIS = "0" * 64
@@ -49,10 +50,10 @@ _HEAD_AND_CHUNK = Prepared(
                 job, job.c.job_id == chunk.c.job_id
             )
         )
-        .where(chain_head.c.run_id == bindparam("run"))
-        .with_hint(chunk, "WITH (UPDLOCK, ROWLOCK)", "mssql")
-        .with_hint(job, "WITH (UPDLOCK, ROWLOCK)", "mssql"),
+        .where(chain_head.c.run_id == bindparam("run")),
         chain_head,
+        chunk,
+        job,
     )
 )
 _APPEND = Prepared(insert(event))
@@ -75,7 +76,7 @@ class Tx:
     The head is locked before anything else, so that all transactions of a run queue up in one
     order. ``now`` is the database's time when it was. ``held`` is the row of the chunk that
     was asked for, with its job, locked in the same breath; None if there is no such chunk.
-    ``asked`` are the rows of a query that was put right after, in the same round trip.
+    ``asked`` are the rows of each query that was put right after, in the same round trip.
     """
 
     __slots__ = ("_hash", "_pending", "_queue", "_seq", "asked", "conn", "held", "mask", "now", "run_id")
@@ -86,16 +87,16 @@ class Tx:
         run_id: str,
         mask: Redact,
         hold: str | None = None,
-        ask: tuple[Prepared, Values] | None = None,
+        ask: Sequence[Query] = (),
     ) -> None:
         self.conn, self.run_id, self.mask = conn, run_id, mask
-        first: tuple[Prepared, Values] = (_HEAD, {"run": run_id})
+        first: Query = (_HEAD, {"run": run_id})
         if hold is not None:
             first = (_HEAD_AND_CHUNK, {"run": run_id, "id": hold})
-        found = together(conn, [first, ask] if ask else [first])
+        found = together(conn, [first, *ask])
         head: Any = found[0].rows[0] if found[0].rows else None
         self.held: Any = head if hold is not None else None
-        self.asked: list[Any] = found[1].rows if ask else []
+        self.asked: list[list[Any]] = [one.rows for one in found[1:]]
         if head is None:
             head = _HEAD.first(conn, {"run": run_id})
         if head is None:
@@ -104,7 +105,7 @@ class Tx:
         self._hash: str = head.hash
         self.now: str = head.now
         self._pending: list[dict[str, Any]] = []
-        self._queue: list[tuple[Prepared, Values]] = []
+        self._queue: list[Query] = []
 
     def event(
         self,

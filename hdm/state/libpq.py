@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import itertools
 import select
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +23,33 @@ _LOST = "26000"
 """A prepared statement that is no longer there: its session was reset by somebody."""
 _numbers = itertools.count()
 _names: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
+
+
+@cache
+def _psycopg() -> Any:
+    """What of the driver is used here; looked up once, since an import inside a function is not free."""
+    from psycopg import Error, OperationalError, errors, pq
+
+    return SimpleNamespace(
+        error=Error, lost=OperationalError, from_result=errors.error_from_result,
+        idle=pq.TransactionStatus.IDLE, ok=pq.ConnStatus.OK,
+        synced=pq.ExecStatus.PIPELINE_SYNC, failed=pq.ExecStatus.FATAL_ERROR,
+    )  # fmt: skip
+
+
+def end_only_what_is_open(dialect: Any) -> None:
+    """Let SQLAlchemy's ``dialect`` skip COMMIT and ROLLBACK where no transaction is open: psycopg's
+    own methods cost time even then."""
+    for name in ("do_commit", "do_rollback"):
+        setattr(dialect, name, _unless_idle(getattr(dialect, name)))
+
+
+def _unless_idle(end: Callable[[Any], None]) -> Callable[[Any], None]:
+    def ended(driver: Any) -> None:
+        if driver.pgconn.transaction_status != _psycopg().idle:
+            end(driver)
+
+    return ended
 
 
 class Result:
@@ -41,10 +70,9 @@ def carry_out(
     The text has its values as ``$1``, ``$2``; they are text, whole numbers or None. Begins a
     transaction as psycopg would, and with ``commit`` ends it. Raises psycopg's errors.
     """
-    from psycopg import Error, pq
-
+    psycopg = _psycopg()
     connection = driver.pgconn
-    begins = not driver.autocommit and connection.transaction_status == pq.TransactionStatus.IDLE
+    begins = not driver.autocommit and connection.transaction_status == psycopg.idle
     known = _names.setdefault(driver, {})
     fresh: dict[str, bytes] = {}
     connection.enter_pipeline_mode()
@@ -64,51 +92,55 @@ def carry_out(
             connection.send_query_params(_COMMIT, None)
             expected.append(False)
         connection.pipeline_sync()
-        answers = list(_answers(connection, len(expected)))
-    except Error as error:
+        answers = _answers(connection, len(expected))
+    except psycopg.error as error:
         if error.sqlstate == _LOST:
             _names.pop(driver, None)
         raise
     finally:
-        if connection.status == pq.ConnStatus.OK:
+        if connection.status == psycopg.ok:
             connection.exit_pipeline_mode()
     known.update(fresh)
     return [Result(one) for one, wanted in zip(answers, expected, strict=True) if wanted]
 
 
-def _answers(connection: Any, count: int) -> Iterator[Any]:
+def _answers(connection: Any, count: int) -> list[Any]:
     """All answers, read to the end before the first error is raised."""
-    from psycopg import OperationalError, errors, pq
-
-    waiting = select.poll()
-    waiting.register(connection.socket, select.POLLIN)
-    sending = select.poll()
-    sending.register(connection.socket, select.POLLIN | select.POLLOUT)
+    psycopg = _psycopg()
     failed: Exception | None = None
-    left = count
     found = []
+    unsent = connection.flush()
     while True:
-        unsent = connection.flush()
-        while connection.is_busy():
-            (sending if unsent else waiting).poll()
-            connection.consume_input()
-            unsent = unsent and connection.flush()
+        if unsent or connection.is_busy():
+            unsent = _wait(connection, unsent)
         answer = connection.get_result()
         if answer is None:
-            if connection.status != pq.ConnStatus.OK:
-                raise OperationalError("the connection is lost")
+            if connection.status != psycopg.ok:
+                raise psycopg.lost("the connection is lost")
             continue
-        if answer.status == pq.ExecStatus.PIPELINE_SYNC:
+        if answer.status == psycopg.synced:
             break
-        if answer.status == pq.ExecStatus.FATAL_ERROR and failed is None:
-            failed = errors.error_from_result(answer)
-        left -= 1
+        if answer.status == psycopg.failed and failed is None:
+            failed = psycopg.from_result(answer)
         found.append(answer)
     if failed is not None:
         raise failed
-    if left:
-        raise OperationalError("the server did not answer every statement")
-    yield from found
+    if len(found) != count:
+        raise psycopg.lost("the server did not answer every statement")
+    return found
+
+
+def _wait(connection: Any, unsent: int) -> int:
+    """Until an answer is there; sends what is ``unsent`` meanwhile, and says what still is."""
+    ready = select.poll()
+    ready.register(connection.socket, select.POLLIN | (select.POLLOUT if unsent else 0))
+    while connection.is_busy():
+        ready.poll()
+        connection.consume_input()
+        if unsent:
+            unsent = connection.flush()
+            ready.modify(connection.socket, select.POLLIN | (select.POLLOUT if unsent else 0))
+    return unsent
 
 
 def _sent(value: Any) -> bytes | None:
@@ -116,6 +148,8 @@ def _sent(value: Any) -> bytes | None:
 
 
 def _rows(answer: Any) -> list[tuple[Any, ...]]:
+    if not answer.ntuples:
+        return []
     width = range(answer.nfields)
     whole = [answer.ftype(column) in _INTEGERS for column in width]
     return [

@@ -215,8 +215,6 @@ chunk = table(
             "superseded"),
     Index("ix_chunk_claim", "job_id", "status", "chunk_no"),
     Index("ix_chunk_order", "job_id", "chunk_no"),
-    Index("ix_chunk_expiry", "status", "lease_expires_at"),
-    Index("ix_chunk_owner", "lease_owner", "status"),
     Index("ix_chunk_upstream", "corr_in"),
 )  # fmt: skip
 follow = table(

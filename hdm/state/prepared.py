@@ -51,6 +51,10 @@ class Prepared:
         return found
 
 
+Query = tuple[Prepared, Values]
+"""A statement with the values that it is carried out with."""
+
+
 class Compiled(NamedTuple):
     """One dialect's text; ``order`` of the values where they go by position; ``fixed`` ones."""
 
@@ -71,9 +75,7 @@ class Outcome(NamedTuple):
     touched: int
 
 
-def together(
-    conn: Connection, steps: Sequence[tuple[Prepared, Values]], *, last: bool = False
-) -> list[Outcome]:
+def together(conn: Connection, steps: Sequence[Query], *, last: bool = False) -> list[Outcome]:
     """Carry out the steps in turn, in one round trip where that can be; an outcome for each.
 
     ``last``: the transaction ends with them, and its COMMIT may go along.

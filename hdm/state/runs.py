@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, union_all, update
 
 from hdm import _fail
 from hdm.state import clock, events
@@ -20,6 +20,19 @@ _BEAT = (
     .where(worker.c.worker_id == bindparam("worker"), worker.c.state != "retired")
     .values(heartbeat_at=clock.now, state="alive")
 )
+_HELD_BY = union_all(
+    *(
+        select(chunk.c.chunk_id, chunk.c.job_id, chunk.c.attempt, chunk.c.status)
+        .join(run_job, run_job.c.job_id == chunk.c.job_id)
+        .where(
+            run_job.c.run_id == bindparam("run"),
+            chunk.c.status == held,
+            chunk.c.lease_owner == bindparam("dead"),
+        )
+        for held in HELD
+    )
+)
+"""What a worker of the run holds, by the index of its jobs' chunks: see ``claims``."""
 
 
 def open_run(base: Base, info: RunInfo) -> str:
@@ -213,13 +226,7 @@ def take_over(base: Base, worker_ids: list[str]) -> int:
 
 def _bury(tx: Tx, dead: str) -> int:
     tx.conn.execute(update(worker).where(worker.c.worker_id == dead).values(state="dead"))
-    held: list[Any] = list(
-        tx.conn.execute(
-            select(chunk.c.chunk_id, chunk.c.job_id, chunk.c.attempt, chunk.c.status)
-            .where(chunk.c.lease_owner == dead, among(chunk.c.status, HELD))
-            .order_by(chunk.c.chunk_id)
-        ).all()
-    )
+    held: list[Any] = sorted(tx.conn.execute(_HELD_BY, {"run": tx.run_id, "dead": dead}).all())
     freed = 0
     for row in held:
         done = tx.conn.execute(

@@ -7,7 +7,7 @@ still the lease's.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -19,7 +19,7 @@ from hdm.state import clock, durable
 from hdm.state.base import Base
 from hdm.state.events import Tx
 from hdm.state.models import chunk, dead_letter, validation
-from hdm.state.prepared import Prepared, Values
+from hdm.state.prepared import Prepared, Query
 from hdm.state.redact import dump, message
 from hdm.state.rows import receipt_values
 from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, Lease
@@ -78,7 +78,7 @@ def fenced(
     lease: Lease,
     what: str,
     work: Callable[[Tx], T],
-    ask: tuple[Prepared, Values] | None = None,
+    ask: Sequence[Query] = (),
 ) -> T:
     """Carry out ``work``; a lost lease is put on record and raised. ``ask``: see ``Tx``."""
     try:
@@ -156,7 +156,7 @@ def commit(base: Base, lease: Lease, receipt: Receipt) -> None:
         )  # fmt: skip
         durable.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt)
 
-    fenced(base, lease, COMMITTED, work, ask=durable.question(lease.chunk_id))
+    fenced(base, lease, COMMITTED, work, ask=durable.questions(lease.job, lease.chunk_id))
 
 
 def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: int) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, func, or_, select
+from sqlalchemy import Connection, Select, and_, exists, or_, select, union_all
 
 from hdm.state import clock
 from hdm.state.base import Base
 from hdm.state.engine import among
 from hdm.state.models import chunk, follow, job, run, run_job, worker
-from hdm.state.words import COMMITTED, HELD, UNFINISHED, VERIFIED
+from hdm.state.words import COMMITTED, HELD, OPEN_JOB, UNFINISHED, VERIFIED
 
 _BUSY = ("planning", "in_progress")
 
@@ -108,20 +109,23 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
 
 def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, int]:
     """Other hosts and how many chunks of these links their processes, dead or not, hold."""
-    query = (
-        select(worker.c.host, func.count())
-        .join(chunk, chunk.c.lease_owner == worker.c.worker_id)
-        .join(job, job.c.job_id == chunk.c.job_id)
-        .where(
-            among(chunk.c.status, HELD),
-            chunk.c.lease_expires_at > clock.now,
-            worker.c.host != host,
-            job.c.link_key.in_(sorted(links)),
+    held = union_all(
+        *(
+            select(worker.c.host)
+            .join(chunk, chunk.c.lease_owner == worker.c.worker_id)
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .where(
+                chunk.c.status == status,
+                chunk.c.lease_expires_at > clock.now,
+                worker.c.host != host,
+                job.c.link_key.in_(sorted(links)),
+                job.c.status.in_(OPEN_JOB),
+            )
+            for status in HELD
         )
-        .group_by(worker.c.host)
-        .order_by(worker.c.host)
     )
-    return base.db.read(lambda conn: {row[0]: int(row[1]) for row in conn.execute(query).all()})
+    hosts = base.db.read(lambda conn: conn.execute(held).scalars().all())
+    return dict(sorted(Counter(hosts).items()))
 
 
 def _ended(conn: Connection, pipeline_key: str) -> str | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, true, union_all
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, true, union_all
 
 from hdm import _fail
 from hdm.model import Chunk, Receipt
@@ -13,7 +14,7 @@ from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import boundary, chunk, job, watermark
-from hdm.state.prepared import Prepared
+from hdm.state.prepared import Prepared, Query, Values
 from hdm.state.words import DEAD, DONE, SUPERSEDED, UNFINISHED, Job, JobInfo, Watermark
 from hdm.wire import type_text
 
@@ -25,7 +26,11 @@ _LOCK_JOB = Prepared(
 def _lowest(status: str) -> Any:
     return (
         select(chunk.c.chunk_no.label("n"))
-        .where(chunk.c.job_id == bindparam("job"), chunk.c.status == status)
+        .where(
+            chunk.c.job_id == bindparam("job"),
+            chunk.c.status == status,
+            chunk.c.chunk_id != bindparam("mine"),
+        )
         .order_by(chunk.c.chunk_no)
         .limit(1)
         .subquery()
@@ -40,7 +45,7 @@ _REACHED = (
         chunk.c.job_id == bindparam("job"),
         chunk.c.chunk_no < bindparam("end"),
         chunk.c.chunk_no < _FIRST_OPEN,
-        among(chunk.c.status, DONE),
+        or_(among(chunk.c.status, DONE), chunk.c.chunk_id == bindparam("mine")),
         chunk.c.upto.is_not(None),
     )
     .order_by(chunk.c.chunk_no.desc())
@@ -81,19 +86,34 @@ _POINT = (
 _FORGET = {True: Prepared(delete(boundary).where(*_NULLS)), False: Prepared(delete(boundary).where(*_POINT))}
 
 
-def advance(tx: Tx, job_id: str, info: JobInfo) -> None:
-    """Append a watermark if the prefix of committed chunks now reaches further."""
+def growth(of: Job, chunk_id: str) -> Query:
+    """Asks how far the prefix will reach once the chunk is committed, for ``advance``."""
+    return _GROWTH, _reach(of.job_id, of.info, _END, chunk_id)
+
+
+def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = None) -> None:
+    """Append a watermark if the prefix of committed chunks now reaches further.
+
+    ``growth`` is what was asked as the transaction began, with its chunk's job locked.
+    """
     _fail.point("L7")
     if info.source.cursor is not None:
-        _append(tx, job_id, info)
+        _append(tx, job_id, info, growth)
     _fail.point("L8")
 
 
-def _append(tx: Tx, job_id: str, info: JobInfo) -> None:
-    state = tx.held or tx.first(_LOCK_JOB, {"job": job_id})
-    end = _END if state.planned else _unbroken(tx.conn, job_id)
+def _reach(job_id: str, info: JobInfo, end: int, chunk_id: str = "") -> Values:
     dataset = info.source.dataset.dataset_id
-    found = tx.first(_GROWTH, {"job": job_id, "end": end, "key": info.pipeline_key, "of": dataset})
+    return {"job": job_id, "end": end, "key": info.pipeline_key, "of": dataset, "mine": chunk_id}
+
+
+def _append(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None) -> None:
+    state = tx.held or tx.first(_LOCK_JOB, {"job": job_id})
+    if growth is None or tx.held is None or not state.planned:
+        end = _END if state.planned else _unbroken(tx.conn, job_id)
+        found = tx.first(_GROWTH, _reach(job_id, info, end))
+    else:
+        found = growth[0] if growth else None
     if found is None or (found.last_job == job_id and found.last_no >= found.chunk_no):
         return
     cursor = info.source.cursor or ""
@@ -101,7 +121,7 @@ def _append(tx: Tx, job_id: str, info: JobInfo) -> None:
         _ADD,
         {
             "pipeline_key": info.pipeline_key,
-            "dataset_id": dataset,
+            "dataset_id": info.source.dataset.dataset_id,
             "seq": (found.last_seq or 0) + 1,
             "column_name": cursor,
             "value_type": type_text(info.source.column(cursor).type),

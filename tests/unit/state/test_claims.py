@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import threading
+import time
+from collections.abc import Iterator
 from multiprocessing.queues import Queue
+from typing import Any
+
+from sqlalchemy import Connection
 
 from hdm.errors import LeaseLost
-from hdm.state import StateManager
+from hdm.state import StateManager, claims
+from hdm.state.prepared import Prepared
 from tests.unit.state.conftest import World, receipt_of
 
 
@@ -36,6 +43,49 @@ def test_an_expired_lease_of_a_lower_number_goes_first(world: World) -> None:
     world.expire(first)
     again = world.claim()
     assert (again.chunk_id, again.attempt) == (first.chunk_id, 2)
+
+
+def test_expired_leases_are_looked_for_once_a_second(world: World) -> None:
+    world.planned(3)
+    first = world.claim()
+    world.expire(first)
+    world.store._base.looked = time.monotonic()
+    second = world.claim()
+    assert second.chunk.number == 1, "a look has just been had"
+    world.store._base.looked -= 1.1
+    assert world.claim().chunk_id == first.chunk_id
+    world.finish(second)
+    world.expire(world.claim())
+    assert world.claim().attempt == 2, "there is no other: nobody waits for the second to pass"
+
+
+def test_a_claim_reads_few_of_a_jobs_chunks(postgres_server: Any) -> None:
+    """Whatever the planner knows of the table, which is nothing while it has no statistics."""
+    with StateManager.open(postgres_server.fresh().url) as store:
+        world = World(store)
+        world.planned(3000, max_parallel=5)
+        for _ in range(3):
+            world.finish(world.claim())
+        world.claim()
+        for expired in (False, True):
+            query = claims._usual(expired, False, True)
+
+            def explain(conn: Connection, query: Prepared = query) -> Any:
+                compiled = query.compiled(conn, {"run": world.run})
+                values = compiled.bind({"run": world.run})
+                text = re.sub(r"\$(\d+)", lambda at: f"'{values[int(at[1]) - 1]}'", compiled.text)
+                return conn.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}").scalar_one()
+
+            read = list(_rows_read(store._base.db.run(explain)[0]["Plan"]))
+            assert len(read) > 5
+            assert max(read) < 50
+
+
+def _rows_read(node: dict[str, Any]) -> Iterator[int]:
+    removed = [node.get(f"Rows Removed by {what}", 0) for what in ("Filter", "Join Filter")]
+    yield node["Actual Rows"] + sum(removed)
+    for part in node.get("Plans", ()):
+        yield from _rows_read(part)
 
 
 def test_a_worker_takes_only_its_site(world: World) -> None:

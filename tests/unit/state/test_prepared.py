@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import Connection, bindparam, delete, insert, select, text, update
@@ -108,11 +110,64 @@ def test_a_session_that_was_reset_is_taken_up_again(db: Database) -> None:
     assert db.run(lambda conn: MOVE.run(conn, {"run": "r", "to": 1})) == 1
 
 
-def test_a_connection_that_was_ended_is_replaced(db: Database) -> None:
+def test_connections_that_were_ended_are_replaced_all_at_once(db: Database) -> None:
+    """One turn finds out, the next has a new one, however many there were."""
     db.run(begun)
-    if db.dialect == "postgresql":
-        other = Database(db.url)
+    together_now = threading.Barrier(15)
+
+    def hold(conn: Connection) -> int:
+        together_now.wait(30)
+        return int(HEAD.first(conn, {"run": "r"}).seq)
+
+    if db.dialect == "sqlite":  # has one connection, which nobody can end
+        assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
+        return
+    with ThreadPoolExecutor(15) as threads:
+        assert list(threads.map(lambda _: db.run(hold), range(15))) == [0] * 15
+    other = Database(db.url)
+    other.run(lambda conn: _end_all_but(conn, db.dialect))
+    other.close()
+    turns = []
+
+    def again(conn: Connection) -> int:
+        turns.append(1)
+        return int(HEAD.first(conn, {"run": "r"}).seq)
+
+    assert db.run(again) == 0
+    assert len(turns) == 2
+
+
+def _end_all_but(conn: Connection, dialect: str) -> None:
+    if dialect == "postgresql":
         pids = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-        other.read(lambda conn: conn.execute(text(pids + "AND pid <> pg_backend_pid()")).all())
-        other.close()
-    assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
+        conn.execute(text(pids + "AND pid <> pg_backend_pid()")).all()
+        return
+    mine = conn.execute(text("SELECT CONNECTION_ID()")).scalar_one()
+    rows = conn.execute(text("SELECT ID FROM information_schema.PROCESSLIST WHERE DB = DATABASE()"))
+    for (number,) in rows.all():
+        if number != mine:
+            conn.execute(text(f"KILL {int(number)}"))
+
+
+def test_a_limit_stands_in_postgresqls_text(db: Database) -> None:
+    """As a value its plan would be made for any number of rows: for all of them, sorted."""
+    newest = Prepared(
+        select(run.c.run_id)
+        .where(run.c.env == bindparam("env"), run.c.host == bindparam("host"))
+        .order_by(run.c.run_id.desc())
+        .limit(2)
+    )
+
+    def work(conn: Connection) -> None:
+        begun(conn)
+        for name in "abc":
+            NEW.run(conn, {**RUN, "run_id": name})
+        NEW.run(conn, {**RUN, "run_id": "z", "host": "elsewhere"})
+        wanted = {"host": "h", "env": "dev"}
+        assert [row.run_id for row in newest.all(conn, wanted)] == ["r", "c"]
+        compiled = newest.compiled(conn, wanted)
+        if conn.dialect.name == "postgresql":
+            assert compiled.text.rstrip().endswith("LIMIT 2::INTEGER")
+            assert compiled.bind(wanted) == ("dev", "h")
+
+    db.run(work)
