@@ -54,10 +54,10 @@ def measure(url: str, chunks: int) -> list[float]:
             start = time.perf_counter()
             lease = store.claim(worker, run)
             assert lease is not None
-            name = f"file:///stage/{lease.chunk.chunk_id}.parquet"
+            name = f"file:///stage/{lease.chunk_id}.parquet"
             store.begin_artifact(lease, name, "parquet")
             file = StagedFile(name, "parquet", 1 << 20, 1000, "0" * 64)
-            receipt = Receipt(lease.chunk.chunk_id, lease.attempt, 1000, 1 << 20, 1000, files=(file,))
+            receipt = Receipt(lease.chunk_id, lease.attempt, 1000, 1 << 20, 1000, files=(file,))
             store.wrote(lease, receipt)
             store.commit(lease, receipt)
             times.append((time.perf_counter() - start) * 1000)

@@ -45,6 +45,7 @@ _RECYCLE = 1800
 """Seconds after which a connection is made anew, should it stand idle: others may cut it."""
 _PG_OPTIONS = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
+    "-c default_transaction_isolation=read\\ committed "
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
 )
 """Every statement of the store goes by an index; planning it anew each time costs more than it.

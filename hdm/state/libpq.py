@@ -16,8 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-_BEGIN = b"BEGIN ISOLATION LEVEL READ COMMITTED"
-_COMMIT = b"COMMIT"
+_BEGIN, _COMMIT = "BEGIN", "COMMIT"
 _INTEGERS = {20, 21, 23}
 _LOST = "26000"
 """A prepared statement that is no longer there: its session was reset by somebody."""
@@ -68,29 +67,30 @@ def carry_out(
     """Carry out ``(text, values)`` in turn on psycopg's connection ``driver``; a result for each.
 
     The text has its values as ``$1``, ``$2``; they are text, whole numbers or None. Begins a
-    transaction as psycopg would, and with ``commit`` ends it. Raises psycopg's errors.
+    transaction as psycopg would, at the session's own level of isolation, and with ``commit``
+    ends it. Raises psycopg's errors.
     """
     psycopg = _psycopg()
     connection = driver.pgconn
     begins = not driver.autocommit and connection.transaction_status == psycopg.idle
     known = _names.setdefault(driver, {})
     fresh: dict[str, bytes] = {}
+    sent: list[tuple[str, Sequence[Any]]] = [*steps]
+    if begins and not commit:  # what begins and ends in one pipeline is a transaction without words
+        sent.insert(0, (_BEGIN, ()))
+    if commit and not begins:
+        sent.append((_COMMIT, ()))
+    expected: list[bool] = []
     connection.enter_pipeline_mode()
     try:
-        expected = [False] * begins
-        if begins:
-            connection.send_query_params(_BEGIN, None)
-        for text, values in steps:
+        for text, values in sent:
             name = known.get(text) or fresh.get(text)
             if name is None:
                 name = fresh[text] = b"hdm_%d" % next(_numbers)
                 connection.send_prepare(name, text.encode())
                 expected.append(False)
             connection.send_query_prepared(name, [_sent(value) for value in values])
-            expected.append(True)
-        if commit:
-            connection.send_query_params(_COMMIT, None)
-            expected.append(False)
+            expected.append(text not in (_BEGIN, _COMMIT))
         connection.pipeline_sync()
         answers = _answers(connection, len(expected))
     except psycopg.error as error:
