@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import uuid
+from typing import Any
+
+from sqlalchemy import insert
+
 from hdm.model import Chunk, Receipt
 from hdm.state import artifacts, lineage, watermarks
 from hdm.state.events import Tx
-from hdm.state.prepared import Query
-from hdm.state.words import Job
+from hdm.state.models import validation
+from hdm.state.prepared import Prepared, Query
+from hdm.state.words import COMMITTED, VERIFIED, Job
+
+_COMPARED = Prepared(insert(validation))
 
 
 def questions(of: Job, chunk_id: str) -> list[Query]:
@@ -24,3 +32,26 @@ def follow_up(tx: Tx, of: Job, part: Chunk, chunk_id: str, receipt: Receipt) -> 
         artifacts.consumed(tx, part.upstream)
     watermarks.keep_boundary(tx, of, part, receipt)
     watermarks.advance(tx, of.job_id, of.info, growth[0] if growth else None)
+
+
+def compared(tx: Tx, job_id: str, chunk_id: str, source_rows: int, target_rows: int, **who: Any) -> None:
+    """Put on record that both sides of a chunk were counted; ``who`` did it, as events say it."""
+    same = source_rows == target_rows
+    tx.do(
+        _COMPARED,
+        {
+            "validation_id": uuid.uuid4().hex,
+            "job_id": job_id,
+            "chunk_id": chunk_id,
+            "kind": "row_count",
+            "source_value": str(source_rows),
+            "target_value": str(target_rows),
+            "status": "pass" if same else "fail",
+            "severity": "error",
+            "executed_at": tx.now,
+        },
+    )
+    tx.event(
+        "chunk.verified" if same else "chunk.mismatch", job=job_id, chunk=chunk_id, was=COMMITTED,
+        now=VERIFIED if same else COMMITTED, source_rows=source_rows, target_rows=target_rows, **who,
+    )  # fmt: skip

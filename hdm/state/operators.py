@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, insert, or_, select, update
+from sqlalchemy import Connection, Select, case, or_, select, update
 
 from hdm.errors import IllegalTransition
 from hdm.model import Chunk
-from hdm.state import clock, watermarks
+from hdm.state import clock, durable, watermarks
 from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.jobs import insert_pending
-from hdm.state.models import chunk, dead_letter, job, run_job, validation
+from hdm.state.models import chunk, dead_letter, job, run_job
 from hdm.state.words import COMMITTED, DEAD, HELD, PENDING, SUPERSEDED, VERIFIED, WAIVED, Job
 
 
@@ -110,11 +109,11 @@ def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
     base.change(_run_of(base, job_id), work)
 
 
-def verify_late(base: Base, of: Job, chunk_id: str, ok: bool, source_rows: int, target_rows: int) -> None:
-    """Check a chunk whose worker ended after its commit; nothing, if another did so meanwhile."""
+def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
+    """Compare a chunk that was committed without; nothing, if another did so meanwhile."""
 
     def work(tx: Tx) -> None:
-        if ok:
+        if source_rows == target_rows:
             found = tx.conn.execute(
                 update(chunk)
                 .where(chunk.c.chunk_id == chunk_id, chunk.c.status == COMMITTED)
@@ -122,25 +121,7 @@ def verify_late(base: Base, of: Job, chunk_id: str, ok: bool, source_rows: int, 
             )
             if not found.rowcount:
                 return
-        tx.conn.execute(
-            insert(validation),
-            {
-                "validation_id": uuid.uuid4().hex,
-                "job_id": of.job_id,
-                "chunk_id": chunk_id,
-                "kind": "row_count",
-                "source_value": str(source_rows),
-                "target_value": str(target_rows),
-                "status": "pass" if ok else "fail",
-                "severity": "error",
-                "executed_at": tx.now,
-            },
-        )
-        kind, now = ("chunk.verified", VERIFIED) if ok else ("chunk.mismatch", COMMITTED)
-        tx.event(
-            kind, job=of.job_id, chunk=chunk_id, was=COMMITTED, now=now,
-            source_rows=source_rows, target_rows=target_rows,
-        )  # fmt: skip
+        durable.compared(tx, of.job_id, chunk_id, source_rows, target_rows)
 
     base.change(of.in_run, work)
 

@@ -18,7 +18,7 @@ from hdm.model import Receipt
 from hdm.state import clock, durable
 from hdm.state.base import Base
 from hdm.state.events import Tx
-from hdm.state.models import chunk, dead_letter, validation
+from hdm.state.models import chunk, dead_letter
 from hdm.state.prepared import Prepared, Query
 from hdm.state.redact import dump, message
 from hdm.state.rows import receipt_values
@@ -50,7 +50,7 @@ _COMMITTED = Prepared(
     update(chunk)
     .where(*_FENCED)
     .values(
-        status=COMMITTED,
+        status=bindparam("becomes"),
         lease_expires_at=None,
         not_before=None,
         error_class=None,
@@ -60,9 +60,6 @@ _COMMITTED = Prepared(
         **{name: bindparam(f"new_{name}") for name in _RECEIPT},
     )
 )
-
-_VERIFIED = Prepared(update(chunk).where(*_FENCED).values(status=VERIFIED, updated_on=bindparam("at")))
-_VALIDATED = Prepared(insert(validation))
 
 
 def held(tx: Tx, lease: Lease) -> Any:
@@ -139,56 +136,35 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
     fenced(base, lease, WRITTEN, work)
 
 
-def commit(base: Base, lease: Lease, receipt: Receipt) -> None:
-    """The content is visible: status, counts, files, lineage and watermark in one transaction."""
+def commit(base: Base, lease: Lease, receipt: Receipt, target_rows: int | None) -> None:
+    """The content is visible: status, counts, files, lineage and watermark in one transaction.
+
+    ``target_rows`` is what the target says it holds, -1 for nothing: 'verified' if that are the
+    receipt's rows. A chunk that is short of some stays 'committed', as one of a target that cannot say.
+    """
 
     def work(tx: Tx) -> None:
         row = held(tx, lease)
-        if row.status == COMMITTED:
+        if row.status in (COMMITTED, VERIFIED):
             return
         _must(lease, row, HELD, COMMITTED)
+        status = VERIFIED if target_rows == receipt.rows else COMMITTED
         # The digests have a table of their own, in the same transaction.
-        tx.do(_COMMITTED, {**_fence(tx, lease), **_checked(lease, replace(receipt, boundary_digests=()))})
+        values = _checked(lease, replace(receipt, boundary_digests=()))
+        tx.do(_COMMITTED, {**_fence(tx, lease), **values, "becomes": status})
         _note(
             tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
             filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,
             adopted=receipt.adopted,
         )  # fmt: skip
+        if target_rows is not None:
+            durable.compared(
+                tx, lease.job.job_id, lease.chunk_id, receipt.rows, target_rows,
+                worker=lease.worker_id, attempt=lease.attempt,
+            )  # fmt: skip
         durable.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt)
 
     fenced(base, lease, COMMITTED, work, ask=durable.questions(lease.job, lease.chunk_id))
-
-
-def verify(base: Base, lease: Lease, ok: bool, source_rows: int, target_rows: int) -> None:
-    """Record the comparison; 'verified' if it held. A chunk that failed it stays 'committed'."""
-
-    def work(tx: Tx) -> None:
-        row = held(tx, lease)
-        if row.status == VERIFIED and ok:
-            return
-        _must(lease, row, (COMMITTED,), VERIFIED)
-        tx.do(
-            _VALIDATED,
-            {
-                "validation_id": uuid.uuid4().hex,
-                "job_id": lease.job.job_id,
-                "chunk_id": lease.chunk_id,
-                "kind": "row_count",
-                "source_value": str(source_rows),
-                "target_value": str(target_rows),
-                "status": "pass" if ok else "fail",
-                "severity": "error",
-                "executed_at": tx.now,
-            },
-        )
-        counts = {"source_rows": source_rows, "target_rows": target_rows}
-        if ok:
-            tx.do(_VERIFIED, _fence(tx, lease))
-            _note(tx, lease, "chunk.verified", COMMITTED, VERIFIED, **counts)
-        else:
-            _note(tx, lease, "chunk.mismatch", COMMITTED, COMMITTED, **counts)
-
-    fenced(base, lease, VERIFIED, work)
 
 
 def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str) -> bool:

@@ -253,21 +253,18 @@ class StateManager:
         """The content is written but not visible; raises ``LeaseLost``, ``BrokenContract``."""
         settle.wrote(self._base, lease, receipt)
 
-    def commit(self, lease: Lease, receipt: Receipt) -> None:
-        """The content is visible; raises ``LeaseLost``, ``BrokenContract``."""
-        settle.commit(self._base, lease, receipt)
-
-    def verify(self, lease: Lease, ok: bool, source_rows: int, target_rows: int) -> None:
-        """Record the comparison of the two sides; raises ``LeaseLost``."""
-        settle.verify(self._base, lease, ok, source_rows, target_rows)
+    def commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None = None) -> None:
+        """The content is visible, and ``target_rows`` is what the target itself says it holds (-1:
+        nothing; None: it cannot say); raises ``LeaseLost``, ``BrokenContract``."""
+        settle.commit(self._base, lease, receipt, target_rows)
 
     def record_checks(self, lease: Lease, results: Sequence[CheckResult]) -> None:
         """Keep what the chunk's in-flight checks found; raises ``LeaseLost``."""
         checks.record(self._base, lease, results)
 
-    def verify_late(self, job: Job, chunk_id: str, ok: bool, source_rows: int, target_rows: int) -> None:
-        """Record the comparison for a chunk whose worker ended after its commit."""
-        operators.verify_late(self._base, job, chunk_id, ok, source_rows, target_rows)
+    def verify_late(self, job: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
+        """Record the comparison for a chunk that was committed without one."""
+        operators.verify_late(self._base, job, chunk_id, source_rows, target_rows)
 
     def fail(self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str) -> bool:
         """Try again ``retry_in`` seconds from now; None buries the chunk. Raises ``LeaseLost``.

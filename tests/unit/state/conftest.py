@@ -88,10 +88,10 @@ class World:
         assert lease is not None
         return lease
 
-    def finish(self, lease: Lease, rows: int = 10, **changes: Any) -> Receipt:
+    def finish(self, lease: Lease, rows: int = 10, target_rows: int | None = None, **changes: Any) -> Receipt:
         receipt = receipt_of(lease, rows, **changes)
         self.store.wrote(lease, receipt)
-        self.store.commit(lease, receipt)
+        self.store.commit(lease, receipt, target_rows=target_rows)
         return receipt
 
     def query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:

@@ -30,9 +30,7 @@ def test_the_straight_way(world: World) -> None:
     receipt = receipt_of(lease)
     world.store.wrote(lease, receipt)
     assert status(world, lease) == "written"
-    world.store.commit(lease, receipt)
-    assert status(world, lease) == "committed"
-    world.store.verify(lease, True, 10, 10)
+    world.store.commit(lease, receipt, target_rows=10)
     assert status(world, lease) == "verified"
     assert world.events(lease.chunk_id) == [
         "chunk.claimed",
@@ -68,11 +66,10 @@ def test_commit_and_wrote_may_be_repeated_by_the_same_attempt(world: World) -> N
     receipt = receipt_of(lease)
     world.store.wrote(lease, receipt)
     world.store.wrote(lease, receipt)
-    world.store.commit(lease, receipt)
-    world.store.commit(lease, receipt)
-    world.store.verify(lease, True, 10, 10)
-    world.store.verify(lease, True, 10, 10)
+    world.store.commit(lease, receipt, target_rows=10)
+    world.store.commit(lease, receipt, target_rows=10)
     assert world.events(lease.chunk_id).count("chunk.committed") == 1
+    assert world.events(lease.chunk_id).count("chunk.verified") == 1
 
 
 def test_a_written_chunk_is_claimed_with_its_receipt(world: World) -> None:
@@ -90,7 +87,7 @@ def test_a_written_chunk_is_claimed_with_its_receipt(world: World) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    ["renew", "begin_artifact", "wrote", "commit", "verify", "fail", "bury", "release"],
+    ["renew", "begin_artifact", "wrote", "commit", "fail", "bury", "release"],
 )
 @pytest.mark.parametrize("by", ["another worker", "the same worker"])
 def test_a_stale_attempt_is_refused_and_changes_nothing(world: World, change: str, by: str) -> None:
@@ -105,7 +102,6 @@ def test_a_stale_attempt_is_refused_and_changes_nothing(world: World, change: st
         "begin_artifact": lambda: store.begin_artifact(stale, "file:///x", "parquet"),
         "wrote": lambda: store.wrote(stale, receipt),
         "commit": lambda: store.commit(stale, receipt),
-        "verify": lambda: store.verify(stale, True, 10, 10),
         "fail": lambda: store.fail(stale, ValueError("x"), retry_in=1, phase="read"),
         "bury": lambda: store.fail(stale, ValueError("x"), retry_in=None, phase="read"),
         "release": lambda: store.release(stale),
@@ -232,8 +228,7 @@ def test_a_receipt_of_another_chunk_is_refused(world: World) -> None:
 def test_a_failed_comparison_is_on_record_and_the_chunk_stays_committed(world: World) -> None:
     job = world.planned(1)
     lease = world.claim()
-    world.finish(lease)
-    world.store.verify(lease, False, 10, 9)
+    world.store.commit(lease, receipt_of(lease), target_rows=9)
     assert status(world, lease) == "committed"
     assert world.store.failed_checks(job.job_id) == 1
     assert world.query(
@@ -244,8 +239,6 @@ def test_a_failed_comparison_is_on_record_and_the_chunk_stays_committed(world: W
 def test_what_the_protocol_does_not_know_is_refused(world: World) -> None:
     job = world.planned(1)
     lease = world.claim()
-    with pytest.raises(IllegalTransition):
-        world.store.verify(lease, True, 1, 1)
     with pytest.raises(IllegalTransition):
         world.store.close_job(job.job_id)
     with pytest.raises(IllegalTransition):
