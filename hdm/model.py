@@ -170,8 +170,8 @@ class Chunk:
     unless ``counted``: then only how many they are.
     ``upto`` is the cursor value below or at which everything is committed once this chunk and
     all chunks before it are. ``seen_key`` names the boundary whose kept digests are to be
-    subtracted when this chunk is read. ``first_number`` is what the epoch's numbers begin with:
-    not 0 where the job's first numbers went to chunks taken over from a ledger.
+    subtracted when this chunk is read. ``first_number``: what the epoch's numbers begin with, behind
+    those of chunks that were taken over from a ledger.
     """
 
     job_key: str
@@ -192,11 +192,6 @@ class Chunk:
     estimate_rows: int | None = None
     counted: bool = False
     first_number: int = 0
-
-    @property
-    def place(self) -> int:
-        """Its number in its epoch, from 0."""
-        return self.number - self.first_number
 
     @property
     def chunk_id(self) -> str:

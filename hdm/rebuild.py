@@ -60,7 +60,7 @@ class Taken:
 
 def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Taken:
     """Record what the ledger of ``table`` holds of an unplanned job's pipeline."""
-    held = sorted(link.sink.ledger(table, job.pipeline_key), key=lambda one: (one[0].epoch, one[0].place))
+    held = sorted(link.sink.ledger(table, job.pipeline_key), key=lambda one: (one[0].epoch, _place(one[0])))
     known = state.reports.statuses([chunk.chunk_id for chunk, _ in held])
     count = record_known(state, job, held, known)
     lost = [one for one in held if known.get(one[0].chunk_id, (job.job_id, ""))[0] == job.job_id]
@@ -75,7 +75,7 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Ta
     snapshot = whole[-1][0].snapshot if whole else None
     job = state.skip_epochs(job, last + 1 if finished else last, snapshot)
     for number, (chunk, receipt) in enumerate(whole):
-        numbered = chunk.at(number=number, first_number=number - chunk.place)
+        numbered = chunk.at(number=number, first_number=number - _place(chunk))
         count += state.import_committed(job, numbered, receipt)
     return Taken(
         job,
@@ -103,6 +103,11 @@ def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[s
             state.verify_late(job, chunk.chunk_id, found == rows, rows, found)
 
 
+def _place(chunk: Chunk) -> int:
+    """Its number in its epoch, from 0."""
+    return chunk.number - chunk.first_number
+
+
 def _is_all_there_is(job: Job, held: Iterable[Held]) -> bool:
     """Of a table without a cursor that had rows, nothing more is read; see ``epochs.is_complete``."""
     had_rows = any(receipt.rows or receipt.extracted for _, receipt in held)
@@ -112,7 +117,7 @@ def _is_all_there_is(job: Job, held: Iterable[Held]) -> bool:
 def _is_finished(chunks: Sequence[Chunk], link: DataLink, cursor: str | None) -> bool:
     """Whether an epoch's chunks, by place, end so that the next can begin where they do: all that was
     read is either left behind by the watermark or known to it, by digests or by its snapshot."""
-    if [chunk.place for chunk in chunks] != list(range(len(chunks))):
+    if [_place(chunk) for chunk in chunks] != list(range(len(chunks))):
         return False
     end = chunks[-1]
     if cursor is None:  # the last range is open at its upper end
