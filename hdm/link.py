@@ -40,7 +40,8 @@ class DataLink:
         self._checks = checks or {}
 
     def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """A batch as it shall go on: same columns, the same rows or fewer. The default: as it is."""
+        """A batch as it shall go on: the same columns of the same types, the same rows or fewer; else
+        ``BrokenContract``. The default: as it is."""
         return batch
 
     def outgoing(self, table: Table) -> Table:
@@ -140,7 +141,8 @@ class DataLink:
                 tally.filtered += gone
             if chunk.boundary and not chunk.counted:
                 tally.digests.extend(row_digests(kept))
-            moved = self.transform(transform(kept) if transform else kept)
+            given = transform(kept) if transform else kept
+            moved = self._promised(self.transform(given), given, out.table)
             tally.filtered += kept.num_rows - moved.num_rows
             for check in checks:
                 check.observe(moved)
@@ -148,6 +150,17 @@ class DataLink:
                 yield moved
         if results := _judge(checks, out.table, chunk):
             self._found[chunk.chunk_id] = results
+
+    def _promised(self, moved: pa.RecordBatch, given: pa.RecordBatch, table: Table) -> pa.RecordBatch:
+        """What ``transform`` made of ``given``, if it is what the sink was promised: codecs go by the
+        table's types, and would write another type's bytes as something else."""
+        if moved is given:
+            return given
+        wrong = _broken(moved, given, table.schema)
+        if wrong is not None:
+            gave = f"{type(self).__name__}.transform gave {wrong[0]} for {table.dataset.name}"
+            raise BrokenContract(gave, hint=wrong[1])
+        return pa.RecordBatch.from_arrays(moved.columns, schema=table.schema)
 
     def _held(self, lease: Lease, table: Table) -> int | None:
         """Ask the target, on a new session, how many rows of the chunk it holds: -1 if it does not
@@ -177,6 +190,25 @@ def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]
         if one.found:
             log.warning("%s, chunk %d: %s: %s", table.dataset.name, chunk.number, one.kind, one.found)
     return results
+
+
+def _broken(moved: pa.RecordBatch, given: pa.RecordBatch, schema: pa.Schema) -> tuple[str, str] | None:
+    """What is wrong with a batch that a transform made of ``given``, and what to write instead."""
+    if not isinstance(moved, pa.RecordBatch):
+        return f"a {type(moved).__name__}", "return a pyarrow.RecordBatch"
+    if [(f.name, f.type) for f in moved.schema] != [(f.name, f.type) for f in schema]:
+        hint = "return the columns it was given, in their order, each of its type: pc.cast(array, field.type)"
+        return f"a batch of {_names(moved.schema, schema)}", hint
+    if moved.num_rows > given.num_rows:
+        hint = "return the same rows or fewer; only a source may give more"
+        return f"{moved.num_rows:,} rows of {given.num_rows:,}", hint
+    empty = [f.name for n, f in enumerate(schema) if not f.nullable and moved.column(n).null_count]
+    if empty:
+        return (
+            f"NULL in {', '.join(empty)}",
+            "give each row of a NOT NULL column a value, or leave the row out",
+        )
+    return None
 
 
 def _names(got: pa.Schema, want: pa.Schema) -> str:

@@ -170,7 +170,8 @@ class Chunk:
     unless ``counted``: then only how many they are.
     ``upto`` is the cursor value below or at which everything is committed once this chunk and
     all chunks before it are. ``seen_key`` names the boundary whose kept digests are to be
-    subtracted when this chunk is read.
+    subtracted when this chunk is read. ``first_number``: what the epoch's numbers begin with, behind
+    those of chunks that were taken over from a ledger.
     """
 
     job_key: str
@@ -190,6 +191,7 @@ class Chunk:
     upto: str | None = None
     estimate_rows: int | None = None
     counted: bool = False
+    first_number: int = 0
 
     @property
     def chunk_id(self) -> str:

@@ -15,10 +15,21 @@ SCRATCH = ".tmp"
 """Suffix of files that are being written; they are never listed as data."""
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is something at ``path``; ``UsageError`` where this user may not look."""
+    try:
+        return path.exists()
+    except PermissionError as error:
+        raise UsageError(
+            f"cannot look for {path}: {error.strerror}",
+            hint="let this user search the folders above it, or name another path",
+        ) from None
+
+
 def has_room(path: Path) -> bool:
     """Whether ``path`` is a folder, or could become one or a file: this user may write to the
     nearest folder above it that there is."""
-    nearest = next(part for part in (path.absolute(), *path.absolute().parents) if part.exists())
+    nearest = next(part for part in (path.absolute(), *path.absolute().parents) if os.path.exists(part))
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 

@@ -304,7 +304,7 @@ class Planner:
         if job.pipeline_key in self._empty:
             return
         for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
-            yield replace(chunk, epoch=1 if fixed else job.epoch, number=taken.numbers + chunk.number)
+            yield replace(taken.numbered(chunk), epoch=1 if fixed else job.epoch)
 
     def _follow(self, job: Job) -> None:
         link = self.links[job.link_key]

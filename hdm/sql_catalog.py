@@ -19,6 +19,7 @@ from hdm.catalogs.patterns import Selection
 from hdm.catalogs.profile_storage import classed, classes
 from hdm.catalogs.profile_types import measure, measured
 from hdm.errors import HdmError
+from hdm.new_file import is_there
 from hdm.sql_database import Database, SqlProfile
 
 
@@ -77,7 +78,7 @@ class SqlCatalog(Catalog):
     def held(self, selection: Selection) -> Schema:
         """As ``crawl``; a file that is not there yet holds nothing, and is not made."""
         place = getattr(self.database, "file", None)
-        if isinstance(place, Path) and not place.exists():
+        if isinstance(place, Path) and not is_there(place):
             return Schema(self.database.dialect.name)
         return self.crawl(selection)
 

@@ -81,17 +81,19 @@ class Splitter:
         if rows <= step:
             yield Part((), rows)
         elif columns:
-            if columns[0].nullable:
-                yield from self._nulls(columns[0], ())
-            yield from self._cut((), columns, None, None, rows)
+            yield from self._by_key((), columns, rows)
         else:
             yield from self._by_page((), rows)
 
-    def _nulls(self, column: Column, base: tuple[Condition, ...]) -> Iterator[Part]:
-        conditions = (*base, Condition(column.name, "null"))
-        found = self._count(conditions)
-        if found:
-            yield Part(conditions, found)
+    def _by_key(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
+        """Ranges of the first column; its NULLs are in none of them, but in one that has no bounds."""
+        parts = list(self._cut(base, columns, None, None, rows))
+        if columns[0].nullable and len(parts) > 1:
+            conditions = (*base, Condition(columns[0].name, "null"))
+            found = self._count(conditions)
+            if found:
+                yield Part(conditions, found)
+        yield from parts
 
     def _key_columns(self, apart_from: Sequence[str]) -> list[Column]:
         key = [self.table.column(name) for name in self.table.key if name not in apart_from]
@@ -246,9 +248,7 @@ class Splitter:
         if rows <= self._step() or not (columns or self._has_pages()):
             yield Part(base, rows)
         elif columns:
-            if columns[0].nullable:
-                yield from self._nulls(columns[0], base)
-            yield from self._cut(base, columns, None, None, rows)
+            yield from self._by_key(base, columns, rows)
         else:
             yield from self._by_page(base, rows)
 

@@ -12,7 +12,7 @@ import click
 
 from hdm import __version__
 from hdm.cli.options import json_option, manifest_options, site_option
-from hdm.cli.output import emit
+from hdm.cli.output import emit, in_a_line
 from hdm.cli.session import open_project
 from hdm.errors import HdmError
 
@@ -75,11 +75,7 @@ def _probe(component: Any) -> Iterator[dict[str, Any]]:
         for what, ok, detail in component.probe():
             yield _row(component.name, what, ok, detail)
     except HdmError as error:
-        yield _row(component.name, "connection", False, _told(error))
-
-
-def _told(error: HdmError) -> str:
-    return f"{error.message} ({error.hint})" if error.hint else error.message
+        yield _row(component.name, "connection", False, in_a_line(error))
 
 
 def _state(project: Any) -> Iterator[dict[str, Any]]:
@@ -94,4 +90,4 @@ def _state(project: Any) -> Iterator[dict[str, Any]]:
             yield _row("state", "schema", True, state.reports.schema_version())
             yield _row("state", "clock", skew < MAX_SKEW, f"{skew:.1f} s apart from this host")
     except HdmError as error:
-        yield _row("state", "connection", False, _told(error))
+        yield _row("state", "connection", False, in_a_line(error))

@@ -8,12 +8,14 @@ import click
 
 from hdm import _fail
 from hdm.cli.options import json_option, manifest_options, site_option
-from hdm.cli.output import emit
+from hdm.cli.output import emit, in_a_line, remark
 from hdm.cli.session import Project, open_project
 from hdm.engines.threads import take_over_dead
+from hdm.errors import HdmError
 from hdm.file_sink import FileSink
 from hdm.link import DataLink
 from hdm.model import Chunk
+from hdm.new_file import disk_error
 from hdm.state import Job, StateManager
 from hdm.state.words import StaleArtifact
 
@@ -39,7 +41,8 @@ def command_gc(
     """Remove temporary files, objects and uploads of MANIFEST's dead attempts.
 
     What a live lease may still need, or a receipt names, is never touched. With --staged, files
-    go whose every row is verified further down, where their sink says `keep:`.
+    go whose every row is verified further down, where their sink says `keep:`. The files of a sink
+    that cannot be asked what it holds are left; it is named, and the exit code is 1.
     """
     project = open_project(manifest, env, profiles, site)
     known = project.recall_state()
@@ -51,22 +54,33 @@ def command_gc(
         found = [(one, _discard) for one in state.stale_artifacts()]
         if staged:
             found += [(one, _retire) for one in _expendable(project, state)]
-        rows = []
+        rows, silent = [], set[str]()
         for one, act in found:
             job = state.reports.job(one["job_id"])
             link = project.links.get(job.link_key)
+            if link is None or link.sink.name in silent:
+                continue
             chunk = state.reports.chunk(one["chunk_id"])
-            if link is None or (act is _discard and is_held(link, job, chunk, one["uri"])):
+            try:
+                if act is _discard and is_held(link, job, chunk, one["uri"]):
+                    continue
+                if not dry_run:
+                    _fail.point("G1")
+                    act(link, job, chunk, one)
+                    _fail.point("G2")
+            except (HdmError, OSError) as trouble:
+                silent.add(link.sink.name)
+                said = in_a_line(
+                    trouble if isinstance(trouble, HdmError) else disk_error(trouble, one["uri"])
+                )
+                remark(f"hdm: sink {link.sink.name}: {said}; its files are left")
                 continue
             if not dry_run:
-                _fail.point("G1")
-                act(link, job, chunk, one)
-                _fail.point("G2")
                 state.artifact_deleted(one["artifact_id"])
             rows.append({"uri": one["uri"], "chunk": one["chunk_id"][:16], "attempt": one["attempt"]})
     title = f"{len(rows)} object(s) {'would be ' if dry_run else ''}removed"
     emit(rows, as_json=as_json, title=title, empty="nothing to remove")
-    return 0
+    return 1 if silent else 0
 
 
 def is_held(link: DataLink, job: Job, chunk: Chunk, uri: str) -> bool:

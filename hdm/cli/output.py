@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from hdm.errors import HdmError
 from hdm.secrets import redact
 
 
@@ -66,6 +67,11 @@ def remark(text: str) -> None:
     """A line on standard error while bars may be on the screen: it goes above them. (``click.echo``
     would write past rich's hold on the stream, and the next frame of the bars over it.)"""
     print(redact(text), file=sys.stderr, flush=True)
+
+
+def in_a_line(error: HdmError) -> str:
+    """The error with its hint, for a line of a table or among others."""
+    return _cell(f"{error.message} ({error.hint})" if error.hint else error.message)
 
 
 def on_terminal() -> bool:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from hdm.cli.options import json_option, manifest_options, site_option
-from hdm.cli.output import emit
+from hdm.cli.output import emit, in_a_line, remark
 from hdm.cli.session import no_such_run, open_project, open_state_only, read_plan
 from hdm.cli.state_access import old_state_url, open_state, upgrade_state
-from hdm.errors import StateError
+from hdm.errors import HdmError, StateError
 from hdm.profile import load_profiles
 from hdm.rebuild import record_known
 from hdm.survey import pipeline_key
@@ -41,15 +41,23 @@ def reconcile(
     """Take over every planned chunk that the targets hold. The target wins.
 
     Chunks of which the state knows nothing, because it was lost or restored, are taken over by the
-    next run, in their order, before it reads anything.
+    next run, in their order, before it reads anything. A sink that cannot be asked is named, and the
+    exit code is 1.
     """
     project = open_project(manifest, env, profiles, site)
-    rows = []
+    rows, silent = [], set[str]()
     with project.open_state() as state:
         for job in state.reports.open_jobs(set(project.links)):
             link = project.links[job.link_key]
+            if link.sink.name in silent:
+                continue
             table = link.outgoing(job.info.source)
-            held = list(link.sink.ledger(table, pipeline_key(link.spec, job.info.source.dataset)))
+            try:
+                held = list(link.sink.ledger(table, pipeline_key(link.spec, job.info.source.dataset)))
+            except HdmError as trouble:
+                silent.add(link.sink.name)
+                remark(f"hdm: sink {link.sink.name}: {in_a_line(trouble)}; nothing of it is taken over")
+                continue
             known = state.reports.statuses([chunk.chunk_id for chunk, _ in held])
             rows.append(
                 {
@@ -60,7 +68,7 @@ def reconcile(
                 }
             )
     emit(rows, as_json=as_json, empty="no open jobs")
-    return 0
+    return 1 if silent else 0
 
 
 @command_state.command(name="import")

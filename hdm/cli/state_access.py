@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from hdm import registry
 from hdm.errors import StateError, StateMissing, UsageError
 from hdm.model import ComponentSpec
+from hdm.new_file import is_there
 from hdm.plan import Plan
 from hdm.profile import Profiles, home
 
@@ -35,7 +36,7 @@ def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
 
     url = _url(plan.state, profiles)
     file = _file(url)
-    if file is not None and not file.exists():
+    if file is not None and not is_there(file):
         return None
     try:
         return StateManager.open(url, create=False, lease_ttl=_ttl())
@@ -52,7 +53,7 @@ def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
 
 def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
     """The URL of an old state manager: a SQLite file's path, or a profile entry's name."""
-    if Path(where).exists():
+    if is_there(Path(where)):
         return f"sqlite:///{where}"
     if where not in profiles.names():
         raise UsageError(

@@ -58,7 +58,7 @@ def encoder(column: Column, held: str) -> Encode | None:
         return lambda array: _texts(array, column.name)
     if pa.types.is_binary(kind) and held == "bytea":
         return lambda array: _bytes(array, column.name)
-    if pa.types.is_decimal(kind) and kind.bit_width >= 128 and held == "numeric":
+    if pa.types.is_decimal(kind) and kind.bit_width >= 128 and kind.scale >= 0 and held == "numeric":
         return _decimals
     fixed = _NUMBERS.get((str(kind), held))
     if fixed is None:

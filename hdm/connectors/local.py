@@ -12,14 +12,14 @@ from hdm.errors import UsageError
 from hdm.file_sink import FileSink, FileSinkConfig
 from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
 from hdm.model import Mode, Table
-from hdm.new_file import has_room
+from hdm.new_file import has_room, is_there
 from hdm.stores import LocalStore
 
 _NAMESPACE = "file"
 
 
 def _must_be_there(store: LocalStore) -> None:
-    if not store.root.is_dir():
+    if not (is_there(store.root) and store.root.is_dir()):
         raise UsageError(
             f"there is no directory {store.root}",
             hint="correct it; to take over what an earlier sink stages, give the source that sink's name",

@@ -18,7 +18,7 @@ from hdm.codecs import temporal
 from hdm.dialects.types import INTEGERS
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Kind, Table
-from hdm.new_file import has_room
+from hdm.new_file import has_room, is_there
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
@@ -49,7 +49,7 @@ class SQLiteProfile(Settings):
         name = str(self.database)
         folder = Path(os.path.expandvars(self.dbpath or ".")).expanduser()
         plain = folder / name
-        return plain if plain.suffix or plain.exists() else folder / f"{name}.db"
+        return plain if plain.suffix or is_there(plain) else folder / f"{name}.db"
 
 
 class SQLiteDatabase(Database):
@@ -69,7 +69,7 @@ class SQLiteDatabase(Database):
 
     def is_there(self) -> bool:
         """Whether the file is."""
-        return self.file.exists()
+        return is_there(self.file)
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
         """As written; ``main.table`` at most."""
@@ -90,7 +90,7 @@ class SQLiteDatabase(Database):
         import sqlite3
 
         mode = "rwc" if write else "rw"
-        if not write and not self.file.exists():
+        if not write and not is_there(self.file):
             raise UsageError(f"there is no SQLite file {self.file}", hint="check path in the profile")
         if write:
             try:

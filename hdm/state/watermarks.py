@@ -154,7 +154,7 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
     counted = part.boundary and part.counted
     if not counted and not receipt.boundary_digests:
         return
-    null = any(c.op == "null" for c in part.conditions)
+    null = any(c.op == "null" and c.column == owner.info.source.cursor for c in part.conditions)
     point = part.upto or next((c.value for c in part.conditions if c.op == "="), None)
     rows = len(receipt.boundary_digests)
     if counted:

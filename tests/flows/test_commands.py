@@ -86,6 +86,36 @@ def test_sigterm_drains_and_the_next_run_goes_on(place: Place) -> None:
     assert place.rows("orders") == place.source_rows("orders")
 
 
+@pytest.mark.parametrize("broken", ["the ledger", "a folder"])
+def test_a_sink_that_cannot_be_asked_is_named_and_the_others_are_cleaned(place: Place, broken: str) -> None:
+    place.manifest["orchestrator"]["conf"]["workers"] = 1
+    links = []
+    for table in ("orders", "items"):
+        link = stage(table, place)
+        link["sink"] = {**link["sink"], "name": f"{table}_files"}
+        only(place, link).start("run", HDM_FAILPOINT="C6:1:kill").wait(60)
+        links.append(link)
+    only(place, *links)
+    assert len(place.hdm("gc", "--dry-run", "--json").json) == 2
+    (folder,) = place.stage.glob("orders_files/*")
+    if broken == "a folder":
+        folder.rename(place.folder / "aside")
+        folder.symlink_to(place.folder / "aside")
+    else:
+        (part,) = folder.rglob("*.parquet")
+        part.with_name(part.name.split(".")[0] + ".manifest.json").write_text("{}")
+    for options, left in ((("--dry-run",), 2), ((), 1)):
+        done = place.hdm("gc", "--json", *options)
+        assert done.code == 1
+        assert [row["uri"].split("/")[-3] for row in done.json] == ["items_files"]
+        assert done.err.count("\n") == 1
+        assert "orders_files" in done.err and "left" in done.err
+        assert len(place.state("SELECT 1 FROM hdm_artifact WHERE state = 'TMP'")) == left
+    done = place.hdm("state", "reconcile", "--json")
+    assert (done.code, [row["table"] for row in done.json]) == (1, ["items"])
+    assert "sink orders_files: " in done.err
+
+
 def test_a_terminal_shows_bars_and_says_that_it_drains(place: Place) -> None:
     only(place, stage("orders", place, chunk={"rows": 5}), load(place))
     slow = ",".join(f"C3:{n}:sleep:0.4" for n in range(3, 40))

@@ -5,6 +5,7 @@ Every row arrives once all the same; where that cannot be known, nothing is load
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.flows.kit import Place, direct, load, only, shop, stage
+from tests.flows.kit import Place, direct, load, on_sqlite, only, shop, stage
 from tests.servers.process import Database
 
 
@@ -111,6 +112,152 @@ def test_an_unfinished_epoch_that_is_cut_otherwise_is_not_guessed_at(place: Plac
     place.manifest["declared_data_links"]["stages"][0]["mode"] = "merge"
     assert place.write().hdm("run").code == 0
     assert set(place.rows("orders")) >= set(place.source_rows("orders"))
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Place:
+    """Ten orders, of which three share the greatest ``changed``."""
+    made = shop(tmp_path, 10, 1)
+    made.sql("UPDATE orders SET changed = min(id, 7)")
+    return only(made, direct(made, "orders", watermark={"column": "changed"}))
+
+
+def crash(place: Place, epoch: int, held: int, table: str = "orders") -> None:
+    """As if the target had got no more than the first ``held`` chunks of that epoch (negative: the
+    last); the state is lost."""
+    found = on_sqlite(
+        place.target,
+        f"SELECT chunk_id, chunk_json FROM _hdm_load_ledger WHERE epoch = {epoch} ORDER BY rowid",
+    )
+    found.sort(key=lambda row: json.loads(row[1])["number"])
+    gone = found[held:] if held > 0 else found[:held]
+    assert 0 < len(gone) < len(found)
+    for chunk_id, text in gone:
+        conditions = json.loads(text)["conditions"]
+        sql = " AND ".join(
+            f"{one['column']} IS NULL"
+            if one["op"] == "null"
+            else f"{one['column']} {one['op']} '{one['value']}'"
+            for one in conditions
+        )
+        on_sqlite(place.target, f"DELETE FROM {table} WHERE {sql}")
+        on_sqlite(place.target, f"DELETE FROM _hdm_load_ledger WHERE chunk_id = '{chunk_id}'")
+    shutil.rmtree(place.home)
+
+
+@pytest.mark.parametrize(
+    ("added", "held"),
+    [
+        pytest.param((7, 7, 8, 9), 1, id="ties"),
+        pytest.param((7, 7, None, 8, 9), 2, id="ties and NULLs"),
+        pytest.param((7, 7, None, 8, 9), 3, id="ties, NULLs and a range"),
+    ],
+)
+def test_ties_below_newer_rows_are_not_read_again(
+    small: Place, added: tuple[int | None, ...], held: int
+) -> None:
+    move(small)
+    add(small, *added)
+    move(small)
+    crash(small, 2, held)
+    move(small)
+    add(small, 9, 10, None)
+    move(small)
+
+
+@pytest.mark.parametrize(
+    ("added", "held"),
+    [
+        pytest.param((7, None), 1, id="ties alone, NULLs to come"),
+        pytest.param((None, 8, 9), 1, id="NULLs alone, ranges to come"),
+    ],
+)
+def test_what_is_told_apart_is_an_end_to_go_on_from(
+    small: Place, added: tuple[int | None, ...], held: int
+) -> None:
+    move(small)
+    add(small, *added)
+    move(small)
+    crash(small, 2, held)
+    add(small, *added, 9)
+    move(small)
+    move(small)
+
+
+def test_the_end_in_pieces_is_no_end_before_its_last(small: Place) -> None:
+    """Also where the first piece is of rows without a key, which SQLite lets be NULL."""
+    small.sql("CREATE TABLE unkeyed (name TEXT PRIMARY KEY, changed INTEGER)")
+    small.sql("INSERT INTO unkeyed VALUES (?, 5)", [(None if n < 3 else f"n{n}",) for n in range(9)])
+    only(small, direct(small, "unkeyed", watermark={"column": "changed"}, chunk={"rows": 3}))
+    assert small.hdm("run").code == 0
+    crash(small, 1, 1, "unkeyed")
+    assert small.hdm("run").code == 0
+    assert small.rows("unkeyed") == small.source_rows("unkeyed")
+    crash(small, 1, 1, "unkeyed")
+    before = small.rows("unkeyed")
+    small.sql("INSERT INTO unkeyed VALUES ('later', 6)")
+    done = small.hdm("run")
+    assert (done.code, small.rows("unkeyed")) == (1, before)
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_ties_that_came_to_an_end_that_is_none_any_more_are_not_left_out(small: Place, mode: str) -> None:
+    """The chunk of the value that was the greatest is planned again, among others; it has grown."""
+    small.sql("CREATE TABLE loose (id BLOB NOT NULL PRIMARY KEY, changed INTEGER)")
+    small.sql("INSERT INTO loose VALUES (?, ?)", [(bytes([n]), min(n, 7)) for n in range(10)])
+    link = direct(small, "loose", watermark={"column": "changed"}, chunk={"rows": 3})
+    only(small, {**link, "mode": mode})
+    assert small.hdm("run").code == 0
+    crash(small, 1, -1, "loose")
+    before = small.rows("loose")
+    small.sql("INSERT INTO loose VALUES (?, ?)", [(bytes([n]), n // 2) for n in range(14, 19)])
+    done = small.hdm("run")
+    assert (done.code, small.rows("loose")) == (1, before)
+    assert "going on could load rows twice, or leave some out" in done.err
+    assert ("use mode merge" in done.err) == (mode == "append")
+
+
+@pytest.mark.parametrize("through", ["the target", "files"])
+def test_a_state_may_be_lost_again_and_again(place: Place, through: str) -> None:
+    if through == "files":
+        only(place, stage("orders", place, watermark={"column": "changed"}), load(place))
+    history(place)
+    for value in (102, 103, 104):
+        shutil.rmtree(place.home)
+        add(place, value, value - 1, None)
+        move(place)
+    add(place, 104)
+    move(place)
+
+
+def test_an_epoch_that_a_rebuild_finished_is_whole_when_the_state_is_lost_again(small: Place) -> None:
+    move(small)
+    add(small, 7, 8, 9)
+    move(small)
+    crash(small, 2, 1)
+    move(small)
+    shutil.rmtree(small.home)
+    add(small, 9, 10)
+    move(small)
+
+
+def test_an_epoch_numbered_on_lacks_its_first_chunk(small: Place) -> None:
+    """The numbers left are as many as the chunks, but the first is not the epoch's first."""
+    move(small)
+    shutil.rmtree(small.home)
+    add(small, 7, 8, 9)
+    move(small)
+    on_sqlite(
+        small.target,
+        "DELETE FROM _hdm_load_ledger WHERE epoch = 2 AND json_extract(chunk_json, '$.seen_key') = 'point'",
+    )
+    before = small.rows("orders")
+    shutil.rmtree(small.home)
+    add(small, 10)
+    done = small.hdm("run")
+    assert done.code == 1
+    assert "going on could load rows twice" in done.err
+    assert small.rows("orders") == before
 
 
 @pytest.mark.server

@@ -274,6 +274,48 @@ def test_digests_are_of_the_rows_as_read_not_as_transformed(run):
     assert through.tally.digests == row_digests(batch((1, "a")))
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda b: b.set_column(0, "id", b["id"].cast(pa.int32())), "id int32 \\(described as id int64\\)"),
+        (lambda b: b.set_column(1, "word", b["word"].cast(pa.large_string())), "word large_string"),
+        (lambda b: b.select(["word", "id"]), "word string \\(described as id int64\\)"),
+        (lambda b: b.append_column("more", b["id"]), "3 columns \\(described as 2\\)"),
+        (lambda b: pa.Table.from_batches([b]), "gave a Table for words"),
+        (lambda b: None, "gave a NoneType for words"),
+        (lambda b: pa.concat_batches([b, b]), "gave 2 rows of 1"),
+        (lambda b: b.set_column(0, "id", pa.nulls(1, pa.int64())), "gave NULL in id"),
+    ],
+    ids=["narrower", "wider", "order", "more columns", "table", "nothing", "more rows", "NULL"],
+)
+def test_what_a_transform_may_not_make_of_a_batch_is_refused(run, change, said):
+    class Careless(DataLink):
+        def transform(self, batch):
+            return change(batch)
+
+    sink = Shelf()
+    link = run.add(Listed([(1, "a")]), sink, Careless)
+    run.planned()
+    with pytest.raises(BrokenContract, match=said) as wrong:
+        go(run, link)
+    assert "Careless.transform" in wrong.value.message
+    assert wrong.value.hint
+    assert sink.shown == {}
+
+
+def test_a_transform_need_not_say_again_what_may_be_null(run):
+    class Loose(DataLink):
+        def transform(self, batch):
+            return pa.RecordBatch.from_arrays(batch.columns, names=batch.schema.names)
+
+    source = Listed([(1, "a")])
+    link = run.add(source, Shelf(), Loose)
+    run.planned()
+    chunk = run.claim().chunk
+    (passed,) = link._through(source.read(TABLE, chunk), TABLE, chunk, Attempt(1), None).batches()
+    assert passed.schema.equals(TABLE.schema)
+
+
 def test_a_payload_that_is_read_twice_is_counted_once(run):
     """A sink may start over (a lost connection) with the same payload."""
     link, source, _ = started(run)

@@ -4,11 +4,20 @@ import errno
 import hashlib
 import os
 import resource
+import sqlite3  # noqa: F401 -- while a folder is locked, so may be what is imported late
+from types import SimpleNamespace
 
+import duckdb  # noqa: F401
 import pytest
 
+from hdm.cli.state_access import old_state_url, recall_state
+from hdm.connectors.duckdb import DuckDBDatabase, DuckDBProfile
+from hdm.connectors.local import FSChunkSource, FSSink, FSSource
+from hdm.connectors.sqlite import SQLiteDatabase, SQLiteProfile
 from hdm.errors import TransientError, UsageError
-from hdm.new_file import SCRATCH, NewFile, create, disk_error
+from hdm.model import Mode
+from hdm.new_file import SCRATCH, NewFile, create, disk_error, has_room
+from tests.unit.linkkit import TABLE
 
 
 def test_a_sealed_file_is_what_was_written_and_says_so(tmp_path):
@@ -112,3 +121,48 @@ def test_create_makes_it_whole_once(tmp_path, monkeypatch, nameless):
     assert (tmp_path / "a").read_bytes() == b"first"
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
     assert SCRATCH.startswith(".")
+
+
+@pytest.fixture
+def locked(tmp_path):
+    """A folder that the user who runs the test may not search while it runs."""
+    folder, user = tmp_path / "locked", os.geteuid()
+    folder.mkdir(mode=0)
+    if not user:
+        os.setresuid(65534, 65534, user)
+    yield folder
+    os.setresuid(user, user, user)
+    folder.chmod(0o700)
+
+
+def test_below_a_locked_folder_there_is_no_room(locked):
+    assert not has_room(locked / "a")
+    assert not has_room(locked / "a" / "b")
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda at: list(FSSource(FSSource.Config(directory=at)).tables()),
+        lambda at: list(FSChunkSource(FSChunkSource.Config(directory=at, chunk=1)).tables()),
+        lambda at: FSSink(FSSink.Config(directory=at)).accepts(TABLE, Mode.APPEND),
+        lambda at: SQLiteProfile(dbpath=at, database="a").file,
+        lambda at: DuckDBProfile(dbpath=at, database="a").file,
+        lambda at: SQLiteDatabase(SQLiteProfile(path=at)).is_there(),
+        lambda at: DuckDBDatabase(DuckDBProfile(path=at)).is_there(),
+        lambda at: SQLiteDatabase(SQLiteProfile(path=at)).can_be_made(),
+        lambda at: DuckDBDatabase(DuckDBProfile(path=at)).can_be_made(),
+        lambda at: SQLiteDatabase(SQLiteProfile(path=at)).connect(),
+        lambda at: DuckDBDatabase(DuckDBProfile(path=at)).connect(),
+        lambda at: SQLiteDatabase(SQLiteProfile(path=at)).connect(write=True),
+        lambda at: DuckDBDatabase(DuckDBProfile(path=at)).connect(write=True),
+        lambda at: old_state_url(None, at, None),
+        lambda at: recall_state(SimpleNamespace(state=None), None),
+    ],
+)
+def test_what_lies_below_a_locked_folder_is_the_users_to_open(locked, look, monkeypatch):
+    monkeypatch.setenv("HDM_HOME", str(locked / "a"))
+    with pytest.raises(UsageError) as caught:
+        look(str(locked / "a"))
+    assert str(locked / "a") in caught.value.message
+    assert caught.value.hint

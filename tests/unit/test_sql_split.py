@@ -59,6 +59,12 @@ def test_null_keys_have_a_chunk_of_their_own(lite):  # noqa: F811
     assert any(c.conditions == (Condition("k", "null"),) for c in chunks)
 
 
+def test_null_keys_among_few_others_are_not_read_twice(lite):  # noqa: F811
+    rows = [(f"k{n}" if n < 20 else None, n) for n in range(300)]
+    (one,) = held(lite, "t", rows, "k text PRIMARY KEY, n integer", chunk={"rows": 50})
+    assert one.conditions == ()
+
+
 def test_no_key_goes_by_page_where_there_are_pages(pg):  # noqa: F811
     rows = [(n % 5, "x" * 200) for n in range(3000)]
     chunks = held(pg, "t", rows, "a integer, b text", chunk={"rows": 500})

@@ -137,6 +137,17 @@ def test_many_that_are_merged_are_read_again_when_their_number_changes(table, n)
         assert table.move() == 0, "the number is known"
 
 
+def test_ties_without_a_key_are_ties_all_the_same(table):
+    table.system.run("DROP TABLE t")
+    table.system.run("CREATE TABLE t (id text PRIMARY KEY, n integer)")  # SQLite lets it be NULL
+    table.system.run("INSERT INTO t VALUES (NULL, 7), (NULL, 7)")
+    table.put(1, 2, 7)
+    table.move()
+    table.put(3, 1, 7)
+    assert table.move() == 5
+    assert table.is_moved()
+
+
 def test_the_digests_are_kept_in_one_place_only(table):
     table.put(0, 4, 1)
     table.move()

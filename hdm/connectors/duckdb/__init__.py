@@ -21,7 +21,7 @@ from hdm.connectors.duckdb.instance import Session, driver, instance_of
 from hdm.dialects.duckdb import PAGE_ROWS
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Table
-from hdm.new_file import has_room
+from hdm.new_file import has_room, is_there
 from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
@@ -65,7 +65,7 @@ class DuckDBProfile(Settings):
             return Path(os.path.expandvars(self.path)).expanduser()
         folder = Path(os.path.expandvars(self.dbpath or ".")).expanduser()
         plain = folder / str(self.database)
-        return plain if plain.suffix or plain.exists() else folder / f"{self.database}.duckdb"
+        return plain if plain.suffix or is_there(plain) else folder / f"{self.database}.duckdb"
 
 
 class DuckDBDatabase(Database):
@@ -89,7 +89,7 @@ class DuckDBDatabase(Database):
 
     def is_there(self) -> bool:
         """Whether the file is."""
-        return self.file.exists()
+        return is_there(self.file)
 
     def can_be_made(self) -> None:
         """Its folder must be one, or there must be room to make it."""
@@ -98,7 +98,7 @@ class DuckDBDatabase(Database):
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Session:
         """Autocommit, in UTC, no extensions from the network."""
-        if not write and not self.file.exists():
+        if not write and not is_there(self.file):
             raise UsageError(f"there is no DuckDB file {self.file}", hint="check path in the profile")
         if write:
             try:

@@ -22,6 +22,7 @@ from hdm.codecs import odbc as casting
 from hdm.connectors.netezza.components import NetezzaSource
 from hdm.errors import CorruptFile, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Kind, Payload, Table
+from hdm.new_file import is_there
 from hdm.sql import SqlSourceConfig
 
 _OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE CTRLCHARS TRUE"
@@ -69,7 +70,7 @@ class NetezzaExternalTableSource(NetezzaSource):
 
     def _unloaded(self, table: Table, chunk: Chunk) -> Iterator[pa.RecordBatch]:
         folder = Path(os.path.expandvars(self.config.directory)).expanduser()
-        if not folder.is_dir():
+        if not (is_there(folder) and folder.is_dir()):
             raise UsageError(f"there is no directory {folder}", hint="create it, or correct directory:")
         path = folder / f"hdm-{chunk.chunk_id[:24]}-{uuid.uuid4().hex[:8]}.unload"
         connection = self.database.connect("hdm:unload")

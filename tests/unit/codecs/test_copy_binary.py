@@ -15,7 +15,7 @@ from hdm.codecs.copy_binary import BinaryEncoder
 from hdm.codecs.copy_csv import CsvEncoder
 from hdm.dialects import dialect
 from hdm.errors import MissingDriver, RejectedRows, UnrepresentableValue
-from hdm.model import Mode
+from hdm.model import Column, Kind, Mode
 from tests.unit.sql_fixtures import pg  # noqa: F401
 from tests.unit.sqlkit import move
 
@@ -205,6 +205,18 @@ def test_a_value_beyond_the_servers_limit_is_named(monkeypatch):
 )  # fmt: skip
 def test_what_the_server_must_convert_travels_as_text(native, held):
     assert BinaryEncoder.of([column("integer"), column(native)], ["int4", held]) is None
+
+
+@pytest.mark.parametrize("kind", [pa.decimal128(5, -2), pa.decimal256(50, -2)], ids=str)
+def test_whole_hundreds_travel_as_text(session, kind):
+    """A scale below 0: no catalog gives one, a source of one's own may."""
+    values = [Decimal("1.2E+3"), None, Decimal("-9.99E+4"), Decimal("0E+2")]
+    made = Column("c", Kind.DECIMAL, kind, precision=kind.precision, scale=kind.scale)
+    assert BinaryEncoder.of([made], ["numeric"]) is None
+    table = f"one_{list(TYPES).index('numeric(15,2)')}"
+    stored(session, table, CsvEncoder(), pa.record_batch({"c": pa.array(values, kind)}))
+    found = session.execute(f"SELECT c FROM {table}").fetchall()
+    assert [value for (value,) in found] == [1200, None, -99900, 0]
 
 
 def test_smaller_integers_fit_larger_ones(session):
