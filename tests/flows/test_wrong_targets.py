@@ -140,6 +140,31 @@ def test_the_doctor_sees_what_a_target_does_not_grant(
     assert (done.code, [row["ok"] for row in done.json if row["what"] == "grants"]) == (0, [True, True])
 
 
+def test_the_doctor_does_not_deny_what_a_role_may_grant(
+    tmp_path: Path, fresh_mariadb: Callable[..., Database]
+) -> None:
+    """And finds what is granted to a user whose name has an @ in it."""
+    database = fresh_mariadb()
+    found = []
+    for number, grant in enumerate(("role", "user"), 1):
+        name, role = f"u{number}@{database.database}", f"r_{database.database}"
+        on_mariadb(database, f"CREATE USER `{name}` IDENTIFIED BY 'pass'")
+        if grant == "user":
+            on_mariadb(database, f"GRANT ALL ON {database.database}.* TO `{name}`")
+        else:
+            on_mariadb(database, f"CREATE ROLE {role}")
+            on_mariadb(database, f"GRANT ALL ON {database.database}.* TO {role}")
+            on_mariadb(database, f"GRANT {role} TO `{name}`")
+            on_mariadb(database, f"SET DEFAULT ROLE {role} FOR `{name}`")
+        (tmp_path / grant).mkdir()
+        place = to_server(tmp_path / grant, "mariadb", profile(database, user=name, password="pass"))
+        rows = place.hdm("doctor", "--json").json
+        found.append([row["ok"] for row in rows if (row["about"], row["what"]) == ("dst", "grants")])
+        assert place.hdm("run").code == 0
+        on_mariadb(database, f"DROP TABLE {database.database}.orders")
+    assert found == [[], [True]]
+
+
 def test_a_table_that_may_not_be_read_is_said_before_anything_is_made(
     tmp_path: Path, fresh_postgres: Callable[..., Database]
 ) -> None:

@@ -109,17 +109,29 @@ class MySQLDatabase(MySQLReading):
         )
 
     def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """By what is granted to the user itself on the server and the database; not by its roles."""
-        me = "CONCAT('''', REPLACE(CURRENT_USER(), '@', '''@'''), '''')"
+        """By what is granted to the user itself on the server and the database. What a role brings,
+        not every version lets the user see: with a role active it cannot be told."""
+        if self._has_role(connection):
+            return None
+        name, _, host = self.run(connection, "SELECT CURRENT_USER()")[0][0].rpartition("@")
+        me = f"'{name}'@'{host}'"
         granted = self.run(
             connection,
-            f"SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = {me} UNION "
-            f"SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = {me} "
+            "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = %s UNION "
+            "SELECT PRIVILEGE_TYPE FROM information_schema.SCHEMA_PRIVILEGES WHERE GRANTEE = %s "
             "AND %s LIKE TABLE_SCHEMA",
-            (path[-2],),
+            (me, me, path[-2]),
         )
         have = {str(row[0]).upper() for row in granted}
         return [f"{right} on {path[-2]}.*" for right in _RIGHTS if right not in have]
+
+    def _has_role(self, connection: Any) -> bool:
+        """Servers before MySQL 8 and MariaDB 10 know no roles, and not the question."""
+        try:
+            role = self.run(connection, "SELECT CURRENT_ROLE()")[0][0]
+        except HdmError:
+            return False
+        return role not in (None, "", "NONE")
 
     # -- attempts and swaps -------------------------------------------------------
 
