@@ -11,7 +11,7 @@ from hdm.state import clock
 from hdm.state.base import Base
 from hdm.state.engine import among
 from hdm.state.models import chunk, follow, job, run, run_job, worker
-from hdm.state.words import COMMITTED, HELD, UNFINISHED, VERIFIED
+from hdm.state.words import COMMITTED, HELD, OPEN_JOB, UNFINISHED, VERIFIED
 
 _BUSY = ("planning", "in_progress")
 
@@ -87,7 +87,7 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
     )
     unclosed = select(own.c.job_id).where(own.c.pipeline_key == pipeline_key, among(own.c.status, _BUSY))
     busy_above = select(above.c.job_id).where(
-        above.c.pipeline_key == upstream_key, among(above.c.status, _BUSY)
+        above.c.pipeline_key == upstream_key, among(above.c.status, OPEN_JOB if whole else _BUSY)
     )
 
     def any_of(conn: Connection, query: Select[Any]) -> bool:
@@ -100,7 +100,7 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
             return False
         if any_of(conn, unclosed):
             return True
-        ended, above_ended = _ended(conn, pipeline_key), _ended(conn, upstream_key)
+        ended, above_ended = _ended(conn, pipeline_key), _ended(conn, upstream_key, read=True)
         return above_ended is not None and (ended is None or (whole and above_ended > ended))
 
     return base.db.read(work)
@@ -124,15 +124,13 @@ def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, i
     return base.db.read(lambda conn: {row[0]: int(row[1]) for row in conn.execute(query).all()})
 
 
-def _ended(conn: Connection, pipeline_key: str) -> str | None:
-    """When the newest epoch was closed with success; '' if it was not, None if there is none."""
-    query = (
-        select(job.c.status, job.c.ended_at)
-        .where(job.c.pipeline_key == pipeline_key)
-        .order_by(job.c.epoch.desc())
-        .limit(1)
-    )
-    row = conn.execute(query).one_or_none()
+def _ended(conn: Connection, pipeline_key: str, *, read: bool = False) -> str | None:
+    """When the newest epoch was closed with success; '' if it was not, None if there is none. With
+    ``read``, of those for which something was read, be it an empty table."""
+    query = select(job.c.status, job.c.ended_at).where(job.c.pipeline_key == pipeline_key)
+    if read:
+        query = query.where(or_(job.c.planned == 1, job.c.status != "success"))
+    row = conn.execute(query.order_by(job.c.epoch.desc()).limit(1)).one_or_none()
     if row is None:
         return None
     return str(row.ended_at) if row.status == "success" else ""
