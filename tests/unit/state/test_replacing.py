@@ -59,6 +59,7 @@ def test_what_is_being_loaded_is_not_read_anew(world: World) -> None:
     assert (second.epoch, whole, world.store.counts(second.job_id)) == (2, False, {})
     assert world.store.reread(second).is_left, "closed, but not planned"
     assert not world.store.add_plan(second, world.chunks(second, 1)), "nor by another planner"
+    assert world.store.skip_epochs(second, 9, None).epoch == 2
     assert stage(world, 0).epoch == 3
 
 
@@ -156,6 +157,35 @@ def test_what_replaces_waits_for_the_dead_above(world: World) -> None:
     world.finish(world.claim())
     assert world.store.close_job(first.job_id) == "success"
     assert take(world, below) == 2
+
+
+def test_a_site_is_not_behind_of_what_was_not_read(world: World) -> None:
+    first, _ = read(world, 1)
+    move(world, first)
+    below = stage(world, 1)
+    take(world, below)
+    move(world, below)
+    assert world.store.leave(stage(world, 0))
+    assert not is_behind(world, below)
+    empty, _ = read(world, 0)
+    world.store.close_job(empty.job_id)
+    assert is_behind(world, below)
+
+
+def test_a_site_is_not_behind_of_what_is_dead_elsewhere(world: World) -> None:
+    first, _ = read(world, 1)
+    below = stage(world, 1)
+    plan_empty(world, below)
+    world.store.fail(world.claim(), ValueError("x"), retry_in=None, phase="read")
+    world.store.close_job(first.job_id)
+    assert not is_behind(world, below)
+    world.store.retry(run_id=world.run)
+    world.finish(world.claim())
+    assert is_behind(world, below)
+
+
+def is_behind(world: World, job: Job) -> bool:
+    return world.store.is_behind(job.pipeline_key, job.info.upstream_keys[0], whole=True)
 
 
 def test_what_is_closed_is_not_followed_into(world: World) -> None:
