@@ -19,7 +19,7 @@ UNFINISHED = ("pending", "leased", "written")
 """Statuses of chunks that are still to be moved."""
 
 
-def job_info(one: Prospect, link: DataLink, depth: int, state: StateManager) -> JobInfo:
+def job_info(one: Prospect, depth: int) -> JobInfo:
     """The job as it will be recorded."""
     from hdm.state import JobInfo
 
@@ -38,7 +38,6 @@ def job_info(one: Prospect, link: DataLink, depth: int, state: StateManager) -> 
         upstream_keys=one.upstream_keys,
         max_parallel=_parallel(one.link, one.source),
         losses=list(one.losses),
-        first_epoch=_first_epoch(one, link, state),
     )
 
 
@@ -106,14 +105,6 @@ def _refuse_another_cursor(
             hint=f"write {'watermark: {column: ' + was + '}' if was else 'no watermark'} as before, or mode "
             "merge or replace, or empty the target and give the source another name",
         )
-
-
-def _first_epoch(one: Prospect, link: DataLink, state: StateManager) -> int:
-    """What replaces must not take a lost epoch's chunks, which the ledger holds, for its own."""
-    if one.link.mode is not Mode.REPLACE or state.reports.is_known(one.pipeline_key):
-        return 1
-    ledger = link.sink.ledger(link.outgoing(one.source), one.pipeline_key)
-    return 1 + max((chunk.epoch for chunk, _ in ledger), default=0)
 
 
 WIDE_ROW = 4 * 1024 * 1024

@@ -100,6 +100,12 @@ class FileSink(Sink):
             if manifest.chunk.job_key == job_key:
                 yield manifest.chunk, manifest.receipt
 
+    def newest_epoch(self, table: Table, job_key: str) -> int:
+        """By the epochs' folders."""
+        start = files.chunk_folder(self._folder(table), job_key, 0, Mode.REPLACE).removesuffix("000000")
+        keys = (found.key.removeprefix(start).partition("/")[0] for found in self.store.list(start))
+        return max((int(key) for key in keys if key.isdecimal()), default=0)
+
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
         """Complete, durable files that nothing names yet."""
         held = self.committed(table, chunk, mode)

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from hdm import _fail
 from hdm.epochs import UNFINISHED, is_complete, job_info, progress, window_of
 from hdm.errors import HdmError, Recovery, UsageError
-from hdm.model import Chunk, LinkSpec, Mode, Table, Window
-from hdm.rebuild import Taken, take_over, verify_rest
+from hdm.job_ends import FAILED, close, is_in_vain, prepare
+from hdm.model import Chunk, LinkSpec, Mode, Window
+from hdm.rebuild import Taken
 from hdm.sites import Elsewhere
 from hdm.survey import Prospect, prospect
 
@@ -79,9 +80,9 @@ class Planner:
                 continue
             if not job.planned:
                 self._try(job, partial(self._plan, job, self.links[job.link_key]))
-            elif job.info.upstream_keys:
+            else:
                 self._follow(job)
-            self._try(job, partial(self._finish, job))
+                self._try(job, partial(self._finish, job))
         return more or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
 
     def close(self) -> None:
@@ -197,11 +198,9 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
-        info = job_info(one, link, self._depth(one.link), self.state)
-        job = self.state.open_job(self.run_id, info)
+        job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
         self.jobs[one.pipeline_key] = job
-        if not job.planned:
-            self._consider(job, one, link)
+        if not job.planned and self._consider(job, one, link):
             self._plan(job, link)
 
     def _opened_before(self, pipeline_key: str) -> bool:
@@ -217,9 +216,8 @@ class Planner:
         self.jobs[pipeline_key] = job
         return True
 
-    def _consider(self, job: Job, one: Prospect, link: DataLink) -> None:
-        """Whether a new epoch has anything to read. Asked after it was opened, since another
-        process may have finished the one before in the meantime."""
+    def _consider(self, job: Job, one: Prospect, link: DataLink) -> bool:
+        """Whether to plan a new epoch. Asked once it is open: another process may have ended the last."""
         name = one.source.dataset.name
         if is_complete(job, one, link):
             if not self.state.reports.moved_nothing(one.pipeline_key):
@@ -228,15 +226,23 @@ class Planner:
                     "(mode replace or merge would read all of it)"
                 )
             elif not link.source.is_empty(one.source):
-                return
+                return True
             self._empty.add(one.pipeline_key)
-        elif self._is_loading(one):
-            self._leave(one.pipeline_key, one.source)
+        elif not job.adopted and self._is_loading(one):
+            self.state.leave(job)
+            job = self.state.reread(job)
+        return not self._has_left(job)
 
-    def _leave(self, pipeline_key: str, table: Table) -> None:
-        said = "another process still loads what it read; run again to read anew"
-        self.notes.append(f"{table.dataset.name}: {said}")
-        self._empty.add(pipeline_key)
+    def _has_left(self, job: Job) -> bool:
+        """Take up a job as it stands now; whether it is closed with nothing read."""
+        self.jobs[job.pipeline_key] = job
+        if job.is_left and job.pipeline_key not in self._closed:
+            if not job.info.upstream_keys:
+                said = "another process still loads what it read; run again to read anew"
+                self.notes.append(f"{job.info.source.dataset.name}: {said}")
+            self._closed[job.pipeline_key] = "success"
+            self._let_go(job.pipeline_key)
+        return job.is_left
 
     def _waits_for_chain(self, one: Prospect) -> bool:
         """A table that is replaced is not read anew while its last reading is still being loaded."""
@@ -254,25 +260,16 @@ class Planner:
         with self.state.plan_lease(job) as mine:
             if not mine:
                 return
-            outgoing = link.outgoing(job.info.source)
-            link.sink.prepare(outgoing, job.pipeline_key, job.epoch, job.info.mode)
-            taken = self._reconcile(job, link, outgoing)
-            if job.info.upstream_keys:
-                self.state.add_plan(job, [], snapshot=None, wm_low=None, wm_high=None)
-            else:
-                self._plan_root(taken, link)
-        self.jobs[job.pipeline_key] = self.state.reread(job)  # not the next epoch, if this one is closed
-
-    def _reconcile(self, job: Job, link: DataLink, outgoing: Table) -> Taken:
-        """The target is the truth: chunks that only it knows of are taken over first."""
-        if job.info.mode is Mode.REPLACE:
-            return Taken(job)
-        taken, name = take_over(self.state, job, link, outgoing), job.info.source.dataset.name
-        if taken.count:
-            self.notes.append(f"{name}: took over {taken.count} chunk(s) from the target's ledger")
-        if taken.complete:
-            self._empty.add(job.pipeline_key)
-        return taken
+            job = self.state.reread(job)
+            if job.status == "planning":  # another process was not first
+                taken = prepare(self.state, job, link, self.notes)
+                if taken.complete:
+                    self._empty.add(job.pipeline_key)
+                if job.info.upstream_keys:
+                    self.state.add_plan(taken.job, [], snapshot=None, wm_low=None, wm_high=None)
+                else:
+                    self._plan_root(taken, link)
+        self._has_left(self.state.reread(job))  # not the next epoch, if this one is closed
 
     def _plan_root(self, taken: Taken, link: DataLink) -> None:
         job, held = taken.job, ExitStack()
@@ -290,8 +287,7 @@ class Planner:
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
             words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
             links = list(self.specs) if job.info.mode is Mode.REPLACE else []
-            if not self.state.add_plan(job, chunks, **words, unless_loading=links):
-                self._leave(job.pipeline_key, table)
+            self.state.add_plan(job, chunks, **words, unless_loading=links)
             log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
         except BaseException:
             held.close()
@@ -312,24 +308,35 @@ class Planner:
         for receipt in self.state.unfollowed(job):
             followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
             chunks = [replace(chunk, epoch=job.epoch if replaces else 1) for chunk in followers]
-            self.state.add_followers(job, receipt.chunk_id, chunks)
+            if not self.state.add_followers(job, receipt.chunk_id, chunks):
+                self._closed[job.pipeline_key] = "success"  # by another process
+                return
 
     def _finish(self, job: Job) -> None:
-        if not job.planned or not self.state.settled(job):
+        if not self.state.settled(job):
+            self._give_up(job)
             return
-        link = self.links[job.link_key]
         with self.state.finish_lease(job) as mine:
             if not mine:
                 return
-            counts = self.state.counts(job.job_id)
-            verify_rest(self.state, job, link, counts)
-            if not counts.get("dead") and job.pipeline_key not in self._empty:
-                outgoing = link.outgoing(job.info.source)
-                link.sink.finish(outgoing, job.pipeline_key, job.epoch, job.info.mode)
-            self._closed[job.pipeline_key] = self.state.close_job(job.job_id)
-        held = self._snapshots.pop(job.pipeline_key, None)
+            swap = job.pipeline_key not in self._empty
+            self._closed[job.pipeline_key] = close(self.state, job, self.links[job.link_key], swap=swap)
+        self._let_go(job.pipeline_key)
+
+    def _let_go(self, pipeline_key: str) -> None:
+        held = self._snapshots.pop(pipeline_key, None)
         if held is not None:
             try:
                 held.close()
             except HdmError as trouble:
                 log.debug("closing a snapshot: %s", trouble.message)
+
+    def _give_up(self, job: Job) -> None:
+        """Wait no longer for what does not come. The job stays open, for the run that mends it."""
+        ended = {**self._closed, **dict.fromkeys(self._failed, FAILED)}
+        above = [ended.get(key) for key in job.info.upstream_keys if key in self.jobs]
+        if is_in_vain(self.state, job, above):
+            if FAILED in above:
+                self._failed[job.pipeline_key] = f"{job.info.source.dataset.name}: its upstream failed"
+            else:
+                self._closed[job.pipeline_key] = "failure"

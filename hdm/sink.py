@@ -70,6 +70,11 @@ class Sink(ABC):
         is the truth, the state database its index."""
         return iter(())
 
+    def newest_epoch(self, table: Table, job_key: str) -> int:
+        """The greatest epoch of the job that the target knows of, 0 if none: in mode ``replace``, a
+        later one is read anew into a table beside of its own."""
+        return max((chunk.epoch for chunk, _ in self.ledger(table, job_key)), default=0)
+
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
         """What the target itself says of this chunk: its receipt, or None if it is not there.
         Asked on a new session before each attempt and to verify after commit."""

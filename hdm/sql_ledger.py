@@ -159,6 +159,22 @@ class Ledger:
         for chunk, receipt in rows:
             yield chunk_from_json(str(chunk)), receipt_from_json(str(receipt))
 
+    def newest_epoch(self, job_key: str) -> int:
+        """The greatest epoch of a job that the target knows of, be it by its swap; 0 if none. Asked
+        on a session of its own."""
+        if not self.database.is_there():
+            return 0
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        sql = f"SELECT MAX({quote('epoch')}) FROM {self._name} WHERE {quote('job_key')} = {mark(1)}"
+        connection = self.database.connect("hdm:ledger")
+        try:
+            if not self.exists(connection):
+                return 0
+            self.database.begin(connection)
+            return int(self.database.run(connection, sql, (job_key,))[0][0] or 0)
+        finally:
+            connection.close()
+
 
 def swap_chunk(job_key: str, dataset: Dataset, epoch: int) -> Chunk:
     """What the ledger knows a swap of mode ``replace`` by."""

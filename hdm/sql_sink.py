@@ -175,6 +175,10 @@ class SqlSink(Sink):
         finally:
             connection.close()
 
+    def newest_epoch(self, table: Table, job_key: str) -> int:
+        """The ledger's; an epoch without a chunk is known by its swap."""
+        return self._ledger(self.target(table)).newest_epoch(job_key)
+
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
         """The ledger's receipt, read on a new session."""
         connection = self.database.connect("hdm:committed")

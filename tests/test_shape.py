@@ -52,6 +52,7 @@ TESTED_ELSEWHERE = {
     "_builtin": "unit/test_registry.py",
     "batch_shapes": "unit/test_manifest.py",
     "rebuild": "unit/test_planner.py",
+    "job_ends": "unit/test_replacing.py",
     "explain": "unit/test_manifest_errors.py",
     "templates": "unit/test_manifest.py",
     "catalog": "conformance/test_catalogs.py",

@@ -14,7 +14,7 @@ from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.jobs import insert_pending
 from hdm.state.models import chunk, follow, job, job_upstream, run_job
-from hdm.state.words import COMMITTED, DONE, SUPERSEDED, UNFINISHED, VERIFIED, Job
+from hdm.state.words import COMMITTED, DONE, OPEN_JOB, SUPERSEDED, UNFINISHED, VERIFIED, Job
 from hdm.wire import receipt_from_json
 
 
@@ -43,10 +43,11 @@ def unfollowed(base: Base, of: Job, limit: int) -> list[Receipt]:
     return [receipt_from_json(text) for text in rows]
 
 
-def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> None:
-    """Insert the chunks made of one upstream chunk; nothing, if it was followed before."""
+def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
+    """Insert the chunks made of one upstream chunk; nothing, if it was followed before. False if
+    this epoch replaces and is closed: its table is swapped, and what comes now is the next one's."""
 
-    def work(tx: Tx) -> None:
+    def work(tx: Tx) -> bool:
         state = tx.conn.execute(
             locked(select(job.c.status).where(job.c.job_id == of.job_id), job)
         ).scalar_one()
@@ -56,7 +57,9 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
             )
         ).first()
         if done is not None:
-            return
+            return True
+        if state == "success" and of.info.mode is Mode.REPLACE:
+            return False
         highest = tx.conn.execute(
             select(func.max(chunk.c.chunk_no)).where(chunk.c.job_id == of.job_id)
         ).scalar()
@@ -82,20 +85,23 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
             "job.followed", job=of.job_id, was=state, now="in_progress", upstream=upstream_chunk_id,
             chunks=len(ordered),
         )  # fmt: skip
+        return True
 
-    base.change(of.in_run, work)
+    return base.change(of.in_run, work)
 
 
 def settled(base: Base, of: Job) -> bool:
-    """Nothing is left to do: planned, upstream closed and followed, no chunk unfinished."""
+    """Nothing is left to do: planned or left, upstream closed and followed, no chunk unfinished.
+    What replaces also waits for the dead chunks of upstream: without them it would not be whole."""
 
     def work(conn: Connection) -> bool:
-        if not conn.execute(select(job.c.planned).where(job.c.job_id == of.job_id)).scalar():
+        mine = conn.execute(select(job.c.planned, job.c.status).where(job.c.job_id == of.job_id)).one()
+        if not mine.planned and mine.status != "success":
             return False
         if of.info.upstream_keys:
+            waits_for = OPEN_JOB if of.info.mode is Mode.REPLACE else ("planning", "in_progress")
             busy = select(job.c.job_id).where(
-                job.c.pipeline_key.in_(of.info.upstream_keys),
-                among(job.c.status, ("planning", "in_progress")),
+                job.c.pipeline_key.in_(of.info.upstream_keys), among(job.c.status, waits_for)
             )
             if conn.execute(busy.limit(1)).first() is not None:
                 return False

@@ -43,7 +43,7 @@ def open_job(base: Base, run_id: str, info: JobInfo) -> Job:
             _adopt(tx, job_id, info, planning=newest.job_status == "planning")
             base.forget(job_id)
         else:
-            job_id = _create(tx, info, info.first_epoch if newest is None else newest.epoch + 1)
+            job_id = _create(tx, info, 1 if newest is None else newest.epoch + 1)
         known = select(run_job.c.job_id).where(run_job.c.run_id == run_id, run_job.c.job_id == job_id)
         if tx.conn.execute(known).first() is None:
             tx.conn.execute(insert(run_job), {"run_id": run_id, "job_id": job_id, "joined_at": tx.now})
@@ -70,7 +70,8 @@ def skip_epochs(base: Base, of: Job, epoch: int, snapshot: str | None) -> Job:
     what is taken over from the ledger was read."""
 
     def work(tx: Tx) -> None:
-        if tx.conn.execute(locked(_state_of(of.job_id), job)).one().planned:
+        now = tx.conn.execute(locked(_state_of(of.job_id), job)).one()
+        if now.planned or now.status != "planning":
             return
         values = {"epoch": max(of.epoch, epoch), "snapshot_token": snapshot}
         tx.conn.execute(update(job).where(job.c.job_id == of.job_id).values(values))
@@ -182,28 +183,28 @@ def add_plan(
     high: str | None,
     unless_loading: Collection[str] = (),
 ) -> bool:
-    """All chunks of the epoch at once; nothing, if another planner was first. False if there are
-    none because links of ``unless_loading`` are still at the last epoch's."""
+    """All chunks of the epoch at once; nothing, if another planner was first. False if the epoch is
+    left, with nothing read, because links of ``unless_loading`` are still at the last epoch's."""
 
     def work(tx: Tx) -> bool:
-        if tx.conn.execute(locked(_state_of(planned.job_id), job)).one().planned:
-            return True
-        kept = chunks
+        before = tx.conn.execute(locked(_state_of(planned.job_id), job)).one()
+        if before.planned or before.status != "planning":
+            return bool(before.planned)
         if unless_loading:
             replacing.hold(tx.conn, planned.pipeline_key)
             if replacing.is_loading(tx.conn, planned.pipeline_key, unless_loading, begun=True):
-                kept = ()
-        added = insert_pending(tx, planned.job_id, kept)
+                return not replacing.leave(tx, planned)
+        added = insert_pending(tx, planned.job_id, chunks)
         tx.conn.execute(
             update(job)
             .where(job.c.job_id == planned.job_id)
             .values(planned=1, status="in_progress", snapshot_token=snapshot, wm_low=low, wm_high_frozen=high)
         )
         tx.event(
-            "job.planned", job=planned.job_id, was="planning", now="in_progress", chunks=len(kept),
+            "job.planned", job=planned.job_id, was="planning", now="in_progress", chunks=len(chunks),
             added=added,
         )  # fmt: skip
-        return len(kept) == len(chunks)
+        return True
 
     whole = base.change(planned.in_run, work)
     _fail.point("R4")

@@ -73,11 +73,6 @@ class PlannerReports:
         query = select(func.count()).where(job.c.pipeline_key == pipeline_key, job.c.status.in_(OPEN_JOB))
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
-    def is_known(self, pipeline_key: str) -> bool:
-        """Whether any epoch of a pipeline was ever opened."""
-        query = select(func.count()).where(job.c.pipeline_key == pipeline_key)
-        return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
-
     def moved_nothing(self, pipeline_key: str) -> bool:
         """Whether no chunk of a pipeline ever had a row, and none was waived."""
         query = (

@@ -4,18 +4,22 @@ Two transactions decide, be they of two sites: the one that plans a new reading,
 turns a chunk of the old reading into chunks downstream. Both hold one row of the pipeline that
 reads the table, so that the later of the two sees what the earlier did: a new reading is not
 planned while the last one is being loaded, and the last one is not loaded once a new one is planned.
+
+An epoch for which nothing was read is ``left``: closed, but not planned. So every process can tell
+it from a reading that found no rows, and none swaps a table for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import Connection, exists, func, select
+from sqlalchemy import Connection, and_, exists, func, or_, select, update
 
 from hdm.model import Mode
 from hdm.state.engine import among, locked
-from hdm.state.models import chunk, job, job_upstream, lease
-from hdm.state.words import OPEN_JOB, SUPERSEDED
+from hdm.state.events import Tx
+from hdm.state.models import chunk, follow, job, job_upstream, lease
+from hdm.state.words import OPEN_JOB, SUPERSEDED, Job
 
 
 def plan_resource(pipeline_key: str) -> str:
@@ -79,10 +83,41 @@ def _line(conn: Connection, chunk_id: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
-    later = (
-        select(func.count())
-        .select_from(job)
-        .join(chunk, chunk.c.job_id == job.c.job_id)
-        .where(job.c.pipeline_key == pipeline_key, job.c.epoch > epoch)
+    """By an epoch with chunks, or by a reading of the table that found no rows."""
+    chunks = exists().where(chunk.c.job_id == job.c.job_id)
+    chained = exists().where(job_upstream.c.job_id == job.c.job_id)
+    later = select(job.c.job_id).where(
+        job.c.pipeline_key == pipeline_key,
+        job.c.epoch > epoch,
+        or_(chunks, and_(job.c.planned == 1, ~chained)),
     )
-    return bool(conn.execute(later).scalar())
+    return conn.execute(later.limit(1)).first() is not None
+
+
+def leave(tx: Tx, of: Job) -> bool:
+    """Close an epoch for which nothing was read, unless something was; whether it is closed so."""
+    query = select(job.c.planned, job.c.status).where(job.c.job_id == of.job_id)
+    found = tx.conn.execute(locked(query, job)).one()
+    if found.status == "success":
+        return not found.planned
+    if _is_fed(tx.conn, of) if of.info.upstream_keys else found.planned:
+        return False
+    values = {"planned": 0, "status": "success", "ended_at": tx.now}
+    tx.conn.execute(update(job).where(job.c.job_id == of.job_id).values(values))
+    tx.event("job.left", job=of.job_id, was=found.status, now="success")
+    return True
+
+
+def _is_fed(conn: Connection, of: Job) -> bool:
+    """Whether a chained job's epoch has followed anything, or what it reads was, since its last
+    epoch, read anew and found empty, which leaves nothing to follow."""
+    followed = select(follow.c.job_id).where(follow.c.job_id == of.job_id)
+    if conn.execute(followed.limit(1)).first() is not None:
+        return True
+    read = (job.c.status == "success", job.c.planned == 1)
+    before = select(func.max(job.c.ended_at)).where(job.c.pipeline_key == of.pipeline_key, *read)
+    last = conn.execute(before).scalar()
+    above = select(job.c.job_id).where(job.c.pipeline_key.in_(of.info.upstream_keys), *read)
+    if last is not None:
+        above = above.where(job.c.mode == Mode.REPLACE.value, job.c.ended_at > last)
+    return conn.execute(above.limit(1)).first() is not None

@@ -88,7 +88,7 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
     )
     unclosed = select(own.c.job_id).where(own.c.pipeline_key == pipeline_key, among(own.c.status, _BUSY))
     busy_above = select(above.c.job_id).where(
-        above.c.pipeline_key == upstream_key, among(above.c.status, _BUSY)
+        above.c.pipeline_key == upstream_key, among(above.c.status, OPEN_JOB if whole else _BUSY)
     )
 
     def any_of(conn: Connection, query: Select[Any]) -> bool:
@@ -101,7 +101,7 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
             return False
         if any_of(conn, unclosed):
             return True
-        ended, above_ended = _ended(conn, pipeline_key), _ended(conn, upstream_key)
+        ended, above_ended = _ended(conn, pipeline_key), _ended(conn, upstream_key, read=True)
         return above_ended is not None and (ended is None or (whole and above_ended > ended))
 
     return base.db.read(work)
@@ -128,15 +128,13 @@ def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, i
     return dict(sorted(Counter(hosts).items()))
 
 
-def _ended(conn: Connection, pipeline_key: str) -> str | None:
-    """When the newest epoch was closed with success; '' if it was not, None if there is none."""
-    query = (
-        select(job.c.status, job.c.ended_at)
-        .where(job.c.pipeline_key == pipeline_key)
-        .order_by(job.c.epoch.desc())
-        .limit(1)
-    )
-    row = conn.execute(query).one_or_none()
+def _ended(conn: Connection, pipeline_key: str, *, read: bool = False) -> str | None:
+    """When the newest epoch was closed with success; '' if it was not, None if there is none. With
+    ``read``, of those for which something was read, be it an empty table."""
+    query = select(job.c.status, job.c.ended_at).where(job.c.pipeline_key == pipeline_key)
+    if read:
+        query = query.where(or_(job.c.planned == 1, job.c.status != "success"))
+    row = conn.execute(query.order_by(job.c.epoch.desc()).limit(1)).one_or_none()
     if row is None:
         return None
     return str(row.ended_at) if row.status == "success" else ""

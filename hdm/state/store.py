@@ -194,9 +194,12 @@ class StateManager:
         wm_high: str | None = None,
         unless_loading: Collection[str] = (),
     ) -> bool:
-        """Write the epoch's chunks ahead, all or none; nothing if it is planned already. An empty
-        plan, and False, if links ``unless_loading`` still load what the last epoch has published."""
+        """Write the epoch's chunks ahead, unless it is planned. False, and left, if ``unless_loading``."""
         return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading)
+
+    def leave(self, job: Job) -> bool:
+        """Close an epoch of mode ``replace`` for which nothing was read; False if something was."""
+        return self._base.change(job.in_run, lambda tx: replacing.leave(tx, job))
 
     def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
         """Whether it has receipts to follow, chunks to move, a job (``whole``: an epoch) to close."""
@@ -210,9 +213,9 @@ class StateManager:
         """What upstream committed and this job has not turned into chunks yet, in order."""
         return follow.unfollowed(self._base, job, limit)
 
-    def add_followers(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> None:
-        """Insert what is made of one upstream chunk, once; of one that ``replace`` reads anew, none."""
-        follow.add_followers(self._base, job, upstream_chunk_id, chunks)
+    def add_followers(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
+        """Insert what is made of one upstream chunk, once. False if the job replaces and is closed."""
+        return follow.add_followers(self._base, job, upstream_chunk_id, chunks)
 
     def settled(self, job: Job) -> bool:
         """Nothing is left to do but to close the job."""
@@ -235,10 +238,8 @@ class StateManager:
     def claim(
         self, worker_id: str, run_id: str, *, site: str | None = None, skip_jobs: frozenset[str] = frozenset()
     ) -> Lease | None:
-        """The next chunk to try, downstream first; None if there is nothing just now.
-
-        With ``site``, only jobs of that site or of none; without, all.
-        """
+        """The next chunk to try, downstream first; None if there is nothing just now. With ``site``,
+        only jobs of that site or of none; without, all."""
         return claims.claim(self._base, worker_id, run_id, site, skip_jobs)
 
     def renew(self, lease: Lease, *, rows: int = 0, bytes: int = 0) -> None:  # noqa: A002

@@ -37,11 +37,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``.
-
-    ``first_epoch`` numbers the first epoch, where the target's ledger knows earlier ones that
-    the state database has lost.
-    """
+    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``."""
 
     pipeline_key: str
     link_key: str
@@ -57,7 +53,6 @@ class JobInfo:
     upstream_keys: tuple[str, ...] = ()
     max_parallel: int | None = None
     losses: list[tuple[str, str]] = field(default_factory=list)
-    first_epoch: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +74,11 @@ class Job:
     info: JobInfo
     snapshot: str | None
     in_run: str
+
+    @property
+    def is_left(self) -> bool:
+        """It was closed unplanned: nothing was read for it."""
+        return self.status == "success" and not self.planned
 
 
 @dataclass(slots=True)

@@ -193,6 +193,7 @@ def check_replace_swaps_at_the_end(sink: Sink, table: Table, read_back: ReadBack
         sink.finish(table, JOB, epoch, Mode.REPLACE)
         sink.finish(table, JOB, epoch, Mode.REPLACE)
         assert read_back(sink, table) == as_rows([batch])
+        assert (sink.newest_epoch(table, JOB), sink.newest_epoch(table, "another job")) == (epoch, 0)
 
 
 def check_merge_updates_by_key(sink: Sink, table: Table, read_back: ReadBack) -> None:

@@ -24,6 +24,13 @@ def place(tmp_path: Path) -> Place:
     return only(made, direct(made, "orders", watermark={"column": "changed"}))
 
 
+def profile_of(database: Database) -> dict[str, Any]:
+    return {
+        "host": database.host, "port": database.port, "database": database.database,
+        "user": database.user, "password": database.password, "insecure": True,
+    }  # fmt: skip
+
+
 def state_file(place: Place) -> Path:
     return place.home / ".hashmap_data_migrator" / "state.db"
 
@@ -73,15 +80,133 @@ def test_a_restored_state_is_brought_forward(place: Place) -> None:
     move(place)
     add(place, 101, None)
     move(place)
-    for left in state_file(place).parent.glob("state.db*"):
-        left.unlink()
-    shutil.copy(kept, state_file(place))
+    restored(place, kept)
     done = place.hdm("state", "reconcile", "--json")
     assert (done.json[0]["taken over"], done.json[0]["left to the next run"]) == (0, 4)
     add(place, 101, 102)
     move(place)
     assert "took over 4 chunk(s)" not in place.hdm("run").err
     move(place)
+
+
+def replaced(place: Place, through: str, **conf: Any) -> Place:
+    """The items, read whole each time, straight into the target or by way of files."""
+    links = [direct(place, "items", **conf)]
+    if through == "files":
+        links = [stage("items", place, **conf), load(place)]
+    return only(place, *({**link, "mode": "replace"} for link in links))
+
+
+def restored(place: Place, kept: Path) -> None:
+    """The state database as it was when it was copied to ``kept``."""
+    for left in state_file(place).parent.glob("state.db*"):
+        left.unlink()
+    shutil.copy(kept, state_file(place))
+
+
+@pytest.mark.parametrize("through", ["the target", "files"])
+@pytest.mark.parametrize("epochs", [1, 3])
+def test_what_is_replaced_is_read_anew_with_a_restored_state(place: Place, through: str, epochs: int) -> None:
+    """The target knows later readings, whose chunks have the names that the next would have."""
+    replaced(place, through)
+    replace_items(place, "a")
+    kept = Path(shutil.copy(state_file(place), place.folder / "backup.db"))
+    for number in range(epochs):
+        replace_items(place, f"b{number}")
+    restored(place, kept)
+    place.sql("INSERT INTO items VALUES (900, 0, 'late')")
+    assert "the state database knows less than the target: read anew" in replace_items(place, "c")
+    assert "knows less" not in replace_items(place, "d")
+
+
+def replace_items(place: Place, what: str) -> str:
+    """Change every row at the source and run; what was said."""
+    place.sql(f"UPDATE items SET what = '{what}' WHERE what <> 'late'")
+    done = place.hdm("run")
+    assert done.code == 0, done.said
+    assert place.rows("items") == place.source_rows("items") != []
+    return done.err
+
+
+@pytest.mark.parametrize("through", ["the target", "files"])
+@pytest.mark.parametrize("lost", ["restored", "lost"])
+def test_a_lost_reading_of_an_empty_table_is_known_by_its_swap(place: Place, through: str, lost: str) -> None:
+    """With a watermark, it has no chunk."""
+    replaced(place, through, watermark={"column": "order_id"})
+    replace_items(place, "a")
+    kept = Path(shutil.copy(state_file(place), place.folder / "backup.db"))
+    rows = place.source_rows("items")
+    place.sql("DELETE FROM items")
+    assert place.hdm("run").code == 0
+    assert place.rows("items") == []
+    if lost == "restored":
+        restored(place, kept)
+    else:
+        shutil.rmtree(place.home)
+    place.sql("INSERT INTO items VALUES (?, ?, ?)", rows)
+    replace_items(place, "c")
+
+
+def test_files_that_are_replaced_are_staged_anew_with_a_restored_state(place: Place) -> None:
+    only(place, {**stage("items", place), "mode": "replace"})
+    assert place.hdm("run").code == 0
+    kept = Path(shutil.copy(state_file(place), place.folder / "backup.db"))
+    for what in ("b", "c"):
+        place.sql(f"UPDATE items SET what = '{what}'")
+        assert place.hdm("run").code == 0
+        restored(place, kept)
+    assert len(list(place.stage.rglob("_hdm_epoch_done.json"))) == 3
+    only(place, load(place))
+    assert place.hdm("run").code == 0
+    assert place.rows("items") == place.source_rows("items")
+
+
+@pytest.mark.parametrize("through", ["the target", "files"])
+def test_a_reading_in_the_middle_of_which_the_copy_was_made_is_finished_and_read_anew(
+    place: Place, through: str
+) -> None:
+    replaced(place, through, chunk={"rows": 2})
+    replace_items(place, "a")
+    link = place.manifest["declared_data_links"]["stages"][0]
+    link["checks"] = [{"type": "NotNull", "column": "what"}]
+    place.write().sql("UPDATE items SET what = NULL WHERE order_id = 1")
+    assert place.hdm("run").code == 1
+    kept = Path(shutil.copy(state_file(place), place.folder / "backup.db"))
+    place.sql("UPDATE items SET what = 'b' WHERE order_id = 1")
+    place.hdm("retry")
+    for what in ("b", "c"):
+        place.sql(f"UPDATE items SET what = '{what}'")
+        assert place.hdm("run").code == 0
+    restored(place, kept)
+    place.sql("UPDATE items SET what = 'd'")
+    assert place.hdm("retry").code == 0
+    assert place.hdm("run").code == 0
+    replace_items(place, "e")
+
+
+@pytest.mark.server
+@pytest.mark.parametrize("through", ["the target", "files"])
+def test_a_replaced_table_on_a_server_is_read_anew_with_a_restored_state(
+    place: Place, fresh_postgres: Callable[..., Database], through: str
+) -> None:
+    database = fresh_postgres()
+    place.profiles["dst"] = profile_of(database)
+    replaced(place, through)
+    for link in place.manifest["declared_data_links"]["stages"]:
+        if link["sink"]["type"] == "SQLiteSink":
+            link["sink"]["type"] = "PostgresSink"
+    place.write()
+    for what in ("a", "b", "c"):
+        place.sql(f"UPDATE items SET what = '{what}'")
+        done = place.hdm("run")
+        assert done.code == 0, done.said
+        with psycopg.connect(database.dsn) as connection:
+            found = connection.execute("SELECT * FROM items ORDER BY order_id, line").fetchall()
+        assert found == place.source_rows("items")
+        if what == "a":
+            kept = Path(shutil.copy(state_file(place), place.folder / "backup.db"))
+        else:
+            restored(place, kept)
 
 
 def test_an_unfinished_epoch_goes_on_if_it_is_cut_the_same(place: Place) -> None:
@@ -269,10 +394,7 @@ def test_what_was_read_under_a_snapshot_is_not_read_again(
     with psycopg.connect(database.dsn) as connection:
         connection.execute("CREATE TABLE notes (id int, note text)")
         connection.execute("INSERT INTO notes SELECT n, 'note' FROM generate_series(1, 130) n")
-    place.profiles["src"] = {
-        "host": database.host, "port": database.port, "database": database.database,
-        "user": database.user, "password": database.password, "insecure": True,
-    }  # fmt: skip
+    place.profiles["src"] = profile_of(database)
     link = direct(place, "notes", **({"watermark": watermark} if watermark else {}))
     link["source"]["type"] = "PostgresSource"
     assert only(place, link).hdm("run").code == 0

@@ -104,6 +104,25 @@ def test_a_replaced_table_follows_deletes(place: Place) -> None:
         assert equal(place, "items")
 
 
+def test_a_replaced_chain_is_swapped_when_it_is_whole(place: Place) -> None:
+    """A chunk that is dead on the way to the files leaves the target as it was."""
+    first = {**stage("items", place, chunk={"rows": 20}), "mode": "replace"}
+    first["checks"] = [{"type": "NotNull", "column": "what"}]
+    only(place, first, {**load(place), "mode": "replace"})
+    assert place.hdm("run").code == 0
+    before = place.rows("items")
+    place.sql("UPDATE items SET what = 'new'")
+    place.sql("UPDATE items SET what = NULL WHERE order_id = 4")
+    for _ in range(2):
+        assert place.hdm("run").code == 1
+        assert place.rows("items") == before
+    place.sql("UPDATE items SET what = 'newer' WHERE what IS NULL")
+    assert place.hdm("retry").code == 0
+    done = place.hdm("run")
+    assert done.code == 0, done.said
+    assert equal(place, "items")
+
+
 def test_a_waived_gap_lets_the_watermark_pass(place: Place) -> None:
     place.sql("UPDATE orders SET cents = NULL WHERE id = 60")
     link = direct(place, "orders", watermark={"column": "changed"})

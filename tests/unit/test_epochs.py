@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hdm.epochs import WIDE_ROW, is_complete, job_info, window_of
+from hdm.job_ends import skip_lost
 from hdm.model import Mode, Receipt, Window
 from hdm.survey import prospect
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, words
@@ -20,7 +21,7 @@ class Offset(Listed):
 def opened(run: Run, mode=Mode.APPEND, table=TABLE, source=Offset, **options):
     link = run.add(source(words(2), table), Shelf(), mode=mode, **options)
     one = prospect(link, table)
-    return link, one, run.state.open_job(run.run_id, job_info(one, link, 1, run.state))
+    return link, one, run.state.open_job(run.run_id, job_info(one, 1))
 
 
 def moved(run: Run, mode=Mode.APPEND, cursor="id"):
@@ -33,7 +34,7 @@ def moved(run: Run, mode=Mode.APPEND, cursor="id"):
     run.state.wrote(lease, receipt)
     run.state.commit(lease, receipt)
     run.state.close_job(job.job_id)
-    return link, one, run.state.open_job(run.run_id, job_info(one, link, 1, run.state))
+    return link, one, run.state.open_job(run.run_id, job_info(one, 1))
 
 
 def test_a_first_window_is_the_configured_one(run):
@@ -88,26 +89,25 @@ def test_a_chained_job_is_never_complete(run):
     ],
 )
 def test_no_more_read_at_once_than_threads_and_connections_allow(run, threads, limits, bound):
-    link, one, _ = opened(run, threads=threads, limits=limits)
-    assert job_info(one, link, 1, run.state).max_parallel == bound
+    _, one, _ = opened(run, threads=threads, limits=limits)
+    assert job_info(one, 1).max_parallel == bound
 
 
 def test_wide_rows_are_moved_one_worker_at_a_time(run):
     wide = replace(TABLE, rows=10, bytes=10 * (WIDE_ROW + 1))
-    link, one, _ = opened(run, table=wide, threads=4)
-    assert job_info(one, link, 1, run.state).max_parallel == 1
+    _, one, _ = opened(run, table=wide, threads=4)
+    assert job_info(one, 1).max_parallel == 1
     narrow = replace(one, source=replace(wide, bytes=10 * WIDE_ROW))
-    assert job_info(narrow, link, 1, run.state).max_parallel == 4
+    assert job_info(narrow, 1).max_parallel == 4
 
 
-def test_an_epoch_that_only_the_ledger_knows_is_not_numbered_again(run):
-    link = run.add(Listed(words(2)), Shelf(), mode=Mode.REPLACE)
-    one = prospect(link, TABLE)
-    (chunk,) = link.source.split(TABLE, Window(), one.pipeline_key, None)
+def test_what_replaces_goes_past_the_epochs_that_only_the_target_knows(run):
+    link, _, job = opened(run, Mode.REPLACE)
+    (chunk,) = link.source.split(TABLE, Window(), job.pipeline_key, None)
+    assert skip_lost(run.state, job, link, TABLE).epoch == 1
     old = chunk.at(epoch=4)
     link.sink.shown[old.chunk_id] = (old, Receipt(old.chunk_id, 1, 2), [])
-    assert job_info(one, link, 1, run.state).first_epoch == 5
-    run.state.open_job(run.run_id, job_info(one, link, 1, run.state))
-    assert job_info(one, link, 1, run.state).first_epoch == 1, "the state database numbers them now"
-    appended = replace(one, link=replace(one.link, mode=Mode.APPEND), pipeline_key="f" * 32)
-    assert job_info(appended, link, 1, run.state).first_epoch == 1
+    assert skip_lost(run.state, job, link, TABLE).epoch == 5
+    moved_on = run.state.reread(job)
+    assert (moved_on.epoch, moved_on.planned) == (5, False)
+    assert skip_lost(run.state, moved_on, link, TABLE) is moved_on
