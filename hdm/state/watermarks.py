@@ -6,12 +6,23 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, or_, select, true, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    true,
+    union_all,
+)
 
 from hdm import _fail
 from hdm.model import Chunk, Receipt
 from hdm.state.base import Base
-from hdm.state.engine import among, locked
+from hdm.state.engine import locked
 from hdm.state.events import Tx
 from hdm.state.models import boundary, chunk, job, watermark
 from hdm.state.prepared import Prepared, Query, Values
@@ -37,21 +48,32 @@ def _lowest(status: str) -> Any:
     )
 
 
-_OPEN = union_all(*(select(_lowest(status).c.n) for status in (*UNFINISHED, DEAD))).subquery()
-_FIRST_OPEN = func.coalesce(select(func.min(_OPEN.c.n)).scalar_subquery(), bindparam("end"))
-_REACHED = (
-    select(chunk.c.chunk_no, chunk.c.upto)
-    .where(
-        chunk.c.job_id == bindparam("job"),
-        chunk.c.chunk_no < bindparam("end"),
-        chunk.c.chunk_no < _FIRST_OPEN,
-        or_(among(chunk.c.status, DONE), chunk.c.chunk_id == bindparam("mine")),
-        chunk.c.upto.is_not(None),
+_LOWEST = union_all(*(select(_lowest(status).c.n) for status in (*UNFINISHED, DEAD))).subquery()
+_OPEN = select(func.coalesce(func.min(_LOWEST.c.n), bindparam("end")).label("n")).cte("first_open")
+
+
+def _highest(*which: ColumnElement[bool]) -> Any:
+    return (
+        select(chunk.c.chunk_no, chunk.c.upto)
+        .where(
+            *which,
+            chunk.c.chunk_no < bindparam("end"),
+            chunk.c.chunk_no < select(_OPEN.c.n).scalar_subquery(),
+            chunk.c.upto.is_not(None),
+        )
+        .order_by(chunk.c.chunk_no.desc())
+        .limit(1)
+        .subquery()
     )
-    .order_by(chunk.c.chunk_no.desc())
-    .limit(1)
-    .subquery()
+
+
+# One look for each status, so that one index alone fits: a job may be long, and its statistics old.
+_DONE = (
+    *(_highest(chunk.c.job_id == bindparam("job"), chunk.c.status == status) for status in DONE),
+    _highest(chunk.c.chunk_id == bindparam("mine")),
 )
+_ENDS = union_all(*(select(one) for one in _DONE)).subquery()
+_REACHED = select(_ENDS).order_by(_ENDS.c.chunk_no.desc()).limit(1).subquery()
 _NUMBERS = (
     select(chunk.c.chunk_no)
     .where(chunk.c.job_id == bindparam("job"), chunk.c.status != SUPERSEDED)

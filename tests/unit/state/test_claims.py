@@ -14,8 +14,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from hdm.errors import LeaseLost
-from hdm.state import StateManager, claims
-from hdm.state.prepared import Prepared
+from hdm.state import StateManager, claims, watermarks
+from hdm.state.prepared import Prepared, Values
 from tests.unit.state.conftest import World, receipt_of
 
 
@@ -59,20 +59,20 @@ def test_expired_leases_are_looked_for_once_a_second(world: World) -> None:
     assert world.claim().attempt == 2, "there is no other: nobody waits for the second to pass"
 
 
-def test_a_claim_reads_few_of_a_jobs_chunks(postgres_server: Any) -> None:
+def test_neither_a_claim_nor_a_commit_reads_all_chunks_of_a_job(postgres_server: Any) -> None:
     """Whatever the planner knows of the table, which is nothing while it has no statistics."""
     with StateManager.open(postgres_server.fresh().url) as store:
         world = World(store)
-        world.planned(3000, max_parallel=5)
-        for _ in range(3):
-            world.finish(world.claim())
-        world.claim()
-        for expired in (False, True):
-            query = claims._usual(expired, False, True)
+        job = world.planned(2000, max_parallel=5)
+        for _ in range(500):
+            world.finish(world.claim(), target_rows=10)
+        lease = world.claim()
+        queries = [(claims._usual(expired, False, True), {"run": world.run}) for expired in (False, True)]
+        for query, named in (*queries, watermarks.growth(job, lease.chunk_id)):
 
-            def explain(conn: Connection, query: Prepared = query) -> Any:
-                compiled = query.compiled(conn, {"run": world.run})
-                values = compiled.bind({"run": world.run})
+            def explain(conn: Connection, query: Prepared = query, named: Values = named) -> Any:
+                compiled = query.compiled(conn, named)
+                values = compiled.bind(named)
                 text = re.sub(r"\$(\d+)", lambda at: f"'{values[int(at[1]) - 1]}'", compiled.text)
                 return conn.exec_driver_sql(f"EXPLAIN (ANALYZE, FORMAT JSON) {text}").scalar_one()
 
