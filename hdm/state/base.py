@@ -37,7 +37,7 @@ class Base:
         self.instance = uuid.uuid4().hex[:16]
         self.worker_id: str | None = None
         self.idle = False
-        self.looked = 0.0
+        self.looked: dict[tuple[str, str | None], float] = {}
         self._infos: dict[str, JobInfo] = {}
         self._guard = threading.Lock()
 

@@ -25,16 +25,16 @@ from hdm import _fail
 from hdm.errors import LeaseLost
 from hdm.state import clock
 from hdm.state.base import JOB_COLUMNS, Base
-from hdm.state.engine import among, locked
+from hdm.state.engine import among, by_claim_index, locked
 from hdm.state.events import Tx
 from hdm.state.models import chunk, job, run_job
-from hdm.state.prepared import Prepared, Values
+from hdm.state.prepared import Prepared, Values, together
 from hdm.state.words import HELD, PENDING, Lease
 from hdm.wire import chunk_from_json, receipt_from_json
 
 _CHUNK = (
     chunk.c.chunk_id, chunk.c.chunk_no, chunk.c.attempt, chunk.c.status, chunk.c.body,
-    chunk.c.receipt, job.c.stage_no,
+    chunk.c.receipt, job.c.stage_no, job.c.max_parallel,
 )  # fmt: skip
 _LOOK_AGAIN = 1.0
 """At most so many seconds pass between two looks for leases that have run out."""
@@ -47,9 +47,14 @@ def _live() -> Any:
     with statistics or without, is the one that has the status in it: a job may be long."""
     other = chunk.alias()
     return [
-        select(func.count())
-        .select_from(other)
-        .where(other.c.job_id == job.c.job_id, other.c.status == held, other.c.lease_expires_at > clock.now)
+        by_claim_index(
+            select(func.count())
+            .select_from(other)
+            .where(
+                other.c.job_id == job.c.job_id, other.c.status == held, other.c.lease_expires_at > clock.now
+            ),
+            other,
+        )
         .correlate(job)
         .scalar_subquery()
         for held in HELD
@@ -59,7 +64,8 @@ def _live() -> Any:
 @lru_cache(maxsize=16)
 def _candidate(expired: bool, sited: bool = False, skipping: bool = False, hold: bool = True) -> Select[Any]:
     """The next chunk for a worker of a run: downstream first, then by number. ``expired``: of those
-    whose lease ran out; else of those that nobody holds. ``hold`` locks it."""
+    whose lease ran out, which go first when they are looked for; else of those that nobody holds.
+    ``hold`` locks it."""
     wanted: list[Any] = [
         run_job.c.run_id == bindparam("run"),
         among(job.c.status, ("in_progress", "failure")),
@@ -92,10 +98,13 @@ def _candidate(expired: bool, sited: bool = False, skipping: bool = False, hold:
 def _first_of(status: str, free: Any, wanted: Sequence[Any]) -> Select[Any]:
     """Each job's lowest number of that status that is free."""
     first = (
-        select(chunk.c.chunk_no)
-        .where(chunk.c.job_id == job.c.job_id, chunk.c.status == status, free)
-        .order_by(chunk.c.chunk_no)
-        .limit(1)
+        by_claim_index(
+            select(chunk.c.chunk_no)
+            .where(chunk.c.job_id == job.c.job_id, chunk.c.status == status, free)
+            .order_by(chunk.c.chunk_no)
+            .limit(1),
+            chunk,
+        )
         .correlate(job)
         .scalar_subquery()
     )
@@ -117,7 +126,6 @@ _TAKE = Prepared(
         chunk.c.chunk_id == bindparam("id"),
         chunk.c.attempt == bindparam("seen"),
         chunk.c.status == bindparam("was"),
-        or_(chunk.c.lease_expires_at.is_(None), chunk.c.lease_expires_at <= clock.now),
     )
     .values(
         status=bindparam("becomes"),
@@ -132,6 +140,10 @@ _TAKE = Prepared(
         ),
         updated_on=bindparam("at", type_=String()),
     )
+)
+_LOCK_JOB = Prepared(locked(select(job.c.job_id).where(job.c.job_id == bindparam("job")), job))
+_IN_WORK = Prepared(
+    select(sum(_live()).label("live")).select_from(job).where(job.c.job_id == bindparam("job"))
 )
 _RENEW = Prepared(
     update(chunk)
@@ -157,14 +169,17 @@ def claim(base: Base, worker_id: str, run_id: str, site: str | None, skip: froze
 
     if base.idle and base.db.read(lambda conn: look(conn, False, False) or look(conn, True, False)) is None:
         return None
-    due = time.monotonic() - base.looked > min(_LOOK_AGAIN, base.lease_ttl / 10)
+    looked, now = base.looked.get((run_id, site), 0.0), time.monotonic()
+    due = now - looked > min(_LOOK_AGAIN, base.lease_ttl / 10)
     if due:
-        base.looked = time.monotonic()
+        base.looked[run_id, site] = now
     asked = [] if skip else [(_usual(due, site is not None, True), wanted)]
 
     def work(tx: Tx) -> Lease:
         row: Any = (tx.asked[0] or [None])[0] if asked else look(tx.conn, due, True)
-        return _take(base, tx, row or look(tx.conn, not due, True), worker_id)
+        # The last look is for one who lost a race with another run: there may be more.
+        row = row or look(tx.conn, not due, True) or look(tx.conn, due, True)
+        return _take(base, tx, row, worker_id)
 
     found: Lease | None = None
     try:
@@ -181,7 +196,7 @@ class _NothingToDo(Exception):
 
 def _take(base: Base, tx: Tx, row: Any, worker_id: str) -> Lease:
     """Take the chunk, which the row's lock keeps as it was read."""
-    if row is None:
+    if row is None or (row.max_parallel is not None and _is_full(tx, row)):
         raise _NothingToDo
     if row.status != PENDING:
         _fail.point("H2")
@@ -198,6 +213,13 @@ def _take(base: Base, tx: Tx, row: Any, worker_id: str) -> Lease:
         attempt=row.attempt + 1, was=row.status, now=becomes,
     )  # fmt: skip
     return _lease(base, tx.conn, row, worker_id, tx.run_id)
+
+
+def _is_full(tx: Tx, row: Any) -> bool:
+    """Whether other runs, of which the look could not know, have filled the job meanwhile."""
+    job_id = {"job": row.job_id}
+    _, in_work = together(tx.conn, [(_LOCK_JOB, job_id), (_IN_WORK, job_id)])
+    return bool(in_work.rows[0].live >= row.max_parallel)
 
 
 def _lease(base: Base, conn: Connection, row: Any, worker_id: str, run_id: str) -> Lease:

@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    FromClause,
     Select,
     Table,
     create_engine,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     make_url,
 )
 from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as OutOfConnections
 from sqlalchemy.pool import NullPool
 
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
@@ -41,11 +43,11 @@ _DRIVERS = {
     "mssql": ("mssql+pyodbc", "sqlserver"),
 }
 _TRIES = 10
-_RECYCLE = 1800
-"""Seconds after which a connection is made anew, should it stand idle: others may cut it."""
+_RECYCLE, _KEPT = 1800, 8
+"""Seconds after which a connection is made anew, should it stand idle: others may cut it; how many
+are kept at hand, of each kind."""
 _PG_OPTIONS = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
-    "-c default_transaction_isolation=read\\ committed "
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
 )
 """Every statement of the store goes by an index; planning it anew each time costs more than it.
@@ -55,7 +57,7 @@ _MYSQL_INIT = (
 )
 """The same; only MariaDB can end an idle transaction
 (https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables)."""
-_TRANSIENT_STATES = {"40001", "40P01", "55P03", "26000"}
+_TRANSIENT_STATES = {"40001", "40P01", "55P03", "26000", "42P05"}
 _TRANSIENT_CODES = {1213, 1205}
 _opening = threading.RLock()
 _orphans: list[Any] = []
@@ -80,6 +82,12 @@ def locked(query: Select[Any], *tables: Table) -> Select[Any]:
     for table in tables:
         query = query.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
     return query.with_for_update(of=tables)
+
+
+def by_claim_index(query: Select[Any], table: FromClause) -> Select[Any]:
+    """The query, which looks for chunks of one job and status in ``table``: a job may be long, and
+    MySQL takes another index while it has no statistics."""
+    return query.with_hint(table, "FORCE INDEX (ix_chunk_claim)", "mysql")
 
 
 def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
@@ -117,7 +125,7 @@ class Database:
                 if self._single is not None:
                     self._single.close()
                     self._single = None
-                self._give_back()
+                self._give_back(self._idle)
                 self._engine.dispose()
         self._engine = None
 
@@ -157,25 +165,35 @@ class Database:
         """A connection to write with, kept for the next one who asks: a pool's would be reset."""
         engine = self.engine
         idle = self._idle
-        try:
-            since, conn = idle.pop()
-        except IndexError:
-            since, conn = time.monotonic(), engine.connect()
+        conn = self._kept(idle) or engine.connect()
         try:
             yield conn
         except BaseException as error:
             conn.close()
             if isinstance(error, DBAPIError) and error.connection_invalidated:
                 # So are the others, most likely: the pool, which knows of it by now, replaces them.
-                self._give_back()
+                self._give_back(idle)
             raise
-        idle.append((since, conn))
-        if idle is not self._idle or time.monotonic() - since > _RECYCLE:
+        if len(idle) < _KEPT:
+            idle.append((time.monotonic(), conn))
+        else:
+            conn.close()
+        if self._engine is not engine:
             self._give_back(idle)
 
-    def _give_back(self, idle: list[tuple[float, Connection]] | None = None) -> None:
+    def _kept(self, idle: list[tuple[float, Connection]]) -> Connection | None:
+        """The one that was returned last, unless it has stood idle for so long that it may be cut off."""
+        try:
+            since, conn = idle.pop()
+        except IndexError:
+            return None
+        if time.monotonic() - since < _RECYCLE:
+            return conn
+        conn.close()
+        return None
+
+    def _give_back(self, idle: list[tuple[float, Connection]]) -> None:
         """Return what is kept to the pool."""
-        idle = self._idle if idle is None else idle
         while idle:
             with suppress(IndexError):
                 idle.pop()[1].close()
@@ -216,6 +234,11 @@ class Database:
             yield
         except NoSuchModuleError as error:
             raise UsageError(f"the state database's URL names an unknown driver: {error}") from None
+        except OutOfConnections:
+            raise StateUnavailable(
+                "the state database's connections are all in use",
+                hint="lower threads in the manifest, or run fewer of them in one process",
+            ) from None
         except ModuleNotFoundError as error:
             extra = _DRIVERS[self.dialect][1]
             raise MissingDriver(
@@ -229,9 +252,10 @@ class Database:
 
     def _open(self) -> None:
         if self._engine is not None:
-            _orphans.extend([self._single, self._idle, self._engine])
+            _orphans.extend([self._single, self._engine])
             self._engine.dispose(close=False)
         self._single, self._idle = None, []
+        _orphans.append(self._idle)  # outlives this object, lest a child's copy of it ends transactions
         self._guard, self._pid = threading.RLock(), os.getpid()
         with self._translated():
             if self.dialect == "sqlite":
@@ -241,7 +265,7 @@ class Database:
                     self.url,
                     isolation_level="READ COMMITTED",
                     hide_parameters=True,
-                    pool_size=8,
+                    pool_size=_KEPT,
                     max_overflow=56,
                     pool_recycle=_RECYCLE,
                     connect_args=self._connect_args(),

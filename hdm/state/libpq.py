@@ -8,7 +8,7 @@ an error the server skips the rest, and the transaction is to be rolled back as 
 
 from __future__ import annotations
 
-import itertools
+import hashlib
 import select
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -16,11 +16,11 @@ from types import SimpleNamespace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-_BEGIN, _COMMIT = "BEGIN", "COMMIT"
+_BEGIN, _COMMIT = "BEGIN ISOLATION LEVEL READ COMMITTED", "COMMIT"
 _INTEGERS = {20, 21, 23}
-_LOST = "26000"
-"""A prepared statement that is no longer there: its session was reset by somebody."""
-_numbers = itertools.count()
+_LOST, _KNOWN = "26000", "42P05"
+"""A prepared statement that is no longer there, since somebody reset its session; one that is there
+already, since a pooler gives the session to several clients."""
 _names: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
 
 
@@ -67,8 +67,7 @@ def carry_out(
     """Carry out ``(text, values)`` in turn on psycopg's connection ``driver``; a result for each.
 
     The text has its values as ``$1``, ``$2``; they are text, whole numbers or None. Begins a
-    transaction as psycopg would, at the session's own level of isolation, and with ``commit``
-    ends it. Raises psycopg's errors.
+    transaction as psycopg would, and with ``commit`` ends it. Raises psycopg's errors.
     """
     psycopg = _psycopg()
     connection = driver.pgconn
@@ -86,7 +85,8 @@ def carry_out(
         for text, values in sent:
             name = known.get(text) or fresh.get(text)
             if name is None:
-                name = fresh[text] = b"hdm_%d" % next(_numbers)
+                # Named after its text, so that no session can hold another by that name.
+                name = fresh[text] = f"hdm_{hashlib.sha256(text.encode()).hexdigest()[:32]}".encode()
                 connection.send_prepare(name, text.encode())
                 expected.append(False)
             connection.send_query_prepared(name, [_sent(value) for value in values])
@@ -96,6 +96,11 @@ def carry_out(
     except psycopg.error as error:
         if error.sqlstate == _LOST:
             _names.pop(driver, None)
+        if error.sqlstate == _KNOWN:
+            known.update(fresh)
+        raise
+    except BaseException:
+        driver.close()  # its answers are still to come: nobody may use it again
         raise
     finally:
         if connection.status == psycopg.ok:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Select,
     bindparam,
     case,
     delete,
@@ -22,7 +23,7 @@ from sqlalchemy import (
 from hdm import _fail
 from hdm.model import Chunk, Receipt
 from hdm.state.base import Base
-from hdm.state.engine import locked
+from hdm.state.engine import by_claim_index, locked
 from hdm.state.events import Tx
 from hdm.state.models import boundary, chunk, job, watermark
 from hdm.state.prepared import Prepared, Query, Values
@@ -35,7 +36,7 @@ _LOCK_JOB = Prepared(
 
 
 def _lowest(status: str) -> Any:
-    return (
+    query = (
         select(chunk.c.chunk_no.label("n"))
         .where(
             chunk.c.job_id == bindparam("job"),
@@ -44,15 +45,15 @@ def _lowest(status: str) -> Any:
         )
         .order_by(chunk.c.chunk_no)
         .limit(1)
-        .subquery()
     )
+    return by_claim_index(query, chunk).subquery()
 
 
 _LOWEST = union_all(*(select(_lowest(status).c.n) for status in (*UNFINISHED, DEAD))).subquery()
 _OPEN = select(func.coalesce(func.min(_LOWEST.c.n), bindparam("end")).label("n")).cte("first_open")
 
 
-def _highest(*which: ColumnElement[bool]) -> Any:
+def _highest(*which: ColumnElement[bool]) -> Select[Any]:
     return (
         select(chunk.c.chunk_no, chunk.c.upto)
         .where(
@@ -63,15 +64,17 @@ def _highest(*which: ColumnElement[bool]) -> Any:
         )
         .order_by(chunk.c.chunk_no.desc())
         .limit(1)
-        .subquery()
     )
 
 
+def _highest_of(status: str) -> Select[Any]:
+    return by_claim_index(_highest(chunk.c.job_id == bindparam("job"), chunk.c.status == status), chunk)
+
+
 # One look for each status, so that one index alone fits: a job may be long, and its statistics old.
-_DONE = (
-    *(_highest(chunk.c.job_id == bindparam("job"), chunk.c.status == status) for status in DONE),
-    _highest(chunk.c.chunk_id == bindparam("mine")),
-)
+_DONE = [
+    query.subquery() for query in (*map(_highest_of, DONE), _highest(chunk.c.chunk_id == bindparam("mine")))
+]
 _ENDS = union_all(*(select(one) for one in _DONE)).subquery()
 _REACHED = select(_ENDS).order_by(_ENDS.c.chunk_no.desc()).limit(1).subquery()
 _NUMBERS = (

@@ -112,7 +112,7 @@ class World:
             "UPDATE hdm_chunk SET lease_expires_at = '2000-01-01T00:00:00.000000Z' WHERE chunk_id = :id",
             id=lease.chunk_id,
         )
-        self.store._base.looked = 0.0  # a look for expired leases is due
+        self.store._base.looked.clear()  # a look for expired leases is due
 
     def row(self, chunk_id: str, *columns: str) -> tuple[Any, ...]:
         return self.query(f"SELECT {', '.join(columns)} FROM hdm_chunk WHERE chunk_id = :id", id=chunk_id)[0]

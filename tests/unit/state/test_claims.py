@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from multiprocessing.queues import Queue
 from typing import Any
 
+import pytest
 from sqlalchemy import Connection
 
 from hdm.errors import LeaseLost
@@ -49,10 +50,10 @@ def test_expired_leases_are_looked_for_once_a_second(world: World) -> None:
     world.planned(3)
     first = world.claim()
     world.expire(first)
-    world.store._base.looked = time.monotonic()
+    world.store._base.looked[world.run, None] = time.monotonic()
     second = world.claim()
     assert second.chunk.number == 1, "a look has just been had"
-    world.store._base.looked -= 1.1
+    world.store._base.looked[world.run, None] -= 1.1
     assert world.claim().chunk_id == first.chunk_id
     world.finish(second)
     world.expire(world.claim())
@@ -108,6 +109,57 @@ def test_max_parallel_counts_live_leases_only(world: World) -> None:
     assert world.store.claim(world.worker, world.run) is None
     world.expire(third)
     assert world.claim().chunk_id == third.chunk_id
+
+
+def test_max_parallel_holds_between_two_runs_at_the_same_moment(
+    postgres_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One takes the chunk whose lease ran out while the other sees one that nobody holds."""
+    url = postgres_server.fresh().url
+    with StateManager.open(url) as one, StateManager.open(url) as two:
+        first = World(one)
+        second = World(two, key=first.key)
+        first.planned(4, max_parallel=1)
+        two.open_job(second.run, second.info(max_parallel=1))
+        first.expire(first.claim())
+        two._base.looked[second.run, None] = time.monotonic()
+        looked, lease_of = threading.Event(), claims._lease
+
+        def slow(base: Any, *rest: Any) -> Any:
+            if base is one._base:
+                looked.set()
+                time.sleep(0.5)
+            return lease_of(base, *rest)
+
+        monkeypatch.setattr(claims, "_lease", slow)
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(one.claim(first.worker, first.run)))
+        thread.start()
+        assert looked.wait(30)
+        assert two.claim(second.worker, second.run) is None
+        thread.join()
+        assert found[0].chunk.number == 0
+
+
+def test_a_lease_is_on_record_even_if_the_databases_clock_stepped_back(world: World) -> None:
+    world.planned(1)
+    lease = world.claim()
+    world.store.release(lease)
+    world.alter(
+        "UPDATE hdm_chunk SET lease_expires_at = '2999-01-01T00:00:00.000000Z' WHERE chunk_id = :id",
+        id=lease.chunk_id,
+    )
+    assert world.claim().attempt == 2
+    assert world.row(lease.chunk_id, "status", "attempt") == ("leased", 2)
+
+
+def test_each_run_looks_for_its_own_expired_leases(world: World) -> None:
+    other = World(world.store)
+    for one in (world, other):
+        one.planned(3)
+    other.expire(other.claim())
+    world.claim()
+    assert other.claim().attempt == 2
 
 
 def test_skipped_jobs_are_left(world: World) -> None:

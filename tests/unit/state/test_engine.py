@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +16,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
-from hdm.state import StateManager, engine, files, redact
-from tests.unit.state.conftest import World
+from hdm.state import StateManager, durable, engine, files, redact
+from hdm.state.engine import Database
+from tests.unit.state.conftest import World, receipt_of
 
 
 def test_sqlite_is_private_durable_and_waits(tmp_path: Path) -> None:
@@ -144,3 +150,87 @@ def test_a_masked_payload_stays_json(world: World) -> None:
 def test_an_error_of_the_system_keeps_its_reason() -> None:
     assert redact.scrub(OSError(28, "No space left on device", "/secret/path")) == "No space left on device"
     assert redact.scrub(ValueError()) == "ValueError"
+
+
+@pytest.mark.parametrize("leaves", ["unused", "closed"])
+def test_a_child_that_drops_the_database_leaves_the_parents_transaction_alone(
+    empty_url: str, leaves: str
+) -> None:
+    db, other = Database(empty_url), Database(empty_url)
+    other.run(lambda conn: conn.exec_driver_sql("CREATE TABLE t (a INTEGER)"))
+    db.run(lambda conn: conn.exec_driver_sql("SELECT 1").all())
+    go_on, dropped = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.read(go_on[0], 1)
+        if leaves == "closed":
+            db.close()
+        del db
+        gc.collect()
+        os.write(dropped[1], b"x")
+        os._exit(0)
+
+    def work(conn: Connection) -> None:
+        conn.exec_driver_sql("INSERT INTO t VALUES (1)")
+        os.write(go_on[1], b"x")
+        os.read(dropped[0], 1)
+        conn.exec_driver_sql("INSERT INTO t VALUES (2)")
+
+    db.run(work)
+    os.waitpid(child, 0)
+    assert other.read(lambda conn: conn.exec_driver_sql("SELECT a FROM t ORDER BY a").all()) == [(1,), (2,)]
+    db.close()
+    other.close()
+
+
+def test_many_writers_at_once_leave_few_connections_and_lock_nobody_out(empty_url: str) -> None:
+    db = Database(empty_url)
+    if db.dialect == "sqlite":  # has one connection, which everybody waits for
+        assert db.run(lambda conn: conn.exec_driver_sql("SELECT 1").scalar()) == 1
+        return
+    at_once = threading.Barrier(30)
+
+    def work(conn: Connection) -> int:
+        at_once.wait(60)
+        return int(conn.exec_driver_sql("SELECT 1").scalar_one())
+
+    with ThreadPoolExecutor(30) as threads:
+        assert sum(threads.map(lambda _: db.run(work), range(30))) == 30
+    assert len(db._idle) == 8
+    db.engine.pool._timeout = 0.1  # type: ignore[attr-defined]
+    taken = [db.engine.connect() for _ in range(64 - 8)]
+    with pytest.raises(StateUnavailable, match="all in use"):
+        db.read(lambda conn: None)
+    for one in taken:
+        one.close()
+    db.close()
+
+
+def test_commits_of_two_runs_see_each_other_whatever_the_servers_default_is(
+    postgres_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pooler may drop the options with which hdm connects."""
+    url = postgres_server.fresh().url
+    monkeypatch.setattr(engine, "_PG_OPTIONS", "-c default_transaction_isolation=serializable")
+    with StateManager.open(url) as one, StateManager.open(url) as two:
+        first = World(one)
+        second = World(two, key=first.key)
+        job = first.planned(2)
+        two.open_job(second.run, second.info())
+        leases = first.claim(), second.claim()
+        began, follow_up = threading.Event(), durable.follow_up
+
+        def slow(tx: Any, *rest: Any) -> None:
+            if tx.run_id == first.run:
+                began.set()
+                time.sleep(0.5)
+            follow_up(tx, *rest)
+
+        monkeypatch.setattr(durable, "follow_up", slow)
+        thread = threading.Thread(target=lambda: one.commit(leases[0], receipt_of(leases[0])))
+        thread.start()
+        assert began.wait(30)
+        two.commit(leases[1], receipt_of(leases[1]))
+        thread.join()
+        reached = one.watermark(job.pipeline_key)
+        assert reached is not None and reached.value == "19"
