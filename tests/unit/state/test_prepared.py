@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -106,6 +107,21 @@ def test_a_session_that_was_reset_is_taken_up_again(db: Database) -> None:
     assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
     if db.dialect == "postgresql":
         db.run(lambda conn: conn.execute(text("DEALLOCATE ALL")))
+    assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
+    assert db.run(lambda conn: MOVE.run(conn, {"run": "r", "to": 1})) == 1
+
+
+def test_a_session_that_another_client_has_prepared_is_used_as_it_is(db: Database) -> None:
+    """As a pooler gives one session to several clients: the name stands for the same text."""
+    db.run(begun)
+    if db.dialect == "postgresql":
+
+        def prepare(conn: Connection) -> None:
+            text_ = HEAD.compiled(conn, {"run": "r"}).text
+            name = "hdm_" + hashlib.sha256(text_.encode()).hexdigest()[:32]
+            conn.exec_driver_sql(f"PREPARE {name} AS {text_}")
+
+        db.run(prepare)
     assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
     assert db.run(lambda conn: MOVE.run(conn, {"run": "r", "to": 1})) == 1
 
