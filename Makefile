@@ -32,7 +32,7 @@ layers: $(VENV)/.test ## Part of check: who may import whom
 	$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.test ## Part of check: the tests that need no server
-	$(BIN)/python -m pytest -q --no-servers -m "not server and not slow and not live"
+	$(BIN)/python -m pytest -q -n auto --no-servers -m "not server and not slow and not live"
 
 format: $(VENV)/.test ## Put the code into shape
 	$(BIN)/ruff check --fix .
