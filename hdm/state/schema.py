@@ -33,7 +33,7 @@ def check(db: Database, *, create: bool) -> None:
     found = version(db)
     if found == REVISIONS[-1]:
         return
-    if found is None and create:
+    if create and (found is None or db.read(_is_unfinished)):
         upgrade(db)
         return
     _refuse_newer(found)
@@ -57,6 +57,14 @@ def _version(conn: Connection) -> str | None:
     return found
 
 
+def _is_unfinished(conn: Connection) -> bool:
+    """Whether the database was being made when that process died: no version is on record yet.
+    MySQL keeps what was made by then, the others nothing."""
+    from hdm.state.models import schema_history
+
+    return conn.execute(select(schema_history.c.version).limit(1)).first() is None
+
+
 def _refuse_newer(found: str | None) -> None:
     if found is not None and found not in REVISIONS:
         raise SchemaOutOfDate(
@@ -72,7 +80,9 @@ def upgrade(where: Database | str | URL) -> tuple[str | None, str]:
     """
     db = where if isinstance(where, Database) else Database(where)
     try:
-        with db.exclusive() as conn, _lock(conn):
+        with _session_lock(db), db.exclusive() as conn:
+            if db.dialect == "postgresql":
+                conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK_NUMBER})
             found = _version(conn)
             _refuse_newer(found)
             if found != REVISIONS[-1]:
@@ -134,26 +144,28 @@ def tables(conn: Connection) -> set[str]:
 
 
 @contextmanager
-def _lock(conn: Connection) -> Iterator[None]:
-    """Only one upgrade at a time. SQLite's transaction is its own lock (BEGIN IMMEDIATE)."""
-    name = conn.dialect.name
-    try:
-        if name == "postgresql":
-            conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK_NUMBER})
-        elif name == "mysql":
-            query = text("SELECT GET_LOCK(CONCAT(:n, '.', DATABASE()), :s)")
-            if conn.execute(query, {"n": _LOCK_NAME, "s": _LOCK_SECONDS}).scalar() != 1:
-                raise _busy()
-        elif name == "mssql":
-            query = text(
-                "DECLARE @got INT; EXEC @got = sp_getapplock @Resource = :n, @LockMode = 'Exclusive', "
-                "@LockOwner = 'Session', @LockTimeout = :ms; SELECT @got"
-            )
-            if conn.execute(query, {"n": _LOCK_NAME, "ms": _LOCK_SECONDS * 1000}).scalar_one() < 0:
-                raise _busy()
+def _session_lock(db: Database) -> Iterator[None]:
+    """Only one upgrade at a time, on a connection of its own, so that it outlives the commit. SQLite's
+    transaction is its own lock (BEGIN IMMEDIATE), and PostgreSQL has one that ends with it."""
+    if db.dialect not in ("mysql", "mssql"):
         yield
-    finally:
-        _unlock(conn, name)
+        return
+    with db.exclusive() as conn:
+        try:
+            if db.dialect == "mysql":
+                query = text("SELECT GET_LOCK(CONCAT(:n, '.', DATABASE()), :s)")
+                if conn.execute(query, {"n": _LOCK_NAME, "s": _LOCK_SECONDS}).scalar() != 1:
+                    raise _busy()
+            else:
+                query = text(
+                    "DECLARE @got INT; EXEC @got = sp_getapplock @Resource = :n, @LockMode = 'Exclusive', "
+                    "@LockOwner = 'Session', @LockTimeout = :ms; SELECT @got"
+                )
+                if conn.execute(query, {"n": _LOCK_NAME, "ms": _LOCK_SECONDS * 1000}).scalar_one() < 0:
+                    raise _busy()
+            yield
+        finally:
+            _unlock(conn, db.dialect)
 
 
 def _unlock(conn: Connection, name: str) -> None:
