@@ -17,8 +17,9 @@ from tests.servers.process import Database
 
 pytestmark = [pytest.mark.server, pytest.mark.slow]
 GROWTH = 1.2
-BUDGET_MB = 550
-"""Python with its libraries (about 130), and some sixteen copies of the widest row at once."""
+BUDGET_MB = 700
+"""Python with its libraries (about 130), and some sixteen copies of the widest row at once: 450 to 490.
+On a busy machine the allocator gives pages back later: 634 were seen. The table has 1,000."""
 ROWS = "SELECT g AS id, md5(g::text) AS a, (g * 1.37)::numeric(15,2) AS b, now() + g * interval '1 s' AS c"
 
 
