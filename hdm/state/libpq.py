@@ -80,6 +80,7 @@ def carry_out(
     if commit and not begins:
         sent.append((_COMMIT, ()))
     expected: list[bool] = []
+    made: dict[int, str] = {}
     connection.enter_pipeline_mode()
     try:
         for text, values in sent:
@@ -88,16 +89,22 @@ def carry_out(
                 # Named after its text, so that no session can hold another by that name.
                 name = fresh[text] = f"hdm_{hashlib.sha256(text.encode()).hexdigest()[:32]}".encode()
                 connection.send_prepare(name, text.encode())
+                made[len(expected)] = text
                 expected.append(False)
             connection.send_query_prepared(name, [_sent(value) for value in values])
             expected.append(text not in (_BEGIN, _COMMIT))
         connection.pipeline_sync()
-        answers = _answers(connection, len(expected))
+        answers, failed = _answers(connection)
+        there = len(answers) + (failed is not None and failed.sqlstate == _KNOWN)
+        # What was prepared before an error stays so: it belongs to the session, not to the transaction.
+        known.update((text, fresh[text]) for place, text in made.items() if place < there)
+        if failed is not None:
+            raise failed
+        if len(answers) != len(expected):
+            raise psycopg.lost("the server did not answer every statement")
     except psycopg.error as error:
         if error.sqlstate == _LOST:
             _names.pop(driver, None)
-        if error.sqlstate == _KNOWN:
-            known.update(fresh)
         raise
     except BaseException:
         driver.close()  # its answers are still to come: nobody may use it again
@@ -105,14 +112,13 @@ def carry_out(
     finally:
         if connection.status == psycopg.ok:
             connection.exit_pipeline_mode()
-    known.update(fresh)
     return [Result(one) for one, wanted in zip(answers, expected, strict=True) if wanted]
 
 
-def _answers(connection: Any, count: int) -> list[Any]:
-    """All answers, read to the end before the first error is raised."""
+def _answers(connection: Any) -> tuple[list[Any], Any]:
+    """The answers up to the first error, and that error, once all of them have been read."""
     psycopg = _psycopg()
-    failed: Exception | None = None
+    failed: Any = None
     found = []
     unsent = connection.flush()
     while True:
@@ -127,12 +133,9 @@ def _answers(connection: Any, count: int) -> list[Any]:
             break
         if answer.status == psycopg.failed and failed is None:
             failed = psycopg.from_result(answer)
-        found.append(answer)
-    if failed is not None:
-        raise failed
-    if len(found) != count:
-        raise psycopg.lost("the server did not answer every statement")
-    return found
+        if failed is None:
+            found.append(answer)
+    return found, failed
 
 
 def _wait(connection: Any, unsent: int) -> int:

@@ -92,6 +92,23 @@ def test_what_fails_is_rolled_back_whole_and_the_connection_goes_on(db: Database
     assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
 
 
+def test_statements_first_used_beside_one_that_fails_are_used_again(db: Database) -> None:
+    """Some of them were prepared by then, some not."""
+    db.run(begun)
+    names = [f"s{number}" for number in range(3)]
+    looks = [Prepared(select(run.c.run_id.label(name)).order_by(run.c.run_id)) for name in names]
+    turns = []
+
+    def work(conn: Connection) -> list[int]:
+        turns.append(1)
+        failing = [(NEW, RUN)] if len(turns) == 1 else []
+        done = together(conn, [(looks[0], {}), *failing, *((look, {}) for look in looks[1:])])
+        return [len(one.rows) for one in done]
+
+    assert db.run(work) == [1, 1, 1]
+    assert len(turns) == 2
+
+
 def test_the_last_steps_are_kept(db: Database) -> None:
     db.run(begun)
     db.run(lambda conn: together(conn, [(MOVE, {"run": "r", "to": 5})], last=True))
