@@ -12,8 +12,9 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tenacity import RetryCallState, wait_random_exponential
 
@@ -139,7 +140,9 @@ class Worker:
     """Claims chunks of one run and carries them through their links.
 
     ``links`` by link key. Once ``stop`` is set, a chunk in work is handed back at the next batch.
-    ``observe`` is told every outcome (for progress).
+    ``observe`` is told every outcome (for progress). ``turn`` is held from asking ``skip_jobs``, of
+    which nothing is claimed, until ``started`` was told: among workers that share it none claims
+    what the last one has filled.
     """
 
     state: StateManager
@@ -149,6 +152,8 @@ class Worker:
     pulse: Pulse
     stop: threading.Event
     site: str | None = None
+    skip_jobs: Callable[[], frozenset[str]] = frozenset
+    turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
     started: Callable[[Lease], None] = lambda lease: None
     observe: Callable[[Outcome], None] = lambda outcome: None
     progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
@@ -156,17 +161,19 @@ class Worker:
         default_factory=lambda: wait_random_exponential(multiplier=0.5, max=MAX_WAIT)
     )
 
-    def step(self, skip_jobs: frozenset[str] = frozenset()) -> Outcome | None:
+    def step(self) -> Outcome | None:
         """Claim one chunk and settle it; None if there is nothing to claim now."""
-        lease = self.state.claim(self.worker_id, self.run_id, site=self.site, skip_jobs=skip_jobs)
-        if lease is None:
-            return None
+        with self.turn:
+            skip = self.skip_jobs()
+            lease = self.state.claim(self.worker_id, self.run_id, site=self.site, skip_jobs=skip)
+            if lease is None:
+                return None
+            self.started(lease)
         outcome = self._settle(lease)
         self.observe(outcome)
         return outcome
 
     def _settle(self, lease: Lease) -> Outcome:
-        self.started(lease)
         held = self.pulse.hold(lease)
         attempt = self._attempt(lease, held)
         try:

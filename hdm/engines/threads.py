@@ -59,6 +59,7 @@ class ThreadEngine:
     _load: dict[str, int] = field(default_factory=dict)
     _flying: dict[str, int] = field(default_factory=dict)
     _count: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
     _wake: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
     _hurry: threading.Event = field(default_factory=threading.Event)
@@ -149,6 +150,8 @@ class ThreadEngine:
             pulse,
             self._hurry,
             self.site,
+            skip_jobs=lambda: self._skip,
+            turn=self._turn,
             started=self._started,
             observe=self._settled,
             progress=self.observer.progress,
@@ -156,7 +159,7 @@ class ThreadEngine:
         wait = IDLE_FIRST
         while not (self.stop.is_set() or self._over.is_set() or self._trouble):
             try:
-                outcome = worker.step(self._skip)
+                outcome = worker.step()
             except StateUnavailable as away:
                 log.warning("the state database is away: %s", away.message)
                 outcome = None
