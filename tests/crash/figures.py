@@ -42,7 +42,7 @@ class Figures:
             )
         kills = sum(row.kills for row in self._rows.values())
         if kills:
-            rate = f"{300 / kills:.2f} % (95 %)"
+            rate = f"{min(100, 300 / kills):.2f} % (95 %)"
             text.append(f"{kills} kills; were there no failure, its rate would be below {rate}")
         if self._mutants:
             caught = sum(self._mutants.values())

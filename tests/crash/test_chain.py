@@ -28,7 +28,7 @@ from tests.servers import fakesnow, moto
 
 POINTS = (
     "C2", "C4", "C6", "C7", "U1", "U2", "U3", "U4",
-    "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "V1", "V2",
+    "L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "V1", "V2", "W1", "W2", "W3",
 )  # fmt: skip
 PUT_POINTS = ("U2", "U3", "L3", "L5")
 """What a load through an internal stage adds: files put there, then copied."""

@@ -53,18 +53,20 @@ def kill_some(hdm: Hdm, shop: Shop, processes: int, chance: random.Random) -> in
 @pytest.mark.parametrize(
     ("state", "target", "point"),
     [
-        ("sqlite", "postgres", "C7"),
-        ("sqlite", "postgres", "L2"),
-        ("postgres", "mariadb", "L4"),
-        ("postgres", "mariadb", "C3"),
-        ("mariadb", "postgres", "L2"),
-        ("mariadb", "sqlite", "C7"),
+        ("sqlite", "postgres", "C7:2"),
+        ("sqlite", "postgres", "L2:2"),
+        ("postgres", "mariadb", "L4:2"),
+        ("postgres", "mariadb", "C3:2"),
+        ("mariadb", "postgres", "L2:2"),
+        ("mariadb", "sqlite", "C7:2"),
+        ("sqlite", "postgres", "W2:1"),
+        ("sqlite", "mariadb", "W2:1"),
     ],
 )
 def test_zombie(state: str, target: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
     """Stopped for longer than its lease, overtaken, and woken up again: it must touch nothing."""
     make = partial(make_shop, state, workers=1, target=target)
-    shop, sleeper = put_to_sleep(hdm, make, f"{point}:2:stop")
+    shop, sleeper = put_to_sleep(hdm, make, f"{point}:stop")
     other = hdm.run(shop.args, shop.env, seconds=90)
     finished = other.code
     text = other.text()

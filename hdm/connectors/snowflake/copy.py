@@ -68,16 +68,16 @@ class SnowflakeCopySink(SqlSink):
             return
         target = self.target(table)
         swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)
-        connection = self.database.connect("hdm:swap", write=True)
+        connection = self._swapping(swap)
         try:
             if ledger.find(connection, swap.chunk_id) is not None:
                 return
             new = self._beside(target, job_key, epoch)
             _fail.point("W1")
             self.database.swap(connection, target.path, new, new)
-            _fail.point("W2")
             self.database.begin(connection, write=True)
             if ledger.claim(connection, swap, Attempt(1)):
+                _fail.point("W2")
                 ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
             self.database.commit(connection)
             _fail.point("W3")

@@ -510,9 +510,11 @@ def test_probe(make):
 
 _STAGE = """
 import sys
+from hdm.cli.run import bound_memory
 from hdm.connectors.dummy import DummySource
 from hdm.connectors.local import FSSink, FSSource
 from hdm.model import Attempt, Mode, Window
+bound_memory()  # as every command does
 rows, width, form, where = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 made = DummySource(DummySource.Config(rows=rows, bytes_per_row=width, chunk=rows))
 table = made.describe()
