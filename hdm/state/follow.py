@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, union_all, update
 
 from hdm.model import Chunk, Mode, Receipt
 from hdm.state import replacing
 from hdm.state.base import Base
-from hdm.state.engine import among, locked
+from hdm.state.engine import among, by_claim_index, locked
 from hdm.state.events import Tx
 from hdm.state.jobs import insert_pending
 from hdm.state.models import chunk, follow, job, job_upstream, run_job
-from hdm.state.words import COMMITTED, DONE, OPEN_JOB, SUPERSEDED, UNFINISHED, VERIFIED, Job
+from hdm.state.words import COMMITTED, DONE, OPEN_JOB, STATUSES, SUPERSEDED, UNFINISHED, VERIFIED, Job
 from hdm.wire import receipt_from_json
 
 
@@ -60,10 +60,7 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
             return True
         if state == "success" and of.info.mode is Mode.REPLACE:
             return False
-        highest = tx.conn.execute(
-            select(func.max(chunk.c.chunk_no)).where(chunk.c.job_id == of.job_id)
-        ).scalar()
-        start = 0 if highest is None else highest + 1
+        start = _next_number(tx.conn, of.job_id)
         outdated = of.info.mode is Mode.REPLACE and replacing.is_outdated(tx.conn, upstream_chunk_id)
         ordered = [] if outdated else sorted(chunks, key=lambda one: one.number)
         insert_pending(tx, of.job_id, [one.at(number=start + n) for n, one in enumerate(ordered)])
@@ -88,6 +85,20 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
         return True
 
     return base.change(of.in_run, work)
+
+
+def _next_number(conn: Connection, job_id: str) -> int:
+    """The job's first free chunk number: a look for each status, not at all of a job's chunks."""
+    highest = [
+        by_claim_index(
+            select(func.max(chunk.c.chunk_no).label("n")).where(
+                chunk.c.job_id == job_id, chunk.c.status == status
+            ),
+            chunk,
+        )
+        for status in STATUSES
+    ]
+    return max((n for n in conn.execute(union_all(*highest)).scalars() if n is not None), default=-1) + 1
 
 
 def settled(base: Base, of: Job) -> bool:

@@ -36,6 +36,7 @@ from hdm.state.trail import (
     schema_history,
     validation,
 )
+from hdm.state.words import STATUSES
 
 __all__ = [
     "anchor",
@@ -211,10 +212,8 @@ chunk = table(
     body("error_msg"),
     need("created_on", TIME),
     need("updated_on", TIME),
-    one_of("status", "chunk", "pending", "leased", "written", "committed", "verified", "dead", "waived",
-            "superseded"),
+    one_of("status", "chunk", *STATUSES),
     Index("ix_chunk_claim", "job_id", "status", "chunk_no"),
-    Index("ix_chunk_order", "job_id", "chunk_no"),
     Index("ix_chunk_upstream", "corr_in"),
 )  # fmt: skip
 follow = table(

@@ -10,6 +10,8 @@ from hdm.model import Chunk, Mode, Receipt, Table
 PENDING, LEASED, WRITTEN, COMMITTED = "pending", "leased", "written", "committed"
 VERIFIED, DEAD, WAIVED, SUPERSEDED = "verified", "dead", "waived", "superseded"
 
+STATUSES = (PENDING, LEASED, WRITTEN, COMMITTED, VERIFIED, DEAD, WAIVED, SUPERSEDED)
+"""All that a chunk can be in."""
 DONE = (COMMITTED, VERIFIED, WAIVED)
 """Statuses over which the watermark may move."""
 UNFINISHED = (PENDING, LEASED, WRITTEN)
