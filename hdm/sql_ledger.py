@@ -179,3 +179,15 @@ class Ledger:
 def swap_chunk(job_key: str, dataset: Dataset, epoch: int) -> Chunk:
     """What the ledger knows a swap of mode ``replace`` by."""
     return Chunk(job_key, replace(dataset, name=dataset.name + "#swap"), 0, epoch=epoch)
+
+
+def swap_session(database: Database, swap: Chunk) -> Any:
+    """A session to swap on. Who finishes a job holds its lease alone: a session that is still at
+    this swap is a dead process's, and its transaction would keep everybody from the ledger."""
+    mark = f"hdm:{swap.chunk_id[:12]}:"
+    before = database.connect("hdm:swap", write=True)
+    try:
+        database.evict(before, mark, 2)
+    finally:
+        before.close()
+    return database.connect(f"{mark}1", write=True)

@@ -17,7 +17,7 @@ from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Rece
 from hdm.sink import Sink
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_ledger import NAME as LEDGER
-from hdm.sql_ledger import Ledger, swap_chunk
+from hdm.sql_ledger import Ledger, swap_chunk, swap_session
 from hdm.sql_merge import make_stage, merge_stage
 from hdm.sql_source import name_parts
 from hdm.sql_target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
@@ -315,7 +315,7 @@ class SqlSink(Sink):
         target = self.target(table)
         swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)
         new = self._beside(target, job_key, epoch)
-        connection = self._swapping(swap)
+        connection = swap_session(self.database, swap)
         try:
             _fail.point("W1")
             self.database.begin(connection, write=True)
@@ -329,17 +329,6 @@ class SqlSink(Sink):
             _fail.point("W3")
         finally:
             connection.close()
-
-    def _swapping(self, swap: Chunk) -> Any:
-        """A session to swap on. Who finishes a job holds its lease alone: a session that is still at
-        this swap is a dead process's, and its transaction would keep everybody from the ledger."""
-        mark = f"hdm:{swap.chunk_id[:12]}:"
-        before = self.database.connect("hdm:swap", write=True)
-        try:
-            self.database.evict(before, mark, 2)
-        finally:
-            before.close()
-        return self.database.connect(f"{mark}1", write=True)
 
     def probe(self) -> list[tuple[str, bool, str]]:
         """The database's own; a file that is not there yet will be made."""

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +30,7 @@ from sqlalchemy.pool import NullPool
 
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
 from hdm.state import files, libpq
+from hdm.state.kept import MOST, RECYCLE, Kept
 from hdm.state.redact import scrub
 
 T = TypeVar("T")
@@ -43,9 +44,6 @@ _DRIVERS = {
     "mssql": ("mssql+pyodbc", "sqlserver"),
 }
 _TRIES = 10
-_RECYCLE, _KEPT = 1800, 8
-"""Seconds after which a connection is made anew, should it stand idle: others may cut it; how many
-are kept at hand, of each kind."""
 _PG_OPTIONS = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
@@ -105,7 +103,7 @@ class Database:
         self._guard = threading.RLock()
         self._single: Connection | None = None
         self._immediate = False
-        self._idle: list[tuple[float, Connection]] = []
+        self._kept: Kept | None = None
         self._engine: Engine | None = None
 
     @property
@@ -125,7 +123,8 @@ class Database:
                 if self._single is not None:
                     self._single.close()
                     self._single = None
-                self._give_back(self._idle)
+                if self._kept is not None:
+                    self._kept.close()
                 self._engine.dispose()
         self._engine = None
 
@@ -157,46 +156,10 @@ class Database:
         if self.dialect == "sqlite":
             with self._one(immediate=True) as conn, conn.begin():
                 return work(conn)
-        with self._lent() as conn, conn.begin():
-            return work(conn)
-
-    @contextmanager
-    def _lent(self) -> Iterator[Connection]:
-        """A connection to write with, kept for the next one who asks: a pool's would be reset."""
         engine = self.engine
-        idle = self._idle
-        conn = self._kept(idle) or engine.connect()
-        try:
-            yield conn
-        except BaseException as error:
-            conn.close()
-            if isinstance(error, DBAPIError) and error.connection_invalidated:
-                # So are the others, most likely: the pool, which knows of it by now, replaces them.
-                self._give_back(idle)
-            raise
-        if len(idle) < _KEPT:
-            idle.append((time.monotonic(), conn))
-        else:
-            conn.close()
-        if self._engine is not engine:
-            self._give_back(idle)
-
-    def _kept(self, idle: list[tuple[float, Connection]]) -> Connection | None:
-        """The one that was returned last, unless it has stood idle for so long that it may be cut off."""
-        try:
-            since, conn = idle.pop()
-        except IndexError:
-            return None
-        if time.monotonic() - since < _RECYCLE:
-            return conn
-        conn.close()
-        return None
-
-    def _give_back(self, idle: list[tuple[float, Connection]]) -> None:
-        """Return what is kept to the pool."""
-        while idle:
-            with suppress(IndexError):
-                idle.pop()[1].close()
+        kept = Kept(engine) if self._kept is None else self._kept
+        with kept.lend() as conn, conn.begin():
+            return work(conn)
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         engine = self.engine
@@ -254,8 +217,7 @@ class Database:
         if self._engine is not None:
             _orphans.extend([self._single, self._engine])
             self._engine.dispose(close=False)
-        self._single, self._idle = None, []
-        _orphans.append(self._idle)  # outlives this object, lest a child's copy of it ends transactions
+        self._single = self._kept = None
         self._guard, self._pid = threading.RLock(), os.getpid()
         with self._translated():
             if self.dialect == "sqlite":
@@ -265,13 +227,15 @@ class Database:
                     self.url,
                     isolation_level="READ COMMITTED",
                     hide_parameters=True,
-                    pool_size=_KEPT,
+                    pool_size=MOST,
                     max_overflow=56,
-                    pool_recycle=_RECYCLE,
+                    pool_recycle=RECYCLE,
                     connect_args=self._connect_args(),
                 )
                 if self.dialect == "postgresql":
                     libpq.end_only_what_is_open(self._engine.dialect)
+                self._kept = Kept(self._engine)
+                _orphans.append(self._kept)  # outlives this object, lest a child's copy ends transactions
 
     def _connect_args(self) -> dict[str, Any]:
         if self.dialect == "mysql":

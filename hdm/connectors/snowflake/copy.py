@@ -16,7 +16,7 @@ from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.errors import UsageError
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
-from hdm.sql_ledger import swap_chunk
+from hdm.sql_ledger import swap_chunk, swap_session
 from hdm.sql_source import TableNameLike
 
 
@@ -68,7 +68,7 @@ class SnowflakeCopySink(SqlSink):
             return
         target = self.target(table)
         swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)
-        connection = self._swapping(swap)
+        connection = swap_session(self.database, swap)
         try:
             if ledger.find(connection, swap.chunk_id) is not None:
                 return

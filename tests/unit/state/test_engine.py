@@ -196,7 +196,7 @@ def test_many_writers_at_once_leave_few_connections_and_lock_nobody_out(empty_ur
 
     with ThreadPoolExecutor(30) as threads:
         assert sum(threads.map(lambda _: db.run(work), range(30))) == 30
-    assert len(db._idle) == 8
+    assert db._kept is not None and len(db._kept) == 8
     db.engine.pool._timeout = 0.1  # type: ignore[attr-defined]
     taken = [db.engine.connect() for _ in range(64 - 8)]
     with pytest.raises(StateUnavailable, match="all in use"):
