@@ -170,19 +170,42 @@ def _chain(drafts: Sequence[_Draft], env: str, problems: Problems) -> tuple[Link
             continue
         keys[key] = draft
         upstream = tuple(k for stage, k in sinks.get(draft.source.name, ()) if stage < draft.stage)
+        _refuse_mixed(draft, [keys[k] for k in upstream], problems)
         specs.append(_spec(draft, key, upstream))
         sinks.setdefault(draft.sink.name, []).append((draft.stage, key))
     return tuple(specs)
 
 
-def _refuse_twin(draft: _Draft, twin: _Draft, problems: Problems) -> None:
-    def place(one: _Draft) -> Place:
-        at = getattr(one.scenario, "place", None)
-        return at if isinstance(at, Place) else Place(*one.source.place)
+def _refuse_mixed(draft: _Draft, above: Sequence[_Draft], problems: Problems) -> None:
+    """A chain replaces as a whole: a link that alone does would lose rows, or load them again."""
+    mode = draft.link.mode or Mode.APPEND
+    others = [one.link.mode or Mode.APPEND for one in above]
+    here, there = draft.sink.name, draft.source.name
+    if mode is Mode.REPLACE and any(other is not Mode.REPLACE for other in others):
+        problems.add(
+            f"mode replace would leave in '{here}' only what '{there}' was given last: it is not filled in "
+            "mode replace",
+            _place(draft),
+            f"write mode: replace where '{there}' is the sink too, or mode: append or merge here",
+        )
+    elif mode is Mode.APPEND and Mode.REPLACE in others:
+        problems.add(
+            f"mode append would add every row to '{here}' again with each run: '{there}' is filled in mode "
+            "replace, which reads all of them",
+            _place(draft),
+            f"write mode: replace or merge here, or mode: append where '{there}' is the sink",
+        )
 
+
+def _place(draft: _Draft) -> Place:
+    at = getattr(draft.scenario, "place", None)
+    return at if isinstance(at, Place) else Place(*draft.source.place)
+
+
+def _refuse_twin(draft: _Draft, twin: _Draft, problems: Problems) -> None:
     problems.add(
-        f"this link is the one of line {place(twin).line} again: the same names and the same data",
-        place(draft),
+        f"this link is the one of line {_place(twin).line} again: the same names and the same data",
+        _place(draft),
         "remove one of them, or give the source or the sink another name",
     )
 

@@ -223,3 +223,26 @@ def test_a_catalogue_fills_open_templates(tmp_path: Path) -> None:
 def test_a_plan_is_the_same_every_time(tmp_path: Path) -> None:
     environ = {"HDM_DATA_STAGING": "/d"}
     assert plan(tmp_path, ORIGINAL, environ) == plan(tmp_path, ORIGINAL, environ)
+
+
+@pytest.mark.parametrize(
+    ("above", "here", "refused"),
+    [
+        ("append", "replace", "mode replace would leave in 'b' only what 'stage' was given last"),
+        ("replace", "append", "mode append would add every row to 'b' again with each run"),
+        ("append", "append", None),
+        ("append", "merge", None),
+        ("replace", "replace", None),
+        ("replace", "merge", None),
+    ],
+)
+def test_a_chain_replaces_as_a_whole(tmp_path: Path, above: str, here: str, refused: str | None) -> None:
+    text = BASE.replace("  - batch_definition:", f"  - mode: {above}\n    batch_definition:")
+    text = text.replace("  - source: {name: stage", f"  - mode: {here}\n    source: {{name: stage")
+    if refused is None:
+        assert len(keys(tmp_path, text)) == 3
+        return
+    with pytest.raises(ManifestError) as wrong:
+        keys(tmp_path, text)
+    assert refused in str(wrong.value) and str(wrong.value).startswith(f"{tmp_path / 'm.yml'}:17:")
+    assert wrong.value.hint is not None and "where 'stage' is the sink" in str(wrong.value.hint)
