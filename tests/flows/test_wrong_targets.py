@@ -301,3 +301,16 @@ def test_a_stage_without_a_home(
     is_refused(place, f"sink far0: {said}", hint)
     (doctors,) = [row for row in place.hdm("doctor", "--json").json if not row["ok"]]
     assert (doctors["what"], doctors["detail"]) == ("schema", said)
+
+
+def test_an_external_stage_that_is_not_there(tmp_path: Path, snowflake_server: fakesnow.Snowflake) -> None:
+    place = through(tmp_path, ("SnowflakeS3CopySink", snowflake_server.fresh(), {"stage_name": "nosuch"}))
+    home = f"DB{snowflake_server.databases}.PUBLIC"
+    hint = "have it created over a storage integration, or give storage_integration: and url:"
+    is_refused(place, f"sink far0: there is no external stage {home}.NOSUCH", hint)
+
+
+def test_an_external_stage_that_nobody_names(tmp_path: Path, snowflake_server: fakesnow.Snowflake) -> None:
+    place = through(tmp_path, ("SnowflakeAzureCopySink", snowflake_server.fresh(), {}))
+    hint = "write stage_name: with an external stage over the bucket or container"
+    is_refused(place, "far0: which stage are the files on?", hint)

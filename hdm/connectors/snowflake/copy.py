@@ -114,12 +114,34 @@ class _ExternalCopySink(SnowflakeCopySink):
     """COPY from where the files lie already; only their names travel, once they are seen to be
     the files that were staged."""
 
+    @property
+    def place(self) -> str:
+        """The stage."""
+        return ".".join(self.stage)
+
+    def ready(self) -> None:
+        """Logs in, and looks for the stage, unless it is to be made."""
+        super().ready()
+        if self._makes_stage:
+            return
+        connection = self.database.connect("hdm:ready")
+        try:
+            self._url(connection)
+        finally:
+            connection.close()
+
+    @property
+    def _makes_stage(self) -> bool:
+        conf = self.config
+        if conf.url and "?" in conf.url:
+            raise UsageError("url: holds a query, which may be a secret", hint="give the bare URL")
+        return bool(conf.storage_integration and conf.url and self.stage)
+
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Also makes the stage, if ``storage_integration`` and ``url`` say how."""
         conf = self.config
-        if conf.storage_integration and conf.url and conf.stage_name:
-            if "?" in conf.url:
-                raise UsageError("url: holds a query, which may be a secret", hint="give the bare URL")
+        if self._makes_stage:
+            assert conf.storage_integration and conf.url
             connection = self.database.connect("hdm:prepare", write=True)
             try:
                 self.database.change(
