@@ -104,9 +104,11 @@ class SnowflakeInternalStageSink(Sink):
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
         """PUT the files under the attempt's own names, then one transaction for the ledger row."""
-        connection = self.database.connect(f"hdm:{chunk.chunk_id[:12]}:{attempt.number}", write=True)
+        mark = f"hdm:{chunk.chunk_id[:12]}:"
+        connection = self.database.connect(f"{mark}{attempt.number}", write=True)
         try:
             self.database.tag(connection, attempt.run_id, chunk, attempt.number)
+            self.database.evict(connection, mark, attempt.number)
             location = "@" + self.database.dialect.qualify(self.stage)
             with Staging(self.database, connection, location) as staging:
                 staging.prefix = f"{self.config.stage_directory}/{chunk.chunk_id[:24]}.{attempt.number}"
@@ -117,6 +119,7 @@ class SnowflakeInternalStageSink(Sink):
             if not self._ledger.claim(connection, chunk, attempt):
                 self.database.rollback(connection)
                 return self._adopted(connection, chunk, attempt)
+            _fail.point("L2")
             self._ledger.fill(connection, receipt)
             attempt.check()
             self.database.commit(connection)

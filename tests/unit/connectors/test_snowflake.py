@@ -43,6 +43,7 @@ from hdm.errors import (
 )
 from hdm.formats import format_named
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, StagedFile, Table
+from hdm.sql_ledger import swap_chunk, swap_session
 from hdm.sql_merge import make_stage
 
 JOB = "j" * 64
@@ -85,6 +86,11 @@ def profile(account):
 
 def sink(account, cls=SnowflakeCopySink, **conf):
     return cls(cls.Config.model_validate({"table_name": "orders", **conf}), profile(account), name="t")
+
+
+def sink_on_stage(account, name="landing"):
+    cls = SnowflakeInternalStageSink
+    return cls(cls.Config(stage_name=name), profile(account), name="t")
 
 
 def read(account, **conf):
@@ -236,6 +242,28 @@ def test_an_older_attempt_that_hangs_is_aborted(account):
     assert len(read(account)) == 1
 
 
+def test_an_older_attempt_that_hangs_on_an_internal_stage_is_aborted(account):
+    one = sink_on_stage(account)
+    one.prepare(TABLE, JOB, 1, Mode.APPEND)
+    hung = one.database.connect(f"hdm:{chunk().chunk_id[:12]}:1", write=True)
+    one.database.begin(hung, write=True)
+    assert one._ledger.claim(hung, chunk(), Attempt(1))
+    assert not write(one, chunk(), batch(1), attempt=2).adopted
+    assert one.committed(TABLE, chunk(), Mode.APPEND).rows == 1
+
+
+def test_a_swap_that_hangs_is_aborted(account):
+    """Its job's lease has ended, and whoever finishes the job now has it alone."""
+    one = sink(account)
+    write(one, chunk(), batch(1), mode=Mode.REPLACE)
+    swap = swap_chunk(JOB, one.target(TABLE).dataset, 1)
+    hung = swap_session(one.database, swap)
+    one.database.begin(hung, write=True)
+    assert one._ledger(one.target(TABLE)).claim(hung, swap, Attempt(1))
+    one.finish(TABLE, JOB, 1, Mode.REPLACE)
+    assert one.newest_epoch(TABLE, JOB) == 1 and len(read(account)) == 1
+
+
 @pytest.mark.parametrize("form", ["parquet", "csv"])
 def test_staged_files_go_in_untouched(account, form):
     one = sink(account)
@@ -298,8 +326,7 @@ def test_an_external_stage_is_copied_by_name(account, s3_server):
 
 
 def test_the_internal_stage_publishes_what_its_ledger_names(account):
-    cls = SnowflakeInternalStageSink
-    one = cls(cls.Config(stage_name="landing"), profile(account), name="t")
+    one = sink_on_stage(account)
     receipt = write(one, chunk(), batch(1, 2, 3))
     assert receipt.rows == 3 and len(receipt.files) == 1 and receipt.files[0].bytes == receipt.bytes
     assert receipt.files[0].uri.startswith("snowflake://fakesnow/DB")
@@ -311,8 +338,7 @@ def test_the_internal_stage_publishes_what_its_ledger_names(account):
 
 def test_the_janitor_leaves_what_the_ledger_names_though_the_state_does_not_know(account):
     """The worker died between the ledger's commit and the state's."""
-    cls = SnowflakeInternalStageSink
-    one = cls(cls.Config(stage_name="landing"), profile(account), name="t")
+    one = sink_on_stage(account)
     (file,) = write(one, chunk(), batch(1)).files
     link = SimpleNamespace(sink=one, outgoing=lambda table: table)
     job = SimpleNamespace(info=SimpleNamespace(source=TABLE, mode=Mode.APPEND))
@@ -512,8 +538,7 @@ def test_a_wrong_password_is_told_by_a_look():
 
 
 def test_a_look_finds_out_that_there_is_no_home_and_leaves_nothing(account):
-    cls = SnowflakeInternalStageSink
-    one = cls(cls.Config(stage_name="landing"), profile(account), name="t")
+    one = sink_on_stage(account)
     one.ready()
     connection = one.database.connect()
     try:
@@ -526,7 +551,7 @@ def test_a_look_finds_out_that_there_is_no_home_and_leaves_nothing(account):
         ("nosuch.public.a", "database NOSUCH"),
         ("nosuch.a", f"schema {account['database']}.NOSUCH"),
     ):
-        homeless = cls(cls.Config(stage_name=name), profile(account), name="t")
+        homeless = sink_on_stage(account, name)
         with pytest.raises(UsageError, match=f"there is no {absent}"):
             homeless.ready()
         assert homeless.probe()[-1][:2] == ("schema", False)
