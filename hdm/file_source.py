@@ -16,7 +16,7 @@ from hdm import found_files
 from hdm.errors import CorruptFile, UsageError
 from hdm.files import Split
 from hdm.formats import Marks, format_named, format_of
-from hdm.model import Chunk, Payload, Receipt, StagedFile, Table, Window
+from hdm.model import Chunk, Dataset, Payload, Receipt, StagedFile, Table, Window
 from hdm.object_stores.copies import COPIES
 from hdm.source import Settings, Source
 from hdm.stores import Stat, Store
@@ -75,6 +75,10 @@ class FileSource(Source):
         """Every dataset under the root that the configuration does not leave out."""
         for dataset in self._datasets():
             yield dataset.table
+
+    def replaced(self) -> frozenset[Dataset]:
+        """What was staged in mode ``replace``."""
+        return frozenset(one.table.dataset for one in self._datasets() if one.replaced)
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """A chunk or several per published file, identified by the file's checksum."""

@@ -22,12 +22,14 @@ _BLOCK = 1024 * 1024
 
 @dataclass(slots=True)
 class Found:
-    """One dataset: its table and the keys of what holds its rows."""
+    """One dataset: its table and the keys of what holds its rows. ``replaced``: it is staged whole,
+    again and again, and these are the newest."""
 
     table: Table
     manifests: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     format: str | None = None
+    replaced: bool = False
 
     def files(self, store: Store) -> Iterator[StagedFile]:
         """Its published files in a stable order. Files that retention has removed are left out;
@@ -78,7 +80,8 @@ def _staged(store: Store, listed: list[Stat], file_format: str | None) -> list[F
         manifests = [
             key for key in below if key.endswith(files.MANIFEST) and key.rpartition("/")[0] in current
         ]
-        result.append(Found(files.read_sidecar(store, sidecar.key), manifests, format=file_format))
+        table = files.read_sidecar(store, sidecar.key)
+        result.append(Found(table, manifests, format=file_format, replaced=bool(complete)))
     return result
 
 

@@ -186,7 +186,7 @@ def _refuse_mixed(draft: _Draft, above: Sequence[_Draft], problems: Problems) ->
             f"mode replace would leave in '{here}' only what '{there}' was given last: it is not filled in "
             "mode replace",
             _place(draft),
-            f"write mode: replace where '{there}' is the sink too, or mode: append or merge here",
+            f"write mode: append or merge here, or mode: replace where '{there}' is the sink, if that can",
         )
     elif mode is Mode.APPEND and Mode.REPLACE in others:
         problems.add(

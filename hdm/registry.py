@@ -199,7 +199,7 @@ def _profile(cls: Any, spec: ComponentSpec, kind: str, profiles: Profiles | None
     if model is None:
         if name is None or "env" in cls.Config.model_fields:
             return None
-        raise _misplaced(
+        raise misplaced(
             spec, f"{_word(kind)} '{spec.name}': {cls.__name__} takes no connection", "remove 'env'"
         )
     if name is None:
@@ -208,7 +208,7 @@ def _profile(cls: Any, spec: ComponentSpec, kind: str, profiles: Profiles | None
                 return model()
             except ValueError:
                 pass  # it needs something after all: say so below
-        raise _misplaced(
+        raise misplaced(
             spec,
             f"{_word(kind)} '{spec.name}': {cls.__name__} needs a connection",
             "add 'env:' with the name of a connection in the profile",
@@ -240,7 +240,8 @@ def _placed(spec: ComponentSpec) -> PlacedDict:
     return PlacedDict(spec.conf, place=Place(*spec.place))
 
 
-def _misplaced(spec: ComponentSpec, message: str, hint: str) -> ManifestError:
+def misplaced(spec: ComponentSpec, message: str, hint: str) -> ManifestError:
+    """The mistake of naming a component where it stands, with that place."""
     file = getattr(spec.conf, "file", "")
     line, column = spec.place if file else (0, 0)
     return ManifestError(message, file=file, line=line, column=column, hint=hint)

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 from hdm import declared
-from hdm.model import Chunk, Payload, Receipt, Table, Window
+from hdm.model import Chunk, Dataset, Payload, Receipt, Table, Window
 
 
 class Settings(BaseModel):
@@ -97,6 +97,11 @@ class Source(ABC):
                 yield from declared.ranges(table, *found, self.values_per_chunk, job_key)
             return
         yield Chunk(job_key, table.dataset, 0, schema_sha=table.schema_sha, snapshot=snapshot)
+
+    def replaced(self) -> frozenset[Dataset]:
+        """Which of its tables stand there anew, as a whole, each time: appended, every row would come
+        again with each of them. What has no such thing gives none."""
+        return frozenset()
 
     @abstractmethod
     def read(self, table: Table, chunk: Chunk) -> Payload:

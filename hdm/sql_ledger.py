@@ -6,14 +6,13 @@ Its row is written in the transaction of the chunk's rows, so both are there or 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from hdm.dialects.types import carrier
 from hdm.errors import HdmError
-from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Kind, Receipt, Table
 from hdm.sql_database import Database
 from hdm.wire import chunk_from_json, chunk_to_json, receipt_from_json, receipt_to_json
 
@@ -174,20 +173,3 @@ class Ledger:
             return int(self.database.run(connection, sql, (job_key,))[0][0] or 0)
         finally:
             connection.close()
-
-
-def swap_chunk(job_key: str, dataset: Dataset, epoch: int) -> Chunk:
-    """What the ledger knows a swap of mode ``replace`` by."""
-    return Chunk(job_key, replace(dataset, name=dataset.name + "#swap"), 0, epoch=epoch)
-
-
-def swap_session(database: Database, swap: Chunk) -> Any:
-    """A session to swap on. Who finishes a job holds its lease alone: a session that is still at
-    this swap is a dead process's, and its transaction would keep everybody from the ledger."""
-    mark = f"hdm:{swap.chunk_id[:12]}:"
-    before = database.connect("hdm:swap", write=True)
-    try:
-        database.evict(before, mark, 2)
-    finally:
-        before.close()
-    return database.connect(f"{mark}1", write=True)

@@ -17,9 +17,10 @@ from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Rece
 from hdm.sink import Sink
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_ledger import NAME as LEDGER
-from hdm.sql_ledger import Ledger, swap_chunk, swap_session
+from hdm.sql_ledger import Ledger
 from hdm.sql_merge import make_stage, merge_stage
 from hdm.sql_source import name_parts
+from hdm.sql_swap import swap_chunk, swap_once
 from hdm.sql_target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
 
 
@@ -315,20 +316,8 @@ class SqlSink(Sink):
         target = self.target(table)
         swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)
         new = self._beside(target, job_key, epoch)
-        connection = swap_session(self.database, swap)
-        try:
-            _fail.point("W1")
-            self.database.begin(connection, write=True)
-            if not ledger.claim(connection, swap, Attempt(1)):
-                self.database.rollback(connection)
-                return
-            self.database.swap(connection, target.path, new, self._beside(target, job_key, epoch, "_old"))
-            _fail.point("W2")
-            ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
-            self.database.commit(connection)
-            _fail.point("W3")
-        finally:
-            connection.close()
+        old = self._beside(target, job_key, epoch, "_old")
+        swap_once(self.database, ledger, swap, target, new, old)
 
     def probe(self) -> list[tuple[str, bool, str]]:
         """The database's own; a file that is not there yet will be made."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
-from hdm.model import Dataset, LinkSpec, Table, digest
+from hdm.model import Dataset, LinkSpec, Mode, Table, digest
 
 if TYPE_CHECKING:
     from hdm.link import DataLink
@@ -99,8 +99,15 @@ def _ask_sinks(links: Mapping[str, DataLink]) -> None:
 def _tables(link: DataLink) -> Iterator[Table]:
     """What the source reads; what is wrong is said with the source's name."""
     try:
+        replaced = link.source.replaced() if link.spec.mode is Mode.APPEND else ()
         for table in link.source.tables():
             link.source.ready(table)
+            if table.dataset in replaced:
+                raise UsageError(
+                    f"{table.dataset.name} is staged in mode replace: mode append would load all of it again "
+                    "each time",
+                    hint="write mode: replace or merge",
+                )
             yield table
     except HdmError as error:
         if not isinstance(error, ManifestError):

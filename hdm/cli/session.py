@@ -127,7 +127,27 @@ def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataL
     checks = _checks()
     for spec in specs:
         links[spec.key] = _link(spec, profiles, checks)
+    _refuse_unchainable(links)
     return links
+
+
+def _refuse_unchainable(links: Mapping[str, DataLink]) -> None:
+    """Files alone lead from one link to the next; a table has no chunks to be told of."""
+    for link in links.values():
+        source = link.spec.source
+        above = [links[key] for key in link.spec.upstream if key in links]
+        for sink in (one.spec.sink for one in above if not one.sink.publishes_files):
+            raise registry.misplaced(
+                source,
+                f"source '{source.name}' has the name of a sink ({sink.type}) that stages no files",
+                "give the source a name of its own, in a manifest that is run afterwards",
+            )
+        if link.spec.upstream and not link.source.chunks_from_files:
+            raise registry.misplaced(
+                source,
+                f"source '{source.name}' has the name of a sink, and {source.type} reads no staged files",
+                "write a source that reads them, or give this one a name of its own",
+            )
 
 
 def _link(spec: LinkSpec, profiles: Profiles, checks: Mapping[str, type[Check]]) -> DataLink:

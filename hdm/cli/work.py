@@ -11,7 +11,7 @@ import click
 
 from hdm.cli import logs
 from hdm.cli.options import manifest_options, site_option
-from hdm.cli.run import carry_out, stop_signals
+from hdm.cli.run import bound_memory, carry_out, stop_signals
 from hdm.cli.session import Project, find_run, open_project
 from hdm.errors import UsageError
 from hdm.orchestrators.base import Session
@@ -51,6 +51,7 @@ def command_work(
     or idle for --wait seconds.
     """
     logs.set_up(log_format, log_settings, "warning")
+    bound_memory()
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()
     patience = wait if wait is not None else (math.inf if site is not None and run is None else 0.0)

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,6 +125,8 @@ class Database:
                     self._single = None
                 if self._kept is not None:
                     self._kept.close()
+                    with suppress(ValueError):
+                        _orphans.remove(self._kept)
                 self._engine.dispose()
         self._engine = None
 

@@ -123,6 +123,23 @@ def test_a_replaced_chain_is_swapped_when_it_is_whole(place: Place) -> None:
     assert equal(place, "items")
 
 
+@pytest.mark.parametrize("mode", ["append", "merge", "replace"])
+def test_what_is_staged_anew_each_time_is_never_appended(place: Place, mode: str) -> None:
+    """Nor by a source that has another name than the sink, or stands in another manifest."""
+    only(place, {**stage("items", place), "mode": "replace"})
+    assert place.hdm("run").code == 0
+    other = {**load(place), "mode": mode}
+    other["source"]["name"] = "what was staged"
+    only(place, other)
+    done = place.hdm("run")
+    if mode != "append":
+        assert done.code == 0 and equal(place, "items"), done.said
+        return
+    assert (done.code, done.out) == (2, "") and done.err.startswith("hdm: source what was staged: files/items")
+    assert " is staged in mode replace: mode append would load all of it again each time\n" in done.err
+    assert done.err.endswith("hint: write mode: replace or merge\n")
+
+
 def test_a_waived_gap_lets_the_watermark_pass(place: Place) -> None:
     place.sql("UPDATE orders SET cents = NULL WHERE id = 60")
     link = direct(place, "orders", watermark={"column": "changed"})

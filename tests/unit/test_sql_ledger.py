@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from hdm.model import Attempt, Chunk, Dataset, Receipt
-from hdm.sql_ledger import NAME, Ledger, swap_chunk
+from hdm.sql_ledger import NAME, Ledger
+from hdm.sql_swap import swap_chunk
 from tests.unit.sqlkit import JOB, sqlite_system
 
 CHUNK = Chunk(JOB, Dataset("ns", "t"), 0)

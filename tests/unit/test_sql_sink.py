@@ -16,6 +16,7 @@ from hdm.errors import (
     UsageError,
 )
 from hdm.model import Attempt, Condition, Mode, Payload
+from hdm.sql_ledger import Ledger
 from tests.unit.sql_fixtures import lite, pg, system  # noqa: F401
 from tests.unit.sqlkit import JOB, move, plan
 
@@ -333,6 +334,20 @@ def test_a_death_around_the_swap(system, source, point, monkeypatch):  # noqa: F
     assert len(content(system, "dst")) == (10 if point == "W3" else 40)
     sink.finish(table, JOB, 2, Mode.REPLACE)
     assert content(system, "dst") == content(system, "src")
+
+
+def test_a_swap_that_is_stopped_soon_lets_go_of_its_table(pg, monkeypatch):  # noqa: F811
+    """Nobody could even look at it, not to say end that session."""
+    pg.run("CREATE TABLE src (id int PRIMARY KEY)")
+    fill, idle = Ledger.fill, []
+
+    def asked(self, connection, receipt):
+        idle.extend(self.database.run(connection, "SHOW idle_in_transaction_session_timeout"))
+        fill(self, connection, receipt)
+
+    monkeypatch.setattr(Ledger, "fill", asked)
+    move(pg.source("src"), pg.sink("dst"), Mode.REPLACE)
+    assert idle == [("15min",), ("30s",)]
 
 
 def test_replace_by_nothing_empties_the_table(system, source):  # noqa: F811

@@ -55,6 +55,8 @@ class Writing(Reading):
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """By renaming; where views or foreign keys hang on the table, by moving the rows instead."""
         name = self.dialect.qualify(target)
+        # A process that is stopped in here would keep everybody from the table, even from looking at it.
+        self.run(connection, "SET LOCAL idle_in_transaction_session_timeout = '30s'")
         if not self.run(connection, catalog.DEPENDENTS, (name,)):
             super().swap(connection, target, new, old)
             return

@@ -16,8 +16,8 @@ from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.errors import UsageError
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
-from hdm.sql_ledger import swap_chunk, swap_session
 from hdm.sql_source import TableNameLike
+from hdm.sql_swap import swap_chunk, swap_session
 
 
 class SnowflakeCopyConfig(SqlSinkConfig):

@@ -7,9 +7,9 @@ import subprocess
 import pytest
 
 from hdm.cli import session, state_access
-from hdm.errors import UsageError
+from hdm.errors import ManifestError, UsageError
 from hdm.state import StateManager
-from tests.flows.kit import direct, only, shop
+from tests.flows.kit import direct, only, shop, stage
 from tests.unit.linkkit import Run
 
 
@@ -118,3 +118,22 @@ def test_an_old_state_is_a_file_or_a_profile_entry(place):
     assert "target.db" in str(state_access.old_state_url(project.plan, "dst", project.profiles))
     with pytest.raises(UsageError, match="neither a file nor a connection 'none'"):
         state_access.old_state_url(project.plan, "none", project.profiles)
+
+
+def test_a_link_below_a_table_is_refused(place):
+    """It would be told of no chunk, and say that all is done."""
+    first, second = direct(place, "orders"), direct(place, "items")
+    second["source"]["name"] = first["sink"]["name"]
+    only(place, first, second)
+    with pytest.raises(ManifestError, match=r"m.yml:\d+:\d+: .* a sink \(SQLiteSink\) that stages no files"):
+        opened(place)
+
+
+def test_a_table_below_files_is_refused(place):
+    """It would be read whole for each of them."""
+    first, second = stage("orders", place), direct(place, "items")
+    second["source"]["name"] = first["sink"]["name"]
+    only(place, {**first, "site": "onprem"}, {**second, "site": "cloud"})
+    for site in (None, "cloud"):
+        with pytest.raises(ManifestError, match=r"m.yml:\d+:\d+: .* SQLiteSource reads no staged files"):
+            opened(place, site)

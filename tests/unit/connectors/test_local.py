@@ -514,7 +514,7 @@ from hdm.cli.run import bound_memory
 from hdm.connectors.dummy import DummySource
 from hdm.connectors.local import FSSink, FSSource
 from hdm.model import Attempt, Mode, Window
-bound_memory()  # as every command does
+bound_memory()  # as the commands that move rows do
 rows, width, form, where = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
 made = DummySource(DummySource.Config(rows=rows, bytes_per_row=width, chunk=rows))
 table = made.describe()

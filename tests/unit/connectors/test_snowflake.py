@@ -43,8 +43,8 @@ from hdm.errors import (
 )
 from hdm.formats import format_named
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, StagedFile, Table
-from hdm.sql_ledger import swap_chunk, swap_session
 from hdm.sql_merge import make_stage
+from hdm.sql_swap import swap_chunk, swap_session
 
 JOB = "j" * 64
 COLUMNS = (
