@@ -17,7 +17,7 @@ WITH RECURSIVE f(dataset_id, depth) AS (SELECT dataset_id, 0 FROM hdm_dataset WH
 SELECT c.chunk_id, c.status, c.attempt, c.lease_owner, c.lease_expires_at, w.heartbeat_at, w.state AS worker_state, c.error_class FROM hdm_chunk c LEFT JOIN hdm_worker w ON w.worker_id = c.lease_owner WHERE c.status NOT IN ('committed', 'verified', 'waived', 'superseded') ORDER BY c.lease_expires_at, c.chunk_id;
 
 -- Q6 is any committed watermark ahead of its data? (must return no row)
-SELECT w.pipeline_key, w.seq, w.value, c.chunk_id, c.chunk_no, c.status FROM hdm_watermark w JOIN hdm_chunk c ON c.job_id = w.job_id AND c.chunk_no <= w.chunk_no WHERE c.status NOT IN ('committed', 'verified', 'waived', 'superseded');
+SELECT w.pipeline_key, w.seq, w.value, c.chunk_id, c.chunk_no, c.status FROM hdm_watermark w JOIN hdm_chunk c ON c.job_id = w.job_id AND c.chunk_no <= w.chunk_no WHERE c.status IN ('pending', 'leased', 'written', 'dead');
 
 -- Q7 which chunks took more than one attempt, which workers were fenced off, did more than one commit?
 SELECT e.chunk_id, COUNT(DISTINCT e.attempt) AS holders, SUM(CASE WHEN e.event_type = 'lease.lost' THEN 1 ELSE 0 END) AS fenced, COUNT(DISTINCT CASE WHEN e.event_type = 'chunk.committed' THEN e.attempt END) AS committers FROM hdm_event e WHERE e.chunk_id IS NOT NULL GROUP BY e.chunk_id HAVING COUNT(DISTINCT e.attempt) > 1 OR SUM(CASE WHEN e.event_type = 'lease.lost' THEN 1 ELSE 0 END) > 0 ORDER BY e.chunk_id;
