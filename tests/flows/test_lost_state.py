@@ -156,7 +156,7 @@ def test_files_that_are_replaced_are_staged_anew_with_a_restored_state(place: Pl
         assert place.hdm("run").code == 0
         restored(place, kept)
     assert len(list(place.stage.rglob("_hdm_epoch_done.json"))) == 3
-    only(place, load(place))
+    only(place, {**load(place), "mode": "replace"})
     assert place.hdm("run").code == 0
     assert place.rows("items") == place.source_rows("items")
 
