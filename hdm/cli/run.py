@@ -76,6 +76,7 @@ def bound_memory() -> None:
 
     try:
         pa.set_memory_pool(pa.jemalloc_memory_pool())
+        pa.jemalloc_set_decay_ms(0)
     except NotImplementedError:
         pa.set_memory_pool(pa.system_memory_pool())
     try:
