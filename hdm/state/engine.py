@@ -158,10 +158,13 @@ class Database:
         if self.dialect == "sqlite":
             with self._one(immediate=True) as conn, conn.begin():
                 return work(conn)
-        engine = self.engine
-        kept = Kept(engine) if self._kept is None else self._kept
-        with kept.lend() as conn, conn.begin():
+        with self._writers().lend() as conn, conn.begin():
             return work(conn)
+
+    def _writers(self) -> Kept:
+        _ = self.engine  # opens, and after a fork anew
+        assert self._kept is not None
+        return self._kept
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         engine = self.engine
@@ -225,7 +228,7 @@ class Database:
             if self.dialect == "sqlite":
                 self._engine = self._sqlite()
             else:
-                self._engine = create_engine(
+                engine = create_engine(
                     self.url,
                     isolation_level="READ COMMITTED",
                     hide_parameters=True,
@@ -235,9 +238,10 @@ class Database:
                     connect_args=self._connect_args(),
                 )
                 if self.dialect == "postgresql":
-                    libpq.end_only_what_is_open(self._engine.dialect)
-                self._kept = Kept(self._engine)
+                    libpq.end_only_what_is_open(engine.dialect)
+                self._kept = Kept(engine)
                 _orphans.append(self._kept)  # outlives this object, lest a child's copy ends transactions
+                self._engine = engine  # last: another thread takes it for a sign that all is there
 
     def _connect_args(self) -> dict[str, Any]:
         if self.dialect == "mysql":

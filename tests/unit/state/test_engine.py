@@ -206,6 +206,16 @@ def test_many_writers_at_once_leave_few_connections_and_lock_nobody_out(empty_ur
     db.close()
 
 
+def test_a_database_that_is_closed_leaves_nothing_behind(empty_url: str) -> None:
+    for _ in range(2):
+        db = Database(empty_url)
+        db.run(lambda conn: conn.exec_driver_sql("SELECT 1").all())
+        kept = db._kept
+        assert kept is None or kept in engine._orphans, "while it is open, it outlives its owner"
+        db.close()
+        assert kept is None or kept not in engine._orphans
+
+
 def test_commits_of_two_runs_see_each_other_whatever_the_servers_default_is(
     postgres_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -159,6 +159,15 @@ def test_each_upstream_chunk_is_followed_exactly_once(world: World) -> None:
     assert above.job_id not in {one.job.job_id for one in taken}
 
 
+def test_numbers_go_on_whatever_has_become_of_the_chunks(world: World) -> None:
+    _, below = chained(world)
+    receipts = [world.finish(world.claim()) for _ in range(2)]
+    world.store.add_followers(below, receipts[0].chunk_id, followers(below, receipts[0], 2))
+    assert [world.claim().chunk.number, world.finish(world.claim()).rows] == [0, 10]
+    world.store.add_followers(below, receipts[1].chunk_id, followers(below, receipts[1], 2))
+    assert [world.claim().chunk.number for _ in range(2)] == [2, 3]
+
+
 def test_settled_waits_for_upstream(world: World) -> None:
     above, below = chained(world, 1)
     assert not world.store.settled(below)
