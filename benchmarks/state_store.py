@@ -1,5 +1,6 @@
 """What one staged file's chunk costs the state database: claimed, its file announced, written,
-committed and verified, with all events.
+committed and verified, with all events. As workers do it, the next chunk is claimed along with
+the commit of the last.
 
 ``python benchmarks/state_store.py [--chunks N] [URL ...]`` prints the median in milliseconds
 of worker time. Without URLs: SQLite in a temporary folder, and PostgreSQL if ``HDM_STATE_URL``
@@ -20,7 +21,12 @@ import pyarrow as pa
 from sqlalchemy import make_url
 
 from hdm.model import Chunk, Column, Condition, Dataset, Kind, Mode, Receipt, StagedFile, Table
-from hdm.state import JobInfo, RunInfo, StateManager
+from hdm.state import GoOn, JobInfo, Lease, RunInfo, StateManager
+
+
+def first_file(lease: Lease) -> tuple[str, str]:
+    """As a sink for files names it."""
+    return f"file:///stage/{lease.chunk_id}.{lease.attempt}.parquet", "parquet"
 
 
 def measure(url: str, chunks: int) -> list[float]:
@@ -51,16 +57,17 @@ def measure(url: str, chunks: int) -> list[float]:
                 for n in range(chunks)
             ],
         )
+        lease = None
         for _ in range(chunks):
             start = time.perf_counter()
-            lease = store.claim(worker, run)
+            lease = lease or store.claim(worker, run, announce=first_file)
             assert lease is not None
-            name = f"file:///stage/{lease.chunk_id}.parquet"
-            store.begin_artifact(lease, name, "parquet")
+            name, kind = first_file(lease)
+            store.begin_artifact(lease, name, kind)
             file = StagedFile(name, "parquet", 1 << 20, 1000, "0" * 64)
             receipt = Receipt(lease.chunk_id, lease.attempt, 1000, 1 << 20, 1000, files=(file,))
             store.wrote(lease, receipt)
-            store.commit(lease, receipt, target_rows=1000)
+            lease = store.commit(lease, receipt, target_rows=1000, go_on=GoOn(announce=first_file))
             times.append((time.perf_counter() - start) * 1000)
         assert store.settled(job)
         assert store.close_job(job.job_id) == "success"

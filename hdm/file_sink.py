@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from hdm import files
 from hdm.errors import BrokenContract, CorruptFile
-from hdm.file_writing import Writing, disk
+from hdm.file_writing import Writing, disk, nth_file
 from hdm.files import Split
 from hdm.formats import carries, format_named, format_of
 from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
@@ -112,8 +112,7 @@ class FileSink(Sink):
         if held is not None:
             return replace(held, attempt=attempt.number, adopted=True)
         carries(table)
-        base = f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}.{attempt.number}"
-        writing = Writing(self, base, attempt)
+        writing = Writing(self, self._base(table, chunk, attempt.number, mode), attempt)
         try:
             if self._takes(payload, table):
                 for file in payload.files:
@@ -134,6 +133,13 @@ class FileSink(Sink):
             files=staged,
             location=self.store.uri(self._chunk_folder(table, chunk, mode)),
         )
+
+    def first_file(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
+        """Known unless files are passed on, which keep their endings."""
+        if chunk.files:
+            return None
+        ending = self.format.extension(self.compression)
+        return self.store.uri(nth_file(self._base(table, chunk, attempt, mode), 0, ending)), self.format.name
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
         """Make the manifest; should another attempt's be there, its receipt is adopted."""
@@ -185,6 +191,9 @@ class FileSink(Sink):
 
     def _chunk_folder(self, table: Table, chunk: Chunk, mode: Mode) -> str:
         return files.chunk_folder(self._folder(table), chunk.job_key, chunk.epoch, mode)
+
+    def _base(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> str:
+        return f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}.{attempt}"
 
     def _manifest_key(self, table: Table, chunk: Chunk, mode: Mode) -> str:
         return f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}{files.MANIFEST}"

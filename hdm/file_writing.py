@@ -95,7 +95,7 @@ class Writing:
 
     def _begin(self, extension: str) -> tuple[str, NewFile]:
         store = self.sink.store
-        key = f"{self._base}.{len(self.staged)}{extension}"
+        key = nth_file(self._base, len(self.staged), extension)
         self._attempt.will_write(store.uri(key), self.sink.format.name)
         _fail.point("C2")
         with disk(key):
@@ -135,6 +135,11 @@ class Writing:
             found = self.sink.format.rows(stream, self.sink.compression)
         if found != rows:
             raise CorruptFile(f"{found} of {rows} rows are in a file just written", hint="report this")
+
+
+def nth_file(base: str, number: int, ending: str) -> str:
+    """The key of an attempt's file: its number from 0, its ending with the dot."""
+    return f"{base}.{number}{ending}"
 
 
 @contextmanager

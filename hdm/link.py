@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 
 import pyarrow as pa
 
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     from hdm.state.words import CheckResult
 
 log = logging.getLogger("hdm.link")
+
+
+class Commit(Protocol):
+    """``StateManager.commit``, or what does it and more."""
+
+    def __call__(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> object:
+        """As there."""
 
 
 class DataLink:
@@ -64,9 +71,19 @@ class DataLink:
         """Whether the sink can say what the target holds."""
         return type(self.sink).committed is not Sink.committed
 
+    def first_file(self, lease: Lease) -> tuple[str, str] | None:
+        """The first file that the attempt will write, if its sink knows it: URI and format."""
+        if lease.receipt is not None:
+            return None
+        info = lease.job.info
+        return self.sink.first_file(self.outgoing(info.source), lease.chunk, lease.attempt, info.mode)
+
     @final
-    def attempt(self, lease: Lease, attempt: Attempt, state: StateManager) -> Receipt:
-        """Take one leased chunk from where it stands to ``committed`` and ``verified``.
+    def attempt(
+        self, lease: Lease, attempt: Attempt, state: StateManager, commit: Commit | None = None
+    ) -> Receipt:
+        """Take one leased chunk from where it stands to ``committed`` and ``verified``, the last step by
+        ``commit`` or else by the state's own.
 
         Raises what source, sink or state raise; the worker decides by its ``recovery``.
         """
@@ -85,7 +102,7 @@ class DataLink:
         attempt.check()
         receipt = self.sink.publish(table, chunk, receipt)
         _fail.point("U4")
-        state.commit(lease, receipt, target_rows=self._held(lease, table))
+        (commit or state.commit)(lease, receipt, target_rows=self._held(lease, table))
         _fail.point("V2")
         state.record_checks(lease, self._found.pop(lease.chunk_id, []))
         return receipt

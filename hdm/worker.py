@@ -29,6 +29,7 @@ from hdm.errors import (
     unexpected,
 )
 from hdm.model import Attempt, Receipt
+from hdm.state.words import GoOn
 
 if TYPE_CHECKING:
     from hdm.link import DataLink
@@ -142,7 +143,8 @@ class Worker:
     ``links`` by link key. Once ``stop`` is set, a chunk in work is handed back at the next batch.
     ``observe`` is told every outcome (for progress). ``turn`` is held from asking ``skip_jobs``, of
     which nothing is claimed, until ``started`` was told: among workers that share it none claims
-    what the last one has filled.
+    what the last one has filled. While ``goes_on`` says so, the next chunk is claimed as the last one
+    is committed; ``leave`` hands it back.
     """
 
     state: StateManager
@@ -154,30 +156,68 @@ class Worker:
     site: str | None = None
     skip_jobs: Callable[[], frozenset[str]] = frozenset
     turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    goes_on: Callable[[], bool] = lambda: True
     started: Callable[[Lease], None] = lambda lease: None
     observe: Callable[[Outcome], None] = lambda outcome: None
     progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
     _back_off: wait_random_exponential = field(
         default_factory=lambda: wait_random_exponential(multiplier=0.5, max=MAX_WAIT)
     )
+    _next: Held | None = None
 
     def step(self) -> Outcome | None:
         """Claim one chunk and settle it; None if there is nothing to claim now."""
-        with self.turn:
-            skip = self.skip_jobs()
-            lease = self.state.claim(self.worker_id, self.run_id, site=self.site, skip_jobs=skip)
-            if lease is None:
-                return None
-            self.started(lease)
-        outcome = self._settle(lease)
+        held, self._next = self._next or self._claim(), None
+        if held is None:
+            return None
+        outcome = self._settle(held)
         self.observe(outcome)
         return outcome
 
-    def _settle(self, lease: Lease) -> Outcome:
-        held = self.pulse.hold(lease)
+    def leave(self) -> None:
+        """Hand back what was claimed and not begun."""
+        held, self._next = self._next, None
+        if held is None:
+            return
+        self.pulse.drop(held)
+        try:
+            self.state.release(held.lease)
+        except HdmError as trouble:
+            log.warning("chunk %s is left to its lease: %s", held.lease.chunk_id[:12], trouble.message)
+        self.observe(Outcome(held.lease, error=Drained("told to stop")))
+
+    def _claim(self) -> Held | None:
+        with self.turn:
+            skip = self.skip_jobs()
+            return self._taken(
+                self.state.claim(
+                    self.worker_id, self.run_id, site=self.site, skip_jobs=skip, announce=self._first_file
+                )
+            )
+
+    def _commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> None:
+        """Commit the chunk, and claim the next one along with it if nothing is to be skipped."""
+        with self.turn:
+            go_on = GoOn(self.site, self._first_file) if self.goes_on() and not self.skip_jobs() else None
+            self._next = self._taken(self.state.commit(lease, receipt, target_rows=target_rows, go_on=go_on))
+
+    def _first_file(self, lease: Lease) -> tuple[str, str] | None:
+        try:
+            return self.links[lease.job.link_key].first_file(lease)
+        except Exception:  # noqa: BLE001 -- a plugin may raise anything; the attempt will meet it again
+            return None
+
+    def _taken(self, lease: Lease | None) -> Held | None:
+        if lease is None:
+            return None
+        self.started(lease)
+        return self.pulse.hold(lease)
+
+    def _settle(self, held: Held) -> Outcome:
+        lease = held.lease
         attempt = self._attempt(lease, held)
         try:
-            receipt = self.links[lease.job.link_key].attempt(lease, attempt, self.state)
+            receipt = self.links[lease.job.link_key].attempt(lease, attempt, self.state, self._commit)
             return Outcome(lease, receipt)
         except HdmError as error:
             return self._failed(lease, error)

@@ -152,12 +152,22 @@ class ThreadEngine:
             self.site,
             skip_jobs=lambda: self._skip,
             turn=self._turn,
+            goes_on=lambda: not self._ends(),
             started=self._started,
             observe=self._settled,
             progress=self.observer.progress,
         )
+        try:
+            self._steps(worker)
+        finally:
+            worker.leave()
+
+    def _ends(self) -> bool:
+        return self.stop.is_set() or self._over.is_set() or bool(self._trouble)
+
+    def _steps(self, worker: Worker) -> None:
         wait = IDLE_FIRST
-        while not (self.stop.is_set() or self._over.is_set() or self._trouble):
+        while not self._ends():
             try:
                 outcome = worker.step()
             except StateUnavailable as away:

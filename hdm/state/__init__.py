@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hdm.state.store import StateManager as StateManager
+    from hdm.state.words import GoOn as GoOn
     from hdm.state.words import Job as Job
     from hdm.state.words import JobInfo as JobInfo
     from hdm.state.words import Lease as Lease
@@ -15,12 +16,13 @@ if TYPE_CHECKING:
 _HOME = {
     "StateManager": "hdm.state.store",
     "RunInfo": "hdm.state.words",
+    "GoOn": "hdm.state.words",
     "JobInfo": "hdm.state.words",
     "Job": "hdm.state.words",
     "Lease": "hdm.state.words",
 }
 
-__all__ = ["Job", "JobInfo", "Lease", "RunInfo", "StateManager"]
+__all__ = ["GoOn", "Job", "JobInfo", "Lease", "RunInfo", "StateManager"]
 
 
 def __getattr__(name: str) -> Any:

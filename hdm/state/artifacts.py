@@ -9,6 +9,7 @@ from sqlalchemy import (
     String,
     and_,
     bindparam,
+    delete,
     exists,
     insert,
     literal_column,
@@ -24,7 +25,7 @@ from hdm.state.base import Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import artifact, chunk
-from hdm.state.prepared import Prepared, Query, together
+from hdm.state.prepared import Prepared, Query, Values, together
 from hdm.state.words import COMMITTED, HELD, SUPERSEDED, VERIFIED, WAIVED, Lease, StaleArtifact
 
 _KNOWN = Prepared(select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of")))
@@ -87,24 +88,50 @@ _AGAIN = Prepared(
 )
 
 
+_NEVER = Prepared(
+    delete(artifact).where(artifact.c.artifact_id == bindparam("key"), artifact.c.state == "TMP")
+)
+
+
 def artifact_key(chunk_id: str, uri: str) -> str:
     """The id of that chunk's file."""
     return digest("artifact", chunk_id, uri)
 
 
 def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
-    """Record that the attempt is about to write ``uri``; raises ``LeaseLost``."""
-    key = artifact_key(lease.chunk_id, uri)
-    new = {
-        "key": key, "uri": uri, "format": kind, "id": lease.chunk_id, "by": lease.attempt,
-        "worker": lease.worker_id,
-    }  # fmt: skip
+    """Record that the attempt is about to write ``uri``, unless its claim has; raises ``LeaseLost``."""
+    key, new = _begun(lease, uri, kind)
+    if key in lease.announced:
+        lease.announced.discard(key)
+        lease.begun.add(key)
+        return
 
     def work(conn: Connection) -> bool:
         return together(conn, [(_BEGIN, new)], last=True)[-1].touched == 1
 
     if not base.db.run(work):
         base.db.run(lambda conn: _begin_again(conn, lease, key))
+    lease.begun.add(key)
+
+
+def announce(tx: Tx, lease: Lease, uri: str, kind: str) -> None:
+    """Record ``uri`` with the claim of ``lease``, which is to write it."""
+    key, new = _begun(lease, uri, kind)
+    tx.do(_BEGIN, new, then=lambda made: lease.announced.add(key) if made else None)
+
+
+def never_begun(tx: Tx, lease: Lease) -> None:
+    """The attempt is over: files that were announced and not begun there were none of."""
+    for key in sorted(lease.announced):
+        tx.do(_NEVER, {"key": key})
+
+
+def _begun(lease: Lease, uri: str, kind: str) -> tuple[str, Values]:
+    key = artifact_key(lease.chunk_id, uri)
+    return key, {
+        "key": key, "uri": uri, "format": kind, "id": lease.chunk_id, "by": lease.attempt,
+        "worker": lease.worker_id,
+    }  # fmt: skip
 
 
 def _begin_again(conn: Connection, lease: Lease, key: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import ColumnElement, Connection, select
@@ -51,7 +51,7 @@ class Base:
         run_id: str,
         work: Callable[[Tx], T],
         hold: str | None = None,
-        ask: Sequence[Query] = (),
+        ask: Mapping[str, Query] | None = None,
     ) -> T:
         """One write transaction in the chain of ``run_id``; its events go with it.
 

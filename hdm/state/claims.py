@@ -23,13 +23,13 @@ from sqlalchemy import (
 
 from hdm import _fail
 from hdm.errors import LeaseLost
-from hdm.state import clock
+from hdm.state import artifacts, clock
 from hdm.state.base import JOB_COLUMNS, Base
 from hdm.state.engine import among, by_claim_index, locked
 from hdm.state.events import Tx
 from hdm.state.models import chunk, job, run_job
-from hdm.state.prepared import Prepared, Values, together
-from hdm.state.words import HELD, PENDING, Lease
+from hdm.state.prepared import Prepared, Query, Values, together
+from hdm.state.words import HELD, PENDING, GoOn, Lease
 from hdm.wire import chunk_from_json, receipt_from_json
 
 _CHUNK = (
@@ -157,9 +157,10 @@ _RENEW = Prepared(
 )
 
 
-def claim(base: Base, worker_id: str, run_id: str, site: str | None, skip: frozenset[str]) -> Lease | None:
+def claim(base: Base, worker_id: str, run_id: str, wish: GoOn, skip: frozenset[str]) -> Lease | None:
     """The next chunk that this worker may try, or None if there is nothing to do just now."""
-    wanted: Values = {"run": run_id} if site is None else {"run": run_id, "site": site}
+    site = wish.site
+    wanted = _wanted(run_id, site)
 
     def look(conn: Connection, expired: bool, hold: bool) -> Any:
         if skip:
@@ -169,32 +170,57 @@ def claim(base: Base, worker_id: str, run_id: str, site: str | None, skip: froze
 
     if base.idle and base.db.read(lambda conn: look(conn, False, False) or look(conn, True, False)) is None:
         return None
-    looked, now = base.looked.get((run_id, site), 0.0), time.monotonic()
-    due = now - looked > min(_LOOK_AGAIN, base.lease_ttl / 10)
+    due = _is_due(base, run_id, site)
     if due:
-        base.looked[run_id, site] = now
-    asked = [] if skip else [(_usual(due, site is not None, True), wanted)]
+        base.looked[run_id, site] = time.monotonic()
+    ask = {} if skip else {"next": (_usual(due, site is not None, True), wanted)}
 
     def work(tx: Tx) -> Lease:
-        row: Any = (tx.asked[0] or [None])[0] if asked else look(tx.conn, due, True)
+        row: Any = next(iter(tx.asked["next"]), None) if ask else look(tx.conn, due, True)
         # The last look is for one who lost a race with another run: there may be more.
         row = row or look(tx.conn, not due, True) or look(tx.conn, due, True)
-        return _take(base, tx, row, worker_id)
+        return _take(base, tx, row, worker_id, wish)
 
-    found: Lease | None = None
+    lease: Lease | None = None
     try:
-        found = base.change(run_id, work, ask=asked)
+        lease = base.change(run_id, work, ask=ask)
     except _NothingToDo:
-        found = None
-    base.idle = found is None
-    return found
+        lease = None
+    base.idle = lease is None
+    return lease
+
+
+def asking(base: Base, run_id: str, site: str | None) -> dict[str, Query]:
+    """Asks for a worker's next chunk in the transaction that ends its last, for ``found``; nothing
+    when it is time to look for leases that have run out as well."""
+    if _is_due(base, run_id, site):
+        return {}
+    return {"next": (_usual(False, site is not None, True), _wanted(run_id, site))}
+
+
+def found(base: Base, tx: Tx, worker_id: str, wish: GoOn) -> Lease | None:
+    """The lease of what was asked for. None says nothing: ``claim`` looks more closely."""
+    row = next(iter(tx.asked.get("next", ())), None)
+    if row is None or row.max_parallel is not None:
+        return None
+    return _take(base, tx, row, worker_id, wish)
+
+
+def _wanted(run_id: str, site: str | None) -> Values:
+    return {"run": run_id} if site is None else {"run": run_id, "site": site}
+
+
+def _is_due(base: Base, run_id: str, site: str | None) -> bool:
+    """Whether leases that have run out are to be looked for."""
+    since = time.monotonic() - base.looked.get((run_id, site), 0.0)
+    return since > min(_LOOK_AGAIN, base.lease_ttl / 10)
 
 
 class _NothingToDo(Exception):
     """Ends the transaction without a trace."""
 
 
-def _take(base: Base, tx: Tx, row: Any, worker_id: str) -> Lease:
+def _take(base: Base, tx: Tx, row: Any, worker_id: str, wish: GoOn) -> Lease:
     """Take the chunk, which the row's lock keeps as it was read."""
     if row is None or (row.max_parallel is not None and _is_full(tx, row)):
         raise _NothingToDo
@@ -212,7 +238,11 @@ def _take(base: Base, tx: Tx, row: Any, worker_id: str) -> Lease:
         "chunk.claimed", job=row.job_id, chunk=row.chunk_id, worker=worker_id,
         attempt=row.attempt + 1, was=row.status, now=becomes,
     )  # fmt: skip
-    return _lease(base, tx.conn, row, worker_id, tx.run_id)
+    lease = _lease(base, tx.conn, row, worker_id, tx.run_id)
+    first = wish.announce(lease)
+    if first is not None:
+        artifacts.announce(tx, lease, *first)
+    return lease
 
 
 def _is_full(tx: Tx, row: Any) -> bool:

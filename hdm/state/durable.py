@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import insert
@@ -17,21 +18,33 @@ from hdm.state.words import COMMITTED, VERIFIED, Job
 _COMPARED = Prepared(insert(validation))
 
 
-def questions(of: Job, chunk_id: str) -> list[Query]:
-    """What ``follow_up`` must know: to be asked as the transaction begins."""
-    files = artifacts.known(chunk_id)
-    return [files] if of.info.source.cursor is None else [files, watermarks.growth(of, chunk_id)]
+def questions(
+    of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
+) -> dict[str, Query]:
+    """What ``follow_up`` must know: to be asked as the transaction begins. ``begun`` are the ids of
+    files that are known to be on record."""
+    ask = {}
+    if any(artifacts.artifact_key(chunk_id, file.uri) not in begun for file in receipt.files):
+        ask["files"] = artifacts.known(chunk_id)
+    if part.upstream is not None:
+        ask["origin"] = lineage.origin(part.upstream)
+    if of.info.source.cursor is not None:
+        ask["growth"] = watermarks.growth(of, chunk_id)
+    return ask
 
 
-def follow_up(tx: Tx, of: Job, part: Chunk, chunk_id: str, receipt: Receipt) -> None:
-    """Files published and used up, lineage edge, kept digests, and the watermark."""
-    files, *growth = tx.asked
-    artifacts.published(tx, chunk_id, receipt, {row.artifact_id for row in files})
-    lineage.add_edge(tx, of, part, chunk_id, receipt.rows)
+def follow_up(
+    tx: Tx, of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
+) -> None:
+    """Files published and used up, lineage edge, kept digests, and the watermark; in a transaction
+    that asked ``questions`` of the same."""
+    on_record = {row.artifact_id for row in tx.asked.get("files", ())}
+    artifacts.published(tx, chunk_id, receipt, on_record.union(begun))
+    lineage.add_edge(tx, of, part, chunk_id, receipt.rows, tx.asked.get("origin"))
     if part.upstream is not None:
         artifacts.consumed(tx, part.upstream)
     watermarks.keep_boundary(tx, of, part, receipt)
-    watermarks.advance(tx, of.job_id, of.info, growth[0] if growth else None)
+    watermarks.advance(tx, of.job_id, of.info, tx.asked.get("growth"))
 
 
 def compared(tx: Tx, job_id: str, chunk_id: str, source_rows: int, target_rows: int, **who: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,10 +76,22 @@ class Tx:
     The head is locked before anything else, so that all transactions of a run queue up in one
     order. ``now`` is the database's time when it was. ``held`` is the row of the chunk that
     was asked for, with its job, locked in the same breath; None if there is no such chunk.
-    ``asked`` are the rows of each query that was put right after, in the same round trip.
+    ``asked`` are the rows of each query that was put right after, in the same round trip, by its name.
     """
 
-    __slots__ = ("_hash", "_pending", "_queue", "_seq", "asked", "conn", "held", "mask", "now", "run_id")
+    __slots__ = (
+        "_hash",
+        "_pending",
+        "_queue",
+        "_seq",
+        "_told",
+        "asked",
+        "conn",
+        "held",
+        "mask",
+        "now",
+        "run_id",
+    )
 
     def __init__(
         self,
@@ -87,16 +99,17 @@ class Tx:
         run_id: str,
         mask: Redact,
         hold: str | None = None,
-        ask: Sequence[Query] = (),
+        ask: Mapping[str, Query] | None = None,
     ) -> None:
         self.conn, self.run_id, self.mask = conn, run_id, mask
         first: Query = (_HEAD, {"run": run_id})
         if hold is not None:
             first = (_HEAD_AND_CHUNK, {"run": run_id, "id": hold})
-        found = together(conn, [first, *ask])
+        ask = ask or {}
+        found = together(conn, [first, *ask.values()])
         head: Any = found[0].rows[0] if found[0].rows else None
         self.held: Any = head if hold is not None else None
-        self.asked: list[list[Any]] = [one.rows for one in found[1:]]
+        self.asked: dict[str, list[Any]] = {name: one.rows for name, one in zip(ask, found[1:], strict=True)}
         if head is None:
             head = _HEAD.first(conn, {"run": run_id})
         if head is None:
@@ -106,6 +119,7 @@ class Tx:
         self.now: str = head.now
         self._pending: list[dict[str, Any]] = []
         self._queue: list[Query] = []
+        self._told: dict[int, Callable[[int], object]] = {}
 
     def event(
         self,
@@ -136,8 +150,11 @@ class Tx:
             }
         )
 
-    def do(self, change: Prepared, values: Values) -> None:
-        """Carry out ``change``, whose result nobody reads, with whatever is carried out next."""
+    def do(self, change: Prepared, values: Values, then: Callable[[int], object] | None = None) -> None:
+        """Carry out ``change`` with whatever is carried out next; ``then`` is told how many rows it
+        touched."""
+        if then is not None:
+            self._told[len(self._queue)] = then
         self._queue.append((change, values))
 
     def first(self, query: Prepared, values: Values) -> Any:
@@ -148,8 +165,14 @@ class Tx:
 
     def push(self, *, last: bool = False) -> list[Outcome]:
         """Carry out all that was left to ``do``, in one round trip where that can be."""
+        if not self._queue:
+            return []
         queue, self._queue = self._queue, []
-        return together(self.conn, queue, last=last) if queue else []
+        told, self._told = self._told, {}
+        outcomes = together(self.conn, queue, last=last)
+        for place, then in told.items():
+            then(outcomes[place].touched)
+        return outcomes
 
     def flush(self, *, last: bool = False) -> None:
         """Push what is left, append the noted events and move the head; ``last``: then commit."""

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from hdm import _fail
 from hdm.errors import IllegalTransition
 from hdm.model import Chunk
-from hdm.state import datasets, replacing
+from hdm.state import datasets, replacing, watermarks
 from hdm.state.base import JOB_COLUMNS, Base
 from hdm.state.engine import among, locked
 from hdm.state.events import Tx
@@ -212,7 +212,7 @@ def add_plan(
 
 
 def _state_of(job_id: str) -> Select[Any]:
-    return select(job.c.planned, job.c.status).where(job.c.job_id == job_id)
+    return select(job.c.planned, job.c.status, job.c.pipeline_key).where(job.c.job_id == job_id)
 
 
 def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> int:
@@ -259,6 +259,8 @@ def close_job(base: Base, job_id: str) -> str:
             )
         status = "failure" if found.get(DEAD) else "success"
         tx.conn.execute(update(job).where(job.c.job_id == job_id).values(status=status, ended_at=tx.now))
+        if status == "success":
+            watermarks.forget_left(tx, row.pipeline_key)
         tx.event("job.closed", job=job_id, was=row.status, now=status, dead=found.get(DEAD, 0))
         return status
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, insert, literal, or_, select
@@ -10,7 +11,7 @@ from hdm.model import Chunk, digest
 from hdm.state.base import Base
 from hdm.state.events import Tx
 from hdm.state.models import chunk, column_lineage, dataset, job, lineage_edge, run
-from hdm.state.prepared import Prepared
+from hdm.state.prepared import Prepared, Query
 from hdm.state.words import Job
 
 _UPSTREAM = Prepared(
@@ -22,17 +23,19 @@ _EDGE = Prepared(insert(lineage_edge))
 _DEPTH = 20
 
 
-def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int) -> None:
+def origin(upstream_chunk_id: str) -> Query:
+    """Asks which dataset the upstream chunk was written to, for ``add_edge``."""
+    return _UPSTREAM, {"id": upstream_chunk_id}
+
+
+def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Sequence[Any] | None) -> None:
     """The edge that a committed chunk is: from its dataset, or the upstream sink's, to the target's."""
-    origin = None
-    if part.upstream is not None:
-        origin = _UPSTREAM.first(tx.conn, {"id": part.upstream})
     tx.do(
         _EDGE,
         {
             "edge_id": digest("edge", part.upstream or "", chunk_id),
             "job_id": of.job_id,
-            "from_dataset_id": origin.sink_dataset_id if origin else of.info.source.dataset.dataset_id,
+            "from_dataset_id": origins[0].sink_dataset_id if origins else of.info.source.dataset.dataset_id,
             "to_dataset_id": of.info.target.dataset.dataset_id,
             "from_chunk_id": part.upstream,
             "to_chunk_id": chunk_id,

@@ -67,4 +67,4 @@ def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool
         durable.follow_up(tx, of, part, part.chunk_id, receipt)
         return True
 
-    return base.change(of.in_run, work, ask=durable.questions(of, part.chunk_id))
+    return base.change(of.in_run, work, ask=durable.questions(of, part, part.chunk_id, receipt))

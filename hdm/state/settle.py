@@ -7,7 +7,7 @@ still the lease's.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -15,14 +15,14 @@ from sqlalchemy import bindparam, insert, update
 
 from hdm.errors import BrokenContract, HdmError, IllegalTransition, LeaseLost, StateError
 from hdm.model import Receipt
-from hdm.state import clock, durable
+from hdm.state import artifacts, claims, clock, durable
 from hdm.state.base import Base
 from hdm.state.events import Tx
 from hdm.state.models import chunk, dead_letter
 from hdm.state.prepared import Prepared, Query
 from hdm.state.redact import dump, message
 from hdm.state.rows import receipt_values
-from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, Lease
+from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, GoOn, Lease
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ def fenced(
     lease: Lease,
     what: str,
     work: Callable[[Tx], T],
-    ask: Sequence[Query] = (),
+    ask: Mapping[str, Query] | None = None,
 ) -> T:
     """Carry out ``work``; a lost lease is put on record and raised. ``ask``: see ``Tx``."""
     try:
@@ -136,17 +136,23 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
     fenced(base, lease, WRITTEN, work)
 
 
-def commit(base: Base, lease: Lease, receipt: Receipt, target_rows: int | None) -> None:
+def commit(
+    base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, go_on: GoOn | None
+) -> Lease | None:
     """The content is visible: status, counts, files, lineage and watermark in one transaction.
 
     ``target_rows`` is what the target says it holds, -1 for nothing: 'verified' if that are the
     receipt's rows. A chunk that is short of some stays 'committed', as one of a target that cannot say.
+    The worker's next lease, if it wants to ``go_on`` and one is easily found.
     """
+    ask = durable.questions(lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
+    if go_on is not None:
+        ask |= claims.asking(base, lease.run_id, go_on.site)
 
-    def work(tx: Tx) -> None:
+    def work(tx: Tx) -> Lease | None:
         row = held(tx, lease)
         if row.status in (COMMITTED, VERIFIED):
-            return
+            return None
         _must(lease, row, HELD, COMMITTED)
         status = VERIFIED if target_rows == receipt.rows else COMMITTED
         # The digests have a table of their own, in the same transaction.
@@ -162,9 +168,11 @@ def commit(base: Base, lease: Lease, receipt: Receipt, target_rows: int | None) 
                 tx, lease.job.job_id, lease.chunk_id, receipt.rows, target_rows,
                 worker=lease.worker_id, attempt=lease.attempt,
             )  # fmt: skip
-        durable.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt)
+        durable.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
+        artifacts.never_begun(tx, lease)
+        return claims.found(base, tx, lease.worker_id, go_on) if go_on else None
 
-    fenced(base, lease, COMMITTED, work, ask=durable.questions(lease.job, lease.chunk_id))
+    return fenced(base, lease, COMMITTED, work, ask)
 
 
 def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str) -> bool:
@@ -196,6 +204,7 @@ def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None,
                 {**_fence(tx, lease), "later_ms": int(max(0.0, retry_in) * 1000)},
             )
         kind = "chunk.dead" if retry_in is None else "chunk.failed"
+        artifacts.never_begun(tx, lease)
         _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in)
         return status == WRITTEN
 
@@ -265,6 +274,7 @@ def release(base: Base, lease: Lease) -> bool:
             .values(status=status, lease_expires_at=bindparam("at"), updated_on=bindparam("at")),
             _fence(tx, lease),
         )
+        artifacts.never_begun(tx, lease)
         _note(tx, lease, "chunk.released", row.status, status)
         return status == WRITTEN
 

@@ -35,7 +35,17 @@ from hdm.state import (
 from hdm.state.base import Base
 from hdm.state.engine import Database
 from hdm.state.reports import Reports
-from hdm.state.words import CheckResult, Job, JobInfo, Lease, RunInfo, StaleArtifact, Watermark
+from hdm.state.words import (
+    Announce,
+    CheckResult,
+    GoOn,
+    Job,
+    JobInfo,
+    Lease,
+    RunInfo,
+    StaleArtifact,
+    Watermark,
+)
 
 
 class StateManager:
@@ -236,11 +246,18 @@ class StateManager:
     # -- chunks --------------------------------------------------------------
 
     def claim(
-        self, worker_id: str, run_id: str, *, site: str | None = None, skip_jobs: frozenset[str] = frozenset()
+        self,
+        worker_id: str,
+        run_id: str,
+        *,
+        site: str | None = None,
+        skip_jobs: frozenset[str] = frozenset(),
+        announce: Announce = lambda lease: None,
     ) -> Lease | None:
         """The next chunk to try, downstream first; None if there is nothing just now. With ``site``,
-        only jobs of that site or of none; without, all."""
-        return claims.claim(self._base, worker_id, run_id, site, skip_jobs)
+        only jobs of that site or of none; without, all. The file that ``announce`` names goes on
+        record with the claim, as by ``begin_artifact``."""
+        return claims.claim(self._base, worker_id, run_id, GoOn(site, announce), skip_jobs)
 
     def renew(self, lease: Lease, *, rows: int = 0, bytes: int = 0) -> None:  # noqa: A002
         """Extend the lease and note progress; raises ``LeaseLost``."""
@@ -254,10 +271,13 @@ class StateManager:
         """The content is written but not visible; raises ``LeaseLost``, ``BrokenContract``."""
         settle.wrote(self._base, lease, receipt)
 
-    def commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None = None) -> None:
+    def commit(
+        self, lease: Lease, receipt: Receipt, *, target_rows: int | None = None, go_on: GoOn | None = None
+    ) -> Lease | None:
         """The content is visible, and ``target_rows`` is what the target itself says it holds (-1:
-        nothing; None: it cannot say); raises ``LeaseLost``, ``BrokenContract``."""
-        settle.commit(self._base, lease, receipt, target_rows)
+        nothing; None: it cannot say); raises ``LeaseLost``, ``BrokenContract``. With ``go_on`` the
+        worker's next lease, claimed along with it; None then, too, if ``claim`` has to look."""
+        return settle.commit(self._base, lease, receipt, target_rows, go_on)
 
     def record_checks(self, lease: Lease, results: Sequence[CheckResult]) -> None:
         """Keep what the chunk's in-flight checks found; raises ``LeaseLost``."""

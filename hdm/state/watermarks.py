@@ -94,7 +94,6 @@ _GROWTH = Prepared(
         _REACHED.c.chunk_no,
         _REACHED.c.upto,
         _LAST.c.seq.label("last_seq"),
-        _LAST.c.value.label("last_value"),
         _LAST.c.job_id.label("last_job"),
         _LAST.c.chunk_no.label("last_no"),
     ).select_from(_REACHED.outerjoin(_LAST, true()))
@@ -109,6 +108,15 @@ _POINT = (
     boundary.c.value == bindparam("at"),
 )
 _FORGET = {True: Prepared(delete(boundary).where(*_NULLS)), False: Prepared(delete(boundary).where(*_POINT))}
+
+_NEWEST_VALUE = Prepared(_NEWEST.with_only_columns(watermark.c.value))
+_FORGET_LEFT = Prepared(
+    delete(boundary).where(
+        boundary.c.pipeline_key == bindparam("key"),
+        boundary.c.kind == "point",
+        boundary.c.value != bindparam("at"),
+    )
+)
 
 
 def growth(of: Job, chunk_id: str) -> Query:
@@ -157,9 +165,6 @@ def _append(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None) ->
             "committed_at": tx.now,
         },
     )
-    if found.last_value is not None and found.last_value != found.upto:
-        # Nothing asks for the ties of a value that the watermark has left.
-        tx.do(_FORGET[False], {"key": info.pipeline_key, "at": found.last_value})
     tx.event("watermark.advanced", job=job_id, column=cursor, chunk_no=found.chunk_no)
 
 
@@ -171,6 +176,13 @@ def _unbroken(conn: Connection, job_id: str) -> int:
             break
         expected = number + 1
     return expected
+
+
+def forget_left(tx: Tx, pipeline_key: str) -> None:
+    """An epoch is over: nothing asks for the ties of values that the watermark has left."""
+    newest = tx.first(_NEWEST_VALUE, {"key": pipeline_key})
+    if newest is not None:
+        tx.do(_FORGET_LEFT, {"key": pipeline_key, "at": newest.value})
 
 
 def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -96,6 +97,8 @@ class Lease:
     """The timed right to try a chunk. ``attempt`` is the fence; ``ttl`` in seconds.
 
     ``receipt`` is set when the content is written already: only publish and commit are left.
+    ``announced`` are the ids of files that went on record with the claim, ``begun`` of those that
+    are being written, or are.
     """
 
     chunk: Chunk
@@ -107,6 +110,21 @@ class Lease:
     run_id: str
     receipt: Receipt | None = None
     progress: Progress = field(default_factory=Progress)
+    announced: set[str] = field(default_factory=set)
+    begun: set[str] = field(default_factory=set)
+
+
+Announce = Callable[[Lease], tuple[str, str] | None]
+"""The URI and format of the first file that an attempt will write, as far as that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoOn:
+    """The wish for a next chunk, of jobs of that ``site`` or of none; without ``site``, of any.
+    ``announce`` is asked which file goes on record with it."""
+
+    site: str | None = None
+    announce: Announce = lambda lease: None
 
 
 @dataclass(frozen=True, slots=True)
