@@ -64,9 +64,12 @@ _ADVANCE = Prepared(
 )
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def chain_hash(prev_hash: str, record: dict[str, Any]) -> str:
     """sha256 over the previous hash and the record's canonical JSON, hex."""
-    body = json.dumps({name: record[name] for name in CHAINED}, sort_keys=True, separators=(",", ":"))
+    body = _canonical({name: record[name] for name in CHAINED})
     return hashlib.sha256((prev_hash + body).encode()).hexdigest()
 
 
@@ -145,7 +148,7 @@ class Tx:
                 "from_status": was,
                 "to_status": now,
                 "at_db": self.now,
-                "at_worker": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+                "at_worker": f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z",
                 "payload": dump(payload, self.mask),
             }
         )

@@ -29,9 +29,12 @@ def redact(text: str) -> str:
     return _PAIR.sub(r"\g<name>\g<sep>***", text)
 
 
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def dump(value: dict[str, Any], mask: Redact = redact) -> str:
     """Canonical JSON with every text in it masked."""
-    return json.dumps(_masked(value, mask), sort_keys=True, separators=(",", ":"))
+    return _canonical(_masked(value, mask))
 
 
 def _masked(value: Any, mask: Redact) -> Any:

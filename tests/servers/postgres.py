@@ -34,9 +34,6 @@ host replication hdm 127.0.0.1/32 trust
 _SETTINGS = {
     "listen_addresses": HOST,
     "max_connections": "200",
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
     "wal_level": "logical",
     "max_wal_senders": "10",
     "max_prepared_transactions": "20",
@@ -44,6 +41,9 @@ _SETTINGS = {
     "password_encryption": "scram-sha-256",
     "logging_collector": "off",
 }
+
+_CARELESS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""A server that lives for one run of tests need not survive its machine."""
 
 
 @dataclass
@@ -67,8 +67,8 @@ class Postgres:
 
 
 @contextmanager
-def running() -> Iterator[Postgres]:
-    """Start a server of its own, stop it at the end."""
+def running(*, durable: bool = False) -> Iterator[Postgres]:
+    """Start a server of its own, stop it at the end. ``durable``: each commit waits for the disk."""
     programs, user, port = provision.postgres_bin(), unprivileged(), free_port()
     home = folder("postgres", user)
     bundle = provision.SERVERS / "pgserver"
@@ -90,7 +90,12 @@ def running() -> Iterator[Postgres]:
     ]
     run(initdb, user=user)
     (data / "pg_hba.conf").write_text(_HBA)
-    settings = {**_SETTINGS, "port": str(port), "unix_socket_directories": str(home)}
+    settings = {
+        **_SETTINGS,
+        **({} if durable else _CARELESS),
+        "port": str(port),
+        "unix_socket_directories": str(home),
+    }
     command: list[str | Path] = [programs / "postgres", "-D", data]
     for key, value in settings.items():
         command += ["-c", f"{key}={value}"]
