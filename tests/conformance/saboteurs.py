@@ -344,6 +344,11 @@ class SinkRawErrors(SQLiteSink):
         raise OSError(CANARY)
 
 
+class NamesAnotherFile(SQLiteSink):
+    def first_file(self, *_: Any) -> tuple[str, str]:
+        return "file:///elsewhere.parquet", "parquet"
+
+
 class SinkTakesAnyKey(SQLiteSink):
     class Config(SQLiteSink.Config):  # type: ignore[name-defined,misc]
         model_config = ConfigDict(extra="allow")

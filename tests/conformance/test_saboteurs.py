@@ -57,6 +57,7 @@ SINKS: dict[str, type[Any]] = {
     "ledger_lists_the_chunk": s.KeepsNoLedger,
     "prepare_again_keeps_rows": s.StartsAfresh,
     "discard_spares_the_winner": s.DiscardsAll,
+    "first_file_is_the_first": s.NamesAnotherFile,
     "empty_chunk_counts": s.ForgetsEmptyChunks,
     "replace_swaps_at_the_end": s.ReplacesAtOnce,
     "merge_updates_by_key": s.MergesByNothing,

@@ -78,6 +78,77 @@ def test_a_chunk_is_settled_and_told_and_then_there_is_nothing(run, worker, sink
     assert worker.pulse._held == {}
 
 
+# -- going on ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def several(run: Run, sink: Shelf) -> Worker:
+    """A worker that has three chunks to do."""
+    run.add(Listed(words(6)), sink)
+    run.planned()
+    return made(run)
+
+
+def leased(run: Run) -> list[int]:
+    """The numbers of the chunks that are leased."""
+    found = run.query("SELECT chunk_no FROM hdm_chunk WHERE status = 'leased' ORDER BY chunk_no")
+    return [number for (number,) in found]
+
+
+def test_the_next_chunk_is_claimed_with_the_commit_and_renewed_from_then_on(run, several):
+    told = []
+    several.started = lambda lease: told.append(lease.chunk.number)
+    assert several.step().lease.chunk.number == 0
+    assert (leased(run), told) == ([1], [0, 1])
+    assert [one.lease.chunk.number for one in several.pulse._held.values()] == [1]
+    assert several.step().lease.chunk.number == 1
+    assert [several.step().lease.chunk.number, several.step()] == [2, None]
+    assert (told, several.pulse._held) == ([0, 1, 2], {})
+
+
+@pytest.mark.parametrize("why", ["told to stop", "something is full"])
+def test_who_is_not_to_go_on_claims_nothing(run, several, why):
+    if why == "told to stop":
+        several.goes_on = lambda: False
+    else:
+        several.skip_jobs = lambda: frozenset({"another"})
+    assert several.step().receipt.rows == 2
+    assert leased(run) == []
+
+
+def test_who_leaves_hands_back_what_was_not_begun(run, several):
+    told = []
+    several.observe = lambda outcome: told.append(type(outcome.error))
+    several.step()
+    several.leave()
+    several.leave()
+    assert (leased(run), several.pulse._held, told) == ([], {}, [type(None), Drained])
+    assert run.events().count("chunk.released") == 1
+    assert made(run).step().lease.chunk.number == 1, "it is free at once"
+
+
+def test_a_state_that_is_away_does_not_keep_a_worker_from_leaving(run, several, monkeypatch):
+    several.step()
+    monkeypatch.setattr(run.state, "release", raising(StateUnavailable("away")))
+    several.leave()
+    assert (leased(run), several.pulse._held) == ([1], {}), "its lease runs out"
+
+
+def test_a_chunk_that_fails_claims_no_other(run, several, sink):
+    sink.before["write"] = raising(ConnectionLost("away"))
+    several.step()
+    assert leased(run) == []
+
+
+def test_a_first_file_that_cannot_be_named_is_announced_later(run, sink, tmp_path):
+    staged = FSSink(FSSink.Config.model_validate({"directory": str(tmp_path)}), name="staged")
+    run.add(Listed(words(2)), staged)
+    run.planned()
+    staged.first_file = raising(RuntimeError("a plugin's"))
+    assert made(run).step().receipt.rows == 2
+    assert run.query("SELECT state FROM hdm_artifact") == [("PUBLISHED",)]
+
+
 # -- recovery: retry -------------------------------------------------------------
 
 

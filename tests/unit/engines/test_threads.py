@@ -252,3 +252,24 @@ def test_what_dead_processes_of_this_host_hold_is_freed_at_once(run):
     assert take_over_dead(run.state) == 1
     assert run.claim(alive).attempt == 2
     assert take_over_dead(run.state) == 0
+
+
+def test_who_is_stopped_keeps_no_lease_that_went_with_a_commit(run, monkeypatch):
+    """SIGTERM comes while a commit claims the next chunk: it is handed back, not left to its lease."""
+    one(run, rows=40)
+    made = engine(run, workers=1)
+    commit = run.state.commit
+
+    def then_stop(*about, **named):
+        following = commit(*about, **named)
+        if following is not None:
+            made.stop.set()
+        return following
+
+    monkeypatch.setattr(run.state, "commit", then_stop)
+    made.run()
+    assert run.query("SELECT COUNT(*) FROM hdm_chunk WHERE status = 'leased' AND lease_expires_at > '3'") == [
+        (0,)
+    ]
+    assert run.events().count("chunk.released") == 1
+    assert run.query("SELECT COUNT(*) FROM hdm_chunk WHERE status = 'pending'") != [(0,)]
