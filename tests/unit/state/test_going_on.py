@@ -64,7 +64,7 @@ def test_who_lost_the_lease_gets_no_other(world: World) -> None:
 
 
 def test_going_on_heeds_the_site_and_leaves_the_rest_to_a_claim(world: World) -> None:
-    world.planned(1, key=world.key + "-a", site="a")
+    world.planned(1, key=world.key + "-a", site="a", stage_no=1)
     world.planned(1, key=world.key + "-b", site="b")
     world.planned(2, key=world.key + "-few", max_parallel=1)
     lease = world.claim(site="a")
