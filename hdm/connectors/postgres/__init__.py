@@ -84,7 +84,8 @@ class PostgresDatabase(Writing):
         return tuple(parts[-2:]) if len(parts) > 1 else (schema, *parts)
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Autocommit; ``begin`` starts transactions. A writer that falls idle in one is ended."""
+        """Autocommit; ``begin`` starts transactions. A writer that falls idle in one is ended: after 15
+        minutes if it waits for a chunk's rows, which may be slow to come, else after 30 seconds."""
         psycopg = driver()
         with self.classified():
             connection = psycopg.connect(
@@ -92,7 +93,8 @@ class PostgresDatabase(Writing):
                 autocommit=True,
                 prepare_threshold=None,
             )
-            idle = "SET idle_in_transaction_session_timeout TO '15min'" if write else ""
+            patience = "15min" if label.rpartition(":")[2].isdecimal() else "30s"
+            idle = f"SET idle_in_transaction_session_timeout TO '{patience}'" if write else ""
             connection.execute("; ".join(filter(None, (*self.dialect.session, idle))))
         return connection
 

@@ -247,6 +247,15 @@ def test_a_newer_attempt_ends_the_older_one(pg):  # noqa: F811
     assert pg.run("SELECT count(*) FROM dst") == [(2,)]
 
 
+@pytest.mark.parametrize(
+    ("label", "patience"), [("hdm:0123456789ab:2", "15min"), ("hdm:prepare", "30s"), ("hdm:ddl", "30s")]
+)
+def test_who_makes_a_table_and_is_stopped_soon_lets_go_of_it(pg, label, patience):  # noqa: F811
+    """Rows may be long in coming; between two definitions there is nothing to wait for."""
+    with pg.sink("dst").database.connect(label, write=True) as connection:
+        assert connection.execute("SHOW idle_in_transaction_session_timeout").fetchone() == (patience,)
+
+
 def test_closing_a_read_early_leaves_no_session(pg):  # noqa: F811
     pg.run("CREATE TABLE t AS SELECT repeat('x', 1000) AS v FROM generate_series(1, 30000)")
     source = pg.source("t")
