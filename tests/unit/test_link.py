@@ -80,7 +80,10 @@ def test_a_written_receipt_is_published_again_without_reading(run):
     assert run.status(first.chunk_id) == "written"
     sink.before.clear()
     run.state.release(first)
+    sink.first_file = lambda *about: ("file:///first", "parquet")
+    assert link.first_file(first) == ("file:///first", "parquet")
     lease, receipt = go(run, link)
+    assert link.first_file(lease) is None, "nothing is written any more"
     assert (lease.receipt is not None, lease.attempt, receipt.attempt) == (True, 2, 1)
     assert len(source.reads) == 1
     assert sink.calls.count("write") == 1

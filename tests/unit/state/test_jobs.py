@@ -168,6 +168,20 @@ def test_numbers_go_on_whatever_has_become_of_the_chunks(world: World) -> None:
     assert [world.claim().chunk.number for _ in range(2)] == [2, 3]
 
 
+def test_what_is_made_of_a_chunk_comes_from_where_that_was_written(world: World) -> None:
+    above, below = chained(world, 1)
+    receipt = world.finish(world.claim())
+    world.store.add_followers(below, receipt.chunk_id, followers(below, receipt))
+    lease = world.claim()
+    world.finish(lease)
+    assert below.info.source.dataset != above.info.target.dataset
+    assert world.query(
+        "SELECT d.namespace, d.name, e.from_chunk_id FROM hdm_lineage_edge e "
+        "JOIN hdm_dataset d ON d.dataset_id = e.from_dataset_id WHERE e.to_chunk_id = :id",
+        id=lease.chunk_id,
+    ) == [("dst", f"{world.key}.u", receipt.chunk_id)]
+
+
 def test_settled_waits_for_upstream(world: World) -> None:
     above, below = chained(world, 1)
     assert not world.store.settled(below)
