@@ -42,6 +42,7 @@ class DataLink:
     ) -> None:
         self.spec = spec
         self._found: dict[str, list[CheckResult]] = {}
+        self._tables: dict[str, Table] = {}
         self.source = source
         self.sink = sink
         self._checks = checks or {}
@@ -72,11 +73,15 @@ class DataLink:
         return type(self.sink).committed is not Sink.committed
 
     def first_file(self, lease: Lease) -> tuple[str, str] | None:
-        """The first file that the attempt will write, if its sink knows it: URI and format."""
+        """The first file that the attempt will write, if its sink knows it: URI and format. Asked while
+        the state's locks are held: with ``transform:``, not before an attempt has made the table."""
         if lease.receipt is not None:
             return None
         info = lease.job.info
-        return self.sink.first_file(self.outgoing(info.source), lease.chunk, lease.attempt, info.mode)
+        table = self._tables.get(lease.job.job_id) if self.spec.transform else info.source
+        if table is None:
+            return None
+        return self.sink.first_file(table, lease.chunk, lease.attempt, info.mode)
 
     @final
     def attempt(
@@ -88,7 +93,7 @@ class DataLink:
         Raises what source, sink or state raise; the worker decides by its ``recovery``.
         """
         job, chunk, mode = lease.job, lease.chunk, lease.job.info.mode
-        table = self.outgoing(job.info.source)
+        table = self._tables[job.job_id] = self.outgoing(job.info.source)
         receipt = lease.receipt
         if receipt is None:
             receipt = self.sink.committed(table, chunk, mode)

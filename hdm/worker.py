@@ -1,6 +1,6 @@
 """The worker loop, the same in every engine: claim -> attempt -> settle.
 
-A worker holds at most one chunk. Its ``Pulse`` renews the leases of all workers of the process
+A worker works on one chunk at a time. Its ``Pulse`` renews the leases of all workers of the process
 from a thread of its own; a worker whose lease is lost, or that makes no progress for too long,
 stops before it writes anything more.
 """
@@ -189,29 +189,28 @@ class Worker:
     def _claim(self) -> Held | None:
         with self.turn:
             skip = self.skip_jobs()
-            return self._taken(
-                self.state.claim(
-                    self.worker_id, self.run_id, site=self.site, skip_jobs=skip, announce=self._first_file
-                )
+            lease = self.state.claim(
+                self.worker_id, self.run_id, site=self.site, skip_jobs=skip, announce=self._first_file
             )
+            if lease is None:
+                return None
+            self.started(lease)
+            return self.pulse.hold(lease)
 
     def _commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> None:
         """Commit the chunk, and claim the next one along with it if nothing is to be skipped."""
         with self.turn:
             go_on = GoOn(self.site, self._first_file) if self.goes_on() and not self.skip_jobs() else None
-            self._next = self._taken(self.state.commit(lease, receipt, target_rows=target_rows, go_on=go_on))
+            following = self.state.commit(lease, receipt, target_rows=target_rows, go_on=go_on)
+            if following is not None:
+                self._next = self.pulse.hold(following)
+                self.started(following)
 
     def _first_file(self, lease: Lease) -> tuple[str, str] | None:
         try:
             return self.links[lease.job.link_key].first_file(lease)
         except Exception:  # noqa: BLE001 -- a plugin may raise anything; the attempt will meet it again
             return None
-
-    def _taken(self, lease: Lease | None) -> Held | None:
-        if lease is None:
-            return None
-        self.started(lease)
-        return self.pulse.hold(lease)
 
     def _settle(self, held: Held) -> Outcome:
         lease = held.lease

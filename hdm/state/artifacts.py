@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
+from typing import Any
 
 from sqlalchemy import (
+    Column,
     Connection,
     String,
     and_,
@@ -93,18 +96,24 @@ _NEVER = Prepared(
 )
 
 
+_FRESH = 0.9
+"""Of a lease's time: until then it is one's own without asking, as ``Pulse.check`` counts."""
+
+
 def artifact_key(chunk_id: str, uri: str) -> str:
     """The id of that chunk's file."""
     return digest("artifact", chunk_id, uri)
 
 
 def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
-    """Record that the attempt is about to write ``uri``, unless its claim has; raises ``LeaseLost``."""
+    """Record that the attempt is about to write ``uri``, unless its claim has, so recently that the lease
+    cannot have run out; raises ``LeaseLost``."""
     key, new = _begun(lease, uri, kind)
     if key in lease.announced:
         lease.announced.discard(key)
-        lease.begun.add(key)
-        return
+        if time.monotonic() - lease.since < lease.ttl * _FRESH:
+            lease.begun.add(key)
+            return
 
     def work(conn: Connection) -> bool:
         return together(conn, [(_BEGIN, new)], last=True)[-1].touched == 1
@@ -114,10 +123,21 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     lease.begun.add(key)
 
 
-def announce(tx: Tx, lease: Lease, uri: str, kind: str) -> None:
-    """Record ``uri`` with the claim of ``lease``, which is to write it."""
-    key, new = _begun(lease, uri, kind)
+def announce(tx: Tx, lease: Lease, file: object) -> None:
+    """Record ``file``, a URI and its format, with the claim of ``lease``, which is to write it. What
+    cannot be recorded is left to ``begin``, and is then its own attempt's failure."""
+    match file:
+        case (str(uri), str(kind)) if _fits(uri, artifact.c.uri) and _fits(kind, artifact.c.format):
+            key, new = _begun(lease, uri, kind)
+        case _:
+            return
     tx.do(_BEGIN, new, then=lambda made: lease.announced.add(key) if made else None)
+
+
+def _fits(text: str, column: Column[Any]) -> bool:
+    """Whether every database takes the text."""
+    longest: int = getattr(column.type, "length")  # noqa: B009 -- a text's type has it
+    return 0 < len(text) <= longest and text.isprintable()
 
 
 def never_begun(tx: Tx, lease: Lease) -> None:

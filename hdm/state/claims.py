@@ -62,14 +62,18 @@ def _live() -> Any:
 
 
 @lru_cache(maxsize=16)
-def _candidate(expired: bool, sited: bool = False, skipping: bool = False, hold: bool = True) -> Select[Any]:
+def _candidate(
+    expired: bool, sited: bool = False, skipping: bool = False, hold: bool = True, plain: bool = False
+) -> Select[Any]:
     """The next chunk for a worker of a run: downstream first, then by number. ``expired``: of those
     whose lease ran out, which go first when they are looked for; else of those that nobody holds.
-    ``hold`` locks it."""
+    ``hold`` locks it. ``plain``: of jobs without ``max_parallel``."""
     wanted: list[Any] = [
         run_job.c.run_id == bindparam("run"),
         among(job.c.status, ("in_progress", "failure")),
-        or_(job.c.max_parallel.is_(None), sum(_live()) < job.c.max_parallel),
+        job.c.max_parallel.is_(None)
+        if plain
+        else or_(job.c.max_parallel.is_(None), sum(_live()) < job.c.max_parallel),
     ]
     if sited:
         wanted.append(or_(job.c.site.is_(None), job.c.site == bindparam("site", type_=String())))
@@ -120,6 +124,12 @@ def _usual(expired: bool, sited: bool, hold: bool) -> Prepared:
     return Prepared(_candidate(expired, sited, hold=hold))
 
 
+@lru_cache(maxsize=2)
+def _plain(sited: bool) -> Prepared:
+    return Prepared(_candidate(False, sited, plain=True))
+
+
+_MINE = Prepared(select(chunk.c.attempt, chunk.c.lease_owner).where(chunk.c.chunk_id == bindparam("id")))
 _TAKE = Prepared(
     update(chunk)
     .where(
@@ -195,15 +205,22 @@ def asking(base: Base, run_id: str, site: str | None) -> dict[str, Query]:
     when it is time to look for leases that have run out as well."""
     if _is_due(base, run_id, site):
         return {}
-    return {"next": (_usual(False, site is not None, True), _wanted(run_id, site))}
+    return {"next": (_plain(site is not None), _wanted(run_id, site))}
 
 
 def found(base: Base, tx: Tx, worker_id: str, wish: GoOn) -> Lease | None:
-    """The lease of what was asked for. None says nothing: ``claim`` looks more closely."""
+    """The lease of what was asked for. None says nothing: ``claim`` looks more closely, also at jobs
+    with ``max_parallel``, whose chunks at work are to be counted."""
     row = next(iter(tx.asked.get("next", ())), None)
-    if row is None or row.max_parallel is not None:
+    return None if row is None else _take(base, tx, row, worker_id, wish)
+
+
+def still_held(tx: Tx, lease: Lease | None) -> Lease | None:
+    """The lease, if it was given and nobody has claimed its chunk since."""
+    if lease is None:
         return None
-    return _take(base, tx, row, worker_id, wish)
+    row = _MINE.first(tx.conn, {"id": lease.chunk_id})
+    return lease if (row.attempt, row.lease_owner) == (lease.attempt, lease.worker_id) else None
 
 
 def _wanted(run_id: str, site: str | None) -> Values:
@@ -239,9 +256,7 @@ def _take(base: Base, tx: Tx, row: Any, worker_id: str, wish: GoOn) -> Lease:
         attempt=row.attempt + 1, was=row.status, now=becomes,
     )  # fmt: skip
     lease = _lease(base, tx.conn, row, worker_id, tx.run_id)
-    first = wish.announce(lease)
-    if first is not None:
-        artifacts.announce(tx, lease, *first)
+    artifacts.announce(tx, lease, wish.announce(lease))
     return lease
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, insert, update
 
-from hdm.errors import BrokenContract, HdmError, IllegalTransition, LeaseLost, StateError
+from hdm.errors import BrokenContract, HdmError, IllegalTransition, LeaseLost, StateError, StateUnavailable
 from hdm.model import Receipt
 from hdm.state import artifacts, claims, clock, durable
 from hdm.state.base import Base
@@ -145,14 +145,29 @@ def commit(
     receipt's rows. A chunk that is short of some stays 'committed', as one of a target that cannot say.
     The worker's next lease, if it wants to ``go_on`` and one is easily found.
     """
+    try:
+        return _commit(base, lease, receipt, target_rows, go_on)
+    except (BrokenContract, IllegalTransition, LeaseLost, StateUnavailable):
+        raise
+    except Exception:
+        if go_on is None:
+            raise
+        # Whatever is wrong with another chunk is no reason to lose this one, which is visible.
+        return _commit(base, lease, receipt, target_rows, None)
+
+
+def _commit(
+    base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, go_on: GoOn | None
+) -> Lease | None:
+    tried: list[Lease | None] = [None]
     ask = durable.questions(lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
     if go_on is not None:
         ask |= claims.asking(base, lease.run_id, go_on.site)
 
     def work(tx: Tx) -> Lease | None:
         row = held(tx, lease)
-        if row.status in (COMMITTED, VERIFIED):
-            return None
+        if row.status in (COMMITTED, VERIFIED):  # also by a first try, whose answer was lost
+            return claims.still_held(tx, tried[0])
         _must(lease, row, HELD, COMMITTED)
         status = VERIFIED if target_rows == receipt.rows else COMMITTED
         # The digests have a table of their own, in the same transaction.
@@ -170,7 +185,8 @@ def commit(
             )  # fmt: skip
         durable.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
         artifacts.never_begun(tx, lease)
-        return claims.found(base, tx, lease.worker_id, go_on) if go_on else None
+        tried[0] = claims.found(base, tx, lease.worker_id, go_on) if go_on else None
+        return tried[0]
 
     return fenced(base, lease, COMMITTED, work, ask)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
@@ -98,7 +99,7 @@ class Lease:
 
     ``receipt`` is set when the content is written already: only publish and commit are left.
     ``announced`` are the ids of files that went on record with the claim, ``begun`` of those that
-    are being written, or are.
+    are being written, or are. ``since`` is a moment of ``time.monotonic`` before it began.
     """
 
     chunk: Chunk
@@ -112,6 +113,7 @@ class Lease:
     progress: Progress = field(default_factory=Progress)
     announced: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
+    since: float = field(default_factory=time.monotonic)
 
 
 Announce = Callable[[Lease], tuple[str, str] | None]

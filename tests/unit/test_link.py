@@ -90,6 +90,18 @@ def test_a_written_receipt_is_published_again_without_reading(run):
     assert (sink.ids, run.status(lease.chunk_id)) == ([0, 1], "verified")
 
 
+def test_the_first_file_is_named_without_running_the_transform(run, monkeypatch):
+    """It is asked while the state's locks are held."""
+    link, _, sink = started(run, words(4), transform="SELECT id FROM batch")
+    sink.first_file = lambda table, *about: (f"file:///{'-'.join(c.name for c in table.columns)}", "parquet")
+    lease = run.claim()
+    assert link.first_file(lease) is None, "nothing has made the table yet"
+    go(run, link, lease)
+    following = run.claim()
+    monkeypatch.setattr("hdm.link.Transform", None)
+    assert link.first_file(following) == ("file:///id", "parquet")
+
+
 def test_a_lease_lost_between_write_and_the_record_publishes_nothing(run):
     link, _, sink = started(run)
     lease = run.claim()

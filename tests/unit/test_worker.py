@@ -18,6 +18,7 @@ from hdm.errors import (
     CorruptFile,
     Deadlock,
     Drained,
+    HdmError,
     LeaseLost,
     SchemaDrift,
     StateUnavailable,
@@ -125,6 +126,17 @@ def test_who_leaves_hands_back_what_was_not_begun(run, several):
     assert (leased(run), several.pulse._held, told) == ([], {}, [type(None), Drained])
     assert run.events().count("chunk.released") == 1
     assert made(run).step().lease.chunk.number == 1, "it is free at once"
+
+
+def test_who_is_told_of_a_chunk_and_fails_leaves_no_lease(run, several):
+    several.started = lambda lease: 1 / lease.chunk.number if lease.chunk.number else None
+    several.step()
+    assert leased(run) == [1]
+    several.started = raising(RuntimeError("a display's"))
+    with pytest.raises(HdmError):
+        several.step()
+    several.leave()
+    assert (leased(run), several.pulse._held) == ([], {})
 
 
 def test_a_state_that_is_away_does_not_keep_a_worker_from_leaving(run, several, monkeypatch):

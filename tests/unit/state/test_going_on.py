@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from hdm.errors import ConnectionLost, LeaseLost
 from hdm.state import GoOn, Lease
+from hdm.state.words import StaleArtifact
 from tests.unit.state.conftest import World, receipt_of
 
 
@@ -29,6 +33,10 @@ def committed(world: World, lease: Lease, go_on: GoOn | None = ON, uri: str | No
 
 def files(world: World, lease: Lease) -> list[tuple[object, ...]]:
     return world.query("SELECT uri, state, attempt FROM hdm_artifact WHERE chunk_id = :id", id=lease.chunk_id)
+
+
+def stale(world: World, lease: Lease) -> list[StaleArtifact]:
+    return [one for one in world.store.stale_artifacts() if one["chunk_id"] == lease.chunk_id]
 
 
 def test_the_next_lease_is_as_a_claim_gives_it(world: World) -> None:
@@ -126,9 +134,9 @@ def test_what_is_announced_is_on_record_before_it_is_begun(world: World, with_a_
 def test_a_dead_attempt_leaves_what_it_announced_to_be_found(world: World) -> None:
     world.planned(1)
     lease = world.claim(announce=first_file)
-    assert world.store.stale_artifacts() == []
+    assert stale(world, lease) == []
     world.expire(lease)
-    assert [one["uri"] for one in world.store.stale_artifacts()] == [first_file(lease)[0]]
+    assert [one["uri"] for one in stale(world, lease)] == [first_file(lease)[0]]
 
 
 def test_what_was_never_begun_is_off_the_record_once_the_attempt_is_over(world: World) -> None:
@@ -162,3 +170,82 @@ def test_a_file_that_is_known_already_is_not_taken_for_announced(world: World) -
     assert files(world, again) == [(same[0], "TMP", 1)]
     world.store.begin_artifact(again, *same)
     assert files(world, again) == [(same[0], "TMP", 2)]
+
+
+@pytest.mark.parametrize(
+    "answer", ["file:///x", ("file:///x",), ("file:///x", None), (b"x", "csv"), ("", "csv"),
+               ("x" * 1025, "csv"), ("x\0y", "csv"), ("\ud800", "csv"), ("x", "f" * 33), 7],
+    ids=repr,
+)  # fmt: skip
+def test_a_file_that_cannot_be_recorded_is_not_announced(world: World, answer: Any) -> None:
+    """It is a plugin's mistake, and its own attempt's: not that of the chunk that is committed."""
+    world.planned(2)
+    following = committed(world, world.claim(), GoOn(announce=lambda lease: answer))
+    assert following is not None
+    assert files(world, following) == []
+    assert following.announced == set()
+
+
+def test_whatever_is_wrong_with_the_next_chunk_this_one_is_committed(world: World) -> None:
+    world.planned(2)
+    lease = world.claim()
+    world.alter(
+        "UPDATE hdm_chunk SET body = '{' WHERE job_id = :job AND status = 'pending'", job=lease.job.job_id
+    )
+    assert committed(world, lease) is None
+    assert world.row(lease.chunk_id, "status") == ("verified",)
+    with pytest.raises(ValueError, match="Expecting"):
+        world.store.claim(world.worker, world.run)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_commit_whose_answer_was_lost_still_gives_the_next_lease(
+    world: World, monkeypatch: pytest.MonkeyPatch, taken: bool
+) -> None:
+    world.planned(3)
+    lease = world.claim()
+    database, turns = world.store._base.db, list[Any]()
+    write = database._write
+
+    def lossy(work: Any) -> Any:
+        result = write(work)
+        turns.append(result)
+        if isinstance(result, Lease) and len(turns) == 2:  # the first was 'written'
+            if taken:
+                world.expire(result)
+                world.claim()
+            raise OperationalError("x", None, Exception("gone"), connection_invalidated=True)
+        return result
+
+    monkeypatch.setattr(database, "_write", lossy)
+    following = committed(world, lease)
+    if taken:
+        assert following is None
+    else:
+        assert following is not None
+        assert (following.chunk.number, world.claim().chunk.number) == (1, 2)
+        world.store.begin_artifact(following, *first_file(following))
+        assert [state for _, state, _ in files(world, following)] == ["TMP"]
+
+
+def test_what_was_announced_long_ago_is_begun_by_asking(world: World) -> None:
+    """The lease may have run out meanwhile, and clean-up have passed."""
+    world.planned(1)
+    young = world.claim(announce=first_file)
+    lease = replace(young, since=young.since - 0.91 * young.ttl)
+    world.expire(lease)
+    (found,) = stale(world, lease)
+    world.store.artifact_deleted(found["artifact_id"])
+    world.store.renew(lease)
+    world.store.begin_artifact(lease, *first_file(lease))
+    assert [state for _, state, _ in files(world, lease)] == ["TMP"]
+
+
+def test_who_lost_the_lease_long_ago_cannot_begin_what_was_announced(world: World) -> None:
+    world.planned(1)
+    young = world.claim(announce=first_file)
+    lease = replace(young, since=young.since - young.ttl)
+    world.expire(lease)
+    world.claim()
+    with pytest.raises(LeaseLost):
+        world.store.begin_artifact(lease, *first_file(lease))
