@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from hdm.errors import LeaseLost
-from hdm.state import StateManager, claims, libpq, watermarks
+from hdm.state import GoOn, Lease, StateManager, claims, libpq, watermarks
 from hdm.state.prepared import Prepared, Values
 from tests.unit.state.conftest import World, receipt_of
 
@@ -59,15 +59,24 @@ def test_expired_leases_are_looked_for_once_a_second(world: World) -> None:
     assert world.claim().attempt == 2, "there is no other: nobody waits for the second to pass"
 
 
-def test_neither_a_claim_nor_a_commit_reads_all_chunks_of_a_job(postgres_server: Any) -> None:
+@pytest.mark.parametrize("most", [5, None])
+def test_neither_a_claim_nor_a_commit_reads_all_chunks_of_a_job(
+    postgres_server: Any, most: int | None
+) -> None:
     """With the plans that were made while the planner knew nothing of the table."""
     with StateManager.open(postgres_server.fresh().url) as store:
         world = World(store)
-        job = world.planned(800, max_parallel=5)
+        job = world.planned(800, max_parallel=most)
+        following: Lease | None = None
         for _ in range(500):
-            world.finish(world.claim(), target_rows=10)
-        lease = world.claim()
-        queries = [(claims._usual(expired, False, True), {"run": world.run}) for expired in (False, True)]
+            lease = following or world.claim()
+            world.store.wrote(lease, receipt_of(lease))
+            following = world.store.commit(lease, receipt_of(lease), target_rows=10, go_on=GoOn())
+        lease = following or world.claim()
+        asked = [claims._usual(False, False, True), claims._usual(True, False, True)]
+        if most is None:
+            asked = [claims._plain(False), *asked[1:]]
+        queries = [(query, {"run": world.run}) for query in asked]
         for query, named in (*queries, watermarks.growth(job, lease.chunk_id)):
 
             def explain(conn: Connection, query: Prepared = query, named: Values = named) -> Any:

@@ -54,8 +54,8 @@ def test_every_statement_of_the_hot_path() -> None:
 
 
 def test_claiming() -> None:
-    for expired, sited, skipping, hold in itertools.product((True, False), repeat=4):
-        sql = compiled(claims._candidate(expired, sited, skipping, hold))
+    for expired, sited, skipping, hold, plain in itertools.product((True, False), repeat=5):
+        sql = compiled(claims._candidate(expired, sited, skipping, hold, plain))
         assert "TOP" in sql
         assert "SYSUTCDATETIME()" in sql
         assert sql.count("WITH (UPDLOCK, ROWLOCK)") == hold
