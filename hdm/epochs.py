@@ -79,7 +79,7 @@ def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManag
         _refuse_another_cursor(pipeline_key, mode, window.column, mark, state)
         return window
     if mode is Mode.APPEND:
-        # What is read again would be there twice; ties and late rows arrive without it.
+        # What is read again would be there twice; ties arrive without it.
         window = replace(window, offset=None)
     return replace(
         window,

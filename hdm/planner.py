@@ -278,8 +278,8 @@ class Planner:
             table, window = job.info.source, window_of(job, link, self.state)
             if job.info.mode is Mode.APPEND and link.source.window().offset:
                 self.notes.append(
-                    f"{table.dataset.name}: offset is not used: in mode append it would double rows, "
-                    "and ties and late rows arrive without it"
+                    f"{table.dataset.name}: offset is not used: in mode append it would double rows. For "
+                    "rows that come later, below the watermark, write lag:, or mode: merge"
                 )
             _fail.point("R3")
             chunks = list(self._cut(taken, link, window, token))

@@ -219,6 +219,20 @@ class Database(ABC):
         self.change(connection, dialect.rename_table(new, target[-1]))
         self.change(connection, dialect.drop_table(old))
 
+    def refill(self, connection: Any, held: Table, new: Sequence[str], how: str = "") -> None:
+        """Put the rows of table ``new`` in the place of those of ``held``, which stays what it is, with its
+        own columns, indexes and triggers and all that hangs on it. ``how`` stands before SELECT."""
+        target, fresh = self.dialect.qualify(held.path), self.find(connection, new)
+        assert fresh is not None
+        made = {column.name for table in (held, fresh) for column in table.columns if column.generated}
+        names = self.dialect.names(c.name for c in fresh.columns if c.name not in made)
+        self.change(connection, f"DELETE FROM {target}")
+        self.change(
+            connection,
+            f"INSERT INTO {target} ({names}) {how}SELECT {names} FROM {self.dialect.qualify(new)}",
+        )
+        self.change(connection, self.dialect.drop_table(new))
+
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from hdm import _fail
 from hdm.dialects.base import one_predicate
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
+from hdm.placed import suggest
 from hdm.source import Settings, Source
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_split import Splitter
@@ -187,7 +188,8 @@ class SqlSource(Source):
                 place = self.database.dataset(self.path).namespace
                 raise UsageError(
                     f"there is no table {'.'.join(self.path)} in {place}",
-                    hint="check table_name, the profile's database, and the grants of its user",
+                    hint=self._like(connection)
+                    or "check table_name, the profile's database, and the grants of its user",
                 )
             table = found
         columns = tuple(self._typed(column) for column in table.columns)
@@ -203,6 +205,15 @@ class SqlSource(Source):
                 )
         key = table.key if set(table.key) <= names else ()
         return replace(table, columns=columns, key=key, cursor=cursor)
+
+    def _like(self, connection: Any) -> str | None:
+        """A table whose name is near, if there is one."""
+        assert self.path is not None
+        near: list[str] = []
+        with suppress(HdmError):
+            near = [path[-1] for path in self.database.tables_like(connection, self.path, "")]
+        found = suggest(self.path[-1], near)
+        return found if found and found.startswith("did") else None
 
     def _columns_of_query(self, connection: Any) -> tuple[Column, ...]:
         try:

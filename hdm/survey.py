@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
-from hdm.model import Dataset, LinkSpec, Mode, Table, digest
+from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Table, digest
+from hdm.registry import misplaced
 
 if TYPE_CHECKING:
     from hdm.link import DataLink
@@ -37,9 +38,10 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
         raise UsageError(f"{table.dataset.name} has no columns", hint="leave it out")
     if spec.mode not in sink.modes:
         known = ", ".join(sorted(mode.value for mode in sink.modes))
-        raise UsageError(
+        raise misplaced(
+            spec.sink,
             f"sink {spec.sink.name} ({spec.sink.type}) cannot honour mode {spec.mode.value}",
-            hint=f"write mode: {known}",
+            f"write mode: {known}",
         )
     outgoing = link.outgoing(table)
     link.checks(outgoing)
@@ -50,10 +52,28 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
             f"{table.dataset.name} -> {spec.sink.name} would lose values:\n  " + "\n  ".join(refused),
             hint="write allow_loss: true (or a list of columns) on the link to accept and record it",
         )
-    sink.accepts(outgoing, spec.mode)
-    return Prospect(
-        spec, pipeline_key(spec, table.dataset), table, sink.target(outgoing), losses, upstream_keys
-    )
+    try:
+        target = sink.target(outgoing)
+        if target.dataset == table.dataset:
+            raise UsageError(
+                f"{table.dataset.name} would be written to itself",
+                hint="write another table_name, or another connection, for the sink",
+            )
+        sink.accepts(outgoing, spec.mode)
+    except HdmError as error:
+        raise _named("sink", spec.sink, error) from None
+    return Prospect(spec, pipeline_key(spec, table.dataset), table, target, losses, upstream_keys)
+
+
+def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:
+    """The error with the component's name, and a mistake of the user with its place in the manifest."""
+    if isinstance(error, ManifestError):
+        return error
+    message = f"{kind} {spec.name}: {error.message}"
+    if type(error) is UsageError:
+        return misplaced(spec, message, error.hint or "")
+    error.message = message
+    return error
 
 
 def _allowed(spec: LinkSpec, column: str) -> bool:
@@ -92,8 +112,7 @@ def _ask_sinks(links: Mapping[str, DataLink]) -> None:
         except HdmError as error:
             if error.recovery is Recovery.RETRY:
                 continue
-            error.message = f"sink {sink.name}: {error.message}"
-            raise
+            raise _named("sink", sink, error) from None
 
 
 def _tables(link: DataLink) -> Iterator[Table]:
@@ -110,6 +129,4 @@ def _tables(link: DataLink) -> Iterator[Table]:
                 )
             yield table
     except HdmError as error:
-        if not isinstance(error, ManifestError):
-            error.message = f"source {link.spec.source.name}: {error.message}"
-        raise
+        raise _named("source", link.spec.source, error) from None

@@ -15,12 +15,16 @@ from hdm.check import Check
 from hdm.cli.state_access import open_state, recall_state
 from hdm.engines.threads import host_identity
 from hdm.errors import UsageError
+from hdm.file_sink import FileSink
+from hdm.file_source import FileSource
 from hdm.link import DataLink
 from hdm.manifest import load_manifest
 from hdm.model import LinkSpec
 from hdm.orchestrators.base import Orchestrator
 from hdm.plan import Plan, make_plan
 from hdm.profile import Profiles, load_profiles
+from hdm.sink import Sink
+from hdm.source import Source
 from hdm.state import RunInfo, StateManager
 from hdm.survey import Prospect, survey
 
@@ -148,6 +152,23 @@ def _refuse_unchainable(links: Mapping[str, DataLink]) -> None:
                 f"source '{source.name}' has the name of a sink, and {source.type} reads no staged files",
                 "write a source that reads them, or give this one a name of its own",
             )
+        if any(_elsewhere(one.sink, link.source) for one in above):
+            raise registry.misplaced(
+                source,
+                f"source '{source.name}' has the name of a sink, and looks for its files in another place",
+                "write the sink's directory, or bucket and prefix, for the source too",
+            )
+
+
+def _elsewhere(sink: Sink, source: Source) -> bool:
+    """Whether what ``sink`` stages lies outside of where ``source`` may look."""
+    if not (isinstance(sink, FileSink) and isinstance(source, FileSource)):
+        return False
+    try:
+        source.store.key(sink.store.uri("file"))
+    except UsageError:
+        return True
+    return False
 
 
 def _link(spec: LinkSpec, profiles: Profiles, checks: Mapping[str, type[Check]]) -> DataLink:

@@ -195,6 +195,16 @@ class SQLiteDatabase(Database):
                 taken += connection.executemany(sql, zip(*values, strict=True)).rowcount
         return taken
 
+    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
+        """A table that is there gets the new rows: renamed, it would take its indexes and triggers along,
+        and views and foreign keys (https://www.sqlite.org/lang_altertable.html)."""
+        held = self.find(connection, target)
+        if held is not None:
+            self.refill(connection, held, new)
+            return
+        self.run(connection, "PRAGMA legacy_alter_table=ON")  # a view on a table yet to come is no error
+        super().swap(connection, target, new, old)
+
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """By ``sqlite_master``."""
         rows = self.run(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")

@@ -49,6 +49,16 @@ def test_a_mode_that_the_sink_cannot_honour_is_refused_with_those_it_can():
     assert wrong.value.hint == "write mode: append, replace"
 
 
+class Mirror(Shelf):
+    def dataset(self, table):
+        return table.dataset
+
+
+def test_a_table_is_not_written_to_itself():
+    with pytest.raises(ManifestError, match="sink words out: words would be written to itself"):
+        prospect(link(sink=Mirror()), TABLE)
+
+
 @pytest.mark.parametrize("allowed", [False, ("id",), ()])
 def test_a_loss_that_is_not_allowed_is_refused_by_column(allowed):
     with pytest.raises(LossRefused, match=r"word: cut to 10 letters"):

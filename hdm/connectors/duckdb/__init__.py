@@ -152,6 +152,15 @@ class DuckDBDatabase(Database):
         described = self.run(connection, f"SELECT column_name, column_type FROM (DESCRIBE {sql})")
         return tuple(self.dialect.column_from_catalog(name, native) for name, native in described)
 
+    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
+        """A table that is there gets the new rows: what an index or a foreign key hangs on cannot be
+        renamed, and else its defaults, checks and further columns would be lost."""
+        held = self.find(connection, target)
+        if held is None:
+            super().swap(connection, target, new, old)
+        else:
+            self.refill(connection, held, new)
+
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """By ``duckdb_tables()``."""
         sql = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"

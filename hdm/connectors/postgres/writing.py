@@ -60,16 +60,10 @@ class Writing(Reading):
         if not self.run(connection, catalog.DEPENDENTS, (name,)):
             super().swap(connection, target, new, old)
             return
-        fresh = self.dialect.qualify(new)
-        table = self.find(connection, new)
-        assert table is not None
-        names = self.dialect.names(c.name for c in table.columns if not c.generated)
+        held = self.find(connection, target)
+        assert held is not None
         self.run(connection, f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
-        self.run(connection, f"DELETE FROM {name}")
-        self.run(
-            connection, f"INSERT INTO {name} ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {fresh}"
-        )
-        self.run(connection, self.dialect.drop_table(new))
+        self.refill(connection, held, new, "OVERRIDING SYSTEM VALUE ")
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """By pg_class."""

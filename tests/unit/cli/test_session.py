@@ -9,7 +9,7 @@ import pytest
 from hdm.cli import session, state_access
 from hdm.errors import ManifestError, UsageError
 from hdm.state import StateManager
-from tests.flows.kit import direct, only, shop, stage
+from tests.flows.kit import direct, load, only, shop, stage
 from tests.unit.linkkit import Run
 
 
@@ -126,6 +126,20 @@ def test_a_link_below_a_table_is_refused(place):
     second["source"]["name"] = first["sink"]["name"]
     only(place, first, second)
     with pytest.raises(ManifestError, match=r"m.yml:\d+:\d+: .* a sink \(SQLiteSink\) that stages no files"):
+        opened(place)
+
+
+@pytest.mark.parametrize("where", ["beside", "above"])
+def test_a_source_that_looks_elsewhere_than_its_sink_stages_is_refused(place, where):
+    """Each of its chunks would end dead. A folder above the sink's will do."""
+    above, below = stage("orders", place), load(place)
+    folder = place.stage.parent / "other" if where == "beside" else place.stage.parent
+    below["source"]["conf"]["directory"] = str(folder)
+    only(place, above, below)
+    if where == "above":
+        assert len(opened(place).links) == 2
+        return
+    with pytest.raises(ManifestError, match=r"m.yml:\d+:\d+: .* looks for its files in another place"):
         opened(place)
 
 

@@ -319,3 +319,39 @@ def test_generated_columns_are_told_from_defaults(duck: DuckDBSystem) -> None:
     a, g, v = duck.source("t").describe().columns
     assert (a.default, a.generated, v.nullable) == ("7", None, False)
     assert g.default is None and g.generated is not None
+
+
+@pytest.mark.parametrize("hangs", ["an index", "a view", "a foreign key"])
+def test_replace_leaves_the_table_and_all_that_hangs_on_it(duck, hangs):
+    duck.run("CREATE TABLE src (id integer PRIMARY KEY, v varchar)")
+    duck.run("INSERT INTO src VALUES (1, 'a'), (2, 'b')")
+    duck.run(
+        "CREATE TABLE dst (id bigint PRIMARY KEY, v varchar, came varchar DEFAULT 'now', CHECK (id < 10))"
+    )
+    duck.run("INSERT INTO dst (id, v) VALUES (9, 'old')")
+    duck.run(
+        {
+            "an index": "CREATE INDEX by_v ON dst (v)",
+            "a view": "CREATE VIEW seen AS SELECT came FROM dst",
+            "a foreign key": "CREATE TABLE child (id bigint REFERENCES dst (id))",
+        }[hangs]
+    )
+    for epoch in (1, 2):
+        move(duck.source("src"), duck.sink("dst"), Mode.REPLACE, epoch=epoch)
+        assert sorted(duck.run("SELECT * FROM dst")) == [(1, "a", "now"), (2, "b", "now")]
+    left = "SELECT sql FROM duckdb_tables() WHERE table_name LIKE 'dst%'"
+    assert len(duck.run(left)) == 1
+    assert "CHECK" in duck.run(left)[0][0]
+
+
+def test_rows_that_others_refer_to_are_not_replaced_and_the_error_says_so(duck):
+    duck.run("CREATE TABLE src (id integer PRIMARY KEY)")
+    duck.run("INSERT INTO src VALUES (1)")
+    duck.run("CREATE TABLE dst (id integer PRIMARY KEY)")
+    duck.run("INSERT INTO dst VALUES (1)")
+    duck.run("CREATE TABLE child (id integer REFERENCES dst (id))")
+    duck.run("INSERT INTO child VALUES (1)")
+    with pytest.raises(RejectedRows) as wrong:
+        move(duck.source("src"), duck.sink("dst"), Mode.REPLACE)
+    assert "mode merge" in str(wrong.value.hint)
+    assert duck.run("SELECT * FROM dst") == [(1,)]

@@ -7,7 +7,7 @@ import pytest
 
 from hdm.connectors.sqlite import SQLiteProfile
 from hdm.errors import Deadlock, RejectedRows, UnrepresentableValue, UsageError
-from hdm.model import Kind
+from hdm.model import Kind, Mode
 from tests.unit.sql_fixtures import lite  # noqa: F401
 from tests.unit.sqlkit import all_rows, move
 
@@ -138,6 +138,44 @@ def test_generated_columns_are_read_and_not_written(lite):  # noqa: F811
     lite.run("CREATE TABLE u (a INTEGER, b INTEGER GENERATED ALWAYS AS (a * 2) VIRTUAL)")
     move(lite.source("t"), lite.sink("u"))
     assert lite.run("SELECT a, b FROM u") == [(4, 8)]
+
+
+def test_replace_leaves_the_table_and_all_that_hangs_on_it(lite):  # noqa: F811
+    lite.run("CREATE TABLE src (id integer PRIMARY KEY, v text)")
+    lite.run("INSERT INTO src VALUES (1, 'a'), (2, 'b')")
+    lite.run(
+        "CREATE TABLE dst (id integer PRIMARY KEY, v varchar(9) CHECK (v <> ''), at text DEFAULT 'now', "
+        "twice text AS (v || v))"
+    )
+    lite.run("INSERT INTO dst (id, v) VALUES (9, 'old')")
+    lite.run("CREATE INDEX by_v ON dst (v)")
+    lite.run("CREATE VIEW seen AS SELECT id, twice, at FROM dst")
+    lite.run("CREATE TABLE child (id integer REFERENCES dst (id))")
+    lite.run("CREATE TABLE log (id integer)")
+    lite.run("CREATE TRIGGER noted AFTER INSERT ON dst BEGIN INSERT INTO log VALUES (new.id); END")
+    before = lite.run("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%hdm%' ORDER BY name")
+    for epoch in (1, 2):
+        move(lite.source("src"), lite.sink("dst"), Mode.REPLACE, epoch=epoch)
+        assert lite.run("SELECT * FROM seen") == [(1, "aa", "now"), (2, "bb", "now")]
+    after = lite.run("SELECT name, sql FROM sqlite_master WHERE name NOT LIKE '%hdm%' ORDER BY name")
+    assert after == before
+    assert lite.run("SELECT id FROM log") == [(1,), (2,)] * 2
+
+
+def test_replace_makes_a_table_that_a_view_waits_for(lite):  # noqa: F811
+    lite.run("CREATE TABLE src (id integer PRIMARY KEY)")
+    lite.run("INSERT INTO src VALUES (1)")
+    lite.run("CREATE VIEW seen AS SELECT * FROM dst")
+    move(lite.source("src"), lite.sink("dst"), Mode.REPLACE)
+    assert lite.run("SELECT * FROM seen") == [(1,)]
+
+
+@pytest.mark.parametrize(("wrong", "said"), [("ordrs", "did you mean 'orders'"), ("x", "check table_name")])
+def test_a_table_that_is_not_there_is_named_with_one_that_is(lite, wrong, said):  # noqa: F811
+    lite.run("CREATE TABLE orders (id integer PRIMARY KEY)")
+    with pytest.raises(UsageError, match=f"no table main.{wrong}|no table {wrong}") as error:
+        lite.source(wrong).describe()
+    assert said in str(error.value.hint)
 
 
 def test_profiles_name_one_file(tmp_path):
