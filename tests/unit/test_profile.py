@@ -178,6 +178,40 @@ def test_a_mistake_has_a_place_and_never_a_value(
     assert "many" not in str(error)
 
 
+@pytest.mark.parametrize(
+    ("entry", "said", "hint"),
+    [
+        ("{password: !hunter2222}", "is not valid YAML", "quote the value"),
+        ("\n    password: !hunter2222", "this tag is not allowed", "write it in quotes"),
+        ("{password: !hunter2222 x}", "this tag is not allowed", "write it in quotes"),
+        ("{password: !hunter2222 [x]}", "this tag is not allowed", "write it in quotes"),
+        ("\n    password: !hunter!2222", "is not valid YAML", "quote the value"),
+        ("\n    password: !", "this tag is not allowed", "write it in quotes"),
+        ("{password: *hunter2222}", "this alias has no anchor before it", "write it in quotes"),
+        ("{user: &hunter2222 x, password: *hunter222}", "this alias has no anchor", "write it in quotes"),
+        ("&hunter2222 {password: *hunter2222}", "this alias refers to what", "write the value out"),
+        ("{<<: *hunter2222}", "this alias has no anchor before it", "write it in quotes"),
+        ("{host: h, password:hunter2222}", "this key has no blank after", "write a blank after the colon"),
+        ("{password:hunter2222, password:hunter2222}", "this key has no blank", "write a blank after"),
+        ("\n    host: h\n    password:hunter2222:", "this key has no blank", "write a blank after"),
+        ("{host: h, user:hunter2222}", "this key is unknown", "write a blank after the colon"),
+        ("{host: h, password: x,hunter2222}", "this key is unknown", "write one of"),
+        ("{host: h, password=hunter2222}", "this key is unknown", "host"),
+        ("{host: h, passwordhunter}", "this key is unknown", "did you mean 'password'"),
+        ("{host: h, password: x,hunter2222,hunter2222}", "this key stands twice", "remove one"),
+        ("{host: h, password: x,2222}", "this key is read as a number", "write it in quotes"),
+    ],
+)
+def test_no_mistake_shows_what_may_be_a_secret(tmp_path: Path, entry: str, said: str, hint: str) -> None:
+    path = write(tmp_path / "p.yml", f"dev:\n  db: {entry}\n")
+    with pytest.raises(ProfileError) as caught:
+        load_profiles(path, "dev", {}).connection("db", Server)
+    assert said in caught.value.message
+    assert hint in str(caught.value)
+    assert "hunter" not in str(caught.value)
+    assert "2222" not in str(caught.value).replace(str(path), "")
+
+
 def test_the_original_keys_and_nested_mappings(tmp_path: Path) -> None:
     text = "dev:\n  nz: {host: h, driver: {name: org.netezza.Driver, path: env:JAR}}\n"
     profiles = load_profiles(write(tmp_path / "p.yml", text), "dev", {})
