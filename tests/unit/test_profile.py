@@ -197,6 +197,7 @@ def test_a_mistake_has_a_place_and_never_a_value(
         ("{host: h, user:hunter2222}", "this key is unknown", "write a blank after the colon"),
         ("{host: h, password: x,hunter2222}", "this key is unknown", "write one of"),
         ("{host: h, password=hunter2222}", "this key is unknown", "host"),
+        ("{host: h, password=hunter2222: 5}", "this key is unknown", "host"),
         ("{host: h, passwordhunter}", "this key is unknown", "did you mean 'password'"),
         ("{host: h, password: x,hunter2222,hunter2222}", "this key stands twice", "remove one"),
         ("{host: h, password: x,2222}", "this key is read as a number", "write it in quotes"),
@@ -210,6 +211,24 @@ def test_no_mistake_shows_what_may_be_a_secret(tmp_path: Path, entry: str, said:
     assert hint in str(caught.value)
     assert "hunter" not in str(caught.value)
     assert "2222" not in str(caught.value).replace(str(path), "")
+
+
+@pytest.mark.parametrize("written", ["", "#hunter2222", "&hunter2222", "~", "null"])
+def test_a_password_of_nothing_is_a_mistake(tmp_path: Path, written: str) -> None:
+    path = write(tmp_path / "p.yml", f"dev:\n  db:\n    host: h\n    password: {written}\n")
+    with pytest.raises(ProfileError, match=r"p\.yml:4:\d+: connection: 'password' is empty") as caught:
+        load_profiles(path, "dev", {}).connection("db", Server)
+    assert "write '' for none" in str(caught.value.hint)
+    assert "hunter" not in str(caught.value)
+
+
+def test_no_password_is_left_out_or_quoted(tmp_path: Path) -> None:
+    text = "dev:\n  out: {host: h, user: }\n  quoted: {host: h, password: ''}\n"
+    profiles = load_profiles(write(tmp_path / "p.yml", text), "dev", {})
+    assert profiles.connection("out", Server).password is None
+    found = profiles.connection("quoted", Server).password
+    assert found is not None
+    assert found.reveal() == ""
 
 
 def test_the_original_keys_and_nested_mappings(tmp_path: Path) -> None:
