@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, model_validator
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
+from hdm.errors import UsageError
 from hdm.secrets import Secret
 from hdm.source import Settings
 from hdm.state.engine import resolve
@@ -87,7 +89,14 @@ class _Server(StateSettings):
     def url(self) -> URL:
         """Where the state database is."""
         if self.profile.url is not None:
-            return resolve(make_url(self.profile.url.reveal()))
+            try:
+                url = make_url(self.profile.url.reveal())
+            except (ArgumentError, ValueError):
+                raise UsageError(
+                    "the url of the state database's profile cannot be read",
+                    hint="write url: scheme://user@host:port/database, with @ in a name as %40",
+                ) from None
+            return resolve(url)
         secret: Secret | None = self.profile.password
         return URL.create(
             self.drivername,
