@@ -5,12 +5,25 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from hdm import declared
 from hdm.model import Chunk, Dataset, Payload, Receipt, Table, Window
+
+P = TypeVar("P")
+
+
+def can_be_a_path(value: P) -> P:
+    """The value, unless no system takes it for a path."""
+    if "\0" in str(value):
+        raise ValueError("holds a NUL character, which no path can")
+    return value
+
+
+PathText = Annotated[str, AfterValidator(can_be_a_path)]
+"""A setting that names a file or folder."""
 
 
 class Settings(BaseModel):

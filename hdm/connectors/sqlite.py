@@ -19,7 +19,7 @@ from hdm.dialects.types import INTEGERS
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.new_file import has_room, is_there
-from hdm.source import Settings
+from hdm.source import PathText, Settings
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
 
@@ -31,9 +31,9 @@ _TEMPORAL = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 class SQLiteProfile(Settings):
     """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
 
-    path: str | None = None
-    dbpath: str | None = None
-    database: str | None = None
+    path: PathText | None = None
+    dbpath: PathText | None = None
+    database: PathText | None = None
 
     @model_validator(mode="after")
     def _one_file(self) -> SQLiteProfile:

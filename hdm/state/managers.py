@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, model_validator
+from pydantic import AfterValidator, BaseModel, model_validator
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from hdm.errors import UsageError
 from hdm.secrets import Secret
-from hdm.source import Settings
+from hdm.source import PathText, Settings, can_be_a_path
 from hdm.state.engine import resolve
 
 
 class FileProfile(Settings):
     """Either ``path``, or the original's ``dbpath`` (a folder) and ``database`` (a name)."""
 
-    path: Path | None = None
-    dbpath: Path | None = None
-    database: str | None = None
+    path: Annotated[Path | None, AfterValidator(can_be_a_path)] = None
+    dbpath: Annotated[Path | None, AfterValidator(can_be_a_path)] = None
+    database: PathText | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> FileProfile:

@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from pydantic import model_validator
 
+from hdm.connectors.duckdb import DuckDBProfile
+from hdm.connectors.sqlite import SQLiteProfile
 from hdm.errors import ProfileError
 from hdm.profile import environment, home, load_profiles
 from hdm.secrets import Secret, redact
 from hdm.source import Settings
+from hdm.state.managers import FileProfile
 
 
 class File(Settings):
@@ -229,6 +232,15 @@ def test_no_password_is_left_out_or_quoted(tmp_path: Path) -> None:
     found = profiles.connection("quoted", Server).password
     assert found is not None
     assert found.reveal() == ""
+
+
+@pytest.mark.parametrize("model", [SQLiteProfile, DuckDBProfile, FileProfile])
+@pytest.mark.parametrize("entry", ['path: "/x\\0y"', 'dbpath: "/x\\0y", database: d', 'database: "x\\0y"'])
+def test_no_path_holds_a_nul(tmp_path: Path, model: type[Settings], entry: str) -> None:
+    path = write(tmp_path / "p.yml", f"dev:\n  db: {{{entry}}}\n")
+    with pytest.raises(ProfileError, match="is wrong: holds a NUL character") as caught:
+        load_profiles(path, "dev", {}).connection("db", model)
+    assert (caught.value.line, "\0" in str(caught.value)) == (2, False)
 
 
 def test_the_original_keys_and_nested_mappings(tmp_path: Path) -> None:
