@@ -26,6 +26,16 @@ PathText = Annotated[str, AfterValidator(can_be_a_path)]
 """A setting that names a file or folder."""
 
 
+def _is_a_file(value: str) -> str:
+    if value.strip().startswith(":memory:"):
+        raise ValueError(":memory: is no file, and each connection would have a database of its own")
+    return value
+
+
+DatabaseFile = Annotated[PathText, AfterValidator(_is_a_file)]
+"""A setting that names the file of a database."""
+
+
 class Settings(BaseModel):
     """Base of every ``Config`` and ``Profile``: unknown keys are errors, values are frozen."""
 
