@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from hdm.placed import Place, PlacedDict, PlacedList, Problems, misread, suggest
+from hdm.secrets import is_private
 
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -107,7 +108,12 @@ def _explain(
     place, key_place, value = _find(data, path)
     if "extra_forbidden" in kinds:
         known = fields_at(model, path[:-1])
-        problems.add(f"{what}: unknown key '{dotted}'", key_place, suggest(key, known))
+        said, hint = f"unknown key '{dotted}'", suggest(key, known)
+        if private and key.partition(":")[0] in known:
+            said, hint = "this key is unknown", "write a blank after the colon"
+        elif private and not _typo(key, hint):
+            said = "this key is unknown"
+        problems.add(f"{what}: {said}", key_place, hint)
         return
     if "missing" in kinds:
         problems.add(f"{what}: key '{dotted}' is missing", place, f"add '{key}: ...'")
@@ -128,6 +134,12 @@ def _explain(
         problems.add(f"{what}: '{dotted}' {said}", place, _how(key, kinds))
     else:
         problems.add(f"{what} {said}", place, "correct the keys of this mapping")
+
+
+def _typo(key: str, hint: str | None) -> bool:
+    """Whether a key is a slip of the pen, not (part of) a secret that a comma or '=' made a key."""
+    near = bool(hint) and str(hint).startswith("did you mean")
+    return near and re.fullmatch(r"[A-Za-z_-]+", key) is not None and not is_private(key)
 
 
 def _options(error: Any) -> list[str]:

@@ -193,9 +193,13 @@ def _resolve(entry: PlacedDict, model: Any, problems: Problems, where: str) -> P
     fields = {
         (info.alias or name): info.annotation for name, info in getattr(model, "model_fields", {}).items()
     }
+    closed = getattr(model, "model_config", {}).get("extra") == "forbid"
     for key, given in entry.items():
         at = entry.value_at(key)
         annotation, value = fields.get(key), given
+        if closed and key not in fields:
+            out.put(key, given, entry.key_at(key), at)  # validate() refuses it, and shows no secret
+            continue
         secret = _mentions(annotation, Secret)
         if isinstance(given, PlacedDict):
             value = _resolve(given, _model_in(annotation), problems, f"{where}.{key}")
@@ -203,7 +207,11 @@ def _resolve(entry: PlacedDict, model: Any, problems: Problems, where: str) -> P
             value = _plain_items(given, f"{where}.{key}")
         elif isinstance(given, Secret | str):
             value = _value(given, at, secret, f"{where}.{key}", problems)
-        elif (secret or is_private(key)) and given is not None:
+        elif (secret or is_private(key)) and given is None:
+            hint = "write '' for none, a secret reference such as env:NAME, or the value in quotes"
+            problems.add(f"connection: '{key}' is empty", at, hint)
+            value = ""
+        elif secret or is_private(key):
             message, hint = misread(key, at, private=True) or (f"'{key}' wants text", "quote it")
             problems.add(f"connection: {message}", at, hint)
             value = ""

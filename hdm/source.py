@@ -5,12 +5,35 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from hdm import declared
 from hdm.model import Chunk, Dataset, Payload, Receipt, Table, Window
+
+P = TypeVar("P")
+
+
+def can_be_a_path(value: P) -> P:
+    """The value, unless no system takes it for a path."""
+    if "\0" in str(value):
+        raise ValueError("holds a NUL character, which no path can")
+    return value
+
+
+PathText = Annotated[str, AfterValidator(can_be_a_path)]
+"""A setting that names a file or folder."""
+
+
+def _is_a_file(value: str) -> str:
+    if value.strip().startswith(":memory:"):
+        raise ValueError(":memory: is no file, and each connection would have a database of its own")
+    return value
+
+
+DatabaseFile = Annotated[PathText, AfterValidator(_is_a_file)]
+"""A setting that names the file of a database."""
 
 
 class Settings(BaseModel):

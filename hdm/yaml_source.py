@@ -16,6 +16,7 @@ import yaml
 
 from hdm.errors import ManifestError
 from hdm.placed import Place, PlacedDict, PlacedList, Problems, kind_of, suggest
+from hdm.secrets import is_private
 
 MAX_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 64
@@ -95,6 +96,8 @@ def parse_yaml(raw: bytes, file: str, *, error: type[ManifestError] = ManifestEr
 class _Reader:
     def __init__(self, file: str, error: type[ManifestError]) -> None:
         self.file, self.error = file, error
+        self.private = error is not ManifestError
+        """Whether the file may hold secrets, so that no message shows what stands in it."""
         self.problems = Problems(file, error)
         self.stack: list[_Frame] = []
         self.anchors: dict[str, tuple[Any, Place, int]] = {}
@@ -115,6 +118,7 @@ class _Reader:
             line = text.splitlines()[place.line - 1] if place.line <= len(text.splitlines()) else ""
             said = "a tab" if line[place.column - 1 : place.column] == "\t" else said
             hint = 'quote the variable: "${NAME}"' if "${" in line else _syntax_hint(said)
+            said = re.sub(r" ?(['\"]).*\1", "", said) if self.private else said
             self.problems.add(f"is not valid YAML: {said}", place, hint)
         except yaml.YAMLError:
             self.problems.add("is not valid YAML", Place(1, 1), "correct it; look for control characters")
@@ -157,7 +161,7 @@ class _Reader:
         if len(self.stack) >= MAX_DEPTH:
             self.stop(f"is nested deeper than {MAX_DEPTH} levels", place, "flatten it")
         if event.tag not in _PLAIN_TAGS:
-            self.problems.add(f"the tag {_short(event.tag)} is not allowed", place, "remove the tag")
+            self.refuse_tag(event.tag, place)
         if event.anchor:
             self.open_anchors.add(event.anchor)
         self.stack.append(_Frame(value, event.anchor))
@@ -175,10 +179,16 @@ class _Reader:
             self.anchors[frame.anchor] = (value, value.place, frame.nodes)
         self.add(value, value.place, frame.nodes)
 
+    def refuse_tag(self, tag: str, place: Place) -> None:
+        if self.private:
+            self.problems.add("this tag is not allowed", place, "write it in quotes if it is text")
+        else:
+            self.problems.add(f"the tag {_short(tag)} is not allowed", place, "remove the tag")
+
     def scalar(self, event: yaml.ScalarEvent, place: Place) -> None:
         plain = event.style in (None, "") and event.tag is None
-        if event.tag is not None and event.tag not in _TEXT_TAGS:
-            self.problems.add(f"the tag {_short(event.tag)} is not allowed", place, "remove the tag")
+        if event.tag is not None and event.tag not in _TEXT_TAGS[self.private :]:
+            self.refuse_tag(event.tag, place)
         value: Any = event.value
         if plain:
             value = self.resolve(event.value, place)
@@ -203,7 +213,7 @@ class _Reader:
             return float(text.replace(".inf", "inf").replace(".nan", "nan").replace(".Inf", "inf")
                          .replace(".INF", "inf").replace(".NaN", "nan").replace(".NAN", "nan"))  # fmt: skip
         if _AMBIGUOUS.fullmatch(text):
-            shown = "this value" if self.error is not ManifestError else text
+            shown = "this value" if self.private else text
             self.problems.add(
                 f"{shown} means different numbers to different readers of YAML",
                 place,
@@ -212,14 +222,13 @@ class _Reader:
         return text
 
     def alias(self, name: str, place: Place) -> None:
+        shown = "this alias" if self.private else f"the alias *{name}"
         if name in self.open_anchors:
-            self.stop(f"the alias *{name} refers to what it stands in", place, "write the value out")
+            self.stop(f"{shown} refers to what it stands in", place, "write the value out")
         if name not in self.anchors:
-            self.problems.add(
-                f"the alias *{name} has no anchor before it",
-                place,
-                suggest(name, self.anchors) or "remove it",
-            )
+            hint = suggest(name, self.anchors) or "remove it"
+            hint = "write it in quotes if it is text" if self.private else hint
+            self.problems.add(f"{shown} has no anchor before it", place, hint)
             self.add(None, place, 1)
             return
         value, origin, nodes = self.anchors[name]
@@ -249,12 +258,17 @@ class _Reader:
         if merge:
             return "<<"
         if isinstance(value, str):
+            head, _, glued = value.partition(":")
+            if self.private and glued and is_private(head):
+                self.problems.add(
+                    "this key has no blank after its colon", place, "write a blank after the colon"
+                )
+                return None
             return value if value != "<<" else "\0<<"
         if place.raw is not None:
-            shown = "this key" if self.error is not ManifestError else f"the key {place.raw or '(empty)'}"
-            self.problems.add(
-                f"{shown} is read as {kind_of(place.raw)}, not as text", place, f'quote it: "{place.raw}":'
-            )
+            shown = "this key" if self.private else f"the key {place.raw or '(empty)'}"
+            hint = "write it in quotes" if self.private else f'quote it: "{place.raw}":'
+            self.problems.add(f"{shown} is read as {kind_of(place.raw)}, not as text", place, hint)
         else:
             self.problems.add("a key must be text", place, "write 'key: value'")
         return None
@@ -272,8 +286,9 @@ class _Reader:
             return
         if key in mapping:
             first = mapping.key_at(key)
+            shown = "this key" if self.private else f"the key '{key}'"
             self.problems.add(
-                f"the key '{key}' stands twice, first at line {first.line}", key_at, "remove one of the two"
+                f"{shown} stands twice, first at line {first.line}", key_at, "remove one of the two"
             )
             return
         mapping.put(key, value, key_at, place)
@@ -288,6 +303,6 @@ def _syntax_hint(said: str) -> str:
         return "indent with blanks, not with tabs"
     if "mapping values are not allowed" in said:
         return "check the indentation of this line; quote a value that holds ': '"
-    if "cannot start any token" in said or "alias" in said or "anchor" in said:
+    if any(word in said for word in ("cannot start any token", "alias", "anchor", " tag", "whitespace")):
         return "quote the value"
     return "check the indentation, quotes and brackets of this line and the one before"

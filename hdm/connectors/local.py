@@ -13,6 +13,7 @@ from hdm.file_sink import FileSink, FileSinkConfig
 from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
 from hdm.model import Mode, Table
 from hdm.new_file import has_room, is_there
+from hdm.source import PathText
 from hdm.stores import LocalStore
 
 _NAMESPACE = "file"
@@ -27,15 +28,15 @@ def _must_be_there(store: LocalStore) -> None:
 
 
 class _DirectorySource(FileSourceConfig):
-    directory: str = Field(min_length=1)
+    directory: PathText = Field(min_length=1)
 
 
 class _DirectoryChunks(FileChunkConfig):
-    directory: str = Field(min_length=1)
+    directory: PathText = Field(min_length=1)
 
 
 class _DirectorySink(FileSinkConfig):
-    directory: str = Field(min_length=1)
+    directory: PathText = Field(min_length=1)
 
 
 class FSSource(FileSource):

@@ -19,7 +19,7 @@ from hdm.dialects.types import INTEGERS
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.new_file import has_room, is_there
-from hdm.source import Settings
+from hdm.source import DatabaseFile, PathText, Settings
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
 
@@ -31,9 +31,9 @@ _TEMPORAL = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 class SQLiteProfile(Settings):
     """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
 
-    path: str | None = None
-    dbpath: str | None = None
-    database: str | None = None
+    path: DatabaseFile | None = None
+    dbpath: PathText | None = None
+    database: DatabaseFile | None = None
 
     @model_validator(mode="after")
     def _one_file(self) -> SQLiteProfile:
@@ -92,6 +92,8 @@ class SQLiteDatabase(Database):
         mode = "rwc" if write else "rw"
         if not write and not is_there(self.file):
             raise UsageError(f"there is no SQLite file {self.file}", hint="check path in the profile")
+        if os.path.isdir(self.file):
+            raise UsageError(f"{self.file} is a folder, not a SQLite file", hint="name a file in the profile")
         if write:
             try:
                 self.file.absolute().parent.mkdir(parents=True, exist_ok=True)

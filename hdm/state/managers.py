@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, model_validator
+from pydantic import AfterValidator, BaseModel, model_validator
 from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
+from hdm.errors import UsageError
 from hdm.secrets import Secret
-from hdm.source import Settings
+from hdm.source import PathText, Settings, can_be_a_path
 from hdm.state.engine import resolve
 
 
 class FileProfile(Settings):
     """Either ``path``, or the original's ``dbpath`` (a folder) and ``database`` (a name)."""
 
-    path: Path | None = None
-    dbpath: Path | None = None
-    database: str | None = None
+    path: Annotated[Path | None, AfterValidator(can_be_a_path)] = None
+    dbpath: Annotated[Path | None, AfterValidator(can_be_a_path)] = None
+    database: PathText | None = None
 
     @model_validator(mode="after")
     def _one_way(self) -> FileProfile:
@@ -87,7 +89,14 @@ class _Server(StateSettings):
     def url(self) -> URL:
         """Where the state database is."""
         if self.profile.url is not None:
-            return resolve(make_url(self.profile.url.reveal()))
+            try:
+                url = make_url(self.profile.url.reveal())
+            except (ArgumentError, ValueError):
+                raise UsageError(
+                    "the url of the state database's profile cannot be read",
+                    hint="write url: scheme://user@host:port/database, with @ in a name as %40",
+                ) from None
+            return resolve(url)
         secret: Secret | None = self.profile.password
         return URL.create(
             self.drivername,

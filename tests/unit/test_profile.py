@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 from pydantic import model_validator
 
+from hdm.connectors.duckdb import DuckDBProfile
+from hdm.connectors.sqlite import SQLiteProfile
 from hdm.errors import ProfileError
 from hdm.profile import environment, home, load_profiles
 from hdm.secrets import Secret, redact
 from hdm.source import Settings
+from hdm.state.managers import FileProfile
 
 
 class File(Settings):
@@ -176,6 +179,68 @@ def test_a_mistake_has_a_place_and_never_a_value(
     assert error.exit_code == 2
     assert "987654" not in str(error)
     assert "many" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("entry", "said", "hint"),
+    [
+        ("{password: !hunter2222}", "is not valid YAML", "quote the value"),
+        ("\n    password: !hunter2222", "this tag is not allowed", "write it in quotes"),
+        ("{password: !hunter2222 x}", "this tag is not allowed", "write it in quotes"),
+        ("{password: !hunter2222 [x]}", "this tag is not allowed", "write it in quotes"),
+        ("\n    password: !hunter!2222", "is not valid YAML", "quote the value"),
+        ("\n    password: !", "this tag is not allowed", "write it in quotes"),
+        ("{password: *hunter2222}", "this alias has no anchor before it", "write it in quotes"),
+        ("{user: &hunter2222 x, password: *hunter222}", "this alias has no anchor", "write it in quotes"),
+        ("&hunter2222 {password: *hunter2222}", "this alias refers to what", "write the value out"),
+        ("{<<: *hunter2222}", "this alias has no anchor before it", "write it in quotes"),
+        ("{host: h, password:hunter2222}", "this key has no blank after", "write a blank after the colon"),
+        ("{password:hunter2222, password:hunter2222}", "this key has no blank", "write a blank after"),
+        ("\n    host: h\n    password:hunter2222:", "this key has no blank", "write a blank after"),
+        ("{host: h, user:hunter2222}", "this key is unknown", "write a blank after the colon"),
+        ("{host: h, password: x,hunter2222}", "this key is unknown", "write one of"),
+        ("{host: h, password=hunter2222}", "this key is unknown", "host"),
+        ("{host: h, password=hunter2222: 5}", "this key is unknown", "host"),
+        ("{host: h, passwordhunter}", "this key is unknown", "did you mean 'password'"),
+        ("{host: h, password: x,hunter2222,hunter2222}", "this key stands twice", "remove one"),
+        ("{host: h, password: x,2222}", "this key is read as a number", "write it in quotes"),
+    ],
+)
+def test_no_mistake_shows_what_may_be_a_secret(tmp_path: Path, entry: str, said: str, hint: str) -> None:
+    path = write(tmp_path / "p.yml", f"dev:\n  db: {entry}\n")
+    with pytest.raises(ProfileError) as caught:
+        load_profiles(path, "dev", {}).connection("db", Server)
+    assert said in caught.value.message
+    assert hint in str(caught.value)
+    assert "hunter" not in str(caught.value)
+    assert "2222" not in str(caught.value).replace(str(path), "")
+
+
+@pytest.mark.parametrize("written", ["", "#hunter2222", "&hunter2222", "~", "null"])
+def test_a_password_of_nothing_is_a_mistake(tmp_path: Path, written: str) -> None:
+    path = write(tmp_path / "p.yml", f"dev:\n  db:\n    host: h\n    password: {written}\n")
+    with pytest.raises(ProfileError, match=r"p\.yml:4:\d+: connection: 'password' is empty") as caught:
+        load_profiles(path, "dev", {}).connection("db", Server)
+    assert "write '' for none" in str(caught.value.hint)
+    assert "hunter" not in str(caught.value)
+
+
+def test_no_password_is_left_out_or_quoted(tmp_path: Path) -> None:
+    text = "dev:\n  out: {host: h, user: }\n  quoted: {host: h, password: ''}\n"
+    profiles = load_profiles(write(tmp_path / "p.yml", text), "dev", {})
+    assert profiles.connection("out", Server).password is None
+    found = profiles.connection("quoted", Server).password
+    assert found is not None
+    assert found.reveal() == ""
+
+
+@pytest.mark.parametrize("model", [SQLiteProfile, DuckDBProfile, FileProfile])
+@pytest.mark.parametrize("entry", ['path: "/x\\0y"', 'dbpath: "/x\\0y", database: d', 'database: "x\\0y"'])
+def test_no_path_holds_a_nul(tmp_path: Path, model: type[Settings], entry: str) -> None:
+    path = write(tmp_path / "p.yml", f"dev:\n  db: {{{entry}}}\n")
+    with pytest.raises(ProfileError, match="is wrong: holds a NUL character") as caught:
+        load_profiles(path, "dev", {}).connection("db", model)
+    assert (caught.value.line, "\0" in str(caught.value)) == (2, False)
 
 
 def test_the_original_keys_and_nested_mappings(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from hdm.dialects.duckdb import PAGE_ROWS
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset, Table
 from hdm.new_file import has_room, is_there
-from hdm.source import Settings
+from hdm.source import DatabaseFile, PathText, Settings
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
 from hdm.streams import rebatch
@@ -48,9 +48,9 @@ _KEY = (
 class DuckDBProfile(Settings):
     """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
 
-    path: str | None = None
-    dbpath: str | None = None
-    database: str | None = None
+    path: DatabaseFile | None = None
+    dbpath: PathText | None = None
+    database: DatabaseFile | None = None
 
     @model_validator(mode="after")
     def _one_file(self) -> DuckDBProfile:
@@ -100,6 +100,8 @@ class DuckDBDatabase(Database):
         """Autocommit, in UTC, no extensions from the network."""
         if not write and not is_there(self.file):
             raise UsageError(f"there is no DuckDB file {self.file}", hint="check path in the profile")
+        if os.path.isdir(self.file):
+            raise UsageError(f"{self.file} is a folder, not a DuckDB file", hint="name a file in the profile")
         if write:
             try:
                 self.file.absolute().parent.mkdir(parents=True, exist_ok=True)

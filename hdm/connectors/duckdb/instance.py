@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hdm.errors import Deadlock, MissingDriver
+from hdm.errors import Deadlock, MissingDriver, UsageError
 
 _CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 _PATIENCE = 300.0
@@ -124,7 +124,14 @@ def _join(instance: Instance, *, write: bool) -> Any:
                 raise Deadlock(f"{instance.file}: readers of this process do not end")
         if instance.root is None:
             read_only = not (write or instance.written_here)
-            instance.root = duckdb.connect(str(instance.file), read_only=read_only, config=_CONFIG)
+            try:
+                instance.root = duckdb.connect(str(instance.file), read_only=read_only, config=_CONFIG)
+            except duckdb.Error:
+                if _is_something_else(instance.file):
+                    raise UsageError(
+                        f"{instance.file} is not a DuckDB database", hint="check path in the profile"
+                    ) from None
+                raise
             instance.read_only = read_only
         instance.users += 1
         try:
@@ -132,6 +139,17 @@ def _join(instance: Instance, *, write: bool) -> Any:
         except BaseException:
             instance.users -= 1
             raise
+
+
+def _is_something_else(file: Path) -> bool:
+    """Whether the file's header is not DuckDB's; an empty one may be about to become a database.
+    Not to be asked while this process has the file open: closing it here would free DuckDB's lock."""
+    try:
+        with file.open("rb") as handle:
+            head = handle.read(12)
+    except OSError:
+        return False
+    return bool(head) and head[8:] != b"DUCK"
 
 
 def _leave(instance: Instance) -> None:

@@ -23,6 +23,7 @@ from hdm.connectors.netezza.components import NetezzaSource
 from hdm.errors import CorruptFile, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Kind, Payload, Table
 from hdm.new_file import is_there
+from hdm.source import PathText
 from hdm.sql import SqlSourceConfig
 
 _OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE CTRLCHARS TRUE"
@@ -32,7 +33,7 @@ _WIDTHS = {Kind.TEXT: 16_000, Kind.JSON: 16_000, Kind.OTHER: 16_000}
 class ExternalTableConfig(SqlSourceConfig):
     """``directory`` on this machine takes the unloaded files; they go when a chunk is read."""
 
-    directory: str
+    directory: PathText
 
 
 class NetezzaExternalTableSource(NetezzaSource):

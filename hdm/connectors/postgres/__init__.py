@@ -46,7 +46,7 @@ class PostgresDatabase(Writing):
         profile: PostgresProfile = self.profile
         found: dict[str, Any] = {}
         if profile.url is not None:
-            found = dict(driver().conninfo.conninfo_to_dict(_libpq_url(profile.url.reveal())))
+            found = _parts(profile.url.reveal())
         given = {
             "host": None if profile.url else profile.host,
             "port": profile.port,
@@ -193,6 +193,29 @@ class PostgresCatalog(SqlCatalog):
 
     Profile: ClassVar[type[BaseModel] | None] = PostgresProfile
     Database: ClassVar[type[Database]] = PostgresDatabase
+
+
+def _parts(url: str) -> dict[str, Any]:
+    """What the profile's url says; its text is never shown, since it may hold the password."""
+    psycopg = driver()
+    try:
+        found = dict(psycopg.conninfo.conninfo_to_dict(_libpq_url(url)))
+    except psycopg.Error as error:
+        if "query parameter" in str(error):
+            raise UsageError(
+                "the profile's url has a setting after '?' that PostgreSQL does not know",
+                hint="correct its name in url, or remove it",
+            ) from None
+        raise UsageError(
+            "the profile's url is not one of PostgreSQL",
+            hint="write url: postgresql://user@host:5432/database, with @ in a name as %40",
+        ) from None
+    for port in filter(None, str(found.get("port") or "").split(",")):
+        if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):
+            raise UsageError(
+                "the port in the profile's url is not a number from 1 to 65535", hint="correct it in url"
+            )
+    return found
 
 
 def _libpq_url(url: str) -> str:

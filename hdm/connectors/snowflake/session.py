@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import Field
 
 from hdm.secrets import Secret
-from hdm.source import Settings
+from hdm.source import PathText, Settings
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 
@@ -24,7 +24,7 @@ class SnowflakeProfile(Settings):
     account: str
     user: str
     password: Secret | None = None
-    private_key_path: str | None = None
+    private_key_path: PathText | None = None
     private_key_passphrase: Secret | None = None
     token: Secret | None = None
     authenticator: str = "snowflake"

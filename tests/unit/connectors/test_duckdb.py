@@ -13,9 +13,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from hdm import _fail
-from hdm.connectors.duckdb import DuckDBProfile
+from hdm.connectors.duckdb import DuckDBDatabase, DuckDBProfile
 from hdm.connectors.duckdb.instance import instance_of
 from hdm.errors import BrokenContract, ConnectionLost, RejectedRows, UsageError
 from hdm.model import Attempt, Column, Kind, Mode
@@ -288,6 +289,27 @@ def test_a_missing_file_is_not_made_by_a_source(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no DuckDB file"):
         system.source("t").describe()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_path_that_is_no_database_is_the_users_mistake(tmp_path: Path, write: bool) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "text").write_text("some text that is no database")
+    (tmp_path / "short").write_text("x")
+    for name, said in (
+        ("folder", "is a folder, not a DuckDB file"),
+        ("text", "is not a DuckDB database"),
+        ("short", "is not a DuckDB database"),
+    ):
+        database = DuckDBDatabase(DuckDBProfile(path=str(tmp_path / name)))
+        with pytest.raises(UsageError, match=said):
+            database.connect(write=write)
+
+
+def test_a_database_in_memory_is_refused() -> None:
+    for entry in ({"path": ":memory:"}, {"path": ":memory:x"}, {"database": ":memory:"}):
+        with pytest.raises(ValidationError, match=":memory: is no file"):
+            DuckDBProfile.model_validate(entry)
 
 
 def test_the_originals_profile_names_the_file() -> None:

@@ -507,6 +507,12 @@ def test_chunks_by_bytes(make, tmp_path):
     assert len(list(cutter.follow(SMALL, receipt, "next"))) in (4, 5)
 
 
+@pytest.mark.parametrize("kind", [FSSource, FSChunkSource, FSSink])
+def test_no_directory_holds_a_nul(kind):
+    with pytest.raises(ValidationError, match="holds a NUL character"):
+        kind.Config.model_validate({"directory": "/x\0y"})
+
+
 def test_probe(make):
     assert make().probe()[0][:2] == ("directory", True)
 

@@ -456,3 +456,21 @@ def test_settings_in_a_url_are_not_dropped() -> None:
     with pytest.raises(UsageError) as caught:
         MySQLSource(MySQLSource.Config(table_name="t"), profile).describe()
     assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql://u:canary@h/d", "url is not one of MySQL"),
+        ("u:canary@h/d", "url is not one of MySQL"),
+        ("mysql:/u:canary@h/d", "url is not one of MySQL"),
+        ("mysql://u:canary@[::1/d", "url is not one of MySQL"),
+        ("mysql://u:canary@h:canary/d", "port in the profile's url"),
+        ("mariadb://u:canary@h:99999/d", "port in the profile's url"),
+    ],
+)
+def test_a_wrong_url_is_the_users_mistake_and_not_shown(url: str, said: str) -> None:
+    profile = MySQLProfile.model_validate({"url": Secret(url)})
+    with pytest.raises(UsageError, match=said) as caught:
+        MySQLSource(MySQLSource.Config(table_name="t"), profile).describe()
+    assert "canary" not in str(caught.value)

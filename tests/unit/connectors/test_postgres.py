@@ -296,6 +296,29 @@ def test_tls_is_asked_for_beyond_this_host():
     assert PostgresDatabase(url).dataset(("public", "t")).namespace == "postgres://db.example:99"
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("mysql://u:canary@h/d", "url is not one of PostgreSQL"),
+        ("u:canary@h/d", "url is not one of PostgreSQL"),
+        ("mysql://u:canary@h/d?x=1", "url is not one of PostgreSQL"),
+        ("postgresql://u:canary@[::1/d", "url is not one of PostgreSQL"),
+        ("postgresql://u:canary%zz@h/d", "url is not one of PostgreSQL"),
+        ("postgresql://u:canary@h/d?canary=1", "url has a setting after '?'"),
+        ("postgresql://u:canary@h:canary/d", "port in the profile's url"),
+        ("postgresql://u:canary@h:99999/d", "port in the profile's url"),
+        ("postgresql://u:canary@h/d?port=canary", "port in the profile's url"),
+    ],
+)
+def test_a_wrong_url_is_the_users_mistake_and_not_shown(url, said):
+    database = PostgresDatabase(PostgresProfile.model_validate({"url": Secret(url)}))
+    for ask in (database.connect, lambda: database.dataset(("public", "t"))):
+        with pytest.raises(UsageError) as caught:
+            ask()
+        assert said in str(caught.value)
+        assert "canary" not in str(caught.value)
+
+
 def test_a_value_that_does_not_fit_is_rejected_without_showing_it(pg):  # noqa: F811
     pg.run("CREATE TABLE src (v text)")
     pg.run("INSERT INTO src VALUES ('canary-value')")

@@ -4,8 +4,9 @@ from collections import Counter
 from decimal import Decimal
 
 import pytest
+from pydantic import ValidationError
 
-from hdm.connectors.sqlite import SQLiteProfile
+from hdm.connectors.sqlite import SQLiteDatabase, SQLiteProfile
 from hdm.errors import Deadlock, RejectedRows, UnrepresentableValue, UsageError
 from hdm.model import Kind, Mode
 from tests.unit.sql_fixtures import lite  # noqa: F401
@@ -192,6 +193,18 @@ def test_a_file_that_is_not_there_is_not_made_by_reading(lite, tmp_path):  # noq
     with pytest.raises(UsageError, match="no SQLite file"):
         lite.source("t").describe()
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize("write", [False, True])
+def test_a_folder_is_the_users_mistake(tmp_path, write):
+    with pytest.raises(UsageError, match="is a folder, not a SQLite file"):
+        SQLiteDatabase(SQLiteProfile(path=str(tmp_path))).connect(write=write)
+
+
+def test_a_database_in_memory_is_refused():
+    for entry in ({"path": ":memory:"}, {"database": ":memory:"}):
+        with pytest.raises(ValidationError, match=":memory: is no file"):
+            SQLiteProfile.model_validate(entry)
 
 
 def test_busy_is_worth_another_try(lite, monkeypatch):  # noqa: F811

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from hdm.errors import UsageError
 from hdm.state import managers
 from hdm.state.managers import MANAGERS
 
@@ -51,6 +52,14 @@ def test_servers(name: str) -> None:
     if "SQLServer" in name:
         assert url.query["driver"] == "D"
         assert url.query["Encrypt"] == "yes"
+
+
+@pytest.mark.parametrize("url", ["u:canary@h/d", "mysql://u:canary@[::1/d", "mysql://u:canary@h:canary/d"])
+def test_a_url_that_cannot_be_read_is_not_shown(url: str) -> None:
+    kind = managers.MySQLStateManager
+    with pytest.raises(UsageError, match="the url of the state database's profile") as caught:
+        kind(kind.Config(), kind.Profile(url=url)).url()
+    assert "canary" not in str(caught.value)
 
 
 def test_a_url_gets_the_driver_that_hdm_uses() -> None:
