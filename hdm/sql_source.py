@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -220,6 +221,11 @@ class SqlSource(Source):
 
     @staticmethod
     def _chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...]:
+        if not names:
+            raise UsageError("columns is empty", hint="leave columns out to read all of them")
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise UsageError(f"columns names twice: {', '.join(twice)}", hint="name each column once")
         known = {column.name: column for column in columns}
         unknown = [name for name in names if name not in known]
         if unknown:

@@ -124,6 +124,20 @@ def test_a_missing_table_or_column_is_the_users_mistake(system):  # noqa: F811
         system.source("t", watermark={"column": "x"}).describe()
 
 
+@pytest.mark.parametrize(
+    ("columns", "said", "hint"),
+    [
+        (["id", "v", "id"], "columns names twice: id", "name each column once"),
+        ([], "columns is empty", "leave columns out to read all of them"),
+    ],
+)
+def test_columns_are_each_named_once_and_there_is_one(lite, columns, said, hint):  # noqa: F811
+    fill(lite, "t", [(1, "a")], "id integer PRIMARY KEY, v text")
+    with pytest.raises(UsageError) as wrong:
+        lite.source("t", columns=columns).describe()
+    assert (wrong.value.message, wrong.value.hint) == (said, hint)
+
+
 def test_names_in_another_case_are_found(system):  # noqa: F811
     fill(system, "orders", [(1,)], "id integer PRIMARY KEY")
     source = system.source("ORDERS", watermark={"column": "ID"})
