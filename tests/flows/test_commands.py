@@ -250,3 +250,13 @@ def test_a_component_is_shown_with_its_choices(place: Place) -> None:
     assert re.search(r"split +\{rows, bytes\} +no", done.out)
     found = run(["components", "DuckDBSink", "--json"], place.env).json[0]
     assert found["conf"]["mode"] == {"type": "append | replace | merge", "required": False, "default": None}
+
+
+def test_a_broken_chain_is_exit_code_1_and_named(place: Place) -> None:
+    assert place.hdm("run").code == 0
+    assert place.hdm("state", "verify").code == 0
+    ((run_id,),) = place.state("SELECT run_id FROM hdm_run")
+    place.state("UPDATE hdm_event SET event_type = 'other' WHERE seq = 3")
+    done = place.hdm("state", "verify")
+    assert (done.code, run_id in done.out) == (1, True), done.said
+    assert "hdm: 1 break(s) in the event chain" in done.err
