@@ -17,7 +17,7 @@ from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
 from hdm.source import Settings, Source
 from hdm.sql_database import Database, SqlProfile
-from hdm.sql_split import Splitter
+from hdm.sql_split import Splitter, uncut
 
 
 class TableName(Settings):
@@ -265,6 +265,11 @@ class SqlSource(Source):
             )
         finally:
             connection.close()
+
+    def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
+        """A table without a key, in a database without pages to go by, is one chunk."""
+        wanted = self.config.chunk
+        return wanted and uncut(self.dialect, table, chunks, wanted.rows, wanted.bytes)
 
     def is_empty(self, table: Table) -> bool:
         """By counting."""
