@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hdm.epochs import UNFINISHED
-from hdm.model import Mode, Table
+from hdm.model import Chunk, Mode, Table
 from hdm.rebuild import Taken, take_over, verify_rest
 
 if TYPE_CHECKING:
@@ -33,6 +33,18 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
     if taken.count:
         notes.append(f"{name}: took over {taken.count} chunk(s) from the target's ledger")
     return taken
+
+
+def remarks(job: Job, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
+    """What of its configuration is not carried out in a plan of ``chunks``."""
+    name = job.info.source.dataset.name
+    if job.info.mode is Mode.APPEND and link.source.window().offset:
+        yield (
+            f"{name}: offset is not used: in mode append it would double rows. For rows that come "
+            "later, below the watermark, write lag:, or mode: merge"
+        )
+    if said := link.source.uncut(job.info.source, chunks):
+        yield f"{name}: {said}"
 
 
 def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Job:

@@ -15,6 +15,7 @@ from hdm import _fail
 from hdm.check import Check, make_checks
 from hdm.errors import BrokenContract, CheckFailed
 from hdm.model import Attempt, Chunk, LinkSpec, Payload, Receipt, Table
+from hdm.pace import Pace
 from hdm.sink import Sink
 from hdm.source import Source
 from hdm.streams import row_digests, subtract
@@ -46,6 +47,7 @@ class DataLink:
         self.source = source
         self.sink = sink
         self._checks = checks or {}
+        self._pace = Pace(spec.limits)
 
     def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """A batch as it shall go on: the same columns of the same types, the same rows or fewer; else
@@ -63,9 +65,10 @@ class DataLink:
 
     @property
     def passes_files(self) -> bool:
-        """True if nothing here needs rows, so that staged bytes may travel untouched."""
+        """True if nothing here needs rows, so that staged bytes may travel untouched. A limit of rows
+        or bytes a second needs them: it is kept from batch to batch."""
         own = type(self).transform is not DataLink.transform
-        return not (self.spec.transform or self.spec.checks or own)
+        return not (self.spec.transform or self.spec.checks or own or self._pace.is_set)
 
     @property
     def verifies(self) -> bool:
@@ -157,6 +160,7 @@ class DataLink:
             tally.extracted += batch.num_rows
             tally.bytes += batch.nbytes
             attempt.count(batch.num_rows, batch.nbytes)
+            self._pace.keep(batch.num_rows, batch.nbytes, attempt.check)
             kept = batch
             if seen:
                 kept, gone = subtract(kept, seen)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from hdm import _fail
 from hdm.epochs import UNFINISHED, is_complete, job_info, progress, window_of
 from hdm.errors import HdmError, Recovery, UsageError
-from hdm.job_ends import FAILED, close, is_in_vain, prepare
+from hdm.job_ends import FAILED, close, is_in_vain, prepare, remarks
 from hdm.model import Chunk, LinkSpec, Mode, Window
 from hdm.rebuild import Taken
 from hdm.sites import Elsewhere
@@ -276,13 +276,9 @@ class Planner:
         try:
             token = held.enter_context(link.source.snapshot())
             table, window = job.info.source, window_of(job, link, self.state)
-            if job.info.mode is Mode.APPEND and link.source.window().offset:
-                self.notes.append(
-                    f"{table.dataset.name}: offset is not used: in mode append it would double rows. For "
-                    "rows that come later, below the watermark, write lag:, or mode: merge"
-                )
             _fail.point("R3")
             chunks = list(self._cut(taken, link, window, token))
+            self.notes.extend(remarks(job, link, chunks))
             taken.admit(chunks)
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
             words = {"snapshot": token, "wm_low": window.after, "wm_high": high}

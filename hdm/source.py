@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -120,6 +120,10 @@ class Source(ABC):
                 yield from declared.ranges(table, *found, self.values_per_chunk, job_key)
             return
         yield Chunk(job_key, table.dataset, 0, schema_sha=table.schema_sha, snapshot=snapshot)
+
+    def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
+        """Why ``split`` gave larger ``chunks`` than the configuration asks for; None if it did not."""
+        return None
 
     def replaced(self) -> frozenset[Dataset]:
         """Which of its tables stand there anew, as a whole, each time: appended, every row would come

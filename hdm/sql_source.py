@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -17,7 +18,7 @@ from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
 from hdm.placed import suggest
 from hdm.source import Settings, Source
 from hdm.sql_database import Database, SqlProfile
-from hdm.sql_split import Splitter
+from hdm.sql_split import Splitter, uncut
 
 
 class TableName(Settings):
@@ -231,6 +232,11 @@ class SqlSource(Source):
 
     @staticmethod
     def _chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...]:
+        if not names:
+            raise UsageError("columns is empty", hint="leave columns out to read all of them")
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise UsageError(f"columns names twice: {', '.join(twice)}", hint="name each column once")
         known = {column.name: column for column in columns}
         unknown = [name for name in names if name not in known]
         if unknown:
@@ -270,6 +276,11 @@ class SqlSource(Source):
             )
         finally:
             connection.close()
+
+    def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
+        """A table without a key, in a database without pages to go by, is one chunk."""
+        wanted = self.config.chunk
+        return wanted and uncut(self.dialect, table, chunks, wanted.rows, wanted.bytes)
 
     def is_empty(self, table: Table) -> bool:
         """By counting."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from hdm.dialects.base import PAGE
+from hdm.dialects.base import PAGE, Dialect
 from hdm.errors import TiesUnknown, UsageError
 from hdm.model import Chunk, Column, Condition, Kind, Table, Window
 from hdm.sql_database import Database
@@ -36,6 +36,26 @@ class Part:
     boundary: bool = False
     seen_key: str | None = None
     counted: bool = False
+
+
+def uncut(
+    dialect: Dialect, table: Table, chunks: Sequence[Chunk], rows: int | None, size: int | None
+) -> str | None:
+    """What is to be said if a table of more than ``rows`` or ``size`` bytes, or of nobody knows how
+    many, is one chunk for want of a key."""
+    if len(chunks) != 1 or chunks[0].conditions or _sortable_key(dialect, table):
+        return None
+    known = [(chunks[0].estimate_rows, rows), (table.bytes, size)]
+    if any(found is not None for found, _ in known) and not any(
+        found is not None and most is not None and found > most for found, most in known
+    ):
+        return None
+    return "moved as one chunk whatever chunk says: it has no key to be cut by"
+
+
+def _sortable_key(dialect: Dialect, table: Table) -> list[Column]:
+    key = [table.column(name) for name in table.key]
+    return [c for c in key if dialect.is_sortable(c) or c.kind is Kind.DECIMAL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +116,7 @@ class Splitter:
         yield from parts
 
     def _key_columns(self, apart_from: Sequence[str]) -> list[Column]:
-        key = [self.table.column(name) for name in self.table.key if name not in apart_from]
-        return [c for c in key if self.database.dialect.is_sortable(c) or c.kind is Kind.DECIMAL]
+        return [c for c in _sortable_key(self.database.dialect, self.table) if c.name not in apart_from]
 
     def _has_pages(self) -> bool:
         return self.database.dialect.page_ranges and self.database.pages(self.connection, self.table) > 1

@@ -10,7 +10,7 @@ import click
 
 from hdm.cli import logs
 from hdm.cli.options import json_option, manifest_options, site_option
-from hdm.cli.output import emit, size
+from hdm.cli.output import emit, remark, size
 from hdm.cli.session import open_project
 from hdm.epochs import UNFINISHED, next_window
 from hdm.errors import PermanentError
@@ -94,6 +94,8 @@ def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence
         window = next_window(key, one.link.mode, link, state)
     with link.source.snapshot() as token:
         chunks = list(link.source.split(one.source, window, key, token))
+    if said := link.source.uncut(one.source, chunks):
+        remark(f"note: {one.source.dataset.name}: {said}")
     if state is not None and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
         known = state.reports.statuses([chunk.chunk_id for chunk in chunks])
         return [chunk for chunk in chunks if chunk.chunk_id not in known]

@@ -8,7 +8,7 @@ from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, in_a_line, remark
 from hdm.cli.session import no_such_run, open_project, open_state_only, read_plan
 from hdm.cli.state_access import old_state_url, open_state, upgrade_state
-from hdm.errors import HdmError, StateError
+from hdm.errors import HdmError
 from hdm.profile import load_profiles
 from hdm.rebuild import record_known
 from hdm.survey import pipeline_key
@@ -115,5 +115,5 @@ def verify(
             broken += [{"run": row["run_id"], "break": text} for text in state.verify_chain(row["run_id"])]
     emit(broken, as_json=as_json, empty=f"{len(chosen)} chain(s) hold")
     if broken:
-        raise StateError(f"{len(broken)} break(s) in the event chain", hint="restore the state database")
+        raise HdmError(f"{len(broken)} break(s) in the event chain", hint="restore the state database")
     return 0

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import URL, Connection, MetaData, Table, func, insert, inspect, select
 
 import hdm
-from hdm.errors import StateError
+from hdm.errors import UsageError
 from hdm.model import Dataset, digest
 from hdm.state import datasets, events
 from hdm.state.base import Base
@@ -28,7 +28,7 @@ def import_old(base: Base, source: str | URL, table: str = "state_manager") -> d
 
     A row counts as 'success' only if its ``sinking_end_time`` is set: the original recorded
     success when extraction ended. The records that the original kept (``first_record_pulled``,
-    ``last_record_pulled``) are row data and stay behind. Raises ``StateError`` if there is no
+    ``last_record_pulled``) are row data and stay behind. Raises ``UsageError`` if there is no
     such table. Returns how many rows were ``read``, ``imported`` and of these ``success``.
     """
     old = Database(source)
@@ -56,9 +56,9 @@ def import_old(base: Base, source: str | URL, table: str = "state_manager") -> d
 def _rows(conn: Connection, table: str) -> list[dict[str, Any]]:
     names = {name.lower(): name for name in inspect(conn).get_table_names()}
     if table.lower() not in names:
-        raise StateError(
+        raise UsageError(
             f"there is no table {table} to import from",
-            hint="name the old state database by its URL, e.g. sqlite:///old.db",
+            hint=f"name the database in which the old state manager kept its {table}",
         )
     found = Table(names[table.lower()], MetaData(), autoload_with=conn)
     return [

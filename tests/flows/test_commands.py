@@ -250,3 +250,22 @@ def test_a_component_is_shown_with_its_choices(place: Place) -> None:
     assert re.search(r"split +\{rows, bytes\} +no", done.out)
     found = run(["components", "DuckDBSink", "--json"], place.env).json[0]
     assert found["conf"]["mode"] == {"type": "append | replace | merge", "required": False, "default": None}
+
+
+def test_a_broken_chain_is_exit_code_1_and_named(place: Place) -> None:
+    assert place.hdm("run").code == 0
+    assert place.hdm("state", "verify").code == 0
+    ((run_id,),) = place.state("SELECT run_id FROM hdm_run")
+    place.state("UPDATE hdm_event SET event_type = 'other' WHERE seq = 3")
+    done = place.hdm("state", "verify")
+    assert (done.code, run_id in done.out) == (1, True), done.said
+    assert "hdm: 1 break(s) in the event chain" in done.err
+
+
+@pytest.mark.parametrize("verb", ["plan", "run"])
+def test_a_table_that_cannot_be_cut_is_named(place: Place, verb: str) -> None:
+    place.sql("CREATE TABLE loose (a INTEGER)")
+    place.sql("INSERT INTO loose VALUES (?)", [(n,) for n in range(5)])
+    only(place, direct(place, "loose", chunk={"rows": 2}))
+    done = place.hdm(verb)
+    assert (done.code, "note: loose: moved as one chunk" in done.err) == (0, True), done.said

@@ -507,6 +507,17 @@ def test_offset_is_said_to_be_useless_where_it_would_double_rows(run):
     assert "offset is not used" in planner.notes[0]
 
 
+def test_a_source_says_why_it_did_not_cut(run):
+    class Whole(Listed):
+        def uncut(self, table, chunks):
+            return f"{len(chunks)} chunk(s)"
+
+    run.add(Whole(words(2)), Shelf())
+    planner = run.planner()
+    planner.tick()
+    assert planner.notes == ["words: 1 chunk(s)"]
+
+
 def test_a_survey_and_a_planner_agree_on_what_a_link_is(run):
     one(run)
     planner = Planner(run.state, run.run_id, run.links)

@@ -1,6 +1,7 @@
 """Chunks of a whole table hold every row once, whatever its key is like."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -76,6 +77,37 @@ def test_no_key_and_no_pages_is_one_chunk(lite):  # noqa: F811
     assert len(held(lite, "t", [(n,) for n in range(500)], "a integer", chunk={"rows": 10})) == 1
 
 
+def said(system, **options):  # noqa: F811
+    source = system.source("t", **options)
+    return source.uncut(*plan(source))
+
+
+def test_that_a_table_without_a_key_is_not_cut_is_said(lite):  # noqa: F811
+    fill(lite, "t", [(n,) for n in range(500)], "a integer")
+    one = "moved as one chunk whatever chunk says: it has no key to be cut by"
+    assert (said(lite, chunk={"rows": 10}), said(lite, chunk={"bytes": 10})) == (one, one)
+    assert said(lite) is None, "nobody asked for chunks"
+    assert said(lite, chunk={"rows": 10}, watermark={"column": "a"}) is None
+
+
+@pytest.mark.parametrize("count", [5, 500])
+def test_nothing_is_said_of_a_table_with_a_key(lite, count):  # noqa: F811
+    fill(lite, "t", [(n,) for n in range(count)], "a integer PRIMARY KEY")
+    assert said(lite, chunk={"rows": 10}) is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "size", "is_said"),
+    [(None, None, True), (10, None, False), (11, None, True), (None, 100, False), (10, 101, True)],
+)
+def test_nothing_is_said_of_a_table_that_is_one_chunk_anyway(lite, rows, size, is_said):  # noqa: F811
+    fill(lite, "t", [(1,)], "a integer")
+    source = lite.source("t", chunk={"rows": 10, "bytes": 100})
+    table, (chunk,) = plan(source)
+    found = source.uncut(replace(table, bytes=size), [replace(chunk, estimate_rows=rows)])
+    assert (found is not None) is is_said
+
+
 def test_empty_table_is_one_empty_chunk(system):  # noqa: F811
     fill(system, "t", [], "id integer PRIMARY KEY")
     assert sum(all_rows(system.source("t", chunk={"rows": 5})).values()) == 0
@@ -122,6 +154,20 @@ def test_a_missing_table_or_column_is_the_users_mistake(system):  # noqa: F811
         system.source("t", columns=["x"]).describe()
     with pytest.raises(UsageError, match="watermark"):
         system.source("t", watermark={"column": "x"}).describe()
+
+
+@pytest.mark.parametrize(
+    ("columns", "said", "hint"),
+    [
+        (["id", "v", "id"], "columns names twice: id", "name each column once"),
+        ([], "columns is empty", "leave columns out to read all of them"),
+    ],
+)
+def test_columns_are_each_named_once_and_there_is_one(lite, columns, said, hint):  # noqa: F811
+    fill(lite, "t", [(1, "a")], "id integer PRIMARY KEY, v text")
+    with pytest.raises(UsageError) as wrong:
+        lite.source("t", columns=columns).describe()
+    assert (wrong.value.message, wrong.value.hint) == (said, hint)
 
 
 def test_names_in_another_case_are_found(system):  # noqa: F811

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hdm.errors import StateError
+from hdm.errors import UsageError
 from hdm.state.view import COLUMNS
 from tests.unit.state.conftest import World
 
@@ -103,5 +103,7 @@ def test_an_old_table_in_the_way_of_the_view_is_left(tmp_path: Path, old: str) -
 
 
 def test_a_database_without_the_table_is_refused(alone: World, tmp_path: Path) -> None:
-    with pytest.raises(StateError, match="no table state_manager"):
+    with pytest.raises(UsageError, match="no table state_manager") as wrong:
         alone.store.import_legacy(f"sqlite:///{tmp_path}/none.db")
+    assert wrong.value.exit_code == 2
+    assert wrong.value.hint == "name the database in which the old state manager kept its state_manager"
