@@ -284,7 +284,7 @@ def test_a_container_that_is_not_there_or_a_key_that_it_refuses(
     before = place.write().files()
     done = place.hdm("run")
     assert (done.code, done.out, place.files()) == (2, "", before)
-    assert done.err.startswith(f"hdm: sink far0: Azure denied Get Blob Properties on {root}/{name}/: ")
+    assert f"m.yml:30:9: sink far0: Azure denied Get Blob Properties on {root}/{name}/: " in done.err
     assert "\n  hint: correct the key in the connection, or grant " in done.err
     with azurite_server.service() as service:
         assert not list(service.get_container_client(name).list_blobs())
