@@ -136,7 +136,7 @@ def test_what_is_staged_anew_each_time_is_never_appended(place: Place, mode: str
         assert done.code == 0 and equal(place, "items"), done.said
         return
     assert (done.code, done.out) == (2, "")
-    assert done.err.startswith("hdm: source what was staged: files/items")
+    assert "/m.yml:12:9: source what was staged: files/items" in done.err
     assert " is staged in mode replace: mode append would load all of it again each time\n" in done.err
     assert done.err.endswith("hint: write mode: replace or merge\n")
 
