@@ -19,7 +19,7 @@ from pydantic import BaseModel, model_validator
 from hdm.codecs.rows import decimal_texts, unrepresentable
 from hdm.connectors.duckdb.instance import Session, driver, instance_of
 from hdm.dialects.duckdb import PAGE_ROWS
-from hdm.errors import UsageError
+from hdm.errors import RejectedRows, UsageError
 from hdm.model import Column, Dataset, Table
 from hdm.new_file import has_room, is_there
 from hdm.source import DatabaseFile, PathText, Settings
@@ -42,6 +42,11 @@ _NAMES = (
 _KEY = (
     "SELECT constraint_column_names FROM duckdb_constraints() WHERE database_name = current_database() "
     "AND schema_name = ? AND table_name = ? AND constraint_type = 'PRIMARY KEY'"
+)
+
+_REFERRING = (
+    "SELECT table_name FROM duckdb_constraints() WHERE database_name = current_database() "
+    "AND schema_name = ? AND referenced_table = ? ORDER BY table_name"
 )
 
 
@@ -160,8 +165,19 @@ class DuckDBDatabase(Database):
         held = self.find(connection, target)
         if held is None:
             super().swap(connection, target, new, old)
-        else:
+            return
+        referring = [
+            str(name) for (name,) in self.run(connection, _REFERRING, (held.path[-2], held.path[-1]))
+        ]
+        try:
             self.refill(connection, held, new)
+        except RejectedRows as error:
+            if not referring:
+                raise
+            raise RejectedRows(
+                f"{held.dataset.name}: DuckDB lets no row go that {', '.join(referring)} may refer to",
+                hint="write mode: merge, or leave out that foreign key",
+            ) from error
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """By ``duckdb_tables()``."""
