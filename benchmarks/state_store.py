@@ -3,8 +3,8 @@ committed and verified, with all events. As workers do it, the next chunk is cla
 the commit of the last.
 
 ``python benchmarks/state_store.py [--chunks N] [URL ...]`` prints the median in milliseconds
-of worker time. Without URLs: SQLite in a temporary folder, and PostgreSQL if ``HDM_STATE_URL``
-names one. A figure above ``--limit`` ends it with exit code 1.
+of worker time in the quietest of ``--rounds``. Without URLs: SQLite in a temporary folder, and
+PostgreSQL if ``HDM_STATE_URL`` names one. A figure above ``--limit`` ends it with exit code 1.
 """
 
 from __future__ import annotations
@@ -81,6 +81,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("urls", nargs="*")
     parser.add_argument("--chunks", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=3, help="the quietest counts: noise only adds")
     parser.add_argument("--limit", type=float, default=5.0, help="milliseconds, median")
     asked = parser.parse_args()
     slow = 0
@@ -89,15 +90,17 @@ def main() -> int:
             f"sqlite:///{folder}/state.db",
             *filter(None, [os.environ.get("HDM_STATE_URL")]),
         ]
-        for url in urls:
-            times = measure(url, asked.chunks)
-            median = statistics.median(times)
+        rounds = [[measure(url, asked.chunks) for url in urls] for _ in range(asked.rounds)]
+        for url, *found in zip(urls, *rounds, strict=True):
+            medians = [statistics.median(times) for times in found]
+            times = found[medians.index(min(medians))]
             late = statistics.median(times[-len(times) // 10 :])
             print(
-                f"{make_url(url).get_backend_name():<12} {median:6.2f} ms per chunk (median of {len(times)}; "
-                f"p95 {sorted(times)[int(len(times) * 0.95)]:.2f}, last tenth {late:.2f})"
+                f"{make_url(url).get_backend_name():<12} {min(medians):6.2f} ms per chunk (median of "
+                f"{len(times)}; p95 {sorted(times)[int(len(times) * 0.95)]:.2f}, last tenth {late:.2f}; "
+                f"all rounds {' '.join(f'{one:.2f}' for one in medians)})"
             )
-            slow += median > asked.limit
+            slow += min(medians) > asked.limit
     return 1 if slow else 0
 
 
