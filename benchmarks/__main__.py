@@ -1,8 +1,8 @@
 """``make bench``: every benchmark of this folder, one after the other, with real servers.
 
 Each is a module that runs by itself (``python -m benchmarks.<name>``) and ends with 1 if a limit is
-passed. It finds PostgreSQL in HDM_STATE_URL (for the state: every commit waits for the disk, as on a
-server in earnest) and in HDM_BENCH_POSTGRES_URL (to move).
+passed. It finds PostgreSQL in HDM_STATE_URL and, where every commit waits for the disk as on a server in
+earnest, in HDM_STATE_FLUSHED_URL (for the state), and in HDM_BENCH_POSTGRES_URL (to move).
 """
 
 from __future__ import annotations
@@ -27,7 +27,11 @@ def main() -> int:
             if wanted and name not in wanted:
                 continue
             print(f"\n== {name}", flush=True)
-            urls = {"HDM_STATE_URL": durable.fresh().url, "HDM_BENCH_POSTGRES_URL": server.fresh().url}
+            urls = {
+                "HDM_STATE_URL": server.fresh().url,
+                "HDM_STATE_FLUSHED_URL": durable.fresh().url,
+                "HDM_BENCH_POSTGRES_URL": server.fresh().url,
+            }
             command = [sys.executable, "-m", f"benchmarks.{name}"]
             done = subprocess.run(command, cwd=HERE.parent, env={**os.environ, **urls}, check=False)
             if done.returncode:
