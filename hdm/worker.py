@@ -29,7 +29,7 @@ from hdm.errors import (
     unexpected,
 )
 from hdm.model import Attempt, Receipt
-from hdm.state.words import GoOn
+from hdm.state.words import SURE, GoOn
 
 if TYPE_CHECKING:
     from hdm.link import DataLink
@@ -98,7 +98,7 @@ class Pulse:
         the whole process was stopped or the state database was away.
         """
         held.moved = time.monotonic()
-        if held.lost or held.moved - held.renewed > self._ttl * 0.9:
+        if held.lost or held.moved - held.renewed > self._ttl * SURE:
             raise LeaseLost(f"the lease of chunk {held.lease.chunk.chunk_id[:12]} ran out")
 
     def _run(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     Column,
@@ -29,7 +29,7 @@ from hdm.state.engine import among, locked
 from hdm.state.events import Tx
 from hdm.state.models import artifact, chunk
 from hdm.state.prepared import Prepared, Query, Values, together
-from hdm.state.words import COMMITTED, HELD, SUPERSEDED, VERIFIED, WAIVED, Lease, StaleArtifact
+from hdm.state.words import COMMITTED, HELD, SUPERSEDED, SURE, VERIFIED, WAIVED, Lease, StaleArtifact
 
 _KNOWN = Prepared(select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of")))
 _ADD = Prepared(insert(artifact))
@@ -96,10 +96,6 @@ _NEVER = Prepared(
 )
 
 
-_FRESH = 0.9
-"""Of a lease's time: until then it is one's own without asking, as ``Pulse.check`` counts."""
-
-
 def artifact_key(chunk_id: str, uri: str) -> str:
     """The id of that chunk's file."""
     return digest("artifact", chunk_id, uri)
@@ -111,7 +107,7 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     key, new = _begun(lease, uri, kind)
     if key in lease.announced:
         lease.announced.discard(key)
-        if time.monotonic() - lease.since < lease.ttl * _FRESH:
+        if time.monotonic() - lease.since < lease.ttl * SURE:
             lease.begun.add(key)
             return
 
@@ -136,7 +132,7 @@ def announce(tx: Tx, lease: Lease, file: object) -> None:
 
 def _fits(text: str, column: Column[Any]) -> bool:
     """Whether every database takes the text."""
-    longest: int = getattr(column.type, "length")  # noqa: B009 -- a text's type has it
+    longest = cast("String", column.type).length or 0
     return 0 < len(text) <= longest and text.isprintable()
 
 

@@ -21,6 +21,9 @@ UNFINISHED = (PENDING, LEASED, WRITTEN)
 HELD = (LEASED, WRITTEN)
 """Statuses in which a worker may hold the chunk."""
 
+SURE = 0.9
+"""Of a lease's time: so long it is its holder's without asking."""
+
 OPEN_JOB = ("planning", "in_progress", "failure")
 """Statuses of a job whose epoch is still open."""
 

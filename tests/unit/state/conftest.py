@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -120,6 +121,15 @@ class World:
     def events(self, chunk_id: str | None = None) -> list[str]:
         rows = self.store.events(self.run)
         return [r["event_type"] for r in rows if chunk_id is None or r["chunk_id"] == chunk_id]
+
+
+def in_threads(count: int, work: Callable[[], None]) -> None:
+    """Carry out ``work`` in so many threads at once."""
+    threads = [threading.Thread(target=work) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def receipt_of(lease: Lease, rows: int = 10, **changes: Any) -> Receipt:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from hdm.errors import LeaseLost
 from hdm.state import GoOn, Lease, StateManager, claims, libpq, watermarks
 from hdm.state.prepared import Prepared, Values
-from tests.unit.state.conftest import World, receipt_of
+from tests.unit.state.conftest import World, in_threads, receipt_of
 
 
 def test_downstream_first_then_by_number(world: World) -> None:
@@ -201,11 +201,7 @@ def test_threads_never_claim_one_chunk_twice(world: World) -> None:
             world.store.wrote(lease, receipt)
             world.store.commit(lease, receipt)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(4, work)
     assert len(taken) == len(set(taken)) == 24
     assert world.store.counts(job.job_id) == {"committed": 24}
     assert world.store.verify_chain(world.run) == []

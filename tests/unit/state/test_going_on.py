@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from hdm.errors import ConnectionLost, LeaseLost
 from hdm.state import GoOn, Lease
 from hdm.state.words import StaleArtifact
-from tests.unit.state.conftest import World, receipt_of
+from tests.unit.state.conftest import World, in_threads, receipt_of
 
 
 def first_file(lease: Lease) -> tuple[str, str]:
@@ -101,11 +100,7 @@ def test_many_who_go_on_never_get_one_chunk_twice(world: World) -> None:
             taken.append(lease.chunk_id)
             lease = committed(world, lease)
 
-    threads = [threading.Thread(target=work) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    in_threads(4, work)
     assert len(taken) == len(set(taken)) == 24
     assert world.query(
         "SELECT COUNT(*) FROM hdm_artifact a JOIN hdm_chunk c ON c.chunk_id = a.chunk_id "
