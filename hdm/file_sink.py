@@ -56,6 +56,15 @@ class FileSink(Sink):
         """Where the files go."""
 
     @property
+    def system(self) -> str:
+        """Where the files lie."""
+        return self.namespace
+
+    def reach(self) -> None:
+        """By a look for a file that need not be there."""
+        self.store.look()
+
+    @property
     @abstractmethod
     def namespace(self) -> str:
         """The OpenLineage namespace of the datasets written."""

@@ -52,6 +52,15 @@ class FileSource(Source):
         """Where the files are."""
 
     @property
+    def system(self) -> str:
+        """Where the files lie."""
+        return self.namespace
+
+    def reach(self) -> None:
+        """By a look for a file that need not be there."""
+        self.store.look()
+
+    @property
     @abstractmethod
     def namespace(self) -> str:
         """The OpenLineage namespace of datasets that hdm did not stage."""

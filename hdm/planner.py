@@ -16,8 +16,9 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm import _fail
+from hdm.breaker import Breaker
 from hdm.epochs import UNFINISHED, is_complete, job_info, progress, window_of
-from hdm.errors import HdmError, Recovery, UsageError
+from hdm.errors import HdmError, Recovery, StateUnavailable, UsageError
 from hdm.job_ends import FAILED, close, is_in_vain, prepare, remarks
 from hdm.model import Chunk, LinkSpec, Mode, Window
 from hdm.rebuild import Taken
@@ -50,6 +51,7 @@ class Planner:
     site: str | None = None
     specs: Mapping[str, LinkSpec] = field(default_factory=dict)
     joined: bool = False
+    breaker: Breaker = field(default_factory=Breaker)
     notes: list[str] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     _waiting: list[Prospect] = field(default_factory=list)
@@ -60,6 +62,7 @@ class Planner:
     _failed: dict[str, str] = field(default_factory=dict)
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
     _elsewhere: Elsewhere | None = None
+    _lost: StateUnavailable | None = None
 
     def __post_init__(self) -> None:
         if not self.specs:
@@ -72,7 +75,9 @@ class Planner:
         self._waiting = list(prospects)
 
     def tick(self) -> bool:
-        """Do what can be done now. True while anything of this run is not closed."""
+        """Do what can be done now. True while anything of this run is not closed. Raises
+        ``StateUnavailable``, once all was tried, if the state was away for any of it."""
+        self._lost = None
         more = self._elsewhere is not None and self._look_elsewhere(self._elsewhere)
         self._open_waiting()
         for job in list(self.jobs.values()):
@@ -83,6 +88,8 @@ class Planner:
             else:
                 self._follow(job)
                 self._try(job, partial(self._finish, job))
+        if self._lost is not None:
+            raise self._lost
         return more or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
 
     def close(self) -> None:
@@ -170,11 +177,17 @@ class Planner:
         """Do something for a pipeline; True when that is done with, be it failed for good."""
         key, table = what.pipeline_key, what.source if isinstance(what, Prospect) else what.info.source
         tries, not_before = self._tries.get(key, (0, 0.0))
-        if time.monotonic() < not_before:
+        if time.monotonic() < not_before or self._link_of(what) in self.breaker.barred():
             return False
         try:
             act()
         except HdmError as error:
+            if isinstance(error, StateUnavailable):
+                self._lost = error
+                return False
+            link = self.links.get(self._link_of(what))
+            if link is not None and self.breaker.failed(link, error):
+                return False
             if error.recovery is Recovery.RETRY and tries + 1 < MAX_TRIES:
                 wait = time.monotonic() + random.uniform(0, 2.0**tries)  # noqa: S311 -- jitter
                 self._tries[key] = (tries + 1, wait)
@@ -183,6 +196,10 @@ class Planner:
                 raise
             self.failed[key] = f"{table.dataset.name}: {error}"
         return True
+
+    @staticmethod
+    def _link_of(what: Job | Prospect) -> str:
+        return what.link.key if isinstance(what, Prospect) else what.link_key
 
     @property
     def failed(self) -> dict[str, str]:

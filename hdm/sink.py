@@ -37,6 +37,15 @@ class Sink(ABC):
         type, connection and place, one is asked."""
         return ""
 
+    @property
+    def system(self) -> str:
+        """The address of the system behind it, as ``Source.system``."""
+        return self.name
+
+    def reach(self) -> None:
+        """Raises ``ConnectionLost`` if the system cannot be reached, as ``Source.reach``."""
+        return
+
     @abstractmethod
     def dataset(self, table: Table) -> Dataset:
         """Where the rows of source table ``table`` go."""

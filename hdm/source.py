@@ -66,6 +66,17 @@ class Source(ABC):
         self.profile = profile
         self.name = name or type(self).__name__
 
+    @property
+    def system(self) -> str:
+        """The address of the system behind it, as a person knows it: ``host:port``, a bucket. What
+        shares an address is away together."""
+        return self.name
+
+    def reach(self) -> None:
+        """Raises ``ConnectionLost`` if the system cannot be reached. Asked after a lost connection: where
+        it cannot be, hdm waits for it and counts no attempts. The default cannot tell: it returns."""
+        return
+
     @abstractmethod
     def describe(self) -> Table:
         """The dataset's schema, key and cursor, from the system's catalogue, never guessed."""

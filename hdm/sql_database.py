@@ -268,6 +268,15 @@ class Database(ABC):
         what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
         return [("grants", not lacking, what)]
 
+    @property
+    def address(self) -> str:
+        """Where the server is: ``host:port``, or the path of a file."""
+        return self.dataset(self.default_path(("",))).namespace.partition("://")[2] or self.dialect.name
+
+    def reach(self) -> None:
+        """Raises ``ConnectionLost`` if no session can be had."""
+        self.connect("hdm:reach").close()
+
     def look(self, path: Sequence[str]) -> Table | None:
         """Log in and look for a table: whatever keeps that from working is raised."""
         connection = self.connect("hdm:ready")

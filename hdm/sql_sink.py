@@ -42,6 +42,15 @@ class SqlSink(Sink):
         self.dialect = self.database.dialect
         self.mapping = TargetMapping(config, self.database)
 
+    @property
+    def system(self) -> str:
+        """The database's address."""
+        return self.database.address
+
+    def reach(self) -> None:
+        """By a new session."""
+        self.database.reach()
+
     def dataset(self, table: Table) -> Dataset:
         """Named as the target's tables are named in OpenLineage."""
         return self.mapping.dataset(table)

@@ -126,6 +126,15 @@ class SqlSource(Source):
         self.dialect = self.database.dialect
 
     @property
+    def system(self) -> str:
+        """The database's address."""
+        return self.database.address
+
+    def reach(self) -> None:
+        """By a new session."""
+        self.database.reach()
+
+    @property
     def path(self) -> tuple[str, ...] | None:
         """The table's full name; None for a query."""
         if self.config.table_name is None:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from tenacity import RetryCallState, wait_random_exponential
 
+from hdm.breaker import Breaker
 from hdm.errors import (
     ConnectionLost,
     Drained,
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("hdm.worker")
 
 MAX_ATTEMPTS = 5
-"""Transient failures of one chunk before it is buried."""
+"""Transient failures of one chunk before it is buried; those of a system that is away do not count."""
+MAX_OUTAGES = 25
+"""Attempts at one chunk after which lost connections count, be the system away or not."""
 MAX_WAIT = 60.0
 """Longest back-off in seconds."""
 STALL_FACTOR = 20
@@ -108,7 +111,7 @@ class Pulse:
             try:
                 self._state.heartbeat(self._worker_id)
             except HdmError as trouble:
-                log.warning("heartbeat failed: %s", trouble.message)
+                log.debug("heartbeat failed: %s", trouble.message)
             for one in held:
                 self._renew(one)
 
@@ -123,7 +126,7 @@ class Pulse:
         except LeaseLost:
             held.lost = True
         except HdmError as trouble:
-            log.warning("renewing a lease failed: %s", trouble.message)
+            log.debug("renewing a lease failed: %s", trouble.message)
 
 
 @dataclass(slots=True)
@@ -134,6 +137,8 @@ class Outcome:
     receipt: Receipt | None = None
     error: HdmError | None = None
     buried: bool = False
+    waits: bool = False
+    """Put back without a failure of its own: a system is away, or asks to slow down."""
 
 
 @dataclass(slots=True)
@@ -160,6 +165,7 @@ class Worker:
     started: Callable[[Lease], None] = lambda lease: None
     observe: Callable[[Outcome], None] = lambda outcome: None
     progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
+    breaker: Breaker = field(default_factory=Breaker)
     _back_off: wait_random_exponential = field(
         default_factory=lambda: wait_random_exponential(multiplier=0.5, max=MAX_WAIT)
     )
@@ -216,7 +222,9 @@ class Worker:
         lease = held.lease
         attempt = self._attempt(lease, held)
         try:
-            receipt = self.links[lease.job.link_key].attempt(lease, attempt, self.state, self._commit)
+            link = self.links[lease.job.link_key]
+            receipt = link.attempt(lease, attempt, self.state, self._commit)
+            self.breaker.succeeded(link)
             return Outcome(lease, receipt)
         except HdmError as error:
             return self._failed(lease, error)
@@ -253,21 +261,32 @@ class Worker:
 
     def _failed(self, lease: Lease, error: HdmError) -> Outcome:
         """Settle a failed attempt by what its error says is to be done."""
-        buried = False
+        buried = waits = False
         try:
             if error.recovery is Recovery.YIELD:
                 self._hand_back(lease, error)
             elif isinstance(error, StateUnavailable):
-                log.warning("the state database is away; chunk left to its lease: %s", error.message)
+                waits = True
+                log.debug("the state database is away; chunk left to its lease: %s", error.message)
             else:
-                again = error.recovery is Recovery.RETRY and lease.attempt < MAX_ATTEMPTS
+                waits = self._waits(lease, error)
+                failures = 0 if waits else self.state.failures(lease) + 1
+                again = error.recovery is Recovery.RETRY and failures < MAX_ATTEMPTS
                 buried = not again
-                wait = self._wait(lease.attempt, error) if again else None
-                if not self.state.fail(lease, error, retry_in=wait, phase=type(error).__name__):
+                wait = (0.0 if waits else self._wait(failures, error)) if again else None
+                name = type(error).__name__
+                if not self.state.fail(lease, error, retry_in=wait, phase=name, counts=not waits):
                     self._clean(lease)
         except LeaseLost:
             log.warning("chunk %s went to another worker", lease.chunk.chunk_id[:12])
-        return Outcome(lease, error=error, buried=buried)
+        return Outcome(lease, error=error, buried=buried, waits=waits)
+
+    def _waits(self, lease: Lease, error: HdmError) -> bool:
+        """Whether a system is to blame and not the chunk. A chunk that has met very many lost
+        connections may be what breaks them: it is blamed."""
+        if isinstance(error, ConnectionLost) and lease.attempt > MAX_OUTAGES:
+            return False
+        return self.breaker.failed(self.links[lease.job.link_key], error)
 
     def _hand_back(self, lease: Lease, error: HdmError) -> None:
         if isinstance(error, Drained) and not self.state.release(lease):

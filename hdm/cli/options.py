@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from hdm.breaker import MAX_WAIT
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -43,3 +45,14 @@ def json_option(function: F) -> F:
 def site_option(function: F) -> F:
     """--site: only links of that site."""
     return click.option("--site", help="Take only the links that carry this site (or none).")(function)
+
+
+def max_wait_option(command: F) -> F:
+    """``--max-wait``: how long to bear with a system that is away."""
+    return click.option(
+        "--max-wait",
+        type=click.FloatRange(min=0),
+        default=MAX_WAIT,
+        show_default=True,
+        help="Seconds for which a source, target or the state database may be away before the run ends.",
+    )(command)

@@ -46,14 +46,16 @@ class JsonEvents:
                 "chunk.committed", **about, rows=receipt.rows, bytes=receipt.bytes, adopted=receipt.adopted
             )
         elif outcome.error is not None:
-            name = "chunk.dead" if outcome.buried else "chunk.failed"
+            name = "chunk.dead" if outcome.buried else "chunk.waits" if outcome.waits else "chunk.failed"
             error = outcome.error
             self.say(name, **about, error=type(error).__name__, message=error.message, hint=error.hint)
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
         """The hooks for an engine."""
-        yield Observer(started=self.started, settled=self.settled)
+        yield Observer(
+            started=self.started, settled=self.settled, said=lambda event, text: self.say(event, message=text)
+        )
 
 
 class Quiet:
@@ -61,13 +63,17 @@ class Quiet:
 
     def settled(self, outcome: Outcome) -> None:
         """A failed attempt, in one line."""
-        if outcome.error is not None:
+        if outcome.error is not None and not outcome.waits:
             click.echo(redact(_failure(outcome)), err=True)
+
+    def said(self, event: str, text: str) -> None:
+        """A system that is away, or back, in one line."""
+        click.echo(redact(text), err=True)
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
         """The hooks for an engine."""
-        yield Observer(settled=self.settled)
+        yield Observer(settled=self.settled, said=self.said)
 
 
 class Bars:
@@ -109,10 +115,13 @@ class Bars:
                     screen.update(tasks[key], completed=done, total=max(total, 1), speed=self._speed(key))
 
             def settled(outcome: Outcome) -> None:
-                if outcome.error is not None:
+                if outcome.error is not None and not outcome.waits:
                     console.print(redact(_failure(outcome)), markup=False, highlight=False)
 
-            yield Observer(progress=progress, settled=settled, ticked=ticked)
+            def said(event: str, text: str) -> None:
+                console.print(redact(text), markup=False, highlight=False)
+
+            yield Observer(progress=progress, settled=settled, ticked=ticked, said=said)
 
     def _speed(self, key: str) -> str:
         seconds = max(time.monotonic() - self._began, 0.1)

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from hdm.cli import logs
-from hdm.cli.options import manifest_options, site_option
+from hdm.cli.options import manifest_options, max_wait_option, site_option
 from hdm.cli.output import on_terminal, remark, size
 from hdm.cli.progress import Bars, JsonEvents, Quiet
 from hdm.cli.session import Project, open_project
@@ -34,6 +34,7 @@ SECOND_SIGNAL = 143
     show_default=True,
 )
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads (default: the orchestrator's conf).")
+@max_wait_option
 @click.option("--quiet", "-q", is_flag=True, help="No bars and no summary; failures only.")
 def command_run(
     manifest: str,
@@ -44,6 +45,7 @@ def command_run(
     log_format: str,
     log_level: str,
     workers: int | None,
+    max_wait: float,
     quiet: bool,
 ) -> int:
     """Move what MANIFEST says; run it again to move what is left.
@@ -58,7 +60,7 @@ def command_run(
     with project.open_state() as state, stop_signals() as stop:
         session = Session(
             state, project.links, prospects, project.run_info(), specs=project.specs, site=site,
-            workers=workers, stop=stop,
+            workers=workers, max_wait=max_wait, stop=stop,
         )  # fmt: skip
         return carry_out(project, session, log_format, quiet=quiet)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 import click
 
 from hdm.cli import logs
-from hdm.cli.options import manifest_options, site_option
+from hdm.cli.options import manifest_options, max_wait_option, site_option
 from hdm.cli.run import bound_memory, carry_out, stop_signals
 from hdm.cli.session import Project, find_run, open_project
 from hdm.errors import UsageError
@@ -34,6 +34,7 @@ POLL = 0.5
 )
 @click.option("--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads (default: the orchestrator's conf).")
+@max_wait_option
 def command_work(
     manifest: str,
     env: str,
@@ -44,6 +45,7 @@ def command_work(
     wait: float | None,
     log_format: str,
     workers: int | None,
+    max_wait: float,
 ) -> int:
     """Claim and carry chunks of an existing run of MANIFEST until it is over.
 
@@ -62,7 +64,7 @@ def command_work(
         with state:
             session = Session(
                 state, project.links, prospects, project.run_info(), specs=project.specs, site=site,
-                workers=workers, stop=stop,
+                workers=workers, max_wait=max_wait, stop=stop,
             )  # fmt: skip
             return _Helper(project, session, prospects, run, log_format, manifest).help(patience)
 

@@ -67,6 +67,9 @@ class SQLiteDatabase(Database):
         """``sqlite:///path``."""
         return Dataset(self.file.absolute().as_uri().replace("file:", "sqlite:"), ".".join(path))
 
+    def reach(self) -> None:
+        """A file is always within reach: what is wrong with it says so itself."""
+
     def is_there(self) -> bool:
         """Whether the file is."""
         return is_there(self.file)

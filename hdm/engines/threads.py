@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hdm.errors import HdmError, StateUnavailable, unexpected
+from hdm.breaker import MAX_WAIT, Breaker, Outage
+from hdm.errors import HdmError, StateError, StateUnavailable, unexpected
 from hdm.planner import Planner
 from hdm.worker import Outcome, Pulse, Worker
 
@@ -32,6 +33,7 @@ class Observer:
     started: Callable[[Lease], None] = lambda lease: None
     progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
     settled: Callable[[Outcome], None] = lambda outcome: None
+    said: Callable[[str, str], None] = lambda event, text: None
     ticked: Callable[[Planner], None] = lambda planner: None
 
 
@@ -41,7 +43,8 @@ class ThreadEngine:
 
     ``workers`` threads claim chunks; ``back_pressure`` is how many chunks of a link may lie
     staged before its source is read on (None: no bound). ``grace`` is how many seconds a
-    drain lets chunks in work go on before they are handed back.
+    drain lets chunks in work go on before they are handed back. ``max_wait`` is how many seconds
+    a system, or the state database, may be away before the run ends.
     """
 
     state: StateManager
@@ -52,9 +55,11 @@ class ThreadEngine:
     site: str | None = None
     lease_ttl: float = 30.0
     grace: float = 10.0
+    max_wait: float = MAX_WAIT
     linger: Callable[[], bool] = lambda: False
     stop: threading.Event = field(default_factory=threading.Event)
     observer: Observer = field(default_factory=Observer)
+    breaker: Breaker = field(default_factory=Breaker)
     _skip: frozenset[str] = frozenset()
     _load: dict[str, int] = field(default_factory=dict)
     _flying: dict[str, int] = field(default_factory=dict)
@@ -64,9 +69,12 @@ class ThreadEngine:
     _over: threading.Event = field(default_factory=threading.Event)
     _hurry: threading.Event = field(default_factory=threading.Event)
     _trouble: list[HdmError] = field(default_factory=list)
+    _outage: Outage = field(default_factory=Outage)
 
     def run(self) -> None:
         """Block until every job is closed. Raises the error that ended it, if one did."""
+        self.breaker = self.planner.breaker = Breaker(self.max_wait, self.observer.said)
+        self._outage = Outage(self.max_wait, self.observer.said)
         worker_id = self.state.register_worker(
             self.run_id, host_identity(), os.getpid(), start_token(os.getpid()), _version(), self.site
         )
@@ -82,12 +90,19 @@ class ThreadEngine:
             self._plan()
         finally:
             self._over.set()
+            self.breaker.close()
             self._drain(threads)
             pulse.stop()
             self.planner.close()
-            self.state.retire_worker(worker_id)
+            self._retire(worker_id)
         if self._trouble:
             raise self._trouble[0]
+
+    def _retire(self, worker_id: str) -> None:
+        try:
+            self.state.retire_worker(worker_id)
+        except StateError as trouble:
+            log.debug("the worker is left to be found dead: %s", trouble.message)
 
     def _drain(self, threads: list[threading.Thread]) -> None:
         until = time.monotonic() + self.grace
@@ -103,15 +118,32 @@ class ThreadEngine:
             try:
                 busy = self.planner.tick() or self.linger()
                 self._skip = self._full() if self.back_pressure else frozenset()
+                self._outage.over()
+                self.observer.ticked(self.planner)
             except StateUnavailable as away:
-                log.warning("the state database is away: %s", away.message)
-                busy = True
-            self.observer.ticked(self.planner)
+                busy = self._goes_on_without_state(away)
+            if (trouble := self.breaker.overdue()) is not None:
+                self._trouble.append(trouble)
             if not busy:
                 return
             self._wake.wait(wait)
             self._wake.clear()
             wait = min(wait * 1.5, IDLE_LAST / 4)
+
+    def _goes_on_without_state(self, away: StateUnavailable) -> bool:
+        """Whether to go on; past ``max_wait`` the run ends with what is wrong with the state."""
+        if self._outage.goes_on(away):
+            return True
+        self._trouble.append(self._outage.ended(away))
+        return False
+
+    def _barred(self) -> frozenset[str]:
+        """Jobs that are not to be claimed now: staged to the bound, or of a system that is away."""
+        links = self.breaker.barred()
+        if not links:
+            return self._skip
+        jobs = list(self.planner.jobs.values())
+        return self._skip | {job.job_id for job in jobs if job.link_key in links}
 
     def _full(self) -> frozenset[str]:
         """Jobs whose staged chunks have reached the bound: not to be claimed now."""
@@ -150,12 +182,13 @@ class ThreadEngine:
             pulse,
             self._hurry,
             self.site,
-            skip_jobs=lambda: self._skip,
+            skip_jobs=self._barred,
             turn=self._turn,
             goes_on=lambda: not self._ends(),
             started=self._started,
             observe=self._settled,
             progress=self.observer.progress,
+            breaker=self.breaker,
         )
         try:
             self._steps(worker)
@@ -171,7 +204,8 @@ class ThreadEngine:
             try:
                 outcome = worker.step()
             except StateUnavailable as away:
-                log.warning("the state database is away: %s", away.message)
+                if not self._goes_on_without_state(away):
+                    return
                 outcome = None
             except HdmError as trouble:
                 self._trouble.append(trouble)

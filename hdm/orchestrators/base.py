@@ -6,13 +6,15 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, Field
 
+from hdm.breaker import MAX_WAIT
 from hdm.engines.threads import Observer, ThreadEngine, host_identity, take_over_dead
-from hdm.errors import HdmError
+from hdm.errors import HdmError, StateUnavailable
 from hdm.link import DataLink
 from hdm.model import LinkSpec
 from hdm.plan import Plan
@@ -69,6 +71,7 @@ class Session:
     site: str | None = None
     run_id: str | None = None
     workers: int | None = None
+    max_wait: float = MAX_WAIT
     linger: Callable[[], bool] = lambda: False
     stop: threading.Event = field(default_factory=threading.Event)
     observer: Observer = field(default_factory=Observer)
@@ -144,6 +147,7 @@ class Orchestrator(ABC):
             back_pressure=self.config.back_pressure_factor or None,
             site=session.site,
             lease_ttl=state.lease_ttl,
+            max_wait=session.max_wait,
             linger=session.linger,
             stop=session.stop,
             observer=session.observer,
@@ -154,7 +158,8 @@ class Orchestrator(ABC):
             engine.run()
         except HdmError as error:
             if not joined:
-                state.close_run(run_id, "failure", type(error).__name__, error.message)
+                with suppress(StateUnavailable):  # a run that cannot be closed is taken over by the next
+                    state.close_run(run_id, "failure", type(error).__name__, error.message)
             raise
         return self._close(session, planner, run_id, joined, time.monotonic() - began)
 

@@ -210,6 +210,7 @@ chunk = table(
     maybe("sinking_end_time", TIME),
     maybe("error_class", 128),
     body("error_msg"),
+    whole("failures", default="0"),
     need("created_on", TIME),
     need("updated_on", TIME),
     one_of("status", "chunk", *STATUSES),

@@ -57,7 +57,7 @@ def _revive(tx: Tx, job_id: str, ids: list[str], by: str | None) -> int:
         done = tx.conn.execute(
             update(chunk)
             .where(chunk.c.chunk_id == one, chunk.c.status == DEAD)
-            .values(status=PENDING, not_before=None, lease_expires_at=None, updated_on=tx.now)
+            .values(status=PENDING, not_before=None, lease_expires_at=None, failures=0, updated_on=tx.now)
         )
         if done.rowcount:
             revived += 1

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from sqlalchemy import bindparam, insert, update
+from sqlalchemy import bindparam, insert, select, update
 
 from hdm.errors import BrokenContract, HdmError, IllegalTransition, LeaseLost, StateError, StateUnavailable
 from hdm.model import Receipt
@@ -191,8 +191,17 @@ def _commit(
     return fenced(base, lease, COMMITTED, work, ask)
 
 
-def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str) -> bool:
-    """Try again ``retry_in`` seconds from now, or, if None, bury the chunk as 'dead'.
+def failures(base: Base, lease: Lease) -> int:
+    """How many failures of the chunk count so far, since it was planned or retried."""
+    query = select(chunk.c.failures).where(chunk.c.chunk_id == lease.chunk_id)
+    return base.db.read(lambda conn: int(conn.execute(query).scalar() or 0))
+
+
+def fail(
+    base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str, counts: bool
+) -> bool:
+    """Try again ``retry_in`` seconds from now, or, if None, bury the chunk as 'dead'. ``counts``: as a
+    failure of the chunk, and not of a system that is away.
 
     True if what was written is on record and the next try will publish it: it must not be removed.
     """
@@ -216,12 +225,13 @@ def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None,
                     updated_on=bindparam("at"),
                     error_class=name,
                     error_msg=text,
+                    failures=chunk.c.failures + (1 if counts else 0),
                 ),
                 {**_fence(tx, lease), "later_ms": int(max(0.0, retry_in) * 1000)},
             )
         kind = "chunk.dead" if retry_in is None else "chunk.failed"
         artifacts.never_begun(tx, lease)
-        _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in)
+        _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in, counts=counts)
         return status == WRITTEN
 
     return fenced(base, lease, "failed", work)

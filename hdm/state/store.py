@@ -287,10 +287,23 @@ class StateManager(Questions):
         """Record the comparison for a chunk that was committed without one."""
         operators.verify_late(self._base, job, chunk_id, source_rows, target_rows)
 
-    def fail(self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str) -> bool:
+    def failures(self, lease: Lease) -> int:
+        """How many failures of the chunk count, since it was planned or retried."""
+        return settle.failures(self._base, lease)
+
+    def fail(
+        self,
+        lease: Lease,
+        error: BaseException,
+        *,
+        retry_in: float | None,
+        phase: str,
+        counts: bool = True,
+    ) -> bool:
         """Try again ``retry_in`` seconds from now; None buries the chunk. Raises ``LeaseLost``.
-        True if the next try will publish what was written, which must then not be removed."""
-        return settle.fail(self._base, lease, error, retry_in, phase)
+        ``counts``: as a failure of the chunk. True if the next try will publish what was written, which
+        must then not be removed."""
+        return settle.fail(self._base, lease, error, retry_in, phase, counts)
 
     def release(self, lease: Lease) -> bool:
         """Hand the chunk back at once; raises ``LeaseLost``. True as for ``fail``."""

@@ -352,13 +352,12 @@ def test_a_failure_whose_lease_is_lost_meanwhile_changes_nothing(run, worker, so
     assert chunk(run, "status, attempt, error_class") == ("leased", 2, None)
 
 
-def test_a_chunk_is_left_to_its_lease_while_the_state_is_away(run, worker, source, sink, caplog):
+def test_a_chunk_is_left_to_its_lease_while_the_state_is_away(run, worker, source, sink):
     source.before_read = raising(StateUnavailable("no route"))
-    with caplog.at_level(logging.WARNING, "hdm.worker"):
-        outcome = worker.step()
+    outcome = worker.step()
+    assert outcome.waits, "the engine says it once, for all chunks"
     assert isinstance(outcome.error, StateUnavailable)
     assert chunk(run, "status, attempt") == ("leased", 1)
-    assert "state database is away" in caplog.text
     assert "discard" not in sink.calls
 
 
@@ -421,7 +420,7 @@ def test_a_lease_that_another_holds_is_lost_at_the_next_renewal(run):
 def test_a_lease_that_could_not_be_renewed_in_time_is_taken_for_lost(run, monkeypatch, caplog):
     pulse, one = held(run)
     monkeypatch.setattr(run.state, "renew", raising(StateUnavailable("away")))
-    with caplog.at_level(logging.WARNING, "hdm.worker"):
+    with caplog.at_level(logging.DEBUG, "hdm.worker"):
         pulse._renew(one)
     assert "renewing a lease failed: away" in caplog.text
     pulse.check(one)  # there is still time
@@ -475,7 +474,7 @@ def test_the_thread_renews_what_is_held_and_not_what_was_dropped(run, monkeypatc
         raise StateUnavailable("away")
 
     monkeypatch.setattr(run.state, "heartbeat", fails)
-    with caplog.at_level(logging.WARNING, "hdm.worker"):
+    with caplog.at_level(logging.DEBUG, "hdm.worker"):
         pulse.start()
         assert renewed.wait(5)
         assert beats.wait(5)

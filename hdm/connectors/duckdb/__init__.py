@@ -92,6 +92,9 @@ class DuckDBDatabase(Database):
         """In schema ``main``."""
         return tuple(parts) if len(parts) > 1 else ("main", *parts)
 
+    def reach(self) -> None:
+        """A file is always within reach: what is wrong with it says so itself."""
+
     def is_there(self) -> bool:
         """Whether the file is."""
         return is_there(self.file)
