@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 
 import pyarrow as pa
 from pydantic import Field, model_validator
@@ -15,7 +15,10 @@ from hdm.dialects.base import Dialect
 from hdm.errors import HdmError, SnapshotLost
 from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
 from hdm.secrets import Secret
+from hdm.silence import waiting
 from hdm.source import Settings
+
+T = TypeVar("T")
 
 
 class SqlProfile(Settings):
@@ -116,17 +119,17 @@ class Database(ABC):
 
     def commit(self, connection: Any) -> None:
         """Commit."""
-        with self.classified():
+        with self.calling(connection):
             connection.commit()
 
     def rollback(self, connection: Any) -> None:
         """Roll back."""
-        with self.classified():
+        with self.calling(connection):
             connection.rollback()
 
     def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Execute one statement with bound values; all its rows, if it gives any."""
-        with self.classified():
+        with self.calling(connection):
             cursor = connection.cursor()
             try:
                 cursor.execute(sql, values) if values else cursor.execute(sql)
@@ -136,7 +139,7 @@ class Database(ABC):
 
     def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
         """Execute one statement with bound values; how many rows it touched."""
-        with self.classified():
+        with self.calling(connection):
             cursor = connection.cursor()
             try:
                 cursor.execute(sql, values) if values else cursor.execute(sql)
@@ -153,6 +156,35 @@ class Database(ABC):
             raise
         except Exception as error:  # noqa: BLE001 -- drivers share no base class
             raise self.dialect.classify(error) from None
+
+    @contextmanager
+    def calling(self, connection: Any) -> Iterator[None]:
+        """``classified``, for a call that waits for the server: should it never answer, the call ends
+        as for a lost connection. See ``hdm.silence``."""
+        with self.classified(), waiting(self.socket_of(connection), lambda: self.works_for(connection)):
+            yield
+
+    def called(self, connection: Any, items: Iterator[T]) -> Iterator[T]:
+        """The items of a generator that waits for the server for each: see ``calling``."""
+        try:
+            while True:
+                with self.calling(connection):
+                    try:
+                        item = next(items)
+                    except StopIteration:
+                        return
+                yield item
+        finally:
+            items.close()  # type: ignore[attr-defined]  # a generator
+
+    def socket_of(self, connection: Any) -> int | None:
+        """The descriptor of a session's socket; None if the driver does not give it away."""
+        return None
+
+    def works_for(self, connection: Any) -> bool | None:
+        """Whether the server is at work for that session just now, asked by another one; None if it
+        cannot tell. Called from another thread while the session waits."""
+        return None
 
     # -- snapshots and watermarks ----------------------------------------------
 

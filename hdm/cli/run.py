@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -17,10 +11,9 @@ from hdm.cli.options import manifest_options, max_wait_option, site_option
 from hdm.cli.output import on_terminal, remark, size
 from hdm.cli.progress import Bars, JsonEvents, Quiet
 from hdm.cli.session import Project, open_project
+from hdm.cli.signals import stop_signals
 from hdm.orchestrators.base import RunReport, Session
 from hdm.secrets import redact
-
-SECOND_SIGNAL = 143
 
 
 @click.command()
@@ -51,13 +44,13 @@ def command_run(
     """Move what MANIFEST says; run it again to move what is left.
 
     Killed at any moment, it goes on where it stood. SIGTERM drains: no new chunk is claimed,
-    those in work are finished or handed back.
+    those in work are finished or handed back, and the process ends within 30 seconds.
     """
     logs.set_up(log_format, log_settings, log_level)
     bound_memory()
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()
-    with project.open_state() as state, stop_signals() as stop:
+    with stop_signals() as stop, project.open_state() as state:
         session = Session(
             state, project.links, prospects, project.run_info(), specs=project.specs, site=site,
             workers=workers, max_wait=max_wait, stop=stop,
@@ -147,23 +140,3 @@ def summarise(report: RunReport) -> None:
 
 def _mark(status: str) -> str:
     return "" if status == "success" else f" [{status}]"
-
-
-@contextmanager
-def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set; a second signal ends the process at once."""
-    stop = threading.Event()
-
-    def handle(number: int, _: object) -> None:
-        if stop.is_set():
-            os._exit(SECOND_SIGNAL)
-        stop.set()
-        if sys.stderr.isatty():
-            remark("draining: what is in work is finished; once more to stop at once")
-
-    before = {number: signal.signal(number, handle) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,8 +11,9 @@ import click
 
 from hdm.cli import logs
 from hdm.cli.options import manifest_options, max_wait_option, site_option
-from hdm.cli.run import bound_memory, carry_out, stop_signals
+from hdm.cli.run import bound_memory, carry_out
 from hdm.cli.session import Project, find_run, open_project
+from hdm.cli.signals import stop_signals
 from hdm.errors import UsageError
 from hdm.orchestrators.base import Session
 from hdm.sites import Elsewhere

@@ -6,7 +6,8 @@ https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_respon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ _READ_BYTES = 1 << 18
 _LONGEST = 0xFFFFFF  # a packet of this length is continued by the next
 _COM_QUERY = 3
 
+Guard = Callable[[], AbstractContextManager[None]]
 Rows = tuple[list[list[bytes | None]], int]
 """Values by column, and how many rows."""
 
@@ -140,21 +142,25 @@ def _fail(packet: bytes) -> None:
     raise_mysql_exception(packet)
 
 
-def load(connection: Any, sql: str, data: Iterable[memoryview]) -> Loaded:
+def load(connection: Any, sql: str, data: Iterable[memoryview], calling: Guard = nullcontext) -> Loaded:
     """Run LOAD DATA LOCAL and answer the server's request for the file with ``data``, whatever
-    file it names. If ``data`` raises, the connection is closed and the load is undone."""
-    connection._execute_command(_COM_QUERY, sql)
-    packet = connection._read_packet()
+    file it names. If ``data`` raises, the connection is closed and the load is undone. ``calling`` is
+    entered whenever the server is waited for, and not while ``data`` is."""
+    with calling():
+        connection._execute_command(_COM_QUERY, sql)
+        packet = connection._read_packet()
     if not packet.is_load_local_packet():
         return _answer(packet)
     step = min(connection.max_allowed_packet - 1024, 1 << 20)
     finished = False
     try:
         for block in data:
-            for start in range(0, len(block), step):
-                connection.write_packet(bytes(block[start : start + step]))
-        connection.write_packet(b"")
-        packet = connection._read_packet()
+            with calling():
+                for start in range(0, len(block), step):
+                    connection.write_packet(bytes(block[start : start + step]))
+        with calling():
+            connection.write_packet(b"")
+            packet = connection._read_packet()
         finished = True
         return _answer(packet)
     finally:

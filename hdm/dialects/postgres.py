@@ -207,7 +207,7 @@ class PostgresDialect(Dialect):
         """Errors without a SQLSTATE are broken or refused connections."""
         if not isinstance(error, HdmError) and self.code(error) is None:
             name = type(error).__name__
-            if name in ("OperationalError", "InterfaceError", "ConnectionTimeout"):
+            if name in ("OperationalError", "InterfaceError", "ConnectionTimeout", "DatabaseError"):
                 return self._unconnected(error)
         return super().classify(error)
 

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -29,6 +29,14 @@ from sqlalchemy.exc import TimeoutError as OutOfConnections
 from sqlalchemy.pool import NullPool
 
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
+from hdm.silence import (
+    KEEPALIVE_COUNT,
+    KEEPALIVE_IDLE,
+    KEEPALIVE_INTERVAL,
+    USER_TIMEOUT,
+    patience,
+    waiting,
+)
 from hdm.state import files, libpq
 from hdm.state.kept import MOST, RECYCLE, Kept
 from hdm.state.redact import scrub
@@ -44,6 +52,8 @@ _DRIVERS = {
     "mssql": ("mssql+pyodbc", "sqlserver"),
 }
 _TRIES = 10
+_PATIENCE = 15.0
+"""Seconds after which a broken connection is not made anew once more: who asked decides whether to."""
 _PG_OPTIONS = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
@@ -158,7 +168,7 @@ class Database:
         if self.dialect == "sqlite":
             with self._one(immediate=True) as conn, conn.begin():
                 return work(conn)
-        with self._writers().lend() as conn, conn.begin():
+        with self._writers().lend() as conn, self._waiting(conn), conn.begin():
             return work(conn)
 
     def _writers(self) -> Kept:
@@ -171,8 +181,33 @@ class Database:
         if self.dialect == "sqlite":
             with self._one(immediate=False) as conn, conn.begin():
                 return work(conn)
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        with self._in_autocommit(engine) as conn, self._waiting(conn):
             return work(conn)
+
+    @staticmethod
+    @contextmanager
+    def _in_autocommit(engine: Engine) -> Iterator[Connection]:
+        """A connection of the pool; the driver's own error, which SQLAlchemy lets through where setting
+        autocommit asks the server, is raised as any other."""
+        dbapi: Any = engine.dialect.loaded_dbapi
+        with engine.connect() as plain:
+            try:
+                conn = plain.execution_options(isolation_level="AUTOCOMMIT")
+            except dbapi.Error as error:
+                plain.invalidate(error)
+                raise DBAPIError.instance(
+                    None, None, error, dbapi.Error, hide_parameters=True,
+                    connection_invalidated=True, dialect=engine.dialect,
+                ) from None  # fmt: skip
+            yield conn
+
+    def _waiting(self, conn: Connection) -> AbstractContextManager[None]:
+        """Cuts the connection of a transaction that hears nothing for ``silence.patience()`` seconds: no
+        statement of the store takes so long. PyMySQL and ODBC have time-outs of their own for it."""
+        if self.dialect != "postgresql":
+            return nullcontext()
+        driver: Any = conn.connection.driver_connection
+        return waiting(driver.pgconn.socket, lambda: False)
 
     @contextmanager
     def _one(self, *, immediate: bool) -> Iterator[Connection]:
@@ -184,14 +219,15 @@ class Database:
             yield self._single
 
     def _again(self, once: Callable[[], T]) -> T:
-        conflicts = 0
+        conflicts, until = 0, time.monotonic() + _PATIENCE
         for turn in range(_TRIES):
             try:
                 with self._translated(final=False):
                     return once()
             except DBAPIError as error:
                 conflicts += isinstance(error, IntegrityError)
-                if turn == _TRIES - 1 or conflicts > 3 or not _transient(error):
+                over = turn == _TRIES - 1 or (error.connection_invalidated and time.monotonic() > until)
+                if over or conflicts > 3 or not _transient(error):
                     raise translate(error) from None
                 time.sleep(random.uniform(0, min(1.0, 0.01 * 2**turn)))  # noqa: S311
         raise AssertionError("unreachable")
@@ -245,9 +281,21 @@ class Database:
 
     def _connect_args(self) -> dict[str, Any]:
         if self.dialect == "mysql":
-            return {"connect_timeout": 10, "charset": "utf8mb4", "init_command": _MYSQL_INIT}
+            quiet = max(1, int(patience()))
+            return {
+                "connect_timeout": 10, "read_timeout": quiet, "write_timeout": quiet,
+                "charset": "utf8mb4", "init_command": _MYSQL_INIT,
+            }  # fmt: skip
         if self.dialect == "postgresql":
-            return {"connect_timeout": 10, "options": _PG_OPTIONS, "prepare_threshold": None}
+            return {
+                "connect_timeout": 10,
+                "keepalives_idle": KEEPALIVE_IDLE,
+                "keepalives_interval": KEEPALIVE_INTERVAL,
+                "keepalives_count": KEEPALIVE_COUNT,
+                "tcp_user_timeout": USER_TIMEOUT,
+                "options": _PG_OPTIONS,
+                "prepare_threshold": None,
+            }
         return {"timeout": 10}
 
     def _sqlite(self) -> Engine:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -17,12 +18,20 @@ from hdm.codecs import mysql_text, mysql_wire
 from hdm.dialects import mysql_catalog
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
+from hdm.silence import keep_alive
 from hdm.sql import Database, SqlProfile
 
 _LOG = logging.getLogger(__name__)
 _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
 _LOCAL = re.compile(r"(localhost\Z|127\.|::1\Z|/)")
 _FEW_ROWS = 50_000
+_CONNECTING = 15
+"""Seconds for each step of a login."""
+_WORKS = """
+SELECT command <> 'Sleep' AND COALESCE(state, '') NOT IN
+  ('Reading from net', 'Receiving from client', 'Writing to net', 'Sending to client')
+FROM information_schema.processlist WHERE id = %s
+"""
 
 
 class MySQLProfile(SqlProfile):
@@ -109,7 +118,9 @@ class MySQLReading(Database):
                 database=where["database"],
                 charset="utf8mb4",
                 autocommit=True,
-                connect_timeout=15,
+                connect_timeout=_CONNECTING,
+                read_timeout=_CONNECTING,
+                write_timeout=_CONNECTING,
                 local_infile=write,
                 program_name=label,
                 client_flag=pymysql.constants.CLIENT.FOUND_ROWS,
@@ -126,7 +137,22 @@ class MySQLReading(Database):
                 raise TransientError(f"{self._address} keeps time zone {zone} in a session set to UTC")
             if write:
                 cursor.execute("SELECT GET_LOCK(%s, 0)", (self.lock_name(label),))
+            # From here on a statement may take as long as it takes: see ``works_for``.
+            connection._read_timeout = connection._write_timeout = None
+            connection._sock.settimeout(None)
+            keep_alive(connection._sock.fileno())
         return connection
+
+    def socket_of(self, connection: Any) -> int | None:
+        """PyMySQL's own."""
+        return None if connection._sock is None else int(connection._sock.fileno())
+
+    def works_for(self, connection: Any) -> bool | None:
+        """By the process list: a session that sleeps, or waits for us, was not told what is wanted."""
+        with closing(self.connect("hdm:silence")) as other, other.cursor() as cursor:
+            cursor.execute(_WORKS, (connection.thread_id(),))
+            found = cursor.fetchone()
+        return None if found is None else bool(found[0])
 
     def _tls(self, host: str) -> dict[str, Any]:
         profile: MySQLProfile = self.profile
@@ -260,7 +286,7 @@ class MySQLReading(Database):
         gone: dict[str, int] = {}
         with self.classified():
             blocks = mysql_wire.rows(connection, wrapped, max_rows=_BATCH_ROWS, max_bytes=_BATCH_BYTES)
-            for values, count in blocks:
+            for values, count in self.called(connection, blocks):
                 lines, beside = (values[0], values[1:]) if layout.has_line else ([], values)
                 if None in lines:
                     raise RejectedRows(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -54,7 +55,7 @@ class MySQLDatabase(MySQLReading):
 
         try:
             with self.classified():
-                done = mysql_wire.load(connection, statement, lines())
+                done = mysql_wire.load(connection, statement, lines(), partial(self.calling, connection))
         except HdmError:
             if broken:  # the source's own error, not the server's
                 raise broken[0] from None
@@ -79,7 +80,7 @@ class MySQLDatabase(MySQLReading):
             size = 0
             for row in [*mysql_text.insert_rows(_texts(batch, columns, natives), forms), None]:
                 if waiting and (row is None or size + len(row) > _INSERT_BYTES):
-                    with self.classified():
+                    with self.calling(connection):
                         done = mysql_wire.load(connection, head + ", ".join(waiting), ())
                     self._accept(connection, done, columns)
                     taken += done.rows

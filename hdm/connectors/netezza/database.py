@@ -20,6 +20,7 @@ from hdm.codecs import temporal
 from hdm.dialects.catalogue import catalogue_sql
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset, Kind, Table
+from hdm.silence import keep_alive
 from hdm.sql import Database, SqlProfile
 from hdm.sql_lookup import described
 
@@ -97,6 +98,7 @@ class NetezzaDatabase(Database):
                 # without a CA nzpy refuses TLS altogether unless told so
                 **({"skipCertVerification": True} if profile.insecure else {}),
             )
+            keep_alive(connection._usock.fileno())
             connection.autocommit = True
         for statement in self.dialect.session:
             self.run(connection, statement)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -16,11 +18,27 @@ from hdm.connectors.postgres.reading import driver
 from hdm.connectors.postgres.writing import Writing
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset
+from hdm.silence import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, USER_TIMEOUT
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
 from hdm.sql_catalog import SqlCatalog
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 _LOCAL = re.compile(r"(localhost|127\.|::1|/)")
+TIMEOUTS = {
+    "connect_timeout": 10,
+    "keepalives": 1,
+    "keepalives_idle": KEEPALIVE_IDLE,
+    "keepalives_interval": KEEPALIVE_INTERVAL,
+    "keepalives_count": KEEPALIVE_COUNT,
+    "tcp_user_timeout": USER_TIMEOUT,
+}
+"""How long a connection may be dead unnoticed; a profile's url may say otherwise
+(https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES)."""
+_WORKS = (
+    "SELECT state LIKE 'active%%' AND coalesce(wait_event, '') NOT IN ('ClientRead', 'ClientWrite') "
+    "FROM pg_stat_activity WHERE pid = %s AND state IS NOT NULL"
+)
+"""A server that waits for its client, while the client waits for it, was not told what is wanted."""
 
 
 class PostgresProfile(SqlProfile):
@@ -89,14 +107,25 @@ class PostgresDatabase(Writing):
         psycopg = driver()
         with self.classified():
             connection = psycopg.connect(
-                **{"connect_timeout": 10, **self._parameters, "application_name": label},
+                **{**TIMEOUTS, **self._parameters, "application_name": label},
                 autocommit=True,
                 prepare_threshold=None,
             )
             patience = "15min" if label.rpartition(":")[2].isdecimal() else "30s"
             idle = f"SET idle_in_transaction_session_timeout TO '{patience}'" if write else ""
+        with self.calling(connection):
             connection.execute("; ".join(filter(None, (*self.dialect.session, idle))))
         return connection
+
+    def socket_of(self, connection: Any) -> int | None:
+        """libpq's own."""
+        return None if connection.closed else int(connection.pgconn.socket)
+
+    def works_for(self, connection: Any) -> bool | None:
+        """By pg_stat_activity. A session that it does not know may have its number from a pooler."""
+        with closing(self.connect("hdm:silence")) as other:
+            found = other.execute(_WORKS, (connection.pgconn.backend_pid,)).fetchone()
+        return None if found is None else bool(found[0])
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """READ COMMITTED to write; one read-only snapshot to read."""
@@ -108,7 +137,9 @@ class PostgresDatabase(Writing):
         """COPY (...) TO STDOUT as CSV: the server works on while a block is decoded."""
         decoder = CsvDecoder(columns)
         blocks = ahead(
-            lambda: copy_out(connection, driver(), sql, self.classified), connection.cancel, weigh=len
+            lambda: copy_out(connection, driver(), sql, partial(self.calling, connection)),
+            connection.cancel,
+            weigh=len,
         )
         try:
             for block in blocks:
@@ -138,7 +169,7 @@ class PostgresDatabase(Writing):
         types = self.wire_types(connection, path, columns)
         encoder = BinaryEncoder.of(columns, types) or CsvEncoder()
         into = f"{self.dialect.qualify(path)} ({names})"
-        copy = CopyIn(connection, driver(), into, encoder.form, self.classified)
+        copy = CopyIn(connection, driver(), into, encoder.form, partial(self.calling, connection))
         copy.put(encoder.head)
         for batch in batches:
             for block in encoder.encode(batch):

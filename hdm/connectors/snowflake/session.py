@@ -83,6 +83,7 @@ def arguments(profile: SnowflakeProfile, label: str) -> dict[str, Any]:
             "arrow_number_to_decimal": True,  # or NUMBER(p,s) would arrive as a float
             "network_timeout": profile.network_timeout,
             "login_timeout": 60,
+            "socket_timeout": 300,  # a query that takes longer is asked after again and again
             "client_session_keep_alive": True,
             "validate_default_parameters": False,
             "platform_detection_timeout_seconds": 0.0,  # ask no cloud's metadata service where this runs

@@ -1,0 +1,82 @@
+"""SIGTERM and SIGINT: told to stop, a command drains; whatever it hangs in, it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from hdm.cli.output import remark
+
+STOPPED = 143
+"""The exit code of a command that was told to stop."""
+DRAIN = 30.0
+"""Seconds within which it has ended: a supervisor kills it then."""
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event that SIGTERM and SIGINT set. A second signal ends the process at once, and so does the
+    end of ``drain_seconds()``: what it held is taken over when its leases run out, and nothing is lost.
+
+    A thread hears the signals, by the descriptor that the interpreter writes their numbers to: the main
+    thread hears them only once the call that it hangs in returns.
+    """
+    stop = threading.Event()
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    before = {
+        number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)
+    }
+    written = signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    thread = threading.Thread(target=_listen, args=(ear, stop), name="hdm-signals", daemon=True)
+    thread.start()
+    try:
+        yield stop
+    finally:
+        signal.set_wakeup_fd(written)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        mouth.close()
+        thread.join()
+        ear.close()
+
+
+def drain_seconds() -> float:
+    """Seconds that a stop may take: ``HDM_DRAIN``, else 30."""
+    try:
+        return max(0.1, float(os.environ.get("HDM_DRAIN") or DRAIN))
+    except ValueError:
+        return DRAIN
+
+
+def _listen(ear: socket.socket, stop: threading.Event) -> None:
+    until: float | None = None
+    while True:
+        try:
+            ear.settimeout(None if until is None else max(0.001, until - time.monotonic()))
+            numbers = ear.recv(16)
+        except TimeoutError:
+            _end(f"did not stop within {drain_seconds():.0f} s, and was ended: leases run out, run again")
+        if not numbers:
+            return
+        heard = sum(number in (signal.SIGTERM, signal.SIGINT) for number in numbers)
+        if heard > 1 or (heard and until is not None):
+            _end("")
+        if heard:
+            stop.set()
+            until = time.monotonic() + drain_seconds()
+            if sys.stderr.isatty():
+                remark("draining: what is in work is finished; once more to stop at once")
+
+
+def _end(why: str) -> None:
+    with suppress(Exception):
+        if why:
+            os.write(2, f"hdm: {why}\n".encode())
+    os._exit(STOPPED)

@@ -1,0 +1,154 @@
+"""Calls that wait for a server which says nothing: is it still at work, or has the network lost us?
+
+TCP's keepalives end a connection whose other side is gone. They do not where something between answers
+in its place, a proxy or load balancer that forgot the connection. So whoever waits registers the call
+with ``waiting``. A thread looks after those that take long and whose socket is silent in both
+directions: it asks the server, by another connection, whether it is at work for that session, and cuts
+the connection if the answer is no, twice. The waiting call then fails as for any lost connection.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, KEEPALIVE_COUNT = 15, 5, 3
+"""Seconds of silence before the first probe, seconds between probes, and unanswered probes that end a
+connection: one whose other side is gone ends after half a minute."""
+USER_TIMEOUT = 30_000
+"""Milliseconds for which sent data may stay unacknowledged (https://www.rfc-editor.org/rfc/rfc5482)."""
+_ASKING = 20.0
+"""Seconds within which a server must answer who asks it."""
+_LAST_DATA_SENT, _LAST_DATA_RECEIVED = 44, 52
+"""Offsets in Linux's ``struct tcp_info``, in milliseconds since (linux/tcp.h)."""
+
+
+def patience() -> float:
+    """Seconds of silence before a server is asked: ``HDM_SILENCE``, else 60."""
+    try:
+        return max(0.1, float(os.environ.get("HDM_SILENCE") or 60))
+    except ValueError:
+        return 60.0
+
+
+@dataclass(slots=True)
+class _Call:
+    """One call in progress: since when, on which socket, how to ask after it, how often the answer was no."""
+
+    since: float
+    socket: int
+    works: Callable[[], bool | None]
+    asked: float = 0.0
+    noes: int = 0
+
+
+_calls: dict[int, _Call] = {}
+_lock = threading.Lock()
+_numbers = itertools.count()
+_watched: set[int] = set()
+"""The process whose thread looks after the calls: after a fork there is none."""
+
+
+@contextmanager
+def waiting(descriptor: int | None, works: Callable[[], bool | None]) -> Iterator[None]:
+    """While the block lasts, this thread waits for the server at socket ``descriptor`` (None: unknown).
+
+    ``works`` says whether the server is at work for the session: True, False, None if it cannot tell.
+    """
+    if descriptor is None or descriptor < 0:
+        yield
+        return
+    _start()
+    number = next(_numbers)
+    _calls[number] = _Call(time.monotonic(), descriptor, works)
+    try:
+        yield
+    finally:
+        with _lock:  # not while its socket, whose number may be another's by then, is being cut
+            _calls.pop(number, None)
+
+
+def keep_alive(descriptor: int) -> None:
+    """Have the kernel notice that the other side of a TCP socket is gone. Of no effect on others."""
+    with _of(descriptor) as sock, suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in (
+            ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
+            ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL),
+            ("TCP_KEEPCNT", KEEPALIVE_COUNT),
+            ("TCP_USER_TIMEOUT", USER_TIMEOUT),
+        ):
+            if hasattr(socket, name):
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
+def _start() -> None:
+    if os.getpid() in _watched:
+        return
+    with _lock:
+        if os.getpid() not in _watched:
+            _calls.clear()  # those of the process that we were forked from
+            _watched.clear()
+            _watched.add(os.getpid())
+            threading.Thread(target=_look_after, name="hdm-silence", daemon=True).start()
+
+
+def _look_after() -> None:
+    while True:
+        limit = patience()
+        time.sleep(min(5.0, limit / 4))
+        now = time.monotonic()
+        for number, call in list(_calls.items()):
+            if now - call.since >= limit and now - call.asked >= limit / 4 and _is_silent(call, limit):
+                _ask(number, call)
+
+
+def _ask(number: int, call: _Call) -> None:
+    answers: list[bool | None] = []
+
+    def ask() -> None:
+        with suppress(Exception):
+            answers.append(call.works())
+
+    asking = threading.Thread(target=ask, name="hdm-silence-asks", daemon=True)
+    asking.start()
+    asking.join(_ASKING)
+    works = answers[0] if answers else False  # the server cannot even be asked
+    call.asked = time.monotonic()
+    call.noes = call.noes + 1 if works is False else 0
+    if call.noes < 2:
+        return
+    with _lock:
+        if number in _calls:
+            with suppress(OSError), _of(call.socket) as sock:
+                sock.shutdown(socket.SHUT_RDWR)
+
+
+def _is_silent(call: _Call, limit: float) -> bool:
+    """Whether nothing went either way for ``limit`` seconds; where the kernel does not say, taken for
+    so. A socket that is not TCP's has no network to be lost in."""
+    try:
+        with _of(call.socket) as sock:
+            if sock.family not in (socket.AF_INET, socket.AF_INET6):
+                return False
+            info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
+    except (AttributeError, OSError):
+        return True
+    sent, received = (struct.unpack_from("=I", info, at)[0] for at in (_LAST_DATA_SENT, _LAST_DATA_RECEIVED))
+    return bool(min(sent, received) >= limit * 1000)
+
+
+@contextmanager
+def _of(descriptor: int) -> Iterator[socket.socket]:
+    sock = socket.socket(fileno=os.dup(descriptor))
+    try:
+        yield sock
+    finally:
+        sock.close()
