@@ -13,6 +13,8 @@ Conf = SkipValidation[dict[str, Any]]
 
 SchemaPolicy = Literal["evolve", "freeze", "discard", "fail"]
 
+OnDead = Literal["continue", "stop"]
+
 
 def _version(value: object) -> object:
     return 1 if value in ("1", "1.0", 1.0) and not isinstance(value, bool) else value
@@ -84,6 +86,7 @@ class Link(_Words):
     watermark: WatermarkWords | None = None
     chunk: ChunkWords | Count | None = None
     schema_policy: SchemaPolicy = "fail"
+    on_dead: OnDead = "continue"
     site: str | None = None
     limits: Limits | None = None
     allow_loss: bool | list[str] = False

@@ -353,6 +353,7 @@ class LinkSpec:
     threads: int | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
     type: str = "DataLink"
+    on_dead: str = "continue"
 
 
 def digest(*parts: str) -> str:

@@ -42,7 +42,8 @@ class Planner:
     """Keeps the jobs of one run moving; ``tick`` is called again and again by the engine.
 
     ``links`` are those that are carried out here, ``specs`` all of the manifest. ``joined``: the
-    run is another process's, whose closed jobs are not opened anew.
+    run is another process's, whose closed jobs are not opened anew. ``refresh``: pipelines that are read
+    whole, whatever their watermark.
     """
 
     state: StateManager
@@ -51,6 +52,7 @@ class Planner:
     site: str | None = None
     specs: Mapping[str, LinkSpec] = field(default_factory=dict)
     joined: bool = False
+    refresh: frozenset[str] = frozenset()
     breaker: Breaker = field(default_factory=Breaker)
     notes: list[str] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
@@ -62,7 +64,10 @@ class Planner:
     _failed: dict[str, str] = field(default_factory=dict)
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
     _elsewhere: Elsewhere | None = None
+    _refreshed: set[str] = field(default_factory=set)
     _lost: StateUnavailable | None = None
+    _gaps: dict[str, Job] = field(default_factory=dict)
+    _closed_gaps: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.specs:
@@ -88,9 +93,10 @@ class Planner:
             else:
                 self._follow(job)
                 self._try(job, partial(self._finish, job))
+        mending = self._finish_gaps()
         if self._lost is not None:
             raise self._lost
-        return more or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
+        return more or mending or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
 
     def close(self) -> None:
         """Let go of the snapshots."""
@@ -121,8 +127,11 @@ class Planner:
     def succeeded(self) -> bool:
         """Every job of this process is closed with success, or rests."""
         resting = {job.pipeline_key for job in self._unclosed() if self.rests(job)}
-        return not self._failed and all(
-            key in resting or self._closed.get(key) == "success" for key in self.jobs
+        whole = all(self._closed_gaps.get(one) == "success" for one in self._gaps)
+        return (
+            whole
+            and not self._failed
+            and all(key in resting or self._closed.get(key) == "success" for key in self.jobs)
         )
 
     def last_words(self) -> list[str]:
@@ -215,10 +224,35 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
-        job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
+        if one.pipeline_key in self.refresh and one.pipeline_key not in self._refreshed:
+            self.state.start_over(self.run_id, one.pipeline_key)
+            self._refreshed.add(one.pipeline_key)
+        goes_on = one.link.on_dead == "continue" and not self.joined
+        job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)), go_past=goes_on)
         self.jobs[one.pipeline_key] = job
+        if not one.upstream_keys:
+            self._take_up_gaps(job)
         if not job.planned and self._consider(job, one, link):
             self._plan(job, link)
+
+    def _take_up_gaps(self, job: Job) -> None:
+        """Earlier epochs of the table that have dead chunks, or chunks that were retried, belong to it."""
+        for gap in self.state.gaps(self.run_id, job):
+            self._gaps[gap.job_id] = gap
+            if dead := self.state.counts(gap.job_id).get("dead"):
+                said = f"{dead} chunk(s) of an earlier reading are dead, and it went on without them"
+                self.notes.append(f"{job.info.source.dataset.name}: {said}: hdm retry or hdm waive")
+
+    def _finish_gaps(self) -> bool:
+        """Close earlier epochs whose chunks were mended; whether any is still being worked on."""
+        for job_id, gap in self._gaps.items():
+            if job_id in self._closed_gaps:
+                continue
+            if any(map(self.state.counts(job_id).get, UNFINISHED)):
+                continue
+            link = self.links[gap.link_key]
+            self._closed_gaps[job_id] = close(self.state, gap, link, swap=False)
+        return len(self._closed_gaps) < len(self._gaps)
 
     def _opened_before(self, pipeline_key: str) -> bool:
         """Take up the job as the joined run has it, unless that is closed and there is more since."""
@@ -236,7 +270,7 @@ class Planner:
     def _consider(self, job: Job, one: Prospect, link: DataLink) -> bool:
         """Whether to plan a new epoch. Asked once it is open: another process may have ended the last."""
         name = one.source.dataset.name
-        if is_complete(job, one, link):
+        if one.pipeline_key not in self.refresh and is_complete(job, one, link):
             if not self.state.reports.moved_nothing(one.pipeline_key):
                 self.notes.append(
                     f"{name}: moved before and not read again: it has no watermark to tell new rows by "
@@ -293,6 +327,8 @@ class Planner:
         try:
             token = held.enter_context(link.source.snapshot())
             table, window = job.info.source, window_of(job, link, self.state)
+            if job.pipeline_key in self.refresh:
+                window = replace(link.source.window(), again=True)
             _fail.point("R3")
             chunks = list(self._cut(taken, link, window, token))
             self.notes.extend(remarks(job, link, chunks))

@@ -16,6 +16,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "lineage": ("lineage", "Show where a table came from and went to."),
     "retry": ("retry", "Give dead chunks another chance."),
     "waive": ("retry", "Accept the gap that a dead chunk leaves, by name and with a reason."),
+    "reload": ("reload", "Read a part of a table from its source again."),
     "gc": ("gc", "Remove what dead attempts left behind, nothing else."),
     "state": ("state", "Upgrade, reconcile, import or verify the state database."),
     "doctor": ("doctor", "Check drivers, connections, grants, clock, versions."),

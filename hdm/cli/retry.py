@@ -14,6 +14,7 @@ from hdm.errors import UsageError
 @manifest_options
 @click.option("--table", help="Only chunks of this source table.")
 @click.option("--chunk", help="Only this chunk (its id, or the beginning of it).")
+@click.option("--reread", is_flag=True, help="Read them from the source again, however far down the chain.")
 @json_option
 def command_retry(
     manifest: str,
@@ -22,15 +23,25 @@ def command_retry(
     log_settings: str | None,
     table: str | None,
     chunk: str | None,
+    reread: bool,
     as_json: bool,
 ) -> int:
-    """Make the dead chunks of MANIFEST pending again; the next run takes them up."""
+    """Make the dead chunks of MANIFEST pending again; the next run takes them up.
+
+    A chunk that was made of a staged file is loaded from that file again. With --reread its rows are
+    read from the source again, which is the way out if they were mended there.
+    """
     plan, state = open_state_only(manifest, env, profiles)
     if state is None:
         emit([], as_json=as_json, empty="nothing was run yet")
         return 0
     with state:
         rows = _select(state.reports.dead(plan.manifest_name, plan.env), table, chunk)
+        if reread:
+            made = state.read_again([str(row["chunk_id"]) for row in rows])
+            title = f"{len(made)} chunk(s) will be read again by the next run"
+            emit(rows, as_json=as_json, title=title, empty="no dead chunks")
+            return 0
         count = sum(state.retry(chunk_id=str(row["chunk_id"])) for row in rows)
         emit(rows, as_json=as_json, title=f"{count} chunk(s) pending again", empty="no dead chunks")
     return 0

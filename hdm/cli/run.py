@@ -10,6 +10,7 @@ from hdm.cli import logs
 from hdm.cli.options import manifest_options, max_wait_option, site_option
 from hdm.cli.output import on_terminal, remark, size
 from hdm.cli.progress import Bars, JsonEvents, Quiet
+from hdm.cli.selecting import select, to_refresh
 from hdm.cli.session import Project, open_project
 from hdm.cli.signals import stop_signals
 from hdm.orchestrators.base import RunReport, Session
@@ -26,6 +27,20 @@ from hdm.secrets import redact
     default="warning",
     show_default=True,
 )
+@click.option(
+    "--select",
+    "chosen",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only tables, sources or sinks of that name (* and ? stand for any); may be repeated.",
+)
+@click.option(
+    "--full-refresh",
+    "refreshed",
+    multiple=True,
+    metavar="PATTERN",
+    help="Read these tables whole, whatever was read before, and nothing else; may be repeated.",
+)
 @click.option("--workers", type=click.IntRange(1, 256), help="Threads (default: the orchestrator's conf).")
 @max_wait_option
 @click.option("--quiet", "-q", is_flag=True, help="No bars and no summary; failures only.")
@@ -37,6 +52,8 @@ def command_run(
     site: str | None,
     log_format: str,
     log_level: str,
+    chosen: tuple[str, ...],
+    refreshed: tuple[str, ...],
     workers: int | None,
     max_wait: float,
     quiet: bool,
@@ -49,11 +66,14 @@ def command_run(
     logs.set_up(log_format, log_settings, log_level)
     bound_memory()
     project = open_project(manifest, env, profiles, site)
-    prospects = project.survey()
+    found = project.survey()
+    prospects = select(found, (*chosen, *refreshed)) if chosen or refreshed else found
+    refresh = to_refresh(found, refreshed, project.links)
     with stop_signals() as stop, project.open_state() as state:
         session = Session(
             state, project.links, prospects, project.run_info(), specs=project.specs, site=site,
-            workers=workers, max_wait=max_wait, stop=stop,
+            workers=workers, max_wait=max_wait, stop=stop, refresh=refresh,
+            selected=len(prospects) < len(found),
         )  # fmt: skip
         return carry_out(project, session, log_format, quiet=quiet)
 

@@ -103,6 +103,7 @@ def make_link(
         transform=template.transform or _renaming(columns, cased),
         checks=tuple(check.model_dump() for check in template.checks),
         schema_policy=template.schema_policy,
+        on_dead=template.on_dead,
         allow_loss=allowed if isinstance(allowed, bool) else tuple(allowed),
         threads=template.threads,
         limits=template.limits.model_dump(exclude_none=True) if template.limits else {},

@@ -61,7 +61,8 @@ class RunReport:
 
 @dataclass(slots=True)
 class Session:
-    """All that a run needs besides the plan. ``run_id`` set: work on that run, open none."""
+    """All that a run needs besides the plan. ``run_id`` set: work on that run, open none. ``refresh``:
+    pipelines that are read whole. ``selected``: ``prospects`` are not all that were found."""
 
     state: StateManager
     links: Mapping[str, DataLink]
@@ -72,6 +73,8 @@ class Session:
     run_id: str | None = None
     workers: int | None = None
     max_wait: float = MAX_WAIT
+    refresh: frozenset[str] = frozenset()
+    selected: bool = False
     linger: Callable[[], bool] = lambda: False
     stop: threading.Event = field(default_factory=threading.Event)
     observer: Observer = field(default_factory=Observer)
@@ -133,10 +136,10 @@ class Orchestrator(ABC):
         session.opened(run_id, taken)
         for host, chunks in state.held_by_others(host_identity(), list(session.links)).items():
             session.waits(host, chunks, state.lease_ttl)
-        planner = Planner(state, run_id, session.links, session.site, session.specs, joined)
+        planner = Planner(state, run_id, session.links, session.site, session.specs, joined, session.refresh)
         planner.failed.update(self.waiting)
         planner.notes.extend(self.notes)
-        if not joined:
+        if not joined and not session.selected:
             planner.notes.extend(nothing_found(session))
         planner.begin(session.prospects)
         engine = ThreadEngine(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
@@ -24,8 +24,11 @@ from hdm.wire import table_to_json
 _BATCH = 500
 
 
-def open_job(base: Base, run_id: str, info: JobInfo) -> Job:
-    """The job whose epoch is open, adopted, or the next epoch's job, status 'planning'."""
+def open_job(
+    base: Base, run_id: str, info: JobInfo, go_past: Callable[[Tx, str, JobInfo], bool] | None = None
+) -> Job:
+    """The job whose epoch is open, adopted, or the next epoch's job, status 'planning'. ``go_past`` is
+    asked of an epoch that has failed whether the next one may open all the same."""
 
     def work(tx: Tx) -> Job:
         newest = tx.conn.execute(
@@ -38,6 +41,8 @@ def open_job(base: Base, run_id: str, info: JobInfo) -> Job:
             )
         ).one_or_none()
         adopted = newest is not None and newest.job_status in OPEN_JOB
+        if newest is not None and newest.job_status == "failure" and go_past is not None:
+            adopted = not go_past(tx, newest.job_id, info)
         if adopted and newest is not None:
             job_id: str = newest.job_id
             _adopt(tx, job_id, info, planning=newest.job_status == "planning")

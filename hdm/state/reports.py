@@ -20,6 +20,7 @@ from hdm.state.models import (
 )
 from hdm.state.planner_reports import PlannerReports
 from hdm.state.words import DEAD, DONE, SUPERSEDED
+from hdm.wire import chunk_from_json
 
 _FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == "error")
 
@@ -114,6 +115,25 @@ class Reports(PlannerReports):
             .order_by(dataset.c.name, chunk.c.chunk_no)
         )  # fmt: skip
         return self._rows(query)
+
+    def readings(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
+        """Every chunk that a manifest's jobs read from a source, as it stands: table, chunk, rows."""
+        mine = (
+            select(run_job.c.job_id)
+            .join(run, run.c.run_id == run_job.c.run_id)
+            .where(run.c.manifest_name == manifest_name, run.c.env == env)
+        )
+        query = (
+            select(
+                dataset.c.name.label("table"), chunk.c.chunk_id, chunk.c.body, chunk.c.status,
+                chunk.c.rows_loaded.label("rows"),
+            )
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .join(dataset, dataset.c.dataset_id == job.c.source_dataset_id)
+            .where(chunk.c.corr_in.is_(None), chunk.c.status.in_((*DONE, DEAD)), chunk.c.job_id.in_(mine))
+            .order_by(dataset.c.name, chunk.c.chunk_no)
+        )  # fmt: skip
+        return [{**row, "chunk": chunk_from_json(row["body"])} for row in self._rows(query)]
 
     def find_datasets(self, name: str) -> list[str]:
         """Full names of the datasets that ``name`` is, or ends."""

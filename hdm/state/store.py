@@ -17,6 +17,7 @@ from hdm.state import (
     claims,
     crawls,
     follow,
+    gaps,
     jobs,
     leases,
     legacy,
@@ -174,9 +175,22 @@ class StateManager(Questions):
 
     # -- jobs ----------------------------------------------------------------
 
-    def open_job(self, run_id: str, info: JobInfo) -> Job:
-        """The job whose epoch is open, adopted, or the next epoch's job, to be planned."""
-        return jobs.open_job(self._base, run_id, info)
+    def open_job(self, run_id: str, info: JobInfo, *, go_past: bool = False) -> Job:
+        """The job whose epoch is open, adopted, or the next epoch's job, to be planned. ``go_past``: an
+        epoch that has nothing left but dead chunks stays as it is, and the next one opens."""
+        return jobs.open_job(self._base, run_id, info, gaps.go_past if go_past else None)
+
+    def gaps(self, run_id: str, job: Job) -> list[Job]:
+        """The earlier epochs of the job's pipeline that are still open, as part of the run."""
+        return gaps.older(self._base, run_id, job.pipeline_key, job.epoch)
+
+    def read_again(self, chunk_ids: Sequence[str], by: str | None = None) -> list[str]:
+        """Read chunks from their sources again; the ids of the new ones. Raises ``UsageError``."""
+        return gaps.read_again(self._base, chunk_ids, by)
+
+    def start_over(self, run_id: str, pipeline_key: str) -> int:
+        """Close a pipeline's open epochs, so that the whole table may be read; chunks left undone."""
+        return gaps.start_over(self._base, run_id, pipeline_key)
 
     def reread(self, job: Job) -> Job:
         """The same epoch's job as it stands now, be it closed."""

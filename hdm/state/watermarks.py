@@ -23,7 +23,7 @@ from sqlalchemy import (
 from hdm import _fail
 from hdm.model import Chunk, Receipt
 from hdm.state.base import Base
-from hdm.state.engine import by_claim_index, locked
+from hdm.state.engine import among, by_claim_index, locked
 from hdm.state.events import Tx
 from hdm.state.models import boundary, chunk, job, watermark
 from hdm.state.prepared import Prepared, Query, Values
@@ -135,6 +135,57 @@ def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = N
     _fail.point("L8")
 
 
+def pass_dead(tx: Tx, job_id: str, info: JobInfo) -> None:
+    """Move the watermark to the end of an epoch whose chunks are all done or dead, over the dead ones.
+    Their dead letters say what it has passed."""
+    ends = select(func.max(chunk.c.chunk_no)).where(
+        chunk.c.job_id == job_id, among(chunk.c.status, (*DONE, DEAD)), chunk.c.upto.is_not(None)
+    )
+    number = tx.conn.execute(ends).scalar()
+    if number is None:
+        return
+    upto = tx.conn.execute(
+        select(chunk.c.upto).where(
+            chunk.c.job_id == job_id, chunk.c.chunk_no == number, chunk.c.status != SUPERSEDED
+        )
+    ).scalar()
+    last: Any = tx.conn.execute(_NEWEST, {"key": info.pipeline_key}).first()
+    if last is not None and last.job_id == job_id and last.chunk_no >= number:
+        return
+    token = tx.first(_LOCK_JOB, {"job": job_id}).snapshot_token
+    _put(tx, job_id, info, 0 if last is None else last.seq, number, upto, token)
+
+
+def _put(
+    tx: Tx, job_id: str, info: JobInfo, last_seq: int, chunk_no: int, upto: Any, token: str | None
+) -> None:
+    cursor = info.source.cursor or ""
+    tx.do(
+        _ADD,
+        {
+            "pipeline_key": info.pipeline_key,
+            "dataset_id": info.source.dataset.dataset_id,
+            "seq": last_seq + 1,
+            "column_name": cursor,
+            "value_type": type_text(info.source.column(cursor).type),
+            "value": upto,
+            "snapshot_token": token,
+            "job_id": job_id,
+            "chunk_no": chunk_no,
+            "committed_at": tx.now,
+        },
+    )
+    tx.event("watermark.advanced", job=job_id, column=cursor, chunk_no=chunk_no)
+
+
+def _is_passed(tx: Tx, job_id: str, by: str) -> bool:
+    """Whether the watermark is a later epoch's: what is mended in an earlier one leaves it alone."""
+    mine, its = (
+        tx.conn.execute(select(job.c.epoch).where(job.c.job_id == one)).scalar() for one in (job_id, by)
+    )
+    return mine is not None and its is not None and its > mine
+
+
 def _reach(job_id: str, info: JobInfo, end: int, chunk_id: str = "") -> Values:
     dataset = info.source.dataset.dataset_id
     return {"job": job_id, "end": end, "key": info.pipeline_key, "of": dataset, "mine": chunk_id}
@@ -149,23 +200,9 @@ def _append(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None) ->
         found = growth[0] if growth else None
     if found is None or (found.last_job == job_id and found.last_no >= found.chunk_no):
         return
-    cursor = info.source.cursor or ""
-    tx.do(
-        _ADD,
-        {
-            "pipeline_key": info.pipeline_key,
-            "dataset_id": info.source.dataset.dataset_id,
-            "seq": (found.last_seq or 0) + 1,
-            "column_name": cursor,
-            "value_type": type_text(info.source.column(cursor).type),
-            "value": found.upto,
-            "snapshot_token": state.snapshot_token,
-            "job_id": job_id,
-            "chunk_no": found.chunk_no,
-            "committed_at": tx.now,
-        },
-    )
-    tx.event("watermark.advanced", job=job_id, column=cursor, chunk_no=found.chunk_no)
+    if found.last_job not in (None, job_id) and _is_passed(tx, job_id, found.last_job):
+        return
+    _put(tx, job_id, info, found.last_seq or 0, found.chunk_no, found.upto, state.snapshot_token)
 
 
 def _unbroken(conn: Connection, job_id: str) -> int:

@@ -1,0 +1,69 @@
+"""Which tables a command is about: names and patterns of the command line, against what a survey found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+from hdm.errors import UsageError
+from hdm.link import DataLink
+from hdm.model import Mode
+from hdm.survey import Prospect
+
+
+def is_named(name: str, pattern: str) -> bool:
+    """Whether a table's full name, or its end after a dot or slash, fits the pattern (``*``, ``?``)."""
+    ends = [name, *(name[at + 1 :] for at, mark in enumerate(name) if mark in "./")]
+    return any(fnmatchcase(end, pattern) for end in ends)
+
+
+def select(prospects: Sequence[Prospect], patterns: Collection[str]) -> list[Prospect]:
+    """Those whose table, or whose source or sink in the manifest, is named so, with all that feeds them
+    and all that they feed. Raises ``UsageError`` for a pattern that fits nothing."""
+    chosen: set[str] = set()
+    for pattern in patterns:
+        found = {one.pipeline_key for one in prospects if _fits(one, pattern)}
+        if not found:
+            raise UsageError(f"nothing is called {pattern!r}", hint=_known(prospects))
+        chosen |= found
+    before, after = set(chosen), set(chosen)
+    for one in reversed(prospects):
+        if one.pipeline_key in before:
+            before |= set(one.upstream_keys)
+    for one in prospects:
+        if after & set(one.upstream_keys):
+            after.add(one.pipeline_key)
+    return [one for one in prospects if one.pipeline_key in before | after]
+
+
+def to_refresh(
+    prospects: Sequence[Prospect], patterns: Collection[str], links: Mapping[str, DataLink]
+) -> frozenset[str]:
+    """The pipelines at the source that are read whole for the named tables. Raises ``UsageError`` where
+    the target would hold rows twice."""
+    chosen = select(prospects, patterns) if patterns else []
+    fed = {key for one in chosen for key in one.upstream_keys}
+    for one in chosen:
+        name, link = one.source.dataset.name, links[one.link.key]
+        if one.pipeline_key not in fed and one.link.mode is Mode.APPEND:
+            raise UsageError(
+                f"{name}: mode append would load every row that is there a second time",
+                hint="write mode: merge (with a key) or mode: replace on the link",
+            )
+        if not one.upstream_keys and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
+            raise UsageError(
+                f"{name}: its files are known by their content, and none is loaded a second time",
+                hint="write mode: replace on the link, or stage them anew",
+            )
+    return frozenset(one.pipeline_key for one in chosen if not one.upstream_keys)
+
+
+def _fits(one: Prospect, pattern: str) -> bool:
+    ends = (one.link.source.name, one.link.sink.name)
+    return is_named(one.source.dataset.name, pattern) or any(fnmatchcase(end, pattern) for end in ends)
+
+
+def _known(prospects: Sequence[Prospect]) -> str:
+    names = sorted({one.source.dataset.name for one in prospects})
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"tables: {', '.join(names[:8])}{more}" if names else "the manifest finds no table"

@@ -1,0 +1,237 @@
+"""Gaps: dead chunks that a table goes on without, and chunks that are read from their source again.
+
+An epoch that has nothing left but dead chunks stays open as a gap, and the next one begins where it
+ends: the watermark passes the dead rows, the dead letters keep them on record, and no run is a success
+until each is retried with success or waived. ``read_again`` puts a new generation of a chunk in the place
+of the old one and of all that was made of it. ``start_over`` forgets how far a table was read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, update
+
+from hdm.errors import UsageError
+from hdm.model import Mode
+from hdm.state import clock, watermarks
+from hdm.state.base import JOB_COLUMNS, Base
+from hdm.state.engine import among, locked
+from hdm.state.events import Tx
+from hdm.state.jobs import insert_pending
+from hdm.state.models import boundary, chunk, dead_letter, job, run_job
+from hdm.state.words import (
+    COMMITTED,
+    DEAD,
+    DONE,
+    HELD,
+    OPEN_JOB,
+    SUPERSEDED,
+    UNFINISHED,
+    VERIFIED,
+    WAIVED,
+    Job,
+    JobInfo,
+)
+from hdm.wire import chunk_from_json
+
+
+def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
+    """Let the watermark pass the dead chunks of an epoch that has failed, so that the next one may open;
+    False if it must wait: chunks are left, or which rows share the window's end is not known without
+    a dead one."""
+    if info.source.cursor is None or info.upstream_keys or info.mode is Mode.REPLACE:
+        return False
+    rows = tx.conn.execute(
+        select(chunk.c.chunk_id, chunk.c.body).where(
+            chunk.c.job_id == job_id, among(chunk.c.status, (*UNFINISHED, DEAD))
+        )
+    ).all()
+    parts = {row.chunk_id: chunk_from_json(row.body) for row in rows}
+    left = select(func.count()).where(chunk.c.job_id == job_id, among(chunk.c.status, UNFINISHED))
+    if tx.conn.execute(left).scalar() or any(one.boundary or one.seen_key for one in parts.values()):
+        return False
+    watermarks.pass_dead(tx, job_id, info)
+    tx.event("job.passed", job=job_id, was="failure", now="failure", gap=sorted(parts))
+    return True
+
+
+def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
+    """The pipeline's earlier epochs that are still open, as part of the run from now on."""
+    query = (
+        select(*JOB_COLUMNS)
+        .where(
+            job.c.pipeline_key == pipeline_key,
+            job.c.epoch < epoch,
+            job.c.planned == 1,
+            among(job.c.status, OPEN_JOB),
+        )
+        .order_by(job.c.epoch)
+    )
+    if not base.db.read(lambda conn: conn.execute(query).all()):
+        return []
+
+    def work(tx: Tx) -> list[Job]:
+        found = tx.conn.execute(query).all()
+        for row in found:
+            known = select(run_job.c.job_id).where(run_job.c.run_id == run_id, run_job.c.job_id == row.job_id)
+            if tx.conn.execute(known).first() is None:
+                values = {"run_id": run_id, "job_id": row.job_id, "joined_at": tx.now}
+                tx.conn.execute(insert(run_job), values)
+                tx.event("job.adopted", job=row.job_id, pipeline=pipeline_key)
+        return [base.job_of(tx.conn, row, run_id) for row in found]
+
+    return base.change(run_id, work)
+
+
+def read_again(base: Base, chunk_ids: Sequence[str], by: str | None) -> list[str]:
+    """Read chunks from their sources again, however far down the chain the named ones are; the ids of
+    the new ones. What was made of the old ones is superseded.
+
+    Raises ``UsageError`` where rows would arrive twice, or someone is at work on them.
+    """
+    roots = base.db.read(lambda conn: sorted({_root(conn, one) for one in chunk_ids}))
+    made: list[str] = []
+    for root in roots:
+
+        def run_of(conn: Connection, of: str = root) -> str:
+            return _run_of(base, conn, of)
+
+        def work(tx: Tx, of: str = root) -> str:
+            return _reread(base, tx, of, by)
+
+        made.append(base.change(base.db.read(run_of), work))
+    return made
+
+
+def _run_of(base: Base, conn: Connection, chunk_id: str) -> str:
+    found = conn.execute(select(chunk.c.job_id).where(chunk.c.chunk_id == chunk_id)).scalar_one()
+    return base.run_of(conn, str(found))
+
+
+def _root(conn: Connection, chunk_id: str) -> str:
+    """The chunk at the source that this one was made of, maybe itself."""
+    at: str | None = chunk_id
+    while at is not None:
+        chunk_id = at
+        at = conn.execute(select(chunk.c.corr_in).where(chunk.c.chunk_id == at)).scalar()
+    return chunk_id
+
+
+def _reread(base: Base, tx: Tx, root: str, by: str | None) -> str:
+    head = _read(tx, root)
+    part = chunk_from_json(head.body)
+    if any(one.column.startswith("@") for one in part.conditions) or part.files:
+        raise UsageError(
+            f"chunk {root[:12]} cannot be read again by itself: its rows have no range of their own",
+            hint="hdm run --full-refresh TABLE reads the whole table again",
+        )
+    line = _made_of(tx, root)
+    for row in (head, *line):
+        _refuse_doubling(base, tx, row, is_last=not any(one.corr_in == row.chunk_id for one in line))
+    for row in (head, *line):
+        _supersede(tx, row, by)
+    new = part.at(generation=part.generation + 1, snapshot=None)
+    if head.status in (COMMITTED, VERIFIED):
+        # Behind all others and with no end of its own: the watermark neither waits for it nor moves.
+        last = tx.conn.execute(select(func.max(chunk.c.chunk_no)).where(chunk.c.job_id == head.job_id))
+        new = new.at(number=int(last.scalar_one()) + 1, upto=None, seen_key=None)
+        tx.conn.execute(delete(boundary).where(boundary.c.chunk_id == root))
+    insert_pending(tx, head.job_id, [new])
+    reopened = {"status": "in_progress", "ended_at": None}
+    tx.conn.execute(update(job).where(job.c.job_id == head.job_id).values(reopened))
+    tx.event("chunk.reread", job=head.job_id, chunk=new.chunk_id, was=head.status, now="pending", by=by,
+             of=root)  # fmt: skip
+    return new.chunk_id
+
+
+def _read(tx: Tx, chunk_id: str) -> Any:
+    columns = (chunk.c.chunk_id, chunk.c.job_id, chunk.c.status, chunk.c.body, chunk.c.corr_in)
+    expired = (chunk.c.lease_expires_at.is_(None)) | (chunk.c.lease_expires_at <= clock.now)
+    return tx.conn.execute(
+        locked(select(*columns, expired.label("free")).where(chunk.c.chunk_id == chunk_id), chunk)
+    ).one()
+
+
+def _made_of(tx: Tx, root: str) -> list[Any]:
+    """Every chunk that was made of this one, directly or not."""
+    found: list[Any] = []
+    todo = [root]
+    while todo:
+        below = select(chunk.c.chunk_id).where(chunk.c.corr_in.in_(todo), chunk.c.status != SUPERSEDED)
+        ids = list(tx.conn.execute(below.order_by(chunk.c.chunk_id)).scalars())
+        found += [_read(tx, one) for one in ids]
+        todo = ids
+    return found
+
+
+def _refuse_doubling(base: Base, tx: Tx, row: Any, *, is_last: bool) -> None:
+    if row.status in HELD and not row.free:
+        raise UsageError(
+            f"chunk {row.chunk_id[:12]} is being worked on", hint="wait for the run to end, or stop it"
+        )
+    info = base.info(tx.conn, row.job_id)
+    name = info.source.dataset.name
+    if info.mode is Mode.REPLACE:
+        raise UsageError(
+            f"{name} is replaced as a whole: a part of it cannot be read again",
+            hint="hdm run --full-refresh TABLE reads the whole table again",
+        )
+    if is_last and info.mode is Mode.APPEND and row.status in (COMMITTED, VERIFIED):
+        raise UsageError(
+            f"{name}: chunk {row.chunk_id[:12]} is in the target already; mode append would double it",
+            hint="write mode: merge (with a key) on the link, then reload",
+        )
+
+
+def _supersede(tx: Tx, row: Any, by: str | None) -> None:
+    values = {"status": SUPERSEDED, "lease_owner": None, "lease_expires_at": None, "updated_on": tx.now}
+    tx.conn.execute(update(chunk).where(chunk.c.chunk_id == row.chunk_id).values(values))
+    if row.status == DEAD:
+        letters = (dead_letter.c.chunk_id == row.chunk_id) & (dead_letter.c.state == "open")
+        told = {"state": "replayed", "resolved_by": by, "resolved_at": tx.now, "reason": "read again"}
+        tx.conn.execute(update(dead_letter).where(letters).values(told))
+    tx.event("chunk.superseded", job=row.job_id, chunk=row.chunk_id, was=row.status, now=SUPERSEDED)
+
+
+def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
+    """Close every open epoch of a pipeline and forget which rows share its watermark, so that the next
+    epoch may read the whole table; how many chunks were left undone. The watermark itself is passed over
+    by who plans.
+
+    Raises ``UsageError`` if someone is at work on one of the chunks.
+    """
+
+    def work(tx: Tx) -> int:
+        jobs = tx.conn.execute(
+            locked(
+                select(job.c.job_id, job.c.status, job.c.planned).where(
+                    job.c.pipeline_key == pipeline_key, among(job.c.status, OPEN_JOB)
+                ),
+                job,
+            )
+        ).all()
+        undone = 0
+        for one in jobs:
+            rows = tx.conn.execute(
+                select(chunk.c.chunk_id).where(
+                    chunk.c.job_id == one.job_id, chunk.c.status.not_in((*DONE, SUPERSEDED, WAIVED))
+                )
+            ).scalars()
+            for row in [_read(tx, found) for found in rows]:
+                if row.status in HELD and not row.free:
+                    raise UsageError(
+                        f"chunk {row.chunk_id[:12]} is being worked on",
+                        hint="wait for the run to end, or stop it",
+                    )
+                _supersede(tx, row, None)
+                undone += 1
+            if one.planned:
+                closed = {"status": "success", "ended_at": tx.now}
+                tx.conn.execute(update(job).where(job.c.job_id == one.job_id).values(closed))
+        tx.conn.execute(delete(boundary).where(boundary.c.pipeline_key == pipeline_key))
+        tx.event("pipeline.refreshed", pipeline=pipeline_key, undone=undone)
+        return undone
+
+    return base.change(run_id, work)
