@@ -98,7 +98,8 @@ class NetezzaDatabase(Database):
                 # without a CA nzpy refuses TLS altogether unless told so
                 **({"skipCertVerification": True} if profile.insecure else {}),
             )
-            keep_alive(connection._usock.fileno())
+            if (sock := getattr(connection, "_usock", None)) is not None:  # the driver's own affair
+                keep_alive(sock.fileno())
             connection.autocommit = True
         for statement in self.dialect.session:
             self.run(connection, statement)
