@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hdm.breaker import MAX_WAIT
+from hdm.planning.breaker import MAX_WAIT
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,10 +11,10 @@ from hdm.cli.options import manifest_options, max_wait_option, site_option
 from hdm.cli.output import on_terminal, remark, size
 from hdm.cli.progress import Bars, JsonEvents, Quiet
 from hdm.cli.selecting import select, to_refresh
-from hdm.cli.session import Project, open_project
 from hdm.cli.signals import stop_signals
+from hdm.config.secrets import redact
 from hdm.orchestrators.base import RunReport, Session
-from hdm.secrets import redact
+from hdm.project import Project, open_project
 
 
 @click.command()

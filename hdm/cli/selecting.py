@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from hdm.errors import UsageError
-from hdm.link import DataLink
 from hdm.model import Mode
-from hdm.survey import Prospect
+from hdm.planning.preflight import Prospect
+from hdm.runtime.link import DataLink
 
 
 def is_named(name: str, pattern: str) -> bool:

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hdm.errors import UsageError
 from hdm.model import Mode
-from hdm.state import clock, watermarks
-from hdm.state.base import JOB_COLUMNS, Base
-from hdm.state.engine import among, locked
-from hdm.state.events import Tx
-from hdm.state.jobs import insert_pending
-from hdm.state.models import boundary, chunk, dead_letter, job, run_job
-from hdm.state.words import (
+from hdm.model.json import chunk_from_json
+from hdm.state.chunks import watermarks
+from hdm.state.db import clock
+from hdm.state.db.database import among, locked
+from hdm.state.db.tables import boundary, chunk, dead_letter, job, run_job
+from hdm.state.jobs.jobs import insert_pending
+from hdm.state.records import (
     COMMITTED,
     DEAD,
     DONE,
@@ -34,7 +34,8 @@ from hdm.state.words import (
     Job,
     JobInfo,
 )
-from hdm.wire import chunk_from_json
+from hdm.state.tx.context import JOB_COLUMNS, Base
+from hdm.state.tx.transaction import Tx
 
 
 def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from sqlalchemy import text
 
-from hdm import silence
+from hdm.components import silence
 from hdm.connectors.mysql import MySQLDatabase, MySQLProfile
 from hdm.connectors.postgres import PostgresDatabase, PostgresProfile
 from hdm.errors import ConnectionLost, HdmError, TransientError
 from hdm.model import Column, Kind
 from hdm.sql import Database
-from hdm.state.engine import Database as State
+from hdm.state.db.database import Database as State
 from tests.servers.proxy import Proxy, proxy
 
 SYSTEMS = ("postgres", "mariadb")
