@@ -49,6 +49,7 @@ TESTED_ELSEWHERE = {
     # Module, or folder of modules -> the test that is theirs, where it is not the mirrored file.
     "__init__": "test_shape.py",
     "cli/__init__": "test_layers.py",
+    "components/silence": "unit/connectors/test_half_open.py",
     "components/settings": "unit/config/test_profile.py",
     "runtime/host": "unit/runtime/test_thread_engine.py",
     "runtime/lease_keeper": "unit/runtime/test_worker.py",

@@ -10,12 +10,13 @@ from typing import Any, ClassVar, Self, TypeVar
 import pyarrow as pa
 from pydantic import Field, model_validator
 
+from hdm.components import unreachable
 from hdm.components.settings import Settings
 from hdm.components.silence import waiting
 from hdm.config.secrets import Secret
 from hdm.dialects import dialect as dialect_named
 from hdm.dialects.base import Dialect
-from hdm.errors import HdmError, SnapshotLost
+from hdm.errors import ConnectionLost, HdmError, SnapshotLost, Throttled, UsageError
 from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
 
 T = TypeVar("T")
@@ -54,6 +55,9 @@ class Database(ABC):
     """Whether ``snapshot`` yields a token that other sessions can ``join``."""
     shows_what_it_hides: ClassVar[bool] = False
     """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
+
+    tls_hint: ClassVar[str] = "name the authority's certificate in the profile, or write insecure: true"
+    """What to do where a server's certificate is not trusted."""
 
     def __init__(self, profile: Any = None) -> None:
         self.profile = profile
@@ -155,7 +159,39 @@ class Database(ABC):
         except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
             raise
         except Exception as error:  # noqa: BLE001 -- drivers share no base class
-            raise self.dialect.classify(error) from None
+            found = self.dialect.classify(error)
+            raise (self._placed(found, error) if isinstance(found, ConnectionLost) else found) from None
+
+    @contextmanager
+    def connecting(self) -> Iterator[None]:
+        """``classified``, for a login: whatever is wrong is said with the server's address and, in one
+        word, whether it was DNS, a refusal, a time-out, TLS or the login: see ``unreachable``."""
+        try:
+            yield
+        except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise
+        except Exception as error:  # noqa: BLE001 -- drivers share no base class
+            found, why = self.dialect.classify(error), unreachable.reason(error)
+            if why == unreachable.TLS:
+                found = UsageError(f"{self.dialect.name}: no trusted connection", hint=self.tls_hint)
+            elif why in unreachable.AWAY and not isinstance(found, ConnectionLost | Throttled):
+                found = ConnectionLost(found.message, hint=found.hint)
+            raise self._placed(found, error) from None
+
+    def _placed(self, found: HdmError, error: BaseException) -> HdmError:
+        """The error with the server's address and why it was not reached."""
+        try:
+            address = self.address
+        except HdmError:
+            return found
+        why = unreachable.reason(error)
+        if why is None:
+            why = unreachable.LOGIN if isinstance(found, UsageError) else unreachable.looked(address)
+        said = f"{address}: {why}" if why else address
+        if said not in found.message:
+            found.message = f"{found.message} ({said})"
+            found.args = (found.message,)
+        return found
 
     @contextmanager
     def calling(self, connection: Any) -> Iterator[None]:

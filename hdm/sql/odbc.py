@@ -61,7 +61,7 @@ class OdbcDatabase(Database):
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
         """A pyodbc connection in autocommit; ``begin`` starts transactions."""
         pyodbc, _ = codec.modules()
-        with self.classified():
+        with self.connecting():
             connection = pyodbc.connect(self.connection_string(label), autocommit=True, timeout=60)
         try:
             self.set_up(connection, write)
@@ -154,7 +154,7 @@ class OdbcDatabase(Database):
 
     def _row_by_row(self, sql: str, columns: Sequence[Column], widest: int) -> Iterator[pa.RecordBatch]:
         pyodbc, _ = codec.modules()
-        with self.classified():
+        with self.connecting():
             connection = pyodbc.connect(self._reading("hdm:read", widest), autocommit=True, timeout=60)
         try:
             self.set_up(connection, write=False)

@@ -47,6 +47,7 @@ class MySQLReading(Database):
     """Sessions, catalogue and rows; ``zero_dates`` and ``times`` as in ``MySQLSourceConfig``."""
 
     dialect_name = "mysql"
+    tls_hint = "name the authority's certificate as ssl_ca: in the profile, or write insecure: true"
     zero_dates: str = "error"
     times: str = "clock"
 
@@ -108,7 +109,7 @@ class MySQLReading(Database):
         if not where["database"]:
             raise UsageError(f"no database for {self._address}", hint="write database: in the profile")
         host = where["host"]
-        with self.classified():
+        with self.connecting():
             connection = pymysql.connect(
                 host=None if host.startswith("/") else host,
                 unix_socket=host if host.startswith("/") else None,

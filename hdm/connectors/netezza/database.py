@@ -82,7 +82,7 @@ class NetezzaDatabase(Database):
                 f"{profile.host}: its certificate cannot be verified without the CA's",
                 hint="write ca_certs: with the file of the CA, or insecure: true to go without TLS",
             )
-        with self.classified():
+        with self.connecting():
             connection = nzpy.connect(
                 user=profile.user,
                 password=profile.password.reveal() if profile.password else None,

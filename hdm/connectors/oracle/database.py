@@ -69,7 +69,7 @@ class OracleDatabase(Database):
         except ImportError:
             raise MissingDriver("oracledb is not installed", hint="pip install 'hdm[oracle]'") from None
         profile: OracleProfile = self.profile
-        with self.classified():
+        with self.connecting():
             if profile.thick:
                 oracledb.init_oracle_client(lib_dir=profile.lib_dir, config_dir=profile.config_dir)
             connection = oracledb.connect(**self.arguments())

@@ -56,6 +56,7 @@ class PostgresDatabase(Writing):
     """One PostgreSQL database."""
 
     shows_what_it_hides = True
+    tls_hint = "set sslrootcert and sslmode in the profile, or insecure: true"
 
     # -- connecting ------------------------------------------------------------
 
@@ -105,7 +106,7 @@ class PostgresDatabase(Writing):
         """Autocommit; ``begin`` starts transactions. A writer that falls idle in one is ended: after 15
         minutes if it waits for a chunk's rows, which may be slow to come, else after 30 seconds."""
         psycopg = driver()
-        with self.classified():
+        with self.connecting():
             connection = psycopg.connect(
                 **{**TIMEOUTS, **self._parameters, "application_name": label},
                 autocommit=True,

@@ -58,7 +58,7 @@ class SnowflakeDatabase(Database):
             raise MissingDriver(
                 "the Snowflake connector is not installed", hint="pip install 'hdm[snowflake]'"
             ) from None
-        with self.classified():
+        with self.connecting():
             return Session(connector.connect(**arguments(self.profile, label)), label)
 
     def look(self, path: Sequence[str]) -> Table | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hdm.components import unreachable
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, Throttled, TransientError, UsageError
 
 _TAKEN = {"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"}
@@ -37,9 +38,9 @@ def azure_errors(call: str, where: str) -> Iterator[None]:
     except azure.HttpResponseError as error:
         raise _answered(error, call, where) from None
     except azure.AzureError as error:
-        raise ConnectionLost(f"the connection to {where} failed: {type(error).__name__}") from None
+        raise ConnectionLost(f"the connection to {where} failed{unreachable.at(error)}") from None
     except (ConnectionError, TimeoutError) as error:
-        raise ConnectionLost(f"the connection to {where} failed: {type(error).__name__}") from None
+        raise ConnectionLost(f"the connection to {where} failed{unreachable.at(error)}") from None
     except ValueError:
         raise UsageError(
             f"{where} cannot be reached with these credentials",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hdm.components import unreachable
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, Throttled, TransientError, UsageError
 
 _SLOW = {
@@ -75,13 +76,13 @@ def s3_errors(where: str) -> Iterator[None]:
             f"{where} cannot be addressed: {type(error).__name__}",
             hint="correct `bucket_name:` in the manifest, or `region:` in the connection",
         ) from None
-    except boto.SSLError:
+    except boto.SSLError as error:
         raise ConnectionLost(
-            f"no trusted TLS connection to {where}",
+            f"no trusted TLS connection to {where}{unreachable.at(error)}",
             hint="correct `endpoint_url:`, or name the CA as `ca_bundle:`",
         ) from None
     except (boto.BotoCoreError, HTTPError, ConnectionError, TimeoutError) as error:
-        raise ConnectionLost(f"the connection to {where} failed: {type(error).__name__}") from None
+        raise ConnectionLost(f"the connection to {where} failed{unreachable.at(error)}") from None
 
 
 def _answered(error: Any, where: str) -> HdmError | OSError:

@@ -28,6 +28,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, Operat
 from sqlalchemy.exc import TimeoutError as OutOfConnections
 from sqlalchemy.pool import NullPool
 
+from hdm.components import unreachable
 from hdm.components.silence import (
     KEEPALIVE_COUNT,
     KEEPALIVE_IDLE,
@@ -115,6 +116,12 @@ class Database:
         self._immediate = False
         self._kept: Kept | None = None
         self._engine: Engine | None = None
+
+    @property
+    def place(self) -> str:
+        """The server's ``host:port``; empty for a file."""
+        port = self.url.port or {"postgresql": 5432, "mysql": 3306, "mssql": 1433}.get(self.dialect)
+        return f"{self.url.host}:{port}" if self.url.host else ""
 
     @property
     def engine(self) -> Engine:
@@ -228,7 +235,7 @@ class Database:
                 conflicts += isinstance(error, IntegrityError)
                 over = turn == _TRIES - 1 or (error.connection_invalidated and time.monotonic() > until)
                 if over or conflicts > 3 or not _transient(error):
-                    raise translate(error) from None
+                    raise translate(error, self.place) from None
                 time.sleep(random.uniform(0, min(1.0, 0.01 * 2**turn)))  # noqa: S311
         raise AssertionError("unreachable")
 
@@ -251,7 +258,7 @@ class Database:
             ) from None
         except DBAPIError as error:
             if final:
-                raise translate(error) from None
+                raise translate(error, self.place) from None
             raise
 
     def _open(self) -> None:
@@ -339,8 +346,10 @@ def _transient(error: DBAPIError) -> bool:
     return "database is locked" in str(origin) or "(1205)" in str(origin)
 
 
-def translate(error: DBAPIError) -> StateError:
-    """A driver's error as hdm's; without parameters, values and secrets."""
+def translate(error: DBAPIError, place: str = "") -> StateError:
+    """A driver's error as hdm's; without parameters, values and secrets. ``place`` is the address."""
+    why = unreachable.reason(error) if place else None
+    at = f" at {place}" if place else ""
     text = scrub(error.orig if isinstance(error.orig, Exception) else error)
     if getattr(error.orig, "sqlite_errorname", None) in _DAMAGED:
         return StateError(
@@ -349,7 +358,7 @@ def translate(error: DBAPIError) -> StateError:
         )
     if error.connection_invalidated or isinstance(error, OperationalError):
         return StateUnavailable(
-            f"the state database cannot be used: {text}",
+            f"the state database{at} cannot be used: {why + ': ' if why else ''}{text}",
             hint="check that it runs, that its address and rights are right, and run again",
         )
     return StateError(f"the state database refused a change: {text}")

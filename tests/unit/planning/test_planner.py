@@ -325,11 +325,11 @@ def test_a_link_is_not_opened_before_the_one_above_it(run, monkeypatch):
     _, _, last = chain(run)
     real, away = run.state.open_job, [1]
 
-    def open_job(run_id, info):
+    def open_job(run_id, info, **named):
         if away and not info.upstream_keys:
             away.pop()
             raise StateUnavailable("away")
-        return real(run_id, info)
+        return real(run_id, info, **named)
 
     monkeypatch.setattr(run.state, "open_job", open_job)
     planner = run.planner()

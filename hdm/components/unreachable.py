@@ -1,0 +1,119 @@
+"""Why a system cannot be reached, in one word for all drivers, and where it was looked for.
+
+Drivers say it in texts of their own, wrapped in each other; whatever the driver, the cause is one of a
+name that is not known, a port at which nobody listens, no answer, no trusted TLS, or a connection that
+was cut. The texts themselves are not shown: they can hold what was sent.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+from collections.abc import Iterator
+
+DNS = "DNS: the name cannot be resolved"
+REFUSED = "refused: nothing listens there"
+TIMEOUT = "time-out: no answer"
+ROUTE = "no route to it"
+TLS = "TLS: no trusted connection"
+LOGIN = "login refused"
+CUT = "the connection was cut"
+
+AWAY = (DNS, REFUSED, TIMEOUT, ROUTE)
+"""What trying again may mend."""
+
+_KINDS: tuple[tuple[type[BaseException], str], ...] = (
+    (ssl.SSLError, TLS),
+    (socket.gaierror, DNS),
+    (ConnectionRefusedError, REFUSED),
+    (ConnectionError, CUT),
+    (TimeoutError, TIMEOUT),
+)
+_TEXTS: tuple[tuple[str, str], ...] = (
+    (
+        r"authentication failed|access denied for user|login failed|no password|invalid username|"
+        r"no pg_hba.conf entry",
+        LOGIN,
+    ),
+    (
+        r"certificate|\bSSL\b(?! connection has been closed)|\bTLS\b|SSLError|SSL:|ssl handshake|"
+        r"wrong version number",
+        TLS,
+    ),
+    (
+        r"translate host name|failed to resolve|name or service not known|nodename nor servname|"
+        r"name resolution|getaddrinfo|no address associated|could not resolve|unknown (mysql )?(server )?host",
+        DNS,
+    ),
+    (r"connection refused|actively refused|errno 111|\(111\)|0x274d|0x2749", REFUSED),
+    (r"timed? ?out|timeout|HYT0", TIMEOUT),
+    (r"no route to host|network is unreachable", ROUTE),
+    (
+        r"closed the connection|connection has been closed|connection reset|went away|lost connection|"
+        r"gone away|broken pipe|terminating connection|consuming input failed|connection is lost",
+        CUT,
+    ),
+)
+_MOST = 12
+_LOOK = 5.0
+"""Seconds for a look of our own."""
+
+
+def reason(error: BaseException) -> str | None:
+    """The cause in words, from the error and all that it was made of; None if none of them says."""
+    chain = list(_chain(error))
+    for kind, word in _KINDS:
+        if any(isinstance(one, kind) for one in chain):
+            return word
+    text = " ".join(f"{type(one).__name__} {one}" for one in chain)
+    return next((word for pattern, word in _TEXTS if re.search(pattern, text, re.IGNORECASE)), None)
+
+
+def looked(address: str) -> str | None:
+    """The cause as a look at ``host:port`` finds it, for drivers that do not say; None if it is open."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        return None
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_LOOK).close()
+    except OSError as error:
+        return reason(error)
+    return None
+
+
+def endpoint(error: BaseException) -> str | None:
+    """Where an HTTP driver looked, ``host:port`` or a URL, if it says so."""
+    for one in _chain(error):
+        named = getattr(one, "kwargs", None)
+        if isinstance(named, dict) and isinstance(named.get("endpoint_url"), str):
+            return re.sub(r"^(\w+://[^/?]*).*", r"\1", named["endpoint_url"])
+        for part in (getattr(one, name, None) for name in ("conn", "pool")):
+            host, port = getattr(part, "host", None), getattr(part, "port", None)
+            if isinstance(host, str):
+                return f"{host}:{port}" if port else host
+    return None
+
+
+def at(error: BaseException) -> str:
+    """``: HOST:PORT: reason``, as far as the error says, to stand behind a sentence."""
+    found = [one for one in (endpoint(error), reason(error) or type(error).__name__) if one]
+    return f": {': '.join(found)}"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, its causes, and errors that it holds, each once."""
+    todo: list[object] = [error]
+    seen: set[int] = set()
+    while todo and len(seen) < _MOST:
+        one = todo.pop(0)
+        if not isinstance(one, BaseException) or id(one) in seen:
+            continue
+        seen.add(id(one))
+        yield one
+        held = [
+            getattr(one, name, None) for name in ("reason", "inner_exception", "original_exception", "orig")
+        ]
+        named = getattr(one, "kwargs", None)
+        held.append(named.get("error") if isinstance(named, dict) else None)
+        todo += [*one.args, *held, one.__cause__, one.__context__]
