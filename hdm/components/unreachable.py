@@ -43,7 +43,8 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"translate host name|failed to resolve|name or service not known|nodename nor servname|"
-        r"name resolution|getaddrinfo|no address associated|could not resolve|unknown (mysql )?(server )?host",
+        r"name resolution|getaddrinfo|no address associated|could not resolve|"
+        r"unknown (mysql )?(server )?host",
         DNS,
     ),
     (r"connection refused|actively refused|errno 111|\(111\)|0x274d|0x2749", REFUSED),
