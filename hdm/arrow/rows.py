@@ -28,7 +28,7 @@ def nul_in_text(columns: Sequence[str]) -> UnrepresentableValue:
     """The error for a text that PostgreSQL refuses for its NUL character."""
     return UnrepresentableValue(
         f"column {', '.join(columns)}: PostgreSQL's text cannot hold a NUL character",
-        hint="leave the rows out with where:, or replace the character with transform:",
+        hint="take it out with transform: SELECT ..., replace(column, chr(0), '') AS column FROM batch",
     )
 
 

@@ -293,11 +293,16 @@ class Dialect(Merging):
         if code:
             for size in range(len(code), 0, -1):
                 if code[:size] in self.errors:
-                    return self.errors[code[:size]](self.describe_error(error), hint=self.hint(code))
+                    hint = self.hint_for(error) or self.hint(code)
+                    return self.errors[code[:size]](self.describe_error(error), hint=hint)
         return TransientError(self.describe_error(error))
 
     def hint(self, code: str) -> str | None:
         """What to do about an error code."""
+        return None
+
+    def hint_for(self, error: BaseException) -> str | None:
+        """What to do, where the code alone does not tell."""
         return None
 
     def is_duplicate(self, error: BaseException) -> bool:

@@ -207,7 +207,8 @@ class DuckDBDialect(Dialect):
 
 _HINTS = {
     "IOException": "close the other process that holds the database file; check path and free space",
-    "ConstraintException": "a row breaks a key or a NOT NULL: use mode merge, or remove it",
+    "ConstraintException": "use mode merge for a key that is there, load the table that a foreign key refers to "
+    "first, or remove the row",
     "TransactionException": "another transaction changed the same rows: tried again",
 }
 

@@ -291,6 +291,11 @@ class MySQLDialect(Dialect):
         words = WORDS.get(self.code(error) or "")
         return f"MySQL {self.code(error)}: {words}" if words else super().describe_error(error)
 
+    def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
+        """With the target's own types and collations: two columns of different ones cannot be compared."""
+        origin = f"SELECT {self.names(column.name for column in columns)} FROM {self.qualify(target)} LIMIT 0"
+        return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
+
     def hint(self, code: str) -> str | None:
         """What to do about the commonest."""
         return HINTS.get(code)

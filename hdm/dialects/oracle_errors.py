@@ -50,6 +50,7 @@ ERRORS: dict[str, type[HdmError]] = {
     "DPY-4036": UnrepresentableValue, "DPY-4037": UnrepresentableValue, "DPY-4038": UnrepresentableValue,
 }  # fmt: skip
 HINTS: dict[str, str] = {
+    "ORA-02291": "load the table that the key refers to first, then: hdm retry",
     "ORA-01555": "raise UNDO_RETENTION, or make chunks smaller; then run again",
     "ORA-08181": "the SCN is too old: plan again",
     "ORA-01466": "the table was altered after the snapshot: plan again",

@@ -235,12 +235,22 @@ class PostgresDialect(Dialect):
 
     def hint(self, code: str) -> str | None:
         """What to do, for the common ones."""
-        if code.startswith("22021"):
-            return "a text holds a NUL character, which PostgreSQL text cannot"
+        if code in ("22021", "22P05"):
+            return (
+                "read the column as bytes with query: and convert_to(column, 'SQL_ASCII'), or mend the text"
+            )
+        if code == "23503":
+            return "load the table that the key refers to first, then: hdm retry"
         if code == "23505":
             return "a row with this key is there already: use mode merge, or remove it"
         if code == "42501":
             return "grant the profile's user what the message names"
+        return None
+
+    def hint_for(self, error: BaseException) -> str | None:
+        """A NUL has the code of any bytes that are no text of the encoding."""
+        if self.code(error) == "22021" and "0x00" in str(error):
+            return "take it out with transform: SELECT ..., replace(column, chr(0), '') AS column FROM batch"
         return None
 
     def is_duplicate(self, error: BaseException) -> bool:

@@ -168,7 +168,8 @@ class SQLiteDialect(Dialect):
         """Text that is not UTF-8 fails in the driver, without a code."""
         if self.code(error) is None and "Could not decode" in str(error):
             return UnrepresentableValue(
-                "a TEXT value is not UTF-8", hint="read it with query: and CAST(... AS BLOB)"
+                "a TEXT value is not UTF-8",
+                hint="read it as bytes with query: and CAST(column AS BLOB), and types: {column: BLOB}",
             )
         return super().classify(error)
 

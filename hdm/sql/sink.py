@@ -283,7 +283,8 @@ class SqlSink(Sink):
                 broken.append(error)
                 raise
 
-        sources = {self.mapping.cased(column.name): column for column in payload.table.columns}
+        arriving = map(self.mapping.arriving, payload.table.columns)
+        sources = {self.mapping.cased(column.name): column for column in arriving}
         columns = [replace(sources.get(kept.name, kept), name=kept.name) for kept in target.columns]
         with closing(renamed()) as outgoing:
             try:

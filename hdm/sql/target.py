@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import pyarrow as pa
 from pydantic import Field
 
 from hdm.components.settings import Settings
@@ -15,6 +16,7 @@ from hdm.model import Column, Dataset, Kind, Mode, Table
 from hdm.sql.database import Database
 from hdm.sql.source import TableNameLike, name_parts
 
+_TEMPORAL = frozenset({Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
 CHUNK_ID, ROW_NO = "_hdm_chunk_id", "_hdm_row_no"
 
 
@@ -88,7 +90,16 @@ class TargetMapping:
         path = self.path(table)
         return Table(self.dataset(table), path, columns, tuple(key), table.cursor, table.rows, table.bytes)
 
+    def arriving(self, column: Column) -> Column:
+        """The column as it comes: a date or time that the source was told to send as text, since it has
+        values that no calendar or clock has, is a text to any other system."""
+        sent_as_text = column.kind in _TEMPORAL and pa.types.is_string(column.type)
+        if not sent_as_text or column.origin == self.dialect.name:
+            return column
+        return replace(column, kind=Kind.TEXT, native="", length=None, precision=None, scale=None)
+
     def _target_column(self, column: Column) -> Column:
+        column = self.arriving(column)
         native = self.dialect.stored(column).native
         kept = self.dialect.column_from_catalog(
             self.cased(column.name), native, nullable=column.nullable, comment=column.comment
@@ -112,7 +123,7 @@ class TargetMapping:
         allowed = self.config.allow_loss
         found = []
         for column in table.columns:
-            stored = self.dialect.stored(column)
+            stored = self.dialect.stored(self.arriving(column))
             accepted = allowed is True or (isinstance(allowed, list) and column.name in allowed)
             if stored.fidelity is Fidelity.LOSSY and not accepted:
                 found.append((column, stored.why))

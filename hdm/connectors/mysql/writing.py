@@ -106,7 +106,8 @@ class MySQLDatabase(MySQLReading):
         raise RejectedRows(
             f"the server would alter or skip {done.warnings} values: {', '.join(map(_shown, codes))}"
             + (f" in column {', '.join(sorted(places))}" if places else ""),
-            hint=self.dialect.hint(codes[0] if codes else "") or "widen the target's column",
+            hint=self.dialect.hint(codes[0] if codes else "")
+            or "change the target's column so that it takes these values",
         )
 
     def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
