@@ -50,6 +50,8 @@ TESTED_ELSEWHERE = {
     "__init__": "test_shape.py",
     "cli/__init__": "test_layers.py",
     "components/silence": "unit/connectors/test_half_open.py",
+    "planning/open_gaps": "flows/test_ways_out.py",
+    "planning/tries": "unit/planning/test_planner.py",
     "components/settings": "unit/config/test_profile.py",
     "runtime/host": "unit/runtime/test_thread_engine.py",
     "runtime/lease_keeper": "unit/runtime/test_worker.py",

@@ -61,7 +61,7 @@ def command_reload(
                 f"no chunk of {table} is there {'by that id' if chunk else 'in that range'}",
                 hint="hdm lineage TABLE lists the chunks",
             )
-        made = state.read_again([str(row["chunk_id"]) for row in chosen])
+        made = state.gaps.read_again([str(row["chunk_id"]) for row in chosen])
         shown = [
             {"table": row["table"], "chunk": one, "rows": row["rows"]}
             for row, one in zip(sorted(chosen, key=lambda row: str(row["chunk_id"])), made, strict=True)

@@ -38,7 +38,7 @@ def command_retry(
     with state:
         rows = _select(state.reports.dead(plan.manifest_name, plan.env), table, chunk)
         if reread:
-            made = state.read_again([str(row["chunk_id"]) for row in rows])
+            made = state.gaps.read_again([str(row["chunk_id"]) for row in rows])
             title = f"{len(made)} chunk(s) will be read again by the next run"
             emit(rows, as_json=as_json, title=title, empty="no dead chunks")
             return 0

@@ -207,7 +207,7 @@ class DuckDBDialect(Dialect):
 
 _HINTS = {
     "IOException": "close the other process that holds the database file; check path and free space",
-    "ConstraintException": "use mode merge for a key that is there, load the table that a foreign key refers to "
+    "ConstraintException": "use mode merge for a key that is there, load the table that a key refers to "
     "first, or remove the row",
     "TransactionException": "another transaction changed the same rows: tried again",
 }

@@ -7,8 +7,6 @@ Any number of processes may do so at once; leases and keys in the state keep it 
 from __future__ import annotations
 
 import logging
-import random
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -16,13 +14,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm import failpoints
-from hdm.errors import HdmError, Recovery, StateUnavailable, UsageError
+from hdm.errors import HdmError
 from hdm.model import Chunk, LinkSpec, Mode, Window
 from hdm.planning.breaker import Breaker
 from hdm.planning.job_lifecycle import FAILED, close, is_in_vain, prepare, remarks
+from hdm.planning.open_gaps import OpenGaps
 from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
 from hdm.planning.recovery import Taken
+from hdm.planning.tries import Tries
 from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress, window_of
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("hdm.planner")
 
-MAX_TRIES = 5
-"""How often opening one job is tried when its systems cannot be reached."""
 LOOKAHEAD = 8
 """Root jobs planned but not settled at once: each may hold a snapshot open at its source."""
 
@@ -62,14 +60,13 @@ class Planner:
     _empty: set[str] = field(default_factory=set)
     _held_back: set[str] = field(default_factory=set)
     _failed: dict[str, str] = field(default_factory=dict)
-    _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _tries: Tries = field(default_factory=Tries)
     _elsewhere: Elsewhere | None = None
     _refreshed: set[str] = field(default_factory=set)
-    _lost: StateUnavailable | None = None
-    _gaps: dict[str, Job] = field(default_factory=dict)
-    _closed_gaps: dict[str, str] = field(default_factory=dict)
+    _gaps: OpenGaps = field(init=False)
 
     def __post_init__(self) -> None:
+        self._gaps = OpenGaps(self.state, self.run_id, self.links)
         if not self.specs:
             self.specs = {key: link.spec for key, link in self.links.items()}
         if set(self.specs) != set(self.links):
@@ -82,7 +79,7 @@ class Planner:
     def tick(self) -> bool:
         """Do what can be done now. True while anything of this run is not closed. Raises
         ``StateUnavailable``, once all was tried, if the state was away for any of it."""
-        self._lost = None
+        self._tries.lost = None
         more = self._elsewhere is not None and self._look_elsewhere(self._elsewhere)
         self._open_waiting()
         for job in list(self.jobs.values()):
@@ -93,9 +90,9 @@ class Planner:
             else:
                 self._follow(job)
                 self._try(job, partial(self._finish, job))
-        mending = self._finish_gaps()
-        if self._lost is not None:
-            raise self._lost
+        mending = self._gaps.finish(self._try)
+        if self._tries.lost is not None:
+            raise self._tries.lost
         return more or mending or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
 
     def close(self) -> None:
@@ -127,12 +124,8 @@ class Planner:
     def succeeded(self) -> bool:
         """Every job of this process is closed with success, or rests."""
         resting = {job.pipeline_key for job in self._unclosed() if self.rests(job)}
-        whole = all(self._closed_gaps.get(one) == "success" for one in self._gaps)
-        return (
-            whole
-            and not self._failed
-            and all(key in resting or self._closed.get(key) == "success" for key in self.jobs)
-        )
+        done = all(key in resting or self._closed.get(key) == "success" for key in self.jobs)
+        return done and not self._failed and self._gaps.are_closed
 
     def last_words(self) -> list[str]:
         """What is to be said of the other sites' part once the run is over."""
@@ -184,31 +177,7 @@ class Planner:
 
     def _try(self, what: Job | Prospect, act: Callable[[], None]) -> bool:
         """Do something for a pipeline; True when that is done with, be it failed for good."""
-        key, table = what.pipeline_key, what.source if isinstance(what, Prospect) else what.info.source
-        tries, not_before = self._tries.get(key, (0, 0.0))
-        if time.monotonic() < not_before or self._link_of(what) in self.breaker.barred():
-            return False
-        try:
-            act()
-        except HdmError as error:
-            if isinstance(error, StateUnavailable):
-                self._lost = error
-                return False
-            link = self.links.get(self._link_of(what))
-            if link is not None and self.breaker.failed(link, error):
-                return False
-            if error.recovery is Recovery.RETRY and tries + 1 < MAX_TRIES:
-                wait = time.monotonic() + random.uniform(0, 2.0**tries)  # noqa: S311 -- jitter
-                self._tries[key] = (tries + 1, wait)
-                return False
-            if error.recovery is Recovery.ABORT and not isinstance(error, UsageError):
-                raise
-            self.failed[key] = f"{table.dataset.name}: {error}"
-        return True
-
-    @staticmethod
-    def _link_of(what: Job | Prospect) -> str:
-        return what.link.key if isinstance(what, Prospect) else what.link_key
+        return self._tries.attempt(what, act, self.links, self.breaker, self.failed)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -225,34 +194,15 @@ class Planner:
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
         if one.pipeline_key in self.refresh and one.pipeline_key not in self._refreshed:
-            self.state.start_over(self.run_id, one.pipeline_key)
+            self.state.gaps.start_over(self.run_id, one.pipeline_key)
             self._refreshed.add(one.pipeline_key)
         goes_on = one.link.on_dead == "continue" and not self.joined
         job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)), go_past=goes_on)
         self.jobs[one.pipeline_key] = job
         if not one.upstream_keys:
-            self._take_up_gaps(job)
+            self.notes.extend(self._gaps.take_up(job))
         if not job.planned and self._consider(job, one, link):
             self._plan(job, link)
-
-    def _take_up_gaps(self, job: Job) -> None:
-        """Earlier epochs of the table that have dead chunks, or chunks that were retried, belong to it."""
-        for gap in self.state.gaps(self.run_id, job):
-            self._gaps[gap.job_id] = gap
-            if dead := self.state.counts(gap.job_id).get("dead"):
-                said = f"{dead} chunk(s) of an earlier reading are dead, and it went on without them"
-                self.notes.append(f"{job.info.source.dataset.name}: {said}: hdm retry or hdm waive")
-
-    def _finish_gaps(self) -> bool:
-        """Close earlier epochs whose chunks were mended; whether any is still being worked on."""
-        for job_id, gap in self._gaps.items():
-            if job_id in self._closed_gaps:
-                continue
-            if any(map(self.state.counts(job_id).get, UNFINISHED)):
-                continue
-            link = self.links[gap.link_key]
-            self._closed_gaps[job_id] = close(self.state, gap, link, swap=False)
-        return len(self._closed_gaps) < len(self._gaps)
 
     def _opened_before(self, pipeline_key: str) -> bool:
         """Take up the job as the joined run has it, unless that is closed and there is more since."""

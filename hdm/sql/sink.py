@@ -19,12 +19,13 @@ from hdm.sql.database import Database, SqlProfile
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
 from hdm.sql.merge import make_stage, merge_stage
+from hdm.sql.reach import BehindDatabase
 from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
 from hdm.sql.target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
 
 
-class SqlSink(Sink):
+class SqlSink(BehindDatabase, Sink):
     """Writes one table. A subclass names its ``Database``; that is all.
 
     A chunk is one transaction with its ledger row. Where the target enforces no keys, loads of
@@ -41,15 +42,6 @@ class SqlSink(Sink):
         self.database = self.Database(profile)
         self.dialect = self.database.dialect
         self.mapping = TargetMapping(config, self.database)
-
-    @property
-    def system(self) -> str:
-        """The database's address."""
-        return self.database.address
-
-    def reach(self) -> None:
-        """By a new session."""
-        self.database.reach()
 
     def dataset(self, table: Table) -> Dataset:
         """Named as the target's tables are named in OpenLineage."""

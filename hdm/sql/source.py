@@ -20,6 +20,7 @@ from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
 from hdm.sql.chunking import Splitter, uncut
 from hdm.sql.database import Database, SqlProfile
+from hdm.sql.reach import BehindDatabase
 
 
 class TableName(Settings):
@@ -110,7 +111,7 @@ class SqlSourceConfig(Settings):
         return self
 
 
-class SqlSource(Source):
+class SqlSource(BehindDatabase, Source):
     """Reads one table or query. A subclass names its ``Database``; that is all.
 
     Chunks are planned by ``sql_split``; every chunk is read in one transaction, on the shared
@@ -125,15 +126,6 @@ class SqlSource(Source):
         super().__init__(config, profile, name=name)
         self.database = self.Database(profile)
         self.dialect = self.database.dialect
-
-    @property
-    def system(self) -> str:
-        """The database's address."""
-        return self.database.address
-
-    def reach(self) -> None:
-        """By a new session."""
-        self.database.reach()
 
     @property
     def path(self) -> tuple[str, ...] | None:

@@ -53,6 +53,7 @@ class StateManager(Questions):
     def __init__(self, base: Base) -> None:
         super().__init__(base)
         self.reports = Reports(base)
+        self.gaps = gaps.Gaps(base)
         self.lease_ttl = base.lease_ttl
 
     @classmethod
@@ -174,18 +175,6 @@ class StateManager(Questions):
         """The job whose epoch is open, adopted, or the next epoch's job, to be planned. ``go_past``: an
         epoch that has nothing left but dead chunks stays as it is, and the next one opens."""
         return jobs.open_job(self._base, run_id, info, gaps.go_past if go_past else None)
-
-    def gaps(self, run_id: str, job: Job) -> list[Job]:
-        """The earlier epochs of the job's pipeline that are still open, as part of the run."""
-        return gaps.older(self._base, run_id, job.pipeline_key, job.epoch)
-
-    def read_again(self, chunk_ids: Sequence[str], by: str | None = None) -> list[str]:
-        """Read chunks from their sources again; the ids of the new ones. Raises ``UsageError``."""
-        return gaps.read_again(self._base, chunk_ids, by)
-
-    def start_over(self, run_id: str, pipeline_key: str) -> int:
-        """Close a pipeline's open epochs, so that the whole table may be read; chunks left undone."""
-        return gaps.start_over(self._base, run_id, pipeline_key)
 
     def reread(self, job: Job) -> Job:
         """The same epoch's job as it stands now, be it closed."""
@@ -309,9 +298,8 @@ class StateManager(Questions):
         phase: str,
         counts: bool = True,
     ) -> bool:
-        """Try again ``retry_in`` seconds from now; None buries the chunk. Raises ``LeaseLost``.
-        ``counts``: as a failure of the chunk. True if the next try will publish what was written, which
-        must then not be removed."""
+        """Try again ``retry_in`` seconds from now; None buries the chunk. ``counts``: as its failure. Raises
+        ``LeaseLost``. True if the next try will publish what was written, which must not be removed."""
         return transitions.fail(self._base, lease, error, retry_in, phase, counts)
 
     def release(self, lease: Lease) -> bool:

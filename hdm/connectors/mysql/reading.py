@@ -10,12 +10,13 @@ from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from urllib.parse import parse_qsl, unquote
 
 import pyarrow as pa
 
 from hdm.components.silence import keep_alive
 from hdm.connectors.mysql import text_codec, wire
+from hdm.connectors.mysql.url import split_url
 from hdm.dialects import mysql_catalog
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
@@ -65,7 +66,7 @@ class MySQLReading(Database):
             "password": profile.password.reveal() if profile.password else "",
         }
         if profile.url is not None:
-            url, port = _split(profile.url.reveal())
+            url, port = split_url(profile.url.reveal())
             if set(dict(parse_qsl(url.query))) - {"charset"}:
                 raise UsageError(
                     "the profile's url has settings after '?'", hint="write ssl_ca and the like as keys"
@@ -327,25 +328,6 @@ class MySQLReading(Database):
             ("snapshot", True, "one per chunk: sessions cannot share a snapshot here"),
             ("late commits", True, guard),
         ]
-
-
-def _split(url: str) -> tuple[SplitResult, int | None]:
-    """The profile's url and the port in it; its text is never shown, since it may hold the password."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        parts = urlsplit("")
-    if not re.fullmatch(r"(mysql|mariadb)(\+\w+)?", parts.scheme) or not parts.netloc:
-        raise UsageError(
-            "the profile's url is not one of MySQL",
-            hint="write url: mysql://user@host:3306/database, with @ in a name as %40",
-        )
-    try:
-        return parts, parts.port
-    except ValueError:
-        raise UsageError(
-            "the port in the profile's url is not a number from 1 to 65535", hint="correct it in url"
-        ) from None
 
 
 def _driver() -> Any:

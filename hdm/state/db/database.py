@@ -29,16 +29,10 @@ from sqlalchemy.exc import TimeoutError as OutOfConnections
 from sqlalchemy.pool import NullPool
 
 from hdm.components import unreachable
-from hdm.components.silence import (
-    KEEPALIVE_COUNT,
-    KEEPALIVE_IDLE,
-    KEEPALIVE_INTERVAL,
-    USER_TIMEOUT,
-    patience,
-    waiting,
-)
+from hdm.components.silence import waiting
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
 from hdm.state.db import pg_pipeline, sqlite_file
+from hdm.state.db.connect_args import connect_args
 from hdm.state.db.connection_cache import MOST, RECYCLE, Kept
 from hdm.state.redaction import scrub
 
@@ -55,17 +49,6 @@ _DRIVERS = {
 _TRIES = 10
 _PATIENCE = 15.0
 """Seconds after which a broken connection is not made anew once more: who asked decides whether to."""
-_PG_OPTIONS = (
-    "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
-    "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
-)
-"""Every statement of the store goes by an index; planning it anew each time costs more than it.
-A process that was stopped inside a transaction must not hold up the others for long."""
-_MYSQL_INIT = (
-    "SET time_zone = '+00:00', innodb_lock_wait_timeout = 20 /*M!100300 , idle_transaction_timeout = 10 */"
-)
-"""The same; only MariaDB can end an idle transaction
-(https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables)."""
 _TRANSIENT_STATES = {"40001", "40P01", "55P03", "26000", "42P05"}
 _TRANSIENT_CODES = {1213, 1205}
 _opening = threading.RLock()
@@ -278,32 +261,13 @@ class Database:
                     pool_size=MOST,
                     max_overflow=56,
                     pool_recycle=RECYCLE,
-                    connect_args=self._connect_args(),
+                    connect_args=connect_args(self.dialect),
                 )
                 if self.dialect == "postgresql":
                     pg_pipeline.end_only_what_is_open(engine.dialect)
                 self._kept = Kept(engine)
                 _orphans.append(self._kept)  # outlives this object, lest a child's copy ends transactions
                 self._engine = engine  # last: another thread takes it for a sign that all is there
-
-    def _connect_args(self) -> dict[str, Any]:
-        if self.dialect == "mysql":
-            quiet = max(1, int(patience()))
-            return {
-                "connect_timeout": 10, "read_timeout": quiet, "write_timeout": quiet,
-                "charset": "utf8mb4", "init_command": _MYSQL_INIT,
-            }  # fmt: skip
-        if self.dialect == "postgresql":
-            return {
-                "connect_timeout": 10,
-                "keepalives_idle": KEEPALIVE_IDLE,
-                "keepalives_interval": KEEPALIVE_INTERVAL,
-                "keepalives_count": KEEPALIVE_COUNT,
-                "tcp_user_timeout": USER_TIMEOUT,
-                "options": _PG_OPTIONS,
-                "prepare_threshold": None,
-            }
-        return {"timeout": 10}
 
     def _sqlite(self) -> Engine:
         path = self.url.database

@@ -236,3 +236,22 @@ def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
         return undone
 
     return base.change(run_id, work)
+
+
+class Gaps:
+    """``StateManager.gaps``."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    def older(self, run_id: str, of: Job) -> list[Job]:
+        """The earlier epochs of the job's pipeline that are still open, as part of the run."""
+        return older(self._base, run_id, of.pipeline_key, of.epoch)
+
+    def read_again(self, chunk_ids: Sequence[str], by: str | None = None) -> list[str]:
+        """Read chunks from their sources again; the ids of the new ones. Raises ``UsageError``."""
+        return read_again(self._base, chunk_ids, by)
+
+    def start_over(self, run_id: str, pipeline_key: str) -> int:
+        """Close a pipeline's open epochs, so that the whole table may be read; chunks left undone."""
+        return start_over(self._base, run_id, pipeline_key)

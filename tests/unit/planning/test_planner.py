@@ -17,9 +17,9 @@ from hdm.errors import (
     UsageError,
 )
 from hdm.model import Attempt, Dataset, Mode
-from hdm.planning import planner as module
-from hdm.planning.planner import LOOKAHEAD, MAX_TRIES, Planner
+from hdm.planning.planner import LOOKAHEAD, Planner
 from hdm.planning.preflight import prospect, survey
+from hdm.planning.tries import MAX_TRIES
 from hdm.runtime.link import DataLink
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, spec, words
 
@@ -58,7 +58,7 @@ def to_the_end(run: Run, planner: Planner) -> int:
 
 
 def at_once(monkeypatch):
-    monkeypatch.setattr(module.random, "uniform", lambda low, high: 0.0)
+    monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
 
 
 def one(run: Run, rows=3, mode=Mode.APPEND, table=TABLE, **options) -> tuple[Listed, Shelf]:
@@ -265,9 +265,9 @@ def test_it_is_given_up_after_some_tries_and_the_table_named(run, monkeypatch):
 
 
 def test_tries_wait_between(run, monkeypatch):
-    monkeypatch.setattr(module.random, "uniform", lambda low, high: high)
+    monkeypatch.setattr("random.uniform", lambda low, high: high)
     clock = [time.monotonic()]
-    monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr("time.monotonic", lambda: clock[0])
     source, _ = one(run)
     tries = []
     source.before_split = lambda: tries.append(clock[0]) or raising(ConnectionLost("away"))()

@@ -1,0 +1,51 @@
+"""Earlier readings of a run's tables that have dead chunks, or chunks that were retried since."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hdm.planning.job_lifecycle import close
+from hdm.planning.windows import UNFINISHED
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+    from hdm.state import Job, StateManager
+
+
+@dataclass(slots=True)
+class OpenGaps:
+    """The gaps of one run: taken up with their tables, closed once their chunks are mended."""
+
+    state: StateManager
+    run_id: str
+    links: Mapping[str, DataLink]
+    _jobs: dict[str, Job] = field(default_factory=dict)
+    _ends: dict[str, str] = field(default_factory=dict)
+
+    def take_up(self, job: Job) -> Iterator[str]:
+        """Make the earlier epochs of the job's table part of the run; what is to be said of them."""
+        for gap in self.state.gaps.older(self.run_id, job):
+            self._jobs[gap.job_id] = gap
+            if dead := self.state.counts(gap.job_id).get("dead"):
+                said = f"{dead} chunk(s) of an earlier reading are dead, and it went on without them"
+                yield f"{job.info.source.dataset.name}: {said}: hdm retry or hdm waive"
+
+    def finish(self, attempt: Callable[[Job, Callable[[], None]], bool]) -> bool:
+        """Close those whose chunks are settled, by way of ``attempt``; whether any is still at work."""
+        for job_id, gap in self._jobs.items():
+            if job_id in self._ends or any(map(self.state.counts(job_id).get, UNFINISHED)):
+                continue
+            if attempt(gap, partial(self._close, gap)):
+                self._ends.setdefault(job_id, "failure")
+        return len(self._ends) < len(self._jobs)
+
+    def _close(self, gap: Job) -> None:
+        self._ends[gap.job_id] = close(self.state, gap, self.links[gap.link_key], swap=False)
+
+    @property
+    def are_closed(self) -> bool:
+        """Whether each was closed with success."""
+        return all(self._ends.get(job_id) == "success" for job_id in self._jobs)

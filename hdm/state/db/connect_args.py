@@ -1,0 +1,40 @@
+"""How the state database is connected to: settings of the session, and how long it may be dead unnoticed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdm.components.silence import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, USER_TIMEOUT, patience
+
+_PG_OPTIONS = (
+    "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
+    "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
+)
+"""Every statement of the store goes by an index; planning it anew each time costs more than it.
+A process that was stopped inside a transaction must not hold up the others for long."""
+_MYSQL_INIT = (
+    "SET time_zone = '+00:00', innodb_lock_wait_timeout = 20 /*M!100300 , idle_transaction_timeout = 10 */"
+)
+"""The same; only MariaDB can end an idle transaction
+(https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables)."""
+
+
+def connect_args(dialect: str) -> dict[str, Any]:
+    """The driver's keyword arguments for a server of that SQLAlchemy dialect; not for SQLite."""
+    if dialect == "mysql":
+        quiet = max(1, int(patience()))
+        return {
+            "connect_timeout": 10, "read_timeout": quiet, "write_timeout": quiet,
+            "charset": "utf8mb4", "init_command": _MYSQL_INIT,
+        }  # fmt: skip
+    if dialect == "postgresql":
+        return {
+            "connect_timeout": 10,
+            "keepalives_idle": KEEPALIVE_IDLE,
+            "keepalives_interval": KEEPALIVE_INTERVAL,
+            "keepalives_count": KEEPALIVE_COUNT,
+            "tcp_user_timeout": USER_TIMEOUT,
+            "options": _PG_OPTIONS,
+            "prepare_threshold": None,
+        }
+    return {"timeout": 10}
