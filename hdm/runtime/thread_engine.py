@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hdm._version import __version__
 from hdm.errors import HdmError, StateError, StateUnavailable, unexpected
 from hdm.planning.breaker import MAX_WAIT, Breaker, Outage
 from hdm.planning.planner import Planner
@@ -76,7 +77,7 @@ class ThreadEngine:
         self.breaker = self.planner.breaker = Breaker(self.max_wait, self.observer.said)
         self._outage = Outage(self.max_wait, self.observer.said)
         worker_id = self.state.register_worker(
-            self.run_id, host_identity(), os.getpid(), start_token(os.getpid()), _version(), self.site
+            self.run_id, host_identity(), os.getpid(), start_token(os.getpid()), __version__, self.site
         )
         pulse = Pulse(self.state, worker_id, self.lease_ttl)
         pulse.start()
@@ -219,9 +220,3 @@ class ThreadEngine:
                 continue
             self._over.wait(wait)
             wait = min(wait * 2, IDLE_LAST)
-
-
-def _version() -> str:
-    from hdm import __version__
-
-    return __version__
