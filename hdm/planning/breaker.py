@@ -93,16 +93,17 @@ class Breaker:
             slow = {key for key, one in self._slow.items() if now < one.until}
             return frozenset(slow.union(*(one.links for one in self._away.values())))
 
-    def overdue(self) -> HdmError | None:
-        """The error that ends the run: a system was away, or too busy, for longer than ``max_wait``."""
+    def overdue(self) -> tuple[frozenset[str], HdmError] | None:
+        """The links that are given up in this run, and why: their system was away, or too busy, for
+        longer than ``max_wait``."""
         if not self._away and not self._slow:
             return None
         now = time.monotonic()
         with self._lock:
-            all_of_them: list[_Away | _Slow] = [*self._away.values(), *self._slow.values()]
-            for one in all_of_them:
+            away: list[tuple[set[str], _Away | _Slow]] = [(one.links, one) for one in self._away.values()]
+            for links, one in [*away, *(({key}, slow) for key, slow in self._slow.items())]:
                 if now - one.since >= self.max_wait:
-                    return ConnectionLost(
+                    return frozenset(links), ConnectionLost(
                         f"{one.what} was {_state(one)} for {now - one.since:.0f} s",
                         hint="run again once it is back: no chunk was given up for it (or give it longer: "
                         "--max-wait)",

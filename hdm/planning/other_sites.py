@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hdm.model import LinkSpec, Mode
@@ -75,3 +75,10 @@ class Elsewhere:
     def _is_behind(self, link: DataLink, mine: str, above: Job) -> bool:
         whole = link.spec.mode is Mode.REPLACE
         return self._state.is_behind(mine, above.pipeline_key, whole=whole)
+
+    def last_words(self, any_job: bool, resting: Sequence[Job]) -> list[str]:
+        """What is to be said at the end of a run with these jobs left to another site."""
+        if not any_job and self.fed:
+            return ["nothing new was published for this site"]
+        said = "all that was published is loaded; its source is not finished"
+        return [f"{job.info.source.dataset.name}: {said}" for job in resting]

@@ -129,15 +129,8 @@ class Planner:
 
     def last_words(self) -> list[str]:
         """What is to be said of the other sites' part once the run is over."""
-        if self._elsewhere is None:
-            return []
-        if not self.jobs and self._elsewhere.fed:
-            return ["nothing new was published for this site"]
-        return [
-            f"{job.info.source.dataset.name}: all that was published is loaded; its source is not finished"
-            for job in self._unclosed()
-            if self.rests(job)
-        ]
+        resting = [job for job in self._unclosed() if self.rests(job)]
+        return [] if self._elsewhere is None else self._elsewhere.last_words(bool(self.jobs), resting)
 
     def _unclosed(self) -> list[Job]:
         over = {*self._closed, *self._failed}
@@ -183,6 +176,13 @@ class Planner:
     def failed(self) -> dict[str, str]:
         """Pipeline key -> why its job could not even be planned."""
         return self._failed
+
+    def leave_for_now(self, links: frozenset[str], why: HdmError) -> None:
+        """Wait no longer for the systems of these links; what is left of them is for the next run."""
+        left = {job.pipeline_key: job.info.source for job in self._unclosed() if job.link_key in links}
+        left |= {one.pipeline_key: one.source for one in self._waiting if one.link.key in links}
+        self._waiting = [one for one in self._waiting if one.pipeline_key not in left]
+        self.failed.update({key: f"{table.dataset.name}: {why}" for key, table in left.items()})
 
     def _open(self, one: Prospect) -> None:
         if self.joined and self._opened_before(one.pipeline_key):

@@ -123,8 +123,8 @@ class ThreadEngine:
                 self.observer.ticked(self.planner)
             except StateUnavailable as away:
                 busy = self._goes_on_without_state(away)
-            if (trouble := self.breaker.overdue()) is not None:
-                self._trouble.append(trouble)
+            if (late := self.breaker.overdue()) is not None:
+                self.planner.leave_for_now(*late)
             if not busy:
                 return
             self._wake.wait(wait)

@@ -72,11 +72,12 @@ def test_a_target_that_is_away_is_tried_again_and_the_rest_goes_on(tmp_path: Pat
     away = place.manifest["declared_data_links"]["stages"][0]
     there = direct(place, "items")
     there["sink"] = {"name": "lite", "type": "SQLiteSink", "conf": {"env": "lite"}}
-    done = only(place, away, there).hdm("run")
+    done = only(place, away, there).hdm("run", "--max-wait", "1")
     assert done.code == 1
     status = place.hdm("status")
     assert status.code == 1
-    assert "failed: orders: MySQL 2003: the server cannot be reached" in status.out
+    assert "failed: orders: target" in status.out
+    assert "at 127.0.0.1:1 was away (MySQL 2003: the server cannot be reached" in status.out
     assert [row["problem"] is not None for row in place.hdm("status", "--json").json] == [False, True]
     assert "the server cannot be reached" in done.err
     assert place.rows("items") == place.source_rows("items")
