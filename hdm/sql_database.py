@@ -110,6 +110,10 @@ class Database(ABC):
         """The name with the default schema filled in; no connecting."""
         return tuple(parts)
 
+    def landing(self, path: Sequence[str]) -> tuple[str, ...]:
+        """A table's full name as the database compares it with others."""
+        return tuple(self.dialect.folded_table(part) for part in path)
+
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """Start a transaction: one consistent view to read, or the one that will be committed."""
         return
@@ -214,7 +218,7 @@ class Database(ABC):
         """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
         dialect = self.dialect
         held = self.find(connection, target)
-        if held is not None and dialect.folded(held.path[-1]) == dialect.folded(target[-1]):
+        if held is not None and dialect.folded_table(held.path[-1]) == dialect.folded_table(target[-1]):
             self.change(connection, dialect.rename_table(target, old[-1]))
         self.change(connection, dialect.rename_table(new, target[-1]))
         self.change(connection, dialect.drop_table(old))

@@ -50,6 +50,11 @@ class SqlSink(Sink):
         """The table as it will be stored; ``UsageError`` if two names become one."""
         return self.mapping.target(table)
 
+    def landing(self, table: Table) -> tuple[str, ...]:
+        """The full name as the database folds it."""
+        path = self.mapping.path(table)
+        return (self.database.dataset(path).namespace, *self.database.landing(path))
+
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
         return self.mapping.losses(table)
@@ -231,20 +236,21 @@ class SqlSink(Sink):
             connection.close()
 
     def _writable(self, connection: Any, target: Table) -> Table:
-        """Without the columns that the target computes itself."""
+        """As an existing table spells its columns, without those that it computes itself."""
         self.database.begin(connection)
         held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)
-        computed = {fold(column.name) for column in held.columns if column.generated} if held else set()
-        lengths = {fold(c.name): c.length for c in held.columns} if held else {}
-        kept = [c for c in target.columns if fold(c.name) not in computed]
-        return replace(
-            target, columns=tuple(replace(c, length=lengths.get(fold(c.name), c.length)) for c in kept)
-        )
+        if held is None:
+            return target
+        there = {fold(column.name): column for column in held.columns}
+        kept = [(c, there.get(fold(c.name), c)) for c in target.columns]
+        columns = [replace(c, name=h.name, length=h.length) for c, h in kept if not h.generated]
+        key = [there[fold(name)].name if fold(name) in there else name for name in target.key]
+        return replace(target, columns=tuple(columns), key=tuple(key))
 
     def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
         """The table of exactly that name."""
-        found, fold = self.database.find(connection, path), self.dialect.folded
+        found, fold = self.database.find(connection, path), self.dialect.folded_table
         return found if found is not None and fold(found.path[-1]) == fold(path[-1]) else None
 
     def _adopted(self, connection: Any, ledger: Ledger, chunk: Chunk, attempt: Attempt) -> Receipt:
@@ -274,8 +280,9 @@ class SqlSink(Sink):
                 broken.append(error)
                 raise
 
-        sources = {self.mapping.cased(column.name): column for column in payload.table.columns}
-        columns = [replace(sources.get(kept.name, kept), name=kept.name) for kept in target.columns]
+        cased, fold = self.mapping.cased, self.dialect.folded
+        sources = {fold(cased(column.name)): column for column in payload.table.columns}
+        columns = [replace(sources.get(fold(kept.name), kept), name=kept.name) for kept in target.columns]
         with closing(renamed()) as outgoing:
             try:
                 taken = self.database.load(connection, into, columns, outgoing)
@@ -291,17 +298,18 @@ class SqlSink(Sink):
         return sent
 
     def _outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
-        arrays = {self.mapping.cased(name): batch.column(n) for n, name in enumerate(batch.schema.names)}
+        cased, fold = self.mapping.cased, self.dialect.folded
+        arrays = {fold(cased(name)): batch.column(n) for n, name in enumerate(batch.schema.names)}
         if self.config.row_lineage:
             numbers = range(before + 1, before + 1 + batch.num_rows)
-            arrays[CHUNK_ID] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
-            arrays[ROW_NO] = pa.array(numbers, pa.int64())
+            arrays[fold(CHUNK_ID)] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
+            arrays[fold(ROW_NO)] = pa.array(numbers, pa.int64())
         names = [column.name for column in target.columns]
         if self.dialect.enforces_lengths:
             for column in target.columns:
                 if column.kind is Kind.TEXT and column.length is not None:
-                    check_length(arrays[column.name], column.name, column.length)
-        return pa.RecordBatch.from_arrays([arrays[name] for name in names], names=names)
+                    check_length(arrays[fold(column.name)], column.name, column.length)
+        return pa.RecordBatch.from_arrays([arrays[fold(name)] for name in names], names=names)
 
     # -- replace ---------------------------------------------------------------
 

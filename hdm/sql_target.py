@@ -86,6 +86,7 @@ class TargetMapping:
                 hint="key names columns of: " + ", ".join(names),
             )
         path = self.path(table)
+        self.dialect.qualify(path)
         return Table(self.dataset(table), path, columns, tuple(key), table.cursor, table.rows, table.bytes)
 
     def _target_column(self, column: Column) -> Column:
@@ -118,6 +119,11 @@ class TargetMapping:
                 found.append((column, stored.why))
         return found
 
+    def _but_so(self, name: str, existing: Table) -> str:
+        """Names of the table that differ from ``name`` in nothing but case."""
+        near = [c.name for c in existing.columns if c.name.lower() == name.lower()]
+        return f" ({', '.join(near)} is, which is another name to {self.dialect.name})" if near else ""
+
     def verify(self, target: Table, existing: Table) -> None:
         """By names and types, never by position."""
         fold = self.dialect.folded
@@ -125,7 +131,7 @@ class TargetMapping:
         wrong = []
         for column in target.columns:
             if fold(column.name) not in held:
-                wrong.append(f"{column.name}: not there")
+                wrong.append(f"{column.name}: not there" + self._but_so(column.name, existing))
             elif why := misfit(held[fold(column.name)], column):
                 wrong.append(f"{column.name}: {why}")
         wanted = {fold(column.name) for column in target.columns}
@@ -134,7 +140,9 @@ class TargetMapping:
             if fold(column.name) not in wanted and not filled:
                 wrong.append(f"{column.name}: NOT NULL without a default, and the source has no such column")
         if wrong:
+            cased = any(self._but_so(column.name, existing) for column in target.columns)
+            way = "write identifiers: lower or upper on the sink, as the table spells them" if cased else ""
             raise SchemaDrift(
                 f"{target.dataset.name} cannot take the source's rows:\n  " + "\n  ".join(wrong),
-                hint="alter the table, or write to another with table_name",
+                hint=way or "alter the table, or write to another with table_name",
             )

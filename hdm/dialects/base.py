@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from hdm.dialects.merging import Merging
 from hdm.dialects.types import INTEGERS, ORDERED, Stored, carrier
@@ -29,6 +30,12 @@ class Dialect(Merging):
     """The dialect's name in sqlglot; None if it has none."""
     quote_marks: ClassVar[tuple[str, str]] = ('"', '"')
     """Opening and closing mark; the closing one is escaped by doubling it."""
+    ignores_case: ClassVar[Literal["no", "ascii", "all"]] = "no"
+    """Of which letters the case tells names of columns apart not, quoted or not."""
+    ignores_case_of_tables: ClassVar[Literal["no", "ascii", "all"] | None] = None
+    """The same for names of tables and schemas; None: as for columns."""
+    composes_names: ClassVar[bool] = False
+    """True: a letter and its accent are one name with the letter that has the accent (NFC)."""
     max_identifier: ClassVar[int] = 63
     identifier_unit: ClassVar[str] = "bytes"
     """``bytes`` (of UTF-8) or ``characters``."""
@@ -75,8 +82,20 @@ class Dialect(Merging):
         return ".".join(self.quote(part) for part in path if part)
 
     def folded(self, name: str) -> str:
-        """Two names are one to the database exactly if this is equal for both, quoted as they are."""
-        return name
+        """The name of a column as the database compares it: two names are one if these are equal."""
+        return self._folded(name, self.ignores_case)
+
+    def folded_table(self, name: str) -> str:
+        """The name of a table or a schema as the database compares it."""
+        return self._folded(name, self.ignores_case_of_tables or self.ignores_case)
+
+    def _folded(self, name: str, case: Literal["no", "ascii", "all"]) -> str:
+        composed = unicodedata.normalize("NFC", name) if self.composes_names else name
+        if case == "all":
+            return composed.lower()
+        if case == "ascii":
+            return "".join(mark.lower() if mark.isascii() else mark for mark in composed)
+        return composed
 
     def names(self, names: Iterable[str]) -> str:
         """A quoted column list."""

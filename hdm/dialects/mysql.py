@@ -55,6 +55,8 @@ class MySQLDialect(Dialect):
     name = "mysql"
     sqlglot = "mysql"
     quote_marks = ("`", "`")
+    ignores_case = "all"  # https://mariadb.com/kb/en/identifier-case-sensitivity/
+    ignores_case_of_tables = "no"
     max_identifier = 64
     identifier_unit = "characters"
     paramstyle = "format"

@@ -51,6 +51,7 @@ class SQLiteDialect(Dialect):
 
     name = "sqlite"
     sqlglot = "sqlite"
+    ignores_case = "ascii"
     max_identifier = 1_000_000
     identifier_unit = "characters"
     enforces_lengths = False
@@ -121,10 +122,6 @@ class SQLiteDialect(Dialect):
         """A decimal kept as text sorts as text: '9' after '10'."""
         as_text = column.kind is Kind.DECIMAL and "TEXT" in column.native.upper()
         return super().is_sortable(column) and not as_text
-
-    def folded(self, name: str) -> str:
-        """Names differ by more than ASCII case."""
-        return "".join(mark.lower() if mark.isascii() else mark for mark in name)
 
     def literal(self, text: str, column: Column) -> str:
         """Plain literals: SQLite compares by storage class, and a CAST would change it."""

@@ -44,6 +44,8 @@ class SQLServerDialect(Dialect):
     name = "sqlserver"
     sqlglot = "tsql"
     quote_marks = ("[", "]")
+    ignores_case = "all"  # by the collation of most databases; where one minds the case, too careful
+    composes_names = True
     max_identifier = 128
     identifier_unit = "characters"
     max_path = 3

@@ -100,6 +100,7 @@ class AutoBatchOrchestrator(Orchestrator):
             yield from self._links_of(batch, plan.env)
 
     def _links_of(self, batch: Batch, env: str) -> Iterator[LinkSpec]:
+        """A partition has no link of its own beside its parent's, which reads its rows."""
         verdict = batch.verdict
         if verdict.fatal:
             raise SchemaDrift(
@@ -114,7 +115,9 @@ class AutoBatchOrchestrator(Orchestrator):
                 batch.crawled.relation(path),
                 batch.mapped.schema.relation(batch.mapped.tables[path]),
             )
-            if relation is not None and kept is not None:
+            if relation is None or kept is None:
+                continue
+            if relation.part_of is None or batch.crawled.relation(relation.part_of) is None:
                 yield self._link(batch, relation, kept, env)
 
     def _link(self, batch: Batch, relation: Relation, kept: Relation, env: str) -> LinkSpec:
