@@ -69,10 +69,11 @@ class SqlSink(Sink):
             self.database.can_be_made()
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """A merge needs a key; without ``create``, the table must be there."""
+        """A merge needs a key; without ``create``, the table must be there; what is replaced, must be a
+        table whose every row the user may remove."""
         target = self.target(table)
         self._keyed(target, mode)
-        if self.config.create:
+        if self.config.create and (mode is not Mode.REPLACE or not self.database.is_there()):
             return
         if not self.database.is_there():
             raise self._not_there(target)
@@ -80,9 +81,17 @@ class SqlSink(Sink):
         try:
             self.database.begin(connection)
             existing = self._held(connection, target.path)
+            wrong = []
+            if existing is not None and mode is Mode.REPLACE:
+                wrong = self.database.unreplaceable(connection, existing.path)
         finally:
             connection.close()
-        if existing is None:
+        if wrong:
+            raise UsageError(
+                f"{target.dataset.name} cannot be replaced: {'; '.join(wrong)}",
+                hint="write mode: append or merge, or another table_name",
+            )
+        if existing is None and not self.config.create:
             raise self._not_there(target)
 
     @staticmethod

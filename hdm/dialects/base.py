@@ -59,6 +59,8 @@ class Dialect(Merging):
     bigint_type: ClassVar[str] = "BIGINT"
     key_text_type: ClassVar[str] = "VARCHAR(128)"
     """A text type that a primary key may have."""
+    referring_keys: ClassVar[str | None] = None
+    """One of the queries of ``hdm.dialects.referring``."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {}
     """Error code, or its beginning, to class; the longest match counts."""
 
@@ -290,6 +292,15 @@ class Dialect(Merging):
     def drop_table(self, path: Sequence[str]) -> str:
         """Drop if it is there."""
         return f"DROP TABLE IF EXISTS {self.qualify(path)}"
+
+    def referring(self, path: Sequence[str]) -> str | None:
+        """Lists the foreign keys of other tables that refer to a table: key, schema, table, column and the
+        column it refers to, column by column. None where no key is enforced."""
+        if self.referring_keys is None:
+            return None
+        schema = self.string(path[-2]) if len(path) > 1 and path[-2] else "NULL"
+        qualified = self.string(self.qualify(path))
+        return self.referring_keys.format(schema=schema, table=self.string(path[-1]), qualified=qualified)
 
     # -- errors --------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import PAGE, Dialect
 from hdm.dialects.types import Fidelity, Stored
 from hdm.errors import (
@@ -59,6 +60,7 @@ class PostgresDialect(Dialect):
     paramstyle = "format"
     page_ranges = True
     text_type = "text"
+    referring_keys = referring.POSTGRES
     insert_override = "OVERRIDING SYSTEM VALUE "
     bigint_type = "bigint"
     temporary_table = "CREATE TEMPORARY TABLE"

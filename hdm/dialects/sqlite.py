@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import (
@@ -52,6 +53,7 @@ class SQLiteDialect(Dialect):
     name = "sqlite"
     sqlglot = "sqlite"
     ignores_case = "ascii"
+    referring_keys = referring.SQLITE
     max_identifier = 1_000_000
     identifier_unit = "characters"
     enforces_lengths = False

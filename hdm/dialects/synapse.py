@@ -13,3 +13,4 @@ class SynapseDialect(SQLServerDialect):
 
     name = "synapse"
     enforces_keys = False
+    referring_keys = None
