@@ -51,6 +51,11 @@ class Sink(ABC):
         written = self.dataset(table)
         return (written.namespace, written.name)
 
+    def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Which tables of the target refer to which, as schema and name: those referred to are loaded first.
+        The default: the target checks no foreign keys."""
+        return []
+
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Columns whose values may change on the way in, each with the reason. Declared here,
         shown at plan time, recorded, and refused unless the manifest allows it."""

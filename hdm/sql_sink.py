@@ -55,6 +55,18 @@ class SqlSink(Sink):
         path = self.mapping.path(table)
         return (self.database.dataset(path).namespace, *self.database.landing(path))
 
+    def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """By the catalogue, where the database checks them."""
+        if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
+            return []
+        connection = self.database.connect("hdm:keys")
+        try:
+            self.database.begin(connection)
+            rows = self.database.run(connection, self.dialect.all_keys)
+        finally:
+            connection.close()
+        return [((str(a), str(b)), (str(c), str(d))) for a, b, c, d in rows]
+
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
         return self.mapping.losses(table)

@@ -61,6 +61,8 @@ class Dialect(Merging):
     """A text type that a primary key may have."""
     referring_keys: ClassVar[str | None] = None
     """One of the queries of ``hdm.dialects.referring``."""
+    all_keys: ClassVar[str | None] = None
+    """Lists which tables refer to which others: schema and table, schema and table."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {}
     """Error code, or its beginning, to class; the longest match counts."""
 

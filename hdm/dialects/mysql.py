@@ -59,6 +59,7 @@ class MySQLDialect(Dialect):
     ignores_case = "all"  # https://mariadb.com/kb/en/identifier-case-sensitivity/
     ignores_case_of_tables = "no"
     referring_keys = referring.MYSQL
+    all_keys = referring.MYSQL_ALL
     max_identifier = 64
     identifier_unit = "characters"
     paramstyle = "format"

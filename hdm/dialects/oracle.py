@@ -41,6 +41,7 @@ class OracleDialect(Dialect):
     name = "oracle"
     sqlglot = "oracle"
     referring_keys = referring.ORACLE
+    all_keys = referring.ORACLE_ALL
     max_identifier = 128
     max_path = 2
     paramstyle = "numeric"

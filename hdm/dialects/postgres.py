@@ -61,6 +61,7 @@ class PostgresDialect(Dialect):
     page_ranges = True
     text_type = "text"
     referring_keys = referring.POSTGRES
+    all_keys = referring.POSTGRES_ALL
     insert_override = "OVERRIDING SYSTEM VALUE "
     bigint_type = "bigint"
     temporary_table = "CREATE TEMPORARY TABLE"

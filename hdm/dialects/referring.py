@@ -1,6 +1,7 @@
-"""Which foreign keys of other tables refer to a table, in the words of each catalogue that enforces them.
+"""Which tables refer to which, in the words of each catalogue whose database checks foreign keys.
 
-Each query gives key, schema, table, column and the column it refers to, in the order of the key's columns.
+The queries about one table give key, schema, table, column and the column that is referred to, in the order
+of the key's columns; those about all tables (``..._ALL``) give schema and table of either side.
 """
 
 from __future__ import annotations
@@ -46,4 +47,27 @@ FROM sqlite_master m JOIN pragma_foreign_key_list(m.name) f
 LEFT JOIN pragma_table_info({table}) p ON p.pk = f.seq + 1
 WHERE m.type = 'table' AND lower(f."table") = lower({table}) AND lower(m.name) <> lower({table})
 ORDER BY m.name, f.id, f.seq
+"""
+POSTGRES_ALL = """
+SELECT DISTINCT n.nspname::text, c.relname::text, m.nspname::text, p.relname::text
+FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+JOIN pg_class p ON p.oid = k.confrelid JOIN pg_namespace m ON m.oid = p.relnamespace
+WHERE k.contype = 'f' AND k.conrelid <> k.confrelid
+"""
+MYSQL_ALL = """
+SELECT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME
+FROM information_schema.REFERENTIAL_CONSTRAINTS
+"""
+SQLSERVER_ALL = """
+SELECT OBJECT_SCHEMA_NAME(parent_object_id), OBJECT_NAME(parent_object_id),
+OBJECT_SCHEMA_NAME(referenced_object_id), OBJECT_NAME(referenced_object_id) FROM sys.foreign_keys
+"""
+ORACLE_ALL = """
+SELECT k.owner, k.table_name, p.owner, p.table_name FROM all_constraints k
+JOIN all_constraints p ON p.owner = k.r_owner AND p.constraint_name = k.r_constraint_name
+WHERE k.constraint_type = 'R'
+"""
+DUCKDB_ALL = """
+SELECT schema_name, table_name, schema_name, referenced_table FROM duckdb_constraints()
+WHERE constraint_type = 'FOREIGN KEY' AND database_name = current_database()
 """

@@ -48,6 +48,7 @@ class SQLServerDialect(Dialect):
     ignores_case = "all"  # by the collation of most databases; where one minds the case, too careful
     composes_names = True
     referring_keys: ClassVar[str | None] = referring.SQLSERVER
+    all_keys: ClassVar[str | None] = referring.SQLSERVER_ALL
     max_identifier = 128
     identifier_unit = "characters"
     max_path = 3

@@ -14,3 +14,4 @@ class SynapseDialect(SQLServerDialect):
     name = "synapse"
     enforces_keys = False
     referring_keys = None
+    all_keys = None

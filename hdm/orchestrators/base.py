@@ -14,6 +14,7 @@ from pydantic import BaseModel, Field
 from hdm.engines.threads import Observer, ThreadEngine, host_identity, take_over_dead
 from hdm.errors import HdmError
 from hdm.link import DataLink
+from hdm.load_order import load_order
 from hdm.model import LinkSpec
 from hdm.plan import Plan
 from hdm.planner import Planner
@@ -135,7 +136,7 @@ class Orchestrator(ABC):
         planner.notes.extend(self.notes)
         if not joined:
             planner.notes.extend(nothing_found(session))
-        planner.begin(session.prospects)
+        planner.begin(*load_order(session.links, session.prospects))
         engine = ThreadEngine(
             state,
             run_id,
