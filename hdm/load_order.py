@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hdm.catalogs.order import waves
+from hdm.catalog.order import waves
 from hdm.errors import HdmError, Recovery
 
 if TYPE_CHECKING:
-    from hdm.link import DataLink
-    from hdm.survey import Prospect
+    from hdm.planning.preflight import Prospect
+    from hdm.runtime.link import DataLink
 
 Pair = tuple[str, str]
 

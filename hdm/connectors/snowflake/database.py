@@ -10,8 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdm.codecs import odbc as casting
-from hdm.connectors.snowflake.files import Staging
 from hdm.connectors.snowflake.session import (
     Session,
     SnowflakeProfile,
@@ -19,9 +17,11 @@ from hdm.connectors.snowflake.session import (
     folded,
     transaction_name,
 )
+from hdm.connectors.snowflake.staging import Staging
 from hdm.errors import BrokenContract, MissingDriver, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database
+from hdm.sql import odbc_codec as casting
 
 _DEFINES = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|TRUNCATE|UNDROP|GRANT|REVOKE)\b", re.IGNORECASE)
 _CODES = {0: "NUMBER", 1: "FLOAT", 2: "TEXT", 3: "DATE", 4: "TIMESTAMP_NTZ", 5: "VARIANT", 6: "TIMESTAMP_LTZ",
