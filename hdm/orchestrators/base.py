@@ -14,8 +14,8 @@ from pydantic import BaseModel, Field
 from hdm.components.settings import Settings
 from hdm.config.profile import Profiles
 from hdm.errors import HdmError
-from hdm.load_order import load_order
 from hdm.model import LinkSpec
+from hdm.planning.load_order import load_order
 from hdm.planning.plan import Plan
 from hdm.planning.planner import Planner
 from hdm.planning.preflight import Prospect

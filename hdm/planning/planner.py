@@ -71,8 +71,7 @@ class Planner:
     def begin(self, prospects: Sequence[Prospect], after: Mapping[str, frozenset[str]] | None = None) -> None:
         """Take in what a survey found. ``after``: the pipelines whose jobs end before one's is opened, since
         its rows refer to theirs."""
-        self._waiting = list(prospects)
-        self._after = after or {}
+        self._waiting, self._after = list(prospects), after or {}
 
     def tick(self) -> bool:
         """Do what can be done now. True while anything of this run is not closed."""
@@ -154,18 +153,16 @@ class Planner:
 
     def _open_waiting(self) -> None:
         rest = []
-        to_come = {one.pipeline_key for one in self._waiting}
-        to_come |= {job.pipeline_key for job in self._unclosed() if not self.rests(job)}
+        moving = {job.pipeline_key for job in self._unclosed() if not self.rests(job)}
+        to_come = moving | {one.pipeline_key for one in self._waiting}
         for one in self._waiting:
             busy = sum(1 for key in self._snapshots if key not in self._closed)
-            root = not one.upstream_keys
+            root, parents = not one.upstream_keys, self._after.get(one.pipeline_key, frozenset())
             if any(key in self._failed for key in one.upstream_keys):
                 self.failed[one.pipeline_key] = f"{one.source.dataset.name}: its upstream failed"
             elif (root and busy >= LOOKAHEAD) or any(map(self._is_unknown, one.upstream_keys)):
                 rest.append(one)
-            elif self._after.get(one.pipeline_key, frozenset()) & to_come:
-                rest.append(one)
-            elif not self._try(one, partial(self._open, one)):
+            elif parents & to_come or not self._try(one, partial(self._open, one)):
                 rest.append(one)
         self._waiting = rest
 

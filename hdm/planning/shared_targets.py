@@ -7,14 +7,14 @@ their rows apart.
 
 from __future__ import annotations
 
+import json
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hdm.components.registry import misplaced
 from hdm.errors import HdmError, ManifestError, Recovery
 from hdm.model import Mode
-from hdm.runtime.transform import constant_columns
 
 if TYPE_CHECKING:
     from hdm.planning.preflight import Prospect
@@ -125,3 +125,30 @@ def _constants(link: DataLink, one: Prospect) -> dict[str, str]:
     found = constant_columns(one.link.transform) if one.link.transform else {}
     pairs = zip(link.outgoing(one.source).columns, one.target.columns, strict=False)
     return {written.name: found[read.name] for read, written in pairs if read.name in found}
+
+
+def constant_columns(sql: str) -> dict[str, str]:
+    """The columns to which the SELECT gives one value for all rows, each with that value as text. Of a
+    statement with more than one SELECT none is told."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as engine:
+        found = engine.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    statements = json.loads(found[0]).get("statements") or [] if found else []
+    if len(statements) != 1:
+        return {}
+    node = statements[0]["node"]
+    named = [(one.get("alias"), one) for one in node.get("select_list") or []]
+    stars = [one for _, one in named if one["class"] == "STAR"]
+    named += [(one["key"], one["value"]) for star in stars for one in star.get("replace_list") or []]
+    return {name: value for name, one in named if name and (value := _constant(one)) is not None}
+
+
+def _constant(one: dict[str, Any]) -> str | None:
+    while one["class"] == "CAST":
+        one = one["child"]
+    if one["class"] != "CONSTANT":
+        return None
+    literal = one.get("literal") or one.get("value") or {}
+    text = literal.get("text", literal.get("value"))
+    return None if text is None else str(text)

@@ -6,7 +6,6 @@ over the table. Its result schema is found by running it once over an empty batc
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -93,33 +92,6 @@ class Transform:
         if table.num_rows == 0:
             return pa.RecordBatch.from_pylist([], schema=table.schema)
         return table.combine_chunks().to_batches()[0]
-
-
-def constant_columns(sql: str) -> dict[str, str]:
-    """The columns to which the SELECT gives one value for all rows, each with that value as text. Of a
-    statement with more than one SELECT none is told."""
-    import duckdb
-
-    with duckdb.connect(":memory:") as engine:
-        found = engine.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    statements = json.loads(found[0]).get("statements") or [] if found else []
-    if len(statements) != 1:
-        return {}
-    node = statements[0]["node"]
-    named = [(one.get("alias"), one) for one in node.get("select_list") or []]
-    stars = [one for _, one in named if one["class"] == "STAR"]
-    named += [(one["key"], one["value"]) for star in stars for one in star.get("replace_list") or []]
-    return {name: value for name, one in named if name and (value := _constant(one)) is not None}
-
-
-def _constant(one: dict[str, Any]) -> str | None:
-    while one["class"] == "CAST":
-        one = one["child"]
-    if one["class"] != "CONSTANT":
-        return None
-    literal = one.get("literal") or one.get("value") or {}
-    text = literal.get("text", literal.get("value"))
-    return None if text is None else str(text)
 
 
 def _refused(table: Table, why: str) -> UsageError:

@@ -11,17 +11,16 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from hdm import failpoints
-from hdm.arrow.rows import check_length
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, Mode, Payload, Receipt, Table
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
 from hdm.sql.merge import make_stage, merge_stage
 from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
-from hdm.sql.target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
+from hdm.sql.target import SqlSinkConfig, TargetMapping
 
 
 class SqlSink(Sink):
@@ -59,12 +58,9 @@ class SqlSink(Sink):
         """By the catalogue, where the database checks them."""
         if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
             return []
-        connection = self.database.connect("hdm:keys")
-        try:
+        with closing(self.database.connect("hdm:keys")) as connection:
             self.database.begin(connection)
             rows = self.database.run(connection, self.dialect.all_keys)
-        finally:
-            connection.close()
         return [((str(a), str(b)), (str(c), str(d))) for a, b, c, d in rows]
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
@@ -294,7 +290,7 @@ class SqlSink(Sink):
             nonlocal sent
             try:
                 for batch in payload.batches():
-                    yield self._outgoing(batch, target, chunk, sent)
+                    yield self.mapping.outgoing(batch, target, chunk, sent)
                     sent += batch.num_rows
                     failpoints.point("L3")
             except Exception as error:
@@ -317,20 +313,6 @@ class SqlSink(Sink):
                 hint="look for triggers or rules on the table that drop rows",
             )
         return sent
-
-    def _outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
-        cased, fold = self.mapping.cased, self.dialect.folded
-        arrays = {fold(cased(name)): batch.column(n) for n, name in enumerate(batch.schema.names)}
-        if self.config.row_lineage:
-            numbers = range(before + 1, before + 1 + batch.num_rows)
-            arrays[fold(CHUNK_ID)] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
-            arrays[fold(ROW_NO)] = pa.array(numbers, pa.int64())
-        names = [column.name for column in target.columns]
-        if self.dialect.enforces_lengths:
-            for column in target.columns:
-                if column.kind is Kind.TEXT and column.length is not None:
-                    check_length(arrays[fold(column.name)], column.name, column.length)
-        return pa.RecordBatch.from_arrays([arrays[fold(name)] for name in names], names=names)
 
     # -- replace ---------------------------------------------------------------
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import pyarrow as pa
 from pydantic import Field
 
+from hdm.arrow.rows import check_length
 from hdm.components.settings import Settings
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import Fidelity, carrier, misfit
 from hdm.errors import SchemaDrift, UsageError
-from hdm.model import Column, Dataset, Kind, Mode, Table
+from hdm.model import Chunk, Column, Dataset, Kind, Mode, Table
 from hdm.sql.database import Database
 from hdm.sql.source import TableNameLike, name_parts
 
@@ -118,6 +120,21 @@ class TargetMapping:
             if stored.fidelity is Fidelity.LOSSY and not accepted:
                 found.append((column, stored.why))
         return found
+
+    def outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
+        """A source's batch as the target's table takes it; ``before``: rows of the chunk that came before."""
+        cased, fold = self.cased, self.dialect.folded
+        arrays = {fold(cased(name)): batch.column(n) for n, name in enumerate(batch.schema.names)}
+        if self.config.row_lineage:
+            numbers = range(before + 1, before + 1 + batch.num_rows)
+            arrays[fold(CHUNK_ID)] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
+            arrays[fold(ROW_NO)] = pa.array(numbers, pa.int64())
+        names = [column.name for column in target.columns]
+        if self.dialect.enforces_lengths:
+            for column in target.columns:
+                if column.kind is Kind.TEXT and column.length is not None:
+                    check_length(arrays[fold(column.name)], column.name, column.length)
+        return pa.RecordBatch.from_arrays([arrays[fold(name)] for name in names], names=names)
 
     def _but_so(self, name: str, existing: Table) -> str:
         """Names of the table that differ from ``name`` in nothing but case."""
