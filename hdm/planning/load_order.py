@@ -21,8 +21,8 @@ def load_order(
     """The prospects in an order in which the tables that others refer to are opened first, and for each
     pipeline key those that must be closed before it. Each target is asked once for its foreign keys.
 
-    In a circle of keys the table with the fewest others goes first. A target that is away is not waited for:
-    its jobs are tried again in any case.
+    Tables in a circle of keys wait for none of the circle: their chunks are tried again, as those of a table
+    that refers to itself. A target that is away is not waited for either.
     """
     keys: dict[Pair, set[str]] = {}
     own: dict[str, Pair] = {}
@@ -34,12 +34,25 @@ def load_order(
     for child, parent in _foreign_keys(links, prospects):
         for key in keys.get(child, ()):
             parents[key] |= keys.get(parent, set()) - {key}
+    circles = _circles(parents)
+    parents = {key: ups - circles if key in circles else ups for key, ups in parents.items()}
     rank = {key: n for n, wave in enumerate(waves(parents)) for key in wave}
-    after = {key: frozenset(up for up in ups if rank[up] < rank[key]) for key, ups in parents.items() if ups}
+    after = {key: frozenset(ups) for key, ups in parents.items() if ups}
     for one in reversed(prospects):  # what feeds a table is read with it, not before what it waits for
         for up in one.upstream_keys:
             rank[up] = min(rank.get(up, len(prospects)), rank.get(one.pipeline_key, 0))
     return sorted(prospects, key=lambda one: rank.get(one.pipeline_key, 0)), after
+
+
+def _circles(parents: Mapping[str, set[str]]) -> set[str]:
+    """The tables from which some way leads back, or from one such to another."""
+    core = dict(parents)
+    while True:
+        needed = set().union(*core.values())
+        gone = {key for key, ups in core.items() if not ups or key not in needed}
+        if not gone:
+            return set(core)
+        core = {key: ups - gone for key, ups in core.items() if key not in gone}
 
 
 def _place(one: Prospect) -> Pair:

@@ -83,13 +83,31 @@ def test_a_parent_that_fails_does_not_keep_its_children(place: Place) -> None:
         assert target.execute("SELECT id FROM bchild").fetchall() == [(5,)]
 
 
-def test_a_circle_of_keys_does_not_keep_a_run_from_ending(place: Place) -> None:
+def test_rows_that_refer_to_each_other_in_any_order_arrive(place: Place) -> None:
+    """Of a circle of keys, and of a table that refers to itself, a chunk waits for the other chunks."""
     with psycopg.connect(place.dsn) as target:  # type: ignore[attr-defined]
         target.execute("ALTER TABLE zparent ADD up bigint REFERENCES achild")
+        target.execute("ALTER TABLE zparent ADD own bigint REFERENCES zparent")
     place.sql("ALTER TABLE zparent ADD up INTEGER")
-    place.sql("INSERT INTO bchild VALUES (1, NULL)")
-    place.sql("INSERT INTO achild VALUES (2, NULL)")
-    place.sql("INSERT INTO zparent VALUES (3, 2)")
+    place.sql("ALTER TABLE zparent ADD own INTEGER")
+    place.sql("INSERT INTO bchild VALUES (1, NULL), (50, 3)")
+    place.sql("INSERT INTO achild VALUES (1, NULL), (2, 50)")
+    place.sql("INSERT INTO zparent VALUES (1, NULL, 150), (3, 1, NULL)")
+    place.sql("INSERT INTO zparent VALUES (?, NULL, NULL)", [(n,) for n in range(4, 160)])
     place.manifest = {"version": 1, "declared_data_links": {"stages": links("direct", place)}}
     done = place.write().hdm("run")
     assert done.code == 0, done.said
+    with psycopg.connect(place.dsn) as target:  # type: ignore[attr-defined]
+        counts = [target.execute(f"SELECT count(*) FROM {t}".encode()).fetchone() for t in TABLES]
+        assert counts == [(2,), (2,), (158,)]
+
+
+def test_what_refers_to_nothing_dies_with_the_way_out(place: Place) -> None:
+    place.sql("INSERT INTO bchild VALUES (1, 404)")
+    place.manifest = {"version": 1, "declared_data_links": {"stages": links("direct", place)}}
+    done = place.write().hdm("run")
+    assert done.code == 1, done.said
+    assert "23503" in done.said and "load the table that the key refers to" in done.said
+    place.sql("INSERT INTO zparent VALUES (404)")
+    assert place.hdm("retry").code == 0
+    assert place.hdm("run").code == 0

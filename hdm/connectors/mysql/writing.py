@@ -14,7 +14,7 @@ from hdm.connectors.mysql.reading import MySQLReading
 from hdm.dialects import mysql_catalog as catalog
 from hdm.dialects.mysql import SPATIAL, MySQLDialect, base_name
 from hdm.dialects.mysql_errors import WORDS
-from hdm.errors import HdmError, RejectedRows, UsageError
+from hdm.errors import HdmError, MissingParent, RejectedRows, UsageError
 from hdm.model import Column, Table
 from hdm.sql.refill import Referring, grouped
 
@@ -104,7 +104,9 @@ class MySQLDatabase(MySQLReading):
         names = {column.name for column in columns}
         places = {found[1] for row in told if (found := _PLACE.search(str(row[2])))} & names
         codes = sorted({str(row[1]) for row in told})
-        raise RejectedRows(
+        waits = all(self.dialect.errors.get(code) is MissingParent for code in codes)
+        kind: type[HdmError] = MissingParent if codes and waits else RejectedRows
+        raise kind(
             f"the server would alter or skip {done.warnings} values: {', '.join(map(_shown, codes))}"
             + (f" in column {', '.join(sorted(places))}" if places else ""),
             hint=self.dialect.hint(codes[0] if codes else "") or "widen the target's column",

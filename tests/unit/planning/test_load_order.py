@@ -49,10 +49,10 @@ def test_those_that_others_refer_to_come_first():
     assert shelf.asked == 1
 
 
-def test_a_circle_is_cut_where_it_must_be():
-    order, after = ordered(Referring("ab", "ba", "ca"), "abc")
-    assert order == "abc"
-    assert after == {"b": frozenset("a"), "c": frozenset("a"), "a": frozenset()}
+def test_of_a_circle_none_waits_for_another():
+    order, after = ordered(Referring("ab", "ba", "ca", "ad"), "cabd")
+    assert order == "bdac"
+    assert after == {"c": frozenset("a"), "a": frozenset("d")}
 
 
 def test_without_keys_or_with_a_target_that_is_away_the_order_stays():
