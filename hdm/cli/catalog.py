@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from hdm.catalog.report import Report, report_to_json
 from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD, PHASES
 from hdm.cli.catalog_scope import open_scope, scope_options
 from hdm.cli.options import json_option
-from hdm.cli.output import emit, size
+from hdm.cli.output import emit, say, say_json, size
 from hdm.config.located import suggest
 from hdm.errors import UsageError
 from hdm.model import Dataset
@@ -41,10 +42,10 @@ def crawl(as_json: bool, **options: Any) -> int:
                 state, run_id = kept
                 state.record_crawl(run_id, bodies(batch.crawled), _views(batch))
             if as_json:
-                click.echo(schema_to_json(batch.crawled))
+                say_json(json.loads(schema_to_json(batch.crawled)))
                 continue
             emit([_row(one) for one in batch.crawled.relations], as_json=False, empty="no tables")
-            click.echo(_sums(batch.crawled))
+            say(_sums(batch.crawled))
     return 0
 
 
@@ -62,7 +63,7 @@ def map_(out: str, as_json: bool, **options: Any) -> int:
         files = write_files(batch.mapped, folder, batch.crawled.views)
         _say(batch.mapped.report, as_json)
         if not as_json:
-            click.echo(f"{len(files)} files in {folder}")
+            say(f"{len(files)} files in {folder}")
     return 0
 
 
@@ -108,7 +109,7 @@ def create(phase: str, as_json: bool, **options: Any) -> int:
             refused += sum(1 for one in applied if one.error)
             _say(batch.mapped.report, as_json)
             if not as_json:
-                click.echo(f"{len(applied)} objects applied, {refused} of them refused")
+                say(f"{len(applied)} objects applied, {refused} of them refused")
     return 1 if refused else 0
 
 
@@ -132,7 +133,7 @@ def accept_(tables: tuple[str, ...], **options: Any) -> int:
             gone = [path for path in batch.dropped if _is_named(path, tables)]
             accept(state, run_id, batch, wanted, gone)
             names = [dotted(path) for path in wanted] + [f"{dotted(path)} (dropped)" for path in gone]
-            click.echo(f"{len(names)} tables accepted: " + ", ".join(names))
+            say(f"{len(names)} tables accepted: " + ", ".join(names))
     return 0
 
 
@@ -233,16 +234,16 @@ def _sums(schema: Schema) -> str:
 
 def _say(report: Report, as_json: bool) -> None:
     if as_json:
-        click.echo(report_to_json(report))
+        say_json(json.loads(report_to_json(report)))
         return
     emit([{"kind": kind, **counts} for kind, counts in report.by_kind.items()], as_json=False)
     total = report.counts
     fates = ", ".join(f"{number:,} {fate}" for fate, number in total.items())
-    click.echo(f"{report.source} to {report.target}: {fates}")
+    say(f"{report.source} to {report.target}: {fates}")
     for gap in report.gaps[:20]:
-        click.echo(f"  {gap.status.value}: {gap.kind} {gap.name}: {gap.reason}")
+        say(f"  {gap.status.value}: {gap.kind} {gap.name}: {gap.reason}")
     if len(report.gaps) > 20:
-        click.echo(f"  and {len(report.gaps) - 20} more: see report.md")
+        say(f"  and {len(report.gaps) - 20} more: see report.md")
 
 
 def _views(batch: Batch) -> dict[Dataset, dict[str, Any]]:

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from hdm.arrow.rows import check_length
 from hdm.components.settings import Settings
+from hdm.config.visible import listed
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import Fidelity, carrier, misfit
 from hdm.errors import SchemaDrift, UsageError
@@ -160,6 +161,6 @@ class TargetMapping:
             cased = any(self._but_so(column.name, existing) for column in target.columns)
             way = "write identifiers: lower or upper on the sink, as the table spells them" if cased else ""
             raise SchemaDrift(
-                f"{target.dataset.name} cannot take the source's rows:\n  " + "\n  ".join(wrong),
+                f"{target.dataset.name} cannot take the source's rows:{listed(wrong)}",
                 hint=way or "alter the table, or write to another with table_name",
             )
