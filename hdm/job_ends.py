@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from hdm.epochs import UNFINISHED
 from hdm.model import Chunk, Mode, Table
 from hdm.rebuild import Taken, take_over, verify_rest
+from hdm.state.words import IN_ORDER
 
 if TYPE_CHECKING:
     from hdm.link import DataLink
@@ -65,9 +66,24 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
     return state.close_job(job.job_id)
 
 
+def holds_back(state: StateManager, job: Job) -> bool:
+    """Whether nothing is left to do for what is merged but what a dead chunk keeps waiting: rows that
+    were read after its own, or whose order its own are part of."""
+    if job.info.mode is not Mode.MERGE:
+        return False
+    counts = state.counts(job.job_id)
+    in_order = job.info.max_parallel == IN_ORDER
+    busy = counts.get("leased") or counts.get("written") or (counts.get("pending") and not in_order)
+    return bool(counts.get("dead")) and not busy and not state.unfollowed(job, 1)
+
+
 def is_in_vain(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
     """Whether a job that is not settled waits for jobs ``above``, which ended so (None: not yet), of
-    which one has failed, and has moved all that they gave."""
-    if None in above or not {FAILED, "failure"} & set(above):
+    which one has failed, and has moved all that they gave; or for its own dead chunks."""
+    if None in above:
         return False
-    return not (state.unfollowed(job, 1) or any(map(state.counts(job.job_id).get, UNFINISHED)))
+    if holds_back(state, job):
+        return True
+    if not {FAILED, "failure"} & set(above):
+        return False
+    return not (any(map(state.counts(job.job_id).get, UNFINISHED)) or state.unfollowed(job, 1))

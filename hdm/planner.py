@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from hdm import _fail
 from hdm.epochs import UNFINISHED, is_complete, job_info, progress, window_of
 from hdm.errors import HdmError, Recovery, UsageError
-from hdm.job_ends import FAILED, close, is_in_vain, prepare, remarks
+from hdm.job_ends import FAILED, close, holds_back, is_in_vain, prepare, remarks
 from hdm.model import Chunk, LinkSpec, Mode, Window
 from hdm.rebuild import Taken
 from hdm.sites import Elsewhere
@@ -106,7 +106,9 @@ class Planner:
         """All that was published for the job is moved; the rest waits for another site."""
         if self._elsewhere is None or job.link_key not in self._elsewhere.fed or not job.planned:
             return False
-        if self.state.unfollowed(job, 1) or any(map(self.state.counts(job.job_id).get, UNFINISHED)):
+        if any(map(self.state.counts(job.job_id).get, UNFINISHED)) or self.state.unfollowed(job, 1):
+            return False  # in this order: what waits for a chunk is seen once that is settled
+        if holds_back(self.state, job):
             return False
         above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
         return all(self.rests(one) for one in above) and not self.state.settled(job)
@@ -336,3 +338,8 @@ class Planner:
                 self._failed[job.pipeline_key] = f"{job.info.source.dataset.name}: its upstream failed"
             else:
                 self._closed[job.pipeline_key] = "failure"
+                if holds_back(self.state, job):
+                    name = job.info.source.dataset.name
+                    self.notes.append(
+                        f"{name}: what was read later waits for its dead chunk: retry or waive it"
+                    )

@@ -60,6 +60,11 @@ class Sink(ABC):
         """Raises ``UsageError`` if ``prepare`` would, as far as a look can tell. Touches nothing."""
         return
 
+    def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
+        """Whether chunks must be loaded one at a time, in the order of their numbers, for the result not
+        to depend on which commits last. ``repeats``: several chunks may bring one row, in versions."""
+        return False
+
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Make ready what ``write`` needs (table, ledger, folder). Idempotent, never drops the
         target. In mode ``replace``, prepares the table beside, named from job key and epoch."""

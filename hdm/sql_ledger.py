@@ -145,6 +145,15 @@ class Ledger:
         )
         return receipt_from_json(str(rows[0][0])) if rows and rows[0][0] is not None else None
 
+    def rows(self, connection: Any, job_key: str, epoch: int) -> int:
+        """How many rows the chunks of one epoch brought."""
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        sql = (
+            f"SELECT SUM({quote('row_count')}) FROM {self._name} "
+            f"WHERE {quote('job_key')} = {mark(1)} AND {quote('epoch')} = {mark(2)}"
+        )
+        return int(self.database.run(connection, sql, (job_key, epoch))[0][0] or 0)
+
     def entries(self, connection: Any, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """Every chunk of a job that the target holds, oldest epoch first."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder

@@ -18,7 +18,7 @@ from hdm.sink import Sink
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_ledger import NAME as LEDGER
 from hdm.sql_ledger import Ledger
-from hdm.sql_merge import make_stage, merge_stage
+from hdm.sql_merge import Merge, make_stage, newest_by
 from hdm.sql_source import name_parts
 from hdm.sql_swap import swap_chunk, swap_once
 from hdm.sql_target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
@@ -94,6 +94,19 @@ class SqlSink(Sink):
             f"there is no table {target.dataset.name}, and create is false",
             hint="create it, or write create: true",
         )
+
+    def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
+        """In mode merge, of rows with one key that may come in several chunks, where no cursor says
+        which is the newest."""
+        target = self.target(table)
+        if mode is not Mode.MERGE or not (repeats or self._repeats(table, target)):
+            return False
+        return newest_by(self.database, target) is None
+
+    def _repeats(self, table: Table, target: Table) -> bool:
+        """Whether a reading may give several rows with one key: the source does not say that it cannot."""
+        declared = {self.mapping.cased(name) for name in table.key}
+        return not declared or not declared <= set(target.key)
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Create what is missing, verify what is there; no row is touched."""
@@ -202,7 +215,7 @@ class SqlSink(Sink):
         try:
             self.database.tag(connection, attempt.run_id, chunk, attempt.number)
             self.database.evict(connection, mark, attempt.number)
-            target = self._writable(connection, target)
+            target, held = self._writable(connection, target)
             stage = None
             if mode is Mode.MERGE:
                 stage = make_stage(self.database, connection, target, chunk, attempt)
@@ -218,7 +231,11 @@ class SqlSink(Sink):
                 into = stage or target.path
             rows = self._load(connection, into, target, chunk, payload)
             if stage is not None:
-                merge_stage(self.database, connection, target, stage)
+                repeats = self._repeats(table, target) or bool(chunk.files and not chunk.upstream)
+                merge = Merge(self.database, connection, target, held or target, stage, repeats)
+                older = merge.run(rows)
+                payload.tally.filtered += older
+                rows -= older
             written = Receipt(chunk.chunk_id, attempt.number, rows, location=target.dataset.name)
             receipt = payload.tally.complete(replace(written, bytes=payload.tally.bytes))
             ledger.fill(connection, receipt)
@@ -230,17 +247,16 @@ class SqlSink(Sink):
         finally:
             connection.close()
 
-    def _writable(self, connection: Any, target: Table) -> Table:
-        """Without the columns that the target computes itself."""
+    def _writable(self, connection: Any, target: Table) -> tuple[Table, Table | None]:
+        """Without the columns that the target computes itself; and the table as it is there."""
         self.database.begin(connection)
         held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)
         computed = {fold(column.name) for column in held.columns if column.generated} if held else set()
         lengths = {fold(c.name): c.length for c in held.columns} if held else {}
         kept = [c for c in target.columns if fold(c.name) not in computed]
-        return replace(
-            target, columns=tuple(replace(c, length=lengths.get(fold(c.name), c.length)) for c in kept)
-        )
+        columns = tuple(replace(c, length=lengths.get(fold(c.name), c.length)) for c in kept)
+        return replace(target, columns=columns), held
 
     def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
         """The table of exactly that name."""
@@ -260,7 +276,7 @@ class SqlSink(Sink):
     def _load(
         self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
     ) -> int:
-        sent = 0
+        sent, watch = 0, self.database.watch_triggers(connection, into)
         broken: list[Exception] = []
 
         def renamed() -> Generator[pa.RecordBatch, None, None]:
@@ -283,6 +299,8 @@ class SqlSink(Sink):
                 if broken:  # the source's failure, which is not to pass for the target's
                     raise broken[0] from None
                 raise
+        if watch is not None:
+            taken = min(taken, watch())
         if taken != sent:
             raise RejectedRows(
                 f"{target.dataset.name} took {taken} of {sent} rows",

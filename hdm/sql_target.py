@@ -86,7 +86,8 @@ class TargetMapping:
                 hint="key names columns of: " + ", ".join(names),
             )
         path = self.path(table)
-        return Table(self.dataset(table), path, columns, tuple(key), table.cursor, table.rows, table.bytes)
+        cursor = None if table.cursor is None else self.cased(table.cursor)
+        return Table(self.dataset(table), path, columns, tuple(key), cursor, table.rows, table.bytes)
 
     def _target_column(self, column: Column) -> Column:
         native = self.dialect.stored(column).native
