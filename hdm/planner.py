@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hdm import _fail
+from hdm import _fail, presence
 from hdm.epochs import UNFINISHED, is_complete, job_info, progress, window_of
 from hdm.errors import HdmError, Recovery, UsageError
 from hdm.job_ends import FAILED, close, holds_back, is_in_vain, prepare, remarks
@@ -200,6 +200,9 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
+        feeds = any(one.link.key in spec.upstream for spec in self.specs.values())
+        if not (feeds and link.sink.publishes_files):  # files may go once they are loaded
+            presence.look(self.state, one, link)
         job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
         self.jobs[one.pipeline_key] = job
         if not job.planned and self._consider(job, one, link):

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from hdm.dialects.types import carrier
 from hdm.errors import HdmError
-from hdm.model import Attempt, Chunk, Column, Kind, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Holding, Kind, Receipt, Table
 from hdm.sql_database import Database
 from hdm.wire import chunk_from_json, chunk_to_json, receipt_from_json, receipt_to_json
 
@@ -153,6 +153,17 @@ class Ledger:
             f"WHERE {quote('job_key')} = {mark(1)} AND {quote('epoch')} = {mark(2)}"
         )
         return int(self.database.run(connection, sql, (job_key, epoch))[0][0] or 0)
+
+    def holding(self, connection: Any, job_key: str) -> Holding:
+        """What it holds of a job, in one look."""
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        chunk_id = quote("chunk_id")
+        sql = (
+            f"SELECT COUNT(*), MIN({chunk_id}), MAX({chunk_id}), SUM({quote('row_count')}) FROM {self._name} "
+            f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL"
+        )
+        chunks, least, greatest, rows = self.database.run(connection, sql, (job_key,))[0]
+        return Holding(int(chunks), least, greatest, int(rows or 0))
 
     def entries(self, connection: Any, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """Every chunk of a job that the target holds, oldest epoch first."""

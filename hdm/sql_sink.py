@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from hdm import _fail
 from hdm.codecs.rows import check_length
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Kind, Mode, Payload, Receipt, Table
 from hdm.sink import Sink
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_ledger import NAME as LEDGER
@@ -22,6 +22,9 @@ from hdm.sql_merge import Merge, make_stage, newest_by
 from hdm.sql_source import name_parts
 from hdm.sql_swap import swap_chunk, swap_once
 from hdm.sql_target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
+
+COUNTED = 5_000_000
+"""Of a table that was given more rows, a run only looks whether it has any."""
 
 
 class SqlSink(Sink):
@@ -188,6 +191,36 @@ class SqlSink(Sink):
                         yield chunk, receipt
         finally:
             connection.close()
+
+    def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
+        """What the ledger says; and whether the table is gone or empty, in mode append how many rows it
+        has."""
+        if not self.database.is_there():
+            return Holding()
+        target = self.target(table)
+        connection = self.database.connect("hdm:holding")
+        try:
+            ledger = self._ledger(target)
+            if not ledger.exists(connection):
+                return Holding()
+            self.database.begin(connection)
+            held = ledger.holding(connection, job_key)
+            if not held.rows or self.config.others_delete:
+                return held
+            counts = mode is Mode.APPEND and held.rows <= COUNTED
+            there = self._rows(connection, target, counts=counts)
+            return replace(held, there=there if counts or not there else None)
+        finally:
+            connection.close()
+
+    def _rows(self, connection: Any, target: Table, *, counts: bool) -> int:
+        """How many rows the table has, or, unless that ``counts``, whether it has any; 0 if it is gone."""
+        if self._held(connection, target.path) is None:
+            return 0
+        name = self.dialect.qualify(target.path)
+        if not counts:
+            return len(self.database.run(connection, self.dialect.first(f"SELECT 1 FROM {name}")))
+        return int(self.database.run(connection, f"SELECT COUNT(*) FROM {name}")[0][0])
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
         """The ledger's; an epoch without a chunk is known by its swap."""

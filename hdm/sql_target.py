@@ -30,6 +30,8 @@ class SqlSinkConfig(Settings):
     create: bool = True
     row_lineage: bool = False
     """Adds ``_hdm_chunk_id`` and ``_hdm_row_no`` (from 1) to every row."""
+    others_delete: bool = False
+    """True: rows that are gone from the table are not missed, since others delete there, too."""
     identifiers: Literal["keep", "lower", "upper"] = "keep"
     allow_loss: bool | list[str] = False
 
