@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
 from hdm.model import Chunk, Condition, Holding, Mode
-from hdm.survey import Prospect
+from hdm.planning.preflight import Prospect
 
 if TYPE_CHECKING:
-    from hdm.link import DataLink
+    from hdm.runtime.link import DataLink
     from hdm.state import Job, StateManager
 
 Known = tuple[Chunk, int]

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 from sqlalchemy import func, select, update
 
 from hdm.model import Chunk
-from hdm.state.base import Base
-from hdm.state.engine import among, locked
-from hdm.state.events import Tx
-from hdm.state.jobs import insert_pending
-from hdm.state.models import chunk, job
-from hdm.state.words import COMMITTED, SUPERSEDED, VERIFIED, Job
+from hdm.state.db.database import among, locked
+from hdm.state.db.tables import chunk, job
+from hdm.state.jobs.jobs import insert_pending
+from hdm.state.records import COMMITTED, SUPERSEDED, VERIFIED, Job
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import Tx
 
 
 def reload(base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collection[str]) -> int:

@@ -12,9 +12,9 @@ from typing import Any
 
 from sqlalchemy import Connection, exists, select
 
-from hdm.state.engine import among
-from hdm.state.models import chunk, job, job_upstream
-from hdm.state.words import DEAD, IN_ORDER, UNFINISHED, Job
+from hdm.state.db.database import among
+from hdm.state.db.tables import chunk, job, job_upstream
+from hdm.state.records import DEAD, IN_ORDER, UNFINISHED, Job
 
 _OPEN = (*UNFINISHED, DEAD)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hdm.model import Mode, Receipt
 from hdm.state import Job
-from hdm.state.words import IN_ORDER
+from hdm.state.records import IN_ORDER
 from tests.unit.state.conftest import World
-from tests.unit.state.test_jobs import followers
+from tests.unit.state.jobs.test_jobs import followers
 
 
 def test_a_job_in_order_has_one_chunk_at_work(world: World) -> None:
