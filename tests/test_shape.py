@@ -57,6 +57,8 @@ TESTED_ELSEWHERE = {
     "config/manifest_model": "unit/planning/test_manifest.py",
     "config/batch_spellings": "unit/planning/test_manifest.py",
     "planning/recovery": "unit/planning/test_planner.py",
+    "planning/presence": "flows/test_presence.py",
+    "model/holding": "flows/test_presence.py",
     "planning/job_lifecycle": "unit/planning/test_replacing.py",
     "config/validation": "unit/config/test_manifest_errors.py",
     "config/templates": "unit/planning/test_manifest.py",

@@ -10,8 +10,8 @@ from hdm.config.profile import load_profiles
 from hdm.errors import HdmError
 from hdm.planning.open_state import old_state_url, open_state, upgrade_state
 from hdm.planning.preflight import pipeline_key
+from hdm.planning.presence import load_again
 from hdm.planning.recovery import record_known
-from hdm.presence import load_again
 from hdm.project import no_such_run, open_project, open_state_only, read_plan
 
 

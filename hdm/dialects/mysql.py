@@ -5,13 +5,12 @@ Types: https://mariadb.com/kb/en/data-types/ and https://dev.mysql.com/doc/refma
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
-from hdm.dialects.base import Dialect
 from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
+from hdm.dialects.mysql_merging import MySQLMerging
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import UsageError
 from hdm.model import Column, Kind
@@ -22,8 +21,6 @@ STRICT_MODE = (
 )
 """Refuses what does not fit, keeps 0 in AUTO_INCREMENT columns and dates as they are."""
 
-_MERGE_WAIT = 300
-"""Seconds for which a merge waits for another one into the same table."""
 _NATIVE = re.compile(r"\s*([a-z0-9_]+)\s*(?:\(([^)]*)\))?(.*)\Z", re.IGNORECASE | re.DOTALL)
 _UNSIGNED_BITS = {"tinyint": 16, "smallint": 32, "mediumint": 32, "int": 64, "integer": 64}
 _SIGNED = {
@@ -52,7 +49,7 @@ _TABLE_OPTIONS = (
 """Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
 
 
-class MySQLDialect(Dialect):
+class MySQLDialect(MySQLMerging):
     """MySQL 8.0.17 or later and MariaDB 10.2 or later."""
 
     name = "mysql"
@@ -62,8 +59,6 @@ class MySQLDialect(Dialect):
     identifier_unit = "characters"
     paramstyle = "format"
     transactional_ddl = False
-    null_safe = "{a} <=> {b}"
-    exact_text = "CAST(CONVERT({} USING utf8mb4) AS BINARY)"
     zoneless = True
     text_type = "CHAR"
     key_text_type = "VARCHAR(128)"
@@ -243,56 +238,6 @@ class MySQLDialect(Dialect):
         return int(found[2] or 1) * each + 2
 
     # -- statements --------------------------------------------------------------
-
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-        exact: Collection[str] = (),
-        newest: str | None = None,
-    ) -> list[str]:
-        """As everywhere, but UPDATE joins."""
-        statements = super().merge(
-            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
-        )
-        rest = [name for name in columns if name not in key]
-        if rest:
-            same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
-            joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-            only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
-            assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            into, of = self.qualify(target), self.qualify(stage)
-            guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
-            statements[0] = f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}{guard}"
-        return statements
-
-    def merge_lock(self, target: Sequence[str]) -> str | None:
-        """A user lock, which the end of the session frees; LOCK TABLES would commit."""
-        name = hashlib.sha256(f"merge|{self.qualify(target)}".encode()).hexdigest()[:40]
-        return f"SELECT GET_LOCK('{name}', {_MERGE_WAIT})"
-
-    def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
-        """By a second temporary table: MySQL cannot name the stage twice in a statement."""
-        of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_2"))
-        cursor = self.quote(newest)
-        top = f"SELECT {self.names(key)}, MAX({cursor}) AS {cursor} FROM {of} GROUP BY {self.names(key)}"
-        same = self.match("s", "t", key, null_safe=True)
-        return [
-            f"{self.temporary_table} {spare} AS {top}",
-            f"DELETE s FROM {of} AS s JOIN {spare} AS t ON {same} WHERE {self.older('s', 't', newest)}",
-            f"DROP TEMPORARY TABLE {spare}",
-        ]
-
-    def keep_one(
-        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
-    ) -> list[str]:
-        """DROP TABLE would commit; DROP TEMPORARY TABLE does not."""
-        made = super().keep_one(stage, columns, rest, key)
-        return [*made[:-1], made[-1].replace("DROP TABLE", "DROP TEMPORARY TABLE", 1)]
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
         """Stays in the same database."""

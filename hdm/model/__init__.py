@@ -1,5 +1,6 @@
 """The words of hdm as immutable values, and their round trip through JSON."""
 
+from hdm.model.holding import Holding
 from hdm.model.json import (
     chunk_from_json,
     chunk_to_json,
@@ -17,7 +18,6 @@ from hdm.model.values import (
     ComponentSpec,
     Condition,
     Dataset,
-    Holding,
     Kind,
     LinkSpec,
     Mode,

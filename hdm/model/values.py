@@ -265,18 +265,6 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
-    """What a target says it holds of a job: ``chunks``, the least and the greatest of their ids, and
-    the ``rows`` that they brought. ``there``: how many rows the table has, if that was looked at."""
-
-    chunks: int = 0
-    least: str | None = None
-    greatest: str | None = None
-    rows: int = 0
-    there: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Attempt:
     """One try at a chunk, as a sink sees it.
 

@@ -77,6 +77,13 @@ def holds_back(state: StateManager, job: Job) -> bool:
     return bool(counts.get("dead")) and not busy and not state.unfollowed(job, 1)
 
 
+def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:
+    """A word on what is not moved because of that."""
+    if holds_back(state, job):
+        said = "what was read later waits for its dead chunk: retry or waive it"
+        yield f"{job.info.source.dataset.name}: {said}"
+
+
 def is_in_vain(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
     """Whether a job that is not settled waits for jobs ``above``, which ended so (None: not yet), of
     which one has failed, and has moved all that they gave; or for its own dead chunks."""

@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hdm import failpoints, presence
+from hdm import failpoints
 from hdm.errors import HdmError, Recovery, UsageError
 from hdm.model import Chunk, LinkSpec, Mode, Window
-from hdm.planning.job_lifecycle import FAILED, close, holds_back, is_in_vain, prepare, remarks
+from hdm.planning import presence
+from hdm.planning.job_lifecycle import FAILED, close, holds_back, is_in_vain, prepare, remarks, waits_for_dead
 from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
 from hdm.planning.recovery import Taken
@@ -106,10 +107,9 @@ class Planner:
         """All that was published for the job is moved; the rest waits for another site."""
         if self._elsewhere is None or job.link_key not in self._elsewhere.fed or not job.planned:
             return False
-        if any(map(self.state.counts(job.job_id).get, UNFINISHED)) or self.state.unfollowed(job, 1):
-            return False  # in this order: what waits for a chunk is seen once that is settled
-        if holds_back(self.state, job):
-            return False
+        unfinished = any(map(self.state.counts(job.job_id).get, UNFINISHED))
+        if unfinished or self.state.unfollowed(job, 1) or holds_back(self.state, job):
+            return False  # asked in this order: what waits for a chunk shows once that is settled
         above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
         return all(self.rests(one) for one in above) and not self.state.settled(job)
 
@@ -200,9 +200,7 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
-        feeds = any(one.link.key in spec.upstream for spec in self.specs.values())
-        if not (feeds and link.sink.publishes_files):  # files may go once they are loaded
-            presence.look(self.state, one, link)
+        presence.look(self.state, one, link, self.specs)
         job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
         self.jobs[one.pipeline_key] = job
         if not job.planned and self._consider(job, one, link):
@@ -341,8 +339,4 @@ class Planner:
                 self._failed[job.pipeline_key] = f"{job.info.source.dataset.name}: its upstream failed"
             else:
                 self._closed[job.pipeline_key] = "failure"
-                if holds_back(self.state, job):
-                    name = job.info.source.dataset.name
-                    self.notes.append(
-                        f"{name}: what was read later waits for its dead chunk: retry or waive it"
-                    )
+                self.notes.extend(waits_for_dead(self.state, job))

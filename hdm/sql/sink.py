@@ -13,18 +13,16 @@ from pydantic import BaseModel
 from hdm import failpoints
 from hdm.arrow.rows import check_length
 from hdm.components.sink import Sink
-from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
+from hdm.errors import BrokenContract, HdmError, RejectedRows
 from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Kind, Mode, Payload, Receipt, Table
 from hdm.sql.database import Database, SqlProfile
+from hdm.sql.holding import held_by
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
 from hdm.sql.merge import Merge, make_stage, newest_by
 from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
-from hdm.sql.target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
-
-COUNTED = 5_000_000
-"""Of a table that was given more rows, a run only looks whether it has any."""
+from hdm.sql.target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping, must_have_key, not_there
 
 
 class SqlSink(Sink):
@@ -69,11 +67,11 @@ class SqlSink(Sink):
     def accepts(self, table: Table, mode: Mode) -> None:
         """A merge needs a key; without ``create``, the table must be there."""
         target = self.target(table)
-        self._keyed(target, mode)
+        must_have_key(target, mode)
         if self.config.create:
             return
         if not self.database.is_there():
-            raise self._not_there(target)
+            raise not_there(target)
         connection = self.database.connect("hdm:accepts")
         try:
             self.database.begin(connection)
@@ -81,40 +79,20 @@ class SqlSink(Sink):
         finally:
             connection.close()
         if existing is None:
-            raise self._not_there(target)
-
-    @staticmethod
-    def _keyed(target: Table, mode: Mode) -> None:
-        if mode is Mode.MERGE and not target.key:
-            raise UsageError(
-                f"{target.dataset.name}: mode merge needs a key, and the source declares none",
-                hint="write key: [column, ...] in the sink's conf",
-            )
-
-    @staticmethod
-    def _not_there(target: Table) -> UsageError:
-        return UsageError(
-            f"there is no table {target.dataset.name}, and create is false",
-            hint="create it, or write create: true",
-        )
+            raise not_there(target)
 
     def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
         """In mode merge, of rows with one key that may come in several chunks, where no cursor says
         which is the newest."""
         target = self.target(table)
-        if mode is not Mode.MERGE or not (repeats or self._repeats(table, target)):
+        if mode is not Mode.MERGE or not (repeats or self.mapping.repeats(table, target)):
             return False
         return newest_by(self.database, target) is None
-
-    def _repeats(self, table: Table, target: Table) -> bool:
-        """Whether a reading may give several rows with one key: the source does not say that it cannot."""
-        declared = {self.mapping.cased(name) for name in table.key}
-        return not declared or not declared <= set(target.key)
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Create what is missing, verify what is there; no row is touched."""
         target = self.target(table)
-        self._keyed(target, mode)
+        must_have_key(target, mode)
         connection = self.database.connect("hdm:prepare", write=True)
         try:
             ledger = self._ledger(target)
@@ -126,7 +104,7 @@ class SqlSink(Sink):
             if existing is not None:
                 self.mapping.verify(target, existing)
             elif not self.config.create:
-                raise self._not_there(target)
+                raise not_there(target)
             if mode is Mode.REPLACE and swapped is None:
                 self._prepare_beside(connection, target, existing, job_key, epoch)
             elif existing is None and mode is not Mode.REPLACE:
@@ -194,33 +172,12 @@ class SqlSink(Sink):
 
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
         """What the ledger says; and whether the table is gone or empty, in mode append how many rows it
-        has."""
+        has, unless others delete there."""
         if not self.database.is_there():
             return Holding()
         target = self.target(table)
-        connection = self.database.connect("hdm:holding")
-        try:
-            ledger = self._ledger(target)
-            if not ledger.exists(connection):
-                return Holding()
-            self.database.begin(connection)
-            held = ledger.holding(connection, job_key)
-            if not held.rows or self.config.others_delete:
-                return held
-            counts = mode is Mode.APPEND and held.rows <= COUNTED
-            there = self._rows(connection, target, counts=counts)
-            return replace(held, there=there if counts or not there else None)
-        finally:
-            connection.close()
-
-    def _rows(self, connection: Any, target: Table, *, counts: bool) -> int:
-        """How many rows the table has, or, unless that ``counts``, whether it has any; 0 if it is gone."""
-        if self._held(connection, target.path) is None:
-            return 0
-        name = self.dialect.qualify(target.path)
-        if not counts:
-            return len(self.database.run(connection, self.dialect.first(f"SELECT 1 FROM {name}")))
-        return int(self.database.run(connection, f"SELECT COUNT(*) FROM {name}")[0][0])
+        looks = None if self.config.others_delete else mode
+        return held_by(self.database, self._ledger(target), target, job_key, looks)
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
         """The ledger's; an epoch without a chunk is known by its swap."""
@@ -264,7 +221,7 @@ class SqlSink(Sink):
                 into = stage or target.path
             rows = self._load(connection, into, target, chunk, payload)
             if stage is not None:
-                repeats = self._repeats(table, target) or bool(chunk.files and not chunk.upstream)
+                repeats = self.mapping.repeats(table, target) or bool(chunk.files and not chunk.upstream)
                 merge = Merge(self.database, connection, target, held or target, stage, repeats)
                 older = merge.run(rows)
                 payload.tally.filtered += older

@@ -104,6 +104,11 @@ class TargetMapping:
         bare = Column(name, kind, carrier(kind), length=length)
         return self.dialect.column_from_catalog(name, self.dialect.stored(bare).native)
 
+    def repeats(self, table: Table, target: Table) -> bool:
+        """Whether a reading may give several rows with one key: the source does not say that it cannot."""
+        declared = {self.cased(name) for name in table.key}
+        return not declared or not declared <= set(target.key)
+
     def cased(self, name: str) -> str:
         """A source's name as the target spells it."""
         if self.config.identifiers == "keep":
@@ -141,3 +146,20 @@ class TargetMapping:
                 f"{target.dataset.name} cannot take the source's rows:\n  " + "\n  ".join(wrong),
                 hint="alter the table, or write to another with table_name",
             )
+
+
+def must_have_key(target: Table, mode: Mode) -> None:
+    """``UsageError`` if it is merged and has none."""
+    if mode is Mode.MERGE and not target.key:
+        raise UsageError(
+            f"{target.dataset.name}: mode merge needs a key, and the source declares none",
+            hint="write key: [column, ...] in the sink's conf",
+        )
+
+
+def not_there(target: Table) -> UsageError:
+    """What to raise where the table is missing, and is not to be made."""
+    return UsageError(
+        f"there is no table {target.dataset.name}, and create is false",
+        hint="create it, or write create: true",
+    )

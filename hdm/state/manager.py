@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import URL
 
 from hdm.model import Chunk, Dataset, Receipt, Table
-from hdm.state import redaction, reload
+from hdm.state import redaction
 from hdm.state.chunks import artifacts, check_results, claims, reconcile, transitions, watermarks
 from hdm.state.db import upgrade as schema
 from hdm.state.db.database import Database
@@ -20,6 +20,7 @@ from hdm.state.jobs import (
     import_original,
     jobs,
     operators,
+    reload,
     replacing,
     retention,
     runs,

@@ -13,8 +13,8 @@ from hdm.state.db.database import among, by_claim_index, locked
 from hdm.state.db.tables import chunk, follow, job, job_upstream, run_job
 from hdm.state.jobs import replacing
 from hdm.state.jobs.jobs import insert_pending
+from hdm.state.jobs.turns import in_turn
 from hdm.state.records import COMMITTED, DONE, OPEN_JOB, STATUSES, SUPERSEDED, UNFINISHED, VERIFIED, Job
-from hdm.state.turns import in_turn
 from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 

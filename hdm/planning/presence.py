@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
-from hdm.model import Chunk, Condition, Holding, Mode
+from hdm.model import Chunk, Condition, Holding, LinkSpec, Mode
 from hdm.planning.preflight import Prospect
 
 if TYPE_CHECKING:
@@ -22,9 +22,11 @@ PHYSICAL = ("@page", "@rowid")
 """Pseudo-columns by which a whole table is cut."""
 
 
-def look(state: StateManager, one: Prospect, link: DataLink) -> None:
-    """Raises ``PermanentError`` with what is gone. What is replaced is read anew, and not asked for."""
-    if one.link.mode is Mode.REPLACE:
+def look(state: StateManager, one: Prospect, link: DataLink, specs: Mapping[str, LinkSpec]) -> None:
+    """Raises ``PermanentError`` with what is gone. What is replaced is read anew, and not asked for, nor
+    are files between two links of ``specs``, which may go once they are loaded."""
+    feeds = any(one.link.key in spec.upstream for spec in specs.values())
+    if one.link.mode is Mode.REPLACE or (feeds and link.sink.publishes_files):
         return
     known = state.reports.committed(one.pipeline_key)
     if not known.chunks:
