@@ -9,6 +9,8 @@ from hdm.dialects.base import Dialect
 
 _MERGE_WAIT = 300
 """Seconds for which a merge waits for another one into the same table."""
+COLLATION = " /*M! COLLATE utf8mb4_nopad_bin */ /*!80017 COLLATE utf8mb4_0900_bin */"
+"""Of the tables that hdm makes. Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
 
 
 class MySQLMerging(Dialect):
@@ -16,6 +18,19 @@ class MySQLMerging(Dialect):
 
     null_safe = "{a} <=> {b}"
     exact_text = "CAST(CONVERT({} USING utf8mb4) AS BINARY)"
+
+    def match(
+        self, a: str, b: str, key: Sequence[str], *, null_safe: bool, exact: Collection[str] = ()
+    ) -> str:
+        """Texts by the collation of hdm's own tables: two others would be an illegal mix (1267)."""
+        made = super().match(a, b, key, null_safe=null_safe, exact=exact)
+        sign = "<=>" if null_safe else "="
+        for name in exact:
+            one, other = f"{a}.{self.quote(name)}", f"{b}.{self.quote(name)}"
+            made = made.replace(
+                f"({one} {sign} {other})", f"({one} {sign} CONVERT({other} USING utf8mb4){COLLATION})", 1
+            )
+        return made
 
     def merge(
         self,
