@@ -77,6 +77,11 @@ def holds_back(state: StateManager, job: Job) -> bool:
     return bool(counts.get("dead")) and not busy and not state.unfollowed(job, 1)
 
 
+def resting(job: Job) -> str:
+    """What is to be said of a job that waits for another site."""
+    return f"{job.info.source.dataset.name}: all that was published is loaded; its source is not finished"
+
+
 def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:
     """A word on what is not moved because of that."""
     if holds_back(state, job):
