@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hdm.model import Chunk, Mode, Table
+from hdm.model import Chunk, LinkSpec, Mode, Table
+from hdm.planning.preflight import Prospect
 from hdm.planning.recovery import Taken, take_over, verify_rest
 from hdm.planning.windows import UNFINISHED
 from hdm.state.records import IN_ORDER
@@ -75,6 +76,12 @@ def holds_back(state: StateManager, job: Job) -> bool:
     in_order = job.info.max_parallel == IN_ORDER
     busy = counts.get("leased") or counts.get("written") or (counts.get("pending") and not in_order)
     return bool(counts.get("dead")) and not busy and not state.unfollowed(job, 1)
+
+
+def is_merged(one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+    """Whether a root of ``specs`` is read for a link that merges what it stages."""
+    below = (spec for spec in specs.values() if one.link.key in spec.upstream)
+    return not one.upstream_keys and any(spec.mode is Mode.MERGE for spec in below)
 
 
 def resting(job: Job) -> str:

@@ -24,6 +24,7 @@ from hdm.planning.job_lifecycle import (
     close,
     holds_back,
     is_in_vain,
+    is_merged,
     prepare,
     resting,
     waits_for_dead,
@@ -207,7 +208,7 @@ class Planner:
         presence.look(self.state, one, link, self.specs)
         job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
         self.jobs[one.pipeline_key] = job
-        if job.planned and one.source.cursor and not (one.upstream_keys or self.joined):
+        if job.planned and job.run_id != self.run_id and one.source.cursor and is_merged(one, self.specs):
             self._resumed[one.pipeline_key] = one
         if not job.planned and self._consider(job, one, link):
             self._plan(job, link)
