@@ -10,6 +10,7 @@ from hdm.config.profile import load_profiles
 from hdm.errors import HdmError
 from hdm.planning.open_state import old_state_url, open_state, upgrade_state
 from hdm.planning.preflight import pipeline_key
+from hdm.planning.presence import load_again
 from hdm.planning.recovery import record_known
 from hdm.project import no_such_run, open_project, open_state_only, read_plan
 
@@ -32,11 +33,22 @@ def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | N
 @command_state.command()
 @manifest_options
 @site_option
+@click.option("--reload", "again", is_flag=True, help="Load again what targets do not hold any more.")
 @json_option
 def reconcile(
-    manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
+    manifest: str,
+    env: str,
+    profiles: str | None,
+    log_settings: str | None,
+    site: str | None,
+    again: bool,
+    as_json: bool,
 ) -> int:
     """Take over every planned chunk that the targets hold. The target wins.
+
+    With --reload also the other way round: chunks that were committed and that a target does not hold
+    any more (it was restored, emptied, or is another one) are loaded again by the next run, from the
+    staged files where they are there, else from the source as it is then.
 
     Chunks of which the state knows nothing, because it was lost or restored, are taken over by the
     next run, in their order, before it reads anything. A sink that cannot be asked is named, and the
@@ -65,6 +77,12 @@ def reconcile(
                     "left to the next run": sum(chunk.chunk_id not in known for chunk, _ in held),
                 }
             )
+        if again:
+            found = state.reports.open_jobs(set(project.links))
+            asked = [job for job in found if job.info.sink_name not in silent]
+            for job, chunks, count in load_again(state, project.links, asked, project.run_info().started_by):
+                row = {"table": job.info.source.dataset.name, "sink": job.info.sink_name}
+                rows.append({**row, "to be loaded again": chunks, "rows": count})
     emit(rows, as_json=as_json, empty="no open jobs")
     return 1 if silent else 0
 

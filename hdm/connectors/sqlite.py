@@ -198,6 +198,16 @@ class SQLiteDatabase(Database):
                 taken += connection.executemany(sql, zip(*values, strict=True)).rowcount
         return taken
 
+    def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
+        """By counting twice: nobody else writes meanwhile."""
+        schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
+        asked = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
+        if not self.run(connection, asked, (path[-1],)):
+            return None
+        counted = f"SELECT COUNT(*) FROM {self.dialect.qualify(path)}"
+        before = int(self.run(connection, counted)[0][0])
+        return lambda: int(self.run(connection, counted)[0][0]) - before
+
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """A view on a table yet to come is no error
         (https://www.sqlite.org/lang_altertable.html)."""

@@ -88,6 +88,8 @@ class DuckDBDialect(Dialect):
     identifier_unit = "characters"
     max_path = 3
     page_ranges = True
+    exact_text = "encode(CAST({} AS VARCHAR))"
+    row_address = "rowid"
     session = ("SET TimeZone = 'UTC'",)
     key_text_type = "VARCHAR"
     errors: ClassVar[Mapping[str, type[HdmError]]] = {

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from hdm.dialects import referring
-from hdm.dialects.base import Dialect
 from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
+from hdm.dialects.mysql_merging import MySQLMerging
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import UsageError
 from hdm.model import Column, Kind
@@ -50,7 +50,7 @@ _TABLE_OPTIONS = (
 """Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
 
 
-class MySQLDialect(Dialect):
+class MySQLDialect(MySQLMerging):
     """MySQL 8.0.17 or later and MariaDB 10.2 or later."""
 
     name = "mysql"
@@ -64,7 +64,6 @@ class MySQLDialect(Dialect):
     identifier_unit = "characters"
     paramstyle = "format"
     transactional_ddl = False
-    null_safe = "{a} <=> {b}"
     zoneless = True
     text_type = "CHAR"
     key_text_type = "VARCHAR(128)"
@@ -244,34 +243,6 @@ class MySQLDialect(Dialect):
         return int(found[2] or 1) * each + 2
 
     # -- statements --------------------------------------------------------------
-
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-    ) -> list[str]:
-        """As everywhere, but UPDATE joins."""
-        statements = super().merge(target, stage, columns, key, null_keys=null_keys)
-        rest = [name for name in columns if name not in key]
-        if rest:
-            same = self.match("t", "s", key, null_safe=null_keys)
-            joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-            only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
-            assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            into, of = self.qualify(target), self.qualify(stage)
-            statements[0] = f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}"
-        return statements
-
-    def keep_one(
-        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
-    ) -> list[str]:
-        """DROP TABLE would commit; DROP TEMPORARY TABLE does not."""
-        made = super().keep_one(stage, columns, rest, key)
-        return [*made[:-1], made[-1].replace("DROP TABLE", "DROP TEMPORARY TABLE", 1)]
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
         """Stays in the same database."""

@@ -6,7 +6,7 @@ Data types: https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects import referring
@@ -47,6 +47,7 @@ class OracleDialect(Dialect):
     paramstyle = "numeric"
     transactional_ddl = False
     null_safe = "DECODE({a}, {b}, 1, 0) = 1"
+    exact_text = "NLSSORT({}, 'NLS_SORT=BINARY')"
     temporary_table = "CREATE PRIVATE TEMPORARY TABLE"
     text_type = "VARCHAR2(4000)"
     bigint_type = "NUMBER(19)"
@@ -237,19 +238,30 @@ class OracleDialect(Dialect):
         key: Sequence[str],
         *,
         null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
     ) -> list[str]:
         """One MERGE; Oracle has no UPDATE ... FROM."""
         rest = [name for name in columns if name not in key]
         update = ""
         if rest:
             pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            update = f"WHEN MATCHED THEN UPDATE SET {pairs} "
+            guard = f"WHERE {self.not_older('s', 't', newest)} " if newest else ""
+            update = f"WHEN MATCHED THEN UPDATE SET {pairs} {guard}"
         return [
             f"MERGE INTO {self.qualify(target)} t USING ({self.staged(stage, key, null_keys)}) s "
-            f"ON ({self.match('t', 's', key, null_safe=null_keys)}) {update}"
+            f"ON ({self.match('t', 's', key, null_safe=null_keys, exact=exact)}) {update}"
             f"WHEN NOT MATCHED THEN INSERT ({', '.join('t.' + self.quote(n) for n in columns)}) "
             f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
         ]
+
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """Until the transaction ends."""
+        return f"LOCK TABLE {self.qualify(target)} IN EXCLUSIVE MODE"
+
+    def alias(self, name: str) -> str:
+        """Oracle allows no AS here."""
+        return name
 
     def staged(self, stage: Sequence[str], key: Sequence[str], null_keys: bool) -> str:
         """The staged rows whose key holds no NULL, or the others."""

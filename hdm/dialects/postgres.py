@@ -65,6 +65,9 @@ class PostgresDialect(Dialect):
     all_keys = referring.POSTGRES_ALL
     insert_override = "OVERRIDING SYSTEM VALUE "
     bigint_type = "bigint"
+    exact_text = 'CAST({} AS text) COLLATE "C"'
+    may_skip_rows = True
+    row_address = "ctid"
     temporary_table = "CREATE TEMPORARY TABLE"
     session: ClassVar[tuple[str, ...]] = (
         "SET client_encoding TO 'UTF8'",
@@ -173,6 +176,10 @@ class PostgresDialect(Dialect):
         names = self.names(column.name for column in columns)
         origin = f"SELECT {names} FROM {self.qualify(target)} WITH NO DATA"
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
+
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """Until the transaction ends; whoever reads goes on."""
+        return f"LOCK TABLE {self.qualify(target)} IN SHARE ROW EXCLUSIVE MODE"
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
         """Compares rows as text, for types without equality (json, point)."""

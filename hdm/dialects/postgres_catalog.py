@@ -124,3 +124,10 @@ WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 def short_ids(ids: str) -> str:
     """64-bit transaction ids as the 32 bits that rows carry, comma-separated."""
     return ",".join(str(int(one) % 2**32) for one in ids.split(",") if one)
+
+
+TRIGGERS = (
+    "SELECT 1 FROM pg_trigger WHERE NOT tgisinternal AND (tgrelid = %s::regclass OR tgrelid IN "
+    "(SELECT inhrelid FROM pg_inherits WHERE inhparent = %s::regclass)) LIMIT 1"
+)
+WRITTEN_HERE = "SELECT COUNT(*) FROM {} WHERE xmin::text = (txid_current() & 4294967295)::text"

@@ -6,7 +6,7 @@ Types: https://docs.snowflake.com/en/sql-reference/intro-summary-data-types.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects.base import Dialect
@@ -69,6 +69,7 @@ class SnowflakeDialect(Dialect):
     enforces_keys = False
     transactional_ddl = False
     null_safe = "EQUAL_NULL({a}, {b})"
+    exact_text = "HEX_ENCODE({})"
     temporary_table = "CREATE TEMPORARY TABLE"
     text_type = "VARCHAR"
     bigint_type = "NUMBER(19,0)"
@@ -235,6 +236,8 @@ class SnowflakeDialect(Dialect):
         key: Sequence[str],
         *,
         null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
     ) -> list[str]:
         """One MERGE; of rows that are the same twice it takes one, as ``keep_one`` leaves that to it."""
         rest = [name for name in columns if name not in key]
@@ -245,10 +248,11 @@ class SnowflakeDialect(Dialect):
         update = ""
         if rest:
             pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            update = f"WHEN MATCHED THEN UPDATE SET {pairs} "
+            guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
+            update = f"WHEN MATCHED{guard} THEN UPDATE SET {pairs} "
         return [
             f"MERGE INTO {self.qualify(target)} AS t USING ({staged}) AS s "
-            f"ON {self.match('t', 's', key, null_safe=null_keys)} {update}"
+            f"ON {self.match('t', 's', key, null_safe=null_keys, exact=exact)} {update}"
             f"WHEN NOT MATCHED THEN INSERT ({self.names(columns)}) "
             f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
         ]

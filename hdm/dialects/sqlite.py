@@ -61,6 +61,9 @@ class SQLiteDialect(Dialect):
     text_type = "TEXT"
     key_text_type = "TEXT"
     temporary_table = "CREATE TEMP TABLE"
+    exact_text = "{} COLLATE BINARY"
+    may_skip_rows = True
+    row_address = "rowid"
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "SQLITE_BUSY": Deadlock,
         "SQLITE_LOCKED": Deadlock,

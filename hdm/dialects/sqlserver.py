@@ -7,7 +7,7 @@ https://learn.microsoft.com/sql/t-sql/functions/cast-and-convert-transact-sql.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects import referring
@@ -53,6 +53,7 @@ class SQLServerDialect(Dialect):
     identifier_unit = "characters"
     max_path = 3
     null_safe = "EXISTS (SELECT {a} INTERSECT SELECT {b})"
+    exact_text = "CAST(CAST({} AS NVARCHAR(MAX)) AS VARBINARY(MAX))"
     temporary_table = "CREATE TABLE"
     """Temporary by its name, which starts with ``#``."""
     text_type = "nvarchar(max)"
@@ -232,9 +233,13 @@ class SQLServerDialect(Dialect):
         key: Sequence[str],
         *,
         null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
     ) -> list[str]:
         """UPDATE by alias, then INSERT; key ranges stay locked between the two."""
-        statements = super().merge(target, stage, columns, key, null_keys=null_keys)
+        statements = super().merge(
+            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
+        )
         if len(statements) > 1:
             into, of = self.qualify(target), self.qualify(stage)
             _, _, rest = statements[0].partition(" AS t SET ")
@@ -243,6 +248,10 @@ class SQLServerDialect(Dialect):
                 f"UPDATE t SET {pairs} FROM {into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {where}"
             )
         return statements
+
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """The table's own lock, until the transaction ends."""
+        return f"SELECT 1 FROM {self.qualify(target)} WITH (TABLOCKX, HOLDLOCK) WHERE 1 = 0"
 
     def first(self, sql: str) -> str:
         """At most one row of a query."""

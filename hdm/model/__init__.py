@@ -1,5 +1,6 @@
 """The words of hdm as immutable values, and their round trip through JSON."""
 
+from hdm.model.holding import Holding
 from hdm.model.json import (
     chunk_from_json,
     chunk_to_json,
@@ -36,6 +37,7 @@ __all__ = [
     "ComponentSpec",
     "Condition",
     "Dataset",
+    "Holding",
     "Kind",
     "LinkSpec",
     "Mode",

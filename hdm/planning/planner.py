@@ -9,20 +9,29 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hdm import failpoints
 from hdm.errors import HdmError, Recovery, UsageError
-from hdm.model import Chunk, LinkSpec, Mode, Window
-from hdm.planning.job_lifecycle import FAILED, close, is_in_vain, prepare, remarks
+from hdm.model import LinkSpec, Mode
+from hdm.planning import presence
+from hdm.planning.epoch_plan import plan_root
+from hdm.planning.job_lifecycle import (
+    FAILED,
+    close,
+    holds_back,
+    is_in_vain,
+    is_merged,
+    prepare,
+    resting,
+    waits_for_dead,
+)
 from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
-from hdm.planning.recovery import Taken
-from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress, window_of
+from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -61,6 +70,7 @@ class Planner:
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
     _elsewhere: Elsewhere | None = None
     _after: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    _resumed: dict[str, Prospect] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.specs:
@@ -108,8 +118,9 @@ class Planner:
         """All that was published for the job is moved; the rest waits for another site."""
         if self._elsewhere is None or job.link_key not in self._elsewhere.fed or not job.planned:
             return False
-        if self.state.unfollowed(job, 1) or any(map(self.state.counts(job.job_id).get, UNFINISHED)):
-            return False
+        unfinished = any(map(self.state.counts(job.job_id).get, UNFINISHED))
+        if unfinished or self.state.unfollowed(job, 1) or holds_back(self.state, job):
+            return False  # asked in this order: what waits for a chunk shows once that is settled
         above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
         return all(self.rests(one) for one in above) and not self.state.settled(job)
 
@@ -126,11 +137,7 @@ class Planner:
             return []
         if not self.jobs and self._elsewhere.fed:
             return ["nothing new was published for this site"]
-        return [
-            f"{job.info.source.dataset.name}: all that was published is loaded; its source is not finished"
-            for job in self._unclosed()
-            if self.rests(job)
-        ]
+        return [resting(job) for job in self._unclosed() if self.rests(job)]
 
     def _unclosed(self) -> list[Job]:
         over = {*self._closed, *self._failed}
@@ -202,8 +209,11 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
+        presence.look(self.state, one, link, self.specs)
         job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
         self.jobs[one.pipeline_key] = job
+        if job.planned and job.run_id != self.run_id and one.source.cursor and is_merged(one, self.specs):
+            self._resumed[one.pipeline_key] = one
         if not job.planned and self._consider(job, one, link):
             self._plan(job, link)
 
@@ -272,35 +282,10 @@ class Planner:
                 if job.info.upstream_keys:
                     self.state.add_plan(taken.job, [], snapshot=None, wm_low=None, wm_high=None)
                 else:
-                    self._plan_root(taken, link)
+                    key, links = job.pipeline_key, list(self.specs)
+                    held = plan_root(self.state, taken, link, links, self.notes, empty=key in self._empty)
+                    self._snapshots[key] = held
         self._has_left(self.state.reread(job))  # not the next epoch, if this one is closed
-
-    def _plan_root(self, taken: Taken, link: DataLink) -> None:
-        job, held = taken.job, ExitStack()
-        try:
-            token = held.enter_context(link.source.snapshot())
-            table, window = job.info.source, window_of(job, link, self.state)
-            failpoints.point("R3")
-            chunks = list(self._cut(taken, link, window, token))
-            self.notes.extend(remarks(job, link, chunks))
-            taken.admit(chunks)
-            high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
-            words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
-            links = list(self.specs) if job.info.mode is Mode.REPLACE else []
-            self.state.add_plan(job, chunks, **words, unless_loading=links)
-            log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
-        except BaseException:
-            held.close()
-            raise
-        self._snapshots[job.pipeline_key] = held
-
-    def _cut(self, taken: Taken, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
-        job = taken.job
-        fixed = link.source.chunks_are_content and job.info.mode is not Mode.REPLACE
-        if job.pipeline_key in self._empty:
-            return
-        for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
-            yield replace(taken.numbered(chunk), epoch=1 if fixed else job.epoch)
 
     def _follow(self, job: Job) -> None:
         link = self.links[job.link_key]
@@ -322,6 +307,10 @@ class Planner:
             swap = job.pipeline_key not in self._empty
             self._closed[job.pipeline_key] = close(self.state, job, self.links[job.link_key], swap=swap)
         self._let_go(job.pipeline_key)
+        more = self._resumed.pop(job.pipeline_key, None)
+        if more is not None and self._closed[job.pipeline_key] == "success":
+            del self._closed[job.pipeline_key]
+            self._open(more)  # what an earlier run read is moved; what is new since then is read at once
 
     def _let_go(self, pipeline_key: str) -> None:
         held = self._snapshots.pop(pipeline_key, None)
@@ -340,3 +329,4 @@ class Planner:
                 self._failed[job.pipeline_key] = f"{job.info.source.dataset.name}: its upstream failed"
             else:
                 self._closed[job.pipeline_key] = "failure"
+                self.notes.extend(waits_for_dead(self.state, job))

@@ -27,6 +27,8 @@ class Prospect:
     target: Table
     losses: tuple[tuple[str, str], ...]
     upstream_keys: tuple[str, ...] = ()
+    in_order: bool = False
+    """Its chunks are loaded one at a time, in the order of their numbers: see ``Sink.goes_in_order``."""
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
@@ -65,7 +67,9 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
         sink.accepts(outgoing, spec.mode)
     except HdmError as error:
         raise _named("sink", spec.sink, error) from None
-    return Prospect(spec, pipeline_key(spec, table.dataset), table, target, losses, upstream_keys)
+    found = link.source.chunks_are_content and not upstream_keys  # a row may lie in many files
+    in_order = sink.goes_in_order(outgoing, spec.mode, repeats=found)
+    return Prospect(spec, pipeline_key(spec, table.dataset), table, target, losses, upstream_keys, in_order)
 
 
 def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:

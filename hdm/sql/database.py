@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, Self
 
@@ -211,6 +211,11 @@ class Database(ABC):
 
     def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
         """What the user may not do and a sink for the table must; None where it cannot be told."""
+        return None
+
+    def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
+        """Asked before rows are inserted into a table: what tells, afterwards, how many of them are still
+        there; None where no trigger can have taken any away."""
         return None
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:

@@ -13,14 +13,15 @@ from pydantic import BaseModel
 from hdm import failpoints
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
 from hdm.sql.database import Database, SqlProfile
+from hdm.sql.holding import held_by
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
-from hdm.sql.merge import make_stage, merge_stage
+from hdm.sql.merge import Merge, make_stage, newest_by
 from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
-from hdm.sql.target import SqlSinkConfig, TargetMapping
+from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_there
 
 
 class SqlSink(Sink):
@@ -80,11 +81,11 @@ class SqlSink(Sink):
         """A merge needs a key; without ``create``, the table must be there; what is replaced, must be a
         table whose every row the user may remove."""
         target = self.target(table)
-        self._keyed(target, mode)
+        must_have_key(target, mode)
         if self.config.create and (mode is not Mode.REPLACE or not self.database.is_there()):
             return
         if not self.database.is_there():
-            raise self._not_there(target)
+            raise not_there(target)
         connection = self.database.connect("hdm:accepts")
         try:
             self.database.begin(connection)
@@ -100,27 +101,20 @@ class SqlSink(Sink):
                 hint="write mode: append or merge, or another table_name",
             )
         if existing is None and not self.config.create:
-            raise self._not_there(target)
+            raise not_there(target)
 
-    @staticmethod
-    def _keyed(target: Table, mode: Mode) -> None:
-        if mode is Mode.MERGE and not target.key:
-            raise UsageError(
-                f"{target.dataset.name}: mode merge needs a key, and the source declares none",
-                hint="write key: [column, ...] in the sink's conf",
-            )
-
-    @staticmethod
-    def _not_there(target: Table) -> UsageError:
-        return UsageError(
-            f"there is no table {target.dataset.name}, and create is false",
-            hint="create it, or write create: true",
-        )
+    def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
+        """In mode merge, of rows with one key that may come in several chunks, where no cursor says
+        which is the newest."""
+        target = self.target(table)
+        if mode is not Mode.MERGE or not (repeats or self.mapping.repeats(table, target)):
+            return False
+        return newest_by(self.database, target) is None
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Create what is missing, verify what is there; no row is touched."""
         target = self.target(table)
-        self._keyed(target, mode)
+        must_have_key(target, mode)
         connection = self.database.connect("hdm:prepare", write=True)
         try:
             ledger = self._ledger(target)
@@ -132,7 +126,7 @@ class SqlSink(Sink):
             if existing is not None:
                 self.mapping.verify(target, existing)
             elif not self.config.create:
-                raise self._not_there(target)
+                raise not_there(target)
             if mode is Mode.REPLACE and swapped is None:
                 self._prepare_beside(connection, target, existing, job_key, epoch)
             elif existing is None and mode is not Mode.REPLACE:
@@ -198,6 +192,15 @@ class SqlSink(Sink):
         finally:
             connection.close()
 
+    def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
+        """What the ledger says; and whether the table is gone or empty, in mode append how many rows it
+        has, unless others delete there."""
+        if not self.database.is_there():
+            return Holding()
+        target = self.target(table)
+        looks = None if self.config.others_delete else mode
+        return held_by(self.database, self._ledger(target), target, job_key, looks)
+
     def newest_epoch(self, table: Table, job_key: str) -> int:
         """The ledger's; an epoch without a chunk is known by its swap."""
         return self._ledger(self.target(table)).newest_epoch(job_key)
@@ -224,7 +227,7 @@ class SqlSink(Sink):
         try:
             self.database.tag(connection, attempt.run_id, chunk, attempt.number)
             self.database.evict(connection, mark, attempt.number)
-            target = self._writable(connection, target)
+            target, held = self._writable(connection, target)
             stage = None
             if mode is Mode.MERGE:
                 stage = make_stage(self.database, connection, target, chunk, attempt)
@@ -240,7 +243,11 @@ class SqlSink(Sink):
                 into = stage or target.path
             rows = self._load(connection, into, target, chunk, payload)
             if stage is not None:
-                merge_stage(self.database, connection, target, stage)
+                repeats = self.mapping.repeats(table, target) or bool(chunk.files and not chunk.upstream)
+                merge = Merge(self.database, connection, target, held or target, stage, repeats)
+                older = merge.run(rows)
+                payload.tally.filtered += older
+                rows -= older
             written = Receipt(chunk.chunk_id, attempt.number, rows, location=target.dataset.name)
             receipt = payload.tally.complete(replace(written, bytes=payload.tally.bytes))
             ledger.fill(connection, receipt)
@@ -252,18 +259,21 @@ class SqlSink(Sink):
         finally:
             connection.close()
 
-    def _writable(self, connection: Any, target: Table) -> Table:
-        """As an existing table spells its columns, without those that it computes itself."""
+    def _writable(self, connection: Any, target: Table) -> tuple[Table, Table | None]:
+        """As an existing table spells its columns, without those that it computes itself; and that table."""
         self.database.begin(connection)
         held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)
         if held is None:
-            return target
+            return target, None
         there = {fold(column.name): column for column in held.columns}
         kept = [(c, there.get(fold(c.name), c)) for c in target.columns]
         columns = [replace(c, name=h.name, length=h.length) for c, h in kept if not h.generated]
         key = [there[fold(name)].name if fold(name) in there else name for name in target.key]
-        return replace(target, columns=tuple(columns), key=tuple(key))
+        cursor = target.cursor
+        if cursor is not None and fold(cursor) in there:
+            cursor = there[fold(cursor)].name
+        return replace(target, columns=tuple(columns), key=tuple(key), cursor=cursor), held
 
     def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
         """The table of exactly that name."""
@@ -283,7 +293,7 @@ class SqlSink(Sink):
     def _load(
         self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
     ) -> int:
-        sent = 0
+        sent, watch = 0, self.database.watch_triggers(connection, into)
         broken: list[Exception] = []
 
         def renamed() -> Generator[pa.RecordBatch, None, None]:
@@ -307,6 +317,8 @@ class SqlSink(Sink):
                 if broken:  # the source's failure, which is not to pass for the target's
                     raise broken[0] from None
                 raise
+        if watch is not None:
+            taken = min(taken, watch())
         if taken != sent:
             raise RejectedRows(
                 f"{target.dataset.name} took {taken} of {sent} rows",

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hdm import failpoints
+from hdm.errors import RejectedRows
 from hdm.model import Attempt, Chunk, Dataset, Receipt, Table
 from hdm.sql.database import Database
 from hdm.sql.ledger import Ledger
@@ -27,6 +28,18 @@ def swap_session(database: Database, swap: Chunk) -> Any:
     finally:
         before.close()
     return database.connect(f"{mark}1", write=True)
+
+
+def _is_whole(database: Database, connection: Any, ledger: Ledger, swap: Chunk, target: Table) -> None:
+    """Counts the table once it is in its place: ``RejectedRows`` unless it holds all that was loaded."""
+    loaded = ledger.rows(connection, swap.job_key, swap.epoch)
+    counted = f"SELECT COUNT(*) FROM {database.dialect.qualify(target.path)}"
+    held = int(database.run(connection, counted)[0][0])
+    if held != loaded:
+        raise RejectedRows(
+            f"{target.dataset.name} holds {held} of {loaded} rows after the swap",
+            hint="look for triggers or rules on the table that drop rows",
+        )
 
 
 def swap_once(
@@ -52,6 +65,7 @@ def swap_once(
             database.change(connection, database.dialect.drop_table(old))
         else:
             database.swap(connection, target.path, new, old)
+            _is_whole(database, connection, ledger, swap, target)
         failpoints.point("W2")
         ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
         database.commit(connection)

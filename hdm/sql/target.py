@@ -33,6 +33,8 @@ class SqlSinkConfig(Settings):
     create: bool = True
     row_lineage: bool = False
     """Adds ``_hdm_chunk_id`` and ``_hdm_row_no`` (from 1) to every row."""
+    others_delete: bool = False
+    """True: rows that are gone from the table are not missed, since others delete there, too."""
     identifiers: Literal["keep", "lower", "upper"] = "keep"
     allow_loss: bool | list[str] = False
 
@@ -90,7 +92,8 @@ class TargetMapping:
             )
         path = self.path(table)
         self.dialect.qualify(path)
-        return Table(self.dataset(table), path, columns, tuple(key), table.cursor, table.rows, table.bytes)
+        cursor = None if table.cursor is None else self.cased(table.cursor)
+        return Table(self.dataset(table), path, columns, tuple(key), cursor, table.rows, table.bytes)
 
     def _target_column(self, column: Column) -> Column:
         native = self.dialect.stored(column).native
@@ -104,6 +107,11 @@ class TargetMapping:
     def _own(self, name: str, kind: Kind, length: int | None = None) -> Column:
         bare = Column(name, kind, carrier(kind), length=length)
         return self.dialect.column_from_catalog(name, self.dialect.stored(bare).native)
+
+    def repeats(self, table: Table, target: Table) -> bool:
+        """Whether a reading may give several rows with one key: the source does not say that it cannot."""
+        declared = {self.cased(name) for name in table.key}
+        return not declared or not declared <= set(target.key)
 
     def cased(self, name: str) -> str:
         """A source's name as the target spells it."""
@@ -164,3 +172,20 @@ class TargetMapping:
                 f"{target.dataset.name} cannot take the source's rows:{listed(wrong)}",
                 hint=way or "alter the table, or write to another with table_name",
             )
+
+
+def must_have_key(target: Table, mode: Mode) -> None:
+    """``UsageError`` if it is merged and has none."""
+    if mode is Mode.MERGE and not target.key:
+        raise UsageError(
+            f"{target.dataset.name}: mode merge needs a key, and the source declares none",
+            hint="write key: [column, ...] in the sink's conf",
+        )
+
+
+def not_there(target: Table) -> UsageError:
+    """What to raise where the table is missing, and is not to be made."""
+    return UsageError(
+        f"there is no table {target.dataset.name}, and create is false",
+        hint="create it, or write create: true",
+    )

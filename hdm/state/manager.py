@@ -20,6 +20,7 @@ from hdm.state.jobs import (
     import_original,
     jobs,
     operators,
+    reload,
     replacing,
     retention,
     runs,
@@ -294,6 +295,11 @@ class StateManager(Questions):
     def supersede(self, job: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
         """Replace chunks that nobody holds by others."""
         operators.supersede(self._base, job, chunk_ids, new_chunks)
+
+    def reload(self, job: Job, chunks: Sequence[Chunk], by: str, *, uncopied: Collection[str] = ()) -> int:
+        """Load the rows of committed chunks again, in the job, a pipeline's newest; how many chunks. Of
+        ``uncopied``, which upstream gives again, no copy is made."""
+        return reload.reload(self._base, job, chunks, by, uncopied)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
         """Record what the target's ledger says it holds; True if that was news."""

@@ -21,6 +21,9 @@ UNFINISHED = (PENDING, LEASED, WRITTEN)
 HELD = (LEASED, WRITTEN)
 """Statuses in which a worker may hold the chunk."""
 
+IN_ORDER = 0
+"""As a job's ``max_parallel``: one chunk at a time, none before one with a lower number is settled."""
+
 SURE = 0.9
 """Of a lease's time: so long it is its holder's without asking."""
 

@@ -36,7 +36,7 @@ def inspect(shop: Shop, *, cleaned: bool = True) -> Damage:
     """Every invariant after a run that ended with 0. ``cleaned``: hdm gc was run as well."""
     damage = Damage()
     for table in TABLES:
-        _compare(shop, table, damage)
+        compare(shop, table, damage)
         _rows_are_traceable(shop, table, damage)
     _ledger_is_the_state(shop, damage)
     damage.ahead += watermarks_ahead(shop)
@@ -61,7 +61,7 @@ def watermarks_ahead(shop: Shop) -> int:
     return found
 
 
-def _compare(shop: Shop, table: str, damage: Damage) -> None:
+def compare(shop: Shop, table: str, damage: Damage) -> None:
     source, target = shop.rows_of_source(table), shop.rows_of_target(table)
     if source == target:
         return

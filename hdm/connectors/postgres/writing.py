@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hdm.connectors.postgres.reading import Reading
@@ -38,6 +38,13 @@ class Writing(Reading):
             number = str(label).rsplit(":", 1)[-1]
             if number.isdecimal() and int(number) < attempt:
                 self.run(connection, "SELECT pg_terminate_backend(%s)", (pid,))
+
+    def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
+        """By the rows' own mark of the transaction that wrote them (PostgreSQL manual 5.5, ``xmin``)."""
+        table = self.dialect.qualify(path)
+        if not self.run(connection, catalog.TRIGGERS, (table, table)):
+            return None
+        return lambda: int(self.run(connection, catalog.WRITTEN_HERE.format(table))[0][0])
 
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None

@@ -13,6 +13,7 @@ from hdm.state.db.database import among, by_claim_index, locked
 from hdm.state.db.tables import chunk, follow, job, job_upstream, run_job
 from hdm.state.jobs import replacing
 from hdm.state.jobs.jobs import insert_pending
+from hdm.state.jobs.turns import in_turn
 from hdm.state.records import COMMITTED, DONE, OPEN_JOB, STATUSES, SUPERSEDED, UNFINISHED, VERIFIED, Job
 from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
@@ -21,7 +22,7 @@ from hdm.state.tx.transaction import Tx
 def _waiting(of: Job) -> Select[Any]:
     """The receipts of upstream chunks that this job has not followed."""
     return (
-        select(chunk.c.receipt)
+        select(chunk.c.receipt, chunk.c.chunk_id, chunk.c.chunk_no, job.c.epoch)
         .join(job, job.c.job_id == chunk.c.job_id)
         .where(
             job.c.pipeline_key.in_(of.info.upstream_keys),
@@ -39,8 +40,12 @@ def unfollowed(base: Base, of: Job, limit: int) -> list[Receipt]:
     if not of.info.upstream_keys:
         return []
     query = _waiting(of).order_by(job.c.epoch, chunk.c.chunk_no, chunk.c.chunk_id).limit(limit)
-    rows = base.db.read(lambda conn: conn.execute(query).scalars().all())
-    return [receipt_from_json(text) for text in rows]
+
+    def work(conn: Connection) -> Sequence[Any]:
+        rows = conn.execute(query).all()
+        return in_turn(conn, of, rows) if rows and of.info.mode is Mode.MERGE else rows
+
+    return [receipt_from_json(row.receipt) for row in base.db.read(work)]
 
 
 def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:

@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
 
-from hdm.model import Chunk
+from hdm.model import Chunk, Holding
 from hdm.model.json import chunk_from_json
-from hdm.state.db.tables import chunk, job, worker
-from hdm.state.records import OPEN_JOB, WAIVED, Job
+from hdm.state.db.database import among
+from hdm.state.db.tables import artifact, chunk, job, worker
+from hdm.state.records import COMMITTED, OPEN_JOB, VERIFIED, WAIVED, Job
 from hdm.state.tx.context import JOB_COLUMNS, Base
 
 
@@ -54,6 +55,37 @@ class PlannerReports:
             return found
 
         return self._base.db.read(work)
+
+    def committed(self, pipeline_key: str) -> Holding:
+        """What all epochs of a pipeline have committed, as a target would say it."""
+        query = (
+            select(
+                func.count(), func.min(chunk.c.chunk_id), func.max(chunk.c.chunk_id),
+                func.sum(chunk.c.rows_loaded),
+            )
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .where(job.c.pipeline_key == pipeline_key, among(chunk.c.status, (COMMITTED, VERIFIED)))
+        )  # fmt: skip
+        count, least, greatest, rows = self._base.db.read(lambda conn: conn.execute(query).one())
+        return Holding(int(count), least, greatest, int(rows or 0))
+
+    def committed_chunks(self, pipeline_key: str) -> list[tuple[Chunk, int]]:
+        """Those chunks with their rows, in the order in which they were planned."""
+        query = (
+            select(chunk.c.body, chunk.c.rows_loaded)
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .where(job.c.pipeline_key == pipeline_key, among(chunk.c.status, (COMMITTED, VERIFIED)))
+            .order_by(job.c.epoch, chunk.c.chunk_no)
+        )
+        rows = self._base.db.read(lambda conn: conn.execute(query).all())
+        return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
+
+    def unstaged(self, chunk_ids: Collection[str]) -> set[str]:
+        """Those of the chunks of which a staged file was removed."""
+        query = select(artifact.c.chunk_id).where(
+            artifact.c.chunk_id.in_(sorted(chunk_ids)), artifact.c.state == "DELETED"
+        )
+        return self._base.db.read(lambda conn: set(conn.execute(query.distinct()).scalars()))
 
     def chunk(self, chunk_id: str) -> Chunk:
         """One chunk as it was planned."""

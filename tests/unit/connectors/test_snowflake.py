@@ -161,6 +161,19 @@ def test_merge_and_replace(account):
     assert [row["id"] for row in plain(read(account))] == [7]
 
 
+def test_the_newest_row_of_a_text_stays_whatever_the_order_of_chunks(account):
+    table = replace(TABLE, key=(), cursor="id")
+    for number, order in enumerate([(1, 2, 3), (3, 1, 2), (2, 3, 1), (3, 2, 1)]):
+        one = sink(account, table_name=f"versions_{number}", key=["Name"])
+        one.prepare(table, JOB, 1, Mode.MERGE)
+        for place in order:
+            rows = [batch(2 * place + 1, name="a"), batch(2 * place + 11, name="A")]
+            part = chunk(place).at(epoch=number + 1, snapshot=str(place))
+            one.write(table, part, Attempt(1), Payload(table, lambda rows=rows: iter(rows)), Mode.MERGE)
+        found = {row["Name"]: row["id"] for row in read(account, table_name=f"versions_{number}")}
+        assert found == {"a": 7, "A": 17}
+
+
 def test_a_row_that_is_there_twice_is_merged_once_without_a_definition(account):
     one = sink(account)
     write(one, chunk(), batch(1))
