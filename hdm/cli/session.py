@@ -87,6 +87,7 @@ def run_info(plan: Plan) -> RunInfo:
         git_dirty=dirty,
         hdm_version=__version__,
         host=host_identity(),
+        manifest_text=plan.manifest_text,
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import insert
 from hdm.state.base import Base
 from hdm.state.events import Tx
 from hdm.state.models import validation
+from hdm.state.seals import CHECK, sum_of
 from hdm.state.settle import fenced, held
 from hdm.state.words import CheckResult, Lease
 
@@ -39,6 +40,7 @@ def record(base: Base, lease: Lease, results: Sequence[CheckResult]) -> None:
         tx.event(
             "chunk.checked", job=lease.job.job_id, chunk=lease.chunk_id, worker=lease.worker_id,
             attempt=lease.attempt, checks=len(results), failed=failed,
+            results=sum_of("validation", CHECK, rows).told(),
         )  # fmt: skip
 
     if results:

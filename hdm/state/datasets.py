@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from sqlalchemy import func, insert, select
 
 from hdm.model import Dataset, Table
 from hdm.state.events import Tx
 from hdm.state.models import column_lineage, dataset, dataset_schema
+from hdm.state.seals import COLUMNS, SCHEMA, Sum, sum_of
 from hdm.state.words import JobInfo
 from hdm.wire import table_to_json, type_text
 
@@ -27,8 +29,8 @@ def register(tx: Tx, table: Table) -> int:
         return version
     version = 1 if newest is None else newest.version + 1
     columns = json.dumps(json.loads(table_to_json(table))["columns"], sort_keys=True, separators=(",", ":"))
-    tx.conn.execute(
-        insert(dataset_schema),
+    keep_version(
+        tx,
         {
             "dataset_id": table.dataset.dataset_id,
             "version": version,
@@ -41,6 +43,12 @@ def register(tx: Tx, table: Table) -> int:
         },
     )
     return version
+
+
+def keep_version(tx: Tx, row: dict[str, Any]) -> None:
+    """Insert a dataset's version; an event of the same transaction tells ``tx.recorded``."""
+    tx.conn.execute(insert(dataset_schema), row)
+    tx.recorded.add("dataset_schema", SCHEMA, row)
 
 
 def ensure(tx: Tx, named: Dataset, kind: str = "table") -> str:
@@ -56,7 +64,7 @@ def ensure(tx: Tx, named: Dataset, kind: str = "table") -> str:
     return named.dataset_id
 
 
-def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> None:
+def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> Sum:
     """Record source column -> sink column, paired by name or, failing that, by position."""
     lossy = {column for column, _ in info.losses}
     reasons = dict(info.losses)
@@ -86,6 +94,7 @@ def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> None:
         )
     if rows:
         tx.conn.execute(insert(column_lineage), rows)
+    return sum_of("column_lineage", COLUMNS, rows)
 
 
 def _difference(old: str, new: str) -> str:

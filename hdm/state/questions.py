@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hdm.state import audit, lineage
+from hdm.state import anchors, audit, lineage, verify
+from hdm.state.anchors import Anchor
 from hdm.state.base import Base
+from hdm.state.verify import Verdict
 
 
 class Questions:
@@ -49,3 +52,15 @@ class Questions:
     def verify_chain(self, run_id: str) -> list[str]:
         """Every break in the run's trail; empty if there is none."""
         return audit.verify_chain(self._base, run_id)
+
+    def verify(self, known: Sequence[Anchor] = ()) -> Verdict:
+        """Every chain recomputed, every table held against its events, and both against anchors."""
+        return verify.verify(self._base, known)
+
+    def make_anchor(self) -> dict[str, Any]:
+        """Where every chain ends now: to be kept outside, by ``hdm.state.anchors.spell``."""
+        return anchors.make(self._base)
+
+    def record_anchor(self, made: Mapping[str, Any], location: str) -> None:
+        """Note where an anchor lies."""
+        anchors.record(self._base, made, location)

@@ -68,6 +68,11 @@ class Reports(PlannerReports):
         )
         return self._rows(query)
 
+    def run_ids(self) -> list[str]:
+        """Every run of the database, of whichever manifest, oldest first."""
+        query = select(run.c.run_id).order_by(run.c.started_at, run.c.run_id)
+        return [str(row["run_id"]) for row in self._rows(query)]
+
     def find_run(self, manifest_name: str, env: str, prefix: str | None) -> str | None:
         """The newest run whose id begins so; None if there is none."""
         for row in self.runs(manifest_name, env):

@@ -22,6 +22,7 @@ from hdm.state.models import chunk, dead_letter
 from hdm.state.prepared import Prepared, Query
 from hdm.state.redact import dump, message
 from hdm.state.rows import receipt_values
+from hdm.state.seals import LETTER, seal, text_seal
 from hdm.state.words import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, GoOn, Lease
 
 T = TypeVar("T")
@@ -130,8 +131,12 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
     def work(tx: Tx) -> None:
         row = held(tx, lease)
         _must(lease, row, HELD, WRITTEN)
-        tx.do(_WROTE, {**_fence(tx, lease), **_checked(lease, receipt)})
-        _note(tx, lease, "chunk.written", row.status, WRITTEN, rows=receipt.rows, bytes=receipt.bytes)
+        values = _checked(lease, receipt)
+        tx.do(_WROTE, {**_fence(tx, lease), **values})
+        _note(
+            tx, lease, "chunk.written", row.status, WRITTEN, rows=receipt.rows, bytes=receipt.bytes,
+            receipt=text_seal(values["new_receipt"]),
+        )  # fmt: skip
 
     fenced(base, lease, WRITTEN, work)
 
@@ -176,7 +181,7 @@ def _commit(
         _note(
             tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
             filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,
-            adopted=receipt.adopted,
+            adopted=receipt.adopted, receipt=text_seal(values["new_receipt"]),
         )  # fmt: skip
         if target_rows is not None:
             durable.compared(
@@ -201,8 +206,9 @@ def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None,
     def work(tx: Tx) -> bool:
         row = held(tx, lease)
         _must(lease, row, HELD, "failed")
+        sealed: dict[str, Any] = {}
         if retry_in is None:
-            _bury(tx, lease, error, text, phase)
+            sealed["letter"] = _bury(tx, lease, error, text, phase)
             status = DEAD
         else:
             status = WRITTEN if row.status == WRITTEN else PENDING
@@ -221,13 +227,14 @@ def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None,
             )
         kind = "chunk.dead" if retry_in is None else "chunk.failed"
         artifacts.never_begun(tx, lease)
-        _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in)
+        _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in, **sealed)
         return status == WRITTEN
 
     return fenced(base, lease, "failed", work)
 
 
-def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> None:
+def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> str:
+    """Set the chunk aside; the seal of its dead letter."""
     context = {
         "phase": phase,
         "attempt": lease.attempt,
@@ -265,6 +272,7 @@ def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> 
     if tx.conn.execute(update(dead_letter).where(whole).values(values)).rowcount == 0:
         key = {"dl_id": uuid.uuid4().hex, "chunk_id": lease.chunk_id, "row_no": -1}
         tx.conn.execute(insert(dead_letter), {**key, **values, "created_on": tx.now})
+    return seal("dead_letter", LETTER, values)
 
 
 def _causes(error: BaseException) -> list[str]:

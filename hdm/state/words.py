@@ -30,7 +30,7 @@ OPEN_JOB = ("planning", "in_progress", "failure")
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Who runs what, with which code, where."""
+    """Who runs what, with which code, where. ``manifest_text`` is the manifest's file as it was read."""
 
     manifest_name: str
     manifest_sha256: str
@@ -40,6 +40,7 @@ class RunInfo:
     git_dirty: bool
     hdm_version: str
     host: str
+    manifest_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
