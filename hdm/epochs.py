@@ -38,6 +38,7 @@ def job_info(one: Prospect, depth: int) -> JobInfo:
         upstream_keys=one.upstream_keys,
         max_parallel=_parallel(one.link, one.source),
         losses=list(one.losses),
+        origins=one.origins,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
-from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Table, digest
+from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Origin, Table, digest
 from hdm.registry import misplaced
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ class Prospect:
     target: Table
     losses: tuple[tuple[str, str], ...]
     upstream_keys: tuple[str, ...] = ()
+    origins: tuple[Origin, ...] = ()
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
@@ -62,7 +63,8 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
         sink.accepts(outgoing, spec.mode)
     except HdmError as error:
         raise _named("sink", spec.sink, error) from None
-    return Prospect(spec, pipeline_key(spec, table.dataset), table, target, losses, upstream_keys)
+    key, origins = pipeline_key(spec, table.dataset), link.column_lineage(table)
+    return Prospect(spec, key, table, target, losses, upstream_keys, origins)
 
 
 def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from hdm.model import Chunk, Mode, Receipt, Table
+from hdm.model import Chunk, Mode, Origin, Receipt, Table
 
 PENDING, LEASED, WRITTEN, COMMITTED = "pending", "leased", "written", "committed"
 VERIFIED, DEAD, WAIVED, SUPERSEDED = "verified", "dead", "waived", "superseded"
@@ -45,7 +45,8 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``."""
+    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``. ``origins`` say where
+    the columns come from; without them it is not known."""
 
     pipeline_key: str
     link_key: str
@@ -61,6 +62,7 @@ class JobInfo:
     upstream_keys: tuple[str, ...] = ()
     max_parallel: int | None = None
     losses: list[tuple[str, str]] = field(default_factory=list)
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
