@@ -6,7 +6,7 @@ import click
 
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit
-from hdm.cli.session import open_state_only
+from hdm.cli.session import link_keys, open_state_only
 from hdm.errors import UsageError
 
 
@@ -30,7 +30,7 @@ def command_retry(
         emit([], as_json=as_json, empty="nothing was run yet")
         return 0
     with state:
-        rows = _select(state.reports.dead(plan.manifest_name, plan.env), table, chunk)
+        rows = _select(state.reports.dead(plan.manifest_name, plan.env, link_keys(plan)), table, chunk)
         count = sum(state.retry(chunk_id=str(row["chunk_id"])) for row in rows)
         emit(rows, as_json=as_json, title=f"{count} chunk(s) pending again", empty="no dead chunks")
     return 0
@@ -62,7 +62,7 @@ def command_waive(
         emit([], as_json=as_json, empty="nothing was run yet")
         return 0
     with state:
-        rows = _select(state.reports.dead(plan.manifest_name, plan.env), table, chunk)
+        rows = _select(state.reports.dead(plan.manifest_name, plan.env, link_keys(plan)), table, chunk)
         for row in rows:
             state.waive(str(row["chunk_id"]), by, reason)
         emit(rows, as_json=as_json, title=f"{len(rows)} chunk(s) waived by {by}", empty="no dead chunks")

@@ -14,7 +14,7 @@ import click
 
 from hdm.cli import logs
 from hdm.cli.options import manifest_options, site_option
-from hdm.cli.output import on_terminal, remark, size
+from hdm.cli.output import on_terminal, remark, size, spell_waiver
 from hdm.cli.progress import Bars, JsonEvents, Quiet
 from hdm.cli.session import Project, open_project
 from hdm.orchestrators.base import RunReport, Session
@@ -129,8 +129,11 @@ def summarise(report: RunReport) -> None:
         click.echo(redact(f"  note: {text}"), err=True)
     for text in report.failed:
         click.echo(redact(f"  failed: {text}"), err=True)
+    for gap in report.waived:
+        click.echo(redact(f"  waived: {spell_waiver(gap)}"), err=True)
+    gaps = f", but for {len(report.waived)} waived chunk(s)" if report.waived else ""
     words = {
-        "success": "all committed",
+        "success": f"all committed{gaps}",
         "aborted": "stopped; run again to go on",
         "failure": "not all committed",
     }

@@ -104,10 +104,15 @@ def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan
 
 def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
     """The run whose id begins so, or the newest; ``UsageError`` if none begins so."""
-    found = state.reports.find_run(plan.manifest_name, plan.env, run)
+    found = state.reports.find_run(plan.manifest_name, plan.env, run, link_keys(plan))
     if found is None and run is not None:
         raise no_such_run(plan, run)
     return found
+
+
+def link_keys(plan: Plan) -> list[str]:
+    """The keys of the links that the manifest spells out: they stay the same when it is renamed."""
+    return [link.key for link in plan.links]
 
 
 def no_such_run(plan: Plan, run: str) -> UsageError:

@@ -161,6 +161,7 @@ def test_the_lease_of_another_host_is_waited_for_and_said(place: Place) -> None:
     with sqlite3.connect(state) as connection:
         connection.execute("UPDATE hdm_worker SET host = 'elsewhere/1'")
     connection.close()
+    place.tampered = True
     done = place.hdm("run")
     assert done.code == 0
     assert "leased to host elsewhere: if it is dead, up to 3 s to wait" in done.err
