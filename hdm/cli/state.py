@@ -10,14 +10,14 @@ import click
 
 from hdm.cli.options import json_option, manifest_options, place_options, site_option
 from hdm.cli.output import emit, in_a_line, remark
-from hdm.cli.session import open_project, open_state_only, read_plan
-from hdm.cli.state_access import named_state, old_state_url, open_state, upgrade_state
+from hdm.config.profile import load_profiles
 from hdm.errors import HdmError, UsageError
-from hdm.profile import load_profiles
-from hdm.rebuild import record_known
+from hdm.planning.open_state import named_state, old_state_url, open_state, upgrade_state
+from hdm.planning.preflight import pipeline_key
+from hdm.planning.recovery import record_known
+from hdm.project import open_project, open_state_only, read_plan
 from hdm.state.anchors import read as read_anchors
 from hdm.state.anchors import spell as spell_anchor
-from hdm.survey import pipeline_key
 
 if TYPE_CHECKING:
     from hdm.state import StateManager

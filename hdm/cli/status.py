@@ -8,12 +8,12 @@ import click
 
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit, size, spell_waiver
-from hdm.cli.session import find_run, link_keys, no_such_run, open_state_only
-from hdm.engines.threads import host_identity, is_alive
-from hdm.secrets import redact
+from hdm.config.secrets import redact
+from hdm.project import find_run, link_keys, no_such_run, open_state_only
+from hdm.runtime.host import host_identity, is_alive
 
 if TYPE_CHECKING:
-    from hdm.plan import Plan
+    from hdm.planning.plan import Plan
     from hdm.state import StateManager
     from hdm.state.standing import Process
 

@@ -11,9 +11,9 @@ from sqlalchemy import Connection, func, insert, select
 
 import hdm
 from hdm.errors import UsageError
-from hdm.state import clock
-from hdm.state.base import Base
-from hdm.state.models import anchor, chain_head, event, trail
+from hdm.state.db import clock
+from hdm.state.db.tables import anchor, chain_head, event, trail
+from hdm.state.tx.context import Base
 
 _FORMAT = 1
 _KEYS = {"hdm_anchor", "made_at", "hdm_version", "runs", "events", "number", "newest", "chains", "sha256"}

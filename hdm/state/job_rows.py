@@ -8,9 +8,9 @@ from typing import Any
 from sqlalchemy import select, update
 
 from hdm.state import seals
-from hdm.state.engine import locked
-from hdm.state.events import Tx
-from hdm.state.models import job
+from hdm.state.db.database import locked
+from hdm.state.db.tables import job
+from hdm.state.tx.transaction import Tx
 
 
 def hold(tx: Tx, job_id: str) -> Mapping[str, Any]:

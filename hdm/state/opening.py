@@ -6,11 +6,13 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from hdm.state import clock, events, seals
-from hdm.state.base import Base
-from hdm.state.engine import locked
-from hdm.state.events import Tx
-from hdm.state.models import chain_head, manifest, run, trail
+from hdm.state import seals
+from hdm.state.db import clock
+from hdm.state.db.database import locked
+from hdm.state.db.tables import chain_head, manifest, run, trail
+from hdm.state.tx import transaction
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import Tx
 
 
 def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = None) -> None:
@@ -24,7 +26,7 @@ def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = 
     at = conn.execute(select(clock.now)).scalar_one()
     row = {"started_at": at, **row}
     conn.execute(insert(run), row)
-    events.begin_chain(conn, run_id)
+    transaction.begin_chain(conn, run_id)
     tx = Tx(conn, run_id, base.mask)
     tx.event(
         "run.opened", now=row["status"], manifest=row["manifest_name"], env=row["env"],

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hdm.state.models import column_lineage, dataset_schema, job, worker
+from hdm.state.db.tables import column_lineage, dataset_schema, job, worker
 
 _RANGE = 1 << 256
 _encode = json.JSONEncoder(separators=(",", ":")).encode

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
-from hdm.state import clock
-from hdm.state.base import Base
-from hdm.state.models import chunk, dataset, dead_letter, job, run, run_job, worker
-from hdm.state.words import WAIVED
+from hdm.state.db import clock
+from hdm.state.db.tables import chunk, dataset, dead_letter, job, run, run_job, worker
+from hdm.state.records import WAIVED
+from hdm.state.tx.context import Base
 
 
 class Process(NamedTuple):

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, select
 
 from hdm.state import anchors, seals, verify_chunks, verify_tables
 from hdm.state.anchors import Anchor
-from hdm.state.audit import chain_breaks
-from hdm.state.base import Base
+from hdm.state.db.tables import chain_head, event, run, trail
 from hdm.state.facts import Facts
-from hdm.state.models import chain_head, event, run, trail
+from hdm.state.queries.audit import chain_breaks
+from hdm.state.tx.context import Base
 
 
 @dataclass(slots=True)

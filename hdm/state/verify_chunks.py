@@ -10,13 +10,13 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from hdm.model import digest
-from hdm.state.artifacts import artifact_key
+from hdm.model.json import receipt_from_json
+from hdm.state.chunks.artifacts import artifact_key
+from hdm.state.db.tables import artifact, chunk, dead_letter, event, lineage_edge
 from hdm.state.facts import Facts
-from hdm.state.models import artifact, chunk, dead_letter, event, lineage_edge
-from hdm.state.rows import receipt_values
+from hdm.state.records import COMMITTED, DEAD, PENDING, SUPERSEDED, VERIFIED, WAIVED
 from hdm.state.seals import IMPORTED, LETTER, PLANNED, Sum, seal, text_seal
-from hdm.state.words import COMMITTED, DEAD, PENDING, SUPERSEDED, VERIFIED, WAIVED
-from hdm.wire import receipt_from_json
+from hdm.state.tx.chunk_rows import receipt_values
 
 _PAGE = 500
 _FROM_RECEIPT = (

@@ -9,8 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from hdm.model import Dataset
-from hdm.state.facts import Facts, JobFacts, RunFacts, newest
-from hdm.state.models import (
+from hdm.state.db.tables import (
     column_lineage,
     dataset,
     dataset_schema,
@@ -24,6 +23,7 @@ from hdm.state.models import (
     watermark,
     worker,
 )
+from hdm.state.facts import Facts, JobFacts, RunFacts, newest
 from hdm.state.seals import (
     CHECK,
     COLUMNS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from hdm import registry
+from hdm.components import registry
 from hdm.state import StateManager
 from tests.crash.shop import TABLES, Shop
 

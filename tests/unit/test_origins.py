@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pyarrow as pa
 import pytest
 
-from hdm.link import DataLink
 from hdm.model import Column, ComponentSpec, Dataset, Kind, LinkSpec, Origin, Table
 from hdm.origins import as_they_are, declared, of_statement, unknown
-from hdm.transform import Transform
+from hdm.runtime.link import DataLink
+from hdm.runtime.transform import Transform
 from tests.unit.linkkit import Listed, Shelf
 
 TABLE = Table(

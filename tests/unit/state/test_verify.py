@@ -18,8 +18,8 @@ from sqlalchemy.pool import NullPool
 
 from hdm.model import Chunk, Dataset
 from hdm.state import StateManager, anchors
-from hdm.state.events import CHAINED, GENESIS, chain_hash
-from hdm.state.words import CheckResult
+from hdm.state.records import CheckResult
+from hdm.state.tx.transaction import CHAINED, GENESIS, chain_hash
 from tests.unit.state.conftest import World, run_info, table
 
 TEXT = "name: shop\nstages: []\n"
