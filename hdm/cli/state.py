@@ -16,12 +16,12 @@ from hdm.planning.open_state import named_state, old_state_url, open_state, upgr
 from hdm.planning.preflight import pipeline_key
 from hdm.planning.recovery import record_known
 from hdm.project import open_project, open_state_only, read_plan
-from hdm.state.anchors import read as read_anchors
-from hdm.state.anchors import spell as spell_anchor
+from hdm.state.queries.anchors import read as read_anchors
+from hdm.state.queries.anchors import spell as spell_anchor
 
 if TYPE_CHECKING:
     from hdm.state import StateManager
-    from hdm.state.verify import Verdict
+    from hdm.state.queries.verify import Verdict
 
 
 @click.group()

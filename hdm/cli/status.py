@@ -15,7 +15,7 @@ from hdm.runtime.host import host_identity, is_alive
 if TYPE_CHECKING:
     from hdm.planning.plan import Plan
     from hdm.state import StateManager
-    from hdm.state.standing import Process
+    from hdm.state.queries.standing import Process
 
 
 @click.command()

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol, final
 
 import pyarrow as pa
 
-from hdm import failpoints, origins
+from hdm import failpoints
 from hdm.arrow.batches import row_digests, subtract
 from hdm.components.check import Check, make_checks
 from hdm.components.sink import Sink
 from hdm.components.source import Source
 from hdm.errors import BrokenContract, CheckFailed
 from hdm.model import Attempt, Chunk, LinkSpec, Origin, Payload, Receipt, Table
+from hdm.runtime import column_lineage
 from hdm.runtime.rate_limit import Pace
 from hdm.runtime.transform import Transform
 
@@ -69,14 +70,14 @@ class DataLink:
         made = self.outgoing(table)
         own = type(self).transform is not DataLink.transform or type(self).outgoing is not DataLink.outgoing
         if self.spec.transform:
-            found = origins.of_statement(self.spec.transform, table, made)
+            found = column_lineage.of_statement(self.spec.transform, table, made)
         else:
-            found = origins.as_they_are(made)
+            found = column_lineage.as_they_are(made)
         said = self.origins(made)
         if said is not None:
-            return origins.declared(found, said)
+            return column_lineage.declared(found, said)
         why = f"{type(self).__name__} transforms rows and does not declare origins"
-        return origins.unknown(made, why) if own else found
+        return column_lineage.unknown(made, why) if own else found
 
     def checks(self, table: Table) -> list[Check]:
         """The link's checks, for one chunk of ``table`` as it goes out; ``UsageError`` for a rule

@@ -10,8 +10,8 @@ from sqlalchemy import insert
 from hdm.state.chunks.transitions import fenced, held
 from hdm.state.db.tables import validation
 from hdm.state.records import CheckResult, Lease
-from hdm.state.seals import CHECK, sum_of
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import CHECK, sum_of
 from hdm.state.tx.transaction import Tx
 
 

@@ -12,9 +12,9 @@ from hdm.state.chunks import commit_effects
 from hdm.state.db.database import locked
 from hdm.state.db.tables import chunk, dead_letter
 from hdm.state.records import COMMITTED, DEAD, SUPERSEDED, VERIFIED, Job
-from hdm.state.seals import PLANNED, Sum, text_seal
 from hdm.state.tx.chunk_rows import pending_row, receipt_values
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import PLANNED, Sum, text_seal
 from hdm.state.tx.transaction import Tx
 
 

@@ -21,9 +21,9 @@ from hdm.state.db.statements import Prepared, Query
 from hdm.state.db.tables import chunk, dead_letter
 from hdm.state.records import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, GoOn, Lease
 from hdm.state.redaction import dump, message
-from hdm.state.seals import LETTER, seal, text_seal
 from hdm.state.tx.chunk_rows import receipt_values
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import LETTER, seal, text_seal
 from hdm.state.tx.transaction import Tx
 
 T = TypeVar("T")

@@ -27,8 +27,8 @@ from hdm.state.db.database import by_claim_index, locked
 from hdm.state.db.statements import Prepared, Query, Values
 from hdm.state.db.tables import boundary, chunk, job, watermark
 from hdm.state.records import DEAD, DONE, SUPERSEDED, UNFINISHED, Job, JobInfo, Watermark
-from hdm.state.seals import WATERMARK, seal
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import WATERMARK, seal
 from hdm.state.tx.transaction import Tx
 
 _LOCK_JOB = Prepared(

@@ -9,12 +9,12 @@ from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, sele
 
 from hdm.model import Chunk, Mode, Receipt
 from hdm.model.json import receipt_from_json
-from hdm.state import job_rows
 from hdm.state.db.database import among, by_claim_index, locked
 from hdm.state.db.tables import chunk, follow, job, job_upstream, run_job
 from hdm.state.jobs import replacing
 from hdm.state.jobs.jobs import insert_pending
 from hdm.state.records import COMMITTED, DONE, OPEN_JOB, STATUSES, SUPERSEDED, UNFINISHED, VERIFIED, Job
+from hdm.state.tx import job_rows
 from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 

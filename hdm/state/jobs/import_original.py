@@ -12,14 +12,14 @@ from sqlalchemy import URL, Connection, MetaData, Table, func, insert, inspect, 
 import hdm
 from hdm.errors import UsageError
 from hdm.model import Dataset, digest
-from hdm.state import job_rows, opening
 from hdm.state.db.database import Database
 from hdm.state.db.legacy_view import COLUMNS
 from hdm.state.db.tables import chunk, dead_letter, job, run, run_job
+from hdm.state.jobs import opening
 from hdm.state.records import COMMITTED, WAIVED
-from hdm.state.seals import IMPORTED, Sum
-from hdm.state.tx import datasets
+from hdm.state.tx import datasets, job_rows
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import IMPORTED, Sum
 from hdm.state.tx.transaction import Tx
 
 _NAMESPACE = "hashmap-data-migrator"

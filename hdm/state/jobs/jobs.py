@@ -13,16 +13,15 @@ from hdm import failpoints
 from hdm.errors import IllegalTransition
 from hdm.model import Chunk
 from hdm.model.json import table_to_json
-from hdm.state import job_rows
 from hdm.state.chunks import watermarks
 from hdm.state.db.database import among, locked
 from hdm.state.db.tables import chunk, column_lineage, job, job_upstream, run_job
 from hdm.state.jobs import replacing
 from hdm.state.records import DEAD, OPEN_JOB, UNFINISHED, Job, JobInfo
-from hdm.state.seals import PLANNED, Sum
-from hdm.state.tx import datasets
+from hdm.state.tx import datasets, job_rows
 from hdm.state.tx.chunk_rows import pending_row
 from hdm.state.tx.context import JOB_COLUMNS, Base
+from hdm.state.tx.seals import PLANNED, Sum
 from hdm.state.tx.transaction import Tx
 
 _BATCH = 500

@@ -9,13 +9,13 @@ from sqlalchemy import Connection, Select, case, or_, select, update
 
 from hdm.errors import IllegalTransition
 from hdm.model import Chunk
-from hdm.state import job_rows
 from hdm.state.chunks import commit_effects, watermarks
 from hdm.state.db import clock
 from hdm.state.db.database import among, locked
 from hdm.state.db.tables import chunk, dead_letter, job, run_job
 from hdm.state.jobs.jobs import insert_pending
 from hdm.state.records import COMMITTED, DEAD, HELD, PENDING, SUPERSEDED, VERIFIED, WAIVED, Job
+from hdm.state.tx import job_rows
 from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 

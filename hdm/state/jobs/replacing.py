@@ -16,10 +16,10 @@ from collections.abc import Collection, Iterator
 from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from hdm.model import Mode
-from hdm.state import job_rows
 from hdm.state.db.database import among, locked
 from hdm.state.db.tables import chunk, follow, job, job_upstream, lease
 from hdm.state.records import OPEN_JOB, SUPERSEDED, Job
+from hdm.state.tx import job_rows
 from hdm.state.tx.transaction import Tx
 
 

@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, func, insert, select, union_all, update
 
 from hdm import failpoints
-from hdm.state import opening, seals
 from hdm.state.db import clock
 from hdm.state.db.database import among
 from hdm.state.db.tables import chunk, job, lease, run, run_job, worker
+from hdm.state.jobs import opening
 from hdm.state.records import HELD, Job, RunInfo
+from hdm.state.tx import seals
 from hdm.state.tx.context import JOB_COLUMNS, Base
 from hdm.state.tx.transaction import Tx
 

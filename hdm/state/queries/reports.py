@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Select, func, or_, select, text
 
 from hdm.state.db.tables import chunk, dataset, dead_letter, event, job, run, run_job, validation, watermark
 from hdm.state.queries.planner_reports import PlannerReports
+from hdm.state.queries.standing import Standing, jobs_of, of_manifest
 from hdm.state.records import DEAD, DONE, SUPERSEDED, WAIVED
-from hdm.state.standing import Standing, jobs_of, of_manifest
 
 _FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == "error")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hdm.state import anchors, verify
-from hdm.state.anchors import Anchor
 from hdm.state.chunks import lineage
-from hdm.state.queries import audit
+from hdm.state.queries import anchors, audit, verify
+from hdm.state.queries.anchors import Anchor
+from hdm.state.queries.verify import Verdict
 from hdm.state.tx.context import Base
-from hdm.state.verify import Verdict
 
 
 class Questions:
@@ -60,7 +59,7 @@ class Questions:
         return verify.verify(self._base, known)
 
     def make_anchor(self) -> dict[str, Any]:
-        """Where every chain ends now: to be kept outside, by ``hdm.state.anchors.spell``."""
+        """Where every chain ends now: to be kept outside, by ``hdm.state.queries.anchors.spell``."""
         return anchors.make(self._base)
 
     def record_anchor(self, made: Mapping[str, Any], location: str) -> None:

@@ -12,7 +12,7 @@ from hdm.model import Column, Dataset, Origin, Table
 from hdm.model.json import table_to_json, type_text
 from hdm.state.db.tables import column_lineage, dataset, dataset_schema
 from hdm.state.records import JobInfo
-from hdm.state.seals import COLUMNS, SCHEMA, Sum, sum_of
+from hdm.state.tx.seals import COLUMNS, SCHEMA, Sum, sum_of
 from hdm.state.tx.transaction import Tx
 
 

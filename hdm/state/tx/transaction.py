@@ -17,7 +17,7 @@ from hdm.state.db.database import locked
 from hdm.state.db.statements import Outcome, Prepared, Query, Values, together
 from hdm.state.db.tables import chain_head, chunk, event, job
 from hdm.state.redaction import Redact, dump
-from hdm.state.seals import Sum
+from hdm.state.tx.seals import Sum
 
 GENESIS = "0" * 64
 CHAINED = (

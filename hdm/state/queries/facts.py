@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hdm.state.seals import CHECK, FOLLOW, Sum
+from hdm.state.tx.seals import CHECK, FOLLOW, Sum
 
 _RACE = 30.0
 """Seconds by which the order of two runs' changes of one job is not known: a lock's longest wait."""

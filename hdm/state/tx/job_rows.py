@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from hdm.state import seals
 from hdm.state.db.database import locked
 from hdm.state.db.tables import job
+from hdm.state.tx import seals
 from hdm.state.tx.transaction import Tx
 
 

@@ -17,7 +17,8 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from hdm.model import Chunk, Dataset
-from hdm.state import StateManager, anchors
+from hdm.state import StateManager
+from hdm.state.queries import anchors
 from hdm.state.records import CheckResult
 from hdm.state.tx.transaction import CHAINED, GENESIS, chain_hash
 from tests.unit.state.conftest import World, run_info, table

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from hdm.model import Column, ComponentSpec, Dataset, Kind, LinkSpec, Origin, Table
-from hdm.origins import as_they_are, declared, of_statement, unknown
+from hdm.runtime.column_lineage import as_they_are, declared, of_statement, unknown
 from hdm.runtime.link import DataLink
 from hdm.runtime.transform import Transform
 from tests.unit.linkkit import Listed, Shelf

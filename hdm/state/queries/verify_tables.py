@@ -23,8 +23,9 @@ from hdm.state.db.tables import (
     watermark,
     worker,
 )
-from hdm.state.facts import Facts, JobFacts, RunFacts, newest
-from hdm.state.seals import (
+from hdm.state.queries.facts import Facts, JobFacts, RunFacts, newest
+from hdm.state.queries.verify_chunks import differs
+from hdm.state.tx.seals import (
     CHECK,
     COLUMNS,
     FOLLOW,
@@ -39,7 +40,6 @@ from hdm.state.seals import (
     sum_of,
     text_seal,
 )
-from hdm.state.verify_chunks import differs
 
 Row = Mapping[str, Any]
 Found = Iterator[tuple[str, str]]

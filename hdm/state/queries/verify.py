@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
-from hdm.state import anchors, seals, verify_chunks, verify_tables
-from hdm.state.anchors import Anchor
 from hdm.state.db.tables import chain_head, event, run, trail
-from hdm.state.facts import Facts
+from hdm.state.queries import anchors, verify_chunks, verify_tables
+from hdm.state.queries.anchors import Anchor
 from hdm.state.queries.audit import chain_breaks
+from hdm.state.queries.facts import Facts
+from hdm.state.tx import seals
 from hdm.state.tx.context import Base
 
 

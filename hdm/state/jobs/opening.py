@@ -6,11 +6,10 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from hdm.state import seals
 from hdm.state.db import clock
 from hdm.state.db.database import locked
 from hdm.state.db.tables import chain_head, manifest, run, trail
-from hdm.state.tx import transaction
+from hdm.state.tx import seals, transaction
 from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 

@@ -13,10 +13,10 @@ from hdm.model import digest
 from hdm.model.json import receipt_from_json
 from hdm.state.chunks.artifacts import artifact_key
 from hdm.state.db.tables import artifact, chunk, dead_letter, event, lineage_edge
-from hdm.state.facts import Facts
+from hdm.state.queries.facts import Facts
 from hdm.state.records import COMMITTED, DEAD, PENDING, SUPERSEDED, VERIFIED, WAIVED
-from hdm.state.seals import IMPORTED, LETTER, PLANNED, Sum, seal, text_seal
 from hdm.state.tx.chunk_rows import receipt_values
+from hdm.state.tx.seals import IMPORTED, LETTER, PLANNED, Sum, seal, text_seal
 
 _PAGE = 500
 _FROM_RECEIPT = (
