@@ -56,6 +56,7 @@ TESTED_ELSEWHERE = {
     "config/spellings": "unit/planning/test_manifest.py",
     "config/manifest_model": "unit/planning/test_manifest.py",
     "config/batch_spellings": "unit/planning/test_manifest.py",
+    "model/origin": "unit/runtime/test_column_lineage.py",
     "planning/recovery": "unit/planning/test_planner.py",
     "planning/job_lifecycle": "unit/planning/test_replacing.py",
     "config/validation": "unit/config/test_manifest_errors.py",

@@ -10,6 +10,7 @@ from hdm.model.json import (
     type_from_text,
     type_text,
 )
+from hdm.model.origin import Origin
 from hdm.model.values import (
     Attempt,
     Chunk,
@@ -20,7 +21,6 @@ from hdm.model.values import (
     Kind,
     LinkSpec,
     Mode,
-    Origin,
     Payload,
     Receipt,
     StagedFile,

@@ -7,7 +7,9 @@ files, watermarks, checks, an acceptance, and a chained job; then each tampering
 from __future__ import annotations
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from sqlalchemy.pool import NullPool
 
 from hdm.model import Chunk, Dataset
 from hdm.state import StateManager
+from hdm.state.db.upgrade import upgrade
 from hdm.state.queries import anchors
 from hdm.state.records import CheckResult
 from hdm.state.tx.transaction import CHAINED, GENESIS, chain_hash
@@ -261,7 +264,8 @@ class Tamperer(World):
         self.store, self.key = store, "shop"
         self.engine = create_engine(store._base.db.url, poolclass=NullPool)
         self.dialect = self.engine.dialect.name
-        ((self.run,),) = self.query("SELECT run_id FROM hdm_trail")
+        ((run,),) = self.query("SELECT run_id FROM hdm_trail")
+        self.run = run or ""
         self.anchor = anchor_of(store)
 
     def alter(self, sql: str, **values: Any) -> int:
@@ -326,3 +330,43 @@ def test_a_sample_of_them_on_servers(backend: str, request: pytest.FixtureReques
             now = breaks(store, tamperer.anchor)
             assert set(now) - set(seen), name
             seen = now
+
+
+OLD = Path(__file__).parents[3] / "fixtures" / "state_0_1_0.sql"
+"""A state database of hdm 0.1.0: a run that ended, with a waived chunk, and one that is open."""
+
+
+@pytest.fixture
+def older(tmp_path: Path) -> Iterator[Tamperer]:
+    path = tmp_path / "state.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(OLD.read_text(encoding="utf-8"))
+    upgrade(f"sqlite:///{path}")
+    with StateManager.open(f"sqlite:///{path}") as store:
+        yield Tamperer(store)
+
+
+def test_a_trail_of_an_older_hdm_is_verified_as_far_as_it_goes(older: Tamperer) -> None:
+    verdict = older.store.verify()
+    assert (verdict.breaks, verdict.chains, verdict.older) == ([], 2, 2)
+    ((key,),) = older.query("SELECT pipeline_key FROM hdm_job WHERE status = 'in_progress'")
+    world = World(older.store, key=key)
+    older.store.open_job(world.run, world.info(key))
+    world.finish(world.claim())
+    older.store.close_run(world.run, "success")
+    assert breaks(older.store) == []
+    _delete_the("status = 'in_progress'")(older)
+    assert any("it found 2 runs of an older hdm, and there are 1" in text for text in breaks(older.store))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["an event edited", "who waived", "rows loaded", "a run's manifest", "a chunk's status", "a lineage edge",
+     "a file's sha256", "a comparison"],
+)  # fmt: skip
+def test_a_tampering_with_an_older_trail_is_found(older: Tamperer, name: str) -> None:
+    if name == "a run's manifest":
+        older.alter(f"UPDATE hdm_run SET manifest_sha256 = '{'1' * 64}'")
+    else:
+        TAMPERINGS[name](older)
+    assert breaks(older.store)
