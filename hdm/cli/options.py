@@ -36,7 +36,7 @@ def manifest_options(function: F) -> F:
 
 
 def place_options(function: F) -> F:
-    """MANIFEST, -e/--env and --profiles, or --state in their stead."""
+    """MANIFEST, -e/--env, --profiles and -l/--log-settings; or --state in a manifest's stead."""
     for option in reversed(
         [
             click.argument("manifest", type=click.Path(dir_okay=False), required=False),
@@ -52,6 +52,10 @@ def place_options(function: F) -> F:
             click.option(
                 "--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES",
                 help="Profiles file (default: ~/.hashmap_data_migrator/hdm_profiles.yml).",
+            ),
+            click.option(
+                "-l", "--log_settings", "--log-settings", "log_settings", type=click.Path(dir_okay=False),
+                help="A YAML file in the form of logging.config.dictConfig.",
             ),
         ]
     ):  # fmt: skip

@@ -111,6 +111,7 @@ def verify(
     where: str | None,
     env: str,
     profiles: str | None,
+    log_settings: str | None,
     anchor: str | None,
     run: str | None,
     as_json: bool,
@@ -169,7 +170,12 @@ def _one_chain(state: StateManager, run: str, *, as_json: bool) -> int:
 @place_options
 @click.option("-o", "--output", type=click.Path(dir_okay=False), help="Append to this file (default: print).")
 def anchor(
-    manifest: str | None, where: str | None, env: str, profiles: str | None, output: str | None
+    manifest: str | None,
+    where: str | None,
+    env: str,
+    profiles: str | None,
+    log_settings: str | None,
+    output: str | None,
 ) -> int:
     """Write down where every chain ends now, to be kept outside of the database.
 
