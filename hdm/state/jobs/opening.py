@@ -18,10 +18,14 @@ def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = 
     """Insert a run, give it its chain, and link it to the run that was opened before it. ``text`` is
     its manifest's, kept once, with secrets masked."""
     run_id = row["run_id"]
-    place = conn.execute(locked(select(trail.c.number, trail.c.run_id), trail)).one()
-    number = place.number + 1
-    conn.execute(update(trail).values(number=number, run_id=run_id))
-    known = _link(conn, place.run_id) if place.run_id is not None else _unnumbered(conn)
+    place = conn.execute(locked(select(trail.c.number, trail.c.run_id), trail)).one_or_none()
+    number = 1 if place is None else place.number + 1
+    if place is None:  # somebody emptied the table; that the runs are numbered anew is found by verify
+        conn.execute(insert(trail), {"id": 1, "number": number, "run_id": run_id})
+    else:
+        conn.execute(update(trail).values(number=number, run_id=run_id))
+    before = None if place is None else place.run_id
+    known = _unnumbered(conn) if before is None else _link(conn, before)
     at = conn.execute(select(clock.now)).scalar_one()
     row = {"started_at": at, **row}
     conn.execute(insert(run), row)

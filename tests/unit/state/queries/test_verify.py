@@ -304,6 +304,13 @@ def test_what_a_chain_cannot_tell_is_found_by_an_anchor(tamperer: Tamperer, name
     assert breaks(tamperer.store, tamperer.anchor)
 
 
+def test_runs_go_on_where_their_order_was_deleted_and_it_is_found(tamperer: Tamperer) -> None:
+    tamperer.alter("DELETE FROM hdm_trail")
+    assert " the newest run is not the one that hdm_trail names" in breaks(tamperer.store)
+    run = tamperer.store.open_run(run_info("shop"))
+    assert any(f"{run[:6]} " in text or "is number 1" in text for text in breaks(tamperer.store))
+
+
 def test_the_newest_run_gone_without_a_trace_is_found_by_an_anchor(tamperer: Tamperer) -> None:
     ((number, before),) = tamperer.query("SELECT number, run_id FROM hdm_trail")
     newest = tamperer.store.open_run(run_info("shop"))
