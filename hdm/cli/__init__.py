@@ -64,7 +64,7 @@ class _Verbs(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from hdm import __version__
+        from hdm._version import __version__
 
         click.echo(f"hdm {__version__}")
         ctx.exit()

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from hdm import __version__
+from hdm._version import __version__
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, in_a_line
 from hdm.errors import HdmError
