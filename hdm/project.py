@@ -116,6 +116,15 @@ def link_keys(plan: Plan) -> list[str]:
     return [link.key for link in plan.links]
 
 
+def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
+    """That there are no runs of the manifest, and of which there are; ``otherwise``, if it has runs."""
+    if otherwise and find_run(state, plan, None) is not None:
+        return otherwise
+    others = [f"{name} -e {env}" for name, env in state.reports.manifests()]
+    text = f"no runs of {plan.manifest_name} in environment {plan.env} yet"
+    return f"{text}; on record here: {', '.join(others)}" if others else text
+
+
 def no_such_run(plan: Plan, run: str) -> UsageError:
     """The mistake of asking for a run that is not on record."""
     return UsageError(

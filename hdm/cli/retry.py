@@ -7,7 +7,7 @@ import click
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit
 from hdm.errors import UsageError
-from hdm.project import link_keys, open_state_only
+from hdm.project import link_keys, no_runs, open_state_only
 
 
 @click.command()
@@ -32,7 +32,12 @@ def command_retry(
     with state:
         rows = _select(state.reports.dead(plan.manifest_name, plan.env, link_keys(plan)), table, chunk)
         count = sum(state.retry(chunk_id=str(row["chunk_id"])) for row in rows)
-        emit(rows, as_json=as_json, title=f"{count} chunk(s) pending again", empty="no dead chunks")
+        emit(
+            rows,
+            as_json=as_json,
+            title=f"{count} chunk(s) pending again",
+            empty=no_runs(state, plan, "no dead chunks"),
+        )
     return 0
 
 
@@ -65,7 +70,12 @@ def command_waive(
         rows = _select(state.reports.dead(plan.manifest_name, plan.env, link_keys(plan)), table, chunk)
         for row in rows:
             state.waive(str(row["chunk_id"]), by, reason)
-        emit(rows, as_json=as_json, title=f"{len(rows)} chunk(s) waived by {by}", empty="no dead chunks")
+        emit(
+            rows,
+            as_json=as_json,
+            title=f"{len(rows)} chunk(s) waived by {by}",
+            empty=no_runs(state, plan, "no dead chunks"),
+        )
     return 0
 
 

@@ -9,12 +9,11 @@ import click
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit, size, spell_waiver
 from hdm.config.secrets import redact
-from hdm.project import find_run, link_keys, no_such_run, open_state_only
+from hdm.project import find_run, link_keys, no_runs, no_such_run, open_state_only
 from hdm.runtime.host import host_identity, is_alive
 
 if TYPE_CHECKING:
     from hdm.planning.plan import Plan
-    from hdm.state import StateManager
     from hdm.state.queries.standing import Process
 
 
@@ -49,15 +48,15 @@ def command_status(
     with state:
         mine = (plan.manifest_name, plan.env, link_keys(plan))
         if runs:
-            emit(state.reports.runs(*mine), as_json=as_json, empty=_none(state, plan))
+            emit(state.reports.runs(*mine), as_json=as_json, empty=no_runs(state, plan))
             return 0
         if dead:
             rows = state.reports.dead(*mine)
-            emit(rows, as_json=as_json, empty="no dead chunks")
+            emit(rows, as_json=as_json, empty=no_runs(state, plan, "no dead chunks"))
             return 1 if rows else 0
         run_id = find_run(state, plan, run)
         if run_id is None:
-            emit([], as_json=as_json, empty=_none(state, plan))
+            emit([], as_json=as_json, empty=no_runs(state, plan))
             return 0
         row = state.run_row(run_id) or {}
         jobs, failures = _jobs(state.reports.job_rows(run_id), state.reports.failures(run_id))
@@ -80,13 +79,6 @@ def command_status(
             for gap in state.reports.waived(*mine):
                 click.echo(redact(f"  waived: {spell_waiver(gap)}"))
     return 1 if failing else 0
-
-
-def _none(state: StateManager, plan: Plan) -> str:
-    """That there are no runs; and of which other manifests there are."""
-    others = [f"{name} -e {env}" for name, env in state.reports.manifests()]
-    text = f"no runs of {plan.manifest_name} in environment {plan.env} yet"
-    return f"{text}; on record here: {', '.join(others)}" if others else text
 
 
 def _title(row: dict[str, Any], plan: Plan, *, broken_off: bool) -> str:
