@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from hdm.model import digest
 from hdm.model.json import receipt_from_json
@@ -84,9 +84,9 @@ def _strays(conn: Connection, committed: int) -> Found:
     )
     for row in conn.execute(lost).all():
         yield row.job_id or "", f"chunk {row.chunk_id[:12]}: told of by events, and gone"
-    edges = [row.to_chunk_id for row in conn.execute(select(lineage_edge.c.to_chunk_id)).all()]
-    if len(edges) != committed:
-        yield "", f"lineage: {len(edges)} edges on record for {committed} committed chunks"
+    edges = conn.execute(select(func.count()).select_from(lineage_edge)).scalar_one()
+    if edges != committed:
+        yield "", f"lineage: {edges} edges on record for {committed} committed chunks"
 
 
 class _Around:
