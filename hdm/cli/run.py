@@ -12,11 +12,10 @@ from typing import Any
 
 import click
 
-from hdm.cli import logs
+from hdm.cli import run_log
 from hdm.cli.options import manifest_options, site_option
-from hdm.cli.output import on_terminal, remark, size, spell_waiver
+from hdm.cli.output import on_terminal, remark, say, size, spell_waiver
 from hdm.cli.progress import Bars, JsonEvents, Quiet
-from hdm.config.secrets import redact
 from hdm.orchestrators.base import RunReport, Session
 from hdm.project import Project, open_project
 
@@ -51,7 +50,6 @@ def command_run(
     Killed at any moment, it goes on where it stood. SIGTERM drains: no new chunk is claimed,
     those in work are finished or handed back.
     """
-    logs.set_up(log_format, log_settings, log_level)
     bound_memory()
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()
@@ -90,11 +88,17 @@ def carry_out(project: Project, session: Session, log_format: str, *, quiet: boo
     display: Any = (
         JsonEvents() if log_format == "json" else (Bars() if on_terminal() and not quiet else Quiet())
     )
-    session.opened = lambda run_id, taken: _opened(display, run_id, taken, quiet=quiet)
+
+    def opened(run_id: str, taken: int) -> None:
+        run_log.run_started(run_id, project.plan, session.info.started_by, session.info.host)
+        _opened(display, run_id, taken, quiet=quiet)
+
+    session.opened = opened
     session.waits = lambda host, chunks, seconds: _waits(display, host, chunks, seconds, quiet=quiet)
     with display.observing() as observer:
-        session.observer = observer
+        session.observer = run_log.logged(observer)
         report = project.orchestrator.run(session)
+    run_log.run_ended(report)
     if log_format == "json":
         display.say("run.ended", run=report.run_id, status=report.status, rows=report.rows,
                     seconds=round(report.seconds, 3), exit_code=report.exit_code)  # fmt: skip
@@ -124,26 +128,26 @@ def summarise(report: RunReport) -> None:
         rows = f"{job.rows:,} rows"
         parts = ", ".join(f"{count} {status}" for status, count in sorted(job.chunks.items()))
         line = f"{job.table} -> {job.sink}: {rows}, {size(job.bytes)}"
-        click.echo(redact(f"  {line}{' (' + parts + ')' if parts else ''}{_mark(job.status)}"), err=True)
+        say(f"  {line}{' (' + parts + ')' if parts else ''}{_mark(job.status)}", err=True)
     for text in report.notes:
-        click.echo(redact(f"  note: {text}"), err=True)
+        say(f"  note: {text}", err=True)
     for text in report.failed:
-        click.echo(redact(f"  failed: {text}"), err=True)
+        say(f"  failed: {text}", err=True)
     for gap in report.waived:
-        click.echo(redact(f"  waived: {spell_waiver(gap)}"), err=True)
+        say(f"  waived: {spell_waiver(gap)}", err=True)
     gaps = f", but for {len(report.waived)} waived chunk(s)" if report.waived else ""
     words = {
         "success": f"all committed{gaps}",
         "aborted": "stopped; run again to go on",
         "failure": "not all committed",
     }
-    click.echo(
+    say(
         f"run {report.run_id[:12]}: {words.get(report.status, report.status)}, "
         f"{report.rows:,} rows in {report.seconds:.1f} s",
         err=True,
     )
     if any("dead" in job.chunks for job in report.jobs):
-        click.echo("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
+        say("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
 
 
 def _mark(status: str) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hdm.cli.options import json_option, manifest_options, place_options, site_option
-from hdm.cli.output import emit, in_a_line, remark
+from hdm.cli.output import emit, in_a_line, remark, say
 from hdm.config.profile import load_profiles
 from hdm.errors import HdmError, UsageError
 from hdm.planning.open_state import named_state, old_state_url, open_state, upgrade_state
@@ -35,9 +35,7 @@ def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | N
     """Bring the state database of MANIFEST to this version's schema, under a lock."""
     plan = read_plan(manifest, env)
     before, after = upgrade_state(plan, load_profiles(profiles, env))
-    click.echo(
-        f"at {after} already" if before == after else f"upgraded from {before or 'nothing'} to {after}"
-    )
+    say(f"at {after} already" if before == after else f"upgraded from {before or 'nothing'} to {after}")
     return 0
 
 
@@ -131,7 +129,11 @@ def verify(
     if not verdict.chains and not verdict.breaks:
         raise HdmError("nothing to verify: no run is on record in this state database", hint=_WHERE)
     rows = [{"run": run_id, "break": text} for run_id, text in verdict.breaks]
-    emit(rows, as_json=as_json, empty=_holds(verdict))
+    if rows or as_json:
+        emit(rows, as_json=as_json)
+    else:
+        for line in _holds(verdict):
+            say(line)
     if rows:
         raise HdmError(
             f"{len(rows)} break(s) in the trail",
@@ -143,7 +145,7 @@ def verify(
 _WHERE = "name the database in which the runs are: a manifest and -e, or --state URL_OR_PATH"
 
 
-def _holds(verdict: Verdict) -> str:
+def _holds(verdict: Verdict) -> list[str]:
     """What was looked at, and what that cannot tell."""
     lines = [f"{verdict.chains} chain(s) hold; the tables are as their {verdict.events:,} events say"]
     if verdict.older:
@@ -152,7 +154,7 @@ def _holds(verdict: Verdict) -> str:
         lines.append(f"{verdict.anchors} anchor(s) agree")
     else:
         lines.append("no anchor was given: chains that were cut at their end or made anew would not be seen")
-    return "\n".join(lines)
+    return lines
 
 
 def _one_chain(state: StateManager, run: str, *, as_json: bool) -> int:
@@ -188,11 +190,11 @@ def anchor(
             raise HdmError("nothing to anchor: no run is on record in this state database", hint=_WHERE)
         line = spell_anchor(made)
         if output is None:
-            click.echo(line)
+            click.echo(line)  # ids and hashes alone: nothing of it may be masked
             return 0
         _append(Path(output), line)
         state.record_anchor(made, str(Path(output).absolute()))
-    click.echo(f"{made['runs']} chain(s), {made['events']:,} events: anchored in {output}")
+    say(f"{made['runs']} chain(s), {made['events']:,} events: anchored in {output}")
     return 0
 
 

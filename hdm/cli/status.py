@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hdm.cli.options import json_option, manifest_options
-from hdm.cli.output import emit, size, spell_waiver
-from hdm.config.secrets import redact
+from hdm.cli.output import emit, say, size, spell_waiver
 from hdm.project import find_run, link_keys, no_runs, no_such_run, open_state_only
 from hdm.runtime.host import host_identity, is_alive
 
@@ -73,11 +72,11 @@ def command_status(
             ]
             emit(shown, as_json=False, title=_title(row, plan, broken_off=broken_off), empty="no jobs")
             for text in failures.values():
-                click.echo(redact(f"  failed: {text}"))
+                say(f"  failed: {text}")
             for text in _people(processes, busy, broken_off=broken_off):
-                click.echo(redact(f"  {text}"))
+                say(f"  {text}")
             for gap in state.reports.waived(*mine):
-                click.echo(redact(f"  waived: {spell_waiver(gap)}"))
+                say(f"  waived: {spell_waiver(gap)}")
     return 1 if failing else 0
 
 

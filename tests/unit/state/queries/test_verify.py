@@ -357,12 +357,14 @@ def test_a_trail_of_an_older_hdm_is_verified_as_far_as_it_goes(older: Tamperer) 
     verdict = older.store.verify()
     assert (verdict.breaks, verdict.chains, verdict.older) == ([], 2, 2)
     ((key,),) = older.query("SELECT pipeline_key FROM hdm_job WHERE status = 'in_progress'")
+    older.alter("UPDATE hdm_worker SET heartbeat_at = '2020-01-01T00:00:00.000000Z'")
     world = World(older.store, key=key)
+    assert older.query("SELECT COUNT(*) FROM hdm_run WHERE status = 'aborted'") == [(1,)]
     older.store.open_job(world.run, world.info(key))
     world.finish(world.claim())
     older.store.close_run(world.run, "success")
     assert breaks(older.store) == []
-    _delete_the("status = 'in_progress'")(older)
+    _delete_the("status = 'aborted'")(older)
     assert any("it found 2 runs of an older hdm, and there are 1" in text for text in breaks(older.store))
 
 
