@@ -11,6 +11,7 @@ import click
 from hdm.cli.options import json_option, manifest_options, place_options, site_option
 from hdm.cli.output import emit, in_a_line, remark, say
 from hdm.config.profile import load_profiles
+from hdm.config.secrets import redact
 from hdm.errors import HdmError, UsageError
 from hdm.planning.open_state import named_state, old_state_url, open_state, upgrade_state
 from hdm.planning.preflight import pipeline_key
@@ -190,7 +191,11 @@ def anchor(
             raise HdmError("nothing to anchor: no run is on record in this state database", hint=_WHERE)
         line = spell_anchor(made)
         if output is None:
-            click.echo(line)  # ids and hashes alone: nothing of it may be masked
+            if redact(line) != line:
+                raise HdmError(
+                    "a secret's text happens to be part of a hash", hint="write it to a file: -o FILE"
+                )
+            say(line)
             return 0
         _append(Path(output), line)
         state.record_anchor(made, str(Path(output).absolute()))
