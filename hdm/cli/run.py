@@ -20,6 +20,8 @@ from hdm.orchestrators.base import RunReport, Session
 from hdm.project import Project, open_project
 
 SECOND_SIGNAL = 143
+MMAP_FROM = 4 * 1024 * 1024
+"""Bytes from which malloc asks the system for each block and gives it back when it is freed."""
 
 
 @click.command()
@@ -64,9 +66,11 @@ def command_run(
 def bound_memory() -> None:
     """Give freed memory back, so that the peak follows the widest batches and not the number of them.
 
-    Arrow's default allocator keeps much for each thread, and malloc moves the size from which it asks
-    the system up with each large block that is freed; jemalloc does neither. Where Arrow is built
-    without it, malloc serves. M_ARENA_MAX is -8 (mallopt(3)); without glibc nothing is changed.
+    Arrow's default allocator keeps much for each thread; jemalloc does not. Where Arrow is built without
+    it, malloc serves. Python's own texts and bytes come from malloc, which raises the size from which it
+    asks the system with each large block that is freed, up to 32 MiB, and then keeps freed blocks of that
+    size: how many depends on what other threads do meanwhile. A threshold that is set stays where it is.
+    M_ARENA_MAX is -8, M_MMAP_THRESHOLD -3 (mallopt(3)); without glibc nothing is changed.
     """
     import ctypes
 
@@ -79,6 +83,7 @@ def bound_memory() -> None:
         pa.set_memory_pool(pa.system_memory_pool())
     try:
         ctypes.CDLL(None).mallopt(-8, 2)
+        ctypes.CDLL(None).mallopt(-3, MMAP_FROM)
     except (OSError, AttributeError):
         return
 
