@@ -35,6 +35,7 @@ TESTED_ELSEWHERE = {
     "config/spellings": "unit/planning/test_manifest.py",
     "config/manifest_model": "unit/planning/test_manifest.py",
     "config/batch_spellings": "unit/planning/test_manifest.py",
+    "model/origin": "unit/runtime/test_column_lineage.py",
     "planning/recovery": "unit/planning/test_planner.py",
     "planning/presence": "flows/test_presence.py",
     "planning/epoch_plan": "unit/planning/test_planner.py",

@@ -14,7 +14,7 @@ import click
 
 from hdm.cli import run_log
 from hdm.cli.options import manifest_options, site_option
-from hdm.cli.output import on_terminal, remark, say, size
+from hdm.cli.output import on_terminal, remark, say, size, spell_waiver
 from hdm.cli.progress import Bars, JsonEvents, Quiet
 from hdm.orchestrators.base import RunReport, Session
 from hdm.project import Project, open_project
@@ -138,8 +138,11 @@ def summarise(report: RunReport) -> None:
         say(f"  note: {text}", err=True)
     for text in report.failed:
         say(f"  failed: {text}", err=True)
+    for gap in report.waived:
+        say(f"  waived: {spell_waiver(gap)}", err=True)
+    gaps = f", but for {len(report.waived)} waived chunk(s)" if report.waived else ""
     words = {
-        "success": "all committed",
+        "success": f"all committed{gaps}",
         "aborted": "stopped; run again to go on",
         "failure": "not all committed",
     }

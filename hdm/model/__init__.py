@@ -11,6 +11,7 @@ from hdm.model.json import (
     type_from_text,
     type_text,
 )
+from hdm.model.origin import Origin
 from hdm.model.values import (
     Attempt,
     Chunk,
@@ -41,6 +42,7 @@ __all__ = [
     "Kind",
     "LinkSpec",
     "Mode",
+    "Origin",
     "Payload",
     "Receipt",
     "StagedFile",

@@ -45,6 +45,8 @@ class RunReport:
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     stopped: bool = False
+    waived: tuple[Mapping[str, Any], ...] = ()
+    """Gaps that somebody accepted, of this run's manifest, in whichever run."""
 
     @property
     def rows(self) -> int:
@@ -182,4 +184,7 @@ class Orchestrator(ABC):
             (*planner.notes, *planner.last_words(), *self.notes[known:]),
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
+            waived=tuple(
+                state.reports.waived(session.info.manifest_name, session.info.env, list(session.links))
+            ),
         )

@@ -10,7 +10,7 @@ from hdm.components.builtin import missing_driver
 from hdm.components.registry import misplaced
 from hdm.config.visible import listed
 from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
-from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Table, digest
+from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Origin, Table, digest
 from hdm.planning.shared_targets import refuse_shared_targets
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ class Prospect:
     upstream_keys: tuple[str, ...] = ()
     in_order: bool = False
     """Its chunks are loaded one at a time, in the order of their numbers: see ``Sink.goes_in_order``."""
+    origins: tuple[Origin, ...] = ()
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
@@ -69,7 +70,8 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
         raise _named("sink", spec.sink, error) from None
     found = link.source.chunks_are_content and not upstream_keys  # a row may lie in many files
     in_order = sink.goes_in_order(outgoing, spec.mode, repeats=found)
-    return Prospect(spec, pipeline_key(spec, table.dataset), table, target, losses, upstream_keys, in_order)
+    key, origins = pipeline_key(spec, table.dataset), link.column_lineage(table)
+    return Prospect(spec, key, table, target, losses, upstream_keys, in_order, origins)
 
 
 def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:

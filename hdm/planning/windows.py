@@ -39,6 +39,7 @@ def job_info(one: Prospect, depth: int) -> JobInfo:
         upstream_keys=one.upstream_keys,
         max_parallel=IN_ORDER if one.in_order else _parallel(one.link, one.source),
         losses=list(one.losses),
+        origins=one.origins,
     )
 
 

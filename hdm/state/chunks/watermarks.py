@@ -28,6 +28,7 @@ from hdm.state.db.statements import Prepared, Query, Values
 from hdm.state.db.tables import boundary, chunk, job, watermark
 from hdm.state.records import DEAD, DONE, SUPERSEDED, UNFINISHED, Job, JobInfo, Watermark
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import WATERMARK, seal
 from hdm.state.tx.transaction import Tx
 
 _LOCK_JOB = Prepared(
@@ -150,22 +151,23 @@ def _append(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None) ->
     if found is None or (found.last_job == job_id and found.last_no >= found.chunk_no):
         return
     cursor = info.source.cursor or ""
-    tx.do(
-        _ADD,
-        {
-            "pipeline_key": info.pipeline_key,
-            "dataset_id": info.source.dataset.dataset_id,
-            "seq": (found.last_seq or 0) + 1,
-            "column_name": cursor,
-            "value_type": type_text(info.source.column(cursor).type),
-            "value": found.upto,
-            "snapshot_token": state.snapshot_token,
-            "job_id": job_id,
-            "chunk_no": found.chunk_no,
-            "committed_at": tx.now,
-        },
-    )
-    tx.event("watermark.advanced", job=job_id, column=cursor, chunk_no=found.chunk_no)
+    row = {
+        "pipeline_key": info.pipeline_key,
+        "dataset_id": info.source.dataset.dataset_id,
+        "seq": (found.last_seq or 0) + 1,
+        "column_name": cursor,
+        "value_type": type_text(info.source.column(cursor).type),
+        "value": found.upto,
+        "snapshot_token": state.snapshot_token,
+        "job_id": job_id,
+        "chunk_no": found.chunk_no,
+        "committed_at": tx.now,
+    }
+    tx.do(_ADD, row)
+    tx.event(
+        "watermark.advanced", job=job_id, column=cursor, chunk_no=found.chunk_no, seq=row["seq"],
+        seal=seal("watermark", WATERMARK, row),
+    )  # fmt: skip
 
 
 def _unbroken(conn: Connection, job_id: str) -> int:

@@ -142,6 +142,18 @@ class Database:
         """Carry out ``work``, which only reads; every statement sees what is committed by then."""
         return self._again(lambda: self._read(work))
 
+    def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Carry out ``work``, which only reads, on the database as it is at one moment."""
+        if self.dialect == "sqlite":
+            return self._again(lambda: self._read(work))
+        level = "SNAPSHOT" if self.dialect == "mssql" else "REPEATABLE READ"
+
+        def once() -> T:
+            with self.engine.connect().execution_options(isolation_level=level) as conn, conn.begin():
+                return work(conn)
+
+        return self._again(once)
+
     @contextmanager
     def exclusive(self) -> Iterator[Connection]:
         """One write transaction without retries, for migrations."""
