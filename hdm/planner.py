@@ -23,6 +23,7 @@ from hdm.model import Chunk, LinkSpec, Mode, Window
 from hdm.rebuild import Taken
 from hdm.sites import Elsewhere
 from hdm.survey import Prospect, prospect
+from hdm.whole import begin_anew, missing
 
 if TYPE_CHECKING:
     from hdm.link import DataLink
@@ -198,7 +199,9 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
-        job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
+        job = self.state.open_job(self.run_id, info := job_info(one, self._depth(one.link)))
+        if begin_anew(self.state, job, self.notes, feeds=self.feeds(job)):
+            job = self.state.open_job(self.run_id, info)
         self.jobs[one.pipeline_key] = job
         if not job.planned and self._consider(job, one, link):
             self._plan(job, link)
@@ -315,6 +318,7 @@ class Planner:
         with self.state.finish_lease(job) as mine:
             if not mine:
                 return
+            self.notes.extend(missing(self.state, job))
             swap = job.pipeline_key not in self._empty
             self._closed[job.pipeline_key] = close(self.state, job, self.links[job.link_key], swap=swap)
         self._let_go(job.pipeline_key)

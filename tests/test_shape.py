@@ -53,6 +53,7 @@ TESTED_ELSEWHERE = {
     "batch_shapes": "unit/test_manifest.py",
     "rebuild": "unit/test_planner.py",
     "job_ends": "unit/test_replacing.py",
+    "whole": "flows/test_whole_table.py",
     "explain": "unit/test_manifest_errors.py",
     "templates": "unit/test_manifest.py",
     "catalog": "conformance/test_catalogs.py",

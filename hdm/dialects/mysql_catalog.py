@@ -29,6 +29,17 @@ CHECKS = (
 )
 """MariaDB's JSON is a LONGTEXT with this check; https://mariadb.com/kb/en/json-data-type/."""
 
+CREATED = (
+    "SELECT PARTITION_NAME, CAST(CREATE_TIME AS CHAR), CREATE_TIME >= NOW() - INTERVAL 1 SECOND "
+    "FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s "
+    "AND CREATE_TIME IS NOT NULL ORDER BY PARTITION_ORDINAL_POSITION, SUBPARTITION_ORDINAL_POSITION"
+)
+TABLE_IDS = (
+    "SELECT NAME, TABLE_ID FROM information_schema.{} "
+    "WHERE NAME = %s OR LOWER(NAME) LIKE LOWER(%s) ORDER BY NAME"
+)
+"""A table's and its partitions': ``schema/table`` and ``schema/table#P#partition``."""
+
 OLDEST_WRITER = (
     "SELECT CAST(LEAST("
     "COALESCE((SELECT MIN(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')) FROM information_schema.INNODB_TRX "

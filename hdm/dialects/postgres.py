@@ -15,7 +15,6 @@ from hdm.errors import (
     PermanentError,
     RejectedRows,
     SchemaDrift,
-    SnapshotLost,
     Throttled,
     TransientError,
     UnrepresentableValue,
@@ -252,8 +251,3 @@ def _copy_column(context: str | None) -> str | None:
     """The column in ``COPY t, line 3, column c: "value"``, without the value."""
     found = re.match(r"COPY .*?, line \d+, column ([^:]+):", context or "")
     return found[1] if found else None
-
-
-def snapshot_lost(why: str) -> SnapshotLost:
-    """The error of a page chunk whose snapshot is gone and whose table has changed since."""
-    return SnapshotLost(why, hint="run mode replace again, or give the table a primary key")

@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 import pyarrow as pa
 
 from hdm.codecs import mysql_text, mysql_wire
+from hdm.connectors.mysql import held
 from hdm.dialects import mysql_catalog
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
@@ -182,6 +183,10 @@ class MySQLReading(Database):
             bytes=size if known else None,
         )
 
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """As ``held`` says."""
+        return None if path is None else held.relation(self, connection, origin, path)
+
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """From the metadata of an empty result."""
         with self.classified(), connection.cursor() as cursor:
@@ -291,6 +296,7 @@ class MySQLReading(Database):
                 guard = "windows end at the oldest open writer (PROCESS is granted)"
             except HdmError:
                 guard = "PROCESS is not granted: late commits need watermark.lag and mode merge"
+            same = held.told(self, connection)
         finally:
             connection.close()
         return [
@@ -298,6 +304,7 @@ class MySQLReading(Database):
             ("version", True, str(version)),
             ("bulk load", True, "LOAD DATA LOCAL" if int(infile) else "INSERT, slower: local_infile is off"),
             ("snapshot", True, "one per chunk: sessions cannot share a snapshot here"),
+            ("same table", True, same),
             ("late commits", True, guard),
         ]
 

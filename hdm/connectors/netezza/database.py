@@ -21,7 +21,7 @@ from hdm.dialects.catalogue import catalogue_sql
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
-from hdm.sql_lookup import described
+from hdm.sql_lookup import described, relation_of
 
 _FETCH_BYTES, _FETCH_ROWS = 8 * 1024 * 1024, 50_000
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -121,6 +121,10 @@ class NetezzaDatabase(Database):
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """From the system views; a name in any case."""
         return described(self, connection, path, catalogue_sql("netezza"))
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """By the table's object id."""
+        return relation_of(self, connection, path, catalogue_sql("netezza"))
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """By a temporary table without rows, which the catalogue then describes."""

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from pydantic import BaseModel
 
-from hdm import _fail
+from hdm import _fail, sql_relation
 from hdm.codecs import odbc as casting
 from hdm.connectors.netezza.components import NetezzaSource
 from hdm.errors import CorruptFile, SchemaDrift, UsageError
@@ -81,6 +81,7 @@ class NetezzaExternalTableSource(NetezzaSource):
                     f"{table.dataset.name} is not as it was when planned: columns or types differ",
                     hint="plan again, or set schema_policy",
                 )
+            sql_relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
             self.database.run(connection, self.unload_sql(table, chunk, path))
         except BaseException:
             path.unlink(missing_ok=True)

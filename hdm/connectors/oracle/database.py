@@ -19,7 +19,7 @@ from hdm.dialects.catalogue import catalogue_sql
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
-from hdm.sql_lookup import described
+from hdm.sql_lookup import described, relation_of
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -111,6 +111,14 @@ class OracleDatabase(Database):
         """From ALL_TAB_COLS and ALL_CONSTRAINTS."""
         return described(self, connection, path, catalogue_sql("oracle"))
 
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """By the table's and its partitions' data objects, which TRUNCATE and MOVE change."""
+        return relation_of(self, connection, path, catalogue_sql("oracle"))
+
+    def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
+        """A table: AS OF SCN, each session sees the same of it."""
+        return self.relation(connection, "", path) is not None
+
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """By parsing; expressions without declared precision travel as text."""
         with self.classified():
@@ -159,9 +167,10 @@ class OracleDatabase(Database):
             connection.close()
         yield str(rows[0][0])
 
-    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
         """The query's text carries the SCN."""
         self.scn = checked_scn(token)
+        return True
 
     # -- rows ------------------------------------------------------------------
 
