@@ -5,12 +5,12 @@ from __future__ import annotations
 from sqlalchemy import select, update
 
 from hdm.errors import SnapshotLost, SourceChanged
-from hdm.state import clock
-from hdm.state.base import Base
-from hdm.state.engine import among, locked
-from hdm.state.events import Tx
-from hdm.state.models import chunk, dead_letter, job
-from hdm.state.words import DEAD, HELD, OPEN_JOB, PENDING, SUPERSEDED, Job
+from hdm.state.db import clock
+from hdm.state.db.database import among, locked
+from hdm.state.db.tables import chunk, dead_letter, job
+from hdm.state.records import DEAD, HELD, OPEN_JOB, PENDING, SUPERSEDED, Job
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import Tx
 
 _TORN = (SourceChanged.__name__, SnapshotLost.__name__)
 

@@ -20,8 +20,8 @@ from hdm.dialects.base import PAGE
 from hdm.dialects.postgres import LATE
 from hdm.errors import MissingDriver, SnapshotLost, TransientError
 from hdm.model import Chunk, Column, Condition, Kind, Table, Window
-from hdm.sql_database import Database
-from hdm.sql_relation import ANEW
+from hdm.sql.database import Database
+from hdm.sql.relation import ANEW
 
 _LOG = logging.getLogger(__name__)
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
