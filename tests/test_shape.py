@@ -58,7 +58,7 @@ TESTED_ELSEWHERE = {
     "config/batch_spellings": "unit/planning/test_manifest.py",
     "planning/recovery": "unit/planning/test_planner.py",
     "planning/job_lifecycle": "unit/planning/test_replacing.py",
-    "whole": "flows/test_whole_table.py",
+    "planning/whole": "flows/test_whole_table.py",
     "config/validation": "unit/config/test_manifest_errors.py",
     "config/templates": "unit/planning/test_manifest.py",
     "catalog/base": "conformance/test_catalogs.py",

@@ -22,8 +22,8 @@ from hdm.planning.job_lifecycle import FAILED, close, is_in_vain, prepare, remar
 from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
 from hdm.planning.recovery import Taken
+from hdm.planning.whole import begin_anew, missing
 from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress, window_of
-from hdm.whole import begin_anew, missing
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink

@@ -10,13 +10,14 @@ from typing import Any
 from sqlalchemy import URL
 
 from hdm.model import Chunk, Dataset, Receipt, Table
-from hdm.state import giving_up, redaction
+from hdm.state import redaction
 from hdm.state.chunks import artifacts, check_results, claims, reconcile, transitions, watermarks
 from hdm.state.db import upgrade as schema
 from hdm.state.db.database import Database
 from hdm.state.jobs import (
     crawled_objects,
     follow,
+    giving_up,
     import_original,
     jobs,
     operators,
