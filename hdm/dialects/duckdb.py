@@ -85,7 +85,8 @@ class DuckDBDialect(Dialect):
     identifier_unit = "characters"
     max_path = 3
     page_ranges = True
-    session = ("SET TimeZone = 'UTC'",)
+    session_settings: ClassVar[Mapping[str, str]] = {"TimeZone": "'UTC'"}
+    """Others cannot be set for it: a file keeps no settings, and each process begins with DuckDB's own."""
     key_text_type = "VARCHAR"
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "TransactionException": Deadlock,

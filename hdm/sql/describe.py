@@ -63,6 +63,18 @@ def chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...
     return tuple(known[name] for name in names)
 
 
+def sees_all(database: Database, connection: Any, table: Table, origin: str) -> None:
+    """``UsageError`` if the table has columns that the user is not shown, for lack of a grant."""
+    try:
+        database.run(connection, f"SELECT * FROM {origin} WHERE 1 = 0")
+    except UsageError as error:
+        shown = ", ".join(column.name for column in table.columns)
+        raise UsageError(
+            f"{table.dataset.name}: the profile's user is not shown all of its columns ({error.message})",
+            hint=f"grant it SELECT on the table, or write those to read, of columns: [{shown}]",
+        ) from None
+
+
 def relation_of(
     database: Database, connection: Any, path: Sequence[str] | None, questions: CatalogueSql
 ) -> str | None:

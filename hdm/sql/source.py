@@ -20,7 +20,7 @@ from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
 from hdm.sql import relation as sql_relation
 from hdm.sql.chunking import Splitter, uncut
 from hdm.sql.database import Database, SqlProfile
-from hdm.sql.describe import chosen
+from hdm.sql.describe import chosen, sees_all
 
 
 class TableName(Settings):
@@ -146,6 +146,8 @@ class SqlSource(Source):
             table = self._described(connection)
             if self.path is not None and self.database.shows_what_it_hides:
                 self._may_read(connection, table)
+            if self.path is not None and self.dialect.hides_columns and self.config.columns is None:
+                sees_all(self.database, connection, table, self._origin(table))
             return table
         finally:
             connection.close()

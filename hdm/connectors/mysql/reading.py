@@ -13,6 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import pyarrow as pa
 
+from hdm.config import tls
 from hdm.connectors.mysql import held, text_codec, wire
 from hdm.dialects import mysql_catalog
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
@@ -21,7 +22,6 @@ from hdm.sql import Database, SqlProfile
 
 _LOG = logging.getLogger(__name__)
 _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
-_LOCAL = re.compile(r"(localhost\Z|127\.|::1\Z|/)")
 _FEW_ROWS = 50_000
 
 
@@ -120,8 +120,16 @@ class MySQLReading(Database):
             cursor = connection.cursor()
             for statement in self.dialect.session:
                 cursor.execute(statement)
-            cursor.execute("SELECT @@session.time_zone, NOW() = UTC_TIMESTAMP()")
-            zone, is_utc = cursor.fetchone()
+            cursor.execute(
+                "SELECT @@session.time_zone, NOW() = UTC_TIMESTAMP(), "
+                "'DEFAULT' /*M!100302 , @@session.system_versioning_asof */"
+            )
+            zone, is_utc, *as_of = cursor.fetchone()
+            if as_of[-1] != "DEFAULT":
+                raise UsageError(
+                    f"{self._address} shows system-versioned tables as they were at another time",
+                    hint="SET GLOBAL system_versioning_asof = DEFAULT, on the server",
+                )
             if not is_utc:
                 raise TransientError(f"{self._address} keeps time zone {zone} in a session set to UTC")
             if write:
@@ -129,21 +137,8 @@ class MySQLReading(Database):
         return connection
 
     def _tls(self, host: str) -> dict[str, Any]:
-        profile: MySQLProfile = self.profile
-        files = {
-            name: getattr(profile, name)
-            for name in ("ssl_ca", "ssl_cert", "ssl_key")
-            if getattr(profile, name)
-        }
-        if files:
-            return {**files, "ssl_verify_cert": True, "ssl_verify_identity": not profile.insecure}
-        if _LOCAL.match(host):
-            return {"ssl_disabled": True}
-        if profile.insecure:
-            return {}
-        import ssl
-
-        return {"ssl": ssl.create_default_context()}
+        own: MySQLProfile = self.profile
+        return tls.mysql_arguments(host, own.ssl_ca, own.ssl_cert, own.ssl_key, insecure=own.insecure)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """One consistent snapshot, from now."""

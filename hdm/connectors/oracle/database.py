@@ -6,6 +6,7 @@ as long as the undo is kept. https://python-oracledb.readthedocs.io
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from hdm.arrow import rows as row_codec
+from hdm.config.tls import is_local
 from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
@@ -22,7 +24,8 @@ from hdm.sql import odbc_codec as casting
 from hdm.sql.describe import described, relation_of
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_TCPS = re.compile(r"\btcps\b", re.IGNORECASE)
 
 
 class OracleProfile(SqlProfile):
@@ -82,7 +85,7 @@ class OracleDatabase(Database):
     def arguments(self) -> dict[str, Any]:
         """What the driver is given; holds the password."""
         profile: OracleProfile = self.profile
-        local = profile.insecure or profile.host in _LOOPBACK
+        local = profile.insecure or is_local(profile.host)
         made: dict[str, Any] = {
             "user": profile.user,
             "password": profile.password.reveal() if profile.password else None,
@@ -90,6 +93,11 @@ class OracleDatabase(Database):
             "expire_time": 1,
         }
         if profile.dsn:
+            clear = "/" in profile.dsn or "(" in profile.dsn  # else it is a name in tnsnames.ora
+            if clear and not profile.insecure and not _TCPS.search(profile.dsn):
+                raise UsageError(
+                    "dsn does not ask for TLS", hint="write tcps://... or (PROTOCOL=tcps), or insecure: true"
+                )
             return made | {"dsn": profile.dsn, "config_dir": profile.config_dir}
         return made | {
             "host": profile.host,
