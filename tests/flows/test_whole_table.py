@@ -11,6 +11,7 @@ import psycopg
 import pymysql
 import pytest
 
+from hdm.connectors.postgres import PostgresDatabase
 from hdm.connectors.sqlite import SQLiteSink
 from tests.flows.kit import Place
 from tests.servers.process import Database
@@ -134,3 +135,63 @@ def test_what_changes_under_its_reading_dies_by_name(
         return
     assert again.code == 0 and "read anew" in again.said, again.said
     assert sorted(place.rows("t")) == [(n, "new") for n in range(1, ROWS + 1)]
+
+
+@pytest.mark.parametrize("mode", ["replace", "append"])
+def test_rows_that_no_chunk_gave_are_missed(
+    tmp_path: Path, fresh_postgres: Callable[..., Database], mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever lost them: here the reader's own codec."""
+    source = Source("postgres", fresh_postgres())
+    place = place_of(tmp_path, source, mode)
+    plain = PostgresDatabase.stream
+
+    def stream(self: Any, *args: Any) -> Any:
+        yield from (batch.slice(1) for batch in plain(self, *args))
+
+    with monkeypatch.context() as broken:
+        broken.setattr(PostgresDatabase, "stream", stream)
+        done = place.hdm("run")
+    assert done.code == 1, done.said
+    assert "900 rows were counted when it was planned, 891 were read" in done.said
+    if mode == "replace":
+        again = place.hdm("run")
+        assert again.code == 0 and "read anew" in again.said, again.said
+        assert len(place.rows("t")) == ROWS
+    else:
+        assert place.hdm("run").code == 1
+
+
+def test_rows_that_came_meanwhile_are_said_where_no_snapshot_is_shared(
+    tmp_path: Path, fresh_mariadb: Callable[..., Database], after_three: Callable[[Callable[[], None]], None]
+) -> None:
+    source = Source("mariadb", fresh_mariadb())
+    place = place_of(tmp_path, source, "append")
+    after_three(lambda: source.fill("new", ROWS + 1, ROWS + 7))
+    done = place.hdm("run")
+    assert done.code == 0, done.said
+    assert "900 rows were counted when it was planned, 907 were read: rows came or went" in done.said
+
+
+def test_a_reading_whose_server_was_restarted_goes_on_or_begins_anew(
+    tmp_path: Path,
+    fresh_postgres: Callable[..., Database],
+    after_three: Callable[[Callable[[], None]], None],
+) -> None:
+    """The snapshot's session is ended, as a restart does, and keys change."""
+    source = Source("postgres", fresh_postgres())
+    place = place_of(tmp_path, source, "merge")
+
+    def change() -> None:
+        source.run(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'hdm:snapshot' "
+            "AND datname = current_database()"
+        )
+        source.run("UPDATE t SET id = id + 10000 WHERE id > 600")
+
+    after_three(change)
+    done = place.hdm("run")
+    assert done.code == 1 and "not all committed" in done.said, done.said
+    again = place.hdm("run")
+    assert again.code == 0 and "read anew" in again.said, again.said
+    assert {key for key, _ in place.rows("t")} >= {*range(1, 601), *range(10601, 10901)}
