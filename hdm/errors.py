@@ -117,6 +117,10 @@ class SnapshotLost(PermanentError):
     """The frozen view of the source is gone, and going on could lose rows."""
 
 
+class SourceChanged(PermanentError):
+    """The table that is read is not the one that was planned, or its chunks gave other rows than it had."""
+
+
 class TiesUnknown(PermanentError):
     """Too many rows share the watermark's value to know which of them are new."""
 

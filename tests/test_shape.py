@@ -41,6 +41,7 @@ TESTED_ELSEWHERE = {
     "planning/epoch_plan": "unit/planning/test_planner.py",
     "model/holding": "flows/test_presence.py",
     "planning/job_lifecycle": "unit/planning/test_replacing.py",
+    "planning/whole": "flows/test_whole_table.py",
     "config/validation": "unit/config/test_manifest_errors.py",
     "config/templates": "unit/planning/test_manifest.py",
     "catalog/base": "conformance/test_catalogs.py",

@@ -19,7 +19,7 @@ from hdm.components.settings import DatabaseFile, PathText, Settings
 from hdm.dialects.types import INTEGERS
 from hdm.errors import UsageError
 from hdm.files.atomic_file import has_room, is_there
-from hdm.model import Column, Dataset, Kind, Table
+from hdm.model import Column, Dataset, Kind, Table, digest
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql.catalog import SqlCatalog
 
@@ -152,6 +152,15 @@ class SQLiteDatabase(Database):
         )
         full = (*path[:-1], name)
         return Table(self.dataset(full), full, columns, tuple(column for _, column in keyed))
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """By the table's row in the schema: its definition and where in the file it begins."""
+        if path is None:
+            return None
+        schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
+        sql = f"SELECT rowid, rootpage, sql FROM {schema}.sqlite_master WHERE type = 'table' AND name = ?"
+        rows = self.run(connection, sql, (path[-1],))
+        return digest("relation", *map(str, rows[0]))[:32] if rows else None
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """Through a temporary view, which keeps the declared types of plain columns."""

@@ -53,8 +53,13 @@ class Dialect(Merging):
     """Whether tables without a key can be cut by physical ranges (``@page``)."""
     zoneless: ClassVar[bool] = False
     """True: timestamps with a zone are kept as UTC without one."""
-    session: ClassVar[tuple[str, ...]] = ()
-    """Statements that every session starts with: UTC, exact renderings, isolation."""
+    session_settings: ClassVar[Mapping[str, str]] = {}
+    """Name -> SQL value of every setting of the server's that a role, a database or a server may have set so
+    that it hides rows, cuts them short, or alters values or their text. Every session starts with these."""
+    session_statements: ClassVar[tuple[str, ...]] = ()
+    """What else a session starts with, and is no plain setting."""
+    hides_columns: ClassVar[bool] = False
+    """Whether the catalogue leaves out columns that the user may not read, without a word."""
     text_type: ClassVar[str] = "VARCHAR"
     bigint_type: ClassVar[str] = "BIGINT"
     key_text_type: ClassVar[str] = "VARCHAR(128)"
@@ -65,6 +70,16 @@ class Dialect(Merging):
     """Lists which tables refer to which others: schema and table, schema and table."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {}
     """Error code, or its beginning, to class; the longest match counts."""
+
+    @property
+    def session(self) -> tuple[str, ...]:
+        """The statements that every session starts with."""
+        settings = (self.set_session(name, value) for name, value in self.session_settings.items())
+        return (*self.session_statements, *settings)
+
+    def set_session(self, name: str, value: str) -> str:
+        """The statement that gives a setting its value until the session ends."""
+        return f"SET {name} = {value}"
 
     # -- names ---------------------------------------------------------------
 

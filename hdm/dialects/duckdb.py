@@ -90,7 +90,8 @@ class DuckDBDialect(Dialect):
     page_ranges = True
     exact_text = "encode(CAST({} AS VARCHAR))"
     row_address = "rowid"
-    session = ("SET TimeZone = 'UTC'",)
+    session_settings: ClassVar[Mapping[str, str]] = {"TimeZone": "'UTC'"}
+    """Others cannot be set for it: a file keeps no settings, and each process begins with DuckDB's own."""
     key_text_type = "VARCHAR"
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "TransactionException": Deadlock,

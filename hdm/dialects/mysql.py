@@ -6,21 +6,17 @@ Types: https://mariadb.com/kb/en/data-types/ and https://dev.mysql.com/doc/refma
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
 from hdm.dialects import referring
 from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
 from hdm.dialects.mysql_merging import MySQLMerging
+from hdm.dialects.mysql_settings import OWN_SETTINGS, SETTINGS, assigned
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import UsageError
 from hdm.model import Column, Kind
-
-STRICT_MODE = (
-    "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,"
-    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
-)
-"""Refuses what does not fit, keeps 0 in AUTO_INCREMENT columns and dates as they are."""
 
 _NATIVE = re.compile(r"\s*([a-z0-9_]+)\s*(?:\(([^)]*)\))?(.*)\Z", re.IGNORECASE | re.DOTALL)
 _UNSIGNED_BITS = {"tinyint": 16, "smallint": 32, "mediumint": 32, "int": 64, "integer": 64}
@@ -67,15 +63,20 @@ class MySQLDialect(MySQLMerging):
     zoneless = True
     text_type = "CHAR"
     key_text_type = "VARCHAR(128)"
-    session = (
+    hides_columns = True
+    session_settings: ClassVar[Mapping[str, str]] = SETTINGS
+    own_settings: ClassVar[Mapping[str, Mapping[str, str]]] = OWN_SETTINGS
+    session_statements = (
         "SET NAMES utf8mb4",
-        "SET SESSION time_zone = '+00:00'",
-        f"SET SESSION sql_mode = '{STRICT_MODE}'",
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "SET SESSION innodb_lock_wait_timeout = 5",
-        "SET SESSION net_write_timeout = 3600, SESSION net_read_timeout = 3600",
     )
     errors = ERRORS
+
+    @property
+    def session(self) -> tuple[str, ...]:
+        """All settings in one statement; each server reads its own comment."""
+        own = (f"/*{mark} , {assigned(some)} */" for mark, some in self.own_settings.items())
+        return (*self.session_statements, f"SET {assigned(self.session_settings)} {' '.join(own)}")
 
     # -- names and values ------------------------------------------------------
 

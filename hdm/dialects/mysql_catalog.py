@@ -45,6 +45,16 @@ BARE = (
     "WHERE (t.TABLE_SCHEMA, t.TABLE_NAME) = (%s, %s)"
 )
 """What a table of another name, made like it, would lack."""
+CREATED = (
+    "SELECT PARTITION_NAME, CAST(CREATE_TIME AS CHAR), CREATE_TIME >= NOW() - INTERVAL 1 SECOND "
+    "FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s "
+    "AND CREATE_TIME IS NOT NULL ORDER BY PARTITION_ORDINAL_POSITION, SUBPARTITION_ORDINAL_POSITION"
+)
+TABLE_IDS = (
+    "SELECT NAME, TABLE_ID FROM information_schema.{} "
+    "WHERE NAME = %s OR LOWER(NAME) LIKE LOWER(%s) ORDER BY NAME"
+)
+"""A table's and its partitions': ``schema/table`` and ``schema/table#P#partition``."""
 
 OLDEST_WRITER = (
     "SELECT CAST(LEAST("

@@ -86,10 +86,8 @@ class NetezzaDialect(Dialect):
     null_safe = "({a} = {b} OR ({a} IS NULL AND {b} IS NULL))"
     temporary_table = "CREATE TEMP TABLE"
     text_type = "VARCHAR(64000)"
-    session: ClassVar[tuple[str, ...]] = (
-        "SET DATESTYLE = 'ISO'",
-        "SET TIMEZONE = 'UTC'",
-    )
+    session_settings: ClassVar[Mapping[str, str]] = {"DATESTYLE": "'ISO'", "TIMEZONE": "'UTC'"}
+    """A user's ROWSETLIMIT, which cuts answers short, is no setting of the session: it is to be 0."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "AUTH": UsageError, "DENIED": UsageError, "MISSING": SchemaDrift, "SERIAL": Deadlock,
         "VALUE": RejectedRows, "LOST": ConnectionLost, "PAUSED": ConnectionLost, "FULL": Throttled,

@@ -52,14 +52,23 @@ class OracleDialect(Dialect):
     text_type = "VARCHAR2(4000)"
     bigint_type = "NUMBER(19)"
     key_text_type = "VARCHAR2(128)"
-    session: ClassVar[tuple[str, ...]] = (
-        "ALTER SESSION SET TIME_ZONE = 'UTC'",
-        "ALTER SESSION SET NLS_NUMERIC_CHARACTERS = '.,'",
-        "ALTER SESSION SET NLS_CALENDAR = 'GREGORIAN'",
-        "ALTER SESSION SET NLS_COMP = BINARY",
-        "ALTER SESSION SET NLS_SORT = BINARY",
-    )
+    session_settings: ClassVar[Mapping[str, str]] = {
+        "TIME_ZONE": "'UTC'",
+        "NLS_NUMERIC_CHARACTERS": "'.,'",
+        "NLS_CALENDAR": "'GREGORIAN'",
+        "NLS_COMP": "BINARY",
+        "NLS_SORT": "BINARY",
+        "NLS_DATE_LANGUAGE": "'AMERICAN'",
+        "NLS_DATE_FORMAT": "'SYYYY-MM-DD HH24:MI:SS'",
+        "NLS_TIMESTAMP_FORMAT": "'SYYYY-MM-DD HH24:MI:SS.FF9'",
+        "NLS_TIMESTAMP_TZ_FORMAT": "'SYYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM'",
+    }
+    """https://docs.oracle.com/en/database/oracle/oracle-database/23/nlspg/setting-up-globalization-support-environment.html."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+
+    def set_session(self, name: str, value: str) -> str:
+        """By ALTER SESSION."""
+        return f"ALTER SESSION SET {name} = {value}"
 
     # -- names and values ------------------------------------------------------
 

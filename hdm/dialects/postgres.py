@@ -17,7 +17,6 @@ from hdm.errors import (
     PermanentError,
     RejectedRows,
     SchemaDrift,
-    SnapshotLost,
     Throttled,
     TransientError,
     UnrepresentableValue,
@@ -69,17 +68,27 @@ class PostgresDialect(Dialect):
     may_skip_rows = True
     row_address = "ctid"
     temporary_table = "CREATE TEMPORARY TABLE"
-    session: ClassVar[tuple[str, ...]] = (
-        "SET client_encoding TO 'UTF8'",
-        "SET TIME ZONE 'UTC'",
-        "SET datestyle TO 'ISO, YMD'",
-        "SET intervalstyle TO 'iso_8601'",
-        "SET extra_float_digits TO 3",
-        "SET bytea_output TO 'hex'",
-        "SET xmloption TO 'content'",
-        "SET standard_conforming_strings TO on",
-        "SET statement_timeout TO 0",
-    )
+    session_settings: ClassVar[Mapping[str, str]] = {
+        "row_security": "off",  # an error where a policy would hide rows
+        "gin_fuzzy_search_limit": "0",
+        "statement_timeout": "0",
+        "client_encoding": "'UTF8'",
+        "timezone": "'UTC'",
+        "datestyle": "'ISO, YMD'",
+        "intervalstyle": "'iso_8601'",
+        "extra_float_digits": "3",
+        "bytea_output": "'hex'",
+        "xmloption": "'content'",
+        "xmlbinary": "'base64'",
+        "array_nulls": "on",
+        "quote_all_identifiers": "off",
+        "standard_conforming_strings": "on",
+        "transform_null_equals": "off",
+        "default_transaction_isolation": "'read committed'",
+    }
+    """https://www.postgresql.org/docs/current/runtime-config-client.html and -compatible.html. Left alone:
+    search_path, by which a query: of the user's may find its tables, and lc_monetary, which says how many
+    digits the cents of stored money have."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "08": ConnectionLost, "57P": ConnectionLost, "58": TransientError, "XX": TransientError,
         "53": TransientError, "53300": Throttled, "53400": Throttled,
@@ -91,6 +100,10 @@ class PostgresDialect(Dialect):
         "42": PermanentError, "42P01": SchemaDrift, "42703": SchemaDrift, "42804": SchemaDrift,
         "0A": PermanentError, "55": PermanentError, "2BP01": PermanentError,
     }  # fmt: skip
+
+    def set_session(self, name: str, value: str) -> str:
+        """As everywhere."""
+        return f"SET {name} TO {value}"
 
     def physical(self, one: Condition) -> str:
         """``@page``: block numbers, scanned by TID range (14 and later); ``@late``: xmin."""
@@ -221,6 +234,12 @@ class PostgresDialect(Dialect):
             name = type(error).__name__
             if name in ("OperationalError", "InterfaceError", "ConnectionTimeout"):
                 return self._unconnected(error)
+        if self.code(error) == "42501" and "row-level security" in str(error):
+            return UsageError(
+                self.describe_error(error),
+                hint="a policy hides rows from the profile's user: ALTER ROLE ... BYPASSRLS, or read a view "
+                "whose owner sees them",
+            )
         return super().classify(error)
 
     def _unconnected(self, error: BaseException) -> HdmError:
@@ -266,8 +285,3 @@ def _copy_column(context: str | None) -> str | None:
     """The column in ``COPY t, line 3, column c: "value"``, without the value."""
     found = re.match(r"COPY .*?, line \d+, column ([^:]+):", context or "")
     return found[1] if found else None
-
-
-def snapshot_lost(why: str) -> SnapshotLost:
-    """The error of a page chunk whose snapshot is gone and whose table has changed since."""
-    return SnapshotLost(why, hint="run mode replace again, or give the table a primary key")

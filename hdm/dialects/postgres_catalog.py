@@ -52,8 +52,31 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 WHERE n.nspname = %s AND starts_with(c.relname, %s) AND c.relkind = 'r'
 """
 SNAPSHOT = """
-SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_relation_filenode(to_regclass(%s))
+SELECT pg_export_snapshot(), pg_current_snapshot()::text
 """
+RELATION = """
+WITH RECURSIVE seen(oid) AS (
+  SELECT to_regclass(name)::oid FROM unnest(%s::text[]) w(name)
+  UNION
+  SELECT n.oid FROM seen s CROSS JOIN LATERAL (
+    SELECT d.refobjid FROM pg_rewrite w JOIN pg_class c ON c.oid = w.ev_class AND c.relkind = 'v'
+    JOIN pg_depend d ON d.classid = 'pg_rewrite'::regclass AND d.objid = w.oid
+      AND d.refclassid = 'pg_class'::regclass
+    WHERE w.ev_class = s.oid
+    UNION ALL SELECT t.relid::oid FROM pg_partition_tree(s.oid) t
+    UNION ALL SELECT i.inhrelid FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE i.inhparent = s.oid AND NOT c.relispartition
+  ) n(oid)
+)
+SELECT
+  md5(string_agg(concat_ws(':', s.oid, pg_relation_filenode(s.oid), w.xmin, w.xmax), ',' ORDER BY s.oid)),
+  coalesce(bool_and(c.relkind IN ('r', 'p', 'm')), false)
+FROM seen s LEFT JOIN pg_class c ON c.oid = s.oid
+LEFT JOIN pg_rewrite w ON w.ev_class = s.oid AND c.relkind = 'v'
+"""
+"""What holds a table's rows: itself, its partitions, a view's tables, each with its file, and each view as
+it stands. to_regclass, pg_relation_filenode and pg_partition_tree see what is committed now, whatever the
+transaction's snapshot; a view's rule that was replaced since shows in its old version's xmax."""
 GRANTEES = """
 SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee

@@ -61,6 +61,21 @@ class SnowflakeDialect(Dialect):
     """Snowflake. Names are kept in their case, always quoted."""
 
     name = "snowflake"
+    session_settings: ClassVar[Mapping[str, str]] = {
+        "TIMEZONE": "UTC",
+        "ROWS_PER_RESULTSET": "0",
+        "QUOTED_IDENTIFIERS_IGNORE_CASE": "false",
+        "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+        "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
+        "TIME_OUTPUT_FORMAT": "HH24:MI:SS.FF9",
+        "TIMESTAMP_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS.FF9 TZHTZM",
+        "BINARY_INPUT_FORMAT": "HEX",
+        "BINARY_OUTPUT_FORMAT": "HEX",
+        "GEOGRAPHY_OUTPUT_FORMAT": "GeoJSON",
+        "GEOMETRY_OUTPUT_FORMAT": "GeoJSON",
+        "WEEK_START": "0",
+    }
+    """https://docs.snowflake.com/en/sql-reference/parameters; given to the driver as the session begins."""
     sqlglot = "snowflake"
     max_identifier = 255
     identifier_unit = "characters"

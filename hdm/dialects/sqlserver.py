@@ -58,14 +58,33 @@ class SQLServerDialect(Dialect):
     """Temporary by its name, which starts with ``#``."""
     text_type = "nvarchar(max)"
     key_text_type = "nvarchar(128)"
-    session: ClassVar[tuple[str, ...]] = (
-        "SET XACT_ABORT ON",
-        "SET NOCOUNT OFF",
-        "SET LANGUAGE us_english",
-        "SET DATEFORMAT ymd",
-        "SET TEXTSIZE 2147483647",
-    )
+    session_settings: ClassVar[Mapping[str, str]] = {
+        "XACT_ABORT": "ON",
+        "NOCOUNT": "OFF",
+        "LANGUAGE": "us_english",
+        "DATEFORMAT": "ymd",
+        "DATEFIRST": "7",
+        "TEXTSIZE": "2147483647",
+        "ROWCOUNT": "0",
+        "NUMERIC_ROUNDABORT": "OFF",
+        "ANSI_NULLS": "ON",
+        "ANSI_PADDING": "ON",
+        "ANSI_WARNINGS": "ON",
+        "ARITHABORT": "ON",
+        "CONCAT_NULL_YIELDS_NULL": "ON",
+        "QUOTED_IDENTIFIER": "ON",
+    }
+    """https://learn.microsoft.com/sql/t-sql/statements/set-statements-transact-sql."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+
+    @property
+    def session(self) -> tuple[str, ...]:
+        """All in one batch."""
+        return ("; ".join(super().session),)
+
+    def set_session(self, name: str, value: str) -> str:
+        """Without an equals sign."""
+        return f"SET {name} {value}"
 
     def qualify(self, path: Sequence[str]) -> str:
         """A stage, which has no schema, becomes a temporary table by its ``#``."""

@@ -31,6 +31,7 @@ from hdm.planning.job_lifecycle import (
 )
 from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
+from hdm.planning.whole import begin_anew, missing
 from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress
 
 if TYPE_CHECKING:
@@ -210,7 +211,9 @@ class Planner:
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
         presence.look(self.state, one, link, self.specs)
-        job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
+        job = self.state.open_job(self.run_id, info := job_info(one, self._depth(one.link)))
+        if begin_anew(self.state, job, self.notes, feeds=self.feeds(job)):
+            job = self.state.open_job(self.run_id, info)
         self.jobs[one.pipeline_key] = job
         if job.planned and job.run_id != self.run_id and one.source.cursor and is_merged(one, self.specs):
             self._resumed[one.pipeline_key] = one
@@ -304,6 +307,7 @@ class Planner:
         with self.state.finish_lease(job) as mine:
             if not mine:
                 return
+            self.notes.extend(missing(self.state, job))
             swap = job.pipeline_key not in self._empty
             self._closed[job.pipeline_key] = close(self.state, job, self.links[job.link_key], swap=swap)
         self._let_go(job.pipeline_key)

@@ -166,6 +166,7 @@ class DataLink:
     ) -> Iterator[pa.RecordBatch]:
         tally = out.tally
         tally.extracted = tally.filtered = tally.bytes = 0
+        tally.anew = False
         tally.digests.clear()
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
         checks = self.checks(out.table)
@@ -195,6 +196,7 @@ class DataLink:
                 check.observe(moved)
             if moved.num_rows:
                 yield moved
+        tally.anew = payload.tally.anew
         if results := _judge(checks, out.table, chunk):
             self._found[chunk.chunk_id] = results
 

@@ -167,9 +167,25 @@ class Database(ABC):
         """Holds one consistent view open; yields its token, or None if it cannot be shared."""
         return nullcontext(None)
 
-    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
-        """Make the transaction that ``begin`` opened see the snapshot of ``token``."""
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
+        """Make the transaction that ``begin`` opened see the snapshot of ``token``. False if that is gone
+        and the chunk may be read from a new one; raises ``SnapshotLost`` if it may not."""
         raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """Name what holds the rows of ``origin`` (``path``: the table's name; None: it is a query), so that
+        what was truncated, rewritten, replaced or cut into other partitions since has another name. Keeps
+        it so until the transaction ends, where the system has a lock for it. None: that cannot be told."""
+        return None
+
+    def relation_in(self, token: str) -> str | None:
+        """What ``relation`` gave when the snapshot of ``token`` was taken, if the token says so."""
+        return None
+
+    def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
+        """Whether every session that sees one snapshot finds the same rows in the table, so that they can
+        be counted in one and read in others: not so for a view that asks the clock, or foreign rows."""
+        return False
 
     def horizon(self, connection: Any, table: Table, column: Column) -> str | None:
         """SQL for a cursor value below which no open transaction can still commit rows."""

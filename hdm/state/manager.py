@@ -17,6 +17,7 @@ from hdm.state.db.database import Database
 from hdm.state.jobs import (
     crawled_objects,
     follow,
+    giving_up,
     import_original,
     jobs,
     operators,
@@ -206,6 +207,10 @@ class StateManager(Questions):
     def leave(self, job: Job) -> bool:
         """Close an epoch of mode ``replace`` for which nothing was read; False if something was."""
         return self._base.change(job.in_run, lambda tx: replacing.leave(tx, job))
+
+    def give_up(self, job: Job, *, short: bool) -> bool:
+        """Close an epoch whose source changed under it, or that is ``short``; False if it is neither."""
+        return giving_up.give_up(self._base, job, short=short)
 
     def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
         """Whether it has receipts to follow, chunks to move, a job (``whole``: an epoch) to close."""

@@ -167,6 +167,16 @@ class Watermark:
     nulls_counted: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How many rows a job's plan counted (None: it did not, or not all its chunks are committed), and how
+    many its chunks gave. ``held``: all of them saw the view that was counted in."""
+
+    counted: int | None
+    read: int
+    held: bool
+
+
 class StaleArtifact(TypedDict):
     """A file that a dead attempt may have left."""
 

@@ -13,7 +13,7 @@ ALL = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubcla
 RETRY = {"TransientError", "ConnectionLost", "Throttled", "Deadlock", "MissingParent", "StateUnavailable"}
 BURY = {
     "PermanentError", "SchemaDrift", "CheckFailed", "RejectedRows", "UnrepresentableValue", "BrokenContract",
-    "CorruptFile", "SnapshotLost", "TiesUnknown", "Unexpected",
+    "CorruptFile", "SnapshotLost", "SourceChanged", "TiesUnknown", "Unexpected",
 }  # fmt: skip
 YIELD = {"LeaseLost", "Drained"}
 

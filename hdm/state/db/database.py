@@ -29,7 +29,7 @@ from sqlalchemy.exc import TimeoutError as OutOfConnections
 from sqlalchemy.pool import NullPool
 
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
-from hdm.state.db import pg_pipeline, sqlite_file
+from hdm.state.db import encryption, pg_pipeline, sqlite_file
 from hdm.state.db.connection_cache import MOST, RECYCLE, Kept
 from hdm.state.redaction import scrub
 
@@ -241,7 +241,7 @@ class Database:
                 self._engine = self._sqlite()
             else:
                 engine = create_engine(
-                    self.url,
+                    encryption.of_odbc(self.url),
                     isolation_level="READ COMMITTED",
                     hide_parameters=True,
                     pool_size=MOST,
@@ -257,9 +257,15 @@ class Database:
 
     def _connect_args(self) -> dict[str, Any]:
         if self.dialect == "mysql":
-            return {"connect_timeout": 10, "charset": "utf8mb4", "init_command": _MYSQL_INIT}
+            common: dict[str, Any] = {
+                "connect_timeout": 10,
+                "charset": "utf8mb4",
+                "init_command": _MYSQL_INIT,
+            }
+            return common | encryption.mysql(self.url)
         if self.dialect == "postgresql":
-            return {"connect_timeout": 10, "options": _PG_OPTIONS, "prepare_threshold": None}
+            own = {"connect_timeout": 10, "options": _PG_OPTIONS, "prepare_threshold": None}
+            return {**own, **encryption.postgres(self.url)}
         return {"timeout": 10}
 
     def _sqlite(self) -> Engine:
@@ -314,6 +320,8 @@ def translate(error: DBAPIError) -> StateError:
     if error.connection_invalidated or isinstance(error, OperationalError):
         return StateUnavailable(
             f"the state database cannot be used: {text}",
-            hint="check that it runs, that its address and rights are right, and run again",
+            hint=encryption.HINT
+            if "SSL" in text or "certificate" in text
+            else "check that it runs, that its address and rights are right, and run again",
         )
     return StateError(f"the state database refused a change: {text}")

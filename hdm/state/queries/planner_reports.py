@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, case, func, or_, select
 
 from hdm.model import Chunk, Holding
 from hdm.model.json import chunk_from_json
 from hdm.state.db.database import among
 from hdm.state.db.tables import artifact, chunk, job, worker
-from hdm.state.records import COMMITTED, OPEN_JOB, VERIFIED, WAIVED, Job
+from hdm.state.records import COMMITTED, OPEN_JOB, SUPERSEDED, VERIFIED, WAIVED, Job, Reading
 from hdm.state.tx.context import JOB_COLUMNS, Base
 
 
@@ -99,6 +99,27 @@ class PlannerReports:
         )
         rows = self._base.db.read(lambda conn: conn.execute(query).all())
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
+
+    def readings(self, job_id: str) -> Reading:
+        """What the newest plan of a job that reads a source said of its rows, and what its chunks gave."""
+        mine = select(chunk.c.body).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
+        sums = select(
+            func.coalesce(func.sum(chunk.c.rows_extracted), 0),
+            func.coalesce(func.sum(case((chunk.c.status.in_((COMMITTED, VERIFIED)), 0), else_=1)), 0),
+            func.coalesce(func.sum(case((chunk.c.receipt.like('%"anew":true%'), 1), else_=0)), 0),
+        ).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
+
+        def work(conn: Connection) -> Reading:
+            body = conn.execute(mine.order_by(chunk.c.chunk_no.desc()).limit(1)).scalar()
+            last = chunk_from_json(body) if body is not None else None
+            if last is None or last.rows_in_all is None:
+                return Reading(None, 0, held=False)
+            rows, other, anew = conn.execute(sums.where(chunk.c.chunk_no >= last.first_number)).one()
+            if other:
+                return Reading(None, int(rows), held=False)
+            return Reading(last.rows_in_all, int(rows), held=last.snapshot is not None and not anew)
+
+        return self._base.db.read(work)
 
     def is_open(self, pipeline_key: str) -> bool:
         """Whether the newest epoch of a pipeline is not closed."""
