@@ -117,6 +117,10 @@ class SnapshotLost(PermanentError):
     """The frozen view of the source is gone, and going on could lose rows."""
 
 
+class SourceChanged(PermanentError):
+    """The table that is read is not the one that was planned, or its chunks gave other rows than it had."""
+
+
 class TiesUnknown(PermanentError):
     """Too many rows share the watermark's value to know which of them are new."""
 
@@ -159,6 +163,11 @@ class Throttled(TransientError):
 
 class Deadlock(TransientError):
     """A deadlock, a lock time-out or a serialisation failure."""
+
+
+class MissingParent(TransientError):
+    """A foreign key refused rows that refer to others which are not there, or not yet: other chunks of the
+    run may bring them."""
 
 
 # -- the state database: exit code 3 -----------------------------------------

@@ -88,6 +88,7 @@ def run_info(plan: Plan) -> RunInfo:
         git_dirty=dirty,
         hdm_version=__version__,
         host=host_identity(),
+        manifest_text=plan.manifest_text,
     )
 
 
@@ -104,10 +105,24 @@ def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan
 
 def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
     """The run whose id begins so, or the newest; ``UsageError`` if none begins so."""
-    found = state.reports.find_run(plan.manifest_name, plan.env, run)
+    found = state.reports.find_run(plan.manifest_name, plan.env, run, link_keys(plan))
     if found is None and run is not None:
         raise no_such_run(plan, run)
     return found
+
+
+def link_keys(plan: Plan) -> list[str]:
+    """The keys of the links that the manifest spells out: they stay the same when it is renamed."""
+    return [link.key for link in plan.links]
+
+
+def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
+    """That there are no runs of the manifest, and of which there are; ``otherwise``, if it has runs."""
+    if otherwise and find_run(state, plan, None) is not None:
+        return otherwise
+    others = [f"{name} -e {env}" for name, env in state.reports.manifests()]
+    text = f"no runs of {plan.manifest_name} in environment {plan.env} yet"
+    return f"{text}; on record here: {', '.join(others)}" if others else text
 
 
 def no_such_run(plan: Plan, run: str) -> UsageError:

@@ -4,7 +4,7 @@
 -- Q1 who ran what, with which code and manifest, and how did it end?
 SELECT run_id, resumed_from, started_by, host, env, manifest_name, manifest_sha256, git_sha, git_dirty, hdm_version, status, started_at, ended_at, error_class FROM hdm_run ORDER BY started_at DESC;
 
--- Q2 does every job balance: extracted = loaded + rejected + filtered? (must return no row)
+-- Q2 does every job balance: extracted = loaded + filtered + rejected? (must return no row; rejected is 0 with hdm's own connectors: no row is set aside, a bad one stops its chunk)
 SELECT job_id, SUM(rows_extracted) AS extracted, SUM(rows_loaded) AS loaded, SUM(rows_rejected) AS rejected, SUM(rows_filtered) AS filtered, SUM(rows_extracted) - SUM(rows_loaded) - SUM(rows_rejected) - SUM(rows_filtered) AS unexplained FROM hdm_chunk WHERE status IN ('committed', 'verified') AND bound_kind <> 'legacy' GROUP BY job_id HAVING SUM(rows_extracted) <> SUM(rows_loaded) + SUM(rows_rejected) + SUM(rows_filtered) OR COUNT(*) <> COUNT(rows_loaded);
 
 -- Q3 where did this target row (its _hdm_chunk_id) come from?
@@ -22,7 +22,7 @@ SELECT w.pipeline_key, w.seq, w.value, c.chunk_id, c.chunk_no, c.status FROM hdm
 -- Q7 which chunks took more than one attempt, which workers were fenced off, did more than one commit?
 SELECT e.chunk_id, COUNT(DISTINCT e.attempt) AS holders, SUM(CASE WHEN e.event_type = 'lease.lost' THEN 1 ELSE 0 END) AS fenced, COUNT(DISTINCT CASE WHEN e.event_type = 'chunk.committed' THEN e.attempt END) AS committers FROM hdm_event e WHERE e.chunk_id IS NOT NULL GROUP BY e.chunk_id HAVING COUNT(DISTINCT e.attempt) > 1 OR SUM(CASE WHEN e.event_type = 'lease.lost' THEN 1 ELSE 0 END) > 0 ORDER BY e.chunk_id;
 
--- Q8 which rows were rejected, and who waived them and why? (row_no -1 is the whole chunk)
+-- Q8 which chunks died, and who waived them and why? (row_no is always -1, the whole chunk)
 SELECT d.chunk_id, d.row_no, d.error_class, d.error_msg, d.state, d.resolved_by, d.resolved_at, d.reason FROM hdm_dead_letter d ORDER BY d.state, d.created_on, d.chunk_id, d.row_no;
 
 -- Q9 which loaded jobs were never validated, or failed validation?
@@ -31,8 +31,8 @@ SELECT j.job_id, j.pipeline_key, COUNT(v.validation_id) AS checks, SUM(CASE WHEN
 -- Q10 when did a schema change and how many jobs loaded under each version?
 SELECT d.name, s.version, s.captured_at, s.change_kind, s.change_detail, COUNT(j.job_id) AS jobs FROM hdm_dataset_schema s JOIN hdm_dataset d ON d.dataset_id = s.dataset_id LEFT JOIN hdm_job j ON j.source_dataset_id = s.dataset_id AND j.source_schema_version = s.version GROUP BY d.name, s.version, s.captured_at, s.change_kind, s.change_detail ORDER BY d.name, s.version;
 
--- Q11 is the trail gapless, linked, and equal to its external anchor? (must return no row; hdm state verify also recomputes the hashes)
+-- Q11 is the trail gapless, linked, and equal to the anchors on record? (must return no row; hdm state verify also recomputes the hashes, and holds every table against them)
 SELECT h.run_id FROM hdm_chain_head h LEFT JOIN hdm_event e ON e.run_id = h.run_id LEFT JOIN hdm_event p ON p.run_id = e.run_id AND p.seq = e.seq - 1 LEFT JOIN hdm_anchor a ON a.run_id = e.run_id AND a.seq = e.seq GROUP BY h.run_id, h.seq, h.hash HAVING COUNT(e.seq) <> h.seq OR COALESCE(MAX(e.seq), 0) <> h.seq OR SUM(CASE WHEN e.seq > 1 AND (p.hash IS NULL OR p.hash <> e.prev_hash) THEN 1 ELSE 0 END) > 0 OR MAX(CASE WHEN e.seq = h.seq THEN e.hash END) <> h.hash OR SUM(CASE WHEN a.hash <> e.hash THEN 1 ELSE 0 END) > 0 OR COUNT(a.seq) <> (SELECT COUNT(*) FROM hdm_anchor x WHERE x.run_id = h.run_id);
 
--- Q12 where does this (PII) column land, and was it changed, masked or lossy on the way?
-SELECT dt.name AS target, cl.sink_column, cl.source_type, cl.sink_type, cl.transform_subtype, cl.masking, cl.lossy, j.run_id FROM hdm_column_lineage cl JOIN hdm_job j ON j.job_id = cl.job_id JOIN hdm_dataset ds ON ds.dataset_id = j.source_dataset_id JOIN hdm_dataset dt ON dt.dataset_id = j.sink_dataset_id WHERE ds.name = '<table>' AND cl.source_column = '<column>' ORDER BY dt.name, cl.sink_column;
+-- Q12 where does this (PII) column land, and was it changed, masked or lossy on the way? (type UNKNOWN: nobody can say what that target column is made of, look; INDIRECT: the value does not land there, but decides what does)
+SELECT dt.name AS target, cl.sink_column, cl.source_type, cl.sink_type, cl.transform_type, cl.transform_subtype, cl.expression, cl.masking, cl.lossy, j.run_id FROM hdm_column_lineage cl JOIN hdm_job j ON j.job_id = cl.job_id JOIN hdm_dataset ds ON ds.dataset_id = j.source_dataset_id JOIN hdm_dataset dt ON dt.dataset_id = j.sink_dataset_id WHERE ds.name = '<table>' AND (cl.source_column = '<column>' OR cl.transform_type = 'UNKNOWN') ORDER BY dt.name, cl.sink_column, cl.transform_type;

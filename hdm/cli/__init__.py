@@ -18,7 +18,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "waive": ("retry", "Accept the gap that a dead chunk leaves, by name and with a reason."),
     "reload": ("reload", "Read a part of a table from its source again."),
     "gc": ("gc", "Remove what dead attempts left behind, nothing else."),
-    "state": ("state", "Upgrade, reconcile, import or verify the state database."),
+    "state": ("state", "Upgrade, reconcile, import, verify or anchor the state database."),
     "doctor": ("doctor", "Check drivers, connections, grants, clock, versions."),
     "schema": ("schema", "Print the JSON Schema of manifests or profiles."),
     "components": ("components", "List every source, sink, catalog and orchestrator found."),

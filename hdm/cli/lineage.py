@@ -50,16 +50,19 @@ def command_lineage(
 
 
 def _columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each column's way once, as the newest run recorded it."""
+    """Each column's way once, as the newest run recorded it. ``-`` is of no column, ``?`` not known."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
+        name = row["source_column"] or ("?" if row["transform_type"] == "UNKNOWN" else "-")
         kept[row["source"], row["source_column"], row["target"], row["sink_column"]] = {
-            "column": f"{row['source']}.{row['source_column']}",
+            "column": f"{row['source']}.{name}",
             "type": row["source_type"],
             "to": f"{row['target']}.{row['sink_column']}",
             "as": row["sink_type"],
             "how": str(row["transform_subtype"] or "").lower(),
+            "masked": bool(row["masking"]),
             "lossy": bool(row["lossy"]),
+            "by": row["expression"],
         }
     return list(kept.values())
 

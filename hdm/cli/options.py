@@ -60,6 +60,32 @@ def manifest_options(function: F) -> F:
     return function
 
 
+def place_options(function: F) -> F:
+    """MANIFEST, -e/--env, --profiles and -l/--log-settings; or --state in a manifest's stead."""
+    function = with_logging(function)
+    for option in reversed(
+        [
+            click.argument("manifest", type=click.Path(dir_okay=False), required=False),
+            click.option(
+                "--state", "where", metavar="URL_OR_PATH",
+                help="The state database itself: a SQLite file, or a URL; '${NAME}' in it is that variable.",
+            ),
+            click.option(
+                "-e", "--env",
+                default=lambda: os.environ.get("HDM_ENV", "dev"), show_default="$HDM_ENV or dev",
+                help="Environment: a top-level key of the profiles file.",
+            ),
+            click.option(
+                "--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES",
+                help="Profiles file (default: ~/.hashmap_data_migrator/hdm_profiles.yml).",
+            ),
+            log_option,
+        ]
+    ):  # fmt: skip
+        function = option(function)
+    return function
+
+
 def json_option(function: F) -> F:
     """--json: the same content for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)

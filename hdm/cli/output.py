@@ -103,6 +103,12 @@ def size(count: int | None) -> str:
     return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
 
 
+def spell_waiver(gap: Mapping[str, Any]) -> str:
+    """A gap that somebody accepted, as one line."""
+    chunk = f"chunk {gap['chunk_id'][:12]} of {gap['table']} -> {gap['sink']}"
+    return f"{chunk}, by {gap['by']} at {gap['at']}: {gap['reason']}"
+
+
 def remark(text: str) -> None:
     """A line on standard error while bars may be on the screen: it goes above them. (``click.echo``
     would write past rich's hold on the stream, and the next frame of the bars over it.)"""

@@ -46,7 +46,7 @@ def command_reload(
     if state is None:
         raise UsageError("nothing was run yet", hint=f"run it: hdm run {manifest} -e {env}")
     with state:
-        rows = state.reports.readings(plan.manifest_name, plan.env)
+        rows = state.reports.root_chunks(plan.manifest_name, plan.env)
         mine = [row for row in rows if is_named(str(row["table"]), table)]
         if not mine:
             known = ", ".join(sorted({str(row["table"]) for row in rows})[:8]) or "none"

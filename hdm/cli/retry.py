@@ -7,7 +7,7 @@ import click
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit
 from hdm.errors import UsageError
-from hdm.project import open_state_only
+from hdm.project import link_keys, no_runs, open_state_only
 
 
 @click.command()
@@ -36,14 +36,19 @@ def command_retry(
         emit([], as_json=as_json, empty="nothing was run yet")
         return 0
     with state:
-        rows = _select(state.reports.dead(plan.manifest_name, plan.env), table, chunk)
+        rows = _select(state.reports.dead(plan.manifest_name, plan.env, link_keys(plan)), table, chunk)
         if reread:
             made = state.gaps.read_again([str(row["chunk_id"]) for row in rows])
             title = f"{len(made)} chunk(s) will be read again by the next run"
-            emit(rows, as_json=as_json, title=title, empty="no dead chunks")
+            emit(rows, as_json=as_json, title=title, empty=no_runs(state, plan, "no dead chunks"))
             return 0
         count = sum(state.retry(chunk_id=str(row["chunk_id"])) for row in rows)
-        emit(rows, as_json=as_json, title=f"{count} chunk(s) pending again", empty="no dead chunks")
+        emit(
+            rows,
+            as_json=as_json,
+            title=f"{count} chunk(s) pending again",
+            empty=no_runs(state, plan, "no dead chunks"),
+        )
     return 0
 
 
@@ -73,10 +78,15 @@ def command_waive(
         emit([], as_json=as_json, empty="nothing was run yet")
         return 0
     with state:
-        rows = _select(state.reports.dead(plan.manifest_name, plan.env), table, chunk)
+        rows = _select(state.reports.dead(plan.manifest_name, plan.env, link_keys(plan)), table, chunk)
         for row in rows:
             state.waive(str(row["chunk_id"]), by, reason)
-        emit(rows, as_json=as_json, title=f"{len(rows)} chunk(s) waived by {by}", empty="no dead chunks")
+        emit(
+            rows,
+            as_json=as_json,
+            title=f"{len(rows)} chunk(s) waived by {by}",
+            empty=no_runs(state, plan, "no dead chunks"),
+        )
     return 0
 
 

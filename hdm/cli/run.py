@@ -8,7 +8,7 @@ import click
 
 from hdm.cli import run_log
 from hdm.cli.options import manifest_options, max_wait_option, site_option
-from hdm.cli.output import on_terminal, remark, say, size
+from hdm.cli.output import on_terminal, remark, say, size, spell_waiver
 from hdm.cli.progress import Bars, JsonEvents, Quiet
 from hdm.cli.selecting import select, to_refresh
 from hdm.cli.signals import stop_signals
@@ -154,9 +154,11 @@ def summarise(report: RunReport) -> None:
         say(f"  note: {text}", err=True)
     for text in report.failed:
         say(f"  failed: {text}", err=True)
-    waived = sum(job.chunks.get("waived", 0) for job in report.jobs)
+    for gap in report.waived:
+        say(f"  waived: {spell_waiver(gap)}", err=True)
+    gaps = f", but for {len(report.waived)} waived chunk(s)" if report.waived else ""
     words = {
-        "success": f"all committed but {waived} waived chunk(s)" if waived else "all committed",
+        "success": f"all committed{gaps}",
         "aborted": "stopped; run again to go on",
         "failure": "not all committed",
     }

@@ -1,17 +1,29 @@
-"""hdm state: upgrade, reconcile, import, verify."""
+"""hdm state: upgrade, reconcile, import, verify, anchor."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
-from hdm.cli.options import json_option, manifest_options, site_option
+from hdm.cli.options import json_option, manifest_options, place_options, site_option
 from hdm.cli.output import emit, in_a_line, remark, say
 from hdm.config.profile import load_profiles
-from hdm.errors import HdmError
-from hdm.planning.open_state import old_state_url, open_state, upgrade_state
+from hdm.config.secrets import redact
+from hdm.errors import HdmError, UsageError
+from hdm.planning.open_state import named_state, old_state_url, open_state, upgrade_state
 from hdm.planning.preflight import pipeline_key
+from hdm.planning.presence import load_again
 from hdm.planning.recovery import record_known
-from hdm.project import no_such_run, open_project, open_state_only, read_plan
+from hdm.project import open_project, open_state_only, read_plan
+from hdm.state.queries.anchors import read as read_anchors
+from hdm.state.queries.anchors import spell as spell_anchor
+
+if TYPE_CHECKING:
+    from hdm.state import StateManager
+    from hdm.state.queries.verify import Verdict
 
 
 @click.group()
@@ -32,11 +44,22 @@ def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | N
 @command_state.command()
 @manifest_options
 @site_option
+@click.option("--reload", "again", is_flag=True, help="Load again what targets do not hold any more.")
 @json_option
 def reconcile(
-    manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
+    manifest: str,
+    env: str,
+    profiles: str | None,
+    log_settings: str | None,
+    site: str | None,
+    again: bool,
+    as_json: bool,
 ) -> int:
     """Take over every planned chunk that the targets hold. The target wins.
+
+    With --reload also the other way round: chunks that were committed and that a target does not hold
+    any more (it was restored, emptied, or is another one) are loaded again by the next run, from the
+    staged files where they are there, else from the source as it is then.
 
     Chunks of which the state knows nothing, because it was lost or restored, are taken over by the
     next run, in their order, before it reads anything. A sink that cannot be asked is named, and the
@@ -65,6 +88,12 @@ def reconcile(
                     "left to the next run": sum(chunk.chunk_id not in known for chunk, _ in held),
                 }
             )
+        if again:
+            found = state.reports.open_jobs(set(project.links))
+            asked = [job for job in found if job.info.sink_name not in silent]
+            for job, chunks, count in load_again(state, project.links, asked, project.run_info().started_by):
+                row = {"table": job.info.source.dataset.name, "sink": job.info.sink_name}
+                rows.append({**row, "to be loaded again": chunks, "rows": count})
     emit(rows, as_json=as_json, empty="no open jobs")
     return 1 if silent else 0
 
@@ -90,28 +119,135 @@ def import_old(
 
 
 @command_state.command()
-@manifest_options
-@click.option("--run", "run", help="A run's id, or the beginning of it (default: every run).")
+@place_options
+@click.option("--anchor", "anchor", type=click.Path(dir_okay=False), help="A file of hdm state anchor.")
+@click.option("--run", "run", help="Recompute only the chain of this run (its id, or the beginning of it).")
 @json_option
 def verify(
-    manifest: str, env: str, profiles: str | None, log_settings: str | None, run: str | None, as_json: bool
+    manifest: str | None,
+    where: str | None,
+    env: str,
+    profiles: str | None,
+    log_settings: str | None,
+    anchor: str | None,
+    run: str | None,
+    as_json: bool,
 ) -> int:
-    """Recompute the hash chains of the events; exit 1 if any link is broken."""
-    plan, state = open_state_only(manifest, env, profiles)
-    broken = []
-    if state is None:
+    """Recompute every chain of events, and hold every table against it.
+
+    Takes the state database of MANIFEST, or the one that --state names; all runs in it, whichever
+    manifest they were of. With --anchor also what the chains themselves cannot tell: that a chain was
+    cut or made anew, or that the newest runs are gone. Exits with 1 if anything differs, and if there
+    is nothing to verify.
+    """
+    known = read_anchors(_text_of(anchor), anchor) if anchor else []
+    with _place(manifest, where, env, profiles) as state:
         if run is not None:
-            raise no_such_run(plan, run)
-        emit([], as_json=as_json, empty="nothing was run yet")
-        return 0
-    with state:
-        runs = state.reports.runs(plan.manifest_name, plan.env)
-        chosen = [row for row in runs if run is None or str(row["run_id"]).startswith(run)]
-        if run is not None and not chosen:
-            raise no_such_run(plan, run)
-        for row in chosen:
-            broken += [{"run": row["run_id"], "break": text} for text in state.verify_chain(row["run_id"])]
-    emit(broken, as_json=as_json, empty=f"{len(chosen)} chain(s) hold")
+            return _one_chain(state, run, as_json=as_json)
+        verdict = state.verify(known)
+    if not verdict.chains and not verdict.breaks:
+        raise HdmError("nothing to verify: no run is on record in this state database", hint=_WHERE)
+    rows = [{"run": run_id, "break": text} for run_id, text in verdict.breaks]
+    if rows or as_json:
+        emit(rows, as_json=as_json)
+    else:
+        for line in _holds(verdict):
+            say(line)
+    if rows:
+        raise HdmError(
+            f"{len(rows)} break(s) in the trail",
+            hint="somebody changed the state database past hdm; restore it from a backup, or ask who did",
+        )
+    return 0
+
+
+_WHERE = "name the database in which the runs are: a manifest and -e, or --state URL_OR_PATH"
+
+
+def _holds(verdict: Verdict) -> list[str]:
+    """What was looked at, and what that cannot tell."""
+    lines = [f"{verdict.chains} chain(s) hold; the tables are as their {verdict.events:,} events say"]
+    if verdict.older:
+        lines.append(f"{verdict.older} run(s) are of an older hdm, which sealed less: compared in part")
+    if verdict.anchors:
+        lines.append(f"{verdict.anchors} anchor(s) agree")
+    else:
+        lines.append("no anchor was given: chains that were cut at their end or made anew would not be seen")
+    return lines
+
+
+def _one_chain(state: StateManager, run: str, *, as_json: bool) -> int:
+    ids = [found for found in state.reports.run_ids() if found.startswith(run)]
+    if not ids:
+        raise UsageError(f"no run in this state database begins with {run!r}", hint="hdm status --runs")
+    broken = [{"run": found, "break": text} for found in ids for text in state.verify_chain(found)]
+    emit(broken, as_json=as_json, empty=f"{len(ids)} chain(s) hold; no table was compared (leave --run out)")
     if broken:
         raise HdmError(f"{len(broken)} break(s) in the event chain", hint="restore the state database")
     return 0
+
+
+@command_state.command()
+@place_options
+@click.option("-o", "--output", type=click.Path(dir_okay=False), help="Append to this file (default: print).")
+def anchor(
+    manifest: str | None,
+    where: str | None,
+    env: str,
+    profiles: str | None,
+    log_settings: str | None,
+    output: str | None,
+) -> int:
+    """Write down where every chain ends now, to be kept outside of the database.
+
+    One line of JSON: each run's number of events and the hash of its last, and how many runs there
+    are. Keep it where who may write the state database may not: a log, a ticket, write-once storage.
+    """
+    with _place(manifest, where, env, profiles) as state:
+        made = state.make_anchor()
+        if not made["chains"]:
+            raise HdmError("nothing to anchor: no run is on record in this state database", hint=_WHERE)
+        line = spell_anchor(made)
+        if output is None:
+            if redact(line) != line:
+                raise HdmError(
+                    "a secret's text happens to be part of a hash", hint="write it to a file: -o FILE"
+                )
+            say(line)
+            return 0
+        _append(Path(output), line)
+        state.record_anchor(made, str(Path(output).absolute()))
+    say(f"{made['runs']} chain(s), {made['events']:,} events: anchored in {output}")
+    return 0
+
+
+def _append(path: Path, line: str) -> None:
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"{line}\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {error.strerror}", hint="give -o another file") from None
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise UsageError(
+            f"the anchor {path} cannot be read: {why}", hint="give the file that hdm state anchor -o wrote"
+        ) from None
+
+
+def _place(manifest: str | None, where: str | None, env: str, profiles: str | None) -> StateManager:
+    """The state database that was named, one way or the other."""
+    if (manifest is None) == (where is None):
+        raise UsageError("name either a manifest or, with --state, a state database", hint=_WHERE)
+    if where is not None:
+        return named_state(where)
+    _, state = open_state_only(str(manifest), env, profiles)
+    if state is None:
+        raise HdmError("nothing to verify: nothing was run yet, there is no state database", hint=_WHERE)
+    return state

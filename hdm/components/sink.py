@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from hdm.components.settings import Settings
-from hdm.model import Attempt, Chunk, Column, Dataset, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
 
 
 class Sink(ABC):
@@ -54,6 +54,17 @@ class Sink(ABC):
     def target(self, table: Table) -> Table:
         """The table as it will be stored: names, kinds and carriers after the sink's mapping."""
 
+    def landing(self, table: Table) -> tuple[str, ...]:
+        """What the target tells its tables apart by, for source table ``table``: two of one landing are
+        written into one table. May ask the target; the default: the dataset's namespace and name."""
+        written = self.dataset(table)
+        return (written.namespace, written.name)
+
+    def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Which tables of the target refer to which, as schema and name: those referred to are loaded first.
+        The default: the target checks no foreign keys."""
+        return []
+
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Columns whose values may change on the way in, each with the reason. Declared here,
         shown at plan time, recorded, and refused unless the manifest allows it."""
@@ -69,6 +80,11 @@ class Sink(ABC):
         """Raises ``UsageError`` if ``prepare`` would, as far as a look can tell. Touches nothing."""
         return
 
+    def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
+        """Whether chunks must be loaded one at a time, in the order of their numbers, for the result not
+        to depend on which commits last. ``repeats``: several chunks may bring one row, in versions."""
+        return False
+
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Make ready what ``write`` needs (table, ledger, folder). Idempotent, never drops the
         target. In mode ``replace``, prepares the table beside, named from job key and epoch."""
@@ -78,6 +94,14 @@ class Sink(ABC):
         """Every chunk of the job that the target says it holds, for reconciliation: the target
         is the truth, the state database its index."""
         return iter(())
+
+    def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
+        """What the target holds of the job, cheaply: each run asks, and holds it against what the state
+        database calls committed. None if the target cannot say."""
+        if type(self).ledger is Sink.ledger:
+            return None
+        held = {chunk.chunk_id: receipt.rows for chunk, receipt in self.ledger(table, job_key)}
+        return Holding(len(held), min(held, default=None), max(held, default=None), sum(held.values()))
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
         """The greatest epoch of the job that the target knows of, 0 if none: in mode ``replace``, a

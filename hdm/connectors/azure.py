@@ -10,14 +10,13 @@ from pydantic import BaseModel, model_validator
 
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret, remember
+from hdm.config.tls import is_local
 from hdm.errors import HdmError, MissingDriver, UsageError
 from hdm.files.sink import FileSink, FileSinkConfig
 from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
 from hdm.files.stores.azure import AzureStore
 from hdm.files.stores.azure_errors import no_driver
 from hdm.files.stores.object_base import Upload
-
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 class AzureProfile(Settings):
@@ -80,7 +79,7 @@ class _Account:
         self.key = (profile.account_key.reveal() if profile.account_key else "") or self.words.get(
             "AccountKey"
         )
-        local = split.hostname in _LOCAL
+        local = split.hostname is not None and is_local(split.hostname)
         self.name = split.path.strip("/") if local else (split.hostname or "").partition(".")[0]
         for secret in (self.sas, self.key, *parse_qs(self.sas).get("sig", ())):
             if secret:

@@ -14,13 +14,13 @@ from pydantic import BaseModel, Field, model_validator
 
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret
+from hdm.config.tls import is_local
 from hdm.errors import UsageError
 from hdm.model import Dataset
 from hdm.sql import Database, SqlSink, SqlSinkConfig, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
 from hdm.sql.odbc import OdbcDatabase, valued
 
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _KEYWORDS = {
     "netezza": ("Servername", "Port", "Database", "Username", "Password"),
     "oracle": ("", "", "DBQ", "UID", "PWD"),
@@ -97,7 +97,7 @@ class ODBCDatabase(OdbcDatabase):
             parts["Driver"] = driver
         parts.update(self._parts())
         parts.update(_ALWAYS.get(self._base, {}))
-        if not profile.insecure and profile.host not in (*_LOOPBACK, ""):
+        if not profile.insecure and not is_local(profile.host):
             parts.update(_VERIFIED.get(self._base, {}))
         if self._base == "sqlserver" and profile.insecure:
             parts["TrustServerCertificate"] = "yes"

@@ -10,13 +10,13 @@ from pydantic import BaseModel, Field, model_validator
 
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret
+from hdm.config.tls import is_local
 from hdm.errors import HdmError, MissingDriver
 from hdm.files.sink import FileSink, FileSinkConfig
 from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
 from hdm.files.stores.object_base import Upload
 from hdm.files.stores.s3 import S3Store
 
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 _ATTEMPTS = 4
 
 
@@ -41,7 +41,7 @@ class S3Profile(Settings):
         split = urlsplit(self.endpoint_url or "https://")
         if split.username or split.password or split.query:
             raise ValueError("endpoint_url must not hold credentials")
-        if split.scheme != "https" and split.hostname not in _LOCAL and not self.insecure:
+        if split.scheme != "https" and not is_local(split.hostname or "?") and not self.insecure:
             raise ValueError("endpoint_url must be https; write insecure: true to send data in the clear")
         return self
 

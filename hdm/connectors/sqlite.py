@@ -19,7 +19,7 @@ from hdm.components.settings import DatabaseFile, PathText, Settings
 from hdm.dialects.types import INTEGERS
 from hdm.errors import UsageError
 from hdm.files.atomic_file import has_room, is_there
-from hdm.model import Column, Dataset, Kind, Table
+from hdm.model import Column, Dataset, Kind, Table, digest
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql.catalog import SqlCatalog
 
@@ -56,6 +56,7 @@ class SQLiteDatabase(Database):
     """One SQLite file."""
 
     dialect_name = "sqlite"
+    keys_act = False  # PRAGMA foreign_keys is off unless asked for
 
     @property
     def file(self) -> Path:
@@ -155,6 +156,15 @@ class SQLiteDatabase(Database):
         full = (*path[:-1], name)
         return Table(self.dataset(full), full, columns, tuple(column for _, column in keyed))
 
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """By the table's row in the schema: its definition and where in the file it begins."""
+        if path is None:
+            return None
+        schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
+        sql = f"SELECT rowid, rootpage, sql FROM {schema}.sqlite_master WHERE type = 'table' AND name = ?"
+        rows = self.run(connection, sql, (path[-1],))
+        return digest("relation", *map(str, rows[0]))[:32] if rows else None
+
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """Through a temporary view, which keeps the declared types of plain columns."""
         name = "_hdm_query"
@@ -200,14 +210,20 @@ class SQLiteDatabase(Database):
                 taken += connection.executemany(sql, zip(*values, strict=True)).rowcount
         return taken
 
+    def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
+        """By counting twice: nobody else writes meanwhile."""
+        schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
+        asked = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
+        if not self.run(connection, asked, (path[-1],)):
+            return None
+        counted = f"SELECT COUNT(*) FROM {self.dialect.qualify(path)}"
+        before = int(self.run(connection, counted)[0][0])
+        return lambda: int(self.run(connection, counted)[0][0]) - before
+
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """A table that is there gets the new rows: renamed, it would take its indexes and triggers along,
-        and views and foreign keys (https://www.sqlite.org/lang_altertable.html)."""
-        held = self.find(connection, target)
-        if held is not None:
-            self.refill(connection, held, new)
-            return
-        self.run(connection, "PRAGMA legacy_alter_table=ON")  # a view on a table yet to come is no error
+        """A view on a table yet to come is no error
+        (https://www.sqlite.org/lang_altertable.html)."""
+        self.run(connection, "PRAGMA legacy_alter_table=ON")
         super().swap(connection, target, new, old)
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:

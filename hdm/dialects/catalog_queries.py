@@ -2,7 +2,8 @@
 
 ``names`` gives (schema, table) for a name in any case, ``columns`` gives (name, native type,
 nullable, length, precision, scale, default, identity, generated, comment) in order, ``key`` the
-primary key's columns in its order, ``size`` (rows, bytes) as the system estimates them.
+primary key's columns in its order, ``size`` (rows, bytes) as the system estimates them, ``relation``
+whatever tells what holds the rows now from what is put in its place later; of a view, nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from hdm.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSql:
-    """One system's four questions; ``schema`` is where unqualified names lie."""
+    """One system's questions; ``schema`` is where unqualified names lie."""
 
     names: str
     columns: str
     key: str
     size: str
+    relation: str
     schema: str | None = None
 
 
@@ -42,6 +44,11 @@ _POSTGRES = CatalogueSql(
     size="""SELECT CASE WHEN c.reltuples < 0 THEN NULL ELSE c.reltuples::bigint END, pg_relation_size(c.oid)
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname = ? AND c.relname = ?""",
+    relation="""SELECT CAST(c.oid AS text), CAST(pg_relation_filenode(c.oid) AS text), CAST(t.relid AS text),
+        CAST(pg_relation_filenode(t.relid) AS text)
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        LEFT JOIN LATERAL pg_partition_tree(c.oid) t ON true
+        WHERE n.nspname = ? AND c.relname = ? AND c.relkind IN ('r', 'p', 'm') ORDER BY 3""",
     schema="public",
 )
 _MYSQL = CatalogueSql(
@@ -59,6 +66,9 @@ _MYSQL = CatalogueSql(
         ORDER BY ordinal_position""",
     size="""SELECT CAST(table_rows AS CHAR), CAST(data_length AS CHAR) FROM information_schema.tables
         WHERE table_schema = ? AND table_name = ?""",
+    relation="""SELECT partition_name, CAST(create_time AS CHAR) FROM information_schema.partitions
+        WHERE table_schema = ? AND table_name = ? AND create_time IS NOT NULL
+        ORDER BY partition_ordinal_position, subpartition_ordinal_position""",
 )
 _SQLITE = CatalogueSql(
     names="""SELECT 'main', name FROM sqlite_master
@@ -68,6 +78,8 @@ _SQLITE = CatalogueSql(
         FROM pragma_table_xinfo(iif(? = 'main', ?, '')) WHERE hidden <> 1 ORDER BY cid""",
     key="SELECT name FROM pragma_table_xinfo(iif(? = 'main', ?, '')) WHERE pk > 0 ORDER BY pk",
     size="SELECT NULL, NULL WHERE ? <> ?",
+    relation="""SELECT rowid, rootpage, sql FROM sqlite_master
+        WHERE ? = 'main' AND name = ? AND type = 'table'""",
     schema="main",
 )
 _SQLSERVER = CatalogueSql(
@@ -99,6 +111,10 @@ _SQLSERVER = CatalogueSql(
     size="""SELECT SUM(p.rows), NULL FROM sys.partitions p JOIN sys.objects o ON o.object_id = p.object_id
         JOIN sys.schemas s ON s.schema_id = o.schema_id
         WHERE s.name = ? AND o.name = ? AND p.index_id IN (0, 1)""",
+    relation="""SELECT o.object_id, CONVERT(varchar(40), o.create_date, 121), p.partition_number,
+        CAST(p.hobt_id AS varchar(20)) FROM sys.objects o JOIN sys.schemas s ON s.schema_id = o.schema_id
+        LEFT JOIN sys.partitions p ON p.object_id = o.object_id AND p.index_id IN (0, 1)
+        WHERE s.name = ? AND o.name = ? AND o.type = 'U' ORDER BY p.partition_number""",
     schema="dbo",
 )
 _NETEZZA = CatalogueSql(
@@ -110,6 +126,8 @@ _NETEZZA = CatalogueSql(
     key="""SELECT ATTNAME FROM _V_RELATION_KEYDATA
         WHERE SCHEMA = ? AND RELATION = ? AND CONTYPE = 'p' ORDER BY CONSEQ""",
     size="""SELECT CAST(RELTUPLES AS BIGINT), NULL FROM _V_TABLE
+        WHERE SCHEMA = ? AND TABLENAME = ? AND DATABASE = CURRENT_CATALOG""",
+    relation="""SELECT OBJID FROM _V_TABLE
         WHERE SCHEMA = ? AND TABLENAME = ? AND DATABASE = CURRENT_CATALOG""",
     schema="ADMIN",
 )
@@ -136,6 +154,8 @@ _ORACLE = CatalogueSql(
         ON k.owner = n.owner AND k.constraint_name = n.constraint_name
         WHERE n.owner = ? AND n.table_name = ? AND n.constraint_type = 'P' ORDER BY k.position""",
     size="""SELECT num_rows, num_rows * avg_row_len FROM all_tables WHERE owner = ? AND table_name = ?""",
+    relation="""SELECT object_type, subobject_name, object_id, data_object_id FROM all_objects
+        WHERE owner = ? AND object_name = ? AND object_type LIKE 'TABLE%' ORDER BY 1, 2""",
 )
 _SNOWFLAKE = CatalogueSql(
     names="""SELECT table_schema, table_name FROM information_schema.tables
@@ -148,6 +168,8 @@ _SNOWFLAKE = CatalogueSql(
     key="SELECT NULL WHERE ? <> ? AND 1 = 0",
     size="""SELECT row_count, bytes FROM information_schema.tables
         WHERE table_schema = ? AND table_name = ?""",
+    relation="""SELECT CAST(created AS VARCHAR) FROM information_schema.tables
+        WHERE table_schema = ? AND table_name = ? AND table_type = 'BASE TABLE'""",
     schema="PUBLIC",
 )
 _ALL = {

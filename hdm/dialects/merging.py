@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
 
@@ -14,6 +14,13 @@ class Merging(ABC):
     temporary_table: ClassVar[str] = "CREATE TEMPORARY TABLE"
     insert_override: ClassVar[str] = ""
     """What lets INSERT ... SELECT give an identity column its value."""
+    exact_text: ClassVar[str] = ""
+    """Text ``{}`` as what is equal only to the same bytes, whatever a collation takes for equal; empty
+    where every text is."""
+    may_skip_rows: ClassVar[bool] = False
+    """Whether triggers or rules can make a statement pass rows over, which its row count then tells."""
+    row_address: ClassVar[str | None] = None
+    """A pseudo-column that tells a stage's rows apart; None if there is none that can be used."""
 
     @abstractmethod
     def quote(self, name: str) -> str:
@@ -31,12 +38,36 @@ class Merging(ABC):
     def derived(self, sql: str) -> str:
         """A query as a table expression."""
 
-    def match(self, a: str, b: str, key: Sequence[str], *, null_safe: bool) -> str:
-        """Rows of ``a`` and ``b`` (aliases) with the same key."""
+    def match(
+        self, a: str, b: str, key: Sequence[str], *, null_safe: bool, exact: Collection[str] = ()
+    ) -> str:
+        """Rows of ``a`` and ``b`` (aliases) with the same key; ``exact`` names the key's texts, which a
+        collation could take for equal when they are not."""
         form = self.null_safe if null_safe else "{a} = {b}"
-        return " AND ".join(
-            "(" + form.format(a=f"{a}.{self.quote(k)}", b=f"{b}.{self.quote(k)}") + ")" for k in key
-        )
+        tests = []
+        for name in key:
+            pair = {"a": f"{a}.{self.quote(name)}", "b": f"{b}.{self.quote(name)}"}
+            tests.append(form.format(**pair))
+            if name in exact and self.exact_text:
+                same = " = ".join(self.exact_text.format(side) for side in pair.values())
+                tests.append(f"{pair['a']} IS NULL OR {same}" if null_safe else same)
+        return " AND ".join(f"({test})" for test in tests)
+
+    def not_older(self, a: str, b: str, newest: str) -> str:
+        """Whether the row of ``a`` may replace that of ``b``: its cursor is at least as great. A row
+        without a cursor value is older than any that has one."""
+        one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
+        return f"({other} IS NULL OR {one} >= {other})"
+
+    def older(self, a: str, b: str, newest: str) -> str:
+        """The opposite of ``not_older``, as a test that is never NULL."""
+        one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
+        return f"({other} IS NOT NULL AND ({one} IS NULL OR {one} < {other}))"
+
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """A statement that keeps other merges of the table waiting until this transaction ends; if it
+        gives a row, that begins with 1. None where loads wait for each other anyway."""
+        return None
 
     def merge(
         self,
@@ -46,27 +77,70 @@ class Merging(ABC):
         key: Sequence[str],
         *,
         null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
     ) -> list[str]:
         """Statements that bring staged rows into the target by key: update, then insert.
 
         Without ``null_keys``, of the rows whose key holds no NULL; with it, of the others,
-        where NULL matches NULL (slowly: databases cannot hash that comparison).
+        where NULL matches NULL (slowly: databases cannot hash that comparison). ``exact``: see
+        ``match``. ``newest`` names the cursor by which an older row must not replace a newer one.
         """
         rest = [name for name in columns if name not in key]
         into, of = self.qualify(target), self.qualify(stage)
-        same = self.match("t", "s", key, null_safe=null_keys)
+        same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
         statements = []
         if rest:
             assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            statements.append(f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}")
+            guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
+            statements.append(
+                f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}{guard}"
+            )
         statements.append(
             f"INSERT INTO {into} ({self.names(columns)}) {self.insert_override}"
             f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "
             f"WHERE {only} AND NOT EXISTS (SELECT 1 FROM {into} AS t WHERE {same})"
         )
         return statements
+
+    def found(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool,
+        exact: Collection[str],
+        older_than: str | None = None,
+    ) -> str:
+        """A query that counts the staged rows whose key the target holds; ``older_than`` a cursor: only
+        those that are older than the target's."""
+        same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
+        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
+        only = joint.join(f"s.{self.quote(name)} {test}" for name in key)
+        older = f" AND {self.older('s', 't', older_than)}" if older_than else ""
+        return (
+            f"SELECT COUNT(*) FROM {self.qualify(stage)} {self.alias('s')} WHERE ({only}) AND EXISTS "
+            f"(SELECT 1 FROM {self.qualify(target)} {self.alias('t')} WHERE {same}{older})"
+        )
+
+    def alias(self, name: str) -> str:
+        """What gives a table in FROM another name."""
+        return f"AS {name}"
+
+    def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
+        """Statements that leave of each key in the stage the rows with the greatest cursor; none where
+        that cannot be done in a transaction."""
+        if self.row_address is None:
+            return []
+        of, at = self.qualify(stage), self.row_address
+        ranked = (
+            f"SELECT {at} AS hdm_at, RANK() OVER (PARTITION BY {self.names(key)} "
+            f"ORDER BY {self.quote(newest)} DESC NULLS LAST) AS hdm_n FROM {of}"
+        )
+        return [f"DELETE FROM {of} WHERE {at} IN (SELECT hdm_at FROM {self.derived(ranked)} WHERE hdm_n > 1)"]
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
         """A query that gives a row if the stage holds different rows with one key."""

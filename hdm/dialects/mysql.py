@@ -6,20 +6,17 @@ Types: https://mariadb.com/kb/en/data-types/ and https://dev.mysql.com/doc/refma
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import ClassVar
 
-from hdm.dialects.base import Dialect
+from hdm.dialects import referring
 from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
+from hdm.dialects.mysql_merging import MySQLMerging
+from hdm.dialects.mysql_settings import OWN_SETTINGS, SETTINGS, assigned
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import UsageError
 from hdm.model import Column, Kind
-
-STRICT_MODE = (
-    "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,"
-    "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
-)
-"""Refuses what does not fit, keeps 0 in AUTO_INCREMENT columns and dates as they are."""
 
 _NATIVE = re.compile(r"\s*([a-z0-9_]+)\s*(?:\(([^)]*)\))?(.*)\Z", re.IGNORECASE | re.DOTALL)
 _UNSIGNED_BITS = {"tinyint": 16, "smallint": 32, "mediumint": 32, "int": 64, "integer": 64}
@@ -49,29 +46,37 @@ _TABLE_OPTIONS = (
 """Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
 
 
-class MySQLDialect(Dialect):
+class MySQLDialect(MySQLMerging):
     """MySQL 8.0.17 or later and MariaDB 10.2 or later."""
 
     name = "mysql"
     sqlglot = "mysql"
     quote_marks = ("`", "`")
+    ignores_case = "all"  # https://mariadb.com/kb/en/identifier-case-sensitivity/
+    ignores_case_of_tables = "no"
+    referring_keys = referring.MYSQL
+    all_keys = referring.MYSQL_ALL
     max_identifier = 64
     identifier_unit = "characters"
     paramstyle = "format"
     transactional_ddl = False
-    null_safe = "{a} <=> {b}"
     zoneless = True
     text_type = "CHAR"
     key_text_type = "VARCHAR(128)"
-    session = (
+    hides_columns = True
+    session_settings: ClassVar[Mapping[str, str]] = SETTINGS
+    own_settings: ClassVar[Mapping[str, Mapping[str, str]]] = OWN_SETTINGS
+    session_statements = (
         "SET NAMES utf8mb4",
-        "SET SESSION time_zone = '+00:00'",
-        f"SET SESSION sql_mode = '{STRICT_MODE}'",
         "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-        "SET SESSION innodb_lock_wait_timeout = 5",
-        "SET SESSION net_write_timeout = 3600, SESSION net_read_timeout = 3600",
     )
     errors = ERRORS
+
+    @property
+    def session(self) -> tuple[str, ...]:
+        """All settings in one statement; each server reads its own comment."""
+        own = (f"/*{mark} , {assigned(some)} */" for mark, some in self.own_settings.items())
+        return (*self.session_statements, f"SET {assigned(self.session_settings)} {' '.join(own)}")
 
     # -- names and values ------------------------------------------------------
 
@@ -239,34 +244,6 @@ class MySQLDialect(Dialect):
         return int(found[2] or 1) * each + 2
 
     # -- statements --------------------------------------------------------------
-
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-    ) -> list[str]:
-        """As everywhere, but UPDATE joins."""
-        statements = super().merge(target, stage, columns, key, null_keys=null_keys)
-        rest = [name for name in columns if name not in key]
-        if rest:
-            same = self.match("t", "s", key, null_safe=null_keys)
-            joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-            only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
-            assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            into, of = self.qualify(target), self.qualify(stage)
-            statements[0] = f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}"
-        return statements
-
-    def keep_one(
-        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
-    ) -> list[str]:
-        """DROP TABLE would commit; DROP TEMPORARY TABLE does not."""
-        made = super().keep_one(stage, columns, rest, key)
-        return [*made[:-1], made[-1].replace("DROP TABLE", "DROP TEMPORARY TABLE", 1)]
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
         """Stays in the same database."""

@@ -7,7 +7,7 @@ dialect; it descends from PostgreSQL 7, so most of its SQL reads like that.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects.base import PAGE, Dialect
@@ -86,10 +86,8 @@ class NetezzaDialect(Dialect):
     null_safe = "({a} = {b} OR ({a} IS NULL AND {b} IS NULL))"
     temporary_table = "CREATE TEMP TABLE"
     text_type = "VARCHAR(64000)"
-    session: ClassVar[tuple[str, ...]] = (
-        "SET DATESTYLE = 'ISO'",
-        "SET TIMEZONE = 'UTC'",
-    )
+    session_settings: ClassVar[Mapping[str, str]] = {"DATESTYLE": "'ISO'", "TIMEZONE": "'UTC'"}
+    """A user's ROWSETLIMIT, which cuts answers short, is no setting of the session: it is to be 0."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "AUTH": UsageError, "DENIED": UsageError, "MISSING": SchemaDrift, "SERIAL": Deadlock,
         "VALUE": RejectedRows, "LOST": ConnectionLost, "PAUSED": ConnectionLost, "FULL": Throttled,
@@ -208,9 +206,13 @@ class NetezzaDialect(Dialect):
         key: Sequence[str],
         *,
         null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
     ) -> list[str]:
         """Netezza's UPDATE names its target without AS."""
-        statements = super().merge(target, stage, columns, key, null_keys=null_keys)
+        statements = super().merge(
+            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
+        )
         if len(statements) > 1:
             into, of = self.qualify(target), self.qualify(stage)
             statements[0] = statements[0].replace(f"UPDATE {into} AS t SET", f"UPDATE {into} t SET", 1)

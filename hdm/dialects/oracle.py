@@ -6,9 +6,10 @@ Data types: https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.oracle_errors import ERRORS, HINTS
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
@@ -39,23 +40,35 @@ class OracleDialect(Dialect):
 
     name = "oracle"
     sqlglot = "oracle"
+    referring_keys = referring.ORACLE
+    all_keys = referring.ORACLE_ALL
     max_identifier = 128
     max_path = 2
     paramstyle = "numeric"
     transactional_ddl = False
     null_safe = "DECODE({a}, {b}, 1, 0) = 1"
+    exact_text = "NLSSORT({}, 'NLS_SORT=BINARY')"
     temporary_table = "CREATE PRIVATE TEMPORARY TABLE"
     text_type = "VARCHAR2(4000)"
     bigint_type = "NUMBER(19)"
     key_text_type = "VARCHAR2(128)"
-    session: ClassVar[tuple[str, ...]] = (
-        "ALTER SESSION SET TIME_ZONE = 'UTC'",
-        "ALTER SESSION SET NLS_NUMERIC_CHARACTERS = '.,'",
-        "ALTER SESSION SET NLS_CALENDAR = 'GREGORIAN'",
-        "ALTER SESSION SET NLS_COMP = BINARY",
-        "ALTER SESSION SET NLS_SORT = BINARY",
-    )
+    session_settings: ClassVar[Mapping[str, str]] = {
+        "TIME_ZONE": "'UTC'",
+        "NLS_NUMERIC_CHARACTERS": "'.,'",
+        "NLS_CALENDAR": "'GREGORIAN'",
+        "NLS_COMP": "BINARY",
+        "NLS_SORT": "BINARY",
+        "NLS_DATE_LANGUAGE": "'AMERICAN'",
+        "NLS_DATE_FORMAT": "'SYYYY-MM-DD HH24:MI:SS'",
+        "NLS_TIMESTAMP_FORMAT": "'SYYYY-MM-DD HH24:MI:SS.FF9'",
+        "NLS_TIMESTAMP_TZ_FORMAT": "'SYYYY-MM-DD HH24:MI:SS.FF9 TZH:TZM'",
+    }
+    """https://docs.oracle.com/en/database/oracle/oracle-database/23/nlspg/setting-up-globalization-support-environment.html."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+
+    def set_session(self, name: str, value: str) -> str:
+        """By ALTER SESSION."""
+        return f"ALTER SESSION SET {name} = {value}"
 
     # -- names and values ------------------------------------------------------
 
@@ -234,19 +247,30 @@ class OracleDialect(Dialect):
         key: Sequence[str],
         *,
         null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
     ) -> list[str]:
         """One MERGE; Oracle has no UPDATE ... FROM."""
         rest = [name for name in columns if name not in key]
         update = ""
         if rest:
             pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            update = f"WHEN MATCHED THEN UPDATE SET {pairs} "
+            guard = f"WHERE {self.not_older('s', 't', newest)} " if newest else ""
+            update = f"WHEN MATCHED THEN UPDATE SET {pairs} {guard}"
         return [
             f"MERGE INTO {self.qualify(target)} t USING ({self.staged(stage, key, null_keys)}) s "
-            f"ON ({self.match('t', 's', key, null_safe=null_keys)}) {update}"
+            f"ON ({self.match('t', 's', key, null_safe=null_keys, exact=exact)}) {update}"
             f"WHEN NOT MATCHED THEN INSERT ({', '.join('t.' + self.quote(n) for n in columns)}) "
             f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
         ]
+
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """Until the transaction ends."""
+        return f"LOCK TABLE {self.qualify(target)} IN EXCLUSIVE MODE"
+
+    def alias(self, name: str) -> str:
+        """Oracle allows no AS here."""
+        return name
 
     def staged(self, stage: Sequence[str], key: Sequence[str], null_keys: bool) -> str:
         """The staged rows whose key holds no NULL, or the others."""

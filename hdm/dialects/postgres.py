@@ -6,16 +6,17 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import PAGE, Dialect
 from hdm.dialects.types import Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
     HdmError,
+    MissingParent,
     PermanentError,
     RejectedRows,
     SchemaDrift,
-    SnapshotLost,
     Throttled,
     TransientError,
     UnrepresentableValue,
@@ -59,30 +60,50 @@ class PostgresDialect(Dialect):
     paramstyle = "format"
     page_ranges = True
     text_type = "text"
+    referring_keys = referring.POSTGRES
+    all_keys = referring.POSTGRES_ALL
     insert_override = "OVERRIDING SYSTEM VALUE "
     bigint_type = "bigint"
+    exact_text = 'CAST({} AS text) COLLATE "C"'
+    may_skip_rows = True
+    row_address = "ctid"
     temporary_table = "CREATE TEMPORARY TABLE"
-    session: ClassVar[tuple[str, ...]] = (
-        "SET client_encoding TO 'UTF8'",
-        "SET TIME ZONE 'UTC'",
-        "SET datestyle TO 'ISO, YMD'",
-        "SET intervalstyle TO 'iso_8601'",
-        "SET extra_float_digits TO 3",
-        "SET bytea_output TO 'hex'",
-        "SET xmloption TO 'content'",
-        "SET standard_conforming_strings TO on",
-        "SET statement_timeout TO 0",
-    )
+    session_settings: ClassVar[Mapping[str, str]] = {
+        "row_security": "off",  # an error where a policy would hide rows
+        "gin_fuzzy_search_limit": "0",
+        "statement_timeout": "0",
+        "client_encoding": "'UTF8'",
+        "timezone": "'UTC'",
+        "datestyle": "'ISO, YMD'",
+        "intervalstyle": "'iso_8601'",
+        "extra_float_digits": "3",
+        "bytea_output": "'hex'",
+        "xmloption": "'content'",
+        "xmlbinary": "'base64'",
+        "array_nulls": "on",
+        "quote_all_identifiers": "off",
+        "standard_conforming_strings": "on",
+        "transform_null_equals": "off",
+        "default_transaction_isolation": "'read committed'",
+    }
+    """https://www.postgresql.org/docs/current/runtime-config-client.html and -compatible.html. Left alone:
+    search_path, by which a query: of the user's may find its tables, and lc_monetary, which says how many
+    digits the cents of stored money have."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "08": ConnectionLost, "57P": ConnectionLost, "58": TransientError, "XX": TransientError,
         "53": TransientError, "53300": Throttled, "53400": Throttled,
         "40": Deadlock, "55P03": Deadlock, "57014": TransientError, "25P03": TransientError,
         "22": RejectedRows, "22021": UnrepresentableValue, "22P05": UnrepresentableValue,
-        "23": RejectedRows, "44": RejectedRows, "P0": RejectedRows, "54": RejectedRows,
+        "23": RejectedRows, "23503": MissingParent,
+        "44": RejectedRows, "P0": RejectedRows, "54": RejectedRows,
         "28": UsageError, "3D": UsageError, "3F": UsageError, "42501": UsageError, "25006": UsageError,
         "42": PermanentError, "42P01": SchemaDrift, "42703": SchemaDrift, "42804": SchemaDrift,
         "0A": PermanentError, "55": PermanentError, "2BP01": PermanentError,
     }  # fmt: skip
+
+    def set_session(self, name: str, value: str) -> str:
+        """As everywhere."""
+        return f"SET {name} TO {value}"
 
     def physical(self, one: Condition) -> str:
         """``@page``: block numbers, scanned by TID range (14 and later); ``@late``: xmin."""
@@ -169,6 +190,10 @@ class PostgresDialect(Dialect):
         origin = f"SELECT {names} FROM {self.qualify(target)} WITH NO DATA"
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
 
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """Until the transaction ends; whoever reads goes on."""
+        return f"LOCK TABLE {self.qualify(target)} IN SHARE ROW EXCLUSIVE MODE"
+
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
         """Compares rows as text, for types without equality (json, point)."""
         of, names = self.qualify(stage), self.names(columns)
@@ -209,6 +234,12 @@ class PostgresDialect(Dialect):
             name = type(error).__name__
             if name in ("OperationalError", "InterfaceError", "ConnectionTimeout", "DatabaseError"):
                 return self._unconnected(error)
+        if self.code(error) == "42501" and "row-level security" in str(error):
+            return UsageError(
+                self.describe_error(error),
+                hint="a policy hides rows from the profile's user: ALTER ROLE ... BYPASSRLS, or read a view "
+                "whose owner sees them",
+            )
         return super().classify(error)
 
     def _unconnected(self, error: BaseException) -> HdmError:
@@ -243,6 +274,8 @@ class PostgresDialect(Dialect):
             return "load the table that the key refers to first, then: hdm retry"
         if code == "23505":
             return "a row with this key is there already: use mode merge, or remove it"
+        if code == "23503":
+            return "load the table that the key refers to, or look for the row at the source"
         if code == "42501":
             return "grant the profile's user what the message names"
         return None
@@ -262,8 +295,3 @@ def _copy_column(context: str | None) -> str | None:
     """The column in ``COPY t, line 3, column c: "value"``, without the value."""
     found = re.match(r"COPY .*?, line \d+, column ([^:]+):", context or "")
     return found[1] if found else None
-
-
-def snapshot_lost(why: str) -> SnapshotLost:
-    """The error of a page chunk whose snapshot is gone and whose table has changed since."""
-    return SnapshotLost(why, hint="run mode replace again, or give the table a primary key")

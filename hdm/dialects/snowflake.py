@@ -6,7 +6,7 @@ Types: https://docs.snowflake.com/en/sql-reference/intro-summary-data-types.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects.base import Dialect
@@ -61,6 +61,21 @@ class SnowflakeDialect(Dialect):
     """Snowflake. Names are kept in their case, always quoted."""
 
     name = "snowflake"
+    session_settings: ClassVar[Mapping[str, str]] = {
+        "TIMEZONE": "UTC",
+        "ROWS_PER_RESULTSET": "0",
+        "QUOTED_IDENTIFIERS_IGNORE_CASE": "false",
+        "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+        "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
+        "TIME_OUTPUT_FORMAT": "HH24:MI:SS.FF9",
+        "TIMESTAMP_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS.FF9 TZHTZM",
+        "BINARY_INPUT_FORMAT": "HEX",
+        "BINARY_OUTPUT_FORMAT": "HEX",
+        "GEOGRAPHY_OUTPUT_FORMAT": "GeoJSON",
+        "GEOMETRY_OUTPUT_FORMAT": "GeoJSON",
+        "WEEK_START": "0",
+    }
+    """https://docs.snowflake.com/en/sql-reference/parameters; given to the driver as the session begins."""
     sqlglot = "snowflake"
     max_identifier = 255
     identifier_unit = "characters"
@@ -69,6 +84,7 @@ class SnowflakeDialect(Dialect):
     enforces_keys = False
     transactional_ddl = False
     null_safe = "EQUAL_NULL({a}, {b})"
+    exact_text = "HEX_ENCODE({})"
     temporary_table = "CREATE TEMPORARY TABLE"
     text_type = "VARCHAR"
     bigint_type = "NUMBER(19,0)"
@@ -227,10 +243,6 @@ class SnowflakeDialect(Dialect):
         """The new name is qualified too, or it would land in the session's schema."""
         return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.qualify((*path[:-1], name))}"
 
-    def swap_table(self, path: Sequence[str], other: Sequence[str]) -> str:
-        """Exchanges two tables' names at once; their grants go with the tables."""
-        return f"ALTER TABLE {self.qualify(path)} SWAP WITH {self.qualify(other)}"
-
     def merge(
         self,
         target: Sequence[str],
@@ -239,6 +251,8 @@ class SnowflakeDialect(Dialect):
         key: Sequence[str],
         *,
         null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
     ) -> list[str]:
         """One MERGE; of rows that are the same twice it takes one, as ``keep_one`` leaves that to it."""
         rest = [name for name in columns if name not in key]
@@ -249,10 +263,11 @@ class SnowflakeDialect(Dialect):
         update = ""
         if rest:
             pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            update = f"WHEN MATCHED THEN UPDATE SET {pairs} "
+            guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
+            update = f"WHEN MATCHED{guard} THEN UPDATE SET {pairs} "
         return [
             f"MERGE INTO {self.qualify(target)} AS t USING ({staged}) AS s "
-            f"ON {self.match('t', 's', key, null_safe=null_keys)} {update}"
+            f"ON {self.match('t', 's', key, null_safe=null_keys, exact=exact)} {update}"
             f"WHEN NOT MATCHED THEN INSERT ({self.names(columns)}) "
             f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
         ]

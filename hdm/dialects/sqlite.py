@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import (
@@ -51,6 +52,8 @@ class SQLiteDialect(Dialect):
 
     name = "sqlite"
     sqlglot = "sqlite"
+    ignores_case = "ascii"
+    referring_keys = referring.SQLITE
     max_identifier = 1_000_000
     identifier_unit = "characters"
     enforces_lengths = False
@@ -58,6 +61,9 @@ class SQLiteDialect(Dialect):
     text_type = "TEXT"
     key_text_type = "TEXT"
     temporary_table = "CREATE TEMP TABLE"
+    exact_text = "{} COLLATE BINARY"
+    may_skip_rows = True
+    row_address = "rowid"
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "SQLITE_BUSY": Deadlock,
         "SQLITE_LOCKED": Deadlock,
@@ -121,10 +127,6 @@ class SQLiteDialect(Dialect):
         """A decimal kept as text sorts as text: '9' after '10'."""
         as_text = column.kind is Kind.DECIMAL and "TEXT" in column.native.upper()
         return super().is_sortable(column) and not as_text
-
-    def folded(self, name: str) -> str:
-        """Names differ by more than ASCII case."""
-        return "".join(mark.lower() if mark.isascii() else mark for mark in name)
 
     def literal(self, text: str, column: Column) -> str:
         """Plain literals: SQLite compares by storage class, and a CAST would change it."""

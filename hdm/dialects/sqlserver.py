@@ -7,9 +7,10 @@ https://learn.microsoft.com/sql/t-sql/functions/cast-and-convert-transact-sql.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.sqlserver_errors import ERRORS
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
@@ -44,22 +45,46 @@ class SQLServerDialect(Dialect):
     name = "sqlserver"
     sqlglot = "tsql"
     quote_marks = ("[", "]")
+    ignores_case = "all"  # by the collation of most databases; where one minds the case, too careful
+    composes_names = True
+    referring_keys: ClassVar[str | None] = referring.SQLSERVER
+    all_keys: ClassVar[str | None] = referring.SQLSERVER_ALL
     max_identifier = 128
     identifier_unit = "characters"
     max_path = 3
     null_safe = "EXISTS (SELECT {a} INTERSECT SELECT {b})"
+    exact_text = "CAST(CAST({} AS NVARCHAR(MAX)) AS VARBINARY(MAX))"
     temporary_table = "CREATE TABLE"
     """Temporary by its name, which starts with ``#``."""
     text_type = "nvarchar(max)"
     key_text_type = "nvarchar(128)"
-    session: ClassVar[tuple[str, ...]] = (
-        "SET XACT_ABORT ON",
-        "SET NOCOUNT OFF",
-        "SET LANGUAGE us_english",
-        "SET DATEFORMAT ymd",
-        "SET TEXTSIZE 2147483647",
-    )
+    session_settings: ClassVar[Mapping[str, str]] = {
+        "XACT_ABORT": "ON",
+        "NOCOUNT": "OFF",
+        "LANGUAGE": "us_english",
+        "DATEFORMAT": "ymd",
+        "DATEFIRST": "7",
+        "TEXTSIZE": "2147483647",
+        "ROWCOUNT": "0",
+        "NUMERIC_ROUNDABORT": "OFF",
+        "ANSI_NULLS": "ON",
+        "ANSI_PADDING": "ON",
+        "ANSI_WARNINGS": "ON",
+        "ARITHABORT": "ON",
+        "CONCAT_NULL_YIELDS_NULL": "ON",
+        "QUOTED_IDENTIFIER": "ON",
+    }
+    """https://learn.microsoft.com/sql/t-sql/statements/set-statements-transact-sql."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+
+    @property
+    def session(self) -> tuple[str, ...]:
+        """All in one batch."""
+        return ("; ".join(super().session),)
+
+    def set_session(self, name: str, value: str) -> str:
+        """Without an equals sign."""
+        return f"SET {name} {value}"
 
     def qualify(self, path: Sequence[str]) -> str:
         """A stage, which has no schema, becomes a temporary table by its ``#``."""
@@ -227,9 +252,13 @@ class SQLServerDialect(Dialect):
         key: Sequence[str],
         *,
         null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
     ) -> list[str]:
         """UPDATE by alias, then INSERT; key ranges stay locked between the two."""
-        statements = super().merge(target, stage, columns, key, null_keys=null_keys)
+        statements = super().merge(
+            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
+        )
         if len(statements) > 1:
             into, of = self.qualify(target), self.qualify(stage)
             _, _, rest = statements[0].partition(" AS t SET ")
@@ -238,6 +267,10 @@ class SQLServerDialect(Dialect):
                 f"UPDATE t SET {pairs} FROM {into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {where}"
             )
         return statements
+
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """The table's own lock, until the transaction ends."""
+        return f"SELECT 1 FROM {self.qualify(target)} WITH (TABLOCKX, HOLDLOCK) WHERE 1 = 0"
 
     def first(self, sql: str) -> str:
         """At most one row of a query."""

@@ -1,5 +1,6 @@
 """The words of hdm as immutable values, and their round trip through JSON."""
 
+from hdm.model.holding import Holding
 from hdm.model.json import (
     chunk_from_json,
     chunk_to_json,
@@ -10,6 +11,7 @@ from hdm.model.json import (
     type_from_text,
     type_text,
 )
+from hdm.model.origin import Origin
 from hdm.model.values import (
     Attempt,
     Chunk,
@@ -36,9 +38,11 @@ __all__ = [
     "ComponentSpec",
     "Condition",
     "Dataset",
+    "Holding",
     "Kind",
     "LinkSpec",
     "Mode",
+    "Origin",
     "Payload",
     "Receipt",
     "StagedFile",

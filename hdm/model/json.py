@@ -91,9 +91,18 @@ def receipt_from_json(text: str) -> Receipt:
     return Receipt(**body)
 
 
+_LATER = frozenset({"anew", "relation", "rows_in_all"})
+"""Fields that came later: left out while they say nothing, so that older texts stay what they are."""
+
+
 def _fields(value: Any) -> dict[str, Any]:
     """A dataclass's fields, not copied: each chunk passes here several times."""
-    return {one.name: getattr(value, one.name) for one in fields(value)}
+    found = {one.name: getattr(value, one.name) for one in fields(value)}
+    return {
+        name: held
+        for name, held in found.items()
+        if name not in _LATER or not (held is None or held is False)
+    }
 
 
 _dump = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_fields).encode

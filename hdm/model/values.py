@@ -171,7 +171,8 @@ class Chunk:
     ``upto`` is the cursor value below or at which everything is committed once this chunk and
     all chunks before it are. ``seen_key`` names the boundary whose kept digests are to be
     subtracted when this chunk is read. ``first_number``: what the epoch's numbers begin with, behind
-    those of chunks that were taken over from a ledger.
+    those of chunks that were taken over from a ledger. ``relation`` names what held the rows when they were
+    planned. ``rows_in_all``, of an epoch's last chunk: how many rows its chunks hold, counted then.
     """
 
     job_key: str
@@ -192,6 +193,8 @@ class Chunk:
     estimate_rows: int | None = None
     counted: bool = False
     first_number: int = 0
+    relation: str | None = None
+    rows_in_all: int | None = None
 
     @property
     def chunk_id(self) -> str:
@@ -247,7 +250,8 @@ class Receipt:
 
     ``rows`` were written, ``filtered`` and ``rejected`` were not: ``extracted`` is their sum.
     ``sha256`` is over the content (files: their bytes; tables: the link's running digest).
-    ``location`` is where it lies, for people. ``boundary_digests`` see ``Chunk.boundary``.
+    ``location`` is where it lies, for people. ``boundary_digests`` see ``Chunk.boundary``. ``anew``: the
+    chunk's snapshot was gone, and the rows are of a later moment.
     """
 
     chunk_id: str
@@ -262,6 +266,7 @@ class Receipt:
     location: str = ""
     boundary_digests: tuple[str, ...] = ()
     adopted: bool = False
+    anew: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,18 +296,14 @@ class Tally:
     rejected: int = 0
     bytes: int = 0
     digests: list[str] = field(default_factory=list)
+    anew: bool = False
 
     def complete(self, receipt: Receipt) -> Receipt:
         """``receipt`` with the link's counts. A sink calls it before it writes its ledger, so
         that the ledger alone can restore the state database."""
         extracted = self.extracted or receipt.rows + self.filtered + self.rejected
-        return replace(
-            receipt,
-            extracted=extracted,
-            filtered=self.filtered,
-            rejected=self.rejected,
-            boundary_digests=tuple(self.digests),
-        )
+        counts: dict[str, Any] = {"filtered": self.filtered, "rejected": self.rejected, "anew": self.anew}
+        return replace(receipt, extracted=extracted, boundary_digests=tuple(self.digests), **counts)
 
 
 @dataclass(slots=True)
@@ -353,6 +354,7 @@ class LinkSpec:
     threads: int | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
     type: str = "DataLink"
+    union: bool | tuple[str, ...] = False
     on_dead: str = "continue"
 
 

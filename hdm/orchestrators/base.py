@@ -17,6 +17,7 @@ from hdm.config.profile import Profiles
 from hdm.errors import HdmError, StateUnavailable
 from hdm.model import LinkSpec
 from hdm.planning.breaker import MAX_WAIT
+from hdm.planning.load_order import load_order
 from hdm.planning.plan import Plan
 from hdm.planning.planner import Planner
 from hdm.planning.preflight import Prospect
@@ -46,6 +47,8 @@ class RunReport:
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     stopped: bool = False
+    waived: tuple[Mapping[str, Any], ...] = ()
+    """Gaps that somebody accepted, of this run's manifest, in whichever run."""
 
     @property
     def rows(self) -> int:
@@ -142,7 +145,7 @@ class Orchestrator(ABC):
         planner.notes.extend(self.notes)
         if not joined and not session.selected:
             planner.notes.extend(nothing_found(session))
-        planner.begin(session.prospects)
+        planner.begin(*load_order(session.links, session.prospects))
         engine = ThreadEngine(
             state,
             run_id,
@@ -189,4 +192,7 @@ class Orchestrator(ABC):
             (*planner.notes, *planner.last_words(), *self.notes[known:]),
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
+            waived=tuple(
+                state.reports.waived(session.info.manifest_name, session.info.env, list(session.links))
+            ),
         )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hdm.model import Chunk, Mode, Table
+from hdm.model import Chunk, LinkSpec, Mode, Table
+from hdm.planning.preflight import Prospect
 from hdm.planning.recovery import Taken, take_over, verify_rest
 from hdm.planning.windows import UNFINISHED
+from hdm.state.records import IN_ORDER
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -65,9 +67,42 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
     return state.close_job(job.job_id)
 
 
+def holds_back(state: StateManager, job: Job) -> bool:
+    """Whether nothing is left to do for what is merged but what a dead chunk keeps waiting: rows that
+    were read after its own, or whose order its own are part of."""
+    if job.info.mode is not Mode.MERGE:
+        return False
+    counts = state.counts(job.job_id)
+    in_order = job.info.max_parallel == IN_ORDER
+    busy = counts.get("leased") or counts.get("written") or (counts.get("pending") and not in_order)
+    return bool(counts.get("dead")) and not busy and not state.unfollowed(job, 1)
+
+
+def is_merged(one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+    """Whether a root of ``specs`` is read for a link that merges what it stages."""
+    below = (spec for spec in specs.values() if one.link.key in spec.upstream)
+    return not one.upstream_keys and any(spec.mode is Mode.MERGE for spec in below)
+
+
+def resting(job: Job) -> str:
+    """What is to be said of a job that waits for another site."""
+    return f"{job.info.source.dataset.name}: all that was published is loaded; its source is not finished"
+
+
+def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:
+    """A word on what is not moved because of that."""
+    if holds_back(state, job):
+        said = "what was read later waits for its dead chunk: retry or waive it"
+        yield f"{job.info.source.dataset.name}: {said}"
+
+
 def is_in_vain(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
     """Whether a job that is not settled waits for jobs ``above``, which ended so (None: not yet), of
-    which one has failed, and has moved all that they gave."""
-    if None in above or not {FAILED, "failure"} & set(above):
+    which one has failed, and has moved all that they gave; or for its own dead chunks."""
+    if None in above:
         return False
-    return not (state.unfollowed(job, 1) or any(map(state.counts(job.job_id).get, UNFINISHED)))
+    if holds_back(state, job):
+        return True
+    if not {FAILED, "failure"} & set(above):
+        return False
+    return not (any(map(state.counts(job.job_id).get, UNFINISHED)) or state.unfollowed(job, 1))

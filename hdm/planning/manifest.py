@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -41,6 +41,7 @@ class Manifest:
     stages: tuple[Link, ...]
     plugins: tuple[str, ...] = ()
     description: str | None = None
+    text: str | None = field(default=None, repr=False, compare=False)
 
 
 def load_manifest(
@@ -74,6 +75,7 @@ def load_manifest(
         stages=stages,
         plugins=tuple(words.plugins),
         description=words.description,
+        text=raw.decode("utf-8", "replace"),
     )
 
 

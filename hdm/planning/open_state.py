@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from hdm.components import registry
 from hdm.config.profile import Profiles, home
@@ -42,6 +44,35 @@ def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
         return StateManager.open(url, create=False, lease_ttl=_ttl())
     except StateMissing:
         return None
+
+
+def named_state(where: str) -> StateManager:
+    """The state database at a path or URL, without a manifest; creates nothing.
+
+    ``${NAME}`` in a URL stands for an environment variable, so that no password need be written.
+    Raises ``UsageError`` if there is no such file, or the URL cannot be read.
+    """
+    from hdm.state import StateManager
+    from hdm.state.db.database import resolve
+
+    if "://" not in where:
+        if not is_there(Path(where)):
+            raise UsageError(f"there is no file {where}", hint="give a SQLite file's path, or a URL")
+        return StateManager.open(f"sqlite:///{where}", create=False)
+    return StateManager.open(resolve(_filled(where)), create=False)
+
+
+def _filled(url: str) -> str:
+    def value(found: re.Match[str]) -> str:
+        try:
+            return quote(os.environ[found[1]], safe="")
+        except KeyError:
+            raise UsageError(
+                f"--state names ${{{found[1]}}}, and there is no such environment variable",
+                hint=f"export {found[1]}=...",
+            ) from None
+
+    return re.sub(r"\$\{(\w+)\}", value, url)
 
 
 def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:

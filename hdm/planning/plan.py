@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hdm.config.located import Place, Problems
@@ -42,6 +42,7 @@ class Plan:
     has_templates: bool = False
     open_templates: tuple[Template, ...] = ()
     notes: tuple[str, ...] = ()
+    manifest_text: str | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | No
         has_templates=bool(manifest.templates),
         open_templates=tuple(still_open),
         notes=tuple(notes),
+        manifest_text=manifest.text,
     )
 
 
@@ -229,4 +231,5 @@ def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
         type=link.type,
         threads=(batch.threads if batch else None) or link.threads,
         limits=link.limits.model_dump(exclude_none=True) if link.limits else {},
+        union=link.union if isinstance(link.union, bool) else tuple(link.union),
     )

@@ -7,23 +7,32 @@ Any number of processes may do so at once; leases and keys in the state keep it 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from hdm import failpoints
 from hdm.errors import HdmError
-from hdm.model import Chunk, LinkSpec, Mode, Window
+from hdm.model import LinkSpec, Mode
+from hdm.planning import presence
 from hdm.planning.breaker import Breaker
-from hdm.planning.job_lifecycle import FAILED, close, is_in_vain, prepare, remarks
+from hdm.planning.epoch_plan import plan_root
+from hdm.planning.job_lifecycle import (
+    FAILED,
+    close,
+    holds_back,
+    is_in_vain,
+    is_merged,
+    prepare,
+    waits_for_dead,
+)
 from hdm.planning.open_gaps import OpenGaps
 from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
-from hdm.planning.recovery import Taken
 from hdm.planning.tries import Tries
-from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress, window_of
+from hdm.planning.whole import begin_anew, missing
+from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -62,6 +71,8 @@ class Planner:
     _failed: dict[str, str] = field(default_factory=dict)
     _tries: Tries = field(default_factory=Tries)
     _elsewhere: Elsewhere | None = None
+    _after: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    _resumed: dict[str, Prospect] = field(default_factory=dict)
     _refreshed: set[str] = field(default_factory=set)
     _gaps: OpenGaps = field(init=False)
 
@@ -72,9 +83,10 @@ class Planner:
         if set(self.specs) != set(self.links):
             self._elsewhere = Elsewhere(self.state, self.run_id, self.links, self.specs)
 
-    def begin(self, prospects: list[Prospect]) -> None:
-        """Take in what a survey found."""
-        self._waiting = list(prospects)
+    def begin(self, prospects: Sequence[Prospect], after: Mapping[str, frozenset[str]] | None = None) -> None:
+        """Take in what a survey found. ``after``: the pipelines whose jobs end before one's is opened, since
+        its rows refer to theirs."""
+        self._waiting, self._after = list(prospects), after or {}
 
     def tick(self) -> bool:
         """Do what can be done now. True while anything of this run is not closed. Raises
@@ -116,8 +128,9 @@ class Planner:
         """All that was published for the job is moved; the rest waits for another site."""
         if self._elsewhere is None or job.link_key not in self._elsewhere.fed or not job.planned:
             return False
-        if self.state.unfollowed(job, 1) or any(map(self.state.counts(job.job_id).get, UNFINISHED)):
-            return False
+        unfinished = any(map(self.state.counts(job.job_id).get, UNFINISHED))
+        if unfinished or self.state.unfollowed(job, 1) or holds_back(self.state, job):
+            return False  # asked in this order: what waits for a chunk shows once that is settled
         above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
         return all(self.rests(one) for one in above) and not self.state.settled(job)
 
@@ -153,14 +166,16 @@ class Planner:
 
     def _open_waiting(self) -> None:
         rest = []
+        moving = {job.pipeline_key for job in self._unclosed() if not self.rests(job)}
+        to_come = moving | {one.pipeline_key for one in self._waiting}
         for one in self._waiting:
             busy = sum(1 for key in self._snapshots if key not in self._closed)
-            root = not one.upstream_keys
+            root, parents = not one.upstream_keys, self._after.get(one.pipeline_key, frozenset())
             if any(key in self._failed for key in one.upstream_keys):
                 self.failed[one.pipeline_key] = f"{one.source.dataset.name}: its upstream failed"
             elif (root and busy >= LOOKAHEAD) or any(map(self._is_unknown, one.upstream_keys)):
                 rest.append(one)
-            elif not self._try(one, partial(self._open, one)):
+            elif parents & to_come or not self._try(one, partial(self._open, one)):
                 rest.append(one)
         self._waiting = rest
 
@@ -193,14 +208,19 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
+        presence.look(self.state, one, link, self.specs)
         if one.pipeline_key in self.refresh and one.pipeline_key not in self._refreshed:
             self.state.gaps.start_over(self.run_id, one.pipeline_key)
             self._refreshed.add(one.pipeline_key)
-        goes_on = one.link.on_dead == "continue" and not self.joined
-        job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)), go_past=goes_on)
+        info, past = job_info(one, self._depth(one.link)), one.link.on_dead == "continue" and not self.joined
+        job = self.state.open_job(self.run_id, info, go_past=past)
+        if begin_anew(self.state, job, self.notes, feeds=self.feeds(job)):
+            job = self.state.open_job(self.run_id, info, go_past=past)
         self.jobs[one.pipeline_key] = job
         if not one.upstream_keys:
             self.notes.extend(self._gaps.take_up(job))
+        if job.planned and job.run_id != self.run_id and one.source.cursor and is_merged(one, self.specs):
+            self._resumed[one.pipeline_key] = one
         if not job.planned and self._consider(job, one, link):
             self._plan(job, link)
 
@@ -269,37 +289,12 @@ class Planner:
                 if job.info.upstream_keys:
                     self.state.add_plan(taken.job, [], snapshot=None, wm_low=None, wm_high=None)
                 else:
-                    self._plan_root(taken, link)
+                    key, links = job.pipeline_key, list(self.specs)
+                    empty, whole = key in self._empty, key in self.refresh
+                    self._snapshots[key] = plan_root(
+                        self.state, taken, link, links, self.notes, empty=empty, whole=whole
+                    )
         self._has_left(self.state.reread(job))  # not the next epoch, if this one is closed
-
-    def _plan_root(self, taken: Taken, link: DataLink) -> None:
-        job, held = taken.job, ExitStack()
-        try:
-            token = held.enter_context(link.source.snapshot())
-            table, window = job.info.source, window_of(job, link, self.state)
-            if job.pipeline_key in self.refresh:
-                window = replace(link.source.window(), again=True)
-            failpoints.point("R3")
-            chunks = list(self._cut(taken, link, window, token))
-            self.notes.extend(remarks(job, link, chunks))
-            taken.admit(chunks)
-            high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
-            words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
-            links = list(self.specs) if job.info.mode is Mode.REPLACE else []
-            self.state.add_plan(job, chunks, **words, unless_loading=links)
-            log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
-        except BaseException:
-            held.close()
-            raise
-        self._snapshots[job.pipeline_key] = held
-
-    def _cut(self, taken: Taken, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
-        job = taken.job
-        fixed = link.source.chunks_are_content and job.info.mode is not Mode.REPLACE
-        if job.pipeline_key in self._empty:
-            return
-        for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
-            yield replace(taken.numbered(chunk), epoch=1 if fixed else job.epoch)
 
     def _follow(self, job: Job) -> None:
         link = self.links[job.link_key]
@@ -318,9 +313,14 @@ class Planner:
         with self.state.finish_lease(job) as mine:
             if not mine:
                 return
+            self.notes.extend(missing(self.state, job))
             swap = job.pipeline_key not in self._empty
             self._closed[job.pipeline_key] = close(self.state, job, self.links[job.link_key], swap=swap)
         self._let_go(job.pipeline_key)
+        more = self._resumed.pop(job.pipeline_key, None)
+        if more is not None and self._closed[job.pipeline_key] == "success":
+            del self._closed[job.pipeline_key]
+            self._open(more)  # what an earlier run read is moved; what is new since then is read at once
 
     def _let_go(self, pipeline_key: str) -> None:
         held = self._snapshots.pop(pipeline_key, None)
@@ -339,3 +339,4 @@ class Planner:
                 self._failed[job.pipeline_key] = f"{job.info.source.dataset.name}: its upstream failed"
             else:
                 self._closed[job.pipeline_key] = "failure"
+                self.notes.extend(waits_for_dead(self.state, job))

@@ -10,7 +10,8 @@ from hdm.components.builtin import missing_driver
 from hdm.components.registry import misplaced
 from hdm.config.visible import listed
 from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
-from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Table, digest
+from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Origin, Table, digest
+from hdm.planning.shared_targets import refuse_shared_targets
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -26,6 +27,9 @@ class Prospect:
     target: Table
     losses: tuple[tuple[str, str], ...]
     upstream_keys: tuple[str, ...] = ()
+    in_order: bool = False
+    """Its chunks are loaded one at a time, in the order of their numbers: see ``Sink.goes_in_order``."""
+    origins: tuple[Origin, ...] = ()
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
@@ -64,7 +68,10 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
         sink.accepts(outgoing, spec.mode)
     except HdmError as error:
         raise _named("sink", spec.sink, error) from None
-    return Prospect(spec, pipeline_key(spec, table.dataset), table, target, losses, upstream_keys)
+    found = link.source.chunks_are_content and not upstream_keys  # a row may lie in many files
+    in_order = sink.goes_in_order(outgoing, spec.mode, repeats=found)
+    key, origins = pipeline_key(spec, table.dataset), link.column_lineage(table)
+    return Prospect(spec, key, table, target, losses, upstream_keys, in_order, origins)
 
 
 def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:
@@ -97,7 +104,9 @@ def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
             found[key] = [prospect(link, p.target, (p.pipeline_key,)) for p in above]
         else:
             found[key] = [prospect(link, table) for table in _tables(link)]
-    return [one for several in found.values() for one in several]
+    prospects = [one for several in found.values() for one in several]
+    refuse_shared_targets(links, prospects)
+    return prospects
 
 
 def _look_for_drivers(links: Mapping[str, DataLink]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from hdm.errors import PermanentError
 from hdm.model import LinkSpec, Mode, Table, Window
 from hdm.planning.preflight import Prospect
+from hdm.state.records import IN_ORDER
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -36,8 +37,9 @@ def job_info(one: Prospect, depth: int) -> JobInfo:
         mode=one.link.mode,
         site=one.link.site,
         upstream_keys=one.upstream_keys,
-        max_parallel=_parallel(one.link, one.source),
+        max_parallel=IN_ORDER if one.in_order else _parallel(one.link, one.source),
         losses=list(one.losses),
+        origins=one.origins,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, final
 
@@ -17,7 +17,8 @@ from hdm.components.check import Check, make_checks
 from hdm.components.sink import Sink
 from hdm.components.source import Source
 from hdm.errors import BrokenContract, CheckFailed
-from hdm.model import Attempt, Chunk, LinkSpec, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, LinkSpec, Origin, Payload, Receipt, Table
+from hdm.runtime import column_lineage
 from hdm.runtime.rate_limit import Pace
 from hdm.runtime.transform import Transform
 
@@ -57,6 +58,26 @@ class DataLink:
     def outgoing(self, table: Table) -> Table:
         """The source table as the sink will see it, after ``transform:``."""
         return Transform(self.spec.transform, table).table if self.spec.transform else table
+
+    def origins(self, given: Table) -> Sequence[Origin] | None:
+        """What ``transform`` makes of the columns of ``given``: an ``Origin`` for each that it changes.
+        The default says nothing, and the lineage of a link with a ``transform`` of its own is unknown."""
+        return None
+
+    @final
+    def column_lineage(self, table: Table) -> tuple[Origin, ...]:
+        """Where each column that leaves the link comes from, by ``transform:`` and ``origins``."""
+        made = self.outgoing(table)
+        own = type(self).transform is not DataLink.transform or type(self).outgoing is not DataLink.outgoing
+        if self.spec.transform:
+            found = column_lineage.of_statement(self.spec.transform, table, made)
+        else:
+            found = column_lineage.as_they_are(made)
+        said = self.origins(made)
+        if said is not None:
+            return column_lineage.declared(found, said)
+        why = f"{type(self).__name__} transforms rows and does not declare origins"
+        return column_lineage.unknown(made, why) if own else found
 
     def checks(self, table: Table) -> list[Check]:
         """The link's checks, for one chunk of ``table`` as it goes out; ``UsageError`` for a rule
@@ -145,6 +166,7 @@ class DataLink:
     ) -> Iterator[pa.RecordBatch]:
         tally = out.tally
         tally.extracted = tally.filtered = tally.bytes = 0
+        tally.anew = False
         tally.digests.clear()
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
         checks = self.checks(out.table)
@@ -174,6 +196,7 @@ class DataLink:
                 check.observe(moved)
             if moved.num_rows:
                 yield moved
+        tally.anew = payload.tally.anew
         if results := _judge(checks, out.table, chunk):
             self._found[chunk.chunk_id] = results
 

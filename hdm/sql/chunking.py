@@ -9,7 +9,7 @@ end, whose ties are a chunk of their own (``boundary``). What is empty is not pl
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any
 
@@ -63,6 +63,8 @@ class Splitter:
     """One split, on one connection whose view does not change meanwhile.
 
     ``origin`` is the table expression to read from, ``where`` the configured filter in brackets.
+    ``relation`` as in ``Chunk``. ``exact``: chunks are read under the snapshot that is split under, so all
+    rows are counted, even where an estimate would do; False: and may still find others; None: they are not.
     """
 
     database: Database
@@ -71,12 +73,19 @@ class Splitter:
     window: Window
     origin: str
     where: str = ""
+    relation: str | None = None
+    exact: bool | None = None
+    _known: list[int] = field(default_factory=list)
 
     def chunks(self, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """All chunks, numbered from 0 in cursor order."""
+        """All chunks, numbered from 0 in cursor order; the last one says how many rows all of them hold,
+        where they were counted."""
         parts = self._window(self.window.column) if self.window.column else self._everything()
+        last: Chunk | None = None
         for number, part in enumerate(parts):
-            yield Chunk(
+            if last is not None:
+                yield last
+            last = Chunk(
                 job_key,
                 self.table.dataset,
                 number,
@@ -88,17 +97,24 @@ class Splitter:
                 seen_key=part.seen_key,
                 upto=part.upto,
                 estimate_rows=part.rows,
+                relation=self.relation,
             )
+        if last is not None:
+            told = self._known and self.exact is not False
+            yield last.at(rows_in_all=sum(self._known)) if told else last
 
     # -- a whole table -----------------------------------------------------------
 
     def _everything(self) -> Iterator[Part]:
         step, columns = self._step(), self._key_columns(())
-        if not columns and not self._has_pages():
-            yield Part((), self.table.rows)
-            return
-        rows = self.table.rows if self.table.rows is not None and not self.where else self._count(())
-        if rows <= step:
+        uncut = not columns and not self._has_pages()
+        rows = self.table.rows if not self.where else None
+        if self.exact or (rows is None and not uncut):
+            rows = self._count(())
+            self._known.append(rows)
+        if uncut or rows is None:
+            yield Part((), rows)
+        elif rows <= step:
             yield Part((), rows)
         elif columns:
             yield from self._by_key((), columns, rows)
@@ -131,6 +147,7 @@ class Splitter:
             shown = self.database.dialect.text_of(shifted, column)
             after = str(self._one(f"SELECT {shown}")[0])
         high, rows = self._end(column, after)
+        self._known.append(rows)
         if window.after is not None and after is not None:
             yield from self._late(column, after, tied=not window.offset)
             if not window.offset:
@@ -184,6 +201,7 @@ class Splitter:
             conditions = (Condition(column.name, "<" if tied else "<=", after), late)
             found = self._count(conditions)
             if found:
+                self._known.append(found)
                 yield Part(conditions, found, upto=after)
 
     def _ties(self, column: Column, after: str, *, newer: bool) -> Iterator[Part]:
@@ -192,6 +210,7 @@ class Splitter:
         if found != self.window.ties:
             self._can_tell(column, self.window.ties, found, counted=self.window.ties_counted)
             counted = not newer and found > TIES_TOLD_APART
+            self._known.append(found)
             yield Part(conditions, found, upto=after, boundary=not newer, counted=counted, seen_key="point")
 
     def _new_nulls(self, column: Column) -> Iterator[Part]:
@@ -200,6 +219,7 @@ class Splitter:
         if found != self.window.nulls:
             self._can_tell(column, self.window.nulls, found, counted=self.window.nulls_counted)
             seen = "null" if self.window.nulls else None
+            self._known.append(found)
             yield Part(conditions, found, boundary=True, counted=found > TIES_TOLD_APART, seen_key=seen)
 
     def _can_tell(self, column: Column, known: int, found: int, *, counted: bool) -> None:

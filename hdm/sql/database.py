@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -18,6 +18,7 @@ from hdm.dialects import dialect as dialect_named
 from hdm.dialects.base import Dialect
 from hdm.errors import ConnectionLost, HdmError, SnapshotLost, Throttled, UsageError
 from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
+from hdm.sql.refill import Referring, grouped, refill
 
 T = TypeVar("T")
 
@@ -53,6 +54,8 @@ class Database(ABC):
     dialect_name: ClassVar[str] = ""
     snapshots: ClassVar[bool] = False
     """Whether ``snapshot`` yields a token that other sessions can ``join``."""
+    keys_act: ClassVar[bool] = True
+    """Whether a row that goes takes those with it that refer to it, or is kept by them, in hdm's sessions."""
     shows_what_it_hides: ClassVar[bool] = False
     """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
 
@@ -116,6 +119,10 @@ class Database(ABC):
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
         """The name with the default schema filled in; no connecting."""
         return tuple(parts)
+
+    def landing(self, path: Sequence[str]) -> tuple[str, ...]:
+        """A table's full name as the database compares it with others."""
+        return tuple(self.dialect.folded_table(part) for part in path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """Start a transaction: one consistent view to read, or the one that will be committed."""
@@ -228,9 +235,25 @@ class Database(ABC):
         """Holds one consistent view open; yields its token, or None if it cannot be shared."""
         return nullcontext(None)
 
-    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
-        """Make the transaction that ``begin`` opened see the snapshot of ``token``."""
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
+        """Make the transaction that ``begin`` opened see the snapshot of ``token``. False if that is gone
+        and the chunk may be read from a new one; raises ``SnapshotLost`` if it may not."""
         raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """Name what holds the rows of ``origin`` (``path``: the table's name; None: it is a query), so that
+        what was truncated, rewritten, replaced or cut into other partitions since has another name. Keeps
+        it so until the transaction ends, where the system has a lock for it. None: that cannot be told."""
+        return None
+
+    def relation_in(self, token: str) -> str | None:
+        """What ``relation`` gave when the snapshot of ``token`` was taken, if the token says so."""
+        return None
+
+    def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
+        """Whether every session that sees one snapshot finds the same rows in the table, so that they can
+        be counted in one and read in others: not so for a view that asks the clock, or foreign rows."""
+        return False
 
     def horizon(self, connection: Any, table: Table, column: Column) -> str | None:
         """SQL for a cursor value below which no open transaction can still commit rows."""
@@ -274,32 +297,51 @@ class Database(ABC):
         """What the user may not do and a sink for the table must; None where it cannot be told."""
         return None
 
+    def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
+        """Asked before rows are inserted into a table: what tells, afterwards, how many of them are still
+        there; None where no trigger can have taken any away."""
+        return None
+
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
         """The temporary table in which rows for ``target`` lie before they are merged."""
         return (name,)
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
-        dialect = self.dialect
-        held = self.find(connection, target)
-        if held is not None and dialect.folded(held.path[-1]) == dialect.folded(target[-1]):
-            self.change(connection, dialect.rename_table(target, old[-1]))
-        self.change(connection, dialect.rename_table(new, target[-1]))
-        self.change(connection, dialect.drop_table(old))
+        """Put the rows of table ``new`` in the place of those of ``target``, in the open transaction.
 
-    def refill(self, connection: Any, held: Table, new: Sequence[str], how: str = "") -> None:
-        """Put the rows of table ``new`` in the place of those of ``held``, which stays what it is, with its
-        own columns, indexes and triggers and all that hangs on it. ``how`` stands before SELECT."""
-        target, fresh = self.dialect.qualify(held.path), self.find(connection, new)
-        assert fresh is not None
-        made = {column.name for table in (held, fresh) for column in table.columns if column.generated}
-        names = self.dialect.names(c.name for c in fresh.columns if c.name not in made)
-        self.change(connection, f"DELETE FROM {target}")
-        self.change(
-            connection,
-            f"INSERT INTO {target} ({names}) {how}SELECT {names} FROM {self.dialect.qualify(new)}",
-        )
-        self.change(connection, self.dialect.drop_table(new))
+        A table that is there gets the new rows and stays what it is. Only one that nothing hangs on changes
+        names with ``new``; ``old`` is the name to drop it under.
+        """
+        dialect, held = self.dialect, self.find(connection, target)
+        if held is None or dialect.folded_table(held.path[-1]) != dialect.folded_table(target[-1]):
+            self.change(connection, dialect.rename_table(new, target[-1]))
+        elif self.is_bare(connection, held.path, new):
+            self.change(connection, dialect.rename_table(target, old[-1]))
+            self.change(connection, dialect.rename_table(new, target[-1]))
+            self.change(connection, dialect.drop_table(old))
+        else:
+            self.refill(connection, held, new)
+
+    def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
+        """Whether the catalogue says that nothing hangs on the table which ``new`` has not as well, so that
+        they may change names. The default: it is not asked, and the table is filled anew."""
+        return False
+
+    def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
+        """Foreign keys of other tables that refer to the table; none where keys are not enforced."""
+        sql = self.dialect.referring(path)
+        return grouped(self.run(connection, sql)) if sql else []
+
+    def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
+        """Why the rows of what has that name cannot be replaced: it is a view, a policy hides rows."""
+        return []
+
+    def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
+        """Put the rows of table ``new`` in the place of those of ``held``; see ``hdm.sql.refill``. Where a
+        definition would commit, ``new`` is dropped later."""
+        refill(self, connection, held, new)
+        if self.dialect.transactional_ddl:
+            self.change(connection, self.dialect.drop_table(new))
 
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 from hdm.dialects.catalog_queries import CatalogueSql
 from hdm.errors import UsageError
-from hdm.model import Table
+from hdm.model import Column, Table, digest
 from hdm.sql.database import Database
 
 
@@ -19,10 +20,7 @@ def described(
     dialect = database.dialect
 
     def ask(sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
-        numbers = itertools.count(1)
-        parts = sql.split("?")
-        marked = parts[0] + "".join(dialect.placeholder(next(numbers)) + part for part in parts[1:])
-        return database.run(connection, marked, tuple(values))
+        return _asked(database, connection, sql, values)
 
     schema = path[-2] if len(path) > 1 else (questions.schema or "")
     place = _one_name(ask(questions.names, (schema, path[-1])), schema, path[-1])
@@ -49,6 +47,50 @@ def described(
     rows, octets = (_number(size[0][0]), _number(size[0][1])) if size else (None, None)
     full = (*path[:-2], *place) if len(path) > 1 else (place[1],)
     return Table(database.dataset(full), full, columns, key, rows=rows, bytes=octets)
+
+
+def chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...]:
+    """The columns of these names, in their order; ``UsageError`` unless each is there and named once."""
+    if not names:
+        raise UsageError("columns is empty", hint="leave columns out to read all of them")
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UsageError(f"columns names twice: {', '.join(twice)}", hint="name each column once")
+    known = {column.name: column for column in columns}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UsageError(f"no such columns: {', '.join(unknown)}", hint=f"known: {', '.join(known)}")
+    return tuple(known[name] for name in names)
+
+
+def sees_all(database: Database, connection: Any, table: Table, origin: str) -> None:
+    """``UsageError`` if the table has columns that the user is not shown, for lack of a grant."""
+    try:
+        database.run(connection, f"SELECT * FROM {origin} WHERE 1 = 0")
+    except UsageError as error:
+        shown = ", ".join(column.name for column in table.columns)
+        raise UsageError(
+            f"{table.dataset.name}: the profile's user is not shown all of its columns ({error.message})",
+            hint=f"grant it SELECT on the table, or write those to read, of columns: [{shown}]",
+        ) from None
+
+
+def relation_of(
+    database: Database, connection: Any, path: Sequence[str] | None, questions: CatalogueSql
+) -> str | None:
+    """A digest of what the catalogue says holds the table's rows now; None for a view or a query."""
+    if path is None:
+        return None
+    schema = path[-2] if len(path) > 1 else (questions.schema or "")
+    rows = _asked(database, connection, questions.relation, (schema, path[-1]))
+    return digest("relation", *(str(value) for row in rows for value in row))[:32] if rows else None
+
+
+def _asked(database: Database, connection: Any, sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+    numbers = itertools.count(1)
+    parts = sql.split("?")
+    marked = parts[0] + "".join(database.dialect.placeholder(next(numbers)) + part for part in parts[1:])
+    return database.run(connection, marked, tuple(values))
 
 
 def _one_name(rows: Sequence[Sequence[Any]], schema: str, name: str) -> tuple[str, str] | None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from hdm.dialects.types import carrier
 from hdm.errors import HdmError
-from hdm.model import Attempt, Chunk, Column, Kind, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Holding, Kind, Receipt, Table
 from hdm.model.json import chunk_from_json, chunk_to_json, receipt_from_json, receipt_to_json
 from hdm.sql.database import Database
 
@@ -83,7 +83,7 @@ class Ledger:
         self.database.begin(connection)
         found: Table | None = self.database.find(connection, path or self.path)
         self.database.rollback(connection)
-        fold = self.database.dialect.folded
+        fold = self.database.dialect.folded_table
         return found is not None and fold(found.path[-1]) == fold((path or self.path)[-1])
 
     def claim(self, connection: Any, chunk: Chunk, attempt: Attempt) -> bool:
@@ -144,6 +144,26 @@ class Ledger:
             (chunk_id,),
         )
         return receipt_from_json(str(rows[0][0])) if rows and rows[0][0] is not None else None
+
+    def rows(self, connection: Any, job_key: str, epoch: int) -> int:
+        """How many rows the chunks of one epoch brought."""
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        sql = (
+            f"SELECT SUM({quote('row_count')}) FROM {self._name} "
+            f"WHERE {quote('job_key')} = {mark(1)} AND {quote('epoch')} = {mark(2)}"
+        )
+        return int(self.database.run(connection, sql, (job_key, epoch))[0][0] or 0)
+
+    def holding(self, connection: Any, job_key: str) -> Holding:
+        """What it holds of a job, in one look."""
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        chunk_id = quote("chunk_id")
+        sql = (
+            f"SELECT COUNT(*), MIN({chunk_id}), MAX({chunk_id}), SUM({quote('row_count')}) FROM {self._name} "
+            f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL"
+        )
+        chunks, least, greatest, rows = self.database.run(connection, sql, (job_key,))[0]
+        return Holding(int(chunks), least, greatest, int(rows or 0))
 
     def entries(self, connection: Any, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """Every chunk of a job that the target holds, oldest epoch first."""

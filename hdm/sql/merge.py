@@ -1,14 +1,33 @@
-"""Mode ``merge``: a chunk's rows lie in a temporary table first, then come in by key."""
+"""Mode ``merge``: a chunk's rows lie in a temporary table first, then come in by key.
+
+Which row of a key stays is decided here, never by which chunk commits last (decision 0011); what the
+table holds afterwards is counted before the transaction is committed (decision 0012).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from hdm.errors import RejectedRows
-from hdm.model import Attempt, Chunk, Table
+from hdm.errors import RejectedRows, SchemaDrift, TransientError
+from hdm.model import Attempt, Chunk, Kind, Table
 from hdm.sql.database import Database
 from hdm.sql.target import CHUNK_ID, ROW_NO
+
+LATER = {Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP} | {
+    Kind.TIMESTAMPTZ
+}
+"""Kinds of a cursor that every database puts in the same order."""
+
+
+def newest_by(database: Database, target: Table) -> str | None:
+    """The cursor of the target's table by which the newest of several rows is known; None if it has
+    none that the database compares as the source does."""
+    for column in target.columns:
+        if column.name == target.cursor and column.kind in LATER and database.dialect.is_sortable(column):
+            return column.name
+    return None
 
 
 def make_stage(
@@ -22,25 +41,153 @@ def make_stage(
     return path
 
 
-def merge_stage(database: Database, connection: Any, target: Table, stage: Sequence[str]) -> None:
-    """Rows that are the same twice count once; two versions of a key are refused."""
-    dialect, key = database.dialect, target.key
-    names = [column.name for column in target.columns]
-    content = [name for name in names if name not in (CHUNK_ID, ROW_NO)]
-    of = dialect.qualify(stage)
-    doubled = f"SELECT 1 FROM {of} GROUP BY {dialect.names(key)} HAVING COUNT(*) > 1"
-    if database.run(connection, dialect.first(doubled)):
-        if database.run(connection, dialect.conflicting(stage, content, key)):
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """Brings one chunk's staged rows into ``target``, inside the open transaction.
+
+    ``held`` is the table as the target has it. ``repeats``: another chunk of the same reading may bring
+    the same key, so that the cursor decides which row is the newest.
+    """
+
+    database: Database
+    connection: Any
+    target: Table
+    held: Table
+    stage: Sequence[str]
+    repeats: bool
+
+    def run(self, sent: int) -> int:
+        """Bring ``sent`` staged rows in; how many were passed over for newer ones. ``RejectedRows`` if
+        two rows of a key cannot be told apart, or the table does not hold what it was given."""
+        newest = newest_by(self.database, self.target) if self.repeats else None
+        if newest is not None:
+            self._can_compare(newest)
+        if self.repeats or not self._is_enforced():
+            self._wait_for_others()
+        left = staged = sent
+        if self._has("{} GROUP BY {key} HAVING COUNT(*) > 1"):
+            left, staged = self._keep_one(newest)
+        kinds = [False]
+        if self._has("{} WHERE " + " OR ".join(f"{self._quote(name)} IS NULL" for name in self.target.key)):
+            kinds.append(True)
+        touched = [self._bring_in(newest, null_keys=null_keys) for null_keys in kinds]
+        return sent - left + self._account(staged, sum(touched), newest, kinds)
+
+    def _is_enforced(self) -> bool:
+        fold = self.database.dialect.folded
+        return bool(self.held.key) and {*map(fold, self.held.key)} == {*map(fold, self.target.key)}
+
+    def _wait_for_others(self) -> None:
+        """Merges that could bring one key at a time go one after the other."""
+        lock = self.database.dialect.merge_lock(self.target.path)
+        if lock is None:
+            return
+        got = self.database.run(self.connection, lock)
+        if got and got[0][0] != 1:
+            raise TransientError(f"{self._name}: another merge into it does not end")
+
+    def _can_compare(self, newest: str) -> None:
+        """A cursor is compared with what the table holds, so that must be of its kind."""
+        fold = self.database.dialect.folded
+        kinds = [column.kind for column in self.held.columns if fold(column.name) == fold(newest)]
+        wanted = self.target.column(newest).kind
+        wrong = [kind for kind in kinds if kind is not wanted and not {kind, wanted} <= _NUMBERS]
+        if wrong:
+            raise SchemaDrift(
+                f"{self._name}: its column {newest} is {wrong[0]}, and the watermark is {wanted}: which of "
+                "two rows is newer cannot be told",
+                hint=f"alter the column {newest}, or take a key that the source declares",
+            )
+
+    def _keep_one(self, newest: str | None) -> tuple[int, int]:
+        """One row of each key in the stage, the newest; how many were not older than another, and how
+        many that leaves."""
+        dialect, key = self.database.dialect, self.target.key
+        for name in self._texts if dialect.exact_text else ():
+            exact = dialect.exact_text.format(self._quote(name))
+            if self._has(f"{{}} GROUP BY {{key}} HAVING COUNT(DISTINCT {exact}) > 1"):
+                raise self._folded()
+        for statement in dialect.drop_older(self.stage, key, newest) if newest else ():
+            self.database.change(self.connection, statement)
+        left = self._staged()
+        names = [column.name for column in self.target.columns]
+        content = [name for name in names if name not in (CHUNK_ID, ROW_NO)]
+        if self.database.run(self.connection, dialect.conflicting(self.stage, content, key)):
             raise RejectedRows(
-                f"{target.dataset.name}: one chunk holds different rows with one key ({', '.join(key)})",
+                f"{self._name}: one chunk holds different rows with one key ({', '.join(key)})",
                 hint="give a key that is unique in the source",
             )
         rest = [name for name in names if name not in content]
-        for statement in dialect.keep_one(stage, content, rest, key):
-            database.change(connection, statement)
-    statements = dialect.merge(target.path, stage, names, key)
-    some_null = " OR ".join(f"{dialect.quote(name)} IS NULL" for name in key)
-    if database.run(connection, dialect.first(f"SELECT 1 FROM {of} WHERE {some_null}")):
-        statements += dialect.merge(target.path, stage, names, key, null_keys=True)
-    for statement in statements:
-        database.change(connection, statement)
+        for statement in dialect.keep_one(self.stage, content, rest, key):
+            self.database.change(self.connection, statement)
+        return left, self._staged()
+
+    def _bring_in(self, newest: str | None, *, null_keys: bool) -> int:
+        names = [column.name for column in self.target.columns]
+        statements = self.database.dialect.merge(
+            self.target.path, self.stage, names, self.target.key,
+            null_keys=null_keys, exact=self._texts, newest=newest,
+        )  # fmt: skip
+        try:
+            return sum(self.database.change(self.connection, statement) for statement in statements)
+        except RejectedRows as error:
+            if self._texts and self.database.dialect.is_duplicate(error.__context__ or error):
+                raise self._folded() from error
+            raise
+
+    def _account(self, staged: int, touched: int, newest: str | None, kinds: Sequence[bool]) -> int:
+        """How many staged rows are older than the table's. Holds the stage against the table."""
+        there = sum(self._found(null_keys=null_keys) for null_keys in kinds)
+        older = (
+            sum(self._found(null_keys=null_keys, older_than=newest) for null_keys in kinds) if newest else 0
+        )
+        taken, names = there, {column.name for column in self.target.columns}
+        if self.database.dialect.may_skip_rows and names - set(self.target.key):
+            taken = min(there, touched + older)
+        if taken < staged:
+            raise RejectedRows(
+                f"{self._name} took {taken} of {staged} rows",
+                hint="look for triggers or rules on the table that drop rows",
+            )
+        return older
+
+    def _found(self, *, null_keys: bool, older_than: str | None = None) -> int:
+        sql = self.database.dialect.found(
+            self.target.path, self.stage, self.target.key,
+            null_keys=null_keys, exact=self._texts, older_than=older_than,
+        )  # fmt: skip
+        return int(self.database.run(self.connection, sql)[0][0])
+
+    def _folded(self) -> RejectedRows:
+        return RejectedRows(
+            f"{self._name}: a unique key of it takes for one what the source tells apart "
+            f"({', '.join(self.target.key)})",
+            hint="look at the collation of its columns, for which upper and lower case, accents or blanks "
+            "at the end may be equal, and give them a binary one",
+        )
+
+    # -- asking ----------------------------------------------------------------
+
+    @property
+    def _name(self) -> str:
+        return self.target.dataset.name
+
+    @property
+    def _texts(self) -> tuple[str, ...]:
+        return tuple(k for k in self.target.key if self.target.column(k).kind in (Kind.TEXT, Kind.ENUM))
+
+    def _quote(self, name: str) -> str:
+        return self.database.dialect.quote(name)
+
+    def _staged(self) -> int:
+        counted = f"SELECT COUNT(*) FROM {self.database.dialect.qualify(self.stage)}"
+        return int(self.database.run(self.connection, counted)[0][0])
+
+    def _has(self, rest: str) -> bool:
+        """Whether the stage gives a row: ``{}`` is its name, ``{key}`` the key's columns."""
+        dialect = self.database.dialect
+        rest = rest.format(dialect.qualify(self.stage), key=dialect.names(self.target.key))
+        return bool(self.database.run(self.connection, dialect.first(f"SELECT 1 FROM {rest}")))
+
+
+_NUMBERS = {Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64, Kind.DECIMAL}

@@ -18,7 +18,7 @@ from hdm.errors import HdmError, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import odbc_codec as codec
 from hdm.sql.database import Database
-from hdm.sql.describe import described
+from hdm.sql.describe import described, relation_of
 
 _TOO_WIDE = "too large to be written into the allocated buffer"
 _INSERT_ROWS, _INSERT_BYTES = 2000, 16 * 1024 * 1024
@@ -117,6 +117,10 @@ class OdbcDatabase(Database):
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """By the dialect's catalogue SQL: ODBC's own functions give no declared precision."""
         return described(self, connection, path, catalogue_sql(self._base))
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """As the catalogue tells it."""
+        return relation_of(self, connection, path, catalogue_sql(self._base))
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """As the driver describes the result; decimals as text, since drivers invent their scale."""

@@ -11,18 +11,18 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from hdm import failpoints
-from hdm.arrow.rows import check_length
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
 from hdm.sql.database import Database, SqlProfile
+from hdm.sql.holding import held_by
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
-from hdm.sql.merge import make_stage, merge_stage
+from hdm.sql.merge import Merge, make_stage, newest_by
 from hdm.sql.reach import BehindDatabase
 from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
-from hdm.sql.target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
+from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_there
 
 
 class SqlSink(BehindDatabase, Sink):
@@ -51,6 +51,20 @@ class SqlSink(BehindDatabase, Sink):
         """The table as it will be stored; ``UsageError`` if two names become one."""
         return self.mapping.target(table)
 
+    def landing(self, table: Table) -> tuple[str, ...]:
+        """The full name as the database folds it."""
+        path = self.mapping.path(table)
+        return (self.database.dataset(path).namespace, *self.database.landing(path))
+
+    def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """By the catalogue, where the database checks them."""
+        if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
+            return []
+        with closing(self.database.connect("hdm:keys")) as connection:
+            self.database.begin(connection)
+            rows = self.database.run(connection, self.dialect.all_keys)
+        return [((str(a), str(b)), (str(c), str(d))) for a, b, c, d in rows]
+
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
         return self.mapping.losses(table)
@@ -65,41 +79,43 @@ class SqlSink(BehindDatabase, Sink):
             self.database.can_be_made()
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """A merge needs a key; without ``create``, the table must be there."""
+        """A merge needs a key; without ``create``, the table must be there; what is replaced, must be a
+        table whose every row the user may remove."""
         target = self.target(table)
-        self._keyed(target, mode)
-        if self.config.create:
+        must_have_key(target, mode)
+        if self.config.create and (mode is not Mode.REPLACE or not self.database.is_there()):
             return
         if not self.database.is_there():
-            raise self._not_there(target)
+            raise not_there(target)
         connection = self.database.connect("hdm:accepts")
         try:
             self.database.begin(connection)
             existing = self._held(connection, target.path)
+            wrong = []
+            if existing is not None and mode is Mode.REPLACE:
+                wrong = self.database.unreplaceable(connection, existing.path)
         finally:
             connection.close()
-        if existing is None:
-            raise self._not_there(target)
-
-    @staticmethod
-    def _keyed(target: Table, mode: Mode) -> None:
-        if mode is Mode.MERGE and not target.key:
+        if wrong:
             raise UsageError(
-                f"{target.dataset.name}: mode merge needs a key, and the source declares none",
-                hint="write key: [column, ...] in the sink's conf",
+                f"{target.dataset.name} cannot be replaced: {'; '.join(wrong)}",
+                hint="write mode: append or merge, or another table_name",
             )
+        if existing is None and not self.config.create:
+            raise not_there(target)
 
-    @staticmethod
-    def _not_there(target: Table) -> UsageError:
-        return UsageError(
-            f"there is no table {target.dataset.name}, and create is false",
-            hint="create it, or write create: true",
-        )
+    def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
+        """In mode merge, of rows with one key that may come in several chunks, where no cursor says
+        which is the newest."""
+        target = self.target(table)
+        if mode is not Mode.MERGE or not (repeats or self.mapping.repeats(table, target)):
+            return False
+        return newest_by(self.database, target) is None
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Create what is missing, verify what is there; no row is touched."""
         target = self.target(table)
-        self._keyed(target, mode)
+        must_have_key(target, mode)
         connection = self.database.connect("hdm:prepare", write=True)
         try:
             ledger = self._ledger(target)
@@ -111,7 +127,7 @@ class SqlSink(BehindDatabase, Sink):
             if existing is not None:
                 self.mapping.verify(target, existing)
             elif not self.config.create:
-                raise self._not_there(target)
+                raise not_there(target)
             if mode is Mode.REPLACE and swapped is None:
                 self._prepare_beside(connection, target, existing, job_key, epoch)
             elif existing is None and mode is not Mode.REPLACE:
@@ -177,6 +193,15 @@ class SqlSink(BehindDatabase, Sink):
         finally:
             connection.close()
 
+    def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
+        """What the ledger says; and whether the table is gone or empty, in mode append how many rows it
+        has, unless others delete there."""
+        if not self.database.is_there():
+            return Holding()
+        target = self.target(table)
+        looks = None if self.config.others_delete else mode
+        return held_by(self.database, self._ledger(target), target, job_key, looks)
+
     def newest_epoch(self, table: Table, job_key: str) -> int:
         """The ledger's; an epoch without a chunk is known by its swap."""
         return self._ledger(self.target(table)).newest_epoch(job_key)
@@ -203,7 +228,7 @@ class SqlSink(BehindDatabase, Sink):
         try:
             self.database.tag(connection, attempt.run_id, chunk, attempt.number)
             self.database.evict(connection, mark, attempt.number)
-            target = self._writable(connection, target)
+            target, held = self._writable(connection, target)
             stage = None
             if mode is Mode.MERGE:
                 stage = make_stage(self.database, connection, target, chunk, attempt)
@@ -219,7 +244,11 @@ class SqlSink(BehindDatabase, Sink):
                 into = stage or target.path
             rows = self._load(connection, into, target, chunk, payload)
             if stage is not None:
-                merge_stage(self.database, connection, target, stage)
+                repeats = self.mapping.repeats(table, target) or bool(chunk.files and not chunk.upstream)
+                merge = Merge(self.database, connection, target, held or target, stage, repeats)
+                older = merge.run(rows)
+                payload.tally.filtered += older
+                rows -= older
             written = Receipt(chunk.chunk_id, attempt.number, rows, location=target.dataset.name)
             receipt = payload.tally.complete(replace(written, bytes=payload.tally.bytes))
             ledger.fill(connection, receipt)
@@ -231,21 +260,25 @@ class SqlSink(BehindDatabase, Sink):
         finally:
             connection.close()
 
-    def _writable(self, connection: Any, target: Table) -> Table:
-        """Without the columns that the target computes itself."""
+    def _writable(self, connection: Any, target: Table) -> tuple[Table, Table | None]:
+        """As an existing table spells its columns, without those that it computes itself; and that table."""
         self.database.begin(connection)
         held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)
-        computed = {fold(column.name) for column in held.columns if column.generated} if held else set()
-        lengths = {fold(c.name): c.length for c in held.columns} if held else {}
-        kept = [c for c in target.columns if fold(c.name) not in computed]
-        return replace(
-            target, columns=tuple(replace(c, length=lengths.get(fold(c.name), c.length)) for c in kept)
-        )
+        if held is None:
+            return target, None
+        there = {fold(column.name): column for column in held.columns}
+        kept = [(c, there.get(fold(c.name), c)) for c in target.columns]
+        columns = [replace(c, name=h.name, length=h.length) for c, h in kept if not h.generated]
+        key = [there[fold(name)].name if fold(name) in there else name for name in target.key]
+        cursor = target.cursor
+        if cursor is not None and fold(cursor) in there:
+            cursor = there[fold(cursor)].name
+        return replace(target, columns=tuple(columns), key=tuple(key), cursor=cursor), held
 
     def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
         """The table of exactly that name."""
-        found, fold = self.database.find(connection, path), self.dialect.folded
+        found, fold = self.database.find(connection, path), self.dialect.folded_table
         return found if found is not None and fold(found.path[-1]) == fold(path[-1]) else None
 
     def _adopted(self, connection: Any, ledger: Ledger, chunk: Chunk, attempt: Attempt) -> Receipt:
@@ -261,23 +294,24 @@ class SqlSink(BehindDatabase, Sink):
     def _load(
         self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
     ) -> int:
-        sent = 0
+        sent, watch = 0, self.database.watch_triggers(connection, into)
         broken: list[Exception] = []
 
         def renamed() -> Generator[pa.RecordBatch, None, None]:
             nonlocal sent
             try:
                 for batch in payload.batches():
-                    yield self._outgoing(batch, target, chunk, sent)
+                    yield self.mapping.outgoing(batch, target, chunk, sent)
                     sent += batch.num_rows
                     failpoints.point("L3")
             except Exception as error:
                 broken.append(error)
                 raise
 
+        cased, fold = self.mapping.cased, self.dialect.folded
         arriving = map(self.mapping.arriving, payload.table.columns)
-        sources = {self.mapping.cased(column.name): column for column in arriving}
-        columns = [replace(sources.get(kept.name, kept), name=kept.name) for kept in target.columns]
+        sources = {fold(cased(column.name)): column for column in arriving}
+        columns = [replace(sources.get(fold(kept.name), kept), name=kept.name) for kept in target.columns]
         with closing(renamed()) as outgoing:
             try:
                 taken = self.database.load(connection, into, columns, outgoing)
@@ -285,25 +319,14 @@ class SqlSink(BehindDatabase, Sink):
                 if broken:  # the source's failure, which is not to pass for the target's
                     raise broken[0] from None
                 raise
+        if watch is not None:
+            taken = min(taken, watch())
         if taken != sent:
             raise RejectedRows(
                 f"{target.dataset.name} took {taken} of {sent} rows",
                 hint="look for triggers or rules on the table that drop rows",
             )
         return sent
-
-    def _outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
-        arrays = {self.mapping.cased(name): batch.column(n) for n, name in enumerate(batch.schema.names)}
-        if self.config.row_lineage:
-            numbers = range(before + 1, before + 1 + batch.num_rows)
-            arrays[CHUNK_ID] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
-            arrays[ROW_NO] = pa.array(numbers, pa.int64())
-        names = [column.name for column in target.columns]
-        if self.dialect.enforces_lengths:
-            for column in target.columns:
-                if column.kind is Kind.TEXT and column.length is not None:
-                    check_length(arrays[column.name], column.name, column.length)
-        return pa.RecordBatch.from_arrays([arrays[name] for name in names], names=names)
 
     # -- replace ---------------------------------------------------------------
 

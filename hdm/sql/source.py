@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
@@ -17,9 +16,11 @@ from hdm.components.source import Source
 from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
-from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
+from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
+from hdm.sql import relation as sql_relation
 from hdm.sql.chunking import Splitter, uncut
 from hdm.sql.database import Database, SqlProfile
+from hdm.sql.describe import chosen, sees_all
 from hdm.sql.reach import BehindDatabase
 
 
@@ -146,6 +147,8 @@ class SqlSource(BehindDatabase, Source):
             table = self._described(connection)
             if self.path is not None and self.database.shows_what_it_hides:
                 self._may_read(connection, table)
+            if self.path is not None and self.dialect.hides_columns and self.config.columns is None:
+                sees_all(self.database, connection, table, self._origin(table))
             return table
         finally:
             connection.close()
@@ -197,7 +200,7 @@ class SqlSource(BehindDatabase, Source):
             table = found
         columns = tuple(self._typed(column) for column in table.columns)
         if self.config.columns is not None:
-            columns = self._chosen(columns, self.config.columns)
+            columns = chosen(columns, self.config.columns)
         names = {column.name for column in columns}
         if cursor is not None and cursor not in names:
             cursor = next((n for n in sorted(names) if n.lower() == cursor.lower()), cursor)
@@ -232,19 +235,6 @@ class SqlSource(BehindDatabase, Source):
             return column
         return self.dialect.column_from_catalog(column.name, native, nullable=column.nullable)
 
-    @staticmethod
-    def _chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...]:
-        if not names:
-            raise UsageError("columns is empty", hint="leave columns out to read all of them")
-        twice = [name for name, count in Counter(names).items() if count > 1]
-        if twice:
-            raise UsageError(f"columns names twice: {', '.join(twice)}", hint="name each column once")
-        known = {column.name: column for column in columns}
-        unknown = [name for name in names if name not in known]
-        if unknown:
-            raise UsageError(f"no such columns: {', '.join(unknown)}", hint=f"known: {', '.join(known)}")
-        return tuple(known[name] for name in names)
-
     def snapshot(self) -> AbstractContextManager[str | None]:
         """The database's shared snapshot, if it has one."""
         return self.database.snapshot(self.path)
@@ -273,9 +263,14 @@ class SqlSource(BehindDatabase, Source):
             if snapshot is not None:
                 self.database.join(connection, snapshot, table, None)
             origin, where = self._origin(table), self._filter
-            yield from Splitter(self.database, connection, table, window, origin, where).chunks(
-                job_key, snapshot
+            relation = sql_relation.planned(self.database, connection, table, origin, self.path, snapshot)
+            exact = (
+                None
+                if snapshot is None
+                else sql_relation.is_steady(self.database, connection, table, self.path, where)
             )
+            splitter = Splitter(self.database, connection, table, window, origin, where, relation, exact)
+            yield from splitter.chunks(job_key, snapshot)
         finally:
             connection.close()
 
@@ -297,19 +292,21 @@ class SqlSource(BehindDatabase, Source):
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """One SELECT in one transaction; ``SchemaDrift`` if the table is not as planned."""
-        return Payload(table, lambda: self._batches(table, chunk))
+        payload = Payload(table, lambda: self._batches(table, chunk, payload.tally))
+        return payload
 
-    def _batches(self, table: Table, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+    def _batches(self, table: Table, chunk: Chunk, tally: Tally) -> Iterator[pa.RecordBatch]:
         connection = self.database.connect("hdm:read")
         try:
             self.database.begin(connection)
             if chunk.snapshot is not None:
-                self.database.join(connection, chunk.snapshot, table, chunk)
+                tally.anew = not self.database.join(connection, chunk.snapshot, table, chunk)
             if self._described(connection).schema_sha != table.schema_sha:
                 raise SchemaDrift(
                     f"{table.dataset.name} is not as it was when planned: columns or types differ",
                     hint="plan again, or set schema_policy",
                 )
+            sql_relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
             for batch in self.database.stream(connection, self.select(table, chunk), table.columns):
                 failpoints.point("C3")
                 yield batch

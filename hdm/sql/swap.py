@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from hdm import failpoints
+from hdm.errors import RejectedRows
 from hdm.model import Attempt, Chunk, Dataset, Receipt, Table
 from hdm.sql.database import Database
 from hdm.sql.ledger import Ledger
@@ -29,11 +30,24 @@ def swap_session(database: Database, swap: Chunk) -> Any:
     return database.connect(f"{mark}1", write=True)
 
 
+def _is_whole(database: Database, connection: Any, ledger: Ledger, swap: Chunk, target: Table) -> None:
+    """Counts the table once it is in its place: ``RejectedRows`` unless it holds all that was loaded."""
+    loaded = ledger.rows(connection, swap.job_key, swap.epoch)
+    counted = f"SELECT COUNT(*) FROM {database.dialect.qualify(target.path)}"
+    held = int(database.run(connection, counted)[0][0])
+    if held != loaded:
+        raise RejectedRows(
+            f"{target.dataset.name} holds {held} of {loaded} rows after the swap",
+            hint="look for triggers or rules on the table that drop rows",
+        )
+
+
 def swap_once(
     database: Database, ledger: Ledger, swap: Chunk, target: Table, new: Sequence[str], old: Sequence[str]
 ) -> None:
-    """Put table ``new`` in the place of ``target``, unless the ledger says that it was; ``old`` is the
-    name to drop that under. Where each definition commits, a process may have ended half-way."""
+    """Put the rows of table ``new`` in the place of those of ``target``, unless the ledger says that it was
+    done; ``old`` is the name to drop a table under. Where each definition commits, a process may have ended
+    half-way."""
     connection = swap_session(database, swap)
     try:
         failpoints.point("W1")
@@ -45,14 +59,24 @@ def swap_once(
             database.begin(connection, write=True)
             if ledger.find(connection, swap.chunk_id) is not None:
                 database.rollback(connection)
+                _drop_late(database, connection, new, old)
                 return
         if again and not there:
             database.change(connection, database.dialect.drop_table(old))
         else:
             database.swap(connection, target.path, new, old)
+            _is_whole(database, connection, ledger, swap, target)
         failpoints.point("W2")
         ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
         database.commit(connection)
         failpoints.point("W3")
+        _drop_late(database, connection, new, old)
     finally:
         connection.close()
+
+
+def _drop_late(database: Database, connection: Any, *paths: Sequence[str]) -> None:
+    """Drop what is of no use any more, where that could not be done in the transaction."""
+    if not database.dialect.transactional_ddl:
+        for path in paths:
+            database.change(connection, database.dialect.drop_table(path))

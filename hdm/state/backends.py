@@ -42,6 +42,8 @@ class ServerProfile(Settings):
     user: str | None = None
     password: Secret | None = None
     driver: str | None = None
+    insecure: bool = False
+    """True: accept a connection without verified TLS to another machine."""
 
     @model_validator(mode="after")
     def _one_way(self) -> ServerProfile:
@@ -96,7 +98,8 @@ class _Server(StateSettings):
                     "the url of the state database's profile cannot be read",
                     hint="write url: scheme://user@host:port/database, with @ in a name as %40",
                 ) from None
-            return resolve(url)
+            own = {} if "odbc_connect" in url.query else self._query()
+            return resolve(url.update_query_dict({k: v for k, v in own.items() if k not in url.query}))
         secret: Secret | None = self.profile.password
         return URL.create(
             self.drivername,
@@ -111,17 +114,51 @@ class _Server(StateSettings):
     def _query(self) -> dict[str, str]:
         return {}
 
+    def _given(self, *names: str) -> dict[str, str]:
+        values = {name: getattr(self.profile, name) for name in names}
+        return {name: str(value) for name, value in values.items() if value is not None}
+
+
+class PostgresServerProfile(ServerProfile):
+    """As any server's, and libpq's TLS settings."""
+
+    sslmode: str | None = None
+    sslrootcert: PathText | None = None
+    sslcert: PathText | None = None
+    sslkey: PathText | None = None
+
+
+class MySQLServerProfile(ServerProfile):
+    """As any server's, and the files of TLS."""
+
+    ssl_ca: PathText | None = None
+    ssl_cert: PathText | None = None
+    ssl_key: PathText | None = None
+
 
 class PostgresStateManager(_Server):
     """State in PostgreSQL."""
 
+    Profile = PostgresServerProfile
     drivername = "postgresql+psycopg"
+
+    def _query(self) -> dict[str, str]:
+        return self._given("sslmode", "sslrootcert", "sslcert", "sslkey") or (
+            {"sslmode": "prefer"} if self.profile.insecure else {}
+        )
 
 
 class MySQLStateManager(_Server):
     """State in MySQL or MariaDB."""
 
+    Profile = MySQLServerProfile
     drivername = "mysql+pymysql"
+
+    def _query(self) -> dict[str, str]:
+        files = self._given("ssl_ca", "ssl_cert", "ssl_key")
+        if not self.profile.insecure:
+            return files
+        return {**files, "ssl_check_hostname": "false"} if files else {"ssl_disabled": "true"}
 
 
 class SQLServerStateManager(_Server):
@@ -130,7 +167,8 @@ class SQLServerStateManager(_Server):
     drivername = "mssql+pyodbc"
 
     def _query(self) -> dict[str, str]:
-        return {"driver": self.profile.driver or "ODBC Driver 18 for SQL Server", "Encrypt": "yes"}
+        trusted = {"TrustServerCertificate": "yes"} if self.profile.insecure else {}
+        return {"driver": self.profile.driver or "ODBC Driver 18 for SQL Server", "Encrypt": "yes", **trusted}
 
 
 class AzureSQLServerStateManager(SQLServerStateManager):

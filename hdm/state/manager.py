@@ -18,9 +18,11 @@ from hdm.state.jobs import (
     crawled_objects,
     follow,
     gaps,
+    giving_up,
     import_original,
     jobs,
     operators,
+    reload,
     replacing,
     retention,
     runs,
@@ -209,6 +211,10 @@ class StateManager(Questions):
         """Close an epoch of mode ``replace`` for which nothing was read; False if something was."""
         return self._base.change(job.in_run, lambda tx: replacing.leave(tx, job))
 
+    def give_up(self, job: Job, *, short: bool) -> bool:
+        """Close an epoch whose source changed under it, or that is ``short``; False if it is neither."""
+        return giving_up.give_up(self._base, job, short=short)
+
     def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
         """Whether it has receipts to follow, chunks to move, a job (``whole``: an epoch) to close."""
         return sites.is_behind(self._base, pipeline_key, upstream_key, whole)
@@ -309,6 +315,11 @@ class StateManager(Questions):
     def supersede(self, job: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
         """Replace chunks that nobody holds by others."""
         operators.supersede(self._base, job, chunk_ids, new_chunks)
+
+    def reload(self, job: Job, chunks: Sequence[Chunk], by: str, *, uncopied: Collection[str] = ()) -> int:
+        """Load the rows of committed chunks again, in the job, a pipeline's newest; how many chunks. Of
+        ``uncopied``, which upstream gives again, no copy is made."""
+        return reload.reload(self._base, job, chunks, by, uncopied)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
         """Record what the target's ledger says it holds; True if that was news."""

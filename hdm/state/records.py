@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypedDict
 
-from hdm.model import Chunk, Mode, Receipt, Table
+from hdm.model import Chunk, Mode, Origin, Receipt, Table
 
 PENDING, LEASED, WRITTEN, COMMITTED = "pending", "leased", "written", "committed"
 VERIFIED, DEAD, WAIVED, SUPERSEDED = "verified", "dead", "waived", "superseded"
@@ -21,6 +21,9 @@ UNFINISHED = (PENDING, LEASED, WRITTEN)
 HELD = (LEASED, WRITTEN)
 """Statuses in which a worker may hold the chunk."""
 
+IN_ORDER = 0
+"""As a job's ``max_parallel``: one chunk at a time, none before one with a lower number is settled."""
+
 SURE = 0.9
 """Of a lease's time: so long it is its holder's without asking."""
 
@@ -30,7 +33,7 @@ OPEN_JOB = ("planning", "in_progress", "failure")
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Who runs what, with which code, where."""
+    """Who runs what, with which code, where. ``manifest_text`` is the manifest's file as it was read."""
 
     manifest_name: str
     manifest_sha256: str
@@ -40,11 +43,13 @@ class RunInfo:
     git_dirty: bool
     hdm_version: str
     host: str
+    manifest_text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``."""
+    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``. ``origins`` say where
+    the columns come from; without them it is not known."""
 
     pipeline_key: str
     link_key: str
@@ -60,6 +65,7 @@ class JobInfo:
     upstream_keys: tuple[str, ...] = ()
     max_parallel: int | None = None
     losses: list[tuple[str, str]] = field(default_factory=list)
+    origins: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +165,16 @@ class Watermark:
     snapshot: str | None = None
     ties_counted: bool = False
     nulls_counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How many rows a job's plan counted (None: it did not, or not all its chunks are committed), and how
+    many its chunks gave. ``held``: all of them saw the view that was counted in."""
+
+    counted: int | None
+    read: int
+    held: bool
 
 
 class StaleArtifact(TypedDict):

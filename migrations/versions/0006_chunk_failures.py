@@ -4,14 +4,14 @@ worker is told to stop, and while a system is away.
 May be run again, because MySQL commits each DDL statement by itself.
 
 Revision ID: 0006
-Revises: 0002
+Revises: 0005
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0006"
-down_revision = "0002"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 

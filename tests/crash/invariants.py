@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from hdm.components import registry
+from hdm.state import StateManager
 from tests.crash.shop import TABLES, Shop
 
 OPEN = "('pending', 'leased', 'written')"
@@ -36,14 +38,23 @@ def inspect(shop: Shop, *, cleaned: bool = True) -> Damage:
     """Every invariant after a run that ended with 0. ``cleaned``: hdm gc was run as well."""
     damage = Damage()
     for table in TABLES:
-        _compare(shop, table, damage)
+        compare(shop, table, damage)
         _rows_are_traceable(shop, table, damage)
     _ledger_is_the_state(shop, damage)
     damage.ahead += watermarks_ahead(shop)
     _books_balance(shop, damage)
+    damage.breaks += trail_breaks(shop)
     if cleaned:
         _nothing_left(shop, damage)
     return damage
+
+
+def trail_breaks(shop: Shop) -> list[str]:
+    """Where the state's tables and the events that tell of them differ, and broken chains."""
+    manager = registry.find("state_manager", shop.state.manager)
+    settings = manager({}, manager.Profile.model_validate(shop.state.profile))
+    with StateManager.open(settings.url(), create=False) as store:
+        return [f"run {run[:12]}: {text}" for run, text in store.verify().breaks]
 
 
 def watermarks_ahead(shop: Shop) -> int:
@@ -61,7 +72,7 @@ def watermarks_ahead(shop: Shop) -> int:
     return found
 
 
-def _compare(shop: Shop, table: str, damage: Damage) -> None:
+def compare(shop: Shop, table: str, damage: Damage) -> None:
     source, target = shop.rows_of_source(table), shop.rows_of_target(table)
     if source == target:
         return

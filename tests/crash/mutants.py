@@ -112,3 +112,13 @@ from hdm.sql.chunking import Splitter
 Splitter._nulls = lambda self, *rest, **named: iter(())
 Splitter._new_nulls = lambda self, *rest, **named: iter(())
 """
+
+ANY_ORDER = """
+from hdm.state.jobs import follow
+follow.in_turn = lambda conn, of, waiting: waiting
+"""
+
+NO_COUNT = """
+from hdm.sql.merge import Merge
+Merge._account = lambda self, staged, touched, newest, kinds: 0
+"""

@@ -104,7 +104,7 @@ def inspect(shop: ChainShop) -> Damage:
     """All that the shop's own invariants say, but for row numbers: COPY loads bytes as they are."""
     damage = Damage()
     for table in MOVED:
-        invariants._compare(shop, table, damage)
+        invariants.compare(shop, table, damage)
     invariants._ledger_is_the_state(shop, damage)
     damage.ahead += watermarks_ahead(shop)
     invariants._books_balance(shop, damage)

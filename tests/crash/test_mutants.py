@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
+import yaml
 
 from tests.crash import mutants
 from tests.crash.figures import FIGURES
 from tests.crash.harness import Hdm, zygote
-from tests.crash.invariants import Damage, inspect, watermarks_ahead
+from tests.crash.invariants import Damage, compare, inspect, watermarks_ahead
 from tests.crash.shop import Shop
 from tests.crash.test_random import put_to_sleep
 
@@ -57,6 +61,65 @@ def with_new_ties(hdm: Hdm, make: MakeShop) -> Damage:
     return inspect(shop, cleaned=False)
 
 
+def merging(shop: Shop) -> Shop:
+    """The same, but ``orders`` are merged into the target."""
+    manifest = yaml.safe_load(shop.manifest.read_text())
+    for link in manifest["declared_data_links"]["stages"]:
+        if link["sink"]["name"] == "target_orders":
+            link["mode"] = "merge"
+    shop.manifest.write_text(yaml.safe_dump(manifest, sort_keys=False))
+    return shop
+
+
+def with_a_trigger(hdm: Hdm, shop: Shop, trigger: str, *changes: str) -> Damage:
+    """Merge; then, while a trigger is in the way, what the changes make; then, without it, the rest."""
+    hdm.run(shop.args, shop.env)
+    function = f"RETURNS trigger LANGUAGE plpgsql AS $$BEGIN {trigger} RETURN NEW; END$$"
+    on_target(
+        shop,
+        f"CREATE FUNCTION in_the_way() {function}; CREATE TRIGGER in_the_way BEFORE UPDATE ON orders "
+        "FOR EACH ROW EXECUTE FUNCTION in_the_way()",
+    )
+    for change in changes:
+        with contextlib.closing(sqlite3.connect(shop.source)) as source, source:
+            source.execute(change)
+        hdm.run(shop.args, shop.env)
+    on_target(shop, "DROP TRIGGER in_the_way ON orders")
+    hdm.run(["retry", *shop.args], shop.env)
+    hdm.run(shop.args, shop.env)
+    damage = Damage()
+    compare(shop, "orders", damage)
+    return damage
+
+
+def retried_late(hdm: Hdm, make: MakeShop) -> Damage:
+    """A chunk is dead while the next version of its row is staged, and is tried again then."""
+    return with_a_trigger(
+        hdm,
+        merging(make("sqlite")),
+        "IF NEW.cents = 4711 THEN RAISE check_violation; END IF;",
+        "UPDATE orders SET cents = 4711, changed = 9001 WHERE id = 1",
+        "UPDATE orders SET cents = 1, changed = 9002 WHERE id = 1",
+    )
+
+
+def dropping(hdm: Hdm, make: MakeShop) -> Damage:
+    """The target's trigger leaves rows out without a word."""
+    return with_a_trigger(
+        hdm,
+        merging(make("sqlite")),
+        "IF NEW.cents = 4711 THEN RETURN NULL; END IF;",
+        "UPDATE orders SET cents = 4711, changed = 9001 WHERE id = 1",
+    )
+
+
+def on_target(shop: Shop, statements: str) -> None:
+    profile = {**shop.target.profile, "dbname": shop.target.profile["database"]}
+    del profile["database"]
+    with psycopg.connect(**profile) as connection:
+        connection.execute(statements)
+
+
 CASES: dict[str, tuple[str, Callable[[Hdm, MakeShop], Damage], Callable[[Damage], object]]] = {
     "no ledger": (
         mutants.NO_LEDGER,
@@ -85,6 +148,8 @@ CASES: dict[str, tuple[str, Callable[[Hdm, MakeShop], Damage], Callable[[Damage]
         lambda damage: damage.lost or damage.breaks,
     ),
     "open watermark (>)": (mutants.OPEN_WATERMARK, with_new_ties, lambda damage: damage.lost == 3),
+    "any order": (mutants.ANY_ORDER, retried_late, lambda damage: damage.lost == 1),
+    "no count of what the target took": (mutants.NO_COUNT, dropping, lambda damage: damage.lost == 1),
     "no NULL chunk": (mutants.NO_NULL_CHUNK, with_new_ties, lambda damage: damage.lost),
 }
 
@@ -108,6 +173,8 @@ def test_the_scenarios_find_nothing_wrong_with_hdm(make_shop: Callable[..., Shop
         lambda: killed_and_resumed(hdm, make_shop, "L5:2:kill", "C3:2:kill", "C3:3:kill"),
         lambda: overtaken(hdm, make_shop),
         lambda: with_new_ties(hdm, make_shop),
+        lambda: retried_late(hdm, make_shop),
+        lambda: dropping(hdm, make_shop),
     ):
         damage = scenario()
         assert not damage.any, damage

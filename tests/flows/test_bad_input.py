@@ -192,7 +192,6 @@ CASES: list[tuple[str, Callable[[Place], None], tuple[str, ...], str]] = [
     ("nobody waives", nothing, ("waive",), "--by"),
     ("nobody, blank", nothing, ("waive", "--by", " ", "--reason", "x"), "must not be empty"),
     ("no run to help", nothing, ("work",), "no run of m.yml"),
-    ("no chain to verify", nothing, ("state", "verify", "--run", "0123"), "begins with '0123'"),
     ("nothing to import", nothing, ("state", "import", "old.db"), "neither a file nor a connection"),
 ]
 
@@ -215,7 +214,7 @@ def test_is_refused_and_makes_nothing(
 @pytest.mark.parametrize(
     "words",
     [("status",), ("status", "--runs"), ("status", "--dead"), ("retry",), ("gc",), ("gc", "--dry-run"),
-     ("plan",), ("doctor",), ("state", "verify"), ("waive", "--by", "me", "--reason", "so")],
+     ("plan",), ("doctor",), ("waive", "--by", "me", "--reason", "so")],
     ids=" ".join,
 )  # fmt: skip
 def test_a_look_makes_nothing(tmp_path: Path, words: tuple[str, ...]) -> None:

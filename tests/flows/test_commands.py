@@ -20,6 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from hdm.state import StateManager
 from tests.flows.kit import Place, direct, load, on_sqlite, only, run, shop, stage
 
 
@@ -240,6 +241,7 @@ def test_the_lease_of_another_host_is_waited_for_and_said(place: Place) -> None:
     with sqlite3.connect(state) as connection:
         connection.execute("UPDATE hdm_worker SET host = 'elsewhere/1'")
     connection.close()
+    place.tampered = True
     done = place.hdm("run")
     assert done.code == 0
     assert "leased to host elsewhere: if it is dead, up to 3 s to wait" in done.err
@@ -339,7 +341,66 @@ def test_a_broken_chain_is_exit_code_1_and_named(place: Place) -> None:
     place.state("UPDATE hdm_event SET event_type = 'other' WHERE seq = 3")
     done = place.hdm("state", "verify")
     assert (done.code, run_id in done.out) == (1, True), done.said
-    assert "hdm: 1 break(s) in the event chain" in done.err
+    assert "hdm: 3 break(s) in the trail" in done.err
+    one = place.hdm("state", "verify", "--run", run_id[:8])
+    assert (one.code, "event 3: was changed" in one.out) == (1, True), one.said
+    assert "hdm: 1 break(s) in the event chain" in one.err
+
+
+def test_a_state_database_is_verified_alone_and_against_an_anchor(place: Place) -> None:
+    """Without its manifest, the runs of every manifest; the anchor finds what the chain cannot tell."""
+    assert place.hdm("run").code == 0
+    state = str(place.home / ".hashmap_data_migrator" / "state.db")
+    anchor = str(place.folder / "anchor.jsonl")
+    assert run(["state", "anchor", "--state", state, "-o", anchor], place.env).code == 0
+    assert json.loads(run(["state", "anchor", "--state", state], place.env).out)["runs"] == 1
+    done = run(["state", "verify", "--state", f"sqlite:///{state}"], place.env)
+    assert (done.code, "1 chain(s) hold" in done.out, "no anchor was given" in done.out) == (0, True, True)
+    assert place.hdm("run").code == 0
+    assert place.hdm("state", "anchor", "-o", anchor).code == 0
+    done = place.hdm("state", "verify", "--anchor", anchor)
+    assert (done.code, "2 anchor(s) agree" in done.out) == (0, True), done.said
+    assert place.hdm("state", "verify", "--anchor", anchor, "--json").json == []
+    place.state("DELETE FROM hdm_anchor")
+    place.state("DELETE FROM hdm_event WHERE event_type = 'run.closed'")
+    place.state("UPDATE hdm_chain_head SET (seq, hash) = (SELECT e.seq, e.hash FROM hdm_event e WHERE "
+                "e.run_id = hdm_chain_head.run_id ORDER BY e.seq DESC LIMIT 1)")  # fmt: skip
+    done = run(["state", "verify", "--state", state, "--anchor", anchor], place.env)
+    assert (done.code, "its chain was cut" in done.out) == (1, True), done.said
+
+
+def test_there_is_no_holding_of_nothing(place: Place) -> None:
+    done = place.hdm("state", "verify")
+    assert (done.code, "nothing to verify" in done.err, "hold" in done.said) == (1, True, False), done.said
+    empty = str(place.folder / "empty.db")
+    StateManager.open(f"sqlite:///{empty}").close()
+    for verb in ("verify", "anchor"):
+        done = run(["state", verb, "--state", empty], place.env)
+        assert (done.code, "no run is on record" in done.err) == (1, True), done.said
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("verify",), "name either a manifest or, with --state, a state database"),
+        (("verify", "m.yml", "--state", "s.db"), "name either a manifest or"),
+        (("verify", "--state", "none.db"), "there is no file none.db"),
+        (("verify", "--state", "oracle://h/d"), "cannot be on 'oracle'"),
+        (
+            ("verify", "--state", "postgresql://u:${NO_SUCH_WORD}@h/d"),
+            "there is no such environment variable",
+        ),
+        (("verify", "--state", "none.db", "--anchor", "none.json"), "the anchor none.json cannot be read"),
+        (
+            ("verify", "--state", "none.db", "--anchor", "pyproject.toml"),
+            "pyproject.toml:1: this is no anchor",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_a_wrong_place_to_verify_is_named(place: Place, words: tuple[str, ...], said: str) -> None:
+    done = run(["state", *words], place.env)
+    assert (done.code, said in done.err) == (2, True), done.said
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,3 +62,30 @@ def test_one_that_nobody_registered_is_named_with_its_place(place: Place) -> Non
     assert done.code == 2
     assert "no data link is registered as 'Quiet'" in done.err
     assert "m.yml:" in done.err
+
+
+def test_its_columns_are_unknown_to_an_auditor_until_it_declares_them(place: Place) -> None:
+    assert place.write().hdm("run").code == 0
+    asked = "SELECT DISTINCT transform_type, source_column FROM hdm_column_lineage"
+    assert place.state(asked) == [("UNKNOWN", "")]
+    shown = place.hdm("lineage", "orders", "--columns")
+    assert "unknown" in shown.out and "does not declare origins" in shown.out, shown.said
+
+
+@pytest.mark.parametrize("column", ["customer", "id"])
+def test_question_12_is_right_under_a_transform(place: Place, column: str) -> None:
+    """A constant under the column's name is not the column, and its hash under another name is."""
+    (stage,) = place.manifest["declared_data_links"]["stages"]
+    stage.pop("type")
+    stage["transform"] = "SELECT id, sha256(customer) AS code, 'x' AS customer FROM batch"
+    place.manifest["plugins"] = []
+    assert place.write().hdm("run").code == 0
+    file = Path(__file__).parents[2] / "docs" / "reference" / "audit.sql"
+    (question,) = re.findall(r"^-- Q12 [^\n]*\n([^\n]*;)$", file.read_text(), re.M)
+    ((name,),) = place.state(
+        "SELECT d.name FROM hdm_dataset d JOIN hdm_job j ON j.source_dataset_id = d.dataset_id"
+    )
+    found = place.state(question.replace("<table>", name).replace("<column>", column))
+    told = [(row[1], row[4], row[5], row[7]) for row in found]
+    wanted = {"customer": [("code", "DIRECT", "TRANSFORMATION", 1)], "id": [("id", "DIRECT", "IDENTITY", 0)]}
+    assert told == wanted[column]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +14,8 @@ from urllib.parse import parse_qsl, unquote
 import pyarrow as pa
 
 from hdm.components.silence import keep_alive
-from hdm.connectors.mysql import text_codec, wire
+from hdm.config import tls
+from hdm.connectors.mysql import held, text_codec, wire
 from hdm.connectors.mysql.url import split_url
 from hdm.dialects import mysql_catalog
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
@@ -24,7 +24,6 @@ from hdm.sql import Database, SqlProfile
 
 _LOG = logging.getLogger(__name__)
 _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
-_LOCAL = re.compile(r"(localhost\Z|127\.|::1\Z|/)")
 _FEW_ROWS = 50_000
 _CONNECTING = 15
 """Seconds for each step of a login."""
@@ -133,8 +132,16 @@ class MySQLReading(Database):
             cursor = connection.cursor()
             for statement in self.dialect.session:
                 cursor.execute(statement)
-            cursor.execute("SELECT @@session.time_zone, NOW() = UTC_TIMESTAMP()")
-            zone, is_utc = cursor.fetchone()
+            cursor.execute(
+                "SELECT @@session.time_zone, NOW() = UTC_TIMESTAMP(), "
+                "'DEFAULT' /*M!100302 , @@session.system_versioning_asof */"
+            )
+            zone, is_utc, *as_of = cursor.fetchone()
+            if as_of[-1] != "DEFAULT":
+                raise UsageError(
+                    f"{self._address} shows system-versioned tables as they were at another time",
+                    hint="SET GLOBAL system_versioning_asof = DEFAULT, on the server",
+                )
             if not is_utc:
                 raise TransientError(f"{self._address} keeps time zone {zone} in a session set to UTC")
             if write:
@@ -157,21 +164,17 @@ class MySQLReading(Database):
         return None if found is None else bool(found[0])
 
     def _tls(self, host: str) -> dict[str, Any]:
-        profile: MySQLProfile = self.profile
-        files = {
-            name: getattr(profile, name)
-            for name in ("ssl_ca", "ssl_cert", "ssl_key")
-            if getattr(profile, name)
-        }
-        if files:
-            return {**files, "ssl_verify_cert": True, "ssl_verify_identity": not profile.insecure}
-        if _LOCAL.match(host):
-            return {"ssl_disabled": True}
-        if profile.insecure:
-            return {}
-        import ssl
+        own: MySQLProfile = self.profile
+        return tls.mysql_arguments(host, own.ssl_ca, own.ssl_cert, own.ssl_key, insecure=own.insecure)
 
-        return {"ssl": ssl.create_default_context()}
+    def landing(self, path: Sequence[str]) -> tuple[str, ...]:
+        """In lower case where the server keeps or compares names so (``lower_case_table_names``)."""
+        connection = self.connect("hdm:names")
+        try:
+            told = self.run(connection, "SELECT @@lower_case_table_names")
+        finally:
+            connection.close()
+        return tuple(part.lower() for part in path) if int(told[0][0]) else tuple(path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """One consistent snapshot, from now."""
@@ -209,6 +212,10 @@ class MySQLReading(Database):
             rows=rows if known else None,
             bytes=size if known else None,
         )
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """As ``held`` says."""
+        return None if path is None else held.relation(self, connection, origin, path)
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """From the metadata of an empty result."""
@@ -319,6 +326,7 @@ class MySQLReading(Database):
                 guard = "windows end at the oldest open writer (PROCESS is granted)"
             except HdmError:
                 guard = "PROCESS is not granted: late commits need watermark.lag and mode merge"
+            same = held.told(self, connection)
         finally:
             connection.close()
         return [
@@ -326,6 +334,7 @@ class MySQLReading(Database):
             ("version", True, str(version)),
             ("bulk load", True, "LOAD DATA LOCAL" if int(infile) else "INSERT, slower: local_infile is off"),
             ("snapshot", True, "one per chunk: sessions cannot share a snapshot here"),
+            ("same table", True, same),
             ("late commits", True, guard),
         ]
 

@@ -18,14 +18,14 @@ from pydantic import field_validator, model_validator
 from hdm.arrow import rows as row_codec
 from hdm.arrow import temporal
 from hdm.components.silence import keep_alive
+from hdm.config.tls import is_local
 from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
-from hdm.sql.describe import described
+from hdm.sql.describe import described, relation_of
 
 _FETCH_BYTES, _FETCH_ROWS = 8 * 1024 * 1024, 50_000
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _SECURED, _OPEN = 3, 0
 """nzpy's securityLevel: 3 insists on TLS, 0 prefers plain."""
 
@@ -76,7 +76,7 @@ class NetezzaDatabase(Database):
         except ImportError:
             raise MissingDriver("nzpy is not installed", hint="pip install 'hdm[netezza]'") from None
         profile: NetezzaProfile = self.profile
-        plain = profile.insecure or profile.host in _LOOPBACK
+        plain = profile.insecure or is_local(profile.host)
         if not plain and not profile.ca_certs:
             raise UsageError(
                 f"{profile.host}: its certificate cannot be verified without the CA's",
@@ -124,6 +124,10 @@ class NetezzaDatabase(Database):
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """From the system views; a name in any case."""
         return described(self, connection, path, catalogue_sql("netezza"))
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """By the table's object id."""
+        return relation_of(self, connection, path, catalogue_sql("netezza"))
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """By a temporary table without rows, which the catalogue then describes."""

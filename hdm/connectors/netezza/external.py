@@ -23,7 +23,7 @@ from hdm.connectors.netezza.components import NetezzaSource
 from hdm.errors import CorruptFile, SchemaDrift, UsageError
 from hdm.files.atomic_file import is_there
 from hdm.model import Chunk, Column, Kind, Payload, Table
-from hdm.sql import SqlSourceConfig
+from hdm.sql import SqlSourceConfig, relation
 from hdm.sql import odbc_codec as casting
 
 _OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE CTRLCHARS TRUE"
@@ -81,6 +81,7 @@ class NetezzaExternalTableSource(NetezzaSource):
                     f"{table.dataset.name} is not as it was when planned: columns or types differ",
                     hint="plan again, or set schema_policy",
                 )
+            relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
             self.database.run(connection, self.unload_sql(table, chunk, path))
         except BaseException:
             path.unlink(missing_ok=True)

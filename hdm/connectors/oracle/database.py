@@ -6,6 +6,7 @@ as long as the undo is kept. https://python-oracledb.readthedocs.io
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,15 +15,17 @@ import pyarrow as pa
 from pydantic import Field
 
 from hdm.arrow import rows as row_codec
+from hdm.config.tls import is_local
 from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
 from hdm.sql import odbc_codec as casting
-from hdm.sql.describe import described
+from hdm.sql.describe import described, relation_of
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+_TCPS = re.compile(r"\btcps\b", re.IGNORECASE)
 
 
 class OracleProfile(SqlProfile):
@@ -82,7 +85,7 @@ class OracleDatabase(Database):
     def arguments(self) -> dict[str, Any]:
         """What the driver is given; holds the password."""
         profile: OracleProfile = self.profile
-        local = profile.insecure or profile.host in _LOOPBACK
+        local = profile.insecure or is_local(profile.host)
         made: dict[str, Any] = {
             "user": profile.user,
             "password": profile.password.reveal() if profile.password else None,
@@ -90,6 +93,11 @@ class OracleDatabase(Database):
             "expire_time": 1,
         }
         if profile.dsn:
+            clear = "/" in profile.dsn or "(" in profile.dsn  # else it is a name in tnsnames.ora
+            if clear and not profile.insecure and not _TCPS.search(profile.dsn):
+                raise UsageError(
+                    "dsn does not ask for TLS", hint="write tcps://... or (PROTOCOL=tcps), or insecure: true"
+                )
             return made | {"dsn": profile.dsn, "config_dir": profile.config_dir}
         return made | {
             "host": profile.host,
@@ -110,6 +118,14 @@ class OracleDatabase(Database):
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """From ALL_TAB_COLS and ALL_CONSTRAINTS."""
         return described(self, connection, path, catalogue_sql("oracle"))
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """By the table's and its partitions' data objects, which TRUNCATE and MOVE change."""
+        return relation_of(self, connection, path, catalogue_sql("oracle"))
+
+    def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
+        """A table: AS OF SCN, each session sees the same of it."""
+        return self.relation(connection, "", path) is not None
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """By parsing; expressions without declared precision travel as text."""
@@ -159,9 +175,10 @@ class OracleDatabase(Database):
             connection.close()
         yield str(rows[0][0])
 
-    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
         """The query's text carries the SCN."""
         self.scn = checked_scn(token)
+        return True
 
     # -- rows ------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 
 from hdm.arrow.prefetch import ahead
 from hdm.components.silence import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, USER_TIMEOUT
+from hdm.config import tls
 from hdm.connectors.postgres.copy_csv import CsvDecoder, CsvEncoder
 from hdm.connectors.postgres.copy_stream import CopyIn, copy_out
 from hdm.connectors.postgres.reading import driver
@@ -23,7 +25,6 @@ from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
 from hdm.sql.catalog import SqlCatalog
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
-_LOCAL = re.compile(r"(localhost|127\.|::1|/)")
 TIMEOUTS = {
     "connect_timeout": 10,
     "keepalives": 1,
@@ -79,11 +80,8 @@ class PostgresDatabase(Writing):
             "options": profile.options,
         }
         found.update({name: value for name, value in given.items() if value is not None})
-        remote = not _LOCAL.match(str(found.get("host", "localhost")))
-        if remote and not profile.insecure and "sslmode" not in found:
-            found["sslmode"] = "verify-full"
-            found.setdefault("sslrootcert", "system")
-        return found
+        hosts = (found.get("host") or os.environ.get("PGHOST"), found.get("hostaddr"))
+        return found | tls.postgres_defaults(hosts, found, insecure=profile.insecure)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
         """``postgres://host:port``, ``database.schema.table``."""

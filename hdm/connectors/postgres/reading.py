@@ -1,13 +1,15 @@
 """What a PostgreSQL source asks: the catalogue, cut points, snapshots, late commits.
 
-A snapshot's token is ``exported id|pg_current_snapshot()|file node``. The id is what sessions
-join; the rest tells, when it is gone, whether page ranges still mean the same rows, and which
+A snapshot's token is ``exported id|pg_current_snapshot()|relation``. The id is what sessions
+join; the rest tells, when it is gone, whether the table still holds the same rows, and which
 rows committed late (their transaction was open in the snapshot; not seen: rows written under a
 savepoint of it).
 """
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
@@ -15,12 +17,16 @@ from typing import Any
 
 from hdm.dialects import postgres_catalog as catalog
 from hdm.dialects.base import PAGE
-from hdm.dialects.postgres import LATE, snapshot_lost
-from hdm.errors import MissingDriver
+from hdm.dialects.postgres import LATE
+from hdm.errors import MissingDriver, SnapshotLost, TransientError
 from hdm.model import Chunk, Column, Condition, Kind, Table, Window
 from hdm.sql.database import Database
+from hdm.sql.relation import ANEW
 
+_LOG = logging.getLogger(__name__)
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
+_TRIES = 5
+_DIGEST = 32
 
 
 class Reading(Database):
@@ -28,6 +34,11 @@ class Reading(Database):
 
     dialect_name = "postgres"
     snapshots = True
+
+    def __init__(self, profile: Any = None) -> None:
+        super().__init__(profile)
+        self._looked: dict[str, str] = {}
+        """Token -> the snapshot in which nothing was found to have changed."""
 
     # -- catalogue -------------------------------------------------------------
 
@@ -119,18 +130,58 @@ class Reading(Database):
         connection = self.connect("hdm:snapshot")
         try:
             self.run(connection, "SET idle_in_transaction_session_timeout TO 0")
-            self.begin(connection)
-            name = self.dialect.qualify(path) if path else ""
-            exported, seen, node = self.run(connection, catalog.SNAPSHOT, (name or "pg_class",))[0]
-            yield f"{exported}|{seen}|{node or ''}"
+            for _ in range(_TRIES):
+                before = self._holding(connection, path)
+                self.begin(connection)
+                exported, seen = self.run(connection, catalog.SNAPSHOT)[0]
+                self.run(connection, "SAVEPOINT hdm_look")
+                holding = self._holding(connection, path)
+                self.run(connection, "ROLLBACK TO SAVEPOINT hdm_look")  # lets go of partitions' locks
+                if holding == before:
+                    break
+                self.rollback(connection)
+            else:
+                raise TransientError(f"{'.'.join(path or ())} is replaced or rewritten again and again")
+            yield f"{exported}|{seen}|{holding or ''}"
         finally:
             connection.close()
 
-    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
-        """If the snapshot is gone: a fresh one, unless the chunk's page ranges have lost their meaning."""
+    def _holding(self, connection: Any, path: Sequence[str] | None) -> str | None:
+        """What ``relation`` names, without a lock, which would last as long as the snapshot."""
+        if path is None:
+            return None
+        return self._named(connection, [self.dialect.qualify(path)])
+
+    def _named(self, connection: Any, names: Sequence[str]) -> str | None:
+        found = self.run(connection, catalog.RELATION, (list(names),))[0][0]
+        return None if found is None else str(found)
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """A digest of the tables and files behind it. Takes ACCESS SHARE, as reading does, on all of them,
+        so that none can be truncated, rewritten, attached or dropped before the transaction ends."""
+        self.run(connection, f"SELECT 1 FROM {origin} LIMIT 0")
+        if path is not None:
+            return self._named(connection, [self.dialect.qualify(path)])
+        shown = self.run(connection, f"EXPLAIN (VERBOSE, FORMAT JSON) SELECT * FROM {origin}")[0][0]
+        plan = json.loads(shown) if isinstance(shown, str) else shown
+        return self._named(connection, sorted(map(self.dialect.qualify, set(_scanned(plan)))))
+
+    def relation_in(self, token: str) -> str | None:
+        """The token's third part; one of an older hdm, a file's number, is not compared."""
+        held = token.split("|")[2]
+        return held if len(held) == _DIGEST else None
+
+    def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
+        """A table, a materialized view, or partitions none of which is foreign."""
+        return bool(self.run(connection, catalog.RELATION, ([self.dialect.qualify(path)],))[0][1])
+
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
+        """If the snapshot is gone, a new one for what has a watermark's bounds, or is all of the table; for
+        the rest, only if no row of the table was written since."""
         psycopg, exported = driver(), token.partition("|")[0]
         try:
             connection.execute(f"SET TRANSACTION SNAPSHOT {self.dialect.string(exported)}")
+            return True
         except psycopg.errors.ConnectionException:
             raise
         except psycopg.Error as error:
@@ -138,17 +189,29 @@ class Reading(Database):
                 raise self.dialect.classify(error) from None
             self.rollback(connection)
             self.begin(connection)
-            if chunk is not None and any(one.column == PAGE for one in chunk.conditions):
-                self._unchanged(connection, token, table)
+            return self._goes_on(connection, token, table, chunk)
+
+    def _goes_on(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
+        """Without the snapshot: True if what is read now is what it saw, False if it need not be."""
+        bounds = {one.column for one in chunk.conditions} if chunk is not None else set()
+        if not bounds or (table.cursor in bounds and PAGE not in bounds):
+            _LOG.warning(
+                "%s: the snapshot it was planned under is gone; what is left is read from a new one, up to "
+                "the same end",
+                table.dataset.name,
+            )
+            return False
+        self._unchanged(connection, token, table)
+        return True
 
     def _unchanged(self, connection: Any, token: str, table: Table) -> None:
         """Raise ``SnapshotLost`` if a row of the table was written after the token's snapshot."""
-        _, seen, node = token.split("|")
+        now = str(self.run(connection, "SELECT pg_current_snapshot()::text")[0][0])
+        if self._looked.get(token) == now and now.endswith(":"):
+            return
+        seen = token.split("|")[1]
         _, newest, running = seen.split(":")
         name = self.dialect.qualify(table.path)
-        now = self.run(connection, "SELECT pg_relation_filenode(to_regclass(%s))", (name,))[0][0]
-        if str(now) != node:
-            raise snapshot_lost(f"{table.dataset.name} was rewritten since its snapshot was taken")
         limit = int(newest) % 2**32
         later = f"(xmin::text::bigint - {limit} + {2**32}) % {2**32} < {2**31}"
         open_then = catalog.short_ids(running)
@@ -156,10 +219,12 @@ class Reading(Database):
             later += f" OR xmin = ANY ('{{{open_then}}}'::xid[])"
         changed = f"SELECT 1 FROM {name} WHERE xmin::text::bigint > 2 AND ({later}) LIMIT 1"
         if self.run(connection, changed):
-            raise snapshot_lost(
-                f"{table.dataset.name} has no key, its snapshot is gone, and rows changed since: "
-                "its page ranges no longer name the same rows"
+            raise SnapshotLost(
+                f"{table.dataset.name}: the snapshot it was planned under is gone, and rows changed since: "
+                "what is left does not belong to what was read",
+                hint=ANEW,
             )
+        self._looked[token] = now
 
     def horizon(self, connection: Any, table: Table, column: Column) -> str | None:
         """The start of the oldest open writing transaction this role can see (all: pg_monitor)."""
@@ -176,6 +241,18 @@ class Reading(Database):
         seen = (window.snapshot or "||").split("|")[1].split(":")
         ids = catalog.short_ids(seen[2]) if len(seen) == 3 else ""
         return Condition(LATE, "=", ids) if ids else None
+
+
+def _scanned(plan: Any) -> Iterator[tuple[str, str]]:
+    """Schema and name of each relation that a plan reads."""
+    if isinstance(plan, list):
+        for one in plan:
+            yield from _scanned(one)
+    elif isinstance(plan, dict):
+        if "Relation Name" in plan and "Schema" in plan:
+            yield plan["Schema"], plan["Relation Name"]
+        for one in plan.values():
+            yield from _scanned(one)
 
 
 def driver() -> Any:

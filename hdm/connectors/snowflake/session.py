@@ -6,10 +6,12 @@ import contextlib
 import re
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from hdm.components.settings import PathText, Settings
 from hdm.config.secrets import Secret
+from hdm.config.tls import is_local
+from hdm.dialects import dialect as dialect_named
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 
@@ -36,6 +38,12 @@ class SnowflakeProfile(Settings):
     port: int | None = None
     protocol: str | None = None
     network_timeout: int = 600
+
+    @model_validator(mode="after")
+    def _is_encrypted(self) -> SnowflakeProfile:
+        if (self.protocol or "https") != "https" and not is_local(self.host or "?"):
+            raise ValueError("protocol must be https beyond this machine")
+        return self
 
 
 class Session:
@@ -90,14 +98,17 @@ def arguments(profile: SnowflakeProfile, label: str) -> dict[str, Any]:
             "session_parameters": {
                 "QUERY_TAG": label[:2000],
                 "LOCK_TIMEOUT": 900,
-                "TIMEZONE": "UTC",
-                "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+                **{name: _typed(text) for name, text in dialect_named("snowflake").session_settings.items()},
                 "ERROR_ON_NONDETERMINISTIC_MERGE": True,
                 "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,
                 "CLIENT_TELEMETRY_ENABLED": False,
             },
         }
     )
+
+
+def _typed(text: str) -> str | int | bool:
+    return int(text) if text.isdecimal() else {"true": True, "false": False}.get(text, text)
 
 
 def transaction_name(label: str) -> str:

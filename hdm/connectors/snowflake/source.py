@@ -41,9 +41,27 @@ class _Travelling(SnowflakeDatabase):
             connection.close()
         yield token
 
-    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """By when the table was created: one that was swapped in or made anew is another."""
+        if path is None or len(path) < 2:
+            return None
+        home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
+        rows = self.run(
+            connection,
+            f"SELECT CAST(created AS VARCHAR) FROM {home}information_schema.tables "
+            "WHERE table_schema = ? AND table_name = ? AND table_type = 'BASE TABLE'",
+            (path[-2], path[-1]),
+        )
+        return str(rows[0][0]) if rows else None
+
+    def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
+        """A table: AT a timestamp, each session sees the same of it."""
+        return self.relation(connection, "", path) is not None
+
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
         """Remember the moment: the query text carries it."""
         self.moment = token
+        return True
 
 
 class SnowflakeSource(SqlSource):

@@ -222,9 +222,19 @@ def stale(base: Base) -> list[StaleArtifact]:
 
 def deleted(base: Base, artifact_id: str) -> None:
     """The file is gone."""
-    query = (
-        update(artifact)
-        .where(artifact.c.artifact_id == artifact_id)
-        .values(state="DELETED", deleted_on=clock.now)
+    owner = select(chunk.c.job_id, chunk.c.chunk_id).join(artifact, artifact.c.chunk_id == chunk.c.chunk_id)
+    found = base.db.read(
+        lambda conn: conn.execute(owner.where(artifact.c.artifact_id == artifact_id)).one_or_none()
     )
-    base.db.run(lambda conn: conn.execute(query))
+    if found is None:
+        return
+
+    def work(tx: Tx) -> None:
+        tx.conn.execute(
+            update(artifact)
+            .where(artifact.c.artifact_id == artifact_id)
+            .values(state="DELETED", deleted_on=tx.now)
+        )
+        tx.event("file.deleted", job=found.job_id, chunk=found.chunk_id, file=artifact_id)
+
+    base.change(base.db.read(lambda conn: base.run_of(conn, found.job_id)), work)

@@ -11,6 +11,7 @@ from hdm.state.chunks.transitions import fenced, held
 from hdm.state.db.tables import validation
 from hdm.state.records import CheckResult, Lease
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import CHECK, sum_of
 from hdm.state.tx.transaction import Tx
 
 
@@ -39,6 +40,7 @@ def record(base: Base, lease: Lease, results: Sequence[CheckResult]) -> None:
         tx.event(
             "chunk.checked", job=lease.job.job_id, chunk=lease.chunk_id, worker=lease.worker_id,
             attempt=lease.attempt, checks=len(results), failed=failed,
+            results=sum_of("validation", CHECK, rows).told(),
         )  # fmt: skip
 
     if results:

@@ -11,8 +11,10 @@ from sqlalchemy import (
     Connection,
     Select,
     String,
+    and_,
     bindparam,
     case,
+    exists,
     func,
     literal_column,
     or_,
@@ -29,7 +31,7 @@ from hdm.state.db import clock
 from hdm.state.db.database import among, by_claim_index, locked
 from hdm.state.db.statements import Prepared, Query, Values, together
 from hdm.state.db.tables import chunk, job, run_job
-from hdm.state.records import HELD, PENDING, GoOn, Lease
+from hdm.state.records import DEAD, HELD, IN_ORDER, PENDING, GoOn, Lease
 from hdm.state.tx.context import JOB_COLUMNS, Base
 from hdm.state.tx.transaction import Tx
 
@@ -62,6 +64,16 @@ def _live() -> Any:
     ]
 
 
+def _nothing_before(expired: bool) -> list[Any]:
+    """Of a job whose chunks go in order: none is held, waits for its next try, or is dead; but one
+    whose lease ran out, which goes first, is what ``expired`` looks for."""
+    other = chunk.alias()
+    live = (other.c.lease_expires_at > clock.now,) if expired else ()
+    kinds = [and_(other.c.status == status, *live) for status in HELD]
+    kinds += [and_(other.c.status == PENDING, other.c.not_before > clock.now), other.c.status == DEAD]
+    return [~exists().where(other.c.job_id == job.c.job_id, kind).correlate(job) for kind in kinds]
+
+
 @lru_cache(maxsize=16)
 def _candidate(
     expired: bool, sited: bool = False, skipping: bool = False, hold: bool = True, plain: bool = False
@@ -74,7 +86,11 @@ def _candidate(
         among(job.c.status, ("in_progress", "failure")),
         job.c.max_parallel.is_(None)
         if plain
-        else or_(job.c.max_parallel.is_(None), sum(_live()) < job.c.max_parallel),
+        else or_(
+            job.c.max_parallel.is_(None),
+            sum(_live()) < job.c.max_parallel,
+            and_(job.c.max_parallel == IN_ORDER, *_nothing_before(expired)),
+        ),
     ]
     if sited:
         wanted.append(or_(job.c.site.is_(None), job.c.site == bindparam("site", type_=String())))
@@ -265,7 +281,7 @@ def _is_full(tx: Tx, row: Any) -> bool:
     """Whether other runs, of which the look could not know, have filled the job meanwhile."""
     job_id = {"job": row.job_id}
     _, in_work = together(tx.conn, [(_LOCK_JOB, job_id), (_IN_WORK, job_id)])
-    return bool(in_work.rows[0].live >= row.max_parallel)
+    return bool(in_work.rows[0].live >= max(row.max_parallel, 1))
 
 
 def _lease(base: Base, conn: Connection, row: Any, worker_id: str, run_id: str) -> Lease:

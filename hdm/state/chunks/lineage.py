@@ -121,6 +121,7 @@ def of_columns(base: Base, name: str) -> list[dict[str, Any]]:
             target.c.name.label("target"),
             column_lineage.c.sink_column,
             column_lineage.c.sink_type,
+            column_lineage.c.transform_type,
             column_lineage.c.transform_subtype,
             column_lineage.c.expression,
             column_lineage.c.masking,

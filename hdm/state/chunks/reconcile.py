@@ -14,6 +14,7 @@ from hdm.state.db.tables import chunk, dead_letter
 from hdm.state.records import COMMITTED, DEAD, SUPERSEDED, VERIFIED, Job
 from hdm.state.tx.chunk_rows import pending_row, receipt_values
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import PLANNED, Sum, text_seal
 from hdm.state.tx.transaction import Tx
 
 
@@ -34,8 +35,12 @@ def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool
         ).one_or_none()
         if row is not None and row.status in (COMMITTED, VERIFIED, SUPERSEDED):
             return False
+        plan = Sum()
         if row is None:
-            tx.conn.execute(insert(chunk), pending_row(part, of.job_id, tx.now))
+            planned = pending_row(part, of.job_id, tx.now)
+            tx.conn.execute(insert(chunk), planned)
+            plan.add("chunk", PLANNED, planned)
+        values = receipt_values(replace(receipt, boundary_digests=()))
         attempt = max(receipt.attempt, 1 if row is None else row.attempt + 1)
         tx.conn.execute(
             update(chunk)
@@ -50,7 +55,7 @@ def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool
                 error_msg=None,
                 sinking_end_time=tx.now,
                 updated_on=tx.now,
-                **receipt_values(replace(receipt, boundary_digests=())),
+                **values,
             )
         )
         failpoints.point("Z1")
@@ -63,6 +68,7 @@ def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool
         tx.event(
             "chunk.adopted", job=of.job_id, chunk=part.chunk_id, attempt=attempt,
             was=None if row is None else row.status, now=COMMITTED, rows=receipt.rows,
+            receipt=text_seal(values["receipt"]), plan=plan.told(),
         )  # fmt: skip
         commit_effects.follow_up(tx, of, part, part.chunk_id, receipt)
         return True

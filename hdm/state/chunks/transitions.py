@@ -23,6 +23,7 @@ from hdm.state.records import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, 
 from hdm.state.redaction import dump, message
 from hdm.state.tx.chunk_rows import receipt_values
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import LETTER, seal, text_seal
 from hdm.state.tx.transaction import Tx
 
 T = TypeVar("T")
@@ -131,8 +132,12 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
     def work(tx: Tx) -> None:
         row = held(tx, lease)
         _must(lease, row, HELD, WRITTEN)
-        tx.do(_WROTE, {**_fence(tx, lease), **_checked(lease, receipt)})
-        _note(tx, lease, "chunk.written", row.status, WRITTEN, rows=receipt.rows, bytes=receipt.bytes)
+        values = _checked(lease, receipt)
+        tx.do(_WROTE, {**_fence(tx, lease), **values})
+        _note(
+            tx, lease, "chunk.written", row.status, WRITTEN, rows=receipt.rows, bytes=receipt.bytes,
+            receipt=text_seal(values["new_receipt"]),
+        )  # fmt: skip
 
     fenced(base, lease, WRITTEN, work)
 
@@ -177,7 +182,7 @@ def _commit(
         _note(
             tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
             filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,
-            adopted=receipt.adopted,
+            adopted=receipt.adopted, receipt=text_seal(values["new_receipt"]),
         )  # fmt: skip
         if target_rows is not None:
             commit_effects.compared(
@@ -211,8 +216,9 @@ def fail(
     def work(tx: Tx) -> bool:
         row = held(tx, lease)
         _must(lease, row, HELD, "failed")
+        sealed: dict[str, Any] = {}
         if retry_in is None:
-            _bury(tx, lease, error, text, phase)
+            sealed["letter"] = _bury(tx, lease, error, text, phase)
             status = DEAD
         else:
             status = WRITTEN if row.status == WRITTEN else PENDING
@@ -232,13 +238,17 @@ def fail(
             )
         kind = "chunk.dead" if retry_in is None else "chunk.failed"
         artifacts.never_begun(tx, lease)
-        _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in, counts=counts)
+        _note(
+            tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in, counts=counts,
+            **sealed,
+        )  # fmt: skip
         return status == WRITTEN
 
     return fenced(base, lease, "failed", work)
 
 
-def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> None:
+def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> str:
+    """Set the chunk aside; the seal of its dead letter."""
     context = {
         "phase": phase,
         "attempt": lease.attempt,
@@ -276,6 +286,7 @@ def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> 
     if tx.conn.execute(update(dead_letter).where(whole).values(values)).rowcount == 0:
         key = {"dl_id": uuid.uuid4().hex, "chunk_id": lease.chunk_id, "row_no": -1}
         tx.conn.execute(insert(dead_letter), {**key, **values, "created_on": tx.now})
+    return seal("dead_letter", LETTER, values)
 
 
 def _causes(error: BaseException) -> list[str]:

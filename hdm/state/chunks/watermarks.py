@@ -28,6 +28,7 @@ from hdm.state.db.statements import Prepared, Query, Values
 from hdm.state.db.tables import boundary, chunk, job, watermark
 from hdm.state.records import DEAD, DONE, SUPERSEDED, UNFINISHED, Job, JobInfo, Watermark
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import WATERMARK, seal
 from hdm.state.tx.transaction import Tx
 
 _LOCK_JOB = Prepared(
@@ -160,22 +161,23 @@ def _put(
     tx: Tx, job_id: str, info: JobInfo, last_seq: int, chunk_no: int, upto: Any, token: str | None
 ) -> None:
     cursor = info.source.cursor or ""
-    tx.do(
-        _ADD,
-        {
-            "pipeline_key": info.pipeline_key,
-            "dataset_id": info.source.dataset.dataset_id,
-            "seq": last_seq + 1,
-            "column_name": cursor,
-            "value_type": type_text(info.source.column(cursor).type),
-            "value": upto,
-            "snapshot_token": token,
-            "job_id": job_id,
-            "chunk_no": chunk_no,
-            "committed_at": tx.now,
-        },
-    )
-    tx.event("watermark.advanced", job=job_id, column=cursor, chunk_no=chunk_no)
+    row = {
+        "pipeline_key": info.pipeline_key,
+        "dataset_id": info.source.dataset.dataset_id,
+        "seq": last_seq + 1,
+        "column_name": cursor,
+        "value_type": type_text(info.source.column(cursor).type),
+        "value": upto,
+        "snapshot_token": token,
+        "job_id": job_id,
+        "chunk_no": chunk_no,
+        "committed_at": tx.now,
+    }
+    tx.do(_ADD, row)
+    tx.event(
+        "watermark.advanced", job=job_id, column=cursor, chunk_no=chunk_no, seq=row["seq"],
+        seal=seal("watermark", WATERMARK, row),
+    )  # fmt: skip
 
 
 def _is_passed(tx: Tx, job_id: str, by: str) -> bool:

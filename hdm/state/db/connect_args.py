@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import URL
+
 from hdm.components.silence import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, USER_TIMEOUT, patience
+from hdm.state.db import encryption
 
 _PG_OPTIONS = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
@@ -19,16 +22,18 @@ _MYSQL_INIT = (
 (https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables)."""
 
 
-def connect_args(dialect: str) -> dict[str, Any]:
-    """The driver's keyword arguments for a server of that SQLAlchemy dialect; not for SQLite."""
+def connect_args(dialect: str, url: URL) -> dict[str, Any]:
+    """The driver's keyword arguments for the server at ``url`` of that SQLAlchemy dialect, TLS among them;
+    not for SQLite."""
     if dialect == "mysql":
         quiet = max(1, int(patience()))
-        return {
+        common: dict[str, Any] = {
             "connect_timeout": 10, "read_timeout": quiet, "write_timeout": quiet,
             "charset": "utf8mb4", "init_command": _MYSQL_INIT,
         }  # fmt: skip
+        return common | encryption.mysql(url)
     if dialect == "postgresql":
-        return {
+        own = {
             "connect_timeout": 10,
             "keepalives_idle": KEEPALIVE_IDLE,
             "keepalives_interval": KEEPALIVE_INTERVAL,
@@ -37,4 +42,5 @@ def connect_args(dialect: str) -> dict[str, Any]:
             "options": _PG_OPTIONS,
             "prepare_threshold": None,
         }
+        return {**own, **encryption.postgres(url)}
     return {"timeout": 10}

@@ -31,7 +31,7 @@ from sqlalchemy.pool import NullPool
 from hdm.components import unreachable
 from hdm.components.silence import waiting
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
-from hdm.state.db import pg_pipeline, sqlite_file
+from hdm.state.db import encryption, pg_pipeline, sqlite_file
 from hdm.state.db.connect_args import connect_args
 from hdm.state.db.connection_cache import MOST, RECYCLE, Kept
 from hdm.state.redaction import scrub
@@ -141,6 +141,18 @@ class Database:
     def read(self, work: Callable[[Connection], T]) -> T:
         """Carry out ``work``, which only reads; every statement sees what is committed by then."""
         return self._again(lambda: self._read(work))
+
+    def snapshot(self, work: Callable[[Connection], T]) -> T:
+        """Carry out ``work``, which only reads, on the database as it is at one moment."""
+        if self.dialect == "sqlite":
+            return self._again(lambda: self._read(work))
+        level = "SNAPSHOT" if self.dialect == "mssql" else "REPEATABLE READ"
+
+        def once() -> T:
+            with self.engine.connect().execution_options(isolation_level=level) as conn, conn.begin():
+                return work(conn)
+
+        return self._again(once)
 
     @contextmanager
     def exclusive(self) -> Iterator[Connection]:
@@ -255,13 +267,13 @@ class Database:
                 self._engine = self._sqlite()
             else:
                 engine = create_engine(
-                    self.url,
+                    encryption.of_odbc(self.url),
                     isolation_level="READ COMMITTED",
                     hide_parameters=True,
                     pool_size=MOST,
                     max_overflow=56,
                     pool_recycle=RECYCLE,
-                    connect_args=connect_args(self.dialect),
+                    connect_args=connect_args(self.dialect, self.url),
                 )
                 if self.dialect == "postgresql":
                     pg_pipeline.end_only_what_is_open(engine.dialect)
@@ -323,6 +335,8 @@ def translate(error: DBAPIError, place: str = "") -> StateError:
     if error.connection_invalidated or isinstance(error, OperationalError):
         return StateUnavailable(
             f"the state database{at} cannot be used: {why + ': ' if why else ''}{text}",
-            hint="check that it runs, that its address and rights are right, and run again",
+            hint=encryption.HINT
+            if "SSL" in text or "certificate" in text
+            else "check that it runs, that its address and rights are right, and run again",
         )
     return StateError(f"the state database refused a change: {text}")

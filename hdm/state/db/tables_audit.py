@@ -72,8 +72,6 @@ dead_letter = table(
     need("error_class", 128),
     body("error_msg", nullable=False),
     body("context"),
-    maybe("payload_uri", 1024),
-    maybe("payload_sha256", 64),
     need("state", 10),
     maybe("resolved_by", 128),
     maybe("resolved_at", TIME),
@@ -113,6 +111,18 @@ anchor = table(
     need("hash", HASH),
     need("anchored_at", TIME),
     need("location", 1024),
+)
+trail = table(
+    "trail",
+    whole("id", primary_key=True),
+    count("number", nullable=False),
+    ident("run_id", nullable=True),
+)
+manifest = table(
+    "manifest",
+    need("text_sha256", HASH, primary_key=True),
+    body("body", nullable=False),
+    need("kept_at", TIME),
 )
 schema_history = table(
     "schema_history",

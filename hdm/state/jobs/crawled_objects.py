@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import func, select
 
 from hdm.model import Dataset, Table, digest
 from hdm.state.db.tables import chunk, dataset, dataset_schema, job
@@ -35,7 +35,7 @@ def record(
             counts[_keep(tx, table.dataset, "relation", body)] += 1
         for named, body in views.items():
             counts[_keep(tx, named, "view", body)] += 1
-        tx.event("catalog.crawled", counts=counts)
+        tx.event("catalog.crawled", counts=counts, schemas=tx.recorded.told())
         return counts
 
     return base.change(run_id, work)
@@ -48,7 +48,7 @@ def keep(base: Base, run_id: str, kind: str, objects: Mapping[Dataset, dict[str,
         fates = {named.name: _keep(tx, named, kind, body) for named, body in objects.items()}
         changed = sorted(name for name, fate in fates.items() if fate != "same")
         if changed:
-            tx.event("catalog.kept", objects=kind, changed=changed)
+            tx.event("catalog.kept", objects=kind, changed=changed, schemas=tx.recorded.told())
 
     base.change(run_id, work)
 
@@ -119,8 +119,8 @@ def _keep(tx: Tx, named: Dataset, kind: str, body: dict[str, Any]) -> str:
     if newest is not None and newest.schema_sha256 == sha:
         return "same"
     change = "new" if newest is None else "changed"
-    tx.conn.execute(
-        insert(dataset_schema),
+    datasets.keep_version(
+        tx,
         {
             "dataset_id": named.dataset_id,
             "version": 1 if newest is None else newest.version + 1,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, union_all, update
+from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, union_all
 
 from hdm.model import Chunk, Mode, Receipt
 from hdm.model.json import receipt_from_json
@@ -13,7 +13,9 @@ from hdm.state.db.database import among, by_claim_index, locked
 from hdm.state.db.tables import chunk, follow, job, job_upstream, run_job
 from hdm.state.jobs import replacing
 from hdm.state.jobs.jobs import insert_pending
+from hdm.state.jobs.turns import in_turn
 from hdm.state.records import COMMITTED, DONE, OPEN_JOB, STATUSES, SUPERSEDED, UNFINISHED, VERIFIED, Job
+from hdm.state.tx import job_rows
 from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 
@@ -21,7 +23,7 @@ from hdm.state.tx.transaction import Tx
 def _waiting(of: Job) -> Select[Any]:
     """The receipts of upstream chunks that this job has not followed."""
     return (
-        select(chunk.c.receipt)
+        select(chunk.c.receipt, chunk.c.chunk_id, chunk.c.chunk_no, job.c.epoch)
         .join(job, job.c.job_id == chunk.c.job_id)
         .where(
             job.c.pipeline_key.in_(of.info.upstream_keys),
@@ -39,8 +41,12 @@ def unfollowed(base: Base, of: Job, limit: int) -> list[Receipt]:
     if not of.info.upstream_keys:
         return []
     query = _waiting(of).order_by(job.c.epoch, chunk.c.chunk_no, chunk.c.chunk_id).limit(limit)
-    rows = base.db.read(lambda conn: conn.execute(query).scalars().all())
-    return [receipt_from_json(text) for text in rows]
+
+    def work(conn: Connection) -> Sequence[Any]:
+        rows = conn.execute(query).all()
+        return in_turn(conn, of, rows) if rows and of.info.mode is Mode.MERGE else rows
+
+    return [receipt_from_json(row.receipt) for row in base.db.read(work)]
 
 
 def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
@@ -63,7 +69,7 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
         start = _next_number(tx.conn, of.job_id)
         outdated = of.info.mode is Mode.REPLACE and replacing.is_outdated(tx.conn, upstream_chunk_id)
         ordered = [] if outdated else sorted(chunks, key=lambda one: one.number)
-        insert_pending(tx, of.job_id, [one.at(number=start + n) for n, one in enumerate(ordered)])
+        added = insert_pending(tx, of.job_id, [one.at(number=start + n) for n, one in enumerate(ordered)])
         tx.conn.execute(
             insert(follow),
             {
@@ -74,13 +80,14 @@ def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[
                 "followed_at": tx.now,
             },
         )
+        sealed: dict[str, Any] = {"plan": added.told()} if added.number else {}
         if state != "in_progress":
-            tx.conn.execute(
-                update(job).where(job.c.job_id == of.job_id).values(status="in_progress", planned=1)
+            sealed["seal"] = job_rows.change(
+                tx, job_rows.hold(tx, of.job_id), {"status": "in_progress", "planned": 1}
             )
         tx.event(
             "job.followed", job=of.job_id, was=state, now="in_progress", upstream=upstream_chunk_id,
-            chunks=len(ordered),
+            chunks=len(ordered), **sealed,
         )  # fmt: skip
         return True
 

@@ -34,6 +34,7 @@ from hdm.state.records import (
     Job,
     JobInfo,
 )
+from hdm.state.tx import job_rows
 from hdm.state.tx.context import JOB_COLUMNS, Base
 from hdm.state.tx.transaction import Tx
 
@@ -80,7 +81,8 @@ def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
             if tx.conn.execute(known).first() is None:
                 values = {"run_id": run_id, "job_id": row.job_id, "joined_at": tx.now}
                 tx.conn.execute(insert(run_job), values)
-                tx.event("job.adopted", job=row.job_id, pipeline=pipeline_key)
+                sealed = job_rows.seal(job_rows.hold(tx, row.job_id))
+                tx.event("job.adopted", job=row.job_id, pipeline=pipeline_key, seal=sealed)
         return [base.job_of(tx.conn, row, run_id) for row in found]
 
     return base.change(run_id, work)
@@ -139,11 +141,14 @@ def _reread(base: Base, tx: Tx, root: str, by: str | None) -> str:
         last = tx.conn.execute(select(func.max(chunk.c.chunk_no)).where(chunk.c.job_id == head.job_id))
         new = new.at(number=int(last.scalar_one()) + 1, upto=None, seen_key=None)
         tx.conn.execute(delete(boundary).where(boundary.c.chunk_id == root))
-    insert_pending(tx, head.job_id, [new])
-    reopened = {"status": "in_progress", "ended_at": None}
-    tx.conn.execute(update(job).where(job.c.job_id == head.job_id).values(reopened))
-    tx.event("chunk.reread", job=head.job_id, chunk=new.chunk_id, was=head.status, now="pending", by=by,
-             of=root)  # fmt: skip
+    added = insert_pending(tx, head.job_id, [new])
+    before = job_rows.hold(tx, head.job_id)
+    sealed = job_rows.change(tx, before, {"status": "in_progress", "ended_at": None})
+    tx.event("chunk.reread", job=head.job_id, chunk=new.chunk_id, by=by, of=root)
+    tx.event(
+        "job.reopened", job=head.job_id, was=before["status"], now="in_progress", added=added.number,
+        plan=added.told(), seal=sealed,
+    )  # fmt: skip
     return new.chunk_id
 
 
@@ -191,9 +196,15 @@ def _supersede(tx: Tx, row: Any, by: str | None) -> None:
     tx.conn.execute(update(chunk).where(chunk.c.chunk_id == row.chunk_id).values(values))
     if row.status == DEAD:
         letters = (dead_letter.c.chunk_id == row.chunk_id) & (dead_letter.c.state == "open")
-        told = {"state": "replayed", "resolved_by": by, "resolved_at": tx.now, "reason": "read again"}
+        told = {
+            "state": "replayed", "resolved_by": tx.mask(by) if by else by, "resolved_at": tx.now,
+            "reason": "read again",
+        }  # fmt: skip
         tx.conn.execute(update(dead_letter).where(letters).values(told))
-    tx.event("chunk.superseded", job=row.job_id, chunk=row.chunk_id, was=row.status, now=SUPERSEDED)
+    tx.event(
+        "chunk.superseded", job=row.job_id, chunk=row.chunk_id, was=row.status, now=SUPERSEDED, by=by,
+        reason="read again",
+    )  # fmt: skip
 
 
 def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
@@ -206,18 +217,13 @@ def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
 
     def work(tx: Tx) -> int:
         jobs = tx.conn.execute(
-            locked(
-                select(job.c.job_id, job.c.status, job.c.planned).where(
-                    job.c.pipeline_key == pipeline_key, among(job.c.status, OPEN_JOB)
-                ),
-                job,
-            )
-        ).all()
+            locked(select(job).where(job.c.pipeline_key == pipeline_key, among(job.c.status, OPEN_JOB)), job)
+        ).mappings()
         undone = 0
-        for one in jobs:
+        for one in [dict(found) for found in jobs]:
             rows = tx.conn.execute(
                 select(chunk.c.chunk_id).where(
-                    chunk.c.job_id == one.job_id, chunk.c.status.not_in((*DONE, SUPERSEDED, WAIVED))
+                    chunk.c.job_id == one["job_id"], chunk.c.status.not_in((*DONE, SUPERSEDED, WAIVED))
                 )
             ).scalars()
             for row in [_read(tx, found) for found in rows]:
@@ -228,9 +234,9 @@ def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
                     )
                 _supersede(tx, row, None)
                 undone += 1
-            if one.planned:
-                closed = {"status": "success", "ended_at": tx.now}
-                tx.conn.execute(update(job).where(job.c.job_id == one.job_id).values(closed))
+            if one["planned"]:
+                sealed = job_rows.change(tx, one, {"status": "success", "ended_at": tx.now})
+                tx.event("job.given_up", job=one["job_id"], was=one["status"], now="success", seal=sealed)
         tx.conn.execute(delete(boundary).where(boundary.c.pipeline_key == pipeline_key))
         tx.event("pipeline.refreshed", pipeline=pipeline_key, undone=undone)
         return undone

@@ -15,9 +15,11 @@ from hdm.model import Dataset, digest
 from hdm.state.db.database import Database
 from hdm.state.db.legacy_view import COLUMNS
 from hdm.state.db.tables import chunk, dead_letter, job, run, run_job
+from hdm.state.jobs import opening
 from hdm.state.records import COMMITTED, WAIVED
-from hdm.state.tx import datasets, transaction
+from hdm.state.tx import datasets, job_rows
 from hdm.state.tx.context import Base
+from hdm.state.tx.seals import IMPORTED, Sum
 from hdm.state.tx.transaction import Tx
 
 _NAMESPACE = "hashmap-data-migrator"
@@ -42,7 +44,7 @@ def import_old(base: Base, source: str | URL, table: str = "state_manager") -> d
     total = {"read": len(rows), "imported": 0, "success": 0}
     for old_run, members in sorted(groups.items()):
         run_id = digest("legacy run", old_run)[:32]
-        base.db.run(partial(_ensure_run, run_id, members))
+        base.db.run(partial(_ensure_run, base, run_id, members))
 
         def work(tx: Tx, part: list[dict[str, Any]] = members) -> tuple[int, int]:
             return _import_run(tx, part)
@@ -79,15 +81,16 @@ def _time(value: Any) -> str | None:
     return f"{iso.replace(' ', 'T').removesuffix('Z')}Z"[:32]
 
 
-def _ensure_run(run_id: str, rows: list[dict[str, Any]], conn: Connection) -> None:
+def _ensure_run(base: Base, run_id: str, rows: list[dict[str, Any]], conn: Connection) -> None:
     if conn.execute(select(run.c.run_id).where(run.c.run_id == run_id)).first() is not None:
         return
     first = rows[0]
     times = sorted(filter(None, (_time(r.get("created_on")) for r in rows)))
     ends = sorted(filter(None, (_time(r.get("updated_on")) for r in rows)))
     good = all(r.get("sinking_end_time") for r in rows)
-    conn.execute(
-        insert(run),
+    opening.begin(
+        base,
+        conn,
         {
             "run_id": run_id,
             "manifest_name": (_text(first.get("manifest_name")) or "unknown")[:256],
@@ -103,36 +106,42 @@ def _ensure_run(run_id: str, rows: list[dict[str, Any]], conn: Connection) -> No
             "ended_at": ends[-1] if ends else None,
         },
     )
-    transaction.begin_chain(conn, run_id)
 
 
 def _import_run(tx: Tx, rows: list[dict[str, Any]]) -> tuple[int, int]:
     imported = good = 0
     numbers: dict[str, int] = {}
+    made: dict[str, str] = {}
+    plans: dict[str, Sum] = {}
     for row in rows:
         whole = json.dumps(row, default=str, sort_keys=True)
         key = digest("legacy chunk", tx.run_id, _text(row.get("state_id")) or whole)
         if tx.conn.execute(select(chunk.c.chunk_id).where(chunk.c.chunk_id == key)).first() is not None:
             continue
-        job_id = _ensure_job(tx, row)
+        job_id = _ensure_job(tx, row, made)
         if job_id not in numbers:
             highest = select(func.max(chunk.c.chunk_no)).where(chunk.c.job_id == job_id)
             found = tx.conn.execute(highest).scalar()
             numbers[job_id] = -1 if found is None else found
         numbers[job_id] += 1
         done = bool(row.get("sinking_end_time"))
-        tx.conn.execute(insert(chunk), _chunk(row, key, job_id, numbers[job_id], tx.now))
+        values = _chunk(row, key, job_id, numbers[job_id], tx.now)
+        tx.conn.execute(insert(chunk), values)
+        plans.setdefault(job_id, Sum()).add("chunk", IMPORTED, values)
         if not done:
             tx.conn.execute(insert(dead_letter), _letter(key, tx.now))
         imported += 1
         good += done
+    for job_id, plan in plans.items():
+        sealed: dict[str, Any] = {"seal": made[job_id]} if job_id in made else {}
+        tx.event("job.imported", job=job_id, imported=plan.told(), **sealed)
     if imported:
         tx.event("run.imported", rows=imported, success=good)
     return imported, good
 
 
-def _ensure_job(tx: Tx, row: Mapping[str, Any]) -> str:
-    """One closed job per old job id and pair of source and sink."""
+def _ensure_job(tx: Tx, row: Mapping[str, Any], made: dict[str, str]) -> str:
+    """One closed job per old job id and pair of source and sink; a new one's seal goes into ``made``."""
     named = {
         name: (_text(row.get(name)) or "unknown")
         for name in ("source_name", "source_type", "sink_name", "sink_type", "source_entity", "sink_entity")
@@ -143,31 +152,30 @@ def _ensure_job(tx: Tx, row: Mapping[str, Any]) -> str:
         return job_id
     source = Dataset(_NAMESPACE, named["source_entity"][:512])
     sink = Dataset(_NAMESPACE, named["sink_entity"][:512])
-    tx.conn.execute(
-        insert(job),
-        {
-            "job_id": job_id,
-            "run_id": tx.run_id,
-            "pipeline_key": f"legacy:{job_id}",
-            "epoch": 1,
-            "link_key": "legacy",
-            "stage_no": 0,
-            "source_name": named["source_name"][:128],
-            "source_type": named["source_type"][:64],
-            "sink_name": named["sink_name"][:128],
-            "sink_type": named["sink_type"][:64],
-            "source_dataset_id": datasets.ensure(tx, source),
-            "sink_dataset_id": datasets.ensure(tx, sink),
-            "mode": "append",
-            "source_table": "{}",
-            "target_table": "{}",
-            "losses": "[]",
-            "planned": 1,
-            "status": "success",
-            "started_at": tx.now,
-            "ended_at": tx.now,
-        },
-    )
+    values = {
+        "job_id": job_id,
+        "run_id": tx.run_id,
+        "pipeline_key": f"legacy:{job_id}",
+        "epoch": 1,
+        "link_key": "legacy",
+        "stage_no": 0,
+        "source_name": named["source_name"][:128],
+        "source_type": named["source_type"][:64],
+        "sink_name": named["sink_name"][:128],
+        "sink_type": named["sink_type"][:64],
+        "source_dataset_id": datasets.ensure(tx, source),
+        "sink_dataset_id": datasets.ensure(tx, sink),
+        "mode": "append",
+        "source_table": "{}",
+        "target_table": "{}",
+        "losses": "[]",
+        "planned": 1,
+        "status": "success",
+        "started_at": tx.now,
+        "ended_at": tx.now,
+    }
+    tx.conn.execute(insert(job), values)
+    made[job_id] = job_rows.seal(values)
     tx.conn.execute(insert(run_job), {"run_id": tx.run_id, "job_id": job_id, "joined_at": tx.now})
     return job_id
 

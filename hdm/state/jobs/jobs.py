@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select
 
 from hdm import failpoints
 from hdm.errors import IllegalTransition
@@ -18,9 +18,10 @@ from hdm.state.db.database import among, locked
 from hdm.state.db.tables import chunk, column_lineage, job, job_upstream, run_job
 from hdm.state.jobs import replacing
 from hdm.state.records import DEAD, OPEN_JOB, UNFINISHED, Job, JobInfo
-from hdm.state.tx import datasets
+from hdm.state.tx import datasets, job_rows
 from hdm.state.tx.chunk_rows import pending_row
 from hdm.state.tx.context import JOB_COLUMNS, Base
+from hdm.state.tx.seals import PLANNED, Sum
 from hdm.state.tx.transaction import Tx
 
 _BATCH = 500
@@ -33,29 +34,40 @@ def open_job(
     asked of an epoch that has failed whether the next one may open all the same."""
 
     def work(tx: Tx) -> Job:
-        newest = tx.conn.execute(
+        found = tx.conn.execute(
             locked(
-                select(*JOB_COLUMNS)
+                select(job)
                 .where(job.c.pipeline_key == info.pipeline_key)
                 .order_by(job.c.epoch.desc())
                 .limit(1),
                 job,
             )
-        ).one_or_none()
-        adopted = newest is not None and newest.job_status in OPEN_JOB
-        if newest is not None and newest.job_status == "failure" and go_past is not None:
-            adopted = not go_past(tx, newest.job_id, info)
+        ).mappings().one_or_none()  # fmt: skip
+        newest = None if found is None else dict(found)
+        adopted = newest is not None and newest["status"] in OPEN_JOB
+        if newest is not None and newest["status"] == "failure" and go_past is not None:
+            adopted = not go_past(tx, newest["job_id"], info)
+        is_news = True
         if adopted and newest is not None:
-            job_id: str = newest.job_id
-            _adopt(tx, job_id, info, planning=newest.job_status == "planning")
+            job_id: str = newest["job_id"]
+            sealed = _adopt(tx, newest, info)
+            is_news = "columns" in sealed or sealed["seal"] != job_rows.seal(newest)
             base.forget(job_id)
         else:
-            job_id = _create(tx, info, 1 if newest is None else newest.epoch + 1)
+            job_id, sealed = _create(tx, info, 1 if newest is None else newest["epoch"] + 1)
         known = select(run_job.c.job_id).where(run_job.c.run_id == run_id, run_job.c.job_id == job_id)
+        kind = "job.adopted" if adopted else "job.opened"
         if tx.conn.execute(known).first() is None:
             tx.conn.execute(insert(run_job), {"run_id": run_id, "job_id": job_id, "joined_at": tx.now})
-            kind = "job.adopted" if adopted else "job.opened"
-            tx.event(kind, job=job_id, pipeline=info.pipeline_key, stage=info.stage_no)
+        elif is_news:
+            kind = "job.altered"
+        else:
+            kind = ""
+        if kind:
+            tx.event(
+                kind, job=job_id, pipeline=info.pipeline_key, stage=info.stage_no,
+                upstream=sorted(set(info.upstream_keys)), schemas=tx.recorded.told(), **sealed,
+            )  # fmt: skip
         row = tx.conn.execute(select(*JOB_COLUMNS).where(job.c.job_id == job_id)).one()
         return base.job_of(tx.conn, row, run_id, adopted=adopted)
 
@@ -77,12 +89,12 @@ def skip_epochs(base: Base, of: Job, epoch: int, snapshot: str | None) -> Job:
     what is taken over from the ledger was read."""
 
     def work(tx: Tx) -> None:
-        now = tx.conn.execute(locked(_state_of(of.job_id), job)).one()
-        if now.planned or now.status != "planning":
+        now = job_rows.hold(tx, of.job_id)
+        if now["planned"] or now["status"] != "planning":
             return
         values = {"epoch": max(of.epoch, epoch), "snapshot_token": snapshot}
-        tx.conn.execute(update(job).where(job.c.job_id == of.job_id).values(values))
-        tx.event("job.rebuilt", job=of.job_id, epoch=values["epoch"])
+        sealed = job_rows.change(tx, now, values)
+        tx.event("job.rebuilt", job=of.job_id, epoch=values["epoch"], seal=sealed)
 
     base.change(of.in_run, work)
     return reread(base, of)
@@ -108,36 +120,36 @@ def _set_upstream(tx: Tx, job_id: str, info: JobInfo) -> None:
         tx.conn.execute(insert(job_upstream), [{"job_id": job_id, "upstream_key": key} for key in keys])
 
 
-def _create(tx: Tx, info: JobInfo, epoch: int) -> str:
+def _create(tx: Tx, info: JobInfo, epoch: int) -> tuple[str, dict[str, Any]]:
+    """The new job's id, and the seals of what was written."""
     job_id = uuid.uuid4().hex
-    tables = _tables(tx, info)
-    tx.conn.execute(
-        insert(job),
-        {
-            "job_id": job_id,
-            "run_id": tx.run_id,
-            "pipeline_key": info.pipeline_key,
-            "epoch": epoch,
-            "link_key": info.link_key,
-            "stage_no": info.stage_no,
-            "source_name": info.source_name,
-            "source_type": info.source_type,
-            "sink_name": info.sink_name,
-            "sink_type": info.sink_type,
-            "site": info.site,
-            "max_parallel": info.max_parallel,
-            "status": "planning",
-            "started_at": tx.now,
-            **tables,
-        },
-    )
+    row = {
+        "job_id": job_id,
+        "run_id": tx.run_id,
+        "pipeline_key": info.pipeline_key,
+        "epoch": epoch,
+        "link_key": info.link_key,
+        "stage_no": info.stage_no,
+        "source_name": info.source_name,
+        "source_type": info.source_type,
+        "sink_name": info.sink_name,
+        "sink_type": info.sink_type,
+        "site": info.site,
+        "max_parallel": info.max_parallel,
+        "planned": 0,
+        "status": "planning",
+        "started_at": tx.now,
+        **_tables(tx, info),
+    }
+    tx.conn.execute(insert(job), row)
     _set_upstream(tx, job_id, info)
-    datasets.lineage_of_columns(tx, job_id, info)
-    return job_id
+    columns = datasets.lineage_of_columns(tx, job_id, info)
+    return job_id, {"seal": job_rows.seal(row), "columns": columns.told()}
 
 
-def _adopt(tx: Tx, job_id: str, info: JobInfo, *, planning: bool) -> None:
-    """The manifest's present wishes; the tables only while nothing is planned on them."""
+def _adopt(tx: Tx, held: Mapping[str, Any], info: JobInfo) -> dict[str, Any]:
+    """The manifest's present wishes; the tables only while nothing is planned on them. The seals."""
+    job_id, planning = str(held["job_id"]), held["status"] == "planning"
     values: dict[str, object] = {
         "site": info.site,
         "max_parallel": info.max_parallel,
@@ -146,11 +158,12 @@ def _adopt(tx: Tx, job_id: str, info: JobInfo, *, planning: bool) -> None:
     }
     if planning:
         values |= _tables(tx, info)
-    tx.conn.execute(update(job).where(job.c.job_id == job_id).values(values))
+    sealed: dict[str, Any] = {"seal": job_rows.change(tx, held, values)}
     _set_upstream(tx, job_id, info)
     if planning:
         tx.conn.execute(delete(column_lineage).where(column_lineage.c.job_id == job_id))
-        datasets.lineage_of_columns(tx, job_id, info)
+        sealed["columns"] = datasets.lineage_of_columns(tx, job_id, info).told()
+    return sealed
 
 
 def note_failure(base: Base, run_id: str, pipeline_key: str, text: str) -> None:
@@ -194,22 +207,22 @@ def add_plan(
     left, with nothing read, because links of ``unless_loading`` are still at the last epoch's."""
 
     def work(tx: Tx) -> bool:
-        before = tx.conn.execute(locked(_state_of(planned.job_id), job)).one()
-        if before.planned or before.status != "planning":
-            return bool(before.planned)
+        before = job_rows.hold(tx, planned.job_id)
+        if before["planned"] or before["status"] != "planning":
+            return bool(before["planned"])
         if unless_loading:
             replacing.hold(tx.conn, planned.pipeline_key)
             if replacing.is_loading(tx.conn, planned.pipeline_key, unless_loading, begun=True):
                 return not replacing.leave(tx, planned)
         added = insert_pending(tx, planned.job_id, chunks)
-        tx.conn.execute(
-            update(job)
-            .where(job.c.job_id == planned.job_id)
-            .values(planned=1, status="in_progress", snapshot_token=snapshot, wm_low=low, wm_high_frozen=high)
-        )
+        values = {
+            "planned": 1, "status": "in_progress", "snapshot_token": snapshot, "wm_low": low,
+            "wm_high_frozen": high,
+        }  # fmt: skip
+        sealed = job_rows.change(tx, before, values)
         tx.event(
             "job.planned", job=planned.job_id, was="planning", now="in_progress", chunks=len(chunks),
-            added=added,
+            added=added.number, plan=added.told(), seal=sealed,
         )  # fmt: skip
         return True
 
@@ -218,13 +231,9 @@ def add_plan(
     return whole
 
 
-def _state_of(job_id: str) -> Select[Any]:
-    return select(job.c.planned, job.c.status, job.c.pipeline_key).where(job.c.job_id == job_id)
-
-
-def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> int:
-    """Insert those chunks that are not known yet; how many."""
-    added = 0
+def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> Sum:
+    """Insert those chunks that are not known yet; the sum of their seals."""
+    added = Sum()
     for start in range(0, len(chunks), _BATCH):
         batch = {one.chunk_id: one for one in chunks[start : start + _BATCH]}
         known = set(
@@ -233,7 +242,8 @@ def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> int:
         rows = [pending_row(one, job_id, tx.now) for key, one in batch.items() if key not in known]
         if rows:
             tx.conn.execute(insert(chunk), rows)
-            added += len(rows)
+            for row in rows:
+                added.add("chunk", PLANNED, row)
     return added
 
 
@@ -250,8 +260,8 @@ def close_job(base: Base, job_id: str) -> str:
     """
 
     def work(tx: Tx) -> str:
-        row = tx.conn.execute(locked(_state_of(job_id), job)).one()
-        if row.status == "success":
+        row = job_rows.hold(tx, job_id)
+        if row["status"] == "success":
             return "success"
         left = (
             select(chunk.c.status, func.count())
@@ -259,16 +269,18 @@ def close_job(base: Base, job_id: str) -> str:
             .group_by(chunk.c.status)
         )
         found: dict[str, int] = {one[0]: one[1] for one in tx.conn.execute(left)}
-        if not row.planned or any(found.get(status) for status in UNFINISHED):
+        if not row["planned"] or any(found.get(status) for status in UNFINISHED):
             raise IllegalTransition(
                 f"job {job_id} cannot be closed: it is not planned or has unfinished chunks",
                 hint="run the manifest again to finish them",
             )
         status = "failure" if found.get(DEAD) else "success"
-        tx.conn.execute(update(job).where(job.c.job_id == job_id).values(status=status, ended_at=tx.now))
+        sealed = job_rows.change(tx, row, {"status": status, "ended_at": tx.now})
         if status == "success":
-            watermarks.forget_left(tx, row.pipeline_key)
-        tx.event("job.closed", job=job_id, was=row.status, now=status, dead=found.get(DEAD, 0))
+            watermarks.forget_left(tx, row["pipeline_key"])
+        tx.event(
+            "job.closed", job=job_id, was=row["status"], now=status, dead=found.get(DEAD, 0), seal=sealed
+        )
         return status
 
     run_id = base.db.read(lambda conn: base.run_of(conn, job_id))

@@ -15,6 +15,7 @@ from hdm.state.db.database import among, locked
 from hdm.state.db.tables import chunk, dead_letter, job, run_job
 from hdm.state.jobs.jobs import insert_pending
 from hdm.state.records import COMMITTED, DEAD, HELD, PENDING, SUPERSEDED, VERIFIED, WAIVED, Job
+from hdm.state.tx import job_rows
 from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 
@@ -52,7 +53,7 @@ def _run_of(base: Base, job_id: str) -> str:
 
 
 def _revive(tx: Tx, job_id: str, ids: list[str], by: str | None) -> int:
-    tx.conn.execute(locked(select(job.c.status).where(job.c.job_id == job_id), job)).one()
+    was = tx.conn.execute(locked(select(job.c.status).where(job.c.job_id == job_id), job)).scalar_one()
     revived = 0
     for one in ids:
         done = tx.conn.execute(
@@ -65,17 +66,22 @@ def _revive(tx: Tx, job_id: str, ids: list[str], by: str | None) -> int:
             _resolve(tx, one, "replayed", by, None)
             tx.event("chunk.retried", job=job_id, chunk=one, was=DEAD, now=PENDING, by=by)
     if revived:
-        tx.conn.execute(
-            update(job).where(job.c.job_id == job_id, job.c.status == "failure").values(status="in_progress")
-        )
+        _reopen(tx, job_id, was)
     return revived
+
+
+def _reopen(tx: Tx, job_id: str, was: str) -> None:
+    """A job that was closed with dead chunks goes on."""
+    if was == "failure":
+        sealed = job_rows.change(tx, job_rows.hold(tx, job_id), {"status": "in_progress"})
+        tx.event("job.reopened", job=job_id, was=was, now="in_progress", seal=sealed)
 
 
 def _resolve(tx: Tx, chunk_id: str, state: str, by: str | None, reason: str | None) -> None:
     tx.conn.execute(
         update(dead_letter)
         .where(dead_letter.c.chunk_id == chunk_id, dead_letter.c.state == "open")
-        .values(state=state, resolved_by=by, resolved_at=tx.now, reason=reason)
+        .values(state=state, resolved_by=tx.mask(by) if by else by, resolved_at=tx.now, reason=reason)
     )
 
 
@@ -158,7 +164,7 @@ def supersede(base: Base, of: Job, chunk_ids: Sequence[str], new_chunks: Sequenc
     """
 
     def work(tx: Tx) -> None:
-        tx.conn.execute(locked(select(job.c.status).where(job.c.job_id == of.job_id), job)).one()
+        was = tx.conn.execute(locked(select(job.c.status).where(job.c.job_id == of.job_id), job)).scalar_one()
         held = case((chunk.c.lease_expires_at > clock.now, 1), else_=0)
         for one in sorted(set(chunk_ids)):
             status = _status(tx.conn, one)
@@ -179,12 +185,11 @@ def supersede(base: Base, of: Job, chunk_ids: Sequence[str], new_chunks: Sequenc
             _resolve(tx, one, "replayed", None, "superseded")
             tx.event("chunk.superseded", job=of.job_id, chunk=one, was=status, now=SUPERSEDED)
         added = insert_pending(tx, of.job_id, new_chunks)
-        tx.conn.execute(
-            update(job)
-            .where(job.c.job_id == of.job_id, job.c.status == "failure")
-            .values(status="in_progress")
-        )
-        tx.event("job.replanned", job=of.job_id, superseded=len(set(chunk_ids)), added=added)
+        tx.event(
+            "job.replanned", job=of.job_id, superseded=len(set(chunk_ids)), added=added.number,
+            plan=added.told(),
+        )  # fmt: skip
+        _reopen(tx, of.job_id, was)
 
     base.change(of.in_run, work)
 

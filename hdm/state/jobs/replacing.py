@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from sqlalchemy import Connection, and_, exists, func, or_, select, update
+from sqlalchemy import Connection, and_, exists, func, or_, select
 
 from hdm.model import Mode
 from hdm.state.db.database import among, locked
 from hdm.state.db.tables import chunk, follow, job, job_upstream, lease
 from hdm.state.records import OPEN_JOB, SUPERSEDED, Job
+from hdm.state.tx import job_rows
 from hdm.state.tx.transaction import Tx
 
 
@@ -96,15 +97,13 @@ def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
 
 def leave(tx: Tx, of: Job) -> bool:
     """Close an epoch for which nothing was read, unless something was; whether it is closed so."""
-    query = select(job.c.planned, job.c.status).where(job.c.job_id == of.job_id)
-    found = tx.conn.execute(locked(query, job)).one()
-    if found.status == "success":
-        return not found.planned
-    if _is_fed(tx.conn, of) if of.info.upstream_keys else found.planned:
+    found = job_rows.hold(tx, of.job_id)
+    if found["status"] == "success":
+        return not found["planned"]
+    if _is_fed(tx.conn, of) if of.info.upstream_keys else found["planned"]:
         return False
-    values = {"planned": 0, "status": "success", "ended_at": tx.now}
-    tx.conn.execute(update(job).where(job.c.job_id == of.job_id).values(values))
-    tx.event("job.left", job=of.job_id, was=found.status, now="success")
+    sealed = job_rows.change(tx, found, {"planned": 0, "status": "success", "ended_at": tx.now})
+    tx.event("job.left", job=of.job_id, was=found["status"], now="success", seal=sealed)
     return True
 
 

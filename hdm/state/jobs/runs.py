@@ -11,8 +11,9 @@ from hdm import failpoints
 from hdm.state.db import clock
 from hdm.state.db.database import among
 from hdm.state.db.tables import chunk, job, lease, run, run_job, worker
+from hdm.state.jobs import opening
 from hdm.state.records import HELD, Job, RunInfo
-from hdm.state.tx import transaction
+from hdm.state.tx import seals
 from hdm.state.tx.context import JOB_COLUMNS, Base
 from hdm.state.tx.transaction import Tx
 
@@ -58,8 +59,9 @@ def _insert(base: Base, conn: Connection, run_id: str, info: RunInfo) -> str | N
     if newest is not None and newest.status != "success":
         in_use = newest.status == "in_progress" and _alive(base, conn, newest.run_id)
         before = None if in_use else newest.run_id
-    conn.execute(
-        insert(run).values(started_at=clock.now),
+    opening.begin(
+        base,
+        conn,
         {
             "run_id": run_id,
             "resumed_from": before,
@@ -73,14 +75,8 @@ def _insert(base: Base, conn: Connection, run_id: str, info: RunInfo) -> str | N
             "host": info.host,
             "status": "in_progress",
         },
+        info.manifest_text,
     )
-    transaction.begin_chain(conn, run_id)
-    tx = Tx(conn, run_id, base.mask)
-    tx.event(
-        "run.opened", now="in_progress", manifest=info.manifest_name, env=info.env,
-        manifest_sha256=info.manifest_sha256, started_by=info.started_by, resumed_from=before,
-    )  # fmt: skip
-    tx.flush()
     return before if newest is not None and newest.status == "in_progress" else None
 
 
@@ -98,7 +94,11 @@ def _abort(tx: Tx, by: str) -> None:
         .values(status="aborted", ended_at=tx.now)
     )
     if gone.rowcount:
-        tx.event("run.aborted", was="in_progress", now="aborted", resumed_by=by)
+        end = {"status": "aborted", "ended_at": tx.now}
+        tx.event(
+            "run.aborted", was="in_progress", now="aborted", resumed_by=by,
+            seal=seals.seal("run", seals.RUN_END, end),
+        )  # fmt: skip
 
 
 def close_run(base: Base, run_id: str, status: str, error_class: str | None, error_msg: str | None) -> None:
@@ -107,12 +107,12 @@ def close_run(base: Base, run_id: str, status: str, error_class: str | None, err
     def work(tx: Tx) -> None:
         was = tx.conn.execute(select(run.c.status).where(run.c.run_id == run_id)).scalar()
         message = base.mask(error_msg) if error_msg else None
-        tx.conn.execute(
-            update(run)
-            .where(run.c.run_id == run_id)
-            .values(status=status, ended_at=tx.now, error_class=error_class, error_msg=message)
-        )
-        tx.event("run.closed", was=was, now=status, error_class=error_class)
+        end = {"status": status, "ended_at": tx.now, "error_class": error_class, "error_msg": message}
+        tx.conn.execute(update(run).where(run.c.run_id == run_id).values(end))
+        tx.event(
+            "run.closed", was=was, now=status, error_class=error_class,
+            seal=seals.seal("run", seals.RUN_END, end),
+        )  # fmt: skip
 
     base.change(run_id, work)
 
@@ -150,22 +150,23 @@ def register_worker(
     worker_id = uuid.uuid4().hex
 
     def work(tx: Tx) -> None:
-        tx.conn.execute(
-            insert(worker),
-            {
-                "worker_id": worker_id,
-                "run_id": run_id,
-                "host": host,
-                "pid": pid,
-                "start_token": start_token,
-                "hdm_version": version,
-                "site": site,
-                "started_at": tx.now,
-                "heartbeat_at": tx.now,
-                "state": "alive",
-            },
-        )
-        tx.event("worker.registered", worker=worker_id, host=host, pid=pid, site=site)
+        row = {
+            "worker_id": worker_id,
+            "run_id": run_id,
+            "host": host,
+            "pid": pid,
+            "start_token": start_token,
+            "hdm_version": version,
+            "site": site,
+            "started_at": tx.now,
+            "heartbeat_at": tx.now,
+            "state": "alive",
+        }
+        tx.conn.execute(insert(worker), row)
+        tx.event(
+            "worker.registered", worker=worker_id, host=host, pid=pid, site=site,
+            seal=seals.seal("worker", seals.WORKER, row),
+        )  # fmt: skip
 
     base.change(run_id, work)
     base.worker_id = worker_id

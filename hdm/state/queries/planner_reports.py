@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, or_, select
+from sqlalchemy import Connection, Select, case, func, or_, select
 
-from hdm.model import Chunk
+from hdm.model import Chunk, Holding
 from hdm.model.json import chunk_from_json
-from hdm.state.db.tables import chunk, job, worker
-from hdm.state.records import OPEN_JOB, WAIVED, Job
+from hdm.state.db.database import among
+from hdm.state.db.tables import artifact, chunk, job, worker
+from hdm.state.records import COMMITTED, OPEN_JOB, SUPERSEDED, VERIFIED, WAIVED, Job, Reading
 from hdm.state.tx.context import JOB_COLUMNS, Base
 
 
@@ -55,6 +56,37 @@ class PlannerReports:
 
         return self._base.db.read(work)
 
+    def committed(self, pipeline_key: str) -> Holding:
+        """What all epochs of a pipeline have committed, as a target would say it."""
+        query = (
+            select(
+                func.count(), func.min(chunk.c.chunk_id), func.max(chunk.c.chunk_id),
+                func.sum(chunk.c.rows_loaded),
+            )
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .where(job.c.pipeline_key == pipeline_key, among(chunk.c.status, (COMMITTED, VERIFIED)))
+        )  # fmt: skip
+        count, least, greatest, rows = self._base.db.read(lambda conn: conn.execute(query).one())
+        return Holding(int(count), least, greatest, int(rows or 0))
+
+    def committed_chunks(self, pipeline_key: str) -> list[tuple[Chunk, int]]:
+        """Those chunks with their rows, in the order in which they were planned."""
+        query = (
+            select(chunk.c.body, chunk.c.rows_loaded)
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .where(job.c.pipeline_key == pipeline_key, among(chunk.c.status, (COMMITTED, VERIFIED)))
+            .order_by(job.c.epoch, chunk.c.chunk_no)
+        )
+        rows = self._base.db.read(lambda conn: conn.execute(query).all())
+        return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
+
+    def unstaged(self, chunk_ids: Collection[str]) -> set[str]:
+        """Those of the chunks of which a staged file was removed."""
+        query = select(artifact.c.chunk_id).where(
+            artifact.c.chunk_id.in_(sorted(chunk_ids)), artifact.c.state == "DELETED"
+        )
+        return self._base.db.read(lambda conn: set(conn.execute(query.distinct()).scalars()))
+
     def chunk(self, chunk_id: str) -> Chunk:
         """One chunk as it was planned."""
         query = select(chunk.c.body).where(chunk.c.chunk_id == chunk_id)
@@ -67,6 +99,27 @@ class PlannerReports:
         )
         rows = self._base.db.read(lambda conn: conn.execute(query).all())
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
+
+    def readings(self, job_id: str) -> Reading:
+        """What the newest plan of a job that reads a source said of its rows, and what its chunks gave."""
+        mine = select(chunk.c.body).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
+        sums = select(
+            func.coalesce(func.sum(chunk.c.rows_extracted), 0),
+            func.coalesce(func.sum(case((chunk.c.status.in_((COMMITTED, VERIFIED)), 0), else_=1)), 0),
+            func.coalesce(func.sum(case((chunk.c.receipt.like('%"anew":true%'), 1), else_=0)), 0),
+        ).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
+
+        def work(conn: Connection) -> Reading:
+            body = conn.execute(mine.order_by(chunk.c.chunk_no.desc()).limit(1)).scalar()
+            last = chunk_from_json(body) if body is not None else None
+            if last is None or last.rows_in_all is None:
+                return Reading(None, 0, held=False)
+            rows, other, anew = conn.execute(sums.where(chunk.c.chunk_no >= last.first_number)).one()
+            if other:
+                return Reading(None, int(rows), held=False)
+            return Reading(last.rows_in_all, int(rows), held=last.snapshot is not None and not anew)
+
+        return self._base.db.read(work)
 
     def is_open(self, pipeline_key: str) -> bool:
         """Whether the newest epoch of a pipeline is not closed."""

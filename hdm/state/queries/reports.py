@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, func, or_, select, text
@@ -10,7 +11,8 @@ from sqlalchemy import Connection, Select, func, or_, select, text
 from hdm.model.json import chunk_from_json
 from hdm.state.db.tables import chunk, dataset, dead_letter, event, job, run, run_job, validation, watermark
 from hdm.state.queries.planner_reports import PlannerReports
-from hdm.state.records import DEAD, DONE, SUPERSEDED
+from hdm.state.queries.standing import Standing, jobs_of, of_manifest
+from hdm.state.records import DEAD, DONE, SUPERSEDED, WAIVED
 
 _FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == "error")
 
@@ -28,7 +30,7 @@ class TableReport(NamedTuple):
     epoch: int
 
 
-class Reports(PlannerReports):
+class Reports(Standing, PlannerReports):
     """Reads, never writes. Give it ``StateManager.base``."""
 
     # -- for the command line ------------------------------------------------
@@ -46,22 +48,31 @@ class Reports(PlannerReports):
         )
         return int(self._base.db.read(lambda conn: conn.execute(query).scalar()) or 0)
 
-    def runs(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
-        """Every run of a manifest, newest first."""
+    def runs(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
+        """Every run of a manifest, newest first: of that name, or of any of its ``links``, whose keys
+        stay the same when a manifest is renamed."""
         columns = (
             run.c.run_id, run.c.status, run.c.started_at, run.c.ended_at, run.c.started_by, run.c.git_sha,
-            run.c.hdm_version, run.c.resumed_from, run.c.error_class,
+            run.c.hdm_version, run.c.resumed_from, run.c.error_class, run.c.manifest_name.label("manifest"),
         )  # fmt: skip
-        query = (
-            select(*columns)
-            .where(run.c.manifest_name == manifest_name, run.c.env == env)
-            .order_by(run.c.started_at.desc())
-        )
-        return self._rows(query)
+        query = select(*columns).where(of_manifest(manifest_name, env, links))
+        return self._rows(query.order_by(run.c.started_at.desc()))
 
-    def find_run(self, manifest_name: str, env: str, prefix: str | None) -> str | None:
+    def manifests(self) -> list[tuple[str, str]]:
+        """The names and environments under which anything was run."""
+        query = select(run.c.manifest_name, run.c.env).distinct().order_by(run.c.manifest_name, run.c.env)
+        return [(row["manifest_name"], row["env"]) for row in self._rows(query)]
+
+    def run_ids(self) -> list[str]:
+        """Every run of the database, of whichever manifest, oldest first."""
+        query = select(run.c.run_id).order_by(run.c.started_at, run.c.run_id)
+        return [str(row["run_id"]) for row in self._rows(query)]
+
+    def find_run(
+        self, manifest_name: str, env: str, prefix: str | None, links: Collection[str] = ()
+    ) -> str | None:
         """The newest run whose id begins so; None if there is none."""
-        for row in self.runs(manifest_name, env):
+        for row in self.runs(manifest_name, env, links):
             if prefix is None or str(row["run_id"]).startswith(prefix):
                 return str(row["run_id"])
         return None
@@ -81,13 +92,9 @@ class Reports(PlannerReports):
         told = [(row.job_id, json.loads(row.payload)) for row in rows]
         return {job_id or payload["pipeline"]: payload["message"] for job_id, payload in told}
 
-    def dead(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
-        """The dead chunks of a manifest's jobs, with their errors."""
-        mine = (
-            select(run_job.c.job_id)
-            .join(run, run.c.run_id == run_job.c.run_id)
-            .where(run.c.manifest_name == manifest_name, run.c.env == env)
-        )
+    def dead(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
+        """The dead chunks of a manifest's jobs, with their errors; ``links`` as for ``runs``."""
+        mine = jobs_of(manifest_name, env, links)
         query = (
             select(
                 dataset.c.name.label("table"), job.c.sink_name.label("sink"), chunk.c.chunk_id,
@@ -106,7 +113,7 @@ class Reports(PlannerReports):
         )  # fmt: skip
         return self._rows(query)
 
-    def readings(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
+    def root_chunks(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
         """Every chunk that a manifest's jobs read from a source, as it stands: table, chunk, rows."""
         mine = (
             select(run_job.c.job_id)
@@ -210,6 +217,7 @@ class Reports(PlannerReports):
                     "done": sum(by.get(status, 0) for status in DONE),
                     "open": sum(by.get(status, 0) for status in ("pending", "leased", "written")),
                     "dead": by.get(DEAD, 0),
+                    "waived": by.get(WAIVED, 0),
                     "failed_checks": failed.get(job_id, 0),
                     "watermark": marks.get(known[job_id].pipeline_key),
                 }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hdm.state.chunks import lineage
-from hdm.state.queries import audit
+from hdm.state.queries import anchors, audit, verify
+from hdm.state.queries.anchors import Anchor
+from hdm.state.queries.verify import Verdict
 from hdm.state.tx.context import Base
 
 
@@ -50,3 +53,15 @@ class Questions:
     def verify_chain(self, run_id: str) -> list[str]:
         """Every break in the run's trail; empty if there is none."""
         return audit.verify_chain(self._base, run_id)
+
+    def verify(self, known: Sequence[Anchor] = ()) -> Verdict:
+        """Every chain recomputed, every table held against its events, and both against anchors."""
+        return verify.verify(self._base, known)
+
+    def make_anchor(self) -> dict[str, Any]:
+        """Where every chain ends now: to be kept outside, by ``hdm.state.queries.anchors.spell``."""
+        return anchors.make(self._base)
+
+    def record_anchor(self, made: Mapping[str, Any], location: str) -> None:
+        """Note where an anchor lies."""
+        anchors.record(self._base, made, location)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from sqlalchemy import func, insert, select
 
-from hdm.model import Dataset, Table
+from hdm.model import Column, Dataset, Origin, Table
 from hdm.model.json import table_to_json, type_text
 from hdm.state.db.tables import column_lineage, dataset, dataset_schema
 from hdm.state.records import JobInfo
+from hdm.state.tx.seals import COLUMNS, SCHEMA, Sum, sum_of
 from hdm.state.tx.transaction import Tx
 
 
@@ -27,8 +30,8 @@ def register(tx: Tx, table: Table) -> int:
         return version
     version = 1 if newest is None else newest.version + 1
     columns = json.dumps(json.loads(table_to_json(table))["columns"], sort_keys=True, separators=(",", ":"))
-    tx.conn.execute(
-        insert(dataset_schema),
+    keep_version(
+        tx,
         {
             "dataset_id": table.dataset.dataset_id,
             "version": version,
@@ -41,6 +44,12 @@ def register(tx: Tx, table: Table) -> int:
         },
     )
     return version
+
+
+def keep_version(tx: Tx, row: dict[str, Any]) -> None:
+    """Insert a dataset's version; an event of the same transaction tells ``tx.recorded``."""
+    tx.conn.execute(insert(dataset_schema), row)
+    tx.recorded.add("dataset_schema", SCHEMA, row)
 
 
 def ensure(tx: Tx, named: Dataset, kind: str = "table") -> str:
@@ -56,36 +65,80 @@ def ensure(tx: Tx, named: Dataset, kind: str = "table") -> str:
     return named.dataset_id
 
 
-def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> None:
-    """Record source column -> sink column, paired by name or, failing that, by position."""
-    lossy = {column for column, _ in info.losses}
-    reasons = dict(info.losses)
-    rows = []
-    for place, sink in enumerate(info.target.columns):
-        named = [c for c in info.source.columns if c.name == sink.name]
-        folded = [c for c in info.source.columns if c.name.lower() == sink.name.lower()]
-        paired = named or folded or list(info.source.columns[place : place + 1])
-        if not paired:
-            continue
-        source = paired[0]
-        same = (source.kind, source.type) == (sink.kind, sink.type)
-        lost = source.name in lossy or sink.name in lossy
-        rows.append(
-            {
-                "job_id": job_id,
-                "sink_column": sink.name,
-                "source_column": source.name,
-                "source_type": (source.native or type_text(source.type))[:128],
-                "sink_type": (sink.native or type_text(sink.type))[:128],
-                "transform_type": "DIRECT",
-                "transform_subtype": "IDENTITY" if same and not lost else "TRANSFORMATION",
-                "expression": reasons.get(source.name) or reasons.get(sink.name),
-                "masking": 0,
-                "lossy": int(lost),
-            }
-        )
+_SUBTYPES = {
+    "identity": ("DIRECT", "IDENTITY"),
+    "transformation": ("DIRECT", "TRANSFORMATION"),
+    "aggregation": ("DIRECT", "AGGREGATION"),
+    "constant": ("NONE", "CONSTANT"),
+    "generated": ("NONE", "GENERATED"),
+    "unknown": ("UNKNOWN", "UNKNOWN"),
+}
+"""``Origin.how`` as OpenLineage's type and subtype, and two of hdm's own: NONE, of no column; UNKNOWN."""
+
+
+def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> Sum:
+    """Record where each column of the target comes from, as ``info.origins`` say; the rows' seal."""
+    rows = [{"job_id": job_id, **line} for line in _lines(tx, info)]
     if rows:
         tx.conn.execute(insert(column_lineage), rows)
+    return sum_of("column_lineage", COLUMNS, rows)
+
+
+def _lines(tx: Tx, info: JobInfo) -> Iterator[dict[str, Any]]:
+    reasons = dict(info.losses)
+    read = {column.name: column for column in info.source.columns}
+    made = [one for one in info.origins if one.column != "*"]
+    for place, sink in enumerate(info.target.columns):
+        origin = made[place] if place < len(made) else None
+        if origin is None and made:
+            origin = Origin(sink.name, how="generated", expression="hdm's own column")
+        elif origin is None or origin.column.lower() != sink.name.lower():
+            origin = Origin(sink.name, how="unknown", expression=_NOT_SAID)
+        lost = reasons.get(origin.column) or reasons.get(sink.name)
+        kind, subtype = _SUBTYPES[origin.how]
+        for name in origin.sources or ("",):
+            source = read.get(name)
+            same = source is None or (source.kind, source.type) == (sink.kind, sink.type)
+            changed = subtype == "IDENTITY" and (lost or not same)
+            yield {
+                "sink_column": sink.name,
+                "source_column": name,
+                "source_type": _type(source),
+                "sink_type": _type(sink),
+                "transform_type": kind,
+                "transform_subtype": "TRANSFORMATION" if changed else subtype,
+                "expression": tx.mask("; ".join(filter(None, (origin.expression, lost)))) or None,
+                "masking": int(name in origin.masked),
+                "lossy": int(bool(lost)),
+            }
+        yield from (
+            _deciding(sink.name, _type(sink), name, read, "CONDITIONAL") for name in origin.conditions
+        )
+    for origin in info.origins:
+        if origin.column == "*":
+            yield from (_deciding("*", "", name, read, "FILTER") for name in origin.conditions)
+
+
+_NOT_SAID = "not derived: nothing is declared of it"
+
+
+def _deciding(column: str, kind: str, name: str, read: Mapping[str, Column], how: str) -> dict[str, Any]:
+    """A column whose value does not arrive, but decides what does."""
+    return {
+        "sink_column": column,
+        "source_column": name,
+        "source_type": _type(read.get(name)),
+        "sink_type": kind,
+        "transform_type": "INDIRECT",
+        "transform_subtype": how,
+        "expression": None,
+        "masking": 0,
+        "lossy": 0,
+    }
+
+
+def _type(column: Column | None) -> str:
+    return "" if column is None else (column.native or type_text(column.type))[:128]
 
 
 def _difference(old: str, new: str) -> str:

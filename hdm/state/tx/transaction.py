@@ -17,6 +17,7 @@ from hdm.state.db.database import locked
 from hdm.state.db.statements import Outcome, Prepared, Query, Values, together
 from hdm.state.db.tables import chain_head, chunk, event, job
 from hdm.state.redaction import Redact, dump
+from hdm.state.tx.seals import Sum
 
 GENESIS = "0" * 64
 CHAINED = (
@@ -80,6 +81,7 @@ class Tx:
     order. ``now`` is the database's time when it was. ``held`` is the row of the chunk that
     was asked for, with its job, locked in the same breath; None if there is no such chunk.
     ``asked`` are the rows of each query that was put right after, in the same round trip, by its name.
+    ``recorded`` sums up the versions of schemas that were written: the event of it tells them.
     """
 
     __slots__ = (
@@ -93,6 +95,7 @@ class Tx:
         "held",
         "mask",
         "now",
+        "recorded",
         "run_id",
     )
 
@@ -105,6 +108,7 @@ class Tx:
         ask: Mapping[str, Query] | None = None,
     ) -> None:
         self.conn, self.run_id, self.mask = conn, run_id, mask
+        self.recorded = Sum()
         first: Query = (_HEAD, {"run": run_id})
         if hold is not None:
             first = (_HEAD_AND_CHUNK, {"run": run_id, "id": hold})

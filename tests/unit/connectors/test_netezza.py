@@ -42,6 +42,7 @@ def described(rows=10, key=()):
         ("FORMAT_TYPE, CASE", CATALOGUE),
         ("_V_RELATION_KEYDATA", [(name,) for name in key]),
         ("RELTUPLES", [(rows, None)]),
+        ("SELECT OBJID", [(4711,)]),
         ("_V_DSLICE", [(24,)]),
     )
 

@@ -39,6 +39,7 @@ def recorded(monkeypatch, *answers):
 
 def described(rows=10):
     return (
+        ("data_object_id FROM all_objects", [("TABLE", None, 70, 71)]),
         ("FROM all_objects", [("SALES", "ORDERS")]),
         ("FROM all_tab_cols", CATALOGUE),
         ("FROM all_constraints", [("ID",)]),
@@ -96,10 +97,11 @@ def test_chunks_read_one_scn_and_arrive_exactly(monkeypatch):
     assert batch.schema.equals(one.describe().schema)
     row = batch.to_pylist()[0]
     assert row["ANY"] == "1" + "0" * 45 and row["UTC"].tzinfo is not None and row["DAY"].second == 3
-    (sql,) = said.sql("AS OF SCN 4711")
+    counted, sql = said.sql("AS OF SCN 4711")
+    assert counted == 'SELECT COUNT(*) FROM "SALES"."ORDERS" AS OF SCN 4711' and chunk.rows_in_all == 10
     assert sql.startswith('SELECT /*+ PARALLEL(4) */ "ID" AS "ID"') and 'SYS_EXTRACT_UTC("UTC")' in sql
     assert 'FROM "SALES"."ORDERS" AS OF SCN 4711' in sql and 'TO_CHAR("SPAN")' in sql
-    options = next(values for sql, values in said.said if "AS OF SCN" in sql)
+    options = next(values for text, values in said.said if text == sql)
     assert options["fetch_decimals"] is True
 
 
@@ -112,7 +114,8 @@ def test_without_a_grant_on_the_dictionary_the_scn_comes_from_flashback(monkeypa
 def test_a_table_without_a_key_is_cut_by_row_addresses(monkeypatch):
     edges = ["AAAR3sAAEAAAACXAAA", "AAAR3sAAEAAAADYAAA"]
     answers = [(p, [] if "constraints" in p else a) for p, a in described(rows=2_500)]
-    said = recorded(monkeypatch, *answers, ("NTILE", [(edge,) for edge in edges]))
+    counted = (r"COUNT\(\*\)", [(2_500,)])
+    said = recorded(monkeypatch, *answers, counted, ("NTILE", [(edge,) for edge in edges]))
     one = source(chunk={"rows": 1000})
     chunks = list(one.split(one.describe(), one.window(), JOB, "4711"))
     shown = [one.dialect.predicate(chunk.conditions, one.describe()) for chunk in chunks]

@@ -15,6 +15,7 @@ from hdm.errors import (
     HdmError,
     RejectedRows,
     SnapshotLost,
+    SourceChanged,
     UnrepresentableValue,
     UsageError,
 )
@@ -195,6 +196,34 @@ def test_key_ranges_go_on_when_the_snapshot_is_gone(pg):  # noqa: F811
     assert sum(len(rows_of(source, table, c)) for c in chunks) == 100
 
 
+@pytest.mark.parametrize("change", ["UPDATE t SET id = id + 100 WHERE id < 9", "INSERT INTO t VALUES (101)"])
+def test_key_ranges_do_not_go_on_when_rows_changed(pg, change):  # noqa: F811
+    """A row would be read under its old key and under its new one, or under neither."""
+    pg.run("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 100) g")
+    pg.run("ALTER TABLE t ADD PRIMARY KEY (id)")
+    source = pg.source("t", chunk={"rows": 30})
+    with source.snapshot() as token:
+        table, chunks = plan(source, snapshot=token)
+        assert len(rows_of(source, table, chunks[0])) == 30
+    assert len(rows_of(source, table, chunks[1])) == 30
+    pg.run(change)
+    with pytest.raises(SnapshotLost, match="rows changed since"):
+        rows_of(source, table, chunks[2])
+
+
+def test_a_window_goes_on_to_its_end_and_says_so(pg, caplog):  # noqa: F811
+    pg.run("CREATE TABLE t AS SELECT g AS id FROM generate_series(1, 100) g")
+    source = pg.source("t", chunk={"rows": 30}, watermark={"column": "id"})
+    with source.snapshot() as token:
+        table, chunks = plan(source, snapshot=token)
+        first = source.read(table, chunks[0])
+        assert sum(batch.num_rows for batch in first.batches()) and not first.tally.anew
+    pg.run("INSERT INTO t VALUES (101)")
+    rest = [source.read(table, chunk) for chunk in chunks[1:]]
+    assert sum(batch.num_rows for one in rest for batch in one.batches()) == 70
+    assert all(one.tally.anew for one in rest) and "from a new one" in caplog.text
+
+
 @pytest.mark.parametrize(
     "change", ["UPDATE t SET v = v WHERE id = 5", "INSERT INTO t VALUES (0, '')", "VACUUM FULL t"]
 )
@@ -210,7 +239,7 @@ def test_page_ranges_do_not_when_rows_changed(pg, change):  # noqa: F811
     connection.autocommit = True
     connection.execute(change)
     connection.close()
-    with pytest.raises(SnapshotLost):
+    with pytest.raises((SnapshotLost, SourceChanged)):
         rows_of(source, table, chunks[1])
 
 

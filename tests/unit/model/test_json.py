@@ -59,6 +59,12 @@ def test_a_chunk_comes_back_with_its_identity():
 
 
 def test_a_receipt_comes_back():
+    bare, bound = (
+        Chunk("j", Dataset("n", "t"), 0),
+        Chunk("j", Dataset("n", "t"), 0, relation="r", rows_in_all=0),
+    )
+    assert "relation" not in wire.chunk_to_json(bare) and bare.chunk_id == bound.chunk_id
+    assert wire.chunk_from_json(wire.chunk_to_json(bound)) == bound
     assert wire.receipt_from_json(wire.receipt_to_json(RECEIPT)) == RECEIPT
 
 
@@ -96,3 +102,4 @@ def test_the_text_is_the_same_for_the_same_value():
         '{"adopted":false,"attempt":1,"boundary_digests":[],"bytes":0,"chunk_id":"c","extracted":null,'
         '"files":[],"filtered":0,"location":"","rejected":0,"rows":2,"sha256":null}'
     )
+    assert wire.receipt_from_json(wire.receipt_to_json(Receipt("c", 1, 2, anew=True))).anew

@@ -13,7 +13,18 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from hdm.model import Chunk, Column, Condition, Dataset, Kind, Mode, Receipt, StagedFile, Table
+from hdm.model import (
+    Chunk,
+    Column,
+    Condition,
+    Dataset,
+    Kind,
+    Mode,
+    Origin,
+    Receipt,
+    StagedFile,
+    Table,
+)
 from hdm.state import Job, JobInfo, Lease, RunInfo, StateManager
 
 BACKENDS = ("sqlite", "postgres", "mariadb")
@@ -63,7 +74,11 @@ class World:
             "target": table(f"{self.key}.u", "dst", None),
             "mode": Mode.APPEND,
         }
-        return JobInfo(**{**values, **changes})
+        values |= changes
+        values.setdefault(
+            "origins", tuple(Origin(column.name, (column.name,)) for column in values["source"].columns)
+        )
+        return JobInfo(**values)
 
     def chunks(self, job: Job, count: int, start: int = 0, **changes: Any) -> list[Chunk]:
         return [

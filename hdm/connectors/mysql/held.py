@@ -1,0 +1,49 @@
+"""What holds a MySQL table's rows, so that a table that was put in its place is told from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hdm.dialects import mysql_catalog
+from hdm.errors import HdmError
+from hdm.model import digest
+from hdm.sql import Database
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+\Z")
+"""InnoDB keeps such names as they are: https://dev.mysql.com/doc/refman/8.4/en/identifier-mapping.html."""
+
+
+def relation(database: Database, connection: Any, origin: str, path: Sequence[str]) -> str | None:
+    """By InnoDB's table ids, which TRUNCATE, RENAME and rebuilding change. Without PROCESS, which they need,
+    by when the table was made, which MariaDB's TRUNCATE leaves as it was. A metadata lock keeps it so."""
+    database.run(connection, f"SELECT 1 FROM {origin} LIMIT 0")
+    schema, name = path[-2:]
+    if _PLAIN_NAME.match(schema) and _PLAIN_NAME.match(name):
+        full = f"{schema}/{name}"
+        ids = _ids(database, connection, full, full.replace("_", r"\_") + "#p#%")
+        if ids:
+            return digest("relation", *ids)[:32]
+    made = database.run(connection, mysql_catalog.CREATED, (schema, name))
+    if any(int(young) for *_, young in made):
+        # known to the second only: what came within the same one would not be told apart
+        database.run(connection, "DO SLEEP(1.1)")
+    return digest("relation", *(f"{part}:{moment}" for part, moment, _ in made))[:32] if made else None
+
+
+def told(database: Database, connection: Any) -> str:
+    """What ``hdm doctor`` says of it."""
+    if _ids(database, connection, "", "%"):
+        return "a table that is truncated or replaced while it is read is noticed"
+    return "PROCESS is not granted: a TRUNCATE while a table is read shows in its count of rows only"
+
+
+def _ids(database: Database, connection: Any, name: str, like: str) -> list[str]:
+    """``name:id`` of InnoDB's tables that are named so, or like so; none without PROCESS."""
+    maria = "mariadb" in connection.get_server_info().lower()
+    sql = mysql_catalog.TABLE_IDS.format("INNODB_SYS_TABLES" if maria else "INNODB_TABLES")
+    try:
+        return [f"{part}:{number}" for part, number in database.run(connection, sql, (name, like))]
+    except HdmError:
+        return []

@@ -1,0 +1,83 @@
+"""How MySQL and MariaDB bring staged rows into a table by key."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Sequence
+
+from hdm.dialects.base import Dialect
+
+_MERGE_WAIT = 300
+"""Seconds for which a merge waits for another one into the same table."""
+COLLATION = " /*M! COLLATE utf8mb4_nopad_bin */ /*!80017 COLLATE utf8mb4_0900_bin */"
+"""Of the tables that hdm makes. Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
+
+
+class MySQLMerging(Dialect):
+    """The part of the dialect that merges."""
+
+    null_safe = "{a} <=> {b}"
+    exact_text = "CAST(CONVERT({} USING utf8mb4) AS BINARY)"
+
+    def match(
+        self, a: str, b: str, key: Sequence[str], *, null_safe: bool, exact: Collection[str] = ()
+    ) -> str:
+        """Texts by the collation of hdm's own tables: two others would be an illegal mix (1267)."""
+        made = super().match(a, b, key, null_safe=null_safe, exact=exact)
+        sign = "<=>" if null_safe else "="
+        for name in exact:
+            one, other = f"{a}.{self.quote(name)}", f"{b}.{self.quote(name)}"
+            made = made.replace(
+                f"({one} {sign} {other})", f"({one} {sign} CONVERT({other} USING utf8mb4){COLLATION})", 1
+            )
+        return made
+
+    def merge(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        columns: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
+    ) -> list[str]:
+        """As everywhere, but UPDATE joins."""
+        statements = super().merge(
+            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
+        )
+        rest = [name for name in columns if name not in key]
+        if rest:
+            same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
+            joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
+            only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
+            assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
+            into, of = self.qualify(target), self.qualify(stage)
+            guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
+            statements[0] = f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}{guard}"
+        return statements
+
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """A user lock, which the end of the session frees; LOCK TABLES would commit."""
+        name = hashlib.sha256(f"merge|{self.qualify(target)}".encode()).hexdigest()[:40]
+        return f"SELECT GET_LOCK('{name}', {_MERGE_WAIT})"
+
+    def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
+        """By a second temporary table: MySQL cannot name the stage twice in a statement."""
+        of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_2"))
+        cursor = self.quote(newest)
+        top = f"SELECT {self.names(key)}, MAX({cursor}) AS {cursor} FROM {of} GROUP BY {self.names(key)}"
+        same = self.match("s", "t", key, null_safe=True)
+        return [
+            f"{self.temporary_table} {spare} AS {top}",
+            f"DELETE s FROM {of} AS s JOIN {spare} AS t ON {same} WHERE {self.older('s', 't', newest)}",
+            f"DROP TEMPORARY TABLE {spare}",
+        ]
+
+    def keep_one(
+        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
+    ) -> list[str]:
+        """DROP TABLE would commit; DROP TEMPORARY TABLE does not."""
+        made = super().keep_one(stage, columns, rest, key)
+        return [*made[:-1], made[-1].replace("DROP TABLE", "DROP TEMPORARY TABLE", 1)]

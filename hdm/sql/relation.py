@@ -1,0 +1,63 @@
+"""Binds a reading to the relation that it was planned on: chunks of two tables never make one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from hdm.errors import SourceChanged, TransientError
+from hdm.model import Chunk, Table
+from hdm.sql.database import Database
+
+ANEW = (
+    "run again: modes replace and merge then read it anew; in mode append, empty the target's table and "
+    "give the source another name first"
+)
+"""What to do about a table that changed under its reading."""
+_CALL = re.compile(r"(\w+)\s*\(|\b(current_\w+|localtime\w*|sysdate\w*|systimestamp|sessiontimezone)\b", re.I)
+_NO_CALLS = frozenset({"in", "and", "or", "not", "exists", "any", "all", "some", "where", "select", "from"})
+
+
+def asks_something(where: str) -> bool:
+    """Whether a condition may come out otherwise in another session, since it calls a function or a clock."""
+    plain = re.sub(r"'(?:[^']|'')*'", "''", where)
+    return any(found[2] or found[1].lower() not in _NO_CALLS for found in _CALL.finditer(plain))
+
+
+def is_steady(
+    database: Database, connection: Any, table: Table, path: Sequence[str] | None, where: str
+) -> bool:
+    """Whether what is counted under a snapshot is what other sessions read under it."""
+    return path is not None and not asks_something(where) and database.is_steady(connection, table.path)
+
+
+def planned(
+    database: Database,
+    connection: Any,
+    table: Table,
+    origin: str,
+    path: Sequence[str] | None,
+    snapshot: str | None,
+) -> str | None:
+    """The relation that a plan is made on. Raises ``TransientError`` if it is not the one whose snapshot
+    was taken any more, so that a new snapshot is tried."""
+    found = database.relation(connection, origin, path and table.path)
+    seen = database.relation_in(snapshot) if snapshot is not None else None
+    if seen is not None and found != seen:
+        raise TransientError(f"{table.dataset.name} was replaced or rewritten while it was planned")
+    return found
+
+
+def hold(
+    database: Database, connection: Any, table: Table, origin: str, path: Sequence[str] | None, chunk: Chunk
+) -> None:
+    """Raises ``SourceChanged`` unless the relation is the one that ``chunk`` was planned on."""
+    if chunk.relation is None:
+        return
+    if database.relation(connection, origin, path and table.path) != chunk.relation:
+        raise SourceChanged(
+            f"{table.dataset.name} was truncated, rewritten, replaced or cut into other partitions after its "
+            "reading began: its chunks do not belong together any more",
+            hint=ANEW,
+        )

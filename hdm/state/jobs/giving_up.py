@@ -1,0 +1,58 @@
+"""Ends an epoch whose chunks do not belong together, so that the next run reads its table anew."""
+
+from __future__ import annotations
+
+from sqlalchemy import select, update
+
+from hdm.errors import SnapshotLost, SourceChanged
+from hdm.state.db import clock
+from hdm.state.db.database import among
+from hdm.state.db.tables import chunk, dead_letter
+from hdm.state.records import DEAD, HELD, OPEN_JOB, PENDING, SUPERSEDED, Job
+from hdm.state.tx import job_rows
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import Tx
+
+_TORN = (SourceChanged.__name__, SnapshotLost.__name__)
+
+
+def give_up(base: Base, of: Job, *, short: bool) -> bool:
+    """Close an open epoch as one that was left, and supersede what it did not commit, if a chunk of it found
+    its source changed, or it is ``short`` of rows. False, and nothing done, if not, or if a chunk is held."""
+
+    def work(tx: Tx) -> bool:
+        now = job_rows.hold(tx, of.job_id)
+        if now["status"] not in OPEN_JOB or not now["planned"]:
+            return False
+        mine = chunk.c.job_id == of.job_id
+        open_now = (mine, among(chunk.c.status, (PENDING, DEAD, *HELD)))
+        torn = select(chunk.c.chunk_id).where(*open_now, chunk.c.error_class.in_(_TORN)).limit(1)
+        held = select(chunk.c.chunk_id).where(
+            mine, among(chunk.c.status, HELD), chunk.c.lease_expires_at > clock.now
+        )
+        if tx.conn.execute(held.limit(1)).first() is not None:
+            return False
+        if not short and tx.conn.execute(torn).first() is None:
+            return False
+        left = tx.conn.execute(select(chunk.c.chunk_id, chunk.c.status).where(*open_now)).all()
+        letters = dead_letter.c.chunk_id.in_(select(chunk.c.chunk_id).where(*open_now))
+        tx.conn.execute(
+            update(dead_letter)
+            .where(letters, dead_letter.c.state == "open")
+            .values(state="replayed", resolved_at=tx.now, reason="superseded")
+        )
+        tx.conn.execute(
+            update(chunk)
+            .where(*open_now)
+            .values(status=SUPERSEDED, lease_owner=None, lease_expires_at=None, updated_on=tx.now)
+        )
+        values = {"planned": 0, "status": "success", "ended_at": tx.now}
+        for one in left:
+            tx.event("chunk.superseded", job=of.job_id, chunk=one.chunk_id, was=one.status, now=SUPERSEDED)
+        sealed = job_rows.change(tx, now, values)
+        tx.event(
+            "job.given_up", job=of.job_id, was=now["status"], now="success", superseded=len(left), seal=sealed
+        )
+        return True
+
+    return base.change(of.in_run, work)

@@ -1,0 +1,73 @@
+"""Mode ``merge`` over several links: what was read later is merged later (decision 0011).
+
+A reading is one epoch of the table at the chain's root. Its chunks are merged side by side; those of
+the next reading follow once each of them is settled, so a dead chunk holds back what was read after
+it until it is retried or waived.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, exists, select
+
+from hdm.state.db.database import among
+from hdm.state.db.tables import chunk, job, job_upstream
+from hdm.state.records import DEAD, IN_ORDER, UNFINISHED, Job
+
+_OPEN = (*UNFINISHED, DEAD)
+
+
+def in_turn(conn: Connection, of: Job, waiting: Sequence[Any]) -> Sequence[Any]:
+    """Those of the committed chunks ``waiting`` upstream, in order, whose turn it is. Rows hold
+    ``chunk_id``, ``epoch`` and ``chunk_no``."""
+    rows = _before_gaps(conn, of, waiting)
+    if not rows:
+        return []
+    newest = _at_work(conn, of)
+    ids = [row.chunk_id for row in rows] + ([newest] if newest else [])
+    readings = _readings(conn, ids)
+    last = readings[newest] if newest else readings[rows[0].chunk_id]
+    return [row for row in rows if readings[row.chunk_id] <= last]
+
+
+def _at_work(conn: Connection, of: Job) -> str | None:
+    """The upstream chunk that this job followed last, if any chunk of the job is not settled."""
+    mine = select(chunk.c.corr_in).where(chunk.c.job_id == of.job_id)
+    if conn.execute(mine.where(among(chunk.c.status, _OPEN)).limit(1)).first() is None:
+        return None
+    found: str | None = conn.execute(mine.order_by(chunk.c.chunk_no.desc()).limit(1)).scalar()
+    return found
+
+
+def _before_gaps(conn: Connection, of: Job, rows: Sequence[Any]) -> Sequence[Any]:
+    """Below the first chunk upstream that is not settled, where what lies above it may have been read
+    later: where upstream is chained itself, or all is to go in order."""
+    gap = (
+        select(job.c.epoch, chunk.c.chunk_no)
+        .join(chunk, chunk.c.job_id == job.c.job_id)
+        .where(job.c.pipeline_key.in_(of.info.upstream_keys), among(chunk.c.status, _OPEN))
+        .order_by(job.c.epoch, chunk.c.chunk_no)
+        .limit(1)
+    )
+    if of.info.max_parallel != IN_ORDER:
+        gap = gap.where(exists().where(job_upstream.c.job_id == job.c.job_id))
+    first = conn.execute(gap).first()
+    return rows if first is None else [row for row in rows if (row.epoch, row.chunk_no) < tuple(first)]
+
+
+def _readings(conn: Connection, chunk_ids: Iterable[str]) -> dict[str, int]:
+    """Each chunk's reading: the epoch of the job at the root of its chain."""
+    at = {one: one for one in chunk_ids}
+    found: dict[str, int] = {}
+    while at:
+        query = (
+            select(chunk.c.chunk_id, chunk.c.corr_in, job.c.epoch)
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .where(chunk.c.chunk_id.in_(sorted(set(at.values()))))
+        )
+        above = {row.chunk_id: row for row in conn.execute(query)}
+        found |= {one: above[up].epoch if up in above else 0 for one, up in at.items()}
+        at = {one: above[up].corr_in for one, up in at.items() if up in above and above[up].corr_in}
+    return found

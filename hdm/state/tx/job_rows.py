@@ -1,0 +1,30 @@
+"""A job's row, changed and sealed: whoever changes one puts the seal into the event that tells of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select, update
+
+from hdm.state.db.database import locked
+from hdm.state.db.tables import job
+from hdm.state.tx import seals
+from hdm.state.tx.transaction import Tx
+
+
+def hold(tx: Tx, job_id: str) -> Mapping[str, Any]:
+    """The job's row, locked until the transaction ends."""
+    query = locked(select(job).where(job.c.job_id == job_id), job)
+    return dict(tx.conn.execute(query).mappings().one())
+
+
+def change(tx: Tx, held: Mapping[str, Any], values: Mapping[str, Any]) -> str:
+    """Change a row that is held; the seal of what it is now, for the event's ``seal``."""
+    tx.conn.execute(update(job).where(job.c.job_id == held["job_id"]).values(dict(values)))
+    return seal({**held, **values})
+
+
+def seal(row: Mapping[str, Any]) -> str:
+    """The seal of a job's row."""
+    return seals.seal("job", seals.JOB, row)

@@ -1,0 +1,145 @@
+"""A target that lost what was committed is noticed by the next run, and brought back on request."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.flows.kit import Place, direct, load, on_sqlite, only, shop, stage
+
+LEDGER = "_hdm_load_ledger"
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return shop(tmp_path)
+
+
+def by_hand(place: Place, *statements: str) -> None:
+    with contextlib.closing(sqlite3.connect(place.target)) as target, target:
+        for statement in statements:
+            target.execute(statement)
+
+
+def file_deleted(place: Place) -> None:
+    for path in place.folder.glob("target.db*"):
+        path.unlink()
+
+
+def another_file(place: Place) -> None:
+    place.target = place.folder / "other.db"
+    place.profiles["dst"] = {"path": str(place.target)}
+    place.write()
+
+
+def table_dropped(place: Place) -> None:
+    by_hand(place, "DROP TABLE orders")
+
+
+def table_emptied(place: Place) -> None:
+    by_hand(place, "DELETE FROM orders")
+
+
+def restored(place: Place) -> None:
+    """As it was before the second run."""
+    by_hand(
+        place,
+        f"DELETE FROM {LEDGER} WHERE chunk_id IN (SELECT chunk_id FROM {LEDGER} WHERE "
+        "json_extract(chunk_json, '$.epoch') > 1)",
+        "DELETE FROM orders WHERE changed >= 900",
+    )
+
+
+LOSSES = [file_deleted, another_file, table_dropped, table_emptied, restored]
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+@pytest.mark.parametrize("lose", LOSSES)
+def test_what_a_target_lost_is_said_and_brought_back(
+    place: Place, mode: str, lose: Callable[[Place], None]
+) -> None:
+    only(place, {**direct(place, "orders", watermark={"column": "changed"}), "mode": mode})
+    assert place.hdm("run").code == 0
+    place.sql("INSERT INTO orders VALUES (?, 'new', 0, ?)", [(n, n) for n in range(900, 960)])
+    assert place.hdm("run").code == 0
+    assert place.hdm("run").code == 0
+    lose(place)
+    for _ in range(2):
+        done = place.hdm("run")
+        assert done.code == 1
+        assert "does not hold" in done.err
+        assert "hdm state reconcile --reload" in done.err
+    assert place.hdm("state", "reconcile", "--reload").code == 0
+    done = place.hdm("run")
+    assert done.code == 0, done.said
+    assert place.rows("orders") == place.source_rows("orders")
+    place.sql("INSERT INTO orders VALUES (?, 'new', 0, ?)", [(n, n) for n in range(960, 990)])
+    assert place.hdm("run").code == 0
+    assert place.rows("orders") == place.source_rows("orders")
+    assert place.hdm("state", "verify").code == 0
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_chain_is_brought_back_from_its_files_or_its_source(place: Place, removed: bool) -> None:
+    above = stage("orders", place, watermark={"column": "changed"})
+    if removed:
+        above["sink"]["conf"]["keep"] = "verified"
+    only(place, above, load(place))
+    assert place.hdm("run").code == 0
+    if removed:
+        assert place.hdm("gc", "--staged").code == 0
+        assert not list(place.stage.rglob("*.parquet"))
+    file_deleted(place)
+    done = place.hdm("run")
+    assert done.code == 1
+    assert "does not hold" in done.err
+    assert place.hdm("state", "reconcile", "--reload").code == 0
+    done = place.hdm("run")
+    assert done.code == 0, done.said
+    assert place.rows("orders") == place.source_rows("orders")
+
+
+def test_rows_that_others_delete_are_not_missed(place: Place) -> None:
+    link = direct(place, "orders", watermark={"column": "changed"})
+    only(place, link)
+    assert place.hdm("run").code == 0
+    by_hand(place, "DELETE FROM orders WHERE id < 10")
+    done = place.hdm("run")
+    assert done.code == 1
+    assert "does not hold 10 of 250 rows" in done.err
+    done = place.hdm("state", "reconcile", "--reload")
+    assert done.code == 1
+    assert "which rows they are cannot be told" in done.err
+    link["sink"]["conf"]["others_delete"] = True
+    only(place, link)
+    assert place.hdm("run").code == 0
+
+
+def test_files_that_are_the_target_are_missed_and_staged_ones_are_not(place: Place) -> None:
+    above = stage("orders", place, watermark={"column": "changed"})
+    only(place, above)
+    assert place.hdm("run").code == 0
+    for path in place.stage.rglob("*.manifest.json"):
+        path.unlink()
+    done = place.hdm("run")
+    assert done.code == 1
+    assert "does not hold" in done.err
+
+
+def test_a_relative_path_from_another_folder_is_another_target(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.profiles["dst"] = {"path": "relative.db"}
+    only(place, direct(place, "orders"))
+    folders = [tmp_path / "a", tmp_path / "b"]
+    for folder, code in zip(folders, (0, 1), strict=True):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        done = place.hdm("run")
+        assert done.code == code
+    assert "it was restored, emptied or dropped, or it is another one" in done.err
+    assert on_sqlite(folders[0] / "relative.db", "SELECT COUNT(*) FROM orders") == [(250,)]
