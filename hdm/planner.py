@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm import _fail
-from hdm.epochs import UNFINISHED, is_complete, job_info, progress, window_of
+from hdm.epochs import UNFINISHED, is_complete, job_info, progress, unread, window_of
 from hdm.errors import HdmError, Recovery, UsageError
 from hdm.job_ends import FAILED, close, is_in_vain, prepare, remarks
 from hdm.model import Chunk, LinkSpec, Mode, Window
@@ -295,7 +295,10 @@ class Planner:
         fixed = link.source.chunks_are_content and job.info.mode is not Mode.REPLACE
         if job.pipeline_key in self._empty:
             return
-        for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
+        chunks = link.source.split(job.info.source, window, job.pipeline_key, token)
+        if fixed:
+            chunks = unread(self.state, job.pipeline_key, job.info.mode, link, chunks)
+        for chunk in chunks:
             yield replace(taken.numbered(chunk), epoch=1 if fixed else job.epoch)
 
     def _follow(self, job: Job) -> None:

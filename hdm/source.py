@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from hdm import declared
-from hdm.model import Chunk, Dataset, Payload, Receipt, Table, Window
+from hdm.model import Chunk, Dataset, Mode, Payload, Receipt, Table, Window
 
 P = TypeVar("P")
 
@@ -120,6 +120,11 @@ class Source(ABC):
                 yield from declared.ranges(table, *found, self.values_per_chunk, job_key)
             return
         yield Chunk(job_key, table.dataset, 0, schema_sha=table.schema_sha, snapshot=snapshot)
+
+    def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
+        """With ``chunks_are_content``: what of ``chunk`` the chunks of earlier plans do not hold."""
+        del before, mode
+        yield chunk
 
     def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
         """Why ``split`` gave larger ``chunks`` than the configuration asks for; None if it did not."""

@@ -68,7 +68,9 @@ TESTED_ELSEWHERE = {
     # A system's codecs and middle levels are tested against the real system.
     "file_": "unit/connectors/test_local.py",
     "files": "unit/connectors/test_local.py",
-    "found_files": "unit/connectors/test_local.py",
+    "found_files": "conformance/test_foreign_files.py",
+    "grown_files": "conformance/test_foreign_files.py",
+    "partition_folders": "conformance/test_foreign_files.py",
     "formats/": "unit/formats/test_formats.py",
     "object_stores/azure": "unit/connectors/test_azure.py",
     "object_stores/": "unit/connectors/test_s3.py",

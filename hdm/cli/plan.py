@@ -12,7 +12,7 @@ from hdm.cli import logs
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, remark, size
 from hdm.cli.session import open_project
-from hdm.epochs import UNFINISHED, next_window
+from hdm.epochs import UNFINISHED, next_window, unread
 from hdm.errors import PermanentError
 from hdm.link import DataLink
 from hdm.model import Chunk, Mode, Table
@@ -97,8 +97,7 @@ def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence
     if said := link.source.uncut(one.source, chunks):
         remark(f"note: {one.source.dataset.name}: {said}")
     if state is not None and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
-        known = state.reports.statuses([chunk.chunk_id for chunk in chunks])
-        return [chunk for chunk in chunks if chunk.chunk_id not in known]
+        return list(unread(state, key, one.link.mode, link, chunks))
     return chunks
 
 

@@ -55,6 +55,21 @@ class PlannerReports:
 
         return self._base.db.read(work)
 
+    def file_chunks(self, pipeline_key: str) -> list[Chunk]:
+        """Every chunk of files that a pipeline has planned and not planned anew, the oldest first."""
+        query = (
+            select(chunk.c.body)
+            .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
+            .where(
+                job.c.pipeline_key == pipeline_key,
+                chunk.c.bound_kind == "file",
+                chunk.c.status != "superseded",
+            )
+            .order_by(job.c.epoch, chunk.c.created_on, chunk.c.chunk_no)
+        )
+        bodies = self._base.db.read(lambda conn: conn.execute(query).scalars().all())
+        return [chunk_from_json(body) for body in bodies]
+
     def chunk(self, chunk_id: str) -> Chunk:
         """One chunk as it was planned."""
         query = select(chunk.c.body).where(chunk.c.chunk_id == chunk_id)
