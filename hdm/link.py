@@ -46,6 +46,8 @@ class DataLink:
         self._tables: dict[str, Table] = {}
         self.source = source
         self.sink = sink
+        self.grows = False
+        """Whether the target is to be given columns that the source has gained."""
         self._checks = checks or {}
         self._pace = Pace(spec.limits)
 

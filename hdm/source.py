@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -125,6 +125,11 @@ class Source(ABC):
         """With ``chunks_are_content``: what of ``chunk`` the chunks of earlier plans do not hold."""
         del before, mode
         yield chunk
+
+    def leaving_out(self, columns: Collection[str]) -> Source | None:
+        """The same source without these columns; None if it cannot be read without them."""
+        del columns
+        return None
 
     def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
         """Why ``split`` gave larger ``chunks`` than the configuration asks for; None if it did not."""

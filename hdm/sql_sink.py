@@ -16,6 +16,7 @@ from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
 from hdm.sink import Sink
 from hdm.sql_database import Database, SqlProfile
+from hdm.sql_grow import grow
 from hdm.sql_ledger import NAME as LEDGER
 from hdm.sql_ledger import Ledger
 from hdm.sql_merge import make_stage, merge_stage
@@ -94,6 +95,10 @@ class SqlSink(Sink):
             f"there is no table {target.dataset.name}, and create is false",
             hint="create it, or write create: true",
         )
+
+    def grow(self, table: Table) -> None:
+        """By ALTER TABLE, a column at a time; a target that is not there yet is left to ``prepare``."""
+        grow(self.database, self.target(table), self._held)
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Create what is missing, verify what is there; no row is touched."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -238,8 +238,7 @@ class SqlSource(Source):
         if twice:
             raise UsageError(f"columns names twice: {', '.join(twice)}", hint="name each column once")
         known = {column.name: column for column in columns}
-        unknown = [name for name in names if name not in known]
-        if unknown:
+        if unknown := [name for name in names if name not in known]:
             raise UsageError(f"no such columns: {', '.join(unknown)}", hint=f"known: {', '.join(known)}")
         return tuple(known[name] for name in names)
 
@@ -293,6 +292,11 @@ class SqlSource(Source):
         finally:
             connection.close()
 
+    def leaving_out(self, columns: Collection[str]) -> SqlSource:
+        """By ``columns:`` that name the others."""
+        kept = {"columns": [one.name for one in self.describe().columns if one.name not in columns]}
+        return type(self)(self.config.model_copy(update=kept), self.profile, name=self.name)
+
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """One SELECT in one transaction; ``SchemaDrift`` if the table is not as planned."""
         return Payload(table, lambda: self._batches(table, chunk))
@@ -319,8 +323,7 @@ class SqlSource(Source):
         shown = ", ".join(
             f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in table.columns
         )
-        filters = [self._filter, self.dialect.predicate(chunk.conditions, table)]
-        where = " AND ".join(filter(None, filters))
+        where = " AND ".join(filter(None, [self._filter, self.dialect.predicate(chunk.conditions, table)]))
         return f"SELECT {shown} FROM {self._origin(table)}" + (f" WHERE {where}" if where else "")
 
     @property

@@ -16,6 +16,7 @@ from hdm.epochs import UNFINISHED, next_window, unread
 from hdm.errors import PermanentError
 from hdm.link import DataLink
 from hdm.model import Chunk, Mode, Table
+from hdm.orchestrators.drift import settle
 from hdm.survey import Prospect
 
 if TYPE_CHECKING:
@@ -40,6 +41,11 @@ def command_plan(
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()
     with project.recall_state() or nullcontext() as state:
+        if state is not None:
+            settled = settle(state, prospects, project.links, project.orchestrator.weighed)
+            prospects = settled.prospects
+            for said in (*settled.notes, *settled.held.values()):
+                remark(f"note: {said}")
         rows = [_row(project.links[p.link.key], p, state) for p in prospects]
     if not as_json:
         rows = [{**row, "bytes": size(row["bytes"]), "losses": "; ".join(row["losses"])} for row in rows]

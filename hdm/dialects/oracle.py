@@ -45,6 +45,7 @@ class OracleDialect(Dialect):
     transactional_ddl = False
     null_safe = "DECODE({a}, {b}, 1, 0) = 1"
     temporary_table = "CREATE PRIVATE TEMPORARY TABLE"
+    adds_column = "ADD"
     text_type = "VARCHAR2(4000)"
     bigint_type = "NUMBER(19)"
     key_text_type = "VARCHAR2(128)"

@@ -50,6 +50,7 @@ class SQLServerDialect(Dialect):
     null_safe = "EXISTS (SELECT {a} INTERSECT SELECT {b})"
     temporary_table = "CREATE TABLE"
     """Temporary by its name, which starts with ``#``."""
+    adds_column = "ADD"
     text_type = "nvarchar(max)"
     key_text_type = "nvarchar(128)"
     session: ClassVar[tuple[str, ...]] = (

@@ -115,7 +115,9 @@ class AutoBatchOrchestrator(Orchestrator):
                 batch.mapped.schema.relation(batch.mapped.tables[path]),
             )
             if relation is not None and kept is not None:
-                yield self._link(batch, relation, kept, env)
+                link = self._link(batch, relation, kept, env)
+                self.weighed.add(link.key)
+                yield link
 
     def _link(self, batch: Batch, relation: Relation, kept: Relation, env: str) -> LinkSpec:
         names = batch.mapped.columns[relation.path]

@@ -15,6 +15,7 @@ from hdm.engines.threads import Observer, ThreadEngine, host_identity, take_over
 from hdm.errors import HdmError
 from hdm.link import DataLink
 from hdm.model import LinkSpec
+from hdm.orchestrators.drift import settle
 from hdm.plan import Plan
 from hdm.planner import Planner
 from hdm.profile import Profiles
@@ -100,6 +101,8 @@ class Orchestrator(ABC):
         self.profiles: Profiles | None = None
         self.recall: Callable[[], StateManager | None] | None = None
         """Opens the state database to look what earlier runs left; gives None if there is none."""
+        self.weighed: set[str] = set()
+        """Keys of links whose sources' changes the orchestrator has weighed by itself."""
         self.notes: list[str] = []
         self.waiting: dict[str, str] = {}
         """Table -> why it is not moved until a person acts; such a run is no success."""
@@ -135,7 +138,6 @@ class Orchestrator(ABC):
         planner.notes.extend(self.notes)
         if not joined:
             planner.notes.extend(nothing_found(session))
-        planner.begin(session.prospects)
         engine = ThreadEngine(
             state,
             run_id,
@@ -149,6 +151,10 @@ class Orchestrator(ABC):
             observer=session.observer,
         )
         try:
+            settled = settle(state, session.prospects, session.links, self.weighed)
+            planner.failed.update(settled.held)
+            planner.notes.extend(settled.notes)
+            planner.begin(settled.prospects)
             if not joined:
                 self.before(session, run_id)
             engine.run()

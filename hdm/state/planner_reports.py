@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, or_, select
 
-from hdm.model import Chunk
+from hdm.model import Chunk, Table
 from hdm.state.base import JOB_COLUMNS, Base
 from hdm.state.models import chunk, job, worker
 from hdm.state.words import OPEN_JOB, WAIVED, Job
@@ -32,6 +32,22 @@ class PlannerReports:
             newest, (newest.c.pipeline_key == job.c.pipeline_key) & (newest.c.epoch == job.c.epoch)
         )
         return self._jobs(query)
+
+    def last_sources(self, pipeline_keys: Sequence[str]) -> dict[str, Table]:
+        """Pipeline key -> the source table of its newest job that was closed with success."""
+        found: dict[str, Table] = {}
+        for start in range(0, len(pipeline_keys), 500):
+            newest = (
+                select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
+                .where(job.c.pipeline_key.in_(pipeline_keys[start : start + 500]), job.c.status == "success")
+                .group_by(job.c.pipeline_key)
+                .subquery()
+            )
+            query = select(*JOB_COLUMNS).join(
+                newest, (newest.c.pipeline_key == job.c.pipeline_key) & (newest.c.epoch == job.c.epoch)
+            )
+            found |= {one.pipeline_key: one.info.source for one in self._jobs(query)}
+        return found
 
     def open_jobs(self, link_keys: Collection[str]) -> list[Job]:
         """The newest job of every pipeline of these links."""

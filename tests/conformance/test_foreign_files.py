@@ -85,7 +85,7 @@ def parquet(table: pa.Table, **how: Any) -> bytes:
 
 # -- CSV -----------------------------------------------------------------------------
 
-BROKEN = {
+BROKEN: dict[str, tuple[str | bytes, str]] = {
     "a quote never closed": ('id,name\n1,"a\n2,b\n', "line 2 is never closed"),
     "under a quoted header": ('"id","name"\n1,a\n2,"b\n3,c\n', "line 3 is never closed"),
     "closed by the next one": ('"id","name"\n1,"a\n2,"b\n', "line 2 something follows a closing quote"),
