@@ -16,14 +16,14 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from hdm.catalogs.diff import Change, Difference, compare_tables
-from hdm.catalogs.model import Relation
+from hdm.catalog.diff import Change, Difference, compare_tables
+from hdm.catalog.model import Relation
 from hdm.errors import SchemaDrift
 from hdm.model import LinkSpec, Table
-from hdm.survey import Prospect, prospect
+from hdm.planning.preflight import Prospect, prospect
 
 if TYPE_CHECKING:
-    from hdm.link import DataLink
+    from hdm.runtime.link import DataLink
     from hdm.state import StateManager
 
 _GROWTH = frozenset({Change.WIDER, Change.NULLABLE})
