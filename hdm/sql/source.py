@@ -50,8 +50,7 @@ def name_parts(name: TableNameLike) -> tuple[str, ...]:
 
 def first_line(error: BaseException) -> str:
     """What the driver said of a statement that was not run over any row, without its later lines."""
-    said = str(error.__context__ or error).strip().splitlines()
-    return said[0] if said else type(error).__name__
+    return (str(error.__context__ or error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class WatermarkConf(Settings):
