@@ -35,7 +35,7 @@ from hdm.components import registry
 from hdm.config.manifest_model import Template
 from hdm.errors import SchemaDrift, UsageError
 from hdm.model import Dataset, LinkSpec, digest
-from hdm.orchestrators.auto_links import WatermarkRule, bare_spec, make_link, watermark_of
+from hdm.orchestrators.auto_links import WatermarkRule, bare_spec, fed_by, make_link, watermark_of
 from hdm.orchestrators.base import Orchestrator, OrchestratorConfig, Session
 from hdm.planning.plan import Plan
 from hdm.sql.catalog import SqlCatalog, catalog_over
@@ -94,10 +94,10 @@ class AutoBatchOrchestrator(Orchestrator):
 
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
         """Crawls, and touches nothing. Raises ``SchemaDrift`` under policy ``fail``."""
-        yield from plan.links
         self.batches = [self.batch(template, plan.env) for template in plan.open_templates]
-        for batch in self.batches:
-            yield from self._links_of(batch, plan.env)
+        made = [link for batch in self.batches for link in self._links_of(batch, plan.env)]
+        yield from made
+        yield from (fed_by(link, made) for link in plan.links)
 
     def _links_of(self, batch: Batch, env: str) -> Iterator[LinkSpec]:
         verdict = batch.verdict
