@@ -40,6 +40,8 @@ def command_plan(
     logs.set_up("text", log_settings, "warning")
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()
+    for said in project.orchestrator.notes:
+        remark(f"note: {said}")
     with project.recall_state() or nullcontext() as state:
         if state is not None:
             settled = settle(state, prospects, project.links, project.orchestrator.weighed)

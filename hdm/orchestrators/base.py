@@ -21,6 +21,7 @@ from hdm.planning.planner import Planner
 from hdm.planning.preflight import Prospect
 from hdm.runtime.host import host_identity, take_over_dead
 from hdm.runtime.link import DataLink
+from hdm.runtime.shares import share_pace, wanted_workers
 from hdm.runtime.thread_engine import Observer, ThreadEngine
 from hdm.state import RunInfo, StateManager
 from hdm.state.queries.reports import TableReport
@@ -137,13 +138,20 @@ class Orchestrator(ABC):
         planner = Planner(state, run_id, session.links, session.site, session.specs, joined)
         planner.failed.update(self.waiting)
         planner.notes.extend(self.notes)
+        share_pace(session.links)
+        workers = session.workers or self.config.workers
+        asked = wanted_workers(link.spec for link in session.links.values())
+        if not session.workers and "workers" not in self.config.model_fields_set:
+            workers = max(workers, min(asked, 256))
+        if asked > workers:
+            planner.notes.append(f"threads: {asked} is more than the {workers} workers there are")
         if not joined:
             planner.notes.extend(nothing_found(session))
         engine = ThreadEngine(
             state,
             run_id,
             planner,
-            workers=session.workers or self.config.workers,
+            workers=workers,
             back_pressure=self.config.back_pressure_factor or None,
             site=session.site,
             lease_ttl=state.lease_ttl,

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from hdm import failpoints
-from hdm.components.settings import Settings
+from hdm.components.settings import NO_CHECKSUM, NO_DATABASE, Settings
 from hdm.components.source import Source
 from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
@@ -74,7 +74,7 @@ class ChunkConf(Settings):
 
 
 class SqlSourceConfig(Settings):
-    """One table, or one query. ``checksum`` and ``database`` are taken from older manifests."""
+    """One table, or one query."""
 
     env: str | None = None
     table_name: TableNameLike | None = None
@@ -86,9 +86,9 @@ class SqlSourceConfig(Settings):
     where: str | None = None
     types: dict[str, str] = Field(default_factory=dict)
     """Column -> native type, for columns that the catalogue gives no type."""
-    checksum: Any = None
-    checksum_method: Any = None
-    database: str | None = None
+    checksum: Any = Field(None, deprecated=NO_CHECKSUM)
+    checksum_method: Any = Field(None, deprecated=NO_CHECKSUM)
+    database: str | None = Field(None, deprecated=NO_DATABASE)
     params: Any = None
 
     @model_validator(mode="before")
