@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hdm import __version__
+from hdm._version import __version__
 from hdm.components import registry
 from hdm.components.check import Check
 from hdm.components.sink import Sink

@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from hdm.cli.options import json_option, manifest_options
-from hdm.cli.output import emit, size
-from hdm.config.secrets import redact
+from hdm.cli.output import emit, say, size
 from hdm.project import find_run, no_such_run, open_state_only
 
 
@@ -60,7 +59,7 @@ def command_status(
             ]
             emit(shown, as_json=False, title=f"run {run_id}", empty="no jobs")
             for text in failures.values():
-                click.echo(redact(f"  failed: {text}"))
+                say(f"  failed: {text}")
     return 1 if failing else 0
 
 
