@@ -119,7 +119,11 @@ def _weigh(done: Settled, one: Prospect, was: Table, link: DataLink) -> Table | 
         held.append(f"{one.link.source.type} cannot leave out {', '.join(sorted(left_out))}")
     if held or narrower is None:
         lossy = [change.column for change in changes if change.change not in (*_GROWTH, *_ADDED)]
-        way = f"; allow_loss: [{', '.join(lossy)}] on the link lets it go" if lossy else ""
+        way = (
+            f"; allow_loss: [{', '.join(lossy)}] on the link lets it go"
+            if lossy and policy != "freeze"
+            else ""
+        )
         done.held[one.pipeline_key] = (
             f"{now.dataset.name} waits for a person, as schema_policy is {policy}: {'; '.join(held)}{way}"
         )
