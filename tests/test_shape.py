@@ -56,6 +56,8 @@ TESTED_ELSEWHERE = {
     "dialects/": "conformance/test_dialects.py",
     # A system's codecs and middle levels are tested against the real system.
     "files/": "unit/connectors/test_local.py",
+    "files/grown_files": "conformance/test_foreign_files.py",
+    "files/partition_folders": "conformance/test_foreign_files.py",
     "files/formats/": "unit/files/formats/test_formats.py",
     "files/stores/azure": "unit/connectors/test_azure.py",
     "files/stores/": "unit/connectors/test_s3.py",

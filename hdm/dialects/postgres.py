@@ -267,7 +267,9 @@ class PostgresDialect(Dialect):
     def hint(self, code: str) -> str | None:
         """What to do, for the common ones."""
         if code.startswith("22021"):
-            return "a text holds a NUL character, which PostgreSQL text cannot"
+            return (
+                "a text holds a NUL character, or bytes that its encoding does not have: find them by query:"
+            )
         if code == "23505":
             return "a row with this key is there already: use mode merge, or remove it"
         if code == "23503":

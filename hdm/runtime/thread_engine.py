@@ -15,6 +15,7 @@ from hdm.errors import HdmError, StateUnavailable, unexpected
 from hdm.planning.planner import Planner
 from hdm.runtime.host import host_identity, start_token
 from hdm.runtime.lease_keeper import Pulse
+from hdm.runtime.shares import Shares
 from hdm.runtime.worker import Outcome, Worker
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ class ThreadEngine:
     _over: threading.Event = field(default_factory=threading.Event)
     _hurry: threading.Event = field(default_factory=threading.Event)
     _trouble: list[HdmError] = field(default_factory=list)
+    _shares: Shares = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._shares = Shares({key: link.spec for key, link in self.planner.links.items()}, self.workers)
 
     def run(self) -> None:
         """Block until every job is closed. Raises the error that ended it, if one did."""
@@ -123,7 +128,15 @@ class ThreadEngine:
         bound = self.back_pressure or 0
         return frozenset(job_id for job_id, load in self._load.items() if load >= bound)
 
+    def _skipped(self) -> frozenset[str]:
+        """Jobs that nothing is to be claimed of: enough of theirs lies staged, or their links are at the
+        bounds of ``threads`` and ``limits``."""
+        if not (full := self._shares.full()):
+            return self._skip
+        return self._skip | {job.job_id for job in list(self.planner.jobs.values()) if job.link_key in full}
+
     def _started(self, lease: Lease) -> None:
+        self._shares.started(lease.job.link_key)
         job_id, bound = lease.job.job_id, self.back_pressure
         with self._count:
             self._flying[job_id] = self._flying.get(job_id, 0) + 1
@@ -136,6 +149,7 @@ class ThreadEngine:
         self.observer.started(lease)
 
     def _settled(self, outcome: Outcome) -> None:
+        self._shares.settled(outcome.lease.job.link_key)
         with self._count:
             self._flying[outcome.lease.job.job_id] -= 1
         if self._skip:
@@ -151,7 +165,7 @@ class ThreadEngine:
             pulse,
             self._hurry,
             self.site,
-            skip_jobs=lambda: self._skip,
+            skip_jobs=self._skipped,
             turn=self._turn,
             goes_on=lambda: not self._ends(),
             started=self._started,
