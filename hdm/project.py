@@ -5,18 +5,20 @@ from __future__ import annotations
 import getpass
 import os
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from hdm._version import __version__
 from hdm.components import registry
 from hdm.components.check import Check
 from hdm.components.sink import Sink
 from hdm.components.source import Source
+from hdm.config.located import ManifestErrors, raise_all
 from hdm.config.profile import Profiles, load_profiles
-from hdm.errors import UsageError
+from hdm.errors import ManifestError, UsageError
 from hdm.files.sink import FileSink
 from hdm.files.source import FileSource
 from hdm.model import LinkSpec
@@ -73,7 +75,15 @@ def open_project(manifest: str, env: str, profiles: str | None, site: str | None
     orchestrator.recall = partial(recall_state, plan, known)
     specs = {spec.key: spec for spec in orchestrator.links(plan)}
     here = _at_site(specs, site, plan.manifest_name)
-    return Project(plan, known, orchestrator, make_links(here, known), specs, site)
+    links = make_links(here, known)
+    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *_idle_keys(here)])
+    return Project(plan, known, orchestrator, links, specs, site)
+
+
+def _idle_keys(specs: Iterable[LinkSpec]) -> Iterator[str]:
+    for spec in specs:
+        yield from registry.without_effect("source", spec.source)
+        yield from registry.without_effect("sink", spec.sink)
 
 
 def run_info(plan: Plan) -> RunInfo:
@@ -145,8 +155,13 @@ def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataL
     """A DataLink for each spec, by its key, with source and sink made and checked."""
     links: dict[str, DataLink] = {}
     checks = _checks()
+    wrong: list[ManifestError] = []
     for spec in specs:
-        links[spec.key] = _link(spec, profiles, checks)
+        try:
+            links[spec.key] = _link(spec, profiles, checks)
+        except ManifestErrors as several:
+            wrong += several.errors
+    raise_all(wrong)
     _refuse_unchainable(links)
     return links
 
@@ -188,8 +203,16 @@ def _elsewhere(sink: Sink, source: Source) -> bool:
 
 
 def _link(spec: LinkSpec, profiles: Profiles, checks: Mapping[str, type[Check]]) -> DataLink:
-    source = registry.create("source", spec.source, profiles)
-    sink = registry.create("sink", spec.sink, profiles)
+    made: list[Any] = []
+    wrong: list[ManifestError] = []
+    for kind, side in (("source", spec.source), ("sink", spec.sink)):
+        try:
+            made.append(registry.create(kind, side, profiles))
+        except ManifestError as error:
+            wrong.append(error)
+    if wrong:
+        raise ManifestErrors(wrong)
+    source, sink = made
     parts = {"spec": spec, "source": source, "sink": sink, "checks": checks}
     link: DataLink = registry.build("data_link", spec.type, parts)
     return link

@@ -29,6 +29,7 @@ TESTED_ELSEWHERE = {
     "__init__": "test_shape.py",
     "cli/__init__": "test_layers.py",
     "components/silence": "unit/connectors/test_half_open.py",
+    "sql/server_calls": "unit/connectors/test_half_open.py",
     "planning/open_gaps": "flows/test_ways_out.py",
     "planning/tries": "unit/planning/test_planner.py",
     "components/settings": "unit/config/test_profile.py",
@@ -59,6 +60,8 @@ TESTED_ELSEWHERE = {
     "dialects/": "conformance/test_dialects.py",
     # A system's codecs and middle levels are tested against the real system.
     "files/": "unit/connectors/test_local.py",
+    "files/grown_files": "conformance/test_foreign_files.py",
+    "files/partition_folders": "conformance/test_foreign_files.py",
     "files/formats/": "unit/files/formats/test_formats.py",
     "files/stores/azure": "unit/connectors/test_azure.py",
     "files/stores/": "unit/connectors/test_s3.py",

@@ -12,8 +12,9 @@ from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, remark, size
 from hdm.errors import PermanentError
 from hdm.model import Chunk, Mode, Table
+from hdm.orchestrators.drift import settle
 from hdm.planning.preflight import Prospect
-from hdm.planning.windows import UNFINISHED, next_window
+from hdm.planning.windows import UNFINISHED, next_window, unread
 from hdm.project import open_project
 from hdm.runtime.link import DataLink
 
@@ -37,7 +38,14 @@ def command_plan(
     """
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()
+    for said in project.orchestrator.notes:
+        remark(f"note: {said}")
     with project.recall_state() or nullcontext() as state:
+        if state is not None:
+            settled = settle(state, prospects, project.links, project.orchestrator.weighed)
+            prospects = settled.prospects
+            for said in (*settled.notes, *settled.held.values()):
+                remark(f"note: {said}")
         rows = [_row(project.links[p.link.key], p, state) for p in prospects]
     if not as_json:
         rows = [{**row, "bytes": size(row["bytes"]), "losses": "; ".join(row["losses"])} for row in rows]
@@ -95,8 +103,7 @@ def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence
     if said := link.source.uncut(one.source, chunks):
         remark(f"note: {one.source.dataset.name}: {said}")
     if state is not None and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
-        known = state.reports.statuses([chunk.chunk_id for chunk in chunks])
-        return [chunk for chunk in chunks if chunk.chunk_id not in known]
+        return list(unread(state, key, one.link.mode, link, chunks))
     return chunks
 
 

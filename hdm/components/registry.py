@@ -160,6 +160,19 @@ def build(kind: str, type_name: str, configuration: Mapping[str, Any]) -> Any:
     return _construct(kind, find(kind, type_name), configuration)
 
 
+def without_effect(kind: str, spec: ComponentSpec) -> list[str]:
+    """A sentence on each key of the component's conf that is taken and does nothing, with its place."""
+    fields = find(kind, spec.type).Config.model_fields
+    names = {info.alias or name: info.deprecated for name, info in fields.items()}
+    conf = spec.conf if isinstance(spec.conf, PlacedDict) else _placed(spec)
+    found = []
+    for key in conf:
+        if isinstance(why := names.get(key), str):
+            at = f"{conf.file}:{conf.key_at(key).line}: " if conf.file else ""
+            found.append(f"{at}{_word(kind)} '{spec.name}': '{key}' {why}")
+    return found
+
+
 def connection_name(spec: ComponentSpec) -> str | None:
     """The profile entry that a component names, or None."""
     found = [spec.conf[key] for key in _CONNECTION_KEYS if spec.conf.get(key) is not None]

@@ -34,3 +34,10 @@ class Settings(BaseModel):
     """Base of every ``Config`` and ``Profile``: unknown keys are errors, values are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+NO_CHECKSUM = (
+    "has no effect: each chunk's rows are counted on both sides, and files have their sha256; remove it"
+)
+NO_DATABASE = "has no effect: the connection in the profile names the database; remove it"
+"""What is said of keys that manifests of old hold: they are taken, and nothing is made of them."""

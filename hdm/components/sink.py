@@ -85,6 +85,11 @@ class Sink(ABC):
         to depend on which commits last. ``repeats``: several chunks may bring one row, in versions."""
         return False
 
+    def grow(self, table: Table) -> None:
+        """Give the target the columns of ``table`` that it lacks, NULL in the rows that are there. Asked
+        under ``schema_policy: evolve`` before ``prepare``, which refuses what is still not right."""
+        return
+
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Make ready what ``write`` needs (table, ledger, folder). Idempotent, never drops the
         target. In mode ``replace``, prepares the table beside, named from job key and epoch."""

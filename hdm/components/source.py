@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from hdm.components import authoring
 from hdm.components.settings import Settings
-from hdm.model import Chunk, Dataset, Payload, Receipt, Table, Window
+from hdm.model import Chunk, Dataset, Mode, Payload, Receipt, Table, Window
 
 
 class Source(ABC):
@@ -103,6 +103,16 @@ class Source(ABC):
                 yield from authoring.ranges(table, *found, self.values_per_chunk, job_key)
             return
         yield Chunk(job_key, table.dataset, 0, schema_sha=table.schema_sha, snapshot=snapshot)
+
+    def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
+        """With ``chunks_are_content``: what of ``chunk`` the chunks of earlier plans do not hold."""
+        del before, mode
+        yield chunk
+
+    def leaving_out(self, columns: Collection[str]) -> Source | None:
+        """The same source without these columns; None if it cannot be read without them."""
+        del columns
+        return None
 
     def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
         """Why ``split`` gave larger ``chunks`` than the configuration asks for; None if it did not."""

@@ -174,3 +174,28 @@ def kind_of(raw: str) -> str:
     if raw.casefold() in ("no", "off", "false"):
         return "the boolean false"
     return "a number"
+
+
+class ManifestErrors(Exception):
+    """Several mistakes that were found one by one."""
+
+    def __init__(self, errors: list[ManifestError]) -> None:
+        super().__init__(f"{len(errors)} mistakes")
+        self.errors = errors
+
+
+def raise_all(errors: Iterable[ManifestError]) -> None:
+    """Raise one error that holds them all, in the order of their places; nothing if there is none."""
+    by_text = {(one.file, one.line, one.column, one.message): one for one in errors}
+    if not by_text:
+        return
+    first, *rest = [by_text[key] for key in sorted(by_text)]
+    if not rest:
+        raise first
+    lines: list[str] = []
+    for one in (first, *rest):
+        lines += [one.message, *([f"  hint: {one.hint}"] if one.hint else [])]
+    hint = f"mend these {len(by_text)} places and run the same command again"
+    joined = type(first)("\n".join(lines), hint=hint)
+    joined.file, joined.line, joined.column = first.file, first.line, first.column
+    raise joined

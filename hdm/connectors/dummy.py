@@ -44,7 +44,7 @@ class _Rows(Settings):
     chunk: Annotated[int, Field(gt=0)] | Split = 100_000
     table_name: str = "dummy"
     env: str | None = None
-    dummy: Any = None
+    dummy: Any = Field(None, deprecated="does nothing; remove it")
 
 
 class DummySource(Source):
@@ -164,7 +164,7 @@ class _Nothing(Settings):
     """``dummy`` takes anything and does nothing."""
 
     env: str | None = None
-    dummy: Any = None
+    dummy: Any = Field(None, deprecated="does nothing; remove it")
 
 
 class DummySink(Sink):

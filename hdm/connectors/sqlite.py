@@ -1,6 +1,5 @@
-"""SQLite: one file, one writer. Each chunk is read in a transaction of its own, since SQLite
-cannot share a snapshot between connections; rows that change between chunks are read as they
-are when their chunk is."""
+"""SQLite: one file, one writer. Each chunk is read in a transaction of its own, since SQLite cannot share
+a snapshot between connections; rows that change between chunks are read as they are when their chunk is."""
 
 from __future__ import annotations
 

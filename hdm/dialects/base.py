@@ -302,6 +302,10 @@ class Dialect(Merging):
         not_null = "" if column.nullable else " NOT NULL"
         return f"{self.quote(column.name)} {self.stored(column).native}{not_null}"
 
+    def add_column(self, path: Sequence[str], column: Column) -> str:
+        """ALTER TABLE that adds a column."""
+        return f"ALTER TABLE {self.qualify(path)} {self.adds_column} {self.column_ddl(column)}"
+
     def rename_table(self, path: Sequence[str], name: str) -> str:
         """Give a table another name in its schema."""
         return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.quote(name)}"

@@ -6,7 +6,7 @@ Types: https://duckdb.org/docs/stable/sql/data_types/overview.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects import referring
@@ -93,6 +93,8 @@ class DuckDBDialect(Dialect):
     session_settings: ClassVar[Mapping[str, str]] = {"TimeZone": "'UTC'"}
     """Others cannot be set for it: a file keeps no settings, and each process begins with DuckDB's own."""
     key_text_type = "VARCHAR"
+    catalog = ""
+    """The name under which the file is open: its own, without the ending."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "TransactionException": Deadlock,
         "SerializationException": TransientError,
@@ -101,6 +103,7 @@ class DuckDBDialect(Dialect):
         "IOException": ConnectionLost,
         "ConnectionException": ConnectionLost,
         "ConstraintException": RejectedRows,
+        "ForeignKeyException": RejectedRows,
         "ConversionException": RejectedRows,
         "OutOfRangeException": RejectedRows,
         "InvalidInputException": RejectedRows,
@@ -195,9 +198,17 @@ class DuckDBDialect(Dialect):
             raise UsageError(f"not a page condition: {one.op!r}", hint="plan again")
         return f"rowid {one.op} {int(one.value) * PAGE_ROWS}"
 
+    def qualify(self, path: Sequence[str]) -> str:
+        """With the file's name where a schema has it too: alone it could mean both
+        (https://duckdb.org/docs/stable/sql/statements/attach, name qualification)."""
+        doubled = len(path) == 2 and path[0].casefold() == self.catalog.casefold() and self.catalog != "main"
+        return super().qualify((self.catalog, *path) if doubled else path)
+
     def code(self, error: BaseException) -> str | None:
-        """The class of the error, e.g. ``ConstraintException``."""
+        """The class of the error, e.g. ``ConstraintException``; a foreign key's has a name of its own."""
         name = type(error).__name__
+        if name == "ConstraintException" and "foreign key" in str(error).lower():
+            return "ForeignKeyException"
         return name if name.endswith("Exception") else None
 
     def is_duplicate(self, error: BaseException) -> bool:
@@ -213,8 +224,10 @@ class DuckDBDialect(Dialect):
 
 _HINTS = {
     "IOException": "close the other process that holds the database file; check path and free space",
-    "ConstraintException": "use mode merge for a key that is there, load the table that a key refers to "
-    "first, or remove the row",
+    "ConstraintException": "a row breaks a key or a NOT NULL: use mode merge, or remove it",
+    "ForeignKeyException": "load the table that is referred to first. DuckDB cannot change a row that is "
+    "referred to where an index, a unique key or a list hangs on the changed column: drop that index, or the "
+    "foreign key",
     "TransactionException": "another transaction changed the same rows: tried again",
 }
 

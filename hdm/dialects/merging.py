@@ -12,6 +12,7 @@ class Merging(ABC):
 
     null_safe: ClassVar[str] = "{a} IS NOT DISTINCT FROM {b}"
     temporary_table: ClassVar[str] = "CREATE TEMPORARY TABLE"
+    adds_column: ClassVar[str] = "ADD COLUMN"
     insert_override: ClassVar[str] = ""
     """What lets INSERT ... SELECT give an identity column its value."""
     exact_text: ClassVar[str] = ""

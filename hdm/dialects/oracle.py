@@ -49,6 +49,7 @@ class OracleDialect(Dialect):
     null_safe = "DECODE({a}, {b}, 1, 0) = 1"
     exact_text = "NLSSORT({}, 'NLS_SORT=BINARY')"
     temporary_table = "CREATE PRIVATE TEMPORARY TABLE"
+    adds_column = "ADD"
     text_type = "VARCHAR2(4000)"
     bigint_type = "NUMBER(19)"
     key_text_type = "VARCHAR2(128)"

@@ -270,8 +270,6 @@ class PostgresDialect(Dialect):
             return (
                 "read the column as bytes with query: and convert_to(column, 'SQL_ASCII'), or mend the text"
             )
-        if code == "23503":
-            return "load the table that the key refers to first, then: hdm retry"
         if code == "23505":
             return "a row with this key is there already: use mode merge, or remove it"
         if code == "23503":

@@ -56,6 +56,7 @@ class SQLServerDialect(Dialect):
     exact_text = "CAST(CAST({} AS NVARCHAR(MAX)) AS VARBINARY(MAX))"
     temporary_table = "CREATE TABLE"
     """Temporary by its name, which starts with ``#``."""
+    adds_column = "ADD"
     text_type = "nvarchar(max)"
     key_text_type = "nvarchar(128)"
     session_settings: ClassVar[Mapping[str, str]] = {

@@ -5,19 +5,40 @@ from __future__ import annotations
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
+from itertools import islice
 from typing import BinaryIO, cast
 
-from hdm.errors import CorruptFile, UsageError
+from hdm.errors import CorruptFile, SchemaDrift, UsageError
 from hdm.files import layout as files
-from hdm.files.formats import format_named, format_of
+from hdm.files import partition_folders
+from hdm.files.formats import Format, format_named, format_of
 from hdm.files.stores.base import Stat, Store
 from hdm.model import Dataset, StagedFile, Table
 
 _BLOCK = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a source is told about the files it reads: see ``FileSourceConfig``."""
+
+    file_format: str | None = None
+    table_name: str | None = None
+    pattern: str | None = None
+    delimiter: str | None = None
+    partitions: bool = True
+
+    def format(self, name: str, key: str) -> Format:
+        """The format of the file ``key``; what hdm staged is cut by commas, whatever others are."""
+        return format_named(name, None if files.is_staged(key) else self.delimiter)
+
+    def values(self, key: str) -> dict[str, str | None]:
+        """The columns that the file's folders give."""
+        return {} if files.is_staged(key) or not self.partitions else partition_folders.values_of(key)
 
 
 @dataclass(slots=True)
@@ -26,9 +47,9 @@ class Found:
     again and again, and these are the newest."""
 
     table: Table
+    wanted: Wanted
     manifests: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
-    format: str | None = None
     replaced: bool = False
 
     def files(self, store: Store) -> Iterator[StagedFile]:
@@ -37,23 +58,32 @@ class Found:
         for key in self.manifests:
             manifest = files.read_manifest(store, key)
             for file in manifest.receipt.files if manifest else ():
-                if self.format in (None, file.format) and store.stat(store.key(file.uri)) is not None:
+                fits = self.wanted.file_format in (None, file.format)
+                if fits and store.stat(store.key(file.uri)) is not None:
                     yield file
         for key in self.foreign:
-            yield _measured(store, key)
+            yield _measured(store, key, self.table, self.wanted)
 
 
-def find(
-    store: Store, namespace: str, file_format: str | None, table_name: str | None, pattern: str | None
-) -> list[Found]:
-    """Every dataset under the root, by name, that the arguments do not leave out."""
+def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
+    """Every dataset under the root, by name, that ``wanted`` does not leave out.
+
+    Raises ``UsageError`` for a file that looks like data and lies among those that are read, and is none
+    that hdm reads: the rest would pass for the whole.
+    """
     listed = list(store.list(""))
-    found = _staged(store, listed, file_format) if pattern is None else []
+    found = _staged(store, listed, wanted) if wanted.pattern is None else []
     ours = {stat.key.rpartition("/")[0] for stat in listed if _is_sidecar(stat.key)}
-    found += _foreign(store, listed, ours, namespace, file_format, pattern, table_name)
-    if table_name is not None:
-        found = [one for one in found if _is_named(one.table, table_name)]
+    found += _foreign(store, listed, ours, namespace, wanted)
+    if wanted.table_name is not None:
+        found = [one for one in found if _is_named(one.table, wanted.table_name)]
     return sorted(found, key=lambda one: one.table.dataset.name)
+
+
+def unread(store: Store) -> list[str]:
+    """Up to five names of what lies under the root, without what systems put there for themselves."""
+    seen = (stat.key for stat in store.list("") if not _is_mark(stat.key))
+    return list(islice(seen, 5))
 
 
 def _is_sidecar(key: str) -> bool:
@@ -65,7 +95,7 @@ def _is_named(table: Table, name: str) -> bool:
     return name.casefold() in {one.casefold() for one in names}
 
 
-def _staged(store: Store, listed: list[Stat], file_format: str | None) -> list[Found]:
+def _staged(store: Store, listed: list[Stat], wanted: Wanted) -> list[Found]:
     newest: dict[str, Stat] = {}
     for stat in listed:
         if _is_sidecar(stat.key):
@@ -81,7 +111,7 @@ def _staged(store: Store, listed: list[Stat], file_format: str | None) -> list[F
             key for key in below if key.endswith(files.MANIFEST) and key.rpartition("/")[0] in current
         ]
         table = files.read_sidecar(store, sidecar.key)
-        result.append(Found(table, manifests, format=file_format, replaced=bool(complete)))
+        result.append(Found(table, wanted, manifests, replaced=bool(complete)))
     return result
 
 
@@ -93,49 +123,131 @@ def _by_job(folders: set[str]) -> list[set[str]]:
     return list(jobs.values())
 
 
-def _foreign(
-    store: Store,
-    listed: list[Stat],
-    ours: set[str],
-    namespace: str,
-    file_format: str | None,
-    pattern: str | None,
-    table_name: str | None,
-) -> list[Found]:
+def _foreign(store: Store, listed: list[Stat], ours: set[str], namespace: str, wanted: Wanted) -> list[Found]:
     """Files that hdm did not stage. With a pattern all matching files are one dataset; else a
-    file at the root is one of its own, and a folder's files are one together."""
+    file at the root is one of its own, and a folder's files are one together, with those of the
+    folders below it whose names give columns."""
     groups: dict[str, list[str]] = {}
+    others: list[str] = []
     for stat in listed:
         folder, _, name = stat.key.rpartition("/")
         kind = format_of(name)
-        if kind is None or file_format not in (None, kind[0]) or _below(folder, ours):
+        if _below(folder, ours) or _is_mark(stat.key):
             continue
-        if pattern is None:
-            groups.setdefault(folder or name.partition(".")[0], []).append(stat.key)
-        elif fnmatch(stat.key, pattern):
-            groups.setdefault(table_name or "files", []).append(stat.key)
-    return [_described(store, namespace, name, keys) for name, keys in groups.items()]
+        _refuse_managed(store, stat.key)
+        if kind is not None and wanted.file_format not in (None, kind[0]):
+            continue
+        group = _group(store, stat.key, wanted)
+        if wanted.pattern is not None:
+            if not fnmatch(stat.key, wanted.pattern):
+                continue
+            group = wanted.table_name or "files"
+        if kind is not None:
+            groups.setdefault(group, []).append(stat.key)
+        else:
+            others.append(stat.key)
+    if wanted.pattern is None:
+        folders = {_folder(key) for keys in groups.values() for key in keys}
+        _refuse_parts(store, [key for key in others if _folder(key) in folders])
+    return [_described(store, namespace, name, keys, wanted) for name, keys in groups.items()]
+
+
+def _group(store: Store, key: str, wanted: Wanted) -> str:
+    folder, _, name = key.rpartition("/")
+    if not wanted.partitions or "=" not in folder:
+        return folder or name.partition(".")[0]
+    base = partition_folders.folder_without(key)
+    return base or store.uri("x").split("/")[-2]
 
 
 def _below(folder: str, ours: set[str]) -> bool:
     return any(folder == one or folder.startswith(f"{one}/") for one in ours)
 
 
-def _described(store: Store, namespace: str, name: str, keys: list[str]) -> Found:
+def _is_mark(key: str) -> bool:
+    """What hdm and other systems leave beside data: end marks, checksums, hidden files."""
+    name = key.rpartition("/")[2]
+    if name.startswith((".", "_hdm_")) or name.endswith((".crc", files.MANIFEST, files.REMOVED)):
+        return True
+    return name.startswith("_") and format_of(name) is None
+
+
+def _refuse_managed(store: Store, key: str) -> None:
+    """Folders whose files are not their rows: a log beside them says which of them count."""
+    parts = key.split("/")
+    for mark, system in _LOGS.items():
+        if mark in parts[:-1]:
+            raise UsageError(
+                f"{store.uri(key)} belongs to a {system} table, whose log says which of its files count",
+                hint="export the table to plain files, or read it through a system that knows it",
+            )
+
+
+_LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
+
+
+def _folder(key: str) -> str:
+    """The folder whose files are one table, or the root."""
+    return partition_folders.folder_without(key)
+
+
+def _refuse_parts(store: Store, keys: Iterable[str]) -> None:
+    """A file that looks like data beside those that are read."""
+    strange = [key for key in keys if key.lower().endswith(_LOOKS_LIKE_DATA)]
+    if strange:
+        more = f", and {len(strange) - 1:,} more" if len(strange) > 1 else ""
+        raise UsageError(
+            f"{store.uri(strange[0])}{more} looks like data, and is of no kind that hdm reads",
+            hint=f"convert it to {READS}; or write pattern: to say which files are meant",
+        )
+
+
+READS = "Parquet (.parquet), CSV (.csv) or JSON (.jsonl, .json), plain or with .gz or .zst"
+_LOOKS_LIKE_DATA = (
+    ".bz2", ".xz", ".lz4", ".br", ".snappy", ".zip", ".7z", ".tar", ".tgz", ".gz", ".zst", ".tsv", ".tab",
+    ".psv", ".dat", ".xls", ".xlsx", ".xlsb", ".ods", ".orc", ".avro", ".arrow", ".feather",
+    ".ipc", ".sas7bdat", ".dbf",
+)  # fmt: skip
+
+
+def _described(store: Store, namespace: str, name: str, keys: list[str], wanted: Wanted) -> Found:
+    keys = sorted(keys)
     kind, compression = format_of(keys[0]) or ("parquet", "none")
+    columns = wanted.values(keys[0])
+    for key in keys:
+        if list(wanted.values(key)) != list(columns):
+            raise UsageError(
+                f"{store.uri(key)}: its folders give the columns {list(wanted.values(key))}, and those of "
+                f"{store.uri(keys[0])} give {list(columns)}",
+                hint="give each table a folder of its own, or write partitions: ignore",
+            )
     with _named(store, keys[0]), store.open(keys[0]) as remote, _seekable(store, remote) as stream:
-        table = format_named(kind).describe(
+        table = wanted.format(kind, keys[0]).describe(
             stream, compression, Dataset(namespace, name), (name.rpartition("/")[2],)
         )
-    return Found(table, foreign=sorted(keys))
+    twice = sorted({column.name for column in table.columns} & set(columns))
+    if twice:
+        raise UsageError(
+            f"{store.uri(keys[0])}: column {twice[0]} stands in the file and in the name of its folder",
+            hint="write partitions: ignore to read the file's, or rename the folders",
+        )
+    table = replace(table, columns=partition_folders.with_columns(table, list(columns)))
+    return Found(table, wanted, foreign=keys)
 
 
-def _measured(store: Store, key: str) -> StagedFile:
+def _measured(store: Store, key: str, table: Table, wanted: Wanted) -> StagedFile:
     kind, compression = format_of(key) or ("parquet", "none")
+    before = store.stat(key)
     with _named(store, key), store.open(key) as remote, _seekable(store, remote) as stream:
         sha256, size = _hashed(stream)
+        form = wanted.format(kind, key)
+        inner = replace(table, columns=partition_folders.without_columns(table, wanted.values(key)))
+        if misfit := form.misfit(stream, compression, inner):
+            raise SchemaDrift(misfit)
         stream.seek(0)
-        rows = format_named(kind).rows(stream, compression)
+        rows = form.rows(stream, compression)
+        if before is None or store.stat(key) != before:
+            raise CorruptFile("it was changed while it was looked at")
     return StagedFile(store.uri(key), kind, size, rows, sha256)
 
 
@@ -144,9 +256,10 @@ def _named(store: Store, key: str) -> Iterator[None]:
     """What is wrong with a file that hdm did not stage is said with its name."""
     try:
         yield
-    except (CorruptFile, UsageError) as error:
+    except (CorruptFile, SchemaDrift, UsageError) as error:
         error.message = f"{store.uri(key)}: {error.message}"
-        error.hint = "mend the file or take it away; pattern: and file_format: leave files out"
+        own = f"{error.hint}; or " if error.hint else ""
+        error.hint = f"{own}mend the file or take it away; pattern: and file_format: leave files out"
         raise
 
 

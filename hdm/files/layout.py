@@ -44,6 +44,14 @@ class Split(Settings):
     bytes: int | None = Field(default=None, gt=0)
 
 
+_STAGED = re.compile(r"[0-9a-f]{24}\.\d+\.\d+\.[a-z.]+")
+
+
+def is_staged(key: str) -> bool:
+    """Whether a name is one that hdm gives to the files it stages."""
+    return _STAGED.fullmatch(key.rpartition("/")[2]) is not None
+
+
 def slug(name: str) -> str:
     """``name`` as a safe folder name: itself if it is one already, else with a hash behind it."""
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:40]

@@ -5,35 +5,53 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from abc import abstractmethod
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from functools import cached_property
 from typing import Annotated, Any, BinaryIO, ClassVar, Literal, cast
 
 import pyarrow as pa
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from hdm.arrow.batches import rebatch
 from hdm.components.settings import Settings
 from hdm.components.source import Source
-from hdm.errors import CorruptFile, UsageError
-from hdm.files import discovery
-from hdm.files.formats import Marks, format_named, format_of
+from hdm.errors import CorruptFile, PermanentError, UsageError
+from hdm.files import discovery as found_files
+from hdm.files import grown_files, partition_folders
+from hdm.files import layout as files
+from hdm.files.formats import Marks, format_of
 from hdm.files.layout import Split
 from hdm.files.stores.base import Stat, Store
 from hdm.files.stores.copies import COPIES
-from hdm.model import Chunk, Dataset, Payload, Receipt, StagedFile, Table, Window
+from hdm.model import Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table, Window
 
 _BLOCK = 1024 * 1024
 
 
+def _one_delimiter(value: str) -> str:
+    if len(value) != 1 or not value.isascii() or value in '"\r\n\0':
+        raise ValueError("must be one ASCII character, and neither a quote nor a line end")
+    return value
+
+
 class FileSourceConfig(Settings):
     """What every file source can be told. ``table_name`` picks one dataset of a directory;
-    ``pattern`` is a glob over relative names of files that hdm did not stage."""
+    ``pattern`` is a glob over relative names of files that hdm did not stage.
+
+    Of such files: ``delimiter`` cuts the fields of CSV (default: a comma); ``partitions: ignore`` reads
+    folders like ``dt=2024-01-01`` as folders, and not as a column ``dt``; ``allow_empty: true`` accepts
+    that nothing under the root can be read, though there are files.
+    """
 
     env: str | None = None
     file_format: Literal["parquet", "csv", "jsonl"] | None = None
     table_name: str | None = None
     pattern: str | None = None
+    delimiter: Annotated[str, AfterValidator(_one_delimiter)] | None = None
+    partitions: Literal["columns", "ignore"] = "columns"
+    allow_empty: bool = False
 
 
 class FileSource(Source):
@@ -82,8 +100,18 @@ class FileSource(Source):
         )
 
     def tables(self) -> Iterator[Table]:
-        """Every dataset under the root that the configuration does not leave out."""
-        for dataset in self._datasets():
+        """Every dataset under the root that the configuration does not leave out.
+
+        Raises ``UsageError`` if there are files, but none of them is read.
+        """
+        found = self._datasets()
+        if not found and not self.config.allow_empty and (seen := found_files.unread(self.store)):
+            raise UsageError(
+                f"{self.name} finds nothing to read, though there are files: {', '.join(seen)}",
+                hint=f"what is read is {found_files.READS}; correct directory:, pattern:, table_name: or "
+                "file_format:, or write allow_empty: true",
+            )
+        for dataset in found:
             yield dataset.table
 
     def replaced(self) -> frozenset[Dataset]:
@@ -101,6 +129,16 @@ class FileSource(Source):
                     yield chunk.at(number=number)
                     number += 1
 
+    def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
+        """What was appended to a file of text; ``UsageError`` if a file has changed otherwise."""
+        yield from grown_files.rest_of(chunk, before, self._begins, mode)
+
+    def _begins(self, file: StagedFile, old: StagedFile) -> bool:
+        if file.bytes <= old.bytes:
+            return False
+        with self._open(file) as stream:
+            return grown_files.begins_with(stream, old)
+
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
         """The upstream's files, each whole or in pieces."""
         number = 0
@@ -111,7 +149,7 @@ class FileSource(Source):
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """Whole files may travel as bytes; ``CorruptFile`` if they are not what was staged."""
-        whole = chunk.first_row is None
+        whole = chunk.first_row is None and not any(map(self._is_reshaped, chunk.files))
         return Payload(
             table,
             lambda: self._batches(table, chunk),
@@ -122,11 +160,24 @@ class FileSource(Source):
 
     # -- inside ----------------------------------------------------------------
 
-    def _datasets(self) -> list[discovery.Found]:
+    def _datasets(self) -> list[found_files.Found]:
+        return found_files.find(self.store, self.namespace, self._wanted)
+
+    @cached_property
+    def _wanted(self) -> found_files.Wanted:
         config = self.config
-        return discovery.find(
-            self.store, self.namespace, config.file_format, config.table_name, config.pattern
+        return found_files.Wanted(
+            config.file_format,
+            config.table_name,
+            config.pattern,
+            config.delimiter,
+            config.partitions == "columns",
         )
+
+    def _is_reshaped(self, file: StagedFile) -> bool:
+        """Whether the bytes alone do not say what is read. Files that hdm did not stage may have columns
+        in their folders' names, another delimiter or order of columns, arrays of JSON, INT96."""
+        return not files.is_staged(self.store.key(file.uri))
 
     def _pieces(self, file: StagedFile, table: Table, job_key: str) -> Iterator[Chunk]:
         whole = Chunk(
@@ -158,17 +209,28 @@ class FileSource(Source):
         for file in chunk.files:
             expected = file.rows if chunk.row_count is None else chunk.row_count
             seen = 0
-            found = format_of(file.uri)
-            compression = found[1] if found else "none"
-            with self._checked(file, whole=chunk.first_row is None) as stream:
-                form = format_named(file.format)
-                marks = None if chunk.first_row is None else self._marks_of(file)
-                batches = form.read(stream, table, compression, chunk.first_row or 0, chunk.row_count, marks)
-                for batch in rebatch(batches):
+            with _with_name(file), self._checked(file, whole=chunk.first_row is None) as stream:
+                for batch in rebatch(self._decoded(stream, file, table, chunk)):
                     seen += batch.num_rows
                     yield batch
             if seen != expected:
                 raise CorruptFile(f"{file.uri} gave {seen} of {expected} rows", hint="stage its chunk again")
+
+    def _decoded(
+        self, stream: BinaryIO, file: StagedFile, table: Table, chunk: Chunk
+    ) -> Iterator[pa.RecordBatch]:
+        key = self.store.key(file.uri)
+        before = self.store.stat(key) if self.store.seekable else None
+        values = self._wanted.values(key)
+        inner = replace(table, columns=partition_folders.without_columns(table, values))
+        found = format_of(file.uri)
+        marks = None if chunk.first_row is None else self._marks_of(file)
+        first, count = chunk.first_row or 0, chunk.row_count
+        form = self._wanted.format(file.format, key)
+        for batch in form.read(stream, inner, found[1] if found else "none", first, count, marks):
+            yield partition_folders.completed(batch, table, values) if values else batch
+        if self.store.seekable and self.store.stat(key) != before:
+            raise CorruptFile("was changed while it was read", hint="run again once nobody writes to it")
 
     def _marks_of(self, file: StagedFile) -> Marks:
         if len(self._marks) > 256:
@@ -209,6 +271,17 @@ class FileSource(Source):
     def _fetch(self, file: StagedFile, copy: BinaryIO) -> None:
         with self._open(file) as stream:
             _verify(file, stream, copy)
+
+
+@contextmanager
+def _with_name(file: StagedFile) -> Iterator[None]:
+    """What is wrong with a file, or with a value in it, is said with its name."""
+    try:
+        yield
+    except (PermanentError, UsageError) as error:
+        if file.uri not in error.message:
+            error.message = f"{file.uri}: {error.message}"
+        raise
 
 
 def _verify(file: StagedFile, stream: BinaryIO, copy: BinaryIO | None) -> None:

@@ -36,7 +36,7 @@ from hdm.config.manifest_model import Template
 from hdm.config.visible import listed
 from hdm.errors import SchemaDrift, UsageError
 from hdm.model import Dataset, LinkSpec, digest
-from hdm.orchestrators.auto_links import WatermarkRule, bare_spec, make_link, watermark_of
+from hdm.orchestrators.auto_links import WatermarkRule, bare_spec, fed_by, make_link, watermark_of
 from hdm.orchestrators.base import Orchestrator, OrchestratorConfig, Session
 from hdm.planning.plan import Plan
 from hdm.sql.catalog import SqlCatalog, catalog_over
@@ -96,10 +96,10 @@ class AutoBatchOrchestrator(Orchestrator):
 
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
         """Crawls, and touches nothing. Raises ``SchemaDrift`` under policy ``fail``."""
-        yield from plan.links
         self.batches = [self.batch(template, plan.env) for template in plan.open_templates]
-        for batch in self.batches:
-            yield from self._links_of(batch, plan.env)
+        made = [link for batch in self.batches for link in self._links_of(batch, plan.env)]
+        yield from made
+        yield from (fed_by(link, made) for link in plan.links)
 
     def _links_of(self, batch: Batch, env: str) -> Iterator[LinkSpec]:
         """A partition has no link of its own beside its parent's, which reads its rows."""
@@ -120,7 +120,9 @@ class AutoBatchOrchestrator(Orchestrator):
             if relation is None or kept is None:
                 continue
             if relation.part_of is None or batch.crawled.relation(relation.part_of) is None:
-                yield self._link(batch, relation, kept, env)
+                link = self._link(batch, relation, kept, env)
+                self.weighed.add(link.key)
+                yield link
 
     def _link(self, batch: Batch, relation: Relation, kept: Relation, env: str) -> LinkSpec:
         names = batch.mapped.columns[relation.path]

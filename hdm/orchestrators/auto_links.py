@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -11,6 +12,7 @@ from pydantic import Field
 
 from hdm.catalog.model import Path
 from hdm.catalog.names import Case
+from hdm.components import registry
 from hdm.components.settings import Settings
 from hdm.config.located import Place, PlacedDict
 from hdm.config.manifest_model import Component, Template
@@ -86,10 +88,11 @@ def make_link(
         _put(source, "types", {**dict(source.get("types") or {}), **types})
     if watermark and "watermark" not in source:
         _put(source, "watermark", dict(watermark))
-    if "table_name" not in template.sink.conf:
+    known = registry.find("sink", template.sink.type).Config.model_fields
+    if "table_name" in known and "table_name" not in template.sink.conf:
         _put(sink, "table_name", list(new))
-    cased = {name: _cased(name, case) for name in columns}
-    if case is not Case.KEEP and "identifiers" not in sink:
+    cased = {name: _cased(name, case) if "identifiers" in known else name for name in columns}
+    if case is not Case.KEEP and "identifiers" in known and "identifiers" not in sink:
         _put(sink, "identifiers", case.value)
     left = ComponentSpec(template.source.name, template.source.type, source, _where(source))
     right = ComponentSpec(template.sink.name, template.sink.type, sink, _where(sink))
@@ -109,6 +112,23 @@ def make_link(
         limits=template.limits.model_dump(exclude_none=True) if template.limits else {},
         union=template.union if isinstance(template.union, bool) else tuple(template.union),
     )
+
+
+def fed_by(link: LinkSpec, made: Sequence[LinkSpec]) -> LinkSpec:
+    """A written link as it is chained to links that were made and whose sink has its source's name.
+
+    Raises ``ManifestError`` where one replaces and the other does not: it would keep only what was staged
+    last, or load all of it again with each run.
+    """
+    above = [one for one in made if one.sink.name == link.source.name]
+    wrong = next((one for one in above if (one.mode is Mode.REPLACE) != (link.mode is Mode.REPLACE)), None)
+    if wrong is not None and (link.mode is Mode.REPLACE or link.mode is Mode.APPEND):
+        raise registry.misplaced(
+            link.source,
+            f"mode {link.mode.value} does not fit: '{link.source.name}' is filled in mode {wrong.mode.value}",
+            f"write mode: {'replace or merge' if link.mode is Mode.APPEND else 'append or merge'} here",
+        )
+    return replace(link, upstream=(*link.upstream, *(one.key for one in above)))
 
 
 def _renaming(columns: Mapping[str, str], cased: Mapping[str, str]) -> str | None:

@@ -16,6 +16,7 @@ from hdm.components.settings import Settings
 from hdm.config.profile import Profiles
 from hdm.errors import HdmError, StateUnavailable
 from hdm.model import LinkSpec
+from hdm.orchestrators.drift import settle
 from hdm.planning.breaker import MAX_WAIT
 from hdm.planning.load_order import load_order
 from hdm.planning.plan import Plan
@@ -23,6 +24,7 @@ from hdm.planning.planner import Planner
 from hdm.planning.preflight import Prospect
 from hdm.runtime.host import host_identity, take_over_dead
 from hdm.runtime.link import DataLink
+from hdm.runtime.shares import share_pace, wanted_workers
 from hdm.runtime.thread_engine import Observer, ThreadEngine
 from hdm.state import RunInfo, StateManager
 from hdm.state.queries.reports import TableReport
@@ -110,6 +112,8 @@ class Orchestrator(ABC):
         self.profiles: Profiles | None = None
         self.recall: Callable[[], StateManager | None] | None = None
         """Opens the state database to look what earlier runs left; gives None if there is none."""
+        self.weighed: set[str] = set()
+        """Keys of links whose sources' changes the orchestrator has weighed by itself."""
         self.notes: list[str] = []
         self.waiting: dict[str, str] = {}
         """Table -> why it is not moved until a person acts; such a run is no success."""
@@ -143,14 +147,20 @@ class Orchestrator(ABC):
         planner = Planner(state, run_id, session.links, session.site, session.specs, joined, session.refresh)
         planner.failed.update(self.waiting)
         planner.notes.extend(self.notes)
+        share_pace(session.links)
+        workers = session.workers or self.config.workers
+        asked = wanted_workers(link.spec for link in session.links.values())
+        if not session.workers and "workers" not in self.config.model_fields_set:
+            workers = max(workers, min(asked, 256))
+        if asked > workers:
+            planner.notes.append(f"threads: {asked} is more than the {workers} workers there are")
         if not joined and not session.selected:
             planner.notes.extend(nothing_found(session))
-        planner.begin(*load_order(session.links, session.prospects))
         engine = ThreadEngine(
             state,
             run_id,
             planner,
-            workers=session.workers or self.config.workers,
+            workers=workers,
             back_pressure=self.config.back_pressure_factor or None,
             site=session.site,
             lease_ttl=state.lease_ttl,
@@ -160,6 +170,10 @@ class Orchestrator(ABC):
             observer=session.observer,
         )
         try:
+            settled = settle(state, session.prospects, session.links, self.weighed)
+            planner.failed.update(settled.held)
+            planner.notes.extend(settled.notes)
+            planner.begin(*load_order(session.links, settled.prospects))
             if not joined:
                 self.before(session, run_id)
             engine.run()

@@ -12,7 +12,7 @@ from hdm import failpoints
 from hdm.model import Chunk, Mode, Window
 from hdm.planning.job_lifecycle import remarks
 from hdm.planning.recovery import Taken
-from hdm.planning.windows import window_of
+from hdm.planning.windows import unread, window_of
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -35,7 +35,7 @@ def plan_root(
         if whole:
             window = replace(link.source.window(), again=True)
         failpoints.point("R3")
-        chunks = [] if empty else list(_cut(taken, link, window, token))
+        chunks = [] if empty else list(_cut(state, taken, link, window, token))
         notes.extend(remarks(job, link, chunks))
         taken.admit(chunks)
         high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
@@ -49,8 +49,13 @@ def plan_root(
     return held
 
 
-def _cut(taken: Taken, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
+def _cut(
+    state: StateManager, taken: Taken, link: DataLink, window: Window, token: str | None
+) -> Iterator[Chunk]:
     job = taken.job
     fixed = link.source.chunks_are_content and job.info.mode is not Mode.REPLACE
-    for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
+    chunks = link.source.split(job.info.source, window, job.pipeline_key, token)
+    if fixed:
+        chunks = unread(state, job.pipeline_key, job.info.mode, link, chunks)
+    for chunk in chunks:
         yield replace(taken.numbered(chunk), epoch=1 if fixed else job.epoch)

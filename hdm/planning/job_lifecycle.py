@@ -24,6 +24,8 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
     taken over; what replaces has no use for them, and is read anew past their epochs."""
     outgoing, key, mode = link.outgoing(job.info.source), job.pipeline_key, job.info.mode
     name = job.info.source.dataset.name
+    if link.grows:
+        link.sink.grow(outgoing)
     if mode is Mode.REPLACE:
         ready = skip_lost(state, job, link, outgoing)
         if ready.epoch != job.epoch:

@@ -173,6 +173,7 @@ def _chain(drafts: Sequence[_Draft], env: str, problems: Problems) -> tuple[Link
         keys[key] = draft
         upstream = tuple(k for stage, k in sinks.get(draft.source.name, ()) if stage < draft.stage)
         _refuse_mixed(draft, [keys[k] for k in upstream], problems)
+        _refuse_own_policy(draft, [keys[k] for k in upstream], problems)
         specs.append(_spec(draft, key, upstream))
         sinks.setdefault(draft.sink.name, []).append((draft.stage, key))
     return tuple(specs)
@@ -196,6 +197,19 @@ def _refuse_mixed(draft: _Draft, above: Sequence[_Draft], problems: Problems) ->
             "replace, which reads all of them",
             _place(draft),
             f"write mode: replace or merge here, or mode: append where '{there}' is the sink",
+        )
+
+
+def _refuse_own_policy(draft: _Draft, above: Sequence[_Draft], problems: Problems) -> None:
+    """What a chained link is given has been weighed by the link that reads the source."""
+    policy = draft.link.schema_policy
+    if "schema_policy" in draft.link.model_fields_set and any(
+        one.link.schema_policy != policy for one in above
+    ):
+        problems.add(
+            f"schema_policy: {policy} has no effect here: '{draft.source.name}' is filled by another link",
+            _place(draft),
+            f"write it on the link whose sink is '{draft.source.name}', and leave it out here",
         )
 
 

@@ -290,10 +290,8 @@ class Planner:
                     self.state.add_plan(taken.job, [], snapshot=None, wm_low=None, wm_high=None)
                 else:
                     key, links = job.pipeline_key, list(self.specs)
-                    empty, whole = key in self._empty, key in self.refresh
-                    self._snapshots[key] = plan_root(
-                        self.state, taken, link, links, self.notes, empty=empty, whole=whole
-                    )
+                    words = {"empty": key in self._empty, "whole": key in self.refresh}
+                    self._snapshots[key] = plan_root(self.state, taken, link, links, self.notes, **words)
         self._has_left(self.state.reread(job))  # not the next epoch, if this one is closed
 
     def _follow(self, job: Job) -> None:

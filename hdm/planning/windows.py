@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
-from hdm.model import LinkSpec, Mode, Table, Window
+from hdm.model import Chunk, LinkSpec, Mode, Table, Window
 from hdm.planning.preflight import Prospect
 from hdm.state.records import IN_ORDER
 
@@ -55,6 +55,19 @@ def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, i
         name = f"{left} -> {job.info.sink_name}"
         sums[job.link_key] = (name, done + total - open_now, known + total)
     return sums
+
+
+def unread(
+    state: StateManager, pipeline_key: str, mode: Mode, link: DataLink, chunks: Iterable[Chunk]
+) -> Iterator[Chunk]:
+    """Of chunks that stand for content, those that no earlier plan holds, or their part that is new; numbered
+    from 0."""
+    planned = [chunk.at(epoch=1) for chunk in chunks]
+    known = state.reports.statuses([chunk.chunk_id for chunk in planned])
+    news = [chunk for chunk in planned if chunk.chunk_id not in known]
+    before = state.reports.file_chunks(pipeline_key) if news else []
+    parts = (part for chunk in news for part in link.source.rest_of(chunk, before, mode))
+    yield from (part.at(number=number) for number, part in enumerate(parts))
 
 
 def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:

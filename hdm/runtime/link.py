@@ -47,8 +47,11 @@ class DataLink:
         self._tables: dict[str, Table] = {}
         self.source = source
         self.sink = sink
+        self.grows = False
+        """Whether the target is to be given columns that the source has gained."""
         self._checks = checks or {}
-        self._pace = Pace(spec.limits)
+        self.pace = Pace(spec.limits)
+        """Shared by the links of one source, see ``shares``."""
 
     def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """A batch as it shall go on: the same columns of the same types, the same rows or fewer; else
@@ -89,7 +92,7 @@ class DataLink:
         """True if nothing here needs rows, so that staged bytes may travel untouched. A limit of rows
         or bytes a second needs them: it is kept from batch to batch."""
         own = type(self).transform is not DataLink.transform
-        return not (self.spec.transform or self.spec.checks or own or self._pace.is_set)
+        return not (self.spec.transform or self.spec.checks or own or self.pace.is_set)
 
     @property
     def verifies(self) -> bool:
@@ -182,7 +185,7 @@ class DataLink:
             tally.extracted += batch.num_rows
             tally.bytes += batch.nbytes
             attempt.count(batch.num_rows, batch.nbytes)
-            self._pace.keep(batch.num_rows, batch.nbytes, attempt.check)
+            self.pace.keep(batch.num_rows, batch.nbytes, attempt.check)
             kept = batch
             if seen:
                 kept, gone = subtract(kept, seen)

@@ -14,7 +14,7 @@ SLICE = 0.2
 
 
 class Pace:
-    """One link's limits, held by all workers of the process together.
+    """One source's limits, held by all links and workers of the process together.
 
     Each batch puts off, for each limit, the moment at which the next one may go by as long as the
     batch may take at that rate; who has read it waits until then.

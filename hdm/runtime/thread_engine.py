@@ -16,6 +16,7 @@ from hdm.planning.breaker import MAX_WAIT, Breaker, Outage
 from hdm.planning.planner import Planner
 from hdm.runtime.host import host_identity, start_token
 from hdm.runtime.lease_keeper import Pulse
+from hdm.runtime.shares import Shares
 from hdm.runtime.worker import Outcome, Worker
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class ThreadEngine:
     _hurry: threading.Event = field(default_factory=threading.Event)
     _trouble: list[HdmError] = field(default_factory=list)
     _outage: Outage = field(default_factory=Outage)
+    _shares: Shares = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._shares = Shares({key: link.spec for key, link in self.planner.links.items()}, self.workers)
 
     def run(self) -> None:
         """Block until every job is closed. Raises the error that ended it, if one did."""
@@ -139,9 +144,9 @@ class ThreadEngine:
         return False
 
     def _barred(self) -> frozenset[str]:
-        """Jobs that are not to be claimed now: staged to the bound, or of a system that is away."""
-        links = self.breaker.barred()
-        if not links:
+        """Jobs that nothing is to be claimed of now: enough of theirs lies staged, their links are at the
+        bounds of ``threads`` and ``limits``, or a system of theirs is away."""
+        if not (links := {*self.breaker.barred(), *self._shares.full()}):
             return self._skip
         jobs = list(self.planner.jobs.values())
         return self._skip | {job.job_id for job in jobs if job.link_key in links}
@@ -156,6 +161,7 @@ class ThreadEngine:
         return frozenset(job_id for job_id, load in self._load.items() if load >= bound)
 
     def _started(self, lease: Lease) -> None:
+        self._shares.started(lease.job.link_key)
         job_id, bound = lease.job.job_id, self.back_pressure
         with self._count:
             self._flying[job_id] = self._flying.get(job_id, 0) + 1
@@ -168,6 +174,7 @@ class ThreadEngine:
         self.observer.started(lease)
 
     def _settled(self, outcome: Outcome) -> None:
+        self._shares.settled(outcome.lease.job.link_key)
         with self._count:
             self._flying[outcome.lease.job.job_id] -= 1
         if self._skip:

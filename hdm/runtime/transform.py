@@ -1,7 +1,8 @@
 """``transform:`` of a link: one DuckDB SELECT over each batch, named ``batch``.
 
-The statement sees a batch at a time, so it may map, cast and filter rows, but not aggregate
-over the table. Its result schema is found by running it once over an empty batch.
+The statement sees a batch at a time, so it may map, cast and filter rows; what would mean something else
+for other batches (aggregates, LIMIT, DISTINCT, windows, now()) is refused. Its result schema is found by
+running it once over an empty batch.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pyarrow as pa
 
 from hdm.errors import CheckFailed, MissingDriver, UsageError
 from hdm.model import Column, Kind, Table
+from hdm.runtime.batchwise import depends_on_batches
 
 _KINDS: list[tuple[Any, Kind]] = [
     (pa.types.is_boolean, Kind.BOOLEAN),
@@ -50,6 +52,12 @@ class Transform:
         }
         self._engine = duckdb.connect(":memory:", config=config)
         self._one_select(sql, table)
+        if why := depends_on_batches(sql, tuple(column.name for column in table.columns)):
+            raise UsageError(
+                f"transform of {table.dataset.name}: {why}: its result would depend on how the rows are cut "
+                "into batches, or on when it runs",
+                hint="map and filter single rows; do the rest in the source, by query:, or in the target",
+            )
         self._engine.execute("SET TimeZone='UTC'")
         self._engine.execute("SET enable_external_access=false")
         try:

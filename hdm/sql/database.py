@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, ClassVar, Self, TypeVar
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, ClassVar, Self
 
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from hdm.components import unreachable
 from hdm.components.settings import Settings
-from hdm.components.silence import waiting
 from hdm.config.secrets import Secret
 from hdm.dialects import dialect as dialect_named
 from hdm.dialects.base import Dialect
-from hdm.errors import ConnectionLost, HdmError, SnapshotLost, Throttled, UsageError
+from hdm.errors import HdmError, SnapshotLost
 from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
 from hdm.sql.refill import Referring, grouped, refill
-
-T = TypeVar("T")
+from hdm.sql.server_calls import ServerCalls
 
 
 class SqlProfile(Settings):
@@ -44,7 +41,7 @@ class SqlProfile(Settings):
         return self
 
 
-class Database(ABC):
+class Database(ServerCalls):
     """One database. A connection is the driver's own DB-API object, in no transaction.
 
     Subclasses fill in ``connect``, ``find``, ``query_columns``, ``stream`` and ``load``; the
@@ -58,9 +55,6 @@ class Database(ABC):
     """Whether a row that goes takes those with it that refer to it, or is kept by them, in hdm's sessions."""
     shows_what_it_hides: ClassVar[bool] = False
     """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
-
-    tls_hint: ClassVar[str] = "name the authority's certificate in the profile, or write insecure: true"
-    """What to do where a server's certificate is not trusted."""
 
     def __init__(self, profile: Any = None) -> None:
         self.profile = profile
@@ -157,77 +151,6 @@ class Database(ABC):
                 return int(cursor.rowcount)
             finally:
                 cursor.close()
-
-    @contextmanager
-    def classified(self) -> Iterator[None]:
-        """Turns driver errors into ``HdmError`` without their text."""
-        try:
-            yield
-        except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
-            raise
-        except Exception as error:  # noqa: BLE001 -- drivers share no base class
-            found = self.dialect.classify(error)
-            raise (self._placed(found, error) if isinstance(found, ConnectionLost) else found) from None
-
-    @contextmanager
-    def connecting(self) -> Iterator[None]:
-        """``classified``, for a login: whatever is wrong is said with the server's address and, in one
-        word, whether it was DNS, a refusal, a time-out, TLS or the login: see ``unreachable``."""
-        try:
-            yield
-        except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
-            raise
-        except Exception as error:  # noqa: BLE001 -- drivers share no base class
-            found, why = self.dialect.classify(error), unreachable.reason(error)
-            if why == unreachable.TLS:
-                found = UsageError(f"{self.dialect.name}: no trusted connection", hint=self.tls_hint)
-            elif why in unreachable.AWAY and not isinstance(found, ConnectionLost | Throttled):
-                found = ConnectionLost(found.message, hint=found.hint)
-            raise self._placed(found, error) from None
-
-    def _placed(self, found: HdmError, error: BaseException) -> HdmError:
-        """The error with the server's address and why it was not reached."""
-        try:
-            address = self.address
-        except HdmError:
-            return found
-        why = unreachable.reason(error)
-        if why is None:
-            why = unreachable.LOGIN if isinstance(found, UsageError) else unreachable.looked(address)
-        said = f"{address}: {why}" if why else address
-        if said not in found.message:
-            found.message = f"{found.message} ({said})"
-            found.args = (found.message,)
-        return found
-
-    @contextmanager
-    def calling(self, connection: Any) -> Iterator[None]:
-        """``classified``, for a call that waits for the server: should it never answer, the call ends
-        as for a lost connection. See ``hdm.components.silence``."""
-        with self.classified(), waiting(self.socket_of(connection), lambda: self.works_for(connection)):
-            yield
-
-    def called(self, connection: Any, items: Iterator[T]) -> Iterator[T]:
-        """The items of a generator that waits for the server for each: see ``calling``."""
-        try:
-            while True:
-                with self.calling(connection):
-                    try:
-                        item = next(items)
-                    except StopIteration:
-                        return
-                yield item
-        finally:
-            items.close()  # type: ignore[attr-defined]  # a generator
-
-    def socket_of(self, connection: Any) -> int | None:
-        """The descriptor of a session's socket; None if the driver does not give it away."""
-        return None
-
-    def works_for(self, connection: Any) -> bool | None:
-        """Whether the server is at work for that session just now, asked by another one; None if it
-        cannot tell. Called from another thread while the session waits."""
-        return None
 
     # -- snapshots and watermarks ----------------------------------------------
 
@@ -377,15 +300,6 @@ class Database(ABC):
             return []
         what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
         return [("grants", not lacking, what)]
-
-    @property
-    def address(self) -> str:
-        """Where the server is: ``host:port``, or the path of a file."""
-        return self.dataset(self.default_path(("",))).namespace.partition("://")[2] or self.dialect.name
-
-    def reach(self) -> None:
-        """Raises ``ConnectionLost`` if no session can be had."""
-        self.connect("hdm:reach").close()
 
     def look(self, path: Sequence[str]) -> Table | None:
         """Log in and look for a table: whatever keeps that from working is raised."""

@@ -15,6 +15,7 @@ from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
 from hdm.sql.database import Database, SqlProfile
+from hdm.sql.grow import grow
 from hdm.sql.holding import held_by
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
@@ -111,6 +112,10 @@ class SqlSink(BehindDatabase, Sink):
         if mode is not Mode.MERGE or not (repeats or self.mapping.repeats(table, target)):
             return False
         return newest_by(self.database, target) is None
+
+    def grow(self, table: Table) -> None:
+        """By ALTER TABLE, a column at a time; a target that is not there yet is left to ``prepare``."""
+        grow(self.database, self.target(table), self._held)
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Create what is missing, verify what is there; no row is touched."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -11,7 +11,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from hdm import failpoints
-from hdm.components.settings import Settings
+from hdm.components.settings import NO_CHECKSUM, NO_DATABASE, Settings
 from hdm.components.source import Source
 from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
@@ -52,8 +52,7 @@ def name_parts(name: TableNameLike) -> tuple[str, ...]:
 
 def first_line(error: BaseException) -> str:
     """What the driver said of a statement that was not run over any row, without its later lines."""
-    said = str(error.__context__ or error).strip().splitlines()
-    return said[0] if said else type(error).__name__
+    return (str(error.__context__ or error).strip().splitlines() or [type(error).__name__])[0]
 
 
 class WatermarkConf(Settings):
@@ -77,7 +76,7 @@ class ChunkConf(Settings):
 
 
 class SqlSourceConfig(Settings):
-    """One table, or one query. ``checksum`` and ``database`` are taken from older manifests."""
+    """One table, or one query."""
 
     env: str | None = None
     table_name: TableNameLike | None = None
@@ -89,9 +88,9 @@ class SqlSourceConfig(Settings):
     where: str | None = None
     types: dict[str, str] = Field(default_factory=dict)
     """Column -> native type, for columns that the catalogue gives no type."""
-    checksum: Any = None
-    checksum_method: Any = None
-    database: str | None = None
+    checksum: Any = Field(None, deprecated=NO_CHECKSUM)
+    checksum_method: Any = Field(None, deprecated=NO_CHECKSUM)
+    database: str | None = Field(None, deprecated=NO_DATABASE)
     params: Any = None
 
     @model_validator(mode="before")
@@ -290,6 +289,11 @@ class SqlSource(BehindDatabase, Source):
         finally:
             connection.close()
 
+    def leaving_out(self, columns: Collection[str]) -> SqlSource:
+        """By ``columns:`` that name the others."""
+        kept = {"columns": [one.name for one in self.describe().columns if one.name not in columns]}
+        return type(self)(self.config.model_copy(update=kept), self.profile, name=self.name)
+
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """One SELECT in one transaction; ``SchemaDrift`` if the table is not as planned."""
         payload = Payload(table, lambda: self._batches(table, chunk, payload.tally))
@@ -318,8 +322,7 @@ class SqlSource(BehindDatabase, Source):
         shown = ", ".join(
             f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in table.columns
         )
-        filters = [self._filter, self.dialect.predicate(chunk.conditions, table)]
-        where = " AND ".join(filter(None, filters))
+        where = " AND ".join(filter(None, [self._filter, self.dialect.predicate(chunk.conditions, table)]))
         return f"SELECT {shown} FROM {self._origin(table)}" + (f" WHERE {where}" if where else "")
 
     @property

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from hdm.arrow.rows import check_length
-from hdm.components.settings import Settings
+from hdm.components.settings import NO_DATABASE, Settings
 from hdm.config.visible import listed
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import Fidelity, carrier, misfit
@@ -28,7 +28,7 @@ class SqlSinkConfig(Settings):
     env: str | None = None
     table_name: TableNameLike | None = None
     schema_name: str | None = Field(None, alias="schema")
-    database: str | None = None
+    database: str | None = Field(None, deprecated=NO_DATABASE)
     mode: Mode | None = None
     key: list[str] | None = None
     create: bool = True

@@ -291,18 +291,8 @@ class StateManager(Questions):
         """Record the comparison for a chunk that was committed without one."""
         operators.verify_late(self._base, job, chunk_id, source_rows, target_rows)
 
-    def failures(self, lease: Lease) -> int:
-        """How many failures of the chunk count, since it was planned or retried."""
-        return transitions.failures(self._base, lease)
-
     def fail(
-        self,
-        lease: Lease,
-        error: BaseException,
-        *,
-        retry_in: float | None,
-        phase: str,
-        counts: bool = True,
+        self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str, counts: bool = True
     ) -> bool:
         """Try again ``retry_in`` seconds from now; None buries the chunk. ``counts``: as its failure. Raises
         ``LeaseLost``. True if the next try will publish what was written, which must not be removed."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,7 +21,8 @@ from hdm.arrow.batches import rebatch
 from hdm.arrow.rows import decimal_texts, unrepresentable
 from hdm.components.settings import DatabaseFile, PathText, Settings
 from hdm.connectors.duckdb.instance import Session, driver, instance_of
-from hdm.dialects.duckdb import PAGE_ROWS
+from hdm.dialects.base import Dialect
+from hdm.dialects.duckdb import PAGE_ROWS, DuckDBDialect
 from hdm.errors import RejectedRows, UsageError
 from hdm.files.atomic_file import has_room, is_there
 from hdm.model import Column, Dataset, Table
@@ -77,6 +79,13 @@ class DuckDBDatabase(Database):
     """One DuckDB file."""
 
     dialect_name = "duckdb"
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """DuckDB's SQL, for a file of this name."""
+        made = DuckDBDialect()
+        made.catalog = self.file.name.partition(".")[0]
+        return made
 
     @property
     def file(self) -> Path:

@@ -13,6 +13,12 @@ from hdm.sql import Database
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+\Z")
 """InnoDB keeps such names as they are: https://dev.mysql.com/doc/refman/8.4/en/identifier-mapping.html."""
+WORKS = """
+SELECT command <> 'Sleep' AND COALESCE(state, '') NOT IN
+  ('Reading from net', 'Receiving from client', 'Writing to net', 'Sending to client')
+FROM information_schema.processlist WHERE id = %s
+"""
+"""Whether the server is at work for a session, and does not wait for its client."""
 
 
 def relation(database: Database, connection: Any, origin: str, path: Sequence[str]) -> str | None:

@@ -25,13 +25,7 @@ from hdm.sql import Database, SqlProfile
 _LOG = logging.getLogger(__name__)
 _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
 _FEW_ROWS = 50_000
-_CONNECTING = 15
-"""Seconds for each step of a login."""
-_WORKS = """
-SELECT command <> 'Sleep' AND COALESCE(state, '') NOT IN
-  ('Reading from net', 'Receiving from client', 'Writing to net', 'Sending to client')
-FROM information_schema.processlist WHERE id = %s
-"""
+_CONNECTING = 15  # seconds, for each step of a login
 
 
 class MySQLProfile(SqlProfile):
@@ -159,8 +153,7 @@ class MySQLReading(Database):
     def works_for(self, connection: Any) -> bool | None:
         """By the process list: a session that sleeps, or waits for us, was not told what is wanted."""
         with closing(self.connect("hdm:silence")) as other, other.cursor() as cursor:
-            cursor.execute(_WORKS, (connection.thread_id(),))
-            found = cursor.fetchone()
+            found = cursor.fetchone() if cursor.execute(held.WORKS, (connection.thread_id(),)) else None
         return None if found is None else bool(found[0])
 
     def _tls(self, host: str) -> dict[str, Any]:

@@ -83,13 +83,21 @@ class Format(ABC):
     def rows(self, stream: BinaryIO, compression: str) -> int:
         """How many rows the file holds."""
 
+    def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
+        """Why the file is not one of ``table``'s, as far as its head or foot says; None if it may be."""
+        return None
+
     @abstractmethod
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
         """The table as far as the file itself says; text where it says nothing."""
 
 
-def format_named(name: str) -> Format:
-    """The format of that name; ``UsageError`` for one that hdm does not know."""
+def format_named(name: str, delimiter: str | None = None) -> Format:
+    """The format of that name; ``UsageError`` for one that hdm does not know.
+
+    ``delimiter`` is what separates the fields of CSV; None: a comma, if the header does not look as if
+    it were something else.
+    """
     if name == "parquet":
         from hdm.files.formats.parquet import Parquet
 
@@ -97,7 +105,7 @@ def format_named(name: str) -> Format:
     if name == "csv":
         from hdm.files.formats.csv import Csv
 
-        return Csv()
+        return Csv(delimiter)
     if name == "jsonl":
         from hdm.files.formats.jsonl import JsonLines
 
@@ -111,6 +119,7 @@ _SUFFIXES = {
     ".csv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
 }
 
 

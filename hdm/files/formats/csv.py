@@ -14,11 +14,12 @@ import pyarrow as pa
 import pyarrow.csv as arrow_csv
 
 from hdm.arrow.batches import conform, silent
-from hdm.errors import CorruptFile, SchemaDrift
+from hdm.errors import CorruptFile, SchemaDrift, UsageError
 from hdm.files.formats import BatchWriter, Format, Marks, carries, text
+from hdm.files.formats.csv_grammar import BOM, OTHER_DELIMITERS, Lines, other_delimiter, wrong_header
 from hdm.model import Column, Dataset, Kind, Table
 
-_BOM = b"\xef\xbb\xbf"
+_LONGEST_HEADER = 4 * 1024 * 1024
 
 
 class _Writer:
@@ -80,6 +81,10 @@ class Csv(Format):
     name = "csv"
     suffix = ".csv"
 
+    def __init__(self, delimiter: str | None = None) -> None:
+        self._declared = delimiter
+        self._delimiter = delimiter or ","
+
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
         """Writes batch by batch; nothing is held back but the compressor's window."""
         return _Writer(stream, table, compression)
@@ -94,7 +99,7 @@ class Csv(Format):
         marks: Marks | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Parsed block by block, so that a record may be of any size."""
-        header = _header(stream, compression)
+        header = self._header(stream, compression)
         wanted = [column.name for column in table.columns]
         if header.names != wanted:
             raise SchemaDrift(
@@ -102,76 +107,162 @@ class Csv(Format):
                 hint="plan again, or stage the chunk anew",
             )
         types = {column.name: _written(column.type) for column in table.columns}
-        for rows in text.cut(_parsed(stream, compression, header, types, first, marks), first, count):
+        parsed = self._parsed(stream, compression, header, types, first, marks)
+        for rows in text.cut(parsed, first, count):
             for batch in rows.to_batches():
                 columns = [_decode(batch.column(i), c.type) for i, c in enumerate(table.columns)]
                 yield conform(pa.RecordBatch.from_arrays(columns, names=wanted), table.schema)
 
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """By parsing the file once."""
-        header = _header(stream, compression)
+        """By parsing the file once; ``CorruptFile`` with the line of what breaks CSV's grammar."""
+        header = self._header(stream, compression)
         types = dict.fromkeys(header.names, pa.string())
-        return sum(rows.num_rows for _, rows in _parsed(stream, compression, header, types, 0, None))
+        lines = Lines(len(header.names), self._delimiter, header.lines + 1)
+        total = 0
+        for row, block in text.located(stream, compression, self._border(header), header.end, 0, None):
+            if b'"' in block:
+                lines.check(block)
+            else:
+                lines.passed(block)
+            total += row.counted(self._parse(block, header.names, types, lines)).num_rows
+        return total
+
+    def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
+        """Its header is another one."""
+        header = self._header(stream, compression)
+        wanted = [column.name for column in table.columns]
+        return None if header.names == wanted else f"its columns are {header.names}, not {wanted}"
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
         """Columns by the header, all text: a CSV file says nothing about types."""
-        header = _header(stream, compression)
+        header = self._header(stream, compression)
+        if wrong := wrong_header(header.names):
+            raise CorruptFile(wrong, hint="mend the header, or convert the file to UTF-8")
+        if mark := other_delimiter(header.names, self._declared):
+            shown = OTHER_DELIMITERS[mark]
+            raise UsageError(
+                f"the header is one single column that holds {shown}: is that the delimiter?",
+                hint=f"write delimiter: {mark!r} in the source's conf; or delimiter: ',' if it is one column",
+            )
         table = Table(dataset, path, tuple(Column(name, Kind.TEXT, pa.string()) for name in header.names))
         carries(table)
         return table
 
+    # -- inside ----------------------------------------------------------------
+
+    def _header(self, stream: BinaryIO, compression: str) -> _Header:
+        stream.seek(0)
+        read = text.reading(stream, compression)
+        raw = b""
+        end = 0
+        while not end and (data := read(64 * 1024)):
+            raw += data
+            if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise CorruptFile("the file is UTF-16, not UTF-8", hint="convert it to UTF-8")
+            if len(raw) > _LONGEST_HEADER:
+                raise CorruptFile(
+                    "the header is longer than 4 MiB", hint="look whether a quote in it is left open"
+                )
+            end = self._first_border(raw)
+        skip = len(BOM) if raw.startswith(BOM) else 0
+        line = raw[skip : end or len(raw)]
+        try:
+            names: list[str] = next(self._records(line.split(b"\n")), [])
+            decoded = [name.encode("latin-1").decode() for name in names]
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise CorruptFile("a CSV header is not UTF-8 text", hint="convert the file to UTF-8") from error
+        return _Header(decoded, skip + len(line), line.startswith(b'"'), line.count(b"\n"))
+
+    def _first_border(self, raw: bytes) -> int:
+        lines = [line + b"\n" for line in raw.split(b"\n")[:-1]]
+        reader = self._records(lines)
+        for _ in reader:
+            return sum(map(len, lines[: reader.line_num]))
+        return 0
+
+    def _records(self, lines: list[bytes]) -> Any:
+        csv.field_size_limit(2**31 - 1)
+        return csv.reader((line.decode("latin-1") for line in lines), delimiter=self._delimiter)
+
+    def _parsed(
+        self,
+        stream: BinaryIO,
+        compression: str,
+        header: _Header,
+        types: dict[str, pa.DataType],
+        first: int,
+        marks: Marks | None,
+    ) -> Iterator[tuple[int, pa.Table]]:
+        border = self._border(header)
+        for row, block in text.located(stream, compression, border, header.end, first, marks):
+            yield row.start, row.counted(self._parse(block, header.names, types))
+
+    def _border(self, header: _Header) -> Any:
+        return _parity() if header.quoted else self._by_records()
+
+    def _by_records(self) -> Any:
+        """For files whose writer may leave quotes inside unquoted fields: by Python's own reader. The
+        last record is left out, as its quotes may still be open; one that is longer than the buffer is
+        looked at again once it is twice as long, so that a long one costs no more than twice."""
+        looked_at = 0
+
+        def last(buffer: bytearray, known: int) -> int:
+            nonlocal looked_at
+            if known and len(buffer) < 2 * looked_at:
+                return 0
+            looked_at = len(buffer)
+            lines = [line + b"\n" for line in bytes(buffer).split(b"\n")[:-1]]
+            reader = self._records(lines)
+            borders = [0, 0]
+            try:
+                for _ in reader:
+                    borders.append(reader.line_num)
+            except csv.Error as error:
+                raise CorruptFile(
+                    "a CSV file has a bare carriage return outside of quotes", hint="convert its line ends"
+                ) from error
+            return sum(map(len, lines[: borders[-2]]))
+
+        return last
+
+    def _parse(
+        self, block: bytes, names: list[str], types: dict[str, pa.DataType], lines: Lines | None = None
+    ) -> pa.Table:
+        try:
+            return arrow_csv.read_csv(
+                pa.BufferReader(block),
+                read_options=arrow_csv.ReadOptions(
+                    use_threads=False, block_size=len(block) + 1, column_names=names
+                ),
+                parse_options=arrow_csv.ParseOptions(
+                    delimiter=self._delimiter, newlines_in_values=True, ignore_empty_lines=len(names) > 1
+                ),
+                convert_options=arrow_csv.ConvertOptions(
+                    column_types=types,
+                    null_values=[""],
+                    strings_can_be_null=True,
+                    quoted_strings_can_be_null=False,
+                    true_values=["true"],
+                    false_values=["false"],
+                ),
+            )
+        except pa.ArrowInvalid as error:
+            if lines is not None:
+                lines.recheck(block)
+            raise CorruptFile(
+                "a CSV file's records do not have the planned columns and types",
+                hint="stage the chunk again, or mend the file",
+            ) from silent(error)
+
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """``quoted``: every name is quoted, so the writer quotes as RFC 4180 says."""
+    """``quoted``: every name is quoted, so the writer quotes as RFC 4180 says. ``lines``: how many."""
 
     names: list[str]
     end: int
     quoted: bool
-
-
-def _header(stream: BinaryIO, compression: str) -> _Header:
-    stream.seek(0)
-    read = text.reading(stream, compression)
-    raw = b""
-    end = 0
-    while not end and (data := read(64 * 1024)):
-        raw += data
-        end = _first_border(raw)
-    skip = len(_BOM) if raw.startswith(_BOM) else 0
-    line = raw[skip : end or len(raw)]
-    try:
-        names: list[str] = next(_records(line.split(b"\n")), [])
-        decoded = [name.encode("latin-1").decode() for name in names]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise CorruptFile("a CSV header is not UTF-8 text", hint="convert the file to UTF-8") from error
-    return _Header(decoded, skip + len(line), line.startswith(b'"'))
-
-
-def _first_border(raw: bytes) -> int:
-    lines = [line + b"\n" for line in raw.split(b"\n")[:-1]]
-    reader = _records(lines)
-    for _ in reader:
-        return sum(map(len, lines[: reader.line_num]))
-    return 0
-
-
-def _records(lines: list[bytes]) -> Any:
-    csv.field_size_limit(2**31 - 1)
-    return csv.reader(line.decode("latin-1") for line in lines)
-
-
-def _parsed(
-    stream: BinaryIO,
-    compression: str,
-    header: _Header,
-    types: dict[str, pa.DataType],
-    first: int,
-    marks: Marks | None,
-) -> Iterator[tuple[int, pa.Table]]:
-    border = _parity() if header.quoted else _slow_border
-    for row, block in text.located(stream, compression, border, header.end, first, marks):
-        yield row.start, row.counted(_parse(block, header.names, types))
+    lines: int
 
 
 def _parity() -> Any:
@@ -190,43 +281,3 @@ def _parity() -> Any:
         return 0
 
     return last
-
-
-def _slow_border(buffer: bytearray, known: int) -> int:
-    """For files whose writer may leave quotes inside unquoted fields: by Python's own reader.
-    The last record is left out, as its quotes may still be open."""
-    lines = [line + b"\n" for line in bytes(buffer).split(b"\n")[:-1]]
-    reader = _records(lines)
-    borders = [0, 0]
-    try:
-        for _ in reader:
-            borders.append(reader.line_num)
-    except csv.Error as error:
-        raise CorruptFile(
-            "a CSV file has a bare carriage return outside of quotes", hint="convert its line ends"
-        ) from error
-    return sum(map(len, lines[: borders[-2]]))
-
-
-def _parse(block: bytes, names: list[str], types: dict[str, pa.DataType]) -> pa.Table:
-    try:
-        return arrow_csv.read_csv(
-            pa.BufferReader(block),
-            read_options=arrow_csv.ReadOptions(
-                use_threads=False, block_size=len(block) + 1, column_names=names
-            ),
-            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=types,
-                null_values=[""],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-                true_values=["true"],
-                false_values=["false"],
-            ),
-        )
-    except pa.ArrowInvalid as error:
-        raise CorruptFile(
-            "a CSV file's records do not have the planned columns and types",
-            hint="stage the chunk again, or mend the file",
-        ) from silent(error)

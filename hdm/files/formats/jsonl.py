@@ -14,7 +14,7 @@ import pyarrow.json as arrow_json
 
 from hdm.arrow.batches import conform, silent
 from hdm.errors import CorruptFile, SchemaDrift, UnrepresentableValue
-from hdm.files.formats import BatchWriter, Format, Marks, carries, text
+from hdm.files.formats import BatchWriter, Format, Marks, carries, json_values, text
 from hdm.model import Column, Dataset, Kind, Table
 
 _SAFE = 2**53
@@ -107,7 +107,7 @@ def _escaped(array: pa.Array) -> pa.Array:
 
 
 class JsonLines(Format):
-    """UTF-8, ``\\n`` after each object, no blank lines."""
+    """UTF-8, ``\\n`` after each object. Arrays of objects are read too, never written."""
 
     name = "jsonl"
     suffix = ".jsonl"
@@ -133,17 +133,18 @@ class JsonLines(Format):
     def rows(self, stream: BinaryIO, compression: str) -> int:
         """Lines that are not blank."""
         total = 0
-        for place, block in text.located(stream, compression, _border, 0, 0, None):
+        for _, block in _blocks(stream, compression, 0, None):
             total += sum(1 for line in block.split(b"\n") if line.strip())
-            place.rows = 0
         return total
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
         """Columns by the keys of all records, all text: JSON says too little about types."""
         names: dict[str, None] = {}
-        for _, block in text.located(stream, compression, _border, 0, 0, None):
-            for record in _objects(block):
+        line = 1
+        for _, block in _blocks(stream, compression, 0, None):
+            for record in _objects(block, line):
                 names.update(dict.fromkeys(record))
+            line += block.count(b"\n")
         table = Table(dataset, path, tuple(Column(name, Kind.TEXT, pa.string()) for name in names))
         carries(table)
         return table
@@ -157,8 +158,20 @@ def _parsed(
     stream: BinaryIO, compression: str, table: Table, first: int, marks: Marks | None
 ) -> Iterator[tuple[int, pa.Table]]:
     fast = pa.schema([(column.name, _parsed_as(column.type)) for column in table.columns])
-    for place, block in text.located(stream, compression, _border, 0, first, marks):
+    for place, block in _blocks(stream, compression, first, marks):
         yield place.start, place.counted(_parse(block, table, fast))
+
+
+def _blocks(
+    stream: BinaryIO, compression: str, first: int, marks: Marks | None
+) -> Iterator[tuple[text.Place, bytes]]:
+    """Blocks of whole lines; an array, or objects over several lines, are brought into lines first."""
+    stream.seek(0)
+    if json_values.is_lines(text.reading(stream, compression)):
+        return text.located(stream, compression, _border, 0, first, marks)
+    stream.seek(0)
+    lines = json_values.as_lines(text.reading(stream, compression))
+    return text.located_in(lines, _border)
 
 
 def _parsed_as(kind: pa.DataType) -> pa.DataType:
@@ -193,7 +206,11 @@ def _slowly(block: bytes, table: Table) -> list[pa.Array]:
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for record in _objects(block):
         if not names.issuperset(record):
-            raise SchemaDrift("a JSON record has keys that were not planned", hint="plan again")
+            more = ", ".join(sorted(set(record) - names))
+            raise SchemaDrift(
+                f"a JSON record has keys that were not planned: {more}",
+                hint="plan again; or give files with other keys a folder of their own",
+            )
         for name, values in columns.items():
             values.append(record.get(name))
     return [_from_python(columns[column.name], column) for column in table.columns]
@@ -205,17 +222,43 @@ class _Number(str):
     __slots__ = ()
 
 
-def _objects(block: bytes) -> Iterator[dict[str, Any]]:
-    for line in block.split(b"\n"):
+def _objects(block: bytes, first_line: int | None = None) -> Iterator[dict[str, Any]]:
+    """The block's records; an error names the line if it is known which line the block begins with."""
+    for number, line in enumerate(block.split(b"\n"), first_line or 0):
         if not line.strip():
             continue
+        where = "a line" if first_line is None else f"line {number:,}"
         try:
-            record = json.loads(line, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+            record = json.loads(
+                line,
+                parse_int=_Number,
+                parse_float=_Number,
+                parse_constant=_Number,
+                object_pairs_hook=_once,
+            )
+        except _TwiceError as error:
+            raise CorruptFile(
+                f"{where} holds the key {error} twice", hint="give each key of an object once"
+            ) from None
         except ValueError as error:
-            raise CorruptFile("a line is not JSON", hint="stage the chunk again") from silent(error)
+            raise CorruptFile(
+                f"{where} is not JSON", hint="mend the line, or stage the chunk again"
+            ) from silent(error)
         if not isinstance(record, dict):
-            raise CorruptFile("a line is not a JSON object", hint="write one object per line")
+            raise CorruptFile(f"{where} is not a JSON object", hint="write one object per line")
         yield record
+
+
+class _TwiceError(Exception):
+    """A key that stands twice in one object: which of its values counts, nobody can tell."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return record
 
 
 def _from_python(values: list[Any], column: Column) -> pa.Array:

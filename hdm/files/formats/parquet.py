@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from hdm.arrow.batches import BATCH_BYTES, BATCH_ROWS, conform
-from hdm.errors import CorruptFile, UnsupportedType
+from hdm.errors import CorruptFile, UnrepresentableValue, UnsupportedType
 from hdm.files.formats import BatchWriter, Format, Marks, carries
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.model.json import table_from_json, table_to_json
@@ -124,6 +125,7 @@ class Parquet(Format):
     ) -> Iterator[pa.RecordBatch]:
         """Only row groups that hold wanted rows are decoded."""
         file = _open(stream)
+        old_style = _int96(file)
         left = file.metadata.num_rows - first if count is None else count
         schema = table.schema
         for number in range(file.metadata.num_row_groups):
@@ -135,6 +137,8 @@ class Parquet(Format):
                 continue
             width = max(1, group.total_byte_size // max(1, group.num_rows))
             size = max(1, min(BATCH_ROWS, BATCH_BYTES // width))
+            for name in old_style:
+                _same_instants(stream, file, number, name)
             for batch in _decoded(file, number, size):
                 if first >= batch.num_rows:
                     first -= batch.num_rows
@@ -152,21 +156,58 @@ class Parquet(Format):
         """From the footer."""
         return int(_open(stream).metadata.num_rows)
 
+    def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
+        """It lacks columns, or has others; their order and width may differ."""
+        names = _open(stream).schema_arrow.names
+        wanted = [column.name for column in table.columns]
+        if set(names) == set(wanted):
+            return None
+        missing, more = sorted(set(wanted) - set(names)), sorted(set(names) - set(wanted))
+        said = [f"it lacks {missing}"] * bool(missing) + [f"it also has {more}"] * bool(more)
+        return " and ".join(said)
+
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
         """The whole ``Table`` if hdm wrote the file, else columns by their Arrow types."""
-        schema = _open(stream).schema_arrow
+        file = _open(stream)
+        schema = file.schema_arrow
         kept = (schema.metadata or {}).get(_TABLE)
         if kept is not None:
             return table_from_json(kept.decode())
-        return Table(dataset, path, tuple(_column(field) for field in schema))
+        table = Table(dataset, path, tuple(_column(field) for field in schema))
+        carries(table)
+        return table
 
 
-def _open(stream: BinaryIO) -> Any:
+def _open(stream: BinaryIO, int96: str = "us") -> Any:
+    """``int96`` is the unit of old-style timestamps: nanoseconds hold only the years 1677 to 2262."""
     stream.seek(0)
     try:
-        return pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+        return pq.ParquetFile(pa.PythonFile(stream, mode="r"), coerce_int96_timestamp_unit=int96)
     except (pa.ArrowInvalid, OSError) as error:
         raise CorruptFile("a file is not readable as Parquet", hint="stage the chunk again") from error
+
+
+def _int96(file: Any) -> list[str]:
+    """The top-level columns whose timestamps are of the deprecated physical type INT96."""
+    leaves = file.metadata.schema
+    found = [leaf.path for leaf in map(leaves.column, range(len(leaves))) if leaf.physical_type == "INT96"]
+    return [name for name in found if name in file.schema_arrow.names]
+
+
+def _same_instants(stream: BinaryIO, file: Any, group: int, name: str) -> None:
+    """Raise ``UnrepresentableValue`` if microseconds do not hold the INT96 timestamps of a row group.
+
+    Both units are decoded with 64 bits, and those of nanoseconds wrap around: the difference is exact.
+    """
+    coarse = file.read_row_group(group, columns=[name], use_threads=False).column(0).cast(pa.int64())
+    fine_file = _open(stream, "ns")
+    fine = fine_file.read_row_group(group, columns=[name], use_threads=False).column(0).cast(pa.int64())
+    rest = pc.subtract(fine, pc.multiply(coarse, pa.scalar(1000, pa.int64())))
+    if pc.any(pc.not_equal(rest, 0), min_count=0).as_py():
+        raise UnrepresentableValue(
+            f"column {name} holds INT96 timestamps that are finer than a microsecond",
+            hint="convert the column to TIMESTAMP(NANOS), which hdm reads",
+        )
 
 
 def _decoded(file: Any, group: int, size: int) -> Iterator[pa.RecordBatch]:

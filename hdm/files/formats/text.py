@@ -13,6 +13,8 @@ from hdm.errors import CorruptFile
 from hdm.files.formats import Marks
 
 BLOCK = 4 * 1024 * 1024
+LARGEST = 1024 * 1024 * 1024
+"""Bytes of one record, at most: what is larger is a mistake in the file, and would fill the memory."""
 
 
 class _Open:
@@ -66,6 +68,11 @@ def blocks(
     offset = known = 0
     while data := read(BLOCK):
         buffer += data
+        if len(buffer) > LARGEST:
+            raise CorruptFile(
+                f"the record that begins at byte {offset:,} is larger than 1 GiB",
+                hint="look whether a quote is left open there, or a line end is missing",
+            )
         cut = last_border(buffer, known)
         if cut:
             yield offset, bytes(buffer[:cut])
@@ -119,6 +126,17 @@ def located(
             read(body)
     for begin, block in blocks(read, last_border):
         place = Place(row, offset + begin + len(block), marks)
+        yield place, block
+        row += place.rows
+
+
+def located_in(
+    read: Callable[[int], bytes], last_border: Callable[[bytearray, int], int]
+) -> Iterator[tuple[Place, bytes]]:
+    """Blocks of whole records of what ``read`` gives, from row 0: for bytes that cannot be sought in."""
+    row = 0
+    for begin, block in blocks(read, last_border):
+        place = Place(row, begin + len(block), None)
         yield place, block
         row += place.rows
 

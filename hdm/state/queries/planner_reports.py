@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, case, func, or_, select
 
-from hdm.model import Chunk, Holding
+from hdm.model import Chunk, Holding, Table
 from hdm.model.json import chunk_from_json
 from hdm.state.db.database import among
 from hdm.state.db.tables import artifact, chunk, job, worker
@@ -33,6 +33,22 @@ class PlannerReports:
             newest, (newest.c.pipeline_key == job.c.pipeline_key) & (newest.c.epoch == job.c.epoch)
         )
         return self._jobs(query)
+
+    def last_sources(self, pipeline_keys: Sequence[str]) -> dict[str, Table]:
+        """Pipeline key -> the source table of its newest job that was closed with success."""
+        found: dict[str, Table] = {}
+        for start in range(0, len(pipeline_keys), 500):
+            newest = (
+                select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
+                .where(job.c.pipeline_key.in_(pipeline_keys[start : start + 500]), job.c.status == "success")
+                .group_by(job.c.pipeline_key)
+                .subquery()
+            )
+            query = select(*JOB_COLUMNS).join(
+                newest, (newest.c.pipeline_key == job.c.pipeline_key) & (newest.c.epoch == job.c.epoch)
+            )
+            found |= {one.pipeline_key: one.info.source for one in self._jobs(query)}
+        return found
 
     def open_jobs(self, link_keys: Collection[str]) -> list[Job]:
         """The newest job of every pipeline of these links."""
@@ -86,6 +102,21 @@ class PlannerReports:
             artifact.c.chunk_id.in_(sorted(chunk_ids)), artifact.c.state == "DELETED"
         )
         return self._base.db.read(lambda conn: set(conn.execute(query.distinct()).scalars()))
+
+    def file_chunks(self, pipeline_key: str) -> list[Chunk]:
+        """Every chunk of files that a pipeline has planned and not planned anew, the oldest first."""
+        query = (
+            select(chunk.c.body)
+            .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
+            .where(
+                job.c.pipeline_key == pipeline_key,
+                chunk.c.bound_kind == "file",
+                chunk.c.status != "superseded",
+            )
+            .order_by(job.c.epoch, chunk.c.created_on, chunk.c.chunk_no)
+        )
+        bodies = self._base.db.read(lambda conn: conn.execute(query).scalars().all())
+        return [chunk_from_json(body) for body in bodies]
 
     def chunk(self, chunk_id: str) -> Chunk:
         """One chunk as it was planned."""

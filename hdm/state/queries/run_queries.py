@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hdm.state.chunks import lineage
+from hdm.state.chunks import lineage, transitions
 from hdm.state.queries import anchors, audit, verify
 from hdm.state.queries.anchors import Anchor
 from hdm.state.queries.verify import Verdict
+from hdm.state.records import Lease
 from hdm.state.tx.context import Base
 
 
@@ -33,6 +34,10 @@ class Questions:
     def failed_checks(self, job_id: str) -> int:
         """How many checks of the job did not pass."""
         return audit.failed_checks(self._base, job_id)
+
+    def failures(self, lease: Lease) -> int:
+        """How many failures of the chunk count, since it was planned or retried."""
+        return transitions.failures(self._base, lease)
 
     def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
         """The run's events after that number, as plain rows."""

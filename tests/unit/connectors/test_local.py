@@ -480,7 +480,7 @@ def test_foreign_files_are_found_by_name(tmp_path):
     assert rows(orders, table, orders.split(table, Window(), "job", None)) == [{"id": 1}, {"id": 2}]
     globbed = source(tmp_path, pattern="orders/*1.parquet", table_name="ones")
     assert len(list(globbed.split(globbed.describe(), Window(), "job", None))) == 1
-    with pytest.raises(UsageError, match="finds none"):
+    with pytest.raises(UsageError, match="finds nothing to read, though there are files: notes"):
         source(tmp_path, table_name="nobody").describe()
 
 

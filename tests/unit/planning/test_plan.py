@@ -46,7 +46,7 @@ def keys(tmp_path: Path, text: str, env: str = "dev", name: str = "m.yml") -> li
         ("\n      threads: 2", "\n\n\n# moved down\n      threads: 2"),
         ("env: db", "connection: db"),
         ("sink: {name: b,", "mode: merge\n    sink: {name: b,"),
-        ("sink: {name: b,", "schema_policy: evolve\n    sink: {name: b,"),
+        ("    source:\n      name: a", "    schema_policy: evolve\n    source:\n      name: a"),
     ],
 )
 def test_a_key_does_not_depend_on(tmp_path: Path, old: str, new: str) -> None:

@@ -128,7 +128,7 @@ def test_a_link_keeps_to_its_limits_in_all_its_chunks(run: Run, clock, per):
 
 
 def test_rows_that_a_transform_drops_were_read_all_the_same(run: Run, clock):
-    none = "SELECT * FROM batch LIMIT 0"
+    none = "SELECT * FROM batch WHERE false"
     link = run.add(Listed(words(2)), Shelf(), limits={"rows_per_second": 1}, transform=none)
     run.planned()
     chunk = run.claim().chunk

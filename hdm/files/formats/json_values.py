@@ -1,0 +1,148 @@
+"""Reads JSON that is not one object per line: arrays of objects, and objects over several lines."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Callable, Iterator
+
+from hdm.arrow.batches import silent
+from hdm.errors import CorruptFile
+
+Read = Callable[[int], bytes]
+
+_FIRST = 64 * 1024
+_BLOCK = 4 * 1024 * 1024
+_LARGEST = 1024 * 1024 * 1024
+"""A record that is larger than this many characters is taken for a mistake in the file."""
+_NEAR = 16
+"""How close to the end of what was read, in characters, a token may be that is only cut short."""
+_SPACE = " \t\r\n\ufeff"
+
+
+def is_lines(read: Read) -> bool:
+    """Whether the bytes that ``read`` gives from their start hold one JSON value per line.
+
+    Raises ``CorruptFile`` for UTF-16 and UTF-32, which begin with a mark of their own.
+    """
+    head = read(_FIRST)
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise CorruptFile("the file is UTF-16 or UTF-32, not UTF-8", hint="convert it to UTF-8")
+    body = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if body.startswith(b"["):
+        return False
+    line, found, _ = body.partition(b"\n")
+    if not found:
+        return len(head) == _FIRST or not body.strip() or _is_json(line)
+    return _is_json(line)
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except ValueError:
+        return False
+    return True
+
+
+def as_lines(read: Read) -> Read:
+    """A ``read(size)`` that gives the objects of ``read``'s bytes as JSON Lines, blocks of whole lines.
+
+    Raises ``CorruptFile`` with the number of the record that is not a JSON object.
+    """
+    parts = _objects(read)
+
+    def lines(size: int) -> bytes:
+        taken: list[bytes] = []
+        length = 0
+        for part in parts:
+            taken.append(part)
+            length += len(part) + 1
+            if length >= size:
+                break
+        return b"\n".join([*taken, b""]) if taken else b""
+
+    return lines
+
+
+class _Text:
+    """The decoded text, read on as far as it is needed; ``at`` is where the next value is looked for."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self.text = ""
+        self.at = 0
+        self.ended = False
+
+    def more(self) -> bool:
+        """Read on, at least as much again as is kept; False at the end of the file."""
+        if self.ended:
+            return False
+        kept = self.text[self.at :]
+        if len(kept) > _LARGEST:
+            raise CorruptFile("a JSON record is larger than 1 GiB", hint="write one object per line")
+        data = self._read(max(_BLOCK, len(kept)))
+        try:
+            self.text = kept + self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            raise CorruptFile("the file is not UTF-8 text", hint="convert it to UTF-8") from silent(error)
+        self.at, self.ended = 0, not data
+        return True
+
+    def peek(self) -> str:
+        """The next character that is no blank; empty at the end."""
+        while True:
+            while self.at < len(self.text) and self.text[self.at] in _SPACE:
+                self.at += 1
+            if self.at < len(self.text):
+                return self.text[self.at]
+            if not self.more():
+                return ""
+
+
+def _objects(read: Read) -> Iterator[bytes]:
+    text = _Text(read)
+    array = text.peek() == "["
+    if array:
+        text.at += 1
+    number = 0
+    while (found := text.peek()) not in ("", "]"):
+        number += 1
+        yield _object(text, number)
+        if array and text.peek() == ",":
+            text.at += 1
+            if text.peek() == "]":
+                raise _wrong(number + 1, "is missing behind a comma")
+        elif array and text.peek() not in ("", "]"):
+            raise _wrong(number, "is not followed by a comma or by the end of the array")
+    if array != (found == "]"):
+        raise _wrong(number + 1, "is missing: the file ends in its array" if array else "is not an object")
+    if array:
+        text.at += 1
+        if text.peek():
+            raise CorruptFile("there is text behind the JSON array", hint="write one array, and nothing else")
+
+
+def _object(text: _Text, number: int) -> bytes:
+    if text.peek() != "{":
+        raise _wrong(number, "is not an object")
+    decoder = json.JSONDecoder()
+    while True:
+        try:
+            _, end = decoder.raw_decode(text.text, text.at)
+        except json.JSONDecodeError as error:
+            cut_short = error.msg.startswith("Unterminated") or error.pos >= len(text.text) - _NEAR
+            if not (cut_short and text.more()):
+                raise _wrong(number, "is not JSON") from silent(error)
+        else:
+            found = text.text[text.at : end]
+            text.at = end
+            # Line ends inside of an object are blanks: a JSON string cannot hold one.
+            return found.replace("\r", " ").replace("\n", " ").encode("utf-8")
+
+
+def _wrong(number: int, what: str) -> CorruptFile:
+    return CorruptFile(
+        f"record {number:,} {what}", hint="write a JSON array of objects, or an object per line"
+    )

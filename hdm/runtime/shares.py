@@ -1,0 +1,92 @@
+"""``threads`` and ``limits`` of links, held over all tables and workers of a process together."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from hdm.model import LinkSpec
+from hdm.runtime.rate_limit import Pace
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+
+Group = tuple[str, ...]
+
+
+def groups_of(spec: LinkSpec) -> dict[Group, int]:
+    """What a chunk of the link counts for, each with its bound: links that read one source share its
+    ``limits.connections``, those of one template its ``threads``."""
+    found: dict[Group, int] = {}
+    if spec.limits.get("connections"):
+        found["connections", *_source(spec)] = int(spec.limits["connections"])
+    if spec.threads:
+        found["threads", *_source(spec), spec.sink.name] = spec.threads
+    return found
+
+
+def _source(spec: LinkSpec) -> Group:
+    conf = spec.source.conf
+    return spec.source.name, str(conf.get("env") or conf.get("connection") or "")
+
+
+def share_pace(links: Mapping[str, DataLink]) -> None:
+    """Let links that read one source keep its rates of rows and bytes together, the lowest of each."""
+    together: dict[Group, list[DataLink]] = {}
+    for link in links.values():
+        together.setdefault(_source(link.spec), []).append(link)
+    for several in together.values():
+        rates: dict[str, Any] = {}
+        for key in ("rows_per_second", "bytes_per_second"):
+            said = [link.spec.limits[key] for link in several if link.spec.limits.get(key)]
+            rates |= {key: min(said)} if said else {}
+        pace = Pace(rates)
+        for link in several:
+            link.pace = pace
+
+
+def wanted_workers(specs: Iterable[LinkSpec]) -> int:
+    """The most chunks that one link's ``threads`` asks to be carried at once; 0 if none does."""
+    return max((spec.threads or 0 for spec in specs), default=0)
+
+
+class Shares:
+    """Counts the chunks at work of each group; ``full`` names the links of which none may begin now.
+
+    Bounds that ``workers`` threads cannot go beyond are not counted.
+    """
+
+    def __init__(self, specs: Mapping[str, LinkSpec], workers: int) -> None:
+        self._groups = {key: frozenset(groups_of(spec)) for key, spec in specs.items()}
+        self._bounds: dict[Group, int] = {}
+        for spec in specs.values():
+            for group, bound in groups_of(spec).items():
+                if bound < workers:
+                    self._bounds[group] = min(bound, self._bounds.get(group, bound))
+        self._at_work: Counter[Group] = Counter()
+        self._lock = threading.Lock()
+
+    def started(self, link_key: str) -> None:
+        """A chunk of the link is at work."""
+        self._change(link_key, 1)
+
+    def settled(self, link_key: str) -> None:
+        """It is at work no more."""
+        self._change(link_key, -1)
+
+    def full(self) -> Collection[str]:
+        """Keys of links whose groups are at their bounds."""
+        if not self._bounds:
+            return ()
+        with self._lock:
+            full = {group for group, bound in self._bounds.items() if self._at_work[group] >= bound}
+        return {key for key, groups in self._groups.items() if groups & full} if full else ()
+
+    def _change(self, link_key: str, by: int) -> None:
+        groups = self._groups.get(link_key)
+        if groups:
+            with self._lock:
+                for group in groups:
+                    self._at_work[group] += by
