@@ -8,7 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
+from hdm.dialects.lexer import Token, UnclearSQL, tokens
 from hdm.dialects.merging import Merging
+from hdm.dialects.native_type import own_type
 from hdm.dialects.types import INTEGERS, ORDERED, Stored, carrier
 from hdm.dialects.user_input import one_predicate, seconds
 from hdm.errors import ConnectionLost, HdmError, TransientError, UsageError
@@ -29,6 +31,10 @@ class Dialect(Merging):
     """The dialect's name in sqlglot; None if it has none."""
     quote_marks: ClassVar[tuple[str, str]] = ('"', '"')
     """Opening and closing mark; the closing one is escaped by doubling it."""
+    bracket_names: ClassVar[bool] = False
+    """Whether ``[a name]`` is a quoted name."""
+    line_comments: ClassVar[tuple[str, ...]] = ()
+    """Marks besides ``--`` that begin a comment."""
     max_identifier: ClassVar[int] = 63
     identifier_unit: ClassVar[str] = "bytes"
     """``bytes`` (of UTF-8) or ``characters``."""
@@ -100,6 +106,15 @@ class Dialect(Merging):
         """``count`` marks, comma-separated."""
         return ", ".join(self.placeholder(n + 1) for n in range(count))
 
+    def tokens(self, text: str) -> list[Token]:
+        """The tokens of a piece of SQL. Raises ``UnclearSQL`` if they are not certain."""
+        read = tokens(text, brackets=self.bracket_names)
+        bare = "".join(one.text if one.kind in ("word", "mark") else " " for one in read)
+        for mark in self.line_comments:
+            if mark in bare:
+                raise UnclearSQL(f"it holds {mark}, which begins a comment")
+        return read
+
     # -- values and conditions -----------------------------------------------
 
     def string(self, text: str) -> str:
@@ -124,7 +139,7 @@ class Dialect(Merging):
 
     def cast_type(self, column: Column) -> str:
         """The type that text is cast to for comparison with the column."""
-        return column.native or self.stored(column).native
+        return own_type(column) or self.stored(column).native
 
     def comparable(self, column: Column) -> str:
         """The column as it is compared and sorted."""
@@ -232,7 +247,7 @@ class Dialect(Merging):
     def stored(self, column: Column) -> Stored:
         """The type that keeps the column here; of the same system, its own declaration."""
         if column.origin == self.name and column.native:
-            return Stored(column.native)
+            return Stored(own_type(column))
         return self.native(column)
 
     def native(self, column: Column) -> Stored:

@@ -32,6 +32,7 @@ class BigQueryDialect(Dialect):
     name = "bigquery"
     sqlglot = "bigquery"
     quote_marks = ("`", "`")
+    line_comments = ("#",)
     max_identifier = 300
     identifier_unit = "characters"
     max_path = 3

@@ -55,6 +55,7 @@ class MySQLDialect(Dialect):
     name = "mysql"
     sqlglot = "mysql"
     quote_marks = ("`", "`")
+    line_comments = ("#",)
     max_identifier = 64
     identifier_unit = "characters"
     paramstyle = "format"

@@ -62,6 +62,7 @@ class SnowflakeDialect(Dialect):
 
     name = "snowflake"
     sqlglot = "snowflake"
+    line_comments = ("//",)
     max_identifier = 255
     identifier_unit = "characters"
     max_path = 3

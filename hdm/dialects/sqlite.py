@@ -51,6 +51,7 @@ class SQLiteDialect(Dialect):
 
     name = "sqlite"
     sqlglot = "sqlite"
+    bracket_names = True
     max_identifier = 1_000_000
     identifier_unit = "characters"
     enforces_lengths = False

@@ -44,6 +44,7 @@ class SQLServerDialect(Dialect):
     name = "sqlserver"
     sqlglot = "tsql"
     quote_marks = ("[", "]")
+    bracket_names = True
     max_identifier = 128
     identifier_unit = "characters"
     max_path = 3
