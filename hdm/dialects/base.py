@@ -33,6 +33,8 @@ class Dialect(Merging):
     """Opening and closing mark; the closing one is escaped by doubling it."""
     bracket_names: ClassVar[bool] = False
     """Whether ``[a name]`` is a quoted name."""
+    plain_strings: ClassVar[bool] = False
+    """Whether no backslash in a text ever means anything, in the sessions that hdm opens."""
     line_comments: ClassVar[tuple[str, ...]] = ()
     """Marks besides ``--`` that begin a comment."""
     max_identifier: ClassVar[int] = 63
@@ -108,7 +110,7 @@ class Dialect(Merging):
 
     def tokens(self, text: str) -> list[Token]:
         """The tokens of a piece of SQL. Raises ``UnclearSQL`` if they are not certain."""
-        read = tokens(text, brackets=self.bracket_names)
+        read = tokens(text, brackets=self.bracket_names, plain=self.plain_strings)
         bare = "".join(one.text if one.kind in ("word", "mark") else " " for one in read)
         for mark in self.line_comments:
             if mark in bare:

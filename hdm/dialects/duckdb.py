@@ -81,6 +81,7 @@ class DuckDBDialect(Dialect):
 
     name = "duckdb"
     sqlglot = "duckdb"
+    plain_strings = True
     max_identifier = 1_000_000
     identifier_unit = "characters"
     max_path = 3

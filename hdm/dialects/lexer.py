@@ -44,8 +44,9 @@ class UnclearSQL(UsageError):
     """The text cannot be read with certainty; the message says where it stops."""
 
 
-def tokens(text: str, *, brackets: bool = False) -> list[Token]:
+def tokens(text: str, *, brackets: bool = False, plain: bool = False) -> list[Token]:
     """Every token of ``text``, spaces and comments included. ``brackets``: ``[a name]`` is a name.
+    ``plain``: the system knows no backslash in a text but PostgreSQL's E'...'.
 
     Raises ``UnclearSQL`` for what is not closed, or what servers read in more than one way.
     """
@@ -54,13 +55,13 @@ def tokens(text: str, *, brackets: bool = False) -> list[Token]:
     found: list[Token] = []
     place = 0
     while place < len(text):
-        token = _next(text, place, brackets, found[-1] if found else None)
+        token = _next(text, place, brackets, plain, found[-1] if found else None)
         found.append(token)
         place += len(token.text)
     return found
 
 
-def _next(text: str, place: int, brackets: bool, before: Token | None) -> Token:
+def _next(text: str, place: int, brackets: bool, plain: bool, before: Token | None) -> Token:
     mark = text[place]
     if space := _SPACE.match(text, place):
         return Token("space", space[0])
@@ -72,7 +73,7 @@ def _next(text: str, place: int, brackets: bool, before: Token | None) -> Token:
     if text.startswith("/*", place):
         return _block(text, place)
     if mark in "'\"`":
-        return _quoted(text, place, before)
+        return _quoted(text, place, plain, before)
     if mark == "[" and brackets:
         name = _BRACKETED.match(text, place)
         if name is None:
@@ -95,7 +96,7 @@ def _block(text: str, place: int) -> Token:
     return Token("comment", block[0])
 
 
-def _quoted(text: str, place: int, before: Token | None) -> Token:
+def _quoted(text: str, place: int, without: bool, before: Token | None) -> Token:
     mark = text[place]
     prefix = before.folded if before is not None and before.kind == "word" else ""
     if mark == "'" and before is not None and (prefix or before.text == "&"):
@@ -107,7 +108,7 @@ def _quoted(text: str, place: int, before: Token | None) -> Token:
         if prefix not in _PREFIXES and (before.text == "&" or not prefix.startswith("_")):
             raise UnclearSQL("a text follows a word without a blank")
     plain, escaped = _PLAIN[mark].match(text, place), _ESCAPED[mark].match(text, place)
-    if plain is None or escaped is None or plain[0] != escaped[0]:
+    if plain is None or (not without and (escaped is None or plain[0] != escaped[0])):
         raise UnclearSQL("a text or name is not closed, or a backslash may end it")
     return Token("string" if mark == "'" else "name", plain[0])
 

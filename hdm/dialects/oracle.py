@@ -39,6 +39,7 @@ class OracleDialect(Dialect):
 
     name = "oracle"
     sqlglot = "oracle"
+    plain_strings = True
     max_identifier = 128
     max_path = 2
     paramstyle = "numeric"

@@ -57,6 +57,7 @@ class PostgresDialect(Dialect):
 
     name = "postgres"
     sqlglot = "postgres"
+    plain_strings = True
     paramstyle = "format"
     page_ranges = True
     text_type = "text"

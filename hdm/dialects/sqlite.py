@@ -51,6 +51,7 @@ class SQLiteDialect(Dialect):
 
     name = "sqlite"
     sqlglot = "sqlite"
+    plain_strings = True
     bracket_names = True
     max_identifier = 1_000_000
     identifier_unit = "characters"

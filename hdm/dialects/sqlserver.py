@@ -43,6 +43,7 @@ class SQLServerDialect(Dialect):
 
     name = "sqlserver"
     sqlglot = "tsql"
+    plain_strings = True
     quote_marks = ("[", "]")
     bracket_names = True
     max_identifier = 128

@@ -17,6 +17,7 @@ from hdm.components.source import Source
 from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
 from hdm.dialects.native_type import is_type
+from hdm.dialects.user_input import one_query
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
 from hdm.sql.chunking import Splitter, uncut
@@ -335,7 +336,7 @@ class SqlSource(Source):
 
     @property
     def _query(self) -> str:
-        return str(self.config.query).strip().rstrip(";")
+        return one_query(str(self.config.query), self.dialect.tokens)
 
     @property
     def _filter(self) -> str:
