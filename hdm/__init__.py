@@ -6,6 +6,12 @@ These are the names a consultant types; they are imported on first use, so that
 
 from __future__ import annotations
 
+import sys
+
+if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and not __file__.startswith(sys.path[0] + "/hdm/"):
+    # python -m puts the current folder first: nothing of it is imported unasked (plugins: asks)
+    sys.path.pop(0)
+
 import importlib
 from typing import TYPE_CHECKING, Any
 

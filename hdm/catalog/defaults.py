@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from hdm.catalog.admission import Admission
 from hdm.catalog.expressions import Rename, Untranslatable, generate, parse, translate_expression
 from hdm.dialects import dialect
 from hdm.dialects.types import INTEGERS
@@ -17,12 +18,14 @@ _TRUE, _FALSE = ("t", "true", "1", "y", "yes", "on"), ("f", "false", "0", "n", "
 _NUMERIC = frozenset({*INTEGERS, Kind.DECIMAL, Kind.FLOAT32, Kind.FLOAT64})
 
 
-def translate_default(column: Column, kept: Column, source: str, target: str, rename: Rename) -> str | None:
+def translate_default(
+    column: Column, kept: Column, admission: Admission, target: str, rename: Rename
+) -> str | None:
     """The default of source column ``column`` for its target column ``kept``; None if it is NULL.
 
     Raises ``Untranslatable``.
     """
-    text = _ON_UPDATE.sub("", column.default or "").strip()
+    source, text = admission.system, _ON_UPDATE.sub("", column.default or "").strip()
     if not text or text.upper() in ("NULL", "(NULL)"):
         return None
     if source == "sqlite" and not text.startswith("(") and re.match(r"[A-Za-z_]+\Z", text):
@@ -33,7 +36,7 @@ def translate_default(column: Column, kept: Column, source: str, target: str, re
         return literal
     moment = _moment(tree, column, kept, target)
     return moment or translate_expression(
-        generate(tree, source) if source != "sqlite" else text, source, target, rename
+        generate(tree, source) if source != "sqlite" else text, source, target, rename, admission
     )
 
 

@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from hdm.catalog.admission import Admission
 from hdm.catalog.model import Path
-from hdm.dialects import dialect as find_dialect
-from hdm.errors import HdmError
+from hdm.catalog.parsing import Untranslatable, parse, sqlglot_name
 
 Rename = Callable[[str], str]
 """A column's name on the target."""
@@ -17,49 +17,34 @@ Resolve = Callable[[Path], Path | None]
 """A table's path on the target; None if it does not go there."""
 
 SAFE_FUNCTIONS = frozenset({"nextval"})
+__all__ = [
+    "Rename",
+    "Resolve",
+    "Untranslatable",
+    "check",
+    "generate",
+    "parse",
+    "simplified",
+    "translate_expression",
+]
 
 
-class Untranslatable(HdmError):
-    """The SQL cannot be carried over for certain; the message says why."""
-
-
-def sqlglot_name(system: str) -> str | None:
-    """The dialect's name in sqlglot; None if it has none of its own (it is read as a near one)."""
-    near = {"synapse": "tsql", "netezza": "postgres", "mariadb": "mysql", "odbc": ""}
-    if system in near:
-        return near[system] or None
-    return find_dialect(system).sqlglot
-
-
-def translate_expression(text: str, source: str, target: str, rename: Rename = lambda name: name) -> str:
+def translate_expression(
+    text: str,
+    source: str,
+    target: str,
+    rename: Rename = lambda name: name,
+    admission: Admission | None = None,
+) -> str:
     """A scalar expression of ``source`` in ``target``'s words, its columns renamed and quoted.
 
-    Raises ``Untranslatable``.
+    ``admission`` says what the source's texts may call. Raises ``Untranslatable``.
     """
+    admission = admission or Admission(source)
+    text = admission.expression(text)
     tree = simplified(parse(text, source), target)
     check(tree, source, target)
-    return generate(_renamed(tree, rename), target)
-
-
-def parse(text: str, system: str, *, query: bool = False) -> Any:
-    """The expression (or SELECT) as a sqlglot tree; ``Untranslatable`` if it is none."""
-    import sqlglot
-    from sqlglot import exp
-    from sqlglot.errors import SqlglotError
-
-    try:
-        statements = sqlglot.parse(text, read=sqlglot_name(system))
-    except (SqlglotError, RecursionError) as error:
-        raise Untranslatable(f"it is not understood as {system} SQL ({type(error).__name__})") from error
-    if len(statements) != 1 or statements[0] is None:
-        raise Untranslatable("it is not one expression")
-    tree = statements[0]
-    other = (exp.DDL, exp.Drop, exp.DML, exp.Alter, exp.Set, exp.Use, exp.Query)
-    if isinstance(tree, exp.Command) or (not query and isinstance(tree, other)):
-        raise Untranslatable("it is not one expression")
-    if query and not isinstance(tree, exp.Query):
-        raise Untranslatable("it is not one query")
-    return tree
+    return admission.on(target).known(generate(_renamed(tree, rename), target))
 
 
 def generate(tree: Any, system: str) -> str:
@@ -81,7 +66,7 @@ def check(tree: Any, source: str, target: str) -> None:
     from sqlglot import exp
 
     if source == target:
-        return
+        return  # ``Admission`` has seen every word of it
     unknown = sorted({node.name for node in tree.find_all(exp.Anonymous)} - SAFE_FUNCTIONS)
     if unknown:
         raise Untranslatable(f"function {', '.join(unknown)} is not known to mean the same in {target}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from hdm.catalog.admission import Admission
 from hdm.catalog.defaults import NEXTVAL, has_on_update, translate_default
 from hdm.catalog.expressions import Untranslatable, translate_expression
 from hdm.catalog.model import Identity, Path, Relation, Schema, dotted
@@ -12,6 +13,7 @@ from hdm.catalog.report import Report
 from hdm.catalog.rules import MapOptions
 from hdm.catalog.traits import traits_of
 from hdm.dialects import dialect
+from hdm.dialects.native_type import type_text
 from hdm.dialects.types import INTEGERS, Fidelity
 from hdm.model import Column, Dataset, Kind
 
@@ -28,7 +30,7 @@ class ColumnMapper:
         self.schema, self.source, self.target = source, source.system, target
         self.options, self.report, self.names = options, report, names
         self.dialect, self.traits = dialect(target), traits_of(target)
-        self.same = self.source == target
+        self.same, self.admission = self.source == target, Admission.of(source)
 
     def map(self, relation: Relation, path: Path) -> Relation:
         """The table with its columns alone; keys come after."""
@@ -68,6 +70,7 @@ class ColumnMapper:
         stored = self.dialect.stored(column)
         if self.same:
             self.report.converted("column", name)
+            type_text(column.native or "x", f"column {name}")
             return replace(column, name=new, default=None, identity=False, generated=None)
         if stored.fidelity is Fidelity.EXACT:
             self.report.converted("column", name)
@@ -128,19 +131,22 @@ class ColumnMapper:
     # -- default, generated, comment ---------------------------------------------------
 
     def _default(self, column: Column, kept: Column, name: str) -> str | None:
-        if self.same:
-            self.report.converted("default", name)
-            return column.default
         if not self.traits.defaults:
             self.report.manual(
                 "default", name, f"{self.target} has no defaults", "give the value when inserting"
             )
             return None
         try:
-            text = translate_default(column, kept, self.source, self.target, self._rename)
+            if self.same:
+                text: str | None = self.admission.default(column.default or "")
+            else:
+                text = translate_default(column, kept, self.admission, self.target, self._rename)
         except Untranslatable as error:
             self.report.manual("default", name, error.message, "write it by hand, or in the application")
             return None
+        if self.same:
+            self.report.converted("default", name)
+            return text
         literal = text is not None and (text[:1] in "'-0123456789" or text in ("TRUE", "FALSE"))
         if not literal and text is not None and not self.traits.default_expressions:
             self.report.manual("default", name, "only literals can be defaults", "give it when inserting")
@@ -158,16 +164,19 @@ class ColumnMapper:
 
     def _generated(self, relation: Relation, column: Column, kept: Column, name: str) -> tuple[Column, bool]:
         virtual = column.name in relation.virtual
-        if self.same:
-            self.report.converted("generated", name)
-            return replace(kept, generated=column.generated), virtual
         hint = "its values are loaded as they are; compute them in the application or by a view"
-        if not self.traits.generated or not self.options.keep_generated:
+        if not self.same and not (self.traits.generated and self.options.keep_generated):
             why = f"{self.target} has no generated columns" if not self.traits.generated else "by choice"
             self.report.approximated("generated", name, f"it becomes a plain column: {why}", hint)
             return kept, False
         try:
-            text = translate_expression(column.generated or "", self.source, self.target, self._rename)
+            if self.same:
+                text = self.admission.expression(column.generated or "")
+                self.report.converted("generated", name)
+                return replace(kept, generated=text), virtual
+            text = translate_expression(
+                column.generated or "", self.source, self.target, self._rename, self.admission
+            )
         except Untranslatable as error:
             self.report.approximated("generated", name, f"it becomes a plain column: {error.message}", hint)
             return kept, False

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Set
 from dataclasses import replace
 
+from hdm.catalog.admission import Admission
 from hdm.catalog.expressions import Untranslatable, translate_expression
 from hdm.catalog.map_columns import rename_in
 from hdm.catalog.model import Check, ForeignKey, Index, IndexPart, Key, Path, Relation, Schema, dotted
@@ -34,7 +35,7 @@ class KeyMapper:
         self.source, self.target, self.report = source.system, target, report
         self.tables, self.columns = tables, columns
         self.dialect, self.traits = dialect(target), traits_of(target)
-        self.same = self.source == target
+        self.same, self.admission = self.source == target, Admission.of(source)
 
     def map(self, relation: Relation, mapped: Relation) -> Relation:
         """``mapped`` with keys, checks and indexes."""
@@ -146,20 +147,19 @@ class KeyMapper:
 
     def _check(self, check: Check) -> Check | None:
         about = self._about(check.name, (check.expression,))
-        if self.same:
-            self.report.converted("check", about)
-            return replace(check, name=self._name(check.name))
-        if not self.traits.check:
+        if not self.same and not self.traits.check:
             self.report.manual("check", about, f"{self.target} has none", "write it as a check of the link")
             return None
         try:
-            text = translate_expression(
-                check.expression, self.source, self.target, lambda name: rename_in(self.names, name)
-            )
+            text = self._expression(check.expression)
         except Untranslatable as error:
             self.report.manual("check", about, error.message, "write it by hand")
             return None
-        if self.target == "mysql" and any(self.dialect.quote(one) in text for one in self.counted):
+        if (
+            not self.same
+            and self.target == "mysql"
+            and any(self.dialect.quote(one) in text for one in self.counted)
+        ):
             self.report.manual(
                 "check", about, "mysql refuses checks of numbered columns", "write it as a check of the link"
             )
@@ -172,10 +172,7 @@ class KeyMapper:
     def _index(self, index: Index) -> Index | None:
         about = f"{self.where}.{index.name}"
         if self.same:
-            self.report.converted("index", about)
-            parts = tuple(replace(p, column=p.column and self.names[p.column]) for p in index.parts)
-            include = tuple(self.names[c] for c in index.include)
-            return replace(index, name=self._name(index.name), parts=parts, include=include)
+            return self._same_index(index, about)
         if not self.traits.index:
             self._without_index(index, about)
             return None
@@ -203,6 +200,24 @@ class KeyMapper:
             self.report.converted("index", about)
         return Index(self._name(index.name), parts, index.unique, "", where, include)
 
+    def _same_index(self, index: Index, about: str) -> Index | None:
+        try:
+            parts = tuple(
+                replace(
+                    part,
+                    column=part.column and self.names[part.column],
+                    expression=part.expression and self.admission.expression(part.expression),
+                )
+                for part in index.parts
+            )
+            where = index.where and self.admission.expression(index.where)
+        except Untranslatable as error:
+            self.report.manual("index", about, error.message, "build one by hand where queries need it")
+            return None
+        self.report.converted("index", about)
+        include = tuple(self.names[c] for c in index.include)
+        return replace(index, name=self._name(index.name), parts=parts, include=include, where=where)
+
     def _without_index(self, index: Index, about: str) -> None:
         if index.unique:
             self.report.manual(
@@ -223,9 +238,7 @@ class KeyMapper:
             return IndexPart(self.names[part.column], descending=part.descending)
         if not self.traits.index_expression:
             raise Untranslatable(f"{self.target} has no indexes on expressions")
-        text = translate_expression(
-            part.expression or "", self.source, self.target, lambda name: rename_in(self.names, name)
-        )
+        text = self._expression(part.expression or "")
         return IndexPart(expression=text, descending=part.descending)
 
     def _where(self, index: Index, soft: list[str]) -> str | None:
@@ -236,8 +249,14 @@ class KeyMapper:
                 raise Untranslatable(f"it is unique for some rows only, which {self.target} lacks")
             soft.append("over all rows instead of some")
             return None
+        return self._expression(index.where)
+
+    def _expression(self, text: str) -> str:
+        """The text on the target; as it stands between systems of one kind. Raises ``Untranslatable``."""
+        if self.same:
+            return self.admission.expression(text)
         return translate_expression(
-            index.where, self.source, self.target, lambda name: rename_in(self.names, name)
+            text, self.source, self.target, lambda name: rename_in(self.names, name), self.admission
         )
 
 

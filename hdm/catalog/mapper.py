@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hdm.catalog.admission import Admission
 from hdm.catalog.expressions import Untranslatable
 from hdm.catalog.map_columns import ColumnMapper
 from hdm.catalog.map_keys import KeyMapper
@@ -18,7 +20,7 @@ from hdm.catalog.report import Report
 from hdm.catalog.rules import MapOptions
 from hdm.catalog.scopes import settle_names
 from hdm.catalog.traits import traits_of
-from hdm.catalog.views import Names, translate_view
+from hdm.catalog.views import Names, admitted_view, translate_view
 from hdm.config.visible import listed
 from hdm.dialects import dialect
 from hdm.dialects.base import Dialect
@@ -29,6 +31,12 @@ DEFAULT_SCHEMAS = {
     "redshift": "public", "mysql": "hdm", "bigquery": "hdm",
 }  # fmt: skip
 """Where objects of a system without schemas go."""
+_OPTIONS = re.compile(
+    r"(?:WITHOUT ROWID|STRICT)(?:, (?:WITHOUT ROWID|STRICT))?"
+    r"|ENGINE=(?:InnoDB|Aria|MyISAM|MEMORY|ROCKSDB)(?: ROW_FORMAT=\w+)? DEFAULT CHARSET=\w+ COLLATE=\w+",
+    re.IGNORECASE,
+)
+"""Options of a table that go along: no engine that reads files or other servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +62,8 @@ class _Mapper:
         self.source, self.target, self.options, self.flavour = source, target, options, flavour
         self.dialect: Dialect = dialect(target)
         self.traits = traits_of(target)
-        self.same = source.system == target
+        self.same, self.admission = source.system == target, Admission.of(source)
+        self.known = Names(source)
         self.report = Report(source.flavour or source.system, flavour or target)
         self.tables: dict[Path, Path] = {}
         self.columns: dict[Path, dict[str, str]] = {}
@@ -173,15 +182,18 @@ class _Mapper:
 
     def _physical(self, relation: Relation, mapped: Relation) -> Relation:
         if self.same:
+            cut = relation.partitioning
             return replace(
                 mapped,
-                partitioning=relation.partitioning,
+                partitioning=cut and replace(cut, text=self._clause(relation, cut.text)),
                 part_of=self._path(relation.part_of)
                 if self._is_part(relation) and relation.part_of
                 else None,
-                part_bound=relation.part_bound if self._is_part(relation) else None,
+                part_bound=self._clause(relation, relation.part_bound)
+                if self._is_part(relation) and relation.part_bound
+                else None,
                 distribution=relation.distribution,
-                options=relation.options,
+                options=self._table_options(relation),
             )
         name, names = dotted(relation.path), self.columns[relation.path]
         if relation.partitioning:
@@ -212,6 +224,24 @@ class _Mapper:
         )
         return mapped
 
+    def _clause(self, relation: Relation, text: str) -> str:
+        """How a table is cut, as it stands; ``UsageError`` if it says more than that."""
+        try:
+            return self.admission.clause(text, [column.name for column in relation.table.columns])
+        except Untranslatable as error:
+            raise UsageError(
+                f"{dotted(relation.path)}: its partitions are not taken over: {error.message}",
+                hint="make the table on the target by hand, or exclude it",
+            ) from None
+
+    def _table_options(self, relation: Relation) -> str:
+        if not relation.options or _OPTIONS.fullmatch(relation.options):
+            return relation.options
+        self.report.manual(
+            "table", dotted(relation.path), "its options are not known ones", "set them by hand"
+        )
+        return ""
+
     def _sequence(self, one: Sequence) -> Sequence | None:
         name = dotted(one.path)
         if one.owner and not self.same:
@@ -237,19 +267,24 @@ class _Mapper:
         name = dotted(view.path)
         path = self.tables[view.path]
         uses = tuple(self.tables[one] for one in view.uses if one in self.tables)
-        if self.same and not self._renamed(view):
-            self.report.converted("view", name)
-            return replace(view, path=path, uses=uses)
+        kept = self.same and not self._renamed(view)
         try:
-            sql = translate_view(
-                view, self.source.system, self.target, Names(self.source), self.tables.get, self.columns
-            )
+            if kept:
+                sql = admitted_view(view, self.admission, self.known, self.tables.get)
+            else:
+                sql = translate_view(
+                    view, self.source.system, self.target, self.known, self.tables.get, self.columns,
+                    self.admission,
+                )  # fmt: skip
         except Untranslatable as error:
             self.report.manual(
                 "view", name, error.message, "write it by hand; its SQL stands in the DDL file"
             )
             self.tables.pop(view.path)
             return None
+        if kept:
+            self.report.converted("view", name)
+            return replace(view, path=path, sql=sql, uses=uses)
         materialized = view.materialized and self.traits.materialized
         if view.materialized and not materialized:
             self.report.approximated(
@@ -258,8 +293,8 @@ class _Mapper:
         else:
             self.report.converted("view", name)
         if view.comment:
-            kept = self.traits.comments in ("statement", "property", "option")
-            (self.report.converted if kept else self._lost_comment)("comment", name)
+            has_place = self.traits.comments in ("statement", "property", "option")
+            (self.report.converted if has_place else self._lost_comment)("comment", name)
         return replace(view, path=path, sql=sql, uses=uses, materialized=materialized)
 
     def _lost_comment(self, kind: str, name: str) -> None:

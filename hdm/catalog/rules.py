@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hdm.catalog.model import Path
 from hdm.catalog.names import Case
 from hdm.catalog.patterns import matches
+from hdm.dialects.native_type import is_type
 from hdm.errors import UsageError
 from hdm.model import Column
 
@@ -26,6 +27,13 @@ class Rule(BaseModel):
     type: str = "*"
     to: str | None = None
     rename: dict[str, str] = Field(default_factory=dict)
+
+    @field_validator("to")
+    @classmethod
+    def _a_type(cls, to: str | None) -> str | None:
+        if to is not None and not is_type(to):
+            raise ValueError(f"{to!r} is not the name of one type")
+        return to
 
     def fits(self, path: Path, column: Column) -> bool:
         """Whether the rule speaks of this column."""

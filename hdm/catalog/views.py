@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from hdm.catalog.admission import Admission
 from hdm.catalog.expressions import Resolve, Untranslatable, check, generate, parse, simplified
 from hdm.catalog.model import Path, Schema, View, dotted
 
@@ -44,10 +45,11 @@ def mentioned(view_sql: str, system: str, path: Path, names: Names) -> tuple[Pat
     """The tables and views that a query reads, as far as they are in the crawl."""
     try:
         tree = parse(view_sql, system, query=True)
+        tables = _tables(tree).values()
     except Untranslatable:
         return ()
     schema = path[-2] if len(path) > 1 else None
-    found = [names.table(parts, schema) for parts in _tables(tree).values()]
+    found = [names.table(parts, schema) for parts in tables]
     return tuple(sorted({one for one in found if one and one != path}))
 
 
@@ -58,12 +60,14 @@ def translate_view(
     names: Names,
     resolve: Resolve,
     columns: Mapping[Path, Mapping[str, str]],
+    admission: Admission | None = None,
 ) -> str:
     """The view's query for ``target``. ``columns`` maps a source table's columns to new names.
 
     Raises ``Untranslatable``, also if the view reads what does not go along.
     """
-    tree = simplified(parse(view.sql, source, query=True), target)
+    admission = admission or Admission(source)
+    tree = simplified(parse(admission.query(view.sql), source, query=True), target)
     check(tree, source, target)
     schema = view.path[-2] if len(view.path) > 1 else None
     meant: dict[str, Path] = {}
@@ -77,20 +81,47 @@ def translate_view(
         meant[node.alias_or_name.casefold()] = path
         _point(node, path, new)
     _rename_columns(tree, meant, names, columns)
-    return generate(tree, target)
+    return admission.on(target).known(generate(tree, target))
+
+
+def admitted_view(view: View, admission: Admission, names: Names, resolve: Resolve) -> str:
+    """The view's query as it stands, for a system of the same kind where every name stays.
+
+    Raises ``Untranslatable``, also if the view reads what does not go along.
+    """
+    text = admission.query(view.sql)
+    tree = parse(text, admission.system, query=True)
+    schema = view.path[-2] if len(view.path) > 1 else None
+    for parts in _tables(tree).values():
+        path = names.table(parts, schema)
+        if path is None or resolve(path) is None:
+            raise Untranslatable(f"it reads {dotted(parts)}, which does not go along")
+    return text
 
 
 def _tables(tree: Any) -> dict[Any, Path]:
     """Table nodes that are not the names of common table expressions, each with its parts."""
     from sqlglot import exp
 
-    ctes = {cte.alias.casefold() for cte in tree.find_all(exp.CTE)}
     found = {}
     for node in tree.find_all(exp.Table):
         parts = tuple(part.name for part in node.parts)
-        if isinstance(node.this, exp.Identifier) and not (len(parts) == 1 and parts[0].casefold() in ctes):
+        if isinstance(node.this, exp.Identifier) and not (len(parts) == 1 and _is_cte(node, parts[0])):
             found[node] = parts
+        elif not isinstance(node.this, exp.Identifier | exp.Func):
+            raise Untranslatable("it reads what is no table")
     return found
+
+
+def _is_cte(node: Any, name: str) -> bool:
+    """Whether a query around ``node`` has a common table expression of that name."""
+    around = node.parent
+    while around is not None:
+        ctes = getattr(around, "ctes", None) or []
+        if any(cte.alias.casefold() == name.casefold() for cte in ctes):
+            return True
+        around = around.parent
+    return False
 
 
 def _point(node: Any, old: Path, new: Path) -> None:

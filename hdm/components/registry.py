@@ -8,6 +8,8 @@ kind as library and a label of its own, when it is first made.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 import threading
 from collections.abc import Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -89,12 +91,25 @@ def load_plugins(modules: Iterable[str]) -> None:
     """
     for module in modules:
         try:
-            importlib.import_module(module)
+            _from_here(module)
         except (Exception, SystemExit) as error:
             raise UnknownComponent(
                 f"the plugin module '{module}' cannot be imported: {_why(error)}",
                 hint=f"install what it needs, or correct 'plugins:'; try: python -c 'import {module}'",
             ) from error
+
+
+def _from_here(module: str) -> None:
+    """Import what the manifest asks for; the current folder is looked at last, and for this alone."""
+    here = os.getcwd()
+    known = here in sys.path or "" in sys.path
+    if not known:
+        sys.path.append(here)
+    try:
+        importlib.import_module(module)
+    finally:
+        if not known and here in sys.path:
+            sys.path.remove(here)
 
 
 def load_installed() -> list[str]:

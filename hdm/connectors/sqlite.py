@@ -114,6 +114,8 @@ class SQLiteDatabase(Database):
             if write:
                 connection.execute("PRAGMA journal_mode=WAL").fetchone()
                 connection.execute("PRAGMA synchronous=FULL")
+            else:
+                connection.execute("PRAGMA query_only=ON")
         return connection
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
@@ -167,9 +169,11 @@ class SQLiteDatabase(Database):
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """Through a temporary view, which keeps the declared types of plain columns."""
         name = "_hdm_query"
+        self.run(connection, "PRAGMA query_only=OFF")  # for the session's own view, of one SELECT, alone
         self.run(connection, f"CREATE TEMP VIEW {name} AS {sql}")
         info = self.run(connection, f"SELECT name, type FROM pragma_table_xinfo('{name}')")
         self.run(connection, f"DROP VIEW temp.{name}")
+        self.run(connection, "PRAGMA query_only=ON")
         return tuple(self.dialect.column_from_catalog(column, kind or "") for column, kind in info)
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:

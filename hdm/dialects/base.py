@@ -9,7 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
+from hdm.dialects.lexer import Token, UnclearSQL, tokens
 from hdm.dialects.merging import Merging
+from hdm.dialects.native_type import own_type
 from hdm.dialects.types import INTEGERS, ORDERED, Stored, carrier
 from hdm.dialects.user_input import one_predicate, seconds
 from hdm.errors import ConnectionLost, HdmError, TransientError, UsageError
@@ -36,6 +38,12 @@ class Dialect(Merging):
     """The same for names of tables and schemas; None: as for columns."""
     composes_names: ClassVar[bool] = False
     """True: a letter and its accent are one name with the letter that has the accent (NFC)."""
+    bracket_names: ClassVar[bool] = False
+    """Whether ``[a name]`` is a quoted name."""
+    plain_strings: ClassVar[bool] = False
+    """Whether no backslash in a text ever means anything, in the sessions that hdm opens."""
+    line_comments: ClassVar[tuple[str, ...]] = ()
+    """Marks besides ``--`` that begin a comment."""
     max_identifier: ClassVar[int] = 63
     identifier_unit: ClassVar[str] = "bytes"
     """``bytes`` (of UTF-8) or ``characters``."""
@@ -138,6 +146,15 @@ class Dialect(Merging):
         """``count`` marks, comma-separated."""
         return ", ".join(self.placeholder(n + 1) for n in range(count))
 
+    def tokens(self, text: str) -> list[Token]:
+        """The tokens of a piece of SQL. Raises ``UnclearSQL`` if they are not certain."""
+        read = tokens(text, brackets=self.bracket_names, plain=self.plain_strings)
+        bare = "".join(one.text if one.kind in ("word", "mark") else " " for one in read)
+        for mark in self.line_comments:
+            if mark in bare:
+                raise UnclearSQL(f"it holds {mark}, which begins a comment")
+        return read
+
     # -- values and conditions -----------------------------------------------
 
     def string(self, text: str) -> str:
@@ -162,7 +179,7 @@ class Dialect(Merging):
 
     def cast_type(self, column: Column) -> str:
         """The type that text is cast to for comparison with the column."""
-        return column.native or self.stored(column).native
+        return own_type(column) or self.stored(column).native
 
     def comparable(self, column: Column) -> str:
         """The column as it is compared and sorted."""
@@ -270,7 +287,7 @@ class Dialect(Merging):
     def stored(self, column: Column) -> Stored:
         """The type that keeps the column here; of the same system, its own declaration."""
         if column.origin == self.name and column.native:
-            return Stored(column.native)
+            return Stored(own_type(column))
         return self.native(column)
 
     def native(self, column: Column) -> Stored:

@@ -34,6 +34,7 @@ class BigQueryDialect(Dialect):
     quote_marks = ("`", "`")
     ignores_case = "all"
     ignores_case_of_tables = "no"
+    line_comments = ("#",)
     max_identifier = 300
     identifier_unit = "characters"
     max_path = 3

@@ -83,6 +83,7 @@ class DuckDBDialect(Dialect):
     name = "duckdb"
     sqlglot = "duckdb"
     ignores_case = "ascii"
+    plain_strings = True
     max_identifier = 1_000_000
     all_keys = referring.DUCKDB_ALL
     identifier_unit = "characters"

@@ -56,6 +56,7 @@ class MySQLDialect(MySQLMerging):
     ignores_case_of_tables = "no"
     referring_keys = referring.MYSQL
     all_keys = referring.MYSQL_ALL
+    line_comments = ("#",)
     max_identifier = 64
     identifier_unit = "characters"
     paramstyle = "format"

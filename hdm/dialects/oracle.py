@@ -42,6 +42,7 @@ class OracleDialect(Dialect):
     sqlglot = "oracle"
     referring_keys = referring.ORACLE
     all_keys = referring.ORACLE_ALL
+    plain_strings = True
     max_identifier = 128
     max_path = 2
     paramstyle = "numeric"

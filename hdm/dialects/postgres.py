@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from hdm.dialects import referring
 from hdm.dialects.base import PAGE, Dialect
+from hdm.dialects.native_type import own_type
 from hdm.dialects.types import Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -26,7 +27,7 @@ from hdm.model import Column, Condition, Kind
 
 LATE = "@late"
 """The pseudo-column whose value is a list of transaction ids: rows that those wrote."""
-_NATIVE = re.compile(r"(.*?)(?:\((-?\d+)(?:,(-?\d+))?\))?( with(?:out)? time zone)?((?:\[\])*)\Z")
+_NATIVE = re.compile(r"(.*?)(?:\((-?\d+)(?:,(-?\d+))?\))?( with(?:out)? time zone)?((?:\[\])*)\Z", re.DOTALL)
 _KINDS: dict[str, Kind] = {
     "boolean": Kind.BOOLEAN, "smallint": Kind.INT16, "integer": Kind.INT32, "bigint": Kind.INT64,
     "oid": Kind.INT64, "real": Kind.FLOAT32, "double precision": Kind.FLOAT64,
@@ -57,6 +58,7 @@ class PostgresDialect(Dialect):
 
     name = "postgres"
     sqlglot = "postgres"
+    plain_strings = True
     paramstyle = "format"
     page_ranges = True
     text_type = "text"
@@ -157,7 +159,7 @@ class PostgresDialect(Dialect):
         base = column.native.removesuffix("[]")
         known, *_ = self.kind(base, None, None, None)
         if known is not Kind.OTHER or base.split("(")[0] in _OTHER_BUILTIN:
-            return Stored(column.native)
+            return Stored(own_type(column))
         why = f"{column.native} is defined in the source database only"
         return Stored("text", Fidelity.APPROXIMATED, why)
 

@@ -77,6 +77,7 @@ class SnowflakeDialect(Dialect):
     }
     """https://docs.snowflake.com/en/sql-reference/parameters; given to the driver as the session begins."""
     sqlglot = "snowflake"
+    line_comments = ("//",)
     max_identifier = 255
     identifier_unit = "characters"
     max_path = 3

@@ -54,6 +54,8 @@ class SQLiteDialect(Dialect):
     sqlglot = "sqlite"
     ignores_case = "ascii"
     referring_keys = referring.SQLITE
+    plain_strings = True
+    bracket_names = True
     max_identifier = 1_000_000
     identifier_unit = "characters"
     enforces_lengths = False

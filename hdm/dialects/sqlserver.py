@@ -44,11 +44,13 @@ class SQLServerDialect(Dialect):
 
     name = "sqlserver"
     sqlglot = "tsql"
+    plain_strings = True
     quote_marks = ("[", "]")
     ignores_case = "all"  # by the collation of most databases; where one minds the case, too careful
     composes_names = True
     referring_keys: ClassVar[str | None] = referring.SQLSERVER
     all_keys: ClassVar[str | None] = referring.SQLSERVER_ALL
+    bracket_names = True
     max_identifier = 128
     identifier_unit = "characters"
     max_path = 3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
+from hdm.dialects.lexer import Token, UnclearSQL, balanced
 from hdm.errors import UsageError
 
 _DURATION = re.compile(
@@ -39,3 +41,33 @@ def one_predicate(text: str) -> str:
     if depth or quote or not text.strip():
         raise UsageError("where: is not one complete predicate", hint="close its quotes and brackets")
     return text
+
+
+_CHANGING = frozenset({"insert", "update", "delete", "merge", "replace", "truncate"})
+_BEGINNINGS = frozenset({"select", "with", "values", "from", "table", "("})
+
+
+def one_query(text: str, tokens: Callable[[str], list[Token]]) -> str:
+    """``text``, without its comments and last semicolon, if it can only be one query that reads.
+
+    ``tokens`` is the dialect's. Raises ``UsageError``.
+    """
+    hint = "write one SELECT; put a view in its place if it needs more"
+    try:
+        read = tokens(text)
+    except UnclearSQL as error:
+        raise UsageError(f"query: it is not certain where it ends: {error.message}", hint=hint) from None
+    while read and (read[-1].kind in ("space", "comment") or read[-1].text == ";"):
+        read.pop()
+    words = [one for one in read if one.kind not in ("space", "comment")]
+    if not words or words[0].folded not in _BEGINNINGS:
+        raise UsageError("query: is not a SELECT", hint=hint)
+    if any(one.text == ";" and one.kind == "mark" for one in words) or not balanced(words):
+        raise UsageError("query: is more than one statement, or its brackets do not match", hint=hint)
+    for before, word, after in zip(words[:-1], words[1:], [*words[2:], words[0]], strict=True):
+        changes = word.folded in _CHANGING and before.text in ("(", ")") and after.text != "("
+        if word.kind == "word" and (word.folded == "into" or changes):
+            raise UsageError(f"query: {word.text} changes something", hint=hint)
+    return "".join(
+        " " if one.kind == "comment" and one.text[2:3] != "+" else one.text for one in read
+    ).strip()

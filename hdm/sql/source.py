@@ -15,6 +15,8 @@ from hdm.components.settings import NO_CHECKSUM, NO_DATABASE, Settings
 from hdm.components.source import Source
 from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
+from hdm.dialects.native_type import is_type
+from hdm.dialects.user_input import one_query
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
 from hdm.sql import relation as sql_relation
@@ -103,6 +105,14 @@ class SqlSourceConfig(Settings):
         table = params.get("table", params.get("table_name"))
         old = {"table_name": table, "watermark": params.get("watermark")}
         return {**values, **{k: v for k, v in old.items() if v is not None and not values.get(k)}}
+
+    @field_validator("types")
+    @classmethod
+    def _each_a_type(cls, types: dict[str, str]) -> dict[str, str]:
+        wrong = next((name for name, text in types.items() if not is_type(text)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong}: {types[wrong]!r} is not the name of one type")
+        return types
 
     @model_validator(mode="after")
     def _table_or_query(self) -> SqlSourceConfig:
@@ -327,7 +337,7 @@ class SqlSource(BehindDatabase, Source):
 
     @property
     def _query(self) -> str:
-        return str(self.config.query).strip().rstrip(";")
+        return one_query(str(self.config.query), self.dialect.tokens)
 
     @property
     def _filter(self) -> str:

@@ -10,6 +10,7 @@ from hdm.catalog.crawlers.sqlite_text import TableText
 from hdm.catalog.model import ForeignKey, Identity, Index, IndexPart, Key, Relation, Schema, View
 from hdm.catalog.patterns import Selection
 from hdm.catalog.views import Names, mentioned
+from hdm.errors import PermanentError
 from hdm.model import Column, Table
 
 _VIEW = re.compile(
@@ -42,15 +43,16 @@ class SQLiteCrawler(Crawler):
             elif kind == "trigger":
                 unread.append(("trigger", name))
         relations = [self._resolved(one, relations) for one in relations]
-        found = Schema(self.system, "main", relations=tuple(relations), unread=tuple(unread))
-        views = [
-            self._view(name, sql)
-            for kind, name, _, sql in rows
-            if kind == "view" and selection.has(("main", name))
-        ]
+        views = []
+        for kind, name, _, sql in rows:
+            if kind == "view" and selection.has(("main", name)):
+                try:
+                    views.append(self._view(name, sql))
+                except PermanentError:  # it reads what is gone, or calls what this session lacks
+                    unread.append(("view", name))
         names = Names(Schema(self.system, relations=tuple(relations), views=tuple(views)))
         seen = [View(v.path, v.sql, v.columns, uses=mentioned(v.sql, "sqlite", v.path, names)) for v in views]
-        return Schema(found.system, found.database, "", found.relations, tuple(seen), (), found.unread)
+        return Schema(self.system, "main", "", tuple(relations), tuple(seen), (), tuple(unread))
 
     def _shadows(self, rows: list[Row]) -> set[str]:
         """The tables in which virtual tables keep their rows, as SQLite 3.37 and later know them; before,

@@ -135,7 +135,7 @@ class DuckDBDatabase(Database):
         """One snapshot. A writer waits for the file's other writers in this process."""
         if write:
             connection.hold()
-        self.run(connection, "BEGIN TRANSACTION")
+        self.run(connection, "BEGIN TRANSACTION" if write else "BEGIN TRANSACTION READ ONLY")
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """From DuckDB's own catalogue functions."""

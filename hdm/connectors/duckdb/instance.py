@@ -11,7 +11,15 @@ from typing import Any
 
 from hdm.errors import Deadlock, MissingDriver, UsageError
 
-_CONFIG = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_CONFIG = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "enable_external_access": "false",
+    "python_enable_replacements": "false",
+}
+"""No statement reads or writes another file, or a variable of this process: the setting cannot be taken back
+while the database is open. https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
+"""
 _PATIENCE = 300.0
 """Seconds to wait for this process's other writers and readers of the file."""
 

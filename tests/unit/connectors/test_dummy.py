@@ -53,7 +53,8 @@ def test_wide_rows_come_in_small_batches():
 
 
 def test_anything_goes_under_dummy_and_nothing_else():
-    assert source(dummy={"a": [1]}).config.dummy == {"a": [1]}
+    with pytest.deprecated_call():
+        assert source(dummy={"a": [1]}).config.dummy == {"a": [1]}
     with pytest.raises(ValidationError):
         source(other=1)
 

@@ -179,7 +179,7 @@ def test_rows_are_bound_as_arrays_beside_their_ledger_row(monkeypatch):
 
 
 def test_merge_goes_through_a_temporary_table(monkeypatch):
-    said, _ = write(monkeypatch, mode=Mode.MERGE)
+    said, _ = write(monkeypatch, (r"^SELECT COUNT\(\*\) FROM \[#_hdm_stage_", [(2,)]), mode=Mode.MERGE)
     assert said.sql(r"^CREATE TABLE \[#_hdm_stage_") and said.sql(r"^INSERT INTO \[#_hdm_stage_")
     (update,) = said.sql(r"^UPDATE t SET")
     assert "WITH (HOLDLOCK) INNER JOIN [#_hdm_stage_" in update

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import unicodedata
 from pathlib import Path
@@ -137,6 +138,7 @@ def test_an_existing_table_keeps_the_spelling_of_its_columns(place: Place) -> No
         with sqlite3.connect(place.target) as made:
             assert made.execute("SELECT ID, Word FROM orders").fetchall() == [(0, "a"), (1, "b")]
             made.execute("DELETE FROM orders")
+        shutil.rmtree(place.home)  # or what is gone from the target would be missed
 
 
 @pytest.mark.server

@@ -84,7 +84,7 @@ CASES: dict[str, tuple[str, list[tuple[object, ...]]]] = {
         "SELECT upper(ssn) AS code, code AS x FROM batch",
         [("code", ("SSN",), "transformation", (), ()), ("x", ("code",), "identity", (), ())],
     ),
-    "of no column": ("SELECT id, now() AS at FROM batch", [*plain("id"), ("at", (), "generated", (), ())]),
+    "of no column": ("SELECT id, pi() AS at FROM batch", [*plain("id"), ("at", (), "generated", (), ())]),
     "renamed by a star": (
         "SELECT * RENAME (ssn AS tax_no) FROM batch",
         [*plain("id"), ("tax_no", ("SSN",), "identity", (), ()), *plain("name", "code")],

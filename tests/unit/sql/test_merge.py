@@ -235,7 +235,9 @@ def test_rows_that_a_trigger_drops_are_missed(target: System, tmp_path: Path, mo
         if how == "before update":
             target.run(f"INSERT INTO t VALUES ({k}, 'old')")
     drop_rows(target, how)
-    with pytest.raises(RejectedRows, match=r"\bt (took|holds) \d+ of 20 rows"):
+    with pytest.raises(
+        RejectedRows, match=r"\bt (took \d+ of 20|holds \d+ (of 20|rows after it was given 20))"
+    ):
         carry(system.source("s"), target.sink(table_name="t"), mode, (0,))
     assert target.run("SELECT COUNT(*) FROM t WHERE v = 'x'") == [(0,)]
 

@@ -1,0 +1,43 @@
+"""SQL of a catalogue as a tree, through sqlglot; what it does not understand is refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdm.dialects import dialect as find_dialect
+from hdm.errors import HdmError
+
+
+class Untranslatable(HdmError):
+    """The SQL cannot be carried over for certain; the message says why."""
+
+
+def sqlglot_name(system: str) -> str | None:
+    """The dialect's name in sqlglot; None if it has none of its own (it is read as a near one)."""
+    near = {"synapse": "tsql", "netezza": "postgres", "mariadb": "mysql", "odbc": ""}
+    if system in near:
+        return near[system] or None
+    return find_dialect(system).sqlglot
+
+
+def parse(text: str, system: str, *, query: bool = False) -> Any:
+    """The expression (or SELECT) as a sqlglot tree; ``Untranslatable`` if it is none."""
+    try:
+        import sqlglot
+        from sqlglot import exp
+        from sqlglot.errors import SqlglotError
+    except ImportError:
+        raise Untranslatable("nothing is there to parse it with: pip install 'hdm[catalog]'") from None
+    try:
+        statements = sqlglot.parse(text, read=sqlglot_name(system))
+    except (SqlglotError, RecursionError) as error:
+        raise Untranslatable(f"it is not understood as {system} SQL ({type(error).__name__})") from error
+    if len(statements) != 1 or statements[0] is None:
+        raise Untranslatable("it is not one expression")
+    tree = statements[0]
+    other = (exp.DDL, exp.Drop, exp.DML, exp.Alter, exp.Set, exp.Use, exp.Query)
+    if isinstance(tree, exp.Command) or (not query and isinstance(tree, other)):
+        raise Untranslatable("it is not one expression")
+    if query and not isinstance(tree, exp.Query):
+        raise Untranslatable("it is not one query")
+    return tree

@@ -1,0 +1,98 @@
+"""One strict grammar for the text of a column's type, whichever system it is of.
+
+A type is words, quoted names and dots, with numbers, words, other types or quoted labels in brackets:
+``numeric(10,2)[]``, ``int(10) unsigned``, ``timestamp(3) with time zone``, ``enum('a','b')``,
+``STRUCT(a INTEGER)``, ``nvarchar(max)``. Nothing of a declaration may follow it: SQLite keeps any quoted
+text as a type (https://www.sqlite.org/datatype3.html#determination_of_column_affinity).
+"""
+
+from __future__ import annotations
+
+from hdm.dialects.lexer import Token, UnclearSQL, tokens
+from hdm.errors import UsageError
+from hdm.model import Column
+
+_NOT_IN_A_TYPE = frozenset({
+    "as", "auto_increment", "autoincrement", "check", "comment", "constraint", "default", "foreign",
+    "identity", "not", "null", "on", "primary", "references", "select", "unique", "using",
+})  # fmt: skip
+_LABELLED = frozenset({"enum", "set"})
+_NESTED = frozenset({"array", "list", "map", "nested", "object", "row", "struct", "tuple", "union", "vector"})
+_HINT = "give the column another type: a rule with to:, or types: on the source"
+
+
+def is_type(text: str) -> bool:
+    """Whether ``text`` is the name of one type and nothing else."""
+    try:
+        read = [one for one in tokens(text) if one.kind != "space"]
+        return bool(read) and _type(read, 0) == len(read)
+    except (UnclearSQL, RecursionError):
+        return False
+
+
+def type_text(text: str, what: str) -> str:
+    """``text`` if it is one type; ``UsageError`` that names ``what`` otherwise."""
+    if not is_type(text):
+        raise UsageError(f"{what}: {_short(text)} is not the name of one type", hint=_HINT)
+    return text
+
+
+def own_type(column: Column) -> str:
+    """The column's type as its system declares it, empty if it has none. Raises ``UsageError``."""
+    return type_text(column.native, f"column {column.name}") if column.native else ""
+
+
+def _type(read: list[Token], place: int) -> int:
+    """Where the type that begins at ``place`` ends; ``place`` itself if none does."""
+    start = place
+    while place < len(read):
+        token = read[place]
+        if token.kind == "name" or (token.kind == "word" and token.folded not in _NOT_IN_A_TYPE):
+            place += 1
+        elif place == start:
+            return start
+        elif token.text == "." and place + 1 < len(read) and read[place + 1].kind in ("name", "word"):
+            place += 1
+        elif token.text in ("(", "<"):
+            place = _arguments(read, place + 1, {"(": ")", "<": ">"}[token.text])
+        elif token.text == "[":
+            place += 2 if place + 1 < len(read) and read[place + 1].kind == "number" else 1
+            if place >= len(read) or read[place].text != "]":
+                raise UnclearSQL("a bracket is not closed")
+            place += 1
+        else:
+            break
+    return place
+
+
+def _arguments(read: list[Token], place: int, end: str) -> int:
+    """Where the list in brackets that begins at ``place`` ends, its closing bracket included."""
+    of = read[place - 2].folded
+    while True:
+        after = _argument(read, place, of)
+        if after == place or after >= len(read):
+            raise UnclearSQL("not the arguments of a type")
+        if read[after].text == end:
+            return after + 1
+        if read[after].text != ",":
+            raise UnclearSQL("not the arguments of a type")
+        place = after + 1
+
+
+def _argument(read: list[Token], place: int, of: str) -> int:
+    if place < len(read) and read[place].kind == "string" and of in _LABELLED:
+        return place + 1
+    if place < len(read) and read[place].text in ("-", "+", "*"):
+        place += 1
+        if read[place - 1].text == "*":
+            return place
+    if place < len(read) and read[place].kind == "number":
+        unit = place + 1 < len(read) and read[place + 1].folded in ("char", "byte")
+        return place + (2 if unit else 1)
+    if of in _NESTED:
+        return _type(read, place)
+    return place + 1 if place < len(read) and read[place].kind == "word" else place
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:77] + "...")
