@@ -86,9 +86,10 @@ def is_merged(one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
     return not one.upstream_keys and any(spec.mode is Mode.MERGE for spec in below)
 
 
-def resting(job: Job) -> str:
-    """What is to be said of a job that waits for another site."""
-    return f"{job.info.source.dataset.name}: all that was published is loaded; its source is not finished"
+def goes_past(one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+    """Whether a table goes on past its dead chunks: not where ``specs`` merge what it stages, since what
+    was read later must be merged later."""
+    return one.link.on_dead == "continue" and not is_merged(one, specs)
 
 
 def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:

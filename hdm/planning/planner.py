@@ -21,6 +21,7 @@ from hdm.planning.epoch_plan import plan_root
 from hdm.planning.job_lifecycle import (
     FAILED,
     close,
+    goes_past,
     holds_back,
     is_in_vain,
     is_merged,
@@ -212,7 +213,8 @@ class Planner:
         if one.pipeline_key in self.refresh and one.pipeline_key not in self._refreshed:
             self.state.gaps.start_over(self.run_id, one.pipeline_key)
             self._refreshed.add(one.pipeline_key)
-        info, past = job_info(one, self._depth(one.link)), one.link.on_dead == "continue" and not self.joined
+        info = job_info(one, self._depth(one.link))
+        past = goes_past(one, self.specs) and not self.joined
         job = self.state.open_job(self.run_id, info, go_past=past)
         if begin_anew(self.state, job, self.notes, feeds=self.feeds(job)):
             job = self.state.open_job(self.run_id, info, go_past=past)

@@ -26,6 +26,7 @@ from hdm.state.records import (
     DEAD,
     DONE,
     HELD,
+    IN_ORDER,
     OPEN_JOB,
     SUPERSEDED,
     UNFINISHED,
@@ -41,9 +42,11 @@ from hdm.state.tx.transaction import Tx
 
 def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
     """Let the watermark pass the dead chunks of an epoch that has failed, so that the next one may open;
-    False if it must wait: chunks are left, or which rows share the window's end is not known without
-    a dead one."""
+    False if it must wait: chunks are left, or are merged in their order, or which rows share the window's
+    end is not known without a dead one."""
     if info.source.cursor is None or info.upstream_keys or info.mode is Mode.REPLACE:
+        return False
+    if info.mode is Mode.MERGE and info.max_parallel == IN_ORDER:
         return False
     rows = tx.conn.execute(
         select(chunk.c.chunk_id, chunk.c.body).where(
