@@ -213,9 +213,8 @@ class Planner:
         if one.pipeline_key in self.refresh and one.pipeline_key not in self._refreshed:
             self.state.gaps.start_over(self.run_id, one.pipeline_key)
             self._refreshed.add(one.pipeline_key)
-        info = job_info(one, self._depth(one.link))
         past = goes_past(one, self.specs) and not self.joined
-        job = self.state.open_job(self.run_id, info, go_past=past)
+        job = self.state.open_job(self.run_id, info := job_info(one, self._depth(one.link)), go_past=past)
         if begin_anew(self.state, job, self.notes, feeds=self.feeds(job)):
             job = self.state.open_job(self.run_id, info, go_past=past)
         self.jobs[one.pipeline_key] = job

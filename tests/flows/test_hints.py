@@ -183,7 +183,7 @@ def test_a_row_without_its_parent_is_loaded_after_it(place, postgres, mariadb, e
     link(place, source, {"type": kind, "conf": {"env": env, "table_name": name}})
     said = hint(place)
     assert "widen" not in said
-    assert "load the table that the key refers to first" in said
+    assert "load the table that the key refers to" in said
     add = "INSERT INTO parents VALUES (7)"
     on_mariadb(mariadb, add) if env == "my" else on_postgres(postgres, add)
     assert place.hdm("retry").code == 0

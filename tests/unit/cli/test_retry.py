@@ -58,7 +58,7 @@ def test_a_gap_is_waived_by_a_person_with_a_reason_or_not_at_all(place):
     ]
     ended = place.hdm("run")
     assert ended.code == 0, "a waived gap no longer keeps the run from its end"
-    assert "all committed but 2 waived chunk(s)" in ended.err
+    assert "all committed, but for 2 waived chunk(s)" in ended.err
 
 
 def test_before_the_first_run_there_is_nothing_to_decide(tmp_path):

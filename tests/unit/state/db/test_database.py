@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
 from hdm.state import StateManager, redaction
 from hdm.state.chunks import commit_effects
+from hdm.state.db import connect_args, sqlite_file
 from hdm.state.db import database as engine
-from hdm.state.db import sqlite_file
 from hdm.state.db.database import Database
 from tests.unit.state.conftest import World, receipt_of
 
@@ -226,7 +226,7 @@ def test_commits_of_two_runs_see_each_other_whatever_the_servers_default_is(
 ) -> None:
     """A pooler may drop the options with which hdm connects."""
     url = postgres_server.fresh().url
-    monkeypatch.setattr(engine, "_PG_OPTIONS", "-c default_transaction_isolation=serializable")
+    monkeypatch.setattr(connect_args, "_PG_OPTIONS", "-c default_transaction_isolation=serializable")
     with StateManager.open(url) as one, StateManager.open(url) as two:
         first = World(one)
         second = World(two, key=first.key)
