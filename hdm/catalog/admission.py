@@ -119,7 +119,9 @@ def known_tokens(
     defines, ``sequences`` those that go along, ``words`` what else a bracket may follow, all in lower case.
     Raises ``Untranslatable``."""
     try:
-        read = [one for one in dialect(system).tokens(text) if one.kind not in ("space", "comment")]
+        read = [
+            one for one in dialect(system).tokens(text, anywhere=True) if one.kind not in ("space", "comment")
+        ]
     except UnclearSQL as error:
         raise Untranslatable(f"it is not certain how {system} reads it: {error.message}") from error
     marks = {one.text for one in read if one.kind == "mark"}
@@ -179,7 +181,7 @@ def _drawn(read: list[Token], place: int) -> str:
 
 def without_comments(text: str, system: str) -> str:
     """``text`` with a blank for each comment."""
-    read = dialect(system).tokens(text)
+    read = dialect(system).tokens(text, anywhere=True)
     return "".join(" " if one.kind == "comment" else one.text for one in read)
 
 

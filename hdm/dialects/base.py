@@ -146,9 +146,10 @@ class Dialect(Merging):
         """``count`` marks, comma-separated."""
         return ", ".join(self.placeholder(n + 1) for n in range(count))
 
-    def tokens(self, text: str) -> list[Token]:
-        """The tokens of a piece of SQL. Raises ``UnclearSQL`` if they are not certain."""
-        read = tokens(text, brackets=self.bracket_names, plain=self.plain_strings)
+    def tokens(self, text: str, *, anywhere: bool = False) -> list[Token]:
+        """Split SQL into tokens. ``anywhere``: sessions may read it that are not hdm's own, so that
+        a backslash before a quote is not certain. Raises ``UnclearSQL`` if the tokens are not certain."""
+        read = tokens(text, brackets=self.bracket_names, plain=self.plain_strings and not anywhere)
         bare = "".join(one.text if one.kind in ("word", "mark") else " " for one in read)
         for mark in self.line_comments:
             if mark in bare:
