@@ -146,6 +146,8 @@ def _waits(display: Any, host: str, chunks: int, seconds: float, *, quiet: bool)
 def summarise(report: RunReport) -> None:
     """The closing lines for a person."""
     for job in report.jobs:
+        if not job.rows and job.status == "success":
+            continue
         rows = f"{job.rows:,} rows"
         parts = ", ".join(f"{count} {status}" for status, count in sorted(job.chunks.items()))
         line = f"{job.table} -> {job.sink}: {rows}, {size(job.bytes)}"
@@ -164,11 +166,19 @@ def summarise(report: RunReport) -> None:
     }
     say(
         f"run {report.run_id[:12]}: {words.get(report.status, report.status)}, "
-        f"{report.rows:,} rows in {report.seconds:.1f} s",
+        f"{_what_moved(report)} in {report.seconds:.1f} s",
         err=True,
     )
     if any("dead" in job.chunks for job in report.jobs):
         say("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
+
+
+def _what_moved(report: RunReport) -> str:
+    moved = [job for job in report.arrived if job.rows]
+    if not report.arrived:
+        return "nothing moved"
+    idle = f"{len(report.arrived) - len(moved)} up to date"
+    return f"{idle}, {len(moved)} moved: {report.rows:,} new rows" if moved else f"{idle}, nothing moved"
 
 
 def _mark(status: str) -> str:

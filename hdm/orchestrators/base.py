@@ -49,13 +49,20 @@ class RunReport:
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     stopped: bool = False
+    ends: frozenset[str] = frozenset()
+    """Names of the sinks that no other link reads on."""
     waived: tuple[Mapping[str, Any], ...] = ()
     """Gaps that somebody accepted, of this run's manifest, in whichever run."""
 
     @property
+    def arrived(self) -> tuple[TableReport, ...]:
+        """Tables at the ends of their chains: what lies in files on the way does not count again."""
+        return tuple(job for job in self.jobs if job.sink in self.ends) or self.jobs
+
+    @property
     def rows(self) -> int:
-        """Rows that this run committed, over all links."""
-        return sum(job.rows for job in self.jobs)
+        """Rows that this run committed at the ends of the chains."""
+        return sum(job.rows for job in self.arrived)
 
     @property
     def exit_code(self) -> int:
@@ -98,6 +105,12 @@ def nothing_found(session: Session) -> list[str]:
         if key not in busy and not link.spec.upstream
     }
     return [f"source {name}: found nothing to read" for name in sorted(idle)]
+
+
+def _ends(session: Session) -> frozenset[str]:
+    specs = list(session.specs.values()) or [link.spec for link in session.links.values()]
+    read_on = {key for spec in specs for key in spec.upstream}
+    return frozenset(spec.sink.name for spec in specs if spec.key not in read_on)
 
 
 class Orchestrator(ABC):
@@ -206,6 +219,7 @@ class Orchestrator(ABC):
             (*planner.notes, *planner.last_words(), *self.notes[known:]),
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
+            ends=_ends(session),
             waived=tuple(
                 state.reports.waived(session.info.manifest_name, session.info.env, list(session.links))
             ),

@@ -86,7 +86,7 @@ def test_a_second_run_plans_no_chunk(tmp_path: Path, shop: Database) -> None:
     assert place.hdm("run").code == 0
     assert ids(place) == list(range(1, 401))
     again = place.hdm("run")
-    assert "all committed, 0 rows" in again.err
+    assert "up to date, nothing moved" in again.err
     assert place.state(
         "SELECT count(*) FROM hdm_chunk c JOIN hdm_job j USING (job_id) WHERE j.epoch > 1"
     ) == [(0,)]
@@ -133,7 +133,7 @@ def test_an_example_manifest_runs_as_it_stands(
     for _ in range(2):
         done = run(args, env)
         assert done.code == 0, done.said
-    assert "all committed, 0 rows" in done.err
+    assert "up to date, nothing moved" in done.err
     with duckdb.connect(str(warehouse)) as connection:
         for table, rows in tables.items():
             assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (rows,)
