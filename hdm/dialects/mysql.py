@@ -12,6 +12,7 @@ from dataclasses import replace
 from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
+from hdm.dialects.mysql_facts import MySQLFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import UsageError
 from hdm.model import Column, Kind
@@ -50,7 +51,7 @@ _TABLE_OPTIONS = (
 """Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
 
 
-class MySQLDialect(Dialect):
+class MySQLDialect(MySQLFacts, Dialect):
     """MySQL 8.0.17 or later and MariaDB 10.2 or later."""
 
     name = "mysql"
