@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from hdm.dialects import find, names_with
+from hdm.dialects import dialect, find, names_with
 from hdm.dialects.traits import Traits
 from hdm.errors import UsageError
 
@@ -17,9 +17,10 @@ def targets() -> tuple[str, ...]:
     return tuple(names_with("traits"))
 
 
-def traits_of(system: str) -> Traits:
-    """What the target of that dialect name can declare; ``UsageError`` if no writer knows it."""
-    known = find(system)
+def traits_of(system: str, flavour: str = "") -> Traits:
+    """What the target of that dialect name, in that flavour, can declare; ``UsageError`` if no writer
+    knows it."""
+    known = dialect(flavour) if flavour else find(system)
     if known is None or known.traits is None:
         raise UsageError(f"no DDL writer for {system!r}", hint="targets: " + ", ".join(targets()))
     return known.traits

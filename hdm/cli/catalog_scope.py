@@ -63,7 +63,7 @@ def scope_options(function: F) -> F:
         ),
         click.option(
             "--to", "target", metavar="SYSTEM[:CONNECTION]",
-            help="The target; without a connection, for its DDL alone. Systems: " + ", ".join(targets()) + ".",
+            help=f"The target; without a connection, for its DDL alone. Systems: {', '.join(targets())}.",
         ),
         click.option("--include", multiple=True, help='Objects, e.g. "sales.*"; may be given several times.'),
         click.option("--exclude", multiple=True, help="Objects to leave out."),
