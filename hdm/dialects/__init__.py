@@ -48,8 +48,9 @@ def find(name: str) -> Dialect | None:
     return known if known is not None and known.name == name else None
 
 
-def own_name(known: Dialect) -> str:
-    """The name that tells a dialect from all others: its flavour's, where it is a flavour."""
+def canonical(name: str) -> str:
+    """The name, or the one of which it is another spelling; a flavour's name stays."""
+    known = dialect(name)
     return known.flavour or known.name
 
 
