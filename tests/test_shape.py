@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -173,6 +173,91 @@ def test_the_public_paths_are_these() -> None:
 
 def test_nothing_lies_at_the_root_but_the_public_few() -> None:
     assert {path.stem for path in (ROOT / "hdm").glob("*.py")} == ROOT_MODULES
+
+
+NAMED_OUTSIDE = {
+    # File -> why it may tell systems apart by name, although it is none of theirs.
+    "dialects/__init__.py": "the registry: which module a dialect's name leads to",
+    "components/builtin.py": "the registry: which module a component's name leads to, and what it needs",
+    "catalog/expressions.py": "how sqlglot's trees of one system read in another",
+    "catalog/defaults.py": "how a default of one system reads in another",
+    "catalog/crawlers/odbc.py": "schemas that systems keep for themselves; mysql is the name of one",
+    "catalog/admission.py": "what of a stranger's text passes for which system, in one place to be reviewed",
+    "catalog/known_functions.py": "the functions that may pass, system beside system to be compared",
+    "catalog/parsing.py": "sqlglot's own names of its dialects",
+    "state/db/": "SQLAlchemy's own names of its dialects",
+}
+
+
+def systems() -> frozenset[str]:
+    """Names of all systems, and other spellings of them."""
+    tree = ast.parse((ROOT / "hdm/dialects/__init__.py").read_text(encoding="utf-8"))
+    tables = (node for node in ast.walk(tree) if isinstance(node, ast.Dict))
+    return frozenset(strings([key for table in tables for key in table.keys if key is not None]))
+
+
+def strings(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    """The string constants among these expressions, and in the collections among them."""
+    for node in nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
+        elif isinstance(node, ast.Tuple | ast.List | ast.Set):
+            yield from strings(node.elts)
+
+
+def told_apart(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and string of every comparison, key of a table, member of a set and case of a match."""
+    for node in ast.walk(tree):
+        found: list[ast.AST] = []
+        if isinstance(node, ast.Compare):
+            found = [node.left, *node.comparators]
+        elif isinstance(node, ast.Dict):
+            found = [key for key in node.keys if key is not None]
+        elif isinstance(node, ast.Set):
+            found = [node]
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("set", "frozenset"):
+            found = [*node.args]
+        elif isinstance(node, ast.MatchValue):
+            found = [node.value]
+        yield from ((getattr(node, "lineno", 0), text) for text in strings(found))
+
+
+def is_a_systems_own(module: str, names: frozenset[str]) -> bool:
+    """Whether the file is one of a single system: ``<system>.py``, ``<system>_*.py`` or ``map_<system>.py``
+    of a room that has such files, or anything in its connector's folder."""
+    rooms = ("dialects/", "connectors/", "catalog/crawlers/", "catalog/writers/", "catalog/map_")
+    room = next((one for one in rooms if module.startswith(one)), None)
+    own = re.split(r"[/.]|_", module[len(room or "") :])[0]
+    return room is not None and own in names
+
+
+def test_no_system_is_told_by_its_name_outside_its_own_files() -> None:
+    """What differs is a value or a method of one dialect: a comparison elsewhere is one that a new system
+    would have to be added to."""
+    names, found = systems(), []
+    assert {"postgres", "mariadb", "mssql", "synapse"} <= names
+    for path in sorted((ROOT / "hdm").rglob("*.py")):
+        module = path.relative_to(ROOT / "hdm").as_posix()
+        if is_a_systems_own(module, names) or module.startswith(tuple(NAMED_OUTSIDE)):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found += [f"{module}:{line}: {name!r}" for line, name in told_apart(tree) if name in names]
+    assert found == [], "make it an attribute of Dialect (hdm/dialects/facts.py, hdm/dialects/traits.py)"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        'x == "mysql"', '"mysql" != x', 'x in ("oracle", "mysql")', 'table = {"mysql": 1}',
+        'some = frozenset({"mysql"})', 'some = frozenset(["mysql"])', 'match x:\n  case "mysql": pass',
+    ],
+)  # fmt: skip
+def test_every_way_to_tell_a_system_by_its_name_is_seen(code: str) -> None:
+    assert "mysql" in {name for _, name in told_apart(ast.parse(code))}
+
+
+def test_the_exceptions_of_systems_names_are_files() -> None:
+    assert [one for one in NAMED_OUTSIDE if not (ROOT / "hdm" / one).exists()] == []
 
 
 def test_no_migration_imports_hdm() -> None:

@@ -180,21 +180,19 @@ def add_column(writer: Writer, relation: Relation, column: Column) -> str:
     """ALTER TABLE that adds a column, which is NULL in the rows that are there."""
     plain = replace(column, nullable=True, default=None, identity=False)
     bare = replace(relation, identities=())
-    word = "ADD" if writer.system in ("sqlserver", "synapse") else "ADD COLUMN"
-    return f"ALTER TABLE {writer.path(relation.path)} {word} {writer.column(bare, plain)}"
+    verb = writer.dialect.add_column_verb
+    return f"ALTER TABLE {writer.path(relation.path)} {verb} {writer.column(bare, plain)}"
 
 
 def widen_column(writer: Writer, relation: Relation, column: Column) -> str | None:
     """ALTER TABLE that gives a column a wider type; None where the system has no such statement."""
-    table, name = writer.path(relation.path), writer.q(column.name)
-    system = writer.system
-    if system in ("postgres", "redshift", "duckdb"):
-        return f"ALTER TABLE {table} ALTER COLUMN {name} TYPE {column.native}"
-    if system in ("snowflake", "bigquery"):
-        return f"ALTER TABLE {table} ALTER COLUMN {name} SET DATA TYPE {column.native}"
-    if system == "mysql":
-        return f"ALTER TABLE {table} MODIFY COLUMN {writer.column(relation, column)}"
-    if system in ("sqlserver", "synapse"):
-        null = "NULL" if column.nullable else "NOT NULL"
-        return f"ALTER TABLE {table} ALTER COLUMN {name} {column.native} {null}"
-    return None
+    clause = writer.dialect.widen_clause
+    if clause is None:
+        return None
+    made = clause.format(
+        name=writer.q(column.name),
+        type=column.native,
+        null="NULL" if column.nullable else "NOT NULL",
+        declaration=writer.column(relation, column),
+    )
+    return f"ALTER TABLE {writer.path(relation.path)} {made}"

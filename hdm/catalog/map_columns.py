@@ -108,18 +108,18 @@ class ColumnMapper:
             return True
         if style == "none":
             why = f"{self.target} has no identity columns"
-        elif self.target in ("postgres", "redshift") and not self._is_integer(column):
+        elif self.traits.identity_integer and not self._is_integer(column):
             why = f"{self.target} numbers only integers of at most 64 bits"
         elif style == "autoincrement" and relation.table.key != (column.name,):
             why = f"{self.target} numbers only a sole primary key"
-        elif self.target == "mysql" and not any(key[0] == column.name for key in keys):
+        elif self.traits.identity_leads_key and not any(key[0] == column.name for key in keys):
             why = f"{self.target} numbers only the first column of a key"
-        elif self.target == "mysql" and len(relation.identities) > 1:
+        elif self.traits.identity_once and len(relation.identities) > 1:
             why = f"{self.target} numbers one column of a table"
         if why:
             self.report.manual("identity", name, why, "draw the numbers in the application")
-        elif identity.always or self.target == "synapse":
-            hint = "set IDENTITY_INSERT while loading" if self.target == "synapse" else "nothing to do"
+        elif identity.always or self.traits.identity_load:
+            hint = self.traits.identity_load or "nothing to do"
             self.report.approximated("identity", name, "values may be given by an INSERT, for the load", hint)
         else:
             self.report.converted("identity", name)

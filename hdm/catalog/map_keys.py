@@ -63,7 +63,7 @@ class KeyMapper:
     def _key(self, key: Key, kind: str) -> Key:
         about = self._about(key.name, key.columns)
         made = replace(key, name=self._name(key.name), columns=tuple(self.names[c] for c in key.columns))
-        if self.target == "mysql" and made.name == "PRIMARY":
+        if not self.traits.primary_key_named and made.name == "PRIMARY":
             made = replace(made, name="")
         if self.same:
             self.report.converted(kind, about)
@@ -78,7 +78,7 @@ class KeyMapper:
                 "two NULLs count as equal here",
                 "make it a filtered unique index if it holds NULLs",
             )
-        elif kind == "unique" and not key.nulls_distinct and self.target != "sqlserver":
+        elif kind == "unique" and not key.nulls_distinct and self.traits.nulls_distinct:
             self.report.approximated(kind, about, "NULLs count as different here", "check the NULLs yourself")
             made = replace(made, nulls_distinct=True)
         else:
@@ -93,18 +93,19 @@ class KeyMapper:
                 "foreign key", about, f"{dotted(key.target)} does not go along", "include that table, too"
             )
             return None
-        if self.target == "duckdb" and target[:-1] != self.tables[self.path][:-1] and not self.same:
+        elsewhere = target[:-1] != self.tables[self.path][:-1]
+        if elsewhere and not self.traits.fk_across_schemas and not self.same:
             self.report.manual(
                 "foreign key",
                 about,
-                "duckdb has none from schema to schema",
+                f"{self.target} has none from schema to schema",
                 "put both into one: into: schema",
             )
             return None
         circular = key.target == self.path or (self.path, key) in self.closing
-        if self.target == "duckdb" and circular and not self.same:
+        if self.traits.rebuilds and circular and not self.same:
             self.report.manual(
-                "foreign key", about, "duckdb checks it row by row while a table is built anew",
+                "foreign key", about, f"{self.target} checks it row by row while a table is built anew",
                 "prove it by a query after each load",
             )  # fmt: skip
             return None
@@ -155,14 +156,10 @@ class KeyMapper:
         except Untranslatable as error:
             self.report.manual("check", about, error.message, "write it by hand")
             return None
-        if (
-            not self.same
-            and self.target == "mysql"
-            and any(self.dialect.quote(one) in text for one in self.counted)
-        ):
-            self.report.manual(
-                "check", about, "mysql refuses checks of numbered columns", "write it as a check of the link"
-            )
+        numbered = any(self.dialect.quote(one) in text for one in self.counted)
+        if not self.same and numbered and not self.traits.check_of_identity:
+            why = f"{self.target} refuses checks of numbered columns"
+            self.report.manual("check", about, why, "write it as a check of the link")
             return None
         self.report.converted("check", about)
         return Check(self._name(check.name), text)

@@ -20,12 +20,10 @@ _KEY_BYTES, _ROW_BYTES, _PREFIX = 3072, 60_000, 191
 _SIZED = re.compile(r"(?P<name>varchar|char|varbinary|binary)\((?P<size>\d+)\)", re.IGNORECASE)
 
 
-def fit_mysql(
-    relations: Iterable[Relation], dialect: Dialect, report: Report, flavour: str = ""
-) -> list[Relation]:
+def fit_mysql(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
     """The same tables with keys that are short enough, indexes on prefixes, and rows that fit."""
     known = {one.path: one for one in relations}
-    keys = _sorted_keys(known, flavour)
+    keys = _sorted_keys(known, dialect.flavour)
     room = {path: _room(known[path], columns) for path, columns in keys.items()}
     pairs = [
         (path, mine, key.target, theirs)

@@ -5,6 +5,7 @@ An index entry has at most 1,700 bytes (900 in a clustered one), and no column w
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from hdm.catalog.model import Index, Relation, dotted
@@ -15,8 +16,12 @@ from hdm.model import Column
 _CLUSTERED, _OTHER = 900, 1700
 
 
-def fit_sqlserver(relation: Relation, dialect: Dialect, report: Report) -> Relation:
-    """The table with bounded key columns; indexes on columns without bound become manual."""
+def fit_sqlserver(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
+    """The same tables with bounded key columns; indexes on columns without bound become manual."""
+    return [_fitted(one, dialect, report) for one in relations]
+
+
+def _fitted(relation: Relation, dialect: Dialect, report: Report) -> Relation:
     room: dict[str, int] = {}
     keys = [(key.columns, _OTHER) for key in relation.uniques]
     keys += [(key.columns, _OTHER) for key in relation.foreign_keys]

@@ -11,8 +11,6 @@ from hdm.catalog.admission import Admission
 from hdm.catalog.expressions import Untranslatable
 from hdm.catalog.map_columns import ColumnMapper
 from hdm.catalog.map_keys import KeyMapper
-from hdm.catalog.map_mysql import fit_mysql
-from hdm.catalog.map_sqlserver import fit_sqlserver
 from hdm.catalog.model import ForeignKey, Path, Relation, Schema, Sequence, View, dotted
 from hdm.catalog.names import NamePolicy
 from hdm.catalog.order import closing_keys, table_order, view_order
@@ -22,15 +20,10 @@ from hdm.catalog.scopes import settle_names
 from hdm.catalog.traits import traits_of
 from hdm.catalog.views import Names, admitted_view, translate_view
 from hdm.config.visible import listed
-from hdm.dialects import dialect
+from hdm.dialects import dialect, load
 from hdm.dialects.base import Dialect
 from hdm.errors import UsageError
 
-DEFAULT_SCHEMAS = {
-    "postgres": "public", "duckdb": "main", "snowflake": "PUBLIC", "sqlserver": "dbo", "synapse": "dbo",
-    "redshift": "public", "mysql": "hdm", "bigquery": "hdm",
-}  # fmt: skip
-"""Where objects of a system without schemas go."""
 _OPTIONS = re.compile(
     r"(?:WITHOUT ROWID|STRICT)(?:, (?:WITHOUT ROWID|STRICT))?"
     r"|ENGINE=(?:InnoDB|Aria|MyISAM|MEMORY|ROCKSDB)(?: ROW_FORMAT=\w+)? DEFAULT CHARSET=\w+ COLLATE=\w+",
@@ -60,8 +53,8 @@ def map_schema(
 class _Mapper:
     def __init__(self, source: Schema, target: str, options: MapOptions, flavour: str) -> None:
         self.source, self.target, self.options, self.flavour = source, target, options, flavour
-        self.dialect: Dialect = dialect(target)
-        self.traits = traits_of(target)
+        self.dialect: Dialect = dialect(flavour or target)
+        self.traits = traits_of(target, flavour)
         self.same, self.admission = source.system == target, Admission.of(source)
         self.known = Names(source)
         self.report = Report(source.flavour or source.system, flavour or target)
@@ -76,10 +69,8 @@ class _Mapper:
         self.closing = closing_keys(in_order)
         relations = [self._relation(one) for one in in_order]
         if not self.same:
-            if self.target == "mysql":
-                relations = fit_mysql(relations, self.dialect, self.report, self.flavour)
-            if self.target == "sqlserver":
-                relations = [fit_sqlserver(one, self.dialect, self.report) for one in relations]
+            if self.dialect.limits is not None:
+                relations = load(self.dialect.limits)(relations, self.dialect, self.report)
             relations = settle_names(relations, self.dialect)
         sequences = [seq for one in self.source.sequences if (seq := self._sequence(one))]
         views = [view for one in view_order(self.source.views) if (view := self._view(one))]
@@ -145,7 +136,7 @@ class _Mapper:
             return (self.options.into,)
         plain = old in ("", "main") and not self.same
         if plain or not old:
-            return (DEFAULT_SCHEMAS[self.target],)
+            return (self.dialect.default_schema,)
         return (NamePolicy(self.dialect, self.options.case).name(old),)
 
     def _path(self, path: Path) -> Path:
@@ -208,10 +199,10 @@ class _Mapper:
             columns=tuple(names[c] for c in relation.distribution.columns),
             sort=tuple(names[c] for c in relation.distribution.sort),
         )
-        if self.target in ("redshift", "synapse"):
+        if self.traits.distribution == "kept":
             self.report.converted("distribution", name)
             return replace(mapped, distribution=kept)
-        if self.target in ("snowflake", "bigquery") and kept.sort:
+        if self.traits.distribution == "clustering" and kept.sort:
             self.report.approximated(
                 "distribution",
                 name,
@@ -248,7 +239,7 @@ class _Mapper:
             return None
         if one.owner and one.owner[:-1] not in self.tables:
             return None
-        if self.traits.sequences or self.flavour == "mariadb":
+        if self.traits.sequences:
             self.report.converted("sequence", name)
             owner = one.owner and (*self.tables[one.owner[:-1]], self.columns[one.owner[:-1]][one.owner[-1]])
             return replace(one, path=self._path(one.path), owner=owner)

@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from hdm.catalog.measure_types import Query
 from hdm.catalog.model import Path, Relation, Schema
-from hdm.dialects import dialect
+from hdm.dialects import find
+from hdm.dialects.base import Dialect
 from hdm.model import Column, Kind
 
-_WORDS = {"text": "TEXT", "blob": "BLOB", "integer": "BIGINT", "real": "DOUBLE"}
 Classes = Mapping[Path, Mapping[str, str]]
 """Table -> column -> the one storage class of its values."""
 
@@ -28,8 +28,10 @@ def unsaid_columns(relation: Relation) -> list[Column]:
 def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
     """The columns that hold values of one storage class alone; one query per table of a SQLite file."""
     found: dict[Path, dict[str, str]] = {}
-    known = dialect("sqlite")
-    for relation in schema.relations if schema.system == "sqlite" else ():
+    known = find(schema.system)
+    if known is None or not known.storage_classes:
+        return found
+    for relation in schema.relations:
         columns = unsaid_columns(relation)
         if not columns:
             continue
@@ -46,18 +48,22 @@ def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
 
 def classed(schema: Schema, found: Classes) -> Schema:
     """``schema`` with those columns of the type that they hold."""
+    known = find(schema.system)
+    if known is None or not known.storage_classes:
+        return schema
     return replace(
-        schema, relations=tuple(_classed(one, found.get(one.path, {})) for one in schema.relations)
+        schema,
+        relations=tuple(_classed(one, found.get(one.path, {}), known) for one in schema.relations),
     )
 
 
-def _classed(relation: Relation, found: Mapping[str, str]) -> Relation:
-    columns = (_typed(column, found.get(column.name)) for column in relation.table.columns)
+def _classed(relation: Relation, found: Mapping[str, str], known: Dialect) -> Relation:
+    columns = (_typed(column, found.get(column.name), known) for column in relation.table.columns)
     return relation.with_columns(tuple(columns))
 
 
-def _typed(column: Column, found: str | None) -> Column:
+def _typed(column: Column, found: str | None, known: Dialect) -> Column:
     if found is None or (found == "blob" and column.kind is Kind.BINARY):
         return column
-    made = dialect("sqlite").column_from_catalog(column.name, _WORDS[found], nullable=column.nullable)
+    made = known.column_from_catalog(column.name, known.storage_classes[found], nullable=column.nullable)
     return replace(made, default=column.default, comment=column.comment)

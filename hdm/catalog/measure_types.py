@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hdm.catalog.model import Path, Relation, Schema
-from hdm.dialects import dialect
-from hdm.dialects.base import Dialect
+from hdm.dialects import find
+from hdm.dialects.facts import Facts
 from hdm.dialects.types import carrier
 from hdm.model import Column, Kind
 
@@ -39,14 +39,13 @@ def open_columns(relation: Relation) -> list[Column]:
 def measuring_sql(system: str, path: Path, columns: list[Column]) -> str | None:
     """For each column four numbers: digits before, digits after, values, values that are no number;
     None where the system's numbers always have a precision."""
-    form = _FORMS.get(system)
-    if form is None or not columns:
+    known = find(system)
+    if known is None or known.decimal_digits is None or not columns:
         return None
-    known: Dialect = dialect(system)
     parts = []
     for column in columns:
         name = known.quote(column.name)
-        parts.append(", ".join(part.replace("{c}", name) for part in form))
+        parts.append(", ".join(part.replace("{c}", name) for part in known.decimal_digits))
     return f"SELECT {', '.join(parts)} FROM {known.qualify(path)}"
 
 
@@ -77,7 +76,8 @@ def measured(schema: Schema, measures: Mapping[Path, Mapping[str, Measure]]) -> 
 def declared(before: Relation, after: Relation, system: str) -> dict[str, str]:
     """Column -> its measured type in the source's words, for the columns that were measured: digits of
     decimals, and the storage class where SQLite's declaration says none."""
-    word = {"oracle": "NUMBER", "sqlite": "DECIMAL"}.get(system, "numeric")
+    known = find(system)
+    word = known.decimal_word if known else Facts.decimal_word
     old = {column.name: column for column in before.table.columns}
     digits = {
         column.name: f"{word}({column.precision},{column.scale})"
@@ -100,31 +100,3 @@ def _fitted(column: Column, found: Measure | None) -> Column:
     return replace(
         column, precision=precision, scale=found.scale, type=carrier(Kind.DECIMAL, precision, found.scale)
     )
-
-
-_FORMS: dict[str, tuple[str, str, str, str]] = {
-    # https://www.postgresql.org/docs/current/functions-math.html: min_scale drops trailing zeros
-    "postgres": (
-        "MAX(CASE WHEN {c}::text ~ '^-?[0-9]' THEN LENGTH(TRUNC(ABS({c}))::text) END)",
-        "MAX(CASE WHEN {c}::text ~ '^-?[0-9]' THEN MIN_SCALE({c}) END)",
-        "COUNT({c})",
-        "COUNT(CASE WHEN {c}::text !~ '^-?[0-9]' THEN 1 END)",
-    ),
-    # https://docs.oracle.com/en/database/oracle/oracle-database/19/sqlrf/TO_CHAR-number.html: TM9 is exact
-    "oracle": (
-        "MAX(LENGTH(TO_CHAR(TRUNC(ABS({c})), 'TM9', 'NLS_NUMERIC_CHARACTERS=''. ''')))",
-        "MAX(LENGTH(REGEXP_SUBSTR(TO_CHAR({c}, 'TM9', 'NLS_NUMERIC_CHARACTERS=''. '''),"
-        " '\\.(.*)', 1, 1, '', 1)))",
-        "COUNT({c})",
-        "COUNT(CASE WHEN TO_CHAR({c}, 'TM9') LIKE '%E%' THEN 1 END)",
-    ),
-    # https://sqlite.org/datatype3.html: a value has its own storage class; reals have no exact digits
-    "sqlite": (
-        "MAX(LENGTH(CAST(ABS(CAST({c} AS INTEGER)) AS TEXT)))",
-        "MAX(CASE WHEN INSTR(CAST({c} AS TEXT), '.') > 0"
-        " THEN LENGTH(RTRIM(SUBSTR(CAST({c} AS TEXT), INSTR(CAST({c} AS TEXT), '.') + 1), '0')) ELSE 0 END)",
-        "COUNT({c})",
-        "COUNT(CASE WHEN TYPEOF({c}) NOT IN ('integer', 'real') AND CAST({c} AS TEXT) GLOB '*[^0-9.-]*'"
-        " OR TYPEOF({c}) = 'real' AND CAST({c} AS TEXT) LIKE '%e%' THEN 1 END)",
-    ),
-}

@@ -4,7 +4,6 @@ a hash; anything that would collide, or that the target cannot have, is refused 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,7 +11,6 @@ from enum import StrEnum
 from hdm.dialects.base import Dialect
 from hdm.errors import UsageError
 
-_BIGQUERY = re.compile(r"[^\W]+\Z", re.ASCII)
 _HASH_DIGITS = 8
 
 
@@ -81,18 +79,7 @@ def refusal(name: str, dialect: Dialect) -> str | None:
         return "it is empty"
     if "\0" in name:
         return "it holds a NUL character"
-    if dialect.name == "mysql":
-        # https://mariadb.com/kb/en/identifier-names/
-        if name.endswith(" "):
-            return "names cannot end with a blank"
-        if any(ord(mark) > 0xFFFF for mark in name):
-            return "it holds a character beyond U+FFFF"
-    if dialect.name == "oracle" and '"' in name:
-        return "it holds a double quote"
-    if dialect.name == "bigquery" and not _BIGQUERY.match(name):
-        # https://cloud.google.com/bigquery/docs/schemas#column_names
-        return "names are made of letters, digits and underscores"
-    return None
+    return dialect.refusal(name)
 
 
 def fit(name: str, dialect: Dialect) -> str:

@@ -11,9 +11,7 @@ from dataclasses import replace
 from hdm.catalog.model import Relation
 from hdm.catalog.names import fit
 from hdm.dialects.base import Dialect
-
-_INDEXES_BY_SCHEMA = frozenset({"postgres", "redshift", "sqlite", "duckdb"})
-_CONSTRAINTS_BY_SCHEMA = frozenset({"mysql", "sqlserver", "synapse"})
+from hdm.dialects.traits import Traits
 
 
 def settle_names(relations: Iterable[Relation], dialect: Dialect) -> list[Relation]:
@@ -28,13 +26,11 @@ def settle_names(relations: Iterable[Relation], dialect: Dialect) -> list[Relati
 class _Settler:
     def __init__(self, relation: Relation, dialect: Dialect, taken: dict[tuple[str, ...], set[str]]) -> None:
         self.relation, self.dialect, self.taken = relation, dialect, taken
-        system, schema, table = dialect.name, relation.path[:-1], relation.path
-        objects = ("objects", *schema)
-        self.indexes = objects if system in _INDEXES_BY_SCHEMA else ("index", *table)
-        self.constraints = objects if system in _CONSTRAINTS_BY_SCHEMA else ("constraint", *table)
-        self.keys = self.indexes if system in _INDEXES_BY_SCHEMA else self.constraints
-        if system == "mysql":
-            self.keys = self.indexes
+        traits = dialect.traits or Traits()
+        objects = ("objects", *relation.path[:-1])
+        self.indexes = objects if traits.indexes_by_schema else ("index", *relation.path)
+        self.constraints = objects if traits.constraints_by_schema else ("constraint", *relation.path)
+        self.keys = self.indexes if traits.keys_are_indexes else self.constraints
 
     def settle(self) -> Relation:
         """All names of one table."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from hdm.catalog.traits import TARGETS
+from hdm.catalog.traits import targets
 from hdm.cli.options import log_option, with_logging
 from hdm.components import registry
 from hdm.config.located import PlacedDict
@@ -63,7 +63,7 @@ def scope_options(function: F) -> F:
         ),
         click.option(
             "--to", "target", metavar="SYSTEM[:CONNECTION]",
-            help="The target; without a connection, for its DDL alone. Systems: " + ", ".join(TARGETS) + ".",
+            help=f"The target; without a connection, for its DDL alone. Systems: {', '.join(targets())}.",
         ),
         click.option("--include", multiple=True, help='Objects, e.g. "sales.*"; may be given several times.'),
         click.option("--exclude", multiple=True, help="Objects to leave out."),

@@ -15,38 +15,12 @@ from pydantic import BaseModel, Field, model_validator
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
+from hdm.dialects import canonical
 from hdm.errors import UsageError
 from hdm.model import Dataset
 from hdm.sql import Database, SqlSink, SqlSinkConfig, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
 from hdm.sql.odbc import OdbcDatabase, valued
-
-_KEYWORDS = {
-    "netezza": ("Servername", "Port", "Database", "Username", "Password"),
-    "oracle": ("", "", "DBQ", "UID", "PWD"),
-}
-_DRIVERS = {
-    "postgres": "PostgreSQL Unicode",
-    "mysql": "MariaDB Unicode",
-    "mariadb": "MariaDB Unicode",
-    "sqlite": "SQLite3",
-    "sqlserver": "ODBC Driver 18 for SQL Server",
-    "netezza": "NetezzaSQL",
-    "snowflake": "SnowflakeDSIIDriver",
-}
-_ALWAYS = {
-    # booleans as booleans, and a cursor on the server instead of the whole result in memory
-    "postgres": {"BoolsAsChar": "0", "UseDeclareFetch": "1", "Fetch": "5000", "LFConversion": "0"},
-    "mysql": {"FORWARDONLY": "1", "NO_CACHE": "1", "CHARSET": "utf8mb4"},
-    "mariadb": {"FORWARDONLY": "1", "NO_CACHE": "1", "CHARSET": "utf8mb4"},
-    "sqlite": {"LongNames": "0", "Timeout": "100000", "FKSupport": "0"},
-    "sqlserver": {"Encrypt": "yes", "TrustServerCertificate": "no"},
-}
-_VERIFIED = {
-    "postgres": {"SSLmode": "verify-full"},
-    "mysql": {"FORCETLS": "1", "SSLVERIFY": "1"},
-    "mariadb": {"FORCETLS": "1", "SSLVERIFY": "1"},
-}
 
 
 class ODBCProfile(Settings):
@@ -89,18 +63,18 @@ class ODBCDatabase(OdbcDatabase):
         if profile.dsn:
             parts["DSN"] = profile.dsn
         elif not given:
-            driver = profile.driver or _DRIVERS.get(self._base)
+            driver = profile.driver or self.facts.driver
             if driver is None:
                 raise UsageError(
                     f"no ODBC driver is known for {self._base}", hint="name driver: in the profile"
                 )
             parts["Driver"] = driver
         parts.update(self._parts())
-        parts.update(_ALWAYS.get(self._base, {}))
+        parts.update(self.facts.always)
         if not profile.insecure and not is_local(profile.host):
-            parts.update(_VERIFIED.get(self._base, {}))
-        if self._base == "sqlserver" and profile.insecure:
-            parts["TrustServerCertificate"] = "yes"
+            parts.update(self.facts.verified)
+        if profile.insecure:
+            parts.update(self.facts.unverified)
         parts.update({key: str(value) for key, value in profile.options.items()})
         named = {key.strip().lower() for key in re.findall(r"([^;={}]+)=", given)}
         rest = [f"{key}={valued(value)}" for key, value in parts.items() if key.lower() not in named]
@@ -108,9 +82,8 @@ class ODBCDatabase(OdbcDatabase):
 
     def _parts(self) -> dict[str, str]:
         profile: ODBCProfile = self.profile
-        host, port, database, user, password = _KEYWORDS.get(
-            self._base, ("Server", "Port", "Database", "UID", "PWD")
-        )
+        facts = self.facts
+        host, port, database, user, password = facts.keywords
         made: dict[str, str | None] = {
             host: profile.host or None,
             port: str(profile.port) if profile.port else None,
@@ -118,22 +91,23 @@ class ODBCDatabase(OdbcDatabase):
             user: profile.user,
             password: profile.password.reveal() if profile.password else None,
         }
-        if self._base == "oracle" and profile.host:
-            made[database] = f"//{profile.host}:{profile.port or 1521}/{profile.database}"
-        if self._base == "sqlserver" and profile.port:
-            made[host], made[port] = f"{profile.host},{profile.port}", None
+        place = {"host": profile.host, "port": profile.port or facts.default_port}
+        if facts.database_with_host and profile.host:
+            made[database] = facts.database_with_host.format(**place, database=profile.database)
+        if facts.host_with_port and profile.port:
+            made[host], made[port] = facts.host_with_port.format(**place), None
         return {key: value for key, value in made.items() if key and value is not None}
 
     def default_schema(self) -> str | None:
-        """Netezza's and Oracle's users have a schema of their own name."""
-        if self._base == "oracle" and self.profile.user:
+        """The user's own, in systems where each user has one by that name."""
+        if self.facts.bare_names == "user" and self.profile.user:
             return str(self.profile.user).upper()
         return super().default_schema()
 
     def dataset(self, path: Sequence[str]) -> Dataset:
         """By host, or by DSN where there is none."""
-        if self._base == "sqlite":
-            return Dataset(f"sqlite://{self.profile.database or self.profile.dsn}", path[-1])
+        if self.facts.is_file:
+            return Dataset(f"{self._base}://{self.profile.database or self.profile.dsn}", path[-1])
         if not self.profile.host:
             return Dataset(f"odbc://{self.profile.dsn or self._base}", ".".join(path))
         return super().dataset(path)
@@ -159,9 +133,7 @@ def _settled(config: Any, profile: Any, name: str) -> ODBCProfile:
             f"{name}: which system is behind the ODBC driver?",
             hint="write dialect: postgres (or mysql, sqlserver, netezza, oracle, sqlite, snowflake)",
         )
-    made: ODBCProfile = profile.model_copy(
-        update={"dialect": {"postgresql": "postgres", "mssql": "sqlserver"}.get(dialect, dialect)}
-    )
+    made: ODBCProfile = profile.model_copy(update={"dialect": canonical(dialect)})
     return made
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hdm.errors import UnknownComponent
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "bigquery": ("bigquery", "BigQueryDialect"),
     "duckdb": ("duckdb", "DuckDBDialect"),
-    "mariadb": ("mysql", "MySQLDialect"),
+    "mariadb": ("mariadb", "MariaDBDialect"),
     "mssql": ("sqlserver", "SQLServerDialect"),
     "mysql": ("mysql", "MySQLDialect"),
     "netezza": ("netezza", "NetezzaDialect"),
@@ -40,3 +40,26 @@ def dialect(name: str) -> Dialect:
     module = importlib.import_module(f"hdm.dialects.{home[0]}")
     made: Dialect = getattr(module, home[1])()
     return made
+
+
+def find(name: str) -> Dialect | None:
+    """The dialect whose own name that is, not that of a flavour; None if there is none."""
+    known = dialect(name) if name in _HOMES else None
+    return known if known is not None and known.name == name else None
+
+
+def canonical(name: str) -> str:
+    """The name, or the one of which it is another spelling; a flavour's name stays."""
+    known = dialect(name)
+    return known.flavour or known.name
+
+
+def names_with(fact: str) -> list[str]:
+    """Names of the dialects that have a value in this attribute, in order."""
+    return [name for name in sorted(_HOMES) if (known := find(name)) and getattr(known, fact) is not None]
+
+
+def load(home: str) -> Any:
+    """What a fact of the form ``module:name`` names."""
+    module, _, name = home.partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
+from hdm.dialects.facts import Facts
 from hdm.dialects.lexer import Token, UnclearSQL, tokens
 from hdm.dialects.merging import Merging
 from hdm.dialects.native_type import own_type
@@ -24,7 +25,7 @@ PAGE = "@page"
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
 
 
-class Dialect(Merging):
+class Dialect(Facts, Merging):
     """What a database's SQL looks like and can do. Stateless; one instance serves all."""
 
     name: ClassVar[str] = ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from hdm.dialects.base import Dialect
+from hdm.dialects.traits import NONE, Traits
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import UsageError
 from hdm.model import Column, Kind
@@ -19,6 +20,7 @@ _KINDS = {
     "TIMESTAMP": Kind.TIMESTAMPTZ, "STRING": Kind.TEXT, "BYTES": Kind.BINARY, "JSON": Kind.JSON,
 }  # fmt: skip
 _NATIVE = re.compile(r"\s*([A-Z0-9 ]+?)\s*(?:\((\d+)\s*(?:,\s*(\d+))?\))?\Z")
+_NAME = re.compile(r"[^\W]+\Z", re.ASCII)
 _FIXED: dict[Kind, Stored] = {
     Kind.BOOLEAN: Stored("BOOL"), Kind.FLOAT32: Stored("FLOAT64"), Kind.FLOAT64: Stored("FLOAT64"),
     Kind.DATE: Stored("DATE"), Kind.JSON: Stored("JSON", Fidelity.APPROXIMATED, "re-parsed"),
@@ -40,12 +42,24 @@ class BigQueryDialect(Dialect):
     max_path = 3
     enforces_keys = False
     text_type = "STRING"
+    writer = "hdm.catalog.writers.bigquery:BigQueryWriter"
+    # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language
+    traits = Traits(
+        fk="declared", keys_enforced=False, check=False, index=False, identity="none", generated=NONE,
+        sequences=False, comments="option", actions=NONE, update_actions=False, distribution="clustering",
+    )  # fmt: skip
+    default_schema = "hdm"
+    widen_clause = "ALTER COLUMN {name} SET DATA TYPE {type}"
 
     def quote(self, name: str) -> str:
         """A backtick cannot be escaped."""
         if "`" in name or "\\" in name:
             raise UsageError(f"bigquery cannot have the name {name!r}", hint="give it another by a rule")
         return super().quote(name)
+
+    def refusal(self, name: str) -> str | None:
+        """https://cloud.google.com/bigquery/docs/schemas#column_names."""
+        return None if _NAME.match(name) else "names are made of letters, digits and underscores"
 
     def string(self, text: str) -> str:
         """With backslash escapes."""

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from hdm.dialects import referring
 from hdm.dialects.base import Dialect
+from hdm.dialects.duckdb_facts import DuckDBFacts
 from hdm.dialects.types import TEXTS, Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -77,7 +78,7 @@ _KEEPS: dict[Kind, Stored] = {
 }  # fmt: skip
 
 
-class DuckDBDialect(Dialect):
+class DuckDBDialect(DuckDBFacts, Dialect):
     """DuckDB 1.4 or later."""
 
     name = "duckdb"

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from hdm.dialects import referring
 from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
+from hdm.dialects.mysql_facts import MySQLFacts
 from hdm.dialects.mysql_merging import MySQLMerging
 from hdm.dialects.mysql_settings import OWN_SETTINGS, SETTINGS, assigned
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
@@ -46,7 +47,7 @@ _TABLE_OPTIONS = (
 """Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
 
 
-class MySQLDialect(MySQLMerging):
+class MySQLDialect(MySQLFacts, MySQLMerging):
     """MySQL 8.0.17 or later and MariaDB 10.2 or later."""
 
     name = "mysql"

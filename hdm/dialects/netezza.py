@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects.base import PAGE, Dialect
+from hdm.dialects.netezza_facts import NetezzaFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -72,7 +73,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
 )
 
 
-class NetezzaDialect(Dialect):
+class NetezzaDialect(NetezzaFacts, Dialect):
     """Netezza 7.2 or later. Keys are declared but not enforced."""
 
     name = "netezza"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hdm.dialects import dialect
+from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.types import INTEGERS
 from hdm.errors import (
     ConnectionLost,
@@ -43,34 +44,12 @@ _STATES: dict[str, type[HdmError]] = {
     "HY001": TransientError, "HY013": TransientError, "HY": TransientError,
     "0A": PermanentError,
 }  # fmt: skip
-_SQLITE = (
-    # SQLite's driver gives no codes, only the library's words
-    ("UNIQUE constraint failed", "SQLITE_CONSTRAINT_UNIQUE"),
-    ("constraint failed", "SQLITE_CONSTRAINT"),
-    ("database is locked", "SQLITE_BUSY"),
-    ("no such table", "SQLITE_SCHEMA"),
-    ("no such column", "SQLITE_SCHEMA"),
-    ("readonly database", "SQLITE_READONLY"),
-    ("disk is full", "SQLITE_FULL"),
-)
-_OCTETS = {
-    "postgres": "OCTET_LENGTH({}::text)",
-    "mysql": "LENGTH({})",
-    "mariadb": "LENGTH({})",
-    "sqlite": "LENGTH(CAST({} AS BLOB))",
-    "sqlserver": "DATALENGTH({})",
-    "snowflake": "OCTET_LENGTH({})",
-}
-_OWN_CODES = frozenset({"sqlserver", "netezza", "oracle"})
-"""Dialects whose ``code`` reads ODBC errors itself."""
-_SAFE_TEMPORALS = frozenset({"sqlserver", "oracle", "netezza", "snowflake"})
 
 
-def octets(base: str, expression: str, column: Column) -> str:
+def octets(facts: OdbcFacts, expression: str, column: Column) -> str:
     """How many bytes a value has as UTF-8, or a little more."""
-    if base == "postgres" and column.kind is Kind.BINARY:
-        return f"OCTET_LENGTH({expression})"
-    return _OCTETS.get(base, "4 * CHAR_LENGTH({})").format(expression)
+    binary = facts.octets_of_binary if column.kind is Kind.BINARY else None
+    return (binary or facts.octets).format(expression)
 
 
 @cache
@@ -88,22 +67,20 @@ def through_odbc(name: str) -> Dialect:
         def select_expression(self, column: Column) -> str:
             """What the driver might damage goes as text; ``wire`` says what comes back."""
             shown: str = super().select_expression(column)
-            ready = self.name in _SAFE_TEMPORALS and shown != self.quote(column.name)
-            if ready or not as_text(self.name, column):
+            ready = self.odbc.exact_temporals and shown != self.quote(column.name)
+            if ready or not as_text(self.odbc, column):
                 return shown
             text: str = self.text_of(shown, column)
-            if self.name == "postgres" and column.kind in (*_TEMPORAL, Kind.UUID):
-                text = f"{text}::varchar(64)"  # or the driver would have 8 kB ready for each
+            if column.kind in (*_TEMPORAL, Kind.UUID):
+                text += self.odbc.text_suffix
             return f"LOWER({text})" if column.kind is Kind.UUID else text
 
         def code(self, error: BaseException) -> str | None:
             """The system's own code where the dialect knows it, else the SQLSTATE."""
-            if self.name in _OWN_CODES:
+            if self.odbc.own_codes:
                 own: str | None = super().code(error)
                 return own
-            if self.name == "sqlite":
-                return next((code for words, code in _SQLITE if words in str(error)), _code(error, self))
-            return _code(error, self)
+            return next((code for words, code in self.odbc.words if words in str(error)), _code(error, self))
 
         def describe_error(self, error: BaseException) -> str:
             """The system's name and the code."""
@@ -133,22 +110,22 @@ _HINTS = {
 }
 
 
-def as_text(base: str, column: Column) -> bool:
+def as_text(facts: OdbcFacts, column: Column) -> bool:
     """Whether the driver is asked for the column's text."""
     kind = column.kind
     if kind in INTEGERS or kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN, Kind.BINARY):
         return False
     if kind in _TEMPORAL:
-        return base not in _SAFE_TEMPORALS or (kind is Kind.TIME)
+        return not facts.exact_temporals or kind is Kind.TIME
     if kind is Kind.DECIMAL:
         narrow = pa.types.is_decimal128(column.type) and (column.scale or 0) >= 0
-        return base in ("sqlite", "mysql", "mariadb") or not narrow
-    return not (kind is Kind.TEXT and base != "sqlite")
+        return facts.inexact_decimals or not narrow
+    return kind is not Kind.TEXT or facts.converts_text
 
 
-def wire(base: str, column: Column) -> pa.DataType:
+def wire(facts: OdbcFacts, column: Column) -> pa.DataType:
     """The Arrow type that the driver is asked to deliver the column in."""
-    if as_text(base, column) or pa.types.is_large_string(column.type):
+    if as_text(facts, column) or pa.types.is_large_string(column.type):
         return pa.string()
     if pa.types.is_large_binary(column.type):
         return pa.binary()

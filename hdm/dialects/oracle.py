@@ -12,6 +12,7 @@ from typing import ClassVar
 from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.oracle_errors import ERRORS, HINTS
+from hdm.dialects.oracle_facts import OracleFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import HdmError, UsageError
 from hdm.model import Column, Condition, Kind
@@ -35,7 +36,7 @@ _MARKS = "NLS_NUMERIC_CHARACTERS='.,'"
 _EMPTY = "Oracle keeps '' as NULL"
 
 
-class OracleDialect(Dialect):
+class OracleDialect(OracleFacts, Dialect):
     """Oracle Database 12.2 or later, and Exadata. Statements that define objects commit."""
 
     name = "oracle"

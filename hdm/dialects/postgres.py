@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from hdm.dialects import referring
 from hdm.dialects.base import PAGE, Dialect
 from hdm.dialects.native_type import own_type
+from hdm.dialects.postgres_facts import PostgresFacts
 from hdm.dialects.types import Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -53,7 +54,7 @@ _SHOWN = ("08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57")
 """SQLSTATE classes whose primary message names objects, never values."""
 
 
-class PostgresDialect(Dialect):
+class PostgresDialect(PostgresFacts, Dialect):
     """Everything is exact in text: ISO dates, shortest floats, hex bytes, UTC."""
 
     name = "postgres"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from hdm.dialects.base import Dialect
+from hdm.dialects.traits import NONE, Traits
 from hdm.dialects.types import Fidelity, Stored
 from hdm.model import Column, Kind
 
@@ -40,6 +41,15 @@ class RedshiftDialect(Dialect):
     max_identifier = 127
     enforces_keys = False
     text_type = "VARCHAR(65535)"
+    writer = "hdm.catalog.writers.redshift:RedshiftWriter"
+    # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
+    traits = Traits(
+        fk="declared", keys_enforced=False, check=False, index=False, generated=NONE, sequences=False,
+        actions=NONE, update_actions=False, distribution="kept", identity_integer=True,
+        indexes_by_schema=True, keys_are_indexes=True,
+    )  # fmt: skip
+    default_schema = "public"
+    widen_clause = "ALTER COLUMN {name} TYPE {type}"
 
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects.base import Dialect
+from hdm.dialects.snowflake_facts import SnowflakeFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -57,7 +58,7 @@ _INTEGERS = {Kind.INT8: 3, Kind.INT16: 5, Kind.INT32: 10, Kind.INT64: 19}
 _STAMP = "YYYY-MM-DD HH24:MI:SS.FF9"
 
 
-class SnowflakeDialect(Dialect):
+class SnowflakeDialect(SnowflakeFacts, Dialect):
     """Snowflake. Names are kept in their case, always quoted."""
 
     name = "snowflake"

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from hdm.dialects import referring
 from hdm.dialects.base import Dialect
+from hdm.dialects.sqlite_facts import SQLiteFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -47,7 +48,7 @@ _NATIVE: dict[Kind, str] = {
 }  # fmt: skip
 
 
-class SQLiteDialect(Dialect):
+class SQLiteDialect(SQLiteFacts, Dialect):
     """SQLite 3.24 or later. Stores any value in any column, except in STRICT tables."""
 
     name = "sqlite"

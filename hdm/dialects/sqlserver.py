@@ -13,6 +13,7 @@ from typing import ClassVar
 from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.sqlserver_errors import ERRORS
+from hdm.dialects.sqlserver_facts import SQLServerFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import HdmError
 from hdm.model import Column, Kind
@@ -39,7 +40,7 @@ _FINE = {"datetime": 3, "smalldatetime": 0}
 _LONG = ("text", "ntext", "image", "xml")
 
 
-class SQLServerDialect(Dialect):
+class SQLServerDialect(SQLServerFacts, Dialect):
     """SQL Server 2016 or later, Azure SQL Database and Managed Instance."""
 
     name = "sqlserver"

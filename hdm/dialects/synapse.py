@@ -6,6 +6,7 @@ https://learn.microsoft.com/en-us/azure/synapse-analytics/sql-data-warehouse/sql
 from __future__ import annotations
 
 from hdm.dialects.sqlserver import SQLServerDialect
+from hdm.dialects.traits import NONE, Traits
 
 
 class SynapseDialect(SQLServerDialect):
@@ -15,3 +16,13 @@ class SynapseDialect(SQLServerDialect):
     enforces_keys = False
     referring_keys = None
     all_keys = None
+    catalog_queries = None
+    crawler = None
+    writer = "hdm.catalog.writers.synapse:SynapseWriter"
+    # https://learn.microsoft.com/en-us/azure/synapse-analytics/sql-data-warehouse/sql-data-warehouse-table-constraints
+    traits = Traits(
+        fk="none", keys_enforced=False, check=False, index=True, generated=NONE, sequences=False,
+        comments="none", default_expressions=False, actions=NONE, update_actions=False, distribution="kept",
+        constraints_by_schema=True, identity_load="set IDENTITY_INSERT while loading",
+    )  # fmt: skip
+    limits = None

@@ -65,15 +65,16 @@ class SqlCatalog(Catalog):
             return crawler.crawl(selection)
 
     def flavour(self) -> str:
-        """``mariadb`` or ``mysql`` for the dialect that has two forks."""
-        if self.database.dialect_name != "mysql":
+        """Which fork the server is, e.g. ``mariadb``; empty where the dialect has one alone."""
+        known = self.database.dialect
+        if known.flavour_query is None or known.name != self.database.dialect_name:
             return ""
         connection = self.database.connect("hdm:version")
         try:
-            version = str(self.database.run(connection, "SELECT VERSION()")[0][0])
+            version = str(self.database.run(connection, known.flavour_query)[0][0])
         finally:
             connection.close()
-        return "mariadb" if "mariadb" in version.lower() else "mysql"
+        return known.flavour_of(version)
 
     def held(self, selection: Selection) -> Schema:
         """As ``crawl``; a file that is not there yet holds nothing, and is not made."""

@@ -13,6 +13,7 @@ from hdm.arrow import rows as row_codec
 from hdm.dialects.base import Dialect
 from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.dialects.odbc import octets, through_odbc
+from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.types import carrier
 from hdm.errors import HdmError, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
@@ -22,8 +23,6 @@ from hdm.sql.describe import described, relation_of
 
 _TOO_WIDE = "too large to be written into the allocated buffer"
 _INSERT_ROWS, _INSERT_BYTES = 2000, 16 * 1024 * 1024
-_CASTS = frozenset({"postgres"})
-"""Dialects that must be told the type of a bound text."""
 _KINDS = {
     "int": Kind.INT64, "float": Kind.FLOAT64, "str": Kind.TEXT, "bool": Kind.BOOLEAN,
     "bytearray": Kind.BINARY, "bytes": Kind.BINARY, "date": Kind.DATE, "time": Kind.TIME,
@@ -36,8 +35,6 @@ class OdbcDatabase(Database):
 
     read_only: ClassVar[tuple[str, ...]] = ()
     """Statements that a session for reading starts with, beside the dialect's."""
-    fast_inserts: ClassVar[frozenset[str]] = frozenset({"postgres", "sqlserver", "netezza"})
-    """Dialects whose drivers stand pyodbc's ``fast_executemany`` (MariaDB's runs out of memory)."""
 
     def __init__(self, profile: Any = None, dialect_name: str = "") -> None:
         super().__init__(profile)
@@ -48,6 +45,11 @@ class OdbcDatabase(Database):
         """The system's SQL as ODBC carries it."""
         return through_odbc(self._base)
 
+    @property
+    def facts(self) -> OdbcFacts:
+        """What is special about the system's driver."""
+        return self.dialect.odbc
+
     def connection_string(self, label: str) -> str:
         """Everything that the driver is told; holds the password, so it is never shown."""
         raise UsageError("no connection string", hint="name dsn:, driver: or odbc: in the profile")
@@ -55,7 +57,7 @@ class OdbcDatabase(Database):
     def dataset(self, path: Sequence[str]) -> Dataset:
         """``<dialect>://host:port``, as OpenLineage names the system itself."""
         place = f"{self.profile.host}:{self.profile.port}" if self.profile.port else self.profile.host
-        parts = (self.profile.database, *path) if self._base not in ("mysql", "mariadb") else path
+        parts = path if self.dialect.schemas_are_databases else (self.profile.database, *path)
         return Dataset(f"{self._base}://{place}", ".".join(part for part in parts if part))
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
@@ -72,8 +74,8 @@ class OdbcDatabase(Database):
 
     def set_up(self, connection: Any, write: bool) -> None:
         """Bring a new session into the dialect's canonical settings."""
-        if self._base in ("mysql", "mariadb"):
-            connection.maxwrite = 1 << 30  # its SQLPutData corrupts texts; so never send in pieces
+        if self.facts.one_write:
+            connection.maxwrite = 1 << 30
         for statement in self.settings(write):
             self.run(connection, statement)
 
@@ -110,9 +112,9 @@ class OdbcDatabase(Database):
 
     def default_schema(self) -> str | None:
         """Where bare names lie."""
-        if self._base in ("mysql", "mariadb"):
+        if self.facts.bare_names == "database":
             return self.profile.database  # type: ignore[no-any-return]
-        return None if self._base == "sqlite" else catalogue_sql(self._base).schema
+        return None if self.facts.bare_names == "none" else catalogue_sql(self._base).schema
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """By the dialect's catalogue SQL: ODBC's own functions give no declared precision."""
@@ -165,19 +167,18 @@ class OdbcDatabase(Database):
             with self.classified():
                 cursor = connection.cursor()
                 cursor.execute(sql)
-            yield from self._classifying(codec.one_by_one(cursor, columns, self._base, widest))
+            yield from self._classifying(codec.one_by_one(cursor, columns, self.facts, widest))
         finally:
             connection.close()
 
     def _bulk_breaks(self, columns: Sequence[Column]) -> bool:
-        """SQLite's driver with arrow-odbc ends the whole process on a BLOB."""
-        return self._base == "sqlite" and any(c.kind is Kind.BINARY for c in columns)
+        return self.facts.bulk_breaks_on_binary and any(c.kind is Kind.BINARY for c in columns)
 
     def _widest(self, connection: Any, sql: str, columns: Sequence[Column]) -> int:
-        wide = codec.unbounded(self._base, columns)
+        wide = codec.unbounded(self.facts, columns)
         if not wide:
             return 0
-        each = ", ".join(f"MAX({octets(self._base, self.dialect.quote(c.name), c)})" for c in wide)
+        each = ", ".join(f"MAX({octets(self.facts, self.dialect.quote(c.name), c)})" for c in wide)
         found = self.run(connection, f"SELECT {each} FROM {self.dialect.derived(sql)}")
         return max((int(size) for size in found[0] if size is not None), default=0)
 
@@ -188,13 +189,13 @@ class OdbcDatabase(Database):
             connection = arrow_odbc.connect(text, login_timeout_sec=60)
             for statement in self.settings(write=False):
                 connection.execute(statement)
-        yield from self._classifying(codec.bulk(connection, sql, columns, self._base, widest))
+        yield from self._classifying(codec.bulk(connection, sql, columns, self.facts, widest))
 
     def _reading(self, label: str, widest: int) -> str:
         """The connection string for long reads: psqlODBC reports long types as wide as they are,
         and keeps no more rows than fit into memory."""
         text = self.connection_string(label)
-        if self._base != "postgres":
+        if not self.facts.told_width:
             return text
         rows = codec.rows_within(codec.BATCH_BYTES, widest)
         return re.sub(r"\bFetch=\d+", f"Fetch={rows}", text) + f";MaxLongVarcharSize={max(widest, 8190)}"
@@ -231,7 +232,7 @@ class OdbcDatabase(Database):
             f"INSERT INTO {dialect.qualify(path)} ({dialect.names(names)}) "
             f"{dialect.insert_override}VALUES ({marks})"
         )
-        sent, fast = 0, self._base in self.fast_inserts
+        sent, fast = 0, self.facts.fast_inserts
         with self.classified():
             cursor = connection.cursor()
             cursor.fast_executemany = fast
@@ -259,7 +260,7 @@ class OdbcDatabase(Database):
         return row_codec.cells(array)
 
     def _mark(self, column: Column) -> str:
-        if self._base not in _CASTS or column.kind in (Kind.TEXT, Kind.BINARY):
+        if not self.facts.casts or column.kind in (Kind.TEXT, Kind.BINARY):
             return "?"
         return f"CAST(? AS {self.dialect.stored(column).native})"
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from hdm.arrow import rows as row_codec
 from hdm.arrow import temporal
 from hdm.dialects.odbc import wire
+from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.errors import MissingDriver
 from hdm.model import Column, Kind
 
@@ -52,11 +53,11 @@ def _no_driver_manager() -> MissingDriver:
     )
 
 
-def unbounded(base: str, columns: Sequence[Column]) -> list[Column]:
+def unbounded(facts: OdbcFacts, columns: Sequence[Column]) -> list[Column]:
     """The columns whose widest value must be measured before buffers are bound."""
     found = []
     for column in columns:
-        carried = wire(base, column)
+        carried = wire(facts, column)
         fixed = column.kind in (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.UUID)
         if pa.types.is_string(carried) and not fixed:
             bounded = column.length and column.length <= _BOUNDED_TEXT
@@ -68,10 +69,10 @@ def unbounded(base: str, columns: Sequence[Column]) -> list[Column]:
 
 
 def bulk(
-    connection: Any, sql: str, columns: Sequence[Column], base: str, widest: int
+    connection: Any, sql: str, columns: Sequence[Column], facts: OdbcFacts, widest: int
 ) -> Iterator[pa.RecordBatch]:
     """Batches from an arrow-odbc connection; ``widest`` bounds its text and binary buffers."""
-    schema = pa.schema([pa.field(c.name, wire(base, c)) for c in columns])
+    schema = pa.schema([pa.field(c.name, wire(facts, c)) for c in columns])
     reader = connection.read_arrow_batches(
         sql,
         batch_size=BATCH_ROWS,
@@ -85,9 +86,11 @@ def bulk(
         yield carried(batch, columns)
 
 
-def one_by_one(cursor: Any, columns: Sequence[Column], base: str, widest: int) -> Iterator[pa.RecordBatch]:
+def one_by_one(
+    cursor: Any, columns: Sequence[Column], facts: OdbcFacts, widest: int
+) -> Iterator[pa.RecordBatch]:
     """Batches of bounded bytes from an executed pyodbc cursor; no value is wider than ``widest``."""
-    schema = pa.schema([pa.field(c.name, wire(base, c)) for c in columns])
+    schema = pa.schema([pa.field(c.name, wire(facts, c)) for c in columns])
     wired = [Column(c.name, c.kind, field.type) for c, field in zip(columns, schema, strict=True)]
     decoders = {c.name: _decoder(c.type) for c in wired}
     step = rows_within(_FETCH_BYTES, widest)

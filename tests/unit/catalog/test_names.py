@@ -16,7 +16,7 @@ from hdm.catalog.model import Key, Relation, Schema
 from hdm.catalog.names import Case, NamePolicy, fit, size
 from hdm.catalog.patterns import exactly, select
 from hdm.catalog.rules import MapOptions, make_rules
-from hdm.catalog.traits import TARGETS
+from hdm.catalog.traits import targets
 from hdm.dialects import dialect
 from hdm.errors import UsageError
 from tests.unit.catalog.zoo import column, table
@@ -48,7 +48,7 @@ def schema_of(*names: str, columns: tuple[str, ...] = ("id",)) -> Schema:
     return Schema("postgres", relations=tuple(relations))
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", targets())
 @pytest.mark.parametrize("name", [*HOSTILE, EMOJI])
 def test_a_hostile_name_survives_or_is_refused_by_name(target: str, name: str) -> None:
     source = schema_of(name, columns=("id", name))
@@ -108,7 +108,7 @@ def test_tables_of_two_schemas_do_not_fall_into_one() -> None:
 
 @given(st.text(min_size=1, max_size=300).filter(lambda s: "\0" not in s))
 def test_cut_names_fit_and_stay_apart(name: str) -> None:
-    for system in TARGETS:
+    for system in targets():
         known = dialect(system)
         made, other = fit(name, known), fit(name + "z" * 400, known)
         assert size(made, known) <= known.max_identifier

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
+from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.errors import MissingDriver, UnrepresentableValue
 from hdm.model import Column, Kind
 from hdm.sql import odbc_codec
@@ -36,7 +37,7 @@ def test_only_columns_without_a_useful_bound_are_measured():
         Column("n", Kind.INT64, pa.int64()),
         Column("uuid", Kind.UUID, pa.string()),
     ]
-    assert [c.name for c in odbc_codec.unbounded("ansi", columns)] == ["long", "free", "blob"]
+    assert [c.name for c in odbc_codec.unbounded(OdbcFacts(), columns)] == ["long", "free", "blob"]
 
 
 @pytest.mark.parametrize(("widest", "rows"), [(10, 5000), (1024 * 1024, 7), (10**9, 1)])
@@ -51,7 +52,7 @@ def test_rows_one_by_one_are_batches_of_the_columns_carriers():
         Column("raw", Kind.BINARY, pa.binary()),
     ]
     cursor = Cursor([(1, "t", bytearray(b"a")), (2, 0, None), (3, None, b"c")])
-    batches = list(odbc_codec.one_by_one(cursor, columns, "ansi", 2 * 1024 * 1024))
+    batches = list(odbc_codec.one_by_one(cursor, columns, OdbcFacts(), 2 * 1024 * 1024))
     assert cursor.steps[0] == 3, "three of them fit into the memory that is allowed"
     assert [row for batch in batches for row in batch.to_pylist()] == [
         {"n": 1, "flag": True, "raw": b"a"},
@@ -64,7 +65,7 @@ def test_rows_one_by_one_are_batches_of_the_columns_carriers():
 def test_what_is_no_boolean_is_refused_by_name():
     columns = [Column("flag", Kind.BOOLEAN, pa.bool_())]
     with pytest.raises(UnrepresentableValue, match="column flag"):
-        list(odbc_codec.one_by_one(Cursor([("maybe",)]), columns, "ansi", 10))
+        list(odbc_codec.one_by_one(Cursor([("maybe",)]), columns, OdbcFacts(), 10))
 
 
 @pytest.mark.parametrize(

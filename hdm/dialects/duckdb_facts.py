@@ -1,0 +1,21 @@
+"""DuckDB beside its SQL: what its DDL can declare."""
+
+from __future__ import annotations
+
+from hdm.dialects.facts import Facts
+from hdm.dialects.traits import Traits
+
+
+class DuckDBFacts(Facts):
+    """DuckDB 1.4 or later."""
+
+    crawler = "hdm.catalog.crawlers.duckdb:DuckDBCrawler"
+    writer = "hdm.catalog.writers.duckdb:DuckDBWriter"
+    # https://duckdb.org/docs/sql/statements/create_table ; generated columns are virtual only
+    traits = Traits(
+        actions=frozenset({"RESTRICT"}), index_expression=True, identity="sequence",
+        generated=frozenset({"virtual"}), rebuilds=True, fk_across_schemas=False,
+        indexes_by_schema=True, keys_are_indexes=True,
+    )  # fmt: skip
+    default_schema = "main"
+    widen_clause = "ALTER COLUMN {name} TYPE {type}"

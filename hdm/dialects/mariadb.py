@@ -1,0 +1,15 @@
+"""MariaDB: MySQL's SQL, and what only the fork has."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hdm.dialects.mysql import MySQLDialect
+from hdm.dialects.traits import Traits
+
+
+class MariaDBDialect(MySQLDialect):
+    """MariaDB 10.2 or later. It answers to the name ``mysql``, since its types and tables are the same."""
+
+    flavour = "mariadb"
+    traits = replace(MySQLDialect.traits or Traits(), sequences=True)

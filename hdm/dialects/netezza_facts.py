@@ -1,0 +1,36 @@
+"""Netezza beside its SQL: how it is crawled, and how its ODBC driver is spoken to."""
+
+from __future__ import annotations
+
+from hdm.dialects.catalog_queries import CatalogueSql
+from hdm.dialects.facts import Facts
+from hdm.dialects.odbc_facts import OdbcFacts
+
+_CATALOG = CatalogueSql(
+    names="""SELECT DISTINCT SCHEMA, NAME FROM _V_RELATION_COLUMN
+        WHERE UPPER(SCHEMA) = UPPER(?) AND UPPER(NAME) = UPPER(?) AND DATABASE = CURRENT_CATALOG""",
+    columns="""SELECT ATTNAME, FORMAT_TYPE, CASE WHEN ATTNOTNULL THEN 0 ELSE 1 END, NULL, NULL, NULL,
+        COLDEFAULT, 0, NULL, DESCRIPTION FROM _V_RELATION_COLUMN
+        WHERE SCHEMA = ? AND NAME = ? AND DATABASE = CURRENT_CATALOG ORDER BY ATTNUM""",
+    key="""SELECT ATTNAME FROM _V_RELATION_KEYDATA
+        WHERE SCHEMA = ? AND RELATION = ? AND CONTYPE = 'p' ORDER BY CONSEQ""",
+    size="""SELECT CAST(RELTUPLES AS BIGINT), NULL FROM _V_TABLE
+        WHERE SCHEMA = ? AND TABLENAME = ? AND DATABASE = CURRENT_CATALOG""",
+    relation="""SELECT OBJID FROM _V_TABLE
+        WHERE SCHEMA = ? AND TABLENAME = ? AND DATABASE = CURRENT_CATALOG""",
+    schema="ADMIN",
+)
+
+
+class NetezzaFacts(Facts):
+    """Netezza 7.2 or later."""
+
+    catalog_queries = _CATALOG
+    crawler = "hdm.catalog.crawlers.netezza:NetezzaCrawler"
+    odbc = OdbcFacts(
+        driver="NetezzaSQL",
+        keywords=("Servername", "Port", "Database", "Username", "Password"),
+        own_codes=True,
+        exact_temporals=True,
+        fast_inserts=True,
+    )

@@ -1,0 +1,40 @@
+"""Snowflake beside its SQL: what its DDL can declare, and how its ODBC driver is spoken to."""
+
+from __future__ import annotations
+
+from hdm.dialects.catalog_queries import CatalogueSql
+from hdm.dialects.facts import Facts
+from hdm.dialects.odbc_facts import OdbcFacts
+from hdm.dialects.traits import Traits
+
+_CATALOG = CatalogueSql(
+    names="""SELECT table_schema, table_name FROM information_schema.tables
+        WHERE table_schema = ? AND UPPER(table_name) = UPPER(?)""",
+    columns="""SELECT column_name, data_type, CASE is_nullable WHEN 'YES' THEN 1 ELSE 0 END,
+        character_maximum_length, COALESCE(numeric_precision, datetime_precision), numeric_scale,
+        column_default, CASE is_identity WHEN 'YES' THEN 1 ELSE 0 END, NULL, comment
+        FROM information_schema.columns WHERE table_schema = ? AND table_name = ?
+        ORDER BY ordinal_position""",
+    key="SELECT NULL WHERE ? <> ? AND 1 = 0",
+    size="""SELECT row_count, bytes FROM information_schema.tables
+        WHERE table_schema = ? AND table_name = ?""",
+    relation="""SELECT CAST(created AS VARCHAR) FROM information_schema.tables
+        WHERE table_schema = ? AND table_name = ? AND table_type = 'BASE TABLE'""",
+    schema="PUBLIC",
+)
+
+
+class SnowflakeFacts(Facts):
+    """Snowflake."""
+
+    catalog_queries = _CATALOG
+    crawler = "hdm.catalog.crawlers.snowflake:SnowflakeCrawler"
+    writer = "hdm.catalog.writers.snowflake:SnowflakeWriter"
+    # https://docs.snowflake.com/en/sql-reference/constraints-overview
+    traits = Traits(
+        fk="declared", keys_enforced=False, check=False, index=False, generated=frozenset({"virtual"}),
+        deferrable=True, distribution="clustering",
+    )  # fmt: skip
+    default_schema = "PUBLIC"
+    widen_clause = "ALTER COLUMN {name} SET DATA TYPE {type}"
+    odbc = OdbcFacts(driver="SnowflakeDSIIDriver", octets="OCTET_LENGTH({})", exact_temporals=True)
