@@ -121,6 +121,10 @@ def carry_out(project: Project, session: Session, log_format: str, *, quiet: boo
         report = project.orchestrator.run(session)
     run_log.run_ended(report)
     if log_format == "json":
+        for text in report.notes:
+            display.say("note", run=report.run_id, message=text)
+        for text in report.failed:
+            display.say("table.failed", run=report.run_id, message=text)
         display.say("run.ended", run=report.run_id, status=report.status, rows=report.rows,
                     seconds=round(report.seconds, 3), exit_code=report.exit_code)  # fmt: skip
     elif not quiet:

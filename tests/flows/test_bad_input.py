@@ -150,7 +150,7 @@ CASES: list[tuple[str, Callable[[Place], None], tuple[str, ...], str]] = [
     ("no such column", conf(columns=["id", "nme"]), RUN, "nme"),
     ("wrong offset", conf(watermark={"column": "changed", "offset": "soon"}), RUN, "'soon'"),
     ("wrong lag", conf(watermark={"column": "changed", "lag": "1 hour"}), RUN, "'1 hour'"),
-    ("no order", conf(watermark={"column": "id"}, table_name=None, query="SELEC 1"), RUN, "refuses query"),
+    ("no order", conf(watermark={"column": "id"}, table_name=None, query="SELEC 1"), RUN, "is not a SELECT"),
     ("unknown column in where", conf(where="nosuch = 1"), RUN, "no such column: nosuch"),
     ("wrong where", conf(where="id = = 1"), RUN, "refuses where"),
     ("two statements in where", conf(where="1=1; DROP TABLE orders"), RUN, "where"),
@@ -253,7 +253,7 @@ def test_a_state_database_that_is_away_is_exit_code_3(tmp_path: Path) -> None:
     for words in (("run",), ("status",), ("retry",)):
         done = place.hdm(*words)
         assert (done.code, done.out) == (3, "")
-        assert "the state database cannot be" in done.err
+        assert "the state database at 127.0.0.1:1 cannot be used: refused" in done.err
     assert place.files() == before
 
 
@@ -272,7 +272,7 @@ def test_a_state_database_that_is_damaged_is_exit_code_3(tmp_path: Path, damage:
             state.mkdir()
         else:
             state.write_bytes(b"no database\n" * 500 if damage == "no database" else held[: len(held) // 2])
-    before = place.files()
+    before, place.tampered = place.files(), True
     verbs = ("run",) if damage == "no room" else ("run", "status", "retry")
     for verb in verbs:
         done = place.hdm(verb)

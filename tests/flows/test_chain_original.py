@@ -64,7 +64,7 @@ def test_the_originals_manifest_runs_as_it_is(world: World) -> None:
     world.run(MANIFEST)
     assert_equal(world, 950 + 430)
     again = world.hdm("run", str(MANIFEST), "-e", "prod")
-    assert again.returncode == 0 and ", 0 rows in" in again.stderr, again.stderr
+    assert again.returncode == 0 and "nothing moved" in again.stderr, again.stderr
     netezza.grow(world.warehouse)
     world.run(MANIFEST)
     assert_equal(world, 950 + 430 + 10)

@@ -72,7 +72,8 @@ def test_increments_go_in_the_order_of_the_keys(place: Place, kind: str, workers
 
 
 def test_a_parent_that_fails_does_not_keep_its_children(place: Place) -> None:
-    place.manifest = {"version": 1, "declared_data_links": {"stages": links("direct", place)}}
+    kept = [{**one, "schema_policy": "freeze"} for one in links("direct", place)]
+    place.manifest = {"version": 1, "declared_data_links": {"stages": kept}}
     place.sql("INSERT INTO zparent VALUES (1)")
     assert place.write().hdm("run").code == 0
     place.sql("INSERT INTO bchild VALUES (5, 1)")

@@ -293,14 +293,14 @@ def test_a_container_that_is_not_there_or_a_key_that_it_refuses(
 
 @pytest.mark.parametrize(
     ("name", "absent"),
-    [("nosuch.public.landing", "database NOSUCH"), ("nosuch.landing", "schema DB{}.NOSUCH")],
+    [("nosuch.public.landing", "database NOSUCH"), ("nosuch.landing", "schema {}.NOSUCH")],
 )
 def test_a_stage_without_a_home(
     tmp_path: Path, snowflake_server: fakesnow.Snowflake, name: str, absent: str
 ) -> None:
-    sink = ("SnowflakeInternalStageSink", snowflake_server.fresh(), {"stage_name": name})
-    place = through(tmp_path, sink)
-    said = f"there is no {absent.format(snowflake_server.databases)}, or this role may not use it"
+    profile = snowflake_server.fresh()
+    place = through(tmp_path, ("SnowflakeInternalStageSink", profile, {"stage_name": name}))
+    said = f"there is no {absent.format(profile['database'])}, or this role may not use it"
     hint = "create it, correct its name in the connection or the manifest, or grant USAGE on it"
     is_refused(place, f"sink far0: {said}", hint)
     (doctors,) = [row for row in place.hdm("doctor", "--json").json if not row["ok"]]
@@ -308,8 +308,9 @@ def test_a_stage_without_a_home(
 
 
 def test_an_external_stage_that_is_not_there(tmp_path: Path, snowflake_server: fakesnow.Snowflake) -> None:
-    place = through(tmp_path, ("SnowflakeS3CopySink", snowflake_server.fresh(), {"stage_name": "nosuch"}))
-    home = f"DB{snowflake_server.databases}.PUBLIC"
+    profile = snowflake_server.fresh()
+    place = through(tmp_path, ("SnowflakeS3CopySink", profile, {"stage_name": "nosuch"}))
+    home = f"{profile['database']}.PUBLIC"
     hint = "have it created over a storage integration, or give storage_integration: and url:"
     is_refused(place, f"sink far0: there is no external stage {home}.NOSUCH", hint)
 

@@ -24,8 +24,9 @@ CREATE VIEW _v_relation_keydata AS
   FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
   JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey);
 CREATE VIEW _v_table AS
-  SELECT current_database()::text AS database, schemaname::text AS schema, tablename::text AS tablename,
-    0::bigint AS reltuples FROM pg_tables;
+  SELECT current_database()::text AS database, n.nspname::text AS schema, c.relname::text AS tablename,
+    c.oid::bigint AS objid, 0::bigint AS reltuples
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r';
 """
 _TABLES = """
 CREATE SCHEMA "ADMIN";
