@@ -196,11 +196,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _asks_at_run_time(item: pytest.Item) -> bool:
-    """Whether a fixture that asks for others by name has a parameter that is no embedded system."""
+    """Whether the test, or a fixture of its parameters, asks for fixtures by name for a parameter that is
+    no embedded system."""
     parameters = getattr(getattr(item, "callspec", None), "params", {})
     known = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    own = _asks(getattr(item, "function", None))
     return any(
-        "getfixturevalue" in known[name][-1].func.__code__.co_names
+        (own or (name in known and _asks(known[name][-1].func))) and value not in _EMBEDDED
         for name, value in parameters.items()
-        if name in known and value not in _EMBEDDED
     )
+
+
+def _asks(function: Any) -> bool:
+    return "getfixturevalue" in getattr(getattr(function, "__code__", None), "co_names", ())

@@ -210,6 +210,7 @@ def _make(source: Catalog, statements: list[str]) -> None:
                 session.execute(sql)
 
 
+@pytest.mark.server
 @pytest.mark.parametrize("name", CATALOGUES)
 def test_a_hostile_catalogue_moves_nothing_that_runs(
     name: str, make: Callable[[str], Catalog], tmp_path: Path
