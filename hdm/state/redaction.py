@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from hdm.config import secrets
@@ -32,9 +32,14 @@ def redact(text: str) -> str:
 _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
-def dump(value: dict[str, Any], mask: Redact = redact) -> str:
-    """Canonical JSON with every text in it masked."""
-    return _canonical(_masked(value, mask))
+def dump(value: dict[str, Any], mask: Redact = redact, fields: Collection[str] | None = None) -> str:
+    """Canonical JSON with every text in it masked, or every text of the ``fields`` named."""
+    return _canonical(
+        {
+            name: _masked(part, mask) if fields is None or name in fields else part
+            for name, part in value.items()
+        }
+    )
 
 
 def _masked(value: Any, mask: Redact) -> Any:

@@ -28,6 +28,8 @@ CORE = "c4n4ry"
 HTTP = ("S3", "AzureBlob", "Snowflake")
 LONG = ("Snowflake", "MySQL", "MariaDB")
 NO_PORT = ("SQLite", "DuckDB", "FS", "Dummy")
+SOON = ("--max-wait", "1")
+"""A system that is not there is given up after a second."""
 KEPT_BY_DESIGN = ("p.yml",)
 
 
@@ -253,7 +255,7 @@ def test_no_canary_is_seen(
         said = [found.said for found in take_stock(place.write(), name)]
     else:
         place = project(tmp_path, kind, name, profile)
-        done = place.hdm("run", "-l", str(loud(place)))
+        done = place.hdm("run", *SOON, "-l", str(loud(place)))
         assert done.code != 0, done.said
         said = [
             done.said,
@@ -270,7 +272,7 @@ def look_on(place: Place, *, slow: bool) -> Iterator[Done]:
     if not slow:
         yield place.hdm("doctor", "--json")
         yield place.hdm("plan", "--json", *settings)
-        yield place.hdm("run", "--log-level", "debug", "--log-format", "json")
+        yield place.hdm("run", *SOON, "--log-level", "debug", "--log-format", "json")
     yield place.hdm("status", "--json")
     yield place.hdm("status", "--dead")
     yield run(["components", "--json"], place.env)

@@ -20,6 +20,10 @@ from hdm.state.redaction import Redact, dump
 from hdm.state.tx.seals import Sum
 
 GENESIS = "0" * 64
+PROSE = frozenset({"by", "message", "reason", "resumed_by"})
+"""The fields of an event that a person or a driver wrote: secrets are masked in them. All others repeat a
+row or are a hash, and are verified against it: a password that is also the environment's name, or that
+occurs in a hash, must not take part of them away."""
 CHAINED = (
     "run_id", "seq", "job_id", "chunk_id", "worker_id", "attempt", "event_type", "from_status",
     "to_status", "at_db", "at_worker", "payload",
@@ -153,7 +157,7 @@ class Tx:
                 "to_status": now,
                 "at_db": self.now,
                 "at_worker": f"{datetime.now(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z",
-                "payload": dump(payload, self.mask),
+                "payload": dump(payload, self.mask, PROSE),
             }
         )
 

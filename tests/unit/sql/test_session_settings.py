@@ -32,6 +32,8 @@ BITES = (
     "array_nulls", "quote_all_identifiers", "transform_null_equals",
 )  # fmt: skip
 """Those that change this test's own rows where nothing is pinned: it is not blind to them."""
+ALSO = {"gin_fuzzy_search_limit": [("enable_seqscan", "off")]}
+"""What else must be so for a setting to bite: that the index is used, statistics or not."""
 TABLE = """CREATE TABLE t (id int PRIMARY KEY, ts timestamptz, d date, i interval, f float8, b bytea,
  a text[], x xml, m money, r int4range, w int[], gone int);
 INSERT INTO t SELECT n, timestamptz '2024-03-05 06:07:08.123456+00', date '2024-03-05',
@@ -54,7 +56,8 @@ def nasty(pg: System) -> Iterator[Callable[[str], None]]:
         with psycopg.connect(
             pg.profile.url.reveal(), autocommit=True, options="-c statement_timeout=0"
         ) as it:
-            it.execute(f"ALTER ROLE hdm IN DATABASE {it.info.dbname} SET {name} TO '{POSTGRES[name]}'")
+            for one, value in ((name, POSTGRES[name]), *ALSO.get(name, ())):
+                it.execute(f"ALTER ROLE hdm IN DATABASE {it.info.dbname} SET {one} TO '{value}'")
 
     yield set_to
     with psycopg.connect(pg.profile.url.reveal(), autocommit=True, options="-c statement_timeout=0") as it:
