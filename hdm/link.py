@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, final
 
@@ -14,11 +13,11 @@ import pyarrow as pa
 from hdm import _fail
 from hdm.check import Check, make_checks
 from hdm.errors import BrokenContract, CheckFailed
-from hdm.model import Attempt, Chunk, LinkSpec, Payload, Receipt, Table
+from hdm.model import UNPLACED, Attempt, Chunk, LinkSpec, Mode, Payload, Receipt, Table
 from hdm.pace import Pace
 from hdm.sink import Sink
 from hdm.source import Source
-from hdm.streams import row_digests, subtract
+from hdm.streams import KnownRows, row_tokens
 from hdm.transform import Transform
 
 if TYPE_CHECKING:
@@ -117,23 +116,33 @@ class DataLink:
 
     def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
         payload = self.source.read(lease.job.info.source, lease.chunk)
-        seen: Counter[str] | None = None
+        info = lease.job.info
+        # In mode append a row that was changed in place must not come again; a merge wants it.
+        key = info.source.key if info.mode is Mode.APPEND else ()
+        seen: KnownRows | None = None
         if lease.chunk.seen_key:
-            seen = state.seen(lease.job.pipeline_key, lease.chunk.seen_key)
-        payload = self._through(payload, table, lease.chunk, attempt, seen)
-        receipt = self.sink.write(table, lease.chunk, attempt, payload, lease.job.info.mode)
+            own = _reads_its_own(lease.chunk)
+            seen = KnownRows(state.seen(lease.job.pipeline_key, lease.chunk.seen_key), key if own else ())
+        payload = self._through(payload, table, lease.chunk, attempt, seen, key)
+        receipt = self.sink.write(table, lease.chunk, attempt, payload, info.mode)
         if receipt.adopted:
             return receipt
         return payload.tally.complete(receipt)
 
     def _through(
-        self, payload: Payload, table: Table, chunk: Chunk, attempt: Attempt, seen: Counter[str] | None
+        self,
+        payload: Payload,
+        table: Table,
+        chunk: Chunk,
+        attempt: Attempt,
+        seen: KnownRows | None,
+        key: Sequence[str] = (),
     ) -> Payload:
         """The payload with its batches counted, held to the schema, transformed and checked."""
         keeps_files = payload.files and self.passes_files and seen is None and not chunk.boundary
         through = Payload(
             table,
-            lambda: self._batches(payload, through, chunk, attempt, seen),
+            lambda: self._batches(payload, through, chunk, attempt, seen, key),
             files=payload.files if keeps_files else (),
             open=payload.open if keeps_files else None,
             confirm=payload.confirm if keeps_files else None,
@@ -141,14 +150,20 @@ class DataLink:
         return through
 
     def _batches(
-        self, payload: Payload, out: Payload, chunk: Chunk, attempt: Attempt, seen: Counter[str] | None
+        self,
+        payload: Payload,
+        out: Payload,
+        chunk: Chunk,
+        attempt: Attempt,
+        seen: KnownRows | None,
+        key: Sequence[str] = (),
     ) -> Iterator[pa.RecordBatch]:
         tally = out.tally
         tally.extracted = tally.filtered = tally.bytes = 0
         tally.digests.clear()
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
         checks = self.checks(out.table)
-        schema = payload.table.schema
+        schema, own = payload.table.schema, _reads_its_own(chunk)
         for batch in payload.batches():
             attempt.check()
             if not batch.schema.equals(schema):
@@ -163,10 +178,10 @@ class DataLink:
             self._pace.keep(batch.num_rows, batch.nbytes, attempt.check)
             kept = batch
             if seen:
-                kept, gone = subtract(kept, seen)
+                kept, gone = seen.take_out(kept)
                 tally.filtered += gone
             if chunk.boundary and not chunk.counted:
-                tally.digests.extend(row_digests(kept))
+                tally.digests.extend(row_tokens(kept if own else batch, key))
             given = transform(kept) if transform else kept
             moved = self._promised(self.transform(given), given, out.table)
             tally.filtered += kept.num_rows - moved.num_rows
@@ -196,6 +211,12 @@ class DataLink:
         _fail.point("V1")
         held = self.sink.committed(table, lease.chunk, lease.job.info.mode)
         return held.rows if held is not None else -1
+
+
+def _reads_its_own(chunk: Chunk) -> bool:
+    """Whether the rows that a chunk subtracts are those of its own boundary. Else they had no place in the
+    order before, and count as rows of the window's end from now on."""
+    return chunk.seen_key != "null" or any(condition.op in UNPLACED for condition in chunk.conditions)
 
 
 def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]:

@@ -137,14 +137,19 @@ class Table:
 class Condition:
     """One comparison that the source itself evaluates: ``column op value``.
 
-    ``op`` is one of ``>= > <= < = null``. ``value`` is text as the source rendered it, at full
-    precision; None for ``null``. ``column`` may be a dialect's physical row address, spelled
-    ``@page`` (then values are decimal page or row numbers).
+    ``op`` is one of ``>= > <= < = null beyond in``. ``value`` is text as the source rendered it, at full
+    precision; None for ``null``. ``beyond`` a value lie NULL and what is greater, NaN included; ``in``
+    takes whole numbers and ranges of them (``3,7..9``). ``column`` may be a dialect's physical row
+    address, spelled ``@page`` (then values are decimal page or row numbers).
     """
 
     column: str
     op: str
     value: str | None = None
+
+
+UNPLACED = ("null", "beyond")
+"""The ops of conditions whose rows have no place in the order of the cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +221,21 @@ class Chunk:
         return replace(self, **changes)
 
 
+@dataclass(slots=True)
+class Findings:
+    """What a split found besides its chunks, for whoever asked for it.
+
+    ``differs`` says where the source is not as the state says it was moved, ``notes`` what else is to be
+    said of this reading, ``limits`` what no reading of this table would notice. ``kept`` is to be given
+    to the next one as ``Window.last``.
+    """
+
+    differs: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """What a job's new epoch is to read.
@@ -225,6 +245,14 @@ class Window:
     ``after`` / with a NULL cursor are committed already; ``..._counted``: only their number is
     known. ``again``: rows may come again, they are merged. ``snapshot`` is the token under which
     ``after`` was frozen, for sources that can name late commits by it.
+
+    ``recall`` gives what is kept of the rows at ``after`` ("point") or without a place in the order
+    ("null"); without it only their number is compared. ``moved`` is how many rows below ``after`` were
+    moved, None where that is not known; ``exact``: the last reading read just what it had planned.
+    ``last`` is what its split kept. ``on_missing``: what to do where the source differs. ``top``: greater
+    values have no place in the order. ``reshaped``: the columns have changed since. ``utc``: all
+    sessions stamp in UTC. ``findings`` is
+    filled by the split.
     """
 
     column: str | None = None
@@ -239,6 +267,15 @@ class Window:
     ties_counted: bool = False
     nulls_counted: bool = False
     again: bool = False
+    recall: Callable[[str], Mapping[str, int]] | None = None
+    moved: int | None = None
+    exact: bool = False
+    last: Mapping[str, Any] = field(default_factory=dict)
+    on_missing: str = "report"
+    top: str | None = None
+    reshaped: bool = False
+    utc: bool = False
+    findings: Findings = field(default_factory=Findings, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm import _fail
-from hdm.epochs import UNFINISHED, is_complete, job_info, progress, window_of
+from hdm.epochs import UNFINISHED, is_complete, job_info, progress, reading_of, window_of
 from hdm.errors import HdmError, Recovery, UsageError
 from hdm.job_ends import FAILED, close, is_in_vain, prepare, remarks
-from hdm.model import Chunk, LinkSpec, Mode, Window
+from hdm.model import Chunk, Findings, LinkSpec, Mode, Window
 from hdm.rebuild import Taken
 from hdm.sites import Elsewhere
 from hdm.survey import Prospect, prospect
@@ -51,6 +51,8 @@ class Planner:
     specs: Mapping[str, LinkSpec] = field(default_factory=dict)
     joined: bool = False
     notes: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    """Tables whose source is not, below the watermark, as it was moved."""
     jobs: dict[str, Job] = field(default_factory=dict)
     _waiting: list[Prospect] = field(default_factory=list)
     _snapshots: dict[str, ExitStack] = field(default_factory=dict)
@@ -282,13 +284,20 @@ class Planner:
             taken.admit(chunks)
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
             words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
+            reading = reading_of(window, chunks)
+            self._note(job, window.findings)
             links = list(self.specs) if job.info.mode is Mode.REPLACE else []
-            self.state.add_plan(job, chunks, **words, unless_loading=links)
+            self.state.add_plan(job, chunks, **words, unless_loading=links, reading=reading)
             log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
         except BaseException:
             held.close()
             raise
         self._snapshots[job.pipeline_key] = held
+
+    def _note(self, job: Job, findings: Findings) -> None:
+        name = job.info.source.dataset.name
+        self.notes.extend(f"{name}: {text}" for text in (*findings.differs, *findings.notes))
+        self.differing.extend([name] if findings.differs else [])
 
     def _cut(self, taken: Taken, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
         job = taken.job

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from typing import Any, ClassVar
+from datetime import date
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -17,8 +18,10 @@ from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
 from hdm.placed import suggest
 from hdm.source import Settings, Source
+from hdm.sql_cursor import admit, check_forms, check_top
 from hdm.sql_database import Database, SqlProfile
 from hdm.sql_split import Splitter, uncut
+from hdm.sql_window import Increment
 
 
 class TableName(Settings):
@@ -54,16 +57,27 @@ def first_line(error: BaseException) -> str:
 
 
 class WatermarkConf(Settings):
-    """``column`` orders new rows; ``lag`` holds the newest back; ``offset`` re-reads older ones."""
+    """``column`` orders new rows; ``lag`` holds the newest back; ``offset`` re-reads older ones.
+
+    ``order: monotone`` vouches for a column whose type does not: every later row has a greater value, as
+    the database compares them. A value above ``max`` never becomes the watermark (by default: NaN,
+    infinity, the largest whole number, and what lies more than two days ahead). ``zone: utc`` vouches
+    that all sessions stamp a column without a zone in UTC.
+    """
 
     column: str | None = None
     offset: str | None = None
     lag: str | None = None
+    order: Literal["monotone"] | None = None
+    max: str | None = None
+    zone: Literal["utc"] | None = None
 
-    @field_validator("offset", "lag", mode="before")
+    @field_validator("offset", "lag", "max", mode="before")
     @classmethod
     def _as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        dated = isinstance(value, date)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if number or dated else value
 
 
 class ChunkConf(Settings):
@@ -81,6 +95,8 @@ class SqlSourceConfig(Settings):
     query: str | None = None
     schema_name: str | None = Field(None, alias="schema")
     watermark: WatermarkConf | None = None
+    on_missing: Literal["report", "ignore", "fail"] = "report"
+    """With a watermark: what to do where rows below it are gone, came late, or were changed."""
     chunk: ChunkConf | None = None
     columns: list[str] | None = None
     where: str | None = None
@@ -159,6 +175,8 @@ class SqlSource(Source):
         """Has the database read ``where``, and the dialect ``lag`` and ``offset``."""
         mark, cursor = self.config.watermark, table.cursor
         if mark and cursor is not None:
+            admit(self.dialect, table.column(cursor), monotone=mark.order is not None)
+            self._hold_to_order(table, mark, table.column(cursor))
             for amount in filter(None, (mark.lag, mark.offset)):
                 self.dialect.minus(self.dialect.quote(cursor), amount, table.column(cursor))
         if not self._filter:
@@ -173,6 +191,18 @@ class SqlSource(Source):
                 f"{table.dataset.name}: the database refuses where: {first_line(error)}",
                 hint="write a condition over the table's columns, as in SQL's WHERE",
             ) from None
+        finally:
+            connection.close()
+
+    def _hold_to_order(self, table: Table, mark: WatermarkConf, column: Column) -> None:
+        connection = self.database.connect("hdm:ready")
+        try:
+            self.database.begin(connection)
+            where = f"{self._origin(table)} WHERE {self._filter or '1 = 1'}"
+            if mark.max is not None:
+                check_top(self.database, connection, where, column, mark.max)
+            if mark.order is None:
+                check_forms(self.database, connection, where, column, table)
         finally:
             connection.close()
 
@@ -256,6 +286,9 @@ class SqlSource(Source):
             offset=mark.offset if mark.offset not in ("0", "") else None,
             rows_per_chunk=chunk.rows if chunk else None,
             bytes_per_chunk=chunk.bytes if chunk else None,
+            on_missing=self.config.on_missing,
+            top=mark.max,
+            utc=mark.zone is not None,
         )
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
@@ -271,9 +304,8 @@ class SqlSource(Source):
             if snapshot is not None:
                 self.database.join(connection, snapshot, table, None)
             origin, where = self._origin(table), self._filter
-            yield from Splitter(self.database, connection, table, window, origin, where).chunks(
-                job_key, snapshot
-            )
+            kind = Increment if window.column else Splitter
+            yield from kind(self.database, connection, table, window, origin, where).chunks(job_key, snapshot)
         finally:
             connection.close()
 

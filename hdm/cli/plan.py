@@ -91,11 +91,13 @@ def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence
         last = state.last_closed(key)
         if last is not None and _reads_once(link, one) and not state.reports.moved_nothing(key):
             return ()
-        window = next_window(key, one.link.mode, link, state)
+        window = next_window(key, one.link.mode, link, state, one.source)
     with link.source.snapshot() as token:
         chunks = list(link.source.split(one.source, window, key, token))
-    if said := link.source.uncut(one.source, chunks):
-        remark(f"note: {one.source.dataset.name}: {said}")
+    found = window.findings
+    for said in (link.source.uncut(one.source, chunks), *found.differs, *found.notes, *found.limits):
+        if said:
+            remark(f"note: {one.source.dataset.name}: {said}")
     if state is not None and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
         known = state.reports.statuses([chunk.chunk_id for chunk in chunks])
         return [chunk for chunk in chunks if chunk.chunk_id not in known]

@@ -97,7 +97,8 @@ def carry_out(project: Project, session: Session, log_format: str, *, quiet: boo
         report = project.orchestrator.run(session)
     if log_format == "json":
         display.say("run.ended", run=report.run_id, status=report.status, rows=report.rows,
-                    seconds=round(report.seconds, 3), exit_code=report.exit_code)  # fmt: skip
+                    seconds=round(report.seconds, 3), exit_code=report.exit_code,
+                    differing=list(report.differing), notes=list(report.notes))  # fmt: skip
     elif not quiet:
         summarise(report)
     return report.exit_code
@@ -136,11 +137,18 @@ def summarise(report: RunReport) -> None:
     }
     click.echo(
         f"run {report.run_id[:12]}: {words.get(report.status, report.status)}, "
-        f"{report.rows:,} rows in {report.seconds:.1f} s",
+        f"{report.rows:,} rows in {report.seconds:.1f} s{_differing(report)}",
         err=True,
     )
     if any("dead" in job.chunks for job in report.jobs):
         click.echo("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
+
+
+def _differing(report: RunReport) -> str:
+    """What the last line must not leave unsaid: the notes above it say more."""
+    count = len(report.differing)
+    tables = f"{count} tables differ" if count > 1 else "1 table differs"
+    return f"; {tables} from the source below the watermark" if count else ""
 
 
 def _mark(status: str) -> str:

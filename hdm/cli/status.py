@@ -56,9 +56,13 @@ def command_status(
             emit(_with_problems(jobs, failures), as_json=True)
         else:
             shown = [
-                {k: size(v) if k == "bytes" else v for k, v in row.items() if k != "job"} for row in jobs
+                {k: size(v) if k == "bytes" else v for k, v in row.items() if k not in ("job", "differs")}
+                for row in jobs
             ]
             emit(shown, as_json=False, title=f"run {run_id}", empty="no jobs")
+            for row in jobs:
+                for text in row["differs"]:
+                    click.echo(redact(f"  differs: {row['table']}: {text}"))
             for text in failures.values():
                 click.echo(redact(f"  failed: {text}"))
     return 1 if failing else 0

@@ -85,6 +85,8 @@ class DuckDBDialect(Dialect):
     identifier_unit = "characters"
     max_path = 3
     page_ranges = True
+    looks_back = True
+    clock = "SELECT CAST(now() AT TIME ZONE 'UTC' AS VARCHAR)"
     session = ("SET TimeZone = 'UTC'",)
     key_text_type = "VARCHAR"
     errors: ClassVar[Mapping[str, type[HdmError]]] = {

@@ -61,6 +61,8 @@ class MySQLDialect(Dialect):
     transactional_ddl = False
     null_safe = "{a} <=> {b}"
     zoneless = True
+    looks_back = True
+    clock = "SELECT UTC_TIMESTAMP()"
     text_type = "CHAR"
     key_text_type = "VARCHAR(128)"
     session = (

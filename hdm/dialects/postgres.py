@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from hdm.dialects.base import PAGE, Dialect
+from hdm.dialects.postgres_late import WRITTEN, condition
 from hdm.dialects.types import Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -58,6 +59,8 @@ class PostgresDialect(Dialect):
     sqlglot = "postgres"
     paramstyle = "format"
     page_ranges = True
+    looks_back = True
+    clock = "SELECT clock_timestamp()::text"
     text_type = "text"
     insert_override = "OVERRIDING SYSTEM VALUE "
     bigint_type = "bigint"
@@ -91,7 +94,16 @@ class PostgresDialect(Dialect):
             return f"ctid {one.op} '({int(value)},0)'::tid"
         if one.column == LATE and one.op == "=" and re.fullmatch(r"\d+(,\d+)*", value):
             return f"xmin = ANY ('{{{value}}}'::xid[])"
+        if one.column == WRITTEN and one.op == "=" and (written := condition(value)) is not None:
+            return written
         return super().physical(one)
+
+    def greatest_decimal(self, column: Column) -> str | None:
+        """Below NaN, and Infinity from 14 on, which only a numeric can be."""
+        if column.native == "money":
+            return None
+        digits = column.precision or 1000
+        return "9" * max(digits - (column.scale or 0), 1) + ("." + "9" * column.scale if column.scale else "")
 
     def select_expression(self, column: Column) -> str:
         """COPY prints every type exactly, except money, whose text depends on the locale."""

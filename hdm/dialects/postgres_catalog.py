@@ -54,6 +54,7 @@ WHERE n.nspname = %s AND starts_with(c.relname, %s) AND c.relkind = 'r'
 SNAPSHOT = """
 SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_relation_filenode(to_regclass(%s))
 """
+SEEN = "SELECT pg_current_snapshot()::text"
 GRANTS = """
 SELECT a.privilege_type, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END,
 a.is_grantable FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a

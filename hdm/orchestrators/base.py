@@ -43,6 +43,8 @@ class RunReport:
     notes: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     stopped: bool = False
+    differing: tuple[str, ...] = ()
+    """Tables whose source is not, below the watermark, as it was moved; ``notes`` say how."""
 
     @property
     def rows(self) -> int:
@@ -180,4 +182,5 @@ class Orchestrator(ABC):
             (*planner.notes, *planner.last_words(), *self.notes[known:]),
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
+            differing=tuple(sorted(set(planner.differing))),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, Select, delete, func, insert, select, update
@@ -182,6 +182,7 @@ def add_plan(
     low: str | None,
     high: str | None,
     unless_loading: Collection[str] = (),
+    reading: Mapping[str, Any] | None = None,
 ) -> bool:
     """All chunks of the epoch at once; nothing, if another planner was first. False if the epoch is
     left, with nothing read, because links of ``unless_loading`` are still at the last epoch's."""
@@ -198,11 +199,19 @@ def add_plan(
         tx.conn.execute(
             update(job)
             .where(job.c.job_id == planned.job_id)
-            .values(planned=1, status="in_progress", snapshot_token=snapshot, wm_low=low, wm_high_frozen=high)
+            .values(
+                planned=1,
+                status="in_progress",
+                snapshot_token=snapshot,
+                wm_low=low,
+                wm_high_frozen=high,
+                reading=None if reading is None else json.dumps(reading),
+            )
         )
+        said: dict[str, Any] = {"differs": list(reading["said"])} if reading and reading["said"] else {}
         tx.event(
             "job.planned", job=planned.job_id, was="planning", now="in_progress", chunks=len(chunks),
-            added=added,
+            added=added, **said,
         )  # fmt: skip
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, Select, func, or_, select
 from hdm.model import Chunk
 from hdm.state.base import JOB_COLUMNS, Base
 from hdm.state.models import chunk, job, worker
-from hdm.state.words import OPEN_JOB, WAIVED, Job
+from hdm.state.words import OPEN_JOB, SUPERSEDED, WAIVED, Job, Reading
 from hdm.wire import chunk_from_json
 
 
@@ -67,6 +68,32 @@ class PlannerReports:
         )
         rows = self._base.db.read(lambda conn: conn.execute(query).all())
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
+
+    def last_reading(self, pipeline_key: str) -> Reading | None:
+        """What the newest closed epoch of a pipeline found and read; None if nothing is kept of it."""
+        query = (
+            select(job.c.job_id, job.c.reading, job.c.snapshot_token)
+            .where(job.c.pipeline_key == pipeline_key, job.c.status == "success", job.c.planned == 1)
+            .order_by(job.c.epoch.desc())
+            .limit(1)
+        )
+
+        def work(conn: Connection) -> Reading | None:
+            row = conn.execute(query).one_or_none()
+            if row is None or row.reading is None:
+                return None
+            kept = json.loads(row.reading)
+            mine = [chunk.c.job_id == row.job_id, chunk.c.status != SUPERSEDED]
+            mine.append(chunk.c.chunk_no >= kept["first"])
+            apart = kept["apart"]
+            read = func.coalesce(func.sum(chunk.c.rows_extracted), 0)
+            total = int(conn.execute(select(read).where(*mine)).scalar_one())
+            for start in range(0, len(apart), 500):
+                some = chunk.c.chunk_no.in_(apart[start : start + 500])
+                total -= int(conn.execute(select(read).where(*mine, some)).scalar_one())
+            return Reading(kept, row.snapshot_token, total)
+
+        return self._base.db.read(work)
 
     def is_open(self, pipeline_key: str) -> bool:
         """Whether the newest epoch of a pipeline is not closed."""

@@ -17,7 +17,7 @@ from hdm.errors import SchemaOutOfDate, StateMissing, StateUnavailable
 from hdm.state import clock
 from hdm.state.engine import Database
 
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0004")
 """Every schema version that this hdm knows, oldest first; a test compares them with alembic's."""
 VERSION_TABLE = "hdm_schema_version"
 _LOCK_NUMBER = 4_985_237_645_117_401

@@ -103,12 +103,11 @@ FileSink.committed = trusting
 """
 
 OPEN_WATERMARK = """
-from hdm.sql_split import Splitter
-Splitter._ties = lambda self, *rest, **named: iter(())
+from hdm.sql_window import Increment
+Increment._ties = lambda self, *rest, **named: iter(())
 """
 
 NO_NULL_CHUNK = """
-from hdm.sql_split import Splitter
-Splitter._nulls = lambda self, *rest, **named: iter(())
-Splitter._new_nulls = lambda self, *rest, **named: iter(())
+from hdm.sql_window import Increment
+Increment._unplaced = lambda self, *rest, **named: iter(())
 """

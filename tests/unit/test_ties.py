@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from hdm import sql_split
+from hdm import sql_window
 from hdm.model import Attempt, Mode
 from tests.unit.linkkit import Run
 from tests.unit.sqlkit import sqlite_system
@@ -57,7 +57,7 @@ class Table:
 
 @pytest.fixture
 def table(run: Run, tmp_path, monkeypatch, request):
-    monkeypatch.setattr(sql_split, "TIES_TOLD_APART", BOUND)
+    monkeypatch.setattr(sql_window, "TIES_TOLD_APART", BOUND)
     return Table(run, str(tmp_path / "t.db"), getattr(request, "param", Mode.APPEND))
 
 
