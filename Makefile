@@ -8,7 +8,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit format bench chain crash test-live lock docs types-page clean
+.PHONY: help demo test check lint types layers unit format bench chain crash test-long test-live lock docs types-page clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
@@ -46,6 +46,9 @@ chain: $(VENV)/.test ## Run the long chain: database to files to object store to
 
 crash: $(VENV)/.test ## Kill hdm at every failpoint and count what was lost or doubled
 	$(BIN)/python -m pytest tests/crash -s
+
+test-long: $(VENV)/.test ## Run the long matrices whole, of which `make test` takes a sample
+	$(BIN)/python -m pytest -m long -o addopts="--strict-markers -ra --import-mode=importlib"
 
 test-live: $(VENV)/.test ## Run the tests that need a real account (HDM_LIVE_* in the environment)
 	$(BIN)/python -m pytest -m live -o addopts="--strict-markers -ra --import-mode=importlib"

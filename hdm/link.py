@@ -13,7 +13,7 @@ import pyarrow as pa
 from hdm import _fail
 from hdm.check import Check, make_checks
 from hdm.errors import BrokenContract, CheckFailed
-from hdm.model import UNPLACED, Attempt, Chunk, LinkSpec, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, LinkSpec, Mode, Payload, Receipt, Table
 from hdm.pace import Pace
 from hdm.sink import Sink
 from hdm.source import Source
@@ -70,6 +70,11 @@ class DataLink:
         return not (self.spec.transform or self.spec.checks or own or self._pace.is_set)
 
     @property
+    def makes_rows_of_its_own(self) -> bool:
+        """Whether what is stored need not be the rows that were read."""
+        return bool(self.spec.transform) or type(self).transform is not DataLink.transform
+
+    @property
     def verifies(self) -> bool:
         """Whether the sink can say what the target holds."""
         return type(self.sink).committed is not Sink.committed
@@ -121,9 +126,10 @@ class DataLink:
         key = info.source.key if info.mode is Mode.APPEND else ()
         seen: KnownRows | None = None
         if lease.chunk.seen_key:
-            own = _reads_its_own(lease.chunk)
+            own = lease.chunk.subtracts_its_own
             seen = KnownRows(state.seen(lease.job.pipeline_key, lease.chunk.seen_key), key if own else ())
-        payload = self._through(payload, table, lease.chunk, attempt, seen, key)
+        again = info.mode is not Mode.APPEND
+        payload = self._through(payload, table, lease.chunk, attempt, seen, key, again=again)
         receipt = self.sink.write(table, lease.chunk, attempt, payload, info.mode)
         if receipt.adopted:
             return receipt
@@ -137,12 +143,14 @@ class DataLink:
         attempt: Attempt,
         seen: KnownRows | None,
         key: Sequence[str] = (),
+        *,
+        again: bool = False,
     ) -> Payload:
         """The payload with its batches counted, held to the schema, transformed and checked."""
         keeps_files = payload.files and self.passes_files and seen is None and not chunk.boundary
         through = Payload(
             table,
-            lambda: self._batches(payload, through, chunk, attempt, seen, key),
+            lambda: self._batches(payload, through, chunk, attempt, seen, key, again=again),
             files=payload.files if keeps_files else (),
             open=payload.open if keeps_files else None,
             confirm=payload.confirm if keeps_files else None,
@@ -157,13 +165,16 @@ class DataLink:
         attempt: Attempt,
         seen: KnownRows | None,
         key: Sequence[str] = (),
+        *,
+        again: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         tally = out.tally
         tally.extracted = tally.filtered = tally.bytes = 0
         tally.digests.clear()
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
         checks = self.checks(out.table)
-        schema, own = payload.table.schema, _reads_its_own(chunk)
+        schema = payload.table.schema
+        adds = chunk.subtracts_its_own and not again  # else what is kept of the boundary is replaced
         for batch in payload.batches():
             attempt.check()
             if not batch.schema.equals(schema):
@@ -181,7 +192,7 @@ class DataLink:
                 kept, gone = seen.take_out(kept)
                 tally.filtered += gone
             if chunk.boundary and not chunk.counted:
-                tally.digests.extend(row_tokens(kept if own else batch, key))
+                tally.digests.extend(row_tokens(kept if adds else batch, key))
             given = transform(kept) if transform else kept
             moved = self._promised(self.transform(given), given, out.table)
             tally.filtered += kept.num_rows - moved.num_rows
@@ -211,12 +222,6 @@ class DataLink:
         _fail.point("V1")
         held = self.sink.committed(table, lease.chunk, lease.job.info.mode)
         return held.rows if held is not None else -1
-
-
-def _reads_its_own(chunk: Chunk) -> bool:
-    """Whether the rows that a chunk subtracts are those of its own boundary. Else they had no place in the
-    order before, and count as rows of the window's end from now on."""
-    return chunk.seen_key != "null" or any(condition.op in UNPLACED for condition in chunk.conditions)
 
 
 def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]:

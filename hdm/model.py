@@ -216,6 +216,12 @@ class Chunk:
             str(self.generation),
         )
 
+    @property
+    def subtracts_its_own(self) -> bool:
+        """Whether the rows that it subtracts are those of its own boundary. Else they had no place in the
+        order before, and count as rows of the window's end from now on."""
+        return self.seen_key != "null" or any(condition.op in UNPLACED for condition in self.conditions)
+
     def at(self, **changes: Any) -> Chunk:
         """A copy with some fields changed."""
         return replace(self, **changes)

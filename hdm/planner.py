@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from hdm import _fail
 from hdm.epochs import UNFINISHED, is_complete, job_info, progress, reading_of, window_of
 from hdm.errors import HdmError, Recovery, UsageError
-from hdm.job_ends import FAILED, close, is_in_vain, prepare, remarks
+from hdm.job_ends import FAILED, close, is_in_vain, prepare, remarks, surplus
 from hdm.model import Chunk, Findings, LinkSpec, Mode, Window
 from hdm.rebuild import Taken
 from hdm.sites import Elsewhere
@@ -296,8 +296,14 @@ class Planner:
 
     def _note(self, job: Job, findings: Findings) -> None:
         name = job.info.source.dataset.name
-        self.notes.extend(f"{name}: {text}" for text in (*findings.differs, *findings.notes))
-        self.differing.extend([name] if findings.differs else [])
+        self.notes.extend(f"{name}: {text}" for text in findings.notes)
+        for text in findings.differs:
+            self._differs(job, text)
+
+    def _differs(self, job: Job, text: str) -> None:
+        name = job.info.source.dataset.name
+        self.notes.append(f"{name}: {text}")
+        self.differing.append(name)
 
     def _cut(self, taken: Taken, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
         job = taken.job
@@ -325,7 +331,10 @@ class Planner:
             if not mine:
                 return
             swap = job.pipeline_key not in self._empty
-            self._closed[job.pipeline_key] = close(self.state, job, self.links[job.link_key], swap=swap)
+            link = self.links[job.link_key]
+            self._closed[job.pipeline_key] = ended = close(self.state, job, link, swap=swap)
+            if ended == "success" and (said := surplus(self.state, job, link)):
+                self._differs(job, said)
         self._let_go(job.pipeline_key)
 
     def _let_go(self, pipeline_key: str) -> None:

@@ -48,6 +48,8 @@ class Database(ABC):
     """
 
     dialect_name: ClassVar[str] = ""
+    shows_writers: ClassVar[bool] = False
+    """Whether a plain table shows who wrote a row, so that ``since`` names what was changed in place."""
     snapshots: ClassVar[bool] = False
     """Whether ``snapshot`` yields a token that other sessions can ``join``."""
     shows_what_it_hides: ClassVar[bool] = False

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from hdm.dialects.types import INTEGERS
 from hdm.model import Column, Condition, Table, Window
+from hdm.sql_split import all_of
 
 if TYPE_CHECKING:
     from hdm.sql_split import Splitter
@@ -22,24 +23,35 @@ GAPS = 1_000
 """How many gaps between ids are noted, the newest first."""
 
 
-def is_alone(table: Table, column: Column) -> bool:
-    """Whether the column is the whole key and a whole number: then an id that was missing is a new row."""
-    return table.key == (column.name,) and column.kind in INTEGERS
+def numbered_by(table: Table) -> Column | None:
+    """The column that is the whole key and a whole number: a row with one that was missing is new."""
+    if len(table.key) != 1:
+        return None
+    column = table.column(table.key[0])
+    return column if column.kind in INTEGERS else None
 
 
-def gaps_below(splitter: Splitter, column: Column, high: str) -> str:
-    """The ids that are missing below ``high``, as ``within`` takes them; the newest ``GAPS`` of them."""
-    dialect, name, floor = splitter.database.dialect, column.name, int(high) - LOOKS_BACK
-    quoted = dialect.quote(name)
-    inside = (Condition(name, ">", str(floor)), Condition(name, "<=", high))
+def missing_ids(splitter: Splitter, column: Column, moved: str) -> str | None:
+    """The ids that no row has that is ``moved`` (a predicate), as ``within`` takes them: the newest
+    ``GAPS`` gaps, and what lies above the greatest. None if there is no row."""
+    dialect, name = splitter.database.dialect, column.name
+    quoted, least = dialect.quote(name), -(2 ** (INTEGERS[column.kind] - 1))
+    (high,) = splitter.one(splitter.select(f"MAX({quoted})", all_of((splitter.where, moved))))
+    if high is None:
+        return None
+    floor = max(int(high) - LOOKS_BACK, least)
+    inside = splitter.where_of((Condition(name, ">", str(floor)),))
     before = f"COALESCE(LAG({quoted}) OVER (ORDER BY {quoted}), {floor})"
-    inner = splitter.select(f"{quoted} AS hdm_c, {before} AS hdm_p", splitter.where_of(inside))
+    inner = splitter.select(f"{quoted} AS hdm_c, {before} AS hdm_p", all_of((inside, moved)))
     found = splitter.database.run(
         splitter.connection,
         f"SELECT hdm_p, hdm_c FROM {dialect.derived(inner)} WHERE hdm_c - hdm_p > 1 "
         f"ORDER BY hdm_c DESC LIMIT {GAPS:d}",
     )
-    return ",".join(_range(int(low) + 1, int(end) - 1) for low, end in found)
+    gaps = [(int(low) + 1, int(end) - 1) for low, end in found]
+    if int(high) < -least - 1:
+        gaps.insert(0, (int(high) + 1, -least - 1))
+    return ",".join(_range(low, end) for low, end in gaps)
 
 
 def _range(low: int, high: int) -> str:
@@ -57,11 +69,11 @@ class Late:
     changes: int = 0
 
 
-def find_late(splitter: Splitter, column: Column, below: Sequence[Condition], held: int | None) -> Late:
+def find_late(splitter: Splitter, below: Sequence[Condition], held: int | None) -> Late:
     """What of the rows ``below`` the watermark came since the last reading. ``held``: how many there are."""
     window, database = splitter.window, splitter.database
     surplus = None if held is None or window.moved is None else held - window.moved
-    gaps = _counted(splitter, below, _in_gaps(window, column))
+    gaps = _counted(splitter, below, _in_gaps(splitter))
     since = _counted(splitter, below, database.since(splitter.connection, splitter.table, window))
     if window.again:
         chosen = since if since[0] is not None else gaps
@@ -84,9 +96,9 @@ def _new_rows(window: Window, surplus: int | None, gaps: _Found, since: _Found, 
     return next((one for one in (since, late) if one[1] and one[1] == surplus), (None, 0))
 
 
-def _in_gaps(window: Window, column: Column) -> Condition | None:
-    gaps = window.last.get("gaps")
-    return Condition(column.name, "in", str(gaps)) if gaps else None
+def _in_gaps(splitter: Splitter) -> Condition | None:
+    gaps, column = splitter.window.last.get("gaps"), numbered_by(splitter.table)
+    return Condition(column.name, "in", str(gaps)) if gaps and column is not None else None
 
 
 def _counted(splitter: Splitter, below: Sequence[Condition], condition: Condition | None) -> _Found:

@@ -13,10 +13,17 @@ from dataclasses import dataclass
 from hdm.errors import PermanentError, TiesUnknown
 from hdm.model import Column, Condition, Kind
 from hdm.sql_cursor import FLOATS, highest
-from hdm.sql_late import find_late, gaps_below, is_alone, said_of_late
+from hdm.sql_late import find_late, missing_ids, numbered_by, said_of_late
 from hdm.sql_split import Part, Splitter, all_of
 from hdm.streams import Compared, KnownRows
 
+_UNSEEN_CHANGES = (
+    "a row that is changed and keeps its {} is not seen: have every change set it, or write mode: replace"
+)
+_ONLY_COUNTED = (
+    "a row that comes later with a smaller {} is counted and not moved: keep away from those that may still "
+    "come, with watermark: {{lag: ...}}"
+)
 TIES_TOLD_APART = 1_000_000
 """Of more rows with the window's last value, or without a place, only the number is kept."""
 
@@ -34,20 +41,24 @@ class Increment(Splitter):
             shown = self.database.dialect.text_of(shifted, column)
             after = str(self.one(f"SELECT {shown}")[0])
         high, rows = self._end(column, after, top)
+        kept, tied = window.findings.kept, 0
         if window.after is not None and after is not None:
             tied = 0 if window.offset else self.count((Condition(column.name, "=", after),))
             yield from self._below(column, after, rows, tied, top)
             if not window.offset:
                 yield from self._ties(column, after, tied, newer=rows > 0)
         elif rows:
-            window.findings.kept.update({"below": 0, "again": 0, "ranges": 0})
+            below = None if window.on_missing == "ignore" else 0
+            kept.update({"below": below, "again": 0, "ranges": 0})
         left: list[int] = []
-        yield from self._unplaced(column, top, left)
+        yield from self._unplaced(column, top, rows, left)
+        if kept.get("below") is not None and not kept.pop("is_held_back", False):
+            kept["total"] = kept["below"] + rows + (0 if rows else tied) + kept.pop("unplaced", 0)
         if high is not None and rows:
             low = None if after is None else Condition(column.name, ">", after)
             yield from self._up_to(column, low, high, rows, matured=bool(sum(left)))
         if high is not None or window.after is not None:
-            self._remember(column, high if high is not None and rows else str(window.after))
+            self._remember(column, high if high is not None and rows else str(window.after), top)
 
     def _top(self, column: Column) -> str | None:
         if self.window.top is not None:
@@ -65,7 +76,7 @@ class Increment(Splitter):
         counts = window.on_missing != "ignore"
         held = self.count(below) if counts else None
         reread = (Condition(column.name, "<=", after),) if window.offset else below
-        late = find_late(self, column, reread, held)
+        late = find_late(self, reread, held)
         at = after if window.offset else None
         start = self._base(column, at, held, tied, rows) if counts else None
         findings.kept.update({"below": start, "again": late.rows, "ranges": 0})
@@ -77,15 +88,10 @@ class Increment(Splitter):
         if held is None:
             return
         back = not rows and not tied and bool(window.ties) and not self._reaches(column, mark, top)
-        above = 0 if is_alone(self.table, column) or not window.again else rows
+        above = rows if window.again and column.name not in self.table.key else 0
         said = said_of_late(window, held, late, above, column.name, back=back)
         if said:
-            findings.differs.append(said)
-        if said and window.on_missing == "fail":
-            raise PermanentError(
-                said,
-                hint="mode: replace reads all of it again; on_missing: report goes on and says so",
-            )
+            self._differs(said)
 
     def _base(self, column: Column, at: str | None, held: int | None, tied: int, rows: int) -> int | None:
         """How many rows lie below where this reading begins; ties count once the watermark moves on."""
@@ -98,12 +104,22 @@ class Increment(Splitter):
         placed = () if top is None else (Condition(column.name, "<=", top),)
         return self.count((Condition(column.name, ">=", mark), *placed)) > 0
 
-    def _remember(self, column: Column, high: str) -> None:
+    def _remember(self, column: Column, high: str, top: str | None) -> None:
         window = self.window
         kept = window.findings.kept
         kept["mark"] = high
-        if is_alone(self.table, column) and self.database.dialect.looks_back:
-            kept["gaps"] = gaps_below(self, column, high)
+        number = numbered_by(self.table)
+        if number is not None and self.database.dialect.looks_back:
+            dialect = self.database.dialect
+            moved = dialect.condition(Condition(column.name, "<=", high), self.table)
+            beyond = Condition(column.name, "null") if top is None else Condition(column.name, "beyond", top)
+            others = dialect.condition(beyond, self.table)
+            kept["gaps"] = missing_ids(self, number, moved if number is column else f"({moved} OR {others})")
+        if not self.database.shows_writers:
+            findings = window.findings
+            findings.limits.append(_UNSEEN_CHANGES.format(column.name))
+            if number is None and not window.offset and not window.lag:
+                findings.limits.append(_ONLY_COUNTED.format(column.name))
         kept.update(self.database.remember(self.connection, self.table, self.origin, self.where))
 
     # -- rows that are known ---------------------------------------------------------
@@ -111,14 +127,14 @@ class Increment(Splitter):
     def _ties(self, column: Column, after: str, found: int, *, newer: bool) -> Iterator[Part]:
         window, conditions = self.window, (Condition(column.name, "=", after),)
         compared = self._compared("point", conditions, found, window.ties, window.ties_counted, column)
-        self._say(column, compared, f"at the watermark's {column.name}")
+        self._say_of_ties(column, compared, newer=newer)
         if compared.new:
             counted = not newer and found > TIES_TOLD_APART
             if newer:
                 window.findings.kept["again"] += found
             yield Part(conditions, found, upto=after, boundary=not newer, counted=counted, seen_key="point")
 
-    def _unplaced(self, column: Column, top: str | None, left: list[int]) -> Iterator[Part]:
+    def _unplaced(self, column: Column, top: str | None, rows: int, left: list[int]) -> Iterator[Part]:
         """Rows with NULL, or a value beyond ``top``, which never becomes a watermark. How many of those
         that are known are no more among them goes to ``left``: their time may have come."""
         window, none = self.window, Condition(column.name, "null")
@@ -131,9 +147,10 @@ class Increment(Splitter):
             condition = none
         if not found and not window.nulls:
             return
+        window.findings.kept["unplaced"] = found
         compared = self._compared("null", (condition,), found, window.nulls, window.nulls_counted, column)
         left.append(compared.gone)
-        self._say(column, compared, f"without a place in the order of {column.name}")
+        self._say_of_unplaced(column, compared, rows)
         if beyond:
             window.findings.notes.append(_beyond(beyond, column))
         if compared.new:
@@ -169,16 +186,45 @@ class Increment(Splitter):
         sql = self.select(names, self.where_of(conditions))
         return rows.compare(self.database.stream(self.connection, sql, self.table.columns))
 
-    def _say(self, column: Column, compared: Compared, place: str) -> None:
+    def _say_of_ties(self, column: Column, compared: Compared, *, newer: bool) -> None:
+        window, kept = self.window, self.window.findings.kept
+        if window.on_missing == "ignore":
+            return
+        gone = compared.gone - (min(compared.new, compared.gone) if window.again else 0)
+        if newer or (window.again and compared.new):  # nothing is kept of them any more
+            kept["drift"] = int(kept.get("drift", 0)) + gone
+            kept["changes"] = int(kept.get("changes", 0)) + self._changed(compared)
+        self._say(compared, gone, f"at the watermark's {column.name}")
+
+    def _say(self, compared: Compared, gone: int, place: str) -> None:
+        changed = self._changed(compared)
+        parts = [f"{changed:,} changed and were not moved again: mode append"] if changed else []
+        parts += [f"{gone:,} are gone"] if gone > 0 else []
+        if parts:
+            self._differs(f"of the rows {place}, {' and '.join(parts)}")
+
+    def _changed(self, compared: Compared) -> int:
+        return 0 if self.window.again or self.window.reshaped else compared.changed
+
+    def _say_of_unplaced(self, column: Column, compared: Compared, rows: int) -> None:
+        """Rows that have a place now come again in the window, or are known there."""
         window = self.window
         if window.on_missing == "ignore":
             return
-        changed = 0 if window.again or window.reshaped else compared.changed
-        gone = compared.gone - (compared.new if window.again else 0)
-        parts = [f"{changed:,} changed and were not moved again: mode append"] if changed else []
-        parts += [f"{gone:,} are gone"] if gone > 0 and place.startswith("at") else []
-        if parts:
-            window.findings.differs.append(f"of the rows {place}, {' and '.join(parts)}")
+        gone = compared.gone - (min(compared.new, compared.gone) if window.again else 0)
+        self._say(compared, max(gone - rows, 0), f"without a place in the order of {column.name}")
+        if 0 < gone <= rows and not window.again:
+            window.findings.notes.append(
+                f"{gone:,} rows that had no place in the order of {column.name} have one now, or are gone"
+            )
+
+    def _differs(self, text: str) -> None:
+        self.window.findings.differs.append(text)
+        if self.window.on_missing == "fail":
+            raise PermanentError(
+                f"{self.table.dataset.name}: {text}",
+                hint="mode: replace reads all of it again; on_missing: report goes on and says so",
+            )
 
     def _can_tell(self, column: Column, known: int, found: int, *, counted: bool) -> None:
         """``TiesUnknown`` if only a number is known and the rows must not be read again."""
@@ -203,6 +249,8 @@ class Increment(Splitter):
             lagged = dialect.minus(f"MAX({dialect.quote(column.name)})", self.window.lag, column)
             filters.append(f"{name} <= ({self.select(lagged, self.where_of(placed))})")
         horizon = self.database.horizon(self.connection, self.table, column, utc=self.window.utc)
+        if horizon is not None or self.window.lag:
+            self.window.findings.kept["is_held_back"] = True
         if horizon is not None:
             filters.append(f"{name} < {horizon}")
         most = dialect.text_of(f"MAX({dialect.quote(column.name)})", column)

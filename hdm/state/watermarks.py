@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from hdm import _fail
-from hdm.model import UNPLACED, Chunk, Receipt
+from hdm.model import UNPLACED, Chunk, Mode, Receipt
 from hdm.state.base import Base
 from hdm.state.engine import by_claim_index, locked
 from hdm.state.events import Tx
@@ -197,8 +197,9 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
     rows = len(receipt.boundary_digests)
     if counted:
         rows = receipt.extracted or receipt.rows + receipt.filtered + receipt.rejected
-        if part.seen_key:
-            tx.do(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})
+    merged = part.subtracts_its_own and owner.info.mode is not Mode.APPEND
+    if part.seen_key and (counted or merged):
+        tx.do(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})
     tx.do(
         _KEEP,
         {

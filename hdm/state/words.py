@@ -182,6 +182,14 @@ class Reading:
         below = self.kept.get("below")
         return None if below is None else int(below) + self.read - int(self.kept.get("again", 0))
 
+    @property
+    def total(self) -> int | None:
+        """How many rows the source held; None where they were not all counted."""
+        total = self.kept.get("total")
+        if total is None:
+            return None
+        return int(total) + self.read - int(self.kept["again"]) - int(self.kept["ranges"])
+
 
 class StaleArtifact(TypedDict):
     """A file that a dead attempt may have left."""

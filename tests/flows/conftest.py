@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.flows import crossings
+from tests.flows import crossings, histories
 from tests.flows.chain.report import REPORT
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """The chain's table and the crossings of whole schemas, if they ran."""
-    for text in (*REPORT.lines(), *crossings.lines()):
+    for text in (*REPORT.lines(), *crossings.lines(), *histories.lines()):
         terminalreporter.write_line(text)

@@ -28,6 +28,7 @@ class Reading(Database):
 
     dialect_name = "postgres"
     snapshots = True
+    shows_writers = True
 
     # -- catalogue -------------------------------------------------------------
 
