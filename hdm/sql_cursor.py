@@ -16,7 +16,8 @@ AHEAD = timedelta(days=2)
 """A date or timestamp further ahead of the server's clock than that is no time at which a row was written.
 Two days leave room for every time zone."""
 _FINITE = {Kind.FLOAT32: "3.4028234e38", Kind.FLOAT64: "1.7976931348623157e308"}
-_LATER = (*INTEGERS, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
+LATER = (*INTEGERS, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
+"""Kinds whose values may have the order of time by themselves."""
 
 
 def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
@@ -27,7 +28,7 @@ def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
         raise UsageError(
             f"{what}, which has no useful order", hint="choose a number, date or timestamp column"
         )
-    if monotone or column.kind in _LATER:
+    if monotone or column.kind in LATER:
         return
     why = {
         Kind.TEXT: "text sorts by its letters and the column's collation, so that '9' comes after '10'",
