@@ -4,11 +4,14 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 LOCK   := requirements/lock.txt
+PROCESSES ?= 4
+# Tests wait for servers and leases more than they compute: twice as many processes as cores.
+TESTS  := $(BIN)/python -m pytest -q $(if $(ROOM),--room $(ROOM)) $(if $(SEED),--seed $(SEED))
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types layers unit format bench chain crash test-long test-live lock docs types-page clean
+.PHONY: help demo test test-long check lint types layers unit format bench chain crash test-live lock docs types-page clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
@@ -16,8 +19,15 @@ help: ## List the targets
 demo: $(VENV)/.demo ## Move five real tables through files into a second database, twice, and show the trail
 	@$(BIN)/python -m demo
 
-test: $(VENV)/.test ## Run every test against real servers, started here and stopped again
-	$(BIN)/python -m pytest
+test: $(VENV)/.test ## Run every test against real servers, started here and stopped again; ROOM=state: one room's
+	@status=0; \
+	$(TESTS) -n $(PROCESSES) -m "not live and not alone" || status=$$?; \
+	$(TESTS) -m "alone and not live" || [ $$? -eq 5 ] || status=1; \
+	exit $$status
+
+test-long: $(VENV)/.test ## Run every case of every matrix: hours
+	$(TESTS) --long -n $(PROCESSES) -m "not live and not alone"
+	$(TESTS) --long -m "alone and not live"
 
 check: lint types layers unit ## Lint, types, layers and the tests that need no server, in under a minute
 
@@ -32,7 +42,7 @@ layers: $(VENV)/.test ## Part of check: who may import whom
 	$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.test ## Part of check: the tests that need no server
-	$(BIN)/python -m pytest -q -n auto --no-servers -m "not server and not slow and not live"
+	$(BIN)/python -m pytest -q -n $(PROCESSES) --no-servers -m "not server and not slow and not live"
 
 format: $(VENV)/.test ## Put the code into shape
 	$(BIN)/ruff check --fix .
@@ -45,10 +55,7 @@ chain: $(VENV)/.test ## Run the long chain: database to files to object store to
 	$(BIN)/python -m pytest tests/flows -m "chain"
 
 crash: $(VENV)/.test ## Kill hdm at every failpoint and count what was lost or doubled
-	$(BIN)/python -m pytest tests/crash -s
-
-test-long: $(VENV)/.test ## Run the long matrices whole, of which `make test` takes a sample
-	$(BIN)/python -m pytest -m long -o addopts="--strict-markers -ra --import-mode=importlib"
+	$(TESTS) -n $(PROCESSES) tests/crash
 
 test-live: $(VENV)/.test ## Run the tests that need a real account (HDM_LIVE_* in the environment)
 	$(BIN)/python -m pytest -m live -o addopts="--strict-markers -ra --import-mode=importlib"

@@ -1,4 +1,4 @@
-"""Real servers as fixtures: started on first use, private, gone with the session.
+"""Real servers as fixtures: started on first use, shared by the test processes, gone with the run.
 
 ``fresh_postgres()`` and ``fresh_mariadb()`` make an empty database and return it as
 ``tests.servers.process.Database`` (``.url``, ``.dsn``, ``.profile``); the ``*_url`` fixtures are
@@ -8,20 +8,44 @@ the URL of one that the tests of a module share.
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.runner import rooms
+from tests.runner.budget import Budget, Meter
+from tests.runner.desk import Ask, Desk, ask_at
+from tests.runner.sample import Sample, of_config
+from tests.runner.spread import by_file
+from tests.runner.tables import Tables
 from tests.servers import azurite, fakesnow, mariadb, moto, postgres, provision, rclone
 from tests.servers.process import Database
 
+DESK = pytest.StashKey[Desk]()
+
 
 @pytest.fixture(scope="session")
-def postgres_server(request: pytest.FixtureRequest) -> Iterator[postgres.Postgres]:
-    _allow(request)
-    with postgres.running() as server:
-        yield server
+def servers(request: pytest.FixtureRequest) -> Ask:
+    """``servers("postgres")``: the run's server of that kind, started when first asked for."""
+    if given := getattr(request.config, "workerinput", None):
+        address, key = given["servers"]
+        ask = ask_at(address, key, given["workerid"])
+    else:
+        ask = request.config.stash[DESK].ask
+
+    def allowed(name: str) -> Any:
+        if request.config.getoption("--no-servers"):
+            pytest.fail(f"a {name} server is asked for at run time: mark the test 'server'")
+        return ask(name)
+
+    return allowed
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers: Ask) -> postgres.Postgres:
+    return servers("postgres")  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
@@ -40,10 +64,8 @@ def postgres_url(postgres_database: Database) -> str:
 
 
 @pytest.fixture(scope="session")
-def mariadb_server(request: pytest.FixtureRequest) -> Iterator[mariadb.MariaDB]:
-    _allow(request)
-    with mariadb.running() as server:
-        yield server
+def mariadb_server(servers: Ask) -> mariadb.MariaDB:
+    return servers("mariadb")  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
@@ -62,35 +84,34 @@ def mariadb_url(mariadb_database: Database) -> str:
 
 
 @pytest.fixture(scope="session")
-def s3_server(request: pytest.FixtureRequest) -> Iterator[moto.S3]:
-    _allow(request)
-    with moto.running() as server:
-        yield server
+def s3_server(servers: Ask) -> moto.S3:
+    return servers("s3")  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
-def rclone_server(request: pytest.FixtureRequest) -> Iterator[rclone.Rclone]:
-    _allow(request)
-    with rclone.running() as server:
-        yield server
+def rclone_server(servers: Ask) -> rclone.Rclone:
+    return servers("rclone")  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
-def azurite_server(request: pytest.FixtureRequest) -> Iterator[azurite.Azurite]:
-    _allow(request)
-    with azurite.running() as server:
-        yield server
+def azurite_server(servers: Ask) -> azurite.Azurite:
+    return servers("azurite")  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
-def snowflake_server(s3_server: moto.S3) -> Iterator[fakesnow.Snowflake]:
-    with fakesnow.running(s3_server.port) as server:
-        yield server
+def snowflake_server(servers: Ask, s3_server: moto.S3) -> fakesnow.Snowflake:
+    return servers("snowflake")  # type: ignore[no-any-return]
 
 
 @pytest.fixture(scope="session")
 def odbc_drivers() -> None:
     provision.odbc_drivers()
+
+
+@pytest.fixture(scope="session")
+def sample(pytestconfig: pytest.Config) -> Sample:
+    """Draws the cases of this run out of a matrix."""
+    return of_config(pytestconfig)
 
 
 _SERVERS = {
@@ -110,6 +131,34 @@ _SLOW = {Path(__file__).with_name(name) for name in ("crash", "flows")}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-servers", action="store_true", help="fail a test that starts a real server")
+    parser.addoption("--long", action="store_true", help="take every case of each matrix (hours)")
+    parser.addoption("--seed", help="what draws the cases of this run; default: the commit")
+    parser.addoption("--room", help="only the tests of one folder of hdm/ or one system")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.stash[DESK] = Desk()
+        config.pluginmanager.register(Budget())
+    config.pluginmanager.register(Tables())
+    config.pluginmanager.register(Meter())
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """What a test process under xdist is told: where the servers are asked for, and the seed."""
+    node.workerinput["servers"] = node.config.stash[DESK].address()
+    node.workerinput["seed"] = of_config(node.config).seed
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    return by_file(config, log)
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    taken = of_config(config)
+    return f"seed of the samples: {taken.seed} (again: --seed {taken.seed}; all cases: --long)"
 
 
 def pytest_collection() -> None:
@@ -123,16 +172,27 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-def pytest_unconfigure() -> None:
+def pytest_unconfigure(config: pytest.Config) -> None:
     gc.unfreeze()
+    if DESK in config.stash:
+        config.stash[DESK].stop()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
         if _SERVERS & set(getattr(item, "fixturenames", ())) or _asks_at_run_time(item):
             item.add_marker("server")
         if _SLOW.intersection(item.path.parents):
             item.add_marker("slow")
+    others: list[pytest.Item] = []
+    if not config.getoption("--long"):
+        others += [item for item in items if item.get_closest_marker("long")]
+    if room := config.getoption("--room"):
+        others += rooms.choose(room, items)[1]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        gone = set(others)
+        items[:] = [item for item in items if item not in gone]
 
 
 def _asks_at_run_time(item: pytest.Item) -> bool:
@@ -144,8 +204,3 @@ def _asks_at_run_time(item: pytest.Item) -> bool:
         for name, value in parameters.items()
         if name in known and value not in _EMBEDDED
     )
-
-
-def _allow(request: pytest.FixtureRequest) -> None:
-    if request.config.getoption("--no-servers"):
-        pytest.fail(f"{request.fixturename} is asked for at run time: mark the test 'server'")

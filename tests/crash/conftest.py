@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.crash.figures import FIGURES
 from tests.crash.harness import Hdm, zygote
 from tests.crash.shop import Shop, State, Target
 from tests.servers.process import Database
@@ -110,9 +109,3 @@ def _connect(kind: str, database: Database) -> Any:
     import pymysql
 
     return pymysql.connect(**profile)  # type: ignore[arg-type]
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """The figures of the crash suite as a table."""
-    for text in FIGURES.lines():
-        terminalreporter.write_line(text)

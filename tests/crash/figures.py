@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.crash.invariants import Damage
+from tests.runner.tables import show_at_the_end
 
 
 @dataclass
@@ -24,6 +25,14 @@ class Figures:
         row.scenarios += 1
         row.kills += kills
         row.damage.add(damage)
+
+    def merge(self, other: Figures) -> None:
+        for kind, row in other._rows.items():
+            own = self._rows.setdefault(kind, Row())
+            own.scenarios += row.scenarios
+            own.kills += row.kills
+            own.damage.add(row.damage)
+        self._mutants |= other._mutants
 
     def mutant(self, name: str, caught: bool) -> None:
         self._mutants[name] = caught
@@ -50,4 +59,4 @@ class Figures:
         return text
 
 
-FIGURES = Figures()
+FIGURES = show_at_the_end("crash", Figures())

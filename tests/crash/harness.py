@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.runner import cpu
+
 KILLED = -signal.SIGKILL
 
 
@@ -61,6 +63,7 @@ class Hdm:
         self._answers: queue.Queue[dict[str, Any]] = queue.Queue()
         self._running: dict[int, Running] = {}
         self._early: dict[int, int] = {}
+        self.cpu = 0.0
         threading.Thread(target=self._listen, daemon=True).start()
         assert "ready" in self._answers.get(timeout=60)
 
@@ -69,6 +72,8 @@ class Hdm:
         for line in self._process.stdout:
             message = json.loads(line)
             if "ended" in message:
+                cpu.add(message["cpu"])
+                self.cpu += message["cpu"]
                 with self._lock:
                     running = self._running.pop(message["ended"], None)
                     if running is None:
@@ -113,8 +118,9 @@ def zygote(folder: Path, code: str | None = None) -> Iterator[Hdm]:
     with subprocess.Popen(
         program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
+        hdm = Hdm(process, folder)
         try:
-            yield Hdm(process, folder)
+            yield hdm
         finally:
             assert process.stdin is not None
             process.stdin.close()
@@ -122,6 +128,7 @@ def zygote(folder: Path, code: str | None = None) -> Iterator[Hdm]:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
+            cpu.add(-hdm.cpu)  # the system now counts them with the zygote's
 
 
 def until(condition: Any, seconds: float = 30, step: float = 0.02) -> bool:

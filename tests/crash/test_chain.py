@@ -3,7 +3,8 @@
 The emulator holds what a dead session's transaction locked, as Snowflake does. It rolls definitions
 back and enforces keys where Snowflake does neither: so no table here has an enforced key, and nothing
 is defined inside a transaction (``BrokenContract`` if it were). What it cannot show is a server that
-goes down in the middle of a COMMIT.
+goes down in the middle of a COMMIT. The seed draws the passing at which each point kills; ``--long``
+takes the first and the last.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from tests.crash.invariants import Damage, watermarks_ahead
 from tests.crash.shop import Shop, Target
 from tests.crash.test_failpoints import kill
 from tests.crash.test_upload import S3Bucket
+from tests.runner.sample import Sample
 from tests.servers import fakesnow, moto
 
 POINTS = (
@@ -168,9 +170,11 @@ def until_done(hdm: Hdm, shop: ChainShop) -> None:
     raise AssertionError(run.text())
 
 
-def kill_and_recover(point: str, hdm: Hdm, make: Callable[[], ChainShop], count: int, kind: str) -> None:
+def kill_and_recover(
+    point: str, hdm: Hdm, make: Callable[[], ChainShop], count: int, kind: str, sample: Sample
+) -> None:
     assert count, f"a run never passes {point}"
-    for nth in sorted({1, count}):
+    for nth in sample.of(f"{kind} {point}", sorted({1, count})):
         shop = make()
         kill(hdm, shop, f"{point}:{nth}:kill")
         assert watermarks_ahead(shop) == 0
@@ -183,19 +187,27 @@ def kill_and_recover(point: str, hdm: Hdm, make: Callable[[], ChainShop], count:
 
 @pytest.mark.parametrize("point", POINTS)
 def test_kill_along_the_chain(
-    point: str, hdm: Hdm, make_chain: Callable[..., ChainShop], passes: dict[bool, Counter[str]]
+    point: str,
+    hdm: Hdm,
+    make_chain: Callable[..., ChainShop],
+    passes: dict[bool, Counter[str]],
+    sample: Sample,
 ) -> None:
     if False not in passes:
         passes[False] = count_passes(hdm, make_chain())
-    kill_and_recover(point, hdm, make_chain, passes[False][point], "chain by S3 to Snowflake")
+    kill_and_recover(point, hdm, make_chain, passes[False][point], "chain by S3 to Snowflake", sample)
 
 
 @pytest.mark.parametrize("point", PUT_POINTS)
 def test_kill_around_an_internal_stage(
-    point: str, hdm: Hdm, make_chain: Callable[..., ChainShop], passes: dict[bool, Counter[str]]
+    point: str,
+    hdm: Hdm,
+    make_chain: Callable[..., ChainShop],
+    passes: dict[bool, Counter[str]],
+    sample: Sample,
 ) -> None:
     if True not in passes:
         passes[True] = count_passes(hdm, make_chain(put=True))
     kill_and_recover(
-        point, hdm, lambda: make_chain(put=True), passes[True][point], "chain by PUT to Snowflake"
+        point, hdm, lambda: make_chain(put=True), passes[True][point], "chain by PUT to Snowflake", sample
     )

@@ -1,10 +1,14 @@
-"""SIGKILL at every failpoint, at its first, middle and last passing, on every state database."""
+"""SIGKILL at every failpoint on every state database.
+
+Each run kills at one of the point's first, middle and last passing, and gives each state database one
+target; the seed draws both. ``--long`` takes every passing with every target.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import pytest
 
@@ -12,8 +16,10 @@ from tests.crash.figures import FIGURES
 from tests.crash.harness import KILLED, Hdm
 from tests.crash.invariants import inspect, watermarks_ahead
 from tests.crash.shop import Shop
+from tests.runner.sample import Sample
 
 STATES = ("sqlite", "postgres", "mariadb")
+TARGETS = ("sqlite", "postgres", "mariadb", "duckdb")
 POINTS = (
     "R1", "R2", "R3", "R4", "C2", "C3", "C4", "C5", "C6", "C7", "U4", "L1", "L2", "L3", "L4", "L5", "L6",
     "L7", "L8", "V1", "V2", "D1", "W1", "W2", "W3", "A1", "M1", "M2",
@@ -22,8 +28,8 @@ POINTS = (
 
 
 @pytest.fixture(scope="module")
-def passes() -> dict[str, Counter[str]]:
-    """State database -> how often a run passes each point; filled when first needed."""
+def passes() -> dict[tuple[str, str], Counter[str]]:
+    """State database and target -> how often a run passes each point; filled when first needed."""
     return {}
 
 
@@ -84,17 +90,23 @@ def settle(kind: str, hdm: Hdm, shop: Shop, kills: int) -> None:
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("point", POINTS)
 def test_kill_at(
-    state: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop], passes: dict[str, Counter[str]]
+    state: str,
+    point: str,
+    hdm: Hdm,
+    make_shop: Callable[..., Shop],
+    passes: dict[tuple[str, str], Counter[str]],
+    sample: Sample,
 ) -> None:
-    if state not in passes:
-        passes[state] = count_passes(hdm, make_shop(state))
-    count = passes[state][point]
-    assert count, f"a run never passes {point}"
-    for nth in sorted({1, (count + 1) // 2, count}):
-        shop = kill_about(hdm, point, nth, lambda: make_shop(state))
-        if (shop.folder / "state.db").exists() or state != "sqlite":
-            assert point in ("M1", "M2") or watermarks_ahead(shop) == 0
-        settle(f"failpoints, state on {state}", hdm, shop, 1)
+    for target in sample.of(f"target beside {state}", TARGETS):
+        if (state, target) not in passes:
+            passes[state, target] = count_passes(hdm, make_shop(state, target=target))
+        count = passes[state, target][point]
+        assert count, f"a run never passes {point}"
+        for nth in sample.of(f"{state} {point}", sorted({1, (count + 1) // 2, count})):
+            shop = kill_about(hdm, point, nth, partial(make_shop, state, target=target))
+            if (shop.folder / "state.db").exists() or state != "sqlite":
+                assert point in ("M1", "M2") or watermarks_ahead(shop) == 0
+            settle(f"failpoints, state on {state}, into {target}", hdm, shop, 1)
 
 
 @pytest.mark.parametrize("state", STATES)
@@ -130,10 +142,10 @@ def test_kill_around_leases(state: str, point: str, hdm: Hdm, make_shop: Callabl
 
 @pytest.mark.parametrize("state", STATES)
 def test_kill_while_a_lost_state_is_rebuilt(
-    state: str, hdm: Hdm, make_shop: Callable[..., Shop], tmp_path: Path
+    state: str, hdm: Hdm, make_shop: Callable[..., Shop], sample: Sample
 ) -> None:
     """The state database is gone; the ledgers bring it back, also when that is interrupted."""
-    for nth in (1, 5, 12):
+    for nth in sample.of(f"lost {state}", (1, 5, 12)):
         shop = make_shop(state)
         assert hdm.run(shop.args, shop.env).code == 0
         shop.lose_state(make_shop(state).state)

@@ -18,17 +18,18 @@ from tests.crash.harness import KILLED, Hdm, Running, until
 from tests.crash.invariants import inspect
 from tests.crash.shop import Shop
 from tests.crash.test_failpoints import recover
+from tests.runner.sample import Sample
 
-SEED = 20_260_101
 STATES = ("sqlite", "postgres", "mariadb")
 
 
 @pytest.mark.parametrize("processes", [2, 4])
 @pytest.mark.parametrize("state", STATES)
-def test_random_kills(state: str, processes: int, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
-    chance = random.Random(f"{SEED} {state} {processes}")
-    print(f"seed: {SEED} {state} {processes}")
-    for _ in range(3):
+def test_random_kills(
+    state: str, processes: int, hdm: Hdm, make_shop: Callable[..., Shop], sample: Sample
+) -> None:
+    chance = random.Random(f"{sample.seed} {state} {processes}")
+    for _ in range(20 if sample.whole else 1):
         shop = make_shop(state, workers=2)
         kills = 0
         for _ in range(4):
@@ -36,7 +37,7 @@ def test_random_kills(state: str, processes: int, hdm: Hdm, make_shop: Callable[
         recover(hdm, shop)
         damage = inspect(shop)
         FIGURES.note(f"random, {processes} processes", kills, damage)
-        assert not damage.any, f"{damage} in {shop.folder}, seed {SEED}"
+        assert not damage.any, f"{damage} in {shop.folder}, --seed {sample.seed}"
 
 
 def kill_some(hdm: Hdm, shop: Shop, processes: int, chance: random.Random) -> int:

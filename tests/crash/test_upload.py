@@ -1,5 +1,6 @@
 """SIGKILL around uploads: SQLite -> files -> object store -> PostgreSQL. Nothing is lost, doubled
-or left behind, uploads in parts and uncommitted blocks included."""
+or left behind, uploads in parts and uncommitted blocks included. The seed draws the passing at which
+each point kills; ``--long`` takes the first, the middle and the last."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from tests.crash.harness import Hdm
 from tests.crash.invariants import inspect, watermarks_ahead
 from tests.crash.shop import Shop
 from tests.crash.test_failpoints import count_passes, kill, recover
+from tests.runner.sample import Sample
 from tests.servers import azurite, moto
 
 POINTS = ("U1", "U2", "U3", "U4", "C2", "C3", "C4", "C5", "C6", "C7")
@@ -150,6 +152,7 @@ def test_kill_around_uploads(
     hdm: Hdm,
     make_long_shop: Callable[[str], LongShop],
     passes: dict[str, Counter[str]],
+    sample: Sample,
 ) -> None:
     if store not in passes:
         shop = make_long_shop(store)
@@ -157,7 +160,7 @@ def test_kill_around_uploads(
         assert strays(shop) == []
     count = passes[store][point]
     assert count, f"a run never passes {point}"
-    for nth in sorted({1, (count + 1) // 2, count}):
+    for nth in sample.of(f"{store} {point}", sorted({1, (count + 1) // 2, count})):
         shop = make_long_shop(store)
         kill(hdm, shop, f"{point}:{nth}:kill")
         assert watermarks_ahead(shop) == 0

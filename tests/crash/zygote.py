@@ -58,10 +58,11 @@ def main() -> None:
 def reap() -> None:
     with contextlib.suppress(ChildProcessError):
         while True:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status, used = os.wait4(-1, os.WNOHANG)
             if pid == 0:
                 return
-            say({"ended": pid, "code": os.waitstatus_to_exitcode(status)})
+            cpu = used.ru_utime + used.ru_stime
+            say({"ended": pid, "code": os.waitstatus_to_exitcode(status), "cpu": cpu})
 
 
 def start(request: dict[str, Any], pipes: tuple[int, int]) -> None:

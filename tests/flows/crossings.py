@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-COUNTS: list[str] = []
+from tests.runner.tables import show_at_the_end
 
 
-def lines() -> list[str]:
-    """For the summary; none if nothing crossed."""
-    return ["", "whole schemas across systems", "-" * 28, *COUNTS] if COUNTS else []
+class Crossings(list[str]):
+    """A line for each crossing of a whole schema."""
+
+    def merge(self, other: Crossings) -> None:
+        self += other
+
+    def lines(self) -> list[str]:
+        """For the summary; none if nothing crossed."""
+        return ["", "whole schemas across systems", "-" * 28, *self] if self else []
+
+
+COUNTS = show_at_the_end("crossings", Crossings())

@@ -15,7 +15,7 @@ import yaml
 
 from tests.servers.process import Database
 
-pytestmark = [pytest.mark.server, pytest.mark.slow]
+pytestmark = [pytest.mark.server, pytest.mark.slow, pytest.mark.alone]
 GROWTH = 1.2
 BUDGET_MB = 550
 """Python with its libraries (about 130), and some sixteen copies of the widest row at once."""

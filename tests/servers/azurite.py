@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers import provision
-from tests.servers.process import HOST, Server, ServerFailed, answers, folder, free_port
+from tests.servers.process import HOST, Server, ServerFailed, answers, folder, free_port, new_name
 
 PACKAGE = "azurite@3.37.0"
 ACCOUNT = "devstoreaccount1"
@@ -23,7 +23,6 @@ class Azurite:
     server: Server
     port: int
     key: str
-    containers: int = 0
 
     @property
     def account_url(self) -> str:
@@ -58,8 +57,7 @@ class Azurite:
 
     def fresh(self) -> str:
         """A new, empty container."""
-        self.containers += 1
-        name = f"container-{self.containers}"
+        name = new_name("container-", "-")
         with self.service() as service:
             service.create_container(name)
         return name

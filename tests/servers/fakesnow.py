@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.servers import azurite, provision
-from tests.servers.process import HOST, Server, answers, folder, free_port
+from tests.servers.process import HOST, Server, answers, folder, free_port, new_name
 
 
 @dataclass
@@ -24,11 +24,9 @@ class Snowflake:
 
     server: Server
     port: int
-    databases: int = 0
 
     def fresh(self) -> dict[str, Any]:
         """The keys of a profile's connection, to a database of its own."""
-        self.databases += 1
         return {
             "account": "fakesnow",
             "user": "fake",
@@ -36,7 +34,7 @@ class Snowflake:
             "host": HOST,
             "port": self.port,
             "protocol": "http",
-            "database": f"DB{self.databases}",
+            "database": new_name("DB").upper(),
             "schema": "PUBLIC",
         }
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from pathlib import Path
 import pymysql
 
 from tests.servers import provision
-from tests.servers.process import HOST, Database, Server, answers, folder, free_port, unprivileged
+from tests.servers.process import HOST, Database, Server, answers, folder, free_port, new_name, unprivileged
 
 USER, PASSWORD = "hdm", "hdm"
 _SETTINGS = {
@@ -42,14 +41,13 @@ class MariaDB:
 
     server: Server
     port: int
-    numbers: Iterator[int]
 
     def database(self, name: str) -> Database:
         return Database("mysql+pymysql", self.port, name, USER, PASSWORD)
 
     def fresh(self, options: str = "") -> Database:
         """A new database; ``options`` go to CREATE DATABASE."""
-        name = f"t{next(self.numbers)}"
+        name = new_name("t")
         with _connect(self.port, USER, PASSWORD) as connection, connection.cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {name} {options}")
         return self.database(name)
@@ -100,7 +98,7 @@ def running() -> Iterator[MariaDB]:
             for host in ("localhost", HOST, "%"):
                 cursor.execute(f"CREATE USER '{USER}'@'{host}' IDENTIFIED BY '{PASSWORD}'")
                 cursor.execute(f"GRANT ALL ON *.* TO '{USER}'@'{host}' WITH GRANT OPTION")
-        yield MariaDB(server, port, itertools.count(1))
+        yield MariaDB(server, port)
     finally:
         server.stop()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from tests.servers.process import HOST, Server, ServerFailed, answers, folder, free_port
+from tests.servers.process import HOST, Server, ServerFailed, answers, folder, free_port, new_name
 
 KEY, SECRET, REGION = "test", "test", "us-east-1"
 
@@ -21,7 +21,6 @@ class S3:
 
     server: Server
     port: int
-    buckets: int = 0
 
     @property
     def endpoint(self) -> str:
@@ -51,8 +50,7 @@ class S3:
 
     def fresh(self) -> str:
         """A new, empty bucket."""
-        self.buckets += 1
-        name = f"bucket-{self.buckets}"
+        name = new_name("bucket-", "-")
         self.client().create_bucket(Bucket=name)
         return name
 

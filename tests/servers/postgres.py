@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from tests.servers.process import (
     answers,
     folder,
     free_port,
+    new_name,
     run,
     unprivileged,
     within_reach,
@@ -53,14 +53,13 @@ class Postgres:
     server: Server
     port: int
     version: int
-    numbers: Iterator[int]
 
     def database(self, name: str) -> Database:
         return Database("postgresql+psycopg", self.port, name, "hdm", "hdm")
 
     def fresh(self, options: str = "") -> Database:
         """A new database; ``options`` go to CREATE DATABASE."""
-        name = f"t{next(self.numbers)}"
+        name = new_name("t")
         with psycopg.connect(self.database("postgres").dsn, autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0 {options}".encode())
         return self.database(name)
@@ -107,7 +106,7 @@ def running(*, durable: bool = False) -> Iterator[Postgres]:
             connection.execute("ALTER ROLE hdm PASSWORD 'hdm'")
             connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE_PASSWORD}'".encode())
             version = connection.info.server_version
-        yield Postgres(server, port, version, itertools.count(1))
+        yield Postgres(server, port, version)
     finally:
         server.stop()
 

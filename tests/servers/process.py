@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import pwd
 import shutil
@@ -30,6 +31,15 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
+
+
+_NUMBERS = itertools.count(1)
+
+
+def new_name(prefix: str, between: str = "_") -> str:
+    """A name that no test of this run has had, also where several processes share a server."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    return f"{prefix}{next(_NUMBERS)}{between + worker if worker else ''}"
 
 
 def answers(port: int) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.servers.process import HOST, Server, ServerFailed, answers, folder, free_port
+from tests.servers.process import HOST, Server, ServerFailed, answers, folder, free_port, new_name
 
 KEY, SECRET, REGION = "rclone-key", "rclone-secret-of-the-tests", "us-east-1"
 
@@ -22,7 +22,6 @@ class Rclone:
     server: Server
     port: int
     root: Path
-    buckets: int = 0
 
     @property
     def endpoint(self) -> str:
@@ -55,8 +54,7 @@ class Rclone:
 
     def fresh(self) -> str:
         """A new, empty bucket."""
-        self.buckets += 1
-        name = f"bucket-{self.buckets}"
+        name = new_name("bucket-", "-")
         self.client().create_bucket(Bucket=name)
         return name
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tests.flows.chain.proof import Verdict
+from tests.runner.tables import show_at_the_end
 
 
 @dataclass
@@ -29,6 +30,15 @@ class Report:
         end.values += verdict.values
         end.equal += verdict.equal
 
+    def merge(self, other: Report) -> None:
+        for name, end in other.ends.items():
+            own = self.ends.setdefault(name, End())
+            own.tables += end.tables
+            own.rows += end.rows
+            own.values += end.values
+            own.equal += end.equal
+        self.notes += other.notes
+
     def lines(self) -> list[str]:
         if not self.ends:
             return []
@@ -40,4 +50,4 @@ class Report:
         return [*text, *self.notes]
 
 
-REPORT = Report()
+REPORT = show_at_the_end("chain", Report())
