@@ -12,8 +12,8 @@ from typing import Any
 
 import click
 
-from hdm import registry
 from hdm.cli import VERBS, cli
+from hdm.components import registry
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "Written by `make docs` from the code; do not edit.\n"

@@ -10,12 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hdm.catalog import Catalog as Catalog
-    from hdm.check import Check as Check
-    from hdm.declared import declare as declare
-    from hdm.declared import payload as payload
+    from hdm.catalog.base import Catalog as Catalog
+    from hdm.components.authoring import declare as declare
+    from hdm.components.authoring import payload as payload
+    from hdm.components.check import Check as Check
+    from hdm.components.registry import register as register
+    from hdm.components.settings import Settings as Settings
+    from hdm.components.sink import Sink as Sink
+    from hdm.components.source import Source as Source
     from hdm.errors import HdmError as HdmError
-    from hdm.link import DataLink as DataLink
     from hdm.model import Attempt as Attempt
     from hdm.model import Chunk as Chunk
     from hdm.model import Column as Column
@@ -28,20 +31,17 @@ if TYPE_CHECKING:
     from hdm.model import Table as Table
     from hdm.model import Window as Window
     from hdm.orchestrators.base import Orchestrator as Orchestrator
-    from hdm.registry import register as register
-    from hdm.sink import Sink as Sink
-    from hdm.source import Settings as Settings
-    from hdm.source import Source as Source
+    from hdm.runtime.link import DataLink as DataLink
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Catalog": "hdm.catalog",
-    "Check": "hdm.check",
-    "declare": "hdm.declared",
-    "payload": "hdm.declared",
+    "Catalog": "hdm.catalog.base",
+    "Check": "hdm.components.check",
+    "declare": "hdm.components.authoring",
+    "payload": "hdm.components.authoring",
     "HdmError": "hdm.errors",
-    "DataLink": "hdm.link",
+    "DataLink": "hdm.runtime.link",
     "Attempt": "hdm.model",
     "Chunk": "hdm.model",
     "Column": "hdm.model",
@@ -54,10 +54,10 @@ _HOME = {
     "Table": "hdm.model",
     "Window": "hdm.model",
     "Orchestrator": "hdm.orchestrators.base",
-    "register": "hdm.registry",
-    "Settings": "hdm.source",
-    "Source": "hdm.source",
-    "Sink": "hdm.sink",
+    "register": "hdm.components.registry",
+    "Settings": "hdm.components.settings",
+    "Source": "hdm.components.source",
+    "Sink": "hdm.components.sink",
 }
 
 __all__ = ["__version__", *_HOME]  # noqa: PLE0604 -- the keys are strings

@@ -2,10 +2,12 @@
 
 from alembic import context
 
-from hdm.state.models import metadata
-from hdm.state.schema import VERSION_TABLE
+from hdm import failpoints
+from hdm.state.db.tables import metadata
+from hdm.state.db.upgrade import VERSION_TABLE
 
 connection = context.config.attributes["connection"]
+context.config.attributes["failpoint"] = failpoints.point
 context.configure(
     connection=connection,
     target_metadata=metadata,

@@ -109,8 +109,8 @@ def main(args: list[str] | None = None) -> Any:
 
 
 def _say(error: Exception) -> None:
+    from hdm.config.secrets import redact
     from hdm.errors import HdmError, unexpected
-    from hdm.secrets import redact
 
     shown = error if isinstance(error, HdmError) else unexpected(error)
     click.echo(redact(f"hdm: {shown}"), err=True)

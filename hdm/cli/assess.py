@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from hdm.catalogs.assess import Assessment, assess
-from hdm.catalogs.assess_html import duration, to_html
+from hdm.catalog.assess import Assessment, assess
+from hdm.catalog.assess_html import duration, to_html
 from hdm.cli.catalog_scope import Scope, open_scope, scope_options
 from hdm.cli.output import size
-from hdm.cli.state_access import recall_state
+from hdm.planning.open_state import recall_state
 
 
 @click.command()

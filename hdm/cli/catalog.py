@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from hdm.catalogs.diff import compare, missing_part, unfinished
-from hdm.catalogs.files import ordered, write_files
-from hdm.catalogs.model import Relation, Schema, dotted, schema_to_json
-from hdm.catalogs.report import Report, report_to_json
-from hdm.catalogs.writers import AFTER_LOAD, BEFORE_LOAD, PHASES
+from hdm.catalog.ddl_files import ordered, write_files
+from hdm.catalog.diff import compare, missing_part, unfinished
+from hdm.catalog.model import Relation, Schema, dotted, schema_to_json
+from hdm.catalog.report import Report, report_to_json
+from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD, PHASES
 from hdm.cli.catalog_scope import open_scope, scope_options
 from hdm.cli.options import json_option
 from hdm.cli.output import emit, size

@@ -10,18 +10,18 @@ from typing import Any, TypeVar
 
 import click
 
-from hdm import registry
-from hdm.catalogs.traits import TARGETS
-from hdm.cli.session import run_info
-from hdm.cli.state_access import open_state, recall_state
+from hdm.catalog.traits import TARGETS
+from hdm.components import registry
+from hdm.config.located import PlacedDict
+from hdm.config.manifest_model import Component, Template
+from hdm.config.profile import Profiles, load_profiles
 from hdm.errors import HdmError, UsageError
-from hdm.manifest import load_manifest
-from hdm.manifest_model import Component, Template
 from hdm.model import ComponentSpec
 from hdm.orchestrators.auto_batch import AutoBatchConfig, AutoBatchOrchestrator, Batch
-from hdm.placed import PlacedDict
-from hdm.plan import Plan, make_plan
-from hdm.profile import Profiles, load_profiles
+from hdm.planning.manifest import load_manifest
+from hdm.planning.open_state import open_state, recall_state
+from hdm.planning.plan import Plan, make_plan
+from hdm.project import run_info
 from hdm.state import StateManager
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,11 +8,11 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import click
 
-from hdm import registry
 from hdm.cli.options import json_option
 from hdm.cli.output import emit
+from hdm.components import registry
+from hdm.config.located import fold, suggest
 from hdm.errors import UnknownComponent
-from hdm.placed import fold, suggest
 
 
 @click.command()

@@ -13,8 +13,8 @@ import click
 from hdm import __version__
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, in_a_line
-from hdm.cli.session import open_project
 from hdm.errors import HdmError
+from hdm.project import open_project
 
 PACKAGES = ("sqlalchemy", "alembic", "pyarrow", "pydantic", "providah", "tenacity")
 DRIVERS = {

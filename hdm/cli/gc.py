@@ -6,18 +6,18 @@ from typing import cast
 
 import click
 
-from hdm import _fail
+from hdm import failpoints
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, in_a_line, remark
-from hdm.cli.session import Project, open_project
-from hdm.engines.threads import take_over_dead
 from hdm.errors import HdmError
-from hdm.file_sink import FileSink
-from hdm.link import DataLink
+from hdm.files.atomic_file import disk_error
+from hdm.files.sink import FileSink
 from hdm.model import Chunk
-from hdm.new_file import disk_error
+from hdm.project import Project, open_project
+from hdm.runtime.host import take_over_dead
+from hdm.runtime.link import DataLink
 from hdm.state import Job, StateManager
-from hdm.state.words import StaleArtifact
+from hdm.state.records import StaleArtifact
 
 
 @click.command()
@@ -65,9 +65,9 @@ def command_gc(
                 if act is _discard and is_held(link, job, chunk, one["uri"]):
                     continue
                 if not dry_run:
-                    _fail.point("G1")
+                    failpoints.point("G1")
                     act(link, job, chunk, one)
-                    _fail.point("G2")
+                    failpoints.point("G2")
             except (HdmError, OSError) as trouble:
                 silent.add(link.sink.name)
                 said = in_a_line(

@@ -8,8 +8,8 @@ import click
 
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit
-from hdm.cli.session import open_state_only
 from hdm.errors import UsageError
+from hdm.project import open_state_only
 
 
 @click.command()

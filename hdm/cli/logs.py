@@ -11,8 +11,8 @@ from typing import Any
 
 import yaml
 
+from hdm.config.secrets import redact
 from hdm.errors import ManifestError, UsageError
-from hdm.secrets import redact
 
 
 class RedactingFormatter(logging.Formatter):

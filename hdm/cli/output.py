@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from hdm.config.secrets import redact
 from hdm.errors import HdmError
-from hdm.secrets import redact
 
 
 def emit(

@@ -11,12 +11,12 @@ import click
 from hdm.cli import logs
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, remark, size
-from hdm.cli.session import open_project
-from hdm.epochs import UNFINISHED, next_window
 from hdm.errors import PermanentError
-from hdm.link import DataLink
 from hdm.model import Chunk, Mode, Table
-from hdm.survey import Prospect
+from hdm.planning.preflight import Prospect
+from hdm.planning.windows import UNFINISHED, next_window
+from hdm.project import open_project
+from hdm.runtime.link import DataLink
 
 if TYPE_CHECKING:
     from hdm.state import StateManager

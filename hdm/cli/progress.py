@@ -13,11 +13,11 @@ from typing import Any
 import click
 
 from hdm.cli.output import size
-from hdm.engines.threads import Observer
-from hdm.planner import Planner
-from hdm.secrets import redact
+from hdm.config.secrets import redact
+from hdm.planning.planner import Planner
+from hdm.runtime.thread_engine import Observer
+from hdm.runtime.worker import Outcome
 from hdm.state import Lease
-from hdm.worker import Outcome
 
 
 class JsonEvents:

@@ -16,9 +16,9 @@ from hdm.cli import logs
 from hdm.cli.options import manifest_options, site_option
 from hdm.cli.output import on_terminal, remark, size
 from hdm.cli.progress import Bars, JsonEvents, Quiet
-from hdm.cli.session import Project, open_project
+from hdm.config.secrets import redact
 from hdm.orchestrators.base import RunReport, Session
-from hdm.secrets import redact
+from hdm.project import Project, open_project
 
 SECOND_SIGNAL = 143
 

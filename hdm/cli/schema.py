@@ -11,8 +11,8 @@ import click
 @click.argument("what", type=click.Choice(["manifest", "profiles"]), default="manifest")
 def command_schema(what: str) -> int:
     """Print the JSON Schema of manifests or of profiles files."""
-    from hdm import registry
-    from hdm.schemas import manifest_schema, profile_schema
+    from hdm.components import registry
+    from hdm.components.json_schema import manifest_schema, profile_schema
 
     registry.load_installed()
     click.echo(json.dumps(manifest_schema() if what == "manifest" else profile_schema(), indent=2))

@@ -6,12 +6,12 @@ import click
 
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, in_a_line, remark
-from hdm.cli.session import no_such_run, open_project, open_state_only, read_plan
-from hdm.cli.state_access import old_state_url, open_state, upgrade_state
+from hdm.config.profile import load_profiles
 from hdm.errors import HdmError
-from hdm.profile import load_profiles
-from hdm.rebuild import record_known
-from hdm.survey import pipeline_key
+from hdm.planning.open_state import old_state_url, open_state, upgrade_state
+from hdm.planning.preflight import pipeline_key
+from hdm.planning.recovery import record_known
+from hdm.project import no_such_run, open_project, open_state_only, read_plan
 
 
 @click.group()

@@ -8,8 +8,8 @@ import click
 
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit, size
-from hdm.cli.session import find_run, no_such_run, open_state_only
-from hdm.secrets import redact
+from hdm.config.secrets import redact
+from hdm.project import find_run, no_such_run, open_state_only
 
 
 @click.command()

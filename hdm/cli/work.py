@@ -12,12 +12,12 @@ import click
 from hdm.cli import logs
 from hdm.cli.options import manifest_options, site_option
 from hdm.cli.run import bound_memory, carry_out, stop_signals
-from hdm.cli.session import Project, find_run, open_project
 from hdm.errors import UsageError
 from hdm.orchestrators.base import Session
-from hdm.sites import Elsewhere
+from hdm.planning.other_sites import Elsewhere
+from hdm.planning.preflight import Prospect
+from hdm.project import Project, find_run, open_project
 from hdm.state import StateManager
-from hdm.survey import Prospect
 
 POLL = 0.5
 """Seconds between two looks for a run to help."""

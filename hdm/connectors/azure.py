@@ -8,14 +8,14 @@ from urllib.parse import parse_qs, urlsplit
 
 from pydantic import BaseModel, model_validator
 
+from hdm.components.settings import Settings
+from hdm.config.secrets import Secret, remember
 from hdm.errors import HdmError, MissingDriver, UsageError
-from hdm.file_sink import FileSink, FileSinkConfig
-from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
-from hdm.object_stores.azure import AzureStore
-from hdm.object_stores.azure_errors import no_driver
-from hdm.object_stores.base import Upload
-from hdm.secrets import Secret, remember
-from hdm.source import Settings
+from hdm.files.sink import FileSink, FileSinkConfig
+from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.stores.azure import AzureStore
+from hdm.files.stores.azure_errors import no_driver
+from hdm.files.stores.object_base import Upload
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 

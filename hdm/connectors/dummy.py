@@ -11,7 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
-from hdm.files import Split
+from hdm.arrow.batches import BATCH_BYTES, BATCH_ROWS
+from hdm.components.settings import Settings
+from hdm.components.sink import Sink
+from hdm.components.source import Source
+from hdm.files.layout import Split
 from hdm.model import (
     Attempt,
     Chunk,
@@ -25,9 +29,6 @@ from hdm.model import (
     Table,
     Window,
 )
-from hdm.sink import Sink
-from hdm.source import Settings, Source
-from hdm.streams import BATCH_BYTES, BATCH_ROWS
 
 _FIXED_BYTES = 40
 

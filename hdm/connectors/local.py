@@ -8,13 +8,13 @@ from typing import ClassVar
 
 from pydantic import BaseModel, Field
 
+from hdm.components.settings import PathText
 from hdm.errors import UsageError
-from hdm.file_sink import FileSink, FileSinkConfig
-from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.atomic_file import has_room, is_there
+from hdm.files.sink import FileSink, FileSinkConfig
+from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.stores.base import LocalStore
 from hdm.model import Mode, Table
-from hdm.new_file import has_room, is_there
-from hdm.source import PathText
-from hdm.stores import LocalStore
 
 _NAMESPACE = "file"
 

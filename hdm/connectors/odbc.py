@@ -12,13 +12,13 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field, model_validator
 
+from hdm.components.settings import Settings
+from hdm.config.secrets import Secret
 from hdm.errors import UsageError
 from hdm.model import Dataset
-from hdm.secrets import Secret
-from hdm.source import Settings
 from hdm.sql import Database, SqlSink, SqlSinkConfig, SqlSource, SqlSourceConfig
-from hdm.sql_catalog import SqlCatalog
-from hdm.sql_odbc import OdbcDatabase, valued
+from hdm.sql.catalog import SqlCatalog
+from hdm.sql.odbc import OdbcDatabase, valued
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _KEYWORDS = {

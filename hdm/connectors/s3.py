@@ -8,13 +8,13 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, model_validator
 
+from hdm.components.settings import Settings
+from hdm.config.secrets import Secret
 from hdm.errors import HdmError, MissingDriver
-from hdm.file_sink import FileSink, FileSinkConfig
-from hdm.file_source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
-from hdm.object_stores.base import Upload
-from hdm.object_stores.s3 import S3Store
-from hdm.secrets import Secret
-from hdm.source import Settings
+from hdm.files.sink import FileSink, FileSinkConfig
+from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.stores.object_base import Upload
+from hdm.files.stores.s3 import S3Store
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 _ATTEMPTS = 4

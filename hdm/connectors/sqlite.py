@@ -13,15 +13,15 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from pydantic import BaseModel, model_validator
 
-from hdm.codecs import rows as row_codec
-from hdm.codecs import temporal
+from hdm.arrow import rows as row_codec
+from hdm.arrow import temporal
+from hdm.components.settings import DatabaseFile, PathText, Settings
 from hdm.dialects.types import INTEGERS
 from hdm.errors import UsageError
+from hdm.files.atomic_file import has_room, is_there
 from hdm.model import Column, Dataset, Kind, Table
-from hdm.new_file import has_room, is_there
-from hdm.source import DatabaseFile, PathText, Settings
 from hdm.sql import Database, SqlSink, SqlSource
-from hdm.sql_catalog import SqlCatalog
+from hdm.sql.catalog import SqlCatalog
 
 _FETCH_ROWS, _FETCH_BYTES = 8192, 8 * 1024 * 1024
 _BUSY_SECONDS = 300.0

@@ -18,8 +18,8 @@ from hdm.dialects.odbc import through_odbc
 from hdm.errors import UsageError
 from hdm.model import Column, Dataset
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
-from hdm.sql_catalog import SqlCatalog
-from hdm.sql_odbc import OdbcDatabase, valued
+from hdm.sql.catalog import SqlCatalog
+from hdm.sql.odbc import OdbcDatabase, valued
 
 
 class SQLServerProfile(SqlProfile):

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from hdm.dialects.merging import Merging
 from hdm.dialects.types import INTEGERS, ORDERED, Stored, carrier
-from hdm.dialects.words import one_predicate, seconds
+from hdm.dialects.user_input import one_predicate, seconds
 from hdm.errors import ConnectionLost, HdmError, TransientError, UsageError
 from hdm.model import Column, Condition, Kind, Table
 

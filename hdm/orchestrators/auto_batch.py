@@ -20,25 +20,25 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field
 
-from hdm import registry
-from hdm.catalogs.apply import Applied
-from hdm.catalogs.diff import missing_part, unfinished
-from hdm.catalogs.evolve import Verdict, judge
-from hdm.catalogs.files import ordered
-from hdm.catalogs.mapper import MappedSchema, map_schema
-from hdm.catalogs.model import Path, Relation, Schema, dotted, relation_from_dict, relation_to_dict
-from hdm.catalogs.names import Case
-from hdm.catalogs.patterns import Selection, exactly, select
-from hdm.catalogs.profile_types import declared
-from hdm.catalogs.rules import MapOptions, make_rules
-from hdm.catalogs.writers import AFTER_LOAD, BEFORE_LOAD
+from hdm.catalog.apply import Applied
+from hdm.catalog.ddl_files import ordered
+from hdm.catalog.diff import missing_part, unfinished
+from hdm.catalog.evolve import Verdict, judge
+from hdm.catalog.mapper import MappedSchema, map_schema
+from hdm.catalog.measure_types import declared
+from hdm.catalog.model import Path, Relation, Schema, dotted, relation_from_dict, relation_to_dict
+from hdm.catalog.names import Case
+from hdm.catalog.patterns import Selection, exactly, select
+from hdm.catalog.rules import MapOptions, make_rules
+from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD
+from hdm.components import registry
+from hdm.config.manifest_model import Template
 from hdm.errors import SchemaDrift, UsageError
-from hdm.manifest_model import Template
 from hdm.model import Dataset, LinkSpec, digest
 from hdm.orchestrators.auto_links import WatermarkRule, bare_spec, make_link, watermark_of
 from hdm.orchestrators.base import Orchestrator, OrchestratorConfig, Session
-from hdm.plan import Plan
-from hdm.sql_catalog import SqlCatalog, catalog_over
+from hdm.planning.plan import Plan
+from hdm.sql.catalog import SqlCatalog, catalog_over
 from hdm.state import StateManager
 
 

@@ -9,15 +9,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from hdm.catalogs.model import Path
-from hdm.catalogs.names import Case
+from hdm.catalog.model import Path
+from hdm.catalog.names import Case
+from hdm.components.settings import Settings
+from hdm.config.located import Place, PlacedDict
+from hdm.config.manifest_model import Component, Template
 from hdm.errors import UsageError
-from hdm.manifest_model import Component, Template
 from hdm.model import Column, ComponentSpec, LinkSpec, Mode, Table
-from hdm.placed import Place, PlacedDict
-from hdm.plan import link_key
-from hdm.source import Settings
-from hdm.sql_cursor import LATER
+from hdm.planning.plan import link_key
+from hdm.sql.cursor import LATER
 
 OWN_KEYS = ("include", "exclude", "watermarks")
 """Keys of the source's conf that the orchestrator reads, and no source knows."""

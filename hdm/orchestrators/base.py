@@ -11,17 +11,18 @@ from typing import Any, ClassVar, final
 
 from pydantic import BaseModel, Field
 
-from hdm.engines.threads import Observer, ThreadEngine, host_identity, take_over_dead
+from hdm.components.settings import Settings
+from hdm.config.profile import Profiles
 from hdm.errors import HdmError
-from hdm.link import DataLink
 from hdm.model import LinkSpec
-from hdm.plan import Plan
-from hdm.planner import Planner
-from hdm.profile import Profiles
-from hdm.source import Settings
+from hdm.planning.plan import Plan
+from hdm.planning.planner import Planner
+from hdm.planning.preflight import Prospect
+from hdm.runtime.host import host_identity, take_over_dead
+from hdm.runtime.link import DataLink
+from hdm.runtime.thread_engine import Observer, ThreadEngine
 from hdm.state import RunInfo, StateManager
-from hdm.state.reports import TableReport
-from hdm.survey import Prospect
+from hdm.state.queries.reports import TableReport
 
 
 class OrchestratorConfig(Settings):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from hdm.model import LinkSpec
 from hdm.orchestrators.base import Orchestrator
-from hdm.plan import Plan
+from hdm.planning.plan import Plan
 
 
 class DeclaredOrchestrator(Orchestrator):

@@ -6,20 +6,20 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hdm.state.store import StateManager as StateManager
-    from hdm.state.words import GoOn as GoOn
-    from hdm.state.words import Job as Job
-    from hdm.state.words import JobInfo as JobInfo
-    from hdm.state.words import Lease as Lease
-    from hdm.state.words import RunInfo as RunInfo
+    from hdm.state.manager import StateManager as StateManager
+    from hdm.state.records import GoOn as GoOn
+    from hdm.state.records import Job as Job
+    from hdm.state.records import JobInfo as JobInfo
+    from hdm.state.records import Lease as Lease
+    from hdm.state.records import RunInfo as RunInfo
 
 _HOME = {
-    "StateManager": "hdm.state.store",
-    "RunInfo": "hdm.state.words",
-    "GoOn": "hdm.state.words",
-    "JobInfo": "hdm.state.words",
-    "Job": "hdm.state.words",
-    "Lease": "hdm.state.words",
+    "StateManager": "hdm.state.manager",
+    "RunInfo": "hdm.state.records",
+    "GoOn": "hdm.state.records",
+    "JobInfo": "hdm.state.records",
+    "Job": "hdm.state.records",
+    "Lease": "hdm.state.records",
 }
 
 __all__ = ["GoOn", "Job", "JobInfo", "Lease", "RunInfo", "StateManager"]

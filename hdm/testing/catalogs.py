@@ -10,14 +10,14 @@ from typing import Any, ClassVar
 
 import pytest
 
-from hdm.catalog import Catalog
-from hdm.catalogs.apply import apply
-from hdm.catalogs.diff import compare, unfinished
-from hdm.catalogs.files import ordered
-from hdm.catalogs.mapper import map_schema
-from hdm.catalogs.model import Relation, Schema, schema_from_json, schema_to_json
-from hdm.catalogs.patterns import Selection, exactly
-from hdm.catalogs.writers import Statement
+from hdm.catalog.apply import apply
+from hdm.catalog.base import Catalog
+from hdm.catalog.ddl_files import ordered
+from hdm.catalog.diff import compare, unfinished
+from hdm.catalog.mapper import map_schema
+from hdm.catalog.model import Relation, Schema, schema_from_json, schema_to_json
+from hdm.catalog.patterns import Selection, exactly
+from hdm.catalog.writers import Statement
 from hdm.dialects import dialect
 from hdm.errors import HdmError
 from hdm.testing import leaks

@@ -8,7 +8,7 @@ from hdm.dialects.base import Dialect
 from hdm.dialects.types import carrier
 from hdm.errors import UsageError
 from hdm.model import Column, Condition, Dataset, Kind, Table
-from hdm.sql_ledger import COLUMNS as LEDGER
+from hdm.sql.ledger import COLUMNS as LEDGER
 
 _CLOCKS = (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 _ALL: tuple[tuple[Kind, int | None, int | None, int | None], ...] = (

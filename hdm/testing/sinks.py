@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
-from hdm import registry
+from hdm.components import registry
+from hdm.components.sink import Sink
 from hdm.errors import LeaseLost
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, Table
-from hdm.sink import Sink
 from hdm.testing import leaks
 from hdm.testing.rows import as_rows, awkward_batch, awkward_table
 

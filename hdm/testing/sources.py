@@ -11,12 +11,12 @@ from typing import Any, ClassVar
 import pyarrow as pa
 import pytest
 
-from hdm import registry
+from hdm.components import registry
+from hdm.components.source import Source
 from hdm.model import Chunk, Table, Window
-from hdm.source import Source
+from hdm.model.json import chunk_from_json, chunk_to_json, table_from_json, table_to_json
 from hdm.testing import leaks
 from hdm.testing.rows import as_rows, sorted_rows
-from hdm.wire import chunk_from_json, chunk_to_json, table_from_json, table_to_json
 
 JOB = "conformance"
 BATCH_BOUND = 64 * 1024 * 1024

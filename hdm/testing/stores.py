@@ -9,7 +9,7 @@ from typing import ClassVar
 import pytest
 
 from hdm.errors import UsageError
-from hdm.stores import Store
+from hdm.files.stores.base import Store
 from hdm.testing import leaks
 
 ESCAPES = ("../x", "a/../../x", "/x", "a//b", "a/./b", "", "a\\..\\x", "nul\x00")

@@ -10,7 +10,7 @@ Revises:
 from functools import partial
 from typing import Any
 
-from alembic import op
+from alembic import context, op
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -28,8 +28,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mssql, mysql
 from sqlalchemy.types import TypeEngine
-
-from hdm import _fail
 
 revision = "0001"
 down_revision = None
@@ -466,6 +464,6 @@ def upgrade() -> None:
         for index in one.indexes:
             index.create(bind, checkfirst=True)
         if place == len(metadata.tables) // 2:
-            _fail.point("M1")
+            context.config.attributes["failpoint"]("M1")
     if "state_manager" not in inspect(bind).get_table_names():
         bind.exec_driver_sql(f"{VIEW_HEAD[bind.dialect.name]} state_manager AS\n{VIEW}")

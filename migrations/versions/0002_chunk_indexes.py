@@ -8,10 +8,8 @@ Revision ID: 0002
 Revises: 0001
 """
 
-from alembic import op
+from alembic import context, op
 from sqlalchemy import inspect
-
-from hdm import _fail
 
 revision = "0002"
 down_revision = "0001"
@@ -26,7 +24,7 @@ def upgrade() -> None:
     for name in GONE:
         if name in there:
             op.drop_index(name, table_name="hdm_chunk")
-            _fail.point("M1")
+            context.config.attributes["failpoint"]("M1")
 
 
 def downgrade() -> None:

@@ -6,11 +6,9 @@ Revision ID: 0004
 Revises: 0002
 """
 
-from alembic import op
+from alembic import context, op
 from sqlalchemy import Column, Text, inspect
 from sqlalchemy.dialects import mssql, mysql
-
-from hdm import _fail
 
 revision = "0004"
 down_revision = "0002"
@@ -27,7 +25,7 @@ def upgrade() -> None:
         .with_variant(mssql.NVARCHAR(None, collation="Latin1_General_100_BIN2"), "mssql")
     )
     op.add_column("hdm_job", Column("reading", text, nullable=True))
-    _fail.point("M1")
+    context.config.attributes["failpoint"]("M1")
 
 
 def downgrade() -> None:

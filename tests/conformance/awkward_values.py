@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hdm.codecs.temporal import INT32_MAX, INT64_MAX, day_number
+from hdm.arrow.temporal import INT32_MAX, INT64_MAX, day_number
 from hdm.dialects.types import INTEGERS
 from hdm.model import Column, Kind
 

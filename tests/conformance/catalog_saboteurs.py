@@ -8,9 +8,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from hdm.catalogs.apply import Session
-from hdm.catalogs.model import Relation, Schema
-from hdm.catalogs.patterns import Selection
+from hdm.catalog.apply import Session
+from hdm.catalog.model import Relation, Schema
+from hdm.catalog.patterns import Selection
 from hdm.connectors.sqlite import SQLiteCatalog
 from hdm.errors import HdmError
 

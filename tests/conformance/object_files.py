@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hdm.components.sink import Sink
+from hdm.components.source import Source
 from hdm.model import Mode, Table, Window
-from hdm.sink import Sink
-from hdm.source import Source
 from hdm.testing.rows import as_rows, awkward_batch, awkward_table
 from hdm.testing.sinks import chunk_of, deliver
 

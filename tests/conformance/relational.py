@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from hdm.components.sink import Sink
+from hdm.components.source import Source
 from hdm.dialects.base import Dialect
-from hdm.sink import Sink
-from hdm.source import Source
 from hdm.testing import DialectConformance, SinkConformance, SourceConformance
 from hdm.testing.dialects import Run
 from hdm.testing.rows import TEXTS

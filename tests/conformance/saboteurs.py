@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ConfigDict
 
+from hdm.components.source import Source
 from hdm.connectors.sqlite import SQLiteSink, SQLiteSource
 from hdm.dialects.postgres import PostgresDialect
 from hdm.dialects.sqlite import SQLiteDialect
 from hdm.dialects.types import Stored
 from hdm.errors import HdmError, RejectedRows
+from hdm.files.stores.base import LocalStore, Stat
 from hdm.model import Column, Condition, Dataset, Kind, Mode, Payload, Receipt, Table
-from hdm.source import Source
-from hdm.stores import LocalStore, Stat
 from tests.conformance.systems import CANARY
 
 LEFT_OPEN: list[Any] = []

@@ -14,7 +14,7 @@ import duckdb
 import psycopg
 import pymysql
 
-from hdm import registry
+from hdm.components import registry
 from hdm.dialects import dialect
 from hdm.dialects.base import Dialect
 from hdm.model import Column, Kind, Table

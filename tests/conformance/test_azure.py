@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from hdm.components.sink import Sink
+from hdm.components.source import Source
 from hdm.connectors.azure import AzureBlobChunkSource, AzureBlobSink, AzureBlobSource, AzureProfile
+from hdm.files.stores.base import Store
 from hdm.model import Table
-from hdm.sink import Sink
-from hdm.source import Source
-from hdm.stores import Store
 from hdm.testing import SinkConformance, SourceConformance, StoreConformance
 from tests.conformance.object_files import CANARY, read_back, staged
 from tests.servers import azurite

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from hdm import registry
-from hdm.catalog import Catalog
-from hdm.catalogs.model import Schema
-from hdm.catalogs.patterns import select
+from hdm.catalog.base import Catalog
+from hdm.catalog.model import Schema
+from hdm.catalog.patterns import select
+from hdm.components import registry
+from hdm.config.located import PlacedDict
+from hdm.config.profile import Profiles
 from hdm.model import ComponentSpec
-from hdm.placed import PlacedDict
-from hdm.profile import Profiles
 from hdm.testing.catalogs import CatalogConformance
 from tests.servers.process import Database
 

@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import pytest
 
+from hdm.components.sink import Sink
+from hdm.components.source import Source
 from hdm.connectors.dummy import DummySink, DummySource
-from hdm.sink import Sink
-from hdm.source import Source
 from hdm.testing import SinkConformance, SourceConformance
 from hdm.testing.sinks import ReadBack
 from hdm.testing.sources import Rows, read_all

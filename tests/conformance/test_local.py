@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from hdm.components.sink import Sink
+from hdm.components.source import Source
 from hdm.connectors.local import FSChunkSource, FSSink, FSSource
+from hdm.files.stores.base import LocalStore, Store
 from hdm.model import Table
-from hdm.sink import Sink
-from hdm.source import Source
-from hdm.stores import LocalStore, Store
 from hdm.testing import SinkConformance, SourceConformance, StoreConformance
 from tests.conformance.object_files import read_back, staged
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from hdm.components.sink import Sink
+from hdm.components.source import Source
 from hdm.connectors.s3 import S3ChunkSource, S3Profile, S3Sink, S3Source
+from hdm.files.stores.base import Store
 from hdm.model import Table
-from hdm.sink import Sink
-from hdm.source import Source
-from hdm.stores import Store
 from hdm.testing import SinkConformance, SourceConformance, StoreConformance
 from hdm.testing.stores import CHECKS, check_one_of_many_wins
 from tests.conformance.object_files import CANARY, read_back, staged

@@ -13,12 +13,12 @@ import psycopg
 import pytest
 
 from hdm import testing
-from hdm.catalogs.patterns import Selection
+from hdm.catalog.patterns import Selection
 from hdm.connectors.sqlite import SQLiteCatalog, SQLiteProfile, SQLiteSink, SQLiteSource
 from hdm.dialects.postgres import PostgresDialect
 from hdm.dialects.sqlite import SQLiteDialect
 from hdm.errors import HdmError, Recovery
-from hdm.stores import LocalStore
+from hdm.files.stores.base import LocalStore
 from hdm.testing import awkward_table, catalogs, dialects, leaks, sinks, sources, stores
 from tests.conformance import catalog_saboteurs as c
 from tests.conformance import saboteurs as s

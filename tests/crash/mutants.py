@@ -4,7 +4,7 @@ They are the ways in which other tools lose or double rows; the suite must notic
 """
 
 NO_LEDGER = """
-from hdm.sql_ledger import Ledger
+from hdm.sql.ledger import Ledger
 held = {}
 Ledger.claim = lambda self, connection, chunk, attempt: True
 Ledger.fill = lambda self, connection, receipt: held.update({receipt.chunk_id: receipt})
@@ -12,8 +12,8 @@ Ledger.find = lambda self, connection, chunk_id: held.get(chunk_id)
 """
 
 NAIVE_ORDER = """
-from hdm import _fail
-from hdm.sql_ledger import Ledger
+from hdm import failpoints
+from hdm.sql.ledger import Ledger
 claim, fill = Ledger.claim, Ledger.fill
 asked = {}
 def later(self, connection, chunk, attempt):
@@ -23,7 +23,7 @@ def later(self, connection, chunk, attempt):
     return True
 def after(self, connection, receipt):
     self.database.commit(connection)
-    _fail.point("X1")
+    failpoints.point("X1")
     self.database.begin(connection, write=True)
     claim(self, connection, *asked.pop(receipt.chunk_id))
     fill(self, connection, receipt)
@@ -34,7 +34,7 @@ NO_FENCING = """
 import functools
 from sqlalchemy import text
 from hdm.state import StateManager
-from hdm.worker import Pulse
+from hdm.runtime.lease_keeper import Pulse
 Pulse.check = lambda self, held: None
 TAKE = text("UPDATE hdm_chunk SET attempt = :a, lease_owner = :w, status = :s WHERE chunk_id = :c")
 def unfenced(method, status):
@@ -63,7 +63,7 @@ StateManager.open_run = after_all
 WATERMARK_FIRST = """
 from sqlalchemy import insert
 from hdm.state import StateManager
-from hdm.state.models import watermark
+from hdm.state.db.tables import watermark
 add_plan = StateManager.add_plan
 def early(self, job, chunks, *, wm_high=None, **more):
     whole = add_plan(self, job, chunks, wm_high=wm_high, **more)
@@ -81,11 +81,11 @@ NO_RENAME = """
 import hashlib
 from pathlib import Path
 from pyarrow import parquet
-from hdm import files
-from hdm.file_sink import FileSink
+from hdm.files import layout as files
+from hdm.files.sink import FileSink
 from hdm.model import Receipt, StagedFile
-from hdm.new_file import NewFile
-from hdm.stores import LocalStore
+from hdm.files.atomic_file import NewFile
+from hdm.files.stores.base import LocalStore
 committed = FileSink.committed
 def trusting(self, table, chunk, mode):
     folder = Path(self.store.root) / self._chunk_folder(table, chunk, mode)
@@ -103,11 +103,11 @@ FileSink.committed = trusting
 """
 
 OPEN_WATERMARK = """
-from hdm.sql_window import Increment
+from hdm.sql.window import Increment
 Increment._ties = lambda self, *rest, **named: iter(())
 """
 
 NO_NULL_CHUNK = """
-from hdm.sql_window import Increment
+from hdm.sql.window import Increment
 Increment._unplaced = lambda self, *rest, **named: iter(())
 """

@@ -22,7 +22,7 @@ PRELOAD = (
     "hdm.connectors.sqlite", "hdm.connectors.postgres", "hdm.connectors.mysql", "hdm.connectors.duckdb",
     "hdm.connectors.s3", "hdm.connectors.azure", "boto3", "azure.storage.blob", "hdm.connectors.snowflake",
     "snowflake.connector",
-    "hdm.connectors.local", "hdm.orchestrators.batch", "hdm.orchestrators.declared", "hdm.state.managers",
+    "hdm.connectors.local", "hdm.orchestrators.batch", "hdm.orchestrators.declared", "hdm.state.backends",
     "psycopg", "pymysql", "duckdb", "sqlite3", "pyarrow.parquet", "pyarrow.csv", "sqlalchemy.dialects.sqlite",
     "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.mysql.pymysql",
 )  # fmt: skip
@@ -94,10 +94,10 @@ def start(request: dict[str, Any], pipes: tuple[int, int]) -> None:
 
 
 def command(args: list[str]) -> int:
-    from hdm import _fail
+    from hdm import failpoints
     from hdm.cli import main as hdm
 
-    _fail.arm()
+    failpoints.arm()
     try:
         hdm(args)
     except SystemExit as end:

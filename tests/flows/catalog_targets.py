@@ -12,9 +12,9 @@ import psycopg
 import pymysql
 import pytest
 
-from hdm.catalogs.crawlers import Named, crawler_for
-from hdm.catalogs.model import Schema
-from hdm.catalogs.patterns import select
+from hdm.catalog.crawlers import Named, crawler_for
+from hdm.catalog.model import Schema
+from hdm.catalog.patterns import select
 from hdm.errors import PermanentError
 from tests.servers import fakesnow
 from tests.servers.process import Database

@@ -17,9 +17,9 @@ from urllib.parse import quote
 import pytest
 import yaml
 
-from hdm import registry
-from hdm._builtin import BUILTIN
-from hdm.secrets import Secret
+from hdm.components import registry
+from hdm.components.builtin import BUILTIN
+from hdm.config.secrets import Secret
 from tests.flows.kit import Done, Place, load, run, shop, stage
 from tests.servers.process import HOST, Database, free_port
 

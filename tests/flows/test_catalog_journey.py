@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from hdm.catalogs.model import Schema, dotted
+from hdm.catalog.model import Schema, dotted
 from tests.flows.catalog_targets import (  # noqa: F401 -- fixture
     Opened,
     Target,

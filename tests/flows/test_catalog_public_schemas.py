@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from hdm.catalogs.apply import apply
-from hdm.catalogs.files import ordered
-from hdm.catalogs.mapper import MappedSchema, map_schema
-from hdm.catalogs.model import Schema
-from hdm.catalogs.rules import MapOptions
+from hdm.catalog.apply import apply
+from hdm.catalog.ddl_files import ordered
+from hdm.catalog.mapper import MappedSchema, map_schema
+from hdm.catalog.model import Schema
+from hdm.catalog.rules import MapOptions
 from tests.flows import schemas
 from tests.flows.catalog_targets import (  # noqa: F401 -- fixtures
     Opened,

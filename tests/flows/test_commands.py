@@ -55,7 +55,7 @@ def test_log_settings_are_the_users_own(place: Place) -> None:
     path = place.folder / "log.yml"
     path.write_text(yaml.safe_dump(settings))
     assert place.start("run", "-l", str(path)).wait(60) == 0
-    assert "DEBUG|hdm.planner|planned orders" in log.read_text()
+    assert "DEBUG|hdm.planning.planner|planned orders" in log.read_text()
 
 
 @pytest.mark.parametrize(

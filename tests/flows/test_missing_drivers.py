@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hdm import registry
-from hdm._builtin import BUILTIN
+from hdm.components import registry
+from hdm.components.builtin import BUILTIN
 from tests.flows.kit import run, shop
 from tests.flows.test_canaries import NO_PORT, profile_of, project, secret_fields
 

@@ -286,7 +286,7 @@ def test_no_more_are_at_a_source_than_its_limit(place: Place) -> None:
     place.manifest["orchestrator"]["conf"] = {"workers": 6}
     only(place, {**direct(place, "orders", chunk={"rows": 10}), "limits": {"connections": 2}})
     now, most, guard = 0, 0, threading.Lock()
-    from hdm.link import DataLink
+    from hdm.runtime.link import DataLink
 
     original = DataLink._carry
 

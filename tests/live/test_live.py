@@ -16,7 +16,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from hdm import registry
+from hdm.components import registry
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
 
 SYSTEMS = {

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from hdm.components.sink import Sink
 from hdm.model import Table
-from hdm.sink import Sink
 from hdm.testing import SinkConformance
 from hdm.testing.rows import as_rows, awkward_table
 from hdm.testing.sinks import JOB, ReadBack

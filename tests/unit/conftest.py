@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hdm import secrets
+from hdm.config import secrets
 from tests.unit.linkkit import Run
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def one_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateManager
 @pytest.fixture
 def state(one_state: StateManager) -> Iterator[StateManager]:
     """A state database with nothing in it."""
-    from hdm.state.models import metadata
+    from hdm.state.db.tables import metadata
 
     yield one_state
     tables = list(reversed(metadata.sorted_tables))

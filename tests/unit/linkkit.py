@@ -10,7 +10,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdm.link import DataLink
+from hdm.components.sink import Sink
+from hdm.components.source import Source
 from hdm.model import (
     Attempt,
     Chunk,
@@ -27,11 +28,10 @@ from hdm.model import (
     Table,
     Window,
 )
-from hdm.planner import Planner
-from hdm.sink import Sink
-from hdm.source import Source
+from hdm.planning.planner import Planner
+from hdm.planning.preflight import survey
+from hdm.runtime.link import DataLink
 from hdm.state import Job, Lease, RunInfo, StateManager
-from hdm.survey import survey
 
 COLUMNS = (
     Column("id", Kind.INT64, pa.int64(), False, "bigint"),

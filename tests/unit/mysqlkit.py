@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pymysql
 
+from hdm.config.secrets import Secret
 from hdm.connectors.duckdb import DuckDBProfile, DuckDBSink, DuckDBSource
 from hdm.connectors.mysql import MySQLProfile, MySQLSink, MySQLSource
-from hdm.secrets import Secret
 from tests.unit.sqlkit import System
 
 LOOSE = "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO"

@@ -10,10 +10,10 @@ from typing import Any
 
 import psycopg
 
+from hdm.config.secrets import Secret
 from hdm.connectors.postgres import PostgresProfile, PostgresSink, PostgresSource
 from hdm.connectors.sqlite import SQLiteProfile, SQLiteSink, SQLiteSource
 from hdm.model import Attempt, Chunk, Mode, Receipt, Table, Window
-from hdm.secrets import Secret
 
 JOB = "0123456789abcdef" * 2
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hdm.manifest import load_manifest
-from hdm.plan import make_plan
-from hdm.profile import load_profiles
-from hdm.registry import connection_name
+from hdm.components.registry import connection_name
+from hdm.config.profile import load_profiles
+from hdm.planning.manifest import load_manifest
+from hdm.planning.plan import make_plan
 
 ROOT = Path(__file__).resolve().parents[2]
 ENVIRON = {"HDM_DATA_STAGING": "/stage", "HOME": "/nowhere"}

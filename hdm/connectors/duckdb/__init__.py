@@ -16,16 +16,16 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from pydantic import BaseModel, model_validator
 
-from hdm.codecs.rows import decimal_texts, unrepresentable
+from hdm.arrow.batches import rebatch
+from hdm.arrow.rows import decimal_texts, unrepresentable
+from hdm.components.settings import DatabaseFile, PathText, Settings
 from hdm.connectors.duckdb.instance import Session, driver, instance_of
 from hdm.dialects.duckdb import PAGE_ROWS
 from hdm.errors import RejectedRows, UsageError
+from hdm.files.atomic_file import has_room, is_there
 from hdm.model import Column, Dataset, Table
-from hdm.new_file import has_room, is_there
-from hdm.source import DatabaseFile, PathText, Settings
 from hdm.sql import Database, SqlSink, SqlSource
-from hdm.sql_catalog import SqlCatalog
-from hdm.streams import rebatch
+from hdm.sql.catalog import SqlCatalog
 
 _BATCH_ROWS = 16_384
 

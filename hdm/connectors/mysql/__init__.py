@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from hdm.connectors.mysql.reading import MySQLProfile
 from hdm.connectors.mysql.writing import MySQLDatabase
 from hdm.sql import Database, SqlSink, SqlSource, SqlSourceConfig
-from hdm.sql_catalog import SqlCatalog
+from hdm.sql.catalog import SqlCatalog
 
 __all__ = [
     "MariaDBCatalog",

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 import pyarrow as pa
 
-from hdm.codecs import mysql_text, mysql_wire
+from hdm.connectors.mysql import text_codec, wire
 from hdm.dialects import mysql_catalog
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
@@ -264,11 +264,11 @@ class MySQLReading(Database):
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """Short columns come as one line per row, parsed at once; the rest beside it."""
-        layout = mysql_text.Layout(columns, zero_dates=self.zero_dates)
+        layout = text_codec.Layout(columns, zero_dates=self.zero_dates)
         wrapped = f"SELECT {layout.select(self.dialect.quote)} FROM ({sql}) AS hdm_w"
         gone: dict[str, int] = {}
         with self.classified():
-            blocks = mysql_wire.rows(connection, wrapped, max_rows=_BATCH_ROWS, max_bytes=_BATCH_BYTES)
+            blocks = wire.rows(connection, wrapped, max_rows=_BATCH_ROWS, max_bytes=_BATCH_BYTES)
             for values, count in blocks:
                 lines, beside = (values[0], values[1:]) if layout.has_line else ([], values)
                 if None in lines:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdm.codecs import mysql_text, mysql_wire
+from hdm.connectors.mysql import text_codec, wire
 from hdm.connectors.mysql.reading import MySQLReading
 from hdm.dialects.mysql import SPATIAL, MySQLDialect, base_name
 from hdm.dialects.mysql_errors import WORDS
@@ -47,14 +47,14 @@ class MySQLDatabase(MySQLReading):
             try:
                 for batch in batches:
                     if batch.num_rows:
-                        yield memoryview(mysql_text.load_lines(_texts(batch, columns, natives)))
+                        yield memoryview(text_codec.load_lines(_texts(batch, columns, natives)))
             except Exception as error:
                 broken.append(error)
                 raise
 
         try:
             with self.classified():
-                done = mysql_wire.load(connection, statement, lines())
+                done = wire.load(connection, statement, lines())
         except HdmError:
             if broken:  # the source's own error, not the server's
                 raise broken[0] from None
@@ -77,10 +77,10 @@ class MySQLDatabase(MySQLReading):
         for batch in batches:
             waiting: list[str] = []
             size = 0
-            for row in [*mysql_text.insert_rows(_texts(batch, columns, natives), forms), None]:
+            for row in [*text_codec.insert_rows(_texts(batch, columns, natives), forms), None]:
                 if waiting and (row is None or size + len(row) > _INSERT_BYTES):
                     with self.classified():
-                        done = mysql_wire.load(connection, head + ", ".join(waiting), ())
+                        done = wire.load(connection, head + ", ".join(waiting), ())
                     self._accept(connection, done, columns)
                     taken += done.rows
                     waiting, size = [], 0
@@ -94,7 +94,7 @@ class MySQLDatabase(MySQLReading):
         held = {str(row[0]): base_name(str(row[1])) for row in described}
         return [held.get(column.name, "") for column in columns]
 
-    def _accept(self, connection: Any, done: mysql_wire.Loaded, columns: Sequence[Column]) -> None:
+    def _accept(self, connection: Any, done: wire.Loaded, columns: Sequence[Column]) -> None:
         """LOCAL turns errors into warnings, so none is accepted."""
         if not done.warnings:
             return
@@ -195,7 +195,7 @@ class MySQLDatabase(MySQLReading):
 
 def _texts(batch: pa.RecordBatch, columns: Sequence[Column], natives: Sequence[str]) -> list[pa.Array]:
     parts = zip(batch.columns, columns, natives, strict=True)
-    return [mysql_text.to_texts(array, column, native) for array, column, native in parts]
+    return [text_codec.to_texts(array, column, native) for array, column, native in parts]
 
 
 def _load_statement(

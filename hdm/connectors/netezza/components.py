@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from hdm.connectors.netezza.database import NetezzaDatabase, NetezzaProfile
 from hdm.model import Dataset
 from hdm.sql import Database, SqlSink, SqlSource
-from hdm.sql_catalog import SqlCatalog
-from hdm.sql_odbc import OdbcDatabase, valued
+from hdm.sql.catalog import SqlCatalog
+from hdm.sql.odbc import OdbcDatabase, valued
 
 
 class NetezzaOdbcDatabase(OdbcDatabase):

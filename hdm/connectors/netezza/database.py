@@ -15,13 +15,13 @@ from typing import Any
 import pyarrow as pa
 from pydantic import field_validator, model_validator
 
-from hdm.codecs import rows as row_codec
-from hdm.codecs import temporal
-from hdm.dialects.catalogue import catalogue_sql
+from hdm.arrow import rows as row_codec
+from hdm.arrow import temporal
+from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
-from hdm.sql_lookup import described
+from hdm.sql.describe import described
 
 _FETCH_BYTES, _FETCH_ROWS = 8 * 1024 * 1024, 50_000
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

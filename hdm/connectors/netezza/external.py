@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 import pyarrow.csv as arrow_csv
 from pydantic import BaseModel
 
-from hdm import _fail
-from hdm.codecs import odbc as casting
+from hdm import failpoints
+from hdm.components.settings import PathText
 from hdm.connectors.netezza.components import NetezzaSource
 from hdm.errors import CorruptFile, SchemaDrift, UsageError
+from hdm.files.atomic_file import is_there
 from hdm.model import Chunk, Column, Kind, Payload, Table
-from hdm.new_file import is_there
-from hdm.source import PathText
 from hdm.sql import SqlSourceConfig
+from hdm.sql import odbc_codec as casting
 
 _OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE CTRLCHARS TRUE"
 _WIDTHS = {Kind.TEXT: 16_000, Kind.JSON: 16_000, Kind.OTHER: 16_000}
@@ -89,7 +89,7 @@ class NetezzaExternalTableSource(NetezzaSource):
             connection.close()
         try:
             for batch in read_unload(path, table):
-                _fail.point("C3")
+                failpoints.point("C3")
                 yield batch
         finally:
             path.unlink(missing_ok=True)

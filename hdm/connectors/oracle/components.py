@@ -12,7 +12,7 @@ from hdm.connectors.oracle.database import OracleDatabase, OracleProfile, checke
 from hdm.dialects.oracle import ROWID
 from hdm.model import Chunk, Condition, Table, Window
 from hdm.sql import Database, SqlSink, SqlSource, SqlSourceConfig
-from hdm.sql_catalog import SqlCatalog
+from hdm.sql.catalog import SqlCatalog
 
 
 class OracleSourceConfig(SqlSourceConfig):

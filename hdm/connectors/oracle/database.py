@@ -13,13 +13,13 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from hdm.codecs import odbc as casting
-from hdm.codecs import rows as row_codec
-from hdm.dialects.catalogue import catalogue_sql
+from hdm.arrow import rows as row_codec
+from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
-from hdm.sql_lookup import described
+from hdm.sql import odbc_codec as casting
+from hdm.sql.describe import described
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

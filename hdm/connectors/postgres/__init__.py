@@ -9,15 +9,15 @@ from typing import Any, ClassVar
 import pyarrow as pa
 from pydantic import BaseModel
 
-from hdm.codecs.ahead import ahead
-from hdm.codecs.copy_csv import CsvDecoder, CsvEncoder
-from hdm.codecs.copy_stream import CopyIn, copy_out
+from hdm.arrow.prefetch import ahead
+from hdm.connectors.postgres.copy_csv import CsvDecoder, CsvEncoder
+from hdm.connectors.postgres.copy_stream import CopyIn, copy_out
 from hdm.connectors.postgres.reading import driver
 from hdm.connectors.postgres.writing import Writing
 from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
-from hdm.sql_catalog import SqlCatalog
+from hdm.sql.catalog import SqlCatalog
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 _LOCAL = re.compile(r"(localhost|127\.|::1|/)")
@@ -129,7 +129,7 @@ class PostgresDatabase(Writing):
         """COPY FROM STDIN in the open transaction: binary where every column's type has a known
         binary form, else CSV, which the server reads at twice the cost."""
         try:
-            from hdm.codecs.copy_binary import BinaryEncoder
+            from hdm.connectors.postgres.copy_binary import BinaryEncoder
         except ImportError:
             raise MissingDriver(
                 "loading PostgreSQL needs numpy", hint="pip install 'hdm[postgres]'"

@@ -18,7 +18,7 @@ from hdm.dialects.base import PAGE
 from hdm.dialects.postgres import LATE, snapshot_lost
 from hdm.errors import MissingDriver
 from hdm.model import Chunk, Column, Condition, Kind, Table, Window
-from hdm.sql_database import Database
+from hdm.sql.database import Database
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 

@@ -9,15 +9,15 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 from pydantic import BaseModel, Field
 
-from hdm import _fail
+from hdm import failpoints
 from hdm.connectors.snowflake.database import SnowflakeDatabase
-from hdm.connectors.snowflake.files import Put, Staging, copy_files
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
+from hdm.connectors.snowflake.staging import Put, Staging, copy_files
 from hdm.errors import UsageError
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
-from hdm.sql_source import TableNameLike
-from hdm.sql_swap import swap_chunk, swap_session
+from hdm.sql.source import TableNameLike
+from hdm.sql.swap import swap_chunk, swap_session
 
 
 class SnowflakeCopyConfig(SqlSinkConfig):
@@ -73,14 +73,14 @@ class SnowflakeCopySink(SqlSink):
             if ledger.find(connection, swap.chunk_id) is not None:
                 return
             new = self._beside(target, job_key, epoch)
-            _fail.point("W1")
+            failpoints.point("W1")
             self.database.swap(connection, target.path, new, new)
             self.database.begin(connection, write=True)
             if ledger.claim(connection, swap, Attempt(1)):
-                _fail.point("W2")
+                failpoints.point("W2")
                 ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
             self.database.commit(connection)
-            _fail.point("W3")
+            failpoints.point("W3")
         finally:
             connection.close()
 

@@ -10,8 +10,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdm.codecs import odbc as casting
-from hdm.connectors.snowflake.files import Staging
 from hdm.connectors.snowflake.session import (
     Session,
     SnowflakeProfile,
@@ -19,10 +17,12 @@ from hdm.connectors.snowflake.session import (
     folded,
     transaction_name,
 )
+from hdm.connectors.snowflake.staging import Staging
 from hdm.dialects.snowflake import SnowflakeDialect
 from hdm.errors import BrokenContract, MissingDriver, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database
+from hdm.sql import odbc_codec as casting
 
 _DEFINES = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|TRUNCATE|UNDROP|GRANT|REVOKE)\b", re.IGNORECASE)
 _MARK = re.compile(r" \[loaded by hdm as [^\]]*\]\Z")

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import Field
 
-from hdm.secrets import Secret
-from hdm.source import PathText, Settings
+from hdm.components.settings import PathText, Settings
+from hdm.config.secrets import Secret
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 

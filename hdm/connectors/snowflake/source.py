@@ -12,7 +12,7 @@ from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile
 from hdm.model import Chunk, Table
 from hdm.sql import Database, SqlSource, SqlSourceConfig
-from hdm.sql_catalog import SqlCatalog
+from hdm.sql.catalog import SqlCatalog
 
 
 class SnowflakeSourceConfig(SqlSourceConfig):

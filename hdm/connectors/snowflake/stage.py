@@ -10,18 +10,18 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
-from hdm import _fail
+from hdm import failpoints
+from hdm.arrow.batches import rebatch
+from hdm.components.settings import Settings
+from hdm.components.sink import Sink
 from hdm.connectors.snowflake.database import SnowflakeDatabase
-from hdm.connectors.snowflake.files import FILE_BYTES, Put, Staging
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
+from hdm.connectors.snowflake.staging import FILE_BYTES, Put, Staging
 from hdm.errors import BrokenContract, HdmError
-from hdm.formats import format_named
+from hdm.files.formats import format_named
 from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
-from hdm.sink import Sink
-from hdm.source import Settings
 from hdm.sql import Ledger, name_parts
-from hdm.sql_source import TableNameLike
-from hdm.streams import rebatch
+from hdm.sql.source import TableNameLike
 
 _BLOCK = 1024 * 1024
 
@@ -115,11 +115,11 @@ class SnowflakeInternalStageSink(Sink):
                 staged = list(self._staged(staging, payload, attempt))
             receipt = payload.tally.complete(self._receipt(chunk, attempt, staged))
             self.database.begin(connection, write=True)
-            _fail.point("L1")
+            failpoints.point("L1")
             if not self._ledger.claim(connection, chunk, attempt):
                 self.database.rollback(connection)
                 return self._adopted(connection, chunk, attempt)
-            _fail.point("L2")
+            failpoints.point("L2")
             self._ledger.fill(connection, receipt)
             attempt.check()
             self.database.commit(connection)

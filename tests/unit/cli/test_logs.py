@@ -8,8 +8,8 @@ import logging
 import pytest
 
 from hdm.cli import logs
+from hdm.config.secrets import Secret
 from hdm.errors import ManifestError, UsageError
-from hdm.secrets import Secret
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from hdm.cli.output import emit, size
-from hdm.secrets import Secret
+from hdm.config.secrets import Secret
 
 ROWS = [{"table": "a b", "rows": 12345, "share": 0.5, "ok": True}, {"table": None, "rows": 7, "ok": False}]
 

@@ -7,10 +7,10 @@ import json
 import pytest
 
 from hdm.cli.progress import Bars, JsonEvents, Quiet
+from hdm.config.secrets import Secret
 from hdm.errors import CheckFailed, ConnectionLost
 from hdm.model import Receipt
-from hdm.secrets import Secret
-from hdm.worker import Outcome
+from hdm.runtime.worker import Outcome
 from tests.unit.linkkit import Listed, Run, Shelf, words
 
 

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from hdm import registry
+from hdm.components import registry
+from hdm.config.profile import load_profiles
 from hdm.connectors.azure import AzureBlobSink, AzureBlobSource, AzureProfile
 from hdm.errors import CorruptFile, HdmError, LeaseLost, MissingDriver, TransientError, UsageError
 from hdm.model import Attempt, Chunk, Column, ComponentSpec, Dataset, Kind, Mode, Payload, Table
-from hdm.profile import load_profiles
 
 APPEND = Mode.APPEND
 MIB = 1024 * 1024
@@ -251,7 +251,7 @@ def test_a_look_tells_what_is_wrong_and_leaves_nothing(make, keyed, azurite_serv
 
 def test_bytes_that_change_on_their_way_are_refused_by_the_server(make, monkeypatch):
     store = make().store
-    monkeypatch.setattr("hdm.object_stores.azure._settings", _wrong_settings)
+    monkeypatch.setattr("hdm.files.stores.azure._settings", _wrong_settings)
     with pytest.raises((TransientError, HdmError)):
         store.put_new("a", b"x" * 100)
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from hdm import _fail
+from hdm import failpoints
 from hdm.connectors.duckdb import DuckDBDatabase, DuckDBProfile
 from hdm.connectors.duckdb.instance import instance_of
 from hdm.errors import BrokenContract, ConnectionLost, RejectedRows, UsageError
@@ -232,7 +232,7 @@ def test_a_crash_before_the_swap_commits_leaves_the_old_table(
 
     source, sink = duck.source("t"), other.sink()
     with monkeypatch.context() as patch:
-        patch.setattr(_fail, "point", crash)
+        patch.setattr(failpoints, "point", crash)
         with pytest.raises(BrokenContract):
             move(source, sink, Mode.REPLACE)
     assert other.run("SELECT * FROM t") == [(7,)]

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from hdm import _fail
+from hdm import failpoints
+from hdm.arrow.batches import row_digests
 from hdm.connectors.local import FSChunkSource, FSSink, FSSource
 from hdm.errors import BrokenContract, CorruptFile, LeaseLost, TransientError, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table, Window
-from hdm.streams import row_digests
 from tests.unit import awkward
 
 APPEND, REPLACE = Mode.APPEND, Mode.REPLACE
@@ -407,7 +407,7 @@ def test_a_full_disk_leaves_nothing(make, tmp_path):
 def _killed_at(folder, point, nth, told):
     """In a forked child, whose failpoint it is: the tests' own process goes on."""
     os.environ["HDM_FAILPOINT"] = f"{point}:{nth}:kill"
-    _fail.arm()
+    failpoints.arm()
     sink = FSSink(FSSink.Config(directory=str(folder), split={"rows": 4}), name="fs_stg")
     sink.prepare(SMALL, "job", 1, APPEND)
     attempt = Attempt(1, will_write=lambda uri, form: os.write(told, f"{uri}\n".encode()))
@@ -440,7 +440,7 @@ def test_what_a_kill_leaves_was_announced_and_is_cleaned_up(make, tmp_path, poin
 
 @pytest.mark.parametrize("point", ["C3", "C4", "C5"])
 def test_a_disk_that_fills_up_is_told_from_a_source_that_breaks(make, tmp_path, point, monkeypatch):
-    monkeypatch.setattr(_fail, "_points", {point: [(_fail._passes.get(point, 0) + 1, "enospc")]})
+    monkeypatch.setattr(failpoints, "_points", {point: [(failpoints._passes.get(point, 0) + 1, "enospc")]})
     sink = make()
     sink.prepare(SMALL, "job", 1, APPEND)
     before = found(tmp_path)

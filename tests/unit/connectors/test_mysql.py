@@ -12,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from hdm import _fail
+from hdm import failpoints
+from hdm.config.secrets import Secret
 from hdm.connectors.mysql import MySQLProfile, MySQLSource
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UnrepresentableValue, UsageError
 from hdm.model import Attempt, Chunk, Column, Kind, Mode
-from hdm.secrets import Secret
 from tests.servers.process import Database
 from tests.unit.mysqlkit import MySQLSystem, mysql_system
 from tests.unit.sqlkit import JOB, all_rows, move, plan, rows_of
@@ -413,7 +413,7 @@ def test_a_crash_after_the_swap_does_not_swap_again(
     maria.run("CREATE TABLE t (id int PRIMARY KEY);; INSERT INTO t VALUES (1), (2)")
     if there:
         maria.run("CREATE TABLE copy (id int PRIMARY KEY);; INSERT INTO copy VALUES (7)")
-    point = _fail.point
+    point = failpoints.point
 
     def crash(name: str) -> None:
         if name == "W2":
@@ -422,7 +422,7 @@ def test_a_crash_after_the_swap_does_not_swap_again(
 
     source, sink = maria.source("t"), maria.sink("copy")
     with monkeypatch.context() as patch:
-        patch.setattr(_fail, "point", crash)
+        patch.setattr(failpoints, "point", crash)
         with pytest.raises(BrokenContract):
             move(source, sink, Mode.REPLACE)
     table = source.describe()

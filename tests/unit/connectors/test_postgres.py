@@ -7,7 +7,8 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 
-from hdm.codecs import temporal
+from hdm.arrow import temporal
+from hdm.config.secrets import Secret
 from hdm.connectors.postgres import PostgresDatabase, PostgresProfile
 from hdm.errors import (
     ConnectionLost,
@@ -18,7 +19,6 @@ from hdm.errors import (
     UsageError,
 )
 from hdm.model import Attempt, Kind, Mode, Payload
-from hdm.secrets import Secret
 from tests.unit.sql_fixtures import lite, pg  # noqa: F401
 from tests.unit.sqlkit import JOB, all_rows, move, plan, rows_of
 

@@ -29,9 +29,9 @@ from hdm.errors import (
     TransientError,
     UsageError,
 )
+from hdm.files.stores import scratch
+from hdm.files.stores.s3 import S3Store
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table, Window
-from hdm.object_stores import scratch
-from hdm.object_stores.s3 import S3Store
 
 APPEND = Mode.APPEND
 MIB = 1024 * 1024
@@ -460,7 +460,7 @@ def test_answers_become_errors_that_say_what_to_do_and_show_no_secret(
 
 
 def _proof():
-    from hdm.object_stores.base import Proof
+    from hdm.files.stores.object_base import Proof
 
     return Proof(1, hashlib.sha256(b"x").hexdigest(), "n")
 
@@ -546,7 +546,7 @@ def test_no_driver_is_imported_before_it_connects():
 
 def test_scratch_files_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
     code = (
-        "import sys, time; from hdm.object_stores import scratch;"
+        "import sys, time; from hdm.files.stores import scratch;"
         "(scratch.folder(sys.argv[1]) / 'half').write_bytes(b'x'); print('made', flush=True); time.sleep(60)"
     )
     root = Path(__file__).parents[3]

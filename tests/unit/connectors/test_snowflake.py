@@ -31,8 +31,8 @@ from hdm.connectors.snowflake import (
     SnowflakeSource,
 )
 from hdm.connectors.snowflake.copy import location_of
-from hdm.connectors.snowflake.files import Put, _check, copy_sql
 from hdm.connectors.snowflake.session import arguments
+from hdm.connectors.snowflake.staging import Put, _check, copy_sql
 from hdm.errors import (
     BrokenContract,
     CorruptFile,
@@ -41,10 +41,10 @@ from hdm.errors import (
     UnrepresentableValue,
     UsageError,
 )
-from hdm.formats import format_named
+from hdm.files.formats import format_named
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, StagedFile, Table
-from hdm.sql_merge import make_stage
-from hdm.sql_swap import swap_chunk, swap_session
+from hdm.sql.merge import make_stage
+from hdm.sql.swap import swap_chunk, swap_session
 
 JOB = "j" * 64
 COLUMNS = (

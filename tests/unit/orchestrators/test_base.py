@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from hdm.check import NotNull
-from hdm.engines import threads
+from hdm.components.check import NotNull
 from hdm.errors import CheckFailed, StateError
 from hdm.orchestrators.base import Orchestrator, OrchestratorConfig, RunReport, Session
-from hdm.planner import Planner
+from hdm.planning.planner import Planner
+from hdm.planning.preflight import survey
+from hdm.runtime import thread_engine
 from hdm.state import RunInfo
-from hdm.survey import survey
 from tests.unit.linkkit import Listed, Run, Shelf, words
 
 
@@ -34,7 +34,7 @@ class Plain(Orchestrator):
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(threads, "IDLE_FIRST", 0.001)
+    monkeypatch.setattr(thread_engine, "IDLE_FIRST", 0.001)
 
 
 def session(run: Run, **options) -> Session:

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from hdm.errors import ConnectionLost, LeaseLost
 from hdm.state import GoOn, Lease
-from hdm.state.words import StaleArtifact
+from hdm.state.records import StaleArtifact
 from tests.unit.state.conftest import World, in_threads, receipt_of
 
 

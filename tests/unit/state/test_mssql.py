@@ -9,9 +9,12 @@ from sqlalchemy import select
 from sqlalchemy.dialects import mssql
 from sqlalchemy.schema import CreateIndex, CreateTable
 
-from hdm.state import artifacts, claims, clock, events, leases, runs, settle, view, watermarks
-from hdm.state.models import metadata
-from hdm.state.prepared import Prepared
+from hdm.state.chunks import artifacts, claims, transitions, watermarks
+from hdm.state.db import clock, legacy_view
+from hdm.state.db.statements import Prepared
+from hdm.state.db.tables import metadata
+from hdm.state.jobs import runs
+from hdm.state.tx import named_leases, transaction
 
 DIALECT = mssql.dialect()
 
@@ -35,7 +38,7 @@ def test_every_table_and_index() -> None:
 
 
 def test_every_statement_of_the_hot_path() -> None:
-    modules = (artifacts, claims, events, leases, runs, settle, watermarks)
+    modules = (artifacts, claims, transaction, named_leases, runs, transitions, watermarks)
     found = {
         f"{module.__name__}.{name}": compiled(value)
         for module in modules
@@ -49,8 +52,8 @@ def test_every_statement_of_the_hot_path() -> None:
     for name, sql in found.items():
         assert "FOR UPDATE" not in sql, name
         assert "LIMIT" not in sql, name
-    assert "WITH (UPDLOCK, ROWLOCK)" in found["hdm.state.events._HEAD"]
-    assert found["hdm.state.events._HEAD_AND_CHUNK"].count("WITH (UPDLOCK, ROWLOCK)") == 3
+    assert "WITH (UPDLOCK, ROWLOCK)" in found["hdm.state.tx.transaction._HEAD"]
+    assert found["hdm.state.tx.transaction._HEAD_AND_CHUNK"].count("WITH (UPDLOCK, ROWLOCK)") == 3
 
 
 def test_claiming() -> None:
@@ -65,4 +68,4 @@ def test_the_clock_and_the_view() -> None:
     sql = compiled(select(clock.now, clock.later))
     assert "DATETIME2(6)" in sql
     assert "DATEADD(millisecond" in sql
-    assert view.create("mssql").startswith("CREATE OR ALTER VIEW state_manager AS")
+    assert legacy_view.create("mssql").startswith("CREATE OR ALTER VIEW state_manager AS")

@@ -1,0 +1,82 @@
+"""Columns of Python values to and from Arrow, exactly or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hdm.arrow import temporal
+from hdm.errors import UnrepresentableValue
+from hdm.model import Column
+
+Decoder = Callable[[Sequence[Any], pa.DataType], pa.Array]
+"""Turns the values of one column into an array; ``ValueError`` or ``TypeError`` if one does not fit."""
+
+
+def unrepresentable(column: str, why: str) -> UnrepresentableValue:
+    """The error for a value that its column's carrier cannot hold; never shows the value."""
+    return UnrepresentableValue(
+        f"column {column}: {why}",
+        hint="give it another type with types:, read it as text with query:, or leave rows out with where:",
+    )
+
+
+def nul_in_text(columns: Sequence[str]) -> UnrepresentableValue:
+    """The error for a text that PostgreSQL refuses for its NUL character."""
+    return UnrepresentableValue(
+        f"column {', '.join(columns)}: PostgreSQL's text cannot hold a NUL character",
+        hint="leave the rows out with where:, or replace the character with transform:",
+    )
+
+
+def check_length(texts: pa.Array, column: str, length: int) -> None:
+    """``UnrepresentableValue`` if a text has more than ``length`` characters."""
+    if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
+        return
+    if (pc.max(pc.binary_length(texts)).as_py() or 0) <= length:
+        return
+    if (pc.max(pc.utf8_length(texts)).as_py() or 0) > length:
+        raise unrepresentable(column, f"a text is longer than the {length} characters of the target")
+
+
+def to_batch(
+    rows: Sequence[Sequence[Any]], columns: Sequence[Column], decoders: Mapping[str, Decoder] | None = None
+) -> pa.RecordBatch:
+    """Driver rows as one batch of the columns' carriers; ``UnrepresentableValue`` names the column."""
+    values: Iterator[Sequence[Any]] = zip(*rows, strict=True) if rows else iter([()] * len(columns))
+    arrays = []
+    for column, cells in zip(columns, values, strict=True):
+        decode = (decoders or {}).get(column.name, plain)
+        try:
+            arrays.append(decode(cells, column.type))
+        except (ValueError, TypeError, OverflowError, pa.ArrowException):
+            raise unrepresentable(column.name, f"a value does not fit {column.type}") from None
+    fields = [pa.field(c.name, c.type, c.nullable) for c in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def plain(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values that are of the carrier's Python type already."""
+    return pa.array(values, kind)
+
+
+def cells(array: pa.Array, zone: str = "+00:00") -> list[Any]:
+    """An array as Python values that any DB-API takes: temporals and decimals as exact text."""
+    kind = array.type
+    if pa.types.is_temporal(kind):
+        return list(temporal.to_texts(array, zone).to_pylist())
+    if pa.types.is_decimal(kind):
+        return list(decimal_texts(array).to_pylist())
+    return list(array.to_pylist())
+
+
+def decimal_texts(array: pa.Array) -> pa.Array:
+    """Decimals in plain notation, every digit, never an exponent."""
+    texts = array.cast(pa.string())
+    if any(text is not None and "E" in text for text in texts.to_pylist()):
+        shown = [None if v is None else f"{v:f}" for v in array.to_pylist()]
+        return pa.array(shown, pa.string())
+    return texts

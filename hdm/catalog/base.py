@@ -1,0 +1,101 @@
+"""The Catalog template: what a system holds, the DDL for another one, and how the two drift apart."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any, ClassVar, final
+
+from pydantic import BaseModel, Field
+
+from hdm.catalog.apply import Applied, Session, apply
+from hdm.catalog.ddl_files import statements_of
+from hdm.catalog.diff import Difference, compare_tables
+from hdm.catalog.mapper import MappedSchema, map_schema
+from hdm.catalog.model import Path, Relation, Schema
+from hdm.catalog.patterns import Selection, exactly, select
+from hdm.catalog.rules import MapOptions
+from hdm.catalog.writers import PHASES, Statement
+from hdm.components.settings import Settings
+from hdm.errors import UsageError
+from hdm.model import Table
+
+
+class CatalogConfig(Settings):
+    """What is crawled: patterns as in ``hdm.catalog.patterns``."""
+
+    env: str | None = None
+    include: list[str] = Field(default_factory=list)
+    exclude: list[str] = Field(default_factory=list)
+
+
+class Catalog(ABC):
+    """Finds what a system holds, and makes objects in it. Holds no state between calls."""
+
+    Config: ClassVar[type[BaseModel]] = CatalogConfig
+    Profile: ClassVar[type[BaseModel] | None] = None
+    system: ClassVar[str] = ""
+    """The dialect's name."""
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        self.config = config
+        self.profile = profile
+        self.name = name or type(self).__name__
+
+    @abstractmethod
+    def crawl(self, selection: Selection | None = None) -> Schema:
+        """Everything that the selection has (default: that of the conf), read from the catalogue."""
+
+    @abstractmethod
+    def session(self) -> AbstractContextManager[Session]:
+        """A session that takes DDL."""
+
+    @property
+    def selection(self) -> Selection:
+        """The conf's patterns."""
+        return select(self.config.include, self.config.exclude)
+
+    @final
+    def tables(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Iterator[Table]:
+        """The tables that the patterns fit, by name."""
+        for relation in self.crawl(select(include, exclude)).relations:
+            yield relation.table
+
+    @final
+    def relation(self, path: Path) -> Relation:
+        """One table with all that hangs on it; ``UsageError`` if it is not there."""
+        found = self.crawl(exactly([path])).relation(path)
+        if found is None:
+            raise UsageError(
+                f"there is no table {'.'.join(path)} in {self.name}", hint="list them: hdm catalog crawl"
+            )
+        return found
+
+    @final
+    def ddl(self, table: Table, target: str, options: MapOptions | None = None) -> list[str]:
+        """The DDL that makes the table, with its keys and comments, in dialect ``target``."""
+        alone = Schema(self.system, relations=(self.relation(table.path),))
+        return [one.sql for one in statements_of(map_schema(alone, target, options))]
+
+    @final
+    def create(self, wanted: MappedSchema, phases: Iterable[str] = PHASES) -> list[Applied]:
+        """Apply the DDL of ``phases`` to this system; what it refuses becomes manual in the report.
+
+        Raises what the system raises for tables and schemas.
+        """
+        chosen = set(phases)
+        statements = [one for one in statements_of(wanted) if one.phase in chosen]
+        return self.apply(statements, wanted)
+
+    @final
+    def apply(self, statements: Iterable[Statement], wanted: MappedSchema | None = None) -> list[Applied]:
+        """Apply statements in order, in one session."""
+        with self.session() as session:
+            return apply(statements, session, wanted.report if wanted else None)
+
+    @final
+    def drift(self, table: Table) -> list[Difference]:
+        """How the table, as the system has it now, differs from ``table``; empty: not at all."""
+        now = self.relation(table.path)
+        return compare_tables(now, Relation(table))

@@ -1,0 +1,263 @@
+"""A schema of one system as a schema of another, and what became of every object."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from hdm.catalog.expressions import Untranslatable
+from hdm.catalog.map_columns import ColumnMapper
+from hdm.catalog.map_keys import KeyMapper
+from hdm.catalog.map_mysql import fit_mysql
+from hdm.catalog.map_sqlserver import fit_sqlserver
+from hdm.catalog.model import ForeignKey, Path, Relation, Schema, Sequence, View, dotted
+from hdm.catalog.names import NamePolicy
+from hdm.catalog.order import closing_keys, table_order, view_order
+from hdm.catalog.report import Report
+from hdm.catalog.rules import MapOptions
+from hdm.catalog.scopes import settle_names
+from hdm.catalog.traits import traits_of
+from hdm.catalog.views import Names, translate_view
+from hdm.dialects import dialect
+from hdm.dialects.base import Dialect
+from hdm.errors import UsageError
+
+DEFAULT_SCHEMAS = {
+    "postgres": "public", "duckdb": "main", "snowflake": "PUBLIC", "sqlserver": "dbo", "synapse": "dbo",
+    "redshift": "public", "mysql": "hdm", "bigquery": "hdm",
+}  # fmt: skip
+"""Where objects of a system without schemas go."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappedSchema:
+    """A mapped schema. ``tables`` and ``columns`` say what became of the names."""
+
+    schema: Schema
+    report: Report
+    tables: Mapping[Path, Path] = field(default_factory=dict)
+    columns: Mapping[Path, Mapping[str, str]] = field(default_factory=dict)
+
+
+def map_schema(
+    source: Schema, target: str, options: MapOptions | None = None, flavour: str = ""
+) -> MappedSchema:
+    """``source`` in the words of dialect ``target``. Raises one ``UsageError`` that names every
+    name which the target cannot have or would confuse."""
+    return _Mapper(source, target, options or MapOptions(), flavour).map()
+
+
+class _Mapper:
+    def __init__(self, source: Schema, target: str, options: MapOptions, flavour: str) -> None:
+        self.source, self.target, self.options, self.flavour = source, target, options, flavour
+        self.dialect: Dialect = dialect(target)
+        self.traits = traits_of(target)
+        self.same = source.system == target
+        self.report = Report(source.flavour or source.system, flavour or target)
+        self.tables: dict[Path, Path] = {}
+        self.columns: dict[Path, dict[str, str]] = {}
+        self.closing: set[tuple[Path, ForeignKey]] = set()
+
+    def map(self) -> MappedSchema:
+        self._name_everything()
+        mapped = Schema(self.target, "", self.flavour)
+        in_order = [one for one in table_order(self.source.relations) if self._goes(one)]
+        self.closing = closing_keys(in_order)
+        relations = [self._relation(one) for one in in_order]
+        if not self.same:
+            if self.target == "mysql":
+                relations = fit_mysql(relations, self.dialect, self.report, self.flavour)
+            if self.target == "sqlserver":
+                relations = [fit_sqlserver(one, self.dialect, self.report) for one in relations]
+            relations = settle_names(relations, self.dialect)
+        sequences = [seq for one in self.source.sequences if (seq := self._sequence(one))]
+        views = [view for one in view_order(self.source.views) if (view := self._view(one))]
+        for kind, name in self.source.unread:
+            self.report.manual(
+                kind, name, "it is code, or cannot be described", "write it anew on the target"
+            )
+        enums = tuple(replace(one, path=self._path(one.path)) for one in self.source.enums if self.same)
+        mapped = replace(
+            mapped, relations=tuple(relations), sequences=tuple(sequences), views=tuple(views), enums=enums
+        )
+        return MappedSchema(mapped, self.report, self.tables, self.columns)
+
+    # -- names -------------------------------------------------------------------
+
+    def _name_everything(self) -> None:
+        """Target names of tables, views and columns; all trouble in one error."""
+        trouble: list[str] = []
+        hint = None
+        objects = {one.path: one for one in self.source.relations if self._goes(one)}
+        scopes: dict[Path, list[Path]] = {}
+        for path in (*objects, *(one.path for one in self.source.views)):
+            scopes.setdefault(self._parent(path), []).append(path)
+        for parent, paths in scopes.items():
+            renames = {k: v for path in paths for k, v in self.options.renames(path).items() if k == path[-1]}
+            policy = NamePolicy(self.dialect, self.options.case, renames)
+            try:
+                twice = [name for name, n in Counter(path[-1] for path in paths).items() if n > 1]
+                if twice:
+                    raise UsageError(f"several schemas have {', '.join(sorted(twice))}, one is to take them")
+                made = policy.names([path[-1] for path in paths], dotted(parent) or "the schema", tables=True)
+                self.tables.update({path: (*parent, made[path[-1]]) for path in paths})
+            except UsageError as error:
+                trouble.append(error.message)
+                hint = hint or error.hint or "map the schemas to several: schemas: {source: target}"
+        for path, relation in objects.items():
+            policy = NamePolicy(self.dialect, self.options.case, self.options.renames(path))
+            try:
+                names = [column.name for column in relation.table.columns]
+                self.columns[path] = policy.names(names, dotted(path))
+            except UsageError as error:
+                trouble.append(error.message)
+                hint = hint or error.hint
+        if trouble:
+            raise UsageError("\n  ".join(trouble), hint=hint)
+        for path, new in self.tables.items():
+            changed = path[-1] != new[-1] and self.options.case.value == "keep"
+            if changed and path[-1] not in self.options.renames(path):
+                self.report.approximated(
+                    "name",
+                    dotted(path),
+                    f"too long: cut to {new[-1]}",
+                    "rename it by a rule if you want another",
+                )
+
+    def _parent(self, path: Path) -> Path:
+        if not self.traits.schemas:
+            return ()
+        old = path[-2] if len(path) > 1 else ""
+        if old in self.options.schemas:
+            return (self.options.schemas[old],)
+        if self.options.into:
+            return (self.options.into,)
+        plain = old in ("", "main") and not self.same
+        if plain or not old:
+            return (DEFAULT_SCHEMAS[self.target],)
+        return (NamePolicy(self.dialect, self.options.case).name(old),)
+
+    def _path(self, path: Path) -> Path:
+        name = NamePolicy(self.dialect, self.options.case, self.options.renames(path)).name(path[-1])
+        return self.tables.get(path) or (*self._parent(path), name)
+
+    def _goes(self, relation: Relation) -> bool:
+        return self.same or relation.part_of is None
+
+    # -- objects -------------------------------------------------------------------
+
+    def _relation(self, relation: Relation) -> Relation:
+        path = self.tables[relation.path]
+        columns = ColumnMapper(
+            self.source, self.target, self.options, self.report, self.columns[relation.path]
+        )
+        mapped = columns.map(relation, path)
+        keys = KeyMapper(self.source, self.target, self.report, self.tables, self.columns, self.closing)
+        mapped = keys.map(relation, mapped)
+        self.report.converted("table", dotted(relation.path))
+        if relation.comment and self.traits.comments == "none":
+            self.report.approximated(
+                "comment", dotted(relation.path), f"{self.target} keeps none", "it stands in the DDL file"
+            )
+        elif relation.comment:
+            self.report.converted("comment", dotted(relation.path))
+        return self._physical(relation, mapped)
+
+    def _physical(self, relation: Relation, mapped: Relation) -> Relation:
+        if self.same:
+            return replace(
+                mapped,
+                partitioning=relation.partitioning,
+                part_of=relation.part_of and self._path(relation.part_of),
+                part_bound=relation.part_bound,
+                distribution=relation.distribution,
+                options=relation.options,
+            )
+        name, names = dotted(relation.path), self.columns[relation.path]
+        if relation.partitioning:
+            self.report.approximated(
+                "partitioning", name, f"one table for {relation.partitioning.kind} partitions",
+                "cut it on the target by hand if it is large",
+            )  # fmt: skip
+        if relation.distribution is None:
+            return mapped
+        kept = replace(
+            relation.distribution,
+            columns=tuple(names[c] for c in relation.distribution.columns),
+            sort=tuple(names[c] for c in relation.distribution.sort),
+        )
+        if self.target in ("redshift", "synapse"):
+            self.report.converted("distribution", name)
+            return replace(mapped, distribution=kept)
+        if self.target in ("snowflake", "bigquery") and kept.sort:
+            self.report.approximated(
+                "distribution",
+                name,
+                "its sort columns become clustering",
+                "look at the clustering depth later",
+            )
+            return replace(mapped, distribution=replace(kept, style="", columns=()))
+        self.report.approximated(
+            "distribution", name, f"{self.target} distributes rows itself", "nothing to do"
+        )
+        return mapped
+
+    def _sequence(self, one: Sequence) -> Sequence | None:
+        name = dotted(one.path)
+        if one.owner and not self.same:
+            return None
+        if one.owner and one.owner[:-1] not in self.tables:
+            return None
+        if self.traits.sequences or self.flavour == "mariadb":
+            self.report.converted("sequence", name)
+            owner = one.owner and (*self.tables[one.owner[:-1]], self.columns[one.owner[:-1]][one.owner[-1]])
+            return replace(one, path=self._path(one.path), owner=owner)
+        if any(name_of.endswith(one.path[-1]) for name_of in self._default_texts()):
+            return None
+        self.report.manual(
+            "sequence", name, f"{self.target} has no sequences", "draw the numbers in the application"
+        )
+        return None
+
+    def _default_texts(self) -> list[str]:
+        columns = [column for one in self.source.relations for column in one.table.columns]
+        return [(column.default or "").split("'")[1] for column in columns if "'" in (column.default or "")]
+
+    def _view(self, view: View) -> View | None:
+        name = dotted(view.path)
+        path = self.tables[view.path]
+        uses = tuple(self.tables[one] for one in view.uses if one in self.tables)
+        if self.same and not self._renamed(view):
+            self.report.converted("view", name)
+            return replace(view, path=path, uses=uses)
+        try:
+            sql = translate_view(
+                view, self.source.system, self.target, Names(self.source), self.tables.get, self.columns
+            )
+        except Untranslatable as error:
+            self.report.manual(
+                "view", name, error.message, "write it by hand; its SQL stands in the DDL file"
+            )
+            self.tables.pop(view.path)
+            return None
+        materialized = view.materialized and self.traits.materialized
+        if view.materialized and not materialized:
+            self.report.approximated(
+                "view", name, "it becomes a plain view", "store its rows in a table if it is slow"
+            )
+        else:
+            self.report.converted("view", name)
+        if view.comment:
+            kept = self.traits.comments in ("statement", "property", "option")
+            (self.report.converted if kept else self._lost_comment)("comment", name)
+        return replace(view, path=path, sql=sql, uses=uses, materialized=materialized)
+
+    def _lost_comment(self, kind: str, name: str) -> None:
+        self.report.approximated(kind, name, f"{self.target} keeps none here", "it stands in the DDL file")
+
+    def _renamed(self, view: View) -> bool:
+        """Whether anything that the view reads has another name on the target."""
+        moved = any(self.tables.get(path) != path for path in (view.path, *view.uses))
+        columns = (self.columns.get(path, {}) for path in view.uses)
+        return moved or any(old != new for names in columns for old, new in names.items())

@@ -1,0 +1,302 @@
+"""A whole schema as immutable values: everything that a crawl finds, in the system's own words.
+
+Texts (defaults, checks, generated columns, views) are SQL of ``Schema.system``. The mapper turns a
+schema into one of another system, made of the same words.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from hdm.model import Column, Table, digest
+from hdm.model.json import table_from_json, table_to_json
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A primary key or a unique constraint. ``name`` is empty if the system has none for it."""
+
+    name: str
+    columns: tuple[str, ...]
+    nulls_distinct: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ForeignKey:
+    """``columns`` refer to ``target_columns`` of the table ``target``. Actions are upper case."""
+
+    name: str
+    columns: tuple[str, ...]
+    target: Path
+    target_columns: tuple[str, ...]
+    on_delete: str = "NO ACTION"
+    on_update: str = "NO ACTION"
+    deferrable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A predicate that every row fulfils."""
+
+    name: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class IndexPart:
+    """A column, or an expression, of an index. ``length`` is MySQL's prefix, in characters."""
+
+    column: str | None = None
+    expression: str | None = None
+    descending: bool = False
+    length: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An index that is not there for a key. ``method`` is empty for the ordinary sorted one."""
+
+    name: str
+    parts: tuple[IndexPart, ...]
+    unique: bool = False
+    method: str = ""
+    where: str | None = None
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """How an identity column counts. ``always``: values given by an INSERT are refused.
+
+    ``style`` tells spellings of one system apart (SQLite: ``rowid`` or ``autoincrement``).
+    """
+
+    column: str
+    start: int = 1
+    increment: int = 1
+    always: bool = False
+    style: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioning:
+    """How a table is cut: ``kind`` is RANGE, LIST, HASH or the system's word; ``text`` is the
+    clause as the system spells it."""
+
+    kind: str
+    columns: tuple[str, ...] = ()
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """Where rows lie in a distributed system: ``style`` is HASH, EVEN or ALL. ``sort`` are sort,
+    organising or clustering columns."""
+
+    style: str = ""
+    columns: tuple[str, ...] = ()
+    sort: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A table with everything that hangs on it. ``virtual`` names generated columns that are
+    computed when read. ``part_of``/``part_bound`` are set for a partition of another table."""
+
+    table: Table
+    primary_key: Key | None = None
+    uniques: tuple[Key, ...] = ()
+    foreign_keys: tuple[ForeignKey, ...] = ()
+    checks: tuple[Check, ...] = ()
+    indexes: tuple[Index, ...] = ()
+    identities: tuple[Identity, ...] = ()
+    virtual: tuple[str, ...] = ()
+    comment: str | None = None
+    partitioning: Partitioning | None = None
+    part_of: Path | None = None
+    part_bound: str | None = None
+    distribution: Distribution | None = None
+    options: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The table's name, outermost part first."""
+        return self.table.path
+
+    def with_columns(self, columns: tuple[Column, ...]) -> Relation:
+        """A copy whose table has these columns."""
+        return replace(self, table=replace(self.table, columns=columns))
+
+    def identity(self, column: str) -> Identity | None:
+        """How the column counts, if it does."""
+        return next((one for one in self.identities if one.column == column), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """A number generator of its own. ``owner`` is the column it was made for: table path + name."""
+
+    path: Path
+    start: int = 1
+    increment: int = 1
+    minimum: int | None = None
+    maximum: int | None = None
+    cycle: bool = False
+    type: str = "bigint"
+    owner: Path | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EnumType:
+    """A named type of labels, in their order."""
+
+    path: Path
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """``sql`` is the query alone, without CREATE VIEW. ``uses`` are the paths it reads."""
+
+    path: Path
+    sql: str
+    columns: tuple[str, ...] = ()
+    materialized: bool = False
+    comment: str | None = None
+    uses: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """What a crawl found. ``system`` is a dialect's name, ``flavour`` its fork (``mariadb``).
+
+    ``unread`` names objects that were seen and cannot be described: kind, name.
+    """
+
+    system: str
+    database: str = ""
+    flavour: str = ""
+    relations: tuple[Relation, ...] = ()
+    views: tuple[View, ...] = ()
+    sequences: tuple[Sequence, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+    enums: tuple[EnumType, ...] = ()
+
+    @property
+    def schemas(self) -> list[str]:
+        """The schemas that the objects lie in, sorted; empty for a system without."""
+        paths = [one.path for one in self.relations]
+        paths += [one.path for one in self.views] + [one.path for one in self.sequences]
+        return sorted({path[-2] for path in paths if len(path) > 1})
+
+    def relation(self, path: Path) -> Relation | None:
+        """The table of that name."""
+        return next((one for one in self.relations if one.path == path), None)
+
+    @property
+    def sha(self) -> str:
+        """Identity of all that was found, but for the database's name and estimates of size."""
+        return digest("schema", schema_to_json(replace(self, database=""), sizes=False))
+
+
+def dotted(path: Path) -> str:
+    """A path for people; parts that hold a dot are quoted."""
+    return ".".join(f'"{part}"' if "." in part or not part else part for part in path)
+
+
+def schema_to_json(schema: Schema, *, sizes: bool = True) -> str:
+    """A schema as one JSON object with sorted keys."""
+    body = {
+        **{name: getattr(schema, name) for name in ("system", "database", "flavour")},
+        "relations": [relation_to_dict(one, sizes=sizes) for one in schema.relations],
+        "views": [asdict(one) for one in schema.views],
+        "sequences": [asdict(one) for one in schema.sequences],
+        "unread": schema.unread,
+        "enums": [asdict(one) for one in schema.enums],
+    }
+    return json.dumps(body, sort_keys=True, ensure_ascii=False, indent=1)
+
+
+def schema_from_json(text: str) -> Schema:
+    """The inverse of ``schema_to_json``."""
+    body = json.loads(text)
+    return Schema(
+        body["system"],
+        body["database"],
+        body["flavour"],
+        tuple(relation_from_dict(one) for one in body["relations"]),
+        tuple(_view(one) for one in body["views"]),
+        tuple(_sequence(one) for one in body["sequences"]),
+        tuple((kind, name) for kind, name in body["unread"]),
+        tuple(EnumType(**_tuples(one)) for one in body["enums"]),
+    )
+
+
+def relation_to_dict(relation: Relation, *, sizes: bool = True) -> dict[str, Any]:
+    """A table with all that hangs on it as plain data."""
+    table = relation.table if sizes else replace(relation.table, rows=None, bytes=None)
+    rest = asdict(replace(relation, table=_NOTHING))
+    rest["table"] = json.loads(table_to_json(table))
+    return rest
+
+
+def relation_from_dict(body: dict[str, Any]) -> Relation:
+    """The inverse of ``relation_to_dict``."""
+    body = dict(body)
+    return Relation(
+        table=table_from_json(json.dumps(body.pop("table"))),
+        primary_key=_key(body.pop("primary_key")),
+        uniques=tuple(_key(one) for one in body.pop("uniques")),
+        foreign_keys=tuple(ForeignKey(**_tuples(one)) for one in body.pop("foreign_keys")),
+        checks=tuple(Check(**one) for one in body.pop("checks")),
+        indexes=tuple(_index(one) for one in body.pop("indexes")),
+        identities=tuple(Identity(**one) for one in body.pop("identities")),
+        partitioning=_made(Partitioning, body.pop("partitioning")),
+        distribution=_made(Distribution, body.pop("distribution")),
+        **_tuples(body),
+    )
+
+
+def columns_of(relation: Relation) -> Iterator[Column]:
+    """The table's columns, in order."""
+    yield from relation.table.columns
+
+
+@dataclass(frozen=True, slots=True)
+class _Nothing:
+    nothing: None = field(default=None)
+
+
+_NOTHING: Any = _Nothing()
+
+
+def _tuples(body: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in body.items()}
+
+
+def _made(cls: Any, body: dict[str, Any] | None) -> Any:
+    return None if body is None else cls(**_tuples(body))
+
+
+def _key(body: dict[str, Any] | None) -> Any:
+    return _made(Key, body)
+
+
+def _index(body: dict[str, Any]) -> Index:
+    parts = tuple(IndexPart(**one) for one in body.pop("parts"))
+    return Index(parts=parts, **_tuples(body))
+
+
+def _view(body: dict[str, Any]) -> View:
+    uses = tuple(tuple(path) for path in body.pop("uses"))
+    return View(uses=uses, **_tuples(body))
+
+
+def _sequence(body: dict[str, Any]) -> Sequence:
+    return Sequence(**_tuples(body))

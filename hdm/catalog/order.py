@@ -1,0 +1,65 @@
+"""Dependency order: parents before children, views after what they read, cycles named."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping
+from typing import TypeVar
+
+from hdm.catalog.model import ForeignKey, Path, Relation, View
+
+N = TypeVar("N", bound=Hashable)
+
+
+def waves(needs: Mapping[N, Iterable[N]]) -> list[list[N]]:
+    """Nodes in waves: each needs only nodes of earlier waves. The order within a wave is that of
+    ``needs``. Where only cycles are left, the node with the fewest open needs goes first."""
+    known = set(needs)
+    open_needs = {node: {n for n in of if n in known and n != node} for node, of in needs.items()}
+    order: list[list[N]] = []
+    while open_needs:
+        ready = [node for node, of in open_needs.items() if not of]
+        if not ready:
+            ready = [min(open_needs, key=lambda node: len(open_needs[node]))]
+        order.append(ready)
+        gone = set(ready)
+        for node in ready:
+            del open_needs[node]
+        open_needs = {node: of - gone for node, of in open_needs.items()}
+    return order
+
+
+def table_waves(relations: Iterable[Relation]) -> list[list[Relation]]:
+    """Tables in waves, referenced ones first."""
+    by_path = {one.path: one for one in relations}
+    needs = {path: _parents(one) for path, one in by_path.items()}
+    return [[by_path[path] for path in wave] for wave in waves(needs)]
+
+
+def table_order(relations: Iterable[Relation]) -> list[Relation]:
+    """Tables, referenced ones first."""
+    return [one for wave in table_waves(relations) for one in wave]
+
+
+def closing_keys(ordered: Iterable[Relation]) -> set[tuple[Path, ForeignKey]]:
+    """Foreign keys that point forward in the order, hence close a cycle. Those of a table to
+    itself are not among them."""
+    seen: set[Path] = set()
+    found = set()
+    for relation in ordered:
+        seen.add(relation.path)
+        for key in relation.foreign_keys:
+            if key.target not in seen:
+                found.add((relation.path, key))
+    return found
+
+
+def view_order(views: Iterable[View]) -> list[View]:
+    """Views, those that others read first."""
+    by_path = {one.path: one for one in views}
+    ordered = waves({path: one.uses for path, one in by_path.items()})
+    return [by_path[path] for wave in ordered for path in wave]
+
+
+def _parents(relation: Relation) -> list[Path]:
+    parents = [key.target for key in relation.foreign_keys]
+    return [*parents, relation.part_of] if relation.part_of else parents

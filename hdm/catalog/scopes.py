@@ -1,0 +1,70 @@
+"""Names of constraints and indexes that would meet in one scope of the target get the table's name
+in front. They are not data: nobody reads through them, so a new name is no loss."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hdm.catalog.model import Relation
+from hdm.catalog.names import CASELESS_TABLES, fit
+from hdm.dialects.base import Dialect
+
+_INDEXES_BY_SCHEMA = frozenset({"postgres", "redshift", "sqlite", "duckdb"})
+_CONSTRAINTS_BY_SCHEMA = frozenset({"mysql", "sqlserver", "synapse"})
+
+
+def settle_names(relations: Iterable[Relation], dialect: Dialect) -> list[Relation]:
+    """The same tables, in order, with no name twice in a scope."""
+    known = list(relations)
+    taken: dict[tuple[str, ...], set[str]] = defaultdict(set)
+    for one in known:
+        taken[("objects", *one.path[:-1])].add(_folded(one.path[-1], dialect))
+    return [_Settler(one, dialect, taken).settle() for one in known]
+
+
+class _Settler:
+    def __init__(self, relation: Relation, dialect: Dialect, taken: dict[tuple[str, ...], set[str]]) -> None:
+        self.relation, self.dialect, self.taken = relation, dialect, taken
+        system, schema, table = dialect.name, relation.path[:-1], relation.path
+        objects = ("objects", *schema)
+        self.indexes = objects if system in _INDEXES_BY_SCHEMA else ("index", *table)
+        self.constraints = objects if system in _CONSTRAINTS_BY_SCHEMA else ("constraint", *table)
+        self.keys = self.indexes if system in _INDEXES_BY_SCHEMA else self.constraints
+        if system == "mysql":
+            self.keys = self.indexes
+
+    def settle(self) -> Relation:
+        """All names of one table."""
+        one = self.relation
+        primary = one.primary_key and replace(
+            one.primary_key, name=self._free(one.primary_key.name, self.keys)
+        )
+        return replace(
+            one,
+            primary_key=primary,
+            uniques=tuple(replace(k, name=self._free(k.name, self.keys)) for k in one.uniques),
+            indexes=tuple(replace(i, name=self._free(i.name or "ix", self.indexes)) for i in one.indexes),
+            foreign_keys=tuple(
+                replace(k, name=self._free(k.name, self.constraints)) for k in one.foreign_keys
+            ),
+            checks=tuple(replace(k, name=self._free(k.name, self.constraints)) for k in one.checks),
+        )
+
+    def _free(self, name: str, scope: tuple[str, ...]) -> str:
+        if not name:
+            return ""
+        longer = fit(f"{self.relation.path[-1]}_{name}", self.dialect)
+        marked = fit(f"{longer}_{hashlib.sha256(name.encode()).hexdigest()[:8]}", self.dialect)
+        for candidate in (name, longer, marked):
+            folded = _folded(candidate, self.dialect)
+            if folded not in self.taken[scope]:
+                self.taken[scope].add(folded)
+                return candidate
+        return ""
+
+
+def _folded(name: str, dialect: Dialect) -> str:
+    return name.casefold() if dialect.name in CASELESS_TABLES or dialect.name == "mysql" else name

@@ -1,0 +1,131 @@
+"""Views: their query in the target's SQL, with tables and columns under their new names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hdm.catalog.expressions import Resolve, Untranslatable, check, generate, parse, simplified
+from hdm.catalog.model import Path, Schema, View, dotted
+
+
+class Names:
+    """The tables and columns that a query may mention, found without regard to case where the
+    source system compares names so."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.exact: dict[Path, dict[str, str]] = {}
+        self.folded: dict[Path, Path] = {}
+        for relation in schema.relations:
+            self._add(relation.path, [column.name for column in relation.table.columns])
+        for view in schema.views:
+            self._add(view.path, list(view.columns))
+
+    def _add(self, path: Path, columns: list[str]) -> None:
+        self.exact[path] = {name.casefold(): name for name in columns}
+        self.folded.setdefault(tuple(part.casefold() for part in path), path)
+
+    def table(self, parts: Path, schema: str | None) -> Path | None:
+        """The path that a mention of a table means, within the view's own schema if it names none."""
+        for full in (parts, (schema, *parts) if schema else parts, parts[-2:], parts[-1:]):
+            if full in self.exact:
+                return full
+            found = self.folded.get(tuple(part.casefold() for part in full))
+            if found:
+                return found
+        return None
+
+    def column(self, path: Path, name: str) -> str:
+        """The column as the catalogue spells it."""
+        return self.exact.get(path, {}).get(name.casefold(), name)
+
+
+def mentioned(view_sql: str, system: str, path: Path, names: Names) -> tuple[Path, ...]:
+    """The tables and views that a query reads, as far as they are in the crawl."""
+    try:
+        tree = parse(view_sql, system, query=True)
+    except Untranslatable:
+        return ()
+    schema = path[-2] if len(path) > 1 else None
+    found = [names.table(parts, schema) for parts in _tables(tree).values()]
+    return tuple(sorted({one for one in found if one and one != path}))
+
+
+def translate_view(
+    view: View,
+    source: str,
+    target: str,
+    names: Names,
+    resolve: Resolve,
+    columns: Mapping[Path, Mapping[str, str]],
+) -> str:
+    """The view's query for ``target``. ``columns`` maps a source table's columns to new names.
+
+    Raises ``Untranslatable``, also if the view reads what does not go along.
+    """
+    tree = simplified(parse(view.sql, source, query=True), target)
+    check(tree, source, target)
+    schema = view.path[-2] if len(view.path) > 1 else None
+    meant: dict[str, Path] = {}
+    for node, parts in list(_tables(tree).items()):
+        path = names.table(parts, schema)
+        if path is None:
+            raise Untranslatable(f"it reads {dotted(parts)}, which is not part of the crawl")
+        new = resolve(path)
+        if new is None:
+            raise Untranslatable(f"it reads {dotted(path)}, which does not go along")
+        meant[node.alias_or_name.casefold()] = path
+        _point(node, path, new)
+    _rename_columns(tree, meant, names, columns)
+    return generate(tree, target)
+
+
+def _tables(tree: Any) -> dict[Any, Path]:
+    """Table nodes that are not the names of common table expressions, each with its parts."""
+    from sqlglot import exp
+
+    ctes = {cte.alias.casefold() for cte in tree.find_all(exp.CTE)}
+    found = {}
+    for node in tree.find_all(exp.Table):
+        parts = tuple(part.name for part in node.parts)
+        if isinstance(node.this, exp.Identifier) and not (len(parts) == 1 and parts[0].casefold() in ctes):
+            found[node] = parts
+    return found
+
+
+def _point(node: Any, old: Path, new: Path) -> None:
+    from sqlglot import exp
+
+    if not node.alias and old[-1] != new[-1]:
+        node.set("alias", exp.TableAlias(this=exp.to_identifier(old[-1], quoted=True)))
+    node.set("this", exp.to_identifier(new[-1], quoted=True))
+    node.set("db", exp.to_identifier(new[-2], quoted=True) if len(new) > 1 else None)
+    node.set("catalog", exp.to_identifier(new[-3], quoted=True) if len(new) > 2 else None)
+
+
+def _rename_columns(
+    tree: Any, meant: Mapping[str, Path], names: Names, columns: Mapping[Path, Mapping[str, str]]
+) -> None:
+    """Columns under their new names; a qualifier keeps its spelling of the table or alias."""
+    from sqlglot import exp
+
+    aliases = {
+        node.alias_or_name.casefold(): node.alias_or_name
+        for node in tree.find_all(exp.Table, exp.Subquery, exp.CTE)
+        if node.alias_or_name
+    }
+    for column in list(tree.find_all(exp.Column)):
+        if isinstance(column.this, exp.Star):
+            continue
+        owner = column.table.casefold()
+        paths = [meant[owner]] if owner in meant else ([] if owner else list(meant.values()))
+        for path in paths:
+            spelled = names.column(path, column.name)
+            if spelled.casefold() in names.exact.get(path, {}):
+                new = columns.get(path, {}).get(spelled, spelled)
+                column.set("this", exp.to_identifier(new, quoted=True))
+                break
+        for part in ("db", "catalog"):
+            column.set(part, None)
+        if owner:
+            column.set("table", exp.to_identifier(aliases.get(owner, column.table), quoted=True))

@@ -1,0 +1,52 @@
+"""PostgreSQL: https://www.postgresql.org/docs/current/sql-createtable.html."""
+
+from __future__ import annotations
+
+from hdm.catalog.model import Identity, Index, Relation, Sequence
+from hdm.catalog.writers.base import Writer
+
+
+class PostgresWriter(Writer):
+    """Keys inline, the rest after the load; counters set above the loaded rows."""
+
+    system = "postgres"
+
+    def create_table(self, relation: Relation) -> list[str]:
+        """A partition is made of its parent; everything else stands in brackets."""
+        if relation.part_of:
+            cut = f" PARTITION BY {relation.partitioning.text}" if relation.partitioning else ""
+            parent = self.path(relation.part_of)
+            return [
+                f"CREATE TABLE {self.path(relation.path)} PARTITION OF {parent} {relation.part_bound}{cut}"
+            ]
+        made = super().create_table(relation)
+        for one in self.schema.sequences:
+            if one.owner and one.owner[:-1] == relation.path and not relation.identity(one.owner[-1]):
+                owner = f"{self.path(relation.path)}.{self.q(one.owner[-1])}"
+                made.append(f"ALTER SEQUENCE {self.path(one.path)} OWNED BY {owner}")
+        return made
+
+    def suffix(self, relation: Relation) -> str:
+        """How it is partitioned."""
+        return f" PARTITION BY {relation.partitioning.text}" if relation.partitioning else ""
+
+    def create_sequence(self, one: Sequence) -> str:
+        """With its type, which bounds it."""
+        kind = "" if one.type == "bigint" else f" AS {one.type}"
+        made = super().create_sequence(one)
+        name = self.path(one.path)
+        return made.replace(name, name + kind, 1)
+
+    def using(self, index: Index) -> str:
+        """Any method but btree is spelled."""
+        return f" USING {self.q(index.method)}" if index.method not in ("", "btree") else ""
+
+    def set_counter(self, relation: Relation, identity: Identity) -> list[str]:
+        """``setval`` to the largest number in use."""
+        table, column = self.path(relation.path), self.q(identity.column)
+        whose = f"{self.dialect.string(table)}, {self.dialect.string(identity.column)}"
+        following = f"(SELECT MAX({column}) FROM {table}) + {identity.increment:d}"
+        return [
+            f"SELECT SETVAL(PG_GET_SERIAL_SEQUENCE({whose}), "
+            f"COALESCE({following}, {identity.start:d}), FALSE)"
+        ]

@@ -1,0 +1,53 @@
+"""SQLite: https://sqlite.org/lang_createtable.html. All constraints stand in CREATE TABLE."""
+
+from __future__ import annotations
+
+import re
+
+from hdm.catalog.model import Identity, Relation
+from hdm.catalog.writers.base import Writer
+from hdm.model import Column
+
+_PLAIN = re.compile(
+    r"(?:'(?:[^']|'')*'|x'[0-9a-f]*'|[+-]?[\d.]+(?:e[+-]?\d+)?|NULL|TRUE|FALSE|CURRENT_(?:TIMESTAMP|DATE|TIME))\Z",
+    re.IGNORECASE,
+)
+
+
+class SQLiteWriter(Writer):
+    """``INTEGER PRIMARY KEY`` numbers a column; a comment stands as one of the file's."""
+
+    system = "sqlite"
+    inline_uniques = True
+    inline_foreign = True
+
+    def column(self, relation: Relation, column: Column) -> str:
+        """A numbered column carries the primary key itself."""
+        identity = relation.identity(column.name)
+        if identity is not None:
+            word = "" if identity.style == "rowid" else " AUTOINCREMENT"
+            name = self.constraint(relation.primary_key.name if relation.primary_key else "")
+            not_null = "" if column.nullable else " NOT NULL"
+            return f"{self.q(column.name)} INTEGER{not_null} {name}PRIMARY KEY{word}"
+        return super().column(relation, column)
+
+    def identity(self, relation: Relation, identity: Identity) -> str:
+        """Part of ``column``."""
+        del relation, identity
+        return ""
+
+    def table_lines(self, relation: Relation) -> list[str]:
+        """Without a second primary key."""
+        lines = super().table_lines(relation)
+        if relation.identities and relation.primary_key:
+            lines.remove(self.primary(relation.primary_key))
+        return lines
+
+    def default(self, column: Column) -> str:
+        """Expressions stand in brackets."""
+        text = column.default or ""
+        return f"DEFAULT {text}" if _PLAIN.match(text) else f"DEFAULT ({text})"
+
+    def suffix(self, relation: Relation) -> str:
+        """STRICT and WITHOUT ROWID."""
+        return f" {relation.options}" if relation.options else ""

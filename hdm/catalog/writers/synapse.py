@@ -1,0 +1,57 @@
+"""Azure Synapse dedicated SQL pools: CREATE TABLE (Azure Synapse Analytics) of Microsoft's documents,
+https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-azure-sql-data-warehouse."""
+
+from __future__ import annotations
+
+from hdm.catalog.model import Identity, Key, Relation
+from hdm.catalog.writers.base import Writer
+from hdm.catalog.writers.sqlserver import SQLServerWriter
+from hdm.model import Column
+
+
+class SynapseWriter(Writer):
+    """No foreign keys, checks or comments; keys are NOT ENFORCED and added to the table."""
+
+    system = "synapse"
+
+    def create_schema(self, name: str) -> str:
+        """As in SQL Server."""
+        return SQLServerWriter.create_schema(self, name)  # type: ignore[arg-type]  # the same words
+
+    def create_table(self, relation: Relation) -> list[str]:
+        """The primary key is added after."""
+        lines = [self.column(relation, column) for column in relation.table.columns]
+        table = self.path(relation.path)
+        made = [f"CREATE TABLE {table} (\n  " + ",\n  ".join(lines) + "\n)" + self.suffix(relation)]
+        if relation.primary_key:
+            made.append(f"ALTER TABLE {table} ADD {self.primary(relation.primary_key)}")
+        return made
+
+    def column(self, relation: Relation, column: Column) -> str:
+        """Type, identity or default, nullability."""
+        made = super().column(relation, column)
+        return made if not column.nullable else f"{made} NULL"
+
+    def identity(self, relation: Relation, identity: Identity) -> str:
+        """Values are given by loads under IDENTITY_INSERT."""
+        del relation
+        return f"IDENTITY({identity.start:d},{identity.increment:d})"
+
+    def primary(self, key: Key) -> str:
+        """NONCLUSTERED and NOT ENFORCED are all there is."""
+        columns = self.dialect.names(key.columns)
+        return f"{self.constraint(key.name)}PRIMARY KEY NONCLUSTERED ({columns}) NOT ENFORCED"
+
+    def unique(self, key: Key) -> str:
+        """NOT ENFORCED is all there is."""
+        return f"{self.constraint(key.name)}UNIQUE ({self.dialect.names(key.columns)}) NOT ENFORCED"
+
+    def suffix(self, relation: Relation) -> str:
+        """Distribution by hash, replication or round robin."""
+        placed = relation.distribution
+        style = "ROUND_ROBIN"
+        if placed and placed.style == "HASH" and placed.columns:
+            style = f"HASH({self.dialect.names(placed.columns[:1])})"
+        elif placed and placed.style == "ALL":
+            style = "REPLICATE"
+        return f" WITH (DISTRIBUTION = {style}, CLUSTERED COLUMNSTORE INDEX)"

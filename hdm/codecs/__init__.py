@@ -1,1 +1,0 @@
-"""Exact conversions between Arrow and what databases and files speak."""

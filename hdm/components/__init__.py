@@ -1,0 +1,1 @@
+"""What a consultant subclasses, and how a manifest finds it. Never sees the state."""

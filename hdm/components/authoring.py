@@ -1,0 +1,115 @@
+"""For sources written by hand: a table from a few words, batches held to it, ranges of a cursor."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from typing import Any
+
+import pyarrow as pa
+
+from hdm.arrow.batches import conform
+from hdm.dialects.types import carrier
+from hdm.errors import UsageError
+from hdm.model import Chunk, Column, Condition, Dataset, Kind, Payload, Table
+
+MAX_CHUNKS = 100_000
+_WORDS = re.compile(r"([a-z0-9]+)(?:\((\d+)(?:,\s*(\d+))?\))?( not null)?\Z")
+_WIDTHS = (Kind.TEXT, Kind.BINARY, Kind.BIT)
+
+
+def declare(
+    namespace: str,
+    name: str,
+    columns: Mapping[str, str],
+    *,
+    key: tuple[str, ...] = (),
+    cursor: str | None = None,
+) -> Table:
+    """A table in words: ``declare("file://plant", "orders", {"day": "date not null",
+    "item": "text(40)", "price": "decimal(12,2)", "at": "timestamp(3)"}, cursor="day")``.
+
+    The types are the values of ``Kind``. ``UsageError`` for one that is none, or for a key or
+    cursor that is no column.
+    """
+    made = tuple(_column(column, words) for column, words in columns.items())
+    for wanted in (*key, *((cursor,) if cursor else ())):
+        if wanted not in columns:
+            raise UsageError(f"table {name} has no column {wanted!r}", hint="name one that is declared")
+    return Table(Dataset(namespace, name), (name,), made, key, cursor)
+
+
+def _column(name: str, words: str) -> Column:
+    found = _WORDS.match(words.strip().lower())
+    if found is None or found[1] not in set(Kind):
+        raise UsageError(
+            f"column {name}: {words!r} is no type",
+            hint=f"write one of {', '.join(Kind)}, with (length) or (precision,scale), and 'not null'",
+        )
+    kind, first = Kind(found[1]), int(found[2]) if found[2] else None
+    scale = int(found[3] or 0) if kind is Kind.DECIMAL and first is not None else None
+    length, digits = (first, None) if kind in _WIDTHS else (None, first)
+    nullable = found[4] is None
+    return Column(
+        name, kind, carrier(kind, digits, scale), nullable, length=length, precision=digits, scale=scale
+    )
+
+
+def payload(table: Table, batches: Iterable[pa.RecordBatch]) -> Payload:
+    """These batches as a chunk's content, held to the table: columns by name, cast where no value
+    changes. ``SchemaDrift`` or ``UnrepresentableValue`` (naming the column) where that fails."""
+    return Payload(table, lambda: (conform(batch, table.schema) for batch in batches))
+
+
+# -- ranges of a cursor of whole numbers or days -----------------------------------
+
+
+def cursor_value(table: Table, text: str) -> Any:
+    """The int or date that a cursor value's text stands for."""
+    return date.fromisoformat(text) if _column_of(table).kind is Kind.DATE else int(text)
+
+
+def ranges(table: Table, low: Any, high: Any, step: int, job_key: str) -> Iterator[Chunk]:
+    """Chunks of ``step`` cursor values each, which together hold ``low`` to ``high``, both included."""
+    first, last, column = _ordinal(low), _ordinal(high), _column_of(table)
+    if (last - first) // step >= MAX_CHUNKS:
+        raise UsageError(
+            f"{table.dataset.name}: {column.name} would be cut into more than {MAX_CHUNKS:,} chunks",
+            hint="give the source a larger values_per_chunk",
+        )
+    for number, start in enumerate(range(first, last + 1, step)):
+        end = min(start + step, last + 1)
+        yield Chunk(
+            job_key,
+            table.dataset,
+            number,
+            conditions=(
+                Condition(column.name, ">=", _text(column, start)),
+                Condition(column.name, "<", _text(column, end)),
+            ),
+            schema_sha=table.schema_sha,
+            upto=_text(column, end - 1),
+        )
+
+
+def values(table: Table, chunk: Chunk) -> list[Any]:
+    """Every int or date in the range that ``ranges`` gave the chunk."""
+    bounds = {one.op: _ordinal(cursor_value(table, str(one.value))) for one in chunk.conditions}
+    numbers = range(bounds[">="], bounds["<"])
+    is_date = _column_of(table).kind is Kind.DATE
+    return [date.fromordinal(n) for n in numbers] if is_date else list(numbers)
+
+
+def _column_of(table: Table) -> Column:
+    if table.cursor is None:
+        raise UsageError(f"{table.dataset.name} has no cursor", hint="declare the table with cursor=")
+    return table.column(table.cursor)
+
+
+def _ordinal(value: Any) -> int:
+    return value.toordinal() if isinstance(value, date) else int(value)
+
+
+def _text(column: Column, ordinal: int) -> str:
+    return date.fromordinal(ordinal).isoformat() if column.kind is Kind.DATE else str(ordinal)

@@ -1,0 +1,166 @@
+"""The Check template: rules that hold while rows pass, and the ones that come with hdm."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel
+
+from hdm.components.settings import Settings
+from hdm.errors import UsageError
+from hdm.model import Table
+
+
+class CheckConfig(Settings):
+    """What every check takes. ``severity: warn`` records a failure without stopping."""
+
+    column: str | None = None
+    severity: Literal["error", "warn"] = "error"
+
+
+class Check(ABC):
+    """Observes a chunk's batches and gives a verdict at the end. Made anew for each chunk."""
+
+    Config: ClassVar[type[BaseModel]] = CheckConfig
+
+    def __init__(self, config: Any, table: Table) -> None:
+        self.config = config
+        self.table = table
+        named = getattr(config, "column", None)
+        names = [column.name for column in table.columns]
+        if named is not None and named not in names:
+            raise UsageError(
+                f"check {type(self).__name__}: {table.dataset.name} has no column {named!r}",
+                hint="column names one of: " + ", ".join(names),
+            )
+
+    @abstractmethod
+    def observe(self, batch: pa.RecordBatch) -> None:
+        """See one batch, after the transform."""
+
+    @abstractmethod
+    def verdict(self) -> str | None:
+        """None if the rule holds, else what was found: counts and names, never values."""
+
+
+class NotNull(Check):
+    """A column without NULLs."""
+
+    class Config(CheckConfig):
+        """``column`` is the one that must not be NULL."""
+
+        column: str
+
+    def __init__(self, config: Any, table: Table) -> None:
+        super().__init__(config, table)
+        self.nulls = 0
+
+    def observe(self, batch: pa.RecordBatch) -> None:
+        """Count the NULLs."""
+        self.nulls += batch.column(self.config.column).null_count
+
+    def verdict(self) -> str | None:
+        """How many NULLs there were."""
+        return f"{self.nulls} NULLs in {self.config.column}" if self.nulls else None
+
+
+class Range(Check):
+    """A column between ``min`` and ``max``, both included; NULLs pass."""
+
+    class Config(CheckConfig):
+        """At least one of ``min`` and ``max``."""
+
+        column: str
+        min: float | int | str | None = None
+        max: float | int | str | None = None
+
+    def __init__(self, config: Any, table: Table) -> None:
+        super().__init__(config, table)
+        self.outside = 0
+        pairs = ((config.min, pc.less), (config.max, pc.greater))
+        self.limits = [(self._limit(bound), compare) for bound, compare in pairs if bound is not None]
+        if not self.limits:
+            raise UsageError(f"check Range of {config.column} has no bound", hint="write min or max")
+
+    def _limit(self, bound: Any) -> pa.Scalar:
+        column = self.table.column(self.config.column)
+        try:
+            return pa.scalar(str(bound)).cast(column.type)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise UsageError(
+                f"check Range: {bound!r} is no value of column {column.name} ({column.type})",
+                hint="write a bound of the column's type",
+            ) from None
+
+    def observe(self, batch: pa.RecordBatch) -> None:
+        """Count the values outside."""
+        values = batch.column(self.config.column)
+        for limit, compare in self.limits:
+            self.outside += pc.sum(pc.cast(compare(values, limit), pa.int64())).as_py() or 0
+
+    def verdict(self) -> str | None:
+        """How many values were outside."""
+        return f"{self.outside} values of {self.config.column} out of range" if self.outside else None
+
+
+class Unique(Check):
+    """No value twice within a chunk; NULLs are not compared."""
+
+    class Config(CheckConfig):
+        """``column`` is the one whose values must differ."""
+
+        column: str
+
+    def __init__(self, config: Any, table: Table) -> None:
+        super().__init__(config, table)
+        self.parts: list[pa.Array] = []
+
+    def observe(self, batch: pa.RecordBatch) -> None:
+        """Keep the values."""
+        self.parts.append(batch.column(self.config.column).drop_null())
+
+    def verdict(self) -> str | None:
+        """How many values came again."""
+        if not self.parts:
+            return None
+        values = pa.chunked_array(self.parts)
+        again = len(values) - int(pc.count_distinct(values).as_py())
+        return f"{again} values of {self.config.column} come again" if again else None
+
+
+class RowCount(Check):
+    """Each chunk has at least ``min`` and at most ``max`` rows."""
+
+    class Config(CheckConfig):
+        """Bounds in rows, both included."""
+
+        min: int = 0
+        max: int | None = None
+
+    def __init__(self, config: Any, table: Table) -> None:
+        super().__init__(config, table)
+        self.rows = 0
+
+    def observe(self, batch: pa.RecordBatch) -> None:
+        """Count."""
+        self.rows += batch.num_rows
+
+    def verdict(self) -> str | None:
+        """The count, if it is out of bounds."""
+        high = self.config.max
+        if self.rows < self.config.min or (high is not None and self.rows > high):
+            return f"{self.rows} rows, expected {self.config.min} to {high if high is not None else 'any'}"
+        return None
+
+
+def make_checks(classes: Mapping[str, type[Check]], table: Table, specs: Any) -> list[Check]:
+    """Instances of the checks that a link's ``checks:`` names, for one chunk."""
+    made = []
+    for spec in specs:
+        kind = classes[spec["type"]]
+        made.append(kind(kind.Config.model_validate({k: v for k, v in spec.items() if k != "type"}), table))
+    return made

@@ -1,0 +1,151 @@
+"""JSON Schemas of manifests and profiles, made from the models, for editors and ``hdm schema``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from hdm.components import registry
+from hdm.config.manifest_model import ManifestWords
+from hdm.errors import UnknownComponent
+
+Schema = dict[str, Any]
+DRAFT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def manifest_schema() -> Schema:
+    """The JSON Schema of manifests, in every accepted spelling."""
+    schema = ManifestWords.model_json_schema()
+    defs, top = schema["$defs"], schema["properties"]
+    for kind in ("source", "sink"):
+        defs[kind] = _component(defs["Component"], kind, defs)
+        for owner in ("Link", "Template"):
+            defs[owner]["properties"][kind] = {"$ref": f"#/$defs/{kind}"}
+    del defs["Component"]
+    for kind in ("orchestrator", "state_manager"):
+        defs[kind] = _component(defs["Service"], kind, defs)
+        top[kind] = {"anyOf": [{"type": ["null", "string"]}, {"$ref": f"#/$defs/{kind}"}]}
+    del defs["Service"]
+    defs["Template"]["properties"]["batch_definition"] = _batch(defs["Batch"])
+    del defs["Batch"]
+    template = {"anyOf": [{"$ref": "#/$defs/Template"}, _wrapped({"$ref": "#/$defs/Template"})]}
+    defs["Template"]["properties"]["batch_template"] = {"type": "null"}
+    top["declared_data_links"] = _group({"$ref": "#/$defs/Link"}, "stages")
+    top["template_data_links"] = _group(template, "templates")
+    top["data_links"] = _group({"$ref": "#/$defs/Link"}, "stages", type="builder", mode="manual")
+    top["templated_data_links"] = top["template_data_links"]
+    return {"$schema": DRAFT, **schema, "title": "hdm manifest"}
+
+
+def profile_schema() -> Schema:
+    """The JSON Schema of ``hdm_profiles.yml``: environments, connections, what each may hold."""
+    defs: Schema = {}
+    options = []
+    for kind in registry.KINDS:
+        for name in registry.names(kind):
+            model = _model_of(kind, name, "Profile")
+            if model is not None:
+                reference = _put(defs, f"{name}.Profile", model)
+                _allow_references(defs[f"{name}.Profile"])
+                if reference not in options:
+                    options.append(reference)
+    connection: Schema = {"type": "object"}
+    if options:
+        connection["anyOf"] = options
+    return {
+        "$schema": DRAFT,
+        "title": "hdm profiles",
+        "type": "object",
+        "additionalProperties": {"type": ["object", "null"], "additionalProperties": connection},
+        "$defs": defs,
+    }
+
+
+def _component(base: Schema, kind: str, defs: Schema) -> Schema:
+    """A component, with the conf that each known type takes."""
+    out: Schema = {**base, "additionalProperties": True, "allOf": []}
+    properties = {**base["properties"]}
+    properties["type"] = {"type": "string", "examples": registry.names(kind)}
+    properties["conf"] = {"type": ["object", "null"]}
+    for name in registry.names(kind):
+        config = _model_of(kind, name, "Config")
+        if config is None:
+            continue
+        reference = _put(defs, f"{name}.Config", config)
+        conf = defs[f"{name}.Config"]
+        for key in ("env", "connection"):
+            conf.setdefault("properties", {}).setdefault(key, {"type": "string"})
+        if kind == "sink":
+            conf["properties"].setdefault("mode", {"$ref": "#/$defs/Mode"})
+        conf.pop("required", None)  # a key may stand beside ``type``, or be filled by a template
+        _allow_holes(conf)
+        out["allOf"].append(
+            {
+                "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
+                "then": {"properties": {"conf": {"anyOf": [{"type": "null"}, reference]}}},
+            }
+        )
+    out["properties"] = properties
+    return out
+
+
+def _model_of(kind: str, name: str, which: str) -> type[BaseModel] | None:
+    try:
+        found = getattr(registry.find(kind, name), which, None)
+    except UnknownComponent:  # a plugin or part that cannot be loaded has no schema to show
+        return None
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _put(defs: Schema, name: str, model: type[BaseModel]) -> Schema:
+    made = model.model_json_schema(ref_template=f"#/$defs/{name}.{{model}}")
+    for inner, schema in made.pop("$defs", {}).items():
+        defs[f"{name}.{inner}"] = schema
+    defs[name] = made
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def _allow_holes(conf: Schema) -> None:
+    hole: Schema = {"type": "string", "pattern": r"<<.*>>|\$"}
+    conf["properties"] = {key: {"anyOf": [schema, hole]} for key, schema in conf["properties"].items()}
+
+
+def _allow_references(profile: Schema) -> None:
+    reference: Schema = {"type": "string", "pattern": "^(env|file|keyring|literal):"}
+    profile["properties"] = {
+        key: {"anyOf": [schema, reference]} for key, schema in profile.get("properties", {}).items()
+    }
+
+
+def _group(item: Schema, inner: str, **constants: str) -> Schema:
+    items = {"type": "array", "items": item}
+    properties: Schema = {inner: items, **{key: {"const": value} for key, value in constants.items()}}
+    wrapped = {"type": "object", "properties": properties, "required": [inner], "additionalProperties": False}
+    return {"anyOf": [{"type": "null"}, items, wrapped]}
+
+
+def _wrapped(template: Schema) -> Schema:
+    return {
+        "type": "object",
+        "properties": {"batch_template": template},
+        "required": ["batch_template"],
+        "additionalProperties": False,
+    }
+
+
+def _batch(canonical: Schema) -> Schema:
+    count = canonical["properties"]["threads"]
+    entry: Schema = {
+        "type": "object",
+        "properties": {
+            "source_name": {"type": "string"},
+            "field": {"type": "string"},
+            "values": {"type": "array", "minItems": 1},
+            "scenarios": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+            "threads": count,
+        },
+        "required": ["source_name"],
+        "additionalProperties": False,
+    }
+    return {"anyOf": [{"type": "null"}, entry, {"type": "array", "items": entry, "minItems": 1}]}

@@ -1,0 +1,1 @@
+"""Reads what people write: manifests, profiles, secrets, templates. Knows no component."""

@@ -1,0 +1,175 @@
+"""Values read from a YAML file that remember where they stood, and errors that say it.
+
+``PlacedDict`` and ``PlacedList`` are plain dicts and lists to everybody else; they survive
+pickling, and lose only their places in JSON.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from hdm.config.secrets import redact
+from hdm.errors import ManifestError
+
+
+class Place(NamedTuple):
+    """Line and column, both from 1. ``raw`` is a plain scalar's text where YAML read it as
+    something else than text; None for text, quoted values and collections."""
+
+    line: int = 0
+    column: int = 0
+    raw: str | None = None
+
+
+class PlacedDict(dict[str, Any]):
+    """A mapping with the places of itself, its keys and its values."""
+
+    def __init__(self, *args: Any, file: str = "", place: Place | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.file = file
+        self.place = place or Place()
+        self.keys_at: dict[str, Place] = {}
+        self.values_at: dict[str, Place] = {}
+
+    def put(self, key: str, value: Any, key_at: Place, value_at: Place) -> None:
+        """Set a value together with its places."""
+        self[key] = value
+        self.keys_at[key], self.values_at[key] = key_at, value_at
+
+    def take(self, other: PlacedDict, key: str, to: str | None = None) -> None:
+        """Copy one entry with its places from another mapping."""
+        self.put(to or key, other[key], other.key_at(key), other.value_at(key))
+
+    def like(self) -> PlacedDict:
+        """An empty mapping at the same place."""
+        return PlacedDict(file=self.file, place=self.place)
+
+    def copy(self) -> PlacedDict:
+        """A shallow copy, places included."""
+        return self.without()
+
+    def without(self, *keys: str) -> PlacedDict:
+        """A shallow copy that lacks some keys."""
+        out = self.like()
+        for key in self:
+            if key not in keys:
+                out.take(self, key)
+        return out
+
+    def key_at(self, key: str) -> Place:
+        """Where the key stands; the mapping's own place if it is not known."""
+        return self.keys_at.get(key, self.place)
+
+    def value_at(self, key: str) -> Place:
+        """Where the value stands; the mapping's own place if it is not known."""
+        return self.values_at.get(key, self.place)
+
+
+class PlacedList(list[Any]):
+    """A sequence with the places of itself and its items."""
+
+    def __init__(self, items: Iterable[Any] = (), *, file: str = "", place: Place | None = None) -> None:
+        super().__init__(items)
+        self.file = file
+        self.place = place or Place()
+        self.items_at: list[Place] = []
+
+    def add(self, value: Any, at: Place) -> None:
+        """Append a value together with its place."""
+        self.append(value)
+        self.items_at.append(at)
+
+    def item_at(self, index: int) -> Place:
+        """Where the item stands; the list's own place if it is not known."""
+        return self.items_at[index] if 0 <= index < len(self.items_at) else self.place
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in a file."""
+
+    message: str
+    place: Place
+    hint: str | None = None
+
+
+@dataclass(slots=True)
+class Problems:
+    """Collects every mistake of one file, so that all are reported at once."""
+
+    file: str
+    error: type[ManifestError] = ManifestError
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, message: str, place: Place, hint: str | None = None) -> None:
+        """Note a mistake; the same one at the same place is noted once."""
+        problem = Problem(redact(message), place, redact(hint) if hint else None)
+        if problem not in self.found:
+            self.found.append(problem)
+
+    def raise_any(self) -> None:
+        """Raise one error that holds everything noted, in file order; nothing if there is none."""
+        if not self.found:
+            return
+        first, *rest = sorted(self.found, key=lambda problem: (problem.place.line, problem.place.column))
+        if not rest:
+            raise self._error(first.message, first.place, first.hint)
+        lines = [first.message]
+        if first.hint:
+            lines.append(f"  hint: {first.hint}")
+        for problem in rest:
+            at = f"{self.file}:{problem.place.line}:{problem.place.column}: " if problem.place.line else ""
+            lines.append(at + problem.message)
+            if problem.hint:
+                lines.append(f"  hint: {problem.hint}")
+        hint = f"mend these {len(self.found)} places and run the same command again"
+        raise self._error("\n".join(lines), first.place, hint)
+
+    def _error(self, message: str, place: Place, hint: str | None) -> ManifestError:
+        return self.error(message, file=self.file, line=place.line, column=place.column, hint=hint)
+
+
+def fold(word: str) -> str:
+    """A name without case, underscores and hyphens: ``netezza_source`` is ``NetezzaSource``."""
+    return word.replace("_", "").replace("-", "").casefold()
+
+
+def suggest(word: str, known: Iterable[str]) -> str | None:
+    """``did you mean 'x'?``, or the list of what there is, or None if there is nothing."""
+    folded: dict[str, str] = {}
+    for name in known:
+        folded.setdefault(fold(name), name)
+    if not folded:
+        return None
+    near = difflib.get_close_matches(fold(word), folded, n=1, cutoff=0.65)
+    if near:
+        return f"did you mean '{folded[near[0]]}'?"
+    return "write one of: " + ", ".join(sorted(folded.values()))
+
+
+def misread(key: str, place: Place, *, private: bool = False) -> tuple[str, str] | None:
+    """The message and hint for a value that YAML did not read as text; None if it did."""
+    if place.raw is None:
+        return None
+    if place.raw == "":
+        return f"'{key}' is empty", f"write a value after '{key}:', or remove the key"
+    if private:
+        return f"'{key}' wants text, but YAML does not read this value as text", f"quote the value of '{key}'"
+    return (
+        f"'{key}' wants text, but YAML reads {place.raw} as {kind_of(place.raw)}",
+        f'quote it: {key}: "{place.raw}"',
+    )
+
+
+def kind_of(raw: str) -> str:
+    """What YAML 1.1 makes of a plain scalar that is not text, in words."""
+    if raw.casefold() in ("", "~", "null"):
+        return "nothing (null)"
+    if raw.casefold() in ("yes", "on", "true"):
+        return "the boolean true"
+    if raw.casefold() in ("no", "off", "false"):
+        return "the boolean false"
+    return "a number"

@@ -1,1 +1,0 @@
-"""How workers are started; what they do is the same everywhere."""

@@ -1,0 +1,232 @@
+"""CSV that keeps NULL and '' apart: every string is quoted, a NULL is an empty field without quotes.
+
+Dates, decimals and bytes (as hex digits) are quoted text too; the table's sidecar has the types.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.csv as arrow_csv
+
+from hdm.arrow.batches import conform, silent
+from hdm.errors import CorruptFile, SchemaDrift
+from hdm.files.formats import BatchWriter, Format, Marks, carries, text
+from hdm.model import Column, Dataset, Kind, Table
+
+_BOM = b"\xef\xbb\xbf"
+
+
+class _Writer:
+    def __init__(self, stream: BinaryIO, table: Table, compression: str) -> None:
+        carries(table)
+        self.rows = 0
+        self._stream = stream
+        self._schema = pa.schema([(column.name, _written(column.type)) for column in table.columns])
+        self._file = text.writing(stream, compression)
+        self._writer = arrow_csv.CSVWriter(self._file, self._schema)
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        columns = [_encode(column) for column in batch.columns]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        self.rows += batch.num_rows
+
+    def estimate(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        self._writer.close()
+        self._file.close()
+
+
+def _is_direct(kind: pa.DataType) -> bool:
+    """Types that Arrow's CSV code writes and reads exactly."""
+    simple = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return bool(simple or pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _written(kind: pa.DataType) -> pa.DataType:
+    return kind if _is_direct(kind) else pa.string()
+
+
+def _encode(array: pa.Array) -> pa.Array:
+    kind = array.type
+    if _is_direct(kind):
+        return array
+    if text.is_temporal(kind):
+        return text.temporal_text(array)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return text.hex_text(array)
+    return array.cast(pa.string())
+
+
+def _decode(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
+    if text.is_temporal(kind):
+        return text.temporal_value(array, kind)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        return text.hex_value(array, kind)
+    return array.cast(kind)
+
+
+class Csv(Format):
+    """RFC 4180 with a header, UTF-8."""
+
+    name = "csv"
+    suffix = ".csv"
+
+    def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
+        """Writes batch by batch; nothing is held back but the compressor's window."""
+        return _Writer(stream, table, compression)
+
+    def read(
+        self,
+        stream: BinaryIO,
+        table: Table,
+        compression: str,
+        first: int = 0,
+        count: int | None = None,
+        marks: Marks | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Parsed block by block, so that a record may be of any size."""
+        header = _header(stream, compression)
+        wanted = [column.name for column in table.columns]
+        if header.names != wanted:
+            raise SchemaDrift(
+                f"the file's columns are {header.names}, planned were {wanted}",
+                hint="plan again, or stage the chunk anew",
+            )
+        types = {column.name: _written(column.type) for column in table.columns}
+        for rows in text.cut(_parsed(stream, compression, header, types, first, marks), first, count):
+            for batch in rows.to_batches():
+                columns = [_decode(batch.column(i), c.type) for i, c in enumerate(table.columns)]
+                yield conform(pa.RecordBatch.from_arrays(columns, names=wanted), table.schema)
+
+    def rows(self, stream: BinaryIO, compression: str) -> int:
+        """By parsing the file once."""
+        header = _header(stream, compression)
+        types = dict.fromkeys(header.names, pa.string())
+        return sum(rows.num_rows for _, rows in _parsed(stream, compression, header, types, 0, None))
+
+    def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
+        """Columns by the header, all text: a CSV file says nothing about types."""
+        header = _header(stream, compression)
+        table = Table(dataset, path, tuple(Column(name, Kind.TEXT, pa.string()) for name in header.names))
+        carries(table)
+        return table
+
+
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """``quoted``: every name is quoted, so the writer quotes as RFC 4180 says."""
+
+    names: list[str]
+    end: int
+    quoted: bool
+
+
+def _header(stream: BinaryIO, compression: str) -> _Header:
+    stream.seek(0)
+    read = text.reading(stream, compression)
+    raw = b""
+    end = 0
+    while not end and (data := read(64 * 1024)):
+        raw += data
+        end = _first_border(raw)
+    skip = len(_BOM) if raw.startswith(_BOM) else 0
+    line = raw[skip : end or len(raw)]
+    try:
+        names: list[str] = next(_records(line.split(b"\n")), [])
+        decoded = [name.encode("latin-1").decode() for name in names]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise CorruptFile("a CSV header is not UTF-8 text", hint="convert the file to UTF-8") from error
+    return _Header(decoded, skip + len(line), line.startswith(b'"'))
+
+
+def _first_border(raw: bytes) -> int:
+    lines = [line + b"\n" for line in raw.split(b"\n")[:-1]]
+    reader = _records(lines)
+    for _ in reader:
+        return sum(map(len, lines[: reader.line_num]))
+    return 0
+
+
+def _records(lines: list[bytes]) -> Any:
+    csv.field_size_limit(2**31 - 1)
+    return csv.reader(line.decode("latin-1") for line in lines)
+
+
+def _parsed(
+    stream: BinaryIO,
+    compression: str,
+    header: _Header,
+    types: dict[str, pa.DataType],
+    first: int,
+    marks: Marks | None,
+) -> Iterator[tuple[int, pa.Table]]:
+    border = _parity() if header.quoted else _slow_border
+    for row, block in text.located(stream, compression, border, header.end, first, marks):
+        yield row.start, row.counted(_parse(block, header.names, types))
+
+
+def _parity() -> Any:
+    """Finds the last line end outside of quotes by counting quotes, each byte once."""
+    quotes = 0
+
+    def last(buffer: bytearray, known: int) -> int:
+        nonlocal quotes
+        quotes = (quotes if known else 0) + buffer.count(b'"', known)
+        before, end = quotes, len(buffer)
+        while (place := buffer.rfind(b"\n", known, end)) >= 0:
+            before -= buffer.count(b'"', place, end)
+            if before % 2 == 0:
+                return place + 1
+            end = place
+        return 0
+
+    return last
+
+
+def _slow_border(buffer: bytearray, known: int) -> int:
+    """For files whose writer may leave quotes inside unquoted fields: by Python's own reader.
+    The last record is left out, as its quotes may still be open."""
+    lines = [line + b"\n" for line in bytes(buffer).split(b"\n")[:-1]]
+    reader = _records(lines)
+    borders = [0, 0]
+    try:
+        for _ in reader:
+            borders.append(reader.line_num)
+    except csv.Error as error:
+        raise CorruptFile(
+            "a CSV file has a bare carriage return outside of quotes", hint="convert its line ends"
+        ) from error
+    return sum(map(len, lines[: borders[-2]]))
+
+
+def _parse(block: bytes, names: list[str], types: dict[str, pa.DataType]) -> pa.Table:
+    try:
+        return arrow_csv.read_csv(
+            pa.BufferReader(block),
+            read_options=arrow_csv.ReadOptions(
+                use_threads=False, block_size=len(block) + 1, column_names=names
+            ),
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=len(names) > 1),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=types,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+                true_values=["true"],
+                false_values=["false"],
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise CorruptFile(
+            "a CSV file's records do not have the planned columns and types",
+            hint="stage the chunk again, or mend the file",
+        ) from silent(error)

@@ -1,0 +1,260 @@
+"""JSON Lines: one object per line, exact. Decimals, times and integers beyond 2^53 are strings,
+bytes are base64, NaN and the infinities are the strings ``NaN``, ``Infinity``, ``-Infinity``."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.json as arrow_json
+
+from hdm.arrow.batches import conform, silent
+from hdm.errors import CorruptFile, SchemaDrift, UnrepresentableValue
+from hdm.files.formats import BatchWriter, Format, Marks, carries, text
+from hdm.model import Column, Dataset, Kind, Table
+
+_SAFE = 2**53
+_NAMED = {0x08: "\\b", 0x09: "\\t", 0x0A: "\\n", 0x0C: "\\f", 0x0D: "\\r"}
+
+
+class _Writer:
+    def __init__(self, stream: BinaryIO, table: Table, compression: str) -> None:
+        carries(table)
+        self.rows = 0
+        self._stream = stream
+        self._file = text.writing(stream, compression)
+        opens = ["{", *[","] * (len(table.columns) - 1)]
+        self._keys = [
+            f"{opening}{json.dumps(column.name, ensure_ascii=False)}:"
+            for opening, column in zip(opens, table.columns, strict=True)
+        ]
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        wide = pa.large_string() if batch.nbytes > 2**27 else pa.string()
+        parts: list[Any] = []
+        for key, column in zip(self._keys, batch.columns, strict=True):
+            parts += [pa.scalar(key, wide), _encode(column).cast(wide)]
+        parts += [pa.scalar("}\n", wide), pa.scalar("", wide)]
+        lines = pc.binary_join_element_wise(*parts)
+        size = pc.sum(pc.binary_length(lines)).as_py() or 0
+        if size:
+            self._file.write(lines.buffers()[2].slice(0, size))
+        self.rows += batch.num_rows
+
+    def estimate(self) -> int:
+        return self._stream.tell()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _encode(array: pa.Array) -> pa.Array:
+    """Each value as JSON text; NULL as ``null``."""
+    kind = array.type
+    if pa.types.is_integer(kind):
+        found = array.cast(pa.string())
+        if kind.bit_width == 64:
+            low = pc.greater(array, pa.scalar(_SAFE, kind))
+            if pa.types.is_signed_integer(kind):
+                low = pc.or_(low, pc.less(array, pa.scalar(-_SAFE, kind)))
+            if pc.any(low, min_count=0).as_py():
+                found = pc.if_else(low, _quoted(found), found)
+    elif pa.types.is_boolean(kind):
+        found = array.cast(pa.string())
+    elif pa.types.is_floating(kind):
+        found = _float_text(array)
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        found = _quoted(_escaped(array))
+    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        values = (None if v is None else base64.b64encode(v).decode() for v in array.to_pylist())
+        found = _quoted(pa.array(values, pa.string()))
+    elif text.is_temporal(kind):
+        found = _quoted(text.temporal_text(array))
+    else:
+        found = _quoted(array.cast(pa.string()))
+    return pc.fill_null(found, pa.scalar("null", found.type))
+
+
+def _quoted(array: pa.Array) -> pa.Array:
+    quote, nothing = pa.scalar('"', array.type), pa.scalar("", array.type)
+    return pc.binary_join_element_wise(quote, array, quote, nothing)
+
+
+def _float_text(array: pa.Array) -> pa.Array:
+    found = array.cast(pa.string())
+    odd = pc.invert(pc.is_finite(array))
+    if not pc.any(odd, min_count=0).as_py():
+        return found
+    names = {"nan": '"NaN"', "-nan": '"NaN"', "inf": '"Infinity"', "-inf": '"-Infinity"'}
+    for raw, name in names.items():
+        found = pc.if_else(pc.equal(found, raw), name, found)
+    return found
+
+
+def _escaped(array: pa.Array) -> pa.Array:
+    if not pc.any(pc.match_substring_regex(array, r'[\x00-\x1f"\\]'), min_count=0).as_py():
+        return array
+    array = pc.replace_substring(array, "\\", "\\\\")
+    array = pc.replace_substring(array, '"', '\\"')
+    if pc.any(pc.match_substring_regex(array, r"[\x00-\x1f]"), min_count=0).as_py():
+        for code in range(0x20):
+            array = pc.replace_substring(array, chr(code), _NAMED.get(code, f"\\u{code:04x}"))
+    return array
+
+
+class JsonLines(Format):
+    """UTF-8, ``\\n`` after each object, no blank lines."""
+
+    name = "jsonl"
+    suffix = ".jsonl"
+
+    def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
+        """Writes batch by batch; nothing is held back but the compressor's window."""
+        return _Writer(stream, table, compression)
+
+    def read(
+        self,
+        stream: BinaryIO,
+        table: Table,
+        compression: str,
+        first: int = 0,
+        count: int | None = None,
+        marks: Marks | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Parsed block by block, so that a record may be of any size."""
+        for rows in text.cut(_parsed(stream, compression, table, first, marks), first, count):
+            for batch in rows.to_batches():
+                yield conform(batch, table.schema)
+
+    def rows(self, stream: BinaryIO, compression: str) -> int:
+        """Lines that are not blank."""
+        total = 0
+        for place, block in text.located(stream, compression, _border, 0, 0, None):
+            total += sum(1 for line in block.split(b"\n") if line.strip())
+            place.rows = 0
+        return total
+
+    def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
+        """Columns by the keys of all records, all text: JSON says too little about types."""
+        names: dict[str, None] = {}
+        for _, block in text.located(stream, compression, _border, 0, 0, None):
+            for record in _objects(block):
+                names.update(dict.fromkeys(record))
+        table = Table(dataset, path, tuple(Column(name, Kind.TEXT, pa.string()) for name in names))
+        carries(table)
+        return table
+
+
+def _border(buffer: bytearray, known: int) -> int:
+    return buffer.rfind(b"\n", known) + 1
+
+
+def _parsed(
+    stream: BinaryIO, compression: str, table: Table, first: int, marks: Marks | None
+) -> Iterator[tuple[int, pa.Table]]:
+    fast = pa.schema([(column.name, _parsed_as(column.type)) for column in table.columns])
+    for place, block in text.located(stream, compression, _border, 0, first, marks):
+        yield place.start, place.counted(_parse(block, table, fast))
+
+
+def _parsed_as(kind: pa.DataType) -> pa.DataType:
+    direct = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return kind if direct else pa.string()
+
+
+def _parse(block: bytes, table: Table, fast: pa.Schema) -> pa.Table:
+    if not block.strip():
+        return pa.table([[] for _ in table.columns], schema=table.schema)
+    try:
+        found = arrow_json.read_json(
+            pa.BufferReader(block),
+            read_options=arrow_json.ReadOptions(use_threads=False, block_size=len(block) + 1),
+            parse_options=arrow_json.ParseOptions(explicit_schema=fast, unexpected_field_behavior="error"),
+        ).combine_chunks()
+        columns = [_column(found, column.name) for column in table.columns]
+        values = [_decode(a, c.type) for a, c in zip(columns, table.columns, strict=True)]
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        # Not all values of a column are of one JSON type: large integers, NaN, foreign files.
+        values = _slowly(block, table)
+    return pa.table(values, names=[column.name for column in table.columns])
+
+
+def _column(found: pa.Table, name: str) -> pa.Array:
+    column = found.column(name)
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
+
+
+def _slowly(block: bytes, table: Table) -> list[pa.Array]:
+    names = {column.name for column in table.columns}
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for record in _objects(block):
+        if not names.issuperset(record):
+            raise SchemaDrift("a JSON record has keys that were not planned", hint="plan again")
+        for name, values in columns.items():
+            values.append(record.get(name))
+    return [_from_python(columns[column.name], column) for column in table.columns]
+
+
+class _Number(str):
+    """A JSON number as it is spelled."""
+
+    __slots__ = ()
+
+
+def _objects(block: bytes) -> Iterator[dict[str, Any]]:
+    for line in block.split(b"\n"):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+        except ValueError as error:
+            raise CorruptFile("a line is not JSON", hint="stage the chunk again") from silent(error)
+        if not isinstance(record, dict):
+            raise CorruptFile("a line is not a JSON object", hint="write one object per line")
+        yield record
+
+
+def _from_python(values: list[Any], column: Column) -> pa.Array:
+    kind = column.type
+    try:
+        if pa.types.is_boolean(kind):
+            return pa.array(values, kind)
+        if pa.types.is_floating(kind):
+            return pa.array([None if v is None else float(v) for v in values], pa.float64()).cast(kind)
+        return _decode(pa.array([_spelled(v) for v in values], pa.string()), kind)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError, TypeError) as error:
+        raise UnrepresentableValue(
+            f"column {column.name}: a JSON value does not fit {kind}", hint="mend the file or its schema"
+        ) from silent(error)
+
+
+def _spelled(value: Any) -> str | None:
+    """A JSON value as text: strings without quotes, everything else as JSON, numbers untouched."""
+    return value if value is None or isinstance(value, str) else _json(value)
+
+
+def _json(value: Any) -> str:
+    if isinstance(value, _Number):
+        return str(value)
+    if isinstance(value, dict):
+        return (
+            "{" + ",".join(f"{json.dumps(k, ensure_ascii=False)}:{_json(v)}" for k, v in value.items()) + "}"
+        )
+    if isinstance(value, list):
+        return "[" + ",".join(map(_json, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _decode(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
+    if text.is_temporal(kind):
+        return text.temporal_value(array, kind)
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        values = array.to_pylist()
+        return pa.array([None if v is None else base64.b64decode(v, validate=True) for v in values], kind)
+    return array.cast(kind)

@@ -1,0 +1,230 @@
+"""Parquet: the staging format. Small, typed, and readable from the middle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from hdm.arrow.batches import BATCH_BYTES, BATCH_ROWS, conform
+from hdm.errors import CorruptFile, UnsupportedType
+from hdm.files.formats import BatchWriter, Format, Marks, carries
+from hdm.model import Column, Dataset, Kind, Table
+from hdm.model.json import table_from_json, table_to_json
+
+_TABLE = b"hdm.table"
+_GROUP_ROWS = 512 * 1024
+_SAMPLE = 8_192
+_WIDE = 1024 * 1024
+"""Bytes per row from which each batch becomes a row group of its own: encoding copies it thrice."""
+_BULKY = 64 * 1024
+"""Bytes per row from which memory is given back after each group. Below, the next group takes it
+again at once, and having the system hand it out anew costs a fifth of the writing."""
+
+
+class _Writer:
+    """Collects batches into row groups bounded by rows and bytes."""
+
+    def __init__(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> None:
+        carries(table)
+        self.rows = 0
+        self._stream = stream
+        self._schema = table.schema.with_metadata({_TABLE: table_to_json(table).encode()})
+        self._compression = compression
+        self._group_bytes = group_bytes
+        self._writer: Any = None
+        self._waiting: list[pa.RecordBatch] = []
+        self._waiting_rows = self._waiting_bytes = self._raw = 0
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        size = batch.nbytes
+        if self._waiting and self._waiting_bytes + size > self._group_bytes:
+            self._flush()
+        self._waiting.append(batch)
+        self._waiting_rows += batch.num_rows
+        self._waiting_bytes += size
+        self.rows += batch.num_rows
+        wide = self._waiting_bytes > self._waiting_rows * _WIDE
+        if wide or self._waiting_rows >= _GROUP_ROWS or self._waiting_bytes >= self._group_bytes:
+            self._flush()
+
+    def estimate(self) -> int:
+        written = self._stream.tell()
+        ratio = written / self._raw if self._raw else 0.3
+        return written + int(self._waiting_bytes * ratio)
+
+    def close(self) -> None:
+        if self._waiting or self._writer is None:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        rows = pa.Table.from_batches(
+            [batch.replace_schema_metadata(None) for batch in self._waiting],
+            self._schema.remove_metadata(),
+        )
+        if self._writer is None:
+            self._writer = self._open(rows)
+        self._writer.write_table(rows.replace_schema_metadata(self._schema.metadata), max(1, rows.num_rows))
+        bulky = self._waiting_bytes > self._waiting_rows * _BULKY
+        self._raw += self._waiting_bytes
+        self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+        del rows
+        if bulky:
+            pa.default_memory_pool().release_unused()
+
+    def _open(self, rows: pa.Table) -> Any:
+        return pq.ParquetWriter(
+            pa.PythonFile(self._stream, mode="w"),
+            self._schema,
+            compression=self._compression,
+            compression_level=1 if self._compression == "zstd" else None,
+            use_dictionary=_repetitive(rows),
+            store_decimal_as_integer=True,
+            version="2.6",
+        )
+
+
+def _repetitive(rows: pa.Table) -> list[str]:
+    """Columns with few distinct values in the first rows: only there does a dictionary pay."""
+    sample = rows.slice(0, _SAMPLE)
+    names = []
+    for name, column in zip(sample.column_names, sample.columns, strict=True):
+        if pa.types.is_boolean(column.type) or pa.types.is_null(column.type) or not sample.num_rows:
+            continue
+        if len(column.unique()) * 4 <= sample.num_rows:
+            names.append(name)
+    return names
+
+
+class Parquet(Format):
+    """Compression is inside the file, so that it does not show in the name."""
+
+    name = "parquet"
+    suffix = ".parquet"
+
+    def extension(self, compression: str) -> str:
+        """Always ``.parquet``."""
+        return self.suffix
+
+    def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
+        """Row groups of at most 512 k rows and ``group_bytes`` bytes of Arrow data."""
+        return _Writer(stream, table, compression, group_bytes)
+
+    def read(
+        self,
+        stream: BinaryIO,
+        table: Table,
+        compression: str,
+        first: int = 0,
+        count: int | None = None,
+        marks: Marks | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Only row groups that hold wanted rows are decoded."""
+        file = _open(stream)
+        left = file.metadata.num_rows - first if count is None else count
+        schema = table.schema
+        for number in range(file.metadata.num_row_groups):
+            group = file.metadata.row_group(number)
+            if left <= 0:
+                return
+            if first >= group.num_rows:
+                first -= group.num_rows
+                continue
+            width = max(1, group.total_byte_size // max(1, group.num_rows))
+            size = max(1, min(BATCH_ROWS, BATCH_BYTES // width))
+            for batch in _decoded(file, number, size):
+                if first >= batch.num_rows:
+                    first -= batch.num_rows
+                    continue
+                wanted = batch.slice(first, left)
+                first = 0
+                left -= wanted.num_rows
+                yield conform(wanted.replace_schema_metadata(None), schema)
+                if left <= 0:
+                    return
+            if width > _BULKY:
+                pa.default_memory_pool().release_unused()
+
+    def rows(self, stream: BinaryIO, compression: str) -> int:
+        """From the footer."""
+        return int(_open(stream).metadata.num_rows)
+
+    def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
+        """The whole ``Table`` if hdm wrote the file, else columns by their Arrow types."""
+        schema = _open(stream).schema_arrow
+        kept = (schema.metadata or {}).get(_TABLE)
+        if kept is not None:
+            return table_from_json(kept.decode())
+        return Table(dataset, path, tuple(_column(field) for field in schema))
+
+
+def _open(stream: BinaryIO) -> Any:
+    stream.seek(0)
+    try:
+        return pq.ParquetFile(pa.PythonFile(stream, mode="r"))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CorruptFile("a file is not readable as Parquet", hint="stage the chunk again") from error
+
+
+def _decoded(file: Any, group: int, size: int) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from file.iter_batches(batch_size=size, row_groups=[group], use_threads=False)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise CorruptFile("a Parquet file's pages cannot be read", hint="stage the chunk again") from error
+
+
+_KINDS: dict[str, Kind] = {
+    "bool": Kind.BOOLEAN,
+    "int8": Kind.INT8,
+    "int16": Kind.INT16,
+    "int32": Kind.INT32,
+    "int64": Kind.INT64,
+    "uint8": Kind.INT16,
+    "uint16": Kind.INT32,
+    "uint32": Kind.INT64,
+    "float": Kind.FLOAT32,
+    "double": Kind.FLOAT64,
+    "string": Kind.TEXT,
+    "large_string": Kind.TEXT,
+    "binary": Kind.BINARY,
+    "large_binary": Kind.BINARY,
+    "date32[day]": Kind.DATE,
+    "time64[us]": Kind.TIME,
+    "time64[ns]": Kind.TIME,
+    "time32[ms]": Kind.TIME,
+    "time32[s]": Kind.TIME,
+}
+_CARRIERS = {
+    "uint8": pa.int16(),
+    "uint16": pa.int32(),
+    "uint32": pa.int64(),
+    "uint64": pa.decimal128(20, 0),
+    "time32[ms]": pa.time64("us"),
+    "time32[s]": pa.time64("us"),
+}
+_FRACTION = {"s": 0, "ms": 3, "us": 6, "ns": 9}
+
+
+def _column(field: pa.Field) -> Column:
+    carrier = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    text = str(carrier)
+    if text == "uint64":
+        return Column(field.name, Kind.DECIMAL, _CARRIERS[text], field.nullable, precision=20, scale=0)
+    if pa.types.is_decimal(carrier):
+        return Column(
+            field.name, Kind.DECIMAL, carrier, field.nullable,
+            precision=carrier.precision, scale=carrier.scale,
+        )  # fmt: skip
+    if pa.types.is_timestamp(carrier):
+        kind = Kind.TIMESTAMPTZ if carrier.tz else Kind.TIMESTAMP
+        kept = pa.timestamp(carrier.unit, "UTC") if carrier.tz else carrier
+        return Column(field.name, kind, kept, field.nullable, precision=_FRACTION[carrier.unit])
+    if text in _KINDS:
+        return Column(field.name, _KINDS[text], _CARRIERS.get(text, carrier), field.nullable)
+    raise UnsupportedType(
+        f"column {field.name} has type {text}, which hdm does not carry",
+        hint="name the columns to read, or convert the file",
+    )

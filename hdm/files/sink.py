@@ -1,0 +1,249 @@
+"""The middle level of all sinks that write files: create-once names, checksums, manifests."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from hdm.components.settings import Settings
+from hdm.components.sink import Sink
+from hdm.errors import BrokenContract, CorruptFile
+from hdm.files import layout as files
+from hdm.files.formats import carries, format_named, format_of
+from hdm.files.layout import Split
+from hdm.files.stores.base import Store
+from hdm.files.writer import Writing, disk, nth_file
+from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
+
+
+class FileSinkConfig(Settings):
+    """What every file sink can be told. ``min_free`` bytes of disk always stay free. ``keep``
+    lets ``hdm gc --staged`` delete files once all that was made of them is ``verified``, or so
+    many days after they were staged, but not before; without it they stay."""
+
+    env: str | None = None
+    file_format: Literal["parquet", "csv", "jsonl"] = "parquet"
+    compression: Literal["none", "gzip", "zstd"] | None = None
+    split: Split | None = None
+    min_free: int = Field(default=64 * 1024 * 1024, ge=0)
+    keep: Literal["verified"] | Annotated[float, Field(ge=0)] | None = None
+
+
+class FileSink(Sink):
+    """Writes each chunk as files under names no other attempt uses; a manifest made once
+    publishes them. Subclasses give the ``store`` and the dataset ``namespace``."""
+
+    Config: ClassVar[type[BaseModel]] = FileSinkConfig
+    modes: ClassVar[frozenset[Mode]] = frozenset({Mode.APPEND, Mode.REPLACE})
+    publishes_files: ClassVar[bool] = True
+    accepts_files: ClassVar[frozenset[str]] = frozenset({"parquet", "csv", "jsonl"})
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        super().__init__(config, profile, name=name)
+        self.format = format_named(config.file_format)
+        default = "zstd" if self.format.name == "parquet" else "none"
+        self.compression: str = config.compression or default
+
+    @property
+    @abstractmethod
+    def store(self) -> Store:
+        """Where the files go."""
+
+    @property
+    @abstractmethod
+    def namespace(self) -> str:
+        """The OpenLineage namespace of the datasets written."""
+
+    @property
+    def place(self) -> str:
+        """Where the files go: of one account, each bucket or container is looked at."""
+        return self.namespace
+
+    def dataset(self, table: Table) -> Dataset:
+        """Named by the folder, relative to the store's root."""
+        return Dataset(self.namespace, files.table_folder(self.name, table))
+
+    def target(self, table: Table) -> Table:
+        """The same columns: every format holds them exactly. ``path`` stays the source's."""
+        return replace(table, dataset=self.dataset(table))
+
+    def ready(self) -> None:
+        """Looks into the store; what ``store.ready`` asks is written there, so it waits."""
+        self.store.look()
+
+    def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """Keeps the table's schema beside the files."""
+        carries(table)
+        self.store.ready()
+        with disk(f"the folder of {table.dataset.name}"):
+            files.write_sidecar(self.store, self._folder(table), self.target(table))
+
+    def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
+        """What the manifest says; ``CorruptFile`` if a file that it names is not there whole,
+        unless it was removed on purpose."""
+        key = self._manifest_key(table, chunk, mode)
+        manifest = files.read_manifest(self.store, key)
+        if manifest is None:
+            return None
+        self._files_are_whole(manifest.receipt, key)
+        return manifest.receipt
+
+    def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
+        """Every published chunk of the job."""
+        for _, manifest in files.manifests(self.store, self._folder(table)):
+            if manifest.chunk.job_key == job_key:
+                yield manifest.chunk, manifest.receipt
+
+    def newest_epoch(self, table: Table, job_key: str) -> int:
+        """By the epochs' folders."""
+        start = files.chunk_folder(self._folder(table), job_key, 0, Mode.REPLACE).removesuffix("000000")
+        keys = (found.key.removeprefix(start).partition("/")[0] for found in self.store.list(start))
+        return max((int(key) for key in keys if key.isdecimal()), default=0)
+
+    def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
+        """Complete, durable files that nothing names yet."""
+        held = self.committed(table, chunk, mode)
+        if held is not None:
+            return replace(held, attempt=attempt.number, adopted=True)
+        carries(table)
+        writing = Writing(self, self._base(table, chunk, attempt.number, mode), attempt)
+        try:
+            if self._takes(payload, table):
+                for file in payload.files:
+                    writing.copy(file, payload)
+            else:
+                writing.encode(self.target(table), payload)
+        except BaseException:
+            writing.give_up()
+            raise
+        staged = tuple(writing.staged)
+        total = hashlib.sha256("".join(file.sha256 for file in staged).encode()).hexdigest()
+        return Receipt(
+            chunk.chunk_id,
+            attempt.number,
+            sum(file.rows for file in staged),
+            bytes=sum(file.bytes for file in staged),
+            sha256=staged[0].sha256 if len(staged) == 1 else total,
+            files=staged,
+            location=self.store.uri(self._chunk_folder(table, chunk, mode)),
+        )
+
+    def first_file(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
+        """Known unless files are passed on, which keep their endings."""
+        if chunk.files:
+            return None
+        ending = self.format.extension(self.compression)
+        return self.store.uri(nth_file(self._base(table, chunk, attempt, mode), 0, ending)), self.format.name
+
+    def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
+        """Make the manifest; should another attempt's be there, its receipt is adopted."""
+        key = self._published_key(table, chunk, receipt)
+        held = files.read_manifest(self.store, key)
+        if held is None:
+            self._files_are_whole(receipt, key)
+            try:
+                with disk(f"the manifest of a chunk of {table.dataset.name}"):
+                    self.store.put_new(key, files.Manifest(chunk, receipt, table.schema_sha).encode())
+                return receipt
+            except FileExistsError:
+                held = files.read_manifest(self.store, key)
+        if held is None or held.receipt.files == receipt.files:
+            return receipt
+        self._discard_beside(key, chunk, receipt.attempt)
+        return replace(held.receipt, attempt=receipt.attempt, adopted=True)
+
+    def discard(self, table: Table, chunk: Chunk, attempt: int) -> None:
+        """Removes what that attempt left, unless the manifest names it."""
+        for mode in self.modes:
+            self._discard_beside(self._manifest_key(table, chunk, mode), chunk, attempt)
+
+    def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """In mode ``replace``: mark the epoch complete, which makes it the one that is read."""
+        if mode is not Mode.REPLACE:
+            return
+        folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
+        with suppress(FileExistsError), disk(f"the end mark of {table.dataset.name}"):
+            self.store.put_new(f"{folder}/{files.DONE}", b"{}")
+
+    def remove(self, uri: str) -> bool:
+        """Deletes the object and whatever was begun under its name."""
+        key = self.store.key(uri)
+        aborted = self.store.abort_uploads(key)
+        return self.store.delete(key) or bool(aborted)
+
+    def retire(self, chunk: Chunk, uri: str) -> bool:
+        """Delete a staged file that nobody needs any more; ``committed`` still answers."""
+        folder = self.store.key(uri).rpartition("/")[0]
+        with disk(f"the note that {uri} is removed"):
+            files.write_removed(self.store, f"{folder}/{files.stem(chunk)}{files.MANIFEST}")
+        return self.store.delete(self.store.key(uri))
+
+    # -- names ---------------------------------------------------------------
+
+    def _folder(self, table: Table) -> str:
+        return files.table_folder(self.name, table)
+
+    def _chunk_folder(self, table: Table, chunk: Chunk, mode: Mode) -> str:
+        return files.chunk_folder(self._folder(table), chunk.job_key, chunk.epoch, mode)
+
+    def _base(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> str:
+        return f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}.{attempt}"
+
+    def _manifest_key(self, table: Table, chunk: Chunk, mode: Mode) -> str:
+        return f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}{files.MANIFEST}"
+
+    def _published_key(self, table: Table, chunk: Chunk, receipt: Receipt) -> str:
+        """Beside the receipt's files, so that the mode need not be known."""
+        folder = self.store.key(receipt.location)
+        if not folder.startswith(self._folder(table)):
+            raise BrokenContract(
+                f"the receipt of {table.dataset.name} is not of this sink", hint="plan the job again"
+            )
+        return f"{folder}/{files.stem(chunk)}{files.MANIFEST}"
+
+    # -- what is there ---------------------------------------------------------
+
+    def _takes(self, payload: Payload, table: Table) -> bool:
+        """Whether the payload's bytes can be kept as they are."""
+        if not payload.files or payload.open is None or payload.table.schema_sha != table.schema_sha:
+            return False
+        return all(self._takes_file(file) for file in payload.files)
+
+    def _takes_file(self, file: StagedFile) -> bool:
+        if file.format != self.format.name:
+            return False
+        if self.format.name != "parquet" and format_of(file.uri) != (file.format, self.compression):
+            return False
+        split = self.config.split
+        return not split or not (
+            (split.rows and file.rows > split.rows) or (split.bytes and file.bytes > split.bytes)
+        )
+
+    def _files_are_whole(self, receipt: Receipt, manifest_key: str) -> None:
+        for file in receipt.files:
+            found = self.store.stat(self.store.key(file.uri))
+            if found is None and self.store.stat(files.removed_key(manifest_key)) is not None:
+                return
+            if found is None or found.size != file.bytes:
+                size = "is gone" if found is None else f"has {found.size} of {file.bytes} bytes"
+                raise CorruptFile(
+                    f"{file.uri} {size}",
+                    hint="restore the file, or delete its manifest and run again to stage the chunk anew",
+                )
+
+    def _discard_beside(self, manifest_key: str, chunk: Chunk, attempt: int) -> None:
+        folder = manifest_key.rpartition("/")[0]
+        manifest = files.read_manifest(self.store, manifest_key)
+        keep = {self.store.key(file.uri) for file in manifest.receipt.files} if manifest else set()
+        prefix = f"{folder}/{files.stem(chunk)}.{attempt}."
+        self.store.abort_uploads(prefix)
+        self.store.abort_uploads(manifest_key)
+        for found in list(self.store.list(prefix)):
+            if found.key not in keep:
+                self.store.delete(found.key)

@@ -1,0 +1,246 @@
+"""Where staged files lie: create-once objects under one root, on a disk or in an object store."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat as stat_module
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, ClassVar
+from urllib.parse import unquote, urlsplit
+
+from hdm.errors import UsageError
+from hdm.files.atomic_file import SCRATCH, create, sync_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Stat:
+    """An object as its store describes it. ``modified`` is in seconds since 1970."""
+
+    key: str
+    size: int
+    etag: str | None = None
+    modified: float = 0.0
+
+
+class Store(ABC):
+    """A tree of objects that are created once and never changed.
+
+    Keys are relative, with ``/`` between parts. An object is written to ``scratch(key)`` on the
+    local disk first and becomes visible, whole, by ``put_new``.
+    """
+
+    seekable: ClassVar[bool] = True
+    """Whether the streams of ``open`` are."""
+
+    @abstractmethod
+    def scratch(self, key: str) -> Path:
+        """The local path at which the bytes of a new object ``key`` are to be collected."""
+
+    def ready(self) -> None:
+        """Raises ``UsageError`` where the store cannot keep the promises of ``put_new``."""
+        return
+
+    def look(self) -> None:
+        """Raises what a mere look can tell is wrong with the way there: no driver, a refused login,
+        a place that does not exist. Writes nothing; the default knows of nothing."""
+        return
+
+    @abstractmethod
+    def put_new(
+        self,
+        key: str,
+        content: bytes | Path,
+        *,
+        sha256: str | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Stat:
+        """Create ``key`` durably from bytes, or from its scratch file, which is then gone.
+
+        Raises ``FileExistsError`` if there is such an object; exactly one of several callers
+        wins. ``sha256`` is what the scratch file must have, where its bytes are moved;
+        ``check`` is called now and then while that takes its time, and may raise.
+        """
+
+    @abstractmethod
+    def open(self, key: str) -> BinaryIO:
+        """The object's bytes as a stream; ``FileNotFoundError`` if there is none."""
+
+    @abstractmethod
+    def stat(self, key: str) -> Stat | None:
+        """The object's description, or None if there is none."""
+
+    @abstractmethod
+    def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
+        """Objects whose key starts with ``prefix``, by key; with ``scratch`` unfinished ones too."""
+
+    @abstractmethod
+    def delete(self, key: str) -> bool:
+        """Remove the object; False if there was none."""
+
+    @abstractmethod
+    def uri(self, key: str) -> str:
+        """The address under which others find the object."""
+
+    @abstractmethod
+    def key(self, uri: str) -> str:
+        """The inverse of ``uri``; ``UsageError`` for an address outside of the root."""
+
+    @abstractmethod
+    def abort_uploads(self, prefix: str) -> int:
+        """Give up whatever was begun, not finished, under keys that start with ``prefix``: scratch
+        files, uploads in parts. Returns how many there were."""
+
+
+def checked_key(key: str) -> str:
+    """``key`` itself if it names something under a root; ``UsageError`` otherwise."""
+    parts = key.split("/")
+    if any(part in ("", ".", "..") or "\x00" in part or "\\" in part for part in parts):
+        raise UsageError(f"not a safe object name: {key!r}", hint="name a file below the directory")
+    return key
+
+
+class LocalStore(Store):
+    """A directory of the local disk. Symbolic links below the root are refused."""
+
+    def __init__(self, root: str | Path, *, floor: int = 0) -> None:
+        self.root = Path(root).expanduser().resolve()
+        self.floor = floor
+
+    def path(self, key: str) -> Path:
+        """Where ``key`` lies; ``UsageError`` if the way there leads through a symbolic link."""
+        path = self.root.joinpath(checked_key(key))
+        if path.parent.resolve() != path.parent or path.is_symlink():
+            raise UsageError(
+                f"{path} lies behind a symbolic link",
+                hint="replace the link by a directory, or name its target as the directory",
+            )
+        return path
+
+    def scratch(self, key: str) -> Path:
+        """Beside the object, so that publishing it needs no copy."""
+        path = self.path(key)
+        self._make_folder(path.parent)
+        return path.with_name(path.name + SCRATCH)
+
+    def put_new(
+        self,
+        key: str,
+        content: bytes | Path,
+        *,
+        sha256: str | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> Stat:
+        """Link the finished file to its name, which fails if the name is taken; sync the folder."""
+        path = self.path(key)
+        if isinstance(content, bytes):
+            self._make_folder(path.parent)
+            create(path, content)
+        else:
+            os.link(content, path, follow_symlinks=False)
+            content.unlink()
+        sync_folder(path.parent)
+        made = path.lstat()
+        return Stat(key, made.st_size, None, made.st_mtime)
+
+    def open(self, key: str) -> BinaryIO:
+        """The file, unbuffered reads being rare; refuses links and anything but plain files."""
+        path = self.path(key)
+        try:
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise UsageError(f"{path} is a symbolic link", hint="put the file itself there") from error
+            raise
+        if not stat_module.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise UsageError(f"{path} is not a plain file", hint="put a plain file there")
+        return os.fdopen(handle, "rb", buffering=1024 * 1024)
+
+    def stat(self, key: str) -> Stat | None:
+        """Size and time of the file."""
+        try:
+            found = self.path(key).lstat()
+        except FileNotFoundError:
+            return None
+        if not stat_module.S_ISREG(found.st_mode):
+            return None
+        return Stat(key, found.st_size, None, found.st_mtime)
+
+    def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
+        """Plain files only; links are passed over."""
+        folder, _, _ = prefix.rpartition("/")
+        start = self.path(folder) if folder else self.root
+        yield from self._walk(start, f"{folder}/" if folder else "", prefix, scratch)
+
+    def _walk(self, folder: Path, base: str, prefix: str, scratch: bool) -> Iterator[Stat]:
+        try:
+            with os.scandir(folder) as found:
+                entries = sorted(found, key=_sort_key)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise UsageError(
+                f"cannot list {folder}: {error.strerror}", hint="name a directory that the user may read"
+            ) from error
+        for entry in entries:
+            key = base + entry.name
+            if entry.is_dir(follow_symlinks=False):
+                inner = key + "/"
+                if inner.startswith(prefix) or prefix.startswith(inner):
+                    yield from self._walk(folder / entry.name, inner, prefix, scratch)
+            elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
+                if entry.name.endswith(SCRATCH) and not scratch:
+                    continue
+                try:
+                    seen = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue
+                yield Stat(key, seen.st_size, None, seen.st_mtime)
+
+    def delete(self, key: str) -> bool:
+        """Unlink the file and sync its folder."""
+        path = self.path(key)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        sync_folder(path.parent)
+        return True
+
+    def abort_uploads(self, prefix: str) -> int:
+        """Scratch files, those of manifests included."""
+        found = [stat.key for stat in self.list(prefix, scratch=True) if stat.key.endswith(SCRATCH)]
+        return sum(self.delete(key) for key in found)
+
+    def uri(self, key: str) -> str:
+        """A ``file://`` address."""
+        return self.root.joinpath(checked_key(key)).as_uri()
+
+    def key(self, uri: str) -> str:
+        """The part of a ``file://`` address below the root."""
+        split = urlsplit(uri)
+        path = Path(unquote(split.path))
+        if split.scheme != "file" or not path.is_relative_to(self.root):
+            raise UsageError(
+                f"{uri} does not lie under {self.root}",
+                hint="give the source the same directory as the sink that staged the file",
+            )
+        return checked_key(path.relative_to(self.root).as_posix())
+
+    def _make_folder(self, folder: Path) -> None:
+        if folder.is_dir():
+            return
+        missing = [folder, *folder.parents]
+        missing = [part for part in missing if not part.exists()]
+        for part in reversed(missing):
+            part.mkdir(mode=0o700, exist_ok=True)
+            sync_folder(part.parent)
+
+
+def _sort_key(entry: os.DirEntry[str]) -> str:
+    """So that a walk gives keys in the order of their text."""
+    return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name

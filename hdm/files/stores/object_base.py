@@ -1,0 +1,263 @@
+"""What all object stores share: names, local scratch files, uploads that are proven."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import random
+import time
+from abc import abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, BinaryIO, ClassVar, Literal, cast
+
+from pydantic import Field
+
+from hdm.components.settings import Settings
+from hdm.errors import TransientError, UsageError
+from hdm.files.stores import scratch
+from hdm.files.stores.base import LocalStore, Stat, Store, checked_key
+from hdm.model import digest
+
+MIB = 1024 * 1024
+PROBE = "_hdm_probe"
+"""The object that shows whether a server keeps its promises; made once per prefix, and kept."""
+
+Check = Callable[[], None]
+
+
+class Upload(Settings):
+    """How a sink uploads. ``part_bytes`` is what one worker holds in memory at most; files of
+    ``multipart_from`` bytes and more go up in parts. ``verify``: see docs/reference."""
+
+    part_bytes: int = Field(default=16 * MIB, ge=5 * MIB, le=1024 * MIB)
+    multipart_from: int | None = Field(default=None, ge=0)
+    verify: Literal["head", "read"] | None = None
+    create_once: Literal["server", "check"] = "server"
+    scratch: str | None = None
+
+    @property
+    def in_parts_from(self) -> int:
+        """In bytes; by default what does not fit into one part."""
+        return self.part_bytes + 1 if self.multipart_from is None else self.multipart_from
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What is to be found again after an upload: ``size`` in bytes, ``sha256`` hex, and a
+    ``nonce`` that tells our object from another's."""
+
+    size: int
+    sha256: str
+    nonce: str
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """As it is kept with the object, under names that every service takes."""
+        return {"hdmsha256": self.sha256, "hdmnonce": self.nonce}
+
+    def of_ours(self, kept: Mapping[str, str]) -> bool:
+        """Whether an object's metadata say that this very upload made it."""
+        return _lower(kept).get("hdmnonce") == self.nonce
+
+    def holds(self, size: int, kept: Mapping[str, str]) -> bool:
+        """Whether size and metadata are those of what was sent."""
+        return (size, _lower(kept).get("hdmsha256")) == (self.size, self.sha256)
+
+
+def _lower(kept: Mapping[str, str]) -> dict[str, str]:
+    """Servers differ in the case of the names."""
+    return {name.lower(): value for name, value in kept.items()}
+
+
+class ObjectStore(Store):
+    """Objects under a prefix. ``root`` is their address, ``<scheme>://.../`` with the prefix."""
+
+    root: str
+    seekable: ClassVar[bool] = False
+
+    def __init__(self, prefix: str, upload: Upload | None = None) -> None:
+        prefix = prefix.strip("/")
+        self.prefix = f"{checked_key(prefix)}/" if prefix else ""
+        self.upload = upload or Upload()
+
+    # -- to be given -----------------------------------------------------------
+
+    @abstractmethod
+    def ready(self) -> None:
+        """Ask the server, once per process, whether it keeps what ``put_new`` relies on; refuses
+        (``UsageError``) one that does not, unless ``create_once: check`` accepts that."""
+
+    @abstractmethod
+    def look(self) -> None:
+        """Ask for the object ``PROBE``, there or not, by the request with which every chunk looks for
+        its manifest: so this needs no right that a run does not."""
+
+    @abstractmethod
+    def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
+        """Create the object in one request; ``FileExistsError`` if there is one. Returns the
+        checksum that the server should give for it."""
+
+    @abstractmethod
+    def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
+        """The same in parts, with ``check`` between them."""
+
+    @abstractmethod
+    def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
+        """The object as the server describes it, held to the proof and, where the server gives
+        one, to the checksum; ``TransientError`` if it is another."""
+
+    @property
+    @abstractmethod
+    def vouches(self) -> bool:
+        """Whether the server has been seen to compare checksums with what arrives."""
+
+    @abstractmethod
+    def abort_remote(self, prefix: str) -> int:
+        """Give up uploads under that prefix which the server still holds."""
+
+    # -- the store -------------------------------------------------------------
+
+    @cached_property
+    def _local(self) -> LocalStore:
+        return LocalStore(scratch.folder(self.upload.scratch) / digest(self.root)[:16])
+
+    def scratch(self, key: str) -> Path:
+        """In this process's own folder on the local disk."""
+        return self._local.scratch(key)
+
+    def put_new(
+        self, key: str, content: bytes | Path, *, sha256: str | None = None, check: Check = lambda: None
+    ) -> Stat:
+        """Upload, then prove that the object holds what was sent."""
+        checked_key(key)
+        self.ready()
+        if isinstance(content, bytes):
+            proof = Proof(len(content), hashlib.sha256(content).hexdigest(), _nonce())
+            return self.attested(key, proof, self.put_bytes(key, content, proof))
+        with content.open("rb") as file:
+            proof = _measure(file, check)
+            if sha256 not in (None, proof.sha256):
+                raise TransientError(f"the scratch file of {key} is not what was written to it")
+            check()
+            limit = (
+                self.upload.part_bytes if self.upload.multipart_from is None else self.upload.multipart_from
+            )
+            if proof.size < limit or not proof.size:
+                checksum = self.put_bytes(key, file.read(), proof)
+            else:
+                checksum = self.put_parts(key, file, proof, check)
+        made = self._proven(key, proof, checksum, check)
+        content.unlink()
+        return made
+
+    def _proven(self, key: str, proof: Proof, checksum: str, check: Check) -> Stat:
+        made = self.attested(key, proof, checksum)
+        how = self.upload.verify or ("head" if self.vouches else "read")
+        if how == "read":
+            with self.open(key) as stream:
+                seen = _measure(stream, check)
+            if (seen.size, seen.sha256) != (proof.size, proof.sha256):
+                raise TransientError(
+                    f"{self.uri(key)} gives back other bytes than were sent",
+                    hint="the chunk will be tried again; if that recurs, distrust the store or the way to it",
+                )
+        return made
+
+    def abort_uploads(self, prefix: str) -> int:
+        """Uploads in parts, and local files of this and of dead processes."""
+        scratch.sweep(self.upload.scratch)
+        return self._local.abort_uploads(prefix) + self.abort_remote(prefix)
+
+    def uri(self, key: str) -> str:
+        """``root`` and the key, as it is."""
+        return self.root + checked_key(key)
+
+    def key(self, uri: str) -> str:
+        """The part of an address behind ``root``."""
+        if not uri.startswith(self.root) or len(uri) == len(self.root):
+            raise UsageError(
+                f"{uri} does not lie under {self.root}",
+                hint="give the source the bucket or container and the prefix of the sink that staged it",
+            )
+        return checked_key(uri.removeprefix(self.root))
+
+    def name(self, key: str) -> str:
+        """What the service calls the object."""
+        return self.prefix + checked_key(key)
+
+
+def _nonce() -> str:
+    return os.urandom(8).hex()
+
+
+def _measure(stream: BinaryIO, check: Check) -> Proof:
+    total, size = hashlib.sha256(), 0
+    while block := stream.read(MIB):
+        total.update(block)
+        size += len(block)
+        if size % (64 * MIB) < MIB:
+            check()
+    if stream.seekable():
+        stream.seek(0)
+    return Proof(size, total.hexdigest(), _nonce())
+
+
+class Download(io.RawIOBase):
+    """An object's bytes; where the connection breaks, the rest is asked for again.
+
+    ``open_at(offset)`` gives something with ``read(n)`` and ``close()``. It and ``read`` raise
+    errors of hdm; a ``TransientError`` is tried again, ``tries`` times in a row.
+    """
+
+    def __init__(self, size: int, open_at: Callable[[int], Any], tries: int = 4) -> None:
+        super().__init__()
+        self._size = size
+        self._open_at = open_at
+        self._tries = tries
+        self._at = 0
+        self._body: Any = open_at(0)
+
+    def readable(self) -> bool:
+        """Always true."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """The next bytes, as many as there are room for."""
+        failed = 0
+        while self._at < self._size:
+            try:
+                if self._body is None:
+                    self._body = self._open_at(self._at)
+                block = self._body.read(len(buffer))
+                if not block:
+                    raise TransientError(f"the stream ended {self._size - self._at} bytes early")
+            except TransientError:
+                self._drop()
+                failed += 1
+                if failed > self._tries:
+                    raise
+                time.sleep(random.uniform(0, 0.1 * 2**failed))  # noqa: S311 -- jitter
+                continue
+            buffer[: len(block)] = block
+            self._at += len(block)
+            return len(block)
+        return 0
+
+    def close(self) -> None:
+        """End the request; idempotent."""
+        self._drop()
+        super().close()
+
+    def _drop(self) -> None:
+        body, self._body = self._body, None
+        if body is not None:
+            body.close()
+
+
+def buffered(download: Download) -> BinaryIO:
+    """As a stream whose ``read(n)`` gives n bytes unless the object ends."""
+    return cast(BinaryIO, io.BufferedReader(download, MIB))

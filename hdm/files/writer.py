@@ -1,0 +1,157 @@
+"""The files of one attempt in the making: encoded from batches, or copied byte for byte."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from hdm import failpoints
+from hdm.arrow.batches import rebatch
+from hdm.errors import BrokenContract, CorruptFile
+from hdm.files.atomic_file import NewFile, disk_error
+from hdm.files.formats import format_of
+from hdm.files.layout import Split
+from hdm.model import Attempt, Payload, StagedFile, Table
+
+if TYPE_CHECKING:
+    from hdm.files.sink import FileSink
+
+_GROUP_BYTES = 24 * 1024 * 1024
+_COPY_BYTES = 1024 * 1024
+
+
+class Writing:
+    """The files of one attempt in the making."""
+
+    def __init__(self, sink: FileSink, base: str, attempt: Attempt) -> None:
+        self.sink = sink
+        self.staged: list[StagedFile] = []
+        self._base = base
+        self._attempt = attempt
+        self._scratch: Path | None = None
+
+    def encode(self, table: Table, payload: Payload) -> None:
+        """Write the payload's batches into as many files as the split asks for."""
+        sink, split = self.sink, self.sink.config.split or Split()
+        group = min(_GROUP_BYTES, 4 * split.bytes) if split.bytes else _GROUP_BYTES
+        open_file: tuple[str, NewFile, Any] | None = None
+        try:
+            for whole in rebatch(payload.batches()):
+                batch = whole
+                while batch.num_rows:
+                    if open_file is None:
+                        key, file = self._begin(sink.format.extension(sink.compression))
+                        open_file = (
+                            key, file, sink.format.writer(_stream(file), table, sink.compression, group)
+                        )  # fmt: skip
+                    key, file, writer = open_file
+                    room = split.rows - writer.rows if split.rows else batch.num_rows
+                    with disk(key):
+                        writer.write(batch.slice(0, room))
+                        failpoints.point("C3")
+                    batch = batch.slice(min(room, batch.num_rows))
+                    self._attempt.check()
+                    full = split.bytes and writer.estimate() >= split.bytes
+                    if full or (split.rows and writer.rows >= split.rows):
+                        self._end(key, file, writer)
+                        open_file = None
+            if open_file is not None:
+                self._end(*open_file)
+                open_file = None
+        finally:
+            if open_file is not None:
+                open_file[1].close()
+
+    def copy(self, staged: StagedFile, payload: Payload) -> None:
+        """Take the bytes as they are; ``CorruptFile`` if they are not what was staged."""
+        if payload.open is None:
+            raise BrokenContract("a payload with files cannot open them", hint="give Payload.open")
+        found = format_of(staged.uri)
+        compression = found[1] if found else "none"
+        key, file = self._begin(self.sink.format.extension(compression))
+        with file:
+            with payload.open(staged) as stream:
+                while block := stream.read(_COPY_BYTES):
+                    with disk(key):
+                        file.write(block)
+                        failpoints.point("C3")
+                    self._attempt.check()
+            if (file.size, file.sha256) != (staged.bytes, staged.sha256):
+                raise CorruptFile(
+                    f"{staged.uri} is not as it was staged: {file.size} of {staged.bytes} bytes"
+                    f"{'' if file.size != staged.bytes else ', other checksum'}",
+                    hint="restore the file, or stage its chunk again",
+                )
+            self._seal(key, file, staged.rows)
+
+    def give_up(self) -> None:
+        """Remove what this attempt has made so far."""
+        if self._scratch is not None:
+            self._scratch.unlink(missing_ok=True)
+        for file in self.staged:
+            self.sink.store.delete(self.sink.store.key(file.uri))
+
+    def _begin(self, extension: str) -> tuple[str, NewFile]:
+        store = self.sink.store
+        key = nth_file(self._base, len(self.staged), extension)
+        self._attempt.will_write(store.uri(key), self.sink.format.name)
+        failpoints.point("C2")
+        with disk(key):
+            self._scratch = store.scratch(key)
+            # An earlier try under this very attempt number, which is ours alone, may have left it.
+            self._scratch.unlink(missing_ok=True)
+            return key, NewFile(self._scratch, floor=self.sink.config.min_free)
+
+    def _end(self, key: str, file: NewFile, writer: Any) -> None:
+        with disk(key):
+            writer.close()
+        self._seal(key, file, writer.rows)
+
+    def _seal(self, key: str, file: NewFile, rows: int) -> None:
+        store = self.sink.store
+        size, sha256 = file.size, file.sha256
+        with disk(key):
+            failpoints.point("C4")
+            file.seal()
+            self._count_again(file.path, rows)
+            failpoints.point("C5")
+            try:
+                made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
+            except FileExistsError:
+                store.delete(key)
+                made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
+        self._scratch = None
+        self.staged.append(
+            StagedFile(store.uri(key), self.sink.format.name, size, rows, sha256, etag=made.etag)
+        )
+        failpoints.point("C6")
+
+    def _count_again(self, path: Path, rows: int) -> None:
+        if self.sink.format.name != "parquet":
+            return
+        with path.open("rb") as stream:
+            found = self.sink.format.rows(stream, self.sink.compression)
+        if found != rows:
+            raise CorruptFile(f"{found} of {rows} rows are in a file just written", hint="report this")
+
+
+def nth_file(base: str, number: int, ending: str) -> str:
+    """The key of an attempt's file: its number from 0, its ending with the dot."""
+    return f"{base}.{number}{ending}"
+
+
+@contextmanager
+def disk(what: str) -> Iterator[None]:
+    """Failures of writing in here become errors of hdm; ``FileExistsError`` is an answer."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise disk_error(error, what) from error
+
+
+def _stream(file: NewFile) -> BinaryIO:
+    return file  # type: ignore[return-value]  # RawIOBase whose write never falls short

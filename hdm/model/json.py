@@ -1,0 +1,99 @@
+"""JSON round trip of the model's values, for the state database and the ledgers.
+
+The format is private to hdm but stable: reading accepts what any earlier version wrote.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, fields
+from typing import Any
+
+import pyarrow as pa
+
+from hdm.model.values import Chunk, Column, Condition, Dataset, Kind, Receipt, StagedFile, Table
+
+_PLAIN_TYPES: dict[str, pa.DataType] = {
+    str(t): t
+    for t in (
+        pa.bool_(), pa.int8(), pa.int16(), pa.int32(), pa.int64(),
+        pa.uint8(), pa.uint16(), pa.uint32(), pa.uint64(),
+        pa.float32(), pa.float64(), pa.string(), pa.large_string(), pa.binary(), pa.large_binary(),
+        pa.date32(), pa.time64("us"), pa.time64("ns"),
+        pa.timestamp("s"), pa.timestamp("ms"), pa.timestamp("us"), pa.timestamp("ns"),
+        pa.timestamp("us", "UTC"), pa.timestamp("ns", "UTC"), pa.null(),
+    )
+}  # fmt: skip
+
+
+def type_text(carrier: pa.DataType) -> str:
+    """An Arrow type as text, e.g. ``decimal128(15, 2)``; ``type_from_text`` reads it back."""
+    return str(carrier)
+
+
+def type_from_text(text: str) -> pa.DataType:
+    """The Arrow type that ``type_text`` wrote; ``ValueError`` for one that hdm does not carry."""
+    plain = _PLAIN_TYPES.get(text)
+    if plain is not None:
+        return plain
+    name, _, arguments = text.partition("(")
+    if name in ("decimal128", "decimal256"):
+        precision, scale = (int(part) for part in arguments.rstrip(")").split(","))
+        make = pa.decimal128 if name == "decimal128" else pa.decimal256
+        return make(precision, scale)
+    raise ValueError(f"not a carrier type: {text}")
+
+
+def table_to_json(table: Table) -> str:
+    """A table as one JSON object."""
+    body = asdict(table)
+    for raw, column in zip(body["columns"], table.columns, strict=True):
+        raw["type"], raw["kind"] = type_text(column.type), column.kind.value
+    return _dump(body)
+
+
+def table_from_json(text: str) -> Table:
+    """The inverse of ``table_to_json``."""
+    body = json.loads(text)
+    columns = tuple(
+        Column(**{**raw, "type": type_from_text(raw["type"]), "kind": Kind(raw["kind"])})
+        for raw in body.pop("columns")
+    )
+    dataset = Dataset(**body.pop("dataset"))
+    path, key = tuple(body.pop("path")), tuple(body.pop("key"))
+    return Table(dataset=dataset, path=path, columns=columns, key=key, **body)
+
+
+def chunk_to_json(chunk: Chunk) -> str:
+    """A chunk as one JSON object."""
+    return _dump(chunk)
+
+
+def chunk_from_json(text: str) -> Chunk:
+    """The inverse of ``chunk_to_json``; ``chunk_id`` is the same again."""
+    body = json.loads(text)
+    body["dataset"] = Dataset(**body["dataset"])
+    body["conditions"] = tuple(Condition(**c) for c in body["conditions"])
+    body["files"] = tuple(StagedFile(**f) for f in body["files"])
+    return Chunk(**body)
+
+
+def receipt_to_json(receipt: Receipt) -> str:
+    """A receipt as one JSON object."""
+    return _dump(receipt)
+
+
+def receipt_from_json(text: str) -> Receipt:
+    """The inverse of ``receipt_to_json``."""
+    body = json.loads(text)
+    body["files"] = tuple(StagedFile(**f) for f in body["files"])
+    body["boundary_digests"] = tuple(body["boundary_digests"])
+    return Receipt(**body)
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """A dataclass's fields, not copied: each chunk passes here several times."""
+    return {one.name: getattr(value, one.name) for one in fields(value)}
+
+
+_dump = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=_fields).encode

@@ -1,0 +1,408 @@
+"""The words of hdm as immutable values: what is moved, in which pieces, with what result.
+
+Everything that is written ahead is plain data that survives JSON (``hdm.model.json`` does the round
+trip), so that a plan made on one machine is carried out on another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any, BinaryIO
+
+import pyarrow as pa
+
+
+class Kind(StrEnum):
+    """What a column's values mean. How they travel is the Arrow type beside it.
+
+    A kind whose values Arrow cannot hold exactly (a decimal without bound, an interval, JSON,
+    an array, ...) travels as the source's own text, in a ``string`` column.
+    """
+
+    BOOLEAN = "boolean"
+    INT8 = "int8"
+    INT16 = "int16"
+    INT32 = "int32"
+    INT64 = "int64"
+    FLOAT32 = "float32"
+    FLOAT64 = "float64"
+    DECIMAL = "decimal"
+    TEXT = "text"
+    BINARY = "binary"
+    DATE = "date"
+    TIME = "time"
+    TIMETZ = "timetz"
+    TIMESTAMP = "timestamp"
+    TIMESTAMPTZ = "timestamptz"
+    INTERVAL = "interval"
+    UUID = "uuid"
+    JSON = "json"
+    ARRAY = "array"
+    BIT = "bit"
+    ENUM = "enum"
+    OTHER = "other"
+
+
+class Mode(StrEnum):
+    """What a job does to the target's rows."""
+
+    APPEND = "append"
+    REPLACE = "replace"
+    MERGE = "merge"
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """What is read or written, named as in OpenLineage: ``(namespace, name)``."""
+
+    namespace: str
+    name: str
+
+    @property
+    def dataset_id(self) -> str:
+        """Stable identity, 32 hex digits."""
+        return digest("dataset", self.namespace, self.name)[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column: its meaning (``kind``), its carrier (``type``) and its declaration.
+
+    ``native`` is the type as the system ``origin`` (a dialect's name) declares it, e.g.
+    ``numeric(38,18)``; between two tables of one system it is used as it stands.
+    ``length`` is the declared maximum: characters for text, bytes for binary, bits for BIT.
+    ``precision``/``scale`` are decimal digits; for temporal kinds ``precision`` is the number
+    of fractional second digits.
+    """
+
+    name: str
+    kind: Kind
+    type: pa.DataType
+    nullable: bool = True
+    native: str = ""
+    origin: str = ""
+    length: int | None = None
+    precision: int | None = None
+    scale: int | None = None
+    default: str | None = None
+    identity: bool = False
+    generated: str | None = None
+    comment: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A dataset with its schema, key and cursor.
+
+    ``path`` is the name as parts, outermost first, e.g. ``("shop", "public", "orders")``;
+    never split a dotted string. ``key`` names the primary key's columns. ``rows`` and
+    ``bytes`` are the system's own estimates, for plans and progress only.
+    """
+
+    dataset: Dataset
+    path: tuple[str, ...]
+    columns: tuple[Column, ...]
+    key: tuple[str, ...] = ()
+    cursor: str | None = None
+    rows: int | None = None
+    bytes: int | None = None
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The Arrow schema that the table's batches have."""
+        return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
+
+    @property
+    def schema_sha(self) -> str:
+        """Identity of the schema: names, order, kinds, carriers, nullability, native types."""
+        rows = [
+            [c.name, c.kind.value, str(c.type), c.nullable, c.native, c.length, c.precision, c.scale]
+            for c in self.columns
+        ]
+        return digest("schema", json.dumps(rows))
+
+    def column(self, name: str) -> Column:
+        """The column of that name; ``KeyError`` if there is none."""
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise KeyError(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One comparison that the source itself evaluates: ``column op value``.
+
+    ``op`` is one of ``>= > <= < = null beyond in``. ``value`` is text as the source rendered it, at full
+    precision; None for ``null``. ``beyond`` a value lie NULL and what is greater, NaN included; ``in``
+    takes whole numbers and ranges of them (``3,7..9``). ``column`` may be a dialect's physical row
+    address, spelled ``@page`` (then values are decimal page or row numbers).
+    """
+
+    column: str
+    op: str
+    value: str | None = None
+
+
+UNPLACED = ("null", "beyond")
+"""The ops of conditions whose rows have no place in the order of the cursor."""
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFile:
+    """A published file. ``bytes`` is its size, ``sha256`` that of its bytes, hex."""
+
+    uri: str
+    format: str
+    bytes: int
+    rows: int
+    sha256: str
+    etag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A disjoint, replayable part of a dataset: the unit of work, of commit, of resume.
+
+    ``conditions`` are ANDed; empty means the whole dataset. ``files`` are set when the chunk
+    is read from staged files; ``first_row``/``row_count`` then narrow it to a part of a file.
+    ``boundary`` marks a chunk whose rows all share the window's end (or are all NULL): their
+    row digests are kept, so that the next window can tell new ties from rows already moved;
+    unless ``counted``: then only how many they are.
+    ``upto`` is the cursor value below or at which everything is committed once this chunk and
+    all chunks before it are. ``seen_key`` names the boundary whose kept digests are to be
+    subtracted when this chunk is read. ``first_number``: what the epoch's numbers begin with, behind
+    those of chunks that were taken over from a ledger.
+    """
+
+    job_key: str
+    dataset: Dataset
+    number: int
+    conditions: tuple[Condition, ...] = ()
+    files: tuple[StagedFile, ...] = ()
+    first_row: int | None = None
+    row_count: int | None = None
+    schema_sha: str = ""
+    snapshot: str | None = None
+    epoch: int = 1
+    generation: int = 0
+    upstream: str | None = None
+    boundary: bool = False
+    seen_key: str | None = None
+    upto: str | None = None
+    estimate_rows: int | None = None
+    counted: bool = False
+    first_number: int = 0
+
+    @property
+    def chunk_id(self) -> str:
+        """sha256 over everything that decides which rows the chunk holds, 64 hex digits."""
+        return digest(
+            "chunk",
+            self.job_key,
+            self.dataset.namespace,
+            self.dataset.name,
+            json.dumps([[c.column, c.op, c.value] for c in self.conditions]),
+            json.dumps([[f.uri, f.sha256] for f in self.files]),
+            json.dumps([self.first_row, self.row_count, self.seen_key]),
+            self.schema_sha,
+            self.snapshot or "",
+            self.upstream or "",
+            str(self.epoch),
+            str(self.generation),
+        )
+
+    @property
+    def subtracts_its_own(self) -> bool:
+        """Whether the rows that it subtracts are those of its own boundary. Else they had no place in the
+        order before, and count as rows of the window's end from now on."""
+        return self.seen_key != "null" or any(condition.op in UNPLACED for condition in self.conditions)
+
+    def at(self, **changes: Any) -> Chunk:
+        """A copy with some fields changed."""
+        return replace(self, **changes)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a split found besides its chunks, for whoever asked for it.
+
+    ``differs`` says where the source is not as the state says it was moved, ``notes`` what else is to be
+    said of this reading, ``limits`` what no reading of this table would notice. ``kept`` is to be given
+    to the next one as ``Window.last``.
+    """
+
+    differs: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a job's new epoch is to read.
+
+    ``after``: rows with a cursor value up to and including this are committed already (text,
+    rendered by the source); None: nothing is. ``ties``/``nulls`` are how many rows at
+    ``after`` / with a NULL cursor are committed already; ``..._counted``: only their number is
+    known. ``again``: rows may come again, they are merged. ``snapshot`` is the token under which
+    ``after`` was frozen, for sources that can name late commits by it.
+
+    ``recall`` gives what is kept of the rows at ``after`` ("point") or without a place in the order
+    ("null"); without it only their number is compared. ``moved`` is how many rows below ``after`` were
+    moved, None where that is not known; ``exact``: the last reading read just what it had planned.
+    ``last`` is what its split kept. ``on_missing``: what to do where the source differs. ``top``: greater
+    values have no place in the order. ``reshaped``: the columns have changed since. ``utc``: all
+    sessions stamp in UTC. ``findings`` is
+    filled by the split.
+    """
+
+    column: str | None = None
+    after: str | None = None
+    ties: int = 0
+    nulls: int = 0
+    snapshot: str | None = None
+    lag: str | None = None
+    offset: str | None = None
+    rows_per_chunk: int | None = None
+    bytes_per_chunk: int | None = None
+    ties_counted: bool = False
+    nulls_counted: bool = False
+    again: bool = False
+    recall: Callable[[str], Mapping[str, int]] | None = None
+    moved: int | None = None
+    exact: bool = False
+    last: Mapping[str, Any] = field(default_factory=dict)
+    on_missing: str = "report"
+    top: str | None = None
+    reshaped: bool = False
+    utc: bool = False
+    findings: Findings = field(default_factory=Findings, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a sink wrote for one chunk, as it can prove it.
+
+    ``rows`` were written, ``filtered`` and ``rejected`` were not: ``extracted`` is their sum.
+    ``sha256`` is over the content (files: their bytes; tables: the link's running digest).
+    ``location`` is where it lies, for people. ``boundary_digests`` see ``Chunk.boundary``.
+    """
+
+    chunk_id: str
+    attempt: int
+    rows: int
+    bytes: int = 0
+    extracted: int | None = None
+    filtered: int = 0
+    rejected: int = 0
+    sha256: str | None = None
+    files: tuple[StagedFile, ...] = ()
+    location: str = ""
+    boundary_digests: tuple[str, ...] = ()
+    adopted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try at a chunk, as a sink sees it.
+
+    ``number`` fences: names of everything written carry it. ``will_write(uri, format)`` must
+    be called before the first byte of a file is written, so that a crash leaves a record.
+    ``check()`` raises ``LeaseLost`` or ``Drained`` if the worker must stop now; call it
+    between batches and before a commit. ``count(rows, bytes)`` is for progress.
+    """
+
+    number: int
+    worker: str = ""
+    run_id: str = ""
+    will_write: Callable[[str, str], None] = lambda uri, kind: None
+    check: Callable[[], None] = lambda: None
+    count: Callable[[int, int], None] = lambda rows, size: None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a link counted while a payload's batches passed; complete once they are exhausted."""
+
+    extracted: int = 0
+    filtered: int = 0
+    rejected: int = 0
+    bytes: int = 0
+    digests: list[str] = field(default_factory=list)
+
+    def complete(self, receipt: Receipt) -> Receipt:
+        """``receipt`` with the link's counts. A sink calls it before it writes its ledger, so
+        that the ledger alone can restore the state database."""
+        extracted = self.extracted or receipt.rows + self.filtered + self.rejected
+        return replace(
+            receipt,
+            extracted=extracted,
+            filtered=self.filtered,
+            rejected=self.rejected,
+            boundary_digests=tuple(self.digests),
+        )
+
+
+@dataclass(slots=True)
+class Payload:
+    """A chunk's content on its way from source to sink.
+
+    ``table`` is the schema of the batches. ``batches()`` may be called once. ``files`` are staged
+    ones whose bytes may be passed on untouched: ``open(file)`` gives them, ``confirm(file)``, for
+    sinks whose server fetches them, raises ``CorruptFile`` unless they are as they were staged.
+    """
+
+    table: Table
+    batches: Callable[[], Iterator[pa.RecordBatch]]
+    files: tuple[StagedFile, ...] = ()
+    open: Callable[[StagedFile], BinaryIO] | None = None
+    confirm: Callable[[StagedFile], None] | None = None
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentSpec:
+    """One source or sink as the manifest spells it; ``place`` is ``(line, column)``."""
+
+    name: str
+    type: str
+    conf: Mapping[str, Any]
+    place: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkSpec:
+    """One source -> sink pair of a plan, ready to be carried out.
+
+    ``key`` identifies the link across runs. ``upstream`` is the key of the links whose sink
+    this link's source carries the name of; empty for a root.
+    """
+
+    key: str
+    source: ComponentSpec
+    sink: ComponentSpec
+    mode: Mode = Mode.APPEND
+    upstream: tuple[str, ...] = ()
+    site: str | None = None
+    transform: str | None = None
+    checks: tuple[Mapping[str, Any], ...] = ()
+    schema_policy: str = "fail"
+    allow_loss: bool | tuple[str, ...] = False
+    threads: int | None = None
+    limits: Mapping[str, Any] = field(default_factory=dict)
+    type: str = "DataLink"
+
+
+def digest(*parts: str) -> str:
+    """sha256 over length-prefixed parts, hex: ('ab','c') differs from ('a','bc')."""
+    total = hashlib.sha256()
+    for part in parts:
+        raw = part.encode()
+        total.update(len(raw).to_bytes(8, "big"))
+        total.update(raw)
+    return total.hexdigest()

@@ -1,0 +1,1 @@
+"""Turns a manifest into a plan, and a plan into jobs and chunks."""

@@ -1,0 +1,91 @@
+"""Both ends of a job: what its target knows of it before it is planned, and how it is closed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from hdm.model import Chunk, Mode, Table
+from hdm.planning.recovery import Taken, take_over, verify_rest
+from hdm.planning.windows import UNFINISHED
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+    from hdm.state import Job, StateManager
+
+FAILED = "failed"
+"""How a job ended that could not be planned; the others end as ``StateManager.close_job`` says."""
+
+
+def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> Taken:
+    """Ready the sink for an unplanned job. The target is the truth: chunks that only it knows of are
+    taken over; what replaces has no use for them, and is read anew past their epochs."""
+    outgoing, key, mode = link.outgoing(job.info.source), job.pipeline_key, job.info.mode
+    name = job.info.source.dataset.name
+    if mode is Mode.REPLACE:
+        ready = skip_lost(state, job, link, outgoing)
+        if ready.epoch != job.epoch:
+            notes.append(f"{name}: the state database knows less than the target: read anew")
+        link.sink.prepare(outgoing, key, ready.epoch, mode)
+        return Taken(ready)
+    link.sink.prepare(outgoing, key, job.epoch, mode)
+    taken = take_over(state, job, link, outgoing)
+    if taken.count:
+        notes.append(f"{name}: took over {taken.count} chunk(s) from the target's ledger")
+    return taken
+
+
+def remarks(job: Job, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
+    """What of its configuration is not carried out in a plan of ``chunks``."""
+    name = job.info.source.dataset.name
+    if job.info.mode is Mode.APPEND and link.source.window().offset:
+        yield (
+            f"{name}: offset is not used: in mode append it would double rows. For rows that come "
+            "later, below the watermark, write lag:, or mode: merge"
+        )
+    if said := link.source.uncut(job.info.source, chunks):
+        yield f"{name}: {said}"
+
+
+def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Job:
+    """The unplanned job of what replaces, moved past the epochs that only the target knows of: it
+    would take their chunks, and their swap, for its own."""
+    newest = link.sink.newest_epoch(table, job.pipeline_key)
+    return job if newest < job.epoch else state.skip_epochs(job, newest + 1, None)
+
+
+def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
+    """End a settled job; how. Nothing is swapped in for an epoch for which nothing was read."""
+    if job.info.mode is Mode.REPLACE and job.info.upstream_keys and state.leave(job):
+        return "success"
+    counts = state.counts(job.job_id)
+    verify_rest(state, job, link, counts)
+    if swap and not counts.get("dead"):
+        link.sink.finish(link.outgoing(job.info.source), job.pipeline_key, job.epoch, job.info.mode)
+    return state.close_job(job.job_id)
+
+
+def surplus(state: StateManager, job: Job, link: DataLink) -> str | None:
+    """What is to be said of a table that was merged whole, if the target holds another number of rows than
+    its source did: only so are deletions seen where a change moves a row up. Looks only."""
+    if job.info.mode is not Mode.MERGE or job.info.upstream_keys or link.makes_rows_of_its_own:
+        return None
+    last = state.reports.last_reading(job.pipeline_key)
+    total = None if last is None or job.info.source.cursor is None else last.total
+    held = None if total is None else link.sink.rows(link.outgoing(job.info.source))
+    if total is None or held is None or held == total:
+        return None
+    if held > total:
+        return (
+            f"the target holds {held:,} rows, the source {total:,}: {held - total:,} were deleted there, or "
+            "put into the target by others"
+        )
+    return f"the target holds {held:,} rows, the source {total:,}: some have one key, or are gone from it"
+
+
+def is_in_vain(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
+    """Whether a job that is not settled waits for jobs ``above``, which ended so (None: not yet), of
+    which one has failed, and has moved all that they gave."""
+    if None in above or not {FAILED, "failure"} & set(above):
+        return False
+    return not (state.unfollowed(job, 1) or any(map(state.counts(job.job_id).get, UNFINISHED)))

@@ -1,0 +1,279 @@
+"""YAML -> Manifest: what to move. A mistake points at file:line:column and says what to write."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from hdm.components import registry
+from hdm.config.located import Place, PlacedDict, Problems, suggest
+from hdm.config.manifest_model import CheckWords, Component, Link, ManifestWords, Service, Template
+from hdm.config.profile import environment
+from hdm.config.secrets import must_be_private
+from hdm.config.spellings import fill_variables, shape
+from hdm.config.validation import validate
+from hdm.config.yaml_reader import MAX_BYTES, parse_yaml
+from hdm.errors import ManifestError, UnknownComponent
+from hdm.model import ComponentSpec, Mode
+
+L = TypeVar("L", bound=Link)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A manifest that was read and found right. ``name`` is its ``name:`` or its file's name.
+
+    ``templates`` come before ``stages``, as they are carried out. ``sha256`` is over the
+    file's bytes, before variables are filled in.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    env: str
+    orchestrator: ComponentSpec
+    state: ComponentSpec | None
+    templates: tuple[Template, ...]
+    stages: tuple[Link, ...]
+    plugins: tuple[str, ...] = ()
+    description: str | None = None
+
+
+def load_manifest(
+    path: str | Path, env: str | None = None, environ: Mapping[str, str] | None = None
+) -> Manifest:
+    """Read a manifest. ``env`` defaults to $HDM_ENV, then ``dev``.
+
+    Imports the modules under ``plugins:`` and nothing else. Raises one ``ManifestError`` that
+    names every mistake in the file.
+    """
+    environ = os.environ if environ is None else environ
+    where = Path(path)
+    raw = _read(where)
+    problems = Problems(str(where))
+    top = fill_variables(parse_yaml(raw, str(where)), Place(1, 1), environ, problems)
+    shaped = shape(top, problems)
+    words = validate(ManifestWords, shaped, problems, what="manifest")
+    problems.raise_any()
+    assert words is not None
+    _load_plugins(words, shaped, problems)
+    templates, stages, orchestrator, state = _resolve(words, shaped, problems)
+    problems.raise_any()
+    return Manifest(
+        name=words.name or where.name,
+        path=str(where),
+        sha256=hashlib.sha256(raw).hexdigest(),
+        env=environment(env, environ),
+        orchestrator=orchestrator,
+        state=state,
+        templates=templates,
+        stages=stages,
+        plugins=tuple(words.plugins),
+        description=words.description,
+    )
+
+
+def spec_of(component: Component | Service, default_name: str = "") -> ComponentSpec:
+    """A component as the plan carries it."""
+    place = getattr(component.conf, "place", Place())
+    return ComponentSpec(
+        component.name or default_name, component.type, component.conf, (place.line, place.column)
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as handle:
+            return handle.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        raise ManifestError(
+            "the manifest does not exist", file=str(path), hint=suggest(path.name, near) or "correct the path"
+        ) from None
+    except OSError as error:
+        raise ManifestError(
+            f"the manifest cannot be read: {error.strerror}",
+            file=str(path),
+            hint="give the path of a YAML file",
+        ) from None
+
+
+def _load_plugins(words: ManifestWords, shaped: PlacedDict, problems: Problems) -> None:
+    for index, module in enumerate(words.plugins):
+        try:
+            registry.load_plugins([module])
+        except UnknownComponent as error:
+            problems.add(error.message, shaped["plugins"].item_at(index), error.hint)
+
+
+def _resolve(
+    words: ManifestWords, shaped: PlacedDict, problems: Problems
+) -> tuple[tuple[Template, ...], tuple[Link, ...], ComponentSpec, ComponentSpec | None]:
+    """Types by their class names, and what only the whole manifest can tell."""
+    templates = [
+        _settle(link, place, problems)
+        for link, place in zip(words.template_data_links, _places(shaped, "template_data_links"), strict=True)
+    ]
+    stages = [
+        _settle(link, place, problems)
+        for link, place in zip(words.declared_data_links, _places(shaped, "declared_data_links"), strict=True)
+    ]
+    if not templates and not stages:
+        problems.add(
+            "there is nothing to move: the manifest has no data links",
+            shaped.place,
+            "add declared_data_links: {stages: [{source: ..., sink: ...}]}",
+        )
+    state = None
+    if words.state_manager:
+        service = _typed(words.state_manager, shaped["state_manager"], "state_manager", problems)
+        state = spec_of(service, "state_manager")
+        _check_state(state, shaped["state_manager"], problems)
+    orchestrator = _orchestrator(words, shaped, bool(templates), problems)
+    automatic = orchestrator.type == "AutoBatchOrchestrator"
+    for template, place in zip(templates, _places(shaped, "template_data_links"), strict=True):
+        names = (template.source.name, template.sink.name)
+        batch = template.batch_definition
+        if batch is not None and batch.source_name not in names:
+            problems.add(
+                f"batch_definition: no source or sink of the template is called '{batch.source_name}'",
+                place["batch_definition"].value_at("source_name"),
+                suggest(batch.source_name, names),
+            )
+        if batch is None and not automatic:
+            problems.add(
+                "a template needs a batch_definition",
+                place.place,
+                "add batch_definition: {source_name: ..., scenarios: [...]}, or use AutoBatchOrchestrator",
+            )
+    return tuple(templates), tuple(stages), orchestrator, state
+
+
+def _orchestrator(
+    words: ManifestWords, shaped: PlacedDict, has_templates: bool, problems: Problems
+) -> ComponentSpec:
+    if words.orchestrator is None:
+        kind = "BatchOrchestrator" if has_templates else "DeclaredOrchestrator"
+        return ComponentSpec("orchestrator", kind, PlacedDict(file=shaped.file, place=shaped.place))
+    given = shaped["orchestrator"]
+    service = _typed(words.orchestrator, given, "orchestrator", problems)
+    if service.type == "DeclaredOrchestrator" and has_templates:
+        problems.add(
+            "the DeclaredOrchestrator carries out declared_data_links only, and there are templates",
+            given.value_at("type"),
+            "write 'type: BatchOrchestrator', or move the templates to another manifest",
+        )
+    return spec_of(service, "orchestrator")
+
+
+def _places(shaped: PlacedDict, key: str) -> list[PlacedDict]:
+    return list(shaped.get(key, ()))
+
+
+def _typed(service: Service, given: PlacedDict, kind: str, problems: Problems) -> Service:
+    name = _class_name(service.type, given, kind, problems)
+    return service.model_copy(update={"type": name})
+
+
+def _class_name(type_name: str, given: PlacedDict, kind: str, problems: Problems) -> str:
+    found = registry.canonical(kind, type_name)
+    if found is None:
+        what = kind.replace("_", " ")
+        problems.add(
+            f"no {what} is registered as '{type_name}'",
+            given.value_at("type"),
+            suggest(type_name, registry.names(kind)) or "name the module that has it under 'plugins:'",
+        )
+    return found or type_name
+
+
+def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
+    """The link with class names, and with its own watermark, chunk and mode in one place."""
+    source = given["source"]
+    conf = source["conf"].copy()
+    for key in ("watermark", "chunk"):
+        if key in given and key in conf:
+            problems.add(
+                f"'{key}' stands on the link and in the source's conf", given.key_at(key), "keep one of them"
+            )
+        elif key in given:
+            conf.take(given, key)
+    sink_conf, mode = _mode(link, given, problems)
+    for one in (conf, sink_conf):
+        _refuse_secrets(one, problems)
+    checks = [
+        _check(check, raw, problems) for check, raw in zip(link.checks, given.get("checks", ()), strict=True)
+    ]
+    return link.model_copy(
+        update={
+            "source": Component(
+                name=link.source.name,
+                type=_class_name(link.source.type, source, "source", problems),
+                conf=conf,
+            ),
+            "sink": Component(
+                name=link.sink.name,
+                type=_class_name(link.sink.type, given["sink"], "sink", problems),
+                conf=sink_conf,
+            ),
+            "type": _class_name(link.type, given, "data_link", problems),
+            "mode": mode,
+            "checks": checks,
+        }
+    )
+
+
+def _check_state(state: ComponentSpec, given: PlacedDict, problems: Problems) -> None:
+    """Without a connection only the embedded database is meant; never by a slip of the pen."""
+    if registry.connection_name(state) is not None:
+        return
+    conf: PlacedDict = given["conf"]
+    for key in conf:
+        if key not in ("env", "connection"):
+            hint = suggest(key, ["connection"])
+            problems.add(f"state_manager: unknown key '{key}'", conf.key_at(key), hint)
+    if state.type != "SQLiteStateManager":
+        problems.add(
+            f"state_manager: {state.type} needs a connection",
+            given.value_at("type"),
+            "add 'connection:' with the name of a connection in the profile",
+        )
+
+
+def _refuse_secrets(conf: PlacedDict, problems: Problems) -> None:
+    for key, value in conf.items():
+        if isinstance(value, PlacedDict):
+            _refuse_secrets(value, problems)
+        elif must_be_private(key) and value is not None:
+            problems.add(
+                f"'{key}' is a secret, and a manifest is no place for it",
+                conf.key_at(key),
+                "move it to a connection of the profile, and name that by 'env:'",
+            )
+
+
+def _check(check: CheckWords, given: PlacedDict, problems: Problems) -> CheckWords:
+    name = _class_name(check.type, given, "check", problems)
+    if registry.canonical("check", name):
+        what = f"check '{name}'"
+        validate(registry.find("check", name).Config, given.without("type"), problems, what=what)
+    return check.model_copy(update={"type": name})
+
+
+def _mode(link: Link, given: PlacedDict, problems: Problems) -> tuple[PlacedDict, Mode]:
+    conf: PlacedDict = given["sink"]["conf"]
+    found = conf.get("mode")
+    if found is None:
+        return conf.without("mode"), link.mode or Mode.APPEND
+    at = conf.value_at("mode")
+    known = [mode.value for mode in Mode]
+    if not isinstance(found, str) or found not in known:
+        problems.add(f"sink: 'mode' cannot be '{found}'", at, suggest(str(found), known))
+        return conf.without("mode"), Mode.APPEND
+    if link.mode and link.mode != found:
+        problems.add("'mode' on the link and in the sink's conf differ", at, "keep one of them")
+    return conf.without("mode"), Mode(found)

@@ -1,0 +1,102 @@
+"""From a plan's ``state_manager`` to an open state database."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hdm.components import registry
+from hdm.config.profile import Profiles, home
+from hdm.errors import StateError, StateMissing, UsageError
+from hdm.files.atomic_file import is_there
+from hdm.model import ComponentSpec
+from hdm.planning.plan import Plan
+
+if TYPE_CHECKING:
+    from hdm.state import StateManager
+
+DEFAULT_TTL = 30.0
+
+
+def open_state(plan: Plan, profiles: Profiles) -> StateManager:
+    """The plan's state database, created where there is none.
+
+    Raises ``StateError`` if it cannot be reached or its schema is not this version's.
+    """
+    from hdm.state import StateManager
+
+    ttl = _ttl()
+    return StateManager.open(_made_room(_url(plan.state, profiles)), lease_ttl=ttl)
+
+
+def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
+    """The plan's state database, to look into; None if there is none yet. Creates nothing."""
+    from hdm.state import StateManager
+
+    url = _url(plan.state, profiles)
+    file = _file(url)
+    if file is not None and not is_there(file):
+        return None
+    try:
+        return StateManager.open(url, create=False, lease_ttl=_ttl())
+    except StateMissing:
+        return None
+
+
+def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
+    """Upgrade under a lock; gives the schema versions before and after."""
+    from hdm.state.db.upgrade import upgrade
+
+    return upgrade(_made_room(_url(plan.state, profiles)))
+
+
+def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
+    """The URL of an old state manager: a SQLite file's path, or a profile entry's name."""
+    if is_there(Path(where)):
+        return f"sqlite:///{where}"
+    if where not in profiles.names():
+        raise UsageError(
+            f"there is neither a file nor a connection {where!r}",
+            hint="give the path of the old SQLite file, or the name of a profile entry",
+        )
+    kind = plan.state.type if plan.state else "SQLiteStateManager"
+    spec = ComponentSpec("old state manager", kind, {"connection": where})
+    return registry.create("state_manager", spec, profiles).url()
+
+
+def _url(spec: ComponentSpec | None, profiles: Profiles) -> Any:
+    if spec is None or registry.connection_name(spec) is None:
+        path = home() / "state.db"
+        return f"sqlite:///{path}"
+    return registry.create("state_manager", spec, profiles).url()
+
+
+def _file(url: Any) -> Path | None:
+    return Path(str(url).removeprefix("sqlite:///")) if str(url).startswith("sqlite:///") else None
+
+
+def _made_room(url: Any) -> Any:
+    """The URL, whose file's folder is there from now on."""
+    file = _file(url)
+    if file is not None:
+        try:
+            file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise StateError(
+                f"the folder {file.parent} of the state database cannot be made: {error.strerror}",
+                hint="export HDM_HOME=... to have it elsewhere, or give the state_manager a connection",
+            ) from None
+    return url
+
+
+def _ttl() -> float:
+    """Seconds a lease lasts: ``HDM_LEASE_TTL``, else 30."""
+    given = os.environ.get("HDM_LEASE_TTL") or str(DEFAULT_TTL)
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= 86400:
+        raise UsageError(f"HDM_LEASE_TTL is {given!r}", hint="write seconds: more than 0, at most 86400")
+    return seconds

@@ -1,0 +1,77 @@
+"""A site's view of the others: what they have published, and whether they may publish more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from hdm.model import LinkSpec, Mode
+from hdm.planning.preflight import pipeline_key
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+    from hdm.state import Job, StateManager
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks into the state database for what is new."""
+
+
+class Elsewhere:
+    """What links of other sites mean for the links carried out here.
+
+    ``fed`` are the links here that depend on another site, directly or not; ``published`` the
+    pipelines of other sites that are known by now.
+    """
+
+    def __init__(
+        self, state: StateManager, run_id: str, links: Mapping[str, DataLink], specs: Mapping[str, LinkSpec]
+    ) -> None:
+        self._state = state
+        self._run_id = run_id
+        self._links = links
+        self._above = {up for link in links.values() for up in link.spec.upstream if up not in links}
+        self._sites = {str(specs[up].site) for up in self._above}
+        self._looked = 0.0
+        self.published: set[str] = set()
+        self.fed: set[str] = set()
+        for key, link in links.items():
+            if any(up not in links or up in self.fed for up in link.spec.upstream):
+                self.fed.add(key)
+
+    def may_publish(self) -> bool:
+        """Whether a live process at those sites has one of the links before it that feed ours."""
+        return bool(self._above) and self._state.at_work(self._run_id, self._sites, self._above)
+
+    def is_time(self, *, now: bool) -> bool:
+        """Whether to look for news: each second, or ``now``."""
+        if not now and time.monotonic() - self._looked < LOOK_EVERY:
+            return False
+        self._looked = time.monotonic()
+        return True
+
+    def has_more(self, job: Job) -> bool:
+        """Whether a job that was closed here has got more to do since."""
+        return job.link_key in self.fed and bool(self._state.unfollowed(job, 1))
+
+    def news(self, known: Collection[str], busy: Collection[str]) -> Iterator[tuple[DataLink, Job]]:
+        """Links here and the jobs above them that they are behind of, or that are ``busy``, but for
+        the pipelines that are ``known``."""
+        for key in (key for key in self._links if key in self.fed):
+            link = self._links[key]
+            for upstream in link.spec.upstream:
+                for above in self._state.reports.link_jobs(upstream):
+                    self.published.add(above.pipeline_key)
+                    mine = pipeline_key(link.spec, above.info.target.dataset)
+                    if mine not in known and (
+                        above.pipeline_key in busy or self._is_behind(link, mine, above)
+                    ):
+                        yield link, above
+
+    def is_behind(self) -> bool:
+        """Whether anything that other sites have published is not moved here yet."""
+        return any(self.news((), ()))
+
+    def _is_behind(self, link: DataLink, mine: str, above: Job) -> bool:
+        whole = link.spec.mode is Mode.REPLACE
+        return self._state.is_behind(mine, above.pipeline_key, whole=whole)

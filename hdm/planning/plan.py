@@ -1,0 +1,231 @@
+"""Manifest -> Plan: the list of links, each with a key that lasts across runs. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hdm.config.located import Place, Problems
+from hdm.config.manifest_model import Link, Template
+from hdm.config.templates import Filled, fill, find_holes
+from hdm.model import ComponentSpec, LinkSpec, Mode, digest
+from hdm.planning.manifest import Manifest, spec_of
+
+Scenarios = Sequence[Mapping[str, Any]]
+
+_IDENTITY = (
+    "env", "connection", "database", "schema", "table_name", "table", "query", "where",
+    "directory", "path", "dbpath", "file", "file_name", "folder", "bucket", "bucket_name", "container",
+    "prefix", "blob_name", "stage_name", "stage_directory", "url", "dsn", "include", "exclude",
+)  # fmt: skip
+"""What of a component's conf says which data it is; all else may change between runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a manifest asks for, in stage order. ``state`` None: the embedded database.
+
+    ``open_templates`` are those that a catalogue must fill first. ``notes`` say what was
+    understood otherwise than it is written.
+    """
+
+    manifest_name: str
+    manifest_path: str
+    manifest_sha256: str
+    env: str
+    orchestrator: ComponentSpec
+    state: ComponentSpec | None
+    links: tuple[LinkSpec, ...]
+    plugins: tuple[str, ...] = ()
+    has_templates: bool = False
+    open_templates: tuple[Template, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """A link before it is known what it is chained to; ``stage`` counts what the manifest lists."""
+
+    stage: int
+    link: Link
+    source: ComponentSpec
+    sink: ComponentSpec
+    scenario: Mapping[str, Any] | None = None
+
+
+def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | None = None) -> Plan:
+    """Expand the templates and chain the links.
+
+    ``discover`` gives the scenarios of templates without a batch_definition; without it they
+    stay open. Raises one ``ManifestError`` that names every mistake.
+    """
+    problems = Problems(manifest.path)
+    notes: list[str] = []
+    drafts: list[_Draft] = []
+    still_open: list[Template] = []
+    for stage, link in enumerate(_in_order(manifest)):
+        if not isinstance(link, Template):
+            drafts.append(_Draft(stage, link, spec_of(link.source), spec_of(link.sink)))
+            _refuse_holes(link, problems)
+        elif link.batch_definition is None and discover is None:
+            still_open.append(link)
+        else:
+            drafts += _expand(stage, link, discover, problems, notes)
+    links = _chain(drafts, manifest.env, problems)
+    problems.raise_any()
+    return Plan(
+        manifest_name=manifest.name,
+        manifest_path=manifest.path,
+        manifest_sha256=manifest.sha256,
+        env=manifest.env,
+        orchestrator=manifest.orchestrator,
+        state=manifest.state,
+        links=links,
+        plugins=manifest.plugins,
+        has_templates=bool(manifest.templates),
+        open_templates=tuple(still_open),
+        notes=tuple(notes),
+    )
+
+
+def link_key(source: ComponentSpec, sink: ComponentSpec, env: str) -> str:
+    """What identifies a link across runs, 32 hex digits: the environment, and each side's name
+    and whereabouts. Sizes, threads, offsets and the manifest's own name do not matter."""
+    return digest("link", env, _identity(source), _identity(sink))[:32]
+
+
+def _identity(spec: ComponentSpec) -> str:
+    found = {key: spec.conf[key] for key in _IDENTITY if spec.conf.get(key) is not None}
+    params = spec.conf.get("params")  # the original's MySQLSource keeps its table there
+    if isinstance(params, Mapping) and params.get("table") is not None:
+        found["table"] = params["table"]
+    connection = found.pop("connection", None)
+    if connection is not None:
+        found.setdefault("env", connection)
+    return json.dumps([spec.name, found], sort_keys=True, default=str)
+
+
+def _in_order(manifest: Manifest) -> list[Link]:
+    """Templates first, as the original did, unless only the other order chains them."""
+    templates, stages = manifest.templates, manifest.stages
+    forward = {t.sink.name for t in templates} & {s.source.name for s in stages}
+    backward = {s.sink.name for s in stages} & {t.source.name for t in templates}
+    if backward and not forward:
+        return [*stages, *templates]
+    return [*templates, *stages]
+
+
+def _expand(
+    stage: int,
+    template: Template,
+    discover: Callable[[Template], Scenarios] | None,
+    problems: Problems,
+    notes: list[str],
+) -> list[_Draft]:
+    batch = template.batch_definition
+    scenarios: Scenarios = batch.scenarios if batch else discover(template) if discover else ()
+    distinct: list[Mapping[str, Any]] = []
+    for scenario in scenarios:
+        if scenario in distinct:
+            line = getattr(scenario, "place", Place()).line
+            notes.append(f"{problems.file}:{line}: this scenario stands twice and is carried out once")
+        else:
+            distinct.append(scenario)
+    name = batch.source_name if batch else template.source.name
+    return [_draft(stage, template, filled) for filled in fill(template, distinct, name, problems)]
+
+
+def _draft(stage: int, template: Template, filled: Filled) -> _Draft:
+    place = (filled.source.place.line, filled.source.place.column)
+    sink_place = (filled.sink.place.line, filled.sink.place.column)
+    return _Draft(
+        stage,
+        template,
+        ComponentSpec(template.source.name, template.source.type, filled.source, place),
+        ComponentSpec(template.sink.name, template.sink.type, filled.sink, sink_place),
+        filled.scenario,
+    )
+
+
+def _refuse_holes(link: Link, problems: Problems) -> None:
+    for component in (link.source, link.sink):
+        for key, place in find_holes(component):
+            problems.add(
+                f"'{key}' waits for a value, and a declared stage has none",
+                place,
+                "write the value, or move the stage to template_data_links with a batch_definition",
+            )
+
+
+def _chain(drafts: Sequence[_Draft], env: str, problems: Problems) -> tuple[LinkSpec, ...]:
+    specs: list[LinkSpec] = []
+    keys: dict[str, _Draft] = {}
+    sinks: dict[str, list[tuple[int, str]]] = {}
+    for draft in drafts:
+        key = link_key(draft.source, draft.sink, env)
+        if key in keys:
+            _refuse_twin(draft, keys[key], problems)
+            continue
+        keys[key] = draft
+        upstream = tuple(k for stage, k in sinks.get(draft.source.name, ()) if stage < draft.stage)
+        _refuse_mixed(draft, [keys[k] for k in upstream], problems)
+        specs.append(_spec(draft, key, upstream))
+        sinks.setdefault(draft.sink.name, []).append((draft.stage, key))
+    return tuple(specs)
+
+
+def _refuse_mixed(draft: _Draft, above: Sequence[_Draft], problems: Problems) -> None:
+    """A chain replaces as a whole: a link that alone does would lose rows, or load them again."""
+    mode = draft.link.mode or Mode.APPEND
+    others = [one.link.mode or Mode.APPEND for one in above]
+    here, there = draft.sink.name, draft.source.name
+    if mode is Mode.REPLACE and any(other is not Mode.REPLACE for other in others):
+        problems.add(
+            f"mode replace would leave in '{here}' only what '{there}' was given last: it is not filled in "
+            "mode replace",
+            _place(draft),
+            f"write mode: append or merge here, or mode: replace where '{there}' is the sink, if that can",
+        )
+    elif mode is Mode.APPEND and Mode.REPLACE in others:
+        problems.add(
+            f"mode append would add every row to '{here}' again with each run: '{there}' is filled in mode "
+            "replace, which reads all of them",
+            _place(draft),
+            f"write mode: replace or merge here, or mode: append where '{there}' is the sink",
+        )
+
+
+def _place(draft: _Draft) -> Place:
+    at = getattr(draft.scenario, "place", None)
+    return at if isinstance(at, Place) else Place(*draft.source.place)
+
+
+def _refuse_twin(draft: _Draft, twin: _Draft, problems: Problems) -> None:
+    problems.add(
+        f"this link is the one of line {_place(twin).line} again: the same names and the same data",
+        _place(draft),
+        "remove one of them, or give the source or the sink another name",
+    )
+
+
+def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
+    link = draft.link
+    batch = link.batch_definition if isinstance(link, Template) else None
+    allowed = link.allow_loss
+    return LinkSpec(
+        key=key,
+        source=draft.source,
+        sink=draft.sink,
+        mode=link.mode or Mode.APPEND,
+        upstream=upstream,
+        site=link.site,
+        transform=link.transform,
+        checks=tuple(check.model_dump() for check in link.checks),
+        schema_policy=link.schema_policy,
+        allow_loss=allowed if isinstance(allowed, bool) else tuple(allowed),
+        type=link.type,
+        threads=(batch.threads if batch else None) or link.threads,
+        limits=link.limits.model_dump(exclude_none=True) if link.limits else {},
+    )

@@ -1,0 +1,356 @@
+"""Turns prospects into jobs and jobs into written-ahead chunks; closes what is settled.
+
+``Planner`` opens jobs, freezes windows, writes plans, follows receipts down the chain, finishes.
+Any number of processes may do so at once; leases and keys in the state keep it once.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from hdm import failpoints
+from hdm.errors import HdmError, Recovery, UsageError
+from hdm.model import Chunk, Findings, LinkSpec, Mode, Window
+from hdm.planning.job_lifecycle import FAILED, close, is_in_vain, prepare, remarks, surplus
+from hdm.planning.other_sites import Elsewhere
+from hdm.planning.preflight import Prospect, prospect
+from hdm.planning.recovery import Taken
+from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress, reading_of, window_of
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+    from hdm.state import Job, StateManager
+
+log = logging.getLogger("hdm.planner")
+
+MAX_TRIES = 5
+"""How often opening one job is tried when its systems cannot be reached."""
+LOOKAHEAD = 8
+"""Root jobs planned but not settled at once: each may hold a snapshot open at its source."""
+
+
+@dataclass(slots=True)
+class Planner:
+    """Keeps the jobs of one run moving; ``tick`` is called again and again by the engine.
+
+    ``links`` are those that are carried out here, ``specs`` all of the manifest. ``joined``: the
+    run is another process's, whose closed jobs are not opened anew.
+    """
+
+    state: StateManager
+    run_id: str
+    links: Mapping[str, DataLink]
+    site: str | None = None
+    specs: Mapping[str, LinkSpec] = field(default_factory=dict)
+    joined: bool = False
+    notes: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
+    """Tables whose source is not, below the watermark, as it was moved."""
+    jobs: dict[str, Job] = field(default_factory=dict)
+    _waiting: list[Prospect] = field(default_factory=list)
+    _snapshots: dict[str, ExitStack] = field(default_factory=dict)
+    _closed: dict[str, str] = field(default_factory=dict)
+    _empty: set[str] = field(default_factory=set)
+    _held_back: set[str] = field(default_factory=set)
+    _failed: dict[str, str] = field(default_factory=dict)
+    _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _elsewhere: Elsewhere | None = None
+
+    def __post_init__(self) -> None:
+        if not self.specs:
+            self.specs = {key: link.spec for key, link in self.links.items()}
+        if set(self.specs) != set(self.links):
+            self._elsewhere = Elsewhere(self.state, self.run_id, self.links, self.specs)
+
+    def begin(self, prospects: list[Prospect]) -> None:
+        """Take in what a survey found."""
+        self._waiting = list(prospects)
+
+    def tick(self) -> bool:
+        """Do what can be done now. True while anything of this run is not closed."""
+        more = self._elsewhere is not None and self._look_elsewhere(self._elsewhere)
+        self._open_waiting()
+        for job in list(self.jobs.values()):
+            if job.pipeline_key in self._closed or job.pipeline_key in self._failed:
+                continue
+            if not job.planned:
+                self._try(job, partial(self._plan, job, self.links[job.link_key]))
+            else:
+                self._follow(job)
+                self._try(job, partial(self._finish, job))
+        return more or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
+
+    def close(self) -> None:
+        """Let go of the snapshots."""
+        while self._snapshots:
+            self._snapshots.popitem()[1].close()
+
+    def progress(self) -> dict[str, tuple[str, int, int]]:
+        """Link key -> (its table, or its name if it has several; chunks settled, chunks known)."""
+        return progress(self.state, list(self.jobs.values()))
+
+    def feeds(self, job: Job) -> bool:
+        """Whether another link of this plan reads what ``job`` publishes."""
+        return any(job.link_key in spec.upstream for spec in self.specs.values())
+
+    def closed(self) -> Mapping[str, str]:
+        """Pipeline key -> how its job ended, for those that are closed."""
+        return self._closed
+
+    def rests(self, job: Job) -> bool:
+        """All that was published for the job is moved; the rest waits for another site."""
+        if self._elsewhere is None or job.link_key not in self._elsewhere.fed or not job.planned:
+            return False
+        if self.state.unfollowed(job, 1) or any(map(self.state.counts(job.job_id).get, UNFINISHED)):
+            return False
+        above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
+        return all(self.rests(one) for one in above) and not self.state.settled(job)
+
+    def succeeded(self) -> bool:
+        """Every job of this process is closed with success, or rests."""
+        resting = {job.pipeline_key for job in self._unclosed() if self.rests(job)}
+        return not self._failed and all(
+            key in resting or self._closed.get(key) == "success" for key in self.jobs
+        )
+
+    def last_words(self) -> list[str]:
+        """What is to be said of the other sites' part once the run is over."""
+        if self._elsewhere is None:
+            return []
+        if not self.jobs and self._elsewhere.fed:
+            return ["nothing new was published for this site"]
+        return [
+            f"{job.info.source.dataset.name}: all that was published is loaded; its source is not finished"
+            for job in self._unclosed()
+            if self.rests(job)
+        ]
+
+    def _unclosed(self) -> list[Job]:
+        over = {*self._closed, *self._failed}
+        return [job for key, job in self.jobs.items() if key not in over]
+
+    def _look_elsewhere(self, elsewhere: Elsewhere) -> bool:
+        """Take in what other sites have published since; whether they may publish more."""
+        more = elsewhere.may_publish()
+        if elsewhere.is_time(now=not more):
+            for key in [key for key in self._closed if elsewhere.has_more(self.jobs[key])]:
+                del self.jobs[key], self._closed[key]
+            known = {*self.jobs, *self._failed, *(one.pipeline_key for one in self._waiting)}
+            busy = {job.pipeline_key for job in self._unclosed()}
+            for link, above in elsewhere.news(known, busy):
+                self._try(above, partial(self._await, link, above))
+        return more
+
+    def _await(self, link: DataLink, above: Job) -> None:
+        self._waiting.append(prospect(link, above.info.target, (above.pipeline_key,)))
+
+    def _open_waiting(self) -> None:
+        rest = []
+        for one in self._waiting:
+            busy = sum(1 for key in self._snapshots if key not in self._closed)
+            root = not one.upstream_keys
+            if any(key in self._failed for key in one.upstream_keys):
+                self.failed[one.pipeline_key] = f"{one.source.dataset.name}: its upstream failed"
+            elif (root and busy >= LOOKAHEAD) or any(map(self._is_unknown, one.upstream_keys)):
+                rest.append(one)
+            elif not self._try(one, partial(self._open, one)):
+                rest.append(one)
+        self._waiting = rest
+
+    def _is_unknown(self, upstream_key: str) -> bool:
+        foreign = self._elsewhere is not None and upstream_key in self._elsewhere.published
+        return not (foreign or upstream_key in self.jobs or upstream_key in self._held_back)
+
+    def _try(self, what: Job | Prospect, act: Callable[[], None]) -> bool:
+        """Do something for a pipeline; True when that is done with, be it failed for good."""
+        key, table = what.pipeline_key, what.source if isinstance(what, Prospect) else what.info.source
+        tries, not_before = self._tries.get(key, (0, 0.0))
+        if time.monotonic() < not_before:
+            return False
+        try:
+            act()
+        except HdmError as error:
+            if error.recovery is Recovery.RETRY and tries + 1 < MAX_TRIES:
+                wait = time.monotonic() + random.uniform(0, 2.0**tries)  # noqa: S311 -- jitter
+                self._tries[key] = (tries + 1, wait)
+                return False
+            if error.recovery is Recovery.ABORT and not isinstance(error, UsageError):
+                raise
+            self.failed[key] = f"{table.dataset.name}: {error}"
+        return True
+
+    @property
+    def failed(self) -> dict[str, str]:
+        """Pipeline key -> why its job could not even be planned."""
+        return self._failed
+
+    def _open(self, one: Prospect) -> None:
+        if self.joined and self._opened_before(one.pipeline_key):
+            return
+        link = self.links[one.link.key]
+        if self._waits_for_chain(one):
+            self._held_back.add(one.pipeline_key)
+            name = one.source.dataset.name
+            self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
+            return
+        job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
+        self.jobs[one.pipeline_key] = job
+        if not job.planned and self._consider(job, one, link):
+            self._plan(job, link)
+
+    def _opened_before(self, pipeline_key: str) -> bool:
+        """Take up the job as the joined run has it, unless that is closed and there is more since."""
+        mine = [job for job in self.state.run_jobs(self.run_id) if job.pipeline_key == pipeline_key]
+        if not mine:
+            return False
+        job = max(mine, key=lambda one: one.epoch)
+        if job.status == "success":
+            if self.state.unfollowed(job, 1):
+                return False
+            self._closed[pipeline_key] = job.status
+        self.jobs[pipeline_key] = job
+        return True
+
+    def _consider(self, job: Job, one: Prospect, link: DataLink) -> bool:
+        """Whether to plan a new epoch. Asked once it is open: another process may have ended the last."""
+        name = one.source.dataset.name
+        if is_complete(job, one, link):
+            if not self.state.reports.moved_nothing(one.pipeline_key):
+                self.notes.append(
+                    f"{name}: moved before and not read again: it has no watermark to tell new rows by "
+                    "(mode replace or merge would read all of it)"
+                )
+            elif not link.source.is_empty(one.source):
+                return True
+            self._empty.add(one.pipeline_key)
+        elif not job.adopted and self._is_loading(one):
+            self.state.leave(job)
+            job = self.state.reread(job)
+        return not self._has_left(job)
+
+    def _has_left(self, job: Job) -> bool:
+        """Take up a job as it stands now; whether it is closed with nothing read."""
+        self.jobs[job.pipeline_key] = job
+        if job.is_left and job.pipeline_key not in self._closed:
+            if not job.info.upstream_keys:
+                said = "another process still loads what it read; run again to read anew"
+                self.notes.append(f"{job.info.source.dataset.name}: {said}")
+            self._closed[job.pipeline_key] = "success"
+            self._let_go(job.pipeline_key)
+        return job.is_left
+
+    def _waits_for_chain(self, one: Prospect) -> bool:
+        """A table that is replaced is not read anew while its last reading is still being loaded."""
+        return not self.state.reports.is_open(one.pipeline_key) and self._is_loading(one)
+
+    def _is_loading(self, one: Prospect) -> bool:
+        if one.link.mode is not Mode.REPLACE or one.upstream_keys:
+            return False
+        return self.state.is_loading(one.pipeline_key, list(self.specs))
+
+    def _depth(self, spec: LinkSpec) -> int:
+        return 1 + max((self._depth(self.specs[up]) for up in spec.upstream), default=0)
+
+    def _plan(self, job: Job, link: DataLink) -> None:
+        with self.state.plan_lease(job) as mine:
+            if not mine:
+                return
+            job = self.state.reread(job)
+            if job.status == "planning":  # another process was not first
+                taken = prepare(self.state, job, link, self.notes)
+                if taken.complete:
+                    self._empty.add(job.pipeline_key)
+                if job.info.upstream_keys:
+                    self.state.add_plan(taken.job, [], snapshot=None, wm_low=None, wm_high=None)
+                else:
+                    self._plan_root(taken, link)
+        self._has_left(self.state.reread(job))  # not the next epoch, if this one is closed
+
+    def _plan_root(self, taken: Taken, link: DataLink) -> None:
+        job, held = taken.job, ExitStack()
+        try:
+            token = held.enter_context(link.source.snapshot())
+            table, window = job.info.source, window_of(job, link, self.state)
+            failpoints.point("R3")
+            chunks = list(self._cut(taken, link, window, token))
+            self.notes.extend(remarks(job, link, chunks))
+            taken.admit(chunks)
+            high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
+            words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
+            reading = reading_of(window, chunks)
+            self._note(job, window.findings)
+            links = list(self.specs) if job.info.mode is Mode.REPLACE else []
+            self.state.add_plan(job, chunks, **words, unless_loading=links, reading=reading)
+            log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
+        except BaseException:
+            held.close()
+            raise
+        self._snapshots[job.pipeline_key] = held
+
+    def _note(self, job: Job, findings: Findings) -> None:
+        name = job.info.source.dataset.name
+        self.notes.extend(f"{name}: {text}" for text in findings.notes)
+        for text in findings.differs:
+            self._differs(job, text)
+
+    def _differs(self, job: Job, text: str) -> None:
+        name = job.info.source.dataset.name
+        self.notes.append(f"{name}: {text}")
+        self.differing.append(name)
+
+    def _cut(self, taken: Taken, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
+        job = taken.job
+        fixed = link.source.chunks_are_content and job.info.mode is not Mode.REPLACE
+        if job.pipeline_key in self._empty:
+            return
+        for chunk in link.source.split(job.info.source, window, job.pipeline_key, token):
+            yield replace(taken.numbered(chunk), epoch=1 if fixed else job.epoch)
+
+    def _follow(self, job: Job) -> None:
+        link = self.links[job.link_key]
+        replaces = job.info.mode is Mode.REPLACE
+        for receipt in self.state.unfollowed(job):
+            followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
+            chunks = [replace(chunk, epoch=job.epoch if replaces else 1) for chunk in followers]
+            if not self.state.add_followers(job, receipt.chunk_id, chunks):
+                self._closed[job.pipeline_key] = "success"  # by another process
+                return
+
+    def _finish(self, job: Job) -> None:
+        if not self.state.settled(job):
+            self._give_up(job)
+            return
+        with self.state.finish_lease(job) as mine:
+            if not mine:
+                return
+            swap = job.pipeline_key not in self._empty
+            link = self.links[job.link_key]
+            self._closed[job.pipeline_key] = ended = close(self.state, job, link, swap=swap)
+            if ended == "success" and (said := surplus(self.state, job, link)):
+                self._differs(job, said)
+        self._let_go(job.pipeline_key)
+
+    def _let_go(self, pipeline_key: str) -> None:
+        held = self._snapshots.pop(pipeline_key, None)
+        if held is not None:
+            try:
+                held.close()
+            except HdmError as trouble:
+                log.debug("closing a snapshot: %s", trouble.message)
+
+    def _give_up(self, job: Job) -> None:
+        """Wait no longer for what does not come. The job stays open, for the run that mends it."""
+        ended = {**self._closed, **dict.fromkeys(self._failed, FAILED)}
+        above = [ended.get(key) for key in job.info.upstream_keys if key in self.jobs]
+        if is_in_vain(self.state, job, above):
+            if FAILED in above:
+                self._failed[job.pipeline_key] = f"{job.info.source.dataset.name}: its upstream failed"
+            else:
+                self._closed[job.pipeline_key] = "failure"

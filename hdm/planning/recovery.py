@@ -1,0 +1,136 @@
+"""Where the target holds more than the state database knows: a crash, a restored or a lost state.
+
+The ledger is the truth. Epochs that it holds whole are taken over in their order, so that the
+watermark ends where they do, and new chunks get an epoch that no chunk of the ledger has. Of an epoch
+that was not finished, the plan is lost: reading goes on only if the same chunks are planned again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hdm.errors import PermanentError
+from hdm.model import UNPLACED, Chunk, Mode, Receipt, Table
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+    from hdm.state import Job, StateManager
+
+SETTLED = ("committed", "verified", "superseded")
+Held = tuple[Chunk, Receipt]
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was taken over for ``job``, whose epoch may have moved on.
+
+    ``complete``: a table without a cursor is held whole. ``unfinished``: the chunks of an epoch that
+    the ledger holds in part. ``numbers``: how many chunk numbers are used already.
+    """
+
+    job: Job
+    count: int = 0
+    numbers: int = 0
+    complete: bool = False
+    unfinished: Sequence[Chunk] = ()
+
+    def numbered(self, chunk: Chunk) -> Chunk:
+        """A chunk, numbered from 0, behind those that were taken over."""
+        return chunk.at(number=self.numbers + chunk.number, first_number=self.numbers)
+
+    def admit(self, planned: Iterable[Chunk]) -> None:
+        """Raises ``PermanentError`` unless the plan holds every chunk of the unfinished epoch, or they
+        may be merged. One that was the window's end must be it still: else it may have grown."""
+        found = {chunk.chunk_id: chunk for chunk in planned}
+        merges = self.job.info.mode is not Mode.APPEND
+        way_out = "" if merges else "; or use mode merge"
+        for held in self.unfinished:
+            again = found.get(held.chunk_id, held if merges else None)
+            if again is None or (again.boundary, again.counted) != (held.boundary, held.counted):
+                raise PermanentError(
+                    f"the target holds {len(self.unfinished)} chunk(s) of a reading that was not finished "
+                    "and that the state database does not know: going on could load rows twice, or leave "
+                    "some out",
+                    hint="restore a newer state database; or empty the table and the ledger "
+                    f"(_hdm_load_ledger, or the files) and run again{way_out}",
+                )
+
+
+def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Taken:
+    """Record what the ledger of ``table`` holds of an unplanned job's pipeline."""
+    held = sorted(link.sink.ledger(table, job.pipeline_key), key=lambda one: (one[0].epoch, _place(one[0])))
+    known = state.reports.statuses([chunk.chunk_id for chunk, _ in held])
+    count = record_known(state, job, held, known)
+    lost = [one for one in held if known.get(one[0].chunk_id, (job.job_id, ""))[0] == job.job_id]
+    if not lost:
+        return Taken(job, count)
+    if job.info.upstream_keys or link.source.chunks_are_content:
+        return Taken(job, count + sum(state.import_committed(job, *one) for one in lost))
+    last = lost[-1][0].epoch
+    newest = [chunk for chunk, _ in lost if chunk.epoch == last]
+    finished = _is_finished(newest, link, job.info.source.cursor)
+    whole = [one for one in lost if finished or one[0].epoch < last]
+    snapshot = whole[-1][0].snapshot if whole else None
+    job = state.skip_epochs(job, last + 1 if finished else last, snapshot)
+    for number, (chunk, receipt) in enumerate(whole):
+        numbered = chunk.at(number=number, first_number=number - _place(chunk))
+        count += state.import_committed(job, numbered, receipt)
+    return Taken(
+        job,
+        count,
+        len(whole),
+        complete=finished and _is_all_there_is(job, whole),
+        unfinished=() if finished else newest,
+    )
+
+
+def record_known(
+    state: StateManager, job: Job, held: Iterable[Held], known: dict[str, tuple[str, str]]
+) -> int:
+    """Record chunks that were planned and that the target holds, whatever became of them here."""
+    news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
+    return sum(state.import_committed(job, *one) for one in news)
+
+
+def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
+    """Compare the chunks that were committed without it, since a ledger named them."""
+    if counts.get("committed") and link.verifies:
+        for chunk, rows in state.reports.unverified(job.job_id):
+            held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
+            found = held.rows if held is not None else -1
+            state.verify_late(job, chunk.chunk_id, rows, found)
+
+
+def _place(chunk: Chunk) -> int:
+    """Its number in its epoch, from 0."""
+    return chunk.number - chunk.first_number
+
+
+def _is_all_there_is(job: Job, held: Iterable[Held]) -> bool:
+    """Of a table without a cursor that had rows, nothing more is read; see ``epochs.is_complete``."""
+    had_rows = any(receipt.rows or receipt.extracted for _, receipt in held)
+    return had_rows and job.info.source.cursor is None and job.info.mode is Mode.APPEND
+
+
+def _is_finished(chunks: Sequence[Chunk], link: DataLink, cursor: str | None) -> bool:
+    """Whether an epoch's chunks, by place, end so that the next can begin where they do: all that was
+    read is either left behind by the watermark or known to it, by digests or by its snapshot."""
+    if [_place(chunk) for chunk in chunks] != list(range(len(chunks))):
+        return False
+    end = chunks[-1]
+    if cursor is None:  # the last range is open at its upper end
+        return all(condition.op in (">", ">=") for condition in end.conditions)
+    if link.source.is_ranged:
+        return True
+    if end.boundary and end.upto is not None and not end.seen_key:
+        return True
+    if any(chunk.seen_key and not chunk.boundary for chunk in chunks):
+        return False  # ties below newer rows: nothing tells them apart until the watermark passes them
+    if end.boundary:
+        return end.upto is not None or any(
+            one.op in UNPLACED and one.column == cursor for one in end.conditions
+        )
+    late = len(end.conditions) == 2 and end.conditions[0].op in ("<", "<=")
+    return late and end.upto is not None

@@ -1,0 +1,141 @@
+"""What an epoch of a job is: its plan's words, its window, whether there is anything in it, how far it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from hdm.errors import PermanentError
+from hdm.model import Chunk, LinkSpec, Mode, Table, Window
+from hdm.planning.preflight import Prospect
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+    from hdm.state import Job, JobInfo, StateManager
+    from hdm.state.records import Watermark
+
+UNFINISHED = ("pending", "leased", "written")
+"""Statuses of chunks that are still to be moved."""
+
+
+def job_info(one: Prospect, depth: int) -> JobInfo:
+    """The job as it will be recorded."""
+    from hdm.state import JobInfo
+
+    return JobInfo(
+        pipeline_key=one.pipeline_key,
+        link_key=one.link.key,
+        stage_no=depth,
+        source_name=one.link.source.name,
+        source_type=one.link.source.type,
+        sink_name=one.link.sink.name,
+        sink_type=one.link.sink.type,
+        source=one.source,
+        target=one.target,
+        mode=one.link.mode,
+        site=one.link.site,
+        upstream_keys=one.upstream_keys,
+        max_parallel=_parallel(one.link, one.source),
+        losses=list(one.losses),
+    )
+
+
+def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, int, int]]:
+    """Link key -> (its table, or its name if it has several; chunks settled, chunks known)."""
+    sums: dict[str, tuple[str, int, int]] = {}
+    for job in jobs:
+        counts = state.counts(job.job_id)
+        total = sum(counts.values()) - counts.get("superseded", 0)
+        open_now = sum(counts.get(status, 0) for status in UNFINISHED)
+        name, done, known = sums.get(job.link_key, ("", 0, 0))
+        left = job.info.source_name if name else job.info.source.dataset.name
+        name = f"{left} -> {job.info.sink_name}"
+        sums[job.link_key] = (name, done + total - open_now, known + total)
+    return sums
+
+
+def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
+    """A second epoch is only opened once the first is closed, with every chunk committed."""
+    if one.upstream_keys or one.link.mode is not Mode.APPEND or one.source.cursor:
+        return False
+    return job.epoch > 1 and not link.source.chunks_are_content
+
+
+def window_of(job: Job, link: DataLink, state: StateManager) -> Window:
+    """What is to be read: all above the watermark, or, to replace, everything."""
+    return next_window(job.pipeline_key, job.info.mode, link, state, job.info.source)
+
+
+def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManager, table: Table) -> Window:
+    """The same for a job that is not opened yet."""
+    window = link.source.window()
+    if mode is Mode.MERGE:
+        window = replace(window, again=True)
+    if window.column is None or mode is Mode.REPLACE:
+        return window
+    mark = state.watermark(pipeline_key)
+    if mark is None or mark.column != window.column:
+        _refuse_another_cursor(pipeline_key, mode, window.column, mark, state)
+        return window
+    if mode is Mode.APPEND:
+        # What is read again would be there twice; ties arrive without it.
+        window = replace(window, offset=None)
+    reshaped = bool(mark.schemas - {table.schema_sha})
+    # Digests of another schema say nothing; the keys beside them, which appending keeps, still do.
+    counted = reshaped and not (mode is Mode.APPEND and table.key)
+    last = state.reports.last_reading(pipeline_key)
+    window = replace(
+        window,
+        after=mark.value,
+        ties=mark.ties,
+        nulls=mark.nulls,
+        ties_counted=mark.ties_counted or counted,
+        nulls_counted=mark.nulls_counted or counted,
+        snapshot=mark.snapshot,
+        recall=partial(state.seen, pipeline_key),
+        reshaped=reshaped,
+    )
+    if last is None or last.kept.get("mark") != mark.value:
+        return window
+    return replace(
+        window, moved=last.moved, exact=last.is_exact, last=last.kept, snapshot=last.snapshot or mark.snapshot
+    )
+
+
+def _refuse_another_cursor(
+    pipeline_key: str, mode: Mode, column: str, mark: Watermark | None, state: StateManager
+) -> None:
+    """To append by a cursor that the rows which are there were not read by could load them twice."""
+    before = state.last_closed(pipeline_key)
+    was = mark.column if mark is not None else before.info.source.cursor if before is not None else column
+    if mode is Mode.APPEND and was != column and not state.reports.moved_nothing(pipeline_key):
+        raise PermanentError(
+            f"its watermark is now {column}, and its rows were moved with {was or 'none'}: "
+            "which of them are new cannot be told",
+            hint=f"write {'watermark: {column: ' + was + '}' if was else 'no watermark'} as before, or mode "
+            "merge or replace, or empty the target and give the source another name",
+        )
+
+
+def reading_of(window: Window, chunks: Sequence[Chunk]) -> dict[str, Any] | None:
+    """What is to be known of a reading once its chunks are moved; None where nothing was found."""
+    kept = window.findings.kept
+    if not kept:
+        return None
+    apart = [chunk.number for chunk in chunks if chunk.boundary]
+    first = chunks[0].number if chunks else 0
+    return {**kept, "said": window.findings.differs, "first": first, "apart": apart}
+
+
+WIDE_ROW = 4 * 1024 * 1024
+"""Mean bytes per row from which a table is moved by one worker at a time, for memory's sake."""
+
+
+def _parallel(link: LinkSpec, table: Table) -> int | None:
+    if table.rows and (table.bytes or 0) / table.rows > WIDE_ROW:
+        return 1
+    limit = link.limits.get("connections")
+    bounds = [n for n in (link.threads, limit) if n]
+    return min(bounds) if bounds else None

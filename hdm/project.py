@@ -1,0 +1,206 @@
+"""From a manifest's path to everything a verb needs; nothing is created before all of it is right."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import subprocess
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from hdm import __version__
+from hdm.components import registry
+from hdm.components.check import Check
+from hdm.components.sink import Sink
+from hdm.components.source import Source
+from hdm.config.profile import Profiles, load_profiles
+from hdm.errors import UsageError
+from hdm.files.sink import FileSink
+from hdm.files.source import FileSource
+from hdm.model import LinkSpec
+from hdm.orchestrators.base import Orchestrator
+from hdm.planning.manifest import load_manifest
+from hdm.planning.open_state import open_state, recall_state
+from hdm.planning.plan import Plan, make_plan
+from hdm.planning.preflight import Prospect, survey
+from hdm.runtime.host import host_identity
+from hdm.runtime.link import DataLink
+from hdm.state import RunInfo, StateManager
+
+
+@dataclass(slots=True)
+class Project:
+    """A manifest, read and checked, with its components made."""
+
+    plan: Plan
+    profiles: Profiles
+    orchestrator: Orchestrator
+    links: Mapping[str, DataLink]
+    specs: Mapping[str, LinkSpec]
+    site: str | None = None
+
+    def survey(self) -> list[Prospect]:
+        """See ``hdm.planning.preflight.survey``."""
+        return survey(self.links)
+
+    def open_state(self) -> StateManager:
+        """The state database of the manifest; created where there is none."""
+        return open_state(self.plan, self.profiles)
+
+    def recall_state(self) -> StateManager | None:
+        """The state database, to look into; None if there is none yet."""
+        return recall_state(self.plan, self.profiles)
+
+    def run_info(self) -> RunInfo:
+        """Who runs what with which code."""
+        return run_info(self.plan)
+
+
+def open_project(manifest: str, env: str, profiles: str | None, site: str | None = None) -> Project:
+    """Read and check everything that can be checked without touching a system.
+
+    With ``site``, only the links of that site and of none are made: what the others need, be it a
+    driver or a profile entry, may be missing here.
+    """
+    loaded = load_manifest(manifest, env, os.environ)
+    plan = make_plan(loaded)
+    known = load_profiles(profiles, env)
+    registry.load_plugins(plan.plugins)
+    orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
+    orchestrator.profiles = known
+    orchestrator.recall = partial(recall_state, plan, known)
+    specs = {spec.key: spec for spec in orchestrator.links(plan)}
+    here = _at_site(specs, site, plan.manifest_name)
+    return Project(plan, known, orchestrator, make_links(here, known), specs, site)
+
+
+def run_info(plan: Plan) -> RunInfo:
+    """Who runs the plan with which code."""
+    sha, dirty = _git(Path(plan.manifest_path).resolve().parent)
+    return RunInfo(
+        manifest_name=plan.manifest_name,
+        manifest_sha256=plan.manifest_sha256,
+        env=plan.env,
+        started_by=_user(),
+        git_sha=sha,
+        git_dirty=dirty,
+        hdm_version=__version__,
+        host=host_identity(),
+    )
+
+
+def read_plan(manifest: str, env: str) -> Plan:
+    """The plan that a manifest spells; touches no system and no profile."""
+    return make_plan(load_manifest(manifest, env, os.environ))
+
+
+def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan, StateManager | None]:
+    """The state database of a manifest, without making its components; None if there is none yet."""
+    plan = read_plan(manifest, env)
+    return plan, recall_state(plan, load_profiles(profiles, env))
+
+
+def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
+    """The run whose id begins so, or the newest; ``UsageError`` if none begins so."""
+    found = state.reports.find_run(plan.manifest_name, plan.env, run)
+    if found is None and run is not None:
+        raise no_such_run(plan, run)
+    return found
+
+
+def no_such_run(plan: Plan, run: str) -> UsageError:
+    """The mistake of asking for a run that is not on record."""
+    return UsageError(
+        f"no run of {plan.manifest_name} in environment {plan.env} begins with {run!r}",
+        hint="hdm status --runs lists them",
+    )
+
+
+def _at_site(specs: Mapping[str, LinkSpec], site: str | None, manifest: str) -> list[LinkSpec]:
+    sites = {spec.site for spec in specs.values()} - {None}
+    if site is not None and site not in sites:
+        known = ", ".join(sorted(str(s) for s in sites)) or "none"
+        raise UsageError(f"no link of {manifest} has site {site!r}", hint=f"sites: {known}")
+    return [spec for spec in specs.values() if site is None or spec.site in (None, site)]
+
+
+def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataLink]:
+    """A DataLink for each spec, by its key, with source and sink made and checked."""
+    links: dict[str, DataLink] = {}
+    checks = _checks()
+    for spec in specs:
+        links[spec.key] = _link(spec, profiles, checks)
+    _refuse_unchainable(links)
+    return links
+
+
+def _refuse_unchainable(links: Mapping[str, DataLink]) -> None:
+    """Files alone lead from one link to the next; a table has no chunks to be told of."""
+    for link in links.values():
+        source = link.spec.source
+        above = [links[key] for key in link.spec.upstream if key in links]
+        for sink in (one.spec.sink for one in above if not one.sink.publishes_files):
+            raise registry.misplaced(
+                source,
+                f"source '{source.name}' has the name of a sink ({sink.type}) that stages no files",
+                "give the source a name of its own, in a manifest that is run afterwards",
+            )
+        if link.spec.upstream and not link.source.chunks_from_files:
+            raise registry.misplaced(
+                source,
+                f"source '{source.name}' has the name of a sink, and {source.type} reads no staged files",
+                "write a source that reads them, or give this one a name of its own",
+            )
+        if any(_elsewhere(one.sink, link.source) for one in above):
+            raise registry.misplaced(
+                source,
+                f"source '{source.name}' has the name of a sink, and looks for its files in another place",
+                "write the sink's directory, or bucket and prefix, for the source too",
+            )
+
+
+def _elsewhere(sink: Sink, source: Source) -> bool:
+    """Whether what ``sink`` stages lies outside of where ``source`` may look."""
+    if not (isinstance(sink, FileSink) and isinstance(source, FileSource)):
+        return False
+    try:
+        source.store.key(sink.store.uri("file"))
+    except UsageError:
+        return True
+    return False
+
+
+def _link(spec: LinkSpec, profiles: Profiles, checks: Mapping[str, type[Check]]) -> DataLink:
+    source = registry.create("source", spec.source, profiles)
+    sink = registry.create("sink", spec.sink, profiles)
+    parts = {"spec": spec, "source": source, "sink": sink, "checks": checks}
+    link: DataLink = registry.build("data_link", spec.type, parts)
+    return link
+
+
+def _checks() -> dict[str, type[Check]]:
+    return {name: registry.find("check", name) for name in registry.names("check")}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def _git(folder: Path) -> tuple[str | None, bool]:
+    """The commit that the manifest stands at, and whether the tree has changes; outside a
+    repository, or without git, (None, False)."""
+    command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired):
+        return None, False
+    if done.returncode:
+        return None, False
+    lines = done.stdout.splitlines()
+    sha = next((line.split()[2] for line in lines if line.startswith("# branch.oid")), None)
+    return (None if sha == "(initial)" else sha), any(not line.startswith("#") for line in lines)

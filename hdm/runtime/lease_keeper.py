@@ -1,0 +1,105 @@
+"""Renews the leases of all workers of a process from one thread, and says when one is gone."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hdm.errors import (
+    HdmError,
+    LeaseLost,
+)
+from hdm.state.records import SURE
+
+if TYPE_CHECKING:
+    from hdm.state import Lease, StateManager
+
+log = logging.getLogger("hdm.worker")
+
+
+STALL_FACTOR = 20
+"""A chunk without progress for this many lease times is given up (a hung driver call)."""
+
+
+@dataclass(slots=True)
+class Held:
+    """One lease in work, as the pulse sees it."""
+
+    lease: Lease
+    renewed: float
+    moved: float
+    rows: int = 0
+    bytes: int = 0
+    lost: bool = False
+
+
+class Pulse:
+    """Renews every held lease each third of its time, and says when one is gone."""
+
+    def __init__(self, state: StateManager, worker_id: str, ttl: float) -> None:
+        self._state = state
+        self._worker_id = worker_id
+        self._ttl = ttl
+        self._held: dict[str, Held] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="hdm-pulse", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; leases stay as they are."""
+        self._stop.set()
+        self._thread.join(timeout=self._ttl)
+
+    def hold(self, lease: Lease) -> Held:
+        """Renew this lease from now on."""
+        now = time.monotonic()
+        held = Held(lease, now, now)
+        with self._lock:
+            self._held[lease.chunk.chunk_id] = held
+        return held
+
+    def drop(self, held: Held) -> None:
+        """Renew this lease no more."""
+        with self._lock:
+            self._held.pop(held.lease.chunk.chunk_id, None)
+
+    def check(self, held: Held) -> None:
+        """Raise ``LeaseLost`` if the chunk may be another's by now.
+
+        Measured from before the last renewal was sent, so it errs on the safe side, also when
+        the whole process was stopped or the state database was away.
+        """
+        held.moved = time.monotonic()
+        if held.lost or held.moved - held.renewed > self._ttl * SURE:
+            raise LeaseLost(f"the lease of chunk {held.lease.chunk.chunk_id[:12]} ran out")
+
+    def _run(self) -> None:
+        while not self._stop.wait(self._ttl / 3):
+            with self._lock:
+                held = list(self._held.values())
+            try:
+                self._state.heartbeat(self._worker_id)
+            except HdmError as trouble:
+                log.warning("heartbeat failed: %s", trouble.message)
+            for one in held:
+                self._renew(one)
+
+    def _renew(self, held: Held) -> None:
+        sent = time.monotonic()
+        if held.lost or sent - held.moved > self._ttl * STALL_FACTOR:
+            held.lost = True
+            return
+        try:
+            self._state.renew(held.lease, rows=held.rows, bytes=held.bytes)
+            held.renewed = sent
+        except LeaseLost:
+            held.lost = True
+        except HdmError as trouble:
+            log.warning("renewing a lease failed: %s", trouble.message)

@@ -1,0 +1,274 @@
+"""A link: source -> transform -> checks -> sink, and the one path that a chunk takes through it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol, final
+
+import pyarrow as pa
+
+from hdm import failpoints
+from hdm.arrow.batches import KnownRows, row_tokens
+from hdm.components.check import Check, make_checks
+from hdm.components.sink import Sink
+from hdm.components.source import Source
+from hdm.errors import BrokenContract, CheckFailed
+from hdm.model import Attempt, Chunk, LinkSpec, Mode, Payload, Receipt, Table
+from hdm.runtime.rate_limit import Pace
+from hdm.runtime.transform import Transform
+
+if TYPE_CHECKING:
+    from hdm.state import Lease, StateManager
+    from hdm.state.records import CheckResult
+
+log = logging.getLogger("hdm.link")
+
+
+class Commit(Protocol):
+    """``StateManager.commit``, or what does it and more."""
+
+    def __call__(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> object:
+        """As there."""
+
+
+class DataLink:
+    """One source/sink pair at work. Subclass and override ``transform`` to touch rows."""
+
+    def __init__(
+        self, spec: LinkSpec, source: Source, sink: Sink, checks: Mapping[str, type[Check]] | None = None
+    ) -> None:
+        self.spec = spec
+        self._found: dict[str, list[CheckResult]] = {}
+        self._tables: dict[str, Table] = {}
+        self.source = source
+        self.sink = sink
+        self._checks = checks or {}
+        self._pace = Pace(spec.limits)
+
+    def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A batch as it shall go on: the same columns of the same types, the same rows or fewer; else
+        ``BrokenContract``. The default: as it is."""
+        return batch
+
+    def outgoing(self, table: Table) -> Table:
+        """The source table as the sink will see it, after ``transform:``."""
+        return Transform(self.spec.transform, table).table if self.spec.transform else table
+
+    def checks(self, table: Table) -> list[Check]:
+        """The link's checks, for one chunk of ``table`` as it goes out; ``UsageError`` for a rule
+        that the table's columns do not fit."""
+        return make_checks(self._checks, table, self.spec.checks)
+
+    @property
+    def passes_files(self) -> bool:
+        """True if nothing here needs rows, so that staged bytes may travel untouched. A limit of rows
+        or bytes a second needs them: it is kept from batch to batch."""
+        own = type(self).transform is not DataLink.transform
+        return not (self.spec.transform or self.spec.checks or own or self._pace.is_set)
+
+    @property
+    def makes_rows_of_its_own(self) -> bool:
+        """Whether what is stored need not be the rows that were read."""
+        return bool(self.spec.transform) or type(self).transform is not DataLink.transform
+
+    @property
+    def verifies(self) -> bool:
+        """Whether the sink can say what the target holds."""
+        return type(self.sink).committed is not Sink.committed
+
+    def first_file(self, lease: Lease) -> tuple[str, str] | None:
+        """The first file that the attempt will write, if its sink knows it: URI and format. Asked while
+        the state's locks are held: with ``transform:``, not before an attempt has made the table."""
+        if lease.receipt is not None:
+            return None
+        info = lease.job.info
+        table = self._tables.get(lease.job.job_id) if self.spec.transform else info.source
+        if table is None:
+            return None
+        return self.sink.first_file(table, lease.chunk, lease.attempt, info.mode)
+
+    @final
+    def attempt(
+        self, lease: Lease, attempt: Attempt, state: StateManager, commit: Commit | None = None
+    ) -> Receipt:
+        """Take one leased chunk from where it stands to ``committed`` and ``verified``, the last step by
+        ``commit`` or else by the state's own.
+
+        Raises what source, sink or state raise; the worker decides by its ``recovery``.
+        """
+        job, chunk, mode = lease.job, lease.chunk, lease.job.info.mode
+        table = self._tables[job.job_id] = self.outgoing(job.info.source)
+        receipt = lease.receipt
+        if receipt is None:
+            receipt = self.sink.committed(table, chunk, mode)
+            if receipt is not None:
+                receipt = replace(receipt, attempt=lease.attempt, adopted=True)
+            else:
+                receipt = self._carry(lease, table, attempt, state)
+            state.wrote(lease, receipt)
+            failpoints.point("C7")
+        failpoints.point("L6")
+        attempt.check()
+        receipt = self.sink.publish(table, chunk, receipt)
+        failpoints.point("U4")
+        (commit or state.commit)(lease, receipt, target_rows=self._held(lease, table))
+        failpoints.point("V2")
+        state.record_checks(lease, self._found.pop(lease.chunk_id, []))
+        return receipt
+
+    def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
+        payload = self.source.read(lease.job.info.source, lease.chunk)
+        info = lease.job.info
+        # In mode append a row that was changed in place must not come again; a merge wants it.
+        key = info.source.key if info.mode is Mode.APPEND else ()
+        seen: KnownRows | None = None
+        if lease.chunk.seen_key:
+            own = lease.chunk.subtracts_its_own
+            seen = KnownRows(state.seen(lease.job.pipeline_key, lease.chunk.seen_key), key if own else ())
+        again = info.mode is not Mode.APPEND
+        payload = self._through(payload, table, lease.chunk, attempt, seen, key, again=again)
+        receipt = self.sink.write(table, lease.chunk, attempt, payload, info.mode)
+        if receipt.adopted:
+            return receipt
+        return payload.tally.complete(receipt)
+
+    def _through(
+        self,
+        payload: Payload,
+        table: Table,
+        chunk: Chunk,
+        attempt: Attempt,
+        seen: KnownRows | None,
+        key: Sequence[str] = (),
+        *,
+        again: bool = False,
+    ) -> Payload:
+        """The payload with its batches counted, held to the schema, transformed and checked."""
+        keeps_files = payload.files and self.passes_files and seen is None and not chunk.boundary
+        through = Payload(
+            table,
+            lambda: self._batches(payload, through, chunk, attempt, seen, key, again=again),
+            files=payload.files if keeps_files else (),
+            open=payload.open if keeps_files else None,
+            confirm=payload.confirm if keeps_files else None,
+        )
+        return through
+
+    def _batches(
+        self,
+        payload: Payload,
+        out: Payload,
+        chunk: Chunk,
+        attempt: Attempt,
+        seen: KnownRows | None,
+        key: Sequence[str] = (),
+        *,
+        again: bool = False,
+    ) -> Iterator[pa.RecordBatch]:
+        tally = out.tally
+        tally.extracted = tally.filtered = tally.bytes = 0
+        tally.digests.clear()
+        transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
+        checks = self.checks(out.table)
+        schema = payload.table.schema
+        adds = chunk.subtracts_its_own and not again  # else what is kept of the boundary is replaced
+        for batch in payload.batches():
+            attempt.check()
+            if not batch.schema.equals(schema):
+                raise BrokenContract(
+                    f"{type(self.source).__name__} gave a batch of {_names(batch.schema, schema)} "
+                    f"for {payload.table.dataset.name}",
+                    hint="describe() and read() must agree on names, order and types",
+                )
+            tally.extracted += batch.num_rows
+            tally.bytes += batch.nbytes
+            attempt.count(batch.num_rows, batch.nbytes)
+            self._pace.keep(batch.num_rows, batch.nbytes, attempt.check)
+            kept = batch
+            if seen:
+                kept, gone = seen.take_out(kept)
+                tally.filtered += gone
+            if chunk.boundary and not chunk.counted:
+                tally.digests.extend(row_tokens(kept if adds else batch, key))
+            given = transform(kept) if transform else kept
+            moved = self._promised(self.transform(given), given, out.table)
+            tally.filtered += kept.num_rows - moved.num_rows
+            for check in checks:
+                check.observe(moved)
+            if moved.num_rows:
+                yield moved
+        if results := _judge(checks, out.table, chunk):
+            self._found[chunk.chunk_id] = results
+
+    def _promised(self, moved: pa.RecordBatch, given: pa.RecordBatch, table: Table) -> pa.RecordBatch:
+        """What ``transform`` made of ``given``, if it is what the sink was promised: codecs go by the
+        table's types, and would write another type's bytes as something else."""
+        if moved is given:
+            return given
+        wrong = _broken(moved, given, table.schema)
+        if wrong is not None:
+            gave = f"{type(self).__name__}.transform gave {wrong[0]} for {table.dataset.name}"
+            raise BrokenContract(gave, hint=wrong[1])
+        return pa.RecordBatch.from_arrays(moved.columns, schema=table.schema)
+
+    def _held(self, lease: Lease, table: Table) -> int | None:
+        """Ask the target, on a new session, how many rows of the chunk it holds: -1 if it does not
+        know the chunk, None if it cannot be asked."""
+        if not self.verifies:
+            return None
+        failpoints.point("V1")
+        held = self.sink.committed(table, lease.chunk, lease.job.info.mode)
+        return held.rows if held is not None else -1
+
+
+def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]:
+    """The verdicts; ``CheckFailed`` if a rule that must hold does not."""
+    from hdm.state.records import CheckResult
+
+    results = []
+    for check in checks:
+        config, found = check.config, check.verdict()
+        rule = json.dumps(config.model_dump(mode="json", exclude_none=True), sort_keys=True)
+        results.append(
+            CheckResult(type(check).__name__, getattr(config, "column", None), rule, config.severity, found)
+        )
+    bad = [f"{one.kind}: {one.found}" for one in results if one.found and one.severity == "error"]
+    if bad:
+        raise CheckFailed("; ".join(bad), hint="mend the rows or the rule, then: hdm retry")
+    for one in results:
+        if one.found:
+            log.warning("%s, chunk %d: %s: %s", table.dataset.name, chunk.number, one.kind, one.found)
+    return results
+
+
+def _broken(moved: pa.RecordBatch, given: pa.RecordBatch, schema: pa.Schema) -> tuple[str, str] | None:
+    """What is wrong with a batch that a transform made of ``given``, and what to write instead."""
+    if not isinstance(moved, pa.RecordBatch):
+        return f"a {type(moved).__name__}", "return a pyarrow.RecordBatch"
+    if [(f.name, f.type) for f in moved.schema] != [(f.name, f.type) for f in schema]:
+        hint = "return the columns it was given, in their order, each of its type: pc.cast(array, field.type)"
+        return f"a batch of {_names(moved.schema, schema)}", hint
+    if moved.num_rows > given.num_rows:
+        hint = "return the same rows or fewer; only a source may give more"
+        return f"{moved.num_rows:,} rows of {given.num_rows:,}", hint
+    empty = [f.name for n, f in enumerate(schema) if not f.nullable and moved.column(n).null_count]
+    if empty:
+        return (
+            f"NULL in {', '.join(empty)}",
+            "give each row of a NOT NULL column a value, or leave the row out",
+        )
+    return None
+
+
+def _names(got: pa.Schema, want: pa.Schema) -> str:
+    wrong = [
+        f"{g.name} {g.type} (described as {w.name} {w.type})"
+        for g, w in zip(got, want, strict=False)
+        if (g.name, g.type) != (w.name, w.type)
+    ]
+    if wrong:
+        return ", ".join(wrong)
+    return f"{len(got)} columns (described as {len(want)})" if len(got) != len(want) else "other nullability"

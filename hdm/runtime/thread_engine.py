@@ -1,0 +1,193 @@
+"""The default engine: worker threads in this process, the planner in the calling thread."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from hdm.errors import HdmError, StateUnavailable, unexpected
+from hdm.planning.planner import Planner
+from hdm.runtime.host import host_identity, start_token
+from hdm.runtime.lease_keeper import Pulse
+from hdm.runtime.worker import Outcome, Worker
+
+if TYPE_CHECKING:
+    from hdm.state import Lease, StateManager
+
+log = logging.getLogger("hdm.engine")
+
+IDLE_FIRST, IDLE_LAST = 0.02, 1.0
+"""Seconds between claims when there is nothing to claim: first and longest."""
+
+
+@dataclass(slots=True)
+class Observer:
+    """What the engine tells whoever shows progress; every hook may be called from any thread."""
+
+    started: Callable[[Lease], None] = lambda lease: None
+    progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
+    settled: Callable[[Outcome], None] = lambda outcome: None
+    ticked: Callable[[Planner], None] = lambda planner: None
+
+
+@dataclass(slots=True)
+class ThreadEngine:
+    """Runs one run's jobs to their end, or until ``stop`` is set and the workers have drained.
+
+    ``workers`` threads claim chunks; ``back_pressure`` is how many chunks of a link may lie
+    staged before its source is read on (None: no bound). ``grace`` is how many seconds a
+    drain lets chunks in work go on before they are handed back.
+    """
+
+    state: StateManager
+    run_id: str
+    planner: Planner
+    workers: int = 4
+    back_pressure: int | None = 10
+    site: str | None = None
+    lease_ttl: float = 30.0
+    grace: float = 10.0
+    linger: Callable[[], bool] = lambda: False
+    stop: threading.Event = field(default_factory=threading.Event)
+    observer: Observer = field(default_factory=Observer)
+    _skip: frozenset[str] = frozenset()
+    _load: dict[str, int] = field(default_factory=dict)
+    _flying: dict[str, int] = field(default_factory=dict)
+    _count: threading.Lock = field(default_factory=threading.Lock)
+    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _wake: threading.Event = field(default_factory=threading.Event)
+    _over: threading.Event = field(default_factory=threading.Event)
+    _hurry: threading.Event = field(default_factory=threading.Event)
+    _trouble: list[HdmError] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Block until every job is closed. Raises the error that ended it, if one did."""
+        worker_id = self.state.register_worker(
+            self.run_id, host_identity(), os.getpid(), start_token(os.getpid()), _version(), self.site
+        )
+        pulse = Pulse(self.state, worker_id, self.lease_ttl)
+        pulse.start()
+        threads = [
+            threading.Thread(target=self._work, args=(worker_id, pulse), name=f"hdm-{n}", daemon=True)
+            for n in range(self.workers)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            self._plan()
+        finally:
+            self._over.set()
+            self._drain(threads)
+            pulse.stop()
+            self.planner.close()
+            self.state.retire_worker(worker_id)
+        if self._trouble:
+            raise self._trouble[0]
+
+    def _drain(self, threads: list[threading.Thread]) -> None:
+        until = time.monotonic() + self.grace
+        for thread in threads:
+            thread.join(timeout=max(0.0, until - time.monotonic()))
+        self._hurry.set()
+        for thread in threads:
+            thread.join(timeout=self.grace)
+
+    def _plan(self) -> None:
+        wait = IDLE_FIRST
+        while not self.stop.is_set() and not self._trouble:
+            try:
+                busy = self.planner.tick() or self.linger()
+                self._skip = self._full() if self.back_pressure else frozenset()
+            except StateUnavailable as away:
+                log.warning("the state database is away: %s", away.message)
+                busy = True
+            self.observer.ticked(self.planner)
+            if not busy:
+                return
+            self._wake.wait(wait)
+            self._wake.clear()
+            wait = min(wait * 1.5, IDLE_LAST / 4)
+
+    def _full(self) -> frozenset[str]:
+        """Jobs whose staged chunks have reached the bound: not to be claimed now."""
+        for job in [job for job in self.planner.jobs.values() if self.planner.feeds(job)]:
+            lying = self.state.staged(job)
+            with self._count:
+                self._load[job.job_id] = lying + self._flying.get(job.job_id, 0)
+        bound = self.back_pressure or 0
+        return frozenset(job_id for job_id, load in self._load.items() if load >= bound)
+
+    def _started(self, lease: Lease) -> None:
+        job_id, bound = lease.job.job_id, self.back_pressure
+        with self._count:
+            self._flying[job_id] = self._flying.get(job_id, 0) + 1
+            if bound and self.planner.feeds(lease.job):
+                # Also while the planner's first round, which may plan many tables, still lasts.
+                self._load[job_id] = self._load.get(job_id, 0) + 1
+                if self._load[job_id] >= bound:
+                    self._skip |= {job_id}
+                    self._wake.set()
+        self.observer.started(lease)
+
+    def _settled(self, outcome: Outcome) -> None:
+        with self._count:
+            self._flying[outcome.lease.job.job_id] -= 1
+        if self._skip:
+            self._wake.set()
+        self.observer.settled(outcome)
+
+    def _work(self, worker_id: str, pulse: Pulse) -> None:
+        worker = Worker(
+            self.state,
+            self.run_id,
+            worker_id,
+            self.planner.links,
+            pulse,
+            self._hurry,
+            self.site,
+            skip_jobs=lambda: self._skip,
+            turn=self._turn,
+            goes_on=lambda: not self._ends(),
+            started=self._started,
+            observe=self._settled,
+            progress=self.observer.progress,
+        )
+        try:
+            self._steps(worker)
+        finally:
+            worker.leave()
+
+    def _ends(self) -> bool:
+        return self.stop.is_set() or self._over.is_set() or bool(self._trouble)
+
+    def _steps(self, worker: Worker) -> None:
+        wait = IDLE_FIRST
+        while not self._ends():
+            try:
+                outcome = worker.step()
+            except StateUnavailable as away:
+                log.warning("the state database is away: %s", away.message)
+                outcome = None
+            except HdmError as trouble:
+                self._trouble.append(trouble)
+                return
+            except Exception as defect:
+                log.debug("a worker thread ended", exc_info=True)
+                self._trouble.append(unexpected(defect))
+                return
+            if outcome is not None:
+                wait = IDLE_FIRST
+                continue
+            self._over.wait(wait)
+            wait = min(wait * 2, IDLE_LAST)
+
+
+def _version() -> str:
+    from hdm import __version__
+
+    return __version__

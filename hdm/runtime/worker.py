@@ -1,0 +1,206 @@
+"""The worker loop, the same in every engine: claim -> attempt -> settle.
+
+A worker works on one chunk at a time. Its ``Pulse`` renews the leases of all workers of the process
+from a thread of its own; a worker whose lease is lost, or that makes no progress for too long,
+stops before it writes anything more.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tenacity import RetryCallState, wait_random_exponential
+
+from hdm.errors import (
+    ConnectionLost,
+    Drained,
+    HdmError,
+    LeaseLost,
+    Recovery,
+    StateUnavailable,
+    Throttled,
+    unexpected,
+)
+from hdm.model import Attempt, Receipt
+from hdm.runtime.lease_keeper import Held, Pulse
+from hdm.state.records import GoOn
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+    from hdm.state import Lease, StateManager
+
+log = logging.getLogger("hdm.worker")
+
+MAX_ATTEMPTS = 5
+"""Transient failures of one chunk before it is buried."""
+MAX_WAIT = 60.0
+"""Longest back-off in seconds."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one claimed chunk."""
+
+    lease: Lease
+    receipt: Receipt | None = None
+    error: HdmError | None = None
+    buried: bool = False
+
+
+@dataclass(slots=True)
+class Worker:
+    """Claims chunks of one run and carries them through their links.
+
+    ``links`` by link key. Once ``stop`` is set, a chunk in work is handed back at the next batch.
+    ``observe`` is told every outcome (for progress). ``turn`` is held from asking ``skip_jobs``, of
+    which nothing is claimed, until ``started`` was told: among workers that share it none claims
+    what the last one has filled. While ``goes_on`` says so, the next chunk is claimed as the last one
+    is committed; ``leave`` hands it back.
+    """
+
+    state: StateManager
+    run_id: str
+    worker_id: str
+    links: Mapping[str, DataLink]
+    pulse: Pulse
+    stop: threading.Event
+    site: str | None = None
+    skip_jobs: Callable[[], frozenset[str]] = frozenset
+    turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    goes_on: Callable[[], bool] = lambda: True
+    started: Callable[[Lease], None] = lambda lease: None
+    observe: Callable[[Outcome], None] = lambda outcome: None
+    progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
+    _back_off: wait_random_exponential = field(
+        default_factory=lambda: wait_random_exponential(multiplier=0.5, max=MAX_WAIT)
+    )
+    _next: Held | None = None
+
+    def step(self) -> Outcome | None:
+        """Claim one chunk and settle it; None if there is nothing to claim now."""
+        held, self._next = self._next or self._claim(), None
+        if held is None:
+            return None
+        outcome = self._settle(held)
+        self.observe(outcome)
+        return outcome
+
+    def leave(self) -> None:
+        """Hand back what was claimed and not begun."""
+        held, self._next = self._next, None
+        if held is None:
+            return
+        self.pulse.drop(held)
+        try:
+            self.state.release(held.lease)
+        except HdmError as trouble:
+            log.warning("chunk %s is left to its lease: %s", held.lease.chunk_id[:12], trouble.message)
+        self.observe(Outcome(held.lease, error=Drained("told to stop")))
+
+    def _claim(self) -> Held | None:
+        with self.turn:
+            skip = self.skip_jobs()
+            lease = self.state.claim(
+                self.worker_id, self.run_id, site=self.site, skip_jobs=skip, announce=self._first_file
+            )
+            if lease is None:
+                return None
+            self.started(lease)
+            return self.pulse.hold(lease)
+
+    def _commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> None:
+        """Commit the chunk, and claim the next one along with it if nothing is to be skipped."""
+        with self.turn:
+            go_on = GoOn(self.site, self._first_file) if self.goes_on() and not self.skip_jobs() else None
+            following = self.state.commit(lease, receipt, target_rows=target_rows, go_on=go_on)
+            if following is not None:
+                self._next = self.pulse.hold(following)
+                self.started(following)
+
+    def _first_file(self, lease: Lease) -> tuple[str, str] | None:
+        try:
+            return self.links[lease.job.link_key].first_file(lease)
+        except Exception:  # noqa: BLE001 -- a plugin may raise anything; the attempt will meet it again
+            return None
+
+    def _settle(self, held: Held) -> Outcome:
+        lease = held.lease
+        attempt = self._attempt(lease, held)
+        try:
+            receipt = self.links[lease.job.link_key].attempt(lease, attempt, self.state, self._commit)
+            return Outcome(lease, receipt)
+        except HdmError as error:
+            return self._failed(lease, error)
+        except (ConnectionError, TimeoutError) as error:
+            return self._failed(lease, ConnectionLost(f"{type(error).__name__}: {error}"))
+        except OSError as error:
+            return self._failed(lease, ConnectionLost(f"{error.strerror or error}"))
+        except Exception as error:
+            level = logging.WARNING if os.environ.get("HDM_DEBUG") else logging.DEBUG
+            log.log(level, "unexpected %s", type(error).__name__, exc_info=True)
+            return self._failed(lease, unexpected(error))
+        finally:
+            self.pulse.drop(held)
+
+    def _attempt(self, lease: Lease, held: Held) -> Attempt:
+        def check() -> None:
+            self.pulse.check(held)
+            if self.stop.is_set():
+                raise Drained("told to stop")
+
+        def count(rows: int, size: int) -> None:
+            held.rows += rows
+            held.bytes += size
+            self.progress(lease, rows, size)
+
+        return Attempt(
+            number=lease.attempt,
+            worker=self.worker_id,
+            run_id=self.run_id,
+            will_write=lambda uri, kind: self.state.begin_artifact(lease, uri, kind),
+            check=check,
+            count=count,
+        )
+
+    def _failed(self, lease: Lease, error: HdmError) -> Outcome:
+        """Settle a failed attempt by what its error says is to be done."""
+        buried = False
+        try:
+            if error.recovery is Recovery.YIELD:
+                self._hand_back(lease, error)
+            elif isinstance(error, StateUnavailable):
+                log.warning("the state database is away; chunk left to its lease: %s", error.message)
+            else:
+                again = error.recovery is Recovery.RETRY and lease.attempt < MAX_ATTEMPTS
+                buried = not again
+                wait = self._wait(lease.attempt, error) if again else None
+                if not self.state.fail(lease, error, retry_in=wait, phase=type(error).__name__):
+                    self._clean(lease)
+        except LeaseLost:
+            log.warning("chunk %s went to another worker", lease.chunk.chunk_id[:12])
+        return Outcome(lease, error=error, buried=buried)
+
+    def _hand_back(self, lease: Lease, error: HdmError) -> None:
+        if isinstance(error, Drained) and not self.state.release(lease):
+            self._clean(lease)
+
+    def _clean(self, lease: Lease) -> None:
+        """Remove what the attempt left. Only once the state has said that nobody will publish it."""
+        link = self.links[lease.job.link_key]
+        try:
+            link.sink.discard(link.outgoing(lease.job.info.source), lease.chunk, lease.attempt)
+        except Exception as trouble:  # noqa: BLE001 -- a plugin may raise anything; the chunk must be settled
+            log.warning("what attempt %d left is for hdm gc: %s", lease.attempt, trouble)
+
+    def _wait(self, attempt: int, error: HdmError) -> float:
+        """Seconds until the next try: full jitter, and never sooner than the other side asks."""
+        call = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
+        call.attempt_number = attempt
+        asked = error.retry_after if isinstance(error, Throttled) else 0.0
+        return max(self._back_off(call), asked)

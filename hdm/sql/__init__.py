@@ -1,0 +1,19 @@
+"""The middle level of every SQL system: ``SqlSource`` and ``SqlSink`` over a ``Database``."""
+
+from hdm.sql.database import Database, SqlProfile
+from hdm.sql.ledger import Ledger
+from hdm.sql.sink import SqlSink
+from hdm.sql.source import SqlSource, SqlSourceConfig, TableName, name_parts
+from hdm.sql.target import SqlSinkConfig
+
+__all__ = [
+    "Database",
+    "Ledger",
+    "SqlProfile",
+    "SqlSink",
+    "SqlSinkConfig",
+    "SqlSource",
+    "SqlSourceConfig",
+    "TableName",
+    "name_parts",
+]

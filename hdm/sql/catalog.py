@@ -1,0 +1,132 @@
+"""SqlCatalog: any database with a ``Database`` and a crawler becomes a catalogue by naming it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar
+
+from pydantic import BaseModel
+
+from hdm.catalog.apply import Session
+from hdm.catalog.base import Catalog, CatalogConfig
+from hdm.catalog.crawlers import crawler_for
+from hdm.catalog.crawlers.odbc import ODBCCrawler
+from hdm.catalog.measure_storage import classed, classes
+from hdm.catalog.measure_types import measure, measured
+from hdm.catalog.model import Schema
+from hdm.catalog.patterns import Selection
+from hdm.errors import HdmError
+from hdm.files.atomic_file import is_there
+from hdm.sql.database import Database, SqlProfile
+
+
+class SqlCatalog(Catalog):
+    """Crawls in one read-only transaction. A subclass names its ``Database``; that is all."""
+
+    Profile: ClassVar[type[BaseModel] | None] = SqlProfile
+    Database: ClassVar[type[Database]]
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "", database: Any = None) -> None:
+        super().__init__(config, profile, name=name)
+        self.database: Database = database if database is not None else self.Database(profile)
+
+    def crawl(self, selection: Selection | None = None) -> Schema:
+        """With the system's crawler."""
+        connection = self.database.connect("hdm:crawl")
+        try:
+            self.database.begin(connection)
+            chosen = selection or self.selection
+            if hasattr(connection, "getinfo"):  # pyodbc: the driver's own catalogue functions
+                return self._through_odbc(connection, chosen)
+            named = getattr(self.database, "rows", None)
+            crawler = crawler_for(
+                self.database.dialect_name,
+                lambda sql: self.database.run(connection, sql),
+                named and partial(named, connection),
+            )
+            crawler.dataset = self.database.dataset
+            return crawler.crawl(chosen)
+        finally:
+            connection.close()
+
+    def _through_odbc(self, connection: Any, selection: Selection) -> Schema:
+        database = self.database
+        path = database.default_path(("t",))
+        crawler = ODBCCrawler(
+            database.dialect.name,
+            connection.cursor,
+            lambda one: database.find(connection, one),
+            path[-2] if len(path) > 1 else None,
+        )
+        with database.classified():
+            return crawler.crawl(selection)
+
+    def flavour(self) -> str:
+        """``mariadb`` or ``mysql`` for the dialect that has two forks."""
+        if self.database.dialect_name != "mysql":
+            return ""
+        connection = self.database.connect("hdm:version")
+        try:
+            version = str(self.database.run(connection, "SELECT VERSION()")[0][0])
+        finally:
+            connection.close()
+        return "mariadb" if "mariadb" in version.lower() else "mysql"
+
+    def held(self, selection: Selection) -> Schema:
+        """As ``crawl``; a file that is not there yet holds nothing, and is not made."""
+        place = getattr(self.database, "file", None)
+        if isinstance(place, Path) and not is_there(place):
+            return Schema(self.database.dialect.name)
+        return self.crawl(selection)
+
+    def measured(self, schema: Schema) -> Schema:
+        """``schema`` with the digits of its open numbers, and in SQLite the storage class of what is
+        declared BLOB or not at all, measured here in one snapshot."""
+        connection = self.database.connect("hdm:measure")
+        try:
+            self.database.begin(connection)
+
+            def ask(sql: str) -> list[tuple[Any, ...]]:
+                return list(self.database.run(connection, sql))
+
+            return measured(classed(schema, classes(schema, ask)), measure(schema, ask))
+        finally:
+            connection.close()
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One writing connection."""
+        connection = self.database.connect("hdm:ddl", write=True)
+        try:
+            yield _Session(self.database, connection)
+        finally:
+            connection.close()
+
+
+def catalog_over(database: Database, name: str = "") -> SqlCatalog:
+    """The catalogue of a database that a sink or source has already."""
+    return SqlCatalog(CatalogConfig(), None, name=name or database.dialect_name, database=database)
+
+
+class _Session:
+    def __init__(self, database: Database, connection: Any) -> None:
+        self.database, self.connection = database, connection
+
+    def execute(self, sql: str) -> None:
+        self.database.run(self.connection, sql)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        return self._transaction()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self.database.begin(self.connection, write=True)
+        try:
+            yield
+        except HdmError:
+            self.database.rollback(self.connection)
+            raise
+        self.database.commit(self.connection)

@@ -1,0 +1,209 @@
+"""Cuts a table into disjoint chunks; the source compares all values.
+
+Ranges of the first key column (then of the next, where one value has very many rows), or physical
+page ranges, or one chunk. What is empty is not planned. ``sql_window`` cuts the window of a cursor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from hdm.dialects.base import PAGE, Dialect
+from hdm.model import Chunk, Column, Condition, Kind, Table, Window
+from hdm.sql.database import Database
+
+ROWS_PER_CHUNK = 250_000
+BYTES_PER_CHUNK = 256 * 1024 * 1024
+_WIDTHS = {Kind.BOOLEAN: 1, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.DATE: 4, Kind.FLOAT32: 4}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Rows that one chunk will hold; ``upto`` as in ``Chunk``."""
+
+    conditions: tuple[Condition, ...]
+    rows: int | None = None
+    upto: str | None = None
+    boundary: bool = False
+    seen_key: str | None = None
+    counted: bool = False
+
+
+def uncut(
+    dialect: Dialect, table: Table, chunks: Sequence[Chunk], rows: int | None, size: int | None
+) -> str | None:
+    """What is to be said if a table of more than ``rows`` or ``size`` bytes, or of nobody knows how
+    many, is one chunk for want of a key."""
+    if len(chunks) != 1 or chunks[0].conditions or _sortable_key(dialect, table):
+        return None
+    known = [(chunks[0].estimate_rows, rows), (table.bytes, size)]
+    if any(found is not None for found, _ in known) and not any(
+        found is not None and most is not None and found > most for found, most in known
+    ):
+        return None
+    return "moved as one chunk whatever chunk says: it has no key to be cut by"
+
+
+def _sortable_key(dialect: Dialect, table: Table) -> list[Column]:
+    key = [table.column(name) for name in table.key]
+    return [c for c in key if dialect.is_sortable(c) or c.kind is Kind.DECIMAL]
+
+
+@dataclass(frozen=True, slots=True)
+class Splitter:
+    """One split, on one connection whose view does not change meanwhile.
+
+    ``origin`` is the table expression to read from, ``where`` the configured filter in brackets.
+    """
+
+    database: Database
+    connection: Any
+    table: Table
+    window: Window
+    origin: str
+    where: str = ""
+
+    def chunks(self, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
+        """All chunks, numbered from 0 in cursor order."""
+        for number, part in enumerate(self.parts()):
+            yield Chunk(
+                job_key,
+                self.table.dataset,
+                number,
+                part.conditions,
+                schema_sha=self.table.schema_sha,
+                snapshot=snapshot,
+                boundary=part.boundary,
+                counted=part.counted,
+                seen_key=part.seen_key,
+                upto=part.upto,
+                estimate_rows=part.rows,
+            )
+
+    # -- a whole table -----------------------------------------------------------
+
+    def parts(self) -> Iterator[Part]:
+        """What each chunk will hold, in the order of the chunks."""
+        step, columns = self._step(), self.key_columns(())
+        if not columns and not self._has_pages():
+            yield Part((), self.table.rows)
+            return
+        rows = self.table.rows if self.table.rows is not None and not self.where else self.count(())
+        if rows <= step:
+            yield Part((), rows)
+        elif columns:
+            yield from self._by_key((), columns, rows)
+        else:
+            yield from self._by_page((), rows)
+
+    def _by_key(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
+        """Ranges of the first column; its NULLs are in none of them, but in one that has no bounds."""
+        parts = list(self.cut(base, columns, None, None, rows))
+        if columns[0].nullable and len(parts) > 1:
+            conditions = (*base, Condition(columns[0].name, "null"))
+            found = self.count(conditions)
+            if found:
+                yield Part(conditions, found)
+        yield from parts
+
+    def key_columns(self, apart_from: Sequence[str]) -> list[Column]:
+        """The sortable columns of the key, but those that are named."""
+        return [c for c in _sortable_key(self.database.dialect, self.table) if c.name not in apart_from]
+
+    def _has_pages(self) -> bool:
+        return self.database.dialect.page_ranges and self.database.pages(self.connection, self.table) > 1
+
+    # -- ranges ----------------------------------------------------------------
+
+    def cut(
+        self,
+        base: tuple[Condition, ...],
+        columns: Sequence[Column],
+        low: Condition | None,
+        high: Condition | None,
+        rows: int,
+        *,
+        watermark: bool = False,
+    ) -> Iterator[Part]:
+        """Ranges of the first column above ``low`` and below ``high``; open where those are None."""
+        column, step = columns[0], self._step()
+        inside = (*base, *filter(None, (low, high)))
+        edges = []
+        if rows > step:
+            filters = self.where_of(inside)
+            edges = self.database.edges(self.connection, self.origin, column, filters, step, rows)
+        for value, repeated in groupby(edges):
+            times = len(list(repeated))
+            until = Condition(column.name, "<=", value)
+            if times > 1:
+                before = (*base, *filter(None, (low,)), Condition(column.name, "<", value))
+                yield Part(before, step)
+                at_value = (*base, Condition(column.name, "=", value))
+                pieces = list(self.finer(at_value, columns[1:], times * step))
+                yield from pieces[:-1]
+                last = pieces[-1]
+                yield Part(last.conditions, last.rows, upto=value if watermark else None)
+            else:
+                upto = value if watermark else None
+                yield Part((*base, *filter(None, (low,)), until), min(step, rows), upto)
+            low = Condition(column.name, ">", value)
+        rest = max(rows - len(edges) * step, 0)
+        if not edges or rest or high is None or self.count((*base, *filter(None, (low, high)))):
+            yield Part((*base, *filter(None, (low, high))), rest)
+
+    def finer(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
+        """The rows of one heavy value, by the next key columns or by page."""
+        if rows <= self._step() or not (columns or self._has_pages()):
+            yield Part(base, rows)
+        elif columns:
+            yield from self._by_key(base, columns, rows)
+        else:
+            yield from self._by_page(base, rows)
+
+    def _by_page(self, base: tuple[Condition, ...], rows: int) -> Iterator[Part]:
+        pages = self.database.pages(self.connection, self.table)
+        wanted = max(-(-rows // self._step()), 1)
+        size = max(pages // wanted, 1)
+        starts = list(range(0, pages, size))[:wanted] or [0]
+        for start, end in zip(starts, [*starts[1:], None], strict=True):
+            above = (Condition(PAGE, ">=", str(start)),) if start else ()
+            below = (Condition(PAGE, "<", str(end)),) if end is not None else ()
+            yield Part((*base, *above, *below), rows // len(starts))
+
+    def _step(self) -> int:
+        """Rows per chunk: as configured, or by bytes at the table's mean width."""
+        window = self.window
+        if window.rows_per_chunk and not window.bytes_per_chunk:
+            return window.rows_per_chunk
+        size = window.bytes_per_chunk or BYTES_PER_CHUNK
+        if self.table.rows and self.table.bytes:
+            width = self.table.bytes / self.table.rows
+        else:
+            width = sum(_WIDTHS.get(c.kind, 16) for c in self.table.columns)
+        return max(min(window.rows_per_chunk or ROWS_PER_CHUNK, int(size / max(width, 1))), 1)
+
+    # -- asking ------------------------------------------------------------------
+
+    def where_of(self, conditions: Sequence[Condition]) -> str:
+        """The configured filter and these conditions, ANDed."""
+        return all_of([self.where, self.database.dialect.predicate(conditions, self.table)])
+
+    def select(self, what: str, where: str) -> str:
+        """A SELECT from the table; all rows if ``where`` is empty."""
+        return f"SELECT {what} FROM {self.origin}" + (f" WHERE {where}" if where else "")
+
+    def count(self, conditions: Sequence[Condition]) -> int:
+        """How many rows meet the conditions."""
+        return int(self.one(self.select("COUNT(*)", self.where_of(conditions)))[0])
+
+    def one(self, sql: str) -> tuple[Any, ...]:
+        """The first row of a query."""
+        return self.database.run(self.connection, sql)[0]
+
+
+def all_of(filters: Sequence[str]) -> str:
+    """These filters, ANDed; empty ones are left out."""
+    return " AND ".join(filter(None, filters))

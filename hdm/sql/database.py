@@ -1,0 +1,296 @@
+"""One database behind a profile: how to connect, read its catalogue, stream rows and load them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Self
+
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from hdm.components.settings import Settings
+from hdm.config.secrets import Secret
+from hdm.dialects import dialect as dialect_named
+from hdm.dialects.base import Dialect
+from hdm.errors import HdmError, SnapshotLost
+from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
+
+
+class SqlProfile(Settings):
+    """What a profile entry for a relational server may hold: parts, or one ``url``."""
+
+    host: str = "localhost"
+    port: int | None = Field(None, ge=1, le=65535)
+    database: str | None = None
+    user: str | None = None
+    password: Secret | None = None
+    url: Secret | None = None
+    schema_name: str | None = Field(None, alias="schema")
+    driver: Any = None
+    insecure: bool = False
+    """True: accept a connection without TLS even where the system offers verified TLS."""
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        if self.url is not None and {"host", "port"} & self.model_fields_set:
+            raise ValueError("give url, or host and port, not both")
+        return self
+
+
+class Database(ABC):
+    """One database. A connection is the driver's own DB-API object, in no transaction.
+
+    Subclasses fill in ``connect``, ``find``, ``query_columns``, ``stream`` and ``load``; the
+    rest has portable defaults. Every driver error leaves as an ``HdmError`` (``classified``).
+    """
+
+    dialect_name: ClassVar[str] = ""
+    shows_writers: ClassVar[bool] = False
+    """Whether a plain table shows who wrote a row, so that ``since`` names what was changed in place."""
+    snapshots: ClassVar[bool] = False
+    """Whether ``snapshot`` yields a token that other sessions can ``join``."""
+    shows_what_it_hides: ClassVar[bool] = False
+    """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
+
+    def __init__(self, profile: Any = None) -> None:
+        self.profile = profile
+        self.ledgers: set[tuple[str, ...]] = set()
+        """Those that are known to be there, so that they are looked for once and not per table."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """The database's SQL."""
+        return dialect_named(self.dialect_name)
+
+    # -- to be filled in -------------------------------------------------------
+
+    @abstractmethod
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """The OpenLineage name of a table (https://openlineage.io/docs/spec/naming); no connecting."""
+
+    @abstractmethod
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+        """A session in the dialect's canonical settings, named ``label`` where the server shows it."""
+
+    @abstractmethod
+    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """The table as the catalogue has it, its key, and estimates; None if there is none.
+        A name that is not there in its exact case may match one in another case."""
+
+    @abstractmethod
+    def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
+        """The columns of a query, without running it."""
+
+    @abstractmethod
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """The rows of a SELECT as batches of bounded bytes, with the columns' carriers."""
+
+    @abstractmethod
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """Insert batches into the named columns, inside the open transaction; how many rows the
+        database says it took. ``columns`` are the source's, under the target's names."""
+
+    # -- defaults --------------------------------------------------------------
+
+    def is_there(self) -> bool:
+        """Whether there is anything to connect to yet; a file may have to be made first."""
+        return True
+
+    def can_be_made(self) -> None:
+        """Asked where ``is_there`` is false: raises ``UsageError`` if it cannot be made."""
+        return
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """The name with the default schema filled in; no connecting."""
+        return tuple(parts)
+
+    def begin(self, connection: Any, *, write: bool = False) -> None:
+        """Start a transaction: one consistent view to read, or the one that will be committed."""
+        return
+
+    def commit(self, connection: Any) -> None:
+        """Commit."""
+        with self.classified():
+            connection.commit()
+
+    def rollback(self, connection: Any) -> None:
+        """Roll back."""
+        with self.classified():
+            connection.rollback()
+
+    def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Execute one statement with bound values; all its rows, if it gives any."""
+        with self.classified():
+            cursor = connection.cursor()
+            try:
+                cursor.execute(sql, values) if values else cursor.execute(sql)
+                return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
+            finally:
+                cursor.close()
+
+    def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
+        """Execute one statement with bound values; how many rows it touched."""
+        with self.classified():
+            cursor = connection.cursor()
+            try:
+                cursor.execute(sql, values) if values else cursor.execute(sql)
+                return int(cursor.rowcount)
+            finally:
+                cursor.close()
+
+    @contextmanager
+    def classified(self) -> Iterator[None]:
+        """Turns driver errors into ``HdmError`` without their text."""
+        try:
+            yield
+        except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
+            raise
+        except Exception as error:  # noqa: BLE001 -- drivers share no base class
+            raise self.dialect.classify(error) from None
+
+    # -- snapshots and watermarks ----------------------------------------------
+
+    def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
+        """Holds one consistent view open; yields its token, or None if it cannot be shared."""
+        return nullcontext(None)
+
+    def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> None:
+        """Make the transaction that ``begin`` opened see the snapshot of ``token``."""
+        raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
+
+    def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
+        """SQL for a cursor value below which no open transaction can still commit rows. ``utc``: the
+        column's clock is said to be in UTC whoever writes."""
+        return None
+
+    def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
+        """Names the rows that committed after the last reading, by transactions that were open in it."""
+        return None
+
+    def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
+        """Names every row that the last reading did not see as it is now, where the database shows that."""
+        return None
+
+    def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
+        """What ``late`` and ``since`` will want to know of this reading, as JSON: ``Window.last``."""
+        return {}
+
+    def now(self, connection: Any) -> datetime:
+        """The server's clock, in UTC; this machine's where the dialect has no ``clock``."""
+        if not self.dialect.clock:
+            return datetime.now(UTC)
+        return datetime.fromisoformat(str(self.run(connection, self.dialect.clock)[0][0])[:19])
+
+    def edges(
+        self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
+    ) -> list[str]:
+        """Cut points about every ``step`` rows, ascending, as text; a value that repeats has
+        more than ``step`` rows. ``rows`` is how many there are, roughly."""
+        dialect, name = self.dialect, self.dialect.quote(column.name)
+        ordered = dialect.comparable(column)
+        inner = (
+            f"SELECT {name} AS hdm_c, ROW_NUMBER() OVER (ORDER BY {ordered}) AS hdm_n FROM {origin} "
+            f"WHERE {name} IS NOT NULL{' AND ' + where if where else ''}"
+        )
+        value = dialect.text_of("hdm_c", column)
+        cut = f"WHERE {dialect.modulo('hdm_n', step)} = 0 ORDER BY hdm_n"
+        sql = f"SELECT {value} FROM {dialect.derived(inner)} {cut}"
+        return [str(row[0]) for row in self.run(connection, sql)]
+
+    def pages(self, connection: Any, table: Table) -> int:
+        """How many physical pages the table has, for ``@page`` ranges."""
+        return 0
+
+    # -- writing ---------------------------------------------------------------
+
+    def tag(self, connection: Any, run_id: str, chunk: Chunk, attempt: int) -> None:
+        """Have the server's own history say what the session loads, where it has such a place."""
+        return
+
+    def evict(self, connection: Any, mark: str, attempt: int) -> None:
+        """End the sessions of older attempts whose label starts with ``mark``."""
+        return
+
+    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+        """What the user may not do and a sink for the table must; None where it cannot be told."""
+        return None
+
+    def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
+        """The temporary table in which rows for ``target`` lie before they are merged."""
+        return (name,)
+
+    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
+        """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
+        dialect = self.dialect
+        held = self.find(connection, target)
+        if held is not None and dialect.folded(held.path[-1]) == dialect.folded(target[-1]):
+            self.change(connection, dialect.rename_table(target, old[-1]))
+        self.change(connection, dialect.rename_table(new, target[-1]))
+        self.change(connection, dialect.drop_table(old))
+
+    def refill(self, connection: Any, held: Table, new: Sequence[str], how: str = "") -> None:
+        """Put the rows of table ``new`` in the place of those of ``held``, which stays what it is, with its
+        own columns, indexes and triggers and all that hangs on it. ``how`` stands before SELECT."""
+        target, fresh = self.dialect.qualify(held.path), self.find(connection, new)
+        assert fresh is not None
+        made = {column.name for table in (held, fresh) for column in table.columns if column.generated}
+        names = self.dialect.names(c.name for c in fresh.columns if c.name not in made)
+        self.change(connection, f"DELETE FROM {target}")
+        self.change(
+            connection,
+            f"INSERT INTO {target} ({names}) {how}SELECT {names} FROM {self.dialect.qualify(new)}",
+        )
+        self.change(connection, self.dialect.drop_table(new))
+
+    def create_beside(
+        self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
+    ) -> None:
+        """Create the empty table ``new`` that will replace ``target``."""
+        self.change(connection, self.dialect.create_table(new, target.columns, target.key))
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """Tables in the schema of ``path`` whose name starts with ``prefix``."""
+        return []
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """For ``hdm doctor``: connection and version."""
+        try:
+            connection = self.connect("hdm:doctor")
+        except HdmError as error:
+            return [("connection", False, f"{error.message} ({error.hint})" if error.hint else error.message)]
+        connection.close()
+        found = [("connection", True, self.dataset(self.default_path(("",))).namespace)]
+        if not self.snapshots:
+            how = "not shared between sessions: each chunk is read at a moment of its own"
+            found.append(("snapshot", True, how))
+        return found
+
+    def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
+        """For ``hdm doctor``: whether the user may do all that a sink for the table must."""
+        connection = self.connect("hdm:doctor")
+        try:
+            lacking = self.lacking(connection, path)
+        finally:
+            connection.close()
+        if lacking is None:
+            return []
+        what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
+        return [("grants", not lacking, what)]
+
+    def look(self, path: Sequence[str]) -> Table | None:
+        """Log in and look for a table: whatever keeps that from working is raised."""
+        connection = self.connect("hdm:ready")
+        try:
+            self.begin(connection)
+            return self.find(connection, path)
+        finally:
+            connection.close()

@@ -1,0 +1,175 @@
+"""The ledger: the table in the target that says which chunks it holds.
+
+Its row is written in the transaction of the chunk's rows, so both are there or neither is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from hdm.dialects.types import carrier
+from hdm.errors import HdmError
+from hdm.model import Attempt, Chunk, Column, Kind, Receipt, Table
+from hdm.model.json import chunk_from_json, chunk_to_json, receipt_from_json, receipt_to_json
+from hdm.sql.database import Database
+
+NAME = "_hdm_load_ledger"
+HEAD = "_hdm_ledger_head"
+
+
+def _column(name: str, kind: Kind, length: int | None = None, *, nullable: bool = False) -> Column:
+    kept: pa.DataType = carrier(kind)
+    return Column(name, kind, kept, nullable, length=length)
+
+
+COLUMNS = (
+    _column("job_key", Kind.TEXT, 64),
+    _column("chunk_id", Kind.TEXT, 64),
+    _column("epoch", Kind.INT64),
+    _column("generation", Kind.INT64),
+    _column("run_id", Kind.TEXT, 64),
+    _column("attempt", Kind.INT64),
+    _column("row_count", Kind.INT64, nullable=True),
+    _column("content_sha256", Kind.TEXT, 64, nullable=True),
+    _column("chunk_json", Kind.TEXT),
+    _column("receipt_json", Kind.TEXT, nullable=True),
+    _column("loaded_at", Kind.TIMESTAMP),
+)
+
+
+class Ledger:
+    """The ledger in one schema. Calls are part of the caller's transaction."""
+
+    def __init__(self, database: Database, schema: Sequence[str]) -> None:
+        self.database = database
+        self.path = (*schema, NAME)
+        self.head = (*schema, HEAD)
+        self._name = database.dialect.qualify(self.path)
+        self._head = database.dialect.qualify(self.head)
+
+    def create(self, connection: Any) -> None:
+        """Create it if it is not there; another session may be doing the same."""
+        if self.path in self.database.ledgers:
+            return
+        self._make(connection, self.path, COLUMNS, ("chunk_id",))
+        if not self.database.dialect.enforces_keys:
+            self._make(connection, self.head, (_column("loads", Kind.INT64),), ())
+            self.database.begin(connection, write=True)
+            loads = self.database.dialect.quote("loads")
+            if not self.database.run(connection, f"SELECT {loads} FROM {self._head}"):
+                self.database.change(connection, f"INSERT INTO {self._head} ({loads}) VALUES (0)")
+            self.database.commit(connection)
+        self.database.ledgers.add(self.path)
+
+    def _make(
+        self, connection: Any, path: Sequence[str], columns: Sequence[Column], key: Sequence[str]
+    ) -> None:
+        if self.exists(connection, path):
+            return
+        try:
+            self.database.begin(connection, write=True)
+            self.database.change(connection, self.database.dialect.create_table(path, columns, key))
+            self.database.commit(connection)
+        except HdmError:
+            self.database.rollback(connection)
+            if not self.exists(connection, path):
+                raise
+
+    def exists(self, connection: Any, path: Sequence[str] | None = None) -> bool:
+        """Whether the table is there; in a transaction of its own."""
+        self.database.begin(connection)
+        found: Table | None = self.database.find(connection, path or self.path)
+        self.database.rollback(connection)
+        fold = self.database.dialect.folded
+        return found is not None and fold(found.path[-1]) == fold((path or self.path)[-1])
+
+    def claim(self, connection: Any, chunk: Chunk, attempt: Attempt) -> bool:
+        """Insert the chunk's row; False if it is there already. Where keys are enforced, waits
+        for another attempt on the same chunk to end, and the transaction is then of no use."""
+        dialect = self.database.dialect
+        if not dialect.enforces_keys:
+            loads = dialect.quote("loads")
+            self.database.change(connection, f"UPDATE {self._head} SET {loads} = {loads} + 1")
+            if self.find(connection, chunk.chunk_id) is not None:
+                return False
+        names = [column.name for column in COLUMNS if column.name != "loaded_at"]
+        sql = (
+            f"INSERT INTO {self._name} ({dialect.names([*names, 'loaded_at'])}) "
+            f"VALUES ({dialect.placeholders(len(names))}, CURRENT_TIMESTAMP)"
+        )
+        values = (
+            chunk.job_key,
+            chunk.chunk_id,
+            chunk.epoch,
+            chunk.generation,
+            attempt.run_id,
+            attempt.number,
+            None,
+            None,
+            chunk_to_json(chunk),
+            None,
+        )
+        cursor = connection.cursor()
+        try:
+            cursor.execute(sql, values)
+        except Exception as error:  # noqa: BLE001 -- drivers share no base class
+            if dialect.is_duplicate(error):
+                return False
+            raise dialect.classify(error) from None
+        finally:
+            cursor.close()
+        return True
+
+    def fill(self, connection: Any, receipt: Receipt) -> None:
+        """Complete the chunk's row with what was loaded."""
+        mark = self.database.dialect.placeholder
+        quote = self.database.dialect.quote
+        self.database.change(
+            connection,
+            f"UPDATE {self._name} SET {quote('row_count')} = {mark(1)}, "
+            f"{quote('content_sha256')} = {mark(2)}, {quote('receipt_json')} = {mark(3)} "
+            f"WHERE {quote('chunk_id')} = {mark(4)}",
+            (receipt.rows, receipt.sha256, receipt_to_json(receipt), receipt.chunk_id),
+        )
+
+    def find(self, connection: Any, chunk_id: str) -> Receipt | None:
+        """The receipt of a chunk that the target holds."""
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        rows = self.database.run(
+            connection,
+            f"SELECT {quote('receipt_json')} FROM {self._name} WHERE {quote('chunk_id')} = {mark(1)}",
+            (chunk_id,),
+        )
+        return receipt_from_json(str(rows[0][0])) if rows and rows[0][0] is not None else None
+
+    def entries(self, connection: Any, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
+        """Every chunk of a job that the target holds, oldest epoch first."""
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        rows = self.database.run(
+            connection,
+            f"SELECT {quote('chunk_json')}, {quote('receipt_json')} FROM {self._name} "
+            f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL "
+            f"ORDER BY {quote('epoch')}",
+            (job_key,),
+        )
+        for chunk, receipt in rows:
+            yield chunk_from_json(str(chunk)), receipt_from_json(str(receipt))
+
+    def newest_epoch(self, job_key: str) -> int:
+        """The greatest epoch of a job that the target knows of, be it by its swap; 0 if none. Asked
+        on a session of its own."""
+        if not self.database.is_there():
+            return 0
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        sql = f"SELECT MAX({quote('epoch')}) FROM {self._name} WHERE {quote('job_key')} = {mark(1)}"
+        connection = self.database.connect("hdm:ledger")
+        try:
+            if not self.exists(connection):
+                return 0
+            self.database.begin(connection)
+            return int(self.database.run(connection, sql, (job_key,))[0][0] or 0)
+        finally:
+            connection.close()

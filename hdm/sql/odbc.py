@@ -1,0 +1,298 @@
+"""A database behind an ODBC driver: catalogue by SQL, bulk reads in Arrow, array inserts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from hdm.arrow import rows as row_codec
+from hdm.dialects.base import Dialect
+from hdm.dialects.catalog_queries import catalogue_sql
+from hdm.dialects.odbc import octets, through_odbc
+from hdm.dialects.types import carrier
+from hdm.errors import HdmError, TransientError, UsageError
+from hdm.model import Column, Dataset, Kind, Table
+from hdm.sql import odbc_codec as codec
+from hdm.sql.database import Database
+from hdm.sql.describe import described
+
+_TOO_WIDE = "too large to be written into the allocated buffer"
+_INSERT_ROWS, _INSERT_BYTES = 2000, 16 * 1024 * 1024
+_CASTS = frozenset({"postgres"})
+"""Dialects that must be told the type of a bound text."""
+_KINDS = {
+    "int": Kind.INT64, "float": Kind.FLOAT64, "str": Kind.TEXT, "bool": Kind.BOOLEAN,
+    "bytearray": Kind.BINARY, "bytes": Kind.BINARY, "date": Kind.DATE, "time": Kind.TIME,
+    "datetime": Kind.TIMESTAMP, "Decimal": Kind.DECIMAL, "UUID": Kind.UUID,
+}  # fmt: skip
+
+
+class OdbcDatabase(Database):
+    """Subclasses say the dialect and the connection string; the rest is common to all drivers."""
+
+    read_only: ClassVar[tuple[str, ...]] = ()
+    """Statements that a session for reading starts with, beside the dialect's."""
+    fast_inserts: ClassVar[frozenset[str]] = frozenset({"postgres", "sqlserver", "netezza"})
+    """Dialects whose drivers stand pyodbc's ``fast_executemany`` (MariaDB's runs out of memory)."""
+
+    def __init__(self, profile: Any = None, dialect_name: str = "") -> None:
+        super().__init__(profile)
+        self._base = dialect_name or self.dialect_name
+
+    @property
+    def dialect(self) -> Dialect:
+        """The system's SQL as ODBC carries it."""
+        return through_odbc(self._base)
+
+    def connection_string(self, label: str) -> str:
+        """Everything that the driver is told; holds the password, so it is never shown."""
+        raise UsageError("no connection string", hint="name dsn:, driver: or odbc: in the profile")
+
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """``<dialect>://host:port``, as OpenLineage names the system itself."""
+        place = f"{self.profile.host}:{self.profile.port}" if self.profile.port else self.profile.host
+        parts = (self.profile.database, *path) if self._base not in ("mysql", "mariadb") else path
+        return Dataset(f"{self._base}://{place}", ".".join(part for part in parts if part))
+
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+        """A pyodbc connection in autocommit; ``begin`` starts transactions."""
+        pyodbc, _ = codec.modules()
+        with self.classified():
+            connection = pyodbc.connect(self.connection_string(label), autocommit=True, timeout=60)
+        try:
+            self.set_up(connection, write)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def set_up(self, connection: Any, write: bool) -> None:
+        """Bring a new session into the dialect's canonical settings."""
+        if self._base in ("mysql", "mariadb"):
+            connection.maxwrite = 1 << 30  # its SQLPutData corrupts texts; so never send in pieces
+        for statement in self.settings(write):
+            self.run(connection, statement)
+
+    def settings(self, write: bool) -> list[str]:
+        """What a session starts with; the character set is the connection string's business."""
+        own = [one for one in self.dialect.session if not one.startswith("SET NAMES")]
+        return own if write else [*own, *self.read_only]
+
+    def begin(self, connection: Any, *, write: bool = False) -> None:
+        """The driver begins with the next statement."""
+        with self.classified():
+            connection.autocommit = False
+
+    def commit(self, connection: Any) -> None:
+        """Commit, and be in no transaction again."""
+        with self.classified():
+            connection.commit()
+            connection.autocommit = True
+
+    def rollback(self, connection: Any) -> None:
+        """Roll back, and be in no transaction again."""
+        with self.classified():
+            connection.rollback()
+            connection.autocommit = True
+
+    # -- catalogue -------------------------------------------------------------
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """The profile's schema, else the system's own default, before a bare name."""
+        if len(parts) > 1:
+            return tuple(parts)
+        named: str | None = getattr(self.profile, "schema_name", None) or self.default_schema()
+        return (named, *parts) if named else tuple(parts)
+
+    def default_schema(self) -> str | None:
+        """Where bare names lie."""
+        if self._base in ("mysql", "mariadb"):
+            return self.profile.database  # type: ignore[no-any-return]
+        return None if self._base == "sqlite" else catalogue_sql(self._base).schema
+
+    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """By the dialect's catalogue SQL: ODBC's own functions give no declared precision."""
+        return described(self, connection, path, catalogue_sql(self._base))
+
+    def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
+        """As the driver describes the result; decimals as text, since drivers invent their scale."""
+        with self.classified():
+            cursor = connection.cursor()
+            cursor.execute(f"SELECT * FROM {self.dialect.derived(sql)} WHERE 1 = 0")
+            described = cursor.description
+            cursor.close()
+        columns = []
+        for name, python, _, size, _, scale, nullable in described:
+            kind = _KINDS.get(python.__name__, Kind.OTHER)
+            digits = scale if kind in (Kind.TIME, Kind.TIMESTAMP) else None
+            length = size if kind in (Kind.TEXT, Kind.BINARY) and 0 < size <= 4000 else None
+            made = Column(
+                str(name), kind, carrier(kind, digits), bool(nullable), length=length, precision=digits
+            )
+            columns.append(made)
+        return tuple(columns)
+
+    # -- rows ------------------------------------------------------------------
+
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """In bulk; row by row if a value is wider than a bound buffer should be."""
+        widest = self._widest(connection, sql, columns)
+        if widest <= codec.WIDEST and not self._bulk_breaks(columns):
+            batches = self._bulk(sql, columns, widest)
+            try:
+                first = next(batches, None)
+            except _TooWideError:
+                first = None
+            else:
+                yield from chain([] if first is None else [first], batches)
+                return
+        yield from self._row_by_row(sql, columns, widest)
+
+    def _row_by_row(self, sql: str, columns: Sequence[Column], widest: int) -> Iterator[pa.RecordBatch]:
+        pyodbc, _ = codec.modules()
+        with self.classified():
+            connection = pyodbc.connect(self._reading("hdm:read", widest), autocommit=True, timeout=60)
+        try:
+            self.set_up(connection, write=False)
+            with self.classified():
+                cursor = connection.cursor()
+                cursor.execute(sql)
+            yield from self._classifying(codec.one_by_one(cursor, columns, self._base, widest))
+        finally:
+            connection.close()
+
+    def _bulk_breaks(self, columns: Sequence[Column]) -> bool:
+        """SQLite's driver with arrow-odbc ends the whole process on a BLOB."""
+        return self._base == "sqlite" and any(c.kind is Kind.BINARY for c in columns)
+
+    def _widest(self, connection: Any, sql: str, columns: Sequence[Column]) -> int:
+        wide = codec.unbounded(self._base, columns)
+        if not wide:
+            return 0
+        each = ", ".join(f"MAX({octets(self._base, self.dialect.quote(c.name), c)})" for c in wide)
+        found = self.run(connection, f"SELECT {each} FROM {self.dialect.derived(sql)}")
+        return max((int(size) for size in found[0] if size is not None), default=0)
+
+    def _bulk(self, sql: str, columns: Sequence[Column], widest: int) -> Iterator[pa.RecordBatch]:
+        _, arrow_odbc = codec.modules()
+        text = self._reading("hdm:read", widest)
+        with self.classified():
+            connection = arrow_odbc.connect(text, login_timeout_sec=60)
+            for statement in self.settings(write=False):
+                connection.execute(statement)
+        yield from self._classifying(codec.bulk(connection, sql, columns, self._base, widest))
+
+    def _reading(self, label: str, widest: int) -> str:
+        """The connection string for long reads: psqlODBC reports long types as wide as they are,
+        and keeps no more rows than fit into memory."""
+        text = self.connection_string(label)
+        if self._base != "postgres":
+            return text
+        rows = codec.rows_within(codec.BATCH_BYTES, widest)
+        return re.sub(r"\bFetch=\d+", f"Fetch={rows}", text) + f";MaxLongVarcharSize={max(widest, 8190)}"
+
+    def _classifying(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        yielded = False
+        while True:
+            try:
+                batch = next(batches, None)
+            except HdmError:
+                raise
+            except Exception as error:  # noqa: BLE001 -- drivers share no base class
+                if _TOO_WIDE in str(error):
+                    if not yielded:
+                        raise _TooWideError from None
+                    raise TransientError("a value grew while its chunk was read") from None
+                raise self.dialect.classify(error) from None
+            if batch is None:
+                return
+            yielded = True
+            yield batch
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """Array inserts of text and plain values; an INSERT of VALUES takes its rows or raises."""
+        dialect, names = self.dialect, [column.name for column in columns]
+        marks = ", ".join(self._mark(column) for column in columns)
+        sql = (
+            f"INSERT INTO {dialect.qualify(path)} ({dialect.names(names)}) "
+            f"{dialect.insert_override}VALUES ({marks})"
+        )
+        sent, fast = 0, self._base in self.fast_inserts
+        with self.classified():
+            cursor = connection.cursor()
+            cursor.fast_executemany = fast
+            for batch in batches:
+                values = [
+                    self.cells(array, column) for array, column in zip(batch.columns, columns, strict=True)
+                ]
+                sizes, width = codec.input_sizes(values) if fast else ([], 1)
+                rows, step = (
+                    list(zip(*values, strict=True)),
+                    max(min(_INSERT_ROWS, _INSERT_BYTES // width), 1),
+                )
+                for start in range(0, len(rows), step):
+                    if fast:
+                        cursor.setinputsizes(sizes)
+                    cursor.executemany(sql, rows[start : start + step])
+                sent += len(rows)
+            cursor.close()
+        return sent
+
+    def cells(self, array: pa.Array, column: Column) -> list[Any]:
+        """The values to bind."""
+        if self.dialect.zoneless and pa.types.is_timestamp(array.type):
+            array = array.cast(pa.timestamp(array.type.unit))
+        return row_codec.cells(array)
+
+    def _mark(self, column: Column) -> str:
+        if self._base not in _CASTS or column.kind in (Kind.TEXT, Kind.BINARY):
+            return "?"
+        return f"CAST(? AS {self.dialect.stored(column).native})"
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """By ODBC's own catalogue function."""
+        with self.classified():
+            cursor = connection.cursor()
+            found = [str(row.table_name) for row in cursor.tables(tableType="TABLE").fetchall()]
+            cursor.close()
+        return [(*path[:-1], name) for name in found if name.startswith(prefix)]
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Connection, driver and server version."""
+        found = super().probe()
+        if not all(ok for _, ok, _ in found):
+            return found
+        pyodbc, _ = codec.modules()
+        connection = self.connect("hdm:doctor")
+        try:
+            for what, item in (("driver", pyodbc.SQL_DRIVER_VER), ("server", pyodbc.SQL_DBMS_VER)):
+                found.append((what, True, str(connection.getinfo(item))))
+        finally:
+            connection.close()
+        return found
+
+
+class _TooWideError(Exception):
+    """The first batch held a value wider than the driver's buffers."""
+
+
+def valued(value: str) -> str:
+    """A value of a connection string, in braces only where it needs them: not every driver takes
+    them off a number."""
+    plain = re.fullmatch(r"[A-Za-z0-9_.:,/\\ @~-]*", value) and value == value.strip()
+    return value if plain else braced(value)
+
+
+def braced(value: str) -> str:
+    """A value of a connection string that cannot end it: ``{...}`` with ``}`` doubled."""
+    return "{" + value.replace("}", "}}") + "}"

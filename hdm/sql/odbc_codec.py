@@ -1,0 +1,179 @@
+"""Rows through ODBC: bulk reads by arrow-odbc, row by row by pyodbc where that could break.
+
+arrow-odbc binds buffers of a fixed width. It is given the schema it is to deliver, since its own
+guess reads psqlODBC's float8 as float32 and aborts the process on some fixed-width binaries; and
+the widest value that the query holds, since drivers report no bound for long types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from hdm.arrow import rows as row_codec
+from hdm.arrow import temporal
+from hdm.dialects.odbc import wire
+from hdm.errors import MissingDriver
+from hdm.model import Column, Kind
+
+BATCH_BYTES, BATCH_ROWS = 32 * 1024 * 1024, 65_536
+WIDEST = 1024 * 1024
+"""Values above this many bytes are fetched row by row."""
+_FETCH_BYTES = 8 * 1024 * 1024
+_BOUNDED_TEXT, _BOUNDED_BINARY = 4000, 8000
+_ZONED = r"([+-]\d\d(:?\d\d){0,2}|Z)( BC)?$"
+
+
+def modules() -> tuple[Any, Any]:
+    """``pyodbc`` and ``arrow_odbc``; ``MissingDriver`` if one, or what they load, is not installed."""
+    try:
+        import pyodbc
+
+        import arrow_odbc  # isort: skip -- its library says less of what is missing
+    except OSError:
+        raise _no_driver_manager() from None
+    except ImportError as error:
+        if "libodbc" in str(error):
+            raise _no_driver_manager() from None
+        raise MissingDriver(
+            f"the ODBC modules are not installed: {error.name}", hint="pip install 'hdm[odbc]'"
+        ) from None
+    pyodbc.pooling = False
+    return pyodbc, arrow_odbc
+
+
+def _no_driver_manager() -> MissingDriver:
+    return MissingDriver(
+        "the ODBC driver manager (libodbc) is not installed",
+        hint="install unixODBC with the system's package manager, e.g. apt-get install unixodbc",
+    )
+
+
+def unbounded(base: str, columns: Sequence[Column]) -> list[Column]:
+    """The columns whose widest value must be measured before buffers are bound."""
+    found = []
+    for column in columns:
+        carried = wire(base, column)
+        fixed = column.kind in (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.UUID)
+        if pa.types.is_string(carried) and not fixed:
+            bounded = column.length and column.length <= _BOUNDED_TEXT
+            if not bounded and not (column.kind is Kind.DECIMAL and column.precision):
+                found.append(column)
+        elif pa.types.is_binary(carried) and not (column.length and column.length <= _BOUNDED_BINARY):
+            found.append(column)
+    return found
+
+
+def bulk(
+    connection: Any, sql: str, columns: Sequence[Column], base: str, widest: int
+) -> Iterator[pa.RecordBatch]:
+    """Batches from an arrow-odbc connection; ``widest`` bounds its text and binary buffers."""
+    schema = pa.schema([pa.field(c.name, wire(base, c)) for c in columns])
+    reader = connection.read_arrow_batches(
+        sql,
+        batch_size=BATCH_ROWS,
+        max_bytes_per_batch=BATCH_BYTES,
+        max_text_size=max(widest, _BOUNDED_TEXT * 4),
+        max_binary_size=max(widest, _BOUNDED_BINARY),
+        schema=schema,
+        fetch_concurrently=True,
+    )
+    for batch in reader:
+        yield carried(batch, columns)
+
+
+def one_by_one(cursor: Any, columns: Sequence[Column], base: str, widest: int) -> Iterator[pa.RecordBatch]:
+    """Batches of bounded bytes from an executed pyodbc cursor; no value is wider than ``widest``."""
+    schema = pa.schema([pa.field(c.name, wire(base, c)) for c in columns])
+    wired = [Column(c.name, c.kind, field.type) for c, field in zip(columns, schema, strict=True)]
+    decoders = {c.name: _decoder(c.type) for c in wired}
+    step = rows_within(_FETCH_BYTES, widest)
+    while True:
+        found = cursor.fetchmany(step)
+        if not found:
+            return
+        batch = row_codec.to_batch(found, wired, decoders)
+        yield carried(batch, columns)
+
+
+def rows_within(size: int, widest: int) -> int:
+    """How many rows of ``widest`` bytes (and 1 kB beside) fit into ``size``; at least one."""
+    return max(min(5000, size // (widest + 1024)), 1)
+
+
+def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
+    """What pyodbc is to bind each column as, and a row's greatest width in bytes.
+
+    pyodbc asks the driver otherwise, and drivers answer with too small a size, or none.
+    """
+    pyodbc, _ = modules()
+    sizes: list[Any] = []
+    width = 1
+    for cells in values:
+        first = next((cell for cell in cells if cell is not None), None)
+        if isinstance(first, str):
+            units = max(len(cell.encode("utf-16-le")) // 2 for cell in cells if cell is not None) or 1
+            sizes.append((pyodbc.SQL_WVARCHAR if units <= 4000 else pyodbc.SQL_WLONGVARCHAR, units, 0))
+            width += 4 * units
+        elif isinstance(first, bytes):
+            octets = max(len(cell) for cell in cells if cell is not None) or 1
+            sizes.append((pyodbc.SQL_VARBINARY if octets <= 8000 else pyodbc.SQL_LONGVARBINARY, octets, 0))
+            width += octets
+        else:
+            sizes.append(None)
+            width += 16
+    return sizes, width
+
+
+def carried(batch: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
+    """The batch in the columns' own carriers; ``UnrepresentableValue`` names the column."""
+    arrays = []
+    for array, column in zip(batch.columns, columns, strict=True):
+        try:
+            arrays.append(_cast(array, column.type))
+        except (ValueError, TypeError, OverflowError, pa.ArrowException):
+            raise row_codec.unrepresentable(column.name, f"a value does not fit {column.type}") from None
+    fields = [pa.field(c.name, c.type, c.nullable) for c in columns]
+    return pa.RecordBatch.from_arrays(arrays, schema=pa.schema(fields))
+
+
+def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
+    if array.type == kind:
+        return array
+    if pa.types.is_string(array.type):
+        if pa.types.is_timestamp(kind) and kind.tz and not _is_zoned(array):
+            return temporal.from_texts(array, pa.timestamp(kind.unit)).cast(kind)
+        if pa.types.is_temporal(kind):
+            return temporal.from_texts(array, kind)
+    return pc.cast(array, kind, safe=True)
+
+
+def _is_zoned(texts: pa.Array) -> bool:
+    return bool(pc.any(pc.match_substring_regex(texts, _ZONED)).as_py())
+
+
+def _decoder(kind: pa.DataType) -> row_codec.Decoder:
+    convert: Callable[[Any], Any] | None = None
+    if pa.types.is_binary(kind):
+        convert = bytes
+    elif pa.types.is_string(kind):
+        convert = str
+    elif pa.types.is_boolean(kind):
+        convert = _flag
+
+    def decode(values: Sequence[Any], wanted: pa.DataType) -> pa.Array:
+        made = values if convert is None else [None if v is None else convert(v) for v in values]
+        return pa.array(made, wanted)
+
+    return decode
+
+
+def _flag(value: Any) -> bool:
+    if value in (True, 1, "1", "t"):
+        return True
+    if value in (False, 0, "0", "f"):
+        return False
+    raise ValueError("no boolean")

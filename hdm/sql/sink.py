@@ -1,0 +1,339 @@
+"""SqlSink: rows and ledger row in one transaction; append, merge by key, or replace by swap."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pyarrow as pa
+from pydantic import BaseModel
+
+from hdm import failpoints
+from hdm.arrow.rows import check_length
+from hdm.components.sink import Sink
+from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
+from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
+from hdm.sql.database import Database, SqlProfile
+from hdm.sql.ledger import NAME as LEDGER
+from hdm.sql.ledger import Ledger
+from hdm.sql.merge import make_stage, merge_stage
+from hdm.sql.source import name_parts
+from hdm.sql.swap import swap_chunk, swap_once
+from hdm.sql.target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
+
+
+class SqlSink(Sink):
+    """Writes one table. A subclass names its ``Database``; that is all.
+
+    A chunk is one transaction with its ledger row. Where the target enforces no keys, loads of
+    one schema are serialised on the ledger's head row.
+    """
+
+    Config: ClassVar[type[BaseModel]] = SqlSinkConfig
+    Profile: ClassVar[type[BaseModel] | None] = SqlProfile
+    Database: ClassVar[type[Database]]
+    modes = frozenset(Mode)
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        super().__init__(config, profile, name=name)
+        self.database = self.Database(profile)
+        self.dialect = self.database.dialect
+        self.mapping = TargetMapping(config, self.database)
+
+    def dataset(self, table: Table) -> Dataset:
+        """Named as the target's tables are named in OpenLineage."""
+        return self.mapping.dataset(table)
+
+    def target(self, table: Table) -> Table:
+        """The table as it will be stored; ``UsageError`` if two names become one."""
+        return self.mapping.target(table)
+
+    def losses(self, table: Table) -> list[tuple[Column, str]]:
+        """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
+        return self.mapping.losses(table)
+
+    # -- before ----------------------------------------------------------------
+
+    def ready(self) -> None:
+        """Logs in, and looks for a table; a file that is not there yet must have room."""
+        if self.database.is_there():
+            self.database.look(self.database.default_path((LEDGER,)))
+        else:
+            self.database.can_be_made()
+
+    def accepts(self, table: Table, mode: Mode) -> None:
+        """A merge needs a key; without ``create``, the table must be there."""
+        target = self.target(table)
+        self._keyed(target, mode)
+        if self.config.create:
+            return
+        if not self.database.is_there():
+            raise self._not_there(target)
+        connection = self.database.connect("hdm:accepts")
+        try:
+            self.database.begin(connection)
+            existing = self._held(connection, target.path)
+        finally:
+            connection.close()
+        if existing is None:
+            raise self._not_there(target)
+
+    @staticmethod
+    def _keyed(target: Table, mode: Mode) -> None:
+        if mode is Mode.MERGE and not target.key:
+            raise UsageError(
+                f"{target.dataset.name}: mode merge needs a key, and the source declares none",
+                hint="write key: [column, ...] in the sink's conf",
+            )
+
+    @staticmethod
+    def _not_there(target: Table) -> UsageError:
+        return UsageError(
+            f"there is no table {target.dataset.name}, and create is false",
+            hint="create it, or write create: true",
+        )
+
+    def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """Create what is missing, verify what is there; no row is touched."""
+        target = self.target(table)
+        self._keyed(target, mode)
+        connection = self.database.connect("hdm:prepare", write=True)
+        try:
+            ledger = self._ledger(target)
+            ledger.create(connection)
+            self.database.begin(connection)
+            existing = self._held(connection, target.path)
+            swapped = ledger.find(connection, swap_chunk(job_key, target.dataset, epoch).chunk_id)
+            self.database.rollback(connection)
+            if existing is not None:
+                self.mapping.verify(target, existing)
+            elif not self.config.create:
+                raise self._not_there(target)
+            if mode is Mode.REPLACE and swapped is None:
+                self._prepare_beside(connection, target, existing, job_key, epoch)
+            elif existing is None and mode is not Mode.REPLACE:
+                self._create(connection, ledger, self._with_key(target, mode))
+        finally:
+            connection.close()
+
+    def _prepare_beside(
+        self, connection: Any, target: Table, existing: Table | None, job_key: str, epoch: int
+    ) -> None:
+        new = self._beside(target, job_key, epoch)
+        prefix = self._beside(target, job_key, 0)[-1].removesuffix("0")
+        for path in self.database.tables_like(connection, target.path, prefix):
+            if path[-1] != new[-1]:
+                self._drop(connection, path)
+        if self._ledger(target).exists(connection, new):
+            return
+        self.database.begin(connection, write=True)
+        self.database.create_beside(connection, target, new, existing)
+        self.database.commit(connection)
+        failpoints.point("D1")
+
+    def _create(self, connection: Any, ledger: Ledger, target: Table) -> None:
+        try:
+            self.database.begin(connection, write=True)
+            self.database.change(
+                connection, self.dialect.create_table(target.path, target.columns, target.key)
+            )
+            self.database.commit(connection)
+        except HdmError:
+            self.database.rollback(connection)
+            if not ledger.exists(connection, target.path):
+                raise
+        failpoints.point("D1")
+
+    def _drop(self, connection: Any, path: Sequence[str]) -> None:
+        self.database.begin(connection, write=True)
+        self.database.change(connection, self.dialect.drop_table(path))
+        self.database.commit(connection)
+
+    @staticmethod
+    def _with_key(target: Table, mode: Mode) -> Table:
+        """Without its key where that could break: NULLs, or new versions of a row appended."""
+        versions = mode is Mode.APPEND and target.cursor is not None and target.cursor not in target.key
+        null_keys = any(target.column(name).nullable for name in target.key)
+        return replace(target, key=()) if versions or null_keys else target
+
+    # -- the target's own word -------------------------------------------------
+
+    def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
+        """What the ledger holds of the job."""
+        if not self.database.is_there():
+            return
+        target = self.target(table)
+        connection = self.database.connect("hdm:ledger")
+        try:
+            ledger = self._ledger(target)
+            if ledger.exists(connection):
+                self.database.begin(connection)
+                for chunk, receipt in ledger.entries(connection, job_key):
+                    if not chunk.dataset.name.endswith("#swap"):
+                        yield chunk, receipt
+        finally:
+            connection.close()
+
+    def newest_epoch(self, table: Table, job_key: str) -> int:
+        """The ledger's; an epoch without a chunk is known by its swap."""
+        return self._ledger(self.target(table)).newest_epoch(job_key)
+
+    def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
+        """The ledger's receipt, read on a new session."""
+        connection = self.database.connect("hdm:committed")
+        try:
+            self.database.begin(connection)
+            return self._ledger(self.target(table)).find(connection, chunk.chunk_id)
+        finally:
+            connection.close()
+
+    def _ledger(self, target: Table) -> Ledger:
+        return Ledger(self.database, target.path[:-1])
+
+    # -- writing ---------------------------------------------------------------
+
+    def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
+        """One transaction: ledger row, rows, count, commit."""
+        target, mark = self.target(table), f"hdm:{chunk.chunk_id[:12]}:"
+        ledger = self._ledger(target)
+        connection = self.database.connect(f"{mark}{attempt.number}", write=True)
+        try:
+            self.database.tag(connection, attempt.run_id, chunk, attempt.number)
+            self.database.evict(connection, mark, attempt.number)
+            target = self._writable(connection, target)
+            stage = None
+            if mode is Mode.MERGE:
+                stage = make_stage(self.database, connection, target, chunk, attempt)
+            self.database.begin(connection, write=True)
+            failpoints.point("L1")
+            if not ledger.claim(connection, chunk, attempt):
+                self.database.rollback(connection)
+                return self._adopted(connection, ledger, chunk, attempt)
+            failpoints.point("L2")
+            if mode is Mode.REPLACE:
+                into = self._beside(target, chunk.job_key, chunk.epoch)
+            else:
+                into = stage or target.path
+            rows = self._load(connection, into, target, chunk, payload)
+            if stage is not None:
+                merge_stage(self.database, connection, target, stage)
+            written = Receipt(chunk.chunk_id, attempt.number, rows, location=target.dataset.name)
+            receipt = payload.tally.complete(replace(written, bytes=payload.tally.bytes))
+            ledger.fill(connection, receipt)
+            attempt.check()
+            failpoints.point("L4")
+            self.database.commit(connection)
+            failpoints.point("L5")
+            return receipt
+        finally:
+            connection.close()
+
+    def _writable(self, connection: Any, target: Table) -> Table:
+        """Without the columns that the target computes itself."""
+        self.database.begin(connection)
+        held, fold = self._held(connection, target.path), self.dialect.folded
+        self.database.rollback(connection)
+        computed = {fold(column.name) for column in held.columns if column.generated} if held else set()
+        lengths = {fold(c.name): c.length for c in held.columns} if held else {}
+        kept = [c for c in target.columns if fold(c.name) not in computed]
+        return replace(
+            target, columns=tuple(replace(c, length=lengths.get(fold(c.name), c.length)) for c in kept)
+        )
+
+    def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """The table of exactly that name."""
+        found, fold = self.database.find(connection, path), self.dialect.folded
+        return found if found is not None and fold(found.path[-1]) == fold(path[-1]) else None
+
+    def _adopted(self, connection: Any, ledger: Ledger, chunk: Chunk, attempt: Attempt) -> Receipt:
+        self.database.begin(connection)
+        held = ledger.find(connection, chunk.chunk_id)
+        if held is None:
+            raise BrokenContract(
+                f"the ledger refused chunk {chunk.chunk_id[:12]} but does not hold it",
+                hint="look at the primary key of " + ".".join(ledger.path),
+            )
+        return replace(held, attempt=attempt.number, adopted=True)
+
+    def _load(
+        self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
+    ) -> int:
+        sent = 0
+        broken: list[Exception] = []
+
+        def renamed() -> Generator[pa.RecordBatch, None, None]:
+            nonlocal sent
+            try:
+                for batch in payload.batches():
+                    yield self._outgoing(batch, target, chunk, sent)
+                    sent += batch.num_rows
+                    failpoints.point("L3")
+            except Exception as error:
+                broken.append(error)
+                raise
+
+        sources = {self.mapping.cased(column.name): column for column in payload.table.columns}
+        columns = [replace(sources.get(kept.name, kept), name=kept.name) for kept in target.columns]
+        with closing(renamed()) as outgoing:
+            try:
+                taken = self.database.load(connection, into, columns, outgoing)
+            except HdmError:
+                if broken:  # the source's failure, which is not to pass for the target's
+                    raise broken[0] from None
+                raise
+        if taken != sent:
+            raise RejectedRows(
+                f"{target.dataset.name} took {taken} of {sent} rows",
+                hint="look for triggers or rules on the table that drop rows",
+            )
+        return sent
+
+    def _outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
+        arrays = {self.mapping.cased(name): batch.column(n) for n, name in enumerate(batch.schema.names)}
+        if self.config.row_lineage:
+            numbers = range(before + 1, before + 1 + batch.num_rows)
+            arrays[CHUNK_ID] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
+            arrays[ROW_NO] = pa.array(numbers, pa.int64())
+        names = [column.name for column in target.columns]
+        if self.dialect.enforces_lengths:
+            for column in target.columns:
+                if column.kind is Kind.TEXT and column.length is not None:
+                    check_length(arrays[column.name], column.name, column.length)
+        return pa.RecordBatch.from_arrays([arrays[name] for name in names], names=names)
+
+    # -- replace ---------------------------------------------------------------
+
+    def _beside(self, target: Table, job_key: str, epoch: int, mark: str = "") -> tuple[str, ...]:
+        name = self.dialect.beside(target.path[-1], f"__hdm{mark}_{job_key[:6]}_{epoch}")
+        return (*target.path[:-1], name)
+
+    def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
+        """In mode ``replace``, swap: once per epoch, as the ledger knows."""
+        if mode is not Mode.REPLACE:
+            return
+        target = self.target(table)
+        swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)
+        new = self._beside(target, job_key, epoch)
+        old = self._beside(target, job_key, epoch, "_old")
+        swap_once(self.database, ledger, swap, target, new, old)
+
+    def rows(self, table: Table) -> int:
+        """By counting."""
+        connection = self.database.connect("hdm:count")
+        try:
+            self.database.begin(connection)
+            counted = f"SELECT COUNT(*) FROM {self.dialect.qualify(self.target(table).path)}"
+            return int(self.database.run(connection, counted)[0][0])
+        finally:
+            connection.close()
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """The database's own; a file that is not there yet will be made."""
+        if not self.database.is_there():
+            return [("connection", True, "not there yet: hdm run makes it")]
+        name = self.config.table_name
+        path = self.database.default_path(name_parts(name) if name is not None else (LEDGER,))
+        found = self.database.probe()
+        return [*found, *self.database.grants(path)] if all(ok for _, ok, _ in found) else found

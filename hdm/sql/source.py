@@ -1,0 +1,383 @@
+"""SqlSource: any database with a ``Database`` becomes a source by naming it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import replace
+from datetime import date
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from hdm import failpoints
+from hdm.components.settings import Settings
+from hdm.components.source import Source
+from hdm.config.located import suggest
+from hdm.dialects.base import one_predicate
+from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
+from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
+from hdm.sql.chunking import Splitter, uncut
+from hdm.sql.cursor import admit, check_forms, check_top
+from hdm.sql.database import Database, SqlProfile
+from hdm.sql.window import Increment
+
+
+class TableName(Settings):
+    """A table's name in parts, where a dotted string would not do."""
+
+    database: str | None = None
+    schema_name: str | None = Field(None, alias="schema")
+    table: str
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts that were given, outermost first."""
+        return tuple(part for part in (self.database, self.schema_name, self.table) if part)
+
+
+TableNameLike = str | list[str] | TableName
+
+
+def name_parts(name: TableNameLike) -> tuple[str, ...]:
+    """``schema.table``, ``[schema, table]`` or ``{schema, table}`` as parts."""
+    if isinstance(name, TableName):
+        return name.parts
+    parts = tuple(name.split(".")) if isinstance(name, str) else tuple(name)
+    if not parts or not all(parts):
+        raise UsageError(f"not a table name: {name!r}", hint="write schema.table, or a list of parts")
+    return parts
+
+
+def first_line(error: BaseException) -> str:
+    """What the driver said of a statement that was not run over any row, without its later lines."""
+    said = str(error.__context__ or error).strip().splitlines()
+    return said[0] if said else type(error).__name__
+
+
+class WatermarkConf(Settings):
+    """``column`` orders new rows; ``lag`` holds the newest back; ``offset`` re-reads older ones.
+
+    ``order: monotone`` vouches for a column whose type does not: every later row has a greater value, as
+    the database compares them. A value above ``max`` never becomes the watermark (by default: NaN,
+    infinity, the largest whole number, and what lies more than two days ahead). ``zone: utc`` vouches
+    that all sessions stamp a column without a zone in UTC.
+    """
+
+    column: str | None = None
+    offset: str | None = None
+    lag: str | None = None
+    order: Literal["monotone"] | None = None
+    max: str | None = None
+    zone: Literal["utc"] | None = None
+
+    @field_validator("offset", "lag", "max", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        dated = isinstance(value, date)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if number or dated else value
+
+
+class ChunkConf(Settings):
+    """The size of a chunk: rows, bytes (at the table's mean width), or the smaller of both."""
+
+    rows: int | None = Field(None, gt=0)
+    bytes: int | None = Field(None, gt=0)
+
+
+class SqlSourceConfig(Settings):
+    """One table, or one query. ``checksum`` and ``database`` are taken from older manifests."""
+
+    env: str | None = None
+    table_name: TableNameLike | None = None
+    query: str | None = None
+    schema_name: str | None = Field(None, alias="schema")
+    watermark: WatermarkConf | None = None
+    on_missing: Literal["report", "ignore", "fail"] = "report"
+    """With a watermark: what to do where rows below it are gone, came late, or were changed."""
+    chunk: ChunkConf | None = None
+    columns: list[str] | None = None
+    where: str | None = None
+    types: dict[str, str] = Field(default_factory=dict)
+    """Column -> native type, for columns that the catalogue gives no type."""
+    checksum: Any = None
+    checksum_method: Any = None
+    database: str | None = None
+    params: Any = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_params(cls, values: Any) -> Any:
+        """The original's ``params: {table, watermark}``."""
+        params = values.get("params") if isinstance(values, dict) else None
+        if not isinstance(params, dict):
+            return values
+        table = params.get("table", params.get("table_name"))
+        old = {"table_name": table, "watermark": params.get("watermark")}
+        return {**values, **{k: v for k, v in old.items() if v is not None and not values.get(k)}}
+
+    @model_validator(mode="after")
+    def _table_or_query(self) -> SqlSourceConfig:
+        if (self.table_name is None) == (self.query is None):
+            raise ValueError("give either table_name or query")
+        return self
+
+
+class SqlSource(Source):
+    """Reads one table or query. A subclass names its ``Database``; that is all.
+
+    Chunks are planned by ``sql_split``; every chunk is read in one transaction, on the shared
+    snapshot where the database has such a thing.
+    """
+
+    Config: ClassVar[type[BaseModel]] = SqlSourceConfig
+    Profile: ClassVar[type[BaseModel] | None] = SqlProfile
+    Database: ClassVar[type[Database]]
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        super().__init__(config, profile, name=name)
+        self.database = self.Database(profile)
+        self.dialect = self.database.dialect
+
+    @property
+    def path(self) -> tuple[str, ...] | None:
+        """The table's full name; None for a query."""
+        if self.config.table_name is None:
+            return None
+        parts = name_parts(self.config.table_name)
+        if len(parts) == 1 and self.config.schema_name:
+            parts = (self.config.schema_name, *parts)
+        return self.database.default_path(parts)
+
+    def describe(self) -> Table:
+        """From the catalogue; for a query, from the prepared statement. Raises ``UsageError`` if
+        the user may not read it."""
+        connection = self.database.connect("hdm:describe")
+        try:
+            self.database.begin(connection)
+            table = self._described(connection)
+            if self.path is not None and self.database.shows_what_it_hides:
+                self._may_read(connection, table)
+            return table
+        finally:
+            connection.close()
+
+    def _may_read(self, connection: Any, table: Table) -> None:
+        shown = self.dialect.names(column.name for column in table.columns)
+        try:
+            self.database.run(connection, f"SELECT {shown or 1} FROM {self._origin(table)} WHERE 1 = 0")
+        except PermanentError as error:
+            raise UsageError(error.message, hint=error.hint) from None
+
+    def ready(self, table: Table) -> None:
+        """Has the database read ``where``, and the dialect ``lag`` and ``offset``."""
+        mark, cursor = self.config.watermark, table.cursor
+        if mark and cursor is not None:
+            admit(self.dialect, table.column(cursor), monotone=mark.order is not None)
+            self._hold_to_order(table, mark, table.column(cursor))
+            for amount in filter(None, (mark.lag, mark.offset)):
+                self.dialect.minus(self.dialect.quote(cursor), amount, table.column(cursor))
+        if not self._filter:
+            return
+        connection = self.database.connect("hdm:ready")
+        try:
+            self.database.begin(connection)
+            origin = self._origin(table)
+            self.database.run(connection, f"SELECT 1 FROM {origin} WHERE {self._filter} AND 1 = 0")
+        except PermanentError as error:
+            raise UsageError(
+                f"{table.dataset.name}: the database refuses where: {first_line(error)}",
+                hint="write a condition over the table's columns, as in SQL's WHERE",
+            ) from None
+        finally:
+            connection.close()
+
+    def _hold_to_order(self, table: Table, mark: WatermarkConf, column: Column) -> None:
+        connection = self.database.connect("hdm:ready")
+        try:
+            self.database.begin(connection)
+            where = f"{self._origin(table)} WHERE {self._filter or '1 = 1'}"
+            if mark.max is not None:
+                check_top(self.database, connection, where, column, mark.max)
+            if mark.order is None:
+                check_forms(self.database, connection, where, column, table)
+        finally:
+            connection.close()
+
+    def _described(self, connection: Any) -> Table:
+        mark = self.config.watermark
+        cursor = mark.column if mark else None
+        if self.path is None:
+            columns = self._columns_of_query(connection)
+            dataset = Dataset(self.database.dataset(("",)).namespace, f"query.{self.name}")
+            table = Table(dataset, (self.name,), columns)
+        else:
+            found = self.database.find(connection, self.path)
+            if found is None:
+                place = self.database.dataset(self.path).namespace
+                raise UsageError(
+                    f"there is no table {'.'.join(self.path)} in {place}",
+                    hint=self._like(connection)
+                    or "check table_name, the profile's database, and the grants of its user",
+                )
+            table = found
+        columns = tuple(self._typed(column) for column in table.columns)
+        if self.config.columns is not None:
+            columns = self._chosen(columns, self.config.columns)
+        names = {column.name for column in columns}
+        if cursor is not None and cursor not in names:
+            cursor = next((n for n in sorted(names) if n.lower() == cursor.lower()), cursor)
+            if cursor not in names:
+                raise UsageError(
+                    f"{table.dataset.name} has no column {cursor!r} to be its watermark",
+                    hint="watermark.column names one of: " + ", ".join(c.name for c in columns),
+                )
+        key = table.key if set(table.key) <= names else ()
+        return replace(table, columns=columns, key=key, cursor=cursor)
+
+    def _like(self, connection: Any) -> str | None:
+        """A table whose name is near, if there is one."""
+        assert self.path is not None
+        near: list[str] = []
+        with suppress(HdmError):
+            near = [path[-1] for path in self.database.tables_like(connection, self.path, "")]
+        found = suggest(self.path[-1], near)
+        return found if found and found.startswith("did") else None
+
+    def _columns_of_query(self, connection: Any) -> tuple[Column, ...]:
+        try:
+            return self.database.query_columns(connection, self._query)
+        except PermanentError as error:
+            raise UsageError(
+                f"the database refuses query: {first_line(error)}", hint="write one SELECT that it can run"
+            ) from None
+
+    def _typed(self, column: Column) -> Column:
+        native = self.config.types.get(column.name)
+        if native is None:
+            return column
+        return self.dialect.column_from_catalog(column.name, native, nullable=column.nullable)
+
+    @staticmethod
+    def _chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...]:
+        if not names:
+            raise UsageError("columns is empty", hint="leave columns out to read all of them")
+        twice = [name for name, count in Counter(names).items() if count > 1]
+        if twice:
+            raise UsageError(f"columns names twice: {', '.join(twice)}", hint="name each column once")
+        known = {column.name: column for column in columns}
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise UsageError(f"no such columns: {', '.join(unknown)}", hint=f"known: {', '.join(known)}")
+        return tuple(known[name] for name in names)
+
+    def snapshot(self) -> AbstractContextManager[str | None]:
+        """The database's shared snapshot, if it has one."""
+        return self.database.snapshot(self.path)
+
+    def window(self) -> Window:
+        """The configured watermark and chunk size."""
+        mark, chunk = self.config.watermark or WatermarkConf(), self.config.chunk
+        return Window(
+            column=self.describe().cursor if mark.column else None,
+            lag=mark.lag if mark.lag not in ("0", "") else None,
+            offset=mark.offset if mark.offset not in ("0", "") else None,
+            rows_per_chunk=chunk.rows if chunk else None,
+            bytes_per_chunk=chunk.bytes if chunk else None,
+            on_missing=self.config.on_missing,
+            top=mark.max,
+            utc=mark.zone is not None,
+        )
+
+    def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
+        """As ``sql_split`` says, under one view of the source."""
+        window = replace(
+            window,
+            rows_per_chunk=window.rows_per_chunk or (self.config.chunk and self.config.chunk.rows),
+            bytes_per_chunk=window.bytes_per_chunk or (self.config.chunk and self.config.chunk.bytes),
+        )
+        connection = self.database.connect("hdm:split")
+        try:
+            self.database.begin(connection)
+            if snapshot is not None:
+                self.database.join(connection, snapshot, table, None)
+            origin, where = self._origin(table), self._filter
+            kind = Increment if window.column else Splitter
+            yield from kind(self.database, connection, table, window, origin, where).chunks(job_key, snapshot)
+        finally:
+            connection.close()
+
+    def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
+        """A table without a key, in a database without pages to go by, is one chunk."""
+        wanted = self.config.chunk
+        return wanted and uncut(self.dialect, table, chunks, wanted.rows, wanted.bytes)
+
+    def is_empty(self, table: Table) -> bool:
+        """By counting."""
+        connection = self.database.connect("hdm:count")
+        try:
+            self.database.begin(connection)
+            where = f" WHERE {self._filter}" if self._filter else ""
+            counted = f"SELECT COUNT(*) FROM {self._origin(table)}{where}"
+            return int(self.database.run(connection, counted)[0][0]) == 0
+        finally:
+            connection.close()
+
+    def read(self, table: Table, chunk: Chunk) -> Payload:
+        """One SELECT in one transaction; ``SchemaDrift`` if the table is not as planned."""
+        return Payload(table, lambda: self._batches(table, chunk))
+
+    def _batches(self, table: Table, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+        connection = self.database.connect("hdm:read")
+        try:
+            self.database.begin(connection)
+            if chunk.snapshot is not None:
+                self.database.join(connection, chunk.snapshot, table, chunk)
+            if self._described(connection).schema_sha != table.schema_sha:
+                raise SchemaDrift(
+                    f"{table.dataset.name} is not as it was when planned: columns or types differ",
+                    hint="plan again, or set schema_policy",
+                )
+            for batch in self.database.stream(connection, self.select(table, chunk), table.columns):
+                failpoints.point("C3")
+                yield batch
+        finally:
+            connection.close()
+
+    def select(self, table: Table, chunk: Chunk) -> str:
+        """The SELECT that reads a chunk."""
+        shown = ", ".join(
+            f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in table.columns
+        )
+        filters = [self._filter, self.dialect.predicate(chunk.conditions, table)]
+        where = " AND ".join(filter(None, filters))
+        return f"SELECT {shown} FROM {self._origin(table)}" + (f" WHERE {where}" if where else "")
+
+    @property
+    def _query(self) -> str:
+        return str(self.config.query).strip().rstrip(";")
+
+    @property
+    def _filter(self) -> str:
+        return f"({one_predicate(self.config.where)})" if self.config.where else ""
+
+    def _origin(self, table: Table) -> str:
+        if self.config.query is not None:
+            return self.dialect.derived(self._query)
+        return self.dialect.qualify(table.path)
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """The database's own, and whether the table can be described."""
+        found = self.database.probe()
+        if all(ok for _, ok, _ in found):
+            try:
+                table = self.describe()
+            except HdmError as error:
+                said = f"{error.message} ({error.hint})" if error.hint else error.message
+                return [*found, ("table", False, said)]
+            found.append(("table", True, f"{table.dataset.name}: {len(table.columns)} columns"))
+            found.append(("grants", True, f"may read {table.dataset.name}"))
+        return found

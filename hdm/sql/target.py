@@ -1,0 +1,140 @@
+"""How a source's table looks in a SQL target, and whether an existing table can take its rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from pydantic import Field
+
+from hdm.components.settings import Settings
+from hdm.dialects.base import Dialect
+from hdm.dialects.types import Fidelity, carrier, misfit
+from hdm.errors import SchemaDrift, UsageError
+from hdm.model import Column, Dataset, Kind, Mode, Table
+from hdm.sql.database import Database
+from hdm.sql.source import TableNameLike, name_parts
+
+CHUNK_ID, ROW_NO = "_hdm_chunk_id", "_hdm_row_no"
+
+
+class SqlSinkConfig(Settings):
+    """Where rows go. ``table_name`` defaults to the source's table, ``key`` to its key."""
+
+    env: str | None = None
+    table_name: TableNameLike | None = None
+    schema_name: str | None = Field(None, alias="schema")
+    database: str | None = None
+    mode: Mode | None = None
+    key: list[str] | None = None
+    create: bool = True
+    row_lineage: bool = False
+    """Adds ``_hdm_chunk_id`` and ``_hdm_row_no`` (from 1) to every row."""
+    identifiers: Literal["keep", "lower", "upper"] = "keep"
+    allow_loss: bool | list[str] = False
+
+
+@dataclass(frozen=True)
+class TargetMapping:
+    """Names, types and losses on the way into one database, as the sink's conf says."""
+
+    config: Any
+    database: Database
+
+    @property
+    def dialect(self) -> Dialect:
+        """The target's SQL."""
+        return self.database.dialect
+
+    def path(self, table: Table) -> tuple[str, ...]:
+        """The target table's full name."""
+        if self.config.table_name is not None:
+            parts = name_parts(self.config.table_name)
+        else:
+            parts = (self.cased(table.path[-1]),)
+        if len(parts) == 1 and self.config.schema_name:
+            parts = (self.config.schema_name, *parts)
+        return self.database.default_path(parts)
+
+    def dataset(self, table: Table) -> Dataset:
+        """Named as the target's tables are named in OpenLineage."""
+        return self.database.dataset(self.path(table))
+
+    def target(self, table: Table) -> Table:
+        """The table as it will be stored; ``UsageError`` if two names become one."""
+        columns = tuple(self._target_column(column) for column in table.columns)
+        if self.config.row_lineage:
+            columns += (
+                self._own(CHUNK_ID, Kind.TEXT, length=64),
+                self._own(ROW_NO, Kind.INT64),
+            )
+        names = [column.name for column in columns]
+        folded = [self.dialect.folded(name) for name in names]
+        twice = sorted({name for name in names if folded.count(self.dialect.folded(name)) > 1})
+        if twice:
+            raise UsageError(
+                f"{table.dataset.name}: several columns would be named {', '.join(twice)}",
+                hint="write identifiers: keep, or choose columns",
+            )
+        for name in names:
+            self.dialect.quote(name)
+        key = self.config.key if self.config.key is not None else [self.cased(k) for k in table.key]
+        unknown = [name for name in key if name not in names]
+        if unknown:
+            raise UsageError(
+                f"{table.dataset.name} has no column {', '.join(unknown)} to be the key",
+                hint="key names columns of: " + ", ".join(names),
+            )
+        path = self.path(table)
+        return Table(self.dataset(table), path, columns, tuple(key), table.cursor, table.rows, table.bytes)
+
+    def _target_column(self, column: Column) -> Column:
+        native = self.dialect.stored(column).native
+        kept = self.dialect.column_from_catalog(
+            self.cased(column.name), native, nullable=column.nullable, comment=column.comment
+        )
+        if column.origin == self.dialect.name:
+            kept = replace(column, name=kept.name)
+        return replace(kept, default=None, identity=False, generated=None)
+
+    def _own(self, name: str, kind: Kind, length: int | None = None) -> Column:
+        bare = Column(name, kind, carrier(kind), length=length)
+        return self.dialect.column_from_catalog(name, self.dialect.stored(bare).native)
+
+    def cased(self, name: str) -> str:
+        """A source's name as the target spells it."""
+        if self.config.identifiers == "keep":
+            return name
+        return name.lower() if self.config.identifiers == "lower" else name.upper()
+
+    def losses(self, table: Table) -> list[tuple[Column, str]]:
+        """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
+        allowed = self.config.allow_loss
+        found = []
+        for column in table.columns:
+            stored = self.dialect.stored(column)
+            accepted = allowed is True or (isinstance(allowed, list) and column.name in allowed)
+            if stored.fidelity is Fidelity.LOSSY and not accepted:
+                found.append((column, stored.why))
+        return found
+
+    def verify(self, target: Table, existing: Table) -> None:
+        """By names and types, never by position."""
+        fold = self.dialect.folded
+        held = {fold(column.name): column for column in existing.columns}
+        wrong = []
+        for column in target.columns:
+            if fold(column.name) not in held:
+                wrong.append(f"{column.name}: not there")
+            elif why := misfit(held[fold(column.name)], column):
+                wrong.append(f"{column.name}: {why}")
+        wanted = {fold(column.name) for column in target.columns}
+        for column in existing.columns:
+            filled = column.nullable or column.default or column.identity or column.generated
+            if fold(column.name) not in wanted and not filled:
+                wrong.append(f"{column.name}: NOT NULL without a default, and the source has no such column")
+        if wrong:
+            raise SchemaDrift(
+                f"{target.dataset.name} cannot take the source's rows:\n  " + "\n  ".join(wrong),
+                hint="alter the table, or write to another with table_name",
+            )

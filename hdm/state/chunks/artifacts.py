@@ -1,0 +1,230 @@
+"""Staged files on record: before their first byte, when published, when used up, when deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+from typing import Any, cast
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    String,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
+
+from hdm.errors import LeaseLost
+from hdm.model import Receipt, digest
+from hdm.state.db import clock
+from hdm.state.db.database import among, locked
+from hdm.state.db.statements import Prepared, Query, Values, together
+from hdm.state.db.tables import artifact, chunk
+from hdm.state.records import COMMITTED, HELD, SUPERSEDED, SURE, VERIFIED, WAIVED, Lease, StaleArtifact
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import Tx
+
+_KNOWN = Prepared(select(artifact.c.artifact_id).where(artifact.c.chunk_id == bindparam("of")))
+_ADD = Prepared(insert(artifact))
+_PUBLISH = Prepared(
+    update(artifact)
+    .where(artifact.c.artifact_id == bindparam("key"))
+    .values(
+        state="PUBLISHED",
+        attempt=bindparam("by"),
+        bytes=bindparam("size"),
+        row_count=bindparam("count"),
+        sha256=bindparam("hash"),
+        etag=bindparam("tag"),
+    )
+)
+_CONSUME = Prepared(
+    update(artifact)
+    .where(
+        artifact.c.chunk_id == bindparam("of"),
+        artifact.c.state == "PUBLISHED",
+        ~exists().where(
+            chunk.c.corr_in == bindparam("of"),
+            chunk.c.status.not_in((COMMITTED, VERIFIED, WAIVED, SUPERSEDED)),
+        ),
+    )
+    .values(state="CONSUMED")
+)
+
+_HOLDER = Prepared(
+    locked(select(chunk.c.attempt, chunk.c.lease_owner).where(chunk.c.chunk_id == bindparam("id")), chunk)
+)
+_STATE = Prepared(select(artifact.c.state).where(artifact.c.artifact_id == bindparam("key")))
+_BEGUN = ("artifact_id", "chunk_id", "attempt", "uri", "state", "format", "created_on")
+_BEGIN = Prepared(
+    insert(artifact).from_select(
+        _BEGUN,
+        select(
+            bindparam("key", type_=String()),
+            chunk.c.chunk_id,
+            chunk.c.attempt,
+            bindparam("uri", type_=String()),
+            literal_column("'TMP'"),
+            bindparam("format", type_=String()),
+            clock.now,
+        ).where(
+            chunk.c.chunk_id == bindparam("id"),
+            chunk.c.attempt == bindparam("by"),
+            chunk.c.lease_owner == bindparam("worker"),
+            ~exists().where(artifact.c.artifact_id == bindparam("key")),
+        ),
+    )
+)
+"""Inserts nothing if the lease is lost or the file known. A lease that is lost at the same moment
+leaves a file that ``stale`` finds, as one lost a moment later does."""
+_AGAIN = Prepared(
+    update(artifact)
+    .where(artifact.c.artifact_id == bindparam("key"))
+    .values(state="TMP", attempt=bindparam("by"), deleted_on=None)
+)
+
+
+_NEVER = Prepared(
+    delete(artifact).where(artifact.c.artifact_id == bindparam("key"), artifact.c.state == "TMP")
+)
+
+
+def artifact_key(chunk_id: str, uri: str) -> str:
+    """The id of that chunk's file."""
+    return digest("artifact", chunk_id, uri)
+
+
+def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
+    """Record that the attempt is about to write ``uri``, unless its claim has, so recently that the lease
+    cannot have run out; raises ``LeaseLost``."""
+    key, new = _begun(lease, uri, kind)
+    if key in lease.announced:
+        lease.announced.discard(key)
+        if time.monotonic() - lease.since < lease.ttl * SURE:
+            lease.begun.add(key)
+            return
+
+    def work(conn: Connection) -> bool:
+        return together(conn, [(_BEGIN, new)], last=True)[-1].touched == 1
+
+    if not base.db.run(work):
+        base.db.run(lambda conn: _begin_again(conn, lease, key))
+    lease.begun.add(key)
+
+
+def announce(tx: Tx, lease: Lease, file: object) -> None:
+    """Record ``file``, a URI and its format, with the claim of ``lease``, which is to write it. What
+    cannot be recorded is left to ``begin``, and is then its own attempt's failure."""
+    match file:
+        case (str(uri), str(kind)) if _fits(uri, artifact.c.uri) and _fits(kind, artifact.c.format):
+            key, new = _begun(lease, uri, kind)
+        case _:
+            return
+    tx.do(_BEGIN, new, then=lambda made: lease.announced.add(key) if made else None)
+
+
+def _fits(text: str, column: Column[Any]) -> bool:
+    """Whether every database takes the text."""
+    longest = cast("String", column.type).length or 0
+    return 0 < len(text) <= longest and text.isprintable()
+
+
+def never_begun(tx: Tx, lease: Lease) -> None:
+    """The attempt is over: files that were announced and not begun there were none of."""
+    for key in sorted(lease.announced):
+        tx.do(_NEVER, {"key": key})
+
+
+def _begun(lease: Lease, uri: str, kind: str) -> tuple[str, Values]:
+    key = artifact_key(lease.chunk_id, uri)
+    return key, {
+        "key": key, "uri": uri, "format": kind, "id": lease.chunk_id, "by": lease.attempt,
+        "worker": lease.worker_id,
+    }  # fmt: skip
+
+
+def _begin_again(conn: Connection, lease: Lease, key: str) -> None:
+    """The same for a file that an earlier attempt, or this one, has begun already."""
+    holders, states = together(conn, [(_HOLDER, {"id": lease.chunk_id}), (_STATE, {"key": key})])
+    mine = [(row.attempt, row.lease_owner) for row in holders.rows]
+    if mine != [(lease.attempt, lease.worker_id)]:
+        raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
+    if states.rows[0].state in ("TMP", "DELETED"):
+        together(conn, [(_AGAIN, {"key": key, "by": lease.attempt})], last=True)
+
+
+def known(chunk_id: str) -> Query:
+    """Asks for the ids of a chunk's files that are on record; see ``published``."""
+    return _KNOWN, {"of": chunk_id}
+
+
+def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -> None:
+    """The receipt's files are what the chunk consists of now; ``begun`` are those on record."""
+    for file in receipt.files:
+        key = artifact_key(chunk_id, file.uri)
+        if key in begun:
+            values = {
+                "key": key, "by": receipt.attempt, "size": file.bytes, "count": file.rows,
+                "hash": file.sha256, "tag": file.etag,
+            }  # fmt: skip
+            tx.do(_PUBLISH, values)
+        else:
+            tx.do(
+                _ADD,
+                {
+                    "artifact_id": key, "chunk_id": chunk_id, "attempt": receipt.attempt,
+                    "uri": file.uri, "state": "PUBLISHED", "format": file.format, "bytes": file.bytes,
+                    "row_count": file.rows, "sha256": file.sha256, "etag": file.etag,
+                    "created_on": tx.now,
+                },
+            )  # fmt: skip
+
+
+def consumed(tx: Tx, upstream_chunk_id: str) -> None:
+    """The upstream chunk's files are used up once all chunks made of them are settled."""
+    tx.do(_CONSUME, {"of": upstream_chunk_id})
+
+
+def stale(base: Base) -> list[StaleArtifact]:
+    """Files begun by attempts that are over and that no receipt names."""
+    holding = and_(
+        among(chunk.c.status, HELD),
+        chunk.c.attempt == artifact.c.attempt,
+        chunk.c.lease_expires_at > clock.now,
+    )
+    to_publish = and_(chunk.c.status == "written", chunk.c.written_attempt == artifact.c.attempt)
+    query = (
+        select(
+            artifact.c.artifact_id,
+            artifact.c.uri,
+            artifact.c.format,
+            chunk.c.job_id,
+            artifact.c.chunk_id,
+            artifact.c.attempt,
+        )
+        .join(chunk, chunk.c.chunk_id == artifact.c.chunk_id)
+        .where(artifact.c.state == "TMP", ~or_(holding, to_publish))
+        .order_by(artifact.c.created_on, artifact.c.artifact_id)
+    )
+    rows = base.db.read(lambda conn: conn.execute(query).all())
+    return [
+        StaleArtifact(artifact_id=r[0], uri=r[1], format=r[2], job_id=r[3], chunk_id=r[4], attempt=r[5])
+        for r in rows
+    ]
+
+
+def deleted(base: Base, artifact_id: str) -> None:
+    """The file is gone."""
+    query = (
+        update(artifact)
+        .where(artifact.c.artifact_id == artifact_id)
+        .values(state="DELETED", deleted_on=clock.now)
+    )
+    base.db.run(lambda conn: conn.execute(query))

@@ -1,0 +1,70 @@
+"""Reconciliation: the target's ledger is the truth, the state database its index."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sqlalchemy import insert, select, update
+
+from hdm import failpoints
+from hdm.model import Chunk, Receipt
+from hdm.state.chunks import commit_effects
+from hdm.state.db.database import locked
+from hdm.state.db.tables import chunk, dead_letter
+from hdm.state.records import COMMITTED, DEAD, SUPERSEDED, VERIFIED, Job
+from hdm.state.tx.chunk_rows import pending_row, receipt_values
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import Tx
+
+
+def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool:
+    """Record a chunk that the target says it holds as committed; True if that was news.
+
+    Its attempt grows, so that a worker which still holds it is fenced.
+    """
+
+    def work(tx: Tx) -> bool:
+        row = tx.conn.execute(
+            locked(
+                select(chunk.c.status, chunk.c.attempt, chunk.c.job_id).where(
+                    chunk.c.chunk_id == part.chunk_id
+                ),
+                chunk,
+            )
+        ).one_or_none()
+        if row is not None and row.status in (COMMITTED, VERIFIED, SUPERSEDED):
+            return False
+        if row is None:
+            tx.conn.execute(insert(chunk), pending_row(part, of.job_id, tx.now))
+        attempt = max(receipt.attempt, 1 if row is None else row.attempt + 1)
+        tx.conn.execute(
+            update(chunk)
+            .where(chunk.c.chunk_id == part.chunk_id)
+            .values(
+                status=COMMITTED,
+                attempt=attempt,
+                lease_owner=None,
+                lease_expires_at=None,
+                not_before=None,
+                error_class=None,
+                error_msg=None,
+                sinking_end_time=tx.now,
+                updated_on=tx.now,
+                **receipt_values(replace(receipt, boundary_digests=())),
+            )
+        )
+        failpoints.point("Z1")
+        if row is not None and row.status == DEAD:
+            tx.conn.execute(
+                update(dead_letter)
+                .where(dead_letter.c.chunk_id == part.chunk_id, dead_letter.c.state == "open")
+                .values(state="replayed", resolved_at=tx.now, reason="found in the target")
+            )
+        tx.event(
+            "chunk.adopted", job=of.job_id, chunk=part.chunk_id, attempt=attempt,
+            was=None if row is None else row.status, now=COMMITTED, rows=receipt.rows,
+        )  # fmt: skip
+        commit_effects.follow_up(tx, of, part, part.chunk_id, receipt)
+        return True
+
+    return base.change(of.in_run, work, ask=commit_effects.questions(of, part, part.chunk_id, receipt))

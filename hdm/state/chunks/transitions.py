@@ -1,0 +1,298 @@
+"""What becomes of an attempt: written, committed, verified, failed, or handed back.
+
+Every change holds the chunk's row and is refused (``LeaseLost``) unless attempt and owner are
+still the lease's.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from sqlalchemy import bindparam, insert, update
+
+from hdm.errors import BrokenContract, HdmError, IllegalTransition, LeaseLost, StateError, StateUnavailable
+from hdm.model import Receipt
+from hdm.state.chunks import artifacts, claims, commit_effects
+from hdm.state.db import clock
+from hdm.state.db.statements import Prepared, Query
+from hdm.state.db.tables import chunk, dead_letter
+from hdm.state.records import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, GoOn, Lease
+from hdm.state.redaction import dump, message
+from hdm.state.tx.chunk_rows import receipt_values
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import Tx
+
+T = TypeVar("T")
+
+_FENCED = (
+    chunk.c.chunk_id == bindparam("id"),
+    chunk.c.attempt == bindparam("mine"),
+    chunk.c.lease_owner == bindparam("worker"),
+)
+_RECEIPT = (
+    "receipt", "written_attempt", "rows_extracted", "rows_loaded", "rows_rejected", "rows_filtered",
+    "bytes", "content_sha256", "sink_filter",
+)  # fmt: skip
+_WROTE = Prepared(
+    update(chunk)
+    .where(*_FENCED)
+    .values(
+        status=WRITTEN,
+        sourcing_end_time=bindparam("at"),
+        sinking_start_time=bindparam("at"),
+        updated_on=bindparam("at"),
+        **{name: bindparam(f"new_{name}") for name in _RECEIPT},
+    )
+)
+_COMMITTED = Prepared(
+    update(chunk)
+    .where(*_FENCED)
+    .values(
+        status=bindparam("becomes"),
+        lease_expires_at=None,
+        not_before=None,
+        error_class=None,
+        error_msg=None,
+        sinking_end_time=bindparam("at"),
+        updated_on=bindparam("at"),
+        **{name: bindparam(f"new_{name}") for name in _RECEIPT},
+    )
+)
+
+
+def held(tx: Tx, lease: Lease) -> Any:
+    """The chunk's row, locked; raises ``LeaseLost`` if another attempt has it."""
+    row = tx.held
+    if row is None or row.attempt != lease.attempt or row.lease_owner != lease.worker_id:
+        raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
+    return row
+
+
+def fenced(
+    base: Base,
+    lease: Lease,
+    what: str,
+    work: Callable[[Tx], T],
+    ask: Mapping[str, Query] | None = None,
+) -> T:
+    """Carry out ``work``; a lost lease is put on record and raised. ``ask``: see ``Tx``."""
+    try:
+        return base.change(lease.run_id, work, hold=lease.chunk_id, ask=ask)
+    except LeaseLost:
+        try:
+            base.change(lease.run_id, lambda tx: _note(tx, lease, "lease.lost", tried=what))
+        except StateError as error:
+            raise LeaseLost(f"chunk {lease.chunk_id[:12]}: the lease is lost") from error
+        raise
+
+
+def _note(
+    tx: Tx, lease: Lease, kind: str, was: str | None = None, now: str | None = None, **payload: Any
+) -> None:
+    tx.event(
+        kind, job=lease.job.job_id, chunk=lease.chunk_id, worker=lease.worker_id,
+        attempt=lease.attempt, was=was, now=now, **payload,
+    )  # fmt: skip
+
+
+def _fence(tx: Tx, lease: Lease) -> dict[str, Any]:
+    return {
+        "id": lease.chunk_id, "mine": lease.attempt, "worker": lease.worker_id, "at": tx.now,
+    }  # fmt: skip
+
+
+def _must(lease: Lease, row: Any, allowed: tuple[str, ...], what: str) -> None:
+    if row.status not in allowed:
+        raise IllegalTransition(f"chunk {lease.chunk_id[:12]} is {row.status} and cannot be {what}")
+
+
+def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
+    """The receipt's columns; raises ``BrokenContract`` if its numbers do not add up."""
+    values = receipt_values(receipt)
+    accounted = receipt.rows + receipt.filtered + receipt.rejected
+    if receipt.chunk_id != lease.chunk_id:
+        raise BrokenContract(f"{lease.job.info.sink_name}: the receipt is of another chunk")
+    if values["rows_extracted"] != accounted:
+        raise BrokenContract(
+            f"{lease.job.info.sink_name}: {values['rows_extracted']} rows were extracted but "
+            f"{accounted} accounted for ({receipt.rows} written, {receipt.filtered} filtered, "
+            f"{receipt.rejected} rejected)",
+            hint="the chunk is not committed; look for a connector that drops rows",
+        )
+    return {f"new_{name}": values[name] for name in _RECEIPT}
+
+
+def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
+    """The content is written but not visible: status 'written'."""
+
+    def work(tx: Tx) -> None:
+        row = held(tx, lease)
+        _must(lease, row, HELD, WRITTEN)
+        tx.do(_WROTE, {**_fence(tx, lease), **_checked(lease, receipt)})
+        _note(tx, lease, "chunk.written", row.status, WRITTEN, rows=receipt.rows, bytes=receipt.bytes)
+
+    fenced(base, lease, WRITTEN, work)
+
+
+def commit(
+    base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, go_on: GoOn | None
+) -> Lease | None:
+    """The content is visible: status, counts, files, lineage and watermark in one transaction.
+
+    ``target_rows`` is what the target says it holds, -1 for nothing: 'verified' if that are the
+    receipt's rows. A chunk that is short of some stays 'committed', as one of a target that cannot say.
+    The worker's next lease, if it wants to ``go_on`` and one is easily found.
+    """
+    try:
+        return _commit(base, lease, receipt, target_rows, go_on)
+    except (BrokenContract, IllegalTransition, LeaseLost, StateUnavailable):
+        raise
+    except Exception:
+        if go_on is None:
+            raise
+        # Whatever is wrong with another chunk is no reason to lose this one, which is visible.
+        return _commit(base, lease, receipt, target_rows, None)
+
+
+def _commit(
+    base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, go_on: GoOn | None
+) -> Lease | None:
+    tried: list[Lease | None] = [None]
+    ask = commit_effects.questions(lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
+    if go_on is not None:
+        ask |= claims.asking(base, lease.run_id, go_on.site)
+
+    def work(tx: Tx) -> Lease | None:
+        row = held(tx, lease)
+        if row.status in (COMMITTED, VERIFIED):  # also by a first try, whose answer was lost
+            return claims.still_held(tx, tried[0])
+        _must(lease, row, HELD, COMMITTED)
+        status = VERIFIED if target_rows == receipt.rows else COMMITTED
+        # The digests have a table of their own, in the same transaction.
+        values = _checked(lease, replace(receipt, boundary_digests=()))
+        tx.do(_COMMITTED, {**_fence(tx, lease), **values, "becomes": status})
+        _note(
+            tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
+            filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,
+            adopted=receipt.adopted,
+        )  # fmt: skip
+        if target_rows is not None:
+            commit_effects.compared(
+                tx, lease.job.job_id, lease.chunk_id, receipt.rows, target_rows,
+                worker=lease.worker_id, attempt=lease.attempt,
+            )  # fmt: skip
+        commit_effects.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
+        artifacts.never_begun(tx, lease)
+        tried[0] = claims.found(base, tx, lease.worker_id, go_on) if go_on else None
+        return tried[0]
+
+    return fenced(base, lease, COMMITTED, work, ask)
+
+
+def fail(base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str) -> bool:
+    """Try again ``retry_in`` seconds from now, or, if None, bury the chunk as 'dead'.
+
+    True if what was written is on record and the next try will publish it: it must not be removed.
+    """
+    name, text = type(error).__name__, message(error, base.mask)
+
+    def work(tx: Tx) -> bool:
+        row = held(tx, lease)
+        _must(lease, row, HELD, "failed")
+        if retry_in is None:
+            _bury(tx, lease, error, text, phase)
+            status = DEAD
+        else:
+            status = WRITTEN if row.status == WRITTEN else PENDING
+            tx.conn.execute(
+                update(chunk)
+                .where(*_FENCED)
+                .values(
+                    status=status,
+                    lease_expires_at=clock.later if status == WRITTEN else None,
+                    not_before=clock.later,
+                    updated_on=bindparam("at"),
+                    error_class=name,
+                    error_msg=text,
+                ),
+                {**_fence(tx, lease), "later_ms": int(max(0.0, retry_in) * 1000)},
+            )
+        kind = "chunk.dead" if retry_in is None else "chunk.failed"
+        artifacts.never_begun(tx, lease)
+        _note(tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in)
+        return status == WRITTEN
+
+    return fenced(base, lease, "failed", work)
+
+
+def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> None:
+    context = {
+        "phase": phase,
+        "attempt": lease.attempt,
+        "worker": lease.worker_id,
+        "run": lease.run_id,
+        "pipeline": lease.job.pipeline_key,
+        "epoch": lease.job.epoch,
+        "chunk_no": lease.chunk.number,
+        "source": [lease.job.info.source_name, lease.job.info.source_type],
+        "sink": [lease.job.info.sink_name, lease.job.info.sink_type],
+        "errors": _causes(error),
+        "hint": error.hint if isinstance(error, HdmError) else None,
+        "rows": lease.progress.rows,
+        "bytes": lease.progress.bytes,
+    }
+    tx.conn.execute(
+        update(chunk)
+        .where(*_FENCED)
+        .values(
+            status=DEAD, lease_expires_at=None, not_before=None, updated_on=bindparam("at"),
+            error_class=type(error).__name__, error_msg=text,
+        ),
+        _fence(tx, lease),
+    )  # fmt: skip
+    values = {
+        "error_class": type(error).__name__,
+        "error_msg": text,
+        "context": dump(context, tx.mask),
+        "state": "open",
+        "resolved_by": None,
+        "resolved_at": None,
+        "reason": None,
+    }
+    whole = (dead_letter.c.chunk_id == lease.chunk_id) & (dead_letter.c.row_no == -1)
+    if tx.conn.execute(update(dead_letter).where(whole).values(values)).rowcount == 0:
+        key = {"dl_id": uuid.uuid4().hex, "chunk_id": lease.chunk_id, "row_no": -1}
+        tx.conn.execute(insert(dead_letter), {**key, **values, "created_on": tx.now})
+
+
+def _causes(error: BaseException) -> list[str]:
+    """The class names from the error down to its first cause."""
+    names: list[str] = []
+    step: BaseException | None = error
+    while step is not None and len(names) < 10:
+        names.append(f"{type(step).__module__}.{type(step).__qualname__}")
+        step = step.__cause__ or step.__context__
+    return names
+
+
+def release(base: Base, lease: Lease) -> bool:
+    """Hand the chunk back: anyone may claim it now. True as for ``fail``."""
+
+    def work(tx: Tx) -> bool:
+        row = held(tx, lease)
+        _must(lease, row, HELD, "handed back")
+        status = PENDING if row.status == LEASED else WRITTEN
+        tx.conn.execute(
+            update(chunk)
+            .where(*_FENCED)
+            .values(status=status, lease_expires_at=bindparam("at"), updated_on=bindparam("at")),
+            _fence(tx, lease),
+        )
+        artifacts.never_begun(tx, lease)
+        _note(tx, lease, "chunk.released", row.status, status)
+        return status == WRITTEN
+
+    return fenced(base, lease, "handed back", work)

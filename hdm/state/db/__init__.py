@@ -1,0 +1,1 @@
+"""The state database itself: connections, tables, statements, upgrades."""

@@ -1,0 +1,307 @@
+"""Connections to the state database: transactions, locks, retries, and what its errors mean."""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import (
+    URL,
+    ColumnElement,
+    Connection,
+    Engine,
+    FromClause,
+    Select,
+    Table,
+    create_engine,
+    event,
+    literal_column,
+    make_url,
+)
+from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import TimeoutError as OutOfConnections
+from sqlalchemy.pool import NullPool
+
+from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
+from hdm.state.db import pg_pipeline, sqlite_file
+from hdm.state.db.connection_cache import MOST, RECYCLE, Kept
+from hdm.state.redaction import scrub
+
+T = TypeVar("T")
+
+_DRIVERS = {
+    "sqlite": ("sqlite", "sqlite"),
+    "postgresql": ("postgresql+psycopg", "postgres"),
+    "postgres": ("postgresql+psycopg", "postgres"),
+    "mysql": ("mysql+pymysql", "mysql"),
+    "mariadb": ("mysql+pymysql", "mysql"),
+    "mssql": ("mssql+pyodbc", "sqlserver"),
+}
+_TRIES = 10
+_PG_OPTIONS = (
+    "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
+    "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
+)
+"""Every statement of the store goes by an index; planning it anew each time costs more than it.
+A process that was stopped inside a transaction must not hold up the others for long."""
+_MYSQL_INIT = (
+    "SET time_zone = '+00:00', innodb_lock_wait_timeout = 20 /*M!100300 , idle_transaction_timeout = 10 */"
+)
+"""The same; only MariaDB can end an idle transaction
+(https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables)."""
+_TRANSIENT_STATES = {"40001", "40P01", "55P03", "26000", "42P05"}
+_TRANSIENT_CODES = {1213, 1205}
+_opening = threading.RLock()
+_orphans: list[Any] = []
+"""Connections inherited through fork: never used, and never closed under the parent's feet."""
+
+
+def resolve(url: str | URL) -> URL:
+    """The URL with the driver that hdm uses for it; a bare path means SQLite."""
+    if isinstance(url, str):
+        url = make_url(url) if "://" in url else URL.create("sqlite", database=url)
+    known = _DRIVERS.get(url.get_backend_name())
+    if known is None:
+        raise UsageError(
+            f"the state database cannot be on {url.get_backend_name()!r}",
+            hint="use sqlite, postgresql, mysql, mariadb or mssql",
+        )
+    return url.set(drivername=known[0])
+
+
+def locked(query: Select[Any], *tables: Table) -> Select[Any]:
+    """The query, holding what it reads of ``tables`` until the transaction ends."""
+    for table in tables:
+        query = query.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
+    return query.with_for_update(of=tables)
+
+
+def by_claim_index(query: Select[Any], table: FromClause) -> Select[Any]:
+    """The query, which looks for chunks of one job and status in ``table``: a job may be long, and
+    MySQL takes another index while it has no statistics."""
+    return query.with_hint(table, "FORCE INDEX (ix_chunk_claim)", "mysql")
+
+
+def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
+    """``column IN (...)`` over hdm's own constants, as fixed text, so that the statement is."""
+    return column.in_([literal_column(f"'{value}'") for value in values])
+
+
+class Database:
+    """One state database as one process sees it. Safe for threads; notices a fork."""
+
+    def __init__(self, url: str | URL) -> None:
+        self.url = resolve(url)
+        self.dialect = self.url.get_backend_name()
+        self._pid = 0
+        self._guard = threading.RLock()
+        self._single: Connection | None = None
+        self._immediate = False
+        self._kept: Kept | None = None
+        self._engine: Engine | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine of this process; made anew in a forked child."""
+        if self._engine is None or self._pid != os.getpid():
+            with _opening:
+                if self._engine is None or self._pid != os.getpid():
+                    self._open()
+        assert self._engine is not None
+        return self._engine
+
+    def close(self) -> None:
+        """Give all connections back."""
+        if self._engine is not None and self._pid == os.getpid():
+            with self._guard:
+                if self._single is not None:
+                    self._single.close()
+                    self._single = None
+                if self._kept is not None:
+                    self._kept.close()
+                    with suppress(ValueError):
+                        _orphans.remove(self._kept)
+                self._engine.dispose()
+        self._engine = None
+
+    def run(self, work: Callable[[Connection], T]) -> T:
+        """Carry out ``work`` in one transaction, again after a deadlock or a broken connection.
+
+        Raises ``StateUnavailable`` if the database cannot be reached, ``StateError`` for what
+        it refuses.
+        """
+        return self._again(lambda: self._write(work))
+
+    def read(self, work: Callable[[Connection], T]) -> T:
+        """Carry out ``work``, which only reads; every statement sees what is committed by then."""
+        return self._again(lambda: self._read(work))
+
+    @contextmanager
+    def exclusive(self) -> Iterator[Connection]:
+        """One write transaction without retries, for migrations."""
+        engine = self.engine
+        with self._translated():
+            if self.dialect == "sqlite":
+                with self._one(immediate=True) as conn, conn.begin():
+                    yield conn
+            else:
+                with engine.begin() as conn:
+                    yield conn
+
+    def _write(self, work: Callable[[Connection], T]) -> T:
+        if self.dialect == "sqlite":
+            with self._one(immediate=True) as conn, conn.begin():
+                return work(conn)
+        with self._writers().lend() as conn, conn.begin():
+            return work(conn)
+
+    def _writers(self) -> Kept:
+        _ = self.engine  # opens, and after a fork anew
+        assert self._kept is not None
+        return self._kept
+
+    def _read(self, work: Callable[[Connection], T]) -> T:
+        engine = self.engine
+        if self.dialect == "sqlite":
+            with self._one(immediate=False) as conn, conn.begin():
+                return work(conn)
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+            return work(conn)
+
+    @contextmanager
+    def _one(self, *, immediate: bool) -> Iterator[Connection]:
+        engine = self.engine
+        with self._guard:
+            if self._single is None:
+                self._single = engine.connect()
+            self._immediate = immediate
+            yield self._single
+
+    def _again(self, once: Callable[[], T]) -> T:
+        conflicts = 0
+        for turn in range(_TRIES):
+            try:
+                with self._translated(final=False):
+                    return once()
+            except DBAPIError as error:
+                conflicts += isinstance(error, IntegrityError)
+                if turn == _TRIES - 1 or conflicts > 3 or not _transient(error):
+                    raise translate(error) from None
+                time.sleep(random.uniform(0, min(1.0, 0.01 * 2**turn)))  # noqa: S311
+        raise AssertionError("unreachable")
+
+    @contextmanager
+    def _translated(self, *, final: bool = True) -> Iterator[None]:
+        try:
+            yield
+        except NoSuchModuleError as error:
+            raise UsageError(f"the state database's URL names an unknown driver: {error}") from None
+        except OutOfConnections:
+            raise StateUnavailable(
+                "the state database's connections are all in use",
+                hint="lower threads in the manifest, or run fewer of them in one process",
+            ) from None
+        except ModuleNotFoundError as error:
+            extra = _DRIVERS[self.dialect][1]
+            raise MissingDriver(
+                f"the driver {error.name} for the state database is not installed",
+                hint=f"pip install 'hdm[{extra}]'",
+            ) from None
+        except DBAPIError as error:
+            if final:
+                raise translate(error) from None
+            raise
+
+    def _open(self) -> None:
+        if self._engine is not None:
+            _orphans.extend([self._single, self._engine])
+            self._engine.dispose(close=False)
+        self._single = self._kept = None
+        self._guard, self._pid = threading.RLock(), os.getpid()
+        with self._translated():
+            if self.dialect == "sqlite":
+                self._engine = self._sqlite()
+            else:
+                engine = create_engine(
+                    self.url,
+                    isolation_level="READ COMMITTED",
+                    hide_parameters=True,
+                    pool_size=MOST,
+                    max_overflow=56,
+                    pool_recycle=RECYCLE,
+                    connect_args=self._connect_args(),
+                )
+                if self.dialect == "postgresql":
+                    pg_pipeline.end_only_what_is_open(engine.dialect)
+                self._kept = Kept(engine)
+                _orphans.append(self._kept)  # outlives this object, lest a child's copy ends transactions
+                self._engine = engine  # last: another thread takes it for a sign that all is there
+
+    def _connect_args(self) -> dict[str, Any]:
+        if self.dialect == "mysql":
+            return {"connect_timeout": 10, "charset": "utf8mb4", "init_command": _MYSQL_INIT}
+        if self.dialect == "postgresql":
+            return {"connect_timeout": 10, "options": _PG_OPTIONS, "prepare_threshold": None}
+        return {"timeout": 10}
+
+    def _sqlite(self) -> Engine:
+        path = self.url.database
+        if path and path != ":memory:":
+            sqlite_file.prepare(Path(path))
+        engine = create_engine(
+            self.url,
+            poolclass=NullPool,
+            hide_parameters=True,
+            connect_args={"timeout": 30.0, "check_same_thread": False, "cached_statements": 256},
+        )
+
+        @event.listens_for(engine, "connect")
+        def _(connection: Any, record: Any) -> None:
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        @event.listens_for(engine, "begin")
+        def _(connection: Connection) -> None:
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if self._immediate else "BEGIN")
+
+        return engine
+
+
+_DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
+
+
+def _transient(error: DBAPIError) -> bool:
+    """A deadlock, a lock time-out, a lost race or a broken connection: worth another turn."""
+    origin = error.orig
+    if error.connection_invalidated or isinstance(error, IntegrityError):
+        return True
+    state = getattr(origin, "sqlstate", None)
+    arguments = getattr(origin, "args", ()) or (None,)
+    if state in _TRANSIENT_STATES or arguments[0] in _TRANSIENT_STATES | _TRANSIENT_CODES:
+        return True
+    return "database is locked" in str(origin) or "(1205)" in str(origin)
+
+
+def translate(error: DBAPIError) -> StateError:
+    """A driver's error as hdm's; without parameters, values and secrets."""
+    text = scrub(error.orig if isinstance(error.orig, Exception) else error)
+    if getattr(error.orig, "sqlite_errorname", None) in _DAMAGED:
+        return StateError(
+            f"the state database is damaged: {text}",
+            hint="restore a backup of the file, or move it away: the next run asks the targets",
+        )
+    if error.connection_invalidated or isinstance(error, OperationalError):
+        return StateUnavailable(
+            f"the state database cannot be used: {text}",
+            hint="check that it runs, that its address and rights are right, and run again",
+        )
+    return StateError(f"the state database refused a change: {text}")

@@ -1,0 +1,188 @@
+"""The state database's schema: its version, and its upgrade under a lock."""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import URL, Connection, Inspector, inspect, select, text
+from sqlalchemy.exc import DBAPIError
+
+import hdm
+from hdm import failpoints
+from hdm.errors import SchemaOutOfDate, StateMissing, StateUnavailable
+from hdm.state.db import clock
+from hdm.state.db.database import Database
+
+REVISIONS = ("0001", "0002", "0004")
+"""Every schema version that this hdm knows, oldest first; a test compares them with alembic's."""
+VERSION_TABLE = "hdm_schema_version"
+_LOCK_NUMBER = 4_985_237_645_117_401
+_LOCK_NAME = "hdm_schema"
+_LOCK_SECONDS = 120
+
+
+def check(db: Database, *, create: bool) -> None:
+    """Make sure that the schema is the one that this hdm works with.
+
+    An empty database is given it if ``create``; raises ``SchemaOutOfDate`` otherwise.
+    """
+    found = version(db)
+    if found == REVISIONS[-1]:
+        return
+    if create and (found is None or db.read(_is_unfinished)):
+        upgrade(db)
+        return
+    _refuse_newer(found)
+    if found is None:
+        raise StateMissing("the state database is empty", hint="run: hdm state upgrade")
+    raise SchemaOutOfDate(
+        f"the state database has schema {found}, this hdm needs {REVISIONS[-1]}",
+        hint="run: hdm state upgrade",
+    )
+
+
+def version(db: Database) -> str | None:
+    """The schema version of the database; None if it has none yet."""
+    return db.read(_version)
+
+
+def _version(conn: Connection) -> str | None:
+    if not inspect(conn).has_table(VERSION_TABLE):
+        return None
+    found: str | None = conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
+    return found
+
+
+def _is_unfinished(conn: Connection) -> bool:
+    """Whether the database was being made when that process died: no version is on record yet.
+    MySQL keeps what was made by then, the others nothing."""
+    from hdm.state.db.tables import schema_history
+
+    return conn.execute(select(schema_history.c.version).limit(1)).first() is None
+
+
+def _refuse_newer(found: str | None) -> None:
+    if found is not None and found not in REVISIONS:
+        raise SchemaOutOfDate(
+            f"the state database has schema {found}, which this hdm {hdm.__version__} does not know",
+            hint="use the hdm that upgraded it, or a newer one",
+        )
+
+
+def upgrade(where: Database | str | URL) -> tuple[str | None, str]:
+    """Bring the schema up to date; one process does it, the others wait. Versions before, after.
+
+    Raises ``SchemaOutOfDate`` for a schema newer than this hdm.
+    """
+    db = where if isinstance(where, Database) else Database(where)
+    try:
+        with _session_lock(db), db.exclusive() as conn:
+            if db.dialect == "postgresql":
+                conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK_NUMBER})
+            found = _version(conn)
+            _refuse_newer(found)
+            if found != REVISIONS[-1]:
+                _run(conn)
+    finally:
+        if db is not where:
+            db.close()
+    return found, REVISIONS[-1]
+
+
+def _run(conn: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(migrations()))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = conn
+    command.upgrade(config, "head")
+    failpoints.point("M2")
+    for revision in REVISIONS:
+        _record(conn, revision)
+
+
+def _record(conn: Connection, revision: str) -> None:
+    from hdm.state.db.tables import schema_history
+
+    known = select(schema_history.c.version).where(schema_history.c.version == revision)
+    if conn.execute(known).first() is None:
+        file = next((migrations() / "versions").glob(f"{revision}_*.py"))
+        conn.execute(
+            schema_history.insert().values(applied_at=clock.now),
+            {
+                "version": revision,
+                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+                "applied_by": _user(),
+            },
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()[:128]
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def migrations() -> Path:
+    """Where alembic's scripts are: inside the installed package, or beside it in a checkout."""
+    package = Path(hdm.__file__).parent
+    inside = package / "_migrations"
+    return inside if inside.is_dir() else package.parent / "migrations"
+
+
+def tables(conn: Connection) -> set[str]:
+    """The names of all tables in the database."""
+    inspector: Inspector = inspect(conn)
+    return set(inspector.get_table_names())
+
+
+@contextmanager
+def _session_lock(db: Database) -> Iterator[None]:
+    """Only one upgrade at a time, on a connection of its own, so that it outlives the commit. SQLite's
+    transaction is its own lock (BEGIN IMMEDIATE), and PostgreSQL has one that ends with it."""
+    if db.dialect not in ("mysql", "mssql"):
+        yield
+        return
+    with db.exclusive() as conn:
+        try:
+            if db.dialect == "mysql":
+                query = text("SELECT GET_LOCK(CONCAT(:n, '.', DATABASE()), :s)")
+                if conn.execute(query, {"n": _LOCK_NAME, "s": _LOCK_SECONDS}).scalar() != 1:
+                    raise _busy()
+            else:
+                query = text(
+                    "DECLARE @got INT; EXEC @got = sp_getapplock @Resource = :n, @LockMode = 'Exclusive', "
+                    "@LockOwner = 'Session', @LockTimeout = :ms; SELECT @got"
+                )
+                if conn.execute(query, {"n": _LOCK_NAME, "ms": _LOCK_SECONDS * 1000}).scalar_one() < 0:
+                    raise _busy()
+            yield
+        finally:
+            _unlock(conn, db.dialect)
+
+
+def _unlock(conn: Connection, name: str) -> None:
+    """Session locks go with the session, should this fail because it is broken."""
+    try:
+        if name == "mysql":
+            conn.execute(text("SELECT RELEASE_LOCK(CONCAT(:n, '.', DATABASE()))"), {"n": _LOCK_NAME})
+        elif name == "mssql":
+            conn.execute(
+                text("EXEC sp_releaseapplock @Resource = :n, @LockOwner = 'Session'"), {"n": _LOCK_NAME}
+            )
+    except DBAPIError:
+        conn.invalidate()
+
+
+def _busy() -> StateUnavailable:
+    return StateUnavailable(
+        f"another process has been upgrading the state database for {_LOCK_SECONDS} s",
+        hint="wait until it is done, and run again",
+    )

@@ -1,0 +1,160 @@
+"""Chained jobs: each committed upstream chunk is turned into chunks exactly once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, union_all, update
+
+from hdm.model import Chunk, Mode, Receipt
+from hdm.model.json import receipt_from_json
+from hdm.state.db.database import among, by_claim_index, locked
+from hdm.state.db.tables import chunk, follow, job, job_upstream, run_job
+from hdm.state.jobs import replacing
+from hdm.state.jobs.jobs import insert_pending
+from hdm.state.records import COMMITTED, DONE, OPEN_JOB, STATUSES, SUPERSEDED, UNFINISHED, VERIFIED, Job
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import Tx
+
+
+def _waiting(of: Job) -> Select[Any]:
+    """The receipts of upstream chunks that this job has not followed."""
+    return (
+        select(chunk.c.receipt)
+        .join(job, job.c.job_id == chunk.c.job_id)
+        .where(
+            job.c.pipeline_key.in_(of.info.upstream_keys),
+            among(chunk.c.status, (COMMITTED, VERIFIED)),
+            chunk.c.receipt.is_not(None),
+            ~exists().where(
+                follow.c.pipeline_key == of.pipeline_key, follow.c.upstream_chunk_id == chunk.c.chunk_id
+            ),
+        )
+    )
+
+
+def unfollowed(base: Base, of: Job, limit: int) -> list[Receipt]:
+    """What upstream has committed and this job has not turned into chunks yet, in order."""
+    if not of.info.upstream_keys:
+        return []
+    query = _waiting(of).order_by(job.c.epoch, chunk.c.chunk_no, chunk.c.chunk_id).limit(limit)
+    rows = base.db.read(lambda conn: conn.execute(query).scalars().all())
+    return [receipt_from_json(text) for text in rows]
+
+
+def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
+    """Insert the chunks made of one upstream chunk; nothing, if it was followed before. False if
+    this epoch replaces and is closed: its table is swapped, and what comes now is the next one's."""
+
+    def work(tx: Tx) -> bool:
+        state = tx.conn.execute(
+            locked(select(job.c.status).where(job.c.job_id == of.job_id), job)
+        ).scalar_one()
+        done = tx.conn.execute(
+            select(follow.c.job_id).where(
+                follow.c.pipeline_key == of.pipeline_key, follow.c.upstream_chunk_id == upstream_chunk_id
+            )
+        ).first()
+        if done is not None:
+            return True
+        if state == "success" and of.info.mode is Mode.REPLACE:
+            return False
+        start = _next_number(tx.conn, of.job_id)
+        outdated = of.info.mode is Mode.REPLACE and replacing.is_outdated(tx.conn, upstream_chunk_id)
+        ordered = [] if outdated else sorted(chunks, key=lambda one: one.number)
+        insert_pending(tx, of.job_id, [one.at(number=start + n) for n, one in enumerate(ordered)])
+        tx.conn.execute(
+            insert(follow),
+            {
+                "pipeline_key": of.pipeline_key,
+                "upstream_chunk_id": upstream_chunk_id,
+                "job_id": of.job_id,
+                "chunks": len(ordered),
+                "followed_at": tx.now,
+            },
+        )
+        if state != "in_progress":
+            tx.conn.execute(
+                update(job).where(job.c.job_id == of.job_id).values(status="in_progress", planned=1)
+            )
+        tx.event(
+            "job.followed", job=of.job_id, was=state, now="in_progress", upstream=upstream_chunk_id,
+            chunks=len(ordered),
+        )  # fmt: skip
+        return True
+
+    return base.change(of.in_run, work)
+
+
+def _next_number(conn: Connection, job_id: str) -> int:
+    """The job's first free chunk number: a look for each status, not at all of a job's chunks."""
+    highest = [
+        by_claim_index(
+            select(func.max(chunk.c.chunk_no).label("n")).where(
+                chunk.c.job_id == job_id, chunk.c.status == status
+            ),
+            chunk,
+        )
+        for status in STATUSES
+    ]
+    return max((n for n in conn.execute(union_all(*highest)).scalars() if n is not None), default=-1) + 1
+
+
+def settled(base: Base, of: Job) -> bool:
+    """Nothing is left to do: planned or left, upstream closed and followed, no chunk unfinished.
+    What replaces also waits for the dead chunks of upstream: without them it would not be whole."""
+
+    def work(conn: Connection) -> bool:
+        mine = conn.execute(select(job.c.planned, job.c.status).where(job.c.job_id == of.job_id)).one()
+        if not mine.planned and mine.status != "success":
+            return False
+        if of.info.upstream_keys:
+            waits_for = OPEN_JOB if of.info.mode is Mode.REPLACE else ("planning", "in_progress")
+            busy = select(job.c.job_id).where(
+                job.c.pipeline_key.in_(of.info.upstream_keys), among(job.c.status, waits_for)
+            )
+            if conn.execute(busy.limit(1)).first() is not None:
+                return False
+            if conn.execute(_waiting(of).limit(1)).first() is not None:
+                return False
+        left = select(chunk.c.chunk_id).where(chunk.c.job_id == of.job_id, among(chunk.c.status, UNFINISHED))
+        return conn.execute(left.limit(1)).first() is None
+
+    return base.db.read(work)
+
+
+def staged(base: Base, of: Job) -> int:
+    """How many of the job's committed chunks the jobs downstream in its run still have to move."""
+    below = job.alias()
+    downstream = (
+        select(below.c.pipeline_key)
+        .join(job_upstream, job_upstream.c.job_id == below.c.job_id)
+        .join(run_job, run_job.c.job_id == below.c.job_id)
+        .where(run_job.c.run_id == of.in_run, job_upstream.c.upstream_key == of.pipeline_key)
+    )
+
+    def work(conn: Connection) -> int:
+        keys = sorted(set(conn.execute(downstream).scalars()))
+        if not keys:
+            return 0
+        taken = [
+            exists().where(follow.c.pipeline_key == key, follow.c.upstream_chunk_id == chunk.c.chunk_id)
+            for key in keys
+        ]
+        part = chunk.alias()
+        moving = exists().where(
+            part.c.corr_in == chunk.c.chunk_id, part.c.status.not_in((*DONE, SUPERSEDED, "dead"))
+        )
+        query = (
+            select(func.count())
+            .select_from(chunk)
+            .where(
+                chunk.c.job_id == of.job_id,
+                among(chunk.c.status, (COMMITTED, VERIFIED)),
+                or_(~and_(*taken), moving),
+            )
+        )
+        return int(conn.execute(query).scalar_one())
+
+    return base.db.read(work)

@@ -1,0 +1,123 @@
+"""Mode ``replace`` over several links: what two readings of a table hold is never loaded together.
+
+Two transactions decide, be they of two sites: the one that plans a new reading, and the one that
+turns a chunk of the old reading into chunks downstream. Both hold one row of the pipeline that
+reads the table, so that the later of the two sees what the earlier did: a new reading is not
+planned while the last one is being loaded, and the last one is not loaded once a new one is planned.
+
+An epoch for which nothing was read is ``left``: closed, but not planned. So every process can tell
+it from a reading that found no rows, and none swaps a table for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from sqlalchemy import Connection, and_, exists, func, or_, select, update
+
+from hdm.model import Mode
+from hdm.state.db.database import among, locked
+from hdm.state.db.tables import chunk, follow, job, job_upstream, lease
+from hdm.state.records import OPEN_JOB, SUPERSEDED, Job
+from hdm.state.tx.transaction import Tx
+
+
+def plan_resource(pipeline_key: str) -> str:
+    """The name of the lease of those who plan a pipeline."""
+    return f"plan:{pipeline_key}"
+
+
+def hold(conn: Connection, pipeline_key: str) -> None:
+    """Let no other transaction decide on this pipeline until this one ends."""
+    query = select(lease.c.token).where(lease.c.resource == plan_resource(pipeline_key))
+    conn.execute(locked(query, lease)).first()
+
+
+def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, begun: bool = False) -> bool:
+    """Whether a job of these links that reads what the pipeline publishes, directly or not, is open;
+    with ``begun``, one that has chunks already."""
+    seen: set[str] = set()
+    todo = {pipeline_key}
+    part = exists().where(chunk.c.job_id == job.c.job_id, chunk.c.status != SUPERSEDED)
+    while todo:
+        seen |= todo
+        below = (
+            select(job.c.pipeline_key, job.c.status)
+            .join(job_upstream, job_upstream.c.job_id == job.c.job_id)
+            .where(job_upstream.c.upstream_key.in_(sorted(todo)), job.c.link_key.in_(sorted(links)))
+        )
+        open_now = below.where(among(job.c.status, OPEN_JOB))
+        if conn.execute((open_now.where(part) if begun else open_now).limit(1)).first() is not None:
+            return True
+        todo = set(conn.execute(below.distinct()).scalars()) - seen
+    return False
+
+
+def is_outdated(conn: Connection, chunk_id: str) -> bool:
+    """Whether the table that a chunk was read from, be it some links up, is planned to be read anew.
+    Holds that table's pipeline, so that the answer stays true until the transaction ends."""
+    line = list(_line(conn, chunk_id))
+    if not line:
+        return False
+    hold(conn, line[-1][1])
+    return any(
+        _is_followed(conn, key, epoch)
+        for step, (mode, key, epoch) in enumerate(line)
+        if step == 0 or mode == Mode.REPLACE.value
+    )
+
+
+def _line(conn: Connection, chunk_id: str) -> Iterator[tuple[str, str, int]]:
+    """Of the chunk and those it was made of, up to where it was read: mode, pipeline, epoch."""
+    at: str | None = chunk_id
+    while at is not None:
+        row = conn.execute(
+            select(job.c.mode, job.c.pipeline_key, job.c.epoch, chunk.c.corr_in)
+            .join(chunk, chunk.c.job_id == job.c.job_id)
+            .where(chunk.c.chunk_id == at)
+        ).one_or_none()
+        if row is None:
+            return
+        yield row.mode, row.pipeline_key, row.epoch
+        at = row.corr_in
+
+
+def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
+    """By an epoch with chunks, or by a reading of the table that found no rows."""
+    chunks = exists().where(chunk.c.job_id == job.c.job_id)
+    chained = exists().where(job_upstream.c.job_id == job.c.job_id)
+    later = select(job.c.job_id).where(
+        job.c.pipeline_key == pipeline_key,
+        job.c.epoch > epoch,
+        or_(chunks, and_(job.c.planned == 1, ~chained)),
+    )
+    return conn.execute(later.limit(1)).first() is not None
+
+
+def leave(tx: Tx, of: Job) -> bool:
+    """Close an epoch for which nothing was read, unless something was; whether it is closed so."""
+    query = select(job.c.planned, job.c.status).where(job.c.job_id == of.job_id)
+    found = tx.conn.execute(locked(query, job)).one()
+    if found.status == "success":
+        return not found.planned
+    if _is_fed(tx.conn, of) if of.info.upstream_keys else found.planned:
+        return False
+    values = {"planned": 0, "status": "success", "ended_at": tx.now}
+    tx.conn.execute(update(job).where(job.c.job_id == of.job_id).values(values))
+    tx.event("job.left", job=of.job_id, was=found.status, now="success")
+    return True
+
+
+def _is_fed(conn: Connection, of: Job) -> bool:
+    """Whether a chained job's epoch has followed anything, or what it reads was, since its last
+    epoch, read anew and found empty, which leaves nothing to follow."""
+    followed = select(follow.c.job_id).where(follow.c.job_id == of.job_id)
+    if conn.execute(followed.limit(1)).first() is not None:
+        return True
+    read = (job.c.status == "success", job.c.planned == 1)
+    before = select(func.max(job.c.ended_at)).where(job.c.pipeline_key == of.pipeline_key, *read)
+    last = conn.execute(before).scalar()
+    above = select(job.c.job_id).where(job.c.pipeline_key.in_(of.info.upstream_keys), *read)
+    if last is not None:
+        above = above.where(job.c.mode == Mode.REPLACE.value, job.c.ended_at > last)
+    return conn.execute(above.limit(1)).first() is not None

@@ -1,0 +1,190 @@
+"""The trail, checked; and what is going on, as plain rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, case, func, insert, select
+
+from hdm.state.db.database import among, locked
+from hdm.state.db.tables import (
+    anchor,
+    chain_head,
+    chunk,
+    dataset,
+    event,
+    job,
+    run,
+    run_job,
+    validation,
+    worker,
+)
+from hdm.state.records import DEAD, DONE, HELD, PENDING
+from hdm.state.tx.context import Base
+from hdm.state.tx.transaction import CHAINED, GENESIS, Tx, chain_hash
+
+_PAGE = 2000
+
+
+def verify_chain(base: Base, run_id: str) -> list[str]:
+    """Every break in the run's trail: gaps, edits, wrong links, a head or anchor that differs."""
+    return base.db.read(lambda conn: _breaks(conn, run_id))
+
+
+def _breaks(conn: Connection, run_id: str) -> list[str]:
+    head = conn.execute(
+        select(chain_head.c.seq, chain_head.c.hash).where(chain_head.c.run_id == run_id)
+    ).one_or_none()
+    if head is None:
+        return [f"run {run_id} has no chain head"]
+    anchors = {
+        row.seq: row.hash
+        for row in conn.execute(select(anchor.c.seq, anchor.c.hash).where(anchor.c.run_id == run_id))
+    }
+    breaks: list[str] = []
+    last, previous = 0, GENESIS
+    while True:
+        page = conn.execute(
+            select(event)
+            .where(event.c.run_id == run_id, event.c.seq > last, event.c.seq <= head.seq)
+            .order_by(event.c.seq)
+            .limit(_PAGE)
+        ).mappings().all()  # fmt: skip
+        if not page:
+            break
+        for row in page:
+            breaks += _break(dict(row), last, previous)
+            last, previous = row["seq"], row["hash"]
+            if anchors.pop(last, previous) != previous:
+                breaks.append(f"event {last}: differs from its anchor")
+    if last != head.seq or previous != head.hash:
+        breaks.append(f"the chain ends at event {last}, its head says {head.seq}")
+    breaks += [f"anchor {seq}: beyond the end of the chain" for seq in sorted(anchors)]
+    beyond = select(func.count()).where(event.c.run_id == run_id, event.c.seq > head.seq)
+    unmoved = select(chain_head.c.seq).where(chain_head.c.run_id == run_id)
+    extra = conn.execute(beyond).scalar()
+    if extra and conn.execute(unmoved).scalar() == head.seq:
+        breaks.append(f"{extra} events lie beyond the head {head.seq}")
+    return breaks
+
+
+def _break(row: dict[str, Any], last: int, previous: str) -> list[str]:
+    found = []
+    if row["seq"] != last + 1:
+        found.append(f"event {last + 1}: missing")
+    if row["prev_hash"] != previous:
+        found.append(f"event {row['seq']}: does not follow from the one before")
+    if row["hash"] != chain_hash(row["prev_hash"], {name: row[name] for name in CHAINED}):
+        found.append(f"event {row['seq']}: was changed")
+    return found
+
+
+def put_anchor(base: Base, run_id: str, location: str) -> tuple[int, str]:
+    """Record that the chain's head is (about to be) kept at ``location``; its number and hash."""
+
+    def work(tx: Tx) -> tuple[int, str]:
+        head = tx.conn.execute(
+            locked(
+                select(chain_head.c.seq, chain_head.c.hash).where(chain_head.c.run_id == run_id), chain_head
+            )
+        ).one()
+        known = select(anchor.c.seq).where(anchor.c.run_id == run_id, anchor.c.seq == head.seq)
+        if tx.conn.execute(known).first() is None:
+            tx.conn.execute(
+                insert(anchor),
+                {
+                    "run_id": run_id,
+                    "seq": head.seq,
+                    "hash": head.hash,
+                    "anchored_at": tx.now,
+                    "location": tx.mask(location),
+                },
+            )
+        return head.seq, head.hash
+
+    return base.change(run_id, work)
+
+
+def status(base: Base, run_id: str) -> list[dict[str, Any]]:
+    """One row per job of the run: its chunks by status, its rows and bytes."""
+
+    def summed(condition: Any, value: Any = 1) -> Any:
+        return func.coalesce(func.sum(case((condition, value), else_=0)), 0)
+
+    source, target = dataset.alias(), dataset.alias()
+    keys = (
+        job.c.job_id, job.c.pipeline_key, job.c.stage_no, job.c.epoch, job.c.status, job.c.source_name,
+        source.c.name, job.c.sink_name, target.c.name,
+    )  # fmt: skip
+    query = (
+        select(
+            job.c.job_id,
+            job.c.pipeline_key,
+            job.c.stage_no,
+            job.c.epoch,
+            job.c.status,
+            job.c.source_name,
+            source.c.name.label("source"),
+            job.c.sink_name,
+            target.c.name.label("target"),
+            func.count(chunk.c.chunk_id).label("chunks"),
+            summed(chunk.c.status == PENDING).label("pending"),
+            summed(among(chunk.c.status, HELD)).label("held"),
+            summed(among(chunk.c.status, DONE)).label("done"),
+            summed(chunk.c.status == DEAD).label("dead"),
+            summed(among(chunk.c.status, DONE), chunk.c.rows_loaded).label("rows"),
+            summed(among(chunk.c.status, DONE), chunk.c.bytes).label("bytes"),
+            summed(among(chunk.c.status, HELD), chunk.c.progress_rows).label("moving_rows"),
+            summed(among(chunk.c.status, HELD), chunk.c.progress_bytes).label("moving_bytes"),
+        )
+        .select_from(run_job)
+        .join(job, job.c.job_id == run_job.c.job_id)
+        .join(source, source.c.dataset_id == job.c.source_dataset_id)
+        .join(target, target.c.dataset_id == job.c.sink_dataset_id)
+        .outerjoin(chunk, (chunk.c.job_id == job.c.job_id) & (chunk.c.status != "superseded"))
+        .where(run_job.c.run_id == run_id)
+        .group_by(*keys)
+        .order_by(job.c.stage_no, job.c.pipeline_key)
+    )
+
+    def plain(row: Any) -> dict[str, Any]:
+        return {name: int(v) if name in _NUMBERS else v for name, v in row.items()}
+
+    return base.db.read(lambda conn: [plain(row) for row in conn.execute(query).mappings().all()])
+
+
+_NUMBERS = {"chunks", "pending", "held", "done", "dead", "rows", "bytes", "moving_rows", "moving_bytes"}
+
+
+def run_row(base: Base, run_id: str) -> dict[str, Any] | None:
+    """The run as one plain row."""
+
+    def work(conn: Connection) -> dict[str, Any] | None:
+        row = conn.execute(select(run).where(run.c.run_id == run_id)).mappings().first()
+        return None if row is None else dict(row)
+
+    return base.db.read(work)
+
+
+def workers_of(base: Base, run_id: str) -> list[dict[str, Any]]:
+    """The run's workers as plain rows."""
+    query = select(worker).where(worker.c.run_id == run_id).order_by(worker.c.started_at)
+    return base.db.read(lambda conn: [dict(row) for row in conn.execute(query).mappings().all()])
+
+
+def failed_checks(base: Base, job_id: str) -> int:
+    """How many checks of the job did not pass."""
+    query = (
+        select(func.count())
+        .select_from(validation)
+        .where(validation.c.job_id == job_id, validation.c.status.in_(("fail", "error")))
+    )
+    return base.db.read(lambda conn: int(conn.execute(query).scalar_one()))
+
+
+def events_after(base: Base, run_id: str, seq: int, limit: int) -> list[dict[str, Any]]:
+    """The run's events after number ``seq``, in order, as plain rows."""
+    query = (
+        select(event).where(event.c.run_id == run_id, event.c.seq > seq).order_by(event.c.seq).limit(limit)
+    )
+    return base.db.read(lambda conn: [dict(row) for row in conn.execute(query).mappings().all()])

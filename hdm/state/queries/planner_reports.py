@@ -1,0 +1,129 @@
+"""Questions that the planner asks of the state database. Reads only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, or_, select
+
+from hdm.model import Chunk
+from hdm.model.json import chunk_from_json
+from hdm.state.db.tables import chunk, job, worker
+from hdm.state.records import OPEN_JOB, SUPERSEDED, WAIVED, Job, Reading
+from hdm.state.tx.context import JOB_COLUMNS, Base
+
+
+class PlannerReports:
+    """What is known of jobs and chunks, whichever run they are of."""
+
+    def __init__(self, base: Base) -> None:
+        self._base = base
+
+    def link_jobs(self, link_key: str) -> list[Job]:
+        """The newest job of every pipeline of a link, whichever run opened it."""
+        newest = (
+            select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
+            .where(job.c.link_key == link_key)
+            .group_by(job.c.pipeline_key)
+            .subquery()
+        )
+        query = select(*JOB_COLUMNS).join(
+            newest, (newest.c.pipeline_key == job.c.pipeline_key) & (newest.c.epoch == job.c.epoch)
+        )
+        return self._jobs(query)
+
+    def open_jobs(self, link_keys: Collection[str]) -> list[Job]:
+        """The newest job of every pipeline of these links."""
+        return [found for key in sorted(link_keys) for found in self.link_jobs(key)]
+
+    def job(self, job_id: str) -> Job:
+        """One job; ``IndexError`` if there is none."""
+        return self._jobs(select(*JOB_COLUMNS).where(job.c.job_id == job_id))[0]
+
+    def statuses(self, chunk_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
+        """Chunk id -> (its job's id, its status), of those that are known."""
+
+        def work(conn: Connection) -> dict[str, tuple[str, str]]:
+            found: dict[str, tuple[str, str]] = {}
+            for start in range(0, len(chunk_ids), 500):
+                batch = list(chunk_ids[start : start + 500])
+                query = select(chunk.c.chunk_id, chunk.c.job_id, chunk.c.status)
+                rows = conn.execute(query.where(chunk.c.chunk_id.in_(batch))).all()
+                found |= {row.chunk_id: (row.job_id, row.status) for row in rows}
+            return found
+
+        return self._base.db.read(work)
+
+    def chunk(self, chunk_id: str) -> Chunk:
+        """One chunk as it was planned."""
+        query = select(chunk.c.body).where(chunk.c.chunk_id == chunk_id)
+        return chunk_from_json(self._base.db.read(lambda conn: str(conn.execute(query).scalar_one())))
+
+    def unverified(self, job_id: str) -> list[tuple[Chunk, int]]:
+        """The job's chunks that are committed and not verified, with their rows."""
+        query = select(chunk.c.body, chunk.c.rows_loaded).where(
+            chunk.c.job_id == job_id, chunk.c.status == "committed"
+        )
+        rows = self._base.db.read(lambda conn: conn.execute(query).all())
+        return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
+
+    def last_reading(self, pipeline_key: str) -> Reading | None:
+        """What the newest closed epoch of a pipeline found and read; None if nothing is kept of it."""
+        query = (
+            select(job.c.job_id, job.c.reading, job.c.snapshot_token)
+            .where(job.c.pipeline_key == pipeline_key, job.c.status == "success", job.c.planned == 1)
+            .order_by(job.c.epoch.desc())
+            .limit(1)
+        )
+
+        def work(conn: Connection) -> Reading | None:
+            row = conn.execute(query).one_or_none()
+            if row is None or row.reading is None:
+                return None
+            kept = json.loads(row.reading)
+            mine = [chunk.c.job_id == row.job_id, chunk.c.status != SUPERSEDED]
+            mine.append(chunk.c.chunk_no >= kept["first"])
+            apart = kept["apart"]
+            read = func.coalesce(func.sum(chunk.c.rows_extracted), 0)
+            total = int(conn.execute(select(read).where(*mine)).scalar_one())
+            for start in range(0, len(apart), 500):
+                some = chunk.c.chunk_no.in_(apart[start : start + 500])
+                total -= int(conn.execute(select(read).where(*mine, some)).scalar_one())
+            return Reading(kept, row.snapshot_token, total)
+
+        return self._base.db.read(work)
+
+    def is_open(self, pipeline_key: str) -> bool:
+        """Whether the newest epoch of a pipeline is not closed."""
+        query = select(func.count()).where(job.c.pipeline_key == pipeline_key, job.c.status.in_(OPEN_JOB))
+        return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
+
+    def moved_nothing(self, pipeline_key: str) -> bool:
+        """Whether no chunk of a pipeline ever had a row, and none was waived."""
+        query = (
+            select(func.count())
+            .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
+            .where(
+                job.c.pipeline_key == pipeline_key,
+                or_(chunk.c.rows_extracted > 0, chunk.c.status == WAIVED),
+            )
+        )
+        return not self._base.db.read(lambda conn: conn.execute(query).scalar())
+
+    def live_workers(self, site: str | None = None) -> int:
+        """Workers whose heartbeat is fresh; those of one site, if given."""
+        from hdm.state.db import clock
+
+        query = select(func.count()).where(worker.c.state == "alive", worker.c.heartbeat_at > clock.later)
+        if site is not None:
+            query = query.where(worker.c.site == site)
+        late = {"later_ms": -self._base.ttl_ms}
+        return int(self._base.db.read(lambda conn: conn.execute(query, late).scalar()) or 0)
+
+    def _jobs(self, query: Select[Any]) -> list[Job]:
+        def work(conn: Connection) -> list[Job]:
+            return [self._base.job_of(conn, row, row.run_id) for row in conn.execute(query).all()]
+
+        return self._base.db.read(work)

@@ -1,0 +1,249 @@
+"""Questions that the command line asks of the state database. Reads only."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Select, func, or_, select, text
+
+from hdm.state.db.tables import chunk, dataset, dead_letter, event, job, run, run_job, validation, watermark
+from hdm.state.queries.planner_reports import PlannerReports
+from hdm.state.records import DEAD, DONE, SUPERSEDED
+
+_FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == "error")
+
+
+class TableReport(NamedTuple):
+    """How one job of a run stands. ``rows`` and ``bytes`` are what this run committed."""
+
+    table: str
+    sink: str
+    target: str
+    status: str
+    rows: int
+    bytes: int
+    chunks: dict[str, int]
+    epoch: int
+
+
+class Reports(PlannerReports):
+    """Reads, never writes. Give it ``StateManager.base``."""
+
+    # -- for the command line ------------------------------------------------
+
+    def of_run(self, run_id: str) -> list[TableReport]:
+        """Each job of the run, upstream first."""
+        return self._base.db.read(lambda conn: self._of_run(conn, run_id))
+
+    def failed_validations(self, run_id: str) -> int:
+        """Checks of the run's jobs that did not pass."""
+        query = (
+            select(func.count())
+            .select_from(validation.join(run_job, run_job.c.job_id == validation.c.job_id))
+            .where(run_job.c.run_id == run_id, *_FAILED)
+        )
+        return int(self._base.db.read(lambda conn: conn.execute(query).scalar()) or 0)
+
+    def runs(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
+        """Every run of a manifest, newest first."""
+        columns = (
+            run.c.run_id, run.c.status, run.c.started_at, run.c.ended_at, run.c.started_by, run.c.git_sha,
+            run.c.hdm_version, run.c.resumed_from, run.c.error_class,
+        )  # fmt: skip
+        query = (
+            select(*columns)
+            .where(run.c.manifest_name == manifest_name, run.c.env == env)
+            .order_by(run.c.started_at.desc())
+        )
+        return self._rows(query)
+
+    def find_run(self, manifest_name: str, env: str, prefix: str | None) -> str | None:
+        """The newest run whose id begins so; None if there is none."""
+        for row in self.runs(manifest_name, env):
+            if prefix is None or str(row["run_id"]).startswith(prefix):
+                return str(row["run_id"])
+        return None
+
+    def job_rows(self, run_id: str) -> list[dict[str, Any]]:
+        """Each job of the run with its chunks by status, rows, watermark and failed checks."""
+        return self._base.db.read(lambda conn: self._job_rows(conn, run_id))
+
+    def failures(self, run_id: str) -> dict[str, str]:
+        """Job (or pipeline, where no job was opened) -> why it could not be planned in this run."""
+        query = (
+            select(event.c.job_id, event.c.payload)
+            .where(event.c.run_id == run_id, event.c.event_type == "job.failed")
+            .order_by(event.c.seq)
+        )
+        rows = self._base.db.read(lambda conn: conn.execute(query).all())
+        told = [(row.job_id, json.loads(row.payload)) for row in rows]
+        return {job_id or payload["pipeline"]: payload["message"] for job_id, payload in told}
+
+    def dead(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
+        """The dead chunks of a manifest's jobs, with their errors."""
+        mine = (
+            select(run_job.c.job_id)
+            .join(run, run.c.run_id == run_job.c.run_id)
+            .where(run.c.manifest_name == manifest_name, run.c.env == env)
+        )
+        query = (
+            select(
+                dataset.c.name.label("table"), job.c.sink_name.label("sink"), chunk.c.chunk_id,
+                chunk.c.chunk_no.label("number"), chunk.c.attempt.label("attempts"),
+                chunk.c.error_class.label("error"), chunk.c.error_msg.label("message"),
+                dead_letter.c.created_on.label("since"),
+            )
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .join(dataset, dataset.c.dataset_id == job.c.source_dataset_id)
+            .outerjoin(
+                dead_letter,
+                (dead_letter.c.chunk_id == chunk.c.chunk_id) & (dead_letter.c.row_no == -1),
+            )
+            .where(chunk.c.status == DEAD, chunk.c.job_id.in_(mine))
+            .order_by(dataset.c.name, chunk.c.chunk_no)
+        )  # fmt: skip
+        return self._rows(query)
+
+    def find_datasets(self, name: str) -> list[str]:
+        """Full names of the datasets that ``name`` is, or ends."""
+        query = select(dataset.c.name).where(_named(name)).order_by(dataset.c.name)
+        return [str(row["name"]) for row in self._rows(query)]
+
+    def chunks_of(self, name: str) -> list[dict[str, Any]]:
+        """Every chunk read from or written to the dataset of that name."""
+        source, target = dataset.alias(), dataset.alias()
+        query = (
+            select(
+                source.c.name.label("from"), target.c.name.label("to"), chunk.c.chunk_id,
+                chunk.c.source_filter.label("rows where"), chunk.c.status,
+                chunk.c.rows_loaded.label("rows"), chunk.c.content_sha256.label("sha256"), job.c.run_id,
+            )
+            .join(job, job.c.job_id == chunk.c.job_id)
+            .join(source, source.c.dataset_id == job.c.source_dataset_id)
+            .join(target, target.c.dataset_id == job.c.sink_dataset_id)
+            .where(or_(_named(name, source), _named(name, target)))
+            .order_by(job.c.stage_no, job.c.epoch, chunk.c.chunk_no)
+        )  # fmt: skip
+        return self._rows(query)
+
+    def schema_version(self) -> str:
+        """The schema's version, as alembic names it."""
+        query = text("SELECT version_num FROM hdm_schema_version")
+        return str(self._base.db.read(lambda conn: conn.execute(query).scalar()))
+
+    def clock(self) -> str:
+        """The database's clock: UTC, as the tables have it."""
+        from hdm.state.db import clock
+
+        return str(self._base.db.read(lambda conn: conn.execute(select(clock.now)).scalar()))
+
+    def _rows(self, query: Select[Any]) -> list[dict[str, Any]]:
+        return self._base.db.read(lambda conn: [dict(row) for row in conn.execute(query).mappings().all()])
+
+    def _of_run(self, conn: Connection, run_id: str) -> list[TableReport]:
+        moved = _moved(conn, run_id)
+        counts = _counts(conn, run_id)
+        source, target = dataset.alias(), dataset.alias()
+        query = (
+            select(
+                job.c.job_id, source.c.name, job.c.sink_name, target.c.name.label("target"), job.c.status,
+                job.c.epoch,
+            )
+            .join(run_job, run_job.c.job_id == job.c.job_id)
+            .join(source, source.c.dataset_id == job.c.source_dataset_id)
+            .join(target, target.c.dataset_id == job.c.sink_dataset_id)
+            .where(run_job.c.run_id == run_id)
+            .order_by(job.c.stage_no, source.c.name)
+        )  # fmt: skip
+        reports = []
+        for row in conn.execute(query).all():
+            rows, size = moved.get(row.job_id, (0, 0))
+            chunks = counts.get(row.job_id, {})
+            reports.append(
+                TableReport(row.name, row.sink_name, row.target, row.status, rows, size, chunks, row.epoch)
+            )
+        return reports
+
+    def _job_rows(self, conn: Connection, run_id: str) -> list[dict[str, Any]]:
+        counts = _counts(conn, run_id)
+        newest = select(watermark.c.pipeline_key, watermark.c.value).order_by(watermark.c.seq)
+        marks = {row[0]: row[1] for row in conn.execute(newest).all()}
+        wrong = select(validation.c.job_id, func.count()).where(*_FAILED).group_by(validation.c.job_id)
+        failed = {row[0]: int(row[1]) for row in conn.execute(wrong).all()}
+        keys = select(run_job.c.job_id, job.c.pipeline_key, job.c.source_name, job.c.reading).join(
+            job, job.c.job_id == run_job.c.job_id
+        )
+        known = {row.job_id: row for row in conn.execute(keys.where(run_job.c.run_id == run_id)).all()}
+        rows = []
+        for job_id, one in zip(_job_ids(conn, run_id), self._of_run(conn, run_id), strict=True):
+            by = counts.get(job_id, {})
+            rows.append(
+                {
+                    "job": job_id,
+                    "table": one.table,
+                    "link": f"{known[job_id].source_name} -> {one.sink}",
+                    "status": one.status,
+                    "epoch": one.epoch,
+                    "rows": one.rows,
+                    "bytes": one.bytes,
+                    "done": sum(by.get(status, 0) for status in DONE),
+                    "open": sum(by.get(status, 0) for status in ("pending", "leased", "written")),
+                    "dead": by.get(DEAD, 0),
+                    "failed_checks": failed.get(job_id, 0),
+                    "watermark": marks.get(known[job_id].pipeline_key),
+                    "differs": _said(known[job_id].reading),
+                }
+            )
+        return rows
+
+
+def _said(reading: str | None) -> list[str]:
+    """Where the plan found that the source is not as it was moved."""
+    return [str(text) for text in json.loads(reading).get("said", ())] if reading else []
+
+
+def _job_ids(conn: Connection, run_id: str) -> list[str]:
+    source = dataset.alias()
+    query = (
+        select(job.c.job_id)
+        .join(run_job, run_job.c.job_id == job.c.job_id)
+        .join(source, source.c.dataset_id == job.c.source_dataset_id)
+        .where(run_job.c.run_id == run_id)
+        .order_by(job.c.stage_no, source.c.name)
+    )
+    return list(conn.execute(query).scalars())
+
+
+def _named(name: str, table: Any = dataset) -> Any:
+    return or_(
+        table.c.name == name,
+        table.c.name.endswith(f".{name}", autoescape=True),
+        table.c.name.endswith(f"/{name}", autoescape=True),
+    )
+
+
+def _moved(conn: Connection, run_id: str) -> dict[str, tuple[int, int]]:
+    """Job -> rows and bytes that this very run committed."""
+    committed = (
+        select(event.c.chunk_id).where(event.c.run_id == run_id, event.c.to_status == "committed").distinct()
+    )
+    query = (
+        select(chunk.c.job_id, func.sum(chunk.c.rows_loaded), func.sum(chunk.c.bytes))
+        .where(chunk.c.chunk_id.in_(committed))
+        .group_by(chunk.c.job_id)
+    )
+    return {row[0]: (int(row[1] or 0), int(row[2] or 0)) for row in conn.execute(query).all()}
+
+
+def _counts(conn: Connection, run_id: str) -> dict[str, dict[str, int]]:
+    query = (
+        select(chunk.c.job_id, chunk.c.status, func.count())
+        .join(run_job, run_job.c.job_id == chunk.c.job_id)
+        .where(run_job.c.run_id == run_id, chunk.c.status != SUPERSEDED)
+        .group_by(chunk.c.job_id, chunk.c.status)
+    )
+    found: dict[str, dict[str, int]] = {}
+    for job_id, status, number in conn.execute(query).all():
+        found.setdefault(job_id, {})[status] = int(number)
+    return found

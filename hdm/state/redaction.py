@@ -1,0 +1,59 @@
+"""What leaves text before it enters the state database: secrets, and values of rows."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from hdm.config import secrets
+from hdm.errors import HdmError
+
+Redact = Callable[[str], str]
+
+_URL = re.compile(r"(?P<head>[a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/]*@", re.IGNORECASE)
+_PAIR = re.compile(
+    r"(?P<name>\b(?:password|passwd|pwd|secret|token|api_?key|access_?key|account_?key|sig|signature)\b)"
+    r"(?P<sep>['\"]?\s*[=:]\s*)(?:'[^']*'|\"[^\"]*\"|\{[^}]*\}|[^\s;,&'\"]+)",
+    re.IGNORECASE,
+)
+_VALUE = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|(?<==)\([^)]*\)")
+_DETAIL = re.compile(r"\s*(?:DETAIL|CONTEXT|LINE \d+)\s*:.*", re.DOTALL)
+_LIMIT = 2000
+
+
+def redact(text: str) -> str:
+    """The text without passwords: in URLs, in ``password=...``, and all that a profile holds."""
+    text = _URL.sub(r"\g<head>:***@", secrets.redact(text))
+    return _PAIR.sub(r"\g<name>\g<sep>***", text)
+
+
+_canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
+def dump(value: dict[str, Any], mask: Redact = redact) -> str:
+    """Canonical JSON with every text in it masked."""
+    return _canonical(_masked(value, mask))
+
+
+def _masked(value: Any, mask: Redact) -> Any:
+    if isinstance(value, str):
+        return mask(value)
+    if isinstance(value, dict):
+        return {key: _masked(part, mask) for key, part in value.items()}
+    return [_masked(part, mask) for part in value] if isinstance(value, list) else value
+
+
+def message(error: BaseException, mask: Redact = redact) -> str:
+    """What of an error may be stored: hdm's own message; of others no quoted value, no detail."""
+    return mask(error.message if isinstance(error, HdmError) else scrub(error))[:_LIMIT]
+
+
+def scrub(error: BaseException) -> str:
+    """A foreign error's first sentence, with everything that may be a value left out."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = " ".join(str(part) for part in error.args if isinstance(part, str | int))
+    lines = _DETAIL.sub("", text).strip().splitlines()
+    return redact(_VALUE.sub("'...'", lines[0] if lines else "")) or type(error).__name__

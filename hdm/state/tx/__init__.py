@@ -1,0 +1,1 @@
+"""One transaction of the state: its lock, its events, its rows."""

@@ -1,0 +1,137 @@
+"""What every part of the store works with: the database, the mask, and what is known of jobs."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from sqlalchemy import ColumnElement, Connection, select
+
+from hdm.errors import StateError
+from hdm.model import Mode
+from hdm.model.json import table_from_json
+from hdm.state.db.database import Database
+from hdm.state.db.statements import Query
+from hdm.state.db.tables import job, job_upstream, run_job
+from hdm.state.records import Job, JobInfo
+from hdm.state.redaction import Redact
+from hdm.state.tx.transaction import Tx
+
+T = TypeVar("T")
+
+JOB_COLUMNS: tuple[ColumnElement[Any], ...] = (
+    job.c.job_id, job.c.run_id, job.c.pipeline_key, job.c.link_key, job.c.epoch,
+    job.c.status.label("job_status"), job.c.planned, job.c.snapshot_token,
+)  # fmt: skip
+_JOB = select(job)
+
+
+class Base:
+    """The store's common ground. ``owner`` names this process in named leases."""
+
+    def __init__(self, db: Database, mask: Redact, lease_ttl: float) -> None:
+        self.db, self.mask, self.lease_ttl = db, mask, lease_ttl
+        self.instance = uuid.uuid4().hex[:16]
+        self.worker_id: str | None = None
+        self.idle = False
+        self.looked: dict[tuple[str, str | None], float] = {}
+        self._infos: dict[str, JobInfo] = {}
+        self._guard = threading.Lock()
+
+    @property
+    def ttl_ms(self) -> int:
+        """The lease's length in milliseconds."""
+        return int(self.lease_ttl * 1000)
+
+    def change(
+        self,
+        run_id: str,
+        work: Callable[[Tx], T],
+        hold: str | None = None,
+        ask: Mapping[str, Query] | None = None,
+    ) -> T:
+        """One write transaction in the chain of ``run_id``; its events go with it.
+
+        ``hold`` locks that chunk at once: ``tx.held``. ``ask`` are put in the same breath: ``tx.asked``.
+        """
+
+        def once(conn: Connection) -> T:
+            tx = Tx(conn, run_id, self.mask, hold, ask)
+            result = work(tx)
+            tx.flush(last=True)
+            return result
+
+        return self.db.run(once)
+
+    def job_of(self, conn: Connection, row: Any, in_run: str, *, adopted: bool = True) -> Job:
+        """The ``Job`` that a row with ``JOB_COLUMNS`` stands for."""
+        return Job(
+            job_id=row.job_id,
+            run_id=row.run_id,
+            pipeline_key=row.pipeline_key,
+            link_key=row.link_key,
+            epoch=row.epoch,
+            status=row.job_status,
+            planned=bool(row.planned),
+            adopted=adopted,
+            info=self.info(conn, row.job_id),
+            snapshot=row.snapshot_token,
+            in_run=in_run,
+        )
+
+    def info(self, conn: Connection, job_id: str) -> JobInfo:
+        """The job as it was planned; kept in memory once read."""
+        found = self._infos.get(job_id)
+        if found is None:
+            found = _load_info(conn, job_id)
+            with self._guard:
+                self._infos[job_id] = found
+        return found
+
+    def forget(self, job_id: str) -> None:
+        """Read the job anew when it is asked for next."""
+        with self._guard:
+            self._infos.pop(job_id, None)
+
+    def run_of(self, conn: Connection, job_id: str) -> str:
+        """The run that worked on the job last."""
+        newest = (
+            select(run_job.c.run_id)
+            .where(run_job.c.job_id == job_id)
+            .order_by(run_job.c.joined_at.desc(), run_job.c.run_id)
+            .limit(1)
+        )
+        found: str | None = conn.execute(newest).scalar()
+        if found is None:
+            raise StateError(f"job {job_id} is not in the state database")
+        return found
+
+
+def _load_info(conn: Connection, job_id: str) -> JobInfo:
+    row = conn.execute(_JOB.where(job.c.job_id == job_id)).one_or_none()
+    if row is None:
+        raise StateError(f"job {job_id} is not in the state database")
+    upstream = conn.execute(
+        select(job_upstream.c.upstream_key)
+        .where(job_upstream.c.job_id == job_id)
+        .order_by(job_upstream.c.upstream_key)
+    ).scalars()
+    return JobInfo(
+        pipeline_key=row.pipeline_key,
+        link_key=row.link_key,
+        stage_no=row.stage_no,
+        source_name=row.source_name,
+        source_type=row.source_type,
+        sink_name=row.sink_name,
+        sink_type=row.sink_type,
+        source=table_from_json(row.source_table),
+        target=table_from_json(row.target_table),
+        mode=Mode(row.mode),
+        site=row.site,
+        upstream_keys=tuple(upstream),
+        max_parallel=row.max_parallel,
+        losses=[(column, reason) for column, reason in json.loads(row.losses)],
+    )

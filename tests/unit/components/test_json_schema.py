@@ -1,0 +1,68 @@
+"""The JSON Schemas are made from the models and know every spelling."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from hdm.components import registry
+from hdm.components.json_schema import manifest_schema, profile_schema
+from hdm.config import manifest_model
+
+
+def references(schema: Any) -> set[str]:
+    if isinstance(schema, dict):
+        own = {schema["$ref"]} if "$ref" in schema else set()
+        return own.union(*(references(value) for value in schema.values()), set())
+    if isinstance(schema, list):
+        return set().union(*(references(value) for value in schema), set())
+    return set()
+
+
+@pytest.fixture(scope="module")
+def manifest() -> Any:
+    """Made once: it asks every component there is for its model."""
+    return manifest_schema()
+
+
+@pytest.fixture(scope="module")
+def profile() -> Any:
+    return profile_schema()
+
+
+def test_both_are_json_and_whole(manifest: Any, profile: Any) -> None:
+    for schema in (manifest, profile):
+        json.dumps(schema)
+        known = {f"#/$defs/{name}" for name in schema["$defs"]}
+        assert references(schema) <= known
+
+
+def test_every_word_of_the_models_is_in_it(manifest: Any) -> None:
+    schema = manifest
+    assert set(manifest_model.ManifestWords.model_fields) <= set(schema["properties"])
+    assert {"data_links", "templated_data_links"} <= set(schema["properties"])
+    for model in (manifest_model.Link, manifest_model.Template, manifest_model.Limits):
+        assert set(model.model_fields) <= set(schema["$defs"][model.__name__]["properties"])
+    assert schema["additionalProperties"] is False
+    assert schema["$defs"]["source"]["properties"]["type"]["examples"] == registry.names("source")
+
+
+def test_each_type_brings_its_conf(manifest: Any) -> None:
+    schema = manifest
+    config = registry.find("source", "FSSource").Config
+    assert issubclass(config, BaseModel)
+    conf = schema["$defs"]["FSSource.Config"]["properties"]
+    assert {field.alias or name for name, field in config.model_fields.items()} <= set(conf)
+    named = [rule["if"]["properties"]["type"]["const"] for rule in schema["$defs"]["source"]["allOf"]]
+    assert "FSSource" in named
+
+
+def test_profiles_hold_passwords_as_write_only(profile: Any) -> None:
+    schema = profile
+    assert schema["additionalProperties"]["additionalProperties"]["anyOf"]
+    text = json.dumps(schema)
+    assert '"writeOnly": true' in text
+    assert "env|file|keyring" in text
