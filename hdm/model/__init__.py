@@ -18,7 +18,6 @@ from hdm.model.values import (
     ComponentSpec,
     Condition,
     Dataset,
-    Findings,
     Kind,
     LinkSpec,
     Mode,
@@ -27,9 +26,9 @@ from hdm.model.values import (
     StagedFile,
     Table,
     Tally,
-    Window,
     digest,
 )
+from hdm.model.window import Findings, Window
 
 __all__ = [
     "UNPLACED",

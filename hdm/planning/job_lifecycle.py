@@ -65,22 +65,28 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
     return state.close_job(job.job_id)
 
 
-def surplus(state: StateManager, job: Job, link: DataLink) -> str | None:
+def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] | None = None) -> None:
+    """Say something of a job's table, and that it differs."""
+    name = job.info.source.dataset.name
+    notes.extend(f"{name}: {text}" for text in texts)
+    if differing is not None and texts:
+        differing.append(name)
+
+
+def surplus(state: StateManager, job: Job, link: DataLink) -> Sequence[str]:
     """What is to be said of a table that was merged whole, if the target holds another number of rows than
     its source did: only so are deletions seen where a change moves a row up. Looks only."""
     if job.info.mode is not Mode.MERGE or job.info.upstream_keys or link.makes_rows_of_its_own:
-        return None
+        return ()
     last = state.reports.last_reading(job.pipeline_key)
     total = None if last is None or job.info.source.cursor is None else last.total
     held = None if total is None else link.sink.rows(link.outgoing(job.info.source))
     if total is None or held is None or held == total:
-        return None
+        return ()
     if held > total:
-        return (
-            f"the target holds {held:,} rows, the source {total:,}: {held - total:,} were deleted there, or "
-            "put into the target by others"
-        )
-    return f"the target holds {held:,} rows, the source {total:,}: some have one key, or are gone from it"
+        why = f"{held - total:,} were deleted there, or put into the target by others"
+        return [f"the target holds {held:,} rows, the source {total:,}: {why}"]
+    return [f"the target holds {held:,} rows, the source {total:,}: some have one key, or are gone from it"]
 
 
 def is_in_vain(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING
 
 from hdm import failpoints
 from hdm.errors import HdmError, Recovery, UsageError
-from hdm.model import Chunk, Findings, LinkSpec, Mode, Window
-from hdm.planning.job_lifecycle import FAILED, close, is_in_vain, prepare, remarks, surplus
+from hdm.model import Chunk, LinkSpec, Mode, Window
+from hdm.planning.job_lifecycle import FAILED, close, is_in_vain, note, prepare, remarks, surplus
 from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
 from hdm.planning.recovery import Taken
-from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress, reading_of, window_of
+from hdm.planning.windows import UNFINISHED, depth, is_complete, job_info, progress, reading_of, window_of
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -41,7 +41,8 @@ class Planner:
     """Keeps the jobs of one run moving; ``tick`` is called again and again by the engine.
 
     ``links`` are those that are carried out here, ``specs`` all of the manifest. ``joined``: the
-    run is another process's, whose closed jobs are not opened anew.
+    run is another process's, whose closed jobs are not opened anew. ``differing``: tables whose source
+    is not, below the watermark, as it was moved.
     """
 
     state: StateManager
@@ -52,7 +53,6 @@ class Planner:
     joined: bool = False
     notes: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
-    """Tables whose source is not, below the watermark, as it was moved."""
     jobs: dict[str, Job] = field(default_factory=dict)
     _waiting: list[Prospect] = field(default_factory=list)
     _snapshots: dict[str, ExitStack] = field(default_factory=dict)
@@ -200,7 +200,7 @@ class Planner:
             name = one.source.dataset.name
             self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
             return
-        job = self.state.open_job(self.run_id, job_info(one, self._depth(one.link)))
+        job = self.state.open_job(self.run_id, job_info(one, depth(one.link, self.specs)))
         self.jobs[one.pipeline_key] = job
         if not job.planned and self._consider(job, one, link):
             self._plan(job, link)
@@ -255,9 +255,6 @@ class Planner:
             return False
         return self.state.is_loading(one.pipeline_key, list(self.specs))
 
-    def _depth(self, spec: LinkSpec) -> int:
-        return 1 + max((self._depth(self.specs[up]) for up in spec.upstream), default=0)
-
     def _plan(self, job: Job, link: DataLink) -> None:
         with self.state.plan_lease(job) as mine:
             if not mine:
@@ -285,7 +282,8 @@ class Planner:
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
             words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
             reading = reading_of(window, chunks)
-            self._note(job, window.findings)
+            note(job, window.findings.notes, self.notes)
+            note(job, window.findings.differs, self.notes, self.differing)
             links = list(self.specs) if job.info.mode is Mode.REPLACE else []
             self.state.add_plan(job, chunks, **words, unless_loading=links, reading=reading)
             log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
@@ -293,17 +291,6 @@ class Planner:
             held.close()
             raise
         self._snapshots[job.pipeline_key] = held
-
-    def _note(self, job: Job, findings: Findings) -> None:
-        name = job.info.source.dataset.name
-        self.notes.extend(f"{name}: {text}" for text in findings.notes)
-        for text in findings.differs:
-            self._differs(job, text)
-
-    def _differs(self, job: Job, text: str) -> None:
-        name = job.info.source.dataset.name
-        self.notes.append(f"{name}: {text}")
-        self.differing.append(name)
 
     def _cut(self, taken: Taken, link: DataLink, window: Window, token: str | None) -> Iterator[Chunk]:
         job = taken.job
@@ -333,8 +320,8 @@ class Planner:
             swap = job.pipeline_key not in self._empty
             link = self.links[job.link_key]
             self._closed[job.pipeline_key] = ended = close(self.state, job, link, swap=swap)
-            if ended == "success" and (said := surplus(self.state, job, link)):
-                self._differs(job, said)
+            if ended == "success":
+                note(job, surplus(self.state, job, link), self.notes, self.differing)
         self._let_go(job.pipeline_key)
 
     def _let_go(self, pipeline_key: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 UNFINISHED = ("pending", "leased", "written")
 """Statuses of chunks that are still to be moved."""
+
+
+def depth(spec: LinkSpec, specs: Mapping[str, LinkSpec]) -> int:
+    """How many links lie above a link, itself included."""
+    return 1 + max((depth(specs[up], specs) for up in spec.upstream), default=0)
 
 
 def job_info(one: Prospect, depth: int) -> JobInfo:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
 
+from pydantic import field_validator
+
+from hdm.components.settings import Settings
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import INTEGERS
 from hdm.errors import HdmError, Recovery, UsageError
-from hdm.model import Column, Kind, Table
+from hdm.model import Column, Kind
 from hdm.sql.database import Database
 
 FLOATS = (Kind.FLOAT32, Kind.FLOAT64)
@@ -18,6 +21,44 @@ Two days leave room for every time zone."""
 _FINITE = {Kind.FLOAT32: "3.4028234e38", Kind.FLOAT64: "1.7976931348623157e308"}
 LATER = (*INTEGERS, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 """Kinds whose values may have the order of time by themselves."""
+
+
+class WatermarkConf(Settings):
+    """``column`` orders new rows; ``lag`` holds the newest back; ``offset`` re-reads older ones.
+
+    ``order: monotone`` vouches for a column whose type does not: every later row has a greater value, as
+    the database compares them. A value above ``max`` never becomes the watermark (by default: NaN,
+    infinity, the largest whole number, and what lies more than two days ahead). ``zone: utc`` vouches
+    that all sessions stamp a column without a zone in UTC.
+    """
+
+    column: str | None = None
+    offset: str | None = None
+    lag: str | None = None
+    order: Literal["monotone"] | None = None
+    max: str | None = None
+    zone: Literal["utc"] | None = None
+
+    @field_validator("offset", "lag", "max", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        dated = isinstance(value, date)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if number or dated else value
+
+
+def hold_to_order(database: Database, where: str, column: Column, mark: WatermarkConf) -> None:
+    """Raises ``UsageError`` unless the column can be the watermark. ``where`` is a table with a WHERE."""
+    admit(database.dialect, column, monotone=mark.order is not None)
+    connection = database.connect("hdm:ready")
+    try:
+        database.begin(connection)
+        if mark.max is not None:
+            check_top(database, connection, where, column, mark.max)
+        if mark.order is None:
+            check_forms(database, connection, where, column)
+    finally:
+        connection.close()
 
 
 def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
@@ -55,8 +96,7 @@ def highest(dialect: Dialect, column: Column, now: datetime | None) -> str | Non
 
 
 def check_top(database: Database, connection: Any, where: str, column: Column, top: str) -> None:
-    """Raises ``UsageError`` unless the database takes ``top`` for a value of the column. ``where`` is a
-    table with a WHERE."""
+    """Raises ``UsageError`` unless the database takes ``top`` for a value of the column."""
     try:
         literal = database.dialect.literal(top, column)
         name = database.dialect.quote(column.name)
@@ -70,7 +110,7 @@ def check_top(database: Database, connection: Any, where: str, column: Column, t
         ) from None
 
 
-def check_forms(database: Database, connection: Any, where: str, column: Column, table: Table) -> None:
+def check_forms(database: Database, connection: Any, where: str, column: Column) -> None:
     """Raises ``UsageError`` if the column's type does not hold its values to one form, and they are not."""
     forms = database.dialect.forms(column)
     if not forms:
@@ -79,7 +119,7 @@ def check_forms(database: Database, connection: Any, where: str, column: Column,
     found = database.run(connection, f"SELECT DISTINCT {forms} FROM {where} AND {name} IS NOT NULL LIMIT 2")
     if len(found) > 1 or any(row[0] is None for row in found):
         raise UsageError(
-            f"{table.dataset.name}: the values of watermark column {column.name} are not all written in one "
+            f"the values of watermark column {column.name} are not all written in one "
             "form, so that their order is not that of time",
             hint="bring them into one form (YYYY-MM-DD HH:MM:SS, one offset) or choose another column; or, "
             f"if the order holds all the same, write watermark: {{column: {column.name}, order: monotone}}",

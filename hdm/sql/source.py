@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from datetime import date
 from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
-from pydantic import BaseModel, Field, field_validator, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from hdm import failpoints
 from hdm.components.settings import Settings
@@ -20,7 +19,7 @@ from hdm.dialects.base import one_predicate
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Window
 from hdm.sql.chunking import Splitter, uncut
-from hdm.sql.cursor import admit, check_forms, check_top
+from hdm.sql.cursor import WatermarkConf, hold_to_order
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.window import Increment
 
@@ -55,30 +54,6 @@ def first_line(error: BaseException) -> str:
     """What the driver said of a statement that was not run over any row, without its later lines."""
     said = str(error.__context__ or error).strip().splitlines()
     return said[0] if said else type(error).__name__
-
-
-class WatermarkConf(Settings):
-    """``column`` orders new rows; ``lag`` holds the newest back; ``offset`` re-reads older ones.
-
-    ``order: monotone`` vouches for a column whose type does not: every later row has a greater value, as
-    the database compares them. A value above ``max`` never becomes the watermark (by default: NaN,
-    infinity, the largest whole number, and what lies more than two days ahead). ``zone: utc`` vouches
-    that all sessions stamp a column without a zone in UTC.
-    """
-
-    column: str | None = None
-    offset: str | None = None
-    lag: str | None = None
-    order: Literal["monotone"] | None = None
-    max: str | None = None
-    zone: Literal["utc"] | None = None
-
-    @field_validator("offset", "lag", "max", mode="before")
-    @classmethod
-    def _as_text(cls, value: Any) -> Any:
-        dated = isinstance(value, date)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return str(value) if number or dated else value
 
 
 class ChunkConf(Settings):
@@ -176,8 +151,8 @@ class SqlSource(Source):
         """Has the database read ``where``, and the dialect ``lag`` and ``offset``."""
         mark, cursor = self.config.watermark, table.cursor
         if mark and cursor is not None:
-            admit(self.dialect, table.column(cursor), monotone=mark.order is not None)
-            self._hold_to_order(table, mark, table.column(cursor))
+            where = f"{self._origin(table)} WHERE {self._filter or '1 = 1'}"
+            hold_to_order(self.database, where, table.column(cursor), mark)
             for amount in filter(None, (mark.lag, mark.offset)):
                 self.dialect.minus(self.dialect.quote(cursor), amount, table.column(cursor))
         if not self._filter:
@@ -192,18 +167,6 @@ class SqlSource(Source):
                 f"{table.dataset.name}: the database refuses where: {first_line(error)}",
                 hint="write a condition over the table's columns, as in SQL's WHERE",
             ) from None
-        finally:
-            connection.close()
-
-    def _hold_to_order(self, table: Table, mark: WatermarkConf, column: Column) -> None:
-        connection = self.database.connect("hdm:ready")
-        try:
-            self.database.begin(connection)
-            where = f"{self._origin(table)} WHERE {self._filter or '1 = 1'}"
-            if mark.max is not None:
-                check_top(self.database, connection, where, column, mark.max)
-            if mark.order is None:
-                check_forms(self.database, connection, where, column, table)
         finally:
             connection.close()
 

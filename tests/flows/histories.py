@@ -17,20 +17,31 @@ import psycopg
 import pymysql
 
 from tests.flows.kit import Done, Place, on_sqlite
+from tests.runner.tables import show_at_the_end
 from tests.servers.process import Database
 
 BEGAN = datetime(2024, 1, 1)
 Rows = Counter[tuple[Any, ...]]
-TOLD: Counter[str] = Counter()
-"""Of this session: how many histories and runs, and how they ended."""
 
 
-def lines() -> list[str]:
-    """For the end of the session, if any history ran."""
-    if not TOLD:
-        return []
-    counts = ", ".join(f"{TOLD[word]} {word}" for word in ("runs", "equal", "said", "said though equal"))
-    return [f"histories: {TOLD['histories']}: {counts}"]
+@dataclass
+class Told:
+    """How many histories there were in this run of the tests, and how their runs ended."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def merge(self, other: Told) -> None:
+        self.counts += other.counts
+
+    def lines(self) -> list[str]:
+        if not self.counts:
+            return []
+        words = ("runs", "equal", "said", "said though equal")
+        ended = ", ".join(f"{self.counts[word]} {word}" for word in words)
+        return [f"histories: {self.counts['histories']}: {ended}"]
+
+
+TOLD = show_at_the_end("histories", Told())
 
 
 @dataclass

@@ -297,13 +297,10 @@ class MySQLReading(Database):
             version, infile = self.run(connection, "SELECT VERSION(), @@local_infile")[0]
             try:
                 self.run(connection, mysql_catalog.OLDEST_WRITER)
-                guard = (
-                    "a TIMESTAMP's window ends at the oldest open writer of this server, a DATETIME's "
-                    f"{_BEHIND} hours before it unless watermark.zone is utc"
-                )
+                guard = f"windows wait for open writers (DATETIME: {_BEHIND} hours more, unless zone: utc)"
             except HdmError:
-                guard = "PROCESS is not granted: windows of dates and times do not wait for open writers"
-            guard += "; ids that were missing are looked for again; other late rows are counted and said"
+                guard = "PROCESS is not granted: windows do not wait for open writers"
+            guard += "; missing ids are looked for again; other late rows are counted and said"
         finally:
             connection.close()
         return [
