@@ -73,10 +73,15 @@ def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] 
         differing.append(name)
 
 
-def surplus(state: StateManager, job: Job, link: DataLink) -> Sequence[str]:
+def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequence[str]:
     """What is to be said of a table that was merged whole, if the target holds another number of rows than
     its source did: only so are deletions seen where a change moves a row up. Looks only."""
-    if job.info.mode is not Mode.MERGE or job.info.upstream_keys or link.makes_rows_of_its_own:
+    if (
+        ended != "success"
+        or job.info.mode is not Mode.MERGE
+        or job.info.upstream_keys
+        or link.makes_rows_of_its_own
+    ):
         return ()
     last = state.reports.last_reading(job.pipeline_key)
     total = None if last is None or job.info.source.cursor is None else last.total

@@ -41,8 +41,7 @@ class Planner:
     """Keeps the jobs of one run moving; ``tick`` is called again and again by the engine.
 
     ``links`` are those that are carried out here, ``specs`` all of the manifest. ``joined``: the
-    run is another process's, whose closed jobs are not opened anew. ``differing``: tables whose source
-    is not, below the watermark, as it was moved.
+    run is another process's, whose closed jobs are not opened anew. ``differing`` names tables.
     """
 
     state: StateManager
@@ -274,19 +273,19 @@ class Planner:
         job, held = taken.job, ExitStack()
         try:
             token = held.enter_context(link.source.snapshot())
-            table, window = job.info.source, window_of(job, link, self.state)
+            window = window_of(job, link, self.state)
             failpoints.point("R3")
             chunks = list(self._cut(taken, link, window, token))
             self.notes.extend(remarks(job, link, chunks))
             taken.admit(chunks)
             high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
             words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
-            reading = reading_of(window, chunks)
             note(job, window.findings.notes, self.notes)
             note(job, window.findings.differs, self.notes, self.differing)
             links = list(self.specs) if job.info.mode is Mode.REPLACE else []
-            self.state.add_plan(job, chunks, **words, unless_loading=links, reading=reading)
-            log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
+            kept = reading_of(window, chunks)
+            self.state.add_plan(job, chunks, **words, unless_loading=links, reading=kept)
+            log.debug("planned %s: %d chunks", job.info.source.dataset.name, len(chunks))
         except BaseException:
             held.close()
             raise
@@ -320,8 +319,7 @@ class Planner:
             swap = job.pipeline_key not in self._empty
             link = self.links[job.link_key]
             self._closed[job.pipeline_key] = ended = close(self.state, job, link, swap=swap)
-            if ended == "success":
-                note(job, surplus(self.state, job, link), self.notes, self.differing)
+            note(job, surplus(self.state, job, link, ended), self.notes, self.differing)
         self._let_go(job.pipeline_key)
 
     def _let_go(self, pipeline_key: str) -> None:

@@ -17,7 +17,7 @@ from hdm.sql.chunking import all_of
 if TYPE_CHECKING:
     from hdm.sql.chunking import Splitter
 
-LOOKS_BACK = 1_000_000
+LOOKS_BACK = 100_000
 """How far below the end of a reading missing ids are noted."""
 GAPS = 1_000
 """How many gaps between ids are noted, the newest first."""
@@ -41,6 +41,9 @@ def missing_ids(splitter: Splitter, column: Column, moved: str) -> str | None:
         return None
     floor = max(int(high) - LOOKS_BACK, least)
     inside = splitter.where_of((Condition(name, ">", str(floor)),))
+    above = [(int(high) + 1, -least - 1)] if int(high) < -least - 1 else []
+    if int(splitter.one(splitter.select("COUNT(*)", all_of((inside, moved))))[0]) == int(high) - floor:
+        return ",".join(_range(low, end) for low, end in above)  # none is missing
     before = f"COALESCE(LAG({quoted}) OVER (ORDER BY {quoted}), {floor})"
     inner = splitter.select(f"{quoted} AS hdm_c, {before} AS hdm_p", all_of((inside, moved)))
     found = splitter.database.run(
@@ -49,9 +52,7 @@ def missing_ids(splitter: Splitter, column: Column, moved: str) -> str | None:
         f"ORDER BY hdm_c DESC LIMIT {GAPS:d}",
     )
     gaps = [(int(low) + 1, int(end) - 1) for low, end in found]
-    if int(high) < -least - 1:
-        gaps.insert(0, (int(high) + 1, -least - 1))
-    return ",".join(_range(low, end) for low, end in gaps)
+    return ",".join(_range(low, end) for low, end in (*above, *gaps))
 
 
 def _range(low: int, high: int) -> str:

@@ -46,7 +46,7 @@ class Increment(Splitter):
             tied = 0 if window.offset else self.count((Condition(column.name, "=", after),))
             yield from self._below(column, after, rows, tied, top)
             if not window.offset:
-                yield from self._ties(column, after, tied, newer=rows > 0)
+                yield from self._ties(column, after, tied, rows)
         elif rows:
             below = None if window.on_missing == "ignore" else 0
             kept.update({"below": below, "again": 0, "ranges": 0})
@@ -88,10 +88,13 @@ class Increment(Splitter):
         if held is None:
             return
         back = not rows and not tied and bool(window.ties) and not self._reaches(column, mark, top)
-        above = rows if window.again and column.name not in self.table.key else 0
-        said = said_of_late(window, held, late, above, column.name, back=back)
+        said = said_of_late(window, held, late, self._rose(column, rows), column.name, back=back)
         if said:
             self._differs(said)
+
+    def _rose(self, column: Column, rows: int) -> int:
+        """How many rows at or below the watermark may since have got a greater value: they come again."""
+        return rows if self.window.again and column.name not in self.table.key else 0
 
     def _base(self, column: Column, at: str | None, held: int | None, tied: int, rows: int) -> int | None:
         """How many rows lie below where this reading begins; ties count once the watermark moves on."""
@@ -124,10 +127,10 @@ class Increment(Splitter):
 
     # -- rows that are known ---------------------------------------------------------
 
-    def _ties(self, column: Column, after: str, found: int, *, newer: bool) -> Iterator[Part]:
-        window, conditions = self.window, (Condition(column.name, "=", after),)
+    def _ties(self, column: Column, after: str, found: int, rows: int) -> Iterator[Part]:
+        window, conditions, newer = self.window, (Condition(column.name, "=", after),), rows > 0
         compared = self._compared("point", conditions, found, window.ties, window.ties_counted, column)
-        self._say_of_ties(column, compared, newer=newer)
+        self._say_of_ties(column, compared, rows)
         if compared.new:
             counted = not newer and found > TIES_TOLD_APART
             if newer:
@@ -186,12 +189,13 @@ class Increment(Splitter):
         sql = self.select(names, self.where_of(conditions))
         return rows.compare(self.database.stream(self.connection, sql, self.table.columns))
 
-    def _say_of_ties(self, column: Column, compared: Compared, *, newer: bool) -> None:
+    def _say_of_ties(self, column: Column, compared: Compared, rows: int) -> None:
         window, kept = self.window, self.window.findings.kept
         if window.on_missing == "ignore":
             return
         gone = compared.gone - (min(compared.new, compared.gone) if window.again else 0)
-        if newer or (window.again and compared.new):  # nothing is kept of them any more
+        gone = max(gone - self._rose(column, rows), 0)
+        if rows or (window.again and compared.new):  # nothing is kept of them any more
             kept["drift"] = int(kept.get("drift", 0)) + gone
             kept["changes"] = int(kept.get("changes", 0)) + self._changed(compared)
         self._say(compared, gone, f"at the watermark's {column.name}")

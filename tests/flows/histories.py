@@ -151,6 +151,7 @@ class History:
     _next: int = 1
     _clock: int = 0
     _open: Any = None
+    _locked: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(self.seed)
@@ -250,7 +251,7 @@ class History:
     def late_commit(self) -> None:
         """A transaction that stays open over the next run; half of what it writes under a savepoint."""
         self._open = self.source.connect()
-        one, two = self._id(), self._id()
+        one, two = self._locked = [self._id(), self._id()]
         insert = f"INSERT INTO t VALUES ({', '.join([self.source.mark] * 3)})"
         _run(self._open, insert, (one, self._stamp(), self._value()))
         _run(self._open, "SAVEPOINT a", ())
@@ -290,7 +291,7 @@ class History:
         if self._open is not None:
             self._open.commit()
             self._open.close()
-            self._open = None
+            self._open, self._locked = None, []
 
     @property
     def _sees_changes(self) -> bool:
@@ -316,7 +317,7 @@ class History:
         return self._next
 
     def _missing(self) -> int:
-        there = {row[0] for row in self.source.run("SELECT id FROM t")}
+        there = {*self._locked, *(row[0] for row in self.source.run("SELECT id FROM t"))}
         return next((n for n in range(self._next - 1, 0, -1) if n not in there), self._id())
 
     def _stamp(self, step: int | None = None) -> datetime:
