@@ -52,7 +52,7 @@ class Increment(Splitter):
             kept.update({"below": below, "again": 0, "ranges": 0})
         left: list[int] = []
         yield from self._unplaced(column, top, rows, left)
-        if kept.get("below") is not None and not kept.pop("is_held_back", False):
+        if kept.get("below") is not None:
             kept["total"] = kept["below"] + rows + (0 if rows else tied) + kept.pop("unplaced", 0)
         if high is not None and rows:
             low = None if after is None else Condition(column.name, ">", after)
@@ -253,13 +253,13 @@ class Increment(Splitter):
             lagged = dialect.minus(f"MAX({dialect.quote(column.name)})", self.window.lag, column)
             filters.append(f"{name} <= ({self.select(lagged, self.where_of(placed))})")
         horizon = self.database.horizon(self.connection, self.table, column, utc=self.window.utc)
-        if horizon is not None or self.window.lag:
-            self.window.findings.kept["is_held_back"] = True
         if horizon is not None:
             filters.append(f"{name} < {horizon}")
         most = dialect.text_of(f"MAX({dialect.quote(column.name)})", column)
         counted = f"COUNT({dialect.quote(column.name)})"
         high, rows = self.one(self.select(f"{most}, {counted}", all_of(filters)))
+        if len(filters) > 1:
+            self.window.findings.kept["held_back"] = self.count((*low, *placed)) - int(rows)
         return (None if high is None else str(high)), int(rows)
 
     def _up_to(
