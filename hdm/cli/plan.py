@@ -42,6 +42,9 @@ def command_plan(
     with project.recall_state() or nullcontext() as state:
         rows = [_row(project.links[p.link.key], p, state) for p in prospects]
     if not as_json:
+        for row in rows:
+            for text in row.pop("notes"):
+                remark(f"note: {row['table']}: {text}")
         rows = [{**row, "bytes": size(row["bytes"]), "losses": "; ".join(row["losses"])} for row in rows]
     emit(rows, as_json=as_json, empty="the manifest has no links")
     return 0
@@ -49,9 +52,10 @@ def command_plan(
 
 def _row(link: DataLink, one: Prospect, state: StateManager | None) -> dict[str, Any]:
     chunks: int | None = None
+    notes: list[str] = []
     table, rows, count = one.source, one.source.rows, one.source.bytes
     if not one.upstream_keys:
-        left = _named(table, lambda: _left(link, one, state))
+        left = _named(table, lambda: _left(link, one, state, notes))
         chunks, known = (left, None) if isinstance(left, int) else (len(left), _rows(left))
         if isinstance(left, int) or not left:
             rows = count = None if left else 0
@@ -69,6 +73,7 @@ def _row(link: DataLink, one: Prospect, state: StateManager | None) -> dict[str,
         "bytes": count,
         "chunks": chunks,
         "losses": [f"{name}: {why}" for name, why in one.losses],
+        "notes": notes,
     }
 
 
@@ -80,8 +85,11 @@ def _named(table: Table, look: Callable[[], T]) -> T:
         raise
 
 
-def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence[Chunk] | int:
-    """The chunks that the next run would plan, or how many an unfinished plan has left."""
+def _left(
+    link: DataLink, one: Prospect, state: StateManager | None, notes: list[str]
+) -> Sequence[Chunk] | int:
+    """The chunks that the next run would plan, or how many an unfinished plan has left.
+    ``notes`` gets what is to be said of the table."""
     window, key = link.source.window(), one.pipeline_key
     if state is not None:
         newest = next((job for job in state.reports.link_jobs(one.link.key) if job.pipeline_key == key), None)
@@ -95,9 +103,9 @@ def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence
     with link.source.snapshot() as token:
         chunks = list(link.source.split(one.source, window, key, token))
     found = window.findings
-    for said in (link.source.uncut(one.source, chunks), *found.differs, *found.notes, *found.limits):
-        if said:
-            remark(f"note: {one.source.dataset.name}: {said}")
+    limits = () if one.link.mode is Mode.REPLACE else found.limits
+    said = (link.source.uncut(one.source, chunks), *found.differs, *found.notes, *limits)
+    notes.extend(text for text in said if text)
     if state is not None and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
         known = state.reports.statuses([chunk.chunk_id for chunk in chunks])
         return [chunk for chunk in chunks if chunk.chunk_id not in known]
