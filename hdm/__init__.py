@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from hdm._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from hdm.catalog.base import Catalog as Catalog
     from hdm.components.authoring import declare as declare
     from hdm.components.authoring import payload as payload
     from hdm.components.check import Check as Check
+    from hdm.components.check import CheckConfig as CheckConfig
     from hdm.components.registry import register as register
     from hdm.components.settings import Settings as Settings
     from hdm.components.sink import Sink as Sink
@@ -33,11 +36,10 @@ if TYPE_CHECKING:
     from hdm.orchestrators.base import Orchestrator as Orchestrator
     from hdm.runtime.link import DataLink as DataLink
 
-__version__ = "0.1.0"
-
 _HOME = {
     "Catalog": "hdm.catalog.base",
     "Check": "hdm.components.check",
+    "CheckConfig": "hdm.components.check",
     "declare": "hdm.components.authoring",
     "payload": "hdm.components.authoring",
     "HdmError": "hdm.errors",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from hdm import __version__
+from hdm._version import __version__
 from hdm.components import registry
 from hdm.components.check import Check
 from hdm.components.sink import Sink

@@ -19,6 +19,7 @@ from hdm.catalog.rules import MapOptions
 from hdm.catalog.scopes import settle_names
 from hdm.catalog.traits import traits_of
 from hdm.catalog.views import Names, translate_view
+from hdm.config.visible import listed
 from hdm.dialects import dialect
 from hdm.dialects.base import Dialect
 from hdm.errors import UsageError
@@ -114,7 +115,7 @@ class _Mapper:
                 trouble.append(error.message)
                 hint = hint or error.hint
         if trouble:
-            raise UsageError("\n  ".join(trouble), hint=hint)
+            raise UsageError(listed(trouble).lstrip(), hint=hint)
         for path, new in self.tables.items():
             changed = path[-1] != new[-1] and self.options.case.value == "keep"
             if changed and path[-1] not in self.options.renames(path):

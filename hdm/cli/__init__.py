@@ -64,7 +64,7 @@ class _Verbs(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from hdm import __version__
+        from hdm._version import __version__
 
         click.echo(f"hdm {__version__}")
         ctx.exit()
@@ -109,12 +109,12 @@ def main(args: list[str] | None = None) -> Any:
 
 
 def _say(error: Exception) -> None:
-    from hdm.config.secrets import redact
+    from hdm.cli.output import describe, say_lines
     from hdm.errors import HdmError, unexpected
 
     shown = error if isinstance(error, HdmError) else unexpected(error)
-    click.echo(redact(f"hdm: {shown}"), err=True)
+    say_lines(f"hdm: {describe(shown)}", err=True)
     if os.environ.get("HDM_DEBUG"):
         import traceback
 
-        click.echo(redact("".join(traceback.format_exception(error))), err=True)
+        say_lines("".join(traceback.format_exception(error)), err=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import click
 from hdm.catalog.assess import Assessment, assess
 from hdm.catalog.assess_html import duration, to_html
 from hdm.cli.catalog_scope import Scope, open_scope, scope_options
-from hdm.cli.output import size
+from hdm.cli.output import json_text, say, say_lines, size
 from hdm.planning.open_state import recall_state
 
 
@@ -36,11 +35,11 @@ def command_assess(rate: float | None, html: str | None, json_file: str | None, 
             path.write_text(to_html(one), encoding="utf-8")
     if json_file:
         body: Any = [one.to_dict() for one in made]
-        text = json.dumps(body[0] if len(body) == 1 else body, indent=1, ensure_ascii=False) + "\n"
+        text = json_text(body[0] if len(body) == 1 else body, indent=1)
         if json_file == "-":
-            click.echo(text, nl=False)
+            say_lines(text)
             return 0
-        Path(json_file).write_text(text, encoding="utf-8")
+        Path(json_file).write_text(f"{text}\n", encoding="utf-8")
     for one in made:
         _print(one)
     return 0
@@ -58,14 +57,12 @@ def _measured(scope: Scope) -> float | None:
 
 
 def _print(one: Assessment) -> None:
-    click.echo(f"{one.source} to {one.target}")
+    say(f"{one.source} to {one.target}")
     much = size(one.bytes) if one.sized else "size unknown"
-    click.echo(f"  {len(one.tables):,} tables, {one.rows:,} rows, {much} (estimates)")
-    click.echo("  " + ", ".join(f"{number} {fate}" for fate, number in one.counts.items()))
+    say(f"  {len(one.tables):,} tables, {one.rows:,} rows, {much} (estimates)")
+    say("  " + ", ".join(f"{number} {fate}" for fate, number in one.counts.items()))
     grave = sum(1 for risk in one.risks if risk.grave)
-    click.echo(f"  {len(one.risks)} columns with another type, {grave} of which may change values")
-    click.echo(f"  {len(one.waves)} waves: " + ", ".join(str(len(wave)) for wave in one.waves) + " tables")
+    say(f"  {len(one.risks)} columns with another type, {grave} of which may change values")
+    say(f"  {len(one.waves)} waves: " + ", ".join(str(len(wave)) for wave in one.waves) + " tables")
     rate = f"{one.rate:,.0f} rows/s, {one.measured or 'assumed: give --rate'}"
-    click.echo(
-        f"  {duration(one.seconds)} to move ({rate}), {duration(one.minutes_of_work * 60)} of work for gaps"
-    )
+    say(f"  {duration(one.seconds)} to move ({rate}), {duration(one.minutes_of_work * 60)} of work for gaps")

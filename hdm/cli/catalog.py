@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hdm.catalog.report import Report, report_to_json
 from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD, PHASES
 from hdm.cli.catalog_scope import open_scope, scope_options
 from hdm.cli.options import json_option
-from hdm.cli.output import emit, size
+from hdm.cli.output import emit, say, say_json, size
 from hdm.errors import UsageError
 from hdm.model import Dataset
 from hdm.orchestrators.auto_batch import Batch, accept, bodies
@@ -38,10 +39,10 @@ def crawl(as_json: bool, **options: Any) -> int:
                 state, run_id = kept
                 state.record_crawl(run_id, bodies(batch.crawled), _views(batch))
             if as_json:
-                click.echo(schema_to_json(batch.crawled))
+                say_json(json.loads(schema_to_json(batch.crawled)))
                 continue
             emit([_row(one) for one in batch.crawled.relations], as_json=False, empty="no tables")
-            click.echo(_sums(batch.crawled))
+            say(_sums(batch.crawled))
     return 0
 
 
@@ -59,7 +60,7 @@ def map_(out: str, as_json: bool, **options: Any) -> int:
         files = write_files(batch.mapped, folder, batch.crawled.views)
         _say(batch.mapped.report, as_json)
         if not as_json:
-            click.echo(f"{len(files)} files in {folder}")
+            say(f"{len(files)} files in {folder}")
     return 0
 
 
@@ -105,7 +106,7 @@ def create(phase: str, as_json: bool, **options: Any) -> int:
             refused += sum(1 for one in applied if one.error)
             _say(batch.mapped.report, as_json)
             if not as_json:
-                click.echo(f"{len(applied)} objects applied, {refused} of them refused")
+                say(f"{len(applied)} objects applied, {refused} of them refused")
     return 1 if refused else 0
 
 
@@ -129,7 +130,7 @@ def accept_(tables: tuple[str, ...], **options: Any) -> int:
                 if not tables or dotted(one.path) in tables or one.path[-1] in tables
             }
             accept(state, run_id, batch, wanted)
-            click.echo(f"{len(wanted)} tables accepted: " + ", ".join(dotted(path) for path in wanted))
+            say(f"{len(wanted)} tables accepted: " + ", ".join(dotted(path) for path in wanted))
     return 0
 
 
@@ -192,16 +193,16 @@ def _sums(schema: Schema) -> str:
 
 def _say(report: Report, as_json: bool) -> None:
     if as_json:
-        click.echo(report_to_json(report))
+        say_json(json.loads(report_to_json(report)))
         return
     emit([{"kind": kind, **counts} for kind, counts in report.by_kind.items()], as_json=False)
     total = report.counts
     fates = ", ".join(f"{number:,} {fate}" for fate, number in total.items())
-    click.echo(f"{report.source} to {report.target}: {fates}")
+    say(f"{report.source} to {report.target}: {fates}")
     for gap in report.gaps[:20]:
-        click.echo(f"  {gap.status.value}: {gap.kind} {gap.name}: {gap.reason}")
+        say(f"  {gap.status.value}: {gap.kind} {gap.name}: {gap.reason}")
     if len(report.gaps) > 20:
-        click.echo(f"  and {len(report.gaps) - 20} more: see report.md")
+        say(f"  and {len(report.gaps) - 20} more: see report.md")
 
 
 def _views(batch: Batch) -> dict[Dataset, dict[str, Any]]:

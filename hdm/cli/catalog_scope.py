@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from hdm.catalog.traits import TARGETS
+from hdm.cli.options import log_option, with_logging
 from hdm.components import registry
 from hdm.config.located import PlacedDict
 from hdm.config.manifest_model import Component, Template
@@ -53,7 +54,8 @@ class Scope:
 
 
 def scope_options(function: F) -> F:
-    """MANIFEST, or --from and --to; include, exclude, environment, profiles."""
+    """MANIFEST, or --from and --to; include, exclude, environment, profiles, log settings."""
+    function = with_logging(function)
     options = [
         click.argument("manifest", type=click.Path(dir_okay=False), required=False),
         click.option(
@@ -72,6 +74,7 @@ def scope_options(function: F) -> F:
         click.option(
             "--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES", help="Profiles file."
         ),
+        log_option,
     ]  # fmt: skip
     for option in reversed(options):
         function = option(function)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import click
 
 from hdm.cli.options import json_option
-from hdm.cli.output import emit
+from hdm.cli.output import emit, say
 from hdm.components import registry
 from hdm.config.located import fold, suggest
 from hdm.errors import UnknownComponent
@@ -23,7 +23,7 @@ def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None
     """List every source, sink, catalog, orchestrator, state manager, link and check, or show one (NAME)."""
     registry.load_plugins(plugins)
     for why in registry.load_installed():
-        click.echo(f"plugin that could not be loaded: {why}", err=True)
+        say(f"plugin that could not be loaded: {why}", err=True)
     found = [(kind, one) for kind in registry.KINDS for one in registry.names(kind)]
     if name is not None:
         known = [one for _, one in found]

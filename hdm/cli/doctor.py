@@ -10,25 +10,14 @@ from typing import Any
 
 import click
 
-from hdm import __version__
+from hdm._version import __version__
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, in_a_line
+from hdm.components.builtin import NEEDS
 from hdm.errors import HdmError
 from hdm.project import open_project
 
 PACKAGES = ("sqlalchemy", "alembic", "pyarrow", "pydantic", "providah", "tenacity")
-DRIVERS = {
-    "postgres": "psycopg",
-    "mysql": "pymysql",
-    "duckdb": "duckdb",
-    "oracle": "oracledb",
-    "netezza": "nzpy",
-    "odbc": "pyodbc",
-    "snowflake": "snowflake-connector-python",
-    "s3": "boto3",
-    "azure": "azure-storage-blob",
-    "keyring": "keyring",
-}
 MAX_SKEW = 5.0
 """Seconds between this host's clock and the state database's before it is worth a word."""
 
@@ -63,11 +52,14 @@ def _versions() -> Iterator[dict[str, Any]]:
     yield _row("hdm", "version", True, f"{__version__} on Python {platform.python_version()}")
     for name in PACKAGES:
         yield _row("hdm", name, True, importlib.metadata.version(name))
-    for extra, package in DRIVERS.items():
-        try:
-            yield _row("driver", extra, True, f"{package} {importlib.metadata.version(package)}")
-        except importlib.metadata.PackageNotFoundError:
+    brought = importlib.metadata.packages_distributions()
+    for extra, modules in dict(NEEDS.values()).items():
+        packages = [name for module in modules for name in brought.get(module.partition(".")[0], ())[:1]]
+        if len(packages) < len(modules):
             yield _row("driver", extra, True, f"not installed (pip install 'hdm[{extra}]')")
+        else:
+            versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+            yield _row("driver", extra, True, versions)
 
 
 def _probe(component: Any) -> Iterator[dict[str, Any]]:

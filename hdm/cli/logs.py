@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import configparser
 import copy
-import json
 import logging
 import logging.config
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import yaml
 
+from hdm.cli.output import json_text
 from hdm.config.secrets import redact
+from hdm.config.visible import one_line, visible
 from hdm.errors import ManifestError, UsageError
+
+RUN = "hdm.run"
+"""The logger of ``hdm.cli.run_log``."""
 
 
 class RedactingFormatter(logging.Formatter):
@@ -26,12 +33,13 @@ class RedactingFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as the inner formatter writes it, masked."""
         masked = copy.copy(record)
-        masked.msg, masked.args = redact(record.getMessage()), None
+        text = redact(record.getMessage())
+        masked.msg, masked.args = (text if isinstance(self._inner, JsonFormatter) else one_line(text)), None
         if record.exc_info and not record.exc_text:
             masked.exc_text = self._inner.formatException(record.exc_info)
         if masked.exc_text:
             masked.exc_text = redact(masked.exc_text)
-        return redact(self._inner.format(masked))
+        return visible(redact(self._inner.format(masked)))
 
 
 class JsonFormatter(logging.Formatter):
@@ -50,7 +58,7 @@ class JsonFormatter(logging.Formatter):
             body["exception"] = record.exc_text
         elif record.exc_info:
             body["exception"] = self.formatException(record.exc_info)
-        return json.dumps(body, ensure_ascii=False)
+        return json_text(body)
 
 
 def set_up(log_format: str, settings: str | None, level: str) -> None:
@@ -64,6 +72,8 @@ def set_up(log_format: str, settings: str | None, level: str) -> None:
         handler = logging.StreamHandler()
         text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
         handler.setFormatter(JsonFormatter() if log_format == "json" else text)
+        if level.lower() not in ("debug", "info"):
+            handler.addFilter(lambda record: record.name != RUN)  # the command shows these itself
         root = logging.getLogger()
         root.handlers[:] = [handler]
         root.setLevel(level.upper())
@@ -72,10 +82,16 @@ def set_up(log_format: str, settings: str | None, level: str) -> None:
 
 def _from_file(path: str) -> None:
     try:
-        with open(path, encoding="utf-8") as stream:
-            settings = yaml.safe_load(stream)
+        text = Path(path).read_text(encoding="utf-8")
     except OSError as wrong:
         raise UsageError(f"log settings {path}: {wrong.strerror}") from wrong
+    except UnicodeDecodeError as wrong:
+        raise UsageError(f"log settings {path}: not UTF-8 text") from wrong
+    if re.match(r"\s*(?:[#;][^\n]*\n\s*)*\[\w+\]", text):
+        _from_ini(path)
+        return
+    try:
+        settings = yaml.safe_load(text)
     except yaml.YAMLError as wrong:
         mark = getattr(wrong, "problem_mark", None)
         line = mark.line + 1 if mark else 0
@@ -92,6 +108,28 @@ def _from_file(path: str) -> None:
     except (ValueError, TypeError, AttributeError, ImportError) as wrong:
         cause = wrong.__cause__ or wrong
         raise ManifestError(f"{wrong}: {cause}", file=path, line=1, column=1) from wrong
+
+
+def _from_ini(path: str) -> None:
+    """Apply an INI file: https://docs.python.org/3/library/logging.config.html#configuration-file-format."""
+    try:
+        logging.config.fileConfig(path, disable_existing_loggers=False, encoding="utf-8")
+    except (
+        configparser.Error,
+        KeyError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        ImportError,
+        OSError,
+    ) as wrong:
+        raise ManifestError(
+            f"{type(wrong).__name__}: {wrong}",
+            file=path,
+            line=1,
+            column=1,
+            hint="it needs the sections [loggers], [handlers] and [formatters] with their keys",
+        ) from wrong
 
 
 def _mask_all() -> None:

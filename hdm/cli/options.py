@@ -4,15 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import wraps
+from inspect import signature
+from typing import Any, TypeVar, cast
 
 import click
+
+from hdm.cli import logs
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def with_logging(function: F) -> F:
+    """Configure logging by --log-settings, --log-format and --log-level, as far as the command has them."""
+
+    takes = "log_settings" in signature(function).parameters
+
+    @wraps(function)
+    def command(*args: Any, **kwargs: Any) -> Any:
+        log_format, level = kwargs.get("log_format", "text"), kwargs.get("log_level", "warning")
+        logs.set_up(log_format, kwargs["log_settings"] if takes else kwargs.pop("log_settings"), level)
+        return function(*args, **kwargs)
+
+    return cast(F, command)
+
+
+def log_option(function: F) -> F:
+    """-l/--log-settings."""
+    return click.option(
+        "-l", "--log_settings", "--log-settings", "log_settings", type=click.Path(dir_okay=False),
+        help="Log settings: YAML for logging.config.dictConfig, or INI for logging.config.fileConfig.",
+    )(function)  # fmt: skip
+
+
 def manifest_options(function: F) -> F:
-    """MANIFEST, -e/--env, --profiles and -l/--log-settings."""
+    """MANIFEST, -e/--env, --profiles and -l/--log-settings, which is applied before the command runs."""
+    function = with_logging(function)
     for option in reversed(
         [
             click.argument("manifest", type=click.Path(dir_okay=False)),
@@ -25,10 +52,7 @@ def manifest_options(function: F) -> F:
                 "--profiles", type=click.Path(dir_okay=False), envvar="HDM_PROFILES",
                 help="Profiles file (default: ~/.hashmap_data_migrator/hdm_profiles.yml).",
             ),
-            click.option(
-                "-l", "--log_settings", "--log-settings", "log_settings", type=click.Path(dir_okay=False),
-                help="A YAML file in the form of logging.config.dictConfig.",
-            ),
+            log_option,
         ]
     ):  # fmt: skip
         function = option(function)

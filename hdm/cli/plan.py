@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from hdm.cli import logs
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import emit, remark, size
 from hdm.errors import PermanentError
@@ -36,7 +35,6 @@ def command_plan(
     What earlier runs have moved is left out, as the state database knows it. Links that load what
     others stage have no chunks before those run.
     """
-    logs.set_up("text", log_settings, "warning")
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()
     with project.recall_state() or nullcontext() as state:

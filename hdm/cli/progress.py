@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -10,10 +9,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-import click
-
-from hdm.cli.output import size
+from hdm.cli.output import describe, say_json, say_lines, size
 from hdm.config.secrets import redact
+from hdm.config.visible import one_line, visible
 from hdm.planning.planner import Planner
 from hdm.runtime.thread_engine import Observer
 from hdm.runtime.worker import Outcome
@@ -29,9 +27,9 @@ class JsonEvents:
     def say(self, event: str, **fields: Any) -> None:
         """Write one line."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = json.dumps({"at": stamp, "event": event, **fields}, default=str, ensure_ascii=False)
+        line = {"at": stamp, "event": event, **fields}
         with self._lock:
-            click.echo(redact(line))
+            say_json(line, indent=None)
 
     def started(self, lease: Lease) -> None:
         """A chunk was claimed."""
@@ -62,7 +60,7 @@ class Quiet:
     def settled(self, outcome: Outcome) -> None:
         """A failed attempt, in one line."""
         if outcome.error is not None:
-            click.echo(redact(_failure(outcome)), err=True)
+            say_lines(_failure(outcome), err=True)
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
@@ -87,7 +85,7 @@ class Bars:
 
         console = Console(stderr=True)
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.completed:,.0f}/{task.total:,.0f} chunks"),
             TextColumn("{task.fields[speed]}"),
@@ -105,12 +103,13 @@ class Bars:
             def ticked(planner: Planner) -> None:
                 for key, (name, done, total) in planner.progress().items():
                     if key not in tasks:
-                        tasks[key] = screen.add_task(name, total=max(total, 1), speed="")
+                        tasks[key] = screen.add_task(one_line(name), total=max(total, 1), speed="")
                     screen.update(tasks[key], completed=done, total=max(total, 1), speed=self._speed(key))
 
             def settled(outcome: Outcome) -> None:
                 if outcome.error is not None:
-                    console.print(redact(_failure(outcome)), markup=False, highlight=False)
+                    text = visible(redact(_failure(outcome)))
+                    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
             yield Observer(progress=progress, settled=settled, ticked=ticked)
 
@@ -135,5 +134,6 @@ def _chunk(lease: Lease) -> dict[str, Any]:
 def _failure(outcome: Outcome) -> str:
     info, error = outcome.lease.job.info, outcome.error
     what = "dead" if outcome.buried else "will be tried again"
-    place = f"{info.source.dataset.name} -> {info.sink_name}, chunk {outcome.lease.chunk.number}"
-    return f"{place}: {what} after attempt {outcome.lease.attempt}: {error}"
+    place = one_line(f"{info.source.dataset.name} -> {info.sink_name}, chunk {outcome.lease.chunk.number}")
+    why = describe(error) if error is not None else ""
+    return f"{place}: {what} after attempt {outcome.lease.attempt}: {why}"

@@ -12,15 +12,16 @@ from typing import Any
 
 import click
 
-from hdm.cli import logs
+from hdm.cli import run_log
 from hdm.cli.options import manifest_options, site_option
-from hdm.cli.output import on_terminal, remark, size
+from hdm.cli.output import on_terminal, remark, say, size
 from hdm.cli.progress import Bars, JsonEvents, Quiet
-from hdm.config.secrets import redact
 from hdm.orchestrators.base import RunReport, Session
 from hdm.project import Project, open_project
 
 SECOND_SIGNAL = 143
+MMAP_FROM = 4 * 1024 * 1024
+"""Bytes from which malloc asks the system for each block and gives it back when it is freed."""
 
 
 @click.command()
@@ -51,7 +52,6 @@ def command_run(
     Killed at any moment, it goes on where it stood. SIGTERM drains: no new chunk is claimed,
     those in work are finished or handed back.
     """
-    logs.set_up(log_format, log_settings, log_level)
     bound_memory()
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()
@@ -66,9 +66,11 @@ def command_run(
 def bound_memory() -> None:
     """Give freed memory back, so that the peak follows the widest batches and not the number of them.
 
-    Arrow's default allocator keeps much for each thread, and malloc moves the size from which it asks
-    the system up with each large block that is freed; jemalloc does neither. Where Arrow is built
-    without it, malloc serves. M_ARENA_MAX is -8 (mallopt(3)); without glibc nothing is changed.
+    Arrow's default allocator keeps much for each thread; jemalloc does not. Where Arrow is built without
+    it, malloc serves. Python's own texts and bytes come from malloc, which raises the size from which it
+    asks the system with each large block that is freed, up to 32 MiB, and then keeps freed blocks of that
+    size: how many depends on what other threads do meanwhile. A threshold that is set stays where it is.
+    M_ARENA_MAX is -8, M_MMAP_THRESHOLD -3 (mallopt(3)); without glibc nothing is changed.
     """
     import ctypes
 
@@ -81,6 +83,7 @@ def bound_memory() -> None:
         pa.set_memory_pool(pa.system_memory_pool())
     try:
         ctypes.CDLL(None).mallopt(-8, 2)
+        ctypes.CDLL(None).mallopt(-3, MMAP_FROM)
     except (OSError, AttributeError):
         return
 
@@ -90,11 +93,17 @@ def carry_out(project: Project, session: Session, log_format: str, *, quiet: boo
     display: Any = (
         JsonEvents() if log_format == "json" else (Bars() if on_terminal() and not quiet else Quiet())
     )
-    session.opened = lambda run_id, taken: _opened(display, run_id, taken, quiet=quiet)
+
+    def opened(run_id: str, taken: int) -> None:
+        run_log.run_started(run_id, project.plan, session.info.started_by, session.info.host)
+        _opened(display, run_id, taken, quiet=quiet)
+
+    session.opened = opened
     session.waits = lambda host, chunks, seconds: _waits(display, host, chunks, seconds, quiet=quiet)
     with display.observing() as observer:
-        session.observer = observer
+        session.observer = run_log.logged(observer)
         report = project.orchestrator.run(session)
+    run_log.run_ended(report)
     if log_format == "json":
         display.say("run.ended", run=report.run_id, status=report.status, rows=report.rows,
                     seconds=round(report.seconds, 3), exit_code=report.exit_code,
@@ -125,23 +134,23 @@ def summarise(report: RunReport) -> None:
         rows = f"{job.rows:,} rows"
         parts = ", ".join(f"{count} {status}" for status, count in sorted(job.chunks.items()))
         line = f"{job.table} -> {job.sink}: {rows}, {size(job.bytes)}"
-        click.echo(redact(f"  {line}{' (' + parts + ')' if parts else ''}{_mark(job.status)}"), err=True)
+        say(f"  {line}{' (' + parts + ')' if parts else ''}{_mark(job.status)}", err=True)
     for text in report.notes:
-        click.echo(redact(f"  note: {text}"), err=True)
+        say(f"  note: {text}", err=True)
     for text in report.failed:
-        click.echo(redact(f"  failed: {text}"), err=True)
+        say(f"  failed: {text}", err=True)
     words = {
         "success": "all committed",
         "aborted": "stopped; run again to go on",
         "failure": "not all committed",
     }
-    click.echo(
+    say(
         f"run {report.run_id[:12]}: {words.get(report.status, report.status)}, "
         f"{report.rows:,} rows in {report.seconds:.1f} s{_differing(report)}",
         err=True,
     )
     if any("dead" in job.chunks for job in report.jobs):
-        click.echo("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
+        say("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
 
 
 def _differing(report: RunReport) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
+
+from hdm.cli.output import say_json
 
 
 @click.command()
@@ -15,5 +15,5 @@ def command_schema(what: str) -> int:
     from hdm.components.json_schema import manifest_schema, profile_schema
 
     registry.load_installed()
-    click.echo(json.dumps(manifest_schema() if what == "manifest" else profile_schema(), indent=2))
+    say_json(manifest_schema() if what == "manifest" else profile_schema())
     return 0

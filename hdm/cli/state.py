@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from hdm.cli.options import json_option, manifest_options, site_option
-from hdm.cli.output import emit, in_a_line, remark
+from hdm.cli.output import emit, in_a_line, remark, say
 from hdm.config.profile import load_profiles
 from hdm.errors import HdmError
 from hdm.planning.open_state import old_state_url, open_state, upgrade_state
@@ -25,9 +25,7 @@ def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | N
     """Bring the state database of MANIFEST to this version's schema, under a lock."""
     plan = read_plan(manifest, env)
     before, after = upgrade_state(plan, load_profiles(profiles, env))
-    click.echo(
-        f"at {after} already" if before == after else f"upgraded from {before or 'nothing'} to {after}"
-    )
+    say(f"at {after} already" if before == after else f"upgraded from {before or 'nothing'} to {after}")
     return 0
 
 

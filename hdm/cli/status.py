@@ -7,8 +7,7 @@ from typing import Any
 import click
 
 from hdm.cli.options import json_option, manifest_options
-from hdm.cli.output import emit, size
-from hdm.config.secrets import redact
+from hdm.cli.output import emit, say, size
 from hdm.project import find_run, no_such_run, open_state_only
 
 
@@ -62,9 +61,9 @@ def command_status(
             emit(shown, as_json=False, title=f"run {run_id}", empty="no jobs")
             for row in jobs:
                 for text in row["differs"]:
-                    click.echo(redact(f"  differs: {row['table']}: {text}"))
+                    say(f"  differs: {row['table']}: {text}")
             for text in failures.values():
-                click.echo(redact(f"  failed: {text}"))
+                say(f"  failed: {text}")
     return 1 if failing else 0
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import click
 
-from hdm.cli import logs
 from hdm.cli.options import manifest_options, site_option
 from hdm.cli.run import bound_memory, carry_out, stop_signals
 from hdm.errors import UsageError
@@ -50,7 +49,6 @@ def command_work(
     With --site, stay and load whatever other sites publish, run after run, until stopped by SIGTERM
     or idle for --wait seconds.
     """
-    logs.set_up(log_format, log_settings, "warning")
     bound_memory()
     project = open_project(manifest, env, profiles, site)
     prospects = project.survey()

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import Final
+
+from hdm.errors import MissingDriver
 
 _SOURCES = {
     "sqlite": ("SQLiteSource",),
@@ -50,6 +53,42 @@ _CATALOGS = {
     "odbc": ("ODBCCatalog",),
     "snowflake": ("SnowflakeCatalog",),
 }
+
+NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
+    "hdm.connectors.postgres": ("postgres", ("psycopg", "numpy")),
+    "hdm.connectors.mysql": ("mysql", ("pymysql",)),
+    "hdm.connectors.duckdb": ("duckdb", ("duckdb",)),
+    "hdm.connectors.netezza": ("netezza", ("nzpy",)),
+    "hdm.connectors.oracle": ("oracle", ("oracledb",)),
+    "hdm.connectors.sqlserver": ("sqlserver", ("pyodbc", "arrow_odbc")),
+    "hdm.connectors.odbc": ("odbc", ("pyodbc", "arrow_odbc")),
+    "hdm.connectors.snowflake": ("snowflake", ("snowflake.connector",)),
+    "hdm.connectors.s3": ("s3", ("boto3",)),
+    "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),
+}
+"""Module of a connector -> its extra, and the modules that all its paths together import."""
+
+
+def missing_driver(cls: type[object]) -> MissingDriver | None:
+    """What to say if a module that a component (or what it is derived from) needs is not installed."""
+    for base in cls.__mro__:
+        for module, (extra, needed) in NEEDS.items():
+            if base.__module__ == module or base.__module__.startswith(f"{module}."):
+                gone = [name for name in needed if not _is_installed(name)]
+                if gone:
+                    are = "are" if len(gone) > 1 else "is"
+                    return MissingDriver(
+                        f"{cls.__name__} needs {' and '.join(gone)}, which {are} not installed",
+                        hint=f"pip install 'hdm[{extra}]'",
+                    )
+    return None
+
+
+def _is_installed(name: str) -> bool:
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def _in(package: str, modules: dict[str, tuple[str, ...]]) -> dict[str, str]:

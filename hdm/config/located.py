@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from hdm.config.secrets import redact
+from hdm.config.visible import one_line
 from hdm.errors import ManifestError
 
 
@@ -106,7 +107,7 @@ class Problems:
 
     def add(self, message: str, place: Place, hint: str | None = None) -> None:
         """Note a mistake; the same one at the same place is noted once."""
-        problem = Problem(redact(message), place, redact(hint) if hint else None)
+        problem = Problem(one_line(redact(message)), place, one_line(redact(hint)) if hint else None)
         if problem not in self.found:
             self.found.append(problem)
 

@@ -12,6 +12,7 @@ import json
 import os
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -255,6 +256,21 @@ def redact(text: str) -> str:
     """The text with every secret looked up so far masked, in all its usual spellings:
     as it is, URL-encoded, in base64 (also inside longer base64), hex, JSON, SQL and Python's own quoting."""
     return _pattern.sub(MASK, text) if _pattern else text
+
+
+def redact_values(value: Any) -> Any:
+    """The same structure with every secret masked in its texts, keys included.
+
+    To be used before a structure is serialised: masked afterwards, a secret that is a word or a number
+    would take parts of the JSON itself away.
+    """
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {redact_values(key): redact_values(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact_values(part) for part in value]
+    return value
 
 
 def _passwords_in(text: str) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from hdm.config.batch_spellings import shape_batch
 from hdm.config.located import Place, PlacedDict, PlacedList, Problems, fold, misread, suggest
+from hdm.config.secrets import must_be_private
 
 _VARIABLE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\}|\{)")
 _MARKERS = ("batch_template", "template")
@@ -44,6 +45,12 @@ def fill_variables(value: Any, at: Place, environ: Mapping[str, str], problems: 
             return "$"
         if name is None:
             problems.add("'${' begins no variable", at, "write ${NAME}, or $$ for a dollar sign")
+        elif must_be_private(name):
+            problems.add(
+                f"'${name}' would put a secret into the manifest, and so into tables, queries and logs",
+                at,
+                f"leave it out here and refer to it in the profile, for example: password: env:{name}",
+            )
         elif name not in environ:
             near = difflib.get_close_matches(name, environ, n=1, cutoff=0.8)
             hint = f"did you mean '${near[0]}'? If not, " if near else ""

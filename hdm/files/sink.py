@@ -18,7 +18,7 @@ from hdm.files import layout as files
 from hdm.files.formats import carries, format_named, format_of
 from hdm.files.layout import Split
 from hdm.files.stores.base import Store
-from hdm.files.writer import Writing, disk, nth_file
+from hdm.files.writer import WriteOptions, Writing, disk, nth_file
 from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
 
 
@@ -112,7 +112,7 @@ class FileSink(Sink):
         if held is not None:
             return replace(held, attempt=attempt.number, adopted=True)
         carries(table)
-        writing = Writing(self, self._base(table, chunk, attempt.number, mode), attempt)
+        writing = Writing(self._options(), self._base(table, chunk, attempt.number, mode), attempt)
         try:
             if self._takes(payload, table):
                 for file in payload.files:
@@ -183,6 +183,10 @@ class FileSink(Sink):
         with disk(f"the note that {uri} is removed"):
             files.write_removed(self.store, f"{folder}/{files.stem(chunk)}{files.MANIFEST}")
         return self.store.delete(self.store.key(uri))
+
+    def _options(self) -> WriteOptions:
+        split = self.config.split or Split()
+        return WriteOptions(self.store, self.format, self.compression, split, self.config.min_free)
 
     # -- names ---------------------------------------------------------------
 

@@ -4,29 +4,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from hdm import failpoints
 from hdm.arrow.batches import rebatch
 from hdm.errors import BrokenContract, CorruptFile
 from hdm.files.atomic_file import NewFile, disk_error
-from hdm.files.formats import format_of
+from hdm.files.formats import Format, format_of
 from hdm.files.layout import Split
+from hdm.files.stores.base import Store
 from hdm.model import Attempt, Payload, StagedFile, Table
-
-if TYPE_CHECKING:
-    from hdm.files.sink import FileSink
 
 _GROUP_BYTES = 24 * 1024 * 1024
 _COPY_BYTES = 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class WriteOptions:
+    """Where files go and how they are written. ``min_free`` bytes of disk always stay free."""
+
+    store: Store
+    format: Format
+    compression: str
+    split: Split
+    min_free: int
+
+    @property
+    def extension(self) -> str:
+        """The ending of a file that is encoded here, with the dot."""
+        return self.format.extension(self.compression)
+
+
 class Writing:
     """The files of one attempt in the making."""
 
-    def __init__(self, sink: FileSink, base: str, attempt: Attempt) -> None:
-        self.sink = sink
+    def __init__(self, options: WriteOptions, base: str, attempt: Attempt) -> None:
+        self.options = options
         self.staged: list[StagedFile] = []
         self._base = base
         self._attempt = attempt
@@ -34,7 +49,7 @@ class Writing:
 
     def encode(self, table: Table, payload: Payload) -> None:
         """Write the payload's batches into as many files as the split asks for."""
-        sink, split = self.sink, self.sink.config.split or Split()
+        options, split = self.options, self.options.split
         group = min(_GROUP_BYTES, 4 * split.bytes) if split.bytes else _GROUP_BYTES
         open_file: tuple[str, NewFile, Any] | None = None
         try:
@@ -42,9 +57,9 @@ class Writing:
                 batch = whole
                 while batch.num_rows:
                     if open_file is None:
-                        key, file = self._begin(sink.format.extension(sink.compression))
+                        key, file = self._begin(options.extension)
                         open_file = (
-                            key, file, sink.format.writer(_stream(file), table, sink.compression, group)
+                            key, file, options.format.writer(_stream(file), table, options.compression, group)
                         )  # fmt: skip
                     key, file, writer = open_file
                     room = split.rows - writer.rows if split.rows else batch.num_rows
@@ -70,7 +85,7 @@ class Writing:
             raise BrokenContract("a payload with files cannot open them", hint="give Payload.open")
         found = format_of(staged.uri)
         compression = found[1] if found else "none"
-        key, file = self._begin(self.sink.format.extension(compression))
+        key, file = self._begin(self.options.format.extension(compression))
         with file:
             with payload.open(staged) as stream:
                 while block := stream.read(_COPY_BYTES):
@@ -91,18 +106,18 @@ class Writing:
         if self._scratch is not None:
             self._scratch.unlink(missing_ok=True)
         for file in self.staged:
-            self.sink.store.delete(self.sink.store.key(file.uri))
+            self.options.store.delete(self.options.store.key(file.uri))
 
     def _begin(self, extension: str) -> tuple[str, NewFile]:
-        store = self.sink.store
+        store = self.options.store
         key = nth_file(self._base, len(self.staged), extension)
-        self._attempt.will_write(store.uri(key), self.sink.format.name)
+        self._attempt.will_write(store.uri(key), self.options.format.name)
         failpoints.point("C2")
         with disk(key):
             self._scratch = store.scratch(key)
             # An earlier try under this very attempt number, which is ours alone, may have left it.
             self._scratch.unlink(missing_ok=True)
-            return key, NewFile(self._scratch, floor=self.sink.config.min_free)
+            return key, NewFile(self._scratch, floor=self.options.min_free)
 
     def _end(self, key: str, file: NewFile, writer: Any) -> None:
         with disk(key):
@@ -110,7 +125,7 @@ class Writing:
         self._seal(key, file, writer.rows)
 
     def _seal(self, key: str, file: NewFile, rows: int) -> None:
-        store = self.sink.store
+        store = self.options.store
         size, sha256 = file.size, file.sha256
         with disk(key):
             failpoints.point("C4")
@@ -124,15 +139,15 @@ class Writing:
                 made = store.put_new(key, file.path, sha256=sha256, check=self._attempt.check)
         self._scratch = None
         self.staged.append(
-            StagedFile(store.uri(key), self.sink.format.name, size, rows, sha256, etag=made.etag)
+            StagedFile(store.uri(key), self.options.format.name, size, rows, sha256, etag=made.etag)
         )
         failpoints.point("C6")
 
     def _count_again(self, path: Path, rows: int) -> None:
-        if self.sink.format.name != "parquet":
+        if self.options.format.name != "parquet":
             return
         with path.open("rb") as stream:
-            found = self.sink.format.rows(stream, self.sink.compression)
+            found = self.options.format.rows(stream, self.options.compression)
         if found != rows:
             raise CorruptFile(f"{found} of {rows} rows are in a file just written", hint="report this")
 

@@ -33,6 +33,7 @@ from hdm.catalog.rules import MapOptions, make_rules
 from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD
 from hdm.components import registry
 from hdm.config.manifest_model import Template
+from hdm.config.visible import listed
 from hdm.errors import SchemaDrift, UsageError
 from hdm.model import Dataset, LinkSpec, digest
 from hdm.orchestrators.auto_links import WatermarkRule, bare_spec, make_link, watermark_of
@@ -103,7 +104,7 @@ class AutoBatchOrchestrator(Orchestrator):
         verdict = batch.verdict
         if verdict.fatal:
             raise SchemaDrift(
-                "the source has changed, and schema_policy is fail:\n  " + "\n  ".join(verdict.fatal),
+                f"the source has changed, and schema_policy is fail:{listed(verdict.fatal)}",
                 hint="write schema_policy: evolve, freeze or discard, or: hdm catalog accept",
             )
         self.notes.extend(verdict.notes)

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from hdm.components.builtin import missing_driver
 from hdm.components.registry import misplaced
+from hdm.config.visible import listed
 from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
 from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Table, digest
 
@@ -49,7 +51,7 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
     refused = [f"{name}: {why}" for name, why in losses if not _allowed(spec, name)]
     if refused:
         raise LossRefused(
-            f"{table.dataset.name} -> {spec.sink.name} would lose values:\n  " + "\n  ".join(refused),
+            f"{table.dataset.name} -> {spec.sink.name} would lose values:{listed(refused)}",
             hint="write allow_loss: true (or a list of columns) on the link to accept and record it",
         )
     try:
@@ -86,6 +88,7 @@ def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
     Of a link chained to one that another site runs, which is not among ``links``, nothing is
     found: its tables are known to the state database only.
     """
+    _look_for_drivers(links)
     _ask_sinks(links)
     found: dict[str, list[Prospect]] = {}
     for key, link in links.items():
@@ -95,6 +98,18 @@ def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
         else:
             found[key] = [prospect(link, table) for table in _tables(link)]
     return [one for several in found.values() for one in several]
+
+
+def _look_for_drivers(links: Mapping[str, DataLink]) -> None:
+    """Raise ``MissingDriver`` for a link whose every part cannot run here, before anything is made."""
+    for link in links.values():
+        for kind, spec, made in (
+            ("source", link.spec.source, link.source),
+            ("sink", link.spec.sink, link.sink),
+        ):
+            missing = missing_driver(type(made))
+            if missing is not None:
+                raise _named(kind, spec, missing)
 
 
 def _ask_sinks(links: Mapping[str, DataLink]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hdm._version import __version__
 from hdm.errors import HdmError, StateUnavailable, unexpected
 from hdm.planning.planner import Planner
 from hdm.runtime.host import host_identity, start_token
@@ -68,7 +69,7 @@ class ThreadEngine:
     def run(self) -> None:
         """Block until every job is closed. Raises the error that ended it, if one did."""
         worker_id = self.state.register_worker(
-            self.run_id, host_identity(), os.getpid(), start_token(os.getpid()), _version(), self.site
+            self.run_id, host_identity(), os.getpid(), start_token(os.getpid()), __version__, self.site
         )
         pulse = Pulse(self.state, worker_id, self.lease_ttl)
         pulse.start()
@@ -185,9 +186,3 @@ class ThreadEngine:
                 continue
             self._over.wait(wait)
             wait = min(wait * 2, IDLE_LAST)
-
-
-def _version() -> str:
-    from hdm import __version__
-
-    return __version__

@@ -104,7 +104,7 @@ class SqlSourceConfig(Settings):
 class SqlSource(Source):
     """Reads one table or query. A subclass names its ``Database``; that is all.
 
-    Chunks are planned by ``sql_split``; every chunk is read in one transaction, on the shared
+    Chunks are planned by ``chunking``; every chunk is read in one transaction, on the shared
     snapshot where the database has such a thing.
     """
 
@@ -256,7 +256,7 @@ class SqlSource(Source):
         )
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """As ``sql_split`` says, under one view of the source."""
+        """As ``chunking`` says, under one view of the source."""
         window = replace(
             window,
             rows_per_chunk=window.rows_per_chunk or (self.config.chunk and self.config.chunk.rows),

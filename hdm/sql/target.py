@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from hdm.components.settings import Settings
+from hdm.config.visible import listed
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import Fidelity, carrier, misfit
 from hdm.errors import SchemaDrift, UsageError
@@ -135,6 +136,6 @@ class TargetMapping:
                 wrong.append(f"{column.name}: NOT NULL without a default, and the source has no such column")
         if wrong:
             raise SchemaDrift(
-                f"{target.dataset.name} cannot take the source's rows:\n  " + "\n  ".join(wrong),
+                f"{target.dataset.name} cannot take the source's rows:{listed(wrong)}",
                 hint="alter the table, or write to another with table_name",
             )

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.flows.kit import Place, direct, load, only, run, shop, stage
+from tests.flows.kit import Place, direct, load, on_sqlite, only, run, shop, stage
 
 
 @pytest.fixture
@@ -55,7 +55,87 @@ def test_log_settings_are_the_users_own(place: Place) -> None:
     path = place.folder / "log.yml"
     path.write_text(yaml.safe_dump(settings))
     assert place.start("run", "-l", str(path)).wait(60) == 0
-    assert "DEBUG|hdm.planning.planner|planned orders" in log.read_text()
+    said = log.read_text()
+    assert "DEBUG|hdm.planner|planned orders" in said
+    assert "INFO|hdm.run|run started: run=" in said
+    assert "INFO|hdm.run|chunk committed: table=orders link=src_orders->files chunk=" in said
+    assert "INFO|hdm.run|table ended: run=" in said
+    assert said.count("INFO|hdm.run|run ended: run=") == 1
+
+
+INI = """
+[loggers]
+keys=root
+[handlers]
+keys=file
+[formatters]
+keys=mine
+[logger_root]
+level=INFO
+handlers=file
+[handler_file]
+class=FileHandler
+formatter=mine
+args=({log!r},)
+[formatter_mine]
+format=%(levelname)s|%(name)s|%(message)s
+"""
+
+
+def test_log_settings_may_be_an_ini_file_on_every_command(place: Place) -> None:
+    log, path = place.folder / "own.log", place.folder / "log.ini"
+    path.write_text(INI.format(log=str(log)))
+    on_sqlite(place.source, "UPDATE items SET what = NULL WHERE line = 1")
+    checks = [{"type": "NotNull", "column": "what"}]
+    place.manifest["declared_data_links"]["stages"][1]["checks"] = checks
+    place.write()
+    assert place.hdm("run", "-l", str(path)).code == 1
+    said = log.read_text()
+    assert "ERROR|hdm.run|chunk dead: table=items link=src_items->files chunk=" in said
+    assert "error=CheckFailed" in said and "ERROR|hdm.run|table ended: run=" in said
+    for verb in ("plan", "status", "doctor", "gc"):
+        log.write_text("")
+        (log.parent / "log.ini").write_text(INI.format(log=str(log)).replace("level=INFO", "level=DEBUG"))
+        place.hdm(verb, "-l", str(path))
+        assert log.exists()
+    path.write_text(INI.format(log=str(log)).replace("keys=file", "keys=nosuch"))
+    for verb in ("run", "plan", "status", "doctor", "gc", "retry"):
+        done = place.hdm(verb, "-l", str(path))
+        assert done.code == 2 and f"{path}:1:1: " in done.err, (verb, done.err)
+
+
+def test_the_originals_command_line_runs(place: Place) -> None:
+    path = place.folder / "log.yml"
+    path.write_text("{version: 1, root: {level: INFO}}")
+    words = [
+        str(place.folder / "m.yml"),
+        "-l",
+        str(path),
+        "-e",
+        "dev",
+        "--profiles",
+        str(place.folder / "p.yml"),
+    ]
+    assert place.python(["-m", "hashmap_data_migrator", *words]).wait(60) == 0
+    assert place.rows("orders") == place.source_rows("orders")
+
+
+def test_a_secret_is_not_taken_into_the_manifest(place: Place) -> None:
+    place.manifest["declared_data_links"]["stages"][0]["source"]["conf"]["table_name"] = "$SHOP_PASSWORD"
+    done = place.write().hdm("plan", env={"SHOP_PASSWORD": "s3cret-canary"})
+    assert done.code == 2
+    assert "s3cret-canary" not in done.said
+    assert "env:SHOP_PASSWORD" in done.err
+
+
+def test_a_table_cannot_forge_what_is_said_of_it(place: Place) -> None:
+    forged = "t\nrun 123: all committed, 999 rows\x1b[2K"
+    on_sqlite(place.source, f'CREATE TABLE "{forged}" (id INTEGER PRIMARY KEY, b TEXT)')
+    only(place, direct(place, forged))
+    for verb in ("plan", "run", "status"):
+        done = place.hdm(verb)
+        assert done.said.replace("\n", "").isprintable(), repr(done.said)
+        assert not any(line.startswith("run 123") for line in done.said.splitlines()), done.said
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from hdm.components import registry
-from hdm.components.builtin import BUILTIN
+from hdm.components.builtin import BUILTIN, NEEDS
 from tests.flows.kit import run, shop
 from tests.flows.test_canaries import NO_PORT, profile_of, project, secret_fields
 
@@ -81,3 +82,25 @@ def test_the_rest_works_without_any_driver(tmp_path: Path, no_drivers: None) -> 
     for verb in ("plan", "status", "doctor"):
         assert place.hdm(verb).code == 0
     assert run(["components"], place.env).code == 0
+
+
+def test_each_part_of_an_extra_is_missed_before_anything_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """psycopg is there, numpy is not: without a look, all is staged before each chunk dies."""
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    place = project(
+        tmp_path, "sink", "PostgresSink", {"host": "127.0.0.1", "port": 9, "database": "d", "user": "u"}
+    )
+    before = place.write().files()
+    done = place.hdm("run")
+    assert done.code == 2
+    assert "PostgresSink needs numpy, which is not installed" in done.err
+    assert "pip install 'hdm[postgres]'" in done.err
+    assert place.files() == before
+
+
+@pytest.mark.parametrize("module", [name for _, needed in NEEDS.values() for name in needed])
+def test_what_a_connector_needs_can_be_imported(module: str) -> None:
+    """A module that does not exist would make every run fail, and none here would notice."""
+    assert importlib.util.find_spec(module) is not None

@@ -28,7 +28,7 @@ SYSTEMS = (
 ALSO = {
     "files": ("test_local", "test_stores", "test_moves"),
     "mysql": ("mariadb",),
-    "state": ("test_lost_state", "test_sites"),
+    "state": ("test_lost_state", "test_sites", "test_other_sites"),
     "planning": ("test_bad_input", "test_sites"),
     "sql": ("relational", "test_wrong_targets"),
     "catalog": ("test_catalogs", "test_catalog_auto_batch"),

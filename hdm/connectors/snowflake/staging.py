@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -19,9 +19,7 @@ from hdm.arrow.batches import rebatch
 from hdm.errors import BrokenContract, CorruptFile, RejectedRows
 from hdm.files.formats import format_named
 from hdm.model import Column, Dataset, StagedFile, Table
-
-if TYPE_CHECKING:
-    from hdm.connectors.snowflake.database import SnowflakeDatabase
+from hdm.sql import Database
 
 FILE_BYTES = 128 * 1024 * 1024
 _BLOCK = 1024 * 1024
@@ -49,7 +47,7 @@ class Put:
 class Staging:
     """Files put on an internal stage, ``location``, under a prefix that nothing else uses."""
 
-    def __init__(self, database: SnowflakeDatabase, connection: Any, location: str) -> None:
+    def __init__(self, database: Database, connection: Any, location: str) -> None:
         self.database = database
         self.connection = connection
         self.folder = tempfile.TemporaryDirectory(prefix="hdm-snowflake-")
@@ -127,7 +125,7 @@ class Staging:
 
 
 def copy_files(
-    database: SnowflakeDatabase,
+    database: Database,
     connection: Any,
     location: str,
     into: Sequence[str],
@@ -150,7 +148,7 @@ def copy_files(
 
 
 def copy_sql(
-    database: SnowflakeDatabase,
+    database: Database,
     location: str,
     into: Sequence[str],
     names: Sequence[str],

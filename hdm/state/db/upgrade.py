@@ -11,8 +11,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Inspector, inspect, select, text
 from sqlalchemy.exc import DBAPIError
 
-import hdm
-from hdm import failpoints
+from hdm import _version, failpoints
 from hdm.errors import SchemaOutOfDate, StateMissing, StateUnavailable
 from hdm.state.db import clock
 from hdm.state.db.database import Database
@@ -47,10 +46,10 @@ def check(db: Database, *, create: bool) -> None:
 
 def version(db: Database) -> str | None:
     """The schema version of the database; None if it has none yet."""
-    return db.read(_version)
+    return db.read(_revision)
 
 
-def _version(conn: Connection) -> str | None:
+def _revision(conn: Connection) -> str | None:
     if not inspect(conn).has_table(VERSION_TABLE):
         return None
     found: str | None = conn.execute(text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()
@@ -68,7 +67,7 @@ def _is_unfinished(conn: Connection) -> bool:
 def _refuse_newer(found: str | None) -> None:
     if found is not None and found not in REVISIONS:
         raise SchemaOutOfDate(
-            f"the state database has schema {found}, which this hdm {hdm.__version__} does not know",
+            f"the state database has schema {found}, which this hdm {_version.__version__} does not know",
             hint="use the hdm that upgraded it, or a newer one",
         )
 
@@ -83,7 +82,7 @@ def upgrade(where: Database | str | URL) -> tuple[str | None, str]:
         with _session_lock(db), db.exclusive() as conn:
             if db.dialect == "postgresql":
                 conn.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": _LOCK_NUMBER})
-            found = _version(conn)
+            found = _revision(conn)
             _refuse_newer(found)
             if found != REVISIONS[-1]:
                 _run(conn)
@@ -132,7 +131,7 @@ def _user() -> str:
 
 def migrations() -> Path:
     """Where alembic's scripts are: inside the installed package, or beside it in a checkout."""
-    package = Path(hdm.__file__).parent
+    package = Path(_version.__file__).parent
     inside = package / "_migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, MetaData, Table, func, insert, inspect, select
 
-import hdm
+from hdm._version import __version__
 from hdm.errors import UsageError
 from hdm.model import Dataset, digest
 from hdm.state.db.database import Database
@@ -94,7 +94,7 @@ def _ensure_run(run_id: str, rows: list[dict[str, Any]], conn: Connection) -> No
             "manifest_sha256": "0" * 64,
             "git_sha": (_text(first.get("git_sha")) or "")[:64] or None,
             "git_dirty": 0,
-            "hdm_version": hdm.__version__,
+            "hdm_version": __version__,
             "env": _NAMESPACE,
             "started_by": "hdm state import",
             "host": "unknown",

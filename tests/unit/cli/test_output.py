@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from pathlib import Path
 
 import pytest
 
-from hdm.cli.output import emit, size
+from hdm.cli import output
+from hdm.cli.output import describe, emit, size
 from hdm.config.secrets import Secret
+from hdm.config.visible import listed
+from hdm.errors import UsageError
 
 ROWS = [{"table": "a b", "rows": 12345, "share": 0.5, "ok": True}, {"table": None, "rows": 7, "ok": False}]
 
@@ -52,3 +57,46 @@ def test_a_value_stays_on_its_line(capsys):
 )
 def test_bytes_for_people(count, shown):
     assert size(count) == shown
+
+
+FORGED = "t\n  run 1: all committed\x1b[2K\u202e"
+
+
+def test_a_name_cannot_forge_a_line_of_a_table(capsys):
+    emit([{"table": FORGED}], as_json=False)
+    shown = capsys.readouterr().out
+    assert len(shown.splitlines()) == 3
+    assert shown.replace("\n", "").isprintable()
+
+
+def test_json_keeps_a_name_and_shows_nothing_unseen(capsys):
+    emit([{"table": FORGED}], as_json=True)
+    text = capsys.readouterr().out
+    assert json.loads(text) == [{"table": FORGED}]
+    assert text.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("secret", ["table", "1234", '"', "true", "null", "canary-\\n"])
+def test_a_secret_that_is_a_word_or_number_leaves_the_json_whole(capsys, secret):
+    Secret(secret)
+    Secret("s3cret-canary")
+    emit([{"rows": 12345, "ok": True, "why": "with s3cret-canary", "n": None}], as_json=True)
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["rows"], row["ok"], row["n"], row["why"]) == (12345, True, None, "with ***")
+
+
+def test_an_error_is_told_in_its_own_lines(capsys):
+    error = UsageError("no table 'a\nrun 1: all committed'", hint="write\nanother")
+    assert describe(error) == "no table 'a\\nrun 1: all committed'\n  hint: write\\nanother"
+    several = UsageError("would lose values:" + listed(["a\nb", "c"]))
+    assert describe(several) == "would lose values:\n  a\\nb\n  c"
+
+
+def test_all_output_of_the_command_line_passes_here():
+    folder = Path(output.__file__).parent
+    past = {"click.echo", "click.secho", "print", "sys.stdout.write", "sys.stderr.write"}
+    for path in sorted(folder.glob("*.py")):
+        tree = ast.walk(ast.parse(path.read_text()))
+        calls = {ast.unparse(node.func) for node in tree if isinstance(node, ast.Call)}
+        if path.name not in ("output.py", "__init__.py"):
+            assert not calls & past, path.name

@@ -549,6 +549,7 @@ def _peak(tmp_path, rows, width, form):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize(
     ("form", "few", "width"), [("parquet", 200_000, 600), ("csv", 100_000, 600), ("jsonl", 100_000, 600)]
 )
@@ -559,6 +560,9 @@ def test_memory_does_not_grow_with_the_table(tmp_path, form, few, width):
 
 
 @pytest.mark.slow
-def test_rows_of_20_mb_pass(tmp_path):
-    """48 rows are 960 MB; what a few of them take, several times over, is all that is held."""
-    assert _peak(tmp_path, 48, 20_000_000, "parquet") < 600_000
+@pytest.mark.alone
+@pytest.mark.parametrize(("form", "most"), [("parquet", 450_000), ("csv", 310_000)])
+def test_rows_of_20_mb_pass(tmp_path, form, most):
+    """48 rows are 960 MB; what a few of them take, several times over, is all that is held. Of CSV, whose
+    rows are Python's own bytes, malloc would keep 70 MB more if it might move its threshold."""
+    assert _peak(tmp_path, 48, 20_000_000, form) < most

@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import inspect, text
 
 import hdm
+from hdm import _version
 from hdm.errors import HdmError, SchemaOutOfDate
 from hdm.state import StateManager
 from hdm.state.db import upgrade as schema
@@ -57,7 +58,7 @@ def test_the_scripts_are_found_in_the_wheel_and_in_a_checkout(
     assert schema.migrations() == checkout
     package = tmp_path / "hdm"
     (package / "_migrations").mkdir(parents=True)
-    monkeypatch.setattr(hdm, "__file__", str(package / "__init__.py"))
+    monkeypatch.setattr(_version, "__file__", str(package / "_version.py"))
     assert schema.migrations() == package / "_migrations"
 
 

@@ -1,0 +1,79 @@
+"""Writes what a run does to the log: start and end of run and tables, each chunk's commit, retry and death.
+
+The logger is ``hdm.run``. Chunks are at level info, a retry is a warning, a death an error.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from hdm.cli.logs import RUN
+from hdm.orchestrators.base import RunReport
+from hdm.planning.plan import Plan
+from hdm.runtime.thread_engine import Observer
+from hdm.runtime.worker import Outcome
+from hdm.state import Lease
+
+log = logging.getLogger(RUN)
+
+
+def logged(observer: Observer) -> Observer:
+    """The same observer, which also writes chunks to the log."""
+
+    def started(lease: Lease) -> None:
+        log.debug("chunk begun: %s", _about(lease))
+        observer.started(lease)
+
+    def settled(outcome: Outcome) -> None:
+        _settled(outcome)
+        observer.settled(outcome)
+
+    return replace(observer, started=started, settled=settled)
+
+
+def run_started(run_id: str, plan: Plan, user: str, host: str) -> None:
+    """Say who started what, with which manifest."""
+    log.info(
+        "run started: run=%s manifest=%s sha256=%s env=%s user=%s host=%s",
+        run_id, plan.manifest_path, plan.manifest_sha256[:12], plan.env, user, host,
+    )  # fmt: skip
+
+
+def run_ended(report: RunReport) -> None:
+    """Say how each table and the run ended."""
+    for job in report.jobs:
+        log.log(
+            logging.INFO if job.status == "success" else logging.ERROR,
+            "table ended: run=%s table=%s target=%s status=%s rows=%d bytes=%d chunks=%s",
+            report.run_id, job.table, job.sink, job.status, job.rows, job.bytes,
+            ",".join(f"{status}:{count}" for status, count in sorted(job.chunks.items())) or "none",
+        )  # fmt: skip
+    for text in report.failed:
+        log.error("table failed: run=%s %s", report.run_id, text)
+    log.log(
+        logging.INFO if report.status == "success" else logging.ERROR,
+        "run ended: run=%s status=%s rows=%d seconds=%.1f exit_code=%d",
+        report.run_id, report.status, report.rows, report.seconds, report.exit_code,
+    )  # fmt: skip
+
+
+def _settled(outcome: Outcome) -> None:
+    about: Any = _about(outcome.lease)
+    if outcome.receipt is not None:
+        log.info("chunk committed: %s rows=%d bytes=%d", about, outcome.receipt.rows, outcome.receipt.bytes)
+    elif outcome.error is not None:
+        level, what = (logging.ERROR, "dead") if outcome.buried else (logging.WARNING, "to be tried again")
+        error = outcome.error
+        hint = f" hint={error.hint}" if error.hint else ""
+        said = f"error={type(error).__name__} message={error.message}{hint}"
+        log.log(level, "chunk %s: %s %s", what, about, said)
+
+
+def _about(lease: Lease) -> str:
+    info = lease.job.info
+    return (
+        f"table={info.source.dataset.name} link={info.source_name}->{info.sink_name} "
+        f"chunk={lease.chunk.chunk_id[:12]} number={lease.chunk.number} attempt={lease.attempt}"
+    )

@@ -1,0 +1,48 @@
+"""Makes text from systems and files safe to show: nothing in a name can move a cursor or forge a line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_UNSEEN = (
+    "\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls (C0 without tab and newline, DEL, C1: ESC and CSI are here)
+    "\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"  # bidi, joiners
+    "\ud800-\udfff"  # halves of pairs, which no output can encode
+    "\U000e0000-\U000e007f"  # tags
+)
+_BUT_LINES = re.compile(f"[{_UNSEEN}]")
+_ALL = re.compile(f"[\t\n{_UNSEEN}]")
+_SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def visible(text: str) -> str:
+    """Write characters that cannot be seen as escapes (``\\x1b``, ``\\u202e``); keep newlines and tabs."""
+    return _BUT_LINES.sub(_escape, text)
+
+
+def one_line(text: str) -> str:
+    """Write characters that cannot be seen as escapes, newlines and tabs too: the text stays in its line."""
+    return _ALL.sub(_escape, text)
+
+
+def listed(items: Iterable[str]) -> str:
+    """Each item on an indented line of its own, for the end of an error's message."""
+    return "".join(f"\n  {one_line(item)}" for item in items)
+
+
+def visible_json(text: str) -> str:
+    """Write characters that cannot be seen as JSON's own escapes; the JSON says the same as before."""
+    return _BUT_LINES.sub(_json_escape, text)
+
+
+def _escape(found: re.Match[str]) -> str:
+    code = ord(found[0])
+    if found[0] in _SHORT:
+        return _SHORT[found[0]]
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    pair = found[0].encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{pair[n]:02x}{pair[n + 1]:02x}" for n in range(0, len(pair), 2))
