@@ -11,7 +11,6 @@ from hdm.model.json import (
     type_text,
 )
 from hdm.model.values import (
-    UNPLACED,
     Attempt,
     Chunk,
     Column,
@@ -31,7 +30,6 @@ from hdm.model.values import (
 from hdm.model.window import Findings, Window
 
 __all__ = [
-    "UNPLACED",
     "Attempt",
     "Chunk",
     "Column",

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
-from hdm.model import UNPLACED, Chunk, Mode, Receipt, Table
+from hdm.model import Chunk, Mode, Receipt, Table
+from hdm.model.values import UNPLACED
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink

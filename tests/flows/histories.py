@@ -200,9 +200,11 @@ class History:
         if self._sees_changes:
             strange.append((self.touch, 2))
         chosen = [*usual, *strange]
-        for act in self.chance.choices(
-            [a for a, _ in chosen], [w for _, w in chosen], k=self.chance.randint(1, 3)
-        ):
+        acts, weights = [a for a, _ in chosen], [w for _, w in chosen]
+        drawn = self.chance.choices(acts, weights, k=self.chance.randint(1, 3))
+        # What a transaction holds open comes last and once: nothing else could pass it.
+        opens = [self.late_commit] if self.late_commit in drawn else []
+        for act in [*(one for one in drawn if one != self.late_commit), *opens]:
             self.happened.append(act.__name__)
             act()
 

@@ -22,8 +22,9 @@ from sqlalchemy import (
 )
 
 from hdm import failpoints
-from hdm.model import UNPLACED, Chunk, Mode, Receipt
+from hdm.model import Chunk, Mode, Receipt
 from hdm.model.json import type_text
+from hdm.model.values import UNPLACED
 from hdm.state.db.database import by_claim_index, locked
 from hdm.state.db.statements import Prepared, Query, Values
 from hdm.state.db.tables import boundary, chunk, job, watermark

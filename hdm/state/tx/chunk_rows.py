@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from hdm.model import UNPLACED, Chunk, Condition, Receipt
+from hdm.model import Chunk, Condition, Receipt
 from hdm.model.json import chunk_to_json, receipt_to_json
+from hdm.model.values import UNPLACED
 
 
 def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
