@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from hdm.arrow.batches import Compared
 from hdm.errors import UsageError
 from hdm.model import Attempt, Mode
 from tests.unit.linkkit import Run
@@ -318,6 +319,67 @@ def test_nothing_is_counted_where_it_is_ignored(make: Make):
     table.do("DELETE FROM t WHERE n = 2")
     table.move()
     assert table.quiet()
+
+
+# -- each of these is needed ----------------------------------------------------------
+
+
+def _one_tie_for_another(table: Moved) -> None:
+    table.put((1, 3, "a"), (2, 7, "b"))
+    table.move()
+    table.do("DELETE FROM t WHERE id = 2")
+    table.put((3, 7, "c"))
+
+
+def _poison(table: Moved) -> None:
+    table.put((1, 3, "a"), (2, 2**63 - 1, "b"))
+    table.move()
+    table.put((3, 4, "c"))
+
+
+def _late(table: Moved) -> None:
+    table.put((1, 3, "a"), (5, 7, "b"))
+    table.move()
+    table.put((3, 4, "c"))
+
+
+def _truncated(table: Moved) -> None:
+    table.put((1, 3, "a"), (2, 7, "b"))
+    table.move()
+    table.do("DELETE FROM t WHERE id = 1")
+
+
+MUTANTS: list[tuple[Callable[[Moved], None], str, Any]] = [
+    (_one_tie_for_another, "Increment._compared", lambda self, kind, conditions, found, known, *_:
+        Compared(new=int(found != known))),
+    (_poison, "highest", lambda *_: None),
+    (_late, "missing_ids", lambda *_: None),
+    (_truncated, "said_of_late", lambda *_, **__: None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("happens", "name", "mutant"), MUTANTS, ids=[name for _, name, _ in MUTANTS])
+@pytest.mark.parametrize("broken", [False, True])
+def test_without_one_of_these_a_row_would_be_missed_in_silence(
+    make_lite: Make,
+    happens: Callable[[Moved], None],
+    name: str,
+    mutant: Any,
+    broken: bool,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    if broken:  # and what else would find or count such a row
+        for other in ("missing_ids", "said_of_late"):
+            monkeypatch.setattr(f"hdm.sql.window.{other}", lambda *_, **__: None)
+        monkeypatch.setattr(f"hdm.sql.window.{name}", mutant)
+    table = make_lite("bigint")
+    happens(table)
+    table.move()
+    moved = Counter(table.system.run("SELECT id, v FROM u")) >= Counter(
+        table.system.run("SELECT id, v FROM t")
+    )
+    said = bool(table.differing) == (happens in (_truncated, _one_tie_for_another))
+    assert (there >= here and said) is not broken
 
 
 # -- late commits ---------------------------------------------------------------------
