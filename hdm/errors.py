@@ -161,6 +161,11 @@ class Deadlock(TransientError):
     """A deadlock, a lock time-out or a serialisation failure."""
 
 
+class MissingParent(TransientError):
+    """A foreign key refused rows that refer to others which are not there, or not yet: other chunks of the
+    run may bring them."""
+
+
 # -- the state database: exit code 3 -----------------------------------------
 
 

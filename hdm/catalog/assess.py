@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from hdm.catalog.mapper import MappedSchema
@@ -110,16 +110,38 @@ def assess(schema: Schema, mapped: MappedSchema, rate: float | None = None, meas
     made.measured = measured if rate else ""
     waves = table_waves(schema.relations)
     place: Mapping[Path, int] = {one.path: n for n, wave in enumerate(waves, 1) for one in wave}
-    for relation in schema.relations:
+    for relation in _whole(schema):
         made.tables.append(_row(relation, place[relation.path], made.rate))
     made.tables.sort(key=lambda one: (-(one["bytes"] or 0), -(one["rows"] or 0), one["table"]))
-    made.waves = [sorted(dotted(one.path) for one in wave) for wave in waves]
+    listed = {row["table"] for row in made.tables}
+    made.waves = [sorted({dotted(one.path) for one in wave} & listed) for wave in waves]
+    made.waves = [wave for wave in made.waves if wave]
     made.risks = _risks(schema, mapped.schema.system)
     made.counts, made.by_kind = mapped.report.counts, mapped.report.by_kind
     made.effort = _effort(mapped)
     kinds = Counter(column.kind.value for one in schema.relations for column in one.table.columns)
     made.types = dict(kinds.most_common())
     return made
+
+
+def _whole(schema: Schema) -> list[Relation]:
+    """The tables without partitions of others; a partitioned one has the rows and bytes of its parts."""
+    parts: dict[Path, list[Relation]] = {}
+    for one in schema.relations:
+        if one.part_of is not None:
+            parts.setdefault(one.part_of, []).append(one)
+
+    def summed(one: Relation) -> Relation:
+        own = [summed(part) for part in parts.get(one.path, ())]
+        if not own:
+            return one
+        rows = [part.table.rows for part in own if part.table.rows is not None]
+        used = [part.table.bytes for part in own if part.table.bytes is not None]
+        table = replace(one.table, rows=sum(rows) if rows else None, bytes=sum(used) if used else None)
+        return replace(one, table=table)
+
+    known = {one.path for one in schema.relations}
+    return [summed(one) for one in schema.relations if one.part_of is None or one.part_of not in known]
 
 
 def _row(relation: Relation, wave: int, rate: float) -> dict[str, Any]:

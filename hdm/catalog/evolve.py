@@ -81,7 +81,7 @@ def judge(
 
 
 def _weigh(verdict: Verdict, now: Relation, before: Relation, policy: str) -> None:
-    path = now.path
+    path, notes = now.path, []
     for one in compare_tables(now, before):
         if policy == "fail":
             verdict.fatal.append(one.text)
@@ -89,11 +89,13 @@ def _weigh(verdict: Verdict, now: Relation, before: Relation, policy: str) -> No
             _hold(verdict, path, one)
         elif one.change is Change.NEW_COLUMN and policy == "discard":
             verdict.columns_left_out.setdefault(path, set()).add(one.column)
-            verdict.notes.append(f"{one.text} is left out")
+            notes.append(f"{one.text} is left out")
         elif policy == "discard" and one.change in _GROWTH:
             _hold(verdict, path, one)
         else:
-            verdict.notes.append(one.text + _consequence(one))
+            notes.append(one.text + _consequence(one))
+    if path not in verdict.held:  # of a table that waits, nothing is done
+        verdict.notes += notes
 
 
 def _consequence(one: Difference) -> str:

@@ -144,7 +144,13 @@ class _Mapper:
         return self.tables.get(path) or (*self._parent(path), name)
 
     def _goes(self, relation: Relation) -> bool:
-        return self.same or relation.part_of is None
+        """Whether the target gets a table of its own for it: systems differ in how they cut a table, and a
+        partition without its parent is a table like others."""
+        return self.same or not self._is_part(relation)
+
+    def _is_part(self, relation: Relation) -> bool:
+        """Whether it is a partition of a table that is mapped too."""
+        return relation.part_of is not None and self.source.relation(relation.part_of) is not None
 
     # -- objects -------------------------------------------------------------------
 
@@ -170,8 +176,10 @@ class _Mapper:
             return replace(
                 mapped,
                 partitioning=relation.partitioning,
-                part_of=relation.part_of and self._path(relation.part_of),
-                part_bound=relation.part_bound,
+                part_of=self._path(relation.part_of)
+                if self._is_part(relation) and relation.part_of
+                else None,
+                part_bound=relation.part_bound if self._is_part(relation) else None,
                 distribution=relation.distribution,
                 options=relation.options,
             )

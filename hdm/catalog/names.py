@@ -12,10 +12,6 @@ from enum import StrEnum
 from hdm.dialects.base import Dialect
 from hdm.errors import UsageError
 
-CASELESS = frozenset({"sqlite", "duckdb", "mysql", "sqlserver", "redshift", "bigquery", "synapse"})
-"""Systems in which names of columns that differ only in case are one name, quoted or not."""
-CASELESS_TABLES = CASELESS - {"mysql", "bigquery"}
-"""The same for tables (MySQL: https://mariadb.com/kb/en/identifier-case-sensitivity/)."""
 _BIGQUERY = re.compile(r"[^\W]+\Z", re.ASCII)
 _HASH_DIGITS = 8
 
@@ -76,8 +72,7 @@ class NamePolicy:
 
     def folded(self, name: str, *, tables: bool = False) -> str:
         """The name as the target compares it."""
-        caseless = CASELESS_TABLES if tables else CASELESS
-        return name.casefold() if self.dialect.name in caseless else name
+        return self.dialect.folded_table(name) if tables else self.dialect.folded(name)
 
 
 def refusal(name: str, dialect: Dialect) -> str | None:

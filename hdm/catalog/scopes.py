@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from hdm.catalog.model import Relation
-from hdm.catalog.names import CASELESS_TABLES, fit
+from hdm.catalog.names import fit
 from hdm.dialects.base import Dialect
 
 _INDEXES_BY_SCHEMA = frozenset({"postgres", "redshift", "sqlite", "duckdb"})
@@ -21,7 +21,7 @@ def settle_names(relations: Iterable[Relation], dialect: Dialect) -> list[Relati
     known = list(relations)
     taken: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for one in known:
-        taken[("objects", *one.path[:-1])].add(_folded(one.path[-1], dialect))
+        taken[("objects", *one.path[:-1])].add(dialect.folded(one.path[-1]))
     return [_Settler(one, dialect, taken).settle() for one in known]
 
 
@@ -59,12 +59,8 @@ class _Settler:
         longer = fit(f"{self.relation.path[-1]}_{name}", self.dialect)
         marked = fit(f"{longer}_{hashlib.sha256(name.encode()).hexdigest()[:8]}", self.dialect)
         for candidate in (name, longer, marked):
-            folded = _folded(candidate, self.dialect)
+            folded = self.dialect.folded(candidate)
             if folded not in self.taken[scope]:
                 self.taken[scope].add(folded)
                 return candidate
         return ""
-
-
-def _folded(name: str, dialect: Dialect) -> str:
-    return name.casefold() if dialect.name in CASELESS_TABLES or dialect.name == "mysql" else name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import click
 
 from hdm.catalog.ddl_files import ordered, write_files
 from hdm.catalog.diff import compare, missing_part, unfinished
+from hdm.catalog.model import Path as CatalogPath
 from hdm.catalog.model import Relation, Schema, dotted, schema_to_json
 from hdm.catalog.report import Report, report_to_json
 from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD, PHASES
 from hdm.cli.catalog_scope import open_scope, scope_options
 from hdm.cli.options import json_option
 from hdm.cli.output import emit, say, say_json, size
+from hdm.config.located import suggest
 from hdm.errors import UsageError
 from hdm.model import Dataset
 from hdm.orchestrators.auto_batch import Batch, accept, bodies
@@ -114,7 +117,8 @@ def create(phase: str, as_json: bool, **options: Any) -> int:
 @scope_options
 @click.argument("tables", nargs=-1)
 def accept_(tables: tuple[str, ...], **options: Any) -> int:
-    """Accept the source's TABLES (default: all that wait) as they are now, for later runs.
+    """Accept the source's TABLES (default: all that wait) as they are now, for later runs. A table that
+    was dropped is accepted as gone; the target keeps it.
 
     The target is yours to alter: what was refused automatically stays to be done by hand.
     """
@@ -123,15 +127,30 @@ def accept_(tables: tuple[str, ...], **options: Any) -> int:
         if kept is None:
             raise UsageError("accept needs a manifest: what is accepted is kept in its state database")
         state, run_id = kept
+        _must_be_known(tables, scope.batches)
         for batch in scope.batches:
-            wanted = {
-                one.path: one
-                for one in batch.crawled.relations
-                if not tables or dotted(one.path) in tables or one.path[-1] in tables
-            }
-            accept(state, run_id, batch, wanted)
-            say(f"{len(wanted)} tables accepted: " + ", ".join(dotted(path) for path in wanted))
+            wanted = {one.path: one for one in batch.crawled.relations if _is_named(one.path, tables)}
+            gone = [path for path in batch.dropped if _is_named(path, tables)]
+            accept(state, run_id, batch, wanted, gone)
+            names = [dotted(path) for path in wanted] + [f"{dotted(path)} (dropped)" for path in gone]
+            say(f"{len(names)} tables accepted: " + ", ".join(names))
     return 0
+
+
+def _is_named(path: CatalogPath, tables: Sequence[str]) -> bool:
+    return not tables or dotted(path) in tables or path[-1] in tables
+
+
+def _must_be_known(tables: Sequence[str], batches: Sequence[Batch]) -> None:
+    """Raises ``UsageError`` for a name that is neither in the source nor was accepted before."""
+    known = [one.path for batch in batches for one in batch.crawled.relations]
+    known += [path for batch in batches for path in batch.dropped]
+    for name in tables:
+        if not any(_is_named(path, [name]) for path in known):
+            raise UsageError(
+                f"{name} is no table of the source, and none that was accepted before",
+                hint=suggest(name, [dotted(path) for path in known]) or "the source has no tables",
+            )
 
 
 def make(batch: Batch, phases: tuple[str, ...]) -> list[Any]:
@@ -154,10 +173,32 @@ def _differences(batch: Batch, held: Schema) -> list[dict[str, str]]:
         for one in compare(wanted, held)
     ]
     there = batch.target.held(batch.mine()) if batch.target else held
-    for one in ordered(unfinished(_present(wanted, held), there)):
-        if one.phase in AFTER_LOAD and one.phase != "counters":
+    rest = unfinished(_present(wanted, held), there)
+    rows += _missing_keys(rest, there)
+    seen: set[tuple[str, str]] = set()
+    for one in ordered(rest):
+        if one.phase not in AFTER_LOAD or one.phase == "counters" or one.kind == "foreign key":
+            continue
+        if (one.kind, one.name) not in seen:
+            seen.add((one.kind, one.name))
             rows.append({"change": f"no {one.kind}", "object": one.name, "column": "", "detail": ""})
     return rows
+
+
+def _missing_keys(wanted: Schema, held: Schema) -> list[dict[str, str]]:
+    """The foreign keys that tables lack, also where a system knows them as part of the table alone."""
+    theirs = {one.path: {(key.columns, key.target) for key in one.foreign_keys} for one in held.relations}
+    return [
+        {
+            "change": "no foreign key",
+            "object": dotted(one.path),
+            "column": ", ".join(key.columns),
+            "detail": f"to {dotted(key.target)}",
+        }
+        for one in wanted.relations
+        for key in one.foreign_keys
+        if (key.columns, key.target) not in theirs.get(one.path, set())
+    ]
 
 
 def _present(wanted: Schema, held: Schema) -> Schema:

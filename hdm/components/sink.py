@@ -45,6 +45,17 @@ class Sink(ABC):
     def target(self, table: Table) -> Table:
         """The table as it will be stored: names, kinds and carriers after the sink's mapping."""
 
+    def landing(self, table: Table) -> tuple[str, ...]:
+        """What the target tells its tables apart by, for source table ``table``: two of one landing are
+        written into one table. May ask the target; the default: the dataset's namespace and name."""
+        written = self.dataset(table)
+        return (written.namespace, written.name)
+
+    def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """Which tables of the target refer to which, as schema and name: those referred to are loaded first.
+        The default: the target checks no foreign keys."""
+        return []
+
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Columns whose values may change on the way in, each with the reason. Declared here,
         shown at plan time, recorded, and refused unless the manifest allows it."""

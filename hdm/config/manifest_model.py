@@ -92,6 +92,7 @@ class Link(_Words):
     limits: Limits | None = None
     allow_loss: bool | list[str] = False
     threads: Count | None = None
+    union: bool | list[str] = False
 
 
 class Batch(_Words):

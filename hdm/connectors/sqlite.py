@@ -56,6 +56,7 @@ class SQLiteDatabase(Database):
     """One SQLite file."""
 
     dialect_name = "sqlite"
+    keys_act = False  # PRAGMA foreign_keys is off unless asked for
 
     @property
     def file(self) -> Path:
@@ -198,13 +199,9 @@ class SQLiteDatabase(Database):
         return taken
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """A table that is there gets the new rows: renamed, it would take its indexes and triggers along,
-        and views and foreign keys (https://www.sqlite.org/lang_altertable.html)."""
-        held = self.find(connection, target)
-        if held is not None:
-            self.refill(connection, held, new)
-            return
-        self.run(connection, "PRAGMA legacy_alter_table=ON")  # a view on a table yet to come is no error
+        """A view on a table yet to come is no error
+        (https://www.sqlite.org/lang_altertable.html)."""
+        self.run(connection, "PRAGMA legacy_alter_table=ON")
         super().swap(connection, target, new, old)
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from hdm.dialects.merging import Merging
 from hdm.dialects.types import INTEGERS, ORDERED, Stored, carrier
@@ -30,6 +31,12 @@ class Dialect(Merging):
     """The dialect's name in sqlglot; None if it has none."""
     quote_marks: ClassVar[tuple[str, str]] = ('"', '"')
     """Opening and closing mark; the closing one is escaped by doubling it."""
+    ignores_case: ClassVar[Literal["no", "ascii", "all"]] = "no"
+    """Of which letters the case tells names of columns apart not, quoted or not."""
+    ignores_case_of_tables: ClassVar[Literal["no", "ascii", "all"] | None] = None
+    """The same for names of tables and schemas; None: as for columns."""
+    composes_names: ClassVar[bool] = False
+    """True: a letter and its accent are one name with the letter that has the accent (NFC)."""
     max_identifier: ClassVar[int] = 63
     identifier_unit: ClassVar[str] = "bytes"
     """``bytes`` (of UTF-8) or ``characters``."""
@@ -57,6 +64,10 @@ class Dialect(Merging):
     bigint_type: ClassVar[str] = "BIGINT"
     key_text_type: ClassVar[str] = "VARCHAR(128)"
     """A text type that a primary key may have."""
+    referring_keys: ClassVar[str | None] = None
+    """One of the queries of ``hdm.dialects.referring``."""
+    all_keys: ClassVar[str | None] = None
+    """Lists which tables refer to which others: schema and table, schema and table."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {}
     """Error code, or its beginning, to class; the longest match counts."""
 
@@ -80,8 +91,20 @@ class Dialect(Merging):
         return ".".join(self.quote(part) for part in path if part)
 
     def folded(self, name: str) -> str:
-        """Two names are one to the database exactly if this is equal for both, quoted as they are."""
-        return name
+        """The name of a column as the database compares it: two names are one if these are equal."""
+        return self._folded(name, self.ignores_case)
+
+    def folded_table(self, name: str) -> str:
+        """The name of a table or a schema as the database compares it."""
+        return self._folded(name, self.ignores_case_of_tables or self.ignores_case)
+
+    def _folded(self, name: str, case: Literal["no", "ascii", "all"]) -> str:
+        composed = unicodedata.normalize("NFC", name) if self.composes_names else name
+        if case == "all":
+            return composed.lower()
+        if case == "ascii":
+            return "".join(mark.lower() if mark.isascii() else mark for mark in composed)
+        return composed
 
     def names(self, names: Iterable[str]) -> str:
         """A quoted column list."""
@@ -310,6 +333,15 @@ class Dialect(Merging):
     def drop_table(self, path: Sequence[str]) -> str:
         """Drop if it is there."""
         return f"DROP TABLE IF EXISTS {self.qualify(path)}"
+
+    def referring(self, path: Sequence[str]) -> str | None:
+        """Lists the foreign keys of other tables that refer to a table: key, schema, table, column and the
+        column it refers to, column by column. None where no key is enforced."""
+        if self.referring_keys is None:
+            return None
+        schema = self.string(path[-2]) if len(path) > 1 and path[-2] else "NULL"
+        qualified = self.string(self.qualify(path))
+        return self.referring_keys.format(schema=schema, table=self.string(path[-1]), qualified=qualified)
 
     # -- errors --------------------------------------------------------------
 

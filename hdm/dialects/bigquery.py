@@ -32,6 +32,8 @@ class BigQueryDialect(Dialect):
     name = "bigquery"
     sqlglot = "bigquery"
     quote_marks = ("`", "`")
+    ignores_case = "all"
+    ignores_case_of_tables = "no"
     max_identifier = 300
     identifier_unit = "characters"
     max_path = 3

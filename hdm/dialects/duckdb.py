@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import TEXTS, Fidelity, Stored
 from hdm.errors import (
@@ -81,7 +82,9 @@ class DuckDBDialect(Dialect):
 
     name = "duckdb"
     sqlglot = "duckdb"
+    ignores_case = "ascii"
     max_identifier = 1_000_000
+    all_keys = referring.DUCKDB_ALL
     identifier_unit = "characters"
     max_path = 3
     page_ranges = True

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.mysql_errors import ERRORS, HINTS, WORDS
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
@@ -55,6 +56,10 @@ class MySQLDialect(Dialect):
     name = "mysql"
     sqlglot = "mysql"
     quote_marks = ("`", "`")
+    ignores_case = "all"  # https://mariadb.com/kb/en/identifier-case-sensitivity/
+    ignores_case_of_tables = "no"
+    referring_keys = referring.MYSQL
+    all_keys = referring.MYSQL_ALL
     max_identifier = 64
     identifier_unit = "characters"
     paramstyle = "format"

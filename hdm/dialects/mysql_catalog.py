@@ -29,6 +29,23 @@ CHECKS = (
 )
 """MariaDB's JSON is a LONGTEXT with this check; https://mariadb.com/kb/en/json-data-type/."""
 
+OUTGOING = (
+    "SELECT CONSTRAINT_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, COLUMN_NAME, "
+    "REFERENCED_COLUMN_NAME FROM information_schema.KEY_COLUMN_USAGE WHERE TABLE_SCHEMA = %s "
+    "AND TABLE_NAME = %s AND REFERENCED_TABLE_NAME IS NOT NULL ORDER BY CONSTRAINT_NAME, ORDINAL_POSITION"
+)
+BARE = (
+    "SELECT t.TABLE_TYPE, e.TRANSACTIONS, t.TABLE_COMMENT, t.AUTO_INCREMENT, "
+    "(SELECT COUNT(*) FROM information_schema.KEY_COLUMN_USAGE k WHERE k.REFERENCED_TABLE_NAME IS NOT NULL "
+    "AND ((k.TABLE_SCHEMA, k.TABLE_NAME) = (%s, %s) "
+    "OR (k.REFERENCED_TABLE_SCHEMA, k.REFERENCED_TABLE_NAME) = (%s, %s))), "
+    "(SELECT COUNT(*) FROM information_schema.TRIGGERS g "
+    "WHERE (g.EVENT_OBJECT_SCHEMA, g.EVENT_OBJECT_TABLE) = (%s, %s)) "
+    "FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
+    "WHERE (t.TABLE_SCHEMA, t.TABLE_NAME) = (%s, %s)"
+)
+"""What a table of another name, made like it, would lack."""
+
 OLDEST_WRITER = (
     "SELECT CAST(LEAST("
     "COALESCE((SELECT MIN(CONVERT_TZ(trx_started, 'SYSTEM', '+00:00')) FROM information_schema.INNODB_TRX "

@@ -13,6 +13,7 @@ from hdm.errors import (
     ConnectionLost,
     Deadlock,
     HdmError,
+    MissingParent,
     PermanentError,
     RejectedRows,
     SchemaDrift,
@@ -30,9 +31,10 @@ _GROUPS: tuple[tuple[type[HdmError], str], ...] = (
     (SchemaDrift, "1051 1054 1072 1136 1146"),
     (
         RejectedRows,
-        "1048 1062 1153 1169 1216 1264 1265 1292 1300 1364 1366 1406 1411 1416 1452 1526 1586 1644 1690"
+        "1048 1062 1153 1169 1264 1265 1292 1300 1364 1366 1406 1411 1416 1526 1586 1644 1690"
         " 1748 3140 3156 3819 4025",
     ),
+    (MissingParent, "1216 1452"),
     (PermanentError, "1005 1064 1071 1117 1118 1170 1267 1451"),
 )
 ERRORS: Final[Mapping[str, type[HdmError]]] = {
@@ -80,6 +82,8 @@ HINTS: Final[Mapping[str, str]] = {
     "1143": "grant the missing right to the profile's user",
     "1153": "raise max_allowed_packet on the server",
     "1205": "another session holds the rows: tried again",
+    "1216": "load the table that the key refers to, or look for the row at the source",
+    "1452": "load the table that the key refers to, or look for the row at the source",
     "1227": "grant the missing right to the profile's user",
     "1698": "check user and password in the profile",
     "2002": "check host and port, and that the server runs",

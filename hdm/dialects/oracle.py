@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.oracle_errors import ERRORS, HINTS
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
@@ -39,6 +40,8 @@ class OracleDialect(Dialect):
 
     name = "oracle"
     sqlglot = "oracle"
+    referring_keys = referring.ORACLE
+    all_keys = referring.ORACLE_ALL
     max_identifier = 128
     max_path = 2
     paramstyle = "numeric"

@@ -6,6 +6,7 @@ from hdm.errors import (
     ConnectionLost,
     Deadlock,
     HdmError,
+    MissingParent,
     PermanentError,
     RejectedRows,
     SchemaDrift,
@@ -19,7 +20,7 @@ from hdm.errors import (
 ERRORS: dict[str, type[HdmError]] = {
     # https://docs.oracle.com/en/error-help/db/
     "ORA-00001": RejectedRows, "ORA-01400": RejectedRows, "ORA-01407": RejectedRows,
-    "ORA-02290": RejectedRows, "ORA-02291": RejectedRows, "ORA-02292": RejectedRows,
+    "ORA-02290": RejectedRows, "ORA-02291": MissingParent, "ORA-02292": RejectedRows,
     "ORA-12899": RejectedRows, "ORA-01438": RejectedRows, "ORA-01426": RejectedRows,
     "ORA-01722": RejectedRows, "ORA-01461": RejectedRows, "ORA-01843": RejectedRows,
     "ORA-00060": Deadlock, "ORA-08177": Deadlock, "ORA-00054": Deadlock, "ORA-30006": Deadlock,

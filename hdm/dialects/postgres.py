@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import PAGE, Dialect
 from hdm.dialects.postgres_late import WRITTEN, condition
 from hdm.dialects.types import Fidelity, Stored
@@ -13,6 +14,7 @@ from hdm.errors import (
     ConnectionLost,
     Deadlock,
     HdmError,
+    MissingParent,
     PermanentError,
     RejectedRows,
     SchemaDrift,
@@ -62,6 +64,8 @@ class PostgresDialect(Dialect):
     looks_back = True
     clock = "SELECT clock_timestamp()::text"
     text_type = "text"
+    referring_keys = referring.POSTGRES
+    all_keys = referring.POSTGRES_ALL
     insert_override = "OVERRIDING SYSTEM VALUE "
     bigint_type = "bigint"
     temporary_table = "CREATE TEMPORARY TABLE"
@@ -81,7 +85,8 @@ class PostgresDialect(Dialect):
         "53": TransientError, "53300": Throttled, "53400": Throttled,
         "40": Deadlock, "55P03": Deadlock, "57014": TransientError, "25P03": TransientError,
         "22": RejectedRows, "22021": UnrepresentableValue, "22P05": UnrepresentableValue,
-        "23": RejectedRows, "44": RejectedRows, "P0": RejectedRows, "54": RejectedRows,
+        "23": RejectedRows, "23503": MissingParent,
+        "44": RejectedRows, "P0": RejectedRows, "54": RejectedRows,
         "28": UsageError, "3D": UsageError, "3F": UsageError, "42501": UsageError, "25006": UsageError,
         "42": PermanentError, "42P01": SchemaDrift, "42703": SchemaDrift, "42804": SchemaDrift,
         "0A": PermanentError, "55": PermanentError, "2BP01": PermanentError,
@@ -251,6 +256,8 @@ class PostgresDialect(Dialect):
             return "a text holds a NUL character, which PostgreSQL text cannot"
         if code == "23505":
             return "a row with this key is there already: use mode merge, or remove it"
+        if code == "23503":
+            return "load the table that the key refers to, or look for the row at the source"
         if code == "42501":
             return "grant the profile's user what the message names"
         return None

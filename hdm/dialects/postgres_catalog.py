@@ -55,17 +55,63 @@ SNAPSHOT = """
 SELECT pg_export_snapshot(), pg_current_snapshot()::text, pg_relation_filenode(to_regclass(%s))
 """
 SEEN = "SELECT pg_current_snapshot()::text"
-GRANTS = """
-SELECT a.privilege_type, CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END,
-a.is_grantable FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a
-LEFT JOIN pg_roles r ON r.oid = a.grantee WHERE c.oid = to_regclass(%s) AND a.grantee <> c.relowner
+GRANTEES = """
+SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
+FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee
+WHERE c.oid = to_regclass(%s) AND a.grantee <> c.relowner
 """
-DEPENDENTS = """
-SELECT 1 FROM pg_depend d LEFT JOIN pg_rewrite w ON d.classid = 'pg_rewrite'::regclass AND w.oid = d.objid
-LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
-WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = to_regclass(%s) AND d.deptype = 'n'
-AND (w.oid IS NOT NULL OR (k.contype = 'f' AND k.confrelid = d.refobjid AND k.conrelid <> d.refobjid))
-LIMIT 1
+HAS_POLICIES = "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relrowsecurity"
+BARE = """
+SELECT c.relkind = 'r' AND c.relpersistence = 'p' AND NOT c.relrowsecurity AND NOT c.relforcerowsecurity
+  AND NOT c.relhasrules AND NOT c.relhastriggers AND NOT c.relhassubclass AND NOT c.relispartition
+  AND c.reloftype = 0 AND c.reltablespace = 0 AND c.reloptions IS NULL AND c.relreplident = 'd'
+  AND c.relacl IS NULL AND c.relowner = f.relowner AND c.relam = f.relam
+  AND NOT EXISTS (SELECT FROM pg_class t WHERE t.oid = c.reltoastrelid AND t.reloptions IS NOT NULL)
+  AND NOT EXISTS (SELECT FROM pg_inherits i WHERE c.oid IN (i.inhrelid, i.inhparent))
+  AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND
+    (a.attacl IS NOT NULL OR a.attoptions IS NOT NULL OR coalesce(a.attstattarget, -1) <> -1
+     OR a.attidentity <> ''))
+  AND NOT EXISTS (SELECT FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+    WHERE i.indrelid = c.oid AND (NOT i.indisprimary OR i.indisclustered OR i.indisreplident
+    OR NOT i.indisvalid OR x.reltablespace <> 0 OR x.reloptions IS NOT NULL))
+  AND NOT EXISTS (SELECT FROM pg_description d
+    WHERE d.classoid = 'pg_class'::regclass AND d.objoid = c.oid AND d.objsubid = 0)
+  AND NOT EXISTS (SELECT FROM pg_seclabel l WHERE l.classoid = 'pg_class'::regclass AND l.objoid = c.oid)
+  AND NOT EXISTS (SELECT FROM pg_publication_tables p WHERE (p.schemaname, p.tablename) = (%s, %s))
+  AND NOT EXISTS (SELECT FROM pg_depend d LEFT JOIN pg_constraint k
+      ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+    WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid
+    AND d.classid <> 'pg_attrdef'::regclass
+    AND NOT coalesce(k.contype IN ('p', 'c', 'n') AND k.conrelid = c.oid, false)
+    AND NOT (d.classid = 'pg_type'::regclass AND d.objid = c.reltype)
+    AND NOT (d.classid = 'pg_class'::regclass AND d.objid IN (c.reltoastrelid, coalesce(pk.indexrelid, 0))))
+  AND NOT EXISTS (SELECT FROM pg_depend d JOIN pg_type y ON y.oid = c.reltype
+    WHERE d.refclassid = 'pg_type'::regclass AND d.refobjid IN (y.oid, y.typarray)
+    AND NOT (d.classid = 'pg_type'::regclass AND d.objid = y.typarray))
+  AND NOT EXISTS (SELECT FROM pg_depend d
+    WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('e', 'x'))
+FROM pg_class c JOIN pg_class f ON c.oid = to_regclass(%s) AND f.oid = to_regclass(%s)
+LEFT JOIN pg_index pk ON pk.indrelid = c.oid AND pk.indisprimary
+"""
+"""Whether a table has nothing but columns, defaults, checks and a primary key."""
+KEY_NAME = """
+SELECT x.relname::text FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+WHERE i.indrelid = to_regclass(%s) AND i.indisprimary
+"""
+UNREPLACEABLE = """
+SELECT CASE c.relkind WHEN 'v' THEN 'it is a view' WHEN 'm' THEN 'it is a materialized view'
+    WHEN 'f' THEN 'it is a foreign table' END,
+  CASE WHEN row_security_active(c.oid) THEN 'row-level security hides rows from the user'
+    END,
+  CASE WHEN c.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits i WHERE i.inhparent = c.oid)
+    THEN 'other tables inherit from it, whose rows would go too' END,
+  CASE WHEN c.relkind IN ('r', 'p') THEN 'it has rules: ' || (
+    SELECT string_agg(r.rulename, ', ' ORDER BY r.rulename) FROM pg_rewrite r
+    WHERE r.ev_class = c.oid AND r.ev_type <> '1' AND r.ev_enabled <> 'D') END,
+  CASE WHEN c.relkind IN ('r', 'p') AND NOT (has_table_privilege(c.oid, 'SELECT')
+    AND has_table_privilege(c.oid, 'INSERT') AND has_table_privilege(c.oid, 'DELETE'))
+    THEN 'the user lacks SELECT, INSERT or DELETE on it' END
+FROM pg_class c WHERE c.oid = to_regclass(%s)
 """
 WIRE_TYPES = """
 SELECT a.attname, CASE

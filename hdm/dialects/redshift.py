@@ -36,6 +36,7 @@ class RedshiftDialect(Dialect):
 
     name = "redshift"
     sqlglot = "redshift"
+    ignores_case = "ascii"  # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
     max_identifier = 127
     enforces_keys = False
     text_type = "VARCHAR(65535)"

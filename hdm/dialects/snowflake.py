@@ -232,10 +232,6 @@ class SnowflakeDialect(Dialect):
         """The new name is qualified too, or it would land in the session's schema."""
         return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.qualify((*path[:-1], name))}"
 
-    def swap_table(self, path: Sequence[str], other: Sequence[str]) -> str:
-        """Exchanges two tables' names at once; their grants go with the tables."""
-        return f"ALTER TABLE {self.qualify(path)} SWAP WITH {self.qualify(other)}"
-
     def merge(
         self,
         target: Sequence[str],

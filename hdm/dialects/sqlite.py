@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import (
@@ -51,6 +52,8 @@ class SQLiteDialect(Dialect):
 
     name = "sqlite"
     sqlglot = "sqlite"
+    ignores_case = "ascii"
+    referring_keys = referring.SQLITE
     max_identifier = 1_000_000
     identifier_unit = "characters"
     enforces_lengths = False
@@ -137,10 +140,6 @@ class SQLiteDialect(Dialect):
             f"WHEN {name} GLOB '{day}[ T]{digit * 2}:{digit * 2}*' THEN substr({name}, 11, 1) || {zone} "
             f"|| CASE {zone} WHEN '' THEN '' ELSE length({name}) END END"
         )
-
-    def folded(self, name: str) -> str:
-        """Names differ by more than ASCII case."""
-        return "".join(mark.lower() if mark.isascii() else mark for mark in name)
 
     def literal(self, text: str, column: Column) -> str:
         """Plain literals: SQLite compares by storage class, and a CAST would change it."""

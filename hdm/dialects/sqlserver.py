@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from hdm.dialects import referring
 from hdm.dialects.base import Dialect
 from hdm.dialects.sqlserver_errors import ERRORS
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
@@ -44,6 +45,10 @@ class SQLServerDialect(Dialect):
     name = "sqlserver"
     sqlglot = "tsql"
     quote_marks = ("[", "]")
+    ignores_case = "all"  # by the collation of most databases; where one minds the case, too careful
+    composes_names = True
+    referring_keys: ClassVar[str | None] = referring.SQLSERVER
+    all_keys: ClassVar[str | None] = referring.SQLSERVER_ALL
     max_identifier = 128
     identifier_unit = "characters"
     max_path = 3

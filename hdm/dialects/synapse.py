@@ -13,3 +13,5 @@ class SynapseDialect(SQLServerDialect):
 
     name = "synapse"
     enforces_keys = False
+    referring_keys = None
+    all_keys = None

@@ -339,6 +339,7 @@ class LinkSpec:
     threads: int | None = None
     limits: Mapping[str, Any] = field(default_factory=dict)
     type: str = "DataLink"
+    union: bool | tuple[str, ...] = False
 
 
 def digest(*parts: str) -> str:

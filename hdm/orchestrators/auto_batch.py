@@ -13,7 +13,7 @@ every policy.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
@@ -74,6 +74,7 @@ class Batch:
     mapped: MappedSchema
     held: Schema | None
     verdict: Verdict
+    dropped: tuple[Path, ...] = ()
     applied: list[Applied] = field(default_factory=list)
 
     def mine(self) -> Selection:
@@ -101,6 +102,7 @@ class AutoBatchOrchestrator(Orchestrator):
             yield from self._links_of(batch, plan.env)
 
     def _links_of(self, batch: Batch, env: str) -> Iterator[LinkSpec]:
+        """A partition has no link of its own beside its parent's, which reads its rows."""
         verdict = batch.verdict
         if verdict.fatal:
             raise SchemaDrift(
@@ -115,7 +117,9 @@ class AutoBatchOrchestrator(Orchestrator):
                 batch.crawled.relation(path),
                 batch.mapped.schema.relation(batch.mapped.tables[path]),
             )
-            if relation is not None and kept is not None:
+            if relation is None or kept is None:
+                continue
+            if relation.part_of is None or batch.crawled.relation(relation.part_of) is None:
                 yield self._link(batch, relation, kept, env)
 
     def _link(self, batch: Batch, relation: Relation, kept: Relation, env: str) -> LinkSpec:
@@ -162,9 +166,7 @@ class AutoBatchOrchestrator(Orchestrator):
         options = MapOptions(self.config.case, into, self.config.schemas, make_rules(self.config.rules))
         shaped = source.measured(crawled) if self.config.measure else crawled
         mapped = map_schema(shaped, system, options, flavour)
-        key = digest("batch", env, str(template.source.conf.get("env")), str(template.sink.conf.get("env")))[
-            :12
-        ]
+        key = _batch_key(template, env, source, target)
         held = target.held(exactly([one.path for one in mapped.schema.relations])) if target else None
         known = self._accepted(key, source)
         chosen = select(include, exclude)
@@ -176,7 +178,8 @@ class AutoBatchOrchestrator(Orchestrator):
                 "what there is",
             )
         verdict = judge(crawled, mapped, held, template.schema_policy, known)
-        return Batch(key, template, source, target, crawled, shaped, mapped, held, verdict)
+        gone = tuple(sorted(known.keys() - {one.path for one in crawled.relations}))
+        return Batch(key, template, source, target, crawled, shaped, mapped, held, verdict, gone)
 
     def _accepted(self, key: str, source: SqlCatalog) -> dict[Path, Relation]:
         """The tables as earlier runs, or a person, accepted them."""
@@ -187,7 +190,7 @@ class AutoBatchOrchestrator(Orchestrator):
             return {}
         with closing(state):
             bodies = state.objects(f"accepted:{key}", _namespace(source))
-        found = [relation_from_dict(body) for body in bodies.values()]
+        found = [relation_from_dict(body) for body in bodies.values() if body != _DROPPED]
         return {one.path: one for one in found}
 
     # -- making what links need --------------------------------------------------------
@@ -224,14 +227,34 @@ def finish(batch: Batch) -> list[Applied]:
     return batch.target.apply([one for one in ordered(rest) if one.phase in AFTER_LOAD], batch.mapped)
 
 
-def accept(state: StateManager, run_id: str, batch: Batch, tables: Mapping[Path, Relation]) -> None:
-    """Record the tables as they may be from now on."""
-    kind = f"accepted:{batch.key}"
+_DROPPED: dict[str, Any] = {"dropped": True}
+"""What stands in the state for a table that was accepted as gone."""
+
+
+def accept(
+    state: StateManager,
+    run_id: str,
+    batch: Batch,
+    tables: Mapping[Path, Relation],
+    dropped: Iterable[Path] = (),
+) -> None:
+    """Record the tables as they may be from now on, and those that are not to be missed."""
+    kind, namespace = f"accepted:{batch.key}", _namespace(batch.source)
     named = {
-        Dataset(_namespace(batch.source), ".".join(path)): relation_to_dict(one, sizes=False)
-        for path, one in tables.items()
+        Dataset(namespace, ".".join(path)): relation_to_dict(one, sizes=False) for path, one in tables.items()
     }
+    named |= {Dataset(namespace, ".".join(path)): _DROPPED for path in dropped}
     state.keep_objects(run_id, kind, named)
+
+
+def _batch_key(template: Template, env: str, source: SqlCatalog, target: SqlCatalog | None) -> str:
+    """What is accepted holds for one database moved into one other, not for all that a connection's name
+    ever stood for."""
+    sides = [str(template.source.conf.get("env")), str(template.sink.conf.get("env"))]
+    for one in (source, target):
+        place = one.database.dataset(one.database.default_path(("t",))) if one else None
+        sides += [place.namespace, place.name] if place else ["", ""]
+    return digest("batch", env, *sides)[:12]
 
 
 def bodies(schema: Schema) -> list[tuple[Any, dict[str, Any]]]:

@@ -110,6 +110,7 @@ def make_link(
         allow_loss=allowed if isinstance(allowed, bool) else tuple(allowed),
         threads=template.threads,
         limits=template.limits.model_dump(exclude_none=True) if template.limits else {},
+        union=template.union if isinstance(template.union, bool) else tuple(template.union),
     )
 
 

@@ -15,6 +15,7 @@ from hdm.components.settings import Settings
 from hdm.config.profile import Profiles
 from hdm.errors import HdmError
 from hdm.model import LinkSpec
+from hdm.planning.load_order import load_order
 from hdm.planning.plan import Plan
 from hdm.planning.planner import Planner
 from hdm.planning.preflight import Prospect
@@ -138,7 +139,7 @@ class Orchestrator(ABC):
         planner.notes.extend(self.notes)
         if not joined:
             planner.notes.extend(nothing_found(session))
-        planner.begin(session.prospects)
+        planner.begin(*load_order(session.links, session.prospects))
         engine = ThreadEngine(
             state,
             run_id,

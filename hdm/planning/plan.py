@@ -228,4 +228,5 @@ def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
         type=link.type,
         threads=(batch.threads if batch else None) or link.threads,
         limits=link.limits.model_dump(exclude_none=True) if link.limits else {},
+        union=link.union if isinstance(link.union, bool) else tuple(link.union),
     )

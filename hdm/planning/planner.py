@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -61,6 +61,7 @@ class Planner:
     _failed: dict[str, str] = field(default_factory=dict)
     _tries: dict[str, tuple[int, float]] = field(default_factory=dict)
     _elsewhere: Elsewhere | None = None
+    _after: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.specs:
@@ -68,9 +69,10 @@ class Planner:
         if set(self.specs) != set(self.links):
             self._elsewhere = Elsewhere(self.state, self.run_id, self.links, self.specs)
 
-    def begin(self, prospects: list[Prospect]) -> None:
-        """Take in what a survey found."""
-        self._waiting = list(prospects)
+    def begin(self, prospects: Sequence[Prospect], after: Mapping[str, frozenset[str]] | None = None) -> None:
+        """Take in what a survey found. ``after``: the pipelines whose jobs end before one's is opened, since
+        its rows refer to theirs."""
+        self._waiting, self._after = list(prospects), after or {}
 
     def tick(self) -> bool:
         """Do what can be done now. True while anything of this run is not closed."""
@@ -152,14 +154,16 @@ class Planner:
 
     def _open_waiting(self) -> None:
         rest = []
+        moving = {job.pipeline_key for job in self._unclosed() if not self.rests(job)}
+        to_come = moving | {one.pipeline_key for one in self._waiting}
         for one in self._waiting:
             busy = sum(1 for key in self._snapshots if key not in self._closed)
-            root = not one.upstream_keys
+            root, parents = not one.upstream_keys, self._after.get(one.pipeline_key, frozenset())
             if any(key in self._failed for key in one.upstream_keys):
                 self.failed[one.pipeline_key] = f"{one.source.dataset.name}: its upstream failed"
             elif (root and busy >= LOOKAHEAD) or any(map(self._is_unknown, one.upstream_keys)):
                 rest.append(one)
-            elif not self._try(one, partial(self._open, one)):
+            elif parents & to_come or not self._try(one, partial(self._open, one)):
                 rest.append(one)
         self._waiting = rest
 

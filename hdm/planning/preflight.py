@@ -11,6 +11,7 @@ from hdm.components.registry import misplaced
 from hdm.config.visible import listed
 from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
 from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Table, digest
+from hdm.planning.shared_targets import refuse_shared_targets
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -97,7 +98,9 @@ def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
             found[key] = [prospect(link, p.target, (p.pipeline_key,)) for p in above]
         else:
             found[key] = [prospect(link, table) for table in _tables(link)]
-    return [one for several in found.values() for one in several]
+    prospects = [one for several in found.values() for one in several]
+    refuse_shared_targets(links, prospects)
+    return prospects
 
 
 def _look_for_drivers(links: Mapping[str, DataLink]) -> None:

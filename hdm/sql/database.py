@@ -17,6 +17,7 @@ from hdm.dialects import dialect as dialect_named
 from hdm.dialects.base import Dialect
 from hdm.errors import HdmError, SnapshotLost
 from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
+from hdm.sql.refill import Referring, grouped, refill
 
 
 class SqlProfile(Settings):
@@ -52,6 +53,8 @@ class Database(ABC):
     """Whether a plain table shows who wrote a row, so that ``since`` names what was changed in place."""
     snapshots: ClassVar[bool] = False
     """Whether ``snapshot`` yields a token that other sessions can ``join``."""
+    keys_act: ClassVar[bool] = True
+    """Whether a row that goes takes those with it that refer to it, or is kept by them, in hdm's sessions."""
     shows_what_it_hides: ClassVar[bool] = False
     """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
 
@@ -112,6 +115,10 @@ class Database(ABC):
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
         """The name with the default schema filled in; no connecting."""
         return tuple(parts)
+
+    def landing(self, path: Sequence[str]) -> tuple[str, ...]:
+        """A table's full name as the database compares it with others."""
+        return tuple(self.dialect.folded_table(part) for part in path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """Start a transaction: one consistent view to read, or the one that will be committed."""
@@ -229,27 +236,41 @@ class Database(ABC):
         return (name,)
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Put table ``new`` in the place of ``target``; ``old`` is the name to drop it under."""
-        dialect = self.dialect
-        held = self.find(connection, target)
-        if held is not None and dialect.folded(held.path[-1]) == dialect.folded(target[-1]):
-            self.change(connection, dialect.rename_table(target, old[-1]))
-        self.change(connection, dialect.rename_table(new, target[-1]))
-        self.change(connection, dialect.drop_table(old))
+        """Put the rows of table ``new`` in the place of those of ``target``, in the open transaction.
 
-    def refill(self, connection: Any, held: Table, new: Sequence[str], how: str = "") -> None:
-        """Put the rows of table ``new`` in the place of those of ``held``, which stays what it is, with its
-        own columns, indexes and triggers and all that hangs on it. ``how`` stands before SELECT."""
-        target, fresh = self.dialect.qualify(held.path), self.find(connection, new)
-        assert fresh is not None
-        made = {column.name for table in (held, fresh) for column in table.columns if column.generated}
-        names = self.dialect.names(c.name for c in fresh.columns if c.name not in made)
-        self.change(connection, f"DELETE FROM {target}")
-        self.change(
-            connection,
-            f"INSERT INTO {target} ({names}) {how}SELECT {names} FROM {self.dialect.qualify(new)}",
-        )
-        self.change(connection, self.dialect.drop_table(new))
+        A table that is there gets the new rows and stays what it is. Only one that nothing hangs on changes
+        names with ``new``; ``old`` is the name to drop it under.
+        """
+        dialect, held = self.dialect, self.find(connection, target)
+        if held is None or dialect.folded_table(held.path[-1]) != dialect.folded_table(target[-1]):
+            self.change(connection, dialect.rename_table(new, target[-1]))
+        elif self.is_bare(connection, held.path, new):
+            self.change(connection, dialect.rename_table(target, old[-1]))
+            self.change(connection, dialect.rename_table(new, target[-1]))
+            self.change(connection, dialect.drop_table(old))
+        else:
+            self.refill(connection, held, new)
+
+    def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
+        """Whether the catalogue says that nothing hangs on the table which ``new`` has not as well, so that
+        they may change names. The default: it is not asked, and the table is filled anew."""
+        return False
+
+    def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
+        """Foreign keys of other tables that refer to the table; none where keys are not enforced."""
+        sql = self.dialect.referring(path)
+        return grouped(self.run(connection, sql)) if sql else []
+
+    def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
+        """Why the rows of what has that name cannot be replaced: it is a view, a policy hides rows."""
+        return []
+
+    def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
+        """Put the rows of table ``new`` in the place of those of ``held``; see ``hdm.sql.refill``. Where a
+        definition would commit, ``new`` is dropped later."""
+        refill(self, connection, held, new)
+        if self.dialect.transactional_ddl:
+            self.change(connection, self.dialect.drop_table(new))
 
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None

@@ -83,7 +83,7 @@ class Ledger:
         self.database.begin(connection)
         found: Table | None = self.database.find(connection, path or self.path)
         self.database.rollback(connection)
-        fold = self.database.dialect.folded
+        fold = self.database.dialect.folded_table
         return found is not None and fold(found.path[-1]) == fold((path or self.path)[-1])
 
     def claim(self, connection: Any, chunk: Chunk, attempt: Attempt) -> bool:

@@ -11,17 +11,16 @@ import pyarrow as pa
 from pydantic import BaseModel
 
 from hdm import failpoints
-from hdm.arrow.rows import check_length
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, Mode, Payload, Receipt, Table
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
 from hdm.sql.merge import make_stage, merge_stage
 from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
-from hdm.sql.target import CHUNK_ID, ROW_NO, SqlSinkConfig, TargetMapping
+from hdm.sql.target import SqlSinkConfig, TargetMapping
 
 
 class SqlSink(Sink):
@@ -50,6 +49,20 @@ class SqlSink(Sink):
         """The table as it will be stored; ``UsageError`` if two names become one."""
         return self.mapping.target(table)
 
+    def landing(self, table: Table) -> tuple[str, ...]:
+        """The full name as the database folds it."""
+        path = self.mapping.path(table)
+        return (self.database.dataset(path).namespace, *self.database.landing(path))
+
+    def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+        """By the catalogue, where the database checks them."""
+        if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
+            return []
+        with closing(self.database.connect("hdm:keys")) as connection:
+            self.database.begin(connection)
+            rows = self.database.run(connection, self.dialect.all_keys)
+        return [((str(a), str(b)), (str(c), str(d))) for a, b, c, d in rows]
+
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
         return self.mapping.losses(table)
@@ -64,10 +77,11 @@ class SqlSink(Sink):
             self.database.can_be_made()
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """A merge needs a key; without ``create``, the table must be there."""
+        """A merge needs a key; without ``create``, the table must be there; what is replaced, must be a
+        table whose every row the user may remove."""
         target = self.target(table)
         self._keyed(target, mode)
-        if self.config.create:
+        if self.config.create and (mode is not Mode.REPLACE or not self.database.is_there()):
             return
         if not self.database.is_there():
             raise self._not_there(target)
@@ -75,9 +89,17 @@ class SqlSink(Sink):
         try:
             self.database.begin(connection)
             existing = self._held(connection, target.path)
+            wrong = []
+            if existing is not None and mode is Mode.REPLACE:
+                wrong = self.database.unreplaceable(connection, existing.path)
         finally:
             connection.close()
-        if existing is None:
+        if wrong:
+            raise UsageError(
+                f"{target.dataset.name} cannot be replaced: {'; '.join(wrong)}",
+                hint="write mode: append or merge, or another table_name",
+            )
+        if existing is None and not self.config.create:
             raise self._not_there(target)
 
     @staticmethod
@@ -231,20 +253,21 @@ class SqlSink(Sink):
             connection.close()
 
     def _writable(self, connection: Any, target: Table) -> Table:
-        """Without the columns that the target computes itself."""
+        """As an existing table spells its columns, without those that it computes itself."""
         self.database.begin(connection)
         held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)
-        computed = {fold(column.name) for column in held.columns if column.generated} if held else set()
-        lengths = {fold(c.name): c.length for c in held.columns} if held else {}
-        kept = [c for c in target.columns if fold(c.name) not in computed]
-        return replace(
-            target, columns=tuple(replace(c, length=lengths.get(fold(c.name), c.length)) for c in kept)
-        )
+        if held is None:
+            return target
+        there = {fold(column.name): column for column in held.columns}
+        kept = [(c, there.get(fold(c.name), c)) for c in target.columns]
+        columns = [replace(c, name=h.name, length=h.length) for c, h in kept if not h.generated]
+        key = [there[fold(name)].name if fold(name) in there else name for name in target.key]
+        return replace(target, columns=tuple(columns), key=tuple(key))
 
     def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
         """The table of exactly that name."""
-        found, fold = self.database.find(connection, path), self.dialect.folded
+        found, fold = self.database.find(connection, path), self.dialect.folded_table
         return found if found is not None and fold(found.path[-1]) == fold(path[-1]) else None
 
     def _adopted(self, connection: Any, ledger: Ledger, chunk: Chunk, attempt: Attempt) -> Receipt:
@@ -267,15 +290,16 @@ class SqlSink(Sink):
             nonlocal sent
             try:
                 for batch in payload.batches():
-                    yield self._outgoing(batch, target, chunk, sent)
+                    yield self.mapping.outgoing(batch, target, chunk, sent)
                     sent += batch.num_rows
                     failpoints.point("L3")
             except Exception as error:
                 broken.append(error)
                 raise
 
-        sources = {self.mapping.cased(column.name): column for column in payload.table.columns}
-        columns = [replace(sources.get(kept.name, kept), name=kept.name) for kept in target.columns]
+        cased, fold = self.mapping.cased, self.dialect.folded
+        sources = {fold(cased(column.name)): column for column in payload.table.columns}
+        columns = [replace(sources.get(fold(kept.name), kept), name=kept.name) for kept in target.columns]
         with closing(renamed()) as outgoing:
             try:
                 taken = self.database.load(connection, into, columns, outgoing)
@@ -289,19 +313,6 @@ class SqlSink(Sink):
                 hint="look for triggers or rules on the table that drop rows",
             )
         return sent
-
-    def _outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
-        arrays = {self.mapping.cased(name): batch.column(n) for n, name in enumerate(batch.schema.names)}
-        if self.config.row_lineage:
-            numbers = range(before + 1, before + 1 + batch.num_rows)
-            arrays[CHUNK_ID] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
-            arrays[ROW_NO] = pa.array(numbers, pa.int64())
-        names = [column.name for column in target.columns]
-        if self.dialect.enforces_lengths:
-            for column in target.columns:
-                if column.kind is Kind.TEXT and column.length is not None:
-                    check_length(arrays[column.name], column.name, column.length)
-        return pa.RecordBatch.from_arrays([arrays[name] for name in names], names=names)
 
     # -- replace ---------------------------------------------------------------
 

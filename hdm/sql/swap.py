@@ -32,8 +32,9 @@ def swap_session(database: Database, swap: Chunk) -> Any:
 def swap_once(
     database: Database, ledger: Ledger, swap: Chunk, target: Table, new: Sequence[str], old: Sequence[str]
 ) -> None:
-    """Put table ``new`` in the place of ``target``, unless the ledger says that it was; ``old`` is the
-    name to drop that under. Where each definition commits, a process may have ended half-way."""
+    """Put the rows of table ``new`` in the place of those of ``target``, unless the ledger says that it was
+    done; ``old`` is the name to drop a table under. Where each definition commits, a process may have ended
+    half-way."""
     connection = swap_session(database, swap)
     try:
         failpoints.point("W1")
@@ -45,6 +46,7 @@ def swap_once(
             database.begin(connection, write=True)
             if ledger.find(connection, swap.chunk_id) is not None:
                 database.rollback(connection)
+                _drop_late(database, connection, new, old)
                 return
         if again and not there:
             database.change(connection, database.dialect.drop_table(old))
@@ -54,5 +56,13 @@ def swap_once(
         ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
         database.commit(connection)
         failpoints.point("W3")
+        _drop_late(database, connection, new, old)
     finally:
         connection.close()
+
+
+def _drop_late(database: Database, connection: Any, *paths: Sequence[str]) -> None:
+    """Drop what is of no use any more, where that could not be done in the transaction."""
+    if not database.dialect.transactional_ddl:
+        for path in paths:
+            database.change(connection, database.dialect.drop_table(path))

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+import pyarrow as pa
 from pydantic import Field
 
+from hdm.arrow.rows import check_length
 from hdm.components.settings import Settings
 from hdm.config.visible import listed
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import Fidelity, carrier, misfit
 from hdm.errors import SchemaDrift, UsageError
-from hdm.model import Column, Dataset, Kind, Mode, Table
+from hdm.model import Chunk, Column, Dataset, Kind, Mode, Table
 from hdm.sql.database import Database
 from hdm.sql.source import TableNameLike, name_parts
 
@@ -87,6 +89,7 @@ class TargetMapping:
                 hint="key names columns of: " + ", ".join(names),
             )
         path = self.path(table)
+        self.dialect.qualify(path)
         return Table(self.dataset(table), path, columns, tuple(key), table.cursor, table.rows, table.bytes)
 
     def _target_column(self, column: Column) -> Column:
@@ -119,6 +122,26 @@ class TargetMapping:
                 found.append((column, stored.why))
         return found
 
+    def outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
+        """A source's batch as the target's table takes it; ``before``: rows of the chunk that came before."""
+        cased, fold = self.cased, self.dialect.folded
+        arrays = {fold(cased(name)): batch.column(n) for n, name in enumerate(batch.schema.names)}
+        if self.config.row_lineage:
+            numbers = range(before + 1, before + 1 + batch.num_rows)
+            arrays[fold(CHUNK_ID)] = pa.repeat(pa.scalar(chunk.chunk_id), batch.num_rows)
+            arrays[fold(ROW_NO)] = pa.array(numbers, pa.int64())
+        names = [column.name for column in target.columns]
+        if self.dialect.enforces_lengths:
+            for column in target.columns:
+                if column.kind is Kind.TEXT and column.length is not None:
+                    check_length(arrays[fold(column.name)], column.name, column.length)
+        return pa.RecordBatch.from_arrays([arrays[fold(name)] for name in names], names=names)
+
+    def _but_so(self, name: str, existing: Table) -> str:
+        """Names of the table that differ from ``name`` in nothing but case."""
+        near = [c.name for c in existing.columns if c.name.lower() == name.lower()]
+        return f" ({', '.join(near)} is, which is another name to {self.dialect.name})" if near else ""
+
     def verify(self, target: Table, existing: Table) -> None:
         """By names and types, never by position."""
         fold = self.dialect.folded
@@ -126,7 +149,7 @@ class TargetMapping:
         wrong = []
         for column in target.columns:
             if fold(column.name) not in held:
-                wrong.append(f"{column.name}: not there")
+                wrong.append(f"{column.name}: not there" + self._but_so(column.name, existing))
             elif why := misfit(held[fold(column.name)], column):
                 wrong.append(f"{column.name}: {why}")
         wanted = {fold(column.name) for column in target.columns}
@@ -135,7 +158,9 @@ class TargetMapping:
             if fold(column.name) not in wanted and not filled:
                 wrong.append(f"{column.name}: NOT NULL without a default, and the source has no such column")
         if wrong:
+            cased = any(self._but_so(column.name, existing) for column in target.columns)
+            way = "write identifiers: lower or upper on the sink, as the table spells them" if cased else ""
             raise SchemaDrift(
                 f"{target.dataset.name} cannot take the source's rows:{listed(wrong)}",
-                hint="alter the table, or write to another with table_name",
+                hint=way or "alter the table, or write to another with table_name",
             )

@@ -10,7 +10,7 @@ from hdm import errors
 from hdm.errors import HdmError, ManifestError, Recovery, Throttled, unexpected
 
 ALL = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, HdmError)]
-RETRY = {"TransientError", "ConnectionLost", "Throttled", "Deadlock", "StateUnavailable"}
+RETRY = {"TransientError", "ConnectionLost", "Throttled", "Deadlock", "MissingParent", "StateUnavailable"}
 BURY = {
     "PermanentError", "SchemaDrift", "CheckFailed", "RejectedRows", "UnrepresentableValue", "BrokenContract",
     "CorruptFile", "SnapshotLost", "TiesUnknown", "Unexpected",

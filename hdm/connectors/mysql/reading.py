@@ -147,6 +147,15 @@ class MySQLReading(Database):
 
         return {"ssl": ssl.create_default_context()}
 
+    def landing(self, path: Sequence[str]) -> tuple[str, ...]:
+        """In lower case where the server keeps or compares names so (``lower_case_table_names``)."""
+        connection = self.connect("hdm:names")
+        try:
+            told = self.run(connection, "SELECT @@lower_case_table_names")
+        finally:
+            connection.close()
+        return tuple(part.lower() for part in path) if int(told[0][0]) else tuple(path)
+
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """One consistent snapshot, from now."""
         kind = "" if write else " WITH CONSISTENT SNAPSHOT, READ ONLY"

@@ -11,10 +11,12 @@ import pyarrow as pa
 
 from hdm.connectors.mysql import text_codec, wire
 from hdm.connectors.mysql.reading import MySQLReading
+from hdm.dialects import mysql_catalog as catalog
 from hdm.dialects.mysql import SPATIAL, MySQLDialect, base_name
 from hdm.dialects.mysql_errors import WORDS
-from hdm.errors import HdmError, RejectedRows, UsageError
+from hdm.errors import HdmError, MissingParent, RejectedRows, UsageError
 from hdm.model import Column, Table
+from hdm.sql.refill import Referring, grouped
 
 _LOG = logging.getLogger(__name__)
 _INSERT_BYTES = 1024 * 1024
@@ -102,7 +104,9 @@ class MySQLDatabase(MySQLReading):
         names = {column.name for column in columns}
         places = {found[1] for row in told if (found := _PLACE.search(str(row[2])))} & names
         codes = sorted({str(row[1]) for row in told})
-        raise RejectedRows(
+        waits = all(self.dialect.errors.get(code) is MissingParent for code in codes)
+        kind: type[HdmError] = MissingParent if codes and waits else RejectedRows
+        raise kind(
             f"the server would alter or skip {done.warnings} values: {', '.join(map(_shown, codes))}"
             + (f" in column {', '.join(sorted(places))}" if places else ""),
             hint=self.dialect.hint(codes[0] if codes else "") or "widen the target's column",
@@ -166,17 +170,24 @@ class MySQLDatabase(MySQLReading):
         self.change(connection, f"ALTER TABLE {qualified} COMMENT = {self.dialect.string(text)}")
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """One atomic RENAME, on a session of its own: it would commit the caller's ledger row."""
+        """One atomic RENAME, on a session of its own, since it would commit the caller's ledger row; where
+        anything hangs on the table, in the caller's transaction, row by row."""
+        held = self.find(connection, target)
+        named = self._comment(connection, target).endswith(f"[hdm:{new[-1]}]")
+        there = held is not None and held.path[-1] == target[-1]
+        if held is not None and there and not named and not self.is_bare(connection, target, new):
+            self.refill(connection, held, new)
+            return
         own = self.connect("hdm:rename")
         try:
             self.run(own, "SET SESSION lock_wait_timeout = 60")
             if self.find(own, new) is not None:
-                if self.find(own, target) is None:
+                if not there:
                     self.change(own, self.dialect.rename_table(new, target[-1]))
                 else:
                     self.change(own, self.dialect.drop_table(old))
                     self.change(own, MySQLDialect().swap(target, new, old))
-            elif not self._comment(own, target).endswith(f"[hdm:{new[-1]}]"):
+            elif not named:
                 raise UsageError(
                     f"{'.'.join(new)} is gone, and {'.'.join(target)} is not it",
                     hint="run again: the table is loaded anew",
@@ -184,6 +195,66 @@ class MySQLDatabase(MySQLReading):
             self.change(own, self.dialect.drop_table(old))
         finally:
             own.close()
+
+    def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
+        """Whether ``CREATE TABLE ... LIKE`` carries all of it: neither foreign keys in any direction nor
+        triggers, versions, a comment or a counter. What cannot be filled in one transaction (engines
+        without) changes names in any case; see ``unreplaceable``."""
+        (kind, transactions, comment, counter, keys, triggers) = self.run(
+            connection, catalog.BARE, tuple(path[-2:]) * 4
+        )[0]
+        if transactions != "YES":
+            return True
+        own = _MARK.sub("", str(comment or ""))
+        return kind == "BASE TABLE" and not own and counter is None and not keys and not triggers
+
+    def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
+        """A view or a sequence; triggers on a table of an engine without transactions."""
+        found = self.run(connection, catalog.BARE, tuple(path[-2:]) * 4)
+        if not found:
+            return []
+        kind, transactions, _, _, _, triggers = found[0]
+        if kind not in ("BASE TABLE", "SYSTEM VERSIONED"):
+            return [f"it is a {str(kind).lower()}"]
+        if transactions != "YES" and triggers:
+            return ["it has triggers, and its engine knows no transactions"]
+        return []
+
+    def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
+        """A table that refers to itself is filled with its keys unchecked, since the server checks row by
+        row; then they are looked up."""
+        outgoing = grouped(self.run(connection, catalog.OUTGOING, tuple(held.path[-2:])))
+        if not any(key.table == tuple(held.path[-2:]) for key in outgoing):
+            super().refill(connection, held, new)
+            return
+        self.run(connection, "SET SESSION foreign_key_checks = 0")
+        try:
+            super().refill(connection, held, new)
+        finally:
+            self.run(connection, "SET SESSION foreign_key_checks = 1")
+        for key in outgoing:
+            if count := self._astray(connection, held.path, key):
+                raise RejectedRows(
+                    f"{held.dataset.name} keeps its rows: {count:,} of the new ones refer to rows of "
+                    f"{'.'.join(key.table)} that are not there ({key.name})",
+                    hint="load that table first",
+                )
+
+    def _astray(self, connection: Any, path: Sequence[str], key: Referring) -> int:
+        """How many rows refer by the key to none."""
+        quote, pairs = self.dialect.quote, list(zip(key.columns, key.target, strict=True))
+        given = " AND ".join(f"c.{quote(mine)} IS NOT NULL" for mine, _ in pairs)
+        same = " AND ".join(f"p.{quote(theirs)} = c.{quote(mine)}" for mine, theirs in pairs)
+        found = f"SELECT 1 FROM {self.dialect.qualify(key.table)} p WHERE {same} LOCK IN SHARE MODE"
+        rows = f"SELECT COUNT(*) FROM {self.dialect.qualify(path)} c WHERE {given} AND NOT EXISTS ({found})"
+        return int(self.run(connection, f"{rows} LOCK IN SHARE MODE")[0][0])
+
+    def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
+        """Where none is seen but the table has a key, its own: tables that this user may not see can refer
+        to it, and their rows are to find theirs."""
+        found = super().referring(connection, path)
+        held = None if found else self.find(connection, path)
+        return [Referring("", (), (), held.key)] if held is not None and held.key else found
 
     def _comment(self, connection: Any, path: Sequence[str]) -> str:
         sql = (

@@ -42,28 +42,43 @@ class Writing(Reading):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """Like the table it will replace: indexes, defaults, checks, comments, grants."""
+        """Like the table that it will fill: what its rows must be is found out while they are loaded. Nobody
+        else may read it, whatever the schema's default privileges are: a policy of the table hides rows."""
         if existing is None:
             super().create_beside(connection, target, new, existing)
             return
         old, fresh = self.dialect.qualify(existing.path), self.dialect.qualify(new)
         self.run(connection, f"CREATE TABLE {fresh} (LIKE {old} INCLUDING ALL)")
-        for privilege, role, grantable in self.run(connection, catalog.GRANTS, (old,)):
-            option = " WITH GRANT OPTION" if grantable else ""
-            self.run(connection, f"GRANT {privilege} ON {fresh} TO {role}{option}")
+        for (role,) in self.run(connection, catalog.GRANTEES, (fresh,)):
+            self.run(connection, f"REVOKE ALL ON {fresh} FROM {role}")
+        if self.run(connection, catalog.HAS_POLICIES, (old,)):
+            self.run(connection, f"ALTER TABLE {fresh} ENABLE ROW LEVEL SECURITY")
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """By renaming; where views or foreign keys hang on the table, by moving the rows instead."""
-        name = self.dialect.qualify(target)
+        """Readers see the old rows until the end; who would change them waits."""
         # A process that is stopped in here would keep everybody from the table, even from looking at it.
         self.run(connection, "SET LOCAL idle_in_transaction_session_timeout = '30s'")
-        if not self.run(connection, catalog.DEPENDENTS, (name,)):
-            super().swap(connection, target, new, old)
-            return
-        held = self.find(connection, target)
-        assert held is not None
-        self.run(connection, f"LOCK TABLE {name} IN ACCESS EXCLUSIVE MODE")
-        self.refill(connection, held, new, "OVERRIDING SYSTEM VALUE ")
+        self.run(connection, "SET LOCAL row_security = off")  # an error rather than rows that stay
+        name = self.dialect.qualify(target)
+        if self.run(connection, "SELECT to_regclass(%s)::text", (name,))[0][0]:
+            self.run(connection, f"LOCK TABLE {name} IN EXCLUSIVE MODE")
+        key = self.run(connection, catalog.KEY_NAME, (name,))
+        super().swap(connection, target, new, old)
+        now = self.run(connection, catalog.KEY_NAME, (name,))
+        if key and now and key != now:  # a key is named after its table, and the tables changed names
+            index = self.dialect.qualify((*target[:-1], now[0][0])[-2:])
+            self.run(connection, f"ALTER INDEX {index} RENAME TO {self.dialect.quote(key[0][0])}")
+
+    def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
+        """Whether it has columns, defaults, checks and a primary key, and else nothing, by every catalogue
+        that may name a table."""
+        names = [self.dialect.qualify(one) for one in (path, new)]
+        return bool(self.run(connection, catalog.BARE, (*path[-2:], *names)) == [(True,)])
+
+    def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
+        """A view, a foreign table, tables that inherit from it, rules, policies that hold for this user."""
+        found = self.run(connection, catalog.UNREPLACEABLE, (self.dialect.qualify(path),))
+        return [str(why) for why in (found[0] if found else ()) if why]
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """By pg_class."""

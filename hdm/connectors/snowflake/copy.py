@@ -63,24 +63,29 @@ class SnowflakeCopySink(SqlSink):
         return rows
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """In mode ``replace``: swap, which can be done again, then the ledger's word for it."""
+        """In mode ``replace``: a table that is there is filled in one transaction with the ledger row; one
+        that is not gets the name first, since a definition commits."""
         if mode is not Mode.REPLACE:
             return
         target = self.target(table)
         swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)
         connection = swap_session(self.database, swap)
         try:
-            if ledger.find(connection, swap.chunk_id) is not None:
-                return
             new = self._beside(target, job_key, epoch)
-            failpoints.point("W1")
-            self.database.swap(connection, target.path, new, new)
-            self.database.begin(connection, write=True)
-            if ledger.claim(connection, swap, Attempt(1)):
-                failpoints.point("W2")
-                ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
-            self.database.commit(connection)
-            failpoints.point("W3")
+            if ledger.find(connection, swap.chunk_id) is None:
+                failpoints.point("W1")
+                there = self.database.find(connection, target.path) is not None
+                if not there:
+                    self.database.swap(connection, target.path, new, new)
+                self.database.begin(connection, write=True)
+                if ledger.claim(connection, swap, Attempt(1)):
+                    if there and self.database.find(connection, new) is not None:
+                        self.database.swap(connection, target.path, new, new)
+                    failpoints.point("W2")
+                    ledger.fill(connection, Receipt(swap.chunk_id, 1, 0, location=target.dataset.name))
+                self.database.commit(connection)
+                failpoints.point("W3")
+            self.database.change(connection, self.dialect.drop_table(new))
         finally:
             connection.close()
 

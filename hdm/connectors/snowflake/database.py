@@ -18,14 +18,12 @@ from hdm.connectors.snowflake.session import (
     transaction_name,
 )
 from hdm.connectors.snowflake.staging import Staging
-from hdm.dialects.snowflake import SnowflakeDialect
 from hdm.errors import BrokenContract, MissingDriver, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database
 from hdm.sql import odbc_codec as casting
 
 _DEFINES = re.compile(r"\s*(CREATE|ALTER|DROP|COMMENT|TRUNCATE|UNDROP|GRANT|REVOKE)\b", re.IGNORECASE)
-_MARK = re.compile(r" \[loaded by hdm as [^\]]*\]\Z")
 _CODES = {0: "NUMBER", 1: "FLOAT", 2: "TEXT", 3: "DATE", 4: "TIMESTAMP_NTZ", 5: "VARIANT", 6: "TIMESTAMP_LTZ",
           7: "TIMESTAMP_TZ", 8: "TIMESTAMP_NTZ", 9: "OBJECT", 10: "ARRAY", 11: "BINARY", 12: "TIME",
           13: "BOOLEAN", 14: "GEOGRAPHY", 15: "GEOMETRY", 16: "VECTOR"}  # fmt: skip
@@ -263,54 +261,19 @@ class SnowflakeDatabase(Database):
             staging.copy(path, names, files)
             return sum(file.rows for file in files)
 
-    def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """SWAP WITH at once; a mark that travels with the table tells a second call that it is done.
-
-        Each statement commits by itself, so every prefix of them may be all that happened. The
-        mark stands behind the table's own comment until the old table is gone.
-        """
-        dialect = self.dialect
-        assert isinstance(dialect, SnowflakeDialect)
-        if self.find(connection, new) is None:
-            return
-        if self.find(connection, target) is None:
-            self.change(connection, dialect.rename_table(new, target[-1]))
-            return
-        held, mark = self._comment(connection, target), f" [loaded by hdm as {new[-1]}]"
-        own = _MARK.sub("", held)
-        if not held.endswith(mark):
-            self._say(connection, new, own + mark)
-            self.change(connection, dialect.swap_table(target, new))
-        self.change(connection, dialect.drop_table(new))
-        self._say(connection, target, own)
+    def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
+        """INSERT OVERWRITE in the open transaction, which keeps grants, policies, tags, streams, and leaves
+        no row that a policy hides (https://docs.snowflake.com/en/sql-reference/sql/insert)."""
+        fresh = self.find(connection, new)
+        assert fresh is not None
+        computed = {column.name for column in held.columns if column.generated}
+        names = self.dialect.names(c.name for c in fresh.columns if c.name not in computed)
+        into, of = self.dialect.qualify(held.path), self.dialect.qualify(new)
+        self.change(connection, f"INSERT OVERWRITE INTO {into} ({names}) SELECT {names} FROM {of}")
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
         """In the target's schema: a session need not have one of its own."""
         return (*target[:-1], name)
-
-    def create_beside(
-        self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
-    ) -> None:
-        """Like the table it will replace: defaults, keys, comments, and its grants, which a swap
-        would take away with the old table."""
-        if existing is None:
-            super().create_beside(connection, target, new, existing)
-            return
-        qualify = self.dialect.qualify
-        self.change(connection, f"CREATE TABLE {qualify(new)} LIKE {qualify(existing.path)} COPY GRANTS")
-
-    def _say(self, connection: Any, path: Sequence[str], comment: str) -> None:
-        text = self.dialect.string(comment)
-        self.change(connection, f"COMMENT ON TABLE {self.dialect.qualify(path)} IS {text}")
-
-    def _comment(self, connection: Any, path: Sequence[str]) -> str:
-        home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
-        rows = self.run(
-            connection,
-            f"SELECT comment FROM {home}information_schema.tables WHERE table_schema = ? AND table_name = ?",
-            tuple(path[-2:]),
-        )
-        return str(rows[0][0] or "") if rows else ""
 
     def probe(self) -> list[tuple[str, bool, str]]:
         """Connection, version, and whom and where the session is."""

@@ -402,16 +402,78 @@ def test_keys_that_differ_in_case_or_blanks_stay_apart(maria: MySQLSystem) -> No
 
 
 def test_replace_swaps_and_keeps_indexes(maria: MySQLSystem) -> None:
+    """A table on which nothing hangs but indexes and partitions changes names with the new one."""
     maria.run("CREATE TABLE t (id int PRIMARY KEY, v int);; INSERT INTO t VALUES (1, 1), (2, 2)")
-    maria.run("CREATE TABLE copy (id int PRIMARY KEY, v int, KEY mine (v)) COMMENT 'kept'")
+    maria.run(
+        "CREATE TABLE copy (id int PRIMARY KEY, v int, KEY mine (v)) PARTITION BY HASH (id) PARTITIONS 2"
+    )
     maria.run("INSERT INTO copy VALUES (7, 7)")
     for epoch in (1, 2):
         move(maria.source("t"), maria.sink("copy"), Mode.REPLACE, epoch=epoch)
         assert maria.run("SELECT * FROM copy ORDER BY id") == [(1, 1), (2, 2)]
     shown = maria.run("SHOW CREATE TABLE copy")[0][1]
-    assert "KEY `mine`" in shown and "COMMENT='kept [hdm:" in shown
+    assert "KEY `mine`" in shown and "COMMENT='[hdm:" in shown and "PARTITIONS 2" in shown
     tables = {row[0] for row in maria.run("SHOW TABLES")}
     assert tables == {"t", "copy", "_hdm_load_ledger"}
+
+
+HANGS = {
+    "a comment": "ALTER TABLE copy COMMENT 'kept'",
+    "a trigger": "CREATE TRIGGER noted AFTER INSERT ON copy FOR EACH ROW SET @noted = 1",
+    "a counter": "ALTER TABLE copy MODIFY id int AUTO_INCREMENT, AUTO_INCREMENT = 900",
+    "a key": "CREATE TABLE far (v int PRIMARY KEY);; INSERT INTO far VALUES (1), (2), (7);; "
+    "ALTER TABLE copy ADD CONSTRAINT away FOREIGN KEY (v) REFERENCES far (v)",
+    "a key of its own": "ALTER TABLE copy ADD CONSTRAINT up FOREIGN KEY (v) REFERENCES copy (id)",
+    "versions": "ALTER TABLE copy ADD SYSTEM VERSIONING",
+}
+
+
+@pytest.mark.parametrize("what", HANGS)
+def test_replace_keeps_what_hangs_on_a_table(maria: MySQLSystem, what: str) -> None:
+    maria.run("CREATE TABLE t (id int PRIMARY KEY, v int);; INSERT INTO t VALUES (1, 2), (2, 2)")
+    maria.run("CREATE TABLE copy (id int PRIMARY KEY, v int);; INSERT INTO copy VALUES (7, 7), (2, 7)")
+    for statement in HANGS[what].split(";; "):
+        maria.run(statement)
+    before = maria.run("SHOW CREATE TABLE copy"), maria.run("SHOW TRIGGERS")
+    for epoch in (1, 2):
+        move(maria.source("t"), maria.sink("copy"), Mode.REPLACE, epoch=epoch)
+        assert maria.run("SELECT id, v FROM copy ORDER BY id") == [(1, 2), (2, 2)]
+    assert (maria.run("SHOW CREATE TABLE copy"), maria.run("SHOW TRIGGERS")) == before
+    assert not [row for row in maria.run("SHOW TABLES") if "__hdm" in row[0]]
+    if what == "a key of its own":
+        maria.run("UPDATE t SET v = 5 WHERE id = 1")
+        with pytest.raises(RejectedRows, match=r"1 of the new ones refer .* \(up\)"):
+            move(maria.source("t"), maria.sink("copy"), Mode.REPLACE, epoch=3)
+        assert maria.run("SELECT id, v FROM copy ORDER BY id") == [(1, 2), (2, 2)]
+
+
+@pytest.mark.parametrize("rule", ["RESTRICT", "CASCADE", "SET NULL"])
+def test_rows_that_refer_to_a_replaced_table_stay(maria: MySQLSystem, rule: str) -> None:
+    maria.run("CREATE TABLE t (id int PRIMARY KEY, v int);; INSERT INTO t VALUES (1, 1), (2, 2)")
+    maria.run("CREATE TABLE copy (id int PRIMARY KEY, v int);; INSERT INTO copy VALUES (7, 7), (2, 9)")
+    maria.run(
+        "CREATE TABLE child (id int PRIMARY KEY, up int, "
+        f"CONSTRAINT up FOREIGN KEY (up) REFERENCES copy (id) ON DELETE {rule})"
+    )
+    maria.run("INSERT INTO child VALUES (1, 2)")
+    before = maria.run("SHOW CREATE TABLE child")
+    move(maria.source("t"), maria.sink("copy"), Mode.REPLACE)
+    assert maria.run("SELECT id, v FROM copy ORDER BY id") == [(1, 1), (2, 2)]
+    maria.run("DELETE FROM t WHERE id = 2")
+    with pytest.raises(RejectedRows, match=r"1 rows of \w+.child refer .* \(up\)"):
+        move(maria.source("t"), maria.sink("copy"), Mode.REPLACE, epoch=2)
+    assert maria.run("SELECT id, v FROM copy ORDER BY id") == [(1, 1), (2, 2)]
+    assert maria.run("SELECT id, up FROM child") == [(1, 2)]
+    assert maria.run("SHOW CREATE TABLE child") == before
+
+
+def test_a_view_is_not_replaced(maria: MySQLSystem) -> None:
+    maria.run("CREATE TABLE t (id int PRIMARY KEY, v int);; CREATE VIEW copy AS SELECT * FROM t")
+    maria.run("CREATE TABLE old (id int PRIMARY KEY, v int) ENGINE MyISAM")
+    maria.run("CREATE TRIGGER noted AFTER INSERT ON old FOR EACH ROW SET @noted = 1")
+    for name, why in (("copy", "it is a view"), ("old", "its engine knows no transactions")):
+        with pytest.raises(UsageError, match=why):
+            maria.sink(name).accepts(maria.source("t").describe(), Mode.REPLACE)
 
 
 @pytest.mark.parametrize("there", [True, False])

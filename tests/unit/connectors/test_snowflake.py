@@ -181,7 +181,8 @@ def test_replacing_keeps_comment_and_keys(account):
     for epoch in (3, 4):
         write(one, chunk(epoch=epoch), batch(7), mode=Mode.REPLACE)
         one.finish(TABLE, JOB, epoch, Mode.REPLACE)
-        assert one.database._comment(connection, path) == "ours alone"
+        told = "SELECT comment FROM information_schema.tables WHERE table_schema = ? AND table_name = ?"
+        assert one.database.run(connection, told, path[-2:]) == [("ours alone",)]
         assert one.database.find(connection, path).key == ("id",)
     connection.close()
 
@@ -196,7 +197,7 @@ def test_what_is_loaded_is_tagged_with_run_and_chunk(account):
     assert {"app": "hdm", "run": "r'1", "chunk": chunk().chunk_id, "attempt": 3} in tags
 
 
-@pytest.mark.parametrize("after", ["COMMENT", "ALTER", "DROP"])
+@pytest.mark.parametrize("after", ["INSERT OVERWRITE", "DROP"])
 def test_a_swap_cut_short_is_finished_not_undone(account, monkeypatch, after):
     one = sink(account)
     write(one, chunk(), batch(1))
@@ -216,6 +217,21 @@ def test_a_swap_cut_short_is_finished_not_undone(account, monkeypatch, after):
     one.prepare(TABLE, JOB, 3, Mode.REPLACE)
     one.finish(TABLE, JOB, 3, Mode.REPLACE)
     assert [row["id"] for row in plain(read(account))] == [7]
+
+
+def test_a_table_that_is_replaced_is_the_same_table(account):
+    """A swap would exchange its policies, grants, tags and streams with it."""
+    one, said = sink(account), []
+    write(one, chunk(), batch(1))
+    change = SnowflakeDatabase.change
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(
+            SnowflakeDatabase, "change", lambda *about: (said.append(about[2]), change(*about))[1]
+        )
+        write(one, chunk(epoch=3), batch(7), mode=Mode.REPLACE)
+        one.finish(TABLE, JOB, 3, Mode.REPLACE)
+    assert not [text for text in said if "SWAP WITH" in text or "RENAME" in text or " LIKE " in text]
+    assert [text for text in said if text.startswith("INSERT OVERWRITE")]
 
 
 def test_a_failing_chunk_leaves_nothing(account):

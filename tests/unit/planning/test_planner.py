@@ -282,7 +282,8 @@ def test_tries_wait_between(run, monkeypatch):
 def test_a_mistake_ends_only_its_own_job(run):
     bad, bad_sink = one(run)
     bad.before_split = raising(SnapshotLost("gone"))
-    _, sink = one(run, rows=2)
+    sink = Shelf("second")
+    run.add(Listed(words(2)), sink)
     planner = run.planner()
     to_the_end(run, planner)
     assert (sink.ids, bad_sink.ids) == ([0, 1], [])

@@ -137,7 +137,7 @@ class Asked(Shelf):
     """Notes in ``asked`` that it was, and raises what it is given."""
 
     def __init__(self, place: str, asked: list[str], error: Exception | None = None) -> None:
-        super().__init__()
+        super().__init__(f"shelf {place} {id(self)}")
         self._place, self.asked, self.error = place, asked, error
 
     @property

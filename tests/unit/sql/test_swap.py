@@ -23,6 +23,7 @@ def test_a_death_between_definitions_that_commit(
     """The claim is committed with the first of them; the next who finishes goes on from there."""
     # SQLite stands for a database that renames; itself it moves the rows.
     monkeypatch.setattr(SQLiteDatabase, "swap", Database.swap)
+    monkeypatch.setattr(Database, "is_bare", lambda *_: True)
     system.run("CREATE TABLE src (id integer PRIMARY KEY, v text)")
     system.run("INSERT INTO src VALUES (1, 'a'), (2, 'b')")
     source, sink = system.source("src"), system.sink("dst")

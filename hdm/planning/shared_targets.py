@@ -1,0 +1,154 @@
+"""Finds the tables of a target that several sources would be written into, and refuses what would mix them.
+
+Two links share a table if the target compares the names of theirs as one: ``"Orders"`` and ``orders`` are
+two tables in PostgreSQL and one in SQLite. They may do so only if both say ``union:``, and a column tells
+their rows apart.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from hdm.components.registry import misplaced
+from hdm.errors import HdmError, ManifestError, Recovery
+from hdm.model import Mode
+
+if TYPE_CHECKING:
+    from hdm.planning.preflight import Prospect
+    from hdm.runtime.link import DataLink
+
+_TOLD_APART = (
+    "write table_name: on one of the sinks; or union: true on both links, and on each a transform: with a "
+    "constant of its own, e.g. SELECT 'north' AS origin, * FROM batch"
+)
+
+
+def refuse_shared_targets(links: Mapping[str, DataLink], prospects: Sequence[Prospect]) -> None:
+    """Raises a ``ManifestError``, with both places, for two prospects that share a table undeclared."""
+    for group in _sharing(links, prospects):
+        first, *others = group
+        for other in others:
+            if not (first.link.union and other.link.union):
+                raise _refusal(first, other, "", _TOLD_APART)
+            if Mode.REPLACE in (first.link.mode, other.link.mode):
+                hint = "write mode: append or merge on both links, or table_name: on one of the sinks"
+                raise _refusal(first, other, ": mode replace keeps the rows of the last one only", hint)
+        _are_told_apart(links, group)
+
+
+def _sharing(links: Mapping[str, DataLink], prospects: Sequence[Prospect]) -> Iterator[list[Prospect]]:
+    """Prospects that share a table. A target is asked how it compares names only where that matters."""
+    near: dict[tuple[str, str], list[Prospect]] = {}
+    for one in prospects:
+        if not links[one.link.key].sink.publishes_files:
+            written = one.target.dataset
+            name = unicodedata.normalize("NFKC", written.name).casefold()
+            near.setdefault((written.namespace.casefold(), name), []).append(one)
+    for some in near.values():
+        if len(some) < 2:
+            continue
+        same: dict[tuple[str, ...], list[Prospect]] = {}
+        for one in some:
+            same.setdefault(_landing(links[one.link.key], one), []).append(one)
+        yield from (group for group in same.values() if len(group) > 1)
+
+
+def _landing(link: DataLink, one: Prospect) -> tuple[str, ...]:
+    try:
+        return link.sink.landing(link.outgoing(one.source))
+    except HdmError as error:
+        if error.recovery is not Recovery.RETRY:
+            raise
+        return (one.target.dataset.namespace, one.target.dataset.name)
+
+
+def _refusal(first: Prospect, other: Prospect, why: str, hint: str) -> ManifestError:
+    names = [first.target.dataset.name, other.target.dataset.name]
+    table = names[0] if names[0] == names[1] else f"{names[0]} and {names[1]}, which are one name there"
+    return misplaced(
+        other.link.sink,
+        f"{_read(first)} and {_read(other)} would both be written to {table}{why}",
+        hint,
+    )
+
+
+def _read(one: Prospect) -> str:
+    line = one.link.source.place[0]
+    return one.source.dataset.name + (f" (line {line})" if line else "")
+
+
+def _are_told_apart(links: Mapping[str, DataLink], group: Sequence[Prospect]) -> None:
+    """Raises ``ManifestError`` unless a column tells the rows of each from those of all others."""
+    first, other = group[:2]
+    telling = _telling(links, group)
+    if not telling:
+        what = ", and no column tells their rows apart"
+        hint = (
+            "give each link a transform: with a constant of its own, e.g. SELECT 'north' AS origin, * FROM "
+            "batch, or write union: [column] with columns whose values no two of them share"
+        )
+        raise _refusal(first, other, what, hint)
+    for one in group:
+        if one.link.mode is Mode.MERGE and not telling & set(one.target.key):
+            what = f", and the key of the merge, {', '.join(one.target.key)}, does not tell their rows apart"
+            raise _refusal(
+                first, one, what, f"write key: with {', '.join(sorted(telling))} in it on each sink"
+            )
+
+
+def _telling(links: Mapping[str, DataLink], group: Sequence[Prospect]) -> set[str]:
+    """The columns by which rows are told apart: by the manifest's word, or by constants that differ."""
+    said = [set(one.link.union) for one in group if isinstance(one.link.union, tuple)]
+    if said:
+        named = set.union(*said)
+        for one in group:
+            if one.link.union is not True and set(one.link.union or ()) != named:
+                raise _refusal(group[0], one, ", with different columns in union:", "write the same in both")
+            lacking = named - {column.name for column in one.target.columns}
+            if lacking:
+                raise misplaced(
+                    one.link.sink,
+                    f"union: {one.target.dataset.name} has no column {', '.join(sorted(lacking))}",
+                    "name columns of: " + ", ".join(column.name for column in one.target.columns),
+                )
+        return named
+    constants = [_constants(links[one.link.key], one) for one in group]
+    shared = set.intersection(*(set(one) for one in constants))
+    return {name for name in shared if len({one[name] for one in constants}) == len(constants)}
+
+
+def _constants(link: DataLink, one: Prospect) -> dict[str, str]:
+    """The constants of the link's transform, by the names of the target's columns."""
+    found = constant_columns(one.link.transform) if one.link.transform else {}
+    pairs = zip(link.outgoing(one.source).columns, one.target.columns, strict=False)
+    return {written.name: found[read.name] for read, written in pairs if read.name in found}
+
+
+def constant_columns(sql: str) -> dict[str, str]:
+    """The columns to which the SELECT gives one value for all rows, each with that value as text. Of a
+    statement with more than one SELECT none is told."""
+    import duckdb
+
+    with duckdb.connect(":memory:") as engine:
+        found = engine.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    statements = json.loads(found[0]).get("statements") or [] if found else []
+    if len(statements) != 1:
+        return {}
+    node = statements[0]["node"]
+    named = [(one.get("alias"), one) for one in node.get("select_list") or []]
+    stars = [one for _, one in named if one["class"] == "STAR"]
+    named += [(one["key"], one["value"]) for star in stars for one in star.get("replace_list") or []]
+    return {name: value for name, one in named if name and (value := _constant(one)) is not None}
+
+
+def _constant(one: dict[str, Any]) -> str | None:
+    while one["class"] == "CAST":
+        one = one["child"]
+    if one["class"] != "CONSTANT":
+        return None
+    literal = one.get("literal") or one.get("value") or {}
+    text = literal.get("text", literal.get("value"))
+    return None if text is None else str(text)
