@@ -55,6 +55,9 @@ TESTED_ELSEWHERE = {
     "catalog/crawlers/": "unit/catalog/test_crawlers_recorded.py",
     "catalog/assess": "flows/test_catalog_journey.py",
     "catalog/": "unit/catalog/test_parts.py",
+    "sql/late": "unit/sql/test_window.py",
+    "sql/cursor": "unit/sql/test_window.py",
+    "model/window": "unit/sql/test_window.py",
     "sql/catalog": "conformance/test_catalogs.py",
     # Every dialect passes one suite; those with oddities of their own have a file besides.
     "dialects/": "conformance/test_dialects.py",

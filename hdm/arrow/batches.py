@@ -6,7 +6,8 @@ import hashlib
 import math
 import struct
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -80,6 +81,7 @@ class Tally:
 # -- rows as digests -----------------------------------------------------------
 
 _NULL = b"\x00"
+_KEY_DIGITS = 32
 
 
 def row_digests(batch: pa.RecordBatch) -> list[str]:
@@ -164,6 +166,67 @@ def subtract(batch: pa.RecordBatch, known: Counter[str]) -> tuple[pa.RecordBatch
             known[digest] = found - 1
     taken = keep.count(False)
     return (batch.filter(pa.array(keep, pa.bool_())) if taken else batch), taken
+
+
+def row_tokens(batch: pa.RecordBatch, key: Sequence[str] = ()) -> list[str]:
+    """What is kept of each row to know it again: its digest, and after a full stop half of its key's
+    digest where ``key`` names columns, by which a row that was changed in place is told from a new one."""
+    digests = row_digests(batch)
+    if not key:
+        return digests
+    keys = row_digests(batch.select(list(key)))
+    return [f"{row}.{one[:_KEY_DIGITS]}" for row, one in zip(digests, keys, strict=True)]
+
+
+@dataclass(slots=True)
+class Compared:
+    """Of some rows, how many are ``new``, how many have a key that is known and other values
+    (``changed``), and how many known rows are ``gone``."""
+
+    new: int = 0
+    changed: int = 0
+    gone: int = 0
+
+
+class KnownRows:
+    """Rows that were moved, as a multiset of tokens; each is taken out of a batch as often as it is known.
+
+    With a ``key``, a row whose key is known is no new one, whatever its values are now.
+    """
+
+    def __init__(self, tokens: Mapping[str, int], key: Sequence[str] = ()) -> None:
+        self.rows: Counter[str] = Counter()
+        self.keys: set[str] = set()
+        self.key = tuple(key)
+        for token, count in tokens.items():
+            row, _, known = token.partition(".")
+            self.rows[row] += count
+            if known and key:
+                self.keys.add(known)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows or self.keys)
+
+    def take_out(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
+        """The rows of ``batch`` that are new, and how many were taken out."""
+        left, taken = subtract(batch, self.rows)
+        if self.keys and left.num_rows:
+            keep = [key[:_KEY_DIGITS] not in self.keys for key in row_digests(left.select(list(self.key)))]
+            changed = keep.count(False)
+            if changed:
+                left, taken = left.filter(pa.array(keep, pa.bool_())), taken + changed
+        return left, taken
+
+    def compare(self, batches: Iterable[pa.RecordBatch]) -> Compared:
+        """How the rows of ``batches`` differ from the known ones; these are counted down."""
+        found = Compared()
+        for batch in batches:
+            left, same = subtract(batch, self.rows)
+            fresh, _ = self.take_out(left)
+            found.new += fresh.num_rows
+            found.changed += batch.num_rows - same - fresh.num_rows
+        found.gone = max(self.rows.total() - found.changed, 0)
+        return found
 
 
 # -- conform -------------------------------------------------------------------

@@ -48,6 +48,9 @@ def command_plan(
                 remark(f"note: {said}")
         rows = [_row(project.links[p.link.key], p, state) for p in prospects]
     if not as_json:
+        for row in rows:
+            for text in row.pop("notes"):
+                remark(f"note: {row['table']}: {text}")
         rows = [{**row, "bytes": size(row["bytes"]), "losses": "; ".join(row["losses"])} for row in rows]
     emit(rows, as_json=as_json, empty="the manifest has no links")
     return 0
@@ -55,9 +58,10 @@ def command_plan(
 
 def _row(link: DataLink, one: Prospect, state: StateManager | None) -> dict[str, Any]:
     chunks: int | None = None
+    notes: list[str] = []
     table, rows, count = one.source, one.source.rows, one.source.bytes
     if not one.upstream_keys:
-        left = _named(table, lambda: _left(link, one, state))
+        left = _named(table, lambda: _left(link, one, state, notes))
         chunks, known = (left, None) if isinstance(left, int) else (len(left), _rows(left))
         if isinstance(left, int) or not left:
             rows = count = None if left else 0
@@ -75,6 +79,7 @@ def _row(link: DataLink, one: Prospect, state: StateManager | None) -> dict[str,
         "bytes": count,
         "chunks": chunks,
         "losses": [f"{name}: {why}" for name, why in one.losses],
+        "notes": notes,
     }
 
 
@@ -86,8 +91,11 @@ def _named(table: Table, look: Callable[[], T]) -> T:
         raise
 
 
-def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence[Chunk] | int:
-    """The chunks that the next run would plan, or how many an unfinished plan has left."""
+def _left(
+    link: DataLink, one: Prospect, state: StateManager | None, notes: list[str]
+) -> Sequence[Chunk] | int:
+    """The chunks that the next run would plan, or how many an unfinished plan has left.
+    ``notes`` gets what is to be said of the table."""
     window, key = link.source.window(), one.pipeline_key
     if state is not None:
         newest = next((job for job in state.reports.link_jobs(one.link.key) if job.pipeline_key == key), None)
@@ -97,11 +105,13 @@ def _left(link: DataLink, one: Prospect, state: StateManager | None) -> Sequence
         last = state.last_closed(key)
         if last is not None and _reads_once(link, one) and not state.reports.moved_nothing(key):
             return ()
-        window = next_window(key, one.link.mode, link, state)
+        window = next_window(key, one.link.mode, link, state, one.source)
     with link.source.snapshot() as token:
         chunks = list(link.source.split(one.source, window, key, token))
-    if said := link.source.uncut(one.source, chunks):
-        remark(f"note: {one.source.dataset.name}: {said}")
+    found = window.findings
+    limits = () if one.link.mode is Mode.REPLACE else found.limits
+    said = (link.source.uncut(one.source, chunks), *found.differs, *found.notes, *limits)
+    notes.extend(text for text in said if text)
     if state is not None and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
         return list(unread(state, key, one.link.mode, link, chunks))
     return chunks

@@ -126,7 +126,8 @@ def carry_out(project: Project, session: Session, log_format: str, *, quiet: boo
         for text in report.failed:
             display.say("table.failed", run=report.run_id, message=text)
         display.say("run.ended", run=report.run_id, status=report.status, rows=report.rows,
-                    seconds=round(report.seconds, 3), exit_code=report.exit_code)  # fmt: skip
+                    seconds=round(report.seconds, 3), exit_code=report.exit_code,
+                    differing=list(report.differing), notes=list(report.notes))  # fmt: skip
     elif not quiet:
         summarise(report)
     return report.exit_code
@@ -170,7 +171,7 @@ def summarise(report: RunReport) -> None:
     }
     say(
         f"run {report.run_id[:12]}: {words.get(report.status, report.status)}, "
-        f"{_what_moved(report)} in {report.seconds:.1f} s",
+        f"{_what_moved(report)} in {report.seconds:.1f} s{_differing(report)}",
         err=True,
     )
     if any("dead" in job.chunks for job in report.jobs):
@@ -183,6 +184,13 @@ def _what_moved(report: RunReport) -> str:
         return "nothing moved"
     idle = f"{len(report.arrived) - len(moved)} up to date"
     return f"{idle}, {len(moved)} moved: {report.rows:,} new rows" if moved else f"{idle}, nothing moved"
+
+
+def _differing(report: RunReport) -> str:
+    """What the last line must not leave unsaid: the notes above it say more."""
+    count = len(report.differing)
+    tables = f"{count} tables differ" if count > 1 else "1 table differs"
+    return f"; {tables} from the source below the watermark" if count else ""
 
 
 def _mark(status: str) -> str:

@@ -68,9 +68,13 @@ def command_status(
             emit([{**one, "run_status": standing} for one in _with_problems(jobs, failures)], as_json=True)
         else:
             shown = [
-                {k: size(v) if k == "bytes" else v for k, v in one.items() if k != "job"} for one in jobs
+                {k: size(v) if k == "bytes" else v for k, v in one.items() if k not in ("job", "differs")}
+                for one in jobs
             ]
             emit(shown, as_json=False, title=_title(row, plan, broken_off=broken_off), empty="no jobs")
+            for one in jobs:
+                for text in one["differs"]:
+                    say(f"  differs: {one['table']}: {text}")
             for text in failures.values():
                 say(f"  failed: {text}")
             for text in _people(processes, busy, broken_off=broken_off):

@@ -141,6 +141,10 @@ class Sink(ABC):
         """All chunks of the epoch are committed: in mode ``replace``, swap. Idempotent."""
         return
 
+    def rows(self, table: Table) -> int | None:
+        """How many rows the target of ``table`` holds, whoever put them there; None if that is not known."""
+        return None
+
     def remove(self, uri: str) -> bool:
         """Delete one staged or temporary object by its URI; False if it was not there."""
         return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation
@@ -59,11 +60,14 @@ class CheckWords(_Words):
 
 
 class WatermarkWords(_Words):
-    """The ordered column, where to begin, and how far to look back each time."""
+    """The ordered column, how far to look back each time, and what is vouched for."""
 
     column: str
     offset: str | int | float | None = None
     lag: str | int | None = None
+    order: Literal["monotone"] | None = None
+    max: str | int | float | date | None = None
+    zone: Literal["utc"] | None = None
 
 
 class ChunkWords(_Words):

@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import ClassVar, Literal
 
 from hdm.dialects.facts import Facts
@@ -69,6 +70,10 @@ class Dialect(Facts, Merging):
     """What else a session starts with, and is no plain setting."""
     hides_columns: ClassVar[bool] = False
     """Whether the catalogue leaves out columns that the user may not read, without a word."""
+    looks_back: ClassVar[bool] = False
+    """Whether ids that are missing can be listed: it has LAG() and LIMIT."""
+    clock: ClassVar[str] = ""
+    """Asks for the server's time in UTC."""
     text_type: ClassVar[str] = "VARCHAR"
     bigint_type: ClassVar[str] = "BIGINT"
     key_text_type: ClassVar[str] = "VARCHAR(128)"
@@ -183,6 +188,11 @@ class Dialect(Facts, Merging):
         """The type that text is cast to for comparison with the column."""
         return own_type(column) or self.stored(column).native
 
+    def forms(self, column: Column) -> str:
+        """Where the column's type does not hold its values to one form: an expression that tells the forms
+        apart, and is NULL for a value of none. Empty where they sort by their meaning whatever they are."""
+        return ""
+
     def comparable(self, column: Column) -> str:
         """The column as it is compared and sorted."""
         return self.quote(column.name)
@@ -203,9 +213,38 @@ class Dialect(Facts, Merging):
             ) from None
         if one.op == "null":
             return f"{self.quote(one.column)} IS NULL"
+        if one.op == "beyond" and one.value is not None:
+            greater = f"{self.comparable(column)} > {self.literal(one.value, column)}"
+            return f"({self.quote(one.column)} IS NULL OR {greater})"
+        if one.op == "in" and one.value is not None:
+            return self.within(column, one.value)
         if one.op not in (">=", ">", "<=", "<", "=") or one.value is None:
-            raise UsageError(f"not a condition: {one.op!r}", hint="use >= > <= < = or null")
+            raise UsageError(f"not a condition: {one.op!r}", hint="use >= > <= < = null beyond or in")
         return f"{self.comparable(column)} {one.op} {self.literal(one.value, column)}"
+
+    def within(self, column: Column, ranges: str) -> str:
+        """Whether the column is one of whole numbers, or in a range of them: ``3,7..9``."""
+        name, alone, parts = self.comparable(column), [], []
+        for piece in ranges.split(","):
+            low, _, high = piece.partition("..")
+            if high:
+                parts.append(f"{name} BETWEEN {self.number(low, column)} AND {self.number(high, column)}")
+            else:
+                alone.append(self.number(low, column))
+        if alone:
+            parts.append(f"{name} IN ({', '.join(alone)})")
+        while len(parts) > 1:  # in pairs: some databases bound the depth of an expression
+            parts = [" OR ".join(parts[n : n + 2]) for n in range(0, len(parts), 2)]
+            parts = [f"({part})" for part in parts]
+        return f"({parts[0]})"
+
+    def day(self, day: date, column: Column) -> str:
+        """The beginning of a day, as ``text_of`` would show it."""
+        return day.isoformat() if column.kind is Kind.DATE else f"{day.isoformat()} 00:00:00"
+
+    def greatest_decimal(self, column: Column) -> str | None:
+        """The greatest number of a decimal column that is neither NaN nor infinite; None: it has neither."""
+        return None
 
     def physical(self, one: Condition) -> str:
         """A condition on a pseudo-column such as ``@page``."""

@@ -94,6 +94,8 @@ class DuckDBDialect(DuckDBFacts, Dialect):
     row_address = "rowid"
     session_settings: ClassVar[Mapping[str, str]] = {"TimeZone": "'UTC'"}
     """Others cannot be set for it: a file keeps no settings, and each process begins with DuckDB's own."""
+    looks_back = True
+    clock = "SELECT CAST(now() AT TIME ZONE 'UTC' AS VARCHAR)"
     key_text_type = "VARCHAR"
     catalog = ""
     """The name under which the file is open: its own, without the ending."""

@@ -63,6 +63,8 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     paramstyle = "format"
     transactional_ddl = False
     zoneless = True
+    looks_back = True
+    clock = "SELECT UTC_TIMESTAMP()"
     text_type = "CHAR"
     key_text_type = "VARCHAR(128)"
     hides_columns = True

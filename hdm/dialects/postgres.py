@@ -10,6 +10,7 @@ from hdm.dialects import referring
 from hdm.dialects.base import PAGE, Dialect
 from hdm.dialects.native_type import own_type
 from hdm.dialects.postgres_facts import PostgresFacts
+from hdm.dialects.postgres_late import WRITTEN, condition
 from hdm.dialects.types import Fidelity, Stored
 from hdm.errors import (
     ConnectionLost,
@@ -62,6 +63,8 @@ class PostgresDialect(PostgresFacts, Dialect):
     plain_strings = True
     paramstyle = "format"
     page_ranges = True
+    looks_back = True
+    clock = "SELECT clock_timestamp()::text"
     text_type = "text"
     referring_keys = referring.POSTGRES
     all_keys = referring.POSTGRES_ALL
@@ -115,7 +118,16 @@ class PostgresDialect(PostgresFacts, Dialect):
             return f"ctid {one.op} '({int(value)},0)'::tid"
         if one.column == LATE and one.op == "=" and re.fullmatch(r"\d+(,\d+)*", value):
             return f"xmin = ANY ('{{{value}}}'::xid[])"
+        if one.column == WRITTEN and one.op == "=" and (written := condition(value)) is not None:
+            return written
         return super().physical(one)
+
+    def greatest_decimal(self, column: Column) -> str | None:
+        """Below NaN, and Infinity from 14 on, which only a numeric can be."""
+        if column.native == "money":
+            return None
+        digits = column.precision or 1000
+        return "9" * max(digits - (column.scale or 0), 1) + ("." + "9" * column.scale if column.scale else "")
 
     def select_expression(self, column: Column) -> str:
         """COPY prints every type exactly, except money, whose text depends on the locale."""

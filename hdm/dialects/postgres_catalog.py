@@ -77,6 +77,7 @@ LEFT JOIN pg_rewrite w ON w.ev_class = s.oid AND c.relkind = 'v'
 """What holds a table's rows: itself, its partitions, a view's tables, each with its file, and each view as
 it stands. to_regclass, pg_relation_filenode and pg_partition_tree see what is committed now, whatever the
 transaction's snapshot; a view's rule that was replaced since shows in its old version's xmax."""
+SEEN = "SELECT pg_current_snapshot()::text"
 GRANTEES = """
 SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee

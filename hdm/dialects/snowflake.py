@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from datetime import date
 from typing import ClassVar
 
 from hdm.dialects.base import Dialect
@@ -122,6 +123,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     def string(self, text: str) -> str:
         """Backslashes escape inside Snowflake's strings, so they are doubled."""
         return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
+
+    def day(self, day: date, column: Column) -> str:
+        """With the fraction that the format of ``literal`` has."""
+        return super().day(day, column) + ("" if column.kind is Kind.DATE else ".000000000")
 
     def literal(self, text: str, column: Column) -> str:
         """Numbers bare, the rest cast by an explicit format."""

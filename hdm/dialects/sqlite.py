@@ -60,6 +60,8 @@ class SQLiteDialect(SQLiteFacts, Dialect):
     max_identifier = 1_000_000
     identifier_unit = "characters"
     enforces_lengths = False
+    looks_back = True
+    clock = "SELECT strftime('%Y-%m-%d %H:%M:%S', 'now')"
     null_safe = "{a} IS {b}"
     text_type = "TEXT"
     key_text_type = "TEXT"
@@ -130,6 +132,20 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         """A decimal kept as text sorts as text: '9' after '10'."""
         as_text = column.kind is Kind.DECIMAL and "TEXT" in column.native.upper()
         return super().is_sortable(column) and not as_text
+
+    def forms(self, column: Column) -> str:
+        """Dates and times are whatever text was stored. The mark before the time of day, and what follows it,
+        must be the same everywhere; where something follows, the length too."""
+        if column.kind not in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            return ""
+        name, digit = self.quote(column.name), "[0-9]"
+        day = f"{digit * 4}-{digit * 2}-{digit * 2}"
+        zone = f"ltrim(substr({name}, 12), '0123456789:.')"
+        return (
+            f"CASE WHEN typeof({name}) <> 'text' THEN NULL WHEN {name} GLOB '{day}' THEN 'day' "
+            f"WHEN {name} GLOB '{day}[ T]{digit * 2}:{digit * 2}*' THEN substr({name}, 11, 1) || {zone} "
+            f"|| CASE {zone} WHEN '' THEN '' ELSE length({name}) END END"
+        )
 
     def literal(self, text: str, column: Column) -> str:
         """Plain literals: SQLite compares by storage class, and a CAST would change it."""

@@ -27,9 +27,9 @@ from hdm.model.values import (
     StagedFile,
     Table,
     Tally,
-    Window,
     digest,
 )
+from hdm.model.window import Findings, Window
 
 __all__ = [
     "Attempt",
@@ -38,6 +38,7 @@ __all__ = [
     "ComponentSpec",
     "Condition",
     "Dataset",
+    "Findings",
     "Holding",
     "Kind",
     "LinkSpec",

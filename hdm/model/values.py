@@ -137,14 +137,19 @@ class Table:
 class Condition:
     """One comparison that the source itself evaluates: ``column op value``.
 
-    ``op`` is one of ``>= > <= < = null``. ``value`` is text as the source rendered it, at full
-    precision; None for ``null``. ``column`` may be a dialect's physical row address, spelled
-    ``@page`` (then values are decimal page or row numbers).
+    ``op`` is one of ``>= > <= < = null beyond in``. ``value`` is text as the source rendered it, at full
+    precision; None for ``null``. ``beyond`` a value lie NULL and what is greater, NaN included; ``in``
+    takes whole numbers and ranges of them (``3,7..9``). ``column`` may be a dialect's physical row
+    address, spelled ``@page`` (then values are decimal page or row numbers).
     """
 
     column: str
     op: str
     value: str | None = None
+
+
+UNPLACED = ("null", "beyond")
+"""The ops of conditions whose rows have no place in the order of the cursor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,34 +219,15 @@ class Chunk:
             str(self.generation),
         )
 
+    @property
+    def subtracts_its_own(self) -> bool:
+        """Whether the rows that it subtracts are those of its own boundary. Else they had no place in the
+        order before, and count as rows of the window's end from now on."""
+        return self.seen_key != "null" or any(condition.op in UNPLACED for condition in self.conditions)
+
     def at(self, **changes: Any) -> Chunk:
         """A copy with some fields changed."""
         return replace(self, **changes)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What a job's new epoch is to read.
-
-    ``after``: rows with a cursor value up to and including this are committed already (text,
-    rendered by the source); None: nothing is. ``ties``/``nulls`` are how many rows at
-    ``after`` / with a NULL cursor are committed already; ``..._counted``: only their number is
-    known. ``again``: rows may come again, they are merged. ``snapshot`` is the token under which
-    ``after`` was frozen, for sources that can name late commits by it.
-    """
-
-    column: str | None = None
-    after: str | None = None
-    ties: int = 0
-    nulls: int = 0
-    snapshot: str | None = None
-    lag: str | None = None
-    offset: str | None = None
-    rows_per_chunk: int | None = None
-    bytes_per_chunk: int | None = None
-    ties_counted: bool = False
-    nulls_counted: bool = False
-    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)

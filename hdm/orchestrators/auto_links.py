@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from hdm.config.manifest_model import Component, Template
 from hdm.errors import UsageError
 from hdm.model import Column, ComponentSpec, LinkSpec, Mode, Table
 from hdm.planning.plan import link_key
+from hdm.sql.cursor import LATER
 
 OWN_KEYS = ("include", "exclude", "watermarks")
 """Keys of the source's conf that the orchestrator reads, and no source knows."""
@@ -34,6 +35,8 @@ class WatermarkRule(Settings):
     table: str = "*"
     lag: str | int | None = None
     offset: str | int | None = None
+    order: Literal["monotone"] | None = None
+    """As in ``watermark``. Without it, no column is taken whose type has not the order of time."""
     nullable: bool = Field(default=False)
     """Whether columns that may be NULL will do."""
 
@@ -41,7 +44,8 @@ class WatermarkRule(Settings):
         """Whether the rule makes this column the watermark."""
         pairs = ((self.column, column.name), (self.type, column.native), (self.table, table.path[-1]))
         named = all(fnmatchcase(name.lower(), pattern.lower()) for pattern, name in pairs)
-        return named and (self.nullable or not column.nullable)
+        ordered = self.order is not None or column.kind in LATER
+        return named and ordered and (self.nullable or not column.nullable)
 
 
 def watermark_of(
@@ -51,7 +55,7 @@ def watermark_of(
     for rule in rules:
         for column in table.columns:
             if column.name in columns and rule.fits(table, column):
-                found = {"column": column.name, "lag": rule.lag, "offset": rule.offset}
+                found = {"column": column.name, "lag": rule.lag, "offset": rule.offset, "order": rule.order}
                 return {key: value for key, value in found.items() if value is not None}
     return None
 

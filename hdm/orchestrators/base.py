@@ -53,6 +53,8 @@ class RunReport:
     """Names of the sinks that no other link reads on."""
     waived: tuple[Mapping[str, Any], ...] = ()
     """Gaps that somebody accepted, of this run's manifest, in whichever run."""
+    differing: tuple[str, ...] = ()
+    """Tables whose source is not, below the watermark, as it was moved; ``notes`` say how."""
 
     @property
     def arrived(self) -> tuple[TableReport, ...]:
@@ -223,4 +225,5 @@ class Orchestrator(ABC):
             waived=tuple(
                 state.reports.waived(session.info.manifest_name, session.info.env, list(session.links))
             ),
+            differing=tuple(sorted(set(planner.differing))),
         )

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from hdm import failpoints
 from hdm.model import Chunk, Mode, Window
-from hdm.planning.job_lifecycle import remarks
+from hdm.planning.job_lifecycle import note, remarks
 from hdm.planning.recovery import Taken
-from hdm.planning.windows import unread, window_of
+from hdm.planning.windows import reading_of, unread, window_of
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -22,12 +22,13 @@ log = logging.getLogger("hdm.planner")
 
 
 def plan_root(
-    state: StateManager, taken: Taken, link: DataLink, links: Sequence[str], notes: list[str], *,
-    empty: bool, whole: bool = False,
+    state: StateManager, taken: Taken, link: DataLink, links: Sequence[str], notes: list[str],
+    differing: list[str], *, empty: bool, whole: bool = False,
 ) -> ExitStack:  # fmt: skip
     """Cut the window of the job that was ``taken`` over and write its chunks ahead, none if it is known
     to be ``empty``, all rows whatever the watermark if ``whole``. The snapshot that it is read under, to be
-    closed with the job; ``links`` are all of the manifest."""
+    closed with the job; ``links`` are all of the manifest. What is found below the watermark goes to
+    ``notes``, and a table whose source differs there to ``differing``."""
     job, held = taken.job, ExitStack()
     try:
         token = held.enter_context(link.source.snapshot())
@@ -37,11 +38,14 @@ def plan_root(
         failpoints.point("R3")
         chunks = [] if empty else list(_cut(state, taken, link, window, token))
         notes.extend(remarks(job, link, chunks))
+        note(job, window.findings.notes, notes)
+        note(job, window.findings.differs, notes, differing)
         taken.admit(chunks)
         high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
         words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
         waits_for = links if job.info.mode is Mode.REPLACE else []
-        state.add_plan(job, chunks, **words, unless_loading=waits_for)
+        kept = reading_of(window, chunks)
+        state.add_plan(job, chunks, **words, unless_loading=waits_for, reading=kept)
         log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
     except BaseException:
         held.close()

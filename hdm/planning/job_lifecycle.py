@@ -99,6 +99,38 @@ def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:
         yield f"{job.info.source.dataset.name}: {said}"
 
 
+def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] | None = None) -> None:
+    """Say something of a job's table, and that it differs."""
+    name = job.info.source.dataset.name
+    notes.extend(f"{name}: {text}" for text in texts)
+    if differing is not None and texts:
+        differing.append(name)
+
+
+def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequence[str]:
+    """What is to be said of a table that was merged whole, if the target holds another number of rows than
+    its source did: only so are deletions seen where a change moves a row up. Looks only."""
+    if (
+        ended != "success"
+        or job.info.mode is not Mode.MERGE
+        or job.info.upstream_keys
+        or link.makes_rows_of_its_own
+    ):
+        return ()
+    last = state.reports.last_reading(job.pipeline_key)
+    total = None if last is None or job.info.source.cursor is None else last.total
+    held = None if total is None else link.sink.rows(link.outgoing(job.info.source))
+    if last is None or total is None or held is None:
+        return ()
+    counts = f"the target holds {held:,} rows, the source {total:,}"
+    # A row that is held back may be there as it was before.
+    more, later = held - total, int(last.kept.get("held_back", 0))
+    if more > later:
+        least = "at least " if later else ""
+        return [f"{counts}: {least}{more - later:,} were deleted there, or put into the target by others"]
+    return [f"{counts}: some have one key, or are gone from it"] if more < 0 else ()
+
+
 def is_in_vain(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
     """Whether a job that is not settled waits for jobs ``above``, which ended so (None: not yet), of
     which one has failed, and has moved all that they gave; or for its own dead chunks."""

@@ -25,7 +25,9 @@ from hdm.planning.job_lifecycle import (
     holds_back,
     is_in_vain,
     is_merged,
+    note,
     prepare,
+    surplus,
     waits_for_dead,
 )
 from hdm.planning.open_gaps import OpenGaps
@@ -33,7 +35,7 @@ from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
 from hdm.planning.tries import Tries
 from hdm.planning.whole import begin_anew, missing
-from hdm.planning.windows import UNFINISHED, is_complete, job_info, progress
+from hdm.planning.windows import UNFINISHED, depth, is_complete, job_info, progress
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -51,7 +53,7 @@ class Planner:
 
     ``links`` are those that are carried out here, ``specs`` all of the manifest. ``joined``: the
     run is another process's, whose closed jobs are not opened anew. ``refresh``: pipelines that are read
-    whole, whatever their watermark.
+    whole, whatever their watermark. ``differing`` names tables.
     """
 
     state: StateManager
@@ -63,6 +65,7 @@ class Planner:
     refresh: frozenset[str] = frozenset()
     breaker: Breaker = field(default_factory=Breaker)
     notes: list[str] = field(default_factory=list)
+    differing: list[str] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
     _waiting: list[Prospect] = field(default_factory=list)
     _snapshots: dict[str, ExitStack] = field(default_factory=dict)
@@ -214,7 +217,8 @@ class Planner:
             self.state.gaps.start_over(self.run_id, one.pipeline_key)
             self._refreshed.add(one.pipeline_key)
         past = goes_past(one, self.specs) and not self.joined
-        job = self.state.open_job(self.run_id, info := job_info(one, self._depth(one.link)), go_past=past)
+        info = job_info(one, depth(one.link, self.specs))
+        job = self.state.open_job(self.run_id, info, go_past=past)
         if begin_anew(self.state, job, self.notes, feeds=self.feeds(job)):
             job = self.state.open_job(self.run_id, info, go_past=past)
         self.jobs[one.pipeline_key] = job
@@ -275,9 +279,6 @@ class Planner:
             return False
         return self.state.is_loading(one.pipeline_key, list(self.specs))
 
-    def _depth(self, spec: LinkSpec) -> int:
-        return 1 + max((self._depth(self.specs[up]) for up in spec.upstream), default=0)
-
     def _plan(self, job: Job, link: DataLink) -> None:
         with self.state.plan_lease(job) as mine:
             if not mine:
@@ -292,7 +293,9 @@ class Planner:
                 else:
                     key, links = job.pipeline_key, list(self.specs)
                     words = {"empty": key in self._empty, "whole": key in self.refresh}
-                    self._snapshots[key] = plan_root(self.state, taken, link, links, self.notes, **words)
+                    self._snapshots[key] = plan_root(
+                        self.state, taken, link, links, self.notes, self.differing, **words
+                    )
         self._has_left(self.state.reread(job))  # not the next epoch, if this one is closed
 
     def _follow(self, job: Job) -> None:
@@ -314,7 +317,9 @@ class Planner:
                 return
             self.notes.extend(missing(self.state, job))
             swap = job.pipeline_key not in self._empty
-            self._closed[job.pipeline_key] = close(self.state, job, self.links[job.link_key], swap=swap)
+            link = self.links[job.link_key]
+            self._closed[job.pipeline_key] = ended = close(self.state, job, link, swap=swap)
+            note(job, surplus(self.state, job, link, ended), self.notes, self.differing)
         self._let_go(job.pipeline_key)
         more = self._resumed.pop(job.pipeline_key, None)
         if more is not None and self._closed[job.pipeline_key] == "success":

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
 from hdm.model import Chunk, Mode, Receipt, Table
+from hdm.model.values import UNPLACED
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -130,7 +131,7 @@ def _is_finished(chunks: Sequence[Chunk], link: DataLink, cursor: str | None) ->
         return False  # ties below newer rows: nothing tells them apart until the watermark passes them
     if end.boundary:
         return end.upto is not None or any(
-            one.op == "null" and one.column == cursor for one in end.conditions
+            one.op in UNPLACED and one.column == cursor for one in end.conditions
         )
     late = len(end.conditions) == 2 and end.conditions[0].op in ("<", "<=")
     return late and end.upto is not None

@@ -19,7 +19,7 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
     """
     if job.info.upstream_keys:
         return
-    found, name = state.reports.readings(job.job_id), job.info.source.dataset.name
+    found, name = state.reports.row_count(job.job_id), job.info.source.dataset.name
     if found.counted is None or found.counted == found.read:
         return
     said = f"{name}: {found.counted:,} rows were counted when it was planned, {found.read:,} were read"
@@ -39,7 +39,7 @@ def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) 
         return False
     if job.info.mode is Mode.APPEND:
         return False
-    found = state.reports.readings(job.job_id)
+    found = state.reports.row_count(job.job_id)
     short = found.held and found.counted is not None and found.counted != found.read
     given_up = state.give_up(job, short=short)
     if given_up:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from hdm.errors import PermanentError
 from hdm.model import Chunk, LinkSpec, Mode, Table, Window
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 UNFINISHED = ("pending", "leased", "written")
 """Statuses of chunks that are still to be moved."""
+
+
+def depth(spec: LinkSpec, specs: Mapping[str, LinkSpec]) -> int:
+    """How many links lie above a link, itself included."""
+    return 1 + max((depth(specs[up], specs) for up in spec.upstream), default=0)
 
 
 def job_info(one: Prospect, depth: int) -> JobInfo:
@@ -79,10 +85,10 @@ def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
 
 def window_of(job: Job, link: DataLink, state: StateManager) -> Window:
     """What is to be read: all above the watermark, or, to replace, everything."""
-    return next_window(job.pipeline_key, job.info.mode, link, state)
+    return next_window(job.pipeline_key, job.info.mode, link, state, job.info.source)
 
 
-def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManager) -> Window:
+def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManager, table: Table) -> Window:
     """The same for a job that is not opened yet."""
     window = link.source.window()
     if mode is Mode.MERGE:
@@ -96,14 +102,25 @@ def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManag
     if mode is Mode.APPEND:
         # What is read again would be there twice; ties arrive without it.
         window = replace(window, offset=None)
-    return replace(
+    reshaped = bool(mark.schemas - {table.schema_sha})
+    # Digests of another schema say nothing; the keys beside them, which appending keeps, still do.
+    counted = reshaped and not (mode is Mode.APPEND and table.key)
+    last = state.reports.last_reading(pipeline_key)
+    window = replace(
         window,
         after=mark.value,
         ties=mark.ties,
         nulls=mark.nulls,
-        ties_counted=mark.ties_counted,
-        nulls_counted=mark.nulls_counted,
+        ties_counted=mark.ties_counted or counted,
+        nulls_counted=mark.nulls_counted or counted,
         snapshot=mark.snapshot,
+        recall=partial(state.seen, pipeline_key),
+        reshaped=reshaped,
+    )
+    if last is None or last.kept.get("mark") != mark.value:
+        return window
+    return replace(
+        window, moved=last.moved, exact=last.is_exact, last=last.kept, snapshot=last.snapshot or mark.snapshot
     )
 
 
@@ -120,6 +137,16 @@ def _refuse_another_cursor(
             hint=f"write {'watermark: {column: ' + was + '}' if was else 'no watermark'} as before, or mode "
             "merge or replace, or empty the target and give the source another name",
         )
+
+
+def reading_of(window: Window, chunks: Sequence[Chunk]) -> dict[str, Any] | None:
+    """What is to be known of a reading once its chunks are moved; None where nothing was found."""
+    kept = window.findings.kept
+    if not kept:
+        return None
+    apart = [chunk.number for chunk in chunks if chunk.boundary]
+    first = chunks[0].number if chunks else 0
+    return {**kept, "said": window.findings.differs, "first": first, "apart": apart}
 
 
 WIDE_ROW = 4 * 1024 * 1024

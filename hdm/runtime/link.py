@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol, final
@@ -12,12 +11,12 @@ from typing import TYPE_CHECKING, Protocol, final
 import pyarrow as pa
 
 from hdm import failpoints
-from hdm.arrow.batches import row_digests, subtract
+from hdm.arrow.batches import KnownRows, row_tokens
 from hdm.components.check import Check, make_checks
 from hdm.components.sink import Sink
 from hdm.components.source import Source
 from hdm.errors import BrokenContract, CheckFailed
-from hdm.model import Attempt, Chunk, LinkSpec, Origin, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, LinkSpec, Mode, Origin, Payload, Receipt, Table
 from hdm.runtime import column_lineage
 from hdm.runtime.rate_limit import Pace
 from hdm.runtime.transform import Transform
@@ -95,6 +94,11 @@ class DataLink:
         return not (self.spec.transform or self.spec.checks or own or self.pace.is_set)
 
     @property
+    def makes_rows_of_its_own(self) -> bool:
+        """Whether what is stored need not be the rows that were read."""
+        return bool(self.spec.transform) or type(self).transform is not DataLink.transform
+
+    @property
     def verifies(self) -> bool:
         """Whether the sink can say what the target holds."""
         return type(self.sink).committed is not Sink.committed
@@ -141,23 +145,36 @@ class DataLink:
 
     def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
         payload = self.source.read(lease.job.info.source, lease.chunk)
-        seen: Counter[str] | None = None
+        info = lease.job.info
+        # In mode append a row that was changed in place must not come again; a merge wants it.
+        key = info.source.key if info.mode is Mode.APPEND else ()
+        seen: KnownRows | None = None
         if lease.chunk.seen_key:
-            seen = state.seen(lease.job.pipeline_key, lease.chunk.seen_key)
-        payload = self._through(payload, table, lease.chunk, attempt, seen)
-        receipt = self.sink.write(table, lease.chunk, attempt, payload, lease.job.info.mode)
+            own = lease.chunk.subtracts_its_own
+            seen = KnownRows(state.seen(lease.job.pipeline_key, lease.chunk.seen_key), key if own else ())
+        again = info.mode is not Mode.APPEND
+        payload = self._through(payload, table, lease.chunk, attempt, seen, key, again=again)
+        receipt = self.sink.write(table, lease.chunk, attempt, payload, info.mode)
         if receipt.adopted:
             return receipt
         return payload.tally.complete(receipt)
 
     def _through(
-        self, payload: Payload, table: Table, chunk: Chunk, attempt: Attempt, seen: Counter[str] | None
+        self,
+        payload: Payload,
+        table: Table,
+        chunk: Chunk,
+        attempt: Attempt,
+        seen: KnownRows | None,
+        key: Sequence[str] = (),
+        *,
+        again: bool = False,
     ) -> Payload:
         """The payload with its batches counted, held to the schema, transformed and checked."""
         keeps_files = payload.files and self.passes_files and seen is None and not chunk.boundary
         through = Payload(
             table,
-            lambda: self._batches(payload, through, chunk, attempt, seen),
+            lambda: self._batches(payload, through, chunk, attempt, seen, key, again=again),
             files=payload.files if keeps_files else (),
             open=payload.open if keeps_files else None,
             confirm=payload.confirm if keeps_files else None,
@@ -165,7 +182,15 @@ class DataLink:
         return through
 
     def _batches(
-        self, payload: Payload, out: Payload, chunk: Chunk, attempt: Attempt, seen: Counter[str] | None
+        self,
+        payload: Payload,
+        out: Payload,
+        chunk: Chunk,
+        attempt: Attempt,
+        seen: KnownRows | None,
+        key: Sequence[str] = (),
+        *,
+        again: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         tally = out.tally
         tally.extracted = tally.filtered = tally.bytes = 0
@@ -174,6 +199,7 @@ class DataLink:
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
         checks = self.checks(out.table)
         schema = payload.table.schema
+        adds = chunk.subtracts_its_own and not again  # else what is kept of the boundary is replaced
         for batch in payload.batches():
             attempt.check()
             if not batch.schema.equals(schema):
@@ -188,10 +214,10 @@ class DataLink:
             self.pace.keep(batch.num_rows, batch.nbytes, attempt.check)
             kept = batch
             if seen:
-                kept, gone = subtract(kept, seen)
+                kept, gone = seen.take_out(kept)
                 tally.filtered += gone
             if chunk.boundary and not chunk.counted:
-                tally.digests.extend(row_digests(kept))
+                tally.digests.extend(row_tokens(kept if adds else batch, key))
             given = transform(kept) if transform else kept
             moved = self._promised(self.transform(given), given, out.table)
             tally.filtered += kept.num_rows - moved.num_rows

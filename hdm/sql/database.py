@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
 
 import pyarrow as pa
@@ -49,6 +50,8 @@ class Database(ServerCalls):
     """
 
     dialect_name: ClassVar[str] = ""
+    shows_writers: ClassVar[bool] = False
+    """Whether a plain table shows who wrote a row, so that ``since`` names what was changed in place."""
     snapshots: ClassVar[bool] = False
     """Whether ``snapshot`` yields a token that other sessions can ``join``."""
     keys_act: ClassVar[bool] = True
@@ -178,13 +181,28 @@ class Database(ServerCalls):
         be counted in one and read in others: not so for a view that asks the clock, or foreign rows."""
         return False
 
-    def horizon(self, connection: Any, table: Table, column: Column) -> str | None:
-        """SQL for a cursor value below which no open transaction can still commit rows."""
+    def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
+        """SQL for a cursor value below which no open transaction can still commit rows. ``utc``: the
+        column's clock is said to be in UTC whoever writes."""
         return None
 
-    def late(self, window: Window) -> Condition | None:
-        """Names the rows that committed after the window's saved snapshot, though begun before."""
+    def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
+        """Names the rows that committed after the last reading, by transactions that were open in it."""
         return None
+
+    def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
+        """Names every row that the last reading did not see as it is now, where the database shows that."""
+        return None
+
+    def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
+        """What ``late`` and ``since`` will want to know of this reading, as JSON: ``Window.last``."""
+        return {}
+
+    def now(self, connection: Any) -> datetime:
+        """The server's clock, in UTC; this machine's where the dialect has no ``clock``."""
+        if not self.dialect.clock:
+            return datetime.now(UTC)
+        return datetime.fromisoformat(str(self.run(connection, self.dialect.clock)[0][0])[:19])
 
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int

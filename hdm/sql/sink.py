@@ -349,6 +349,16 @@ class SqlSink(BehindDatabase, Sink):
         old = self._beside(target, job_key, epoch, "_old")
         swap_once(self.database, ledger, swap, target, new, old)
 
+    def rows(self, table: Table) -> int:
+        """By counting."""
+        connection = self.database.connect("hdm:count")
+        try:
+            self.database.begin(connection)
+            counted = f"SELECT COUNT(*) FROM {self.dialect.qualify(self.target(table).path)}"
+            return int(self.database.run(connection, counted)[0][0])
+        finally:
+            connection.close()
+
     def probe(self) -> list[tuple[str, bool, str]]:
         """The database's own; a file that is not there yet will be made."""
         if not self.database.is_there():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, Field, field_validator, model_validator
@@ -21,9 +21,11 @@ from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
 from hdm.sql import relation as sql_relation
 from hdm.sql.chunking import Splitter, uncut
+from hdm.sql.cursor import WatermarkConf, hold_to_order
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.describe import chosen, sees_all
 from hdm.sql.reach import BehindDatabase
+from hdm.sql.window import Increment
 
 
 class TableName(Settings):
@@ -57,19 +59,6 @@ def first_line(error: BaseException) -> str:
     return (str(error.__context__ or error).strip().splitlines() or [type(error).__name__])[0]
 
 
-class WatermarkConf(Settings):
-    """``column`` orders new rows; ``lag`` holds the newest back; ``offset`` re-reads older ones."""
-
-    column: str | None = None
-    offset: str | None = None
-    lag: str | None = None
-
-    @field_validator("offset", "lag", mode="before")
-    @classmethod
-    def _as_text(cls, value: Any) -> Any:
-        return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
-
-
 class ChunkConf(Settings):
     """The size of a chunk: rows, bytes (at the table's mean width), or the smaller of both."""
 
@@ -85,6 +74,8 @@ class SqlSourceConfig(Settings):
     query: str | None = None
     schema_name: str | None = Field(None, alias="schema")
     watermark: WatermarkConf | None = None
+    on_missing: Literal["report", "ignore", "fail"] = "report"
+    """With a watermark: what to do where rows below it are gone, came late, or were changed."""
     chunk: ChunkConf | None = None
     columns: list[str] | None = None
     where: str | None = None
@@ -173,6 +164,8 @@ class SqlSource(BehindDatabase, Source):
         """Has the database read ``where``, and the dialect ``lag`` and ``offset``."""
         mark, cursor = self.config.watermark, table.cursor
         if mark and cursor is not None:
+            where = f"{self._origin(table)} WHERE {self._filter or '1 = 1'}"
+            hold_to_order(self.database, where, table.column(cursor), mark)
             for amount in filter(None, (mark.lag, mark.offset)):
                 self.dialect.minus(self.dialect.quote(cursor), amount, table.column(cursor))
         if not self._filter:
@@ -257,6 +250,9 @@ class SqlSource(BehindDatabase, Source):
             offset=mark.offset if mark.offset not in ("0", "") else None,
             rows_per_chunk=chunk.rows if chunk else None,
             bytes_per_chunk=chunk.bytes if chunk else None,
+            on_missing=self.config.on_missing,
+            top=mark.max,
+            utc=mark.zone is not None,
         )
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
@@ -278,7 +274,8 @@ class SqlSource(BehindDatabase, Source):
                 if snapshot is None
                 else sql_relation.is_steady(self.database, connection, table, self.path, where)
             )
-            splitter = Splitter(self.database, connection, table, window, origin, where, relation, exact)
+            kind = Increment if window.column else Splitter
+            splitter = kind(self.database, connection, table, window, origin, where, relation, exact)
             yield from splitter.chunks(job_key, snapshot)
         finally:
             connection.close()

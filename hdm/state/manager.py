@@ -203,9 +203,11 @@ class StateManager(Questions):
         wm_low: str | None = None,
         wm_high: str | None = None,
         unless_loading: Collection[str] = (),
+        reading: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Write the epoch's chunks ahead, unless it is planned. False, and left, if ``unless_loading``."""
-        return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading)
+        """Write the epoch's chunks ahead, unless it is planned. False, and left, if ``unless_loading``.
+        ``reading`` is for ``reports.last_reading``."""
+        return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading, reading)
 
     def leave(self, job: Job) -> bool:
         """Close an epoch of mode ``replace`` for which nothing was read; False if something was."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from hdm.model import Chunk, Mode, Origin, Receipt, Table
 
@@ -154,7 +154,7 @@ class Watermark:
     """The value at or below which every row of the dataset is committed.
 
     ``ties`` and ``nulls`` count the rows at the value and with a NULL cursor; their digests are
-    kept under ``point`` and ``null``, unless ``..._counted``.
+    kept under ``point`` and ``null``, unless ``..._counted``; they were taken under ``schemas``.
     """
 
     column: str
@@ -165,10 +165,40 @@ class Watermark:
     snapshot: str | None = None
     ties_counted: bool = False
     nulls_counted: bool = False
+    schemas: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
+    """What an epoch's plan ``kept`` for the next one, its snapshot, and how many rows below its end its
+    chunks have ``read``."""
+
+    kept: dict[str, Any]
+    snapshot: str | None
+    read: int
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether just those rows were read that were planned."""
+        return bool(self.read == self.kept.get("again", 0) + self.kept.get("ranges", 0))
+
+    @property
+    def moved(self) -> int | None:
+        """How many rows below its end were there when they were read; None where none were counted."""
+        below = self.kept.get("below")
+        return None if below is None else int(below) + self.read - int(self.kept.get("again", 0))
+
+    @property
+    def total(self) -> int | None:
+        """How many rows the source held; None where they were not all counted."""
+        total = self.kept.get("total")
+        if total is None:
+            return None
+        return int(total) + self.read - int(self.kept["again"]) - int(self.kept["ranges"])
+
+
+@dataclass(frozen=True, slots=True)
+class RowCount:
     """How many rows a job's plan counted (None: it did not, or not all its chunks are committed), and how
     many its chunks gave. ``held``: all of them saw the view that was counted in."""
 

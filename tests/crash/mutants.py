@@ -105,14 +105,13 @@ FileSink.committed = trusting
 """
 
 OPEN_WATERMARK = """
-from hdm.sql.chunking import Splitter
-Splitter._ties = lambda self, *rest, **named: iter(())
+from hdm.sql.window import Increment
+Increment._ties = lambda self, *rest, **named: iter(())
 """
 
 NO_NULL_CHUNK = """
-from hdm.sql.chunking import Splitter
-Splitter._nulls = lambda self, *rest, **named: iter(())
-Splitter._new_nulls = lambda self, *rest, **named: iter(())
+from hdm.sql.window import Increment
+Increment._unplaced = lambda self, *rest, **named: iter(())
 """
 
 ANY_ORDER = """

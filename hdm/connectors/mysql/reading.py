@@ -26,6 +26,8 @@ _LOG = logging.getLogger(__name__)
 _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
 _FEW_ROWS = 50_000
 _CONNECTING = 15  # seconds, for each step of a login
+_BEHIND = 12
+"""No zone's clock is more hours behind UTC."""
 
 
 class MySQLProfile(SqlProfile):
@@ -231,9 +233,13 @@ class MySQLReading(Database):
         names = [str(row[0]) for row in self.run(connection, sql, (path[-2],))]
         return [(*path[:-1], name) for name in names if name.startswith(prefix)]
 
-    def horizon(self, connection: Any, table: Table, column: Column) -> str | None:
+    def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
         """The start of the oldest transaction that wrote, for temporal cursors; None where the
-        user lacks PROCESS. Read before the view that the window is planned on, which starts anew."""
+        user lacks PROCESS. Read before the view that the window is planned on, which starts anew.
+
+        A TIMESTAMP is kept in UTC. A DATETIME is what its session's clock showed, which may be up to
+        ``_BEHIND`` hours behind UTC: rows so young wait until no transaction is open that wrote, unless
+        all sessions stamp in ``utc``."""
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None
         try:
@@ -243,7 +249,10 @@ class MySQLReading(Database):
         except HdmError:
             return None
         self.begin(connection)
-        return None if oldest.startswith("9999") else self.dialect.literal(oldest, column)
+        if oldest.startswith("9999"):
+            return None
+        moment = self.dialect.literal(oldest, column)
+        return moment if utc or column.kind is Kind.TIMESTAMPTZ else f"({moment} - INTERVAL {_BEHIND:d} HOUR)"
 
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
@@ -316,9 +325,10 @@ class MySQLReading(Database):
             version, infile = self.run(connection, "SELECT VERSION(), @@local_infile")[0]
             try:
                 self.run(connection, mysql_catalog.OLDEST_WRITER)
-                guard = "windows end at the oldest open writer (PROCESS is granted)"
+                guard = f"windows wait for open writers (DATETIME: {_BEHIND} hours more, unless zone: utc)"
             except HdmError:
-                guard = "PROCESS is not granted: late commits need watermark.lag and mode merge"
+                guard = "PROCESS is not granted: windows do not wait for open writers"
+            guard += "; missing ids are looked for again; other late rows are counted and said"
             same = held.told(self, connection)
         finally:
             connection.close()

@@ -2,20 +2,20 @@
 
 A snapshot's token is ``exported id|pg_current_snapshot()|relation``. The id is what sessions
 join; the rest tells, when it is gone, whether the table still holds the same rows, and which
-rows committed late (their transaction was open in the snapshot; not seen: rows written under a
-savepoint of it).
+rows committed late (``postgres_late``).
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
 from hdm.dialects import postgres_catalog as catalog
+from hdm.dialects import postgres_late as writers
 from hdm.dialects.base import PAGE
 from hdm.dialects.postgres import LATE
 from hdm.errors import MissingDriver, SnapshotLost, TransientError
@@ -34,6 +34,7 @@ class Reading(Database):
 
     dialect_name = "postgres"
     snapshots = True
+    shows_writers = True
 
     def __init__(self, profile: Any = None) -> None:
         super().__init__(profile)
@@ -226,7 +227,7 @@ class Reading(Database):
             )
         self._looked[token] = now
 
-    def horizon(self, connection: Any, table: Table, column: Column) -> str | None:
+    def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
         """The start of the oldest open writing transaction this role can see (all: pg_monitor)."""
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None
@@ -236,11 +237,43 @@ class Reading(Database):
         moment = f"{self.dialect.string(str(oldest))}::timestamptz"
         return moment if column.kind is Kind.TIMESTAMPTZ else f"({moment} AT TIME ZONE 'UTC')"
 
-    def late(self, window: Window) -> Condition | None:
-        """Rows by the transactions that were open in the window's saved snapshot."""
-        seen = (window.snapshot or "||").split("|")[1].split(":")
-        ids = catalog.short_ids(seen[2]) if len(seen) == 3 else ""
+    def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
+        """Rows by transactions, and their savepoints, that were open in the last reading's snapshot. Where
+        it noted no ids, by the transactions alone."""
+        seen = writers.Seen.of(window.snapshot)
+        if seen is None or not self._shows_writers(connection, table):
+            return None
+        noted = window.last.get("ids")
+        if noted is not None:
+            written = f"{seen.first}:{seen.end}:{noted}"
+            return Condition(writers.WRITTEN, "=", written) if seen.first < seen.end else None
+        ids = catalog.short_ids(seen.running)
         return Condition(LATE, "=", ids) if ids else None
+
+    def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
+        """Rows by all transactions that the last reading's snapshot did not see."""
+        seen, noted = writers.Seen.of(window.snapshot), window.last.get("ids")
+        if seen is None or noted is None or not self._shows_writers(connection, table):
+            return None
+        now = writers.Seen.of("|" + str(self.run(connection, catalog.SEEN)[0][0]))
+        if now is None or now.end <= seen.first or now.end - seen.first >= writers.IDS // 2:
+            return None  # another server, or half a lifetime of ids ago
+        return Condition(writers.WRITTEN, "=", f"{seen.first}:{now.end}:{noted}")
+
+    def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
+        """The ids of the snapshot's middle that wrote rows it sees; none where all writers had ended."""
+        seen = writers.Seen.of("|" + str(self.run(connection, catalog.SEEN)[0][0]))
+        if seen is None or not self._shows_writers(connection, table):
+            return {}
+        if seen.first == seen.end:
+            return {"ids": ""}
+        found = self.run(connection, writers.noted(origin, where, seen.first, seen.end))
+        ids = writers.ranges(int(row[0]) for row in found)
+        return {} if ids is None or len(found) == writers.MOST_RANGES * 100 else {"ids": ids}
+
+    def _shows_writers(self, connection: Any, table: Table) -> bool:
+        path = self.dialect.qualify(table.path)
+        return len(table.path) > 1 and bool(self.run(connection, writers.IS_PLAIN, (path,)))
 
 
 def _scanned(plan: Any) -> Iterator[tuple[str, str]]:

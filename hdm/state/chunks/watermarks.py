@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +22,9 @@ from sqlalchemy import (
 )
 
 from hdm import failpoints
-from hdm.model import Chunk, Receipt
+from hdm.model import Chunk, Mode, Receipt
 from hdm.model.json import type_text
+from hdm.model.values import UNPLACED
 from hdm.state.db.database import among, by_claim_index, locked
 from hdm.state.db.statements import Prepared, Query, Values
 from hdm.state.db.tables import boundary, chunk, job, watermark
@@ -230,13 +232,14 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
     counted = part.boundary and part.counted
     if not counted and not receipt.boundary_digests:
         return
-    null = any(c.op == "null" and c.column == owner.info.source.cursor for c in part.conditions)
+    null = any(c.op in UNPLACED and c.column == owner.info.source.cursor for c in part.conditions)
     point = part.upto or next((c.value for c in part.conditions if c.op == "="), None)
     rows = len(receipt.boundary_digests)
     if counted:
         rows = receipt.extracted or receipt.rows + receipt.filtered + receipt.rejected
-        if part.seen_key:
-            tx.do(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})
+    merged = part.subtracts_its_own and owner.info.mode is not Mode.APPEND
+    if part.seen_key and (counted or merged):
+        tx.do(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})
     tx.do(
         _KEEP,
         {
@@ -268,9 +271,20 @@ def current(base: Base, pipeline_key: str) -> Watermark | None:
             snapshot=row.snapshot_token,
             ties_counted=ties_counted,
             nulls_counted=nulls_counted,
+            schemas=_schemas(conn, pipeline_key),
         )
 
     return base.db.read(work)
+
+
+def _schemas(conn: Connection, pipeline_key: str) -> frozenset[str]:
+    """Under which schemas the kept digests were taken: rows of another one have other digests."""
+    query = (
+        select(chunk.c.body)
+        .join(boundary, boundary.c.chunk_id == chunk.c.chunk_id)
+        .where(boundary.c.pipeline_key == pipeline_key)
+    )
+    return frozenset(str(json.loads(body)["schema_sha"]) for body in conn.execute(query).scalars())
 
 
 def _nulls_only(base: Base, conn: Connection, pipeline_key: str, nulls: int, counted: bool) -> Watermark:
@@ -280,7 +294,8 @@ def _nulls_only(base: Base, conn: Connection, pipeline_key: str, nulls: int, cou
     source = base.info(conn, conn.execute(newest).scalar_one()).source
     cursor = source.cursor or ""
     kept = type_text(source.column(cursor).type) if cursor else ""
-    return Watermark(cursor, kept, None, 0, nulls, nulls_counted=counted)
+    schemas = _schemas(conn, pipeline_key)
+    return Watermark(cursor, kept, None, 0, nulls, nulls_counted=counted, schemas=schemas)
 
 
 def _of(pipeline_key: str, kind: str, value: str | None) -> list[Any]:

@@ -132,6 +132,7 @@ job = table(
     body("snapshot_token"),
     body("wm_low"),
     body("wm_high_frozen"),
+    body("reading"),
     need("status", 12),
     need("started_at", TIME),
     maybe("ended_at", TIME),

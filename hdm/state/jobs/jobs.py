@@ -202,6 +202,7 @@ def add_plan(
     low: str | None,
     high: str | None,
     unless_loading: Collection[str] = (),
+    reading: Mapping[str, Any] | None = None,
 ) -> bool:
     """All chunks of the epoch at once; nothing, if another planner was first. False if the epoch is
     left, with nothing read, because links of ``unless_loading`` are still at the last epoch's."""
@@ -217,12 +218,13 @@ def add_plan(
         added = insert_pending(tx, planned.job_id, chunks)
         values = {
             "planned": 1, "status": "in_progress", "snapshot_token": snapshot, "wm_low": low,
-            "wm_high_frozen": high,
+            "wm_high_frozen": high, "reading": None if reading is None else json.dumps(reading),
         }  # fmt: skip
         sealed = job_rows.change(tx, before, values)
+        said: dict[str, Any] = {"differs": list(reading["said"])} if reading and reading["said"] else {}
         tx.event(
             "job.planned", job=planned.job_id, was="planning", now="in_progress", chunks=len(chunks),
-            added=added.number, plan=added.told(), seal=sealed,
+            added=added.number, plan=added.told(), seal=sealed, **said,
         )  # fmt: skip
         return True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from hdm.model import Chunk, Holding, Table
 from hdm.model.json import chunk_from_json
 from hdm.state.db.database import among
 from hdm.state.db.tables import artifact, chunk, job, worker
-from hdm.state.records import COMMITTED, OPEN_JOB, SUPERSEDED, VERIFIED, WAIVED, Job, Reading
+from hdm.state.records import COMMITTED, OPEN_JOB, SUPERSEDED, VERIFIED, WAIVED, Job, Reading, RowCount
 from hdm.state.tx.context import JOB_COLUMNS, Base
 
 
@@ -131,7 +132,7 @@ class PlannerReports:
         rows = self._base.db.read(lambda conn: conn.execute(query).all())
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
 
-    def readings(self, job_id: str) -> Reading:
+    def row_count(self, job_id: str) -> RowCount:
         """What the newest plan of a job that reads a source said of its rows, and what its chunks gave."""
         mine = select(chunk.c.body).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
         sums = select(
@@ -140,15 +141,41 @@ class PlannerReports:
             func.coalesce(func.sum(case((chunk.c.receipt.like('%"anew":true%'), 1), else_=0)), 0),
         ).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
 
-        def work(conn: Connection) -> Reading:
+        def work(conn: Connection) -> RowCount:
             body = conn.execute(mine.order_by(chunk.c.chunk_no.desc()).limit(1)).scalar()
             last = chunk_from_json(body) if body is not None else None
             if last is None or last.rows_in_all is None:
-                return Reading(None, 0, held=False)
+                return RowCount(None, 0, held=False)
             rows, other, anew = conn.execute(sums.where(chunk.c.chunk_no >= last.first_number)).one()
             if other:
-                return Reading(None, int(rows), held=False)
-            return Reading(last.rows_in_all, int(rows), held=last.snapshot is not None and not anew)
+                return RowCount(None, int(rows), held=False)
+            return RowCount(last.rows_in_all, int(rows), held=last.snapshot is not None and not anew)
+
+        return self._base.db.read(work)
+
+    def last_reading(self, pipeline_key: str) -> Reading | None:
+        """What the newest closed epoch of a pipeline found and read; None if nothing is kept of it."""
+        query = (
+            select(job.c.job_id, job.c.reading, job.c.snapshot_token)
+            .where(job.c.pipeline_key == pipeline_key, job.c.status == "success", job.c.planned == 1)
+            .order_by(job.c.epoch.desc())
+            .limit(1)
+        )
+
+        def work(conn: Connection) -> Reading | None:
+            row = conn.execute(query).one_or_none()
+            if row is None or row.reading is None:
+                return None
+            kept = json.loads(row.reading)
+            mine = [chunk.c.job_id == row.job_id, chunk.c.status != SUPERSEDED]
+            mine.append(chunk.c.chunk_no >= kept["first"])
+            apart = kept["apart"]
+            read = func.coalesce(func.sum(chunk.c.rows_extracted), 0)
+            total = int(conn.execute(select(read).where(*mine)).scalar_one())
+            for start in range(0, len(apart), 500):
+                some = chunk.c.chunk_no.in_(apart[start : start + 500])
+                total -= int(conn.execute(select(read).where(*mine, some)).scalar_one())
+            return Reading(kept, row.snapshot_token, total)
 
         return self._base.db.read(work)
 

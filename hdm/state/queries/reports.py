@@ -198,7 +198,7 @@ class Reports(Standing, PlannerReports):
         marks = {row[0]: row[1] for row in conn.execute(newest).all()}
         wrong = select(validation.c.job_id, func.count()).where(*_FAILED).group_by(validation.c.job_id)
         failed = {row[0]: int(row[1]) for row in conn.execute(wrong).all()}
-        keys = select(run_job.c.job_id, job.c.pipeline_key, job.c.source_name).join(
+        keys = select(run_job.c.job_id, job.c.pipeline_key, job.c.source_name, job.c.reading).join(
             job, job.c.job_id == run_job.c.job_id
         )
         known = {row.job_id: row for row in conn.execute(keys.where(run_job.c.run_id == run_id)).all()}
@@ -220,9 +220,15 @@ class Reports(Standing, PlannerReports):
                     "waived": by.get(WAIVED, 0),
                     "failed_checks": failed.get(job_id, 0),
                     "watermark": marks.get(known[job_id].pipeline_key),
+                    "differs": _said(known[job_id].reading),
                 }
             )
         return rows
+
+
+def _said(reading: str | None) -> list[str]:
+    """Where the plan found that the source is not as it was moved."""
+    return [str(text) for text in json.loads(reading).get("said", ())] if reading else []
 
 
 def _job_ids(conn: Connection, run_id: str) -> list[str]:

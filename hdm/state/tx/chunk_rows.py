@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Any
 
-from hdm.model import Chunk, Receipt
+from hdm.model import Chunk, Condition, Receipt
 from hdm.model.json import chunk_to_json, receipt_to_json
+from hdm.model.values import UNPLACED
 
 
 def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
 def bound_kind(chunk: Chunk) -> str:
     """How the chunk is cut: null, point, range, file, or all."""
     ops = {condition.op for condition in chunk.conditions}
-    if "null" in ops:
+    if ops & set(UNPLACED):
         return "null"
     if chunk.files:
         return "file"
@@ -48,13 +49,19 @@ def bound_kind(chunk: Chunk) -> str:
 
 def source_filter(chunk: Chunk) -> str | None:
     """The conditions as a person reads them; staged files by their names."""
-    parts = [
-        f"{c.column} IS NULL" if c.op == "null" else f"{c.column} {c.op} {c.value}" for c in chunk.conditions
-    ]
+    parts = [_shown(condition) for condition in chunk.conditions]
     parts += [file.uri for file in chunk.files]
     if chunk.first_row is not None:
         parts.append(f"rows from {chunk.first_row}, {chunk.row_count}")
     return " AND ".join(parts) or None
+
+
+def _shown(condition: Condition) -> str:
+    if condition.op == "null":
+        return f"{condition.column} IS NULL"
+    if condition.op == "beyond":
+        return f"({condition.column} IS NULL OR {condition.column} > {condition.value})"
+    return f"{condition.column} {condition.op} {condition.value}"
 
 
 _receipt_text = lru_cache(maxsize=64)(receipt_to_json)

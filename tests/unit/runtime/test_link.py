@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from hdm.arrow.batches import row_digests
+from hdm.arrow.batches import KnownRows, row_digests
 from hdm.components.check import NotNull, RowCount
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, CheckFailed, Drained, LeaseLost
@@ -244,7 +244,9 @@ def test_seen_rows_and_filtered_rows_are_counted_apart_from_loaded(run):
     lease = run.claim()
     chunk = lease.chunk.at(conditions=(Condition("id", ">=", "4"), Condition("id", "<", "6")))
     payload = source.read(TABLE, chunk)
-    through = link._through(payload, TABLE, chunk, Attempt(1), Counter(row_digests(batch((4, "a")))))
+    through = link._through(
+        payload, TABLE, chunk, Attempt(1), KnownRows(Counter(row_digests(batch((4, "a")))))
+    )
     out = [row["word"] for one in through.batches() for row in one.to_pylist()]
     assert out == ["b"]
     assert (through.tally.extracted, through.tally.filtered) == (4, 3)
@@ -269,7 +271,11 @@ def test_a_boundary_keeps_the_digests_of_its_new_rows_only(run):
     link, source, _ = started(run, rows=[(1, "old"), (1, "new"), (1, "new")])
     chunk = run.claim().chunk.at(boundary=True, seen_key="point")
     through = link._through(
-        source.read(TABLE, chunk), TABLE, chunk, Attempt(1), Counter(row_digests(batch((1, "old"))))
+        source.read(TABLE, chunk),
+        TABLE,
+        chunk,
+        Attempt(1),
+        KnownRows(Counter(row_digests(batch((1, "old"))))),
     )
     assert sum(one.num_rows for one in through.batches()) == 2
     assert through.tally.digests == row_digests(batch((1, "new"))) * 2
@@ -379,8 +385,8 @@ def test_staged_files_pass_untouched_where_nothing_needs_rows(run):
         {"transform": "SELECT * FROM batch"},
         {"checks": ({"type": "NotNull", "column": "id"},)},
         {"chunk_changes": {"boundary": True}},
-        {"seen": Counter({"x": 1})},
-        {"seen": Counter()},
+        {"seen": KnownRows({"x": 1})},
+        {"seen": KnownRows({})},
     ],
     ids=["subclass", "transform", "checks", "boundary", "seen", "seen nothing"],
 )

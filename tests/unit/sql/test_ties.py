@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from hdm.model import Attempt, Mode
-from hdm.sql import chunking
+from hdm.sql import window
 from tests.unit.linkkit import Run
 from tests.unit.sqlkit import sqlite_system
 
@@ -57,7 +57,7 @@ class Table:
 
 @pytest.fixture
 def table(run: Run, tmp_path, monkeypatch, request):
-    monkeypatch.setattr(chunking, "TIES_TOLD_APART", BOUND)
+    monkeypatch.setattr(window, "TIES_TOLD_APART", BOUND)
     return Table(run, str(tmp_path / "t.db"), getattr(request, "param", Mode.APPEND))
 
 

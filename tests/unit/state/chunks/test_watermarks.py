@@ -159,7 +159,9 @@ def test_nulls_alone_are_remembered(world: World) -> None:
     part = Chunk(job.pipeline_key, job.info.source.dataset, 0, (Condition("id", "null"),), boundary=True)
     world.store.add_plan(job, [part])
     world.finish(world.claim(), boundary_digests=("cc", "cd"))
-    assert world.store.watermark(job.pipeline_key) == Watermark("id", "int64", None, 0, 2)
+    assert world.store.watermark(job.pipeline_key) == Watermark(
+        "id", "int64", None, 0, 2, schemas=frozenset({""})
+    )
 
 
 @pytest.mark.parametrize("point", ["L7", "L8", "A1"])

@@ -1,0 +1,126 @@
+"""Which columns may be a watermark, and up to which value they are believed."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from pydantic import field_validator
+
+from hdm.components.settings import Settings
+from hdm.dialects.base import Dialect
+from hdm.dialects.types import INTEGERS
+from hdm.errors import HdmError, Recovery, UsageError
+from hdm.model import Column, Kind
+from hdm.sql.database import Database
+
+FLOATS = (Kind.FLOAT32, Kind.FLOAT64)
+AHEAD = timedelta(days=2)
+"""A date or timestamp further ahead of the server's clock than that is no time at which a row was written.
+Two days leave room for every time zone."""
+_FINITE = {Kind.FLOAT32: "3.4028234e38", Kind.FLOAT64: "1.7976931348623157e308"}
+LATER = (*INTEGERS, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
+"""Kinds whose values may have the order of time by themselves."""
+
+
+class WatermarkConf(Settings):
+    """``column`` orders new rows; ``lag`` holds the newest back; ``offset`` re-reads older ones.
+
+    ``order: monotone`` vouches for a column whose type does not: every later row has a greater value, as
+    the database compares them. A value above ``max`` never becomes the watermark (by default: NaN,
+    infinity, the largest whole number, and what lies more than two days ahead). ``zone: utc`` vouches
+    that all sessions stamp a column without a zone in UTC.
+    """
+
+    column: str | None = None
+    offset: str | None = None
+    lag: str | None = None
+    order: Literal["monotone"] | None = None
+    max: str | None = None
+    zone: Literal["utc"] | None = None
+
+    @field_validator("offset", "lag", "max", mode="before")
+    @classmethod
+    def _as_text(cls, value: Any) -> Any:
+        dated = isinstance(value, date)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if number or dated else value
+
+
+def hold_to_order(database: Database, where: str, column: Column, mark: WatermarkConf) -> None:
+    """Raises ``UsageError`` unless the column can be the watermark. ``where`` is a table with a WHERE."""
+    admit(database.dialect, column, monotone=mark.order is not None)
+    connection = database.connect("hdm:ready")
+    try:
+        database.begin(connection)
+        if mark.max is not None:
+            check_top(database, connection, where, column, mark.max)
+        if mark.order is None:
+            check_forms(database, connection, where, column)
+    finally:
+        connection.close()
+
+
+def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
+    """Raises ``UsageError`` unless later rows have greater values: by the column's type, or since the
+    manifest says so (``monotone``)."""
+    what = f"watermark column {column.name} is {column.kind} ({column.native})"
+    if not dialect.is_sortable(column) or column.kind is Kind.UUID:
+        raise UsageError(
+            f"{what}, which has no useful order", hint="choose a number, date or timestamp column"
+        )
+    if monotone or column.kind in LATER:
+        return
+    why = {
+        Kind.TEXT: "text sorts by its letters and the column's collation, so that '9' comes after '10'",
+        Kind.TIME: "a time of day begins anew each day",
+    }.get(column.kind, "NaN, infinity and rounding have no place in the order of time")
+    raise UsageError(
+        f"{what}: {why}",
+        hint="choose a number, date or timestamp column; or, if every later row has a greater value in the "
+        f"database's own order, write watermark: {{column: {column.name}, order: monotone}}",
+    )
+
+
+def highest(dialect: Dialect, column: Column, now: datetime | None) -> str | None:
+    """The greatest value that may become a watermark, as text; None: any. ``now`` is the server's."""
+    if column.kind in INTEGERS:
+        return str(2 ** (INTEGERS[column.kind] - 1) - 2)
+    if column.kind in FLOATS:
+        return _FINITE[column.kind]
+    if column.kind is Kind.DECIMAL:
+        return dialect.greatest_decimal(column)
+    if now is None:
+        return None
+    return dialect.day((now + AHEAD).date(), column)
+
+
+def check_top(database: Database, connection: Any, where: str, column: Column, top: str) -> None:
+    """Raises ``UsageError`` unless the database takes ``top`` for a value of the column."""
+    try:
+        literal = database.dialect.literal(top, column)
+        name = database.dialect.quote(column.name)
+        database.run(connection, f"SELECT 1 FROM {where} AND {name} > {literal} AND 1 = 0")
+    except HdmError as error:
+        if error.recovery is Recovery.RETRY:
+            raise
+        raise UsageError(
+            f"watermark.max is no {column.kind} that {column.name} can be compared with",
+            hint=f"write a value of {column.name} as the database shows it",
+        ) from None
+
+
+def check_forms(database: Database, connection: Any, where: str, column: Column) -> None:
+    """Raises ``UsageError`` if the column's type does not hold its values to one form, and they are not."""
+    forms = database.dialect.forms(column)
+    if not forms:
+        return
+    name = database.dialect.quote(column.name)
+    found = database.run(connection, f"SELECT DISTINCT {forms} FROM {where} AND {name} IS NOT NULL LIMIT 2")
+    if len(found) > 1 or any(row[0] is None for row in found):
+        raise UsageError(
+            f"the values of watermark column {column.name} are not all written in one "
+            "form, so that their order is not that of time",
+            hint="bring them into one form (YYYY-MM-DD HH:MM:SS, one offset) or choose another column; or, "
+            f"if the order holds all the same, write watermark: {{column: {column.name}, order: monotone}}",
+        )
