@@ -20,7 +20,7 @@ from hdm.state.redaction import Redact, dump
 from hdm.state.tx.seals import Sum
 
 GENESIS = "0" * 64
-PROSE = frozenset({"by", "message", "reason", "resumed_by"})
+PROSE = frozenset({"by", "message", "phase", "reason", "resumed_by"})
 """The fields of an event that a person or a driver wrote: secrets are masked in them. All others repeat a
 row or are a hash, and are verified against it: a password that is also the environment's name, or that
 occurs in a hash, must not take part of them away."""

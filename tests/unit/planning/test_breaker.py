@@ -55,7 +55,7 @@ def test_while_the_target_is_away_no_attempt_is_spent_and_one_line_is_said(run):
     made_engine, said = engine(run, workers=4, hooks={"settled": outcomes.append})
 
     def cut(*_):
-        if len(sink.shown) == 5 and not sink.away and sink.looks == 0:
+        if len(sink.shown) >= 5 and not sink.away and sink.looks == 0:
             sink.away = True
             threading.Timer(0.7, lambda: setattr(sink, "away", False)).start()
         sink.meet()
