@@ -1,0 +1,149 @@
+"""How a database compares a column with a value that was rendered as text."""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from datetime import date
+from typing import ClassVar
+
+from hdm.dialects.native_type import own_type
+from hdm.dialects.types import INTEGERS, ORDERED, Stored
+from hdm.dialects.user_input import seconds
+from hdm.errors import UsageError
+from hdm.model import Column, Condition, Kind, Table
+
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
+
+
+class Comparing(ABC):
+    """The part of a dialect that writes values and conditions."""
+
+    name: ClassVar[str] = ""
+    text_type: ClassVar[str] = "VARCHAR"
+
+    @abstractmethod
+    def quote(self, name: str) -> str:
+        """The identifier, quoted."""
+
+    @abstractmethod
+    def stored(self, column: Column) -> Stored:
+        """How the column is stored in a table that hdm makes."""
+
+    def string(self, text: str) -> str:
+        """A string literal."""
+        return "'" + text.replace("'", "''") + "'"
+
+    def literal(self, text: str, column: Column) -> str:
+        """A value that the source rendered as ``text``, of the column's own type again."""
+        if column.kind in INTEGERS:
+            return self.number(text, column)
+        return f"CAST({self.string(text)} AS {self.cast_type(column)})"
+
+    def number(self, text: str, column: Column) -> str:
+        """A bare number; ``UsageError`` if ``text`` is none."""
+        if not _NUMBER.match(text):
+            raise UsageError(f"not a number for column {column.name}", hint="plan again")
+        return text
+
+    def is_sortable(self, column: Column) -> bool:
+        """Whether the database orders the column's values as their meaning does."""
+        return column.kind in ORDERED
+
+    def cast_type(self, column: Column) -> str:
+        """The type that text is cast to for comparison with the column."""
+        return own_type(column) or self.stored(column).native
+
+    def forms(self, column: Column) -> str:
+        """Where the column's type does not hold its values to one form: an expression that tells the forms
+        apart, and is NULL for a value of none. Empty where they sort by their meaning whatever they are."""
+        return ""
+
+    def comparable(self, column: Column) -> str:
+        """The column as it is compared and sorted."""
+        return self.quote(column.name)
+
+    def predicate(self, conditions: Sequence[Condition], table: Table) -> str:
+        """The conditions as one boolean expression, ANDed; empty if there are none."""
+        return " AND ".join(self.condition(one, table) for one in conditions)
+
+    def condition(self, one: Condition, table: Table) -> str:
+        """One condition, evaluated by the database in the column's own type."""
+        if one.column.startswith("@"):
+            return self.physical(one)
+        try:
+            column = table.column(one.column)
+        except KeyError:
+            raise UsageError(
+                f"{table.dataset.name} has no column {one.column!r}", hint="plan again"
+            ) from None
+        if one.op == "null":
+            return f"{self.quote(one.column)} IS NULL"
+        if one.op == "beyond" and one.value is not None:
+            greater = f"{self.comparable(column)} > {self.literal(one.value, column)}"
+            return f"({self.quote(one.column)} IS NULL OR {greater})"
+        if one.op == "in" and one.value is not None:
+            return self.within(column, one.value)
+        if one.op not in (">=", ">", "<=", "<", "=") or one.value is None:
+            raise UsageError(f"not a condition: {one.op!r}", hint="use >= > <= < = null beyond or in")
+        return f"{self.comparable(column)} {one.op} {self.literal(one.value, column)}"
+
+    def within(self, column: Column, ranges: str) -> str:
+        """Whether the column is one of whole numbers, or in a range of them: ``3,7..9``."""
+        name, alone, parts = self.comparable(column), [], []
+        for piece in ranges.split(","):
+            low, _, high = piece.partition("..")
+            if high:
+                parts.append(f"{name} BETWEEN {self.number(low, column)} AND {self.number(high, column)}")
+            else:
+                alone.append(self.number(low, column))
+        if alone:
+            parts.append(f"{name} IN ({', '.join(alone)})")
+        while len(parts) > 1:  # in pairs: some databases bound the depth of an expression
+            parts = [" OR ".join(parts[n : n + 2]) for n in range(0, len(parts), 2)]
+            parts = [f"({part})" for part in parts]
+        return f"({parts[0]})"
+
+    def day(self, day: date, column: Column) -> str:
+        """The beginning of a day, as ``text_of`` would show it."""
+        return day.isoformat() if column.kind is Kind.DATE else f"{day.isoformat()} 00:00:00"
+
+    def greatest_decimal(self, column: Column) -> str | None:
+        """The greatest number of a decimal column that is neither NaN nor infinite; None: it has neither."""
+        return None
+
+    def physical(self, one: Condition) -> str:
+        """A condition on a pseudo-column such as ``@page``."""
+        raise UsageError(f"{self.name} has no {one.column} ranges", hint="plan again")
+
+    def select_expression(self, column: Column) -> str:
+        """Reads the column so that its carrier holds the value exactly."""
+        return self.quote(column.name)
+
+    def text_of(self, expression: str, column: Column) -> str:
+        """Renders a cursor or key value as text at full precision; ``literal`` reads it back."""
+        return f"CAST({expression} AS {self.text_type})"
+
+    def minus(self, expression: str, amount: str, column: Column) -> str:
+        """``expression`` less a lag or an offset: a number, or a duration for temporals."""
+        if column.kind in INTEGERS or column.kind is Kind.DECIMAL:
+            if not _NUMBER.match(amount):
+                raise UsageError(
+                    f"lag or offset {amount!r} of numeric column {column.name}", hint="write a number"
+                )
+            return f"({expression} - {amount})"
+        if column.kind in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            return self.earlier(expression, seconds(amount, days=column.kind is Kind.DATE), column)
+        raise UsageError(
+            f"column {column.name} is {column.kind}: no lag or offset",
+            hint="use a number, date or timestamp column as watermark",
+        )
+
+    def earlier(self, expression: str, amount: float, column: Column) -> str:
+        """``expression`` less ``amount`` seconds."""
+        return f"({expression} - INTERVAL '{amount:.6f}' SECOND)"
+
+    def modulo(self, expression: str, step: int) -> str:
+        """The remainder of an integer expression."""
+        return f"MOD({expression}, {step:d})"
