@@ -44,8 +44,8 @@ class Project:
     site: str | None = None
 
     def survey(self) -> list[Prospect]:
-        """See ``hdm.planning.preflight.survey``."""
-        return survey(self.links)
+        """See ``hdm.planning.preflight.survey``; what it refuses fails in the run."""
+        return survey(self.links, self.orchestrator.refused)
 
     def open_state(self) -> StateManager:
         """The state database of the manifest; created where there is none."""

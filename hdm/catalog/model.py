@@ -187,6 +187,13 @@ class Schema:
     sequences: tuple[Sequence, ...] = ()
     unread: tuple[tuple[str, str], ...] = ()
     enums: tuple[EnumType, ...] = ()
+    _by_path: dict[Path, Relation] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found: dict[Path, Relation] = {}
+        for one in self.relations:
+            found.setdefault(one.path, one)
+        object.__setattr__(self, "_by_path", found)
 
     @property
     def schemas(self) -> list[str]:
@@ -197,7 +204,7 @@ class Schema:
 
     def relation(self, path: Path) -> Relation | None:
         """The table of that name."""
-        return next((one for one in self.relations if one.path == path), None)
+        return self._by_path.get(path)
 
     @property
     def sha(self) -> str:

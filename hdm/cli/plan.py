@@ -17,6 +17,7 @@ from hdm.planning.preflight import Prospect
 from hdm.planning.windows import UNFINISHED, next_window, unread
 from hdm.project import open_project
 from hdm.runtime.link import DataLink
+from hdm.sql.sessions import kept
 
 if TYPE_CHECKING:
     from hdm.state import StateManager
@@ -40,20 +41,23 @@ def command_plan(
     prospects = project.survey()
     for said in project.orchestrator.notes:
         remark(f"note: {said}")
+    for said in project.orchestrator.refused.values():
+        remark(f"cannot be moved: {said}")
     with project.recall_state() or nullcontext() as state:
         if state is not None:
             settled = settle(state, prospects, project.links, project.orchestrator.weighed)
             prospects = settled.prospects
             for said in (*settled.notes, *settled.held.values()):
                 remark(f"note: {said}")
-        rows = [_row(project.links[p.link.key], p, state) for p in prospects]
+        with kept():
+            rows = [_row(project.links[p.link.key], p, state) for p in prospects]
     if not as_json:
         for row in rows:
             for text in row.pop("notes"):
                 remark(f"note: {row['table']}: {text}")
         rows = [{**row, "bytes": size(row["bytes"]), "losses": "; ".join(row["losses"])} for row in rows]
     emit(rows, as_json=as_json, empty="the manifest has no links")
-    return 0
+    return 1 if project.orchestrator.refused else 0
 
 
 def _row(link: DataLink, one: Prospect, state: StateManager | None) -> dict[str, Any]:

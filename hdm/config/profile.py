@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -49,6 +49,9 @@ class Profiles:
     path: Path
     env: str
     entries: PlacedDict | None = field(default=None, repr=False)
+    _made: dict[tuple[str, type[BaseModel]], BaseModel] = field(
+        default_factory=dict, repr=False, compare=False
+    )
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise TypeError("profiles cannot be pickled; load them again where they are needed")
@@ -84,13 +87,17 @@ class Profiles:
 
     def connection(self, name: str, model: type[P]) -> P:
         """One connection as ``model``. Fields of type ``Secret`` are looked up when revealed,
-        references in other fields now. Raises ``ProfileError`` with every mistake's place."""
+        references in other fields now; the same object each time. Raises ``ProfileError`` with every
+        mistake's place."""
+        if (known := self._made.get((name, model))) is not None:
+            return cast("P", known)
         entry = self.entry(name)
         problems = Problems(str(self.path), ProfileError)
         data = _resolve(entry, model, problems, f"{self.env}.{name}")
         made = validate(model, data, problems, what=f"connection '{name}'", private=True)
         problems.raise_any()
         assert made is not None
+        self._made[name, model] = made
         return made
 
 

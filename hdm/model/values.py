@@ -342,6 +342,8 @@ class LinkSpec:
     type: str = "DataLink"
     union: bool | tuple[str, ...] = False
     on_dead: str = "continue"
+    one_of_many: bool = False
+    """Made from a template: what is wrong with its table does not keep the template's others from moving."""
 
 
 def digest(*parts: str) -> str:

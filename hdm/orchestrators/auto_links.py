@@ -115,6 +115,7 @@ def make_link(
         threads=template.threads,
         limits=template.limits.model_dump(exclude_none=True) if template.limits else {},
         union=template.union if isinstance(template.union, bool) else tuple(template.union),
+        one_of_many=True,
     )
 
 

@@ -132,6 +132,8 @@ class Orchestrator(ABC):
         self.notes: list[str] = []
         self.waiting: dict[str, str] = {}
         """Table -> why it is not moved until a person acts; such a run is no success."""
+        self.refused: dict[str, str] = {}
+        """Link of a template -> what is wrong with it; the others move, and the run is no success."""
 
     @abstractmethod
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
@@ -160,7 +162,7 @@ class Orchestrator(ABC):
         for host, chunks in state.held_by_others(host_identity(), list(session.links)).items():
             session.waits(host, chunks, state.lease_ttl)
         planner = Planner(state, run_id, session.links, session.site, session.specs, joined, session.refresh)
-        planner.failed.update(self.waiting)
+        planner.failed.update(self.waiting | self.refused)
         planner.notes.extend(self.notes)
         share_pace(session.links)
         workers = session.workers or self.config.workers

@@ -246,4 +246,5 @@ def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
         threads=(batch.threads if batch else None) or link.threads,
         limits=link.limits.model_dump(exclude_none=True) if link.limits else {},
         union=link.union if isinstance(link.union, bool) else tuple(link.union),
+        one_of_many=isinstance(link, Template),
     )

@@ -36,6 +36,7 @@ from hdm.planning.preflight import Prospect, prospect
 from hdm.planning.tries import Tries
 from hdm.planning.whole import begin_anew, missing
 from hdm.planning.windows import UNFINISHED, depth, is_complete, job_info, progress
+from hdm.sql.sessions import kept
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -95,6 +96,10 @@ class Planner:
     def tick(self) -> bool:
         """Do what can be done now. True while anything of this run is not closed. Raises
         ``StateUnavailable``, once all was tried, if the state was away for any of it."""
+        with kept():
+            return self._tick()
+
+    def _tick(self) -> bool:
         self._tries.lost = None
         more = self._elsewhere is not None and self._look_elsewhere(self._elsewhere)
         self._open_waiting()

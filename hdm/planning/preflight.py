@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from hdm.config.visible import listed
 from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
 from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Origin, Table, digest
 from hdm.planning.shared_targets import refuse_shared_targets
+from hdm.sql.sessions import kept
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -89,8 +90,11 @@ def _allowed(spec: LinkSpec, column: str) -> bool:
     return spec.allow_loss is True or (isinstance(spec.allow_loss, tuple) and column in spec.allow_loss)
 
 
-def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
+def survey(links: Mapping[str, DataLink], refused: dict[str, str] | None = None) -> list[Prospect]:
     """Every prospect of the links, roots first. Touches nothing.
+
+    Raises one error that tells all that is wrong. Of links that a template made, the others are found
+    nevertheless, if ``refused`` is there to take the key of each that cannot be carried out, and why.
 
     Of a link chained to one that another site runs, which is not among ``links``, nothing is
     found: its tables are known to the state database only.
@@ -98,15 +102,41 @@ def survey(links: Mapping[str, DataLink]) -> list[Prospect]:
     _look_for_drivers(links)
     _ask_sinks(links)
     found: dict[str, list[Prospect]] = {}
-    for key, link in links.items():
-        if link.spec.upstream:
-            above = [p for up in link.spec.upstream for p in found.get(up, ())]
-            found[key] = [prospect(link, p.target, (p.pipeline_key,)) for p in above]
-        else:
-            found[key] = [prospect(link, table) for table in _tables(link)]
+    wrong: dict[str, HdmError] = {}
+    with kept():
+        for key, link in links.items():
+            try:
+                found[key] = list(_prospects(link, found))
+            except HdmError as error:
+                if error.recovery is Recovery.RETRY:
+                    raise
+                wrong[key] = error
     prospects = [one for several in found.values() for one in several]
+    if refused is not None and prospects and all(links[key].spec.one_of_many for key in wrong):
+        refused.update((key, error.message) for key, error in wrong.items())
+    elif wrong:
+        raise _together(list(wrong.values()))
     refuse_shared_targets(links, prospects)
     return prospects
+
+
+def _prospects(link: DataLink, found: Mapping[str, Sequence[Prospect]]) -> Iterator[Prospect]:
+    if not link.spec.upstream:
+        yield from (prospect(link, table) for table in _tables(link))
+        return
+    for above in (one for up in link.spec.upstream for one in found.get(up, ())):
+        yield prospect(link, above.target, (above.pipeline_key,))
+
+
+def _together(errors: Sequence[HdmError]) -> HdmError:
+    """All the errors as one."""
+    if len(errors) == 1:
+        return errors[0]
+    each = (f"{error.message} ({error.hint})" if error.hint else error.message for error in errors)
+    kind: type[HdmError] = UsageError
+    if not all(isinstance(error, UsageError) for error in errors):
+        kind = type(errors[0])
+    return kind(f"{len(errors)} links cannot be carried out:{listed(each)}")
 
 
 def _look_for_drivers(links: Mapping[str, DataLink]) -> None:

@@ -13,6 +13,7 @@ from hdm.dialects.types import INTEGERS
 from hdm.errors import HdmError, Recovery, UsageError
 from hdm.model import Column, Kind
 from hdm.sql.database import Database
+from hdm.sql.sessions import looking
 
 FLOATS = (Kind.FLOAT32, Kind.FLOAT64)
 AHEAD = timedelta(days=2)
@@ -50,15 +51,11 @@ class WatermarkConf(Settings):
 def hold_to_order(database: Database, where: str, column: Column, mark: WatermarkConf) -> None:
     """Raises ``UsageError`` unless the column can be the watermark. ``where`` is a table with a WHERE."""
     admit(database.dialect, column, monotone=mark.order is not None)
-    connection = database.connect("hdm:ready")
-    try:
-        database.begin(connection)
+    with looking(database, "hdm:ready") as connection:
         if mark.max is not None:
             check_top(database, connection, where, column, mark.max)
         if mark.order is None:
             check_forms(database, connection, where, column)
-    finally:
-        connection.close()
 
 
 def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:

@@ -25,6 +25,7 @@ from hdm.sql.cursor import WatermarkConf, hold_to_order
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.describe import chosen, sees_all
 from hdm.sql.reach import BehindDatabase
+from hdm.sql.sessions import looking
 from hdm.sql.window import Increment
 
 
@@ -141,17 +142,13 @@ class SqlSource(BehindDatabase, Source):
     def describe(self) -> Table:
         """From the catalogue; for a query, from the prepared statement. Raises ``UsageError`` if
         the user may not read it."""
-        connection = self.database.connect("hdm:describe")
-        try:
-            self.database.begin(connection)
+        with looking(self.database, "hdm:describe") as connection:
             table = self._described(connection)
             if self.path is not None and self.database.shows_what_it_hides:
                 self._may_read(connection, table)
             if self.path is not None and self.dialect.hides_columns and self.config.columns is None:
                 sees_all(self.database, connection, table, self._origin(table))
             return table
-        finally:
-            connection.close()
 
     def _may_read(self, connection: Any, table: Table) -> None:
         shown = self.dialect.names(column.name for column in table.columns)
@@ -170,18 +167,15 @@ class SqlSource(BehindDatabase, Source):
                 self.dialect.minus(self.dialect.quote(cursor), amount, table.column(cursor))
         if not self._filter:
             return
-        connection = self.database.connect("hdm:ready")
         try:
-            self.database.begin(connection)
-            origin = self._origin(table)
-            self.database.run(connection, f"SELECT 1 FROM {origin} WHERE {self._filter} AND 1 = 0")
+            with looking(self.database, "hdm:ready") as connection:
+                origin = self._origin(table)
+                self.database.run(connection, f"SELECT 1 FROM {origin} WHERE {self._filter} AND 1 = 0")
         except PermanentError as error:
             raise UsageError(
                 f"{table.dataset.name}: the database refuses where: {first_line(error)}",
                 hint="write a condition over the table's columns, as in SQL's WHERE",
             ) from None
-        finally:
-            connection.close()
 
     def _described(self, connection: Any) -> Table:
         mark = self.config.watermark
@@ -262,9 +256,7 @@ class SqlSource(BehindDatabase, Source):
             rows_per_chunk=window.rows_per_chunk or (self.config.chunk and self.config.chunk.rows),
             bytes_per_chunk=window.bytes_per_chunk or (self.config.chunk and self.config.chunk.bytes),
         )
-        connection = self.database.connect("hdm:split")
-        try:
-            self.database.begin(connection)
+        with looking(self.database, "hdm:split") as connection:
             if snapshot is not None:
                 self.database.join(connection, snapshot, table, None)
             origin, where = self._origin(table), self._filter
@@ -277,8 +269,6 @@ class SqlSource(BehindDatabase, Source):
             kind = Increment if window.column else Splitter
             splitter = kind(self.database, connection, table, window, origin, where, relation, exact)
             yield from splitter.chunks(job_key, snapshot)
-        finally:
-            connection.close()
 
     def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
         """A table without a key, in a database without pages to go by, is one chunk."""
@@ -287,14 +277,10 @@ class SqlSource(BehindDatabase, Source):
 
     def is_empty(self, table: Table) -> bool:
         """By counting."""
-        connection = self.database.connect("hdm:count")
-        try:
-            self.database.begin(connection)
+        with looking(self.database, "hdm:count") as connection:
             where = f" WHERE {self._filter}" if self._filter else ""
             counted = f"SELECT COUNT(*) FROM {self._origin(table)}{where}"
             return int(self.database.run(connection, counted)[0][0]) == 0
-        finally:
-            connection.close()
 
     def leaving_out(self, columns: Collection[str]) -> SqlSource:
         """By ``columns:`` that name the others."""

@@ -42,7 +42,8 @@ class SQLiteCrawler(Crawler):
                 relations.append(self._relation(name, sql or ""))
             elif kind == "trigger":
                 unread.append(("trigger", name))
-        relations = [self._resolved(one, relations) for one in relations]
+        by_name = {one.path[-1].casefold(): one for one in relations}
+        relations = [self._resolved(one, by_name) for one in relations]
         views = []
         for kind, name, _, sql in rows:
             if kind == "view" and selection.has(("main", name)):
@@ -159,9 +160,8 @@ class SQLiteCrawler(Crawler):
         return tuple(keys)
 
     @staticmethod
-    def _resolved(relation: Relation, known: list[Relation]) -> Relation:
+    def _resolved(relation: Relation, by_name: dict[str, Relation]) -> Relation:
         """Foreign keys with the table's name as it is spelled, and the parent's key if none is named."""
-        by_name = {one.path[-1].casefold(): one for one in known}
         keys = []
         for key in relation.foreign_keys:
             parent = by_name.get(key.target[-1].casefold())
