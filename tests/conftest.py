@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hdm.config import secrets
 from tests.runner import rooms
 from tests.runner.budget import Budget, Meter
 from tests.runner.desk import Ask, Desk, ask_at
@@ -24,6 +25,14 @@ from tests.servers import azurite, fakesnow, mariadb, moto, postgres, provision,
 from tests.servers.process import Database
 
 DESK = pytest.StashKey[Desk]()
+
+
+@pytest.fixture(autouse=True)
+def no_secrets_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let each test begin with the secrets of its servers alone: what another test's profile held, "test"
+    or "nobody", would be masked in this one's output."""
+    monkeypatch.setattr(secrets, "_forms", set(secrets._forms))
+    monkeypatch.setattr(secrets, "_pattern", secrets._pattern)
 
 
 @pytest.fixture(scope="session")

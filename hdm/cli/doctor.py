@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ import click
 
 from hdm._version import __version__
 from hdm.cli.options import json_option, manifest_options, site_option
-from hdm.cli.output import emit, in_a_line
+from hdm.cli.output import emit, in_a_line, say
 from hdm.components.builtin import NEEDS
 from hdm.errors import HdmError
 from hdm.project import open_project
@@ -30,18 +30,50 @@ def command_doctor(
     manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
 ) -> int:
     """Check everything MANIFEST needs; exit 1 if something is wrong."""
-    rows = [*_versions()]
     project = open_project(manifest, env, profiles, site)
-    for link in project.links.values():
-        for component in (link.source, link.sink):
-            rows += _probe(component)
-    rows += _state(project)
-    seen: list[dict[str, Any]] = []
+    parts = [one for link in project.links.values() for one in (link.source, link.sink)]
+    rows = [*_versions(), *(row for part in parts for row in _probe(part)), *_state(project)]
+    rows = list({tuple(row.values()): row for row in rows}.values())
+    emit(rows if as_json else list(_shortened(_grouped(rows))), as_json=as_json)
+    wrong = [row for row in rows if not row["ok"]]
+    if not as_json:
+        say(_verdict(rows, wrong))
+    return 1 if wrong else 0
+
+
+def _grouped(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each finding once, about all that it was found of."""
+    about: dict[tuple[str, bool, str], list[str]] = {}
     for row in rows:
-        if row not in seen:
-            seen.append(row)
-    emit(seen, as_json=as_json)
-    return 0 if all(row["ok"] for row in seen) else 1
+        names = about.setdefault((row["what"], row["ok"], row["detail"]), [])
+        if row["about"] not in names:
+            names.append(row["about"])
+    return [_row(_few(names), what, ok, detail) for (what, ok, detail), names in about.items()]
+
+
+def _shortened(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """What was found well of many tables of one component, in one line."""
+    alike: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        if row["ok"]:
+            alike.setdefault((row["about"], row["what"]), []).append(row["detail"])
+    for row in rows:
+        details = alike.get((row["about"], row["what"]), []) if row["ok"] else []
+        if len(details) <= 3:
+            yield row
+        elif details[0] == row["detail"]:
+            yield {**row, "detail": _few(details)}
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 3 else f"{', '.join(names[:3])} and {len(names) - 3} more"
+
+
+def _verdict(rows: Sequence[dict[str, Any]], wrong: Sequence[dict[str, Any]]) -> str:
+    if not wrong:
+        return f"all well: {len(rows)} things were looked at; hdm plan shows what a run would move"
+    first = wrong[0]
+    return f"{len(wrong)} of {len(rows)} things are wrong, first of all {first['about']}: {first['what']}"
 
 
 def _row(about: str, what: str, ok: bool, detail: str) -> dict[str, Any]:

@@ -77,7 +77,7 @@ def command_gc(
                 continue
             if not dry_run:
                 state.artifact_deleted(one["artifact_id"])
-            rows.append({"uri": one["uri"], "chunk": one["chunk_id"][:16], "attempt": one["attempt"]})
+            rows.append({"uri": one["uri"], "chunk": one["chunk_id"][:12], "attempt": one["attempt"]})
     title = f"{len(rows)} object(s) {'would be ' if dry_run else ''}removed"
     emit(rows, as_json=as_json, title=title, empty="nothing to remove")
     return 1 if silent else 0

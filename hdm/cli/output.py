@@ -7,9 +7,11 @@ All output of the command line passes here: secrets are masked, and what a name 
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import click
@@ -19,12 +21,23 @@ from hdm.config.visible import one_line, visible, visible_json
 from hdm.errors import HdmError, ManifestError
 
 _FORGED = re.compile(r"\n(?!  )")
+_ID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{64}")
 
 
 def emit(
-    rows: Sequence[Mapping[str, Any]], *, as_json: bool, title: str = "", empty: str = "nothing"
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    as_json: bool,
+    title: str = "",
+    empty: str = "nothing",
+    least: Sequence[str] = (),
 ) -> None:
-    """Print rows that share their keys, as a table or as one JSON array."""
+    """Print rows that share their keys, as a table or as one JSON array.
+
+    A table shows twelve digits of an id, and leaves out columns without a value. Where it is wider than
+    the terminal, the columns named ``least`` go, the first ones first, and what is still too wide is
+    folded within its column.
+    """
     if as_json:
         say_json(list(rows))
         return
@@ -33,15 +46,62 @@ def emit(
     if not rows:
         say(empty)
         return
-    headers = list(rows[0])
-    cells = [[_cell(row.get(name)) for name in headers] for row in rows]
-    numeric = [all(isinstance(row.get(n), int | float | None) for row in rows) for n in headers]
-    widths = [max(len(h), *(len(line[i]) for line in cells)) for i, h in enumerate(headers)]
-    for line in (headers, ["-" * w for w in widths], *cells):
-        text = "  ".join(
-            part.rjust(width) if right else part.ljust(width)
-            for part, width, right in zip(line, widths, numeric, strict=True)
+    cells = {name: [_cell(row.get(name)) for row in rows] for name in rows[0]}
+    cells = {name: column for name, column in cells.items() if any(column)} or cells
+    left, width = [], screen_width()
+    for name in least:
+        if width is None or _table_width(cells) <= width or len(cells) == 1:
+            break
+        if cells.pop(name, None) is not None:
+            left.append(name)
+    right = {n for n in cells if all(isinstance(row.get(n), int | float | None) for row in rows)}
+    if width is None or _table_width(cells) <= width:
+        _print_table(cells, right)
+    else:
+        _print_folded(cells, right, width)
+    if left:
+        say(f"(not shown for want of room: {', '.join(left)}; --json shows all)")
+
+
+def screen_width() -> int | None:
+    """Columns of the terminal, or as $COLUMNS says; None where neither is, as for a pipe."""
+    if not os.environ.get("COLUMNS", "").isdecimal() and not sys.stdout.isatty():
+        return None
+    return shutil.get_terminal_size().columns
+
+
+def _table_width(cells: Mapping[str, Sequence[str]]) -> int:
+    return sum(max(len(name), *map(len, column)) + 2 for name, column in cells.items()) - 2
+
+
+def _print_table(cells: Mapping[str, Sequence[str]], right: Collection[str]) -> None:
+    widths = {name: max(len(name), *map(len, column)) for name, column in cells.items()}
+    lines = [list(cells), ["-" * width for width in widths.values()], *zip(*cells.values(), strict=True)]
+    for line in lines:
+        parts = [
+            part.rjust(width) if name in right else part.ljust(width)
+            for part, (name, width) in zip(line, widths.items(), strict=True)
+        ]
+        say("  ".join(parts).rstrip())
+
+
+def _print_folded(cells: Mapping[str, Sequence[str]], right: Collection[str], width: int) -> None:
+    from io import StringIO
+
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    for name in cells:
+        table.add_column(
+            name, justify="right" if name in right else "left", overflow="fold", no_wrap=name in right
         )
+    for line in zip(*cells.values(), strict=True):
+        table.add_row(*(Text(one_line(redact(part))) for part in line))
+    drawn = StringIO()
+    Console(file=drawn, width=width, color_system=None, highlight=False, legacy_windows=False).print(table)
+    for text in drawn.getvalue().splitlines():
         say(text.rstrip())
 
 
@@ -88,7 +148,8 @@ def _cell(value: Any) -> str:
         return f"{value:,.2f}"
     if isinstance(value, Mapping):
         return ", ".join(f"{k} {v}" for k, v in value.items())
-    return " ".join(str(value).split())
+    text = " ".join(str(value).split())
+    return text[:12] if _ID.fullmatch(text) else text
 
 
 def size(count: int | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +14,7 @@ from hdm.errors import PermanentError
 from hdm.model import Chunk, Mode, Table
 from hdm.orchestrators.drift import settle
 from hdm.planning.preflight import Prospect
-from hdm.planning.windows import UNFINISHED, next_window, unread
+from hdm.planning.windows import UNFINISHED, feeds_merges, next_window, unread
 from hdm.project import open_project
 from hdm.runtime.link import DataLink
 from hdm.sql.sessions import kept
@@ -50,22 +50,26 @@ def command_plan(
             for said in (*settled.notes, *settled.held.values()):
                 remark(f"note: {said}")
         with kept():
-            rows = [_row(project.links[p.link.key], p, state) for p in prospects]
+            merged = {key for key in project.links if feeds_merges(key, project.specs)}
+            rows = [_row(project.links[p.link.key], p, state, merged) for p in prospects]
     if not as_json:
         for row in rows:
             for text in row.pop("notes"):
                 remark(f"note: {row['table']}: {text}")
         rows = [{**row, "bytes": size(row["bytes"]), "losses": "; ".join(row["losses"])} for row in rows]
-    emit(rows, as_json=as_json, empty="the manifest has no links")
+    least = ("site", "target", "mode", "watermark", "bytes", "link")
+    emit(rows, as_json=as_json, empty="the manifest has no links", least=least)
     return 1 if project.orchestrator.refused else 0
 
 
-def _row(link: DataLink, one: Prospect, state: StateManager | None) -> dict[str, Any]:
+def _row(
+    link: DataLink, one: Prospect, state: StateManager | None, merged: Collection[str]
+) -> dict[str, Any]:
     chunks: int | None = None
     notes: list[str] = []
     table, rows, count = one.source, one.source.rows, one.source.bytes
     if not one.upstream_keys:
-        left = _named(table, lambda: _left(link, one, state, notes))
+        left = _named(table, lambda: _left(link, one, state, notes, merged))
         chunks, known = (left, None) if isinstance(left, int) else (len(left), _rows(left))
         if isinstance(left, int) or not left:
             rows = count = None if left else 0
@@ -96,7 +100,7 @@ def _named(table: Table, look: Callable[[], T]) -> T:
 
 
 def _left(
-    link: DataLink, one: Prospect, state: StateManager | None, notes: list[str]
+    link: DataLink, one: Prospect, state: StateManager | None, notes: list[str], merged: Collection[str]
 ) -> Sequence[Chunk] | int:
     """The chunks that the next run would plan, or how many an unfinished plan has left.
     ``notes`` gets what is to be said of the table."""
@@ -109,7 +113,8 @@ def _left(
         last = state.last_closed(key)
         if last is not None and _reads_once(link, one) and not state.reports.moved_nothing(key):
             return ()
-        window = next_window(key, one.link.mode, link, state, one.source)
+        feeds = one.link.key in merged
+        window = next_window(key, one.link.mode, link, state, one.source, merged=feeds)
     with link.source.snapshot() as token:
         chunks = list(link.source.split(one.source, window, key, token))
     found = window.findings

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from hdm.cli.output import describe, say_json, say_lines, size
+from hdm.cli.output import describe, say_json, say_lines
 from hdm.config.secrets import redact
 from hdm.config.visible import one_line, visible
 from hdm.planning.planner import Planner
 from hdm.runtime.thread_engine import Observer
 from hdm.runtime.worker import Outcome
 from hdm.state import Lease
+
+MOST_LINES = 10
+"""Of more links, those that are done leave the screen."""
 
 
 class JsonEvents:
@@ -75,12 +78,11 @@ class Quiet:
 
 
 class Bars:
-    """A bar for each link: chunks done, rows/s, bytes, time left."""
+    """A bar for all and one for each table at work: chunks done, rows a second, time left."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._rows: dict[str, int] = {}
-        self._bytes: dict[str, int] = {}
         self._began = time.monotonic()
 
     @contextmanager
@@ -88,31 +90,31 @@ class Bars:
         """The hooks for an engine, while the bars are on the screen."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.table import Column
 
         console = Console(stderr=True)
         columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            TextColumn("{task.completed:,.0f}/{task.total:,.0f} chunks"),
-            TextColumn("{task.fields[speed]}"),
-            TimeRemainingColumn(elapsed_when_finished=True),
-        )
-        with Progress(*columns, console=console) as screen:
-            tasks: dict[str, Any] = {}
+            TextColumn("{task.description}", markup=False,
+                       table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis")),
+            BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=8)),
+            TextColumn("{task.completed:,.0f}/{task.total:,.0f}", table_column=Column(no_wrap=True)),
+            TextColumn("{task.fields[speed]}", table_column=Column(no_wrap=True, justify="right")),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        )  # fmt: skip
+        with Progress(*columns, console=console, expand=True) as screen:
+            board = _Board(screen, self._speed)
 
             def progress(lease: Lease, rows: int, count: int) -> None:
-                key = lease.job.link_key
                 with self._lock:
-                    self._rows[key] = self._rows.get(key, 0) + rows
-                    self._bytes[key] = self._bytes.get(key, 0) + count
+                    for key in (lease.job.link_key, ""):
+                        self._rows[key] = self._rows.get(key, 0) + rows
 
             def ticked(planner: Planner) -> None:
-                for key, (name, done, total) in planner.progress().items():
-                    if key not in tasks:
-                        tasks[key] = screen.add_task(one_line(name), total=max(total, 1), speed="")
-                    screen.update(tasks[key], completed=done, total=max(total, 1), speed=self._speed(key))
+                board.show(planner.progress())
 
             def settled(outcome: Outcome) -> None:
+                if outcome.receipt is not None:
+                    board.advance(outcome.lease.job.link_key)
                 if outcome.error is not None and not outcome.waits:
                     text = visible(redact(_failure(outcome)))
                     console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -125,8 +127,48 @@ class Bars:
     def _speed(self, key: str) -> str:
         seconds = max(time.monotonic() - self._began, 0.1)
         with self._lock:
-            rows, count = self._rows.get(key, 0), self._bytes.get(key, 0)
-        return f"{rows:,} rows, {rows / seconds:,.0f}/s, {size(count)}" if rows else size(count)
+            rows = self._rows.get(key, 0)
+        return f"{_short(rows)} rows, {_short(rows / seconds)}/s" if rows else ""
+
+
+class _Board:
+    """The lines on the screen: all links together first, then those that have something to do."""
+
+    def __init__(self, screen: Any, speed: Callable[[str], str]) -> None:
+        self._screen, self._speed = screen, speed
+        self._lock = threading.Lock()
+        self._tasks: dict[str, Any] = {}
+        self._all = screen.add_task("all", total=1, speed="")
+
+    def show(self, progress: Mapping[str, tuple[str, int, int]]) -> None:
+        """Bring every line up to what the state says: link -> its name, chunks done, chunks known."""
+        with self._lock:
+            for key, (name, done, total) in progress.items():
+                if total and key not in self._tasks:
+                    self._tasks[key] = self._screen.add_task(one_line(name), total=total, speed="")
+                if key in self._tasks:
+                    busy = done < total or len(progress) <= MOST_LINES
+                    self._screen.update(self._tasks[key], completed=done, total=total, visible=busy,
+                                        speed=self._speed(key))  # fmt: skip
+            done = sum(one for _, one, _ in progress.values())
+            total = sum(one for _, _, one in progress.values())
+            self._screen.update(self._all, completed=done, total=max(total, 1), speed=self._speed(""))
+
+    def advance(self, key: str) -> None:
+        """One chunk more is done, before the state is asked again."""
+        with self._lock:
+            for task in (self._tasks.get(key), self._all):
+                if task is not None:
+                    self._screen.advance(task)
+
+
+def _short(count: float) -> str:
+    """A number in at most five characters: 950, 12.3k, 4.5M."""
+    for unit in ("", "k", "M", "G"):
+        if count < 1000 or unit == "G":
+            break
+        count /= 1000
+    return f"{count:.0f}{unit}" if not unit or count >= 100 else f"{count:.1f}{unit}"
 
 
 def _chunk(lease: Lease) -> dict[str, Any]:
@@ -134,7 +176,7 @@ def _chunk(lease: Lease) -> dict[str, Any]:
     return {
         "table": info.source.dataset.name,
         "link": f"{info.source_name} -> {info.sink_name}",
-        "chunk": lease.chunk.chunk_id[:16],
+        "chunk": lease.chunk.chunk_id[:12],
         "number": lease.chunk.number,
         "attempt": lease.attempt,
     }

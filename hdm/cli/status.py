@@ -67,11 +67,14 @@ def command_status(
             standing = "broken off" if broken_off else row.get("status")
             emit([{**one, "run_status": standing} for one in _with_problems(jobs, failures)], as_json=True)
         else:
+            hidden = {"job", "differs"}
+            hidden.update(name for name in ("waived", "failed_checks") if not any(one[name] for one in jobs))
             shown = [
-                {k: size(v) if k == "bytes" else v for k, v in one.items() if k not in ("job", "differs")}
-                for one in jobs
+                {k: size(v) if k == "bytes" else v for k, v in one.items() if k not in hidden} for one in jobs
             ]
-            emit(shown, as_json=False, title=_title(row, plan, broken_off=broken_off), empty="no jobs")
+            title = _title(row, plan, broken_off=broken_off)
+            least = ("epoch", "bytes", "link", "watermark")
+            emit(shown, as_json=False, title=title, empty="no jobs", least=least)
             for one in jobs:
                 for text in one["differs"]:
                     say(f"  differs: {one['table']}: {text}")
@@ -86,7 +89,7 @@ def command_status(
 
 def _title(row: dict[str, Any], plan: Plan, *, broken_off: bool) -> str:
     words = "broken off" if broken_off else str(row["status"]).replace("_", " ")
-    text = f"run {row['run_id']}: {words}, begun {row['started_at']} by {row['started_by']}"
+    text = f"run {row['run_id'][:12]}: {words}, begun {row['started_at']} by {row['started_by']}"
     if row["manifest_name"] != plan.manifest_name:
         text += f" (as manifest {row['manifest_name']})"
     return text

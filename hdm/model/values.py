@@ -178,6 +178,7 @@ class Chunk:
     subtracted when this chunk is read. ``first_number``: what the epoch's numbers begin with, behind
     those of chunks that were taken over from a ledger. ``relation`` names what held the rows when they were
     planned. ``rows_in_all``, of an epoch's last chunk: how many rows its chunks hold, counted then.
+    ``again``: rows that were moved come again if they have changed, since what is read is merged.
     """
 
     job_key: str
@@ -200,6 +201,7 @@ class Chunk:
     first_number: int = 0
     relation: str | None = None
     rows_in_all: int | None = None
+    again: bool = False
 
     @property
     def chunk_id(self) -> str:

@@ -23,16 +23,16 @@ log = logging.getLogger("hdm.planner")
 
 def plan_root(
     state: StateManager, taken: Taken, link: DataLink, links: Sequence[str], notes: list[str],
-    differing: list[str], *, empty: bool, whole: bool = False,
+    differing: list[str], *, empty: bool, whole: bool = False, merged: bool = False,
 ) -> ExitStack:  # fmt: skip
     """Cut the window of the job that was ``taken`` over and write its chunks ahead, none if it is known
     to be ``empty``, all rows whatever the watermark if ``whole``. The snapshot that it is read under, to be
-    closed with the job; ``links`` are all of the manifest. What is found below the watermark goes to
-    ``notes``, and a table whose source differs there to ``differing``."""
+    closed with the job; ``links`` are all of the manifest. ``merged``: as for ``window_of``. What is found
+    below the watermark goes to ``notes``, and a table whose source differs there to ``differing``."""
     job, held = taken.job, ExitStack()
     try:
         token = held.enter_context(link.source.snapshot())
-        table, window = job.info.source, window_of(job, link, state)
+        table, window = job.info.source, window_of(job, link, state, merged=merged)
         if whole:
             window = replace(link.source.window(), again=True)
         failpoints.point("R3")

@@ -35,7 +35,7 @@ from hdm.planning.other_sites import Elsewhere
 from hdm.planning.preflight import Prospect, prospect
 from hdm.planning.tries import Tries
 from hdm.planning.whole import begin_anew, missing
-from hdm.planning.windows import UNFINISHED, depth, is_complete, job_info, progress
+from hdm.planning.windows import UNFINISHED, depth, feeds_merges, is_complete, job_info, progress
 from hdm.sql.sessions import kept
 
 if TYPE_CHECKING:
@@ -297,7 +297,8 @@ class Planner:
                     self.state.add_plan(taken.job, [], snapshot=None, wm_low=None, wm_high=None)
                 else:
                     key, links = job.pipeline_key, list(self.specs)
-                    words = {"empty": key in self._empty, "whole": key in self.refresh}
+                    words = {"empty": key in self._empty, "whole": key in self.refresh,
+                             "merged": feeds_merges(job.link_key, self.specs)}  # fmt: skip
                     self._snapshots[key] = plan_root(
                         self.state, taken, link, links, self.notes, self.differing, **words
                     )

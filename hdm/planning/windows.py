@@ -83,15 +83,24 @@ def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
     return job.epoch > 1 and not link.source.chunks_are_content
 
 
-def window_of(job: Job, link: DataLink, state: StateManager) -> Window:
-    """What is to be read: all above the watermark, or, to replace, everything."""
-    return next_window(job.pipeline_key, job.info.mode, link, state, job.info.source)
+def feeds_merges(key: str, specs: Mapping[str, LinkSpec]) -> bool:
+    """Whether all that a link stages is merged by the links of ``specs`` that load it."""
+    below = [spec.mode for spec in specs.values() if key in spec.upstream]
+    return bool(below) and all(mode is Mode.MERGE for mode in below)
 
 
-def next_window(pipeline_key: str, mode: Mode, link: DataLink, state: StateManager, table: Table) -> Window:
+def window_of(job: Job, link: DataLink, state: StateManager, *, merged: bool = False) -> Window:
+    """What is to be read: all above the watermark, or, to replace, everything. ``merged``: what is read
+    may come again, since links below merge it."""
+    return next_window(job.pipeline_key, job.info.mode, link, state, job.info.source, merged=merged)
+
+
+def next_window(
+    pipeline_key: str, mode: Mode, link: DataLink, state: StateManager, table: Table, *, merged: bool = False
+) -> Window:
     """The same for a job that is not opened yet."""
     window = link.source.window()
-    if mode is Mode.MERGE:
+    if mode is Mode.MERGE or (merged and mode is Mode.APPEND):
         window = replace(window, again=True)
     if window.column is None or mode is Mode.REPLACE:
         return window

@@ -146,13 +146,13 @@ class DataLink:
     def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
         payload = self.source.read(lease.job.info.source, lease.chunk)
         info = lease.job.info
-        # In mode append a row that was changed in place must not come again; a merge wants it.
-        key = info.source.key if info.mode is Mode.APPEND else ()
+        # Appended twice, a row that was changed in place would be two; a merge wants it.
+        again = info.mode is not Mode.APPEND or lease.chunk.again
+        key = () if again else info.source.key
         seen: KnownRows | None = None
         if lease.chunk.seen_key:
             own = lease.chunk.subtracts_its_own
             seen = KnownRows(state.seen(lease.job.pipeline_key, lease.chunk.seen_key), key if own else ())
-        again = info.mode is not Mode.APPEND
         payload = self._through(payload, table, lease.chunk, attempt, seen, key, again=again)
         receipt = self.sink.write(table, lease.chunk, attempt, payload, info.mode)
         if receipt.adopted:

@@ -91,6 +91,7 @@ class Splitter:
                 upto=part.upto,
                 estimate_rows=part.rows,
                 relation=self.relation,
+                again=self.window.again,
             )
         if last is not None:
             told = self.known and self.exact is not False

@@ -33,6 +33,28 @@ def test_json_is_one_array_and_nothing_else(capsys):
     assert json.loads(capsys.readouterr().out) == ROWS
 
 
+def test_a_table_fits_the_screen_by_leaving_out_and_folding(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    row = {"link": "a -> b", "table": "orders", "note": "more than one line of text " * 2, "none": None}
+    emit([row], as_json=False, least=("link", "table"))
+    shown = capsys.readouterr().out.splitlines()
+    assert max(map(len, shown)) <= 80
+    assert "orders" not in shown[1] and shown[0].split() == ["note"]
+    assert shown[-1] == "(not shown for want of room: link, table; --json shows all)"
+    assert " ".join(shown[1:-1]).split() == row["note"].split()
+
+
+def test_where_nobody_watches_nothing_is_left_out(capsys, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    emit([{"a": "x" * 300, "b": "y" * 300}], as_json=False, least=("a",))
+    assert len(capsys.readouterr().out.splitlines()[-1]) == 602
+
+
+def test_twelve_digits_of_an_id_are_shown(capsys):
+    emit([{"run": "0123456789abcdef" * 2, "word": "abc"}], as_json=False)
+    assert capsys.readouterr().out.splitlines()[-1] == "0123456789ab  abc"
+
+
 @pytest.mark.parametrize(("as_json", "shown"), [(False, "no jobs"), (True, "[]")])
 def test_nothing_is_said_too(capsys, as_json, shown):
     emit([], as_json=as_json, empty="no jobs")

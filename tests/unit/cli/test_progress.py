@@ -68,7 +68,35 @@ def test_bars_show_each_link_its_chunks_and_speed(run, lease, capsys):
         observer.settled(Outcome(lease, error=ConnectionLost("refused")))
     said = capsys.readouterr().err
     assert "words -> words out" in said
-    assert "0/1 chunks" in said
-    assert "1,500 rows" in said
-    assert "2.0 MB" in said
+    assert "all " in said
+    assert "0/1 " in said
+    assert "1.5k rows" in said
     assert "refused" in said
+
+
+def test_at_eighty_columns_nothing_is_cut_but_long_names(run, lease, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    bars = Bars()
+    planner = run.planner()
+    planner.tick()
+    told = {lease.job.link_key: ("a_very_long_name_" * 4, 12, 4000)}
+    monkeypatch.setattr(type(planner), "progress", lambda _: told)
+    with bars.observing() as observer:
+        observer.progress(lease, 123_456_789, 0)
+        observer.ticked(planner)
+        observer.settled(Outcome(lease, Receipt(lease.chunk_id, 1, 2)))
+    lines = [line for line in capsys.readouterr().err.splitlines() if "4,000" in line]
+    assert lines and all("13/4,000" in line and "123M rows" in line for line in lines[-2:])
+    assert max(map(len, lines)) <= 80
+
+
+def test_of_many_links_only_those_at_work_stay(run, lease, capsys, monkeypatch):
+    planner = run.planner()
+    planner.tick()
+    many = {str(number): (f"table{number}", 5, 5) for number in range(40)} | {"busy": ("busy", 1, 9)}
+    monkeypatch.setattr(type(planner), "progress", lambda _: {**many, "idle": ("idle", 0, 0)})
+    with Bars().observing() as observer:
+        observer.ticked(planner)
+    said = capsys.readouterr().err
+    assert "busy" in said and "201/209" in said
+    assert "table7" not in said and "idle" not in said
