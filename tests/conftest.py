@@ -165,6 +165,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return by_file(config, log)
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """``@pytest.mark.draw(names, cases, count)``: parametrizes like ``parametrize``, with ``count`` of the
+    cases, drawn by the seed; ``--long`` takes all."""
+    for mark in metafunc.definition.iter_markers("draw"):
+        names, cases, count = mark.args
+        key = f"{metafunc.module.__name__} {metafunc.definition.originalname} {names}"
+        metafunc.parametrize(names, of_config(metafunc.config).of(key, cases, count))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     taken = of_config(config)
     return f"seed of the samples: {taken.seed} (again: --seed {taken.seed}; all cases: --long)"

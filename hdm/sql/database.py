@@ -58,6 +58,8 @@ class Database(ServerCalls):
     """Whether a row that goes takes those with it that refer to it, or is kept by them, in hdm's sessions."""
     shows_what_it_hides: ClassVar[bool] = False
     """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
+    sessions_stand_alone: ClassVar[bool] = True
+    """Whether a session that does nothing is in nobody's way, and may be kept for the next question."""
 
     def __init__(self, profile: Any = None) -> None:
         self.profile = profile

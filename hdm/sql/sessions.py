@@ -41,20 +41,20 @@ def kept() -> Iterator[None]:
 def looking(database: Database, label: str) -> Iterator[Any]:
     """A session with an open transaction that reads; it ends with the block. ``label`` names the session
     where the server shows it, if it is a new one."""
+    free = _FREE.get() if database.sessions_stand_alone else None
     connection = _take(database)
     if connection is None:
         connection = database.connect(label)
     try:
         database.begin(connection)
         yield connection
-        if _FREE.get() is not None:
+        if free is not None:
             database.rollback(connection)
     except BaseException:
         with suppress(Exception):
             connection.close()
         raise
-    free = _FREE.get()
-    if free is None:
+    if free is None or free is not _FREE.get():
         connection.close()
     else:
         free.append((type(database), database.profile, connection))

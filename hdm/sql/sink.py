@@ -21,6 +21,7 @@ from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
 from hdm.sql.merge import Merge, make_stage, newest_by
 from hdm.sql.reach import BehindDatabase
+from hdm.sql.sessions import looking
 from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
 from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_there
@@ -61,8 +62,7 @@ class SqlSink(BehindDatabase, Sink):
         """By the catalogue, where the database checks them."""
         if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
             return []
-        with closing(self.database.connect("hdm:keys")) as connection:
-            self.database.begin(connection)
+        with looking(self.database, "hdm:keys") as connection:
             rows = self.database.run(connection, self.dialect.all_keys)
         return [((str(a), str(b)), (str(c), str(d))) for a, b, c, d in rows]
 
@@ -88,15 +88,11 @@ class SqlSink(BehindDatabase, Sink):
             return
         if not self.database.is_there():
             raise not_there(target)
-        connection = self.database.connect("hdm:accepts")
-        try:
-            self.database.begin(connection)
+        with looking(self.database, "hdm:accepts") as connection:
             existing = self._held(connection, target.path)
             wrong = []
             if existing is not None and mode is Mode.REPLACE:
                 wrong = self.database.unreplaceable(connection, existing.path)
-        finally:
-            connection.close()
         if wrong:
             raise UsageError(
                 f"{target.dataset.name} cannot be replaced: {'; '.join(wrong)}",

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 TABLES = ("orders", "items", "stock")
-ROWS = {"orders": 230, "items": 180, "stock": 90}
+ROWS = {"orders": 140, "items": 90, "stock": 60}
 CHUNK = 30
 
 

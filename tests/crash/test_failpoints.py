@@ -109,7 +109,7 @@ def test_kill_at(
             settle(f"failpoints, state on {state}, into {target}", hdm, shop, 1)
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.draw("state", STATES, 1)
 @pytest.mark.parametrize("point", ["C6", "L4", "L6", "W2"])
 def test_kill_twice_in_a_row(state: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(state)
@@ -118,7 +118,7 @@ def test_kill_twice_in_a_row(state: str, point: str, hdm: Hdm, make_shop: Callab
     settle(f"twice in a row, state on {state}", hdm, shop, 2)
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.draw("state", STATES, 1)
 @pytest.mark.parametrize("point", ["G1", "G2"])
 def test_kill_the_janitor(state: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(state)
@@ -128,7 +128,7 @@ def test_kill_the_janitor(state: str, point: str, hdm: Hdm, make_shop: Callable[
     settle(f"janitor, state on {state}", hdm, shop, 2)
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.draw("state", STATES, 1)
 @pytest.mark.parametrize("point", ["H1", "H2"])
 def test_kill_around_leases(state: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
     shop = make_shop(state)
@@ -140,12 +140,12 @@ def test_kill_around_leases(state: str, point: str, hdm: Hdm, make_shop: Callabl
     settle(f"leases, state on {state}", hdm, shop, 1)
 
 
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.draw("state", STATES, 1)
 def test_kill_while_a_lost_state_is_rebuilt(
     state: str, hdm: Hdm, make_shop: Callable[..., Shop], sample: Sample
 ) -> None:
     """The state database is gone; the ledgers bring it back, also when that is interrupted."""
-    for nth in sample.of(f"lost {state}", (1, 5, 12)):
+    for nth in sample.of(f"lost {state}", (1, 5, 9)):
         shop = make_shop(state)
         assert hdm.run(shop.args, shop.env).code == 0
         shop.lose_state(make_shop(state).state)

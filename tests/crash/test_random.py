@@ -21,6 +21,16 @@ from tests.crash.test_failpoints import recover
 from tests.runner.sample import Sample
 
 STATES = ("sqlite", "postgres", "mariadb")
+ZOMBIES = (
+    ("sqlite", "postgres", "C7:2"),
+    ("sqlite", "postgres", "L2:2"),
+    ("postgres", "mariadb", "L4:2"),
+    ("postgres", "mariadb", "C3:2"),
+    ("mariadb", "postgres", "L2:2"),
+    ("mariadb", "sqlite", "C7:2"),
+    ("sqlite", "postgres", "W2:1"),
+    ("sqlite", "mariadb", "W2:1"),
+)
 
 
 @pytest.mark.parametrize("processes", [2, 4])
@@ -51,19 +61,7 @@ def kill_some(hdm: Hdm, shop: Shop, processes: int, chance: random.Random) -> in
     return sum(one.code == KILLED for one in running)
 
 
-@pytest.mark.parametrize(
-    ("state", "target", "point"),
-    [
-        ("sqlite", "postgres", "C7:2"),
-        ("sqlite", "postgres", "L2:2"),
-        ("postgres", "mariadb", "L4:2"),
-        ("postgres", "mariadb", "C3:2"),
-        ("mariadb", "postgres", "L2:2"),
-        ("mariadb", "sqlite", "C7:2"),
-        ("sqlite", "postgres", "W2:1"),
-        ("sqlite", "mariadb", "W2:1"),
-    ],
-)
+@pytest.mark.draw(("state", "target", "point"), ZOMBIES, 4)
 def test_zombie(state: str, target: str, point: str, hdm: Hdm, make_shop: Callable[..., Shop]) -> None:
     """Stopped for longer than its lease, overtaken, and woken up again: it must touch nothing."""
     make = partial(make_shop, state, workers=1, target=target)

@@ -144,7 +144,7 @@ def strays(shop: LongShop) -> list[str]:
     return [*loose, *shop.objects.unfinished(), *local]
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.draw("store", STORES, 1)
 @pytest.mark.parametrize("point", POINTS)
 def test_kill_around_uploads(
     store: str,
@@ -171,7 +171,7 @@ def test_kill_around_uploads(
         assert not damage.any, f"{damage}, {strays(shop)} in {shop.folder}"
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.draw("store", STORES, 1)
 def test_a_janitor_takes_up_what_an_upload_left(
     store: str, hdm: Hdm, make_long_shop: Callable[[str], LongShop]
 ) -> None:
@@ -185,7 +185,7 @@ def test_a_janitor_takes_up_what_an_upload_left(
     assert strays(shop) == []
 
 
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.draw("store", STORES, 1)
 def test_staged_files_go_once_all_is_verified(
     store: str, hdm: Hdm, make_long_shop: Callable[[str], LongShop]
 ) -> None:

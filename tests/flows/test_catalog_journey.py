@@ -28,6 +28,7 @@ from tests.flows.catalog_targets import (  # noqa: F401 -- fixture
 from tests.flows.crossings import COUNTS
 from tests.flows.public import airflow, flights, mediawiki, proof, wagtail
 from tests.flows.public.journey import NAMES, Journey, Public
+from tests.runner.sample import of_config
 from tests.servers import fakesnow
 from tests.servers.process import Database
 
@@ -53,7 +54,14 @@ PUBLIC = (
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=PUBLIC, ids=lambda one: one.name)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Two of the schemas in each run, all under ``--long``."""
+    if "journey" in metafunc.fixturenames:
+        drawn = of_config(metafunc.config).of("journey", PUBLIC, 2)
+        metafunc.parametrize("journey", drawn, ids=lambda one: one.name, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
 def journey(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,

@@ -79,6 +79,7 @@ class DuckDBDatabase(Database):
     """One DuckDB file."""
 
     dialect_name = "duckdb"
+    sessions_stand_alone = False
 
     @cached_property
     def dialect(self) -> Dialect:

@@ -21,6 +21,7 @@ from hdm.dialects import mysql_catalog
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
+from hdm.sql.sessions import looking
 
 _LOG = logging.getLogger(__name__)
 _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
@@ -164,11 +165,8 @@ class MySQLReading(Database):
 
     def landing(self, path: Sequence[str]) -> tuple[str, ...]:
         """In lower case where the server keeps or compares names so (``lower_case_table_names``)."""
-        connection = self.connect("hdm:names")
-        try:
+        with looking(self, "hdm:names") as connection:
             told = self.run(connection, "SELECT @@lower_case_table_names")
-        finally:
-            connection.close()
         return tuple(part.lower() for part in path) if int(told[0][0]) else tuple(path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
