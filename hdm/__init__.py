@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 from hdm._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from hdm.api import Project as Project
+    from hdm.api import open as open  # noqa: A004 -- hdm.open
     from hdm.catalog.base import Catalog as Catalog
     from hdm.components.authoring import declare as declare
     from hdm.components.authoring import payload as payload
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
     from hdm.runtime.link import DataLink as DataLink
 
 _HOME = {
+    "open": "hdm.api",
+    "Project": "hdm.api",
     "Catalog": "hdm.catalog.base",
     "Check": "hdm.components.check",
     "CheckConfig": "hdm.components.check",

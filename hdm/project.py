@@ -33,8 +33,8 @@ from hdm.state import RunInfo, StateManager
 
 
 @dataclass(slots=True)
-class Project:
-    """A manifest, read and checked, with its components made."""
+class Assembly:
+    """The components that a manifest names, made for one command, with the plan that they carry out."""
 
     plan: Plan
     profiles: Profiles
@@ -60,15 +60,19 @@ class Project:
         return run_info(self.plan)
 
 
-def open_project(manifest: str, env: str, profiles: str | None, site: str | None = None) -> Project:
-    """Read and check everything that can be checked without touching a system.
+def open_project(manifest: str, env: str, profiles: str | None, site: str | None = None) -> Assembly:
+    """Read and check everything that can be checked without touching a system; ``site`` as for
+    ``assemble``."""
+    plan = read_plan(manifest, env)
+    return assemble(plan, load_profiles(profiles, env), site)
+
+
+def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
+    """Make the components of a plan, and check them without touching a system.
 
     With ``site``, only the links of that site and of none are made: what the others need, be it a
     driver or a profile entry, may be missing here.
     """
-    loaded = load_manifest(manifest, env, os.environ)
-    plan = make_plan(loaded)
-    known = load_profiles(profiles, env)
     registry.load_plugins(plan.plugins)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     orchestrator.profiles = known
@@ -77,7 +81,7 @@ def open_project(manifest: str, env: str, profiles: str | None, site: str | None
     here = _at_site(specs, site, plan.manifest_name)
     links = make_links(here, known)
     orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *_idle_keys(here)])
-    return Project(plan, known, orchestrator, links, specs, site)
+    return Assembly(plan, known, orchestrator, links, specs, site)
 
 
 def _idle_keys(specs: Iterable[LinkSpec]) -> Iterator[str]:

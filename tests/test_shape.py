@@ -28,6 +28,8 @@ TESTED_ELSEWHERE = {
     # Module, or folder of modules -> the test that is theirs, where it is not the mirrored file.
     "__init__": "test_shape.py",
     "cli/__init__": "test_layers.py",
+    "api/": "flows/test_python_api.py",
+    "planning/look_ahead": "flows/test_look_ahead.py",
     "components/silence": "unit/connectors/test_half_open.py",
     "sql/server_calls": "unit/connectors/test_half_open.py",
     "planning/open_gaps": "flows/test_ways_out.py",

@@ -7,9 +7,10 @@ from typing import Any
 
 import click
 
+from hdm.api.catalog import Scope
 from hdm.catalog.assess import Assessment, assess
 from hdm.catalog.assess_html import duration, to_html
-from hdm.cli.catalog_scope import Scope, open_scope, scope_options
+from hdm.cli.catalog_scope import open_scope, scope_options
 from hdm.cli.output import json_text, say, say_lines, size
 from hdm.planning.open_state import recall_state
 

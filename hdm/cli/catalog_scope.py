@@ -3,54 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import click
 
+from hdm.api.catalog import Scope, of_manifest
 from hdm.catalog.traits import targets
 from hdm.cli.options import log_option, with_logging
 from hdm.components import registry
 from hdm.config.located import PlacedDict
 from hdm.config.manifest_model import Component, Template
-from hdm.config.profile import Profiles, load_profiles
-from hdm.errors import HdmError, UsageError
+from hdm.config.profile import load_profiles
+from hdm.errors import UsageError
 from hdm.model import ComponentSpec
-from hdm.orchestrators.auto_batch import AutoBatchConfig, AutoBatchOrchestrator, Batch
-from hdm.planning.manifest import load_manifest
-from hdm.planning.open_state import open_state, recall_state
-from hdm.planning.plan import Plan, make_plan
-from hdm.project import run_info
-from hdm.state import StateManager
+from hdm.orchestrators.auto_batch import AutoBatchConfig, AutoBatchOrchestrator
+from hdm.project import read_plan
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-@dataclass(slots=True)
-class Scope:
-    """The batches that a command is about. ``plan`` is None without a manifest."""
-
-    batches: list[Batch]
-    profiles: Profiles
-    plan: Plan | None = None
-
-    @contextmanager
-    def recorded(self) -> Iterator[tuple[StateManager, str] | None]:
-        """A run of the manifest's state database around the work; None without a manifest."""
-        if self.plan is None:
-            yield None
-            return
-        with open_state(self.plan, self.profiles) as state:
-            info = run_info(self.plan)
-            run_id = state.open_run(replace(info, manifest_name=f"{info.manifest_name} (catalog)"))
-            try:
-                yield state, run_id
-            except HdmError as error:
-                state.close_run(run_id, "failure", type(error).__name__, error.message)
-                raise
-            state.close_run(run_id, "success")
 
 
 def scope_options(function: F) -> F:
@@ -123,21 +93,7 @@ def _of_manifest(
         raise UsageError(
             "include and exclude stand in the manifest", hint="write them into the source's conf"
         )
-    plan = make_plan(load_manifest(manifest, env, os.environ))
-    known = load_profiles(profiles, env)
-    registry.load_plugins(plan.plugins)
-    orchestrator = registry.create("orchestrator", plan.orchestrator, known)
-    if not isinstance(orchestrator, AutoBatchOrchestrator):
-        orchestrator = AutoBatchOrchestrator(AutoBatchConfig())
-    if not plan.open_templates:
-        raise UsageError(
-            f"{manifest} has no template that a catalogue fills",
-            hint='write a template without batch_definition whose source has include: ["schema.*"]',
-        )
-    orchestrator.profiles = known
-    orchestrator.recall = lambda: recall_state(plan, known)
-    batches = [orchestrator.batch(template, env, target) for template in plan.open_templates]
-    return Scope(batches, known, plan)
+    return of_manifest(manifest, read_plan(manifest, env), load_profiles(profiles, env), target)
 
 
 def _template(source: str, target: str, include: Iterable[str], exclude: Iterable[str]) -> Template:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import click
 
+from hdm import api
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit
-from hdm.errors import UsageError
-from hdm.project import open_state_only
 
 
 @click.command()
@@ -32,24 +33,21 @@ def command_lineage(
 
     TABLE is a dataset's name or the end of it: flights, main.flights, shop.public.orders.
     """
-    _, state = open_state_only(manifest, env, profiles)
-    if state is None:
-        raise _unknown(table)
-    with state:
-        if not state.reports.find_datasets(table):
-            raise _unknown(table)
-        if chunks:
-            rows = state.reports.chunks_of(table)
-        elif columns:
-            rows = state.column_lineage(table)
-            rows = rows if as_json else _columns(rows)
-        else:
-            rows = state.lineage(table) if as_json else _hops(state.lineage(table))
-        emit(rows, as_json=as_json, empty="nothing was moved yet")
+    project = api.open(manifest, env, profiles)
+    rows: Sequence[dict[str, Any]]
+    if chunks:
+        rows = project.chunk_lineage(table)
+    elif columns:
+        rows = project.column_lineage(table)
+        rows = rows if as_json else _columns(rows)
+    else:
+        hops = [asdict(one) for one in project.lineage(table)]
+        rows = hops if as_json else _hops(hops)
+    emit(rows, as_json=as_json, empty="nothing was moved yet")
     return 0
 
 
-def _columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _columns(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each column's way once, as the newest run recorded it. ``-`` is of no column, ``?`` not known."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
@@ -67,13 +65,7 @@ def _columns(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(kept.values())
 
 
-def _unknown(table: str) -> UsageError:
-    return UsageError(
-        f"no dataset named {table!r} is on record", hint="hdm status lists the tables of the newest run"
-    )
-
-
-def _hops(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _hops(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Each hop once, in the order of flow, also where source and target have the same name."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:

@@ -6,12 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from typing import Any
 
-from hdm.cli.output import describe, say_json, say_lines
+from hdm.api.events import EventStream
+from hdm.api.running import Display
+from hdm.cli.output import describe, on_terminal, remark, say_json, say_lines
+from hdm.cli.summary import summarise
 from hdm.config.secrets import redact
 from hdm.config.visible import one_line, visible
+from hdm.orchestrators.base import RunReport
 from hdm.planning.planner import Planner
 from hdm.runtime.thread_engine import Observer
 from hdm.runtime.worker import Outcome
@@ -21,45 +24,45 @@ MOST_LINES = 10
 """Of more links, those that are done leave the screen."""
 
 
-class JsonEvents:
+class JsonEvents(EventStream):
     """One JSON object a line on standard output for each thing that happens."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    def say(self, event: str, **fields: Any) -> None:
-        """Write one line."""
-        stamp = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        line = {"at": stamp, "event": event, **fields}
-        with self._lock:
-            say_json(line, indent=None)
-
-    def started(self, lease: Lease) -> None:
-        """A chunk was claimed."""
-        self.say("chunk.started", **_chunk(lease))
-
-    def settled(self, outcome: Outcome) -> None:
-        """A chunk was committed, or its attempt failed."""
-        about = _chunk(outcome.lease)
-        if outcome.receipt is not None:
-            receipt = outcome.receipt
-            self.say(
-                "chunk.committed", **about, rows=receipt.rows, bytes=receipt.bytes, adopted=receipt.adopted
-            )
-        elif outcome.error is not None:
-            name = "chunk.dead" if outcome.buried else "chunk.waits" if outcome.waits else "chunk.failed"
-            error = outcome.error
-            self.say(name, **about, error=type(error).__name__, message=error.message, hint=error.hint)
-
-    @contextmanager
-    def observing(self) -> Iterator[Observer]:
-        """The hooks for an engine."""
-        yield Observer(
-            started=self.started, settled=self.settled, said=lambda event, text: self.say(event, message=text)
-        )
+        super().__init__(lambda event: say_json(event.as_dict(), indent=None))
 
 
-class Quiet:
+class _ForPeople:
+    """What bars and bare lines have in common. ``quiet``: no summary, and failures only."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self.quiet = quiet
+
+    def opened(self, run_id: str, taken: int) -> None:
+        """A word on what was taken over."""
+        if taken and not self.quiet:
+            remark(f"took over {taken} chunk(s) from a dead process of this host")
+
+    def waits(self, host: str, chunks: int, seconds: float) -> None:
+        """A word on another host's leases."""
+        if not self.quiet:
+            name = host.split("/", maxsplit=1)[0]
+            until = f"if it is dead, up to {seconds:.0f} s to wait"
+            remark(f"{chunks} chunk(s) are leased to host {name}: {until}")
+
+    def ended(self, report: RunReport) -> None:
+        """The closing lines."""
+        if not self.quiet:
+            summarise(report)
+
+
+def display_for(log_format: str, *, quiet: bool) -> Display:
+    """JSON lines, bars if a person watches, else bare lines."""
+    if log_format == "json":
+        return JsonEvents()
+    return Bars() if on_terminal() and not quiet else Quiet(quiet=quiet)
+
+
+class Quiet(_ForPeople):
     """Says only what went wrong, on standard error; for pipes."""
 
     def settled(self, outcome: Outcome) -> None:
@@ -77,10 +80,11 @@ class Quiet:
         yield Observer(settled=self.settled, said=self.said)
 
 
-class Bars:
+class Bars(_ForPeople):
     """A bar for all and one for each table at work: chunks done, rows a second, time left."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._lock = threading.Lock()
         self._rows: dict[str, int] = {}
         self._began = time.monotonic()
@@ -169,17 +173,6 @@ def _short(count: float) -> str:
             break
         count /= 1000
     return f"{count:.0f}{unit}" if not unit or count >= 100 else f"{count:.1f}{unit}"
-
-
-def _chunk(lease: Lease) -> dict[str, Any]:
-    info = lease.job.info
-    return {
-        "table": info.source.dataset.name,
-        "link": f"{info.source_name} -> {info.sink_name}",
-        "chunk": lease.chunk.chunk_id[:12],
-        "number": lease.chunk.number,
-        "attempt": lease.attempt,
-    }
 
 
 def _failure(outcome: Outcome) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
+from hdm.api.selecting import is_named
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit
-from hdm.cli.selecting import is_named
 from hdm.errors import UsageError
 from hdm.model import Chunk
 from hdm.project import open_state_only

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import asdict
+
 import click
 
+from hdm import api
+from hdm.api.project import NEVER_RUN, Project
+from hdm.api.results import DeadChunk
 from hdm.cli.options import json_option, manifest_options
 from hdm.cli.output import emit
-from hdm.errors import UsageError
-from hdm.project import link_keys, no_runs, open_state_only
 
 
 @click.command()
@@ -31,24 +35,10 @@ def command_retry(
     A chunk that was made of a staged file is loaded from that file again. With --reread its rows are
     read from the source again, which is the way out if they were mended there.
     """
-    plan, state = open_state_only(manifest, env, profiles)
-    if state is None:
-        emit([], as_json=as_json, empty="nothing was run yet")
-        return 0
-    with state:
-        rows = _select(state.reports.dead(plan.manifest_name, plan.env, link_keys(plan)), table, chunk)
-        if reread:
-            made = state.gaps.read_again([str(row["chunk_id"]) for row in rows])
-            title = f"{len(made)} chunk(s) will be read again by the next run"
-            emit(rows, as_json=as_json, title=title, empty=no_runs(state, plan, "no dead chunks"))
-            return 0
-        count = sum(state.retry(chunk_id=str(row["chunk_id"])) for row in rows)
-        emit(
-            rows,
-            as_json=as_json,
-            title=f"{count} chunk(s) pending again",
-            empty=no_runs(state, plan, "no dead chunks"),
-        )
+    project = api.open(manifest, env, profiles)
+    done = project.retry(table=table, chunk=chunk, reread=reread)
+    words = "will be read again by the next run" if reread else "pending again"
+    _show(project, done.chunks, f"{done.count} chunk(s) {words}", as_json=as_json)
     return 0
 
 
@@ -71,34 +61,14 @@ def command_waive(
     as_json: bool,
 ) -> int:
     """Accept the gap that dead chunks of MANIFEST leave. It is recorded for good."""
-    if not by.strip() or not reason.strip():
-        raise UsageError("--by and --reason must not be empty", hint="name the person and say why")
-    plan, state = open_state_only(manifest, env, profiles)
-    if state is None:
-        emit([], as_json=as_json, empty="nothing was run yet")
-        return 0
-    with state:
-        rows = _select(state.reports.dead(plan.manifest_name, plan.env, link_keys(plan)), table, chunk)
-        for row in rows:
-            state.waive(str(row["chunk_id"]), by, reason)
-        emit(
-            rows,
-            as_json=as_json,
-            title=f"{len(rows)} chunk(s) waived by {by}",
-            empty=no_runs(state, plan, "no dead chunks"),
-        )
+    project = api.open(manifest, env, profiles)
+    waived = project.waive(by=by, reason=reason, table=table, chunk=chunk)
+    _show(project, waived, f"{len(waived)} chunk(s) waived by {by}", as_json=as_json)
     return 0
 
 
-def _select(rows: list[dict[str, object]], table: str | None, chunk: str | None) -> list[dict[str, object]]:
-    kept = [
-        row
-        for row in rows
-        if (table is None or row["table"] == table or str(row["table"]).endswith("." + table))
-        and (chunk is None or str(row["chunk_id"]).startswith(chunk))
-    ]
-    if not kept and (table or chunk):
-        raise UsageError(
-            f"no dead chunk matches {table or chunk!r}", hint="hdm status --dead lists the dead chunks"
-        )
-    return kept
+def _show(project: Project, chunks: Sequence[DeadChunk], title: str, *, as_json: bool) -> None:
+    rows = [asdict(one) for one in chunks]
+    empty = "" if rows else project.why_nothing("no dead chunks")
+    unknown = empty == NEVER_RUN
+    emit(rows, as_json=as_json, title="" if unknown else title, empty=empty)

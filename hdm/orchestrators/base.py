@@ -57,6 +57,11 @@ class RunReport:
     """Tables whose source is not, below the watermark, as it was moved; ``notes`` say how."""
 
     @property
+    def tables(self) -> tuple[TableReport, ...]:
+        """How each table stands: the same as ``jobs``."""
+        return self.jobs
+
+    @property
     def arrived(self) -> tuple[TableReport, ...]:
         """Tables at the ends of their chains: what lies in files on the way does not count again."""
         return tuple(job for job in self.jobs if job.sink in self.ends) or self.jobs

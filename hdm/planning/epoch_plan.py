@@ -1,15 +1,15 @@
-"""Writes the plan of an epoch that is read from a source."""
+"""Cuts what an epoch reads from a source into chunks, and writes them ahead as its plan."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hdm import failpoints
-from hdm.model import Chunk, Mode, Window
+from hdm.model import Chunk, Mode, Table, Window
 from hdm.planning.job_lifecycle import note, remarks
 from hdm.planning.recovery import Taken
 from hdm.planning.windows import reading_of, unread, window_of
@@ -19,6 +19,33 @@ if TYPE_CHECKING:
     from hdm.state import StateManager
 
 log = logging.getLogger("hdm.planner")
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A window and the chunks that it was cut into, numbered from 0."""
+
+    window: Window
+    chunks: Sequence[Chunk]
+
+
+def cut_epoch(
+    state: StateManager | None, pipeline_key: str, mode: Mode, epoch: int, table: Table, link: DataLink,
+    token: str | None, *, empty: bool = False, whole: bool = False, merged: bool = False,
+) -> Cut:  # fmt: skip
+    """Cut what ``epoch`` of a pipeline would read from its source, under the snapshot ``token``. Writes
+    nothing: a run and ``hdm plan`` both ask here. ``state`` None: nothing was ever run. For the words see
+    ``plan_root``."""
+    window = window_of(pipeline_key, mode, link, state, table, merged=merged)
+    if whole:
+        window = replace(link.source.window(), again=True)
+    if empty:
+        return Cut(window, ())
+    fixed = link.source.chunks_are_content and mode is not Mode.REPLACE
+    chunks = link.source.split(table, window, pipeline_key, token)
+    if fixed and state is not None:
+        chunks = unread(state, pipeline_key, mode, link, chunks)
+    return Cut(window, [replace(chunk, epoch=1 if fixed else epoch) for chunk in chunks])
 
 
 def plan_root(
@@ -32,34 +59,22 @@ def plan_root(
     job, held = taken.job, ExitStack()
     try:
         token = held.enter_context(link.source.snapshot())
-        table, window = job.info.source, window_of(job, link, state, merged=merged)
-        if whole:
-            window = replace(link.source.window(), again=True)
+        table, mode = job.info.source, job.info.mode
         failpoints.point("R3")
-        chunks = [] if empty else list(_cut(state, taken, link, window, token))
-        notes.extend(remarks(job, link, chunks))
+        words = {"empty": empty, "whole": whole, "merged": merged}
+        cut = cut_epoch(state, job.pipeline_key, mode, job.epoch, table, link, token, **words)
+        window, chunks = cut.window, [taken.numbered(chunk) for chunk in cut.chunks]
+        note(job, list(remarks(table, mode, link, chunks)), notes)
         note(job, window.findings.notes, notes)
         note(job, window.findings.differs, notes, differing)
         taken.admit(chunks)
         high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
-        words = {"snapshot": token, "wm_low": window.after, "wm_high": high}
-        waits_for = links if job.info.mode is Mode.REPLACE else []
+        marks = {"snapshot": token, "wm_low": window.after, "wm_high": high}
+        waits_for = links if mode is Mode.REPLACE else []
         kept = reading_of(window, chunks)
-        state.add_plan(job, chunks, **words, unless_loading=waits_for, reading=kept)
+        state.add_plan(job, chunks, **marks, unless_loading=waits_for, reading=kept)
         log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
     except BaseException:
         held.close()
         raise
     return held
-
-
-def _cut(
-    state: StateManager, taken: Taken, link: DataLink, window: Window, token: str | None
-) -> Iterator[Chunk]:
-    job = taken.job
-    fixed = link.source.chunks_are_content and job.info.mode is not Mode.REPLACE
-    chunks = link.source.split(job.info.source, window, job.pipeline_key, token)
-    if fixed:
-        chunks = unread(state, job.pipeline_key, job.info.mode, link, chunks)
-    for chunk in chunks:
-        yield replace(taken.numbered(chunk), epoch=1 if fixed else job.epoch)

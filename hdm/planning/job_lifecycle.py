@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 FAILED = "failed"
 """How a job ended that could not be planned; the others end as ``StateManager.close_job`` says."""
+FINISHES_FIRST = "this run finishes what the last one read; run again to read anew"
+READ_ONCE = (
+    "moved before and not read again: it has no watermark to tell new rows by "
+    "(mode replace or merge would read all of it)"
+)
 
 
 def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> Taken:
@@ -39,16 +44,15 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
     return taken
 
 
-def remarks(job: Job, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
+def remarks(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
     """What of its configuration is not carried out in a plan of ``chunks``."""
-    name = job.info.source.dataset.name
-    if job.info.mode is Mode.APPEND and link.source.window().offset:
+    if mode is Mode.APPEND and link.source.window().offset:
         yield (
-            f"{name}: offset is not used: in mode append it would double rows. For rows that come "
+            "offset is not used: in mode append it would double rows. For rows that come "
             "later, below the watermark, write lag:, or mode: merge"
         )
-    if said := link.source.uncut(job.info.source, chunks):
-        yield f"{name}: {said}"
+    if said := link.source.uncut(table, chunks):
+        yield said
 
 
 def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Job:
@@ -90,6 +94,18 @@ def goes_past(one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
     """Whether a table goes on past its dead chunks: not where ``specs`` merge what it stages, since what
     was read later must be merged later."""
     return one.link.on_dead == "continue" and not is_merged(one, specs)
+
+
+def waits_for_chain(state: StateManager, one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+    """Whether a table that is replaced is not read anew, since its last reading is still being loaded."""
+    return not state.reports.is_open(one.pipeline_key) and is_loading(state, one, specs)
+
+
+def is_loading(state: StateManager, one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+    """Whether links of ``specs`` still load what was read of a table that is replaced."""
+    if one.link.mode is not Mode.REPLACE or one.upstream_keys:
+        return False
+    return state.is_loading(one.pipeline_key, list(specs))
 
 
 def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:

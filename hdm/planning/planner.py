@@ -20,14 +20,18 @@ from hdm.planning.breaker import Breaker
 from hdm.planning.epoch_plan import plan_root
 from hdm.planning.job_lifecycle import (
     FAILED,
+    FINISHES_FIRST,
+    READ_ONCE,
     close,
     goes_past,
     holds_back,
     is_in_vain,
+    is_loading,
     is_merged,
     note,
     prepare,
     surplus,
+    waits_for_chain,
     waits_for_dead,
 )
 from hdm.planning.open_gaps import OpenGaps
@@ -144,10 +148,10 @@ class Planner:
         return all(self.rests(one) for one in above) and not self.state.settled(job)
 
     def succeeded(self) -> bool:
-        """Every job of this process is closed with success, or rests."""
+        """Every job of this process is closed with success, or rests, and none is still to be opened."""
         resting = {job.pipeline_key for job in self._unclosed() if self.rests(job)}
         done = all(key in resting or self._closed.get(key) == "success" for key in self.jobs)
-        return done and not self._failed and self._gaps.are_closed
+        return done and not self._failed and not self._waiting and self._gaps.are_closed
 
     def last_words(self) -> list[str]:
         """What is to be said of the other sites' part once the run is over."""
@@ -214,8 +218,7 @@ class Planner:
         link = self.links[one.link.key]
         if self._waits_for_chain(one):
             self._held_back.add(one.pipeline_key)
-            name = one.source.dataset.name
-            self.notes.append(f"{name}: this run finishes what the last one read; run again to read anew")
+            self.notes.append(f"{one.source.dataset.name}: {FINISHES_FIRST}")
             return
         presence.look(self.state, one, link, self.specs)
         if one.pipeline_key in self.refresh and one.pipeline_key not in self._refreshed:
@@ -250,12 +253,9 @@ class Planner:
     def _consider(self, job: Job, one: Prospect, link: DataLink) -> bool:
         """Whether to plan a new epoch. Asked once it is open: another process may have ended the last."""
         name = one.source.dataset.name
-        if one.pipeline_key not in self.refresh and is_complete(job, one, link):
+        if one.pipeline_key not in self.refresh and is_complete(job.epoch, one, link):
             if not self.state.reports.moved_nothing(one.pipeline_key):
-                self.notes.append(
-                    f"{name}: moved before and not read again: it has no watermark to tell new rows by "
-                    "(mode replace or merge would read all of it)"
-                )
+                self.notes.append(f"{name}: {READ_ONCE}")
             elif not link.source.is_empty(one.source):
                 return True
             self._empty.add(one.pipeline_key)
@@ -277,12 +277,10 @@ class Planner:
 
     def _waits_for_chain(self, one: Prospect) -> bool:
         """A table that is replaced is not read anew while its last reading is still being loaded."""
-        return not self.state.reports.is_open(one.pipeline_key) and self._is_loading(one)
+        return waits_for_chain(self.state, one, self.specs)
 
     def _is_loading(self, one: Prospect) -> bool:
-        if one.link.mode is not Mode.REPLACE or one.upstream_keys:
-            return False
-        return self.state.is_loading(one.pipeline_key, list(self.specs))
+        return is_loading(self.state, one, self.specs)
 
     def _plan(self, job: Job, link: DataLink) -> None:
         with self.state.plan_lease(job) as mine:

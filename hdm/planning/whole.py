@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from hdm.state import Job, StateManager
 
 
+READ_ANEW = "it changed while it was read last: read anew"
+
+
 def missing(state: StateManager, job: Job) -> Iterator[str]:
     """What is to be said if a settled job read other rows than were counted.
 
@@ -35,13 +38,23 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
 def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) -> bool:
     """Give up an adopted reading that can never be whole, if another may be begun in its place; whether
     that was done. Not in mode append, where rows would come twice, nor where others load what it staged."""
-    if not job.adopted or not job.planned or job.info.upstream_keys or feeds:
+    if not job.adopted or not _may_begin_anew(job, feeds=feeds):
         return False
-    if job.info.mode is Mode.APPEND:
-        return False
-    found = state.reports.row_count(job.job_id)
-    short = found.held and found.counted is not None and found.counted != found.read
-    given_up = state.give_up(job, short=short)
+    given_up = state.give_up(job, short=_is_short(state, job))
     if given_up:
-        notes.append(f"{job.info.source.dataset.name}: it changed while it was read last: read anew")
+        notes.append(f"{job.info.source.dataset.name}: {READ_ANEW}")
     return given_up
+
+
+def begins_anew(state: StateManager, job: Job, *, feeds: bool) -> bool:
+    """Whether the next run would do so with an open job. Looks only."""
+    return _may_begin_anew(job, feeds=feeds) and state.gaps.is_torn(job, short=_is_short(state, job))
+
+
+def _may_begin_anew(job: Job, *, feeds: bool) -> bool:
+    return job.planned and not job.info.upstream_keys and not feeds and job.info.mode is not Mode.APPEND
+
+
+def _is_short(state: StateManager, job: Job) -> bool:
+    found = state.reports.row_count(job.job_id)
+    return found.held and found.counted is not None and found.counted != found.read

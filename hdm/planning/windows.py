@@ -76,11 +76,11 @@ def unread(
     yield from (part.at(number=number) for number, part in enumerate(parts))
 
 
-def is_complete(job: Job, one: Prospect, link: DataLink) -> bool:
+def is_complete(epoch: int, one: Prospect, link: DataLink) -> bool:
     """A second epoch is only opened once the first is closed, with every chunk committed."""
     if one.upstream_keys or one.link.mode is not Mode.APPEND or one.source.cursor:
         return False
-    return job.epoch > 1 and not link.source.chunks_are_content
+    return epoch > 1 and not link.source.chunks_are_content
 
 
 def feeds_merges(key: str, specs: Mapping[str, LinkSpec]) -> bool:
@@ -89,17 +89,20 @@ def feeds_merges(key: str, specs: Mapping[str, LinkSpec]) -> bool:
     return bool(below) and all(mode is Mode.MERGE for mode in below)
 
 
-def window_of(job: Job, link: DataLink, state: StateManager, *, merged: bool = False) -> Window:
-    """What is to be read: all above the watermark, or, to replace, everything. ``merged``: what is read
-    may come again, since links below merge it."""
-    return next_window(job.pipeline_key, job.info.mode, link, state, job.info.source, merged=merged)
-
-
-def next_window(
-    pipeline_key: str, mode: Mode, link: DataLink, state: StateManager, table: Table, *, merged: bool = False
+def window_of(
+    pipeline_key: str,
+    mode: Mode,
+    link: DataLink,
+    state: StateManager | None,
+    table: Table,
+    *,
+    merged: bool = False,
 ) -> Window:
-    """The same for a job that is not opened yet."""
+    """What is to be read: all above the watermark, or, to replace, everything. ``merged``: what is read
+    may come again, since links below merge it. Without ``state`` nothing was read yet."""
     window = link.source.window()
+    if state is None:
+        return window
     if mode is Mode.MERGE or (merged and mode is Mode.APPEND):
         window = replace(window, again=True)
     if window.column is None or mode is Mode.REPLACE:

@@ -20,6 +20,7 @@ from hdm.state.chunks import watermarks
 from hdm.state.db import clock
 from hdm.state.db.database import among, locked
 from hdm.state.db.tables import boundary, chunk, dead_letter, job, run_job
+from hdm.state.jobs import giving_up
 from hdm.state.jobs.jobs import insert_pending
 from hdm.state.records import (
     COMMITTED,
@@ -40,25 +41,33 @@ from hdm.state.tx.context import JOB_COLUMNS, Base
 from hdm.state.tx.transaction import Tx
 
 
-def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
-    """Let the watermark pass the dead chunks of an epoch that has failed, so that the next one may open;
-    False if it must wait: chunks are left, or are merged in their order, or which rows share the window's
-    end is not known without a dead one."""
+def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
+    """The dead chunks that an epoch may be gone past with; None if it must wait: chunks are left, or are
+    merged in their order, or which rows share the window's end is not known without a dead one."""
     if info.source.cursor is None or info.upstream_keys or info.mode is Mode.REPLACE:
-        return False
+        return None
     if info.mode is Mode.MERGE and info.max_parallel == IN_ORDER:
-        return False
-    rows = tx.conn.execute(
+        return None
+    rows = conn.execute(
         select(chunk.c.chunk_id, chunk.c.body).where(
             chunk.c.job_id == job_id, among(chunk.c.status, (*UNFINISHED, DEAD))
         )
     ).all()
     parts = {row.chunk_id: chunk_from_json(row.body) for row in rows}
     left = select(func.count()).where(chunk.c.job_id == job_id, among(chunk.c.status, UNFINISHED))
-    if tx.conn.execute(left).scalar() or any(one.boundary or one.seen_key for one in parts.values()):
+    if conn.execute(left).scalar() or any(one.boundary or one.seen_key for one in parts.values()):
+        return None
+    return sorted(parts)
+
+
+def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
+    """Let the watermark pass the dead chunks of an epoch that has failed, so that the next one may open;
+    False if it must wait."""
+    parts = passable(tx.conn, job_id, info)
+    if parts is None:
         return False
     watermarks.pass_dead(tx, job_id, info)
-    tx.event("job.passed", job=job_id, was="failure", now="failure", gap=sorted(parts))
+    tx.event("job.passed", job=job_id, was="failure", now="failure", gap=parts)
     return True
 
 
@@ -89,6 +98,23 @@ def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
         return [base.job_of(tx.conn, row, run_id) for row in found]
 
     return base.change(run_id, work)
+
+
+def left_of_older(base: Base, pipeline_key: str) -> int:
+    """Chunks that are still to be moved of all the pipeline's open epochs but the newest epoch."""
+    newest = select(func.max(job.c.epoch)).where(job.c.pipeline_key == pipeline_key).scalar_subquery()
+    query = (
+        select(func.count())
+        .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
+        .where(
+            job.c.pipeline_key == pipeline_key,
+            job.c.epoch < newest,
+            job.c.planned == 1,
+            among(job.c.status, OPEN_JOB),
+            among(chunk.c.status, UNFINISHED),
+        )
+    )
+    return int(base.db.read(lambda conn: conn.execute(query).scalar()) or 0)
 
 
 def read_again(base: Base, chunk_ids: Sequence[str], by: str | None) -> list[str]:
@@ -252,6 +278,22 @@ class Gaps:
 
     def __init__(self, base: Base) -> None:
         self._base = base
+
+    def left_of_older(self, pipeline_key: str) -> int:
+        """Chunks still to be moved of a pipeline's epochs that a later one has gone past."""
+        return left_of_older(self._base, pipeline_key)
+
+    def can_pass(self, of: Job) -> bool:
+        """Whether the next run may go past the dead chunks of an epoch that has failed. Looks only."""
+        if of.status != "failure":
+            return False
+        return self._base.db.read(lambda conn: passable(conn, of.job_id, of.info)) is not None
+
+    def is_torn(self, of: Job, *, short: bool) -> bool:
+        """Whether ``StateManager.give_up`` would close an open epoch. Looks only."""
+        if of.status not in OPEN_JOB or not of.planned:
+            return False
+        return self._base.db.read(lambda conn: giving_up.is_torn(conn, of.job_id, short=short))
 
     def older(self, run_id: str, of: Job) -> list[Job]:
         """The earlier epochs of the job's pipeline that are still open, as part of the run."""

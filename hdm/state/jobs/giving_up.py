@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select, update
+from sqlalchemy import ColumnElement, Connection, select, update
 
 from hdm.errors import SnapshotLost, SourceChanged
 from hdm.state.db import clock
@@ -16,6 +16,21 @@ from hdm.state.tx.transaction import Tx
 _TORN = (SourceChanged.__name__, SnapshotLost.__name__)
 
 
+def _open_chunks(job_id: str) -> tuple[ColumnElement[bool], ...]:
+    return chunk.c.job_id == job_id, among(chunk.c.status, (PENDING, DEAD, *HELD))
+
+
+def is_torn(conn: Connection, job_id: str, *, short: bool) -> bool:
+    """Whether nobody holds a chunk of an epoch, and one found its source changed, or it is ``short``."""
+    held = select(chunk.c.chunk_id).where(
+        chunk.c.job_id == job_id, among(chunk.c.status, HELD), chunk.c.lease_expires_at > clock.now
+    )
+    if conn.execute(held.limit(1)).first() is not None:
+        return False
+    torn = select(chunk.c.chunk_id).where(*_open_chunks(job_id), chunk.c.error_class.in_(_TORN)).limit(1)
+    return short or conn.execute(torn).first() is not None
+
+
 def give_up(base: Base, of: Job, *, short: bool) -> bool:
     """Close an open epoch as one that was left, and supersede what it did not commit, if a chunk of it found
     its source changed, or it is ``short`` of rows. False, and nothing done, if not, or if a chunk is held."""
@@ -24,16 +39,9 @@ def give_up(base: Base, of: Job, *, short: bool) -> bool:
         now = job_rows.hold(tx, of.job_id)
         if now["status"] not in OPEN_JOB or not now["planned"]:
             return False
-        mine = chunk.c.job_id == of.job_id
-        open_now = (mine, among(chunk.c.status, (PENDING, DEAD, *HELD)))
-        torn = select(chunk.c.chunk_id).where(*open_now, chunk.c.error_class.in_(_TORN)).limit(1)
-        held = select(chunk.c.chunk_id).where(
-            mine, among(chunk.c.status, HELD), chunk.c.lease_expires_at > clock.now
-        )
-        if tx.conn.execute(held.limit(1)).first() is not None:
+        if not is_torn(tx.conn, of.job_id, short=short):
             return False
-        if not short and tx.conn.execute(torn).first() is None:
-            return False
+        open_now = _open_chunks(of.job_id)
         left = tx.conn.execute(select(chunk.c.chunk_id, chunk.c.status).where(*open_now)).all()
         letters = dead_letter.c.chunk_id.in_(select(chunk.c.chunk_id).where(*open_now))
         tx.conn.execute(

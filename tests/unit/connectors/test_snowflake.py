@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import pyarrow as pa
 import pytest
 
-from hdm.cli import gc
+from hdm.api.garbage import is_held
 from hdm.connectors.snowflake import (
     SnowflakeAzureCopySink,
     SnowflakeCopySink,
@@ -371,9 +371,9 @@ def test_the_janitor_leaves_what_the_ledger_names_though_the_state_does_not_know
     (file,) = write(one, chunk(), batch(1)).files
     link = SimpleNamespace(sink=one, outgoing=lambda table: table)
     job = SimpleNamespace(info=SimpleNamespace(source=TABLE, mode=Mode.APPEND))
-    assert gc.is_held(link, job, chunk(), file.uri)
-    assert not gc.is_held(link, job, chunk(), file.uri.replace(".1/", ".2/"))
-    assert not gc.is_held(link, job, chunk(epoch=2), file.uri)
+    assert is_held(link, job, chunk(), file.uri)
+    assert not is_held(link, job, chunk(), file.uri.replace(".1/", ".2/"))
+    assert not is_held(link, job, chunk(epoch=2), file.uri)
 
 
 def test_dates_beyond_its_calendar_are_refused(account):

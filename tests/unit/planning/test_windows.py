@@ -13,6 +13,10 @@ from hdm.planning.windows import WIDE_ROW, is_complete, job_info, window_of
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, words
 
 
+def window(job, link, run: Run) -> Window:
+    return window_of(job.pipeline_key, job.info.mode, link, run.state, job.info.source)
+
+
 class Offset(Listed):
     def window(self) -> Window:
         return Window(column=self.table.cursor, offset="10", lag="5 minutes", rows_per_chunk=7)
@@ -39,12 +43,12 @@ def moved(run: Run, mode=Mode.APPEND, cursor="id"):
 
 def test_a_first_window_is_the_configured_one(run):
     link, _, job = opened(run)
-    assert window_of(job, link, run.state) == link.source.window()
+    assert window(job, link, run) == link.source.window()
 
 
 def test_a_later_window_starts_at_the_watermark_with_its_ties(run):
     link, _, job = moved(run)
-    found = window_of(job, link, run.state)
+    found = window(job, link, run)
     assert (found.after, found.ties, found.nulls, found.snapshot) == ("1", 2, 0, "token")
     assert (found.lag, found.rows_per_chunk) == ("5 minutes", 7)
     assert found.offset is None, "append would double what is read again"
@@ -52,12 +56,12 @@ def test_a_later_window_starts_at_the_watermark_with_its_ties(run):
 
 def test_what_replaces_reads_everything_each_time(run):
     link, _, job = moved(run, Mode.REPLACE)
-    assert window_of(job, link, run.state).after is None
+    assert window(job, link, run).after is None
 
 
 def test_without_a_cursor_there_is_no_window(run):
     link, _, job = moved(run, cursor=None)
-    assert window_of(job, link, run.state).after is None
+    assert window(job, link, run).after is None
 
 
 @pytest.mark.parametrize(
@@ -67,15 +71,15 @@ def test_without_a_cursor_there_is_no_window(run):
 def test_only_an_appended_table_without_a_cursor_is_ever_complete(run, changes, complete):
     cursor, mode = changes["cursor"], changes.get("mode", Mode.APPEND)
     link, one, job = moved(run, mode, cursor)
-    assert is_complete(job, one, link) is complete
-    assert not is_complete(replace(job, epoch=1), one, link), "the first is never complete"
+    assert is_complete(job.epoch, one, link) is complete
+    assert not is_complete(1, one, link), "the first is never complete"
     link.source.chunks_are_content = True
-    assert not is_complete(job, one, link), "files may have come since"
+    assert not is_complete(job.epoch, one, link), "files may have come since"
 
 
 def test_a_chained_job_is_never_complete(run):
     link, one, job = moved(run, cursor=None)
-    assert not is_complete(job, replace(one, upstream_keys=("k",)), link)
+    assert not is_complete(job.epoch, replace(one, upstream_keys=("k",)), link)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Which tables a command is about: names and patterns of the command line, against what a survey found."""
+"""Which tables a command is about: names and patterns against what a survey found."""
 
 from __future__ import annotations
 

@@ -9,13 +9,14 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from hdm.cli.logs import RUN
+from hdm.config.secrets import redact
 from hdm.orchestrators.base import RunReport
 from hdm.planning.plan import Plan
 from hdm.runtime.thread_engine import Observer
 from hdm.runtime.worker import Outcome
 from hdm.state import Lease
 
+RUN = "hdm.run"
 log = logging.getLogger(RUN)
 
 
@@ -31,7 +32,7 @@ def logged(observer: Observer) -> Observer:
         observer.settled(outcome)
 
     def said(event: str, text: str) -> None:
-        log.warning("%s: %s", event, text)
+        log.warning("%s: %s", event, redact(text))
         observer.said(event, text)
 
     return replace(observer, started=started, settled=settled, said=said)
@@ -55,7 +56,7 @@ def run_ended(report: RunReport) -> None:
             ",".join(f"{status}:{count}" for status, count in sorted(job.chunks.items())) or "none",
         )  # fmt: skip
     for text in report.failed:
-        log.error("table failed: run=%s %s", report.run_id, text)
+        log.error("table failed: run=%s %s", report.run_id, redact(text))
     log.log(
         logging.INFO if report.status == "success" else logging.ERROR,
         "run ended: run=%s status=%s rows=%d seconds=%.1f exit_code=%d",
@@ -73,7 +74,7 @@ def _settled(outcome: Outcome) -> None:
         level, what = (logging.ERROR, "dead") if outcome.buried else (logging.WARNING, "to be tried again")
         error = outcome.error
         hint = f" hint={error.hint}" if error.hint else ""
-        said = f"error={type(error).__name__} message={error.message}{hint}"
+        said = redact(f"error={type(error).__name__} message={error.message}{hint}")
         log.log(level, "chunk %s: %s %s", what, about, said)
 
 

@@ -1,0 +1,88 @@
+"""hdm from Python: ``hdm.open`` gives a ``Project``; these are the types of what it returns and tells."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from typing import TYPE_CHECKING, Any
+
+from hdm.api.events import (
+    ChunkCommitted,
+    ChunkEvent,
+    ChunkFailed,
+    ChunkStarted,
+    Event,
+    LeaseWaiting,
+    Noted,
+    RunEnded,
+    RunStarted,
+    Said,
+)
+from hdm.api.project import Project, open  # noqa: A004 -- hdm.open
+from hdm.api.results import (
+    Collected,
+    DeadChunk,
+    Finding,
+    Hop,
+    PlannedTable,
+    PlanReport,
+    ProcessStatus,
+    Removed,
+    Retried,
+    RunRow,
+    RunStatus,
+    TableStatus,
+    Waiver,
+    WorkReport,
+)
+from hdm.orchestrators.base import RunReport
+from hdm.state.queries.reports import TableReport
+
+if TYPE_CHECKING:
+    from hdm.api.catalog import CatalogDifference, CatalogView, Created, Mapped
+
+# Without it, Python prints warnings on standard error where the caller has configured no logging:
+# https://docs.python.org/3/howto/logging.html#configuring-logging-for-a-library
+logging.getLogger("hdm").addHandler(logging.NullHandler())
+
+__all__ = [
+    "CatalogDifference",
+    "CatalogView",
+    "ChunkCommitted",
+    "ChunkEvent",
+    "ChunkFailed",
+    "ChunkStarted",
+    "Collected",
+    "Created",
+    "DeadChunk",
+    "Event",
+    "Finding",
+    "Hop",
+    "LeaseWaiting",
+    "Mapped",
+    "Noted",
+    "PlanReport",
+    "PlannedTable",
+    "ProcessStatus",
+    "Project",
+    "Removed",
+    "Retried",
+    "RunEnded",
+    "RunReport",
+    "RunRow",
+    "RunStarted",
+    "RunStatus",
+    "Said",
+    "TableReport",
+    "TableStatus",
+    "Waiver",
+    "WorkReport",
+    "open",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The types of catalogues, which are imported on first use."""
+    if name not in ("CatalogDifference", "CatalogView", "Created", "Mapped"):
+        raise AttributeError(f"module 'hdm.api' has no attribute {name!r}")
+    return getattr(importlib.import_module("hdm.api.catalog"), name)

@@ -1,0 +1,289 @@
+"""Whole schemas: crawled, compared, mapped, created and accepted, of a manifest or of two connections."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from hdm.api.boundary import guarded
+from hdm.catalog.apply import Applied
+from hdm.catalog.ddl_files import ordered, write_files
+from hdm.catalog.diff import compare, missing_part, unfinished
+from hdm.catalog.model import Path as CatalogPath
+from hdm.catalog.model import Schema, dotted
+from hdm.catalog.report import Report
+from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD, PHASES
+from hdm.components import registry
+from hdm.config.located import suggest
+from hdm.config.profile import Profiles
+from hdm.errors import HdmError, UsageError
+from hdm.model import Dataset
+from hdm.orchestrators.auto_batch import AutoBatchConfig, AutoBatchOrchestrator, Batch, accept, bodies
+from hdm.planning.open_state import open_state, recall_state
+from hdm.planning.plan import Plan
+from hdm.project import run_info
+from hdm.state import StateManager
+
+PHASES_BY_NAME = {"before": BEFORE_LOAD, "after": AFTER_LOAD, "all": PHASES}
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogDifference:
+    """What the target has otherwise than the source asks for. ``column`` is empty for a whole object."""
+
+    change: str
+    object: str
+    column: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """The DDL of one template, written to ``files`` files in ``folder``, and what became of each object."""
+
+    folder: Path
+    files: int
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """What was applied to the target of one template, and what became of each object."""
+
+    applied: tuple[Applied, ...]
+    report: Report
+
+    @property
+    def refused(self) -> tuple[Applied, ...]:
+        """What the target refused."""
+        return tuple(one for one in self.applied if one.error)
+
+
+@dataclass(slots=True)
+class Scope:
+    """The batches that are worked on. ``plan`` is None without a manifest."""
+
+    batches: list[Batch]
+    profiles: Profiles
+    plan: Plan | None = None
+
+    @contextmanager
+    def recorded(self) -> Iterator[tuple[StateManager, str] | None]:
+        """A run of the manifest's state database around the work; None without a manifest."""
+        if self.plan is None:
+            yield None
+            return
+        with open_state(self.plan, self.profiles) as state:
+            info = run_info(self.plan)
+            run_id = state.open_run(replace(info, manifest_name=f"{info.manifest_name} (catalog)"))
+            try:
+                yield state, run_id
+            except HdmError as error:
+                state.close_run(run_id, "failure", type(error).__name__, error.message)
+                raise
+            state.close_run(run_id, "success")
+
+    def crawl(self) -> list[Schema]:
+        """What each source holds, kept in the state database."""
+        with self.recorded() as kept:
+            for batch in self.batches:
+                if kept is not None:
+                    state, run_id = kept
+                    state.record_crawl(run_id, bodies(batch.crawled), _views(batch))
+        return [batch.crawled for batch in self.batches]
+
+    def map(self, out: Path) -> list[Mapped]:
+        """Write each target's DDL into files below a folder."""
+        found = []
+        for batch in self.batches:
+            folder = out if len(self.batches) == 1 else out / batch.template.source.name
+            files = write_files(batch.mapped, folder, batch.crawled.views)
+            found.append(Mapped(folder, len(files), batch.mapped.report))
+        return found
+
+    def diff(self) -> list[CatalogDifference]:
+        """How the targets differ from what the sources ask for."""
+        found: list[CatalogDifference] = []
+        for batch in self.batches:
+            if batch.held is None:
+                raise UsageError(f"{batch.template.sink.type} has no catalogue to compare with")
+            found += _differences(batch, batch.held)
+        return found
+
+    def create(self, phase: str) -> list[Created]:
+        """Make on each target what it lacks, of ``before``, ``after`` or ``all`` of the load."""
+        if phase not in PHASES_BY_NAME:
+            raise UsageError(f"there is no phase {phase!r}", hint="write before, after or all")
+        found = []
+        with self.recorded() as kept:
+            for batch in self.batches:
+                if batch.target is None:
+                    raise UsageError(
+                        "the target is named without a connection",
+                        hint="write --to SYSTEM:CONNECTION, or use: map",
+                    )
+                applied = make(batch, PHASES_BY_NAME[phase])
+                if kept is not None:
+                    state, run_id = kept
+                    state.record_crawl(run_id, bodies(batch.crawled), _views(batch))
+                    state.keep_objects(run_id, "ddl", _applied(batch, applied))
+                found.append(Created(tuple(applied), batch.mapped.report))
+        return found
+
+    def accept(self, tables: Sequence[str]) -> list[list[str]]:
+        """Accept tables as they are now, all that wait if none is named; the names, for each template."""
+        found = []
+        with self.recorded() as kept:
+            if kept is None:
+                raise UsageError("accept needs a manifest: what is accepted is kept in its state database")
+            state, run_id = kept
+            _must_be_known(tables, self.batches)
+            for batch in self.batches:
+                wanted = {one.path: one for one in batch.crawled.relations if _is_named(one.path, tables)}
+                gone = [path for path in batch.dropped if _is_named(path, tables)]
+                accept(state, run_id, batch, wanted, gone)
+                found.append(
+                    [dotted(path) for path in wanted] + [f"{dotted(path)} (dropped)" for path in gone]
+                )
+        return found
+
+
+def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None = None) -> Scope:
+    """The batches of a manifest's open templates, crawled. ``target`` names a system to map to instead of
+    the sinks'. Raises ``UsageError`` if it has none."""
+    registry.load_plugins(plan.plugins)
+    orchestrator = registry.create("orchestrator", plan.orchestrator, known)
+    if not isinstance(orchestrator, AutoBatchOrchestrator):
+        orchestrator = AutoBatchOrchestrator(AutoBatchConfig())
+    if not plan.open_templates:
+        raise UsageError(
+            f"{manifest} has no template that a catalogue fills",
+            hint='write a template without batch_definition whose source has include: ["schema.*"]',
+        )
+    orchestrator.profiles = known
+    orchestrator.recall = lambda: recall_state(plan, known)
+    batches = [orchestrator.batch(template, plan.env, target) for template in plan.open_templates]
+    return Scope(batches, known, plan)
+
+
+class CatalogView:
+    """``Project.catalog``: the schemas of the manifest's templates. Each method crawls anew."""
+
+    def __init__(self, manifest: str, plan: Plan, profiles: Profiles) -> None:
+        self._manifest, self._plan, self._profiles = manifest, plan, profiles
+
+    def _scope(self) -> Scope:
+        return of_manifest(self._manifest, self._plan, self._profiles)
+
+    @guarded
+    def crawl(self) -> tuple[Schema, ...]:
+        """What the source of each template holds; it is kept in the state database."""
+        return tuple(self._scope().crawl())
+
+    @guarded
+    def diff(self) -> tuple[CatalogDifference, ...]:
+        """How the target differs from what the source asks for; empty: not at all."""
+        return tuple(self._scope().diff())
+
+    @guarded
+    def map(self, folder: str | os.PathLike[str]) -> tuple[Mapped, ...]:
+        """Write the target's DDL into files for review."""
+        return tuple(self._scope().map(Path(folder)))
+
+    @guarded
+    def create(self, phase: str = "all") -> tuple[Created, ...]:
+        """Make on the target what it lacks: ``before`` the load schemas and tables, ``after`` it keys,
+        indexes, views and comments, or ``all``."""
+        return tuple(self._scope().create(phase))
+
+    @guarded
+    def accept(self, *tables: str) -> tuple[str, ...]:
+        """Accept tables of the source (default: all that wait) as they are now, for later runs; their names.
+        Raises ``UsageError`` for a name that is not known."""
+        return tuple(name for names in self._scope().accept(tables) for name in names)
+
+
+def _is_named(path: CatalogPath, tables: Sequence[str]) -> bool:
+    return not tables or dotted(path) in tables or path[-1] in tables
+
+
+def _must_be_known(tables: Sequence[str], batches: Sequence[Batch]) -> None:
+    """Raises ``UsageError`` for a name that is neither in the source nor was accepted before."""
+    known = [one.path for batch in batches for one in batch.crawled.relations]
+    known += [path for batch in batches for path in batch.dropped]
+    for name in tables:
+        if not any(_is_named(path, [name]) for path in known):
+            raise UsageError(
+                f"{name} is no table of the source, and none that was accepted before",
+                hint=suggest(name, [dotted(path) for path in known]) or "the source has no tables",
+            )
+
+
+def make(batch: Batch, phases: tuple[str, ...]) -> list[Any]:
+    """Apply what the target lacks, of some phases."""
+    assert batch.target is not None
+    schema, held = batch.mapped.schema, batch.held or Schema(batch.mapped.schema.system)
+    first = [
+        one for one in ordered(missing_part(schema, held)) if one.phase in BEFORE_LOAD and one.phase in phases
+    ]
+    applied = batch.target.apply(first, batch.mapped)
+    rest = unfinished(schema, batch.target.crawl(batch.mine()))
+    after = [one for one in ordered(rest) if one.phase in AFTER_LOAD and one.phase in phases]
+    return applied + batch.target.apply(after, batch.mapped)
+
+
+def _differences(batch: Batch, held: Schema) -> list[CatalogDifference]:
+    wanted = batch.mapped.schema
+    rows = [
+        CatalogDifference(one.change.value, dotted(one.path), one.column, one.detail)
+        for one in compare(wanted, held)
+    ]
+    there = batch.target.held(batch.mine()) if batch.target else held
+    rest = unfinished(_present(wanted, held), there)
+    rows += _missing_keys(rest, there)
+    seen: set[tuple[str, str]] = set()
+    for one in ordered(rest):
+        if one.phase not in AFTER_LOAD or one.phase == "counters" or one.kind == "foreign key":
+            continue
+        if (one.kind, one.name) not in seen:
+            seen.add((one.kind, one.name))
+            rows.append(CatalogDifference(f"no {one.kind}", one.name, "", ""))
+    return rows
+
+
+def _missing_keys(wanted: Schema, held: Schema) -> list[CatalogDifference]:
+    """The foreign keys that tables lack, also where a system knows them as part of the table alone."""
+    theirs = {one.path: {(key.columns, key.target) for key in one.foreign_keys} for one in held.relations}
+    return [
+        CatalogDifference(
+            "no foreign key", dotted(one.path), ", ".join(key.columns), f"to {dotted(key.target)}"
+        )
+        for one in wanted.relations
+        for key in one.foreign_keys
+        if (key.columns, key.target) not in theirs.get(one.path, set())
+    ]
+
+
+def _present(wanted: Schema, held: Schema) -> Schema:
+    """``wanted`` without the tables that are not there at all."""
+    there = {one.path for one in held.relations}
+    return replace(wanted, relations=tuple(one for one in wanted.relations if one.path in there))
+
+
+def _views(batch: Batch) -> dict[Dataset, dict[str, Any]]:
+    return {batch.source.database.dataset(one.path): asdict(one) for one in batch.crawled.views}
+
+
+def _applied(batch: Batch, applied: list[Any]) -> dict[Dataset, dict[str, Any]]:
+    target = batch.target
+    assert target is not None
+    namespace = target.database.dataset(target.database.default_path(("t",))).namespace
+    found: dict[Dataset, dict[str, Any]] = {}
+    for one in applied:
+        named = Dataset(namespace, f"{one.statement.kind} {one.statement.name}"[:400])
+        found[named] = {"sql": one.statement.sql, "error": one.error}
+    return found

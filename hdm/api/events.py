@@ -1,0 +1,216 @@
+"""What a run tells while it runs: one typed event for each thing that happens.
+
+``hdm run --log-format json`` prints each event's ``as_dict()`` as one line; ``Project.run(on_event=...)``
+is given the event itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any
+
+from hdm.config.secrets import redact, redact_values
+from hdm.orchestrators.base import RunReport
+from hdm.runtime.thread_engine import Observer
+from hdm.runtime.worker import Outcome
+from hdm.state import Lease
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One thing that happened. ``at`` is UTC by this host's clock, ISO 8601 with milliseconds; ``event``
+    names the kind, as the JSON line does."""
+
+    at: str = field(default_factory=_now)
+    event: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """The event as the JSON line has it; secrets are masked."""
+        found = {one.name: getattr(self, one.name) for one in fields(self)}
+        plain = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+        return dict(redact_values(plain))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted(Event):
+    """``run.started``: a run was opened, or joined. ``taken_over``: chunks that dead processes of this host
+    held."""
+
+    event: str = "run.started"
+    run: str
+    taken_over: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseWaiting(Event):
+    """``lease.waiting``: another host holds chunks; if it is dead, its leases last ``seconds`` at most."""
+
+    event: str = "lease.waiting"
+    host: str
+    chunks: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkEvent(Event):
+    """Something that happened to one chunk. ``chunk`` is the beginning of its id, ``number`` its place in its
+    table's plan, ``attempt`` counts from 1."""
+
+    table: str
+    link: str
+    chunk: str
+    number: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkStarted(ChunkEvent):
+    """``chunk.started``: a worker has claimed a chunk."""
+
+    event: str = "chunk.started"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkCommitted(ChunkEvent):
+    """``chunk.committed``: the target holds the chunk. ``adopted``: it did so before this attempt."""
+
+    event: str = "chunk.committed"
+    rows: int
+    bytes: int
+    adopted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChunkFailed(ChunkEvent):
+    """``chunk.failed``: it will be tried again; ``chunk.waits``: a system is away; ``chunk.dead``: it is
+    set aside for a person. ``error`` is the class in ``hdm.errors``."""
+
+    error: str
+    message: str
+    hint: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said(Event):
+    """A system or the state database went away, or is back; ``event`` says which."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted(Event):
+    """``note``: what is to be known of the run; ``table.failed``: why a table could not be planned."""
+
+    event: str = "note"
+    run: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEnded(Event):
+    """``run.ended``: the last event of a run; ``differing`` names tables, see ``RunReport``."""
+
+    event: str = "run.ended"
+    run: str
+    status: str
+    rows: int
+    seconds: float
+    exit_code: int
+    differing: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+class EventStream:
+    """Turns what a run tells into events, and gives them to ``tell`` one at a time, from whichever thread.
+
+    An exception of ``tell`` stops the run: what is in work is finished, nothing more is told, and ``failure``
+    keeps it for the caller.
+    """
+
+    def __init__(self, tell: Callable[[Event], object], stop: threading.Event | None = None) -> None:
+        self._tell, self._stop = tell, stop
+        self._lock = threading.RLock()
+        self.failure: Exception | None = None
+
+    def tell(self, event: Event) -> None:
+        """Give one event away."""
+        with self._lock:
+            if self.failure is not None:
+                return
+            try:
+                self._tell(event)
+            except Exception as failure:
+                if self._stop is None:
+                    raise
+                self.failure = failure
+                self._stop.set()
+
+    def opened(self, run_id: str, taken: int) -> None:
+        """A run was opened, or joined."""
+        self.tell(RunStarted(run=run_id, taken_over=taken))
+
+    def waits(self, host: str, chunks: int, seconds: float) -> None:
+        """Another host holds chunks of ours."""
+        self.tell(LeaseWaiting(host=host, chunks=chunks, seconds=seconds))
+
+    def started(self, lease: Lease) -> None:
+        """A chunk was claimed."""
+        self.tell(ChunkStarted(**_chunk(lease)))
+
+    def settled(self, outcome: Outcome) -> None:
+        """A chunk was committed, or its attempt failed."""
+        about, receipt, error = _chunk(outcome.lease), outcome.receipt, outcome.error
+        if receipt is not None:
+            self.tell(
+                ChunkCommitted(**about, rows=receipt.rows, bytes=receipt.bytes, adopted=receipt.adopted)
+            )
+        elif error is not None:
+            name = "chunk.dead" if outcome.buried else "chunk.waits" if outcome.waits else "chunk.failed"
+            hint = redact(error.hint) if error.hint else error.hint
+            said: dict[str, Any] = {
+                "error": type(error).__name__,
+                "message": redact(error.message),
+                "hint": hint,
+            }
+            self.tell(ChunkFailed(event=name, **about, **said))
+
+    def said(self, event: str, text: str) -> None:
+        """A system went away, or is back."""
+        self.tell(Said(event=event, message=redact(text)))
+
+    def ended(self, report: RunReport) -> None:
+        """What is to be said of the run, and how it ended."""
+        for text in report.notes:
+            self.tell(Noted(run=report.run_id, message=text))
+        for text in report.failed:
+            self.tell(Noted(event="table.failed", run=report.run_id, message=text))
+        self.tell(
+            RunEnded(
+                run=report.run_id, status=report.status, rows=report.rows, seconds=round(report.seconds, 3),
+                exit_code=report.exit_code, differing=report.differing, notes=report.notes,
+            )
+        )  # fmt: skip
+
+    @contextmanager
+    def observing(self) -> Iterator[Observer]:
+        """The hooks for an engine."""
+        yield Observer(started=self.started, settled=self.settled, said=self.said)
+
+
+def _chunk(lease: Lease) -> dict[str, Any]:
+    info = lease.job.info
+    return {
+        "table": info.source.dataset.name,
+        "link": f"{info.source_name} -> {info.sink_name}",
+        "chunk": lease.chunk.chunk_id[:12],
+        "number": lease.chunk.number,
+        "attempt": lease.attempt,
+    }

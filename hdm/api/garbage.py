@@ -1,0 +1,76 @@
+"""Removes what dead attempts left behind, and staged files that are no longer kept; nothing else."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from hdm import failpoints
+from hdm.api.results import Collected, Removed
+from hdm.config.secrets import redact
+from hdm.errors import HdmError
+from hdm.files.atomic_file import disk_error
+from hdm.files.sink import FileSink
+from hdm.model import Chunk
+from hdm.project import Assembly
+from hdm.runtime.host import take_over_dead
+from hdm.runtime.link import DataLink
+from hdm.state import Job, StateManager
+from hdm.state.records import StaleArtifact
+
+
+def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool) -> Collected:
+    """Remove them, or with ``dry_run`` only list them. A sink that cannot be asked what it holds keeps
+    its files, and is named."""
+    take_over_dead(state)
+    found = [(one, _discard) for one in state.stale_artifacts()]
+    if staged:
+        found += [(one, _retire) for one in _expendable(made, state)]
+    rows: list[Removed] = []
+    silent: dict[str, str] = {}
+    for one, act in found:
+        job = state.reports.job(one["job_id"])
+        link = made.links.get(job.link_key)
+        if link is None or link.sink.name in silent:
+            continue
+        chunk = state.reports.chunk(one["chunk_id"])
+        try:
+            if act is _discard and is_held(link, job, chunk, one["uri"]):
+                continue
+            if not dry_run:
+                failpoints.point("G1")
+                act(link, job, chunk, one)
+                failpoints.point("G2")
+        except (HdmError, OSError) as trouble:
+            error = trouble if isinstance(trouble, HdmError) else disk_error(trouble, one["uri"])
+            said = f"{error.message} ({error.hint})" if error.hint else error.message
+            silent[link.sink.name] = redact(said)
+            continue
+        if not dry_run:
+            state.artifact_deleted(one["artifact_id"])
+        rows.append(Removed(one["uri"], one["chunk_id"][:12], one["attempt"]))
+    return Collected(tuple(rows), tuple(silent.items()))
+
+
+def is_held(link: DataLink, job: Job, chunk: Chunk, uri: str) -> bool:
+    """Whether the target itself has committed the file, though the state does not know of it yet."""
+    held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
+    return held is not None and any(file.uri == uri for file in held.files)
+
+
+def _discard(link: DataLink, job: Job, chunk: Chunk, one: StaleArtifact) -> None:
+    link.sink.discard(link.outgoing(job.info.source), chunk, one["attempt"])
+    link.sink.remove(one["uri"])
+
+
+def _retire(link: DataLink, job: Job, chunk: Chunk, one: StaleArtifact) -> None:
+    cast(FileSink, link.sink).retire(chunk, one["uri"])
+
+
+def _expendable(made: Assembly, state: StateManager) -> list[StaleArtifact]:
+    found: list[StaleArtifact] = []
+    for key, link in made.links.items():
+        if isinstance(link.sink, FileSink) and link.sink.config.keep is not None:
+            keep = link.sink.config.keep
+            readers = frozenset(k for k, other in made.specs.items() if key in other.upstream)
+            found += state.expendable_artifacts(key, readers, 0 if keep == "verified" else keep)
+    return found

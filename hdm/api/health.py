@@ -1,0 +1,69 @@
+"""Looks at everything that a manifest needs: drivers, connections, grants, clock, versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from hdm._version import __version__
+from hdm.api.results import Finding
+from hdm.components.builtin import NEEDS
+from hdm.config.secrets import redact
+from hdm.errors import HdmError
+from hdm.project import Assembly
+
+PACKAGES = ("sqlalchemy", "alembic", "pyarrow", "pydantic", "providah", "tenacity")
+MAX_SKEW = 5.0
+"""Seconds between this host's clock and the state database's before it is worth a word."""
+
+
+def findings(made: Assembly) -> tuple[Finding, ...]:
+    """All that was looked at, each thing once."""
+    parts = [one for link in made.links.values() for one in (link.source, link.sink)]
+    found = [*_versions(), *(row for part in parts for row in _probe(part)), *_state(made)]
+    return tuple(dict.fromkeys(found))
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("hdm", "version", True, f"{__version__} on Python {platform.python_version()}")
+    for name in PACKAGES:
+        yield Finding("hdm", name, True, importlib.metadata.version(name))
+    brought = importlib.metadata.packages_distributions()
+    for extra, modules in dict(NEEDS.values()).items():
+        packages = [name for module in modules for name in brought.get(module.partition(".")[0], ())[:1]]
+        if len(packages) < len(modules):
+            yield Finding("driver", extra, True, f"not installed (pip install 'hdm[{extra}]')")
+        else:
+            versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
+            yield Finding("driver", extra, True, versions)
+
+
+def _probe(component: Any) -> Iterator[Finding]:
+    try:
+        for what, ok, detail in component.probe():
+            yield Finding(component.name, what, ok, redact(str(detail)))
+    except HdmError as error:
+        yield Finding(component.name, "connection", False, _in_a_line(error))
+
+
+def _state(made: Assembly) -> Iterator[Finding]:
+    try:
+        found = made.recall_state()
+        if found is None:
+            yield Finding("state", "schema", True, "none yet: hdm run makes it")
+            return
+        with found as state:
+            there = datetime.fromisoformat(state.reports.clock())
+            skew = abs((there - datetime.now(UTC)).total_seconds())
+            yield Finding("state", "schema", True, state.reports.schema_version())
+            yield Finding("state", "clock", skew < MAX_SKEW, f"{skew:.1f} s apart from this host")
+    except HdmError as error:
+        yield Finding("state", "connection", False, _in_a_line(error))
+
+
+def _in_a_line(error: HdmError) -> str:
+    text = f"{error.message} ({error.hint})" if error.hint else error.message
+    return redact(" ".join(text.split()))

@@ -1,0 +1,93 @@
+"""What a run would do now, for each table of a manifest. Touches nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import TypeVar
+
+from hdm.api.results import PlannedTable, PlanReport
+from hdm.api.running import Surveyed
+from hdm.config.secrets import redact
+from hdm.errors import PermanentError
+from hdm.model import Chunk, Table
+from hdm.orchestrators.drift import settle
+from hdm.planning.look_ahead import Outlook, look_ahead
+from hdm.planning.preflight import Prospect
+from hdm.sql.sessions import kept
+from hdm.state import StateManager
+
+T = TypeVar("T")
+
+
+def planned(ready: Surveyed) -> PlanReport:
+    """Decide for each table as a run would, and write nothing."""
+    made, prospects = ready.made, ready.prospects
+    notes = list(made.orchestrator.notes)
+    with made.recall_state() or nullcontext() as state:
+        if state is not None:
+            settled = settle(state, prospects, made.links, made.orchestrator.weighed)
+            prospects = settled.prospects
+            notes += [*settled.notes, *settled.held.values()]
+        with kept():
+            tables = tuple(_table(ready, one, state) for one in prospects)
+    refused = made.orchestrator.refused.values()
+    return PlanReport(tables, tuple(map(redact, notes)), tuple(map(redact, refused)))
+
+
+def _table(ready: Surveyed, one: Prospect, state: StateManager | None) -> PlannedTable:
+    table = one.source
+    found = PlannedTable(
+        link=f"{one.link.source.name} -> {one.link.sink.name}",
+        table=table.dataset.name,
+        target=one.target.dataset.name,
+        mode=one.link.mode.value,
+        site=one.link.site,
+        watermark=table.cursor,
+        rows=table.rows,
+        bytes=table.bytes,
+        chunks=None,
+        losses=one.losses,
+    )
+    if one.upstream_keys:
+        return found
+    link, whole = ready.made.links[one.link.key], one.pipeline_key in ready.refresh
+    seen = _named(table, lambda: look_ahead(state, one, link, ready.made.specs, whole=whole))
+    rows, size = _estimates(table, seen)
+    return replace(
+        found,
+        rows=rows,
+        bytes=size,
+        chunks=seen.chunks,
+        left=seen.left,
+        notes=tuple(map(redact, seen.notes)),
+        refused=redact(seen.refused) if seen.refused else None,
+    )
+
+
+def _estimates(table: Table, seen: Outlook) -> tuple[int | None, int | None]:
+    """How many rows and bytes would be moved."""
+    if seen.chunks is None or seen.left:
+        return None, None
+    if not seen.chunks:
+        return 0, 0
+    known = _rows(seen.chunks)
+    if known is None:
+        return table.rows, table.bytes
+    size = int(table.bytes * known / table.rows) if table.rows and table.bytes else table.bytes
+    return known, size
+
+
+def _rows(chunks: Sequence[Chunk]) -> int | None:
+    """How many rows the chunks hold, if all say so."""
+    counts = [chunk.estimate_rows for chunk in chunks]
+    return None if None in counts else sum(count or 0 for count in counts)
+
+
+def _named(table: Table, look: Callable[[], T]) -> T:
+    try:
+        return look()
+    except PermanentError as error:
+        error.message = f"{table.dataset.name}: {error.message}"
+        raise

@@ -1,0 +1,170 @@
+"""Runs what a manifest says, or helps a run that another process opened."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from hdm.api import run_log
+from hdm.api.results import WorkReport
+from hdm.api.selecting import select, to_refresh
+from hdm.config.secrets import redact
+from hdm.errors import UsageError
+from hdm.orchestrators.base import RunReport, Session
+from hdm.planning.breaker import MAX_WAIT
+from hdm.planning.other_sites import Elsewhere
+from hdm.planning.preflight import Prospect
+from hdm.project import Assembly, find_run
+from hdm.runtime.thread_engine import Observer
+from hdm.state import StateManager
+
+POLL = 0.5
+"""Seconds between two looks for a run to help."""
+
+
+class Display(Protocol):
+    """Whoever shows how a run goes; called from any thread."""
+
+    def opened(self, run_id: str, taken: int) -> None:
+        """A run was opened or joined; ``taken`` chunks of dead processes were taken over."""
+
+    def waits(self, host: str, chunks: int, seconds: float) -> None:
+        """Another host holds chunks, for so many seconds at most if it is dead."""
+
+    def observing(self) -> AbstractContextManager[Observer]:
+        """The hooks for the engine, while the run lasts."""
+
+    def ended(self, report: RunReport) -> None:
+        """The run is over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What is asked of a run: see ``Project.run``. ``stop``: set, the run drains."""
+
+    select: Sequence[str] = ()
+    full_refresh: Sequence[str] = ()
+    workers: int | None = None
+    max_wait: float = MAX_WAIT
+    stop: threading.Event = field(default_factory=threading.Event)
+
+
+@dataclass(slots=True)
+class Surveyed:
+    """A manifest's components and the tables that they found: all is ready to be run."""
+
+    made: Assembly
+    found: list[Prospect]
+    prospects: list[Prospect]
+    refresh: frozenset[str]
+
+    def run(self, wishes: Wishes, display: Display) -> RunReport:
+        """Open a run, move everything, close it."""
+        with self.made.open_state() as state:
+            return _carry_out(self.made, self.session(state, wishes), display)
+
+    def session(self, state: StateManager, wishes: Wishes) -> Session:
+        """All that the orchestrator needs of a run."""
+        made = self.made
+        return Session(
+            state, made.links, self.prospects, made.run_info(), specs=made.specs, site=made.site,
+            workers=wishes.workers, max_wait=wishes.max_wait, stop=wishes.stop, refresh=self.refresh,
+            selected=len(self.prospects) < len(self.found),
+        )  # fmt: skip
+
+
+def surveyed(made: Assembly, chosen: Sequence[str] = (), refreshed: Sequence[str] = ()) -> Surveyed:
+    """Look what there is to move: all, or what is ``chosen`` or ``refreshed`` by name or pattern."""
+    found = made.survey()
+    prospects = select(found, (*chosen, *refreshed)) if chosen or refreshed else found
+    return Surveyed(made, found, prospects, to_refresh(found, refreshed, made.links))
+
+
+def _carry_out(made: Assembly, session: Session, display: Display) -> RunReport:
+    def opened(run_id: str, taken: int) -> None:
+        run_log.run_started(run_id, made.plan, session.info.started_by, session.info.host)
+        display.opened(run_id, taken)
+
+    session.opened, session.waits = opened, display.waits
+    with display.observing() as observer:
+        session.observer = run_log.logged(observer)
+        report = _masked(made.orchestrator.run(session))
+    run_log.run_ended(report)
+    display.ended(report)
+    return report
+
+
+def _masked(report: RunReport) -> RunReport:
+    return replace(
+        report,
+        notes=tuple(map(redact, report.notes)),
+        failed=tuple(map(redact, report.failed)),
+    )
+
+
+def work(
+    ready: Surveyed, run: str | None, patience: float, manifest: str, wishes: Wishes, display: Display
+) -> WorkReport:
+    """Take part in runs that others open, until there is nothing to do for ``patience`` seconds."""
+    state = _state(ready.made, patience, wishes.stop)
+    if state is None:
+        return _idle(ready.made, manifest, wishes.stop)
+    with state:
+        session = ready.session(state, wishes)
+        session.selected = False
+        reports: list[RunReport] = []
+        until = time.monotonic() + patience
+        while not wishes.stop.is_set():
+            turn = _turn(ready.made, session, run)
+            if turn is not None:
+                reports.append(_carry_out(ready.made, turn, display))
+                if session.site is None or run is not None:
+                    break
+                until = time.monotonic() + patience
+            elif time.monotonic() >= until:
+                break
+            wishes.stop.wait(POLL)
+    if reports and not wishes.stop.is_set():
+        return WorkReport(tuple(reports))
+    return replace(_idle(ready.made, manifest, wishes.stop), runs=tuple(reports))
+
+
+def _turn(made: Assembly, session: Session, run: str | None) -> Session | None:
+    """What to do next: help an open run, or load what was published while nobody did."""
+    plan = made.plan
+    if run is not None:
+        return replace(session, run_id=find_run(session.state, plan, run))
+    run_id = session.state.joinable(plan.manifest_name, plan.env, session.site)
+    if run_id is not None:
+        return replace(session, run_id=run_id)
+    if session.site is not None:
+        view = Elsewhere(session.state, "", session.links, session.specs)
+        if view.is_behind():
+            return replace(session, prospects=[])
+    return None
+
+
+def _state(made: Assembly, patience: float, stop: threading.Event) -> StateManager | None:
+    """The state database, as soon as there is one."""
+    until = time.monotonic() + patience
+    found = made.recall_state()
+    while found is None and time.monotonic() < until and not stop.is_set():
+        stop.wait(POLL)
+        found = made.recall_state()
+    return found
+
+
+def _idle(made: Assembly, manifest: str, stop: threading.Event) -> WorkReport:
+    """Nothing came to do: that is a mistake, unless we were told to stop or to stay."""
+    if stop.is_set():
+        return WorkReport((), stopped=True)
+    if made.site is not None:
+        return WorkReport(())
+    raise UsageError(
+        f"no run of {made.plan.manifest_name} in environment {made.plan.env} is open",
+        hint=f"start one: hdm run {manifest} -e {made.plan.env}",
+    )

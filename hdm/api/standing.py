@@ -1,0 +1,125 @@
+"""How runs stand, and what a person decides about dead chunks, as the state database has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdm.api.results import (
+    DeadChunk,
+    ProcessStatus,
+    Retried,
+    RunStatus,
+    TableStatus,
+    Waiver,
+    dead_chunk,
+)
+from hdm.errors import UsageError
+from hdm.planning.plan import Plan
+from hdm.project import find_run, link_keys
+from hdm.runtime.host import host_identity, is_alive
+from hdm.state import StateManager
+from hdm.state.queries.standing import Process
+
+
+def mine(plan: Plan) -> tuple[str, str, list[str]]:
+    """What the runs of a manifest are found by: its name, its environment, its links."""
+    return plan.manifest_name, plan.env, link_keys(plan)
+
+
+def status_of(state: StateManager, plan: Plan, run: str | None) -> RunStatus | None:
+    """How a run stands; None if there is none."""
+    run_id = find_run(state, plan, run)
+    if run_id is None:
+        return None
+    row = state.run_row(run_id) or {}
+    processes = [_process(one, state.lease_ttl) for one in state.reports.processes(run_id)]
+    busy = any(one.at_work for one in processes)
+    return RunStatus(
+        run_id=run_id,
+        status=str(row.get("status")),
+        started_at=str(row.get("started_at")),
+        started_by=str(row.get("started_by")),
+        manifest=str(row.get("manifest_name")),
+        broken_off=row.get("status") == "in_progress" and not busy,
+        tables=_tables(state.reports.job_rows(run_id), state.reports.failures(run_id)),
+        processes=tuple(processes),
+        waived=tuple(Waiver(**gap) for gap in state.reports.waived(*mine(plan))),
+    )
+
+
+def _process(one: Process, ttl: float) -> ProcessStatus:
+    return ProcessStatus(one.host, one.pid, one.since, one.heard, at_work(one, ttl))
+
+
+def at_work(one: Process, ttl: float) -> bool:
+    """Whether the process still works: of this host, if it is there; of another, if it was heard of
+    within the time of a lease."""
+    if one.state != "alive":
+        return False
+    return is_alive(one.pid, one.start_token) if one.host == host_identity() else one.silent < ttl
+
+
+def _tables(jobs: list[dict[str, Any]], failures: dict[str, str]) -> tuple[TableStatus, ...]:
+    """Each job with why it could not be planned, which is a failure, and the failures that have no job."""
+    known = {row["job"] for row in jobs}
+    found = []
+    for row in jobs:
+        problem = failures.get(row["job"])
+        status = "failure" if row["status"] == "planning" and problem is not None else row["status"]
+        found.append(
+            TableStatus(**{**row, "status": status, "differs": tuple(row["differs"])}, problem=problem)
+        )
+    blank = dict.fromkeys(name for name in TableStatus.__dataclass_fields__ if name != "problem")
+    found += [TableStatus(**blank, problem=text) for key, text in failures.items() if key not in known]
+    return tuple(found)
+
+
+def on_record(state: StateManager, table: str) -> StateManager:
+    """The state, if a dataset of that name is on record there; else ``UsageError``."""
+    if not state.reports.find_datasets(table):
+        raise unknown_table(table)
+    return state
+
+
+def unknown_table(table: str) -> UsageError:
+    """The mistake of asking for a table that nothing is known of."""
+    return UsageError(
+        f"no dataset named {table!r} is on record", hint="hdm status lists the tables of the newest run"
+    )
+
+
+def dead(state: StateManager, plan: Plan) -> tuple[DeadChunk, ...]:
+    """The manifest's dead chunks."""
+    return tuple(dead_chunk(row) for row in state.reports.dead(*mine(plan)))
+
+
+def retry(state: StateManager, plan: Plan, table: str | None, chunk: str | None, *, reread: bool) -> Retried:
+    """Make dead chunks pending again, or have their rows read from the source again."""
+    chosen = _chosen(dead(state, plan), table, chunk)
+    if reread:
+        return Retried(chosen, len(state.gaps.read_again([one.chunk_id for one in chosen])))
+    return Retried(chosen, sum(state.retry(chunk_id=one.chunk_id) for one in chosen))
+
+
+def waive(
+    state: StateManager, plan: Plan, by: str, reason: str, table: str | None, chunk: str | None
+) -> tuple[DeadChunk, ...]:
+    """Accept the gap that dead chunks leave."""
+    chosen = _chosen(dead(state, plan), table, chunk)
+    for one in chosen:
+        state.waive(one.chunk_id, by, reason)
+    return chosen
+
+
+def _chosen(rows: tuple[DeadChunk, ...], table: str | None, chunk: str | None) -> tuple[DeadChunk, ...]:
+    kept = tuple(
+        one
+        for one in rows
+        if (table is None or one.table == table or one.table.endswith("." + table))
+        and (chunk is None or one.chunk_id.startswith(chunk))
+    )
+    if not kept and (table or chunk):
+        raise UsageError(
+            f"no dead chunk matches {table or chunk!r}", hint="hdm status --dead lists the dead chunks"
+        )
+    return kept

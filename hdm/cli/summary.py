@@ -1,0 +1,55 @@
+"""The closing lines of a run, for a person."""
+
+from __future__ import annotations
+
+from hdm.cli.output import say, size, spell_waiver
+from hdm.orchestrators.base import RunReport
+
+
+def summarise(report: RunReport) -> None:
+    """The closing lines for a person."""
+    for job in report.jobs:
+        if not job.rows and job.status == "success":
+            continue
+        rows = f"{job.rows:,} rows"
+        parts = ", ".join(f"{count} {status}" for status, count in sorted(job.chunks.items()))
+        line = f"{job.table} -> {job.sink}: {rows}, {size(job.bytes)}"
+        say(f"  {line}{' (' + parts + ')' if parts else ''}{_mark(job.status)}", err=True)
+    for text in report.notes:
+        say(f"  note: {text}", err=True)
+    for text in report.failed:
+        say(f"  failed: {text}", err=True)
+    for gap in report.waived:
+        say(f"  waived: {spell_waiver(gap)}", err=True)
+    gaps = f", but for {len(report.waived)} waived chunk(s)" if report.waived else ""
+    words = {
+        "success": f"all committed{gaps}",
+        "aborted": "stopped; run again to go on",
+        "failure": "not all committed",
+    }
+    say(
+        f"run {report.run_id[:12]}: {words.get(report.status, report.status)}, "
+        f"{_what_moved(report)} in {report.seconds:.1f} s{_differing(report)}",
+        err=True,
+    )
+    if any("dead" in job.chunks for job in report.jobs):
+        say("  dead chunks: see hdm status; mend the cause, then hdm retry (or hdm waive)", err=True)
+
+
+def _what_moved(report: RunReport) -> str:
+    moved = [job for job in report.arrived if job.rows]
+    if not report.arrived:
+        return "nothing moved"
+    idle = f"{len(report.arrived) - len(moved)} up to date"
+    return f"{idle}, {len(moved)} moved: {report.rows:,} new rows" if moved else f"{idle}, nothing moved"
+
+
+def _differing(report: RunReport) -> str:
+    """What the last line must not leave unsaid: the notes above it say more."""
+    count = len(report.differing)
+    tables = f"{count} tables differ" if count > 1 else "1 table differs"
+    return f"; {tables} from the source below the watermark" if count else ""
+
+
+def _mark(status: str) -> str:
+    return "" if status == "success" else f" [{status}]"

@@ -1,0 +1,137 @@
+"""What a run that began now would do with one table, decided by what decides it in a run. Looks only.
+
+A run writes between its decisions: it opens jobs, moves the watermark past dead chunks, takes over what
+only a target's ledger knows. What follows from such a write is not foretold, but said to be unknown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from hdm.errors import HdmError, Recovery
+from hdm.model import Chunk, LinkSpec, Mode
+from hdm.planning import presence
+from hdm.planning.epoch_plan import cut_epoch
+from hdm.planning.job_lifecycle import (
+    FINISHES_FIRST,
+    READ_ONCE,
+    goes_past,
+    is_merged,
+    remarks,
+    waits_for_chain,
+)
+from hdm.planning.preflight import Prospect
+from hdm.planning.whole import READ_ANEW, begins_anew
+from hdm.planning.windows import UNFINISHED, feeds_merges, is_complete
+from hdm.state.records import OPEN_JOB
+
+if TYPE_CHECKING:
+    from hdm.runtime.link import DataLink
+    from hdm.state import Job, StateManager
+
+PASSES = "the run goes on past its dead chunks; what is new is known once it has"
+READS_ON = "the run finishes what was staged before it reads what is new since"
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What a run would do with one table at its source. ``left``: chunks of unfinished plans that are
+    still to be moved. ``chunks``: those that the run would plan anew; None where that shows only in the
+    run. ``refused``: why the table would not be moved."""
+
+    chunks: tuple[Chunk, ...] | None = ()
+    left: int = 0
+    notes: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+def look_ahead(
+    state: StateManager | None,
+    one: Prospect,
+    link: DataLink,
+    specs: Mapping[str, LinkSpec],
+    *,
+    whole: bool = False,
+) -> Outlook:
+    """What a run would do with a table that is read from its source; ``whole``: were it to be refreshed.
+    ``state`` None: nothing was ever run. Raises what the source raises."""
+    if state is None:
+        return _cut(None, one, link, specs, 1, whole=whole)
+    if waits_for_chain(state, one, specs):
+        return Outlook(notes=(FINISHES_FIRST,))
+    if said := _is_gone(state, one, link, specs):
+        return said
+    found = _look(state, one, link, specs, whole=whole)
+    older = 0 if whole else state.gaps.left_of_older(one.pipeline_key)
+    return replace(found, left=found.left + older)
+
+
+def _look(
+    state: StateManager, one: Prospect, link: DataLink, specs: Mapping[str, LinkSpec], *, whole: bool
+) -> Outlook:
+    newest = _newest(state, one)
+    if newest is None:
+        return _cut(state, one, link, specs, 1, whole=whole)
+    if newest.status not in OPEN_JOB or whole:
+        return _cut(state, one, link, specs, newest.epoch + 1, whole=whole)
+    if not newest.planned:
+        return _cut(state, one, link, specs, newest.epoch)
+    if goes_past(one, specs) and state.gaps.can_pass(newest):
+        return Outlook(chunks=None, notes=(PASSES,))
+    feeds = any(newest.link_key in spec.upstream for spec in specs.values())
+    if begins_anew(state, newest, feeds=feeds):
+        found = _cut(state, one, link, specs, newest.epoch + 1)
+        return Outlook(found.chunks, notes=(READ_ANEW, *found.notes))
+    counts = state.counts(newest.job_id)
+    left = sum(counts.get(status, 0) for status in UNFINISHED)
+    if one.source.cursor and is_merged(one, specs):
+        return Outlook(chunks=None, left=left, notes=(READS_ON,))
+    return Outlook(left=left)
+
+
+def _newest(state: StateManager, one: Prospect) -> Job | None:
+    jobs = state.reports.link_jobs(one.link.key)
+    return next((job for job in jobs if job.pipeline_key == one.pipeline_key), None)
+
+
+def _is_gone(
+    state: StateManager, one: Prospect, link: DataLink, specs: Mapping[str, LinkSpec]
+) -> Outlook | None:
+    """What a run would refuse since the target does not hold what it held; a target that is away is one
+    that the run would wait for."""
+    try:
+        presence.look(state, one, link, specs)
+    except HdmError as error:
+        if error.recovery is Recovery.RETRY:
+            return None
+        if error.recovery is not Recovery.BURY:
+            raise
+        return Outlook(refused=f"{error.message} ({error.hint})" if error.hint else error.message)
+    return None
+
+
+def _cut(
+    state: StateManager | None,
+    one: Prospect,
+    link: DataLink,
+    specs: Mapping[str, LinkSpec],
+    epoch: int,
+    *,
+    whole: bool = False,
+) -> Outlook:
+    """The chunks of the epoch that would be opened."""
+    key, mode, table = one.pipeline_key, one.link.mode, one.source
+    if state is not None and not whole and is_complete(epoch, one, link):
+        if not state.reports.moved_nothing(key):
+            return Outlook(notes=(READ_ONCE,))
+        if link.source.is_empty(table):
+            return Outlook()
+    with link.source.snapshot() as token:
+        merged = feeds_merges(one.link.key, specs)
+        cut = cut_epoch(state, key, mode, epoch, table, link, token, whole=whole, merged=merged)
+    found = cut.window.findings
+    limits = () if mode is Mode.REPLACE else found.limits
+    said = (*remarks(table, mode, link, cut.chunks), *found.differs, *found.notes, *limits)
+    return Outlook(tuple(cut.chunks), notes=said)
