@@ -17,8 +17,9 @@ from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
 from hdm.dialects.native_type import is_type
 from hdm.dialects.user_input import one_query
-from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
+from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableValue, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
+from hdm.sql import blame
 from hdm.sql import relation as sql_relation
 from hdm.sql.chunking import Splitter, uncut
 from hdm.sql.cursor import WatermarkConf, hold_to_order
@@ -304,16 +305,31 @@ class SqlSource(BehindDatabase, Source):
                     hint="plan again, or set schema_policy",
                 )
             sql_relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
-            for batch in self.database.stream(connection, self.select(table, chunk), table.columns):
-                failpoints.point("C3")
-                yield batch
+            yield from self._streamed(connection, table, chunk)
         finally:
             connection.close()
 
+    def _streamed(self, connection: Any, table: Table, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+        batches = self.database.stream(connection, self.select(table, chunk), table.columns)
+        while True:
+            try:
+                batch = next(batches, None)
+            except UnrepresentableValue as error:
+                blame.named(error, blame.unreadable(self, table, chunk))
+                raise
+            if batch is None:
+                return
+            failpoints.point("C3")
+            yield batch
+
     def select(self, table: Table, chunk: Chunk) -> str:
         """The SELECT that reads a chunk."""
+        return self.selecting(table, chunk, table.columns)
+
+    def selecting(self, table: Table, chunk: Chunk, columns: Sequence[Column]) -> str:
+        """The SELECT that reads some columns of a chunk."""
         shown = ", ".join(
-            f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in table.columns
+            f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in columns
         )
         where = " AND ".join(filter(None, [self._filter, self.dialect.predicate(chunk.conditions, table)]))
         return f"SELECT {shown} FROM {self._origin(table)}" + (f" WHERE {where}" if where else "")
