@@ -69,14 +69,15 @@ def open_project(manifest: str, env: str, profiles: str | None, site: str | None
     loaded = load_manifest(manifest, env, os.environ)
     plan = make_plan(loaded)
     known = load_profiles(profiles, env)
-    registry.load_plugins(plan.plugins)
+    broken = registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     orchestrator.profiles = known
     orchestrator.recall = partial(recall_state, plan, known)
     specs = {spec.key: spec for spec in orchestrator.links(plan)}
     here = _at_site(specs, site, plan.manifest_name)
     links = make_links(here, known)
-    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *_idle_keys(here)])
+    unloaded = [f"a plugin could not be loaded: {one}" for one in broken]
+    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *unloaded, *_idle_keys(here)])
     return Project(plan, known, orchestrator, links, specs, site)
 
 

@@ -19,7 +19,7 @@ from hdm.catalog.rules import MapOptions
 from hdm.catalog.writers import PHASES, Statement
 from hdm.components.settings import Settings
 from hdm.errors import UsageError
-from hdm.model import Table
+from hdm.model import Dataset, Table
 
 
 class CatalogConfig(Settings):
@@ -50,6 +50,15 @@ class Catalog(ABC):
     @abstractmethod
     def session(self) -> AbstractContextManager[Session]:
         """A session that takes DDL."""
+
+    def dataset(self, path: Path) -> Dataset:
+        """The OpenLineage name of an object; by default ``system://name of the catalogue``."""
+        return Dataset(f"{self.system}://{self.name}", ".".join(path))
+
+    def measured(self, schema: Schema) -> Schema:
+        """``schema`` with what only a look at the rows tells, such as digits of open numbers. The default
+        does not look."""
+        return schema
 
     @property
     def selection(self) -> Selection:

@@ -247,7 +247,7 @@ def _say(report: Report, as_json: bool) -> None:
 
 
 def _views(batch: Batch) -> dict[Dataset, dict[str, Any]]:
-    return {batch.source.database.dataset(one.path): asdict(one) for one in batch.crawled.views}
+    return {batch.source.dataset(one.path): asdict(one) for one in batch.crawled.views}
 
 
 def _applied(batch: Batch, applied: list[Any]) -> dict[Dataset, dict[str, Any]]:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -125,7 +126,7 @@ def _of_manifest(
         )
     plan = make_plan(load_manifest(manifest, env, os.environ))
     known = load_profiles(profiles, env)
-    registry.load_plugins(plan.plugins)
+    registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     if not isinstance(orchestrator, AutoBatchOrchestrator):
         orchestrator = AutoBatchOrchestrator(AutoBatchConfig())

@@ -21,7 +21,7 @@ from hdm.model import Column, ComponentSpec, LinkSpec, Mode, Table
 from hdm.planning.plan import link_key
 from hdm.sql.cursor import LATER
 
-OWN_KEYS = ("include", "exclude", "watermarks")
+OWN_KEYS = ("include", "exclude", "watermarks", "catalog")
 """Keys of the source's conf that the orchestrator reads, and no source knows."""
 _HOLE = re.compile(r"<<\s*(schema|table|target_schema|target_table)\s*>>")
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hdm.components import registry
+from hdm.components import locator, plugins, registry
 from hdm.components.settings import Settings
 from hdm.components.sink import Sink
 from hdm.components.source import Source
@@ -25,8 +25,9 @@ from hdm.model import ComponentSpec
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(registry, "_registered", {kind: {} for kind in registry.KINDS})
-    monkeypatch.setattr(registry, "_loaded_points", {})
+    monkeypatch.setattr(locator, "_known", {kind: dict(names) for kind, names in locator._known.items()})
+    monkeypatch.setattr(plugins, "_loaded_points", {})
+    monkeypatch.setattr(plugins, "_broken_files", {})
     yield
 
 
@@ -69,7 +70,7 @@ def test_builtin_names_are_unique_and_lazy() -> None:
         assert len(set(folded)) == len(folded)
     code = (
         "import sys, hdm.components.registry as r; r.canonical('source', 'oracle_source');"
-        "assert not [m for m in sys.modules if m.startswith('hdm.connectors.') or m.startswith('providah')]"
+        "assert not [m for m in sys.modules if m.startswith('hdm.connectors.')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -151,7 +152,7 @@ def test_two_classes_of_one_name_do_not_confuse_providah() -> None:
         return type("Twin", (Local,), {"__module__": "twins"})
 
     for cls in (make(), make()):
-        registry._registered["source"] = {}
+        locator._known["source"].pop("twin", None)
         registry.register(cls)
         assert type(registry.create("source", spec("folder: x", "twin"))) is cls
 
@@ -256,12 +257,12 @@ def test_entry_points(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     (modules / "plugged_bad.py").write_text("raise RuntimeError('bad day')")
     points = [
-        EntryPoint("a_bad_one", "plugged_bad", registry.GROUP),
-        EntryPoint("marsbase", "plugged_entry:Marsbase", registry.GROUP),
+        EntryPoint("a_bad_one", "plugged_bad", plugins.GROUP),
+        EntryPoint("marsbase", "plugged_entry:Marsbase", plugins.GROUP),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.GROUP else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == plugins.GROUP else [])
     assert registry.canonical("sink", "mars_base") == "Marsbase"
-    assert "plugged_bad" not in registry._loaded_points, "a plugin of another name comes later"
+    assert "plugged_bad" not in plugins._loaded_points, "a plugin of another name comes later"
     with pytest.raises(UnknownComponent, match="bad day") as caught:
         registry.find("sink", "nothing_like_it")
     assert "a_bad_one" in caught.value.message
@@ -275,10 +276,10 @@ def test_all_installed_plugins_are_listed_once_they_are_asked_for(
     )
     (modules / "plugged_worse.py").write_text("raise RuntimeError('bad day')")
     points = [
-        EntryPoint("worse", "plugged_worse", registry.GROUP),
-        EntryPoint("Listed", "plugged_listed:Listed", registry.GROUP),
+        EntryPoint("worse", "plugged_worse", plugins.GROUP),
+        EntryPoint("Listed", "plugged_listed:Listed", plugins.GROUP),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
     assert "Listed" not in registry.names("sink")
     for _ in range(2):
         assert registry.load_installed() == ["worse (plugged_worse): RuntimeError: bad day"]
@@ -290,3 +291,78 @@ def test_every_builtin_module_that_is_there_keeps_its_word() -> None:
         for name in () if kind == "catalog" else registry.names(kind):
             if importlib.util.find_spec(registry.BUILTIN[kind][name]) is not None:
                 assert registry.find(kind, name).__name__ == name
+
+
+FOLDER = {
+    "base.py": "from hdm import Source\nclass Base(Source):\n    def read(self, table, chunk): ...\n",
+    "comet.py": "from .base import Base\nclass CometSource(Base):\n    def describe(self): ...\n"
+    "class _Hidden(CometSource): ...\n",
+    "broken.py": "import no_such_module_at_all\n",
+    "_private.py": "raise RuntimeError('not to be imported')\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "extra"
+    made.mkdir()
+    for name, text in FOLDER.items():
+        (made / name).write_text(text)
+    return made
+
+
+def test_a_folder_brings_its_public_classes_and_a_broken_file_stops_nothing_else(folder: Path) -> None:
+    (said,) = registry.load_plugins(["extra"], folder.parent)
+    assert said == f"{folder / 'broken.py'}: ModuleNotFoundError: No module named 'no_such_module_at_all'"
+    assert registry.canonical("source", "comet_source") == "CometSource"
+    assert type(registry.create("source", spec("{}", "comet_source"))).__name__ == "CometSource"
+    assert "Base" not in registry.names("source"), "it leaves describe() to its subclasses"
+    assert "_Hidden" not in registry.names("source")
+    with pytest.raises(UnknownComponent, match=r"plugins that could not be loaded: .*broken\.py"):
+        registry.find("source", "Meteor")
+
+
+def test_loaded_twice_a_folder_is_the_same(folder: Path) -> None:
+    registry.load_plugins([str(folder)])
+    first = registry.find("source", "CometSource")
+    registry.load_plugins(["./extra/comet.py"], folder.parent)
+    assert registry.find("source", "CometSource") is first
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        ("extra/broken.py", "the plugin file 'extra/broken.py' cannot be loaded: ModuleNotFoundError"),
+        ("./nowhere", "there is no plugin file or folder './nowhere' in "),
+        ("nowhere.py", "there is no plugin file or folder 'nowhere.py' in "),
+    ],
+)
+def test_a_file_or_path_that_is_wrong_is_named(folder: Path, wanted: str, said: str) -> None:
+    with pytest.raises(UnknownComponent) as caught:
+        registry.load_plugins([wanted], folder.parent)
+    assert caught.value.message.startswith(said)
+
+
+def test_what_a_file_imports_from_elsewhere_is_not_its_own(folder: Path) -> None:
+    (folder / "uses.py").write_text(
+        "from hdm.connectors.sqlite import SQLiteSource\nfrom hdm import Source\n"
+    )
+    registry.load_plugins(["extra/uses.py"], folder.parent)
+    assert registry.find("source", "SQLiteSource").__module__ == "hdm.connectors.sqlite"
+
+
+def test_everything_is_found_and_made_through_providah(monkeypatch: pytest.MonkeyPatch) -> None:
+    from providah.factories.package_factory import PackageFactory
+
+    asked: list[tuple[str, str]] = []
+    real = PackageFactory.create
+
+    def create(key: str, library: str, label: str, configuration: Any = None) -> Any:
+        asked.append((library, key))
+        return real(key, library=library, label=label, configuration=configuration)
+
+    monkeypatch.setattr(PackageFactory, "create", create)
+    registry.register(Local)
+    registry.create("source", spec("folder: x", "local"))
+    registry.find("sink", "sqlite_sink")
+    assert asked[-3:] == [("source", "local"), ("source", "Local"), ("sink", "sqlitesink")]
