@@ -26,8 +26,14 @@ class CatalogConfig(Settings):
     """What is crawled: patterns as in ``hdm.catalog.patterns``."""
 
     env: str | None = None
+    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
+    ignores it."""
     include: list[str] = Field(default_factory=list)
+    """Patterns of the tables and views to look at, e.g. ``sales.*``; ``*`` and ``?`` are wild, and case
+    counts only in double quotes. Left out, all of them."""
     exclude: list[str] = Field(default_factory=list)
+    """Patterns, as in ``include``, of what is passed over although ``include`` fits it; left out, nothing
+    is."""
 
 
 class Catalog(ABC):

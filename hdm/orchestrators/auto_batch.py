@@ -47,20 +47,36 @@ from hdm.state import StateManager
 
 class AutoBatchConfig(OrchestratorConfig):
     """What is moved, and how names and types are mapped. ``include``, ``exclude`` and ``watermarks``
-    may also stand in the source's conf. ``finish``: what is made after a load that went well."""
+    may also stand in the source's conf."""
 
     include: list[str] = Field(default_factory=list)
+    """Patterns of the tables to move, e.g. ``sales.*``; those in the source's conf are added. One is needed
+    in either."""
     exclude: list[str] = Field(default_factory=list)
+    """Patterns of tables that are not moved although ``include`` fits them; those in the source's conf are
+    added."""
     watermarks: list[WatermarkRule] = Field(default_factory=list)
+    """Rules that give tables a watermark, in the order in which they are tried; those in the source's conf
+    come first."""
     case: Case = Case.KEEP
+    """What becomes of the letters' case in the target's names."""
     into: str | None = None
+    """Schema of the target that takes the tables of schemas which ``schemas`` does not name; left out,
+    schemas keep their names."""
     schemas: dict[str, str] = Field(default_factory=dict)
+    """New names of schemas, ``source: target``; left out, ``into`` says."""
     rules: list[dict[str, Any]] = Field(default_factory=list)
+    """Overrides of types and names, each ``{table, column, type, to, rename}``; the first that fits gives a
+    column its type. Left out, none."""
     measure: bool = False
-    """Measure in the source what its catalogue leaves open, and give the target types that fit: digits
-    of numbers without precision; what SQLite's columns hold that are declared BLOB or not at all."""
+    """Measures in the source what its catalogue leaves open, and gives the target types that fit: digits of
+    numbers without precision; what SQLite's columns hold that are declared BLOB or not at all."""
     create: bool = True
+    """Makes tables that the target lacks, and the columns that ``schema_policy`` lets join; ``false`` leaves
+    that to the sink."""
     finish: Literal["all", "nothing"] = "all"
+    """Whether keys, indexes, views and comments that the target lacks are made after a load that went well
+    (``all``) or not (``nothing``)."""
 
 
 @dataclass(slots=True)

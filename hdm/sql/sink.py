@@ -23,8 +23,8 @@ from hdm.sql.ledger import Ledger
 from hdm.sql.merge import Merge, make_stage, newest_by
 from hdm.sql.reach import BehindDatabase
 from hdm.sql.sessions import looking
-from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
+from hdm.sql.table_name import name_parts
 from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_there
 
 
