@@ -212,7 +212,9 @@ class AutoBatchOrchestrator(Orchestrator):
         words = own if isinstance(own, Mapping) else {"type": own}
         place = conf.value_at("catalog")
         told = PlacedDict({**named, **dict(words.get("conf") or {})}, file=conf.file, place=place)
-        made = ComponentSpec(template.source.name, str(words.get("type") or ""), told, (place.line, place.column))
+        made = ComponentSpec(
+            template.source.name, str(words.get("type") or ""), told, (place.line, place.column)
+        )
         return cast("Catalog", registry.create("catalog", made, self.profiles))
 
     def _accepted(self, key: str, source: Catalog) -> dict[Path, Relation]:
