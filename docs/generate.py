@@ -14,6 +14,7 @@ import click
 
 from hdm.cli import VERBS, cli
 from hdm.components import registry
+from hdm.components.keys import keys_of, summary
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTE = "Written by `make docs` from the code; do not edit.\n"
@@ -42,8 +43,7 @@ def components() -> Iterator[str]:
         yield f"## {kind.replace('_', ' ').capitalize()}\n"
         for name in registry.names(kind):
             found: Any = registry.find(kind, name)
-            what = (found.__doc__ or "").strip().splitlines()
-            yield f"### {found.__name__}\n\n{what[0] if what else ''}\n"
+            yield f"### {found.__name__}\n\n{summary(found)}\n"
             yield from _keys("conf", getattr(found, "Config", None))
             yield from _keys("profile", getattr(found, "Profile", None))
 
@@ -51,12 +51,11 @@ def components() -> Iterator[str]:
 def _keys(title: str, model: Any) -> Iterator[str]:
     if model is None or not model.model_fields:
         return
-    yield f"| {title} | default | |\n|---|---|---|"
-    for key, field in model.model_fields.items():
-        value = field.get_default(call_default_factory=True)
-        default = "required" if field.is_required() else "" if value is None else f"`{value}`"
-        words = " ".join((field.description or "").split())
-        yield f"| `{field.alias or key}` | {default} | {words} |".replace("| |", "||")
+    yield f"| {title} | takes | default | what it does |\n|---|---|---|---|"
+    for key in keys_of(model):
+        default = "required" if key.required else f"`{key.default}`" if key.default else ""
+        takes, words = (text.replace("|", "\\|") for text in (key.type, key.description))
+        yield f"| `{key.name}` | {takes} | {default} | {words} |"
     yield ""
 
 

@@ -73,14 +73,15 @@ def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
     With ``site``, only the links of that site and of none are made: what the others need, be it a
     driver or a profile entry, may be missing here.
     """
-    registry.load_plugins(plan.plugins)
+    broken = registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     orchestrator.profiles = known
     orchestrator.recall = partial(recall_state, plan, known)
     specs = {spec.key: spec for spec in orchestrator.links(plan)}
     here = _at_site(specs, site, plan.manifest_name)
     links = make_links(here, known)
-    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *_idle_keys(here)])
+    unloaded = [f"a plugin could not be loaded: {one}" for one in broken]
+    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *unloaded, *_idle_keys(here)])
     return Assembly(plan, known, orchestrator, links, specs, site)
 
 

@@ -155,7 +155,7 @@ class Scope:
 def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None = None) -> Scope:
     """The batches of a manifest's open templates, crawled. ``target`` names a system to map to instead of
     the sinks'. Raises ``UsageError`` if it has none."""
-    registry.load_plugins(plan.plugins)
+    registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     if not isinstance(orchestrator, AutoBatchOrchestrator):
         orchestrator = AutoBatchOrchestrator(AutoBatchConfig())
@@ -275,7 +275,7 @@ def _present(wanted: Schema, held: Schema) -> Schema:
 
 
 def _views(batch: Batch) -> dict[Dataset, dict[str, Any]]:
-    return {batch.source.database.dataset(one.path): asdict(one) for one in batch.crawled.views}
+    return {batch.source.dataset(one.path): asdict(one) for one in batch.crawled.views}
 
 
 def _applied(batch: Batch, applied: list[Any]) -> dict[Dataset, dict[str, Any]]:

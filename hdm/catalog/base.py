@@ -19,15 +19,21 @@ from hdm.catalog.rules import MapOptions
 from hdm.catalog.writers import PHASES, Statement
 from hdm.components.settings import Settings
 from hdm.errors import UsageError
-from hdm.model import Table
+from hdm.model import Dataset, Table
 
 
 class CatalogConfig(Settings):
     """What is crawled: patterns as in ``hdm.catalog.patterns``."""
 
     env: str | None = None
+    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
+    ignores it."""
     include: list[str] = Field(default_factory=list)
+    """Patterns of the tables and views to look at, e.g. ``sales.*``; ``*`` and ``?`` are wild, and case
+    counts only in double quotes. Left out, all of them."""
     exclude: list[str] = Field(default_factory=list)
+    """Patterns, as in ``include``, of what is passed over although ``include`` fits it; left out, nothing
+    is."""
 
 
 class Catalog(ABC):
@@ -50,6 +56,15 @@ class Catalog(ABC):
     @abstractmethod
     def session(self) -> AbstractContextManager[Session]:
         """A session that takes DDL."""
+
+    def dataset(self, path: Path) -> Dataset:
+        """The OpenLineage name of an object; by default ``system://name of the catalogue``."""
+        return Dataset(f"{self.system}://{self.name}", ".".join(path))
+
+    def measured(self, schema: Schema) -> Schema:
+        """``schema`` with what only a look at the rows tells, such as digits of open numbers. The default
+        does not look."""
+        return schema
 
     @property
     def selection(self) -> Selection:

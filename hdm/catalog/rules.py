@@ -7,26 +7,33 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from hdm.catalog.model import Path
 from hdm.catalog.names import Case
 from hdm.catalog.patterns import matches
+from hdm.config.described import Described
 from hdm.dialects.native_type import is_type
 from hdm.errors import UsageError
 from hdm.model import Column
 
 
-class Rule(BaseModel):
+class Rule(Described):
     """For the columns that fit (``table``, ``column`` and ``type`` are patterns): store them as
     ``to``; or rename tables and columns (``rename``: old name to new)."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     table: str = "*"
+    """Pattern of the tables that the rule is for, e.g. ``sales.*``; left out, all tables."""
     column: str = "*"
+    """Pattern of the columns that the rule is for, without regard to case; left out, all columns."""
     type: str = "*"
+    """Pattern of the source's native types that the rule is for, e.g. ``number*``; left out, all types."""
     to: str | None = None
+    """Native type of the target in which these columns are stored, e.g. ``NUMERIC(20, 4)``; left out, the
+    mapping's own."""
     rename: dict[str, str] = Field(default_factory=dict)
+    """New names of the fitting tables and of their columns, ``old: new``; left out, names stay."""
 
     @field_validator("to")
     @classmethod

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from textwrap import fill
+from typing import Any
 
 import click
 
 from hdm.cli.options import json_option
-from hdm.cli.output import emit, say
+from hdm.cli.output import emit, say, say_lines, screen_width
 from hdm.components import registry
+from hdm.components.keys import keys_of, summary
 from hdm.config.located import fold, suggest
 from hdm.errors import UnknownComponent
 
@@ -30,63 +30,57 @@ def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None
         found = [(kind, one) for kind, one in found if fold(one) == fold(name)]
         if not found:
             raise UnknownComponent(f"nothing is registered as {name!r}", hint=suggest(name, known))
-    rows = [_row(kind, registry.find(kind, one)) for kind, one in found]
-    if name is None and not as_json:
-        rows = [{**row, "conf": ", ".join(row["conf"])} for row in rows]
-        rows = [{k: v for k, v in row.items() if k != "profile"} for row in rows]
-    if name is not None and not as_json:
-        for row in rows:
-            for part in ("conf", "profile"):
-                about = f"{row['type']} ({row['kind']}): {row['what']}\n" if part == "conf" else ""
-                title = f"{about}{part}:"
-                emit(_fields(row[part]), as_json=False, title=title, empty="  none")
-        return 0
-    emit(rows, as_json=as_json)
+    classes = [(kind, registry.find(kind, one)) for kind, one in found]
+    if as_json:
+        emit([_row(kind, cls) for kind, cls in classes], as_json=True)
+    elif name is None:
+        emit([_line(kind, cls) for kind, cls in classes], as_json=False)
+    else:
+        for kind, cls in classes:
+            say_lines(fill(f"{cls.__name__} ({kind}): {summary(cls)}", screen_width() or 100))
+            _show("conf:", getattr(cls, "Config", None))
+            _show("profile:", getattr(cls, "Profile", None))
     return 0
 
 
+def _line(kind: str, cls: type[Any]) -> dict[str, Any]:
+    model = getattr(cls, "Config", None)
+    keys = [info.alias or field for field, info in model.model_fields.items()] if model else []
+    return {"kind": kind, "type": cls.__name__, "what": summary(cls), "conf": ", ".join(keys)}
+
+
 def _row(kind: str, cls: type[Any]) -> dict[str, Any]:
-    doc = (cls.__doc__ or "").strip().splitlines()
     return {
         "kind": kind,
         "type": cls.__name__,
-        "what": doc[0] if doc else "",
-        "conf": _schema(getattr(cls, "Config", None)),
-        "profile": _schema(getattr(cls, "Profile", None)),
+        "what": summary(cls),
+        "conf": _keys(getattr(cls, "Config", None)),
+        "profile": _keys(getattr(cls, "Profile", None)),
     }
 
 
-def _schema(model: Any) -> dict[str, Any]:
-    if model is None:
-        return {}
-    fields: dict[str, Any] = {}
-    for key, field in model.model_fields.items():
-        given = None if field.is_required() else field.get_default(call_default_factory=True)
-        default = None if given is None else str(given)
-        fields[field.alias or key] = {
-            "type": _type(field.annotation), "required": field.is_required(), "default": default,
-        }  # fmt: skip
-    return fields
+def _keys(model: Any) -> dict[str, Any]:
+    """Key -> what it is; those that stand within another key are named in its type."""
+    found = [] if model is None else keys_of(model)
+    return {
+        key.name: {
+            "type": key.type, "required": key.required, "default": key.default,
+            "description": key.description,
+        }
+        for key in found if "." not in key.name
+    }  # fmt: skip
 
 
-def _type(annotation: Any) -> str:
-    """An annotation as a person would write it: the choices, or a mapping's keys."""
-    parts = get_args(annotation)
-    if get_origin(annotation) is Literal:
-        return " | ".join(map(str, parts))
-    if get_origin(annotation) in (Union, UnionType):
-        return " | ".join(_type(part) for part in parts if part is not NoneType)
-    if get_origin(annotation) is Annotated:
-        return _type(parts[0])
-    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
-        return "{" + ", ".join(field.alias or key for key, field in annotation.model_fields.items()) + "}"
-    if parts:
-        name = getattr(get_origin(annotation), "__name__", str(get_origin(annotation)))
-        return f"{name}[{', '.join(_type(part) for part in parts)}]"
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return " | ".join(str(one.value) for one in annotation)
-    return getattr(annotation, "__name__", str(annotation))
-
-
-def _fields(fields: dict[str, Any]) -> list[dict[str, Any]]:
-    return [{"key": key, **about} for key, about in fields.items()]
+def _show(title: str, model: Any) -> None:
+    """Each key with what it takes, and below it what it does, within the terminal's columns."""
+    say(title)
+    found = [] if model is None else list(keys_of(model))
+    if not found:
+        say("  none")
+    width = screen_width() or 100
+    for key in found:
+        given = ", required" if key.required else ""
+        if key.default is not None:
+            given = f", by default {key.default or 'empty'}"
+        for blanks, text in ((2, f"{key.name}: {key.type}{given}"), (6, key.description)):
+            say_lines(fill(text, width, initial_indent=" " * blanks, subsequent_indent=" " * 6))

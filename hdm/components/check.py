@@ -19,7 +19,9 @@ class CheckConfig(Settings):
     """What every check takes. ``severity: warn`` records a failure without stopping."""
 
     column: str | None = None
+    """Names the column that the check looks at, which the table must have; ``RowCount`` looks at none."""
     severity: Literal["error", "warn"] = "error"
+    """What a broken rule does: ``error`` makes the chunk fail, ``warn`` records it and lets the rows pass."""
 
 
 class Check(ABC):
@@ -54,6 +56,7 @@ class NotNull(Check):
         """``column`` is the one that must not be NULL."""
 
         column: str
+        """Names the column that must not hold NULL."""
 
     def __init__(self, config: Any, table: Table) -> None:
         super().__init__(config, table)
@@ -75,8 +78,12 @@ class Range(Check):
         """At least one of ``min`` and ``max``."""
 
         column: str
+        """Names the column whose values must lie within the bounds; NULLs pass."""
         min: float | int | str | None = None
+        """Least value that is allowed, a number or the text of one of the column's type; left out, none. One
+        bound is needed."""
         max: float | int | str | None = None
+        """Greatest value that is allowed, written as ``min`` is; left out, none."""
 
     def __init__(self, config: Any, table: Table) -> None:
         super().__init__(config, table)
@@ -114,6 +121,7 @@ class Unique(Check):
         """``column`` is the one whose values must differ."""
 
         column: str
+        """Names the column in which no value may stand twice within one chunk; NULLs are not compared."""
 
     def __init__(self, config: Any, table: Table) -> None:
         super().__init__(config, table)
@@ -139,7 +147,9 @@ class RowCount(Check):
         """Bounds in rows, both included."""
 
         min: int = 0
+        """Least number of rows that a chunk may have."""
         max: int | None = None
+        """Greatest number of rows that a chunk may have; left out, any number."""
 
     def __init__(self, config: Any, table: Table) -> None:
         super().__init__(config, table)

@@ -12,6 +12,11 @@ from hdm.errors import UnknownComponent
 
 Schema = dict[str, Any]
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
+_SAID = ("description", "deprecated")
+_EVERYWHERE = {
+    "env": "Names the connection in the profile.",
+    "connection": "Names the connection in the profile; another spelling of `env`.",
+}
 
 
 def manifest_schema() -> Schema:
@@ -21,20 +26,27 @@ def manifest_schema() -> Schema:
     for kind in ("source", "sink"):
         defs[kind] = _component(defs["Component"], kind, defs)
         for owner in ("Link", "Template"):
-            defs[owner]["properties"][kind] = {"$ref": f"#/$defs/{kind}"}
+            _change(defs[owner], kind, {"$ref": f"#/$defs/{kind}"})
     del defs["Component"]
     for kind in ("orchestrator", "state_manager"):
         defs[kind] = _component(defs["Service"], kind, defs)
-        top[kind] = {"anyOf": [{"type": ["null", "string"]}, {"$ref": f"#/$defs/{kind}"}]}
+        _change(schema, kind, {"anyOf": [{"type": ["null", "string"]}, {"$ref": f"#/$defs/{kind}"}]})
     del defs["Service"]
-    defs["Template"]["properties"]["batch_definition"] = _batch(defs["Batch"])
+    _change(defs["Template"], "batch_definition", _batch(defs["Batch"]))
     del defs["Batch"]
     template = {"anyOf": [{"$ref": "#/$defs/Template"}, _wrapped({"$ref": "#/$defs/Template"})]}
-    defs["Template"]["properties"]["batch_template"] = {"type": "null"}
-    top["declared_data_links"] = _group({"$ref": "#/$defs/Link"}, "stages")
-    top["template_data_links"] = _group(template, "templates")
-    top["data_links"] = _group({"$ref": "#/$defs/Link"}, "stages", type="builder", mode="manual")
-    top["templated_data_links"] = top["template_data_links"]
+    marker = "A mark that older manifests write above a template; it has no value, and may be left out."
+    defs["Template"]["properties"]["batch_template"] = {"type": "null", "description": marker}
+    _change(schema, "declared_data_links", _group({"$ref": "#/$defs/Link"}, "stages"))
+    _change(schema, "template_data_links", _group(template, "templates"))
+    top["data_links"] = {
+        **_group({"$ref": "#/$defs/Link"}, "stages", type="builder", mode="manual"),
+        "description": "Older spelling of `declared_data_links`.",
+    }
+    top["templated_data_links"] = {
+        **top["template_data_links"],
+        "description": "Older spelling of `template_data_links`.",
+    }
     return {"$schema": DRAFT, **schema, "title": "hdm manifest"}
 
 
@@ -66,18 +78,20 @@ def _component(base: Schema, kind: str, defs: Schema) -> Schema:
     """A component, with the conf that each known type takes."""
     out: Schema = {**base, "additionalProperties": True, "allOf": []}
     properties = {**base["properties"]}
-    properties["type"] = {"type": "string", "examples": registry.names(kind)}
-    properties["conf"] = {"type": ["object", "null"]}
+    out["properties"] = properties
+    _change(out, "type", {"type": "string", "examples": registry.names(kind)})
+    _change(out, "conf", {"type": ["object", "null"]})
     for name in registry.names(kind):
         config = _model_of(kind, name, "Config")
         if config is None:
             continue
         reference = _put(defs, f"{name}.Config", config)
         conf = defs[f"{name}.Config"]
-        for key in ("env", "connection"):
-            conf.setdefault("properties", {}).setdefault(key, {"type": "string"})
+        for key, text in _EVERYWHERE.items():
+            conf.setdefault("properties", {}).setdefault(key, {"type": "string", "description": text})
         if kind == "sink":
-            conf["properties"].setdefault("mode", {"$ref": "#/$defs/Mode"})
+            mode = {"$ref": "#/$defs/Mode", "description": defs["Link"]["properties"]["mode"]["description"]}
+            conf["properties"].setdefault("mode", mode)
         conf.pop("required", None)  # a key may stand beside ``type``, or be filled by a template
         _allow_holes(conf)
         out["allOf"].append(
@@ -86,7 +100,6 @@ def _component(base: Schema, kind: str, defs: Schema) -> Schema:
                 "then": {"properties": {"conf": {"anyOf": [{"type": "null"}, reference]}}},
             }
         )
-    out["properties"] = properties
     return out
 
 
@@ -106,21 +119,30 @@ def _put(defs: Schema, name: str, model: type[BaseModel]) -> Schema:
     return {"$ref": f"#/$defs/{name}"}
 
 
+def _change(owner: Schema, key: str, schema: Schema) -> None:
+    """Put ``schema`` in the place of the one that the key has; what is said of the key stays."""
+    said = owner["properties"].get(key, {})
+    owner["properties"][key] = {**schema, **{word: said[word] for word in _SAID if word in said}}
+
+
 def _allow_holes(conf: Schema) -> None:
     hole: Schema = {"type": "string", "pattern": r"<<.*>>|\$"}
-    conf["properties"] = {key: {"anyOf": [schema, hole]} for key, schema in conf["properties"].items()}
+    for key, schema in conf["properties"].items():
+        _change(conf, key, {"anyOf": [schema, hole]})
 
 
 def _allow_references(profile: Schema) -> None:
     reference: Schema = {"type": "string", "pattern": "^(env|file|keyring|literal):"}
-    profile["properties"] = {
-        key: {"anyOf": [schema, reference]} for key, schema in profile.get("properties", {}).items()
-    }
+    for key, schema in profile.get("properties", {}).items():
+        _change(profile, key, {"anyOf": [schema, reference]})
 
 
 def _group(item: Schema, inner: str, **constants: str) -> Schema:
     items = {"type": "array", "items": item}
-    properties: Schema = {inner: items, **{key: {"const": value} for key, value in constants.items()}}
+    properties: Schema = {inner: {**items, "description": "The links, in the order in which rows pass them."}}
+    for key, value in constants.items():
+        text = f"Always `{value}`, in the manifests that have it."
+        properties[key] = {"const": value, "description": text}
     wrapped = {"type": "object", "properties": properties, "required": [inner], "additionalProperties": False}
     return {"anyOf": [{"type": "null"}, items, wrapped]}
 
@@ -128,22 +150,31 @@ def _group(item: Schema, inner: str, **constants: str) -> Schema:
 def _wrapped(template: Schema) -> Schema:
     return {
         "type": "object",
-        "properties": {"batch_template": template},
+        "properties": {"batch_template": {**template, "description": "The template."}},
         "required": ["batch_template"],
         "additionalProperties": False,
     }
 
 
 def _batch(canonical: Schema) -> Schema:
-    count = canonical["properties"]["threads"]
+    said = {key: {"description": schema["description"]} for key, schema in canonical["properties"].items()}
     entry: Schema = {
         "type": "object",
         "properties": {
-            "source_name": {"type": "string"},
-            "field": {"type": "string"},
-            "values": {"type": "array", "minItems": 1},
-            "scenarios": {"type": "array", "items": {"type": "object"}, "minItems": 1},
-            "threads": count,
+            "source_name": {"type": "string", **said["source_name"]},
+            "field": {"type": "string", "description": "Key, or path of keys, that `values` fill."},
+            "values": {
+                "type": "array",
+                "minItems": 1,
+                "description": "Values of `field`, one link for each.",
+            },
+            "scenarios": {
+                "type": "array",
+                "items": {"type": "object"},
+                "minItems": 1,
+                **said["scenarios"],
+            },
+            "threads": canonical["properties"]["threads"],
         },
         "required": ["source_name"],
         "additionalProperties": False,

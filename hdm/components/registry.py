@@ -1,25 +1,22 @@
-"""The service locator: type names in a manifest become instances, through providah.
+"""The service locator: type names in a manifest become instances, through providah (``locator``).
 
-hdm keeps its own table of names, because providah registers every public name of a module and
-stops at the first one that cannot be imported; each class is handed to it explicitly, with its
-kind as library and a label of its own, when it is first made.
+What hdm brings is registered by name when this module is imported, and imported itself when it is first
+asked for; what plugins bring, when they are loaded (``plugins``).
 """
 
 from __future__ import annotations
 
 import importlib
-import os
-import sys
-import threading
 from collections.abc import Iterable, Mapping
-from importlib.metadata import EntryPoint, entry_points
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
+from hdm.components import locator, plugins
 from hdm.components.builtin import ALIASES, BUILTIN
 from hdm.config.located import Place, PlacedDict, Problems, fold, suggest
-from hdm.config.secrets import redact
 from hdm.config.validation import validate
 from hdm.errors import ManifestError, ProfileError, UnknownComponent, UsageError
 from hdm.model import ComponentSpec
@@ -28,7 +25,6 @@ if TYPE_CHECKING:
     from hdm.config.profile import Profiles
 
 C = TypeVar("C", bound=type)
-GROUP = "hdm.plugins"
 KINDS = tuple(BUILTIN)
 _TEMPLATES = {
     "Source": "source",
@@ -42,34 +38,27 @@ _TEMPLATES = {
 }
 _CONNECTION_KEYS = ("env", "connection")
 
-_lock = threading.RLock()
-_registered: dict[str, dict[str, type]] = {kind: {} for kind in KINDS}
-_handed_over: set[tuple[str, type]] = set()
-_loaded_points: dict[str, str] = {}
-"""Entry points tried so far, each with why it failed, or ''."""
-
 
 def register(cls: C) -> C:
     """Make a class known by its name; its kind is that of the template it derives from.
 
     Raises ``UsageError`` if it derives from none, or if another class has the name.
     """
-    kind = kind_of(cls)
-    with _lock:
-        taken = _registered[kind].get(fold(cls.__name__))
-        builtin = _builtin_name(kind, cls.__name__)
-        if taken is not None and _full_name(taken) != _full_name(cls):
+    kind, key = kind_of(cls), fold(cls.__name__)
+    builtin = _builtin_name(kind, cls.__name__)
+    if builtin and BUILTIN[kind][builtin] != cls.__module__:
+        raise UsageError(
+            f"{full_name(cls)} has the name of the {_word(kind)} that hdm brings",
+            hint=f"rename the class, e.g. 'My{cls.__name__}'",
+        )
+    if builtin is None:
+        if locator.knows(kind, key) and full_name(taken := locator.class_of(kind, key)) != full_name(cls):
             raise UsageError(
                 f"two classes are registered as the {_word(kind)} '{cls.__name__}': "
-                f"{_full_name(taken)} and {_full_name(cls)}",
+                f"{full_name(taken)} and {full_name(cls)}",
                 hint="rename one of them",
             )
-        if builtin and BUILTIN[kind][builtin] != cls.__module__:
-            raise UsageError(
-                f"{_full_name(cls)} has the name of the {_word(kind)} that hdm brings",
-                hint=f"rename the class, e.g. 'My{cls.__name__}'",
-            )
-        _registered[kind][fold(cls.__name__)] = cls
+        locator.add(kind, key, cls.__name__, lambda: cls)
     return cls
 
 
@@ -79,76 +68,42 @@ def kind_of(cls: type) -> str:
         if base.__module__.partition(".")[0] == "hdm" and base.__name__ in _TEMPLATES:
             return _TEMPLATES[base.__name__]
     raise UsageError(
-        f"{_full_name(cls)} cannot be registered: it derives from none of hdm's templates",
+        f"{full_name(cls)} cannot be registered: it derives from none of hdm's templates",
         hint="derive it from hdm.Source, hdm.Sink or another template",
     )
 
 
-def load_plugins(modules: Iterable[str]) -> None:
-    """Import the modules that a manifest names; their ``@register``-ed classes become known.
-
-    Raises ``UnknownComponent`` that names the module if one cannot be imported.
-    """
-    for module in modules:
-        try:
-            _from_here(module)
-        except (Exception, SystemExit) as error:
-            raise UnknownComponent(
-                f"the plugin module '{module}' cannot be imported: {_why(error)}",
-                hint=f"install what it needs, or correct 'plugins:'; try: python -c 'import {module}'",
-            ) from error
-
-
-def _from_here(module: str) -> None:
-    """Import what the manifest asks for; the current folder is looked at last, and for this alone."""
-    here = os.getcwd()
-    known = here in sys.path or "" in sys.path
-    if not known:
-        sys.path.append(here)
-    try:
-        importlib.import_module(module)
-    finally:
-        if not known and here in sys.path:
-            sys.path.remove(here)
-
-
-def load_installed() -> list[str]:
-    """Import every installed plugin, so that ``names`` has them all; those that failed, and why."""
-    with _lock:
-        for point in entry_points(group=GROUP):
-            if point.value not in _loaded_points:
-                _loaded_points[point.value] = _load_point(point)
-        return [why for why in _loaded_points.values() if why]
-
-
 def names(kind: str) -> list[str]:
     """Every type name of a kind: what hdm brings, and what is registered so far."""
-    with _lock:
-        return sorted({*BUILTIN[kind], *(cls.__name__ for cls in _registered[kind].values())})
+    return locator.names(kind)
 
 
 def canonical(kind: str, type_name: str) -> str | None:
     """The class name that a spelling stands for, without importing what hdm brings; None if
     neither hdm, a registered class, nor an installed plugin answers to it."""
-    builtin = _builtin_name(kind, type_name)
-    if builtin:
-        return builtin
-    cls = _plugin_class(kind, type_name)
-    return cls.__name__ if cls else None
+    key = _key(kind, type_name)
+    return locator.name_of(kind, key) if _is_there(kind, key) else None
 
 
 def find(kind: str, type_name: str) -> type[Any]:
     """The class for a type name in any spelling. Raises ``UnknownComponent``."""
-    builtin = _builtin_name(kind, type_name)
-    if builtin:
-        return _import_builtin(kind, builtin)
-    cls = _plugin_class(kind, type_name)
-    if cls is None:
+    key = _key(kind, type_name)
+    if not _is_there(kind, key):
         raise UnknownComponent(
-            f"no {_word(kind)} is registered as '{type_name}'" + _failed_points(),
+            f"no {_word(kind)} is registered as '{type_name}'{plugins.failed()}",
             hint=suggest(type_name, names(kind)),
         )
-    return cls
+    return locator.class_of(kind, key)
+
+
+def _key(kind: str, type_name: str) -> str:
+    """The key of a spelling: that of the class which hdm brings under this name, or its own."""
+    return fold(_builtin_name(kind, type_name) or type_name)
+
+
+def _is_there(kind: str, key: str) -> bool:
+    """Whether something answers to the key, installed plugins included: they are loaded until one does."""
+    return locator.knows(kind, key) or plugins.load_until(register, key, lambda: locator.knows(kind, key))
 
 
 def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> Any:
@@ -167,12 +122,12 @@ def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> 
         raise ManifestError(error.message, file=file, line=line, column=column, hint=error.hint) from None
     config = _config(cls, spec, kind)
     profile = _profile(cls, spec, kind, profiles)
-    return _construct(kind, cls, {"config": config, "profile": profile, "name": spec.name})
+    return locator.make(kind, cls, {"config": config, "profile": profile, "name": spec.name})
 
 
 def build(kind: str, type_name: str, configuration: Mapping[str, Any]) -> Any:
     """An instance of what has no conf of its own, made with these arguments. Raises ``UnknownComponent``."""
-    return _construct(kind, find(kind, type_name), configuration)
+    return locator.make(kind, find(kind, type_name), configuration)
 
 
 def without_effect(kind: str, spec: ComponentSpec) -> list[str]:
@@ -253,17 +208,6 @@ def _profile(cls: Any, spec: ComponentSpec, kind: str, profiles: Profiles | None
         raise ProfileError(f"{error.message} (asked for at {asked})", hint=error.hint) from None
 
 
-def _construct(kind: str, cls: type, configuration: Mapping[str, Any]) -> Any:
-    from providah.factories.package_factory import PackageFactory
-
-    label = f"{_full_name(cls)}:{id(cls):x}"
-    with _lock:
-        if (kind, cls) not in _handed_over:
-            PackageFactory.register(cls.__name__, cls, library=kind, label=label)
-            _handed_over.add((kind, cls))
-    return PackageFactory.create(cls.__name__, library=kind, label=label, configuration=dict(configuration))
-
-
 def _placed(spec: ComponentSpec) -> PlacedDict:
     return PlacedDict(spec.conf, place=Place(*spec.place))
 
@@ -289,48 +233,31 @@ def _import_builtin(kind: str, name: str) -> type[Any]:
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
     except (ImportError, AttributeError) as error:
         raise UnknownComponent(
-            f"the {_word(kind)} '{name}' cannot be loaded: {_why(error)}",
+            f"the {_word(kind)} '{name}' cannot be loaded: {plugins.why(error)}",
             hint="install hdm again, with the extra of that system: pip install 'hdm[...]'",
         ) from error
 
 
-def _plugin_class(kind: str, type_name: str) -> type[Any] | None:
-    wanted = fold(type_name)
-    with _lock:
-        if wanted in _registered[kind]:
-            return _registered[kind][wanted]
-        points = sorted(entry_points(group=GROUP), key=lambda point: (fold(point.name) != wanted, point.name))
-        for point in points:
-            if point.value not in _loaded_points:
-                _loaded_points[point.value] = _load_point(point)
-            if wanted in _registered[kind]:
-                return _registered[kind][wanted]
-    return None
-
-
-def _load_point(point: EntryPoint) -> str:
-    """Import an entry point's module and register its class, if it names one; why not, if not."""
-    try:
-        found = point.load()
-        if isinstance(found, type):
-            register(found)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin must not break what does not need it
-        return f"{point.name} ({point.value}): {_why(error)}"
-    return ""
-
-
-def _failed_points() -> str:
-    failed = [why for why in _loaded_points.values() if why]
-    return "; plugins that could not be loaded: " + "; ".join(failed) if failed else ""
-
-
-def _why(error: BaseException) -> str:
-    return redact(f"{type(error).__name__}: {error}".splitlines()[0])
-
-
-def _full_name(cls: type) -> str:
+def full_name(cls: type) -> str:
+    """``module.Class``."""
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def load_plugins(wanted: Iterable[str], base: Path | None = None) -> list[str]:
+    """Load what ``plugins:`` names, relative to the folder ``base``; see ``plugins.load``."""
+    return plugins.load(wanted, base, register)
+
+
+def load_installed() -> list[str]:
+    """Import every installed plugin, so that ``names`` has them all; those that failed, and why."""
+    plugins.load_until(register, "", lambda: False)
+    return plugins.failures()
 
 
 def _word(kind: str) -> str:
     return kind.replace("_", " ")
+
+
+for _kind, _brought in BUILTIN.items():
+    for _name in _brought:
+        locator.add(_kind, fold(_name), _name, partial(_import_builtin, _kind, _name))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, ConfigDict
+
+from hdm.config.described import Described
 
 P = TypeVar("P")
 
@@ -30,8 +32,12 @@ DatabaseFile = Annotated[PathText, AfterValidator(_is_a_file)]
 """A setting that names the file of a database."""
 
 
-class Settings(BaseModel):
-    """Base of every ``Config`` and ``Profile``: unknown keys are errors, values are frozen."""
+class Settings(Described):
+    """Base of every ``Config`` and ``Profile``: unknown keys are errors, values are frozen.
+
+    The docstring under a field says what the key does; ``hdm components``, ``hdm schema`` and the reference
+    show it.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 

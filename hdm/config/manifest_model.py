@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SkipValidation
+from pydantic import BeforeValidator, ConfigDict, Field, SkipValidation
 
+from hdm.config.described import Described
 from hdm.model import Mode
 
 Conf = SkipValidation[dict[str, Any]]
@@ -24,7 +25,7 @@ def _version(value: object) -> object:
 Count = Annotated[int, Field(ge=1)]
 
 
-class _Words(BaseModel):
+class _Words(Described):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
@@ -32,24 +33,38 @@ class Component(_Words):
     """A source or a sink. Keys that stand beside ``type`` count as ``conf``."""
 
     name: Annotated[str, Field(min_length=1)]
+    """Says what the component is called; a source with the name of an earlier sink reads what that one
+    stages."""
     type: Annotated[str, Field(min_length=1)]
+    """Class name of the source or sink, in any spelling: ``PostgresSource`` or ``postgres_source``. ``hdm
+    components`` lists them."""
     conf: Conf = Field(default_factory=dict)
+    """Keys of the type, which ``hdm components TYPE`` lists; keys that stand beside ``type`` count as
+    these."""
 
 
 class Service(_Words):
     """The orchestrator or the state manager."""
 
     type: Annotated[str, Field(min_length=1)]
+    """Class name of the orchestrator or state manager, in any spelling; ``hdm components`` lists them."""
     name: str = ""
+    """Says what the service is called in messages; left out, what it is."""
     conf: Conf = Field(default_factory=dict)
+    """Keys of the type, which ``hdm components TYPE`` lists; keys that stand beside ``type`` count as
+    these."""
 
 
 class Limits(_Words):
     """What a link may take from its source: connections at once, rows and bytes a second."""
 
     connections: Count | None = None
+    """Most chunks that are read from the source at once, in each process; left out, no bound."""
     rows_per_second: Count | None = None
+    """Most rows a second that are read from the source, on average, in each process; left out, no bound."""
     bytes_per_second: Count | None = None
+    """Most bytes a second, as rows stand in memory, that are read from the source, on average, in each
+    process; left out, no bound."""
 
 
 class CheckWords(_Words):
@@ -57,69 +72,129 @@ class CheckWords(_Words):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     type: Annotated[str, Field(min_length=1)]
+    """Class name of the check: ``NotNull``, ``Range``, ``Unique``, ``RowCount`` or a plugin's; its own keys
+    stand beside it."""
 
 
 class WatermarkWords(_Words):
     """The ordered column, how far to look back each time, and what is vouched for."""
 
     column: str
+    """Names the column whose later rows have greater values: a whole number, decimal, date or timestamp, or
+    what ``order`` vouches for."""
     offset: str | int | float | None = None
+    """In mode ``merge``, reads rows again that lie so far below the watermark: a number, or a duration such
+    as ``15m``, ``2h`` or ``1d``. Left out, none."""
     lag: str | int | None = None
+    """Leaves rows to a later run that lie so near to the greatest value: a number, or a duration such as
+    ``15m``; a bare number of a timestamp counts seconds, of a date days. Left out, none."""
     order: Literal["monotone"] | None = None
+    """``monotone`` vouches for a text, float or time of day: every later row has a greater value, as the
+    database compares them. Left out, such columns are refused."""
     max: str | int | float | date | None = None
+    """Rows with a greater value are moved once and never become the watermark. Left out: NaN, infinity, the
+    type's largest number, and what lies over two days ahead."""
     zone: Literal["utc"] | None = None
+    """``utc`` vouches that every session stamps a MySQL or MariaDB DATETIME in UTC. Left out, new rows may
+    wait up to twelve hours while others write."""
 
 
 class ChunkWords(_Words):
     """How large a chunk may be."""
 
     rows: Count | None = None
+    """About how many rows one chunk holds at most; left out, as the source's type says."""
     bytes: Count | str | None = None
+    """About how many bytes one chunk holds at most; left out, as the source's type says."""
 
 
 class Link(_Words):
     """One source -> sink pair: a stage."""
 
     source: Component
+    """Where rows are read: ``{name, type, conf}``."""
     sink: Component
+    """Where rows are written: ``{name, type, conf}``."""
     type: str = "DataLink"
+    """Class name of a plugin's ``DataLink``, whose ``transform`` is Python; ``DataLink`` itself changes no
+    row."""
     name: str | None = None
+    """A word for those who read the manifest; hdm makes nothing of it."""
     mode: Mode | None = None
+    """``append`` adds rows, ``replace`` puts them in the place of all others, ``merge`` goes by key. May
+    stand in the sink's conf; left out, ``append``."""
     transform: str | None = None
+    """One DuckDB ``SELECT ... FROM batch`` that maps and filters single rows; left out, rows go on as they
+    are."""
     checks: list[CheckWords] = Field(default_factory=list)
+    """Rules that hold while rows pass, each ``{type, ...}``; left out, none."""
     watermark: WatermarkWords | None = None
+    """Reads only what is new since the last run: ``{column, ...}``. May stand in the source's conf; left out,
+    the whole table is read."""
     chunk: ChunkWords | Count | None = None
+    """How large a chunk may be: ``{rows, bytes}``, or for files a number of rows. May stand in the source's
+    conf; left out, as its type says."""
     schema_policy: SchemaPolicy = "fail"
+    """What to do where the source's columns changed since the last run: ``fail`` stops the run, ``freeze``
+    leaves the table, ``discard`` its new columns, ``evolve`` adds them."""
     on_dead: OnDead = "continue"
+    """Whether a table with a watermark goes on past its dead chunks (``continue``) or waits for them
+    (``stop``)."""
     site: str | None = None
+    """Only workers that are started with this ``--site``, or with none, carry the link; left out, all do."""
     limits: Limits | None = None
+    """What may be taken from the source: ``{connections, rows_per_second, bytes_per_second}``; left out, no
+    bounds."""
     allow_loss: bool | list[str] = False
+    """Accepts, and records, that values are lost as declared: ``true``, or the names of the columns."""
     threads: Count | None = None
+    """Most chunks of this source and sink that are carried at once, in each process; left out, as many as
+    there are workers."""
     union: bool | list[str] = False
+    """Says that other links write into the same table: ``true`` with a ``transform`` that marks the rows, or
+    columns whose values no two links share."""
 
 
 class Batch(_Words):
     """What a template is filled with: one link per scenario."""
 
     source_name: Annotated[str, Field(min_length=1)]
+    """Names the template's source or sink in whose conf a scenario also replaces what is written; ``<<...>>``
+    is filled in both."""
     scenarios: SkipValidation[list[dict[str, Any]]]
+    """One mapping of values for each link to make; ``<<template>>`` takes the value at the same path of
+    keys."""
     threads: Count | None = None
+    """Most chunks of the batch that are carried at once, in each process; it comes before the template's
+    ``threads``."""
 
 
 class Template(Link):
     """A link with ``<<template>>`` in it. Without ``batch_definition``, the catalogue fills it."""
 
     batch_definition: Batch | None = None
+    """What the template is filled with, one link for each scenario; left out, the ``AutoBatchOrchestrator``
+    takes the catalogue's tables."""
 
 
 class ManifestWords(_Words):
     """A whole manifest."""
 
     version: Annotated[Literal[1], BeforeValidator(_version)] = 1
+    """Version of the manifest's language; 1 is the only one."""
     name: str | None = None
+    """Says what reports call the manifest; left out, the file's name."""
     description: str | None = None
+    """A text for those who read the manifest; hdm makes nothing of it."""
     orchestrator: Service | None = None
+    """Which orchestrator runs the links: ``{type, name, conf}`` or the type alone. Left out,
+    ``BatchOrchestrator`` if there are templates, else ``DeclaredOrchestrator``."""
     state_manager: Service | None = None
+    """Where the state database lies: ``{type, name, connection}``; left out, a SQLite file in hdm's own
+    folder."""
     template_data_links: list[Template] = Field(default_factory=list)
+    """Links with ``<<...>>`` in them that a batch fills, as a list or below ``templates``."""
     declared_data_links: list[Link] = Field(default_factory=list)
+    """Links that are written out, as a list or below ``stages``."""
     plugins: list[str] = Field(default_factory=list)
+    """Modules to import for the classes that they register; left out, none."""

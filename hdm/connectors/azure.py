@@ -20,19 +20,27 @@ from hdm.files.stores.object_base import Upload
 
 
 class AzureProfile(Settings):
-    """One account. ``url`` is a connection string or the account's https address; with neither
-    ``sas``, ``account_key`` nor a connection string the machine's own identity is used
-    (``client_id`` picks one). ``azure_account_url`` is the account as Snowflake calls it."""
+    """One account, and who asks: by key, by shared access signature, or as the machine itself."""
 
     url: Secret | None = None
+    """The account's https address, which may end with a SAS, or its whole connection string."""
     connection_string: Secret | None = None
+    """The account's connection string as Azure's portal shows it; it comes before what ``url`` says."""
     account_url: str | None = None
+    """The account's https address, where ``url`` is left out."""
     azure_account_url: str | None = None
+    """The account as Snowflake calls it, ``azure://account.blob.core.windows.net``, where no other address is
+    given."""
     sas: Secret | None = None
+    """Shared access signature that gives access to the container; it comes before one in the address."""
     account_key: Secret | None = None
+    """The account's key; it comes before ``sas``. Without key and SAS, the machine's own identity is used."""
     client_id: str | None = None
+    """Picks one of the machine's managed identities by its client id; left out, the default one."""
     container_name: str | None = None
+    """Names the container where the conf has no ``container``."""
     insecure: bool = False
+    """Accepts an address without https on another machine, so that data travel in the clear."""
 
     @model_validator(mode="after")
     def _names_an_account(self) -> AzureProfile:
@@ -43,7 +51,9 @@ class AzureProfile(Settings):
 
 class _Container(Settings):
     container: str | None = None
+    """Names the container that holds the files; left out, the profile's ``container_name``."""
     prefix: str = ""
+    """Start of the blobs' names; nothing outside it is touched. Left out, the whole container."""
 
 
 class _ContainerSource(FileSourceConfig, _Container):

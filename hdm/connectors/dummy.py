@@ -34,17 +34,24 @@ _FIXED_BYTES = 40
 
 
 class _Rows(Settings):
-    """``columns`` counts the key; ``bytes_per_row`` is reached by the text columns together.
-    ``dummy`` takes anything and does nothing."""
+    """How many rows there are, and how they look."""
 
     rows: int = Field(default=1000, ge=0)
+    """How many rows there are to read."""
     columns: int = Field(default=5, ge=1)
+    """How many columns a row has, its key ``id`` among them."""
     bytes_per_row: int = Field(default=64, ge=1)
+    """About how many bytes a row has; the text columns are filled up to it."""
     seed: int = Field(default=0, ge=0)
+    """Number that the values are made from: the same seed gives the same rows."""
     chunk: Annotated[int, Field(gt=0)] | Split = 100_000
+    """How many rows one chunk holds, or ``{rows, bytes}``."""
     table_name: str = "dummy"
+    """Says what the table is called; dots cut it into schema and table."""
     env: str | None = None
+    """Is taken as in other sources, and has no effect: there is nothing to connect to."""
     dummy: Any = Field(None, deprecated="does nothing; remove it")
+    """Has no effect, and is taken so that older manifests still work: each run says so."""
 
 
 class DummySource(Source):
@@ -161,10 +168,12 @@ _MAKERS: tuple[tuple[Kind, pa.DataType, Callable[[pa.Array, int], pa.Array]], ..
 
 
 class _Nothing(Settings):
-    """``dummy`` takes anything and does nothing."""
+    """Nothing that matters."""
 
     env: str | None = None
+    """Is taken as in other sinks, and has no effect: there is nothing to connect to."""
     dummy: Any = Field(None, deprecated="does nothing; remove it")
+    """Has no effect, and is taken so that older manifests still work: each run says so."""
 
 
 class DummySink(Sink):

@@ -29,14 +29,19 @@ def _must_be_there(store: LocalStore) -> None:
 
 class _DirectorySource(FileSourceConfig):
     directory: PathText = Field(min_length=1)
+    """Folder in which the files lie, with all folders below it; it must exist unless an earlier sink fills
+    it."""
 
 
 class _DirectoryChunks(FileChunkConfig):
     directory: PathText = Field(min_length=1)
+    """Folder in which the files lie, with all folders below it; it must exist unless an earlier sink fills
+    it."""
 
 
 class _DirectorySink(FileSinkConfig):
     directory: PathText = Field(min_length=1)
+    """Folder that takes the files; it is made if it is not there."""
 
 
 class FSSource(FileSource):

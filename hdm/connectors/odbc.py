@@ -30,17 +30,30 @@ class ODBCProfile(Settings):
     """
 
     odbc: Secret | None = None
+    """A whole ODBC connection string; what it does not name is added from the other keys."""
     dsn: str | None = None
+    """Name of a data source that the ODBC driver manager knows; it comes before ``driver``."""
     driver: str | None = None
+    """Name of an installed ODBC driver; left out, the one that is usual for ``dialect``."""
     host: str = ""
+    """Host name or address of the server; left out, as the DSN or the driver says."""
     port: int | None = None
+    """TCP port of the server; left out, the driver's default."""
     database: str | None = None
+    """Name of the database; of SQLite, the path of its file."""
     user: str | None = None
+    """Name to log in with; left out, as the DSN or the driver says."""
     password: Secret | None = None
+    """Password to log in with; write a reference such as ``env:NAME``, not the password itself."""
     schema_name: str | None = Field(None, alias="schema")
+    """Schema of tables that are named without one; left out, the system's default."""
     dialect: str | None = None
+    """Names the system behind the driver, which says how its SQL is written: ``postgres``, ``mysql``,
+    ``sqlserver``, ``netezza``, ``oracle`` or another. May stand in the conf instead."""
     options: dict[str, str | int] = Field(default_factory=dict)
+    """Further keywords of the driver, ``keyword: value``; they come before hdm's own."""
     insecure: bool = False
+    """Accepts a connection to another machine without verified TLS."""
 
     @model_validator(mode="after")
     def _one_way(self) -> ODBCProfile:
@@ -114,15 +127,19 @@ class ODBCDatabase(OdbcDatabase):
 
 
 class ODBCSourceConfig(SqlSourceConfig):
-    """``dialect`` is the system behind the driver: postgres, mysql, sqlserver, netezza, ..."""
+    """One table or query behind an ODBC driver."""
 
     dialect: str | None = None
+    """Names the system behind the driver, which says how its SQL is written: ``postgres``, ``mysql``,
+    ``sqlserver``, ``netezza``, ``oracle`` or another. Left out, as in the profile."""
 
 
 class ODBCSinkConfig(SqlSinkConfig):
-    """``dialect`` is the system behind the driver."""
+    """Where rows go behind an ODBC driver."""
 
     dialect: str | None = None
+    """Names the system behind the driver, which says how its SQL is written: ``postgres``, ``mysql``,
+    ``sqlserver``, ``netezza``, ``oracle`` or another. Left out, as in the profile."""
 
 
 def _settled(config: Any, profile: Any, name: str) -> ODBCProfile:

@@ -24,15 +24,26 @@ class S3Profile(Settings):
     """Who asks, and where. Without keys and ``profile``, boto3 looks for credentials itself."""
 
     profile: str | None = None
+    """Name of a profile in AWS's own configuration files; left out, boto3 looks for credentials itself."""
     aws_access_key_id: Secret | None = None
+    """Access key to sign requests with; ``aws_secret_access_key`` belongs to it."""
     aws_secret_access_key: Secret | None = None
+    """Secret of ``aws_access_key_id``; write a reference such as ``env:NAME``."""
     aws_session_token: Secret | None = None
+    """Token of temporary credentials, beside the two keys; left out, there is none."""
     region: str | None = None
+    """AWS region of the bucket; left out, ``region_name``, or what boto3 finds."""
     region_name: str | None = None
+    """Another spelling of ``region``, which comes before it."""
     endpoint_url: str | None = None
+    """Address of a server that speaks S3's protocol, without credentials in it; left out, AWS itself."""
     addressing_style: Literal["auto", "path", "virtual"] | None = None
+    """Whether the bucket stands in the ``path`` or, ``virtual``, in the host's name; left out, ``path`` with
+    ``endpoint_url``, else ``auto``."""
     ca_bundle: str | None = None
+    """File (PEM) of the authorities that vouch for the server's certificate; left out, boto3's own."""
     insecure: bool = False
+    """Accepts an ``endpoint_url`` without https on another machine, so that data travel in the clear."""
 
     @model_validator(mode="after")
     def _is_whole(self) -> S3Profile:
@@ -48,7 +59,9 @@ class S3Profile(Settings):
 
 class _Bucket(Settings):
     bucket_name: str = Field(min_length=3)
+    """Names the bucket that holds the files."""
     prefix: str = ""
+    """Start of the objects' keys; nothing outside it is touched. Left out, the whole bucket."""
 
 
 class _BucketSource(FileSourceConfig, _Bucket):
@@ -60,10 +73,13 @@ class _BucketChunks(FileChunkConfig, _Bucket):
 
 
 class _BucketSink(FileSinkConfig, _Bucket, Upload):
-    """``sse`` is how S3 encrypts what lies there; the default is the bucket's own setting."""
+    """A bucket that is written to."""
 
     sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    """How S3 encrypts what is written; left out, ``aws:kms`` with ``kms_key_id``, else the bucket's own
+    setting."""
     kms_key_id: str | None = None
+    """Id or ARN of the KMS key that objects are encrypted with; left out, the bucket's own setting."""
 
     @property
     def encryption(self) -> dict[str, str]:

@@ -31,8 +31,13 @@ class SQLiteProfile(Settings):
     """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
 
     path: DatabaseFile | None = None
+    """The SQLite file, with ``~`` and ``$NAME`` filled in; it is made if rows are written to it. Or give
+    ``database``."""
     dbpath: PathText | None = None
+    """Folder of the file that ``database`` names, as in older profiles; left out, the current folder."""
     database: DatabaseFile | None = None
+    """Name of the file, where ``path`` is left out; without an ending, and unless such a file exists, ``.db``
+    is added."""
 
     @model_validator(mode="after")
     def _one_file(self) -> SQLiteProfile:

@@ -27,9 +27,14 @@ class SQLServerProfile(SqlProfile):
     e.g. ActiveDirectoryServicePrincipal or ActiveDirectoryMsi."""
 
     driver: str = "ODBC Driver 18 for SQL Server"
+    """Name of the installed ODBC driver for SQL Server."""
     trusted_connection: bool = False
+    """Logs in by the account that hdm runs under, by Kerberos or Windows, without user and password."""
     authentication: str | None = None
+    """The driver's word for another way to log in, e.g. ``ActiveDirectoryMsi``; left out, user and
+    password."""
     options: dict[str, str | int] = Field(default_factory=dict)
+    """Further keywords of the driver, ``keyword: value``; they come before hdm's own."""
 
 
 class SQLServerDatabase(OdbcDatabase):
@@ -111,6 +116,7 @@ class AzureSQLServerProfile(SQLServerProfile):
     """``host`` may be the server's short name; port 1433."""
 
     port: int | None = 1433
+    """TCP port on which the server listens; Azure's own is 1433."""
 
     @property
     def address(self) -> str:

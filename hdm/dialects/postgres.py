@@ -281,7 +281,12 @@ class PostgresDialect(PostgresFacts, Dialect):
 
     def hint(self, code: str) -> str | None:
         """What to do, for the common ones."""
-        if code in ("22021", "22P05"):
+        if code == "22P05":
+            return (
+                "the target's encoding has no such character: load into a database of ENCODING 'UTF8', or "
+                "leave the column out with columns:"
+            )
+        if code == "22021":
             return (
                 "read the column as bytes with query: and convert_to(column, 'SQL_ASCII'), or mend the text"
             )

@@ -188,8 +188,10 @@ class SQLiteDialect(SQLiteFacts, Dialect):
     def classify(self, error: BaseException) -> HdmError:
         """Text that is not UTF-8 fails in the driver, without a code."""
         if self.code(error) is None and "Could not decode" in str(error):
+            column = re.match(r"Could not decode to UTF-8 column '(.*)' with text ", str(error), re.DOTALL)
+            where = f" in column {column[1]}" if column else ""
             return UnrepresentableValue(
-                "a TEXT value is not UTF-8",
+                f"a TEXT value is not UTF-8{where}",
                 hint="read it as bytes with query: and CAST(column AS BLOB), and types: {column: BLOB}",
             )
         return super().classify(error)

@@ -41,7 +41,9 @@ class Split(Settings):
     """Upper bounds of one file or chunk; ``bytes`` is approximate."""
 
     rows: int | None = Field(default=None, gt=0)
+    """Most rows that one file or chunk holds; left out, no bound."""
     bytes: int | None = Field(default=None, gt=0)
+    """About how many bytes one file or chunk holds at most; left out, no bound."""
 
 
 _STAGED = re.compile(r"[0-9a-f]{24}\.\d+\.\d+\.[a-z.]+")

@@ -23,16 +23,23 @@ from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFil
 
 
 class FileSinkConfig(Settings):
-    """What every file sink can be told. ``min_free`` bytes of disk always stay free. ``keep``
-    lets ``hdm gc --staged`` delete files once all that was made of them is ``verified``, or so
-    many days after they were staged, but not before; without it they stay."""
+    """What every file sink can be told."""
 
     env: str | None = None
+    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
+    ignores it."""
     file_format: Literal["parquet", "csv", "jsonl"] = "parquet"
+    """Format in which rows are written."""
     compression: Literal["none", "gzip", "zstd"] | None = None
+    """How files are compressed; left out, Parquet by ``zstd`` and text not at all."""
     split: Split | None = None
+    """How large one file may be, ``{rows, bytes}``; left out, a chunk is one file."""
     min_free: int = Field(default=64 * 1024 * 1024, ge=0)
+    """Bytes of the local disk that always stay free; a chunk that would take them fails, and is tried
+    again."""
     keep: Literal["verified"] | Annotated[float, Field(ge=0)] | None = None
+    """When ``hdm gc --staged`` may delete a file: ``verified``, once all that was made of it is verified, or
+    also no sooner than so many days. Left out, never."""
 
 
 class FileSink(Sink):

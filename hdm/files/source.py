@@ -37,21 +37,26 @@ def _one_delimiter(value: str) -> str:
 
 
 class FileSourceConfig(Settings):
-    """What every file source can be told. ``table_name`` picks one dataset of a directory;
-    ``pattern`` is a glob over relative names of files that hdm did not stage.
-
-    Of such files: ``delimiter`` cuts the fields of CSV (default: a comma); ``partitions: ignore`` reads
-    folders like ``dt=2024-01-01`` as folders, and not as a column ``dt``; ``allow_empty: true`` accepts
-    that nothing under the root can be read, though there are files.
-    """
+    """What every file source can be told."""
 
     env: str | None = None
+    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
+    ignores it."""
     file_format: Literal["parquet", "csv", "jsonl"] | None = None
+    """Reads only files of this format; left out, of every format that hdm knows."""
     table_name: str | None = None
+    """Reads only the dataset of this name; with ``pattern``, says what the files are called together. Left
+    out, all."""
     pattern: str | None = None
+    """Glob over names relative to the root, of files that hdm did not stage: all that fit are one table. Left
+    out, each folder is one."""
     delimiter: Annotated[str, AfterValidator(_one_delimiter)] | None = None
+    """One ASCII character that cuts the fields of CSV files that hdm did not stage; left out, a comma."""
     partitions: Literal["columns", "ignore"] = "columns"
+    """Whether folders like ``dt=2024-01-01`` give a column ``dt`` (``columns``) or are folders like others
+    (``ignore``)."""
     allow_empty: bool = False
+    """Accepts that nothing under the root can be read although there are files."""
 
 
 class FileSource(Source):
@@ -299,9 +304,10 @@ def _verify(file: StagedFile, stream: BinaryIO, copy: BinaryIO | None) -> None:
 
 
 class FileChunkConfig(FileSourceConfig):
-    """``chunk`` is the most rows, or ``{rows, bytes}``, that one chunk holds."""
+    """What a source can be told that cuts files into chunks."""
 
     chunk: Annotated[int, Field(gt=0)] | Split = 1_000_000
+    """Most rows that one chunk holds, or ``{rows, bytes}``."""
 
 
 class FileChunks(FileSource):

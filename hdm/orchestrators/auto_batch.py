@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, Field
 
 from hdm.catalog.apply import Applied
+from hdm.catalog.base import Catalog
 from hdm.catalog.ddl_files import ordered
 from hdm.catalog.diff import missing_part, unfinished
 from hdm.catalog.evolve import Verdict, judge
@@ -32,10 +33,11 @@ from hdm.catalog.patterns import Selection, exactly, select
 from hdm.catalog.rules import MapOptions, make_rules
 from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD
 from hdm.components import registry
+from hdm.config.located import PlacedDict
 from hdm.config.manifest_model import Template
 from hdm.config.visible import listed
 from hdm.errors import SchemaDrift, UsageError
-from hdm.model import Dataset, LinkSpec, digest
+from hdm.model import ComponentSpec, Dataset, LinkSpec, digest
 from hdm.orchestrators.auto_links import WatermarkRule, bare_spec, fed_by, make_link, watermark_of
 from hdm.orchestrators.base import Orchestrator, OrchestratorConfig, Session
 from hdm.planning.plan import Plan
@@ -45,20 +47,36 @@ from hdm.state import StateManager
 
 class AutoBatchConfig(OrchestratorConfig):
     """What is moved, and how names and types are mapped. ``include``, ``exclude`` and ``watermarks``
-    may also stand in the source's conf. ``finish``: what is made after a load that went well."""
+    may also stand in the source's conf."""
 
     include: list[str] = Field(default_factory=list)
+    """Patterns of the tables to move, e.g. ``sales.*``; those in the source's conf are added. One is needed
+    in either."""
     exclude: list[str] = Field(default_factory=list)
+    """Patterns of tables that are not moved although ``include`` fits them; those in the source's conf are
+    added."""
     watermarks: list[WatermarkRule] = Field(default_factory=list)
+    """Rules that give tables a watermark, in the order in which they are tried; those in the source's conf
+    come first."""
     case: Case = Case.KEEP
+    """What becomes of the letters' case in the target's names."""
     into: str | None = None
+    """Schema of the target that takes the tables of schemas which ``schemas`` does not name; left out,
+    schemas keep their names."""
     schemas: dict[str, str] = Field(default_factory=dict)
+    """New names of schemas, ``source: target``; left out, ``into`` says."""
     rules: list[dict[str, Any]] = Field(default_factory=list)
+    """Overrides of types and names, each ``{table, column, type, to, rename}``; the first that fits gives a
+    column its type. Left out, none."""
     measure: bool = False
-    """Measure in the source what its catalogue leaves open, and give the target types that fit: digits
-    of numbers without precision; what SQLite's columns hold that are declared BLOB or not at all."""
+    """Measures in the source what its catalogue leaves open, and gives the target types that fit: digits of
+    numbers without precision; what SQLite's columns hold that are declared BLOB or not at all."""
     create: bool = True
+    """Makes tables that the target lacks, and the columns that ``schema_policy`` lets join; ``false`` leaves
+    that to the sink."""
     finish: Literal["all", "nothing"] = "all"
+    """Whether keys, indexes, views and comments that the target lacks are made after a load that went well
+    (``all``) or not (``nothing``)."""
 
 
 @dataclass(slots=True)
@@ -67,7 +85,7 @@ class Batch:
 
     key: str
     template: Template
-    source: SqlCatalog
+    source: Catalog
     target: SqlCatalog | None
     crawled: Schema
     shaped: Schema
@@ -154,14 +172,13 @@ class AutoBatchOrchestrator(Orchestrator):
                 f"the template from {template.source.name} says neither what to move nor batch_definition",
                 hint='write include: ["schema.*"] in the source\'s conf',
             )
-        reached = registry.create("source", bare_spec(template.source, table_name=["hdm"]), self.profiles)
-        source, target = _catalog(reached, template.source), None
+        source, target = self._of_source(template), None
         if system is None:
             sink = registry.create("sink", bare_spec(template.sink), self.profiles)
             target = _catalog(sink, template.sink, needed=False)
         crawled = source.crawl(select(include, exclude))
         flavour, into = "", self.config.into
-        system = system or source.database.dialect.name
+        system = system or crawled.system
         if target is not None:
             system, flavour = target.database.dialect.name, target.flavour()
             into = into or _default_schema(target, crawled)
@@ -183,7 +200,24 @@ class AutoBatchOrchestrator(Orchestrator):
         gone = tuple(sorted(known.keys() - {one.path for one in crawled.relations}))
         return Batch(key, template, source, target, crawled, shaped, mapped, held, verdict, gone)
 
-    def _accepted(self, key: str, source: SqlCatalog) -> dict[Path, Relation]:
+    def _of_source(self, template: Template) -> Catalog:
+        """The catalogue of a source's system, or the one that its conf names (``catalog``)."""
+        given = template.source.conf
+        conf = given if isinstance(given, PlacedDict) else PlacedDict(given)
+        own = conf.get("catalog")
+        if own is None:
+            reached = registry.create("source", bare_spec(template.source, table_name=["hdm"]), self.profiles)
+            return cast("Catalog", _catalog(reached, template.source))
+        named = {key: conf[key] for key in ("env", "connection") if key in conf}
+        words = own if isinstance(own, Mapping) else {"type": own}
+        place = conf.value_at("catalog")
+        told = PlacedDict({**named, **dict(words.get("conf") or {})}, file=conf.file, place=place)
+        made = ComponentSpec(
+            template.source.name, str(words.get("type") or ""), told, (place.line, place.column)
+        )
+        return cast("Catalog", registry.create("catalog", made, self.profiles))
+
+    def _accepted(self, key: str, source: Catalog) -> dict[Path, Relation]:
         """The tables as earlier runs, or a person, accepted them."""
         if self.recall is None:
             return {}
@@ -249,12 +283,12 @@ def accept(
     state.keep_objects(run_id, kind, named)
 
 
-def _batch_key(template: Template, env: str, source: SqlCatalog, target: SqlCatalog | None) -> str:
+def _batch_key(template: Template, env: str, source: Catalog, target: SqlCatalog | None) -> str:
     """What is accepted holds for one database moved into one other, not for all that a connection's name
     ever stood for."""
     sides = [str(template.source.conf.get("env")), str(template.sink.conf.get("env"))]
     for one in (source, target):
-        place = one.database.dataset(one.database.default_path(("t",))) if one else None
+        place = one.dataset(("t",)) if one else None
         sides += [place.namespace, place.name] if place else ["", ""]
     return digest("batch", env, *sides)[:12]
 
@@ -264,8 +298,8 @@ def bodies(schema: Schema) -> list[tuple[Any, dict[str, Any]]]:
     return [(one.table, relation_to_dict(one, sizes=False)) for one in schema.relations]
 
 
-def _namespace(source: SqlCatalog) -> str:
-    return source.database.dataset(source.database.default_path(("t",))).namespace
+def _namespace(source: Catalog) -> str:
+    return source.dataset(("t",)).namespace
 
 
 def _catalog(component: Any, what: Any, *, needed: bool = True) -> Any:

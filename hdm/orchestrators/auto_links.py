@@ -21,7 +21,7 @@ from hdm.model import Column, ComponentSpec, LinkSpec, Mode, Table
 from hdm.planning.plan import link_key
 from hdm.sql.cursor import LATER
 
-OWN_KEYS = ("include", "exclude", "watermarks")
+OWN_KEYS = ("include", "exclude", "watermarks", "catalog")
 """Keys of the source's conf that the orchestrator reads, and no source knows."""
 _HOLE = re.compile(r"<<\s*(schema|table|target_schema|target_table)\s*>>")
 
@@ -31,14 +31,21 @@ class WatermarkRule(Settings):
     ``type`` are patterns, without regard to case; the type is the one in the catalogue."""
 
     column: str = "*"
+    """Pattern of the columns that become the watermark, without regard to case; left out, any name fits."""
     type: str = "*"
+    """Pattern of their types in the source's catalogue, without regard to case; left out, any type fits."""
     table: str = "*"
+    """Pattern of the tables, by name without schema; left out, any table fits."""
     lag: str | int | None = None
+    """``lag`` of the watermark: a number, or a duration such as ``15m``; left out, none."""
     offset: str | int | None = None
+    """``offset`` of the watermark, for mode ``merge``: a number, or a duration such as ``15m``; left out,
+    none."""
     order: Literal["monotone"] | None = None
-    """As in ``watermark``. Without it, no column is taken whose type has not the order of time."""
+    """``monotone`` vouches, as in ``watermark``, for columns whose type has not the order of time; left out,
+    none of those is taken."""
     nullable: bool = Field(default=False)
-    """Whether columns that may be NULL will do."""
+    """Takes columns that may be NULL, too."""
 
     def fits(self, table: Table, column: Column) -> bool:
         """Whether the rule makes this column the watermark."""

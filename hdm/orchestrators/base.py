@@ -31,11 +31,14 @@ from hdm.state.queries.reports import TableReport
 
 
 class OrchestratorConfig(Settings):
-    """``workers``: threads that carry chunks. ``back_pressure_factor``: how many chunks of a link
-    may lie staged before its source is read on; 0 for no bound."""
+    """How much is done at once."""
 
     workers: int = Field(default=4, ge=1, le=256)
+    """Threads of one process that carry chunks, 1 to 256. Left out, 4, or as many as the largest ``threads``
+    of a link, if that is more."""
     back_pressure_factor: int = Field(default=10, ge=0)
+    """Most chunks of one table that lie staged and are not loaded yet; its source is read on when there are
+    fewer. 0: no bound."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hdm.errors import ConnectionLost, HdmError, Recovery, StateUnavailable, Throttled
+from hdm.planning import back_off
 
 if TYPE_CHECKING:
     from hdm.components.sink import Sink
@@ -25,6 +26,8 @@ MAX_WAIT = 300.0
 """Seconds for which a system may be away before a run ends, unless ``--max-wait`` says otherwise."""
 LONGEST_PAUSE = 15.0
 """Seconds between two looks for a system that is away, and between two tries of one that throttles."""
+LEAST_PAUSE = 0.5
+"""Seconds for which a link rests at least whose system asked to slow down."""
 SAY_AGAIN = 60.0
 """Seconds between two lines about a system that is still away."""
 TRUST = 1.0
@@ -190,7 +193,9 @@ class Breaker:
             if now < slow.until:
                 return
             slow.times += 1
-            slow.until = now + max(_backed_off(slow.times), error.retry_after)
+            slow.until = now + max(
+                back_off.seconds(slow.times, LONGEST_PAUSE), LEAST_PAUSE, error.retry_after
+            )
             first = slow.times == 1
         if first:
             self.say("system.slow", f"{slow.what} is asked to slow down: {error.message}")
@@ -205,15 +210,6 @@ def _ends(link: DataLink) -> tuple[tuple[Source | Sink, str], ...]:
 
 def _state(one: _Away | _Slow) -> str:
     return f"away ({one.why})" if isinstance(one, _Away) else "asked to slow down"
-
-
-def _backed_off(times: int) -> float:
-    """Seconds to wait after the ``times``-th failure in a row: full jitter, at least half a second."""
-    from tenacity import RetryCallState, wait_random_exponential
-
-    call = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
-    call.attempt_number = times
-    return max(0.5, float(wait_random_exponential(multiplier=0.5, max=LONGEST_PAUSE)(call)))
 
 
 @dataclass(slots=True)

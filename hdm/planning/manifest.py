@@ -107,7 +107,7 @@ def _read(path: Path) -> bytes:
 def _load_plugins(words: ManifestWords, shaped: PlacedDict, problems: Problems) -> None:
     for index, module in enumerate(words.plugins):
         try:
-            registry.load_plugins([module])
+            registry.load_plugins([module], Path(problems.file).absolute().parent)
         except UnknownComponent as error:
             problems.add(error.message, shaped["plugins"].item_at(index), error.hint)
 

@@ -15,8 +15,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tenacity import RetryCallState, wait_random_exponential
-
 from hdm.errors import (
     ConnectionLost,
     Drained,
@@ -28,6 +26,7 @@ from hdm.errors import (
     unexpected,
 )
 from hdm.model import Attempt, Receipt
+from hdm.planning import back_off
 from hdm.planning.breaker import Breaker
 from hdm.runtime.lease_keeper import Held, Pulse
 from hdm.state.records import GoOn
@@ -83,9 +82,6 @@ class Worker:
     observe: Callable[[Outcome], None] = lambda outcome: None
     progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
     breaker: Breaker = field(default_factory=Breaker)
-    _back_off: wait_random_exponential = field(
-        default_factory=lambda: wait_random_exponential(multiplier=0.5, max=MAX_WAIT)
-    )
     _next: Held | None = None
 
     def step(self) -> Outcome | None:
@@ -219,7 +215,5 @@ class Worker:
 
     def _wait(self, attempt: int, error: HdmError) -> float:
         """Seconds until the next try: full jitter, and never sooner than the other side asks."""
-        call = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
-        call.attempt_number = attempt
         asked = error.retry_after if isinstance(error, Throttled) else 0.0
-        return max(self._back_off(call), asked)
+        return max(back_off.seconds(attempt, MAX_WAIT), asked)

@@ -3,7 +3,8 @@
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.ledger import Ledger
 from hdm.sql.sink import SqlSink
-from hdm.sql.source import SqlSource, SqlSourceConfig, TableName, name_parts
+from hdm.sql.source import SqlSource, SqlSourceConfig
+from hdm.sql.table_name import TableName, name_parts
 from hdm.sql.target import SqlSinkConfig
 
 __all__ = [

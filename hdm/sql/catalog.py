@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
@@ -16,10 +16,11 @@ from hdm.catalog.crawlers import crawler_for
 from hdm.catalog.crawlers.odbc import ODBCCrawler
 from hdm.catalog.measure_storage import classed, classes
 from hdm.catalog.measure_types import measure, measured
-from hdm.catalog.model import Schema
+from hdm.catalog.model import Path, Schema
 from hdm.catalog.patterns import Selection
 from hdm.errors import HdmError
 from hdm.files.atomic_file import is_there
+from hdm.model import Dataset
 from hdm.sql.database import Database, SqlProfile
 
 
@@ -64,6 +65,10 @@ class SqlCatalog(Catalog):
         with database.classified():
             return crawler.crawl(selection)
 
+    def dataset(self, path: Path) -> Dataset:
+        """As the database names it."""
+        return self.database.dataset(self.database.default_path(path))
+
     def flavour(self) -> str:
         """Which fork the server is, e.g. ``mariadb``; empty where the dialect has one alone."""
         known = self.database.dialect
@@ -79,7 +84,7 @@ class SqlCatalog(Catalog):
     def held(self, selection: Selection) -> Schema:
         """As ``crawl``; a file that is not there yet holds nothing, and is not made."""
         place = getattr(self.database, "file", None)
-        if isinstance(place, Path) and not is_there(place):
+        if isinstance(place, FilePath) and not is_there(place):
             return Schema(self.database.dialect.name)
         return self.crawl(selection)
 

@@ -25,20 +25,26 @@ LATER = (*INTEGERS, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 
 
 class WatermarkConf(Settings):
-    """``column`` orders new rows; ``lag`` holds the newest back; ``offset`` re-reads older ones.
-
-    ``order: monotone`` vouches for a column whose type does not: every later row has a greater value, as
-    the database compares them. A value above ``max`` never becomes the watermark (by default: NaN,
-    infinity, the largest whole number, and what lies more than two days ahead). ``zone: utc`` vouches
-    that all sessions stamp a column without a zone in UTC.
-    """
+    """How a source tells new rows from those that were moved: by a column, and by what is vouched for."""
 
     column: str | None = None
+    """Names the column whose later rows have greater values: a whole number, decimal, date or timestamp, or
+    what ``order`` vouches for."""
     offset: str | None = None
+    """In mode ``merge``, reads rows again that lie so far below the watermark: a number, or a duration such
+    as ``15m``, ``2h`` or ``1d``. Left out, none."""
     lag: str | None = None
+    """Leaves rows to a later run that lie so near to the greatest value: a number, or a duration such as
+    ``15m``; a bare number of a timestamp counts seconds, of a date days. Left out, none."""
     order: Literal["monotone"] | None = None
+    """``monotone`` vouches for a text, float or time of day: every later row has a greater value, as the
+    database compares them. Left out, such columns are refused."""
     max: str | None = None
+    """Rows with a greater value are moved once and never become the watermark. Left out: NaN, infinity, the
+    type's largest number, and what lies over two days ahead."""
     zone: Literal["utc"] | None = None
+    """``utc`` vouches that every session stamps a MySQL or MariaDB DATETIME in UTC. Left out, new rows may
+    wait up to twelve hours while others write."""
 
     @field_validator("offset", "lag", "max", mode="before")
     @classmethod

@@ -25,15 +25,24 @@ class SqlProfile(Settings):
     """What a profile entry for a relational server may hold: parts, or one ``url``."""
 
     host: str = "localhost"
+    """Host name or address of the server; of PostgreSQL and MySQL also the path of a socket."""
     port: int | None = Field(None, ge=1, le=65535)
+    """TCP port of the server; left out, the system's default."""
     database: str | None = None
+    """Names the database to connect to; left out, the driver's default, if it has one."""
     user: str | None = None
+    """Name to log in with; left out, the driver's default, if it has one."""
     password: Secret | None = None
+    """Password to log in with; write a reference such as ``env:NAME``, not the password itself."""
     url: Secret | None = None
+    """Address as one URL, in the place of ``host`` and ``port``; only PostgreSQL, MySQL and MariaDB read
+    it."""
     schema_name: str | None = Field(None, alias="schema")
+    """Schema of tables that are named without one; left out, the system's default. MySQL has none."""
     driver: Any = None
+    """Names an ODBC driver; only Netezza and SQL Server go by one, the others ignore it."""
     insecure: bool = False
-    """True: accept a connection without TLS even where the system offers verified TLS."""
+    """Accepts a connection to another machine without verified TLS."""
 
     @model_validator(mode="after")
     def _one_address(self) -> Self:

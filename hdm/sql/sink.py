@@ -12,8 +12,9 @@ from pydantic import BaseModel
 
 from hdm import failpoints
 from hdm.components.sink import Sink
-from hdm.errors import BrokenContract, HdmError, RejectedRows, UsageError
+from hdm.errors import BrokenContract, HdmError, RejectedRows, UnrepresentableValue, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
+from hdm.sql import blame
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.grow import grow
 from hdm.sql.holding import held_by
@@ -22,8 +23,8 @@ from hdm.sql.ledger import Ledger
 from hdm.sql.merge import Merge, make_stage, newest_by
 from hdm.sql.reach import BehindDatabase
 from hdm.sql.sessions import looking
-from hdm.sql.source import name_parts
 from hdm.sql.swap import swap_chunk, swap_once
+from hdm.sql.table_name import name_parts
 from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_there
 
 
@@ -316,9 +317,11 @@ class SqlSink(BehindDatabase, Sink):
         with closing(renamed()) as outgoing:
             try:
                 taken = self.database.load(connection, into, columns, outgoing)
-            except HdmError:
+            except HdmError as error:
                 if broken:  # the source's failure, which is not to pass for the target's
                     raise broken[0] from None
+                if isinstance(error, UnrepresentableValue):
+                    blame.named(error, blame.of_text(columns))
                 raise
         if watch is not None:
             taken = min(taken, watch())

@@ -17,8 +17,9 @@ from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
 from hdm.dialects.native_type import is_type
 from hdm.dialects.user_input import one_query
-from hdm.errors import HdmError, PermanentError, SchemaDrift, UsageError
+from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableValue, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
+from hdm.sql import blame
 from hdm.sql import relation as sql_relation
 from hdm.sql.chunking import Splitter, uncut
 from hdm.sql.cursor import WatermarkConf, hold_to_order
@@ -26,33 +27,8 @@ from hdm.sql.database import Database, SqlProfile
 from hdm.sql.describe import chosen, sees_all
 from hdm.sql.reach import BehindDatabase
 from hdm.sql.sessions import looking
+from hdm.sql.table_name import TableNameLike, name_parts
 from hdm.sql.window import Increment
-
-
-class TableName(Settings):
-    """A table's name in parts, where a dotted string would not do."""
-
-    database: str | None = None
-    schema_name: str | None = Field(None, alias="schema")
-    table: str
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """The parts that were given, outermost first."""
-        return tuple(part for part in (self.database, self.schema_name, self.table) if part)
-
-
-TableNameLike = str | list[str] | TableName
-
-
-def name_parts(name: TableNameLike) -> tuple[str, ...]:
-    """``schema.table``, ``[schema, table]`` or ``{schema, table}`` as parts."""
-    if isinstance(name, TableName):
-        return name.parts
-    parts = tuple(name.split(".")) if isinstance(name, str) else tuple(name)
-    if not parts or not all(parts):
-        raise UsageError(f"not a table name: {name!r}", hint="write schema.table, or a list of parts")
-    return parts
 
 
 def first_line(error: BaseException) -> str:
@@ -64,28 +40,49 @@ class ChunkConf(Settings):
     """The size of a chunk: rows, bytes (at the table's mean width), or the smaller of both."""
 
     rows: int | None = Field(None, gt=0)
+    """About how many rows one chunk holds at most; left out, 250,000, unless the bytes allow fewer."""
     bytes: int | None = Field(None, gt=0)
+    """About how many bytes one chunk holds at most, at the table's mean width of rows; left out, 256 MiB, or
+    no bound where ``rows`` is given."""
 
 
 class SqlSourceConfig(Settings):
     """One table, or one query."""
 
     env: str | None = None
+    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
+    ignores it."""
     table_name: TableNameLike | None = None
+    """Names the table to read: ``schema.table``, a list of parts, or ``{schema, table}``. Give it or
+    ``query``."""
     query: str | None = None
+    """One SELECT that gives the rows, in the place of ``table_name``."""
     schema_name: str | None = Field(None, alias="schema")
+    """Schema of a ``table_name`` without one; left out, the profile's, or the system's default."""
     watermark: WatermarkConf | None = None
+    """Reads only what is new since the last run, by a column that grows; left out, the whole table is
+    read."""
     on_missing: Literal["report", "ignore", "fail"] = "report"
-    """With a watermark: what to do where rows below it are gone, came late, or were changed."""
+    """With a watermark, what to do where rows below it are gone, came late or were changed: ``report`` says
+    so, ``fail`` does not plan the table, ``ignore`` does not count them."""
     chunk: ChunkConf | None = None
+    """How large one chunk may be, ``{rows, bytes}``; left out, 250,000 rows or 256 MiB, whichever is less."""
     columns: list[str] | None = None
+    """Names the columns to read, in this order; left out, all of them."""
     where: str | None = None
+    """One SQL condition, in the source's own words, that rows must fulfil; left out, all rows are read."""
     types: dict[str, str] = Field(default_factory=dict)
-    """Column -> native type, for columns that the catalogue gives no type."""
+    """Native types of columns, ``column: type``, which come before the catalogue's, e.g. where it gives none;
+    left out, the catalogue's."""
     checksum: Any = Field(None, deprecated=NO_CHECKSUM)
+    """Has no effect, and is taken so that older manifests still work: each run says so."""
     checksum_method: Any = Field(None, deprecated=NO_CHECKSUM)
+    """Has no effect, and is taken so that older manifests still work: each run says so."""
     database: str | None = Field(None, deprecated=NO_DATABASE)
+    """Has no effect, and is taken so that older manifests still work: each run says so."""
     params: Any = None
+    """Older spelling of ``table_name`` and ``watermark``, as ``{table, watermark}``; what is written beside
+    it comes first."""
 
     @model_validator(mode="before")
     @classmethod
@@ -304,16 +301,31 @@ class SqlSource(BehindDatabase, Source):
                     hint="plan again, or set schema_policy",
                 )
             sql_relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
-            for batch in self.database.stream(connection, self.select(table, chunk), table.columns):
-                failpoints.point("C3")
-                yield batch
+            yield from self._streamed(connection, table, chunk)
         finally:
             connection.close()
 
+    def _streamed(self, connection: Any, table: Table, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+        batches = self.database.stream(connection, self.select(table, chunk), table.columns)
+        while True:
+            try:
+                batch = next(batches, None)
+            except UnrepresentableValue as error:
+                blame.named(error, blame.unreadable(self, table, chunk))
+                raise
+            if batch is None:
+                return
+            failpoints.point("C3")
+            yield batch
+
     def select(self, table: Table, chunk: Chunk) -> str:
         """The SELECT that reads a chunk."""
+        return self.selecting(table, chunk, table.columns)
+
+    def selecting(self, table: Table, chunk: Chunk, columns: Sequence[Column]) -> str:
+        """The SELECT that reads some columns of a chunk."""
         shown = ", ".join(
-            f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in table.columns
+            f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in columns
         )
         where = " AND ".join(filter(None, [self._filter, self.dialect.predicate(chunk.conditions, table)]))
         return f"SELECT {shown} FROM {self._origin(table)}" + (f" WHERE {where}" if where else "")

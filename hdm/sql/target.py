@@ -16,7 +16,7 @@ from hdm.dialects.types import Fidelity, carrier, misfit
 from hdm.errors import SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Mode, Table
 from hdm.sql.database import Database
-from hdm.sql.source import TableNameLike, name_parts
+from hdm.sql.table_name import TableNameLike, name_parts
 
 _TEMPORAL = frozenset({Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
 CHUNK_ID, ROW_NO = "_hdm_chunk_id", "_hdm_row_no"
@@ -26,18 +26,31 @@ class SqlSinkConfig(Settings):
     """Where rows go. ``table_name`` defaults to the source's table, ``key`` to its key."""
 
     env: str | None = None
+    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
+    ignores it."""
     table_name: TableNameLike | None = None
+    """Names the table to write: ``schema.table``, a list of parts, or ``{schema, table}``; left out, the
+    source's table name, cased as ``identifiers`` says."""
     schema_name: str | None = Field(None, alias="schema")
+    """Schema of a table that is named without one; left out, the profile's, or the system's default."""
     database: str | None = Field(None, deprecated=NO_DATABASE)
+    """Has no effect, and is taken so that older manifests still work: each run says so."""
     mode: Mode | None = None
+    """``append``, ``replace`` or ``merge``, as on the link, where it may stand instead; left out,
+    ``append``."""
     key: list[str] | None = None
+    """Names the target's columns by which rows are merged; left out, the source's key."""
     create: bool = True
+    """Makes the table if it is not there; ``false`` refuses to begin without it."""
     row_lineage: bool = False
     """Adds ``_hdm_chunk_id`` and ``_hdm_row_no`` (from 1) to every row."""
     others_delete: bool = False
-    """True: rows that are gone from the table are not missed, since others delete there, too."""
+    """Says that others delete rows of the table, so that rows which are gone are not missed."""
     identifiers: Literal["keep", "lower", "upper"] = "keep"
+    """How the source's names are spelled in the target: as they are, or in one case."""
     allow_loss: bool | list[str] = False
+    """Accepts that the target stores values with loss, ``true`` or columns; ``allow_loss`` on the link also
+    records it."""
 
 
 @dataclass(frozen=True)

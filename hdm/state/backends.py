@@ -20,8 +20,11 @@ class FileProfile(Settings):
     """Either ``path``, or the original's ``dbpath`` (a folder) and ``database`` (a name)."""
 
     path: Annotated[Path | None, AfterValidator(can_be_a_path)] = None
+    """File of the state database, with ``~`` filled in; or give ``database``."""
     dbpath: Annotated[Path | None, AfterValidator(can_be_a_path)] = None
+    """Folder of the file that ``database`` names, as in older profiles; left out, the current folder."""
     database: PathText | None = None
+    """Name of the file, where ``path`` is left out; without an ending, ``.db`` is added."""
 
     @model_validator(mode="after")
     def _one_way(self) -> FileProfile:
@@ -36,14 +39,23 @@ class ServerProfile(Settings):
     """Either ``url``, or the parts of it. ``driver`` names an ODBC driver, where one is used."""
 
     url: Secret | None = None
+    """SQLAlchemy's URL of the state database, ``scheme://user:password@host:port/database``; or give ``host``
+    and the rest."""
     host: str | None = None
+    """Host name or address of the server, where ``url`` is left out."""
     port: int | None = None
+    """TCP port of the server; left out, the system's default."""
     database: str | None = None
+    """Names the database that holds the state, where ``url`` is left out."""
     user: str | None = None
+    """Name to log in with; left out, the driver's default, if it has one."""
     password: Secret | None = None
+    """Password to log in with; write a reference such as ``env:NAME``, not the password itself."""
     driver: str | None = None
+    """Names the ODBC driver for SQL Server; left out, ``ODBC Driver 18 for SQL Server``. Other systems use
+    none."""
     insecure: bool = False
-    """True: accept a connection without verified TLS to another machine."""
+    """Accepts a connection to another machine without verified TLS."""
 
     @model_validator(mode="after")
     def _one_way(self) -> ServerProfile:
@@ -123,17 +135,27 @@ class PostgresServerProfile(ServerProfile):
     """As any server's, and libpq's TLS settings."""
 
     sslmode: str | None = None
+    """libpq's sslmode, e.g. ``verify-full`` or ``require``; left out, ``verify-full`` unless the server is on
+    this machine or ``insecure: true``."""
     sslrootcert: PathText | None = None
+    """File (PEM) of the authorities that vouch for the server's certificate; left out, those of the system,
+    or with ``sslmode`` those that libpq finds."""
     sslcert: PathText | None = None
+    """File (PEM) of the certificate by which hdm proves itself to the server; left out, as libpq finds it."""
     sslkey: PathText | None = None
+    """File of the key that belongs to ``sslcert``; left out, as libpq finds it."""
 
 
 class MySQLServerProfile(ServerProfile):
     """As any server's, and the files of TLS."""
 
     ssl_ca: PathText | None = None
+    """File (PEM) of the authorities that vouch for the server's certificate; left out, those of the
+    system."""
     ssl_cert: PathText | None = None
+    """File (PEM) of the certificate by which hdm proves itself to the server; left out, none is shown."""
     ssl_key: PathText | None = None
+    """File (PEM) of the key that belongs to ``ssl_cert``; left out, it stands in that file."""
 
 
 class PostgresStateManager(_Server):

@@ -324,7 +324,7 @@ def test_no_canary_of_a_real_server_is_seen(
     database = fresh_postgres()
     role = f"canary_{fault.replace(' ', '_')}_{os.getpid()}"
     with psycopg.connect(database.dsn, autocommit=True) as admin:
-        admin.execute(psycopg.sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+        admin.execute(psycopg.sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} IN ROLE asked").format(
             psycopg.sql.Identifier(role), psycopg.sql.Literal(canary(1))))  # fmt: skip
         admin.execute(
             "CREATE TABLE orders AS SELECT n AS id, repeat('x', 200) AS t FROM generate_series(1, 20000) n"

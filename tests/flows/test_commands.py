@@ -328,10 +328,20 @@ def test_a_catalogue_is_mapped_to_a_target_that_is_named(tmp_path: Path) -> None
 def test_a_component_is_shown_with_its_choices(place: Place) -> None:
     done = run(["components", "fs_sink"], place.env)
     assert done.code == 0
-    assert re.search(r"file_format +parquet \| csv \| jsonl +no +parquet", done.out)
-    assert re.search(r"split +\{rows, bytes\} +no", done.out)
+    assert "  file_format: parquet | csv | jsonl, by default parquet\n" in done.out
+    assert "  split: {rows, bytes}\n" in done.out and "  split.rows: int\n      Most rows" in done.out
+    assert "  directory: str, required\n      Folder that takes the files;" in done.out
     found = run(["components", "DuckDBSink", "--json"], place.env).json[0]
-    assert found["conf"]["mode"] == {"type": "append | replace | merge", "required": False, "default": None}
+    mode = found["conf"]["mode"]
+    assert mode.pop("description").startswith("`append`, `replace` or `merge`, as on the link")
+    assert mode == {"type": "append | replace | merge", "required": False, "default": None}
+
+
+@pytest.mark.parametrize("name", ["PostgresSource", "SnowflakeS3CopySink", "AutoBatchOrchestrator"])
+def test_what_keys_do_is_told_in_eighty_columns(place: Place, name: str) -> None:
+    done = run(["components", name], {**place.env, "COLUMNS": "80"})
+    assert done.code == 0
+    assert [line for line in done.out.splitlines() if len(line) > 80] == []
 
 
 def test_a_broken_chain_is_exit_code_1_and_named(place: Place) -> None:

@@ -1,4 +1,5 @@
-"""A private PostgreSQL: superuser ``hdm`` (trusted), role ``mover`` (password asked)."""
+"""A private PostgreSQL: superuser ``hdm`` (trusted), role ``mover`` and other members of ``asked``
+(password asked), further roles (trusted)."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ ROLE, ROLE_PASSWORD = "mover", "p@ss/word:1"
 _HBA = """\
 local all all trust
 host all hdm 127.0.0.1/32 trust
-host all all 127.0.0.1/32 scram-sha-256
+host all +asked 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
 host replication hdm 127.0.0.1/32 trust
 """
 _SETTINGS = {
@@ -104,7 +106,9 @@ def running(*, durable: bool = False) -> Iterator[Postgres]:
         admin = f"postgresql://hdm@{HOST}:{port}/postgres"
         with psycopg.connect(admin, autocommit=True) as connection:
             connection.execute("ALTER ROLE hdm PASSWORD 'hdm'")
-            connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{ROLE_PASSWORD}'".encode())
+            connection.execute("CREATE ROLE asked")
+            asked = f"LOGIN PASSWORD '{ROLE_PASSWORD}' IN ROLE asked"
+            connection.execute(f"CREATE ROLE {ROLE} {asked}".encode())
             version = connection.info.server_version
         yield Postgres(server, port, version)
     finally:

@@ -56,8 +56,13 @@ class DuckDBProfile(Settings):
     """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
 
     path: DatabaseFile | None = None
+    """The DuckDB file, with ``~`` and ``$NAME`` filled in; it is made if rows are written to it. Or give
+    ``database``."""
     dbpath: PathText | None = None
+    """Folder of the file that ``database`` names, as in older profiles; left out, the current folder."""
     database: DatabaseFile | None = None
+    """Name of the file, where ``path`` is left out; without an ending, and unless such a file exists,
+    ``.duckdb`` is added."""
 
     @model_validator(mode="after")
     def _one_file(self) -> DuckDBProfile:

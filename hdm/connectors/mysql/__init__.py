@@ -28,11 +28,14 @@ __all__ = [
 
 
 class MySQLSourceConfig(SqlSourceConfig):
-    """``zero_dates``: 0000-00-00 and days that no month has are an error, become NULL (counted
-    in the log), or travel as text. ``times``: TIME holds a time of day, or any span as text."""
+    """One table or query of MySQL, and what becomes of values that no calendar or clock has."""
 
     zero_dates: Literal["error", "null", "text"] = "error"
+    """What becomes of 0000-00-00 and of days that no month has: ``error`` refuses them, ``null`` makes them
+    NULL and counts them in the log, ``text`` moves dates as text."""
     times: Literal["clock", "text"] = "clock"
+    """How TIME travels: ``clock`` as a time of day, which refuses longer or negative spans; ``text`` takes
+    any span."""
 
 
 class MySQLSource(SqlSource):

@@ -36,8 +36,12 @@ class MySQLProfile(SqlProfile):
     verified, with ``ssl_ca`` if the system does not know the issuer, unless ``insecure: true``."""
 
     ssl_ca: str | None = None
+    """File (PEM) of the authorities that vouch for the server's certificate; left out, those of the
+    system."""
     ssl_cert: str | None = None
+    """File (PEM) of the certificate by which hdm proves itself to the server; left out, none is shown."""
     ssl_key: str | None = None
+    """File (PEM) of the key that belongs to ``ssl_cert``; left out, it stands in that file."""
 
 
 class MySQLReading(Database):

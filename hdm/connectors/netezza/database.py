@@ -31,11 +31,16 @@ _SECURED, _OPEN = 3, 0
 
 
 class NetezzaProfile(SqlProfile):
-    """``driver`` names an ODBC driver, or is the original's JDBC mapping, which nzpy replaces."""
+    """What a profile entry for Netezza may hold; there is no ``url``."""
 
     port: int | None = 5480
+    """TCP port on which the server listens; Netezza's own is 5480."""
     driver: Any = None
+    """Names an installed ODBC driver to go by; left out, nzpy is used. The ``{name, path}`` of older profiles
+    is ignored."""
     ca_certs: str | None = None
+    """File (PEM) of the authority that signed the server's certificate; nzpy needs it for another machine
+    unless ``insecure: true``."""
 
     @field_validator("driver")
     @classmethod

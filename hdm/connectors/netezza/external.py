@@ -31,9 +31,11 @@ _WIDTHS = {Kind.TEXT: 16_000, Kind.JSON: 16_000, Kind.OTHER: 16_000}
 
 
 class ExternalTableConfig(SqlSourceConfig):
-    """``directory`` on this machine takes the unloaded files; they go when a chunk is read."""
+    """One table or query of Netezza, and where it is unloaded to."""
 
     directory: PathText
+    """Folder on this machine that takes the unloaded files; it must exist. Each file goes once its chunk is
+    read."""
 
 
 class NetezzaExternalTableSource(NetezzaSource):

@@ -16,9 +16,11 @@ from hdm.sql.catalog import SqlCatalog
 
 
 class OracleSourceConfig(SqlSourceConfig):
-    """``parallel`` is the degree that Exadata (or any Oracle) may use within one chunk."""
+    """One table or query of Oracle."""
 
     parallel: int | None = Field(None, ge=1, le=128)
+    """Degree of the PARALLEL hint with which each chunk is read, 1 to 128; left out, ``ExadataSource`` takes
+    4 and ``OracleSource`` none."""
 
 
 class OracleSource(SqlSource):

@@ -33,14 +33,25 @@ class OracleProfile(SqlProfile):
     the server is on this machine or ``insecure: true``."""
 
     service_name: str | None = None
+    """Name of the service to connect to; left out, ``database``, unless ``sid`` is given."""
     sid: str | None = None
+    """SID of the instance, for servers that have no service name."""
     dsn: str | None = None
+    """A whole connect descriptor, EZConnect string or name in tnsnames.ora; ``host``, ``port`` and the rest
+    are not used then."""
     protocol: str | None = Field(None, pattern="^(tcp|tcps)$")
+    """``tcp`` or ``tcps`` (TLS); left out, ``tcps`` unless the server is on this machine or ``insecure:
+    true``."""
     wallet_location: str | None = None
+    """Folder of the wallet (ewallet.pem) with certificates for TLS; left out, those of the system."""
     config_dir: str | None = None
+    """Folder of tnsnames.ora, and in thick mode of sqlnet.ora; used with ``dsn`` or ``thick``."""
     ssl_server_cert_dn: str | None = None
+    """Distinguished name that the server's certificate must have; left out, it must name the host."""
     thick: bool = False
+    """Uses Oracle's client libraries, which must be installed, in the place of the driver's own protocol."""
     lib_dir: str | None = None
+    """Folder of the client libraries for ``thick``; left out, the system looks for them."""
 
 
 class OracleDatabase(Database):

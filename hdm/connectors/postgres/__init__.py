@@ -47,10 +47,17 @@ class PostgresProfile(SqlProfile):
     unless ``sslmode`` or ``insecure: true`` says otherwise."""
 
     sslmode: str | None = None
+    """libpq's sslmode, e.g. ``verify-full`` or ``require``; left out, ``verify-full`` unless the server is on
+    this machine or ``insecure: true``."""
     sslrootcert: str | None = None
+    """File (PEM) of the authorities that vouch for the server's certificate; left out, those of the system,
+    or with ``sslmode`` those that libpq finds."""
     sslcert: str | None = None
+    """File (PEM) of the certificate by which hdm proves itself to the server; left out, as libpq finds it."""
     sslkey: str | None = None
+    """File of the key that belongs to ``sslcert``; left out, as libpq finds it."""
     options: str | None = None
+    """Command-line options for the server's process, e.g. ``-c work_mem=64MB``; left out, none."""
 
 
 class PostgresDatabase(Writing):

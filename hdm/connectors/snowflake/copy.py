@@ -16,23 +16,27 @@ from hdm.connectors.snowflake.staging import Put, Staging, copy_files
 from hdm.errors import UsageError
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
-from hdm.sql.source import TableNameLike
 from hdm.sql.swap import swap_chunk, swap_session
+from hdm.sql.table_name import TableNameLike
 
 
 class SnowflakeCopyConfig(SqlSinkConfig):
-    """``stage_name`` is an existing stage, or one to make over ``storage_integration`` and ``url``.
-
-    ``file_format`` and ``stage_directory`` come from older manifests: the staged files' own
-    format counts, and names are taken relative to the stage's URL (or below ``stage_directory``
-    of the stage where the URL is not known).
-    """
+    """Where rows go, and on which stage the files lie."""
 
     stage_name: TableNameLike | None = None
+    """Names the external stage, ``database.schema.stage``, which the S3 and Azure sinks need and
+    ``SnowflakeCopySink`` does not use."""
     stage_directory: str | None = None
+    """Is taken from older manifests, and names no folder here: files are found by the stage's URL. Another
+    value makes another link."""
     storage_integration: str | None = None
+    """Storage integration over which the stage is made, with ``url``, if it is not there; left out, the stage
+    must exist."""
     url: str | None = None
+    """Address of the bucket or container over which the stage is made, without a query; left out, the stage
+    must exist."""
     file_format: str | None = Field(None, pattern="^(csv|parquet|CSV|PARQUET)$")
+    """Is taken from older manifests and has no effect: each staged file's own format counts."""
 
 
 class SnowflakeCopySink(SqlSink):

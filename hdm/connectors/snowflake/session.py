@@ -24,20 +24,36 @@ class SnowflakeProfile(Settings):
     """
 
     account: str
+    """Account identifier, e.g. ``organisation-account``."""
     user: str
+    """Name of the user to log in as."""
     password: Secret | None = None
+    """Password of the user, where neither key nor token is used; write a reference such as ``env:NAME``."""
     private_key_path: PathText | None = None
+    """File of the private key (PEM) for key-pair authentication; it comes before ``password``."""
     private_key_passphrase: Secret | None = None
+    """Passphrase of the private key; left out, the key is not encrypted."""
     token: Secret | None = None
+    """OAuth token, with ``authenticator: oauth``; write a reference such as ``env:NAME``."""
     authenticator: str = "snowflake"
+    """The connector's authenticator, e.g. ``oauth``; ``snowflake`` means password or, with a key's path, key
+    pair."""
     role: str | None = None
+    """Role to work in; left out, the user's default role."""
     warehouse: str | None = None
+    """Warehouse that runs the queries; left out, the user's default one."""
     database: str | None = None
+    """Database of names that are written without one; left out, the user's default one."""
     schema_name: str | None = Field(None, alias="schema")
+    """Schema of names that are written without one; left out, the user's default one."""
     host: str | None = None
+    """Host name of a private endpoint; left out, the one that the account's identifier gives."""
     port: int | None = None
+    """TCP port of a private endpoint; left out, the connector's default, 443."""
     protocol: str | None = None
+    """``https``, or ``http`` for an emulator on this machine; left out, ``https``."""
     network_timeout: int = 600
+    """Seconds for which the connector repeats a request that fails on the way."""
 
     @model_validator(mode="after")
     def _is_encrypted(self) -> SnowflakeProfile:

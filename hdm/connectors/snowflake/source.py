@@ -16,9 +16,11 @@ from hdm.sql.catalog import SqlCatalog
 
 
 class SnowflakeSourceConfig(SqlSourceConfig):
-    """``time_travel: false`` reads each chunk as it is when it is read (needs no retention)."""
+    """One table or query of Snowflake."""
 
     time_travel: bool = True
+    """Reads all chunks of a table as of one moment, which needs the table's retention; ``false`` reads each
+    chunk as it is then."""
 
 
 class _Travelling(SnowflakeDatabase):

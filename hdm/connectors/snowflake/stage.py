@@ -21,18 +21,24 @@ from hdm.errors import BrokenContract, HdmError
 from hdm.files.formats import format_named
 from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sql import Ledger, name_parts
-from hdm.sql.source import TableNameLike
+from hdm.sql.table_name import TableNameLike
 
 _BLOCK = 1024 * 1024
 
 
 class InternalStageConfig(Settings):
-    """``stage_name`` is made if it is not there; ``stage_directory`` is a folder on it."""
+    """Where on which stage the files go."""
 
     env: str | None = None
+    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
+    ignores it."""
     stage_name: TableNameLike = "HDM_STAGE"
+    """Names the internal stage, ``database.schema.stage``; it is made if it is not there."""
     stage_directory: str = "hdm"
+    """Folder on the stage under which the files are put."""
     file_format: str | None = None
+    """Is taken from older manifests and has no effect: rows are put as Parquet, upstream files as they
+    are."""
 
 
 class SnowflakeInternalStageSink(Sink):

@@ -30,14 +30,20 @@ Check = Callable[[], None]
 
 
 class Upload(Settings):
-    """How a sink uploads. ``part_bytes`` is what one worker holds in memory at most; files of
-    ``multipart_from`` bytes and more go up in parts. ``verify``: see docs/reference."""
+    """How a sink uploads; see docs/reference/object-stores.md."""
 
     part_bytes: int = Field(default=16 * MIB, ge=5 * MIB, le=1024 * MIB)
+    """Bytes of one part of an upload, 5 MiB to 1 GiB; so much memory one worker takes for it."""
     multipart_from: int | None = Field(default=None, ge=0)
+    """Files of so many bytes and more go up in parts; left out, those that do not fit into one part."""
     verify: Literal["head", "read"] | None = None
+    """How an upload is proven: ``head`` compares the server's size and checksum, ``read`` reads the object
+    again. Left out, ``head`` where the server compares checksums."""
     create_once: Literal["server", "check"] = "server"
+    """Who sees to it that no object is overwritten: the ``server``, by conditional requests, or a ``check``
+    before each upload, where the server has none."""
     scratch: str | None = None
+    """Local folder in which files are made before they go up; left out, the system's temporary folder."""
 
     @property
     def in_parts_from(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -58,6 +59,26 @@ def test_each_type_brings_its_conf(manifest: Any) -> None:
     assert {field.alias or name for name, field in config.model_fields.items()} <= set(conf)
     named = [rule["if"]["properties"]["type"]["const"] for rule in schema["$defs"]["source"]["allOf"]]
     assert "FSSource" in named
+
+
+def properties(schema: Any, where: str = "") -> Iterator[tuple[str, Any]]:
+    """Every key of the schema with what it says of it; conditions (``if``, ``then``) only choose a schema."""
+    if isinstance(schema, dict):
+        for name, inner in schema.get("properties", {}).items():
+            yield f"{where}/{name}", inner
+        for name, inner in schema.items():
+            if name not in ("if", "then"):
+                yield from properties(inner, f"{where}/{name}")
+    elif isinstance(schema, list):
+        for inner in schema:
+            yield from properties(inner, where)
+
+
+def test_an_editor_is_told_what_each_key_does(manifest: Any, profile: Any) -> None:
+    told = {where: inner.get("description") for s in (manifest, profile) for where, inner in properties(s)}
+    assert len(told) > 1000
+    assert [where for where, text in told.items() if not text] == []
+    assert told["/$defs/DuckDBSink.Config/key"].startswith("Names the target's columns")
 
 
 def test_profiles_hold_passwords_as_write_only(profile: Any) -> None:

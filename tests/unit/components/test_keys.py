@@ -1,4 +1,4 @@
-"""Every key that hdm accepts is read by its code, or says that it does nothing.
+"""Every key that hdm accepts says what it does, and is read by its code, or says that it does nothing.
 
 A key counts as read where it is taken off something that is called like a configuration. What is read in
 another way stands in ``OTHERWISE``, with the way; what does nothing is declared ``deprecated``.
@@ -7,14 +7,18 @@ another way stands in ``OTHERWISE``, with the way; what does nothing is declared
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel
 
+from hdm.catalog.rules import Rule
 from hdm.components import registry
 from hdm.components.builtin import BUILTIN
+from hdm.components.keys import keys_of, models_in, summary
+from hdm.components.settings import Settings
+from hdm.config.described import descriptions
 from hdm.config.manifest_model import ManifestWords
 from tests.flows.kit import load, only, shop, stage
 
@@ -47,7 +51,7 @@ def models() -> dict[type[BaseModel], str]:
         if model not in found:
             found[model] = where
             for key, info in model.model_fields.items():
-                for inner in nested(info.annotation):
+                for inner in models_in(info.annotation):
                     walk(inner, f"{where}.{key}")
 
     for kind, classes in BUILTIN.items():
@@ -57,14 +61,18 @@ def models() -> dict[type[BaseModel], str]:
                 if (model := getattr(cls, part, None)) is not None:
                     walk(model, f"{name}.{part}")
     walk(ManifestWords, "manifest")
+    walk(Rule, "rules")  # AutoBatchConfig keeps them as they were written
     return found
 
 
-def nested(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        yield annotation
-    for inner in getattr(annotation, "__args__", ()):
-        yield from nested(inner)
+def undescribed(model: type[BaseModel]) -> Iterator[str]:
+    """The model's keys without a description, or with one that says no more than the key's name."""
+    said = descriptions(model)
+    for key in model.model_fields:
+        text = said.get(key, "")
+        told = set(re.findall(r"\w+", text.lower())) - set(key.split("_")) - {"the", "a", "an", "of", "its"}
+        if len(text) < 15 or len(told) < 3:
+            yield key
 
 
 def names_read() -> set[str]:
@@ -95,6 +103,51 @@ def test_every_key_is_read_or_says_that_it_is_not() -> None:
             if key not in read and key not in OTHERWISE and not info.deprecated:
                 idle.append(f"{where}.{key}")
     assert idle == [], "read these keys, or remove them, or declare them deprecated=... with what to do"
+
+
+def test_every_key_says_what_it_does() -> None:
+    silent = sorted({f"{m.__module__}.{m.__qualname__}.{key}" for m in models() for key in undescribed(m)})
+    assert silent == [], "write a docstring under the field: what it does, its unit, what is so without it"
+
+
+class Documented(Settings):
+    rows: int = 5
+    """Most rows that one chunk holds."""
+    folder: str = "x"
+    """Folder in which the files lie."""
+
+
+class Silent(Documented):
+    rows: int = 7
+    schema_name: str = ""
+    """The schema name."""
+    env: str = ""
+    """Env."""
+    where: str = ""
+    more: Documented | None = None
+    """What is asked of the second one."""
+
+
+def test_a_key_without_a_word_of_its_own_is_found() -> None:
+    assert list(undescribed(Documented)) == []
+    assert list(undescribed(Silent)) == ["rows", "schema_name", "env", "where"]
+
+
+def test_keys_are_listed_with_those_that_they_hold() -> None:
+    found = {key.name: key for key in keys_of(Silent)}
+    assert list(found) == [*Silent.model_fields, "more.rows", "more.folder"]
+    inner, outer = found["more.rows"], found["more"]
+    assert (inner.type, inner.default, inner.description) == ("int", "5", "Most rows that one chunk holds.")
+    assert (outer.type, outer.default, outer.required) == ("{rows, folder}", None, False)
+
+
+def test_a_component_is_summed_up_in_its_first_sentence() -> None:
+    class Two:
+        """Unloads by CREATE TABLE ... AS, once
+        per ``chunk``. Then reads."""
+
+    assert summary(Two) == "Unloads by CREATE TABLE ... AS, once per `chunk`."
+    assert summary(type("Bare", (), {})) == ""
 
 
 def test_no_exception_is_stale() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from hdm.components import registry
+from hdm.components import locator, plugins, registry
 from hdm.components.settings import Settings
 from hdm.components.sink import Sink
 from hdm.components.source import Source
@@ -25,8 +25,9 @@ from hdm.model import ComponentSpec
 
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(registry, "_registered", {kind: {} for kind in registry.KINDS})
-    monkeypatch.setattr(registry, "_loaded_points", {})
+    monkeypatch.setattr(locator, "_known", {kind: dict(names) for kind, names in locator._known.items()})
+    monkeypatch.setattr(plugins, "_loaded_points", {})
+    monkeypatch.setattr(plugins, "_broken_files", {})
     yield
 
 
@@ -69,7 +70,7 @@ def test_builtin_names_are_unique_and_lazy() -> None:
         assert len(set(folded)) == len(folded)
     code = (
         "import sys, hdm.components.registry as r; r.canonical('source', 'oracle_source');"
-        "assert not [m for m in sys.modules if m.startswith('hdm.connectors.') or m.startswith('providah')]"
+        "assert not [m for m in sys.modules if m.startswith('hdm.connectors.')]"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -151,7 +152,7 @@ def test_two_classes_of_one_name_do_not_confuse_providah() -> None:
         return type("Twin", (Local,), {"__module__": "twins"})
 
     for cls in (make(), make()):
-        registry._registered["source"] = {}
+        locator._known["source"].pop("twin", None)
         registry.register(cls)
         assert type(registry.create("source", spec("folder: x", "twin"))) is cls
 
@@ -256,12 +257,12 @@ def test_entry_points(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     (modules / "plugged_bad.py").write_text("raise RuntimeError('bad day')")
     points = [
-        EntryPoint("a_bad_one", "plugged_bad", registry.GROUP),
-        EntryPoint("marsbase", "plugged_entry:Marsbase", registry.GROUP),
+        EntryPoint("a_bad_one", "plugged_bad", plugins.GROUP),
+        EntryPoint("marsbase", "plugged_entry:Marsbase", plugins.GROUP),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == registry.GROUP else [])
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == plugins.GROUP else [])
     assert registry.canonical("sink", "mars_base") == "Marsbase"
-    assert "plugged_bad" not in registry._loaded_points, "a plugin of another name comes later"
+    assert "plugged_bad" not in plugins._loaded_points, "a plugin of another name comes later"
     with pytest.raises(UnknownComponent, match="bad day") as caught:
         registry.find("sink", "nothing_like_it")
     assert "a_bad_one" in caught.value.message
@@ -275,10 +276,10 @@ def test_all_installed_plugins_are_listed_once_they_are_asked_for(
     )
     (modules / "plugged_worse.py").write_text("raise RuntimeError('bad day')")
     points = [
-        EntryPoint("worse", "plugged_worse", registry.GROUP),
-        EntryPoint("Listed", "plugged_listed:Listed", registry.GROUP),
+        EntryPoint("worse", "plugged_worse", plugins.GROUP),
+        EntryPoint("Listed", "plugged_listed:Listed", plugins.GROUP),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
     assert "Listed" not in registry.names("sink")
     for _ in range(2):
         assert registry.load_installed() == ["worse (plugged_worse): RuntimeError: bad day"]

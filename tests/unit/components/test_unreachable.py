@@ -114,6 +114,7 @@ def test_the_state_database_too(scheme, host, why):
     state.close()
 
 
+@pytest.mark.slow  # their clients try a closed port again and again
 def test_object_stores_too():
     from hdm.config.secrets import Secret
     from hdm.connectors.azure import AzureBlobSource

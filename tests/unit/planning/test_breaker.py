@@ -173,7 +173,8 @@ def test_a_chunk_that_takes_the_server_down_each_time_is_given_up_in_the_end(run
 
 
 def test_what_asks_to_slow_down_is_slowed_down_for_and_spends_nothing(run, monkeypatch):
-    monkeypatch.setattr(module, "_backed_off", lambda times: 0.01)
+    monkeypatch.setattr(module, "LEAST_PAUSE", 0.0)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.01)
     sink, asked = Shelf(), []
 
     def slow(*_):

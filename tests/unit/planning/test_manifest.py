@@ -249,9 +249,9 @@ def test_a_plan_survives_json_and_pickling(tmp_path: Path) -> None:
 
 
 def test_a_plugin_gives_its_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hdm.components import registry
+    from hdm.components import locator
 
-    monkeypatch.setattr(registry, "_registered", {kind: {} for kind in registry.KINDS})
+    monkeypatch.setattr(locator, "_known", {kind: dict(names) for kind, names in locator._known.items()})
     (tmp_path / "plugged_for_manifest.py").write_text(
         "from hdm import Source, register\n@register\nclass Comet(Source):\n"
         "    def describe(self): ...\n    def read(self, table, chunk): ...\n"

@@ -1,0 +1,70 @@
+"""The keys of a component's ``Config`` or ``Profile``, as people look them up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from hdm.config.described import descriptions
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key. ``name`` is dotted below the key that holds it; ``default`` is text, None for none."""
+
+    name: str
+    type: str
+    required: bool
+    default: str | None
+    description: str
+
+
+def summary(cls: type[Any]) -> str:
+    """The first sentence of a component's docstring, in one line."""
+    told = " ".join((cls.__doc__ or "").partition("\n\n")[0].split())
+    return re.split(r"(?<=[^.][.])\s", told)[0].replace("``", "`")
+
+
+def keys_of(model: type[BaseModel], within: str = "") -> Iterator[Key]:
+    """Every key of the model in the order of its declaration, each followed by those that it holds."""
+    said = descriptions(model)
+    for field, info in model.model_fields.items():
+        name = f"{within}{info.alias or field}"
+        given = None if info.is_required() else info.get_default(call_default_factory=True)
+        default = None if given is None else str(given)
+        yield Key(name, shown(info.annotation), info.is_required(), default, said.get(field, ""))
+        for inner in models_in(info.annotation):
+            yield from keys_of(inner, f"{name}.")
+
+
+def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The models that a field of this annotation may hold, also in a list."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from models_in(part)
+
+
+def shown(annotation: Any) -> str:
+    """An annotation as a person would write it: the choices, or a mapping's keys."""
+    parts = get_args(annotation)
+    if get_origin(annotation) is Literal:
+        return " | ".join(map(str, parts))
+    if get_origin(annotation) in (Union, UnionType):
+        return " | ".join(shown(part) for part in parts if part is not NoneType)
+    if get_origin(annotation) is Annotated:
+        return shown(parts[0])
+    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
+        return "{" + ", ".join(field.alias or key for key, field in annotation.model_fields.items()) + "}"
+    if parts:
+        name = getattr(get_origin(annotation), "__name__", str(get_origin(annotation)))
+        return f"{name}[{', '.join(shown(part) for part in parts)}]"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return " | ".join(str(one.value) for one in annotation)
+    return getattr(annotation, "__name__", str(annotation))

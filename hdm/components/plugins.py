@@ -1,0 +1,166 @@
+"""Loads plugins: modules, files and folders that a manifest names, and installed ones (``hdm.plugins``)."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+
+from hdm.config.located import fold
+from hdm.config.secrets import redact
+from hdm.errors import UnknownComponent, UsageError
+
+Register = Callable[[type], type]
+GROUP = "hdm.plugins"
+
+_lock = threading.RLock()
+_loaded_points: dict[str, str] = {}
+"""Entry points tried so far, each with why it failed, or ''."""
+_broken_files: dict[str, str] = {}
+"""Files of plugin folders that could not be imported, and why."""
+
+
+def load(wanted: Iterable[str], base: Path | None, register: Register) -> list[str]:
+    """Load modules by their names, and files and folders by their paths, relative to ``base``.
+
+    A module registers its classes itself (``@hdm.register``). Of a file, and of each file of a folder whose
+    name begins with no underscore, every public class that derives from a template is registered; those of
+    a folder may import each other relatively. A file of a folder that cannot be imported stops nothing
+    else: what is wrong with it is returned, and said where a type is not found. Raises ``UnknownComponent``
+    if a module or file cannot be loaded, or a path is not there.
+    """
+    broken: list[str] = []
+    for one in wanted:
+        place = _place(one, base)
+        if place is None:
+            try:
+                _from_here(one)
+            except (Exception, SystemExit) as error:
+                raise UnknownComponent(
+                    f"the plugin module '{one}' cannot be imported: {why(error)}",
+                    hint=f"install what it needs, or correct 'plugins:'; try: python -c 'import {one}'",
+                ) from error
+        elif place.is_dir():
+            broken += _load_folder(place, register)
+        elif place.is_file():
+            if problem := _load_file(place, register):
+                raise UnknownComponent(
+                    f"the plugin file '{one}' cannot be loaded: {problem}",
+                    hint="mend it, or correct 'plugins:'",
+                )
+        else:
+            raise UnknownComponent(
+                f"there is no plugin file or folder '{one}' in {base or Path.cwd()}",
+                hint="paths under 'plugins:' are relative to the manifest",
+            )
+    return broken
+
+
+def _place(one: str, base: Path | None) -> Path | None:
+    """Where a path lies; None if it is a module's name."""
+    is_path = one.endswith(".py") or "/" in one or os.sep in one or one in (".", "..")
+    if not is_path and not ((base or Path.cwd()) / one).is_dir():
+        return None
+    if not is_path and importlib.util.find_spec(one) is not None:
+        return None
+    return ((base or Path.cwd()) / one).resolve()
+
+
+def _load_folder(folder: Path, register: Register) -> Iterator[str]:
+    for file in sorted(folder.glob("*.py")):
+        if not file.name.startswith("_") and (problem := _load_file(file, register)):
+            _broken_files[str(file)] = problem
+            yield f"{file}: {problem}"
+
+
+def _load_file(file: Path, register: Register) -> str:
+    """Import a file as part of a package of its own and register its classes; why not, if not."""
+    package = f"hdm_plugins_{hashlib.sha256(str(file.parent).encode()).hexdigest()[:12]}"
+    if package not in sys.modules:
+        made = ModuleType(package)
+        made.__path__ = [str(file.parent)]
+        sys.modules[package] = made
+    importlib.invalidate_caches()
+    try:
+        module = importlib.import_module(f"{package}.{file.stem}")
+        for cls in _templates_in(module):
+            register(cls)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin must not break what does not need it
+        return why(error)
+    return ""
+
+
+def _templates_in(module: ModuleType) -> Iterator[type]:
+    """The public classes that the module itself defines and that derive from a template, but for those
+    that leave something to their subclasses."""
+    from hdm.components.registry import kind_of
+
+    for name, found in vars(module).items():
+        if name.startswith("_") or not isinstance(found, type) or found.__module__ != module.__name__:
+            continue
+        try:
+            kind_of(found)
+        except UsageError:
+            continue
+        if not inspect.isabstract(found):
+            yield found
+
+
+def _from_here(module: str) -> None:
+    """Import what the manifest asks for; the current folder is looked at last, and for this alone."""
+    here = os.getcwd()
+    known = here in sys.path or "" in sys.path
+    if not known:
+        sys.path.append(here)
+    try:
+        importlib.import_module(module)
+    finally:
+        if not known and here in sys.path:
+            sys.path.remove(here)
+
+
+def load_until(register: Register, key: str, found: Callable[[], bool]) -> bool:
+    """Load installed plugins that were not tried yet, first those named like ``key``, until ``found()``;
+    whether it was."""
+    with _lock:
+        points = sorted(entry_points(group=GROUP), key=lambda point: (fold(point.name) != key, point.name))
+        for point in points:
+            if point.value not in _loaded_points:
+                _loaded_points[point.value] = _load_point(point, register)
+            if found():
+                return True
+    return False
+
+
+def _load_point(point: EntryPoint, register: Register) -> str:
+    """Import an entry point's module and register its class, if it names one; why not, if not."""
+    try:
+        found = point.load()
+        if isinstance(found, type):
+            register(found)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin must not break what does not need it
+        return f"{point.name} ({point.value}): {why(error)}"
+    return ""
+
+
+def failures() -> list[str]:
+    """Installed plugins that could not be loaded, and why."""
+    return [problem for problem in _loaded_points.values() if problem]
+
+
+def failed() -> str:
+    """What to add to the error where a type is not found: plugins that could not be loaded."""
+    all_of_them = [*failures(), *(f"{file}: {problem}" for file, problem in _broken_files.items())]
+    return "; plugins that could not be loaded: " + "; ".join(all_of_them) if all_of_them else ""
+
+
+def why(error: BaseException) -> str:
+    """An import's error in a line."""
+    return redact(f"{type(error).__name__}: {error}".splitlines()[0])
