@@ -58,6 +58,8 @@ class Database(ServerCalls):
     """Whether a row that goes takes those with it that refer to it, or is kept by them, in hdm's sessions."""
     shows_what_it_hides: ClassVar[bool] = False
     """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
+    brings_first: ClassVar[bool] = False
+    """Whether ``bring`` does the most of the work, so that a later attempt asks the ledger before it."""
     sessions_stand_alone: ClassVar[bool] = True
     """Whether a session that does nothing is in nobody's way, and may be kept for the next question."""
 
@@ -104,6 +106,17 @@ class Database(ServerCalls):
     ) -> int:
         """Insert batches into the named columns, inside the open transaction; how many rows the
         database says it took. ``columns`` are the source's, under the target's names."""
+
+    def bring(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> Callable[[], int]:
+        """Called before the transaction opens; what it gives is called inside of it, and returns what
+        ``load`` does. Where a transaction must be short, the rows are read and carried to the server here."""
+        return lambda: self.load(connection, path, columns, batches)
 
     # -- defaults --------------------------------------------------------------
 

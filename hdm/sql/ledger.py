@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from hdm.dialects.types import carrier
-from hdm.errors import HdmError
+from hdm.errors import HdmError, TransientError
 from hdm.model import Attempt, Chunk, Column, Holding, Kind, Receipt, Table
 from hdm.model.json import chunk_from_json, chunk_to_json, receipt_from_json, receipt_to_json
 from hdm.sql.database import Database
@@ -124,16 +124,18 @@ class Ledger:
         return True
 
     def fill(self, connection: Any, receipt: Receipt) -> None:
-        """Complete the chunk's row with what was loaded."""
+        """Complete the chunk's row with what was loaded; ``TransientError`` if the claim is gone."""
         mark = self.database.dialect.placeholder
         quote = self.database.dialect.quote
-        self.database.change(
+        touched = self.database.change(
             connection,
             f"UPDATE {self._name} SET {quote('row_count')} = {mark(1)}, "
             f"{quote('content_sha256')} = {mark(2)}, {quote('receipt_json')} = {mark(3)} "
             f"WHERE {quote('chunk_id')} = {mark(4)}",
             (receipt.rows, receipt.sha256, receipt_to_json(receipt), receipt.chunk_id),
         )
+        if touched == 0:
+            raise TransientError("the server ended the transaction that had claimed the chunk")
 
     def find(self, connection: Any, chunk_id: str) -> Receipt | None:
         """The receipt of a chunk that the target holds."""

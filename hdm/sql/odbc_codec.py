@@ -151,6 +151,9 @@ def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
             return temporal.from_texts(array, pa.timestamp(kind.unit)).cast(kind)
         if pa.types.is_temporal(kind):
             return temporal.from_texts(array, kind)
+    if pa.types.is_integer(array.type) and pa.types.is_decimal(kind):
+        # Arrow casts an integer only to decimals as wide as any value of its width
+        array = pc.cast(array, pa.decimal128(38, 0), safe=True)
     return pc.cast(array, kind, safe=True)
 
 

@@ -88,8 +88,8 @@ class SnowflakeSource(SqlSource):
         plain = super()._origin(table)
         if self.path is None or database.moment is None:
             return plain
-        literal = self.dialect.string(database.moment + " +0000")
-        return f"{plain} AT(TIMESTAMP => {literal}::TIMESTAMP_TZ)"
+        moment = self.dialect.string(database.moment + " +0000")
+        return f"{plain} AT(TIMESTAMP => TO_TIMESTAMP_TZ({moment}, 'YYYY-MM-DD HH24:MI:SS.FF9 TZHTZM'))"
 
 
 class SnowflakeCatalog(SqlCatalog):
