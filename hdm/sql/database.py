@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
@@ -252,6 +252,11 @@ class Database(ServerCalls):
     def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
         """What the user may not do and a sink for the table must; None where it cannot be told."""
         return None
+
+    def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
+        """Have the table take values for its identity columns among ``names``, until the session ends, where
+        a statement of its own says so."""
+        return
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
         """Asked before rows are inserted into a table: what tells, afterwards, how many of them are still

@@ -48,6 +48,7 @@ class Ledger:
         self.path = (*schema, NAME)
         self.head = (*schema, HEAD)
         self._name = database.dialect.qualify(self.path)
+        self._committed = self._name + database.dialect.passing_locks
         self._head = database.dialect.qualify(self.head)
 
     def create(self, connection: Any) -> None:
@@ -98,7 +99,7 @@ class Ledger:
         names = [column.name for column in COLUMNS if column.name != "loaded_at"]
         sql = (
             f"INSERT INTO {self._name} ({dialect.names([*names, 'loaded_at'])}) "
-            f"VALUES ({dialect.placeholders(len(names))}, CURRENT_TIMESTAMP)"
+            f"VALUES ({dialect.placeholders(len(names))}, {dialect.present})"
         )
         values = (
             chunk.job_key,
@@ -151,7 +152,7 @@ class Ledger:
         """How many rows the chunks of one epoch brought."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         sql = (
-            f"SELECT SUM({quote('row_count')}) FROM {self._name} "
+            f"SELECT SUM({quote('row_count')}) FROM {self._committed} "
             f"WHERE {quote('job_key')} = {mark(1)} AND {quote('epoch')} = {mark(2)}"
         )
         return int(self.database.run(connection, sql, (job_key, epoch))[0][0] or 0)
@@ -161,7 +162,8 @@ class Ledger:
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         chunk_id = quote("chunk_id")
         sql = (
-            f"SELECT COUNT(*), MIN({chunk_id}), MAX({chunk_id}), SUM({quote('row_count')}) FROM {self._name} "
+            f"SELECT COUNT(*), MIN({chunk_id}), MAX({chunk_id}), SUM({quote('row_count')}) "
+            f"FROM {self._committed} "
             f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL"
         )
         chunks, least, greatest, rows = self.database.run(connection, sql, (job_key,))[0]
@@ -172,7 +174,7 @@ class Ledger:
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,
-            f"SELECT {quote('chunk_json')}, {quote('receipt_json')} FROM {self._name} "
+            f"SELECT {quote('chunk_json')}, {quote('receipt_json')} FROM {self._committed} "
             f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL "
             f"ORDER BY {quote('epoch')}",
             (job_key,),

@@ -73,6 +73,10 @@ def bulk(
 ) -> Iterator[pa.RecordBatch]:
     """Batches from an arrow-odbc connection; ``widest`` bounds its text and binary buffers."""
     schema = pa.schema([pa.field(c.name, wire(facts, c)) for c in columns])
+    options = {}
+    if facts.wide_text:
+        _, arrow_odbc = modules()
+        options["payload_text_encoding"] = arrow_odbc.TextEncoding.UTF16
     reader = connection.read_arrow_batches(
         sql,
         batch_size=BATCH_ROWS,
@@ -81,6 +85,7 @@ def bulk(
         max_binary_size=max(widest, _BOUNDED_BINARY),
         schema=schema,
         fetch_concurrently=True,
+        **options,
     )
     for batch in reader:
         yield carried(batch, columns)

@@ -274,6 +274,7 @@ class SqlSink(BehindDatabase, Sink):
         there = {fold(column.name): column for column in held.columns}
         kept = [(c, there.get(fold(c.name), c)) for c in target.columns]
         columns = [replace(c, name=h.name, length=h.length) for c, h in kept if not h.generated]
+        self.database.take_identities(connection, held, [column.name for column in columns])
         key = [there[fold(name)].name if fold(name) in there else name for name in target.key]
         cursor = target.cursor
         if cursor is not None and fold(cursor) in there:
