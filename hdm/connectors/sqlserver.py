@@ -77,6 +77,18 @@ class SQLServerDatabase(OdbcDatabase):
             return super().cells(array, column)
         return list(shortest(pa.array(super().cells(array, column), pa.string())).to_pylist())
 
+    def _mark(self, column: Column) -> str:
+        """A shape's own reference system, which its text begins with, counts, not the type's default."""
+        native = through_odbc("sqlserver").stored(column).native.lower()
+        if native not in ("geography", "geometry"):
+            return super()._mark(column)
+        shape = "STUFF(v.x, 1, CHARINDEX(';', v.x), '')"
+        srid = "CAST(SUBSTRING(v.x, 6, CHARINDEX(';', v.x) - 6) AS int)"
+        made = f"CASE WHEN v.x LIKE 'SRID=%' THEN {native}::STGeomFromText({shape}, {srid}) "
+        return (
+            f"(SELECT {made}ELSE {native}::Parse(v.x) END FROM (VALUES (CAST(? AS nvarchar(max)))) AS v(x))"
+        )
+
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
         """As everywhere; the catalogue that hdm asks is the connected database's alone."""
         if len(parts) > 2:

@@ -164,7 +164,8 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         if native == "hierarchyid":
             return f"CONVERT(nvarchar(4000), {name})"
         if native in ("geography", "geometry"):
-            return f"{name}.AsTextZM()"
+            # a text without its SRID would be taken for 4326 (geography) or 0 (geometry)
+            return f"'SRID=' + CAST({name}.STSrid AS nvarchar(11)) + ';' + {name}.AsTextZM()"
         if native == "sql_variant":
             return _variant(name)
         if native in ("xml", "json", "text", "ntext", "vector"):

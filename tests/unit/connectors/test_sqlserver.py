@@ -107,10 +107,12 @@ def test_reads_are_snapshots_never_nolock_and_convert_what_odbc_cannot(monkeypat
         "'datetime2') THEN CONVERT(nvarchar(max), CAST([any] AS datetime2(7)), 121) WHEN ",
         "CONVERT(decimal(19,4), [cash])", "LOWER(CONVERT(char(36), [guid]))", "CONVERT(binary(8), [ver])",
         "CONVERT(datetime2(7), SWITCHOFFSET([off], '+00:00'))", "CONVERT(nvarchar(max), [any])",
-        "[place].AsTextZM()",
+        "'SRID=' + CAST([place].STSrid AS nvarchar(11)) + ';' + [place].AsTextZM()",
     ):  # fmt: skip
         assert part in sql
-    sqlglot.parse_one(sql.replace("[place].AsTextZM()", "[place]"), read="tsql")
+    sqlglot.parse_one(
+        sql.replace("[place].AsTextZM()", "[place]").replace("[place].STSrid", "[place]"), read="tsql"
+    )
     assert len(said.sql("ISOLATION LEVEL SNAPSHOT")) >= 2
     options = next(o for s, o in said.said if isinstance(o, dict) and "max_text_size" in o)
     assert options["schema"].equals(wire)

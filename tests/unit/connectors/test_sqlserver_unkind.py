@@ -202,3 +202,11 @@ def test_its_own_crawler_reads_the_catalogue(monkeypatch):
 def test_failovers_pass_and_mistakes_do_not(number, kind):
     error = Exception("42000", f"[42000] [Microsoft] x ({number}) (SQLExecDirectW)")
     assert isinstance(through_odbc("sqlserver").classify(error), kind)
+
+
+def test_shapes_keep_their_reference_system():
+    database = SQLServerDatabase(profile())
+    (mark, plain) = (database._mark(SQL.column_from_catalog("p", native)) for native in ("geometry", "int"))
+    assert plain == "?" and mark.count("?") == 1
+    assert "geometry::STGeomFromText(STUFF(v.x, 1, CHARINDEX(';', v.x), '')," in mark
+    assert "ELSE geometry::Parse(v.x) END" in mark, "NULL, and texts without one"
