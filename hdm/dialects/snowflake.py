@@ -46,6 +46,9 @@ _NUMBERS = frozenset(
     ]
 )
 _INTEGERS = {Kind.INT8: 3, Kind.INT16: 5, Kind.INT32: 10, Kind.INT64: 19}
+_TRAVEL = (
+    "write time_travel: false on the source, whose table keeps no history (retention 0, external, shared)"
+)
 _STAMP = "YYYY-MM-DD HH24:MI:SS.FF9"
 
 
@@ -291,6 +294,8 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         """What to do about the codes that an operator can mend."""
         return {
             "250001": "check account (and host), the network, and the proxy",
+            "000707": _TRAVEL,
+            "000709": _TRAVEL,
             "000606": "set warehouse: in the profile, and grant USAGE on it",
             "003001": "grant USAGE on warehouse, database and schema, CREATE TABLE, and USAGE on the stage",
             "000625": "fewer workers, or tables in several schemas: 20 statements may wait for one lock",

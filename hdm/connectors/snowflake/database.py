@@ -166,7 +166,7 @@ class SnowflakeDatabase(Database):
         where = "table_schema = ?" if schema else "table_schema = CURRENT_SCHEMA()"
         rows = self.run(
             connection,
-            "SELECT table_schema, table_name, row_count, bytes "
+            "SELECT table_schema, table_name, row_count, bytes, table_type "
             f"FROM {home}information_schema.tables WHERE {where} AND UPPER(table_name) = UPPER(?)",
             (schema, path[-1]) if schema else (path[-1],),
         )
@@ -178,7 +178,7 @@ class SnowflakeDatabase(Database):
                 f"{path[-1]} could be any of {', '.join(str(row[1]) for row in exact)}",
                 hint="write the name in its exact case",
             )
-        found_schema, name, count, size = exact[0]
+        found_schema, name, count, size, what = exact[0]
         full = (*path[:-2], str(found_schema), str(name)) if len(path) > 1 else (str(name),)
         described = self.rows(connection, f"DESCRIBE TABLE {self.dialect.qualify(full)}")
         columns = tuple(
@@ -193,7 +193,9 @@ class SnowflakeDatabase(Database):
             for row in described
             if row.get("kind", "COLUMN") == "COLUMN"
         )
-        keyed = self.rows(connection, f"SHOW PRIMARY KEYS IN TABLE {self.dialect.qualify(full)}")
+        keyed = []
+        if not str(what).upper().endswith("VIEW"):  # which has none, and may be refused as no table
+            keyed = self.rows(connection, f"SHOW PRIMARY KEYS IN TABLE {self.dialect.qualify(full)}")
         key = [str(row["column_name"]) for row in sorted(keyed, key=lambda row: int(row["key_sequence"]))]
         return Table(self.dataset(full), full, columns, tuple(key), rows=_int(count), bytes=_int(size))
 

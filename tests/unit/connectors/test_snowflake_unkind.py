@@ -29,6 +29,7 @@ from tests.unit.connectors.test_snowflake import (
     batch,
     chunk,
     fake,
+    profile,
     read,
     sink,
     write,
@@ -345,3 +346,41 @@ def test_rows_are_read_back_from_what_merged(account):  # noqa: F811
     write(one, chunk(), batch(1, 3))
     write(one, chunk(epoch=2), batch(3, name="new"), mode=Mode.MERGE)
     assert {row["Name"] for row in read(account)} == {"né🎈", "new"}
+
+
+def test_masked_columns_are_not_taken_for_the_data(account, monkeypatch):  # noqa: F811
+    write(sink(account), chunk(), batch(1))
+    rows = SnowflakeDatabase.rows
+
+    def masking(self, connection, sql):
+        policy = {"Name": "D.S.HIDE"} if sql.startswith("DESCRIBE") else {}
+        return [{**row, "policy name": policy.get(row.get("name"))} for row in rows(self, connection, sql)]
+
+    monkeypatch.setattr(SnowflakeDatabase, "rows", masking)
+    with pytest.raises(UsageError, match="masking policies stand on Name"):
+        read(account)
+    assert [int(row["id"]) for row in read(account, columns=["id"])] == [1]
+
+
+def test_a_view_is_not_asked_for_keys(account):  # noqa: F811
+    write(sink(account), chunk(), batch(1))
+    one = SnowflakeDatabase(profile(account))
+    connection, said = one.connect("t"), []
+    place = (account["database"], "PUBLIC")
+    named = one.dialect.qualify((*place, "orders"))
+    one.change(connection, f"CREATE VIEW {one.dialect.qualify((*place, 'seen'))} AS SELECT * FROM {named}")
+    rows, run = one.rows, one.run
+    listed = [("PUBLIC", "seen", None, None, "VIEW")]  # the emulator keeps views out of this list
+    one.run = lambda connection, sql, values=(): listed if "seen" in values else run(connection, sql, values)
+    one.rows = lambda connection, sql: said.append(sql) or rows(connection, sql)
+    assert len(one.find(connection, (*place, "seen")).columns) == len(TABLE.columns)
+    assert not [sql for sql in said if "KEYS" in sql]
+    assert one.find(connection, (*place, "orders")) and [sql for sql in said if "KEYS" in sql]
+    connection.close()
+
+
+def test_a_table_without_history_is_told_how_to_be_read():
+    from snowflake.connector.errors import ProgrammingError
+
+    found = dialect("snowflake").classify(ProgrammingError(msg="x", errno=707, sqlstate="02000"))
+    assert "time_travel: false" in found.hint
