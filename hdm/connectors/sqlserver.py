@@ -8,7 +8,7 @@ catalogues read what is committed, which every database allows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, ClassVar
 
 import pyarrow as pa
@@ -16,10 +16,11 @@ from pydantic import BaseModel, Field
 
 from hdm.dialects.odbc import through_odbc
 from hdm.errors import UsageError
-from hdm.model import Column, Dataset
+from hdm.model import Column, Dataset, Table
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
 from hdm.sql.catalog import SqlCatalog
 from hdm.sql.odbc import OdbcDatabase, valued
+from hdm.sql.odbc_mssql import must_keep, shortest, watched
 
 
 class SQLServerProfile(SqlProfile):
@@ -77,7 +78,52 @@ class SQLServerDatabase(OdbcDatabase):
         zoned = through_odbc("sqlserver").stored(column).native.lower().startswith("datetimeoffset")
         if pa.types.is_timestamp(array.type) and not zoned:
             array = array.cast(pa.timestamp(array.type.unit))
-        return super().cells(array, column)
+        if not (pa.types.is_timestamp(array.type) or pa.types.is_time(array.type)):
+            return super().cells(array, column)
+        return list(shortest(pa.array(super().cells(array, column), pa.string())).to_pylist())
+
+    def _mark(self, column: Column) -> str:
+        """A shape's own reference system, which its text begins with, counts, not the type's default."""
+        native = through_odbc("sqlserver").stored(column).native.lower()
+        if native not in ("geography", "geometry"):
+            return super()._mark(column)
+        shape = "STUFF(v.x, 1, CHARINDEX(';', v.x), '')"
+        srid = "CAST(SUBSTRING(v.x, 6, CHARINDEX(';', v.x) - 6) AS int)"
+        made = f"CASE WHEN v.x LIKE 'SRID=%' THEN {native}::STGeomFromText({shape}, {srid}) "
+        return (
+            f"(SELECT {made}ELSE {native}::Parse(v.x) END FROM (VALUES (CAST(? AS nvarchar(max)))) AS v(x))"
+        )
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """As everywhere; the catalogue that hdm asks is the connected database's alone."""
+        if len(parts) > 2:
+            if str(parts[0]).lower() != str(self.profile.database or "").lower():
+                raise UsageError(
+                    f"{'.'.join(parts)} lies in another database than the profile's, {self.profile.database}",
+                    hint="name that database in a profile of its own",
+                )
+            parts = parts[-2:]
+        return super().default_path(parts)
+
+    def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
+        """SET IDENTITY_INSERT, for the one table at a time that a session may have so."""
+        if any(column.identity and column.name in names for column in held.columns):
+            self.run(connection, f"SET IDENTITY_INSERT {self.dialect.qualify(held.path)} ON")
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """As everywhere; ``UnrepresentableValue`` for characters that a varchar column's code page lacks,
+        which the server would replace without a word."""
+        seen: dict[str, set[str]] = {}
+        taken = super().load(connection, path, columns, watched(batches, seen))
+        if seen:
+            must_keep(self, connection, path, seen)
+        return taken
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """By sys.tables."""

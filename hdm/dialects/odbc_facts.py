@@ -54,5 +54,7 @@ class OdbcFacts:
     """Whether long values must not be sent in pieces: the driver's SQLPutData corrupts texts."""
     bulk_breaks_on_binary: bool = False
     """Whether a bulk read of binary values ends the whole process."""
+    wide_text: bool = False
+    """Whether texts are asked for in UTF-16, as narrow ones come in the locale of the process."""
     told_width: bool = False
     """Whether the driver is told the widest value, and how many rows to keep (``Fetch``)."""

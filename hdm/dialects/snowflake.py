@@ -11,20 +11,10 @@ from datetime import date
 from typing import ClassVar
 
 from hdm.dialects.base import Dialect
+from hdm.dialects.snowflake_errors import ERRORS, STATES
 from hdm.dialects.snowflake_facts import SnowflakeFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
-from hdm.errors import (
-    ConnectionLost,
-    Deadlock,
-    HdmError,
-    PermanentError,
-    RejectedRows,
-    SchemaDrift,
-    SnapshotLost,
-    Throttled,
-    TransientError,
-    UsageError,
-)
+from hdm.errors import HdmError, TransientError
 from hdm.model import Column, Kind
 
 _NAME = re.compile(r"\s*([A-Z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*\Z")
@@ -56,6 +46,9 @@ _NUMBERS = frozenset(
     ]
 )
 _INTEGERS = {Kind.INT8: 3, Kind.INT16: 5, Kind.INT32: 10, Kind.INT64: 19}
+_TRAVEL = (
+    "write time_travel: false on the source, whose table keeps no history (retention 0, external, shared)"
+)
 _STAMP = "YYYY-MM-DD HH24:MI:SS.FF9"
 
 
@@ -67,7 +60,11 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         "TIMEZONE": "UTC",
         "ROWS_PER_RESULTSET": "0",
         "QUOTED_IDENTIFIERS_IGNORE_CASE": "false",
+        "PYTHON_CONNECTOR_QUERY_RESULT_FORMAT": "ARROW",
         "TIMESTAMP_TYPE_MAPPING": "TIMESTAMP_NTZ",
+        "DATE_INPUT_FORMAT": "AUTO",
+        "TIME_INPUT_FORMAT": "AUTO",
+        "TIMESTAMP_INPUT_FORMAT": "AUTO",
         "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
         "TIME_OUTPUT_FORMAT": "HH24:MI:SS.FF9",
         "TIMESTAMP_OUTPUT_FORMAT": "YYYY-MM-DD HH24:MI:SS.FF9 TZHTZM",
@@ -91,32 +88,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     temporary_table = "CREATE TEMPORARY TABLE"
     text_type = "VARCHAR"
     bigint_type = "NUMBER(19,0)"
-    errors: ClassVar[Mapping[str, type[HdmError]]] = {
-        # https://community.snowflake.com/s/article/Snowflake-error-codes and the connector's errorcode.py
-        "000625": Deadlock, "000603": TransientError, "000604": TransientError, "000606": UsageError,
-        "000607": UsageError, "000630": TransientError, "000601": TransientError,
-        "001003": PermanentError, "000904": SchemaDrift, "002003": SchemaDrift, "002043": SchemaDrift,
-        "002019": PermanentError, "002025": PermanentError,
-        "003001": UsageError, "003041": UsageError, "003540": UsageError,
-        "000707": SnapshotLost, "000709": SnapshotLost,
-        "100038": RejectedRows, "100035": RejectedRows, "100037": RejectedRows, "100039": RejectedRows,
-        "100040": RejectedRows, "100046": RejectedRows, "100051": RejectedRows, "100069": RejectedRows,
-        "100071": RejectedRows, "100072": RejectedRows, "100078": RejectedRows, "100080": RejectedRows,
-        "100082": RejectedRows, "100132": RejectedRows, "100145": RejectedRows, "100192": RejectedRows,
-        "100016": RejectedRows, "100065": RejectedRows, "100067": RejectedRows, "100068": RejectedRows,
-        "100183": UsageError, "100161": TransientError,
-        "250001": ConnectionLost, "250002": ConnectionLost, "250003": ConnectionLost, "250006": UsageError,
-        "251001": UsageError, "251005": UsageError, "251006": UsageError, "250011": ConnectionLost,
-        "253001": TransientError, "253002": TransientError, "253003": TransientError,
-        "253006": PermanentError, "253007": PermanentError,
-        "255001": TransientError, "255004": TransientError, "390100": UsageError, "390101": UsageError,
-        "390102": UsageError, "390103": UsageError, "390111": ConnectionLost, "390112": ConnectionLost,
-        "390114": ConnectionLost, "390144": UsageError, "390189": UsageError, "390201": UsageError,
-        "390422": UsageError, "394300": UsageError, "394304": UsageError,
-        "000008": ConnectionLost, "290": ConnectionLost, "290429": Throttled, "290503": Throttled,
-        "290404": UsageError, "290403": UsageError,
-        "08": ConnectionLost, "57": TransientError,
-    }  # fmt: skip
+    errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
 
     # -- values ----------------------------------------------------------------
 
@@ -169,11 +141,15 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     def select_expression(self, column: Column) -> str:
         """Semi-structured values as JSON text; zones moved to UTC."""
         name, native = self.quote(column.name), column.native.upper().partition("(")[0].strip()
-        if native in ("VARIANT", "OBJECT", "ARRAY"):
+        if native == "VARIANT" or column.native.upper() in ("OBJECT", "ARRAY"):
             return f"TO_JSON({name})"
+        if native in ("OBJECT", "ARRAY", "MAP"):  # structured: TO_JSON takes the semi-structured type
+            return f"TO_JSON({name}::{'OBJECT' if native == 'MAP' else native})"
         if native in ("GEOGRAPHY", "GEOMETRY"):
             return f"ST_ASEWKT({name})"
-        if native in ("VECTOR", "FILE"):
+        if native == "VECTOR":
+            return f"TO_JSON({name}::ARRAY)"
+        if column.kind is Kind.OTHER:
             return f"TO_VARCHAR({name})"
         if column.kind is Kind.TIMESTAMPTZ:
             return f"CONVERT_TIMEZONE('UTC', {name})::TIMESTAMP_NTZ"
@@ -285,7 +261,26 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         """Nothing: the portable way makes a table, which would commit; ``merge`` takes one of each."""
         return []
 
+    def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
+        """With the target's own types, so that a VARIANT does not become text."""
+        names = self.names(column.name for column in columns)
+        named = self.qualify(target)
+        return f"{self.temporary_table} {self.qualify(path)} AS SELECT {names} FROM {named} WHERE 1 = 0"
+
     # -- errors ----------------------------------------------------------------
+
+    def classify(self, error: BaseException) -> HdmError:
+        """By number, else by the class of the SQLSTATE: only what may pass is tried again."""
+        found, code = super().classify(error), self.code(error) or ""
+        if type(found) is not TransientError or any(
+            code[:size] in ERRORS for size in range(1, len(code) + 1)
+        ):
+            return found
+        state = str(getattr(error, "sqlstate", None) or "")
+        for size in range(len(state), 0, -1):
+            if state[:size] in STATES:
+                return STATES[state[:size]](self.describe_error(error), hint=self.hint(code))
+        return found
 
     def code(self, error: BaseException) -> str | None:
         """The six-digit code; HTTP failures of the connector are 290000 and the status."""
@@ -299,8 +294,13 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         """What to do about the codes that an operator can mend."""
         return {
             "250001": "check account (and host), the network, and the proxy",
+            "000707": _TRAVEL,
+            "000709": _TRAVEL,
             "000606": "set warehouse: in the profile, and grant USAGE on it",
             "003001": "grant USAGE on warehouse, database and schema, CREATE TABLE, and USAGE on the stage",
+            "000625": "fewer workers, or tables in several schemas: 20 statements may wait for one lock",
+            "390303": "give a new token in the profile",
+            "390318": "give a new token in the profile: this one has expired",
             "390100": "correct user and password in the profile",
             "390144": "register the public key with ALTER USER ... SET RSA_PUBLIC_KEY",
             "002003": "create the object, or grant USAGE on its database and schema",

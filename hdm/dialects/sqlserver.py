@@ -7,13 +7,13 @@ https://learn.microsoft.com/sql/t-sql/functions/cast-and-convert-transact-sql.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from hdm.dialects import referring
-from hdm.dialects.base import Dialect
 from hdm.dialects.sqlserver_errors import ERRORS
 from hdm.dialects.sqlserver_facts import SQLServerFacts
+from hdm.dialects.sqlserver_merging import SQLServerMerging
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import HdmError
 from hdm.model import Column, Kind
@@ -40,7 +40,7 @@ _FINE = {"datetime": 3, "smalldatetime": 0}
 _LONG = ("text", "ntext", "image", "xml")
 
 
-class SQLServerDialect(SQLServerFacts, Dialect):
+class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     """SQL Server 2016 or later, Azure SQL Database and Managed Instance."""
 
     name = "sqlserver"
@@ -55,6 +55,8 @@ class SQLServerDialect(SQLServerFacts, Dialect):
     max_identifier = 128
     identifier_unit = "characters"
     max_path = 3
+    present = "SYSUTCDATETIME()"
+    passing_locks = " WITH (READPAST)"
     null_safe = "EXISTS (SELECT {a} INTERSECT SELECT {b})"
     exact_text = "CAST(CAST({} AS NVARCHAR(MAX)) AS VARBINARY(MAX))"
     temporary_table = "CREATE TABLE"
@@ -64,6 +66,7 @@ class SQLServerDialect(SQLServerFacts, Dialect):
     key_text_type = "nvarchar(128)"
     session_settings: ClassVar[Mapping[str, str]] = {
         "XACT_ABORT": "ON",
+        "LOCK_TIMEOUT": "900000",
         "NOCOUNT": "OFF",
         "LANGUAGE": "us_english",
         "DATEFORMAT": "ymd",
@@ -119,6 +122,10 @@ class SQLServerDialect(SQLServerFacts, Dialect):
             return f"CONVERT(varbinary(max), {self.string(text)}, 1)"
         if kind is Kind.UUID:
             return f"CONVERT(uniqueidentifier, {self.string(text)})"
+        if _bare(column.native) in ("char", "varchar"):
+            # beside N'...' the column would be compared as nvarchar, which sorts otherwise and seeks nothing
+            size = "max" if "max" in column.native.lower() else "8000"
+            return f"CAST({self.string(text)} AS varchar({size}))"
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
@@ -134,8 +141,9 @@ class SQLServerDialect(SQLServerFacts, Dialect):
             return f"CONVERT(varchar(40), {expression}, 121)"
         if kind is Kind.BINARY:
             return f"CONVERT(varchar(max), CONVERT(varbinary(max), {expression}), 1)"
-        if _bare(column.native) in ("money", "smallmoney"):
-            return f"CONVERT(varchar(40), CONVERT(decimal(19,4), {expression}))"
+        if kind is Kind.DECIMAL and _bare(column.native) not in ("decimal", "numeric"):
+            # style 2 shows all four digits of money, and is nothing to other types
+            return f"CONVERT(varchar(60), {expression}, 2)"
         return f"CONVERT(nvarchar(max), {expression})"
 
     def is_sortable(self, column: Column) -> bool:
@@ -156,7 +164,8 @@ class SQLServerDialect(SQLServerFacts, Dialect):
         if native == "hierarchyid":
             return f"CONVERT(nvarchar(4000), {name})"
         if native in ("geography", "geometry"):
-            return f"{name}.AsTextZM()"
+            # a text without its SRID would be taken for 4326 (geography) or 0 (geometry)
+            return f"'SRID=' + CAST({name}.STSrid AS nvarchar(11)) + ';' + {name}.AsTextZM()"
         if native == "sql_variant":
             return _variant(name)
         if native in ("xml", "json", "text", "ntext", "vector"):
@@ -237,6 +246,18 @@ class SQLServerDialect(SQLServerFacts, Dialect):
             )
         return Stored("nvarchar(max)", Fidelity.APPROXIMATED, "kept as text")
 
+    def create_table(
+        self,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        key: Sequence[str] = (),
+        *,
+        temporary: bool = False,
+    ) -> str:
+        """Without the key where one of its columns has no bound: no index can hold it."""
+        long = [c.name for c in columns if c.name in key and self.stored(c).native.endswith("(max)")]
+        return super().create_table(path, columns, () if long else key, temporary=temporary)
+
     def stored(self, column: Column) -> Stored:
         """A rowversion cannot be written: it is kept as its 8 bytes."""
         if column.origin == self.name and _bare(column.native) in ("rowversion", "timestamp"):
@@ -247,48 +268,6 @@ class SQLServerDialect(SQLServerFacts, Dialect):
         """sp_rename takes the old name quoted and the new one bare."""
         self.quote(name)
         return f"EXEC sp_rename {self.string(self.qualify(path))}, {self.string(name)}, 'OBJECT'"
-
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-        exact: Collection[str] = (),
-        newest: str | None = None,
-    ) -> list[str]:
-        """UPDATE by alias, then INSERT; key ranges stay locked between the two."""
-        statements = super().merge(
-            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
-        )
-        if len(statements) > 1:
-            into, of = self.qualify(target), self.qualify(stage)
-            _, _, rest = statements[0].partition(" AS t SET ")
-            pairs, _, where = rest.partition(f" FROM {of} AS s WHERE ")
-            statements[0] = (
-                f"UPDATE t SET {pairs} FROM {into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {where}"
-            )
-        return statements
-
-    def merge_lock(self, target: Sequence[str]) -> str | None:
-        """The table's own lock, until the transaction ends."""
-        return f"SELECT 1 FROM {self.qualify(target)} WITH (TABLOCKX, HOLDLOCK) WHERE 1 = 0"
-
-    def first(self, sql: str) -> str:
-        """At most one row of a query."""
-        return f"{sql} ORDER BY (SELECT NULL) OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY"
-
-    def keep_one(
-        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
-    ) -> list[str]:
-        """By a numbered query, which SQL Server deletes through."""
-        numbered = (
-            f"SELECT ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY (SELECT NULL)) AS hdm_n "
-            f"FROM {self.qualify(stage)}"
-        )
-        return [f"WITH hdm_q AS ({numbered}) DELETE FROM hdm_q WHERE hdm_n > 1"]
 
     # -- errors ----------------------------------------------------------------
 
@@ -320,6 +299,10 @@ class SQLServerDialect(SQLServerFacts, Dialect):
             "E229": "grant SELECT and VIEW DEFINITION to the user",
             "E18456": "correct user and password in the profile",
             "E40615": "let this machine's address through the server's firewall",
+            "E544": "grant ALTER on the table, so that its identity column can be given values",
+            "E1088": "grant ALTER on the table, so that its identity column can be given values",
+            "E4060": "if it does not come back: correct database: in the profile, or make the user in it",
+            "E41332": "read the memory-optimised table with ODBCSource, which does not ask for SNAPSHOT",
             "E9002": "back up the transaction log, or give it room",
             "IM002": "install the ODBC driver, or correct driver: in the profile",
         }.get(code)

@@ -40,7 +40,8 @@ class SqlCatalog(Catalog):
         try:
             self.database.begin(connection)
             chosen = selection or self.selection
-            if hasattr(connection, "getinfo"):  # pyodbc: the driver's own catalogue functions
+            own = self.database.dialect_name and self.database.dialect.crawler
+            if hasattr(connection, "getinfo") and not own:  # pyodbc: the driver's own catalogue functions
                 return self._through_odbc(connection, chosen)
             named = getattr(self.database, "rows", None)
             crawler = crawler_for(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from typing import Any, ClassVar, Self
@@ -67,6 +67,8 @@ class Database(ServerCalls):
     """Whether a row that goes takes those with it that refer to it, or is kept by them, in hdm's sessions."""
     shows_what_it_hides: ClassVar[bool] = False
     """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
+    brings_first: ClassVar[bool] = False
+    """Whether ``bring`` does the most of the work, so that a later attempt asks the ledger before it."""
     sessions_stand_alone: ClassVar[bool] = True
     """Whether a session that does nothing is in nobody's way, and may be kept for the next question."""
 
@@ -113,6 +115,17 @@ class Database(ServerCalls):
     ) -> int:
         """Insert batches into the named columns, inside the open transaction; how many rows the
         database says it took. ``columns`` are the source's, under the target's names."""
+
+    def bring(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> Callable[[], int]:
+        """Called before the transaction opens; what it gives is called inside of it, and returns what
+        ``load`` does. Where a transaction must be short, the rows are read and carried to the server here."""
+        return lambda: self.load(connection, path, columns, batches)
 
     # -- defaults --------------------------------------------------------------
 
@@ -248,6 +261,11 @@ class Database(ServerCalls):
     def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
         """What the user may not do and a sink for the table must; None where it cannot be told."""
         return None
+
+    def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
+        """Have the table take values for its identity columns among ``names``, until the session ends, where
+        a statement of its own says so."""
+        return
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
         """Asked before rows are inserted into a table: what tells, afterwards, how many of them are still

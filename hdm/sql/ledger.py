@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 
 from hdm.dialects.types import carrier
-from hdm.errors import HdmError
+from hdm.errors import HdmError, TransientError
 from hdm.model import Attempt, Chunk, Column, Holding, Kind, Receipt, Table
 from hdm.model.json import chunk_from_json, chunk_to_json, receipt_from_json, receipt_to_json
 from hdm.sql.database import Database
@@ -48,6 +48,7 @@ class Ledger:
         self.path = (*schema, NAME)
         self.head = (*schema, HEAD)
         self._name = database.dialect.qualify(self.path)
+        self._committed = self._name + database.dialect.passing_locks
         self._head = database.dialect.qualify(self.head)
 
     def create(self, connection: Any) -> None:
@@ -98,7 +99,7 @@ class Ledger:
         names = [column.name for column in COLUMNS if column.name != "loaded_at"]
         sql = (
             f"INSERT INTO {self._name} ({dialect.names([*names, 'loaded_at'])}) "
-            f"VALUES ({dialect.placeholders(len(names))}, CURRENT_TIMESTAMP)"
+            f"VALUES ({dialect.placeholders(len(names))}, {dialect.present})"
         )
         values = (
             chunk.job_key,
@@ -124,16 +125,18 @@ class Ledger:
         return True
 
     def fill(self, connection: Any, receipt: Receipt) -> None:
-        """Complete the chunk's row with what was loaded."""
+        """Complete the chunk's row with what was loaded; ``TransientError`` if the claim is gone."""
         mark = self.database.dialect.placeholder
         quote = self.database.dialect.quote
-        self.database.change(
+        touched = self.database.change(
             connection,
             f"UPDATE {self._name} SET {quote('row_count')} = {mark(1)}, "
             f"{quote('content_sha256')} = {mark(2)}, {quote('receipt_json')} = {mark(3)} "
             f"WHERE {quote('chunk_id')} = {mark(4)}",
             (receipt.rows, receipt.sha256, receipt_to_json(receipt), receipt.chunk_id),
         )
+        if touched == 0:
+            raise TransientError("the server ended the transaction that had claimed the chunk")
 
     def find(self, connection: Any, chunk_id: str) -> Receipt | None:
         """The receipt of a chunk that the target holds."""
@@ -149,7 +152,7 @@ class Ledger:
         """How many rows the chunks of one epoch brought."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         sql = (
-            f"SELECT SUM({quote('row_count')}) FROM {self._name} "
+            f"SELECT SUM({quote('row_count')}) FROM {self._committed} "
             f"WHERE {quote('job_key')} = {mark(1)} AND {quote('epoch')} = {mark(2)}"
         )
         return int(self.database.run(connection, sql, (job_key, epoch))[0][0] or 0)
@@ -159,7 +162,8 @@ class Ledger:
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         chunk_id = quote("chunk_id")
         sql = (
-            f"SELECT COUNT(*), MIN({chunk_id}), MAX({chunk_id}), SUM({quote('row_count')}) FROM {self._name} "
+            f"SELECT COUNT(*), MIN({chunk_id}), MAX({chunk_id}), SUM({quote('row_count')}) "
+            f"FROM {self._committed} "
             f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL"
         )
         chunks, least, greatest, rows = self.database.run(connection, sql, (job_key,))[0]
@@ -170,7 +174,7 @@ class Ledger:
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,
-            f"SELECT {quote('chunk_json')}, {quote('receipt_json')} FROM {self._name} "
+            f"SELECT {quote('chunk_json')}, {quote('receipt_json')} FROM {self._committed} "
             f"WHERE {quote('job_key')} = {mark(1)} AND {quote('receipt_json')} IS NOT NULL "
             f"ORDER BY {quote('epoch')}",
             (job_key,),

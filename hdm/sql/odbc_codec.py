@@ -73,6 +73,10 @@ def bulk(
 ) -> Iterator[pa.RecordBatch]:
     """Batches from an arrow-odbc connection; ``widest`` bounds its text and binary buffers."""
     schema = pa.schema([pa.field(c.name, wire(facts, c)) for c in columns])
+    options = {}
+    if facts.wide_text:
+        _, arrow_odbc = modules()
+        options["payload_text_encoding"] = arrow_odbc.TextEncoding.UTF16
     reader = connection.read_arrow_batches(
         sql,
         batch_size=BATCH_ROWS,
@@ -81,6 +85,7 @@ def bulk(
         max_binary_size=max(widest, _BOUNDED_BINARY),
         schema=schema,
         fetch_concurrently=True,
+        **options,
     )
     for batch in reader:
         yield carried(batch, columns)
@@ -151,6 +156,9 @@ def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
             return temporal.from_texts(array, pa.timestamp(kind.unit)).cast(kind)
         if pa.types.is_temporal(kind):
             return temporal.from_texts(array, kind)
+    if pa.types.is_integer(array.type) and pa.types.is_decimal(kind):
+        # Arrow casts an integer only to decimals as wide as any value of its width
+        array = pc.cast(array, pa.decimal128(38, 0), safe=True)
     return pc.cast(array, kind, safe=True)
 
 

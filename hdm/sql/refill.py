@@ -69,6 +69,7 @@ def refill(database: Database, connection: Any, held: Table, new: Sequence[str])
         names = dialect.names(columns)
         content = f"INSERT INTO {target} ({names}) {dialect.insert_override}SELECT {names} FROM {stage}"
         statements = [f"DELETE FROM {target}", content]
+    database.take_identities(connection, held, columns)
     for statement in statements:
         database.change(connection, statement)
     held_now, wanted = (_count(database, connection, name) for name in (target, stage))

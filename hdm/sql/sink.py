@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import pyarrow as pa
 from pydantic import BaseModel
 
 from hdm import failpoints
 from hdm.components.sink import Sink
-from hdm.errors import BrokenContract, HdmError, RejectedRows, UnrepresentableValue, UsageError
+from hdm.errors import BrokenContract, HdmError, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
-from hdm.sql import blame
+from hdm.sql.bringing import bring
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.grow import grow
 from hdm.sql.holding import held_by
@@ -223,7 +221,8 @@ class SqlSink(BehindDatabase, Sink):
     # -- writing ---------------------------------------------------------------
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """One transaction: ledger row, rows, count, commit."""
+        """One transaction: ledger row, rows, count, commit. What takes long is done before it where the
+        database can."""
         target, mark = self.target(table), f"hdm:{chunk.chunk_id[:12]}:"
         ledger = self._ledger(target)
         connection = self.database.connect(f"{mark}{attempt.number}", write=True)
@@ -232,19 +231,22 @@ class SqlSink(BehindDatabase, Sink):
             self.database.evict(connection, mark, attempt.number)
             target, held = self._writable(connection, target)
             stage = None
+            if self.database.brings_first and attempt.number > 1 and ledger.find(connection, chunk.chunk_id):
+                return self._adopted(connection, ledger, chunk, attempt)
             if mode is Mode.MERGE:
                 stage = make_stage(self.database, connection, target, chunk, attempt)
+            if mode is Mode.REPLACE:
+                into = self._beside(target, chunk.job_key, chunk.epoch)
+            else:
+                into = stage or target.path
+            put_in = self._bring(connection, into, target, chunk, payload)
             self.database.begin(connection, write=True)
             failpoints.point("L1")
             if not ledger.claim(connection, chunk, attempt):
                 self.database.rollback(connection)
                 return self._adopted(connection, ledger, chunk, attempt)
             failpoints.point("L2")
-            if mode is Mode.REPLACE:
-                into = self._beside(target, chunk.job_key, chunk.epoch)
-            else:
-                into = stage or target.path
-            rows = self._load(connection, into, target, chunk, payload)
+            rows = put_in()
             if stage is not None:
                 repeats = self.mapping.repeats(table, target) or bool(chunk.files and not chunk.upstream)
                 merge = Merge(self.database, connection, target, held or target, stage, repeats)
@@ -272,6 +274,7 @@ class SqlSink(BehindDatabase, Sink):
         there = {fold(column.name): column for column in held.columns}
         kept = [(c, there.get(fold(c.name), c)) for c in target.columns]
         columns = [replace(c, name=h.name, length=h.length) for c, h in kept if not h.generated]
+        self.database.take_identities(connection, held, [column.name for column in columns])
         key = [there[fold(name)].name if fold(name) in there else name for name in target.key]
         cursor = target.cursor
         if cursor is not None and fold(cursor) in there:
@@ -293,44 +296,11 @@ class SqlSink(BehindDatabase, Sink):
             )
         return replace(held, attempt=attempt.number, adopted=True)
 
-    def _load(
+    def _bring(
         self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
-    ) -> int:
-        sent, watch = 0, self.database.watch_triggers(connection, into)
-        broken: list[Exception] = []
-
-        def renamed() -> Generator[pa.RecordBatch, None, None]:
-            nonlocal sent
-            try:
-                for batch in payload.batches():
-                    yield self.mapping.outgoing(batch, target, chunk, sent)
-                    sent += batch.num_rows
-                    failpoints.point("L3")
-            except Exception as error:
-                broken.append(error)
-                raise
-
-        cased, fold = self.mapping.cased, self.dialect.folded
-        arriving = map(self.mapping.arriving, payload.table.columns)
-        sources = {fold(cased(column.name)): column for column in arriving}
-        columns = [replace(sources.get(fold(kept.name), kept), name=kept.name) for kept in target.columns]
-        with closing(renamed()) as outgoing:
-            try:
-                taken = self.database.load(connection, into, columns, outgoing)
-            except HdmError as error:
-                if broken:  # the source's failure, which is not to pass for the target's
-                    raise broken[0] from None
-                if isinstance(error, UnrepresentableValue):
-                    blame.named(error, blame.of_text(columns))
-                raise
-        if watch is not None:
-            taken = min(taken, watch())
-        if taken != sent:
-            raise RejectedRows(
-                f"{target.dataset.name} took {taken} of {sent} rows",
-                hint="look for triggers or rules on the table that drop rows",
-            )
-        return sent
+    ) -> Callable[[], int]:
+        """Before the transaction; what it gives puts the rows in, inside of it, and says how many."""
+        return bring(self.database, self.mapping, connection, into, target, chunk, payload)
 
     # -- replace ---------------------------------------------------------------
 

@@ -43,9 +43,10 @@ import snowflake.connector.errors as errors
 
 _SWAP = re.compile(r"\s*ALTER\s+TABLE\s+(\S+)\s+SWAP\s+WITH\s+(\S+)\s*\Z", re.IGNORECASE)
 _REMOVE = re.compile(r"\s*REMOVE\s+'?@(.+?)/(.+?)'?\s*\Z", re.IGNORECASE)
-_TRAVEL = re.compile(r" AT\(TIMESTAMP => '[^']*'::TIMESTAMP_TZ\)")
+_TRAVEL = re.compile(r" AT\(TIMESTAMP => TO_TIMESTAMP_TZ\('[^']*', '[^']*'\)\)")
 _CSV = re.compile(
     r"NULL_IF = \(\) |BINARY_FORMAT = HEX |ENCODING = 'UTF8' |ERROR_ON_COLUMN_COUNT_MISMATCH = TRUE"
+    "| PURGE = FALSE| TRUNCATECOLUMNS = FALSE"
 )
 _KEY = re.compile(r",\s*PRIMARY KEY \([^)]*\)(?=\s*\)\s*\Z)")
 

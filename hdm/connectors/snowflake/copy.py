@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from hdm import failpoints
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
-from hdm.connectors.snowflake.staging import Put, Staging, copy_files
+from hdm.connectors.snowflake.staging import Put, Staging
 from hdm.errors import UsageError
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
@@ -54,17 +54,16 @@ class SnowflakeCopySink(SqlSink):
         assert isinstance(self.database, SnowflakeDatabase)
         return self.database
 
-    def _load(
+    def _bring(
         self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
-    ) -> int:
+    ) -> Callable[[], int]:
         if not self._takes(payload):
-            return super()._load(connection, into, target, chunk, payload)
-        rows = sum(file.rows for file in payload.files)
-        names = [column.name for column in target.columns]
-        self._copy(connection, into, names, payload)
-        payload.tally.extracted = rows
+            return super()._bring(connection, into, target, chunk, payload)
+        location, files = self._put(connection, into, payload)
+        payload.tally.extracted = sum(file.rows for file in payload.files)
         payload.tally.bytes = sum(file.bytes for file in payload.files)
-        return rows
+        fold = self.config.identifiers != "keep"
+        return self.account.taking(connection, into, target.columns, location, files, fold=fold)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """In mode ``replace``: a table that is there is filled in one transaction with the ledger row; one
@@ -93,20 +92,15 @@ class SnowflakeCopySink(SqlSink):
         finally:
             connection.close()
 
-    def _copy(self, connection: Any, into: Sequence[str], names: Sequence[str], payload: Payload) -> None:
+    def _put(self, connection: Any, into: Sequence[str], payload: Payload) -> tuple[str, Sequence[Put]]:
+        """A stage, and the payload's files on it."""
         assert payload.open is not None
-        with Staging(self.account, connection, self.account.load_stage(connection)) as staging:
+        with Staging(self.account, connection, self.account.load_stage(connection, into)) as staging:
             put = []
             for file in payload.files:
                 with payload.open(file) as stream:
                     put.append(staging.receive(file, stream))
-            self._copy_from(connection, staging.location, into, names, put)
-
-    def _copy_from(
-        self, connection: Any, location: str, into: Sequence[str], names: Sequence[str], files: Sequence[Put]
-    ) -> None:
-        fold = self.config.identifiers != "keep"
-        copy_files(self.account, connection, location, into, names, files, fold=fold)
+            return staging.location, put
 
     def _takes(self, payload: Payload) -> bool:
         """Whether the bytes can be copied: known formats, whole files, types that COPY can read."""
@@ -174,13 +168,13 @@ class _ExternalCopySink(SnowflakeCopySink):
         *around, name = name_parts(self.config.stage_name)
         return self.database.default_path((*around, folded(name)))
 
-    def _copy(self, connection: Any, into: Sequence[str], names: Sequence[str], payload: Payload) -> None:
+    def _put(self, connection: Any, into: Sequence[str], payload: Payload) -> tuple[str, Sequence[Put]]:
         url = self._url(connection)
         for file in payload.files:
             if payload.confirm is not None:
                 payload.confirm(file)
         files = [Put(self._below(file, url), file.rows, file.format) for file in payload.files]
-        self._copy_from(connection, "@" + self.dialect.qualify(self.stage), into, names, files)
+        return "@" + self.dialect.qualify(self.stage), files
 
     def _url(self, connection: Any) -> str:
         """Where the stage lies; ``UsageError`` if it is not there."""

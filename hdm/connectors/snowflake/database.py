@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
+from hdm.arrow import rows as row_codec
+from hdm.connectors.snowflake.arriving import SEMI_STRUCTURED, base, detour, must_be, through
 from hdm.connectors.snowflake.session import (
     Session,
     SnowflakeProfile,
     arguments,
     folded,
+    patient,
     transaction_name,
 )
-from hdm.connectors.snowflake.staging import Staging
+from hdm.connectors.snowflake.staging import Put, Staging, copy_files
 from hdm.errors import BrokenContract, MissingDriver, SchemaDrift, UsageError
 from hdm.model import Chunk, Column, Dataset, Kind, Table
 from hdm.sql import Database
@@ -33,6 +38,7 @@ class SnowflakeDatabase(Database):
     """One account. Statements that define objects commit, so none runs inside a transaction."""
 
     dialect_name = "snowflake"
+    brings_first = True
 
     def dataset(self, path: Sequence[str]) -> Dataset:
         """``snowflake://account``."""
@@ -49,15 +55,15 @@ class SnowflakeDatabase(Database):
         return (*around, parts[-1])
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """A session in autocommit whose queries carry ``label`` as QUERY_TAG."""
+        """A session whose queries carry ``label`` as QUERY_TAG; in autocommit unless it is to write."""
         try:
-            from snowflake import connector
+            from snowflake import connector  # noqa: F401 -- is it there?
         except ImportError:
             raise MissingDriver(
                 "the Snowflake connector is not installed", hint="pip install 'hdm[snowflake]'"
             ) from None
         with self.connecting():
-            return Session(connector.connect(**arguments(self.profile, label)), label)
+            return Session(patient()(**arguments(self.profile, label, write=write)), label)
 
     def look(self, path: Sequence[str]) -> Table | None:
         """As everywhere; a database that is not there is named, and is no drift of a table."""
@@ -89,7 +95,6 @@ class SnowflakeDatabase(Database):
         """To write: BEGIN goes out before the first statement that defines nothing, since defining
         commits. Reads are consistent statement by statement."""
         if write:
-            self.load_stage(connection)
             connection.transaction = "wanted"
 
     def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -140,15 +145,16 @@ class SnowflakeDatabase(Database):
                 # its argument must be a constant
                 self.run(connection, f"SELECT SYSTEM$ABORT_TRANSACTION({int(row['id'])})")
 
-    def load_stage(self, connection: Session) -> str:
-        """A stage that ends, with its files, when the session does; made before any transaction,
-        since making it commits. Without a schema in the profile, the user's own stage."""
+    def load_stage(self, connection: Session, into: Sequence[str]) -> str:
+        """A stage beside the table ``into`` that ends, with its files, when the session does; made before
+        any transaction, since making it commits. The user's own where the role may make none."""
         if not connection.stage:
             connection.stage = "@~"
-            if self.profile.schema_name and self.profile.database:
-                name = self.dialect.qualify(self.default_path((f"_hdm_load_{uuid.uuid4().hex[:12]}",)))
-                self.run(connection, f"CREATE TEMPORARY STAGE {name}")
-                connection.stage = "@" + name
+            if len(into) > 2:
+                name = self.dialect.qualify((*into[:-1], f"_hdm_load_{uuid.uuid4().hex[:12]}"))
+                with contextlib.suppress(UsageError):  # no privilege CREATE STAGE
+                    self.run(connection, f"CREATE TEMPORARY STAGE {name}")
+                    connection.stage = "@" + name
         return connection.stage
 
     # -- catalogue -------------------------------------------------------------
@@ -160,7 +166,7 @@ class SnowflakeDatabase(Database):
         where = "table_schema = ?" if schema else "table_schema = CURRENT_SCHEMA()"
         rows = self.run(
             connection,
-            "SELECT table_schema, table_name, row_count, bytes "
+            "SELECT table_schema, table_name, row_count, bytes, table_type "
             f"FROM {home}information_schema.tables WHERE {where} AND UPPER(table_name) = UPPER(?)",
             (schema, path[-1]) if schema else (path[-1],),
         )
@@ -172,7 +178,7 @@ class SnowflakeDatabase(Database):
                 f"{path[-1]} could be any of {', '.join(str(row[1]) for row in exact)}",
                 hint="write the name in its exact case",
             )
-        found_schema, name, count, size = exact[0]
+        found_schema, name, count, size, what = exact[0]
         full = (*path[:-2], str(found_schema), str(name)) if len(path) > 1 else (str(name),)
         described = self.rows(connection, f"DESCRIBE TABLE {self.dialect.qualify(full)}")
         columns = tuple(
@@ -187,7 +193,9 @@ class SnowflakeDatabase(Database):
             for row in described
             if row.get("kind", "COLUMN") == "COLUMN"
         )
-        keyed = self.rows(connection, f"SHOW PRIMARY KEYS IN TABLE {self.dialect.qualify(full)}")
+        keyed = []
+        if not str(what).upper().endswith("VIEW"):  # which has none, and may be refused as no table
+            keyed = self.rows(connection, f"SHOW PRIMARY KEYS IN TABLE {self.dialect.qualify(full)}")
         key = [str(row["column_name"]) for row in sorted(keyed, key=lambda row: int(row["key_sequence"]))]
         return Table(self.dataset(full), full, columns, tuple(key), rows=_int(count), bytes=_int(size))
 
@@ -234,14 +242,20 @@ class SnowflakeDatabase(Database):
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """The result's own Arrow chunks, in the columns' carriers."""
-        fine = any(c.kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ) and c.type.unit == "ns" for c in columns)
         with self.classified():
             cursor = connection.cursor()
             cursor.execute(sql)
-            tables = cursor.fetch_arrow_batches(force_microsecond_precision=not fine)
+            # forced to microseconds the driver would cut what is finer without a word
+            tables = cursor.fetch_arrow_batches(force_microsecond_precision=False)
         while True:
             with self.classified():
-                table = next(tables, None)
+                try:
+                    table = next(tables, None)
+                except OverflowError:
+                    stamps = [c.name for c in columns if c.kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ)]
+                    raise row_codec.unrepresentable(
+                        " or ".join(stamps), "nanoseconds are carried of the years 1678 to 2261 only"
+                    ) from None
             if table is None:
                 return
             for batch in table.to_batches():
@@ -254,12 +268,65 @@ class SnowflakeDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Parquet files, PUT on the session's stage, COPY; every file's rows are checked."""
-        with Staging(self, connection, self.load_stage(connection)) as staging:
-            names = [column.name for column in columns]
+        """As ``bring`` and what it gives, in one."""
+        return self.bring(connection, path, columns, batches)()
+
+    def bring(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> Callable[[], int]:
+        """Parquet files, PUT on a stage; in the transaction they are only copied, and every file's rows
+        are checked. A transaction would hold the ledger's lock while files are on their way, and the server
+        ends one that is idle for five minutes while others wait for it."""
+        with Staging(self, connection, self.load_stage(connection, path)) as staging:
             files = staging.encode(columns, batches)
-            staging.copy(path, names, files)
-            return sum(file.rows for file in files)
+        return self.taking(connection, path, columns, staging.location, files)
+
+    def taking(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        location: str,
+        files: Sequence[Put],
+        *,
+        fold: bool = False,
+    ) -> Callable[[], int]:
+        """What puts staged files into a table: by COPY, or by way of a temporary table where COPY would
+        fill it wrongly. ``fold`` matches columns whatever their case."""
+        rows = sum(file.rows for file in files)
+        names = [column.name for column in columns]
+
+        def copy(into: Sequence[str]) -> None:
+            copy_files(self, connection, location, into, names, files, fold=fold)
+
+        described = self.rows(connection, f"DESCRIBE TABLE {self.dialect.qualify(path)}") if files else []
+        way = detour(self, described, columns)
+        if way is not None:
+            insert = through(self, connection, path, way, copy)
+            return lambda: must_be(insert(), rows, path)
+
+        def copied() -> int:
+            copy(path)
+            return rows
+
+        return copied
+
+    def create_beside(
+        self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
+    ) -> None:
+        """As everywhere, with semi-structured columns as the table that is there has them."""
+        held = {column.name: column for column in existing.columns} if existing else {}
+        kept = [
+            replace(column, native=held[column.name].native, origin=self.dialect.name)
+            if column.name in held and base(held[column.name].native) in SEMI_STRUCTURED
+            else column
+            for column in target.columns
+        ]
+        super().create_beside(connection, replace(target, columns=tuple(kept)), new, existing)
 
     def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
         """INSERT OVERWRITE in the open transaction, which keeps grants, policies, tags, streams, and leaves

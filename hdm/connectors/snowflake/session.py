@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from functools import cache
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -13,11 +14,17 @@ from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
 from hdm.dialects import dialect as dialect_named
 
+STATEMENT_SECONDS = 604_800
+"""The greatest STATEMENT_TIMEOUT_IN_SECONDS: https://docs.snowflake.com/en/sql-reference/parameters."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 
 
 class SnowflakeProfile(Settings):
-    """``account`` and ``user``, then ``private_key_path``, ``token`` (OAuth) or ``password``.
+    """``account`` and ``user``, then ``private_key_path``, ``token`` or ``password``.
+
+    A ``token`` is an OAuth access token; with ``authenticator: programmatic_access_token`` it is one of
+    Snowflake's own. ``network_timeout`` is how many seconds a request may go unanswered by the network; how
+    long a statement may work is the warehouse's STATEMENT_TIMEOUT_IN_SECONDS alone.
 
     ``host``, ``port`` and ``protocol`` are for private endpoints. Names in lower case are folded
     to upper case, as Snowflake does; write ``'"name"'`` for one that is really in lower case.
@@ -70,6 +77,8 @@ class Session:
         self.label = label
         self.stage = ""
         self.transaction = ""
+        self.left: list[str] = []
+        """Folders of the user's stage to be removed in the end."""
 
     def cursor(self) -> Any:
         """The driver's cursor."""
@@ -81,11 +90,47 @@ class Session:
             self.transaction = ""
             with contextlib.suppress(Exception):  # the server rolls back when the session ends
                 self.raw.cursor().execute("ROLLBACK")
+        if self.left and not self.raw.is_closed():
+            for folder in self.left:
+                with contextlib.suppress(Exception):  # what stays is on the user's own stage
+                    self.raw.cursor().execute(f"REMOVE {folder}/")
+            self.left = []
         self.raw.close()
 
 
-def arguments(profile: SnowflakeProfile, label: str) -> dict[str, Any]:
-    """What the connector is given; holds the secrets."""
+@cache
+def patient() -> type[Any]:
+    """The driver's connection, with two clocks instead of one: ``network_timeout`` bounds requests, and
+    statements may work as long as the server lets them. The driver's own takes the first for both."""
+    from snowflake.connector import SnowflakeConnection
+    from snowflake.connector.cursor import SnowflakeCursor
+
+    class Cursor(SnowflakeCursor):
+        """Gives statements the time that the server can give at most."""
+
+        def execute(self, *args: Any, **more: Any) -> Any:
+            """As the driver's."""
+            more.setdefault("timeout", STATEMENT_SECONDS)
+            return super().execute(*args, **more)
+
+    class Connection(SnowflakeConnection):
+        """Bounds each request by itself."""
+
+        def cursor(self, cursor_class: Any = Cursor) -> Any:
+            """As the driver's."""
+            return super().cursor(cursor_class)
+
+        def cmd_query(self, *args: Any, **more: Any) -> Any:
+            """As the driver's."""
+            more["timeout"] = self.network_timeout
+            return super().cmd_query(*args, **more)
+
+    return Connection
+
+
+def arguments(profile: SnowflakeProfile, label: str, *, write: bool = False) -> dict[str, Any]:
+    """What the connector is given; holds the secrets. ``write``: rows without a transaction of hdm's own
+    are to be rolled back, should the server end one by itself."""
     secrets = ("password", "token", "private_key_passphrase")
     names = ("account", "user", "role", "warehouse", "database", "host", "port", "protocol")
     made: dict[str, Any] = {name: getattr(profile, name) for name in names}
@@ -98,11 +143,13 @@ def arguments(profile: SnowflakeProfile, label: str) -> dict[str, Any]:
     if profile.authenticator.lower() != "snowflake" or profile.private_key_path:
         key_pair = profile.authenticator.lower() == "snowflake"
         made["authenticator"] = "SNOWFLAKE_JWT" if key_pair else profile.authenticator
+    elif profile.token is not None:
+        made["authenticator"] = "oauth"
     return (
         made
         | {
             "paramstyle": "qmark",
-            "autocommit": True,  # whatever the account's or the user's default is
+            "autocommit": not write,  # whatever the account's or the user's default is
             "application": "hdm",
             "arrow_number_to_decimal": True,  # or NUMBER(p,s) would arrive as a float
             "network_timeout": profile.network_timeout,
@@ -114,6 +161,7 @@ def arguments(profile: SnowflakeProfile, label: str) -> dict[str, Any]:
             "session_parameters": {
                 "QUERY_TAG": label[:2000],
                 "LOCK_TIMEOUT": 900,
+                "ABORT_DETACHED_QUERY": True,
                 **{name: _typed(text) for name, text in dialect_named("snowflake").session_settings.items()},
                 "ERROR_ON_NONDETERMINISTIC_MERGE": True,
                 "CLIENT_OUT_OF_BAND_TELEMETRY_ENABLED": False,

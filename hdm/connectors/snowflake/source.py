@@ -10,9 +10,11 @@ from pydantic import BaseModel
 
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile
+from hdm.errors import UsageError
 from hdm.model import Chunk, Table
 from hdm.sql import Database, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
+from hdm.sql.sessions import looking
 
 
 class SnowflakeSourceConfig(SqlSourceConfig):
@@ -73,6 +75,26 @@ class SnowflakeSource(SqlSource):
     Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
     Database: ClassVar[type[Database]] = _Travelling
 
+    def describe(self) -> Table:
+        """As everywhere; ``UsageError`` for columns that a masking policy may show otherwise than they are,
+        unless ``columns:`` names what to read."""
+        table = super().describe()
+        if self.path is not None and self.config.columns is None:
+            with looking(self.database, "hdm:describe") as connection:
+                assert isinstance(self.database, _Travelling)
+                described = self.database.rows(
+                    connection, f"DESCRIBE TABLE {self.dialect.qualify(table.path)}"
+                )
+            masked = [str(row["name"]) for row in described if row.get("policy name")]
+            if masked:
+                raise UsageError(
+                    f"{table.dataset.name}: masking policies stand on {', '.join(masked)}: what this role is "
+                    "shown may be other than what is there",
+                    hint="name in columns: what is to be read as this role sees it, or use a role that the "
+                    "policies let see",
+                )
+        return table
+
     def snapshot(self) -> Any:
         """The present moment, unless ``time_travel: false``."""
         return self.database.snapshot(self.path if self.config.time_travel else None)
@@ -90,8 +112,8 @@ class SnowflakeSource(SqlSource):
         plain = super()._origin(table)
         if self.path is None or database.moment is None:
             return plain
-        literal = self.dialect.string(database.moment + " +0000")
-        return f"{plain} AT(TIMESTAMP => {literal}::TIMESTAMP_TZ)"
+        moment = self.dialect.string(database.moment + " +0000")
+        return f"{plain} AT(TIMESTAMP => TO_TIMESTAMP_TZ({moment}, 'YYYY-MM-DD HH24:MI:SS.FF9 TZHTZM'))"
 
 
 class SnowflakeCatalog(SqlCatalog):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import tempfile
 import uuid
 from collections.abc import Iterator, Sequence
@@ -105,7 +106,7 @@ class Staging:
     def put(self, path: Path, rows: int, form: str) -> Put:
         """PUT one local file and remove it here."""
         failpoints.point("U2")
-        where = f"{self.location}/{self.prefix}"
+        where = place(self.database, f"{self.location}/{self.prefix}")
         quoted = self.database.dialect.string(f"file://{path.as_posix()}")
         result = self.database.run(
             self.connection,
@@ -115,13 +116,17 @@ class Staging:
             raise BrokenContract(
                 "the stage did not take a new file", hint="run again; the name is new each time"
             )
+        if self.location == "@~" and f"@~/{self.prefix}" not in self.connection.left:
+            self.connection.left.append(f"@~/{self.prefix}")
         path.unlink()
         failpoints.point("U3")
         return Put(f"{self.prefix}/{path.name}", rows, form)
 
-    def copy(self, into: Sequence[str], names: Sequence[str], files: Sequence[Put]) -> None:
-        """COPY the files into the table and compare every file's count."""
-        copy_files(self.database, self.connection, self.location, into, names, files)
+
+def place(database: Database, location: str) -> str:
+    """A place on a stage, in quotes where it has characters that PUT and COPY cannot read bare
+    (https://docs.snowflake.com/en/sql-reference/sql/put)."""
+    return location if re.fullmatch(r'[\w./@"~$-]+', location) else database.dialect.string(location)
 
 
 def copy_files(
@@ -157,7 +162,11 @@ def copy_sql(
     *,
     fold: bool = False,
 ) -> str:
-    """One COPY INTO. Never PURGE, FORCE, PATTERN or ON_ERROR = CONTINUE."""
+    """One COPY INTO. Never PATTERN or ON_ERROR = CONTINUE, and no file is taken away or text cut short.
+
+    FORCE, since COPY skips what its own history says it loaded into the table, and files that are older
+    than this history; what was loaded is the ledger's to say, in the same transaction.
+    """
     dialect = database.dialect
     listed = ", ".join(dialect.string(name) for name in files)
     target = dialect.qualify(into)
@@ -166,8 +175,9 @@ def copy_sql(
     else:
         target, by_name = f"{target} ({dialect.names(names)})", ""
     return (
-        f"COPY INTO {target} FROM {location} FILES = ({listed}) "
-        f"FILE_FORMAT = ({FORMATS[form]}){by_name} ON_ERROR = ABORT_STATEMENT"
+        f"COPY INTO {target} FROM {place(database, location)} FILES = ({listed}) "
+        f"FILE_FORMAT = ({FORMATS[form]}){by_name} ON_ERROR = ABORT_STATEMENT "
+        "FORCE = TRUE PURGE = FALSE TRUNCATECOLUMNS = FALSE"
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import URL
+from sqlalchemy import URL, Engine, event
 
 from hdm.components.silence import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_INTERVAL, USER_TIMEOUT, patience
 from hdm.state.db import encryption
@@ -20,6 +20,23 @@ _MYSQL_INIT = (
 )
 """The same; only MariaDB can end an idle transaction
 (https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables)."""
+
+_MSSQL_INIT = "SET XACT_ABORT ON; SET LOCK_TIMEOUT 20000"
+"""The same, in milliseconds. Without XACT_ABORT some errors leave a transaction open with half of its work
+(https://learn.microsoft.com/sql/t-sql/statements/set-xact-abort-transact-sql)."""
+
+
+def settle(engine: Engine) -> None:
+    """Have every new session of a SQL Server set up, which no argument of its driver can say."""
+    if engine.dialect.name == "mssql":
+        event.listen(engine, "connect", settle_session)
+
+
+def settle_session(connection: Any, record: Any) -> None:
+    """Set a new session of SQL Server up, whatever its database's defaults are."""
+    cursor = connection.cursor()
+    cursor.execute(_MSSQL_INIT)
+    cursor.close()
 
 
 def connect_args(dialect: str, url: URL) -> dict[str, Any]:

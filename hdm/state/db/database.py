@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -32,7 +33,7 @@ from hdm.components import unreachable
 from hdm.components.silence import waiting
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
 from hdm.state.db import encryption, pg_pipeline, sqlite_file
-from hdm.state.db.connect_args import connect_args
+from hdm.state.db.connect_args import connect_args, settle
 from hdm.state.db.connection_cache import MOST, RECYCLE, Kept
 from hdm.state.redaction import scrub
 
@@ -51,6 +52,13 @@ _PATIENCE = 15.0
 """Seconds after which a broken connection is not made anew once more: who asked decides whether to."""
 _TRANSIENT_STATES = {"40001", "40P01", "55P03", "26000", "42P05"}
 _TRANSIENT_CODES = {1213, 1205}
+_TRANSIENT_NUMBERS = {
+    "1205", "1222", "3960", "1204", "615", "922", "926", "976", "978", "983", "4060", "4221", "18401",
+    "40197", "40501", "40613", "10928", "10929", "42108", "42109", "49918", "49919", "49920",
+}  # fmt: skip
+"""SQL Server's, which stand in brackets in ODBC's messages: a deadlock, a lock time-out, a lost race, a
+database that fails over or is asked for too much
+(https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues)."""
 _opening = threading.RLock()
 _orphans: list[Any] = []
 """Connections inherited through fork: never used, and never closed under the parent's feet."""
@@ -275,6 +283,7 @@ class Database:
                     pool_recycle=RECYCLE,
                     connect_args=connect_args(self.dialect, self.url),
                 )
+                settle(engine)
                 if self.dialect == "postgresql":
                     pg_pipeline.end_only_what_is_open(engine.dialect)
                 self._kept = Kept(engine)
@@ -319,7 +328,8 @@ def _transient(error: DBAPIError) -> bool:
     arguments = getattr(origin, "args", ()) or (None,)
     if state in _TRANSIENT_STATES or arguments[0] in _TRANSIENT_STATES | _TRANSIENT_CODES:
         return True
-    return "database is locked" in str(origin) or "(1205)" in str(origin)
+    numbers = set(re.findall(r"\((\d+)\) \(SQL", str(origin)))
+    return "database is locked" in str(origin) or not numbers.isdisjoint(_TRANSIENT_NUMBERS)
 
 
 def translate(error: DBAPIError, place: str = "") -> StateError:

@@ -157,7 +157,8 @@ def _session_lock(db: Database) -> Iterator[None]:
                     raise _busy()
             else:
                 query = text(
-                    "DECLARE @got INT; EXEC @got = sp_getapplock @Resource = :n, @LockMode = 'Exclusive', "
+                    "SET NOCOUNT ON; DECLARE @got INT; EXEC @got = sp_getapplock @Resource = :n, "
+                    "@LockMode = 'Exclusive', "
                     "@LockOwner = 'Session', @LockTimeout = :ms; SELECT @got"
                 )
                 if conn.execute(query, {"n": _LOCK_NAME, "ms": _LOCK_SECONDS * 1000}).scalar_one() < 0:

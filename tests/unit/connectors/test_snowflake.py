@@ -344,6 +344,11 @@ def test_an_external_stage_is_copied_by_name(account, s3_server):
     connection.close()
     assert write(one, chunk(), payload=files_payload((file, data))).rows == 2
     assert [row["id"] for row in plain(read(account))] == [1, 2]
+    connection = one.database.connect("t")
+    one.database.change(connection, f"DELETE FROM {one.dialect.qualify(one.target(TABLE).path)}")
+    connection.close()
+    assert write(one, chunk(7), payload=files_payload((file, data))).rows == 2, "COPY's history is no ledger"
+    assert [row["id"] for row in plain(read(account))] == [1, 2]
     assert s3.list_objects_v2(Bucket="warehouse")["KeyCount"] == 2
     refused = files_payload((file, data))
     refused.confirm = lambda one: (_ for _ in ()).throw(CorruptFile(one.uri))
@@ -417,7 +422,8 @@ def test_copy_says_exactly_what_and_nothing_dangerous():
             database, '@"D"."S"."TMP"', ("D", "S", "o'rders"), ["id", 'na"me'], ["a/1.x", "a/b'2"], form
         )
         assert "FILES = ('a/1.x', 'a/b''2')" in sql and "ON_ERROR = ABORT_STATEMENT" in sql
-        assert not any(word in sql for word in ("PURGE", "FORCE", "PATTERN", "CONTINUE", "SKIP_FILE"))
+        assert sql.endswith("FORCE = TRUE PURGE = FALSE TRUNCATECOLUMNS = FALSE")
+        assert not any(word in sql for word in ("PATTERN", "CONTINUE", "SKIP_FILE"))
         assert isinstance(sqlglot.parse_one(sql, read="snowflake"), sqlglot.exp.Copy)
     assert "MATCH_BY_COLUMN_NAME = CASE_SENSITIVE" in copy_sql(
         database, "@x", ("t",), ["id"], ["f"], "parquet"
@@ -523,7 +529,8 @@ def test_time_travel_is_in_every_query():
     one = SnowflakeSource(SnowflakeSource.Config(table_name="o"), fake(), name="s")
     table = Table(Dataset("x", "o"), ("D", "S", "o"), (Column("id", Kind.INT64, pa.int64()),))
     sql = one.select(table, chunk().at(snapshot="2020-01-01 00:00:00.000000000"))
-    assert sql.endswith("""AT(TIMESTAMP => '2020-01-01 00:00:00.000000000 +0000'::TIMESTAMP_TZ)""")
+    moment = "'2020-01-01 00:00:00.000000000 +0000', 'YYYY-MM-DD HH24:MI:SS.FF9 TZHTZM'"
+    assert sql.endswith(f"AT(TIMESTAMP => TO_TIMESTAMP_TZ({moment}))")  # whatever TIMESTAMP_INPUT_FORMAT is
     assert "AT(" not in one.select(table, chunk())
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import itertools
 import re
 
-from sqlalchemy import select
+import pytest
+from sqlalchemy import event, select
 from sqlalchemy.dialects import mssql
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from hdm.state.chunks import artifacts, claims, transitions, watermarks
 from hdm.state.db import clock, legacy_view
+from hdm.state.db.connect_args import settle_session
+from hdm.state.db.database import Database, _transient
 from hdm.state.db.statements import Prepared
 from hdm.state.db.tables import metadata
 from hdm.state.jobs import runs
@@ -69,3 +73,34 @@ def test_the_clock_and_the_view() -> None:
     assert "DATETIME2(6)" in sql
     assert "DATEADD(millisecond" in sql
     assert legacy_view.create("mssql").startswith("CREATE OR ALTER VIEW state_manager AS")
+
+
+class Session:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def cursor(self) -> Session:
+        return self
+
+    def execute(self, sql: str) -> None:
+        self.said.append(sql)
+
+    def close(self) -> None:
+        pass
+
+
+def test_no_statement_waits_for_ever_and_none_leaves_half_a_transaction() -> None:
+    database = Database("mssql+pyodbc://u:p@h/d?driver=ODBC+Driver+18+for+SQL+Server")
+    assert event.contains(database.engine, "connect", settle_session)
+    database.close()
+    session = Session()
+    settle_session(session, None)
+    assert session.said == ["SET XACT_ABORT ON; SET LOCK_TIMEOUT 20000"]
+
+
+@pytest.mark.parametrize(("number", "passes"), [(1205, True), (3960, True), (40613, True), (2627, False)])
+def test_what_passes_is_tried_again(number: int, passes: bool) -> None:
+    origin = Exception("42000", f"[42000] [Microsoft] x 12 (it) ({number}) (SQLExecDirectW)")
+    assert _transient(ProgrammingError("x", None, origin)) is passes

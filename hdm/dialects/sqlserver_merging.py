@@ -1,0 +1,82 @@
+"""How SQL Server takes queries as tables, and brings staged rows into a table by key."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from hdm.dialects.base import Dialect
+from hdm.dialects.lexer import UnclearSQL
+from hdm.errors import UsageError
+from hdm.model import Column
+
+
+class SQLServerMerging(Dialect):
+    """The part of the dialect that composes statements."""
+
+    def derived(self, sql: str) -> str:
+        """ORDER BY is let into a table expression only with OFFSET; WITH never is."""
+        depth, words = 0, []
+        try:
+            read = self.tokens(sql)
+        except UnclearSQL:
+            return super().derived(sql)
+        for token in read:
+            depth += {"(": 1, ")": -1}.get(token.text, 0) if token.kind != "string" else 0
+            if depth == 0 and token.kind == "word":
+                words.append(token.folded)
+        if words[:1] == ["with"]:
+            raise UsageError(
+                "query: SQL Server takes no WITH inside of another query",
+                hint="write its parts as subqueries in FROM, or make a view of it",
+            )
+        ordered = "order" in words and not {"offset", "top", "for"} & set(words)
+        return super().derived(f"{sql} OFFSET 0 ROWS" if ordered else sql)
+
+    def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
+        """With the target's own types and collations, which tempdb's may not be compared with. UNION ALL
+        leaves identities behind."""
+        names, named = self.names(column.name for column in columns), self.qualify(target)
+        nothing = f"FROM {named} WHERE 1 = 0"
+        return f"SELECT {names} INTO {self.qualify(path)} {nothing} UNION ALL SELECT {names} {nothing}"
+
+    def merge(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        columns: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool = False,
+        exact: Collection[str] = (),
+        newest: str | None = None,
+    ) -> list[str]:
+        """UPDATE by alias, then INSERT; key ranges stay locked between the two."""
+        statements = super().merge(
+            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
+        )
+        if len(statements) > 1:
+            into, of = self.qualify(target), self.qualify(stage)
+            _, _, rest = statements[0].partition(" AS t SET ")
+            pairs, _, where = rest.partition(f" FROM {of} AS s WHERE ")
+            statements[0] = (
+                f"UPDATE t SET {pairs} FROM {into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {where}"
+            )
+        return statements
+
+    def merge_lock(self, target: Sequence[str]) -> str | None:
+        """The table's own lock, until the transaction ends."""
+        return f"SELECT 1 FROM {self.qualify(target)} WITH (TABLOCKX, HOLDLOCK) WHERE 1 = 0"
+
+    def first(self, sql: str) -> str:
+        """At most one row of a query."""
+        return f"{sql} ORDER BY (SELECT NULL) OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY"
+
+    def keep_one(
+        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
+    ) -> list[str]:
+        """By a numbered query, which SQL Server deletes through."""
+        numbered = (
+            f"SELECT ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY (SELECT NULL)) AS hdm_n "
+            f"FROM {self.qualify(stage)}"
+        )
+        return [f"WITH hdm_q AS ({numbered}) DELETE FROM hdm_q WHERE hdm_n > 1"]
