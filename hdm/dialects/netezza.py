@@ -8,26 +8,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from hdm.dialects.base import PAGE, Dialect
+from hdm.dialects.netezza_errors import ERRORS, HINTS, code_of
 from hdm.dialects.netezza_facts import NetezzaFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
-from hdm.errors import (
-    ConnectionLost,
-    Deadlock,
-    HdmError,
-    PermanentError,
-    RejectedRows,
-    SchemaDrift,
-    Throttled,
-    TransientError,
-    UsageError,
-)
+from hdm.errors import HdmError, UnrepresentableValue
 from hdm.model import Column, Condition, Kind
 
 _NAME = re.compile(r"\s*([A-Z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*(.*))?\Z")
-_STATE = re.compile(r"\b(08[0-9A-Z]{3}|HYT0\d|40001|28000|IM\d{3}|2[23][0-9A-Z]{3}|42S\d\d|42000)\b")
+_ROW_OCTETS = 65_000
+"""A row has 65,535 bytes at most, with a header for each."""
 _KINDS: dict[str, Kind] = {
     "BYTEINT": Kind.INT8, "SMALLINT": Kind.INT16, "INTEGER": Kind.INT32, "BIGINT": Kind.INT64,
     "INT1": Kind.INT8, "INT2": Kind.INT16, "INT4": Kind.INT32, "INT8": Kind.INT64, "INT": Kind.INT32,
@@ -44,33 +37,6 @@ _NATIVE: dict[Kind, str] = {
     Kind.BOOLEAN: "BOOLEAN", Kind.INT8: "BYTEINT", Kind.INT16: "SMALLINT", Kind.INT32: "INTEGER",
     Kind.INT64: "BIGINT", Kind.FLOAT32: "REAL", Kind.FLOAT64: "DOUBLE PRECISION", Kind.DATE: "DATE",
 }  # fmt: skip
-_WORDS: tuple[tuple[str, str], ...] = (
-    # nzpy gives no codes but the server's own words; these beginnings are in IBM's documentation.
-    ("password authentication failed", "AUTH"),
-    ("permission denied", "DENIED"),
-    ("does not exist", "MISSING"),
-    ("not found", "MISSING"),
-    ("concurrent update or delete", "SERIAL"),
-    ("could not serialize", "SERIAL"),
-    ("deadlock", "SERIAL"),
-    ("numeric overflow", "VALUE"),
-    ("overflow", "VALUE"),
-    ("cannot insert null", "VALUE"),
-    ("value too large", "VALUE"),
-    ("bad external", "VALUE"),
-    ("transaction rolled back by client", "LOST"),
-    ("session was aborted", "LOST"),
-    ("server closed the connection", "LOST"),
-    ("connection refused", "LOST"),
-    ("connection reset", "LOST"),
-    ("timed out", "LOST"),
-    ("system is not online", "PAUSED"),
-    ("system is paused", "PAUSED"),
-    ("too many clients", "FULL"),
-    ("job limit", "FULL"),
-    ("disk full", "SPACE"),
-    ("no space", "SPACE"),
-)
 
 
 class NetezzaDialect(NetezzaFacts, Dialect):
@@ -84,23 +50,28 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     page_ranges = True
     """Data slices: an UPDATE leaves a row on its slice, so slices stay disjoint between sessions."""
     zoneless = True
-    null_safe = "({a} = {b} OR ({a} IS NULL AND {b} IS NULL))"
+    null_safe = "CASE WHEN {a} = {b} THEN 1 WHEN {a} IS NULL AND {b} IS NULL THEN 1 ELSE 0 END = 1"
+    """Without OR, which Netezza refuses in some joins and correlated queries."""
     temporary_table = "CREATE TEMP TABLE"
     text_type = "VARCHAR(64000)"
     session_settings: ClassVar[Mapping[str, str]] = {"DATESTYLE": "'ISO'", "TIMEZONE": "'UTC'"}
     """A user's ROWSETLIMIT, which cuts answers short, is no setting of the session: it is to be 0."""
-    errors: ClassVar[Mapping[str, type[HdmError]]] = {
-        "AUTH": UsageError, "DENIED": UsageError, "MISSING": SchemaDrift, "SERIAL": Deadlock,
-        "VALUE": RejectedRows, "LOST": ConnectionLost, "PAUSED": ConnectionLost, "FULL": Throttled,
-        "SPACE": TransientError,
-        "08": ConnectionLost, "HYT": ConnectionLost, "40001": Deadlock, "28": UsageError, "IM": UsageError,
-        "22": RejectedRows, "23": RejectedRows, "42S": SchemaDrift, "42": PermanentError,
-    }  # fmt: skip
+    errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
 
     # -- values ----------------------------------------------------------------
 
+    def string(self, text: str) -> str:
+        """A text, the same whether the server takes a backslash for an escape or not; NUL, at which nzpy
+        ends a statement, has no place in one."""
+        if "\0" in text:
+            raise UnrepresentableValue("netezza: a text holds a NUL, which Netezza cannot keep")
+        parts = [super(NetezzaDialect, self).string(part) for part in text.split("\\")]
+        return parts[0] if len(parts) == 1 else "(" + " || CHR(92) || ".join(parts) + ")"
+
     def literal(self, text: str, column: Column) -> str:
         """Cast in the column's own type; binary as a hexadecimal literal."""
+        if column.kind is Kind.BINARY:
+            return f"x{super().string(text)}"
         if column.kind in INTEGERS or column.kind is Kind.DECIMAL:
             return self.number(text, column)
         if column.kind is Kind.TEXT:
@@ -108,23 +79,23 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return super().literal(text, column)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Floats with 17 digits, timestamps with all six fractional ones."""
+        """Timestamps with all six fractional digits. Floats as the server writes them: TO_CHAR knows no
+        EEEE here, so whoever needs all digits is to compare."""
         if column.kind is Kind.TIMESTAMP:
             return f"TO_CHAR({expression}, 'YYYY-MM-DD HH24:MI:SS.US')"
-        if column.kind is Kind.FLOAT64:
-            return f"TO_CHAR({expression}, '9.9999999999999999EEEE')"
-        return f"CAST({expression} AS VARCHAR(16000))"
+        if column.kind in (Kind.JSON, Kind.OTHER, Kind.TEXT):
+            return f"CAST({expression} AS NVARCHAR(16000))"
+        return f"CAST({expression} AS VARCHAR(64))"
 
     def is_sortable(self, column: Column) -> bool:
         """Floats are left out: their text is not exact in every release."""
         return super().is_sortable(column) and column.kind not in (Kind.FLOAT32, Kind.FLOAT64)
 
     def select_expression(self, column: Column) -> str:
-        """Kinds that travel as text are rendered by the server."""
+        """Kinds that travel as text are rendered by the server; NVARCHAR, as VARCHAR holds Latin-9 only."""
         name = self.quote(column.name)
-        if column.kind in (Kind.INTERVAL, Kind.TIMETZ, Kind.JSON, Kind.OTHER):
-            return f"CAST({name} AS VARCHAR(16000))"
-        return name
+        travels = column.kind in (Kind.JSON, Kind.OTHER, Kind.INTERVAL, Kind.TIMETZ)
+        return self.text_of(name, column) if travels else name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
         """Intervals keep whole microseconds."""
@@ -196,7 +167,13 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         *,
         temporary: bool = False,
     ) -> str:
-        """Spread at random, so that no key value can pile rows up on one slice."""
+        """Spread at random, so that no key value can pile rows up on one slice. Texts of hdm's own without
+        a length share what a row of 65535 bytes has left."""
+        open_ended = [c for c in columns if c.kind is Kind.TEXT and c.length is None and not c.native]
+        if open_ended:
+            taken = sum(_octets(self.stored(c).native) for c in columns if c not in open_ended)
+            share = max(min((_ROW_OCTETS - taken) // (4 * len(open_ended)) - 1, 16_000), 1)
+            columns = [replace(c, length=share) if c in open_ended else c for c in columns]
         return super().create_table(path, columns, key, temporary=temporary) + " DISTRIBUTE ON RANDOM"
 
     def merge(
@@ -210,15 +187,46 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         exact: Collection[str] = (),
         newest: str | None = None,
     ) -> list[str]:
-        """Netezza's UPDATE names its target without AS."""
+        """UPDATE, which names its target without AS, then INSERT of what an outer join finds missing:
+        Netezza refuses OR, and comparisons other than =, in a correlated NOT EXISTS."""
         statements = super().merge(
             target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
         )
+        into, of = self.qualify(target), self.qualify(stage)
         if len(statements) > 1:
-            into, of = self.qualify(target), self.qualify(stage)
             statements[0] = statements[0].replace(f"UPDATE {into} AS t SET", f"UPDATE {into} t SET", 1)
             statements[0] = statements[0].replace(f" FROM {of} AS s ", f" FROM {of} s ", 1)
+        there = f"(SELECT {self.names(key)}, 1 AS hdm_there FROM {into}) t"
+        statements[-1] = (
+            f"INSERT INTO {into} ({self.names(columns)}) "
+            f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} s "
+            f"LEFT JOIN {there} ON {self.match('t', 's', key, null_safe=null_keys, exact=exact)} "
+            f"WHERE {self._only(key, null_keys)} AND t.hdm_there IS NULL"
+        )
         return statements
+
+    def found(
+        self,
+        target: Sequence[str],
+        stage: Sequence[str],
+        key: Sequence[str],
+        *,
+        null_keys: bool,
+        exact: Collection[str],
+        older_than: str | None = None,
+    ) -> str:
+        """By a join: each staged row once, though keys are not enforced."""
+        older = f" AND {self.older('s', 't', older_than)}" if older_than else ""
+        return (
+            f"SELECT COUNT(DISTINCT s.ROWID) FROM {self.qualify(stage)} s JOIN {self.qualify(target)} t "
+            f"ON {self.match('t', 's', key, null_safe=null_keys, exact=exact)} "
+            f"WHERE {self._only(key, null_keys)}{older}"
+        )
+
+    def _only(self, key: Sequence[str], null_keys: bool) -> str:
+        """The staged rows whose key holds no NULL, or the others."""
+        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
+        return "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
 
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
@@ -233,19 +241,17 @@ class NetezzaDialect(NetezzaFacts, Dialect):
 
     def code(self, error: BaseException) -> str | None:
         """An SQLSTATE from ODBC, or a class of our own by the server's words."""
-        text = " ".join(str(part) for part in error.args) or str(error)
-        low = text.lower()
-        for words, code in _WORDS:
-            if words in low:
-                return code
-        found = _STATE.search(text)
-        return found[1] if found else None
+        return code_of(error)
 
     def hint(self, code: str) -> str | None:
         """What to do about the classes that an operator can mend."""
-        return {
-            "AUTH": "correct user and password in the profile",
-            "DENIED": "grant LIST and SELECT on the table (and CREATE EXTERNAL TABLE to unload)",
-            "PAUSED": "bring the system online: nzstart, or nzsystem resume",
-            "SERIAL": "another transaction holds the rows; it is tried again",
-        }.get(code)
+        return HINTS.get(code)
+
+
+def _octets(native: str) -> int:
+    """Bytes that a declared column can take of a row, or a little more."""
+    found = _NAME.match(native)
+    length = int(found[2]) if found and found[2] else 0
+    if native.startswith("N") and "CHAR" in native:
+        return 4 * length + 4
+    return length + 4 if "CHAR" in native or "BINARY" in native else 20

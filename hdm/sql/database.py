@@ -159,12 +159,16 @@ class Database(ServerCalls):
         with self.calling(connection):
             connection.rollback()
 
+    def execute(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> None:
+        """Execute one statement with bound values on a cursor; the driver's errors leave as they are."""
+        cursor.execute(sql, values) if values else cursor.execute(sql)
+
     def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Execute one statement with bound values; all its rows, if it gives any."""
         with self.calling(connection):
             cursor = connection.cursor()
             try:
-                cursor.execute(sql, values) if values else cursor.execute(sql)
+                self.execute(cursor, sql, values)
                 return [tuple(row) for row in cursor.fetchall()] if cursor.description else []
             finally:
                 cursor.close()
@@ -174,7 +178,7 @@ class Database(ServerCalls):
         with self.calling(connection):
             cursor = connection.cursor()
             try:
-                cursor.execute(sql, values) if values else cursor.execute(sql)
+                self.execute(cursor, sql, values)
                 return int(cursor.rowcount)
             finally:
                 cursor.close()

@@ -115,7 +115,7 @@ class Ledger:
         )
         cursor = connection.cursor()
         try:
-            cursor.execute(sql, values)
+            self.database.execute(cursor, sql, values)
         except Exception as error:  # noqa: BLE001 -- drivers share no base class
             if dialect.is_duplicate(error):
                 return False

@@ -12,6 +12,7 @@ from hdm.model import Dataset
 from hdm.sql import Database, SqlSink, SqlSource
 from hdm.sql.catalog import SqlCatalog
 from hdm.sql.odbc import OdbcDatabase, valued
+from hdm.sql.target import TargetMapping
 
 
 class NetezzaOdbcDatabase(OdbcDatabase):
@@ -63,9 +64,18 @@ class NetezzaSink(SqlSink):
     Profile: ClassVar[type[BaseModel] | None] = NetezzaProfile
     Database: ClassVar[type[Database]] = NetezzaDatabase
 
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
+        super().__init__(config, profile, name=name)
+        self.database = reached(profile)
+        self.dialect = self.database.dialect
+        self.mapping = TargetMapping(config, self.database)
+
 
 class NetezzaCatalog(SqlCatalog):
     """Finds and makes tables and keys."""
 
     Profile: ClassVar[type[BaseModel] | None] = NetezzaProfile
     Database: ClassVar[type[Database]] = NetezzaDatabase
+
+    def __init__(self, config: Any, profile: Any = None, *, name: str = "", database: Any = None) -> None:
+        super().__init__(config, profile, name=name, database=database or reached(profile))

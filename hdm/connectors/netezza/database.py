@@ -5,11 +5,19 @@ createxid but on the same data slice, and keys of distribution cannot be updated
 cut by data slices (or by key), each row lies in one chunk, and each chunk is one statement, which
 sees one moment. ``createxid``/``deletexid`` are not used to rebuild a past: a transaction that was
 open when the bound was taken could be seen in half.
+
+nzpy is left in autocommit, and BEGIN, COMMIT and ROLLBACK are sent as statements: left to itself it sends
+BEGIN before the first transaction of a session only, since it never learns that one ended (1.17.8). Whether
+a transaction is open is kept where nzpy keeps it, in the connection's ``in_transaction``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -19,15 +27,18 @@ from hdm.arrow import rows as row_codec
 from hdm.arrow import temporal
 from hdm.components.silence import keep_alive
 from hdm.config.tls import is_local
+from hdm.connectors.netezza import literals, login
 from hdm.dialects.catalog_queries import catalogue_sql
-from hdm.errors import MissingDriver, UsageError
-from hdm.model import Column, Dataset, Kind, Table
+from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
+from hdm.model import Column, Dataset, Table
 from hdm.sql import Database, SqlProfile
 from hdm.sql.describe import described, relation_of
 
 _FETCH_BYTES, _FETCH_ROWS = 8 * 1024 * 1024, 50_000
 _SECURED, _OPEN = 3, 0
 """nzpy's securityLevel: 3 insists on TLS, 0 prefers plain."""
+_LOGIN_SECONDS = 30
+_SHORT_YEAR = re.compile(r"\d{1,3}-")
 
 
 class NetezzaProfile(SqlProfile):
@@ -87,7 +98,7 @@ class NetezzaDatabase(Database):
                 f"{profile.host}: its certificate cannot be verified without the CA's",
                 hint="write ca_certs: with the file of the CA, or insecure: true to go without TLS",
             )
-        with self.connecting():
+        with self.connecting(), login.reasons(str(profile.database)):
             connection = nzpy.connect(
                 user=profile.user,
                 password=profile.password.reveal() if profile.password else None,
@@ -96,33 +107,63 @@ class NetezzaDatabase(Database):
                 database=profile.database,
                 securityLevel=_OPEN if plain else _SECURED,
                 ssl={"ca_certs": profile.ca_certs} if profile.ca_certs else None,
-                application_name=label[:60],
-                char_varchar_encoding="utf8",
-                logLevel=50,
+                timeout=_LOGIN_SECONDS,
+                char_varchar_encoding=literals.LATIN,
+                logLevel=30,  # warnings, which ``login`` hears and nobody prints
                 logOptions=nzpy.LogOptions.Disabled,
                 # without a CA nzpy refuses TLS altogether unless told so
                 **({"skipCertVerification": True} if profile.insecure else {}),
             )
-            if (sock := getattr(connection, "_usock", None)) is not None:  # the driver's own affair
-                keep_alive(sock.fileno())
-            connection.autocommit = True
-        for statement in self.dialect.session:
-            self.run(connection, statement)
+            connection.autocommit, connection.in_transaction = True, False
+            connection.close = partial(_close, connection.close)
+        sock = getattr(connection, "_usock", None)  # the driver's own affair; under TLS it is an empty shell
+        if sock is not None and sock.fileno() >= 0:
+            sock.settimeout(None)
+            keep_alive(sock.fileno())
+        for name, setting in self.dialect.session_settings.items():
+            self._set(connection, name, setting)
+        self._named(connection, label)
         return connection
 
+    def _set(self, connection: Any, name: str, setting: str) -> None:
+        """TIMEZONE may be refused: no column of Netezza has a zone, so nothing is read by it."""
+        try:
+            self.run(connection, self.dialect.set_session(name, setting))
+        except ConnectionLost:
+            raise
+        except HdmError:
+            if name != "TIMEZONE":
+                raise
+
+    def _named(self, connection: Any, label: str) -> None:
+        """So that _V_SESSION shows who it is; nzpy sends no name, and older servers take none."""
+        with suppress(HdmError):
+            shown = re.sub(r"[^\w:.-]", "_", label[:60])
+            self.run(connection, f"SET CLIENT_APPLICATION_NAME = '{shown}'")
+
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """The driver begins with the next statement."""
-        connection.autocommit = False
+        """BEGIN, if something will be written. What is only read goes without: each statement sees one
+        moment, and a transaction would take one of the 63 places that all sessions share
+        (https://www.ibm.com/docs/en/SSTNZ3/barracuda/admin/c_sysadm_concur_trans_serial_queue.html)."""
+        if write and not connection.in_transaction:
+            self.run(connection, "BEGIN")
+            connection.in_transaction = True
 
     def commit(self, connection: Any) -> None:
-        """Commit, and be in no transaction again."""
-        super().commit(connection)
-        connection.autocommit = True
+        """COMMIT, if a transaction is open."""
+        if connection.in_transaction:
+            self.run(connection, "COMMIT")
+            connection.in_transaction = False
 
     def rollback(self, connection: Any) -> None:
-        """Roll back, and be in no transaction again."""
-        super().rollback(connection)
-        connection.autocommit = True
+        """ROLLBACK, if a transaction is open."""
+        if connection.in_transaction:
+            self.run(connection, "ROLLBACK")
+            connection.in_transaction = False
+
+    def execute(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> None:
+        """With literals in the text: see ``literals``."""
+        cursor.execute(literals.bound(sql, values, self.dialect.string) if values else sql)
 
     # -- catalogue -------------------------------------------------------------
 
@@ -136,7 +177,7 @@ class NetezzaDatabase(Database):
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """By a temporary table without rows, which the catalogue then describes."""
-        name = "_HDM_QUERY"
+        name = f"_HDM_QUERY_{uuid.uuid4().hex}".upper()
         self.run(connection, f'CREATE TEMP TABLE "{name}" AS SELECT * FROM ({sql}) AS hdm_q LIMIT 0')
         rows = self.run(
             connection,
@@ -147,7 +188,9 @@ class NetezzaDatabase(Database):
         return tuple(self.dialect.column_from_catalog(str(n), str(t)) for n, t in rows)
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Data slices; each is a range of its own."""
+        """Data slices; each is a range of its own. A view or query has no DATASLICEID."""
+        if self.relation(connection, "", table.path) is None:
+            return 0
         return int(self.run(connection, "SELECT COUNT(*) FROM _V_DSLICE")[0][0])
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
@@ -160,6 +203,7 @@ class NetezzaDatabase(Database):
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """Driver rows, in batches of bounded bytes."""
         decoders = {column.name: _decode for column in columns}
+        cast = [n for n, column in enumerate(columns) if literals.is_cast(column)]
         with self.classified():
             cursor = connection.cursor()
             cursor.execute(sql)
@@ -169,6 +213,9 @@ class NetezzaDatabase(Database):
                 found = cursor.fetchmany(step)
             if not found:
                 return
+            for number in cast:
+                if any(row[number] is not None and len(row[number]) >= literals.CAST_WIDTH for row in found):
+                    raise literals.cut(columns[number])
             batch = row_codec.to_batch(found, columns, decoders)
             step = max(min(_FETCH_ROWS, _FETCH_BYTES // max(batch.nbytes // batch.num_rows, 1)), 1)
             yield batch
@@ -180,47 +227,53 @@ class NetezzaDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Prepared inserts. For bulk, unload and load through external tables is Netezza's own way."""
+        """One INSERT a row. For bulk, unload and load through external tables is Netezza's own way."""
         names = self.dialect.names(column.name for column in columns)
-        marks = ", ".join(self._mark(column) for column in columns)
+        marks = ", ".join(literals.mark(column, self.dialect.stored(column).native) for column in columns)
         sql = f"INSERT INTO {self.dialect.qualify(path)} ({names}) VALUES ({marks})"
-        sent = 0
+        taken = 0
         with self.classified():
             cursor = connection.cursor()
             for batch in batches:
                 values = [_cells(array) for array in batch.columns]
-                rows = list(zip(*values, strict=True))
-                cursor.executemany(sql, rows)
-                sent += len(rows)
+                for row in zip(*values, strict=True):
+                    self.execute(cursor, sql, row)
+                    taken += 1 if cursor.rowcount < 0 else int(cursor.rowcount)  # -1: not told, but no error
             cursor.close()
-        return sent
+        return taken
 
-    def _mark(self, column: Column) -> str:
-        if column.kind is Kind.BINARY:
-            return "HEX_TO_BINARY(?)"
-        return f"CAST(? AS {self.dialect.stored(column).native})"
+
+def _close(close: Callable[[], None]) -> None:
+    """Close a session, be it lost: nzpy's own ``close`` raises then, and hides why it was lost."""
+    with suppress(Exception):
+        close()
 
 
 def _cells(array: pa.Array) -> list[Any]:
-    if pa.types.is_binary(array.type) or pa.types.is_large_binary(array.type):
-        return [None if value is None else value.hex() for value in array.to_pylist()]
     if pa.types.is_timestamp(array.type):
         array = array.cast(pa.timestamp(array.type.unit))
     return row_codec.cells(array)
 
 
 def _decode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """nzpy's values: Python's own for numbers and temporals, text for the rest."""
+    """nzpy's values: Python's own for numbers, text for the rest, bytes too."""
     first = next((value for value in values if value is not None), None)
     if pa.types.is_string(kind):
         return pa.array([None if v is None else _text(v) for v in values], kind)
     if isinstance(first, str) and pa.types.is_temporal(kind):
-        return temporal.from_texts(pa.array(values, pa.string()), kind)
+        return temporal.from_texts(pa.array([_year(v) for v in values], pa.string()), kind)
     if isinstance(first, str) and pa.types.is_boolean(kind):
         return pa.array([None if v is None else _flag(v) for v in values], kind)
-    if isinstance(first, str) and not pa.types.is_binary(kind):
+    if pa.types.is_binary(kind):
+        return pa.array([v.encode(literals.LATIN) if isinstance(v, str) else v for v in values], kind)
+    if isinstance(first, str):
         return pa.array(values, pa.string()).cast(kind)
-    return pa.array([bytes(v) if isinstance(v, bytearray) else v for v in values], kind)
+    return pa.array(values, kind)
+
+
+def _year(value: str | None) -> str | None:
+    """With four digits, where nzpy writes fewer: 0001-01-01 comes as 01-01-01."""
+    return "0" * (4 - value.index("-")) + value if value and _SHORT_YEAR.match(value) else value
 
 
 def _text(value: Any) -> str:

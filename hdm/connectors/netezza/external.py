@@ -1,7 +1,10 @@
 """NetezzaExternalTableSource: the server writes files, hdm passes them on.
 
 https://www.ibm.com/docs/en/netezza (CREATE EXTERNAL TABLE). ``REMOTESOURCE 'python'`` (nzpy) has the
-server send the file to this machine; the text format escapes its own marks and line ends.
+server send the file to this machine; the text format escapes its own marks and line ends. A column has
+two fields, a flag and the value: so no value can be taken for a NULL, and none is cast or lengthened, which
+would cut it without a word. The rows in the file are held against the server's count, since nzpy 1.17.8
+takes a file that breaks off for a whole one.
 """
 
 from __future__ import annotations
@@ -20,14 +23,17 @@ from pydantic import BaseModel
 from hdm import failpoints
 from hdm.components.settings import PathText
 from hdm.connectors.netezza.components import NetezzaSource
-from hdm.errors import CorruptFile, SchemaDrift, UsageError
+from hdm.connectors.netezza.literals import CAST_WIDTH, cut, is_cast
+from hdm.errors import CorruptFile, SchemaDrift, UnrepresentableValue, UsageError
 from hdm.files.atomic_file import is_there
 from hdm.model import Chunk, Column, Kind, Payload, Table
 from hdm.sql import SqlSourceConfig, relation
 from hdm.sql import odbc_codec as casting
 
-_OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE CTRLCHARS TRUE"
-_WIDTHS = {Kind.TEXT: 16_000, Kind.JSON: 16_000, Kind.OTHER: 16_000}
+_OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE NULLVALUE ''"
+_NULL, _HERE, _INEXACT = "0", "1", "2"
+"""Flags before a value: it is NULL; it is as it stands; its text does not give it back."""
+_FLOATS = (Kind.FLOAT32, Kind.FLOAT64)
 
 
 class ExternalTableConfig(SqlSourceConfig):
@@ -49,29 +55,48 @@ class NetezzaExternalTableSource(NetezzaSource):
 
     def unload_sql(self, table: Table, chunk: Chunk, path: Path) -> str:
         """One unload; every column as text, so that nothing depends on display settings."""
-        place = self.dialect.string(str(path))
-        chosen = ", ".join(
-            f"{self._as_text(column)} AS {self.dialect.quote(column.name)}" for column in table.columns
-        )
-        where = " AND ".join(filter(None, [self._filter, self.dialect.predicate(chunk.conditions, table)]))
-        rows = f"SELECT {chosen} FROM {self._origin(table)}" + (f" WHERE {where}" if where else "")
+        place = "'" + str(path).replace("'", "''") + "'"
+        chosen = ", ".join(f"{self._flag(column)}, {self._as_text(column)}" for column in table.columns)
+        rows = f"SELECT {chosen} FROM {self._origin(table)}{self._where(table, chunk)}"
         source = "ODBC" if self.profile.driver else "python"
         return f"CREATE EXTERNAL TABLE {place} USING (REMOTESOURCE '{source}' {_OPTIONS}) AS {rows}"
 
+    def _where(self, table: Table, chunk: Chunk) -> str:
+        where = " AND ".join(filter(None, [self._filter, self.dialect.predicate(chunk.conditions, table)]))
+        return f" WHERE {where}" if where else ""
+
+    def _flag(self, column: Column) -> str:
+        """The field before a value: whether it is NULL; and of a float, whether its text is exact."""
+        name, shown = self.dialect.quote(column.name), ""
+        if column.kind in _FLOATS:
+            again = f"CAST({self.dialect.text_of(name, column)} AS DOUBLE PRECISION)"
+            shown = f"WHEN {again} = {name} THEN '{_HERE}' ELSE '{_INEXACT}'"
+        else:
+            shown = f"ELSE '{_HERE}'"
+        alias = self.dialect.quote(f"{column.name[:100]}?")
+        return f"CASE WHEN {name} IS NULL THEN '{_NULL}' {shown} END AS {alias}"
+
     def _as_text(self, column: Column) -> str:
-        """``0`` for NULL, else ``1`` and the text: no value can be taken for a NULL mark."""
-        shown, kind = self.dialect.select_expression(column), column.kind
-        if kind is Kind.BINARY:
-            shown = f"BINARY_TO_HEX({shown})"
-        elif kind is Kind.BOOLEAN:
+        """The value; all but texts as text, so that nothing depends on display settings."""
+        shown, name = self.dialect.select_expression(column), self.dialect.quote(column.name)
+        if column.kind is Kind.BOOLEAN:
             shown = f"CASE WHEN {shown} THEN 'true' ELSE 'false' END"
-        elif kind is not Kind.TEXT:
+        elif column.kind is not Kind.TEXT and shown == name:
             shown = self.dialect.text_of(shown, column)
-        width = 2 * (column.length or 0) if kind is Kind.BINARY else (column.length or _WIDTHS.get(kind, 64))
-        text = f"CAST('1' || {shown} AS NVARCHAR({min(width + 1, 16_000)}))"
-        return f"CASE WHEN {self.dialect.quote(column.name)} IS NULL THEN '0' ELSE {text} END"
+        return f"{shown} AS {name}"
+
+    def _readable(self, table: Table) -> None:
+        """``UsageError`` if a column cannot be unloaded as text: bytes cannot be cast."""
+        for column in table.columns:
+            if column.kind is Kind.BINARY:
+                raise UsageError(
+                    f"{table.dataset.name}: column {column.name} is {column.native}, which Netezza "
+                    "turns into no text to unload",
+                    hint="read the table with NetezzaSource, or leave the column out with columns:",
+                )
 
     def _unloaded(self, table: Table, chunk: Chunk) -> Iterator[pa.RecordBatch]:
+        self._readable(table)
         folder = Path(os.path.expandvars(self.config.directory)).expanduser()
         if not (is_there(folder) and folder.is_dir()):
             raise UsageError(f"there is no directory {folder}", hint="create it, or correct directory:")
@@ -84,7 +109,10 @@ class NetezzaExternalTableSource(NetezzaSource):
                     hint="plan again, or set schema_policy",
                 )
             relation.hold(self.database, connection, table, self._origin(table), self.path, chunk)
-            self.database.run(connection, self.unload_sql(table, chunk, path))
+            rows = self.database.change(connection, self.unload_sql(table, chunk, path))
+            if rows < 0:  # the server did not say
+                counted = f"SELECT COUNT(*) FROM {self._origin(table)}{self._where(table, chunk)}"
+                rows = int(self.database.run(connection, counted)[0][0])
         except BaseException:
             path.unlink(missing_ok=True)
             raise
@@ -93,36 +121,59 @@ class NetezzaExternalTableSource(NetezzaSource):
         try:
             for batch in read_unload(path, table):
                 failpoints.point("C3")
+                rows -= batch.num_rows
                 yield batch
+            if rows:
+                raise CorruptFile(
+                    f"{table.dataset.name}: an unloaded file has {abs(rows)} rows "
+                    f"{'less' if rows > 0 else 'more'} than the server counted",
+                    hint="run again",
+                )
         finally:
             path.unlink(missing_ok=True)
 
 
 def read_unload(path: Path, table: Table) -> Iterator[pa.RecordBatch]:
     """The rows of an unloaded text file, in the table's carriers."""
-    if path.stat().st_size == 0:
+    if not path.exists() or path.stat().st_size == 0:
         return
-    names = [column.name for column in table.columns]
-    reader: Any = arrow_csv.open_csv(
-        path,
-        read_options=arrow_csv.ReadOptions(column_names=names, block_size=8 * 1024 * 1024),
-        parse_options=arrow_csv.ParseOptions(
-            delimiter="|", quote_char=False, escape_char="\\", newlines_in_values=True
-        ),
-        convert_options=arrow_csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, null_values=[]
-        ),
-    )
-    for batch in reader:
-        arrays = [_value(array, column) for array, column in zip(batch.columns, table.columns, strict=True)]
-        yield casting.carried(pa.RecordBatch.from_arrays(arrays, names=names), table.columns)
+    for batch in _fields(path, 2 * len(table.columns)):
+        arrays = [
+            _value(batch.column(2 * n), batch.column(2 * n + 1), column)
+            for n, column in enumerate(table.columns)
+        ]
+        kept = [column.name for column in table.columns]
+        yield casting.carried(pa.RecordBatch.from_arrays(arrays, names=kept), table.columns)
 
 
-def _value(marked: pa.Array, column: Column) -> pa.Array:
-    here = pc.starts_with(marked, "1")
-    if pc.any(pc.invert(pc.or_(here, pc.equal(marked, "0")))).as_py():
+def _fields(path: Path, count: int) -> Iterator[pa.RecordBatch]:
+    """Every line's fields as texts; ``CorruptFile`` where a line has not so many."""
+    names = [str(number) for number in range(count)]
+    try:
+        reader: Any = arrow_csv.open_csv(
+            path,
+            read_options=arrow_csv.ReadOptions(column_names=names, block_size=8 * 1024 * 1024),
+            parse_options=arrow_csv.ParseOptions(
+                delimiter="|", quote_char=False, escape_char="\\", newlines_in_values=True
+            ),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=False, null_values=[]
+            ),
+        )
+        yield from reader
+    except pa.ArrowInvalid:
+        raise CorruptFile("an unloaded file is damaged: a row has too few fields", hint="run again") from None
+
+
+def _value(flags: pa.Array, values: pa.Array, column: Column) -> pa.Array:
+    if pc.any(pc.equal(flags, _INEXACT)).as_py():
+        raise UnrepresentableValue(
+            f"column {column.name}: the server's text of a {column.native or column.kind} is not its value",
+            hint="read the table with NetezzaSource, which is sent the bytes of it",
+        )
+    here = pc.equal(flags, _HERE)
+    if pc.any(pc.invert(pc.or_(here, pc.equal(flags, _NULL)))).as_py():
         raise CorruptFile(f"an unloaded file is damaged at column {column.name}", hint="run again")
-    text = pc.if_else(here, pc.utf8_slice_codeunits(marked, 1), pa.scalar(None, pa.string()))
-    if column.kind is Kind.BINARY:
-        return pa.array([None if v is None else bytes.fromhex(v) for v in text.to_pylist()], pa.binary())
-    return text
+    if is_cast(column) and (pc.max(pc.utf8_length(values)).as_py() or 0) >= CAST_WIDTH:
+        raise cut(column)
+    return pc.if_else(here, values, pa.scalar(None, pa.string()))

@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import sys
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 
+from hdm.catalog.crawlers.netezza import NetezzaCrawler
 from hdm.connectors.netezza import (
+    NetezzaCatalog,
     NetezzaDatabase,
     NetezzaExternalTableSource,
     NetezzaProfile,
     NetezzaSink,
     NetezzaSource,
 )
+from hdm.connectors.netezza.components import NetezzaOdbcDatabase
 from hdm.connectors.netezza.external import read_unload
-from hdm.errors import ConnectionLost, CorruptFile, Deadlock, MissingDriver, RejectedRows, UsageError
+from hdm.dialects import dialect
+from hdm.errors import (
+    ConnectionLost,
+    CorruptFile,
+    Deadlock,
+    MissingDriver,
+    PermanentError,
+    RejectedRows,
+    Throttled,
+    TransientError,
+    UnrepresentableValue,
+    UsageError,
+)
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
+from hdm.sql.ledger import COLUMNS as LEDGER_COLUMNS
 from tests.fixtures.recorded.conversation import Conversation, nzpy
 
 JOB = "j" * 64
@@ -48,7 +66,7 @@ def described(rows=10, key=()):
 
 
 def recorded(monkeypatch, *answers):
-    conversation = Conversation(("^SET ", None), *answers)
+    conversation = Conversation(("^(SET |BEGIN|COMMIT|ROLLBACK)", None), *answers)
     monkeypatch.setitem(sys.modules, "nzpy", nzpy(conversation))
     return conversation
 
@@ -72,7 +90,7 @@ def test_the_catalogue_decides_the_types_and_rows_arrive_exactly(monkeypatch):
     assert batch.schema.equals(table.schema) and table.dataset.name == "SALES.ADMIN.TEST1"
     assert tuple(batch.to_pylist()[0].values()) == ROW and set(batch.to_pylist()[1].values()) == {None}
     assert said.said[-2][0].startswith('SELECT "ID" AS "ID", "PRICE" AS "PRICE", "NAME" AS "NAME"')
-    assert 'CAST("SPAN" AS VARCHAR(16000)) AS "SPAN"' in said.said[-2][0]
+    assert 'CAST("SPAN" AS VARCHAR(64)) AS "SPAN"' in said.said[-2][0]
     assert said.connected[0]["securityLevel"] == 3 and "LIMIT" not in said.said[-2][0]
 
 
@@ -154,6 +172,90 @@ def test_errors_say_what_to_do_and_no_value(words, kind, monkeypatch):
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("words", "kind"),
+    [
+        ("ERROR:  Bad timestamp external representation 'canary'", RejectedRows),
+        ('ERROR:  pg_atoi: error in "canary": can\'t parse "canary"', RejectedRows),
+        ("ERROR:  limit of concurrent read/write transactions reached, update operations", Throttled),
+        ("ERROR:  Too many concurrent transactions", Throttled),
+        ("ERROR:  Concurrent update or delete of same row", Deadlock),
+        ("ERROR:  Transaction rolled back due to restart or failover", ConnectionLost),
+        ("Connection lost: backend closed the connection unexpectedly", ConnectionLost),
+        ("ERROR:  Disk temporary work space is full", TransientError),
+        ("ERROR:  Record size 76846 exceeds internal limit of 65535 bytes", UsageError),
+        ("ERROR:  This form of correlated query is not supported - consider rewriting", PermanentError),
+        (
+            "ERROR:  'SELEC 1' error ^ found \"SELEC\" (at char 1) expecting a keyword; parse error",
+            PermanentError,
+        ),
+    ],
+)
+def test_what_the_servers_really_say_is_known(words, kind):
+    assert type(dialect("netezza").classify(Exception(words))) is kind
+
+
+def test_under_tls_the_drivers_socket_is_an_empty_shell(monkeypatch):
+    """nzpy wraps its socket and keeps the one that was wrapped, whose descriptor is -1."""
+    recorded(monkeypatch, *described())
+    monkeypatch.setattr(
+        "tests.fixtures.recorded.conversation.Connection._usock",
+        SimpleNamespace(fileno=lambda: -1),
+        raising=False,
+    )
+    assert NetezzaDatabase(profile()).connect()
+
+
+def test_a_server_that_refuses_a_time_zone_or_a_name_is_spoken_to_all_the_same(monkeypatch):
+    refused = ("^SET (TIMEZONE|CLIENT_APPLICATION_NAME)", Exception("ERROR:  'TIMEZONE' is not supported"))
+    monkeypatch.setitem(sys.modules, "nzpy", nzpy(Conversation(refused, ("^SET ", None))))
+    assert NetezzaDatabase(profile()).connect()
+    monkeypatch.setitem(sys.modules, "nzpy", nzpy(Conversation(("^SET ", Exception("not supported")))))
+    with pytest.raises(PermanentError):
+        NetezzaDatabase(profile()).connect()
+
+
+def test_sink_and_catalogue_go_by_the_odbc_driver_that_the_profile_names():
+    by_odbc = profile(driver="NetezzaSQL")
+    sink = NetezzaSink(NetezzaSink.Config(), by_odbc, name="t")
+    assert isinstance(sink.database, NetezzaOdbcDatabase) and sink.mapping.database is sink.database
+    catalog = NetezzaCatalog(NetezzaCatalog.Config(), by_odbc, name="c")
+    assert isinstance(catalog.database, NetezzaOdbcDatabase)
+
+
+def test_the_ledgers_texts_share_what_a_row_may_hold():
+    sql = dialect("netezza").create_table(("ADMIN", "L"), LEDGER_COLUMNS, ("chunk_id",))
+    widths = {name: int(width) for name, width in re.findall(r'"(\w+)" NVARCHAR\((\d+)\)', sql)}
+    assert widths["chunk_json"] == widths["receipt_json"] > 7000
+    assert 4 * sum(widths.values()) < 65_535
+
+
+def test_years_before_1000_come_whole(monkeypatch):
+    """nzpy writes them with fewer digits."""
+    days = [("DAY", "DATE", 1, *(None,) * 4, 0, None, None)]
+    answers = [(p, days if a is CATALOGUE else a) for p, a in described()]
+    recorded(monkeypatch, *answers, (r"COUNT\(\*\)", [(2,)]), ("^SELECT", [("01-02-03",), ("987-01-01",)]))
+    one = source()
+    (chunk,) = one.split(one.describe(), one.window(), JOB, None)
+    (batch,) = one.read(one.describe(), chunk).batches()
+    assert batch.column(0).to_pylist() == [dt.date(1, 2, 3), dt.date(987, 1, 1)]
+
+
+def test_json_that_may_have_been_cut_is_refused(monkeypatch):
+    kinds = [("DOC", "JSON", 1, *(None,) * 4, 0, None, None)]
+    answers = [(p, kinds if a is CATALOGUE else a) for p, a in described()]
+    recorded(monkeypatch, *answers, (r"COUNT\(\*\)", [(1,)]), ("^SELECT", [("x" * 16_000,)]))
+    one = source()
+    (chunk,) = one.split(one.describe(), one.window(), JOB, None)
+    with pytest.raises(UnrepresentableValue, match="DOC"):
+        list(one.read(one.describe(), chunk).batches())
+
+
+def test_columns_of_distribution_keep_their_order():
+    sql = NetezzaCrawler.queries.placing
+    assert sql.endswith("ORDER BY SCHEMA, TABLENAME, PLACED, SEQ") and "DISTSEQNO AS SEQ" in sql
+
+
 def test_a_missing_driver_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "nzpy", None)
     with pytest.raises(MissingDriver, match=r"hdm\[netezza\]"):
@@ -179,10 +281,8 @@ def test_loads_are_serialised_on_the_head_row(monkeypatch):
     )
     order = [sql for sql, _ in said.said if sql.startswith(("INSERT", "UPDATE", "COMMIT"))]
     assert order[0] == 'UPDATE "ADMIN"."_hdm_ledger_head" SET "loads" = "loads" + 1'
-    assert order[2] == 'INSERT INTO "ADMIN"."T" ("ID", "RAW") VALUES (CAST(? AS INTEGER), HEX_TO_BINARY(?))'
-    assert order[-1] == "COMMIT"
-    bound = next(values for sql, values in said.said if sql == order[2])
-    assert bound == [(1, "00ff")]
+    assert order[2] == 'INSERT INTO "ADMIN"."T" ("ID", "RAW") VALUES (CAST(1 AS INTEGER), x\'00ff\')'
+    assert order[-1] == "COMMIT" and {values for _, values in said.said} == {None}
 
 
 # -- external tables -----------------------------------------------------------------------
@@ -190,48 +290,95 @@ def test_loads_are_serialised_on_the_head_row(monkeypatch):
 TEXTS = [None, "", "N", "\\N", "NULL", "0", "1", "a|b", "a\\b", "two\nlines", "cr\rlf\r\n", '"q"', "é🎈", " "]
 
 
-def unloaded(text):
-    """A field as the server writes it with ESCAPECHAR and escaped line ends."""
-    out = "0" if text is None else "1" + text
+def field(text):
+    """A flag and a field, as the server writes them with ESCAPECHAR and escaped line ends."""
+    out = text or ""
     for mark in ("\\", "|", "\n", "\r"):
         out = out.replace(mark, "\\" + mark)
-    return out
+    return ("0|" if text is None else "1|") + out
 
 
-def test_the_unload_marks_nulls_and_escapes_everything(monkeypatch, tmp_path):
-    def writes(sql, _values):
-        path = sql.split("'")[1]
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            for number, text in enumerate(TEXTS):
-                row = [
-                    str(number),
-                    "1.50",
-                    text,
-                    "true",
-                    "2020-02-29",
-                    "2020-02-29 01:02:03.000004",
-                    None,
-                    None,
-                    "00ff",
-                ]
-                file.write("|".join(unloaded(field) for field in row) + "\n")
+def writes(rows):
+    def written(sql, _values):
+        with open(sql.split("'")[1], "w", encoding="utf-8", newline="") as file:
+            file.writelines("|".join(field(text) for text in row) + "\n" for row in rows)
 
-    said = recorded(monkeypatch, *described(), (r"COUNT\(\*\)", [(10,)]), ("^CREATE EXTERNAL TABLE", writes))
+    return written
+
+
+def unload(monkeypatch, tmp_path, rows, *more, counted):
+    columns = [(pattern, [c for c in answer if c[0] != "RAW"] if answer is CATALOGUE else answer)
+               for pattern, answer in described()]  # fmt: skip
+    if len(rows[0]) == 1:
+        columns[1] = ("FORMAT_TYPE, CASE", [("RATIO", "DOUBLE PRECISION", 1, *(None,) * 4, 0, None, None)])
+    said = recorded(
+        monkeypatch, *columns, (r"COUNT\(\*\)", [(counted,)]), ("^CREATE EXTERNAL TABLE", writes(rows)), *more
+    )
     one = source(cls=NetezzaExternalTableSource, directory=str(tmp_path))
     table = one.describe()
     (chunk,) = one.split(table, one.window(), JOB, None)
-    rows = [row for batch in one.read(table, chunk).batches() for row in batch.to_pylist()]
-    assert [row["NAME"] for row in rows] == TEXTS
-    assert rows[0]["RAW"] == b"\0\xff" and rows[0]["AT"].microsecond == 4 and rows[0]["OK"] is True
-    assert rows[0]["TZ"] is None and list(tmp_path.iterdir()) == []
+    return said, [row for batch in one.read(table, chunk).batches() for row in batch.to_pylist()]
+
+
+def says(count):
+    """The server's word on how many rows a statement touched; -1: none."""
+
+    def change(self, connection, sql):
+        self.run(connection, sql)
+        return count
+
+    return change
+
+
+REST = ["true", "2020-02-29", "2020-02-29 01:02:03.000004", None, None]
+
+
+def test_the_unload_marks_nulls_and_escapes_everything(monkeypatch, tmp_path):
+    monkeypatch.setattr(NetezzaDatabase, "change", says(-1))
+    rows = [[str(number), "1.50", text, *REST] for number, text in enumerate(TEXTS)]
+    said, found = unload(monkeypatch, tmp_path, rows, counted=len(TEXTS))
+    assert [row["NAME"] for row in found] == TEXTS
+    assert found[0]["AT"].microsecond == 4 and found[0]["OK"] is True
+    assert found[0]["TZ"] is None and list(tmp_path.iterdir()) == []
     (sql,) = said.sql("^CREATE EXTERNAL TABLE")
     assert "REMOTESOURCE 'python' DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8'" in sql
-    assert "CASE WHEN \"NAME\" IS NULL THEN '0' ELSE CAST('1' || \"NAME\" AS NVARCHAR(31)) END" in sql
+    assert 'CASE WHEN "NAME" IS NULL THEN \'0\' ELSE \'1\' END AS "NAME?", "NAME" AS "NAME"' in sql
+    assert "CTRLCHARS" not in sql
+
+
+def test_an_unload_that_breaks_off_is_refused(monkeypatch, tmp_path):
+    monkeypatch.setattr(NetezzaDatabase, "change", says(-1))
+    with pytest.raises(CorruptFile, match="1 rows less than the server counted"):
+        unload(monkeypatch, tmp_path, [["1", "1.50", "a", *REST]], counted=2)
+
+
+def test_a_float_whose_text_is_not_its_value_is_not_unloaded(monkeypatch, tmp_path):
+    monkeypatch.setattr(NetezzaDatabase, "change", says(1))
+    said, found = unload(monkeypatch, tmp_path, [["0.5"]], counted=1)
+    assert found == [{"RATIO": 0.5}]
+    (sql,) = said.sql("^CREATE EXTERNAL TABLE")
+    assert (
+        "WHEN CAST(CAST(\"RATIO\" AS VARCHAR(64)) AS DOUBLE PRECISION) = \"RATIO\" THEN '1' ELSE '2'" in sql
+    )
+    path = tmp_path / "x"
+    path.write_text("2|0.1\n")
+    ratio = Column("RATIO", Kind.FLOAT64, pa.float64(), native="DOUBLE PRECISION")
+    with pytest.raises(UnrepresentableValue, match="RATIO"):
+        list(read_unload(path, Table(Dataset("m", "t"), ("t",), (ratio,))))
+
+
+def test_bytes_are_not_unloaded_as_text(monkeypatch, tmp_path):
+    recorded(monkeypatch, *described(), (r"COUNT\(\*\)", [(1,)]))
+    one = source(cls=NetezzaExternalTableSource, directory=str(tmp_path))
+    table = one.describe()
+    (chunk,) = one.split(table, one.window(), JOB, None)
+    with pytest.raises(UsageError, match="RAW is BINARY VARYING"):
+        list(one.read(table, chunk).batches())
 
 
 def test_a_damaged_unload_is_refused(tmp_path):
     path = tmp_path / "x"
-    path.write_text("1a\nb\n")
+    path.write_text("1|a\n1\n")
     table = Table(Dataset("m", "t"), ("t",), (Column("t", Kind.TEXT, pa.string()),))
     with pytest.raises(CorruptFile):
         list(read_unload(path, table))

@@ -1,0 +1,100 @@
+"""Values as literals in a statement's text, since nzpy has no binds: it pastes values unescaped.
+
+``nzpy.core.Connection.Prepare`` (1.17.8) puts ``'{}'`` in the place of each ``?``: a quote in a value ends
+the literal there, and a ``?`` in a value takes the next one. So nzpy is given no values at all.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import math
+import re
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any
+
+from hdm.errors import BrokenContract, UnrepresentableValue
+from hdm.model import Column, Kind
+
+LATIN = "iso8859-15"
+"""The character set of CHAR and VARCHAR (Latin-9); each of its 256 bytes is one character in Python."""
+CAST_WIDTH = 16_000
+"""Characters that a JSON or unknown value may not have: it is cast to text, which cuts without a word."""
+_MARK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\?""")
+
+
+def bound(sql: str, values: Sequence[Any], string: Callable[[str], str]) -> str:
+    """The statement with a literal in the place of each ``?`` that is not within quotes.
+
+    ``string`` writes a text. Raises ``BrokenContract`` unless there are as many marks as values.
+    """
+    left = iter(values)
+
+    def filled(found: re.Match[str]) -> str:
+        if found[1]:
+            return found[1]
+        try:
+            return literal(next(left), string)
+        except StopIteration:
+            raise BrokenContract("a statement has more marks than values") from None
+
+    made = _MARK.sub(filled, sql)
+    if next(left, left) is not left:
+        raise BrokenContract("a statement has fewer marks than values")
+    return made
+
+
+def literal(value: Any, string: Callable[[str], str]) -> str:
+    """One value as Netezza reads it back, digit for digit."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return "TRUE" if value else "FALSE"
+    if isinstance(value, bytes | bytearray):
+        return f"x'{bytes(value).hex()}'"
+    if isinstance(value, Decimal):
+        if not value.is_finite():
+            raise UnrepresentableValue("netezza: NUMERIC has no NaN and no infinity")
+        return f"{value:f}"
+    if isinstance(value, float):
+        return _float(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, dt.datetime):
+        return string(value.isoformat(" "))
+    if isinstance(value, dt.date | dt.time):
+        return string(value.isoformat())
+    return string(str(value))
+
+
+def mark(column: Column, native: str) -> str:
+    """What stands for a value of the column in VALUES.
+
+    Texts are not cast, since a cast cuts what is too long without a word, and bytes cannot be
+    (https://www.ibm.com/docs/en/netezza: binary data types are written x'...').
+    """
+    if column.kind in (Kind.TEXT, Kind.BINARY) or native.startswith(("VARCHAR", "NVARCHAR")):
+        return "?"
+    return f"CAST(? AS {native})"
+
+
+def is_cast(column: Column) -> bool:
+    """Whether the column is read by a cast to text that could cut a long value."""
+    return column.kind in (Kind.JSON, Kind.OTHER)
+
+
+def cut(column: Column) -> UnrepresentableValue:
+    """What to raise for a value that may have been cut when it was read as text."""
+    return UnrepresentableValue(
+        f"column {column.name}: a value has {CAST_WIDTH} characters or more, and Netezza cuts it when it is "
+        "read as text",
+        hint="leave the column out with columns:",
+    )
+
+
+def _float(value: float) -> str:
+    if math.isnan(value):
+        return "CAST('NaN' AS DOUBLE PRECISION)"
+    if math.isinf(value):
+        return f"CAST('{'-' if value < 0 else ''}Infinity' AS DOUBLE PRECISION)"
+    return f"CAST('{value!r}' AS DOUBLE PRECISION)"

@@ -1,0 +1,41 @@
+"""Why a login fails: nzpy says no more than "Error in handshake", and tells its log the rest."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def reasons(database: str) -> Iterator[None]:
+    """While the block lasts, what nzpy logs of this thread's login is kept, and joined to the error.
+
+    The logger's name has a brace too many in nzpy 1.17.8. Nothing is printed.
+    """
+    heard = _Heard()
+    log = logging.getLogger("nzpy.Connection[" + database + "}]")
+    log.addHandler(heard)
+    try:
+        yield
+    except Exception as error:
+        error.args = (*error.args, *heard.said)
+        raise
+    finally:
+        log.removeHandler(heard)
+        log.setLevel(logging.CRITICAL)
+
+
+class _Heard(logging.Handler):
+    """Keeps the warnings of the thread that made it."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.said: list[str] = []
+        self.thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a warning's text."""
+        if record.thread == self.thread:
+            self.said.append(record.getMessage())

@@ -1,0 +1,119 @@
+"""What Netezza's servers and drivers say when something fails, each with what is to be done about it.
+
+nzpy gives no codes but the server's own words. They are from IBM's documentation and support pages
+(https://www.ibm.com/docs/en/netezza, https://www.ibm.com/support/pages/) and from nzpy 1.17.8.
+"""
+
+from __future__ import annotations
+
+import re
+
+from hdm.errors import (
+    ConnectionLost,
+    Deadlock,
+    HdmError,
+    PermanentError,
+    RejectedRows,
+    SchemaDrift,
+    Throttled,
+    TransientError,
+    UsageError,
+)
+
+_STATE = re.compile(r"\b(08[0-9A-Z]{3}|HYT0\d|40001|28000|IM\d{3}|2[23][0-9A-Z]{3}|42S\d\d|42000)\b")
+_WORDS: tuple[tuple[str, str], ...] = (
+    # the first that is found counts, so the narrower come before the wider
+    ("password authentication failed", "AUTH"),
+    ("password expired", "AUTH"),
+    ("account is locked", "AUTH"),
+    ("user is not authorized", "AUTH"),
+    ("certificate", "TLS"),
+    ("secured session", "TLS"),
+    ("limit of concurrent read/write transactions", "FULL"),
+    ("too many concurrent transactions", "FULL"),
+    ("too many clients", "FULL"),
+    ("too many connections", "FULL"),
+    ("sessions limit", "FULL"),
+    ("job limit", "FULL"),
+    ("permission denied", "DENIED"),
+    ("concurrent update or delete", "SERIAL"),
+    ("could not serialize", "SERIAL"),
+    ("serialization", "SERIAL"),
+    ("deadlock", "SERIAL"),
+    ("exceeds internal limit", "WIDE"),
+    ("record size", "WIDE"),
+    ("distribution", "PLACED"),
+    ("correlated", "SYNTAX"),
+    ("external representation", "VALUE"),
+    ("overflow", "VALUE"),
+    ("can't parse", "VALUE"),
+    ("cannot contain null", "VALUE"),
+    ("cannot insert null", "VALUE"),
+    ("null value in not null", "VALUE"),
+    ("value too large", "VALUE"),
+    ("too long for", "VALUE"),
+    ("string too long", "VALUE"),
+    ("out of range", "VALUE"),
+    ("divide by", "VALUE"),
+    ("reached maximum error limit", "VALUE"),
+    ("bad external", "VALUE"),
+    ("transaction rolled back", "LOST"),
+    ("session was aborted", "LOST"),
+    ("session aborted", "LOST"),
+    ("closed the connection", "LOST"),
+    ("connection lost", "LOST"),
+    ("connection is closed", "LOST"),
+    ("communication error", "LOST"),
+    ("communication link failure", "LOST"),
+    ("connection refused", "LOST"),
+    ("connection reset", "LOST"),
+    ("broken pipe", "LOST"),
+    ("timed out", "LOST"),
+    ("not online", "PAUSED"),
+    ("is paused", "PAUSED"),
+    ("is offline", "PAUSED"),
+    ("shutting down", "PAUSED"),
+    ("temporary work space is full", "SPACE"),
+    ("disk full", "SPACE"),
+    ("disk space", "SPACE"),
+    ("no space", "SPACE"),
+    ("parse error", "SYNTAX"),
+    ("syntax error", "SYNTAX"),
+    ("unable to identify an operator", "SYNTAX"),
+    ("not supported", "SYNTAX"),
+    ("does not exist", "MISSING"),
+    ("not found", "MISSING"),
+    ("already exists", "EXISTS"),
+    ("error in handshake", "LOGIN"),
+)
+ERRORS: dict[str, type[HdmError]] = {
+    "AUTH": UsageError, "TLS": UsageError, "LOGIN": UsageError, "DENIED": UsageError,
+    "MISSING": SchemaDrift, "EXISTS": PermanentError, "SYNTAX": PermanentError, "WIDE": UsageError,
+    "PLACED": UsageError, "SERIAL": Deadlock, "VALUE": RejectedRows, "LOST": ConnectionLost,
+    "PAUSED": ConnectionLost, "FULL": Throttled, "SPACE": TransientError,
+    "08": ConnectionLost, "HYT": ConnectionLost, "40001": Deadlock, "28": UsageError, "IM": UsageError,
+    "22": RejectedRows, "23": RejectedRows, "42S": SchemaDrift, "42": PermanentError,
+}  # fmt: skip
+HINTS: dict[str, str] = {
+    "AUTH": "correct user and password in the profile",
+    "TLS": "name the authority's certificate as ca_certs, or write insecure: true",
+    "LOGIN": "look at user, password, database and TLS in the profile: the server gave no reason",
+    "DENIED": "grant LIST and SELECT on the table (and CREATE EXTERNAL TABLE to unload)",
+    "PAUSED": "bring the system online: nzstart, or nzsystem resume",
+    "SERIAL": "another transaction holds the rows; it is tried again",
+    "FULL": "63 transactions may write at a time: run fewer workers, or wait",
+    "WIDE": "a row has 65,535 bytes at most, four for each character of NVARCHAR: create the table with "
+    "shorter columns, or choose fewer with columns:",
+    "PLACED": "distribute the table on its key or at random: an UPDATE cannot set a column of distribution",
+}
+
+
+def code_of(error: BaseException) -> str | None:
+    """An SQLSTATE from ODBC, or a class of our own by the server's words."""
+    text = " ".join(str(part) for part in error.args) or str(error)
+    low = text.lower()
+    for words, code in _WORDS:
+        if words in low:
+            return code
+    found = _STATE.search(text)
+    return found[1] if found else None

@@ -1,0 +1,194 @@
+"""Netezza through the real nzpy, whose server is ``tests/servers/netezza.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+
+from hdm.connectors.netezza import (
+    NetezzaDatabase,
+    NetezzaExternalTableSource,
+    NetezzaProfile,
+    NetezzaSink,
+    NetezzaSource,
+)
+from hdm.errors import ConnectionLost, CorruptFile, HdmError, UnrepresentableValue, UsageError
+from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
+from tests.servers.netezza import Netezza
+from tests.servers.process import Database
+
+JOB = "j" * 64
+TABLE = Table(
+    Dataset("memory", "people"),
+    ("PEOPLE",),
+    (
+        Column("ID", Kind.INT64, pa.int64(), nullable=False),
+        Column("NAME", Kind.TEXT, pa.string(), length=60),
+        Column("PRICE", Kind.DECIMAL, pa.decimal128(12, 2), precision=12, scale=2),
+        Column("RAW", Kind.BINARY, pa.binary(), length=20),
+        Column("RATIO", Kind.FLOAT64, pa.float64()),
+    ),
+    ("ID",),
+)
+NAMES = [
+    "O'Neil", "what?", "''?''", "a\\", "\\'; x", "œuvre à 5 €", "漢字 🎈", "", None, " ", "NULL",
+    "two\nlines",
+]  # fmt: skip
+ROWS: list[dict[str, Any]] = [
+    {"ID": n, "NAME": name, "PRICE": Decimal("-0.05"), "RAW": b"\0\xff\x80'?", "RATIO": 0.1 + 0.2}
+    for n, name in enumerate(NAMES)
+]
+
+
+@pytest.fixture(params=["plain", "escapes"])
+def server(fresh_postgres: Callable[..., Database], request: pytest.FixtureRequest) -> Iterator[Netezza]:
+    made = Netezza(fresh_postgres(), escapes=getattr(request, "param", "") == "escapes")
+    yield made
+    made.close()
+
+
+def profile(server: Netezza, **more: Any) -> NetezzaProfile:
+    given = {"host": "127.0.0.1", "port": server.port, "database": server.database.database, "user": "x",
+             "password": "canary", **more}  # fmt: skip
+    return NetezzaProfile.model_validate(given)
+
+
+def sink(server: Netezza) -> NetezzaSink:
+    return NetezzaSink(NetezzaSink.Config(table_name="ADMIN.PEOPLE"), profile(server), name="t")
+
+
+def load(server: Netezza, number: int, rows: list[dict[str, Any]], mode: Mode = Mode.APPEND) -> None:
+    one, batch = sink(server), pa.RecordBatch.from_pylist(rows, schema=TABLE.schema)
+    chunk = Chunk(JOB, TABLE.dataset, number, epoch=number)
+    one.prepare(TABLE, JOB, 0, mode)
+    one.write(TABLE, chunk, Attempt(1), Payload(TABLE, lambda: iter([batch])), mode)
+
+
+def held(server: Netezza) -> list[dict[str, Any]]:
+    one = NetezzaSource(NetezzaSource.Config(table_name="ADMIN.PEOPLE"), profile(server), name="s")
+    table = one.describe()
+    found = [
+        row
+        for chunk in one.split(table, one.window(), JOB, None)
+        for batch in one.read(table, chunk).batches()
+        for row in batch.to_pylist()
+    ]
+    return sorted(found, key=lambda row: row["ID"])
+
+
+def counted(server: Netezza, table: str) -> int:
+    with psycopg.connect(server.database.dsn) as connection:
+        row = connection.execute(f'SELECT COUNT(*) FROM "ADMIN"."{table}"'.encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_values_arrive_as_they_are_whatever_a_backslash_means(server: Netezza) -> None:
+    load(server, 0, ROWS)
+    assert held(server) == ROWS
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+@pytest.mark.parametrize("place", ['UPDATE "ADMIN"."_hdm_load_ledger"', "COMMIT"])
+def test_rows_and_their_receipt_come_together_in_every_transaction_of_a_session(
+    server: Netezza, place: str
+) -> None:
+    """nzpy left to itself sends BEGIN before the first only."""
+    sink(server).prepare(TABLE, JOB, 0, Mode.APPEND)
+    one, batch = sink(server), pa.RecordBatch.from_pylist(ROWS, schema=TABLE.schema)
+    chunk = Chunk(JOB, TABLE.dataset, 0)
+    server.dies_at = place
+    with pytest.raises(HdmError):
+        one.write(TABLE, chunk, Attempt(1), Payload(TABLE, lambda: iter([batch])), Mode.MERGE)
+    server.dies_at = None
+    assert (counted(server, "PEOPLE"), counted(server, "_hdm_load_ledger")) == (0, 0)
+    one.write(TABLE, chunk, Attempt(2), Payload(TABLE, lambda: iter([batch])), Mode.MERGE)
+    again = one.write(TABLE, chunk, Attempt(3), Payload(TABLE, lambda: iter([batch])), Mode.MERGE)
+    assert (counted(server, "PEOPLE"), counted(server, "_hdm_load_ledger")) == (len(ROWS), 1)
+    assert again.adopted and again.rows == len(ROWS)
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_session_has_as_many_ends_as_beginnings(server: Netezza) -> None:
+    database = NetezzaDatabase(profile(server))
+    connection = database.connect()
+    database.run(connection, 'CREATE TABLE "ADMIN"."T" ("A" INTEGER)')
+    for end in (database.rollback, database.commit, database.rollback):
+        database.begin(connection, write=True)
+        database.run(connection, 'INSERT INTO "ADMIN"."T" VALUES (1)')
+        end(connection)
+    database.begin(connection)
+    connection.close()
+    assert counted(server, "T") == 1 and server.said.count("BEGIN") == 3
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_merge_needs_no_correlated_query(server: Netezza) -> None:
+    load(server, 0, ROWS[:3])
+    changed = [{**ROWS[1], "NAME": "new"}, ROWS[5], ROWS[6]]
+    load(server, 1, changed, Mode.MERGE)
+    assert held(server) == [ROWS[0], changed[0], ROWS[2], ROWS[5], ROWS[6]]
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_text_that_is_too_long_or_holds_a_nul_is_refused_and_not_cut(server: Netezza) -> None:
+    for wrong in ("x" * 61, "a\0b"):
+        with pytest.raises(UnrepresentableValue):
+            load(server, 0, [{**ROWS[0], "NAME": wrong}])
+    assert counted(server, "PEOPLE") == 0
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_refused_login_says_why(server: Netezza) -> None:
+    with pytest.raises(UsageError) as caught:
+        NetezzaDatabase(profile(server, password="wrong")).connect()
+    assert caught.value.hint == "correct user and password in the profile"
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_query_is_described_beside_others_that_are_being_described(server: Netezza) -> None:
+    load(server, 0, ROWS)
+    one = NetezzaSource(
+        NetezzaSource.Config(query='SELECT "ID", "NAME" FROM "ADMIN"."PEOPLE"'), profile(server), name="s"
+    )
+    connection = one.database.connect()
+    one.database.run(connection, 'CREATE TEMP TABLE "_HDM_QUERY" AS SELECT 1 AS other')
+    assert [c.name for c in one.database.query_columns(connection, one.config.query)] == ["ID", "NAME"]
+    assert one.database.pages(connection, one.describe()) == 0
+    connection.close()
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_table_is_unloaded_by_the_protocol_and_a_file_that_breaks_off_is_refused(
+    server: Netezza, tmp_path: Path
+) -> None:
+    load(server, 0, ROWS)
+    conf = {"table_name": "ADMIN.PEOPLE", "directory": str(tmp_path), "columns": ["ID", "NAME", "PRICE"]}
+    one = NetezzaExternalTableSource(
+        NetezzaExternalTableSource.Config.model_validate(conf), profile(server), name="s"
+    )
+    table = one.describe()
+    (chunk,) = one.split(table, one.window(), JOB, None)
+
+    def read() -> list[Any]:
+        return [row["NAME"] for batch in one.read(table, chunk).batches() for row in batch.to_pylist()]
+
+    assert read() == NAMES and list(tmp_path.iterdir()) == []
+    server.cut_unloads = True
+    with pytest.raises(CorruptFile, match="1 rows less"):
+        read()
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_connection_that_breaks_is_lost_and_not_a_mystery(server: Netezza) -> None:
+    database = NetezzaDatabase(profile(server))
+    connection = database.connect()
+    server.dies_at = "SELECT 1"
+    with pytest.raises(ConnectionLost):
+        database.run(connection, "SELECT 1")

@@ -1,0 +1,284 @@
+"""A server that speaks Netezza's protocol to the real nzpy, with a PostgreSQL behind it.
+
+The protocol is read from nzpy 1.17.8 (``handshake.py``, ``core.py``). It keeps transactions as Netezza does:
+a statement outside BEGIN commits, and BEGIN within or COMMIT without a transaction is refused. CHAR and
+VARCHAR go out as Latin-9 bytes, NVARCHAR as UTF-8, VARBINARY as it is. What Netezza refuses is refused: a
+cast of bytes, functions that it has not, correlated NOT EXISTS. What PostgreSQL spells otherwise is
+translated; of Netezza's planner, limits and conflicts it knows nothing.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import struct
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import psycopg
+
+from tests.servers.process import HOST, Database
+
+_OPTIONS = " DISTRIBUTE ON RANDOM"
+_DONE, _VERSION, _SECURITY = 1000, 1, 11
+_INT8, _VARCHAR, _VARBINARY, _NVARCHAR = 20, 16, 23, 26
+_LATIN = "iso8859-15"
+_QUOTED = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")""")
+_UNLOAD = re.compile(r"CREATE EXTERNAL TABLE '((?:[^']|'')*)' USING \((.*?)\) AS (.*)\Z", re.DOTALL)
+_GREETINGS = (
+    (re.compile("select version"), ["11.2", "python", "x", "linux", "hdm"]),
+    (re.compile("select ascii"), [" ", "utf8"]),
+    (re.compile("select feature"), ["x"]),
+    (re.compile("select identifier_case"), ["UPPERCASE", "SALES", "HDM"]),
+)
+_VIEWS = """
+CREATE VIEW _v_relation_column AS
+  SELECT current_database()::text AS database, n.nspname::text AS schema, c.relname::text AS name,
+    a.attname::text AS attname, a.attnum::bigint, a.attnotnull, NULL::text AS coldefault,
+    NULL::text AS description, CASE WHEN a.atttypid = 'bytea'::regtype THEN 'BINARY VARYING(2000)' ELSE
+    replace(replace(upper(format_type(a.atttypid, a.atttypmod)), ' WITHOUT TIME ZONE', ''),
+    'CHARACTER VARYING', 'NATIONAL CHARACTER VARYING') END AS format_type
+  FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE a.attnum > 0 AND NOT a.attisdropped;
+CREATE VIEW _v_relation_keydata AS
+  SELECT n.nspname::text AS schema, c.relname::text AS relation, a.attname::text AS attname,
+    k.contype::text AS contype, array_position(k.conkey, a.attnum)::bigint AS conseq
+  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (k.conkey);
+CREATE VIEW _v_table AS
+  SELECT current_database()::text AS database, n.nspname::text AS schema, c.relname::text AS tablename,
+    c.oid::bigint AS objid, 0::bigint AS reltuples
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r';
+CREATE VIEW _v_dslice AS SELECT generate_series(1, 4)::bigint AS ds_id;
+CREATE SCHEMA "ADMIN";
+"""
+
+
+class RefusedError(Exception):
+    """What the server answers with an error message."""
+
+
+class Netezza:
+    """Listens until it is closed. ``said`` holds every statement as it came, greetings aside.
+
+    ``dies_at``: the connection breaks off before a statement that starts so is run.
+    ``escapes``: whether a backslash in a text is an escape, which IBM's pages leave open.
+    """
+
+    def __init__(self, database: Database, *, escapes: bool = False, password: str = "canary") -> None:
+        self.database, self.escapes, self.password = database, escapes, password
+        self.said: list[str] = []
+        self.cut_unloads = False
+        self.dies_at: str | None = None
+        with psycopg.connect(database.dsn, autocommit=True) as connection:
+            connection.execute(_VIEWS.encode())
+        self._socket = socket.create_server((HOST, 0))
+        self.port = int(self._socket.getsockname()[1])
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def _listen(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._socket.accept()
+                threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with client, suppress(OSError, EOFError, struct.error):
+            session = _Session(self, client)
+            if session.greet():
+                session.run()
+
+
+class _Session:
+    def __init__(self, server: Netezza, client: socket.socket) -> None:
+        self.server, self.wire = server, client.makefile("rwb")
+        self.began = False
+
+    # -- the wire --------------------------------------------------------------
+
+    def take(self, count: int) -> bytes:
+        self.wire.flush()
+        found: bytes = self.wire.read(count)
+        if len(found) < count:
+            raise EOFError
+        return found
+
+    def number(self) -> int:
+        return int(struct.unpack("!i", self.take(4))[0])
+
+    def give(self, *parts: bytes) -> None:
+        self.wire.write(b"".join(parts))
+
+    def message(self, code: bytes, data: bytes) -> None:
+        self.give(code, bytes(4), struct.pack("!i", len(data)), data)
+
+    def greet(self) -> bool:
+        """Version, database, no TLS, user and the rest; then the password."""
+        while True:
+            packet = self.take(self.number() - 4)
+            (code,) = struct.unpack("!h", packet[:2])
+            if code == _DONE:
+                break
+            self.give(b"N")
+        self.give(b"R", struct.pack("!i", 3))
+        right = self.take(self.number() - 4).rstrip(b"\0") == self.server.password.encode()
+        if right:
+            self.give(b"R", struct.pack("!i", 0), b"Z", bytes(4), struct.pack("!i", 0))
+        else:
+            self.message(b"E", b"ERROR:  Password authentication failed for user 'x'\0")
+        self.wire.flush()
+        return right
+
+    def run(self) -> None:
+        settings = f"-c standard_conforming_strings={'off' if self.server.escapes else 'on'}"
+        settings += " -c escape_string_warning=off -c backslash_quote=on"
+        behind = psycopg.connect(self.server.database.dsn, autocommit=True, options=settings)
+        try:
+            while self.take(1) == b"P":
+                self.take(4)
+                text = bytearray()
+                while (one := self.take(1)) != b"\0":
+                    text += one
+                self.answer(behind, text.decode())
+        finally:
+            behind.close()  # whatever was not committed is gone
+
+    def answer(self, behind: psycopg.Connection[Any], sql: str) -> None:
+        """One statement's rows, count or error."""
+        for pattern, row in _GREETINGS:
+            if pattern.match(sql):
+                self.rows([row], [_NVARCHAR] * len(row))
+                return self.done("SELECT")
+        if sql.upper().startswith("SET "):
+            return self.done("SET VARIABLE")
+        self.server.said.append(sql)
+        if self.server.dies_at and sql.startswith(self.server.dies_at):
+            raise EOFError
+        try:
+            self.done(self.statement(behind, sql))
+        except (RefusedError, psycopg.Error) as error:
+            self.message(b"E", f"ERROR:  {str(error).splitlines()[0]}\0".encode())
+            self.give(b"Z", bytes(8))
+
+    def done(self, status: str) -> None:
+        self.message(b"C", status.encode() + b"\0")
+        self.give(b"Z", bytes(8))
+
+    # -- statements --------------------------------------------------------------
+
+    def statement(self, behind: psycopg.Connection[Any], sql: str) -> str:
+        word = sql.split(None, 1)[0].upper()
+        if word in ("BEGIN", "COMMIT", "ROLLBACK"):
+            if self.began is (word == "BEGIN"):
+                raise RefusedError(f"{word}: {'already a' if self.began else 'no'} transaction in progress")
+            self.began = word == "BEGIN"
+        if found := _UNLOAD.match(sql):
+            return self.unload(behind, found[1].replace("''", "'"), found[2], found[3])
+        cursor = behind.execute(translated(sql).encode())
+        if cursor.description is not None:
+            rows = cursor.fetchall()
+            self.rows(rows, [_kind([row[n] for row in rows]) for n in range(len(cursor.description))])
+        return cursor.statusmessage or ""
+
+    def unload(self, behind: psycopg.Connection[Any], path: str, options: str, query: str) -> str:
+        """The client opens the file, then is sent blocks."""
+        if "CTRLCHARS" in options:
+            raise RefusedError("option CTRLCHARS is not supported for unload")
+        rows = behind.execute(translated(query).encode()).fetchall()
+        lines = ["|".join(_field(value) for value in row) + "\n" for row in rows]
+        data = "".join(lines[:-1] if self.server.cut_unloads else lines).encode()
+        name = path.encode()
+        self.give(b"u", bytes(4), bytes(26), struct.pack("!i", len(name)), name)
+        self.number()  # the client has opened it
+        self.give(b"U", bytes(4), bytes(4), struct.pack("!ii", 1, len(data)), data, struct.pack("!i", 3))
+        return f"INSERT 0 {len(rows)}"
+
+    # -- rows --------------------------------------------------------------------
+
+    def rows(self, rows: Sequence[Sequence[Any]], kinds: Sequence[int]) -> None:
+        """nzpy's ``DbosTupleDesc``, then each row: null bits, fixed fields, then the others."""
+        count = len(kinds)
+        head = 2 + -(-count // 8)
+        fixed = [n for n, kind in enumerate(kinds) if kind == _INT8]
+        others = [n for n in range(count) if n not in fixed]
+        start = head + 8 * len(fixed)
+        described = struct.pack("!9i", 1, 1, 2, 2, len(fixed), len(others), start, 65535, count)
+        for number, kind in enumerate(kinds):
+            is_fixed = number in fixed
+            place = head + 8 * fixed.index(number) if is_fixed else others.index(number)
+            described += struct.pack(
+                "!9i", kind, 8 if is_fixed else 0, 8, place, number, number, 1, is_fixed, 0
+            )
+        described += struct.pack("!2i", 0, 0)
+        names = b"".join(b"c%d\0" % n + struct.pack("!ihi", 25, 0, 0) + b"\0" for n in range(count))
+        self.message(b"T", struct.pack("!h", count) + names)
+        self.message(b"X", described)
+        for row in rows:
+            bits = bytearray(head - 2)
+            for number, value in enumerate(row):
+                if value is None:
+                    bits[number // 8] |= 1 << number % 8
+            body = b"".join(struct.pack("<q", int(row[n] or 0)) for n in fixed)
+            for number in others:
+                data = _bytes(row[number], kinds[number])
+                body += struct.pack("<H", len(data) + 2) + data + b"\0" * (len(data) % 2)
+            data = struct.pack("<H", 2 + len(bits) + len(body)) + bytes(bits) + body
+            self.give(b"Y", bytes(4), struct.pack("!ii", 0, len(data)), data)
+
+
+def translated(sql: str) -> str:
+    """As PostgreSQL spells it. Raises ``RefusedError`` for what Netezza refuses."""
+    if re.search(r"HEX_TO_BINARY|BINARY_TO_HEX|EEEE", sql):
+        raise RefusedError("function is not known")
+    if re.search(r"NOT EXISTS \(SELECT", sql) or re.search(r"EXISTS \(SELECT .* OR ", sql):
+        raise RefusedError("(2) This form of correlated query is not supported - consider rewriting")
+    parts = _QUOTED.split(sql)
+    for place in range(0, len(parts), 2):
+        text = parts[place].replace(_OPTIONS, "").replace("ROWID", "ctid")
+        text = re.sub(r"\bNVARCHAR\(", "VARCHAR(", text)
+        text = re.sub(r"\bVARBINARY\(\d+\)", "BYTEA", text)
+        text = text.replace("BYTEINT", "SMALLINT")
+        if text.endswith("x") and place + 1 < len(parts):
+            text, parts[place + 1] = text[:-1], f"decode({parts[place + 1]}, 'hex')"
+        parts[place] = text
+    made = "".join(parts)
+    return re.sub(r"^DROP TABLE (.*) IF EXISTS$", r"DROP TABLE IF EXISTS \1", made)
+
+
+def _kind(values: Sequence[Any]) -> int:
+    """What Netezza would say of a column, by its values."""
+    known = [value for value in values if value is not None]
+    if known and all(isinstance(value, bytes) for value in known):
+        return _VARBINARY
+    if known and all(isinstance(value, int) and not isinstance(value, bool) for value in known):
+        return _INT8
+    with suppress(UnicodeEncodeError):
+        for value in known:
+            str(value).encode(_LATIN)
+        return _VARCHAR
+    return _NVARCHAR
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "t" if value else "f"
+    return "" if value is None else str(value)
+
+
+def _bytes(value: Any, kind: int) -> bytes:
+    if isinstance(value, bytes):
+        return value
+    return _text(value).encode("utf-8" if kind == _NVARCHAR else _LATIN)
+
+
+def _field(value: Any) -> str:
+    out = _text(value)
+    for mark in ("\\", "|", "\n", "\r"):
+        out = out.replace(mark, "\\" + mark)
+    return out
