@@ -146,6 +146,13 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
             return f"CONVERT(varchar(60), {expression}, 2)"
         return f"CONVERT(nvarchar(max), {expression})"
 
+    def comparable(self, column: Column) -> str:
+        """What a query gives as text may be varchar, which is sorted and compared in one order only as
+        nvarchar beside ``literal``."""
+        if column.kind is Kind.TEXT and not column.native:
+            return f"CONVERT(nvarchar(4000), {self.quote(column.name)})"
+        return super().comparable(column)
+
     def is_sortable(self, column: Column) -> bool:
         """Not the old long types; and uniqueidentifier sorts by its last bytes first."""
         return super().is_sortable(column) and _bare(column.native) not in (*_LONG, "uniqueidentifier")
