@@ -54,6 +54,10 @@ class Dialect(Facts, Comparing, Merging):
     """Whether a PRIMARY KEY is enforced, so that the ledger's key alone fences attempts."""
     transactional_ddl: ClassVar[bool] = True
     enforces_lengths: ClassVar[bool] = True
+    from_nothing: ClassVar[str] = ""
+    """What a SELECT that reads no table ends with."""
+    empty_is_null: ClassVar[bool] = False
+    """Whether an empty text is NULL, so that a column which may hold one cannot be NOT NULL."""
     """False: a declared length of text is a comment. Where it is enforced, hdm checks it first,
     since databases cut blanks at the end of a longer value silently."""
     page_ranges: ClassVar[bool] = False

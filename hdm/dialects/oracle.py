@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from hdm.dialects import referring
@@ -29,6 +30,7 @@ _KINDS: dict[str, Kind] = {
     "RAW": Kind.BINARY, "BLOB": Kind.BINARY, "LONG RAW": Kind.BINARY,
     "BOOLEAN": Kind.BOOLEAN, "JSON": Kind.JSON, "ROWID": Kind.OTHER, "UROWID": Kind.OTHER,
 }  # fmt: skip
+_SCALED = re.compile(r"NUMBER\((\d+),(-?\d+)\)")
 _DIGITS = {Kind.INT8: 3, Kind.INT16: 5, Kind.INT32: 10, Kind.INT64: 19}
 _LOBS = ("CLOB", "NCLOB", "BLOB", "LONG", "XMLTYPE", "JSON", "BFILE")
 _DATE, _STAMP = "SYYYY-MM-DD HH24:MI:SS", "SYYYY-MM-DD HH24:MI:SS.FF9"
@@ -52,6 +54,8 @@ class OracleDialect(OracleFacts, Dialect):
     exact_text = "NLSSORT({}, 'NLS_SORT=BINARY')"
     temporary_table = "CREATE PRIVATE TEMPORARY TABLE"
     adds_column = "ADD"
+    from_nothing = " FROM dual"
+    empty_is_null = True
     text_type = "VARCHAR2(4000)"
     bigint_type = "NUMBER(19)"
     key_text_type = "VARCHAR2(128)"
@@ -130,13 +134,17 @@ class OracleDialect(OracleFacts, Dialect):
         return super().is_sortable(column) and _bare(column.native) not in _LOBS
 
     def select_expression(self, column: Column) -> str:
-        """Numbers without bound, XML, JSON, intervals as text; zones moved to UTC."""
+        """As text: numbers without bound, XML, JSON, intervals, and what the driver's frames falsify, which
+        is numbers whose scale is negative or beyond the precision (they come unscaled) and more than six
+        digits of a second (cut, and wrapped outside of 1677 to 2262). Zones are moved to UTC."""
         name, native, kind = self.quote(column.name), _bare(column.native), column.kind
-        if kind is Kind.DECIMAL and column.precision is None:
+        if kind is Kind.DECIMAL and (column.precision is None or _scales(column.native)):
             text = f"TO_CHAR({name}, 'TM9', '{_doubled(_MARKS)}')"
             return rf"REGEXP_REPLACE({text}, '^(-?)\.', '\10.')"
+        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ) and (column.precision or 0) > 6:
+            return self.text_of(name, column)
         if kind is Kind.TIMESTAMPTZ:
-            return f"SYS_EXTRACT_UTC({name})"
+            return f"CAST(SYS_EXTRACT_UTC({name}) AS TIMESTAMP({column.precision or 0}))"
         if native == "XMLTYPE":
             return f"XMLSERIALIZE(CONTENT {name} AS CLOB)"
         if kind is Kind.JSON:
@@ -172,6 +180,11 @@ class OracleDialect(OracleFacts, Dialect):
                 precision, scale = first, int(found[3] or 0)
             if precision is None and scale is not None:
                 precision = 38
+            if precision is not None and scale is not None and not 0 <= scale <= precision:
+                # NUMBER(5,-2) has seven digits, of which two are 0; NUMBER(3,5) has five after the point
+                precision, scale = max(precision - min(scale, 0), scale), max(scale, 0)
+                if precision > 38:
+                    precision = scale = None
             return Kind.DECIMAL, None, precision, (scale or 0) if precision is not None else None
         if name == "FLOAT":
             return Kind.DECIMAL, None, None, None
@@ -228,9 +241,11 @@ class OracleDialect(OracleFacts, Dialect):
         *,
         temporary: bool = False,
     ) -> str:
-        """A private temporary table has no key and lives as long as the session."""
+        """A private temporary table has no key and lives as long as the session. A text of the key is a
+        VARCHAR2: no LOB can be in a key (ORA-02329)."""
         if not temporary:
-            return super().create_table(path, columns, key)
+            kept = [_of_key(c) if c.name in key and self.stored(c).native == "CLOB" else c for c in columns]
+            return super().create_table(path, kept, key)
         sql = super().create_table(path, columns, (), temporary=True)
         return sql + " ON COMMIT PRESERVE DEFINITION"
 
@@ -312,6 +327,17 @@ class OracleDialect(OracleFacts, Dialect):
     def hint(self, code: str) -> str | None:
         """What to do about the codes that an operator can mend."""
         return HINTS.get(code)
+
+
+def _scales(native: str) -> bool:
+    """Whether a NUMBER's scale is negative, or beyond its precision."""
+    found = _SCALED.fullmatch(native.upper().replace(" ", ""))
+    return found is not None and not 0 <= int(found[2]) <= int(found[1])
+
+
+def _of_key(column: Column) -> Column:
+    """A text as a key can hold it; one that is longer is refused aloud."""
+    return replace(column, native="VARCHAR2(1000 CHAR)", origin="oracle", length=1000)
 
 
 def _bare(native: str) -> str:

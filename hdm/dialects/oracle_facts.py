@@ -7,7 +7,7 @@ from hdm.dialects.facts import Facts
 from hdm.dialects.odbc_facts import OdbcFacts
 
 _CATALOG = CatalogueSql(
-    names="""SELECT owner, object_name FROM all_objects
+    names="""SELECT DISTINCT owner, object_name FROM all_objects
         WHERE owner = ? AND UPPER(object_name) = UPPER(?)
         AND object_type IN ('TABLE', 'VIEW', 'MATERIALIZED VIEW')""",
     columns="""SELECT c.column_name, c.data_type || CASE
@@ -24,7 +24,7 @@ _CATALOG = CatalogueSql(
         CASE c.virtual_column WHEN 'YES' THEN 'virtual' END, m.comments
         FROM all_tab_cols c LEFT JOIN all_col_comments m
         ON m.owner = c.owner AND m.table_name = c.table_name AND m.column_name = c.column_name
-        WHERE c.owner = ? AND c.table_name = ? AND c.hidden_column = 'NO' ORDER BY c.column_id""",
+        WHERE c.owner = ? AND c.table_name = ? AND c.user_generated = 'YES' ORDER BY c.column_id""",
     key="""SELECT k.column_name FROM all_constraints n JOIN all_cons_columns k
         ON k.owner = n.owner AND k.constraint_name = n.constraint_name
         WHERE n.owner = ? AND n.table_name = ? AND n.constraint_type = 'P' ORDER BY k.position""",
@@ -55,6 +55,7 @@ class OracleFacts(Facts):
         bare_names="user",
         own_codes=True,
         exact_temporals=True,
+        octets="4 * LENGTH({})",
     )
 
     def refusal(self, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -106,6 +107,7 @@ class TargetMapping:
             )
         path = self.path(table)
         self.dialect.qualify(path)
+        columns = tuple(self._emptied(kept, key) for kept in columns)
         cursor = None if table.cursor is None else self.cased(table.cursor)
         return Table(self.dataset(table), path, columns, tuple(key), cursor, table.rows, table.bytes)
 
@@ -126,6 +128,11 @@ class TargetMapping:
         if column.origin == self.dialect.name:
             kept = replace(column, name=kept.name)
         return replace(kept, default=None, identity=False, generated=None)
+
+    def _emptied(self, column: Column, key: Sequence[str]) -> Column:
+        """Without NOT NULL, if the target keeps an empty value as NULL and the source may send one."""
+        empty = self.dialect.empty_is_null and column.kind in (Kind.TEXT, Kind.BINARY)
+        return replace(column, nullable=True) if empty and column.name not in key else column
 
     def _own(self, name: str, kind: Kind, length: int | None = None) -> Column:
         bare = Column(name, kind, carrier(kind), length=length)

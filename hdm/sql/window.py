@@ -39,7 +39,7 @@ class Increment(Splitter):
         if after is not None and window.offset:
             shifted = self.database.dialect.minus(self._literal(column, after), window.offset, column)
             shown = self.database.dialect.text_of(shifted, column)
-            after = str(self.one(f"SELECT {shown}")[0])
+            after = str(self.one(f"SELECT {shown}{self.database.dialect.from_nothing}")[0])
         high, rows = self._end(column, after, top)
         self.known.append(rows)
         kept, tied = window.findings.kept, 0

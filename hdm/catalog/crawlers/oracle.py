@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from hdm.catalog.crawlers.base import Row
 from hdm.catalog.crawlers.rows import Queries, RowsCrawler
 
 _NATIVE = """CASE
@@ -44,9 +45,9 @@ ORDER BY t.OWNER, t.TABLE_NAME""",
         columns=f"""SELECT c.OWNER, c.TABLE_NAME, c.COLUMN_NAME, {_NATIVE}, c.NULLABLE,
   CASE WHEN c.DATA_TYPE LIKE '%CHAR%' THEN c.CHAR_LENGTH WHEN c.DATA_TYPE = 'RAW' THEN c.DATA_LENGTH END,
   c.DATA_PRECISION, c.DATA_SCALE,
-  CASE WHEN c.VIRTUAL_COLUMN = 'NO' AND c.IDENTITY_COLUMN = 'NO' THEN c.DATA_DEFAULT END,
+  c.DATA_DEFAULT,
   CASE WHEN c.IDENTITY_COLUMN = 'YES' THEN 1 END, CASE WHEN c.IDENTITY_COLUMN = 'YES' THEN 1 END,
-  CASE WHEN c.VIRTUAL_COLUMN = 'YES' THEN c.DATA_DEFAULT END,
+  NULL,
   CASE WHEN c.VIRTUAL_COLUMN = 'YES' THEN 1 ELSE 0 END, m.COMMENTS
 FROM ALL_TAB_COLS c LEFT JOIN ALL_COL_COMMENTS m
   ON m.OWNER = c.OWNER AND m.TABLE_NAME = c.TABLE_NAME AND m.COLUMN_NAME = c.COLUMN_NAME
@@ -97,6 +98,19 @@ WHERE OWNER IN ({schemas}) AND OBJECT_TYPE IN ('TRIGGER', 'PROCEDURE', 'FUNCTION
 ORDER BY 1, 2, 3""",
     )
 
+    def ask(self, name: str) -> list[Row]:
+        """DATA_DEFAULT is a LONG, of which SQL can do nothing but read it (ORA-00932): what it says of a
+        numbered or computed column is told from a default here."""
+        rows = super().ask(name)
+        return [_told_apart(row) for row in rows] if name == "columns" else rows
+
     def wanted(self, check: str) -> bool:
         """NOT NULL is kept as a check, too."""
         return not re.fullmatch(r'\s*"[^"]+" IS NOT NULL\s*', str(check or ""), re.IGNORECASE)
+
+
+def _told_apart(row: Row) -> Row:
+    """A column's row with DATA_DEFAULT (8) as its default, its expression (11), or neither."""
+    default, number, virtual = row[8], row[9], row[12]
+    is_default = number is None and not int(virtual or 0)
+    return (*row[:8], default if is_default else None, *row[9:11], default if virtual else None, *row[12:])

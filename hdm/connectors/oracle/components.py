@@ -40,7 +40,8 @@ class OracleSource(SqlSource):
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """By key or watermark as everywhere, else by ROWID."""
         chunks = list(super().split(table, window, job_key, snapshot))
-        rows = table.rows or (chunks[0].estimate_rows if chunks else 0) or 0
+        counted = chunks[0].rows_in_all if chunks else None  # NUM_ROWS may be years old
+        rows = counted or table.rows or (chunks[0].estimate_rows if chunks else 0) or 0
         step = window.rows_per_chunk or (self.config.chunk and self.config.chunk.rows) or 1_000_000
         alone = len(chunks) == 1 and not chunks[0].conditions and self.path is not None
         if not alone or rows <= step:

@@ -14,17 +14,21 @@ from typing import Any
 import pyarrow as pa
 from pydantic import Field
 
-from hdm.arrow import rows as row_codec
+from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
+from hdm.connectors.oracle import binds
 from hdm.dialects.catalog_queries import catalogue_sql
-from hdm.errors import MissingDriver, UsageError
-from hdm.model import Chunk, Column, Dataset, Kind, Table
+from hdm.errors import ConnectionLost, HdmError, MissingDriver, UnrepresentableValue, UsageError
+from hdm.model import Chunk, Column, Dataset, Table
 from hdm.sql import Database, SqlProfile
 from hdm.sql import odbc_codec as casting
 from hdm.sql.describe import described, relation_of
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
+_LOB_BYTES = 64 * 1024
+"""What a value of a LOB is taken to have when it is decided how many rows a frame gets."""
 
+_ROWID_LENGTH = 18
 _TCPS = re.compile(r"\btcps\b", re.IGNORECASE)
 
 
@@ -44,6 +48,8 @@ class OracleProfile(SqlProfile):
     true``."""
     wallet_location: str | None = None
     """Folder of the wallet (ewallet.pem) with certificates for TLS; left out, those of the system."""
+    wallet_password: Secret | None = None
+    """Password of the wallet's private key, where it is encrypted."""
     config_dir: str | None = None
     """Folder of tnsnames.ora, and in thick mode of sqlnet.ora; used with ``dsn`` or ``thick``."""
     ssl_server_cert_dn: str | None = None
@@ -102,6 +108,10 @@ class OracleDatabase(Database):
             "password": profile.password.reveal() if profile.password else None,
             "tcp_connect_timeout": 30,
             "expire_time": 1,
+            "wallet_location": profile.wallet_location,
+            "wallet_password": profile.wallet_password.reveal() if profile.wallet_password else None,
+            "ssl_server_dn_match": not profile.insecure,
+            "ssl_server_cert_dn": profile.ssl_server_cert_dn,
         }
         if profile.dsn:
             clear = "/" in profile.dsn or "(" in profile.dsn  # else it is a name in tnsnames.ora
@@ -116,9 +126,6 @@ class OracleDatabase(Database):
             "service_name": profile.service_name or (None if profile.sid else profile.database),
             "sid": profile.sid,
             "protocol": profile.protocol or ("tcp" if local else "tcps"),
-            "wallet_location": profile.wallet_location,
-            "ssl_server_dn_match": not profile.insecure,
-            "ssl_server_cert_dn": profile.ssl_server_cert_dn,
         }
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
@@ -176,15 +183,29 @@ class OracleDatabase(Database):
             return
         connection = self.connect("hdm:snapshot")
         try:
-            try:
-                rows = self.run(connection, "SELECT TO_CHAR(current_scn) FROM v$database")
-            except Exception:  # noqa: BLE001 -- no SELECT on V_$DATABASE
-                rows = self.run(
-                    connection, "SELECT TO_CHAR(dbms_flashback.get_system_change_number) FROM dual"
-                )
+            rows = self._scn(connection)
         finally:
             connection.close()
         yield str(rows[0][0])
+
+    def _scn(self, connection: Any) -> list[tuple[Any, ...]]:
+        """TIMESTAMP_TO_SCN would need no grant, but names a moment up to three seconds ago, below which
+        rows may have been committed that a watermark then passes over."""
+        try:
+            return self.run(connection, "SELECT TO_CHAR(current_scn) FROM v$database")
+        except ConnectionLost:
+            raise
+        except HdmError:  # no SELECT on V_$DATABASE, which each release says in another way
+            pass
+        try:
+            return self.run(connection, "SELECT TO_CHAR(dbms_flashback.get_system_change_number) FROM dual")
+        except ConnectionLost:
+            raise
+        except HdmError as error:
+            raise UsageError(
+                f"oracle: the profile's user may not ask for the current SCN ({error.message})",
+                hint="GRANT SELECT ON sys.v_$database TO it, or GRANT EXECUTE ON dbms_flashback TO it",
+            ) from None
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
         """The query's text carries the SCN."""
@@ -195,13 +216,19 @@ class OracleDatabase(Database):
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """The driver's Arrow data frames, exact decimals, in the columns' carriers."""
-        width = sum(min(column.length or 64, 4000) if column.length else 64 for column in columns)
-        size = max(min(_BATCH_BYTES // max(width, 1), 50_000), 100)
+        width = sum(min(binds.width(column), _LOB_BYTES) for column in columns)
+        size = max(min(_BATCH_BYTES // max(width, 1), 50_000), 16)
         with self.classified():
             frames = iter(connection.fetch_df_batches(sql, size=size, fetch_decimals=True))
         while True:
             with self.classified():
-                frame = next(frames, None)
+                try:
+                    frame = next(frames, None)
+                except (ValueError, OverflowError):
+                    raise UnrepresentableValue(
+                        "oracle: a date or timestamp is before the year 1 or after 9999",
+                        hint="have its column sent as text: types: {COLUMN: text}",
+                    ) from None
             if frame is None:
                 return
             for batch in pa.table(frame).to_batches():
@@ -215,17 +242,34 @@ class OracleDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Array binds; temporals and decimals as text with explicit formats."""
-        marks = [_mark(column, number) for number, column in enumerate(columns, 1)]
-        names = self.dialect.names(column.name for column in columns)
+        """Array binds; temporals and decimals as text with explicit formats, floats as BINARY_DOUBLE.
+
+        LOBs are bound last (ORA-24816). Where the database's character set is not Unicode, a text that it
+        would keep as a replacement mark is refused, unless its column is of the national character set.
+        """
+        import oracledb
+
+        order = sorted(range(len(columns)), key=lambda n: binds.is_long(columns[n]))
+        ordered = [columns[n] for n in order]
+        marks = [binds.mark(column, number) for number, column in enumerate(ordered, 1)]
+        names = self.dialect.names(column.name for column in ordered)
         sql = f"INSERT INTO {self.dialect.qualify(path)} ({names}) VALUES ({', '.join(marks)})"
+        charset = str(self.run(connection, binds.CHARSET)[0][0])
+        held = None if charset in binds.UNICODE else self.find(connection, path)
+        kept = held.columns if held is not None else ()
+        national = frozenset(column.name for column in kept if column.native.startswith(binds.NATIONAL))
+        sizes = binds.input_sizes(oracledb, ordered, national)
         taken = 0
         with self.classified():
             cursor = connection.cursor()
             for batch in batches:
-                values = [_cells(array) for array in batch.columns]
+                values = [binds.cells(batch.column(n)) for n in order]
+                for column, cells in zip(ordered, values, strict=True):
+                    if column.name not in national:
+                        binds.hold_to(charset, column, cells)
                 rows = [list(row) for row in zip(*values, strict=True)]
                 for start in range(0, len(rows), _INSERT_ROWS):
+                    cursor.setinputsizes(*sizes)
                     cursor.executemany(sql, rows[start : start + _INSERT_ROWS])
                     taken += int(cursor.rowcount)
             cursor.close()
@@ -241,7 +285,11 @@ class OracleDatabase(Database):
             f"SELECT ROWIDTOCHAR(MIN(rid)) FROM {self.dialect.derived(tiles)} "
             "WHERE tile > 1 GROUP BY tile ORDER BY tile"
         )
-        return [str(row[0]) for row in self.run(connection, sql)]
+        found = [str(row[0]) for row in self.run(connection, sql)]
+        physical = all(
+            len(one) == _ROWID_LENGTH for one in found
+        )  # a table organised by its index has others
+        return found if physical else []
 
 
 def checked_scn(token: str) -> str:
@@ -263,25 +311,3 @@ def _lobs_as_values(oracledb: Any) -> Any:
         return cursor.var(wanted, arraysize=cursor.arraysize) if wanted is not None else None
 
     return handler
-
-
-def _cells(array: pa.Array) -> list[Any]:
-    if pa.types.is_boolean(array.type):
-        return [None if value is None else int(value) for value in array.to_pylist()]
-    if pa.types.is_timestamp(array.type):
-        array = array.cast(pa.timestamp(array.type.unit))
-    return row_codec.cells(array)
-
-
-def _mark(column: Column, number: int) -> str:
-    """How a bound text becomes the column's type."""
-    kind, mark = column.kind, f":{number}"
-    if kind is Kind.DATE:
-        return f"TO_DATE({mark}, 'SYYYY-MM-DD')"
-    if kind is Kind.TIMESTAMP:
-        return f"TO_TIMESTAMP({mark}, 'SYYYY-MM-DD HH24:MI:SS.FF9')"
-    if kind is Kind.TIMESTAMPTZ:
-        return f"FROM_TZ(TO_TIMESTAMP({mark}, 'SYYYY-MM-DD HH24:MI:SS.FF9'), 'UTC')"
-    if kind is Kind.DECIMAL:
-        return f"TO_NUMBER({mark})"
-    return mark

@@ -5,14 +5,27 @@ from __future__ import annotations
 import datetime as dt
 import re
 import sys
+from contextlib import suppress
+from dataclasses import replace
 from decimal import Decimal
 
 import pyarrow as pa
 import pytest
 import sqlglot
 
+from hdm.catalog.crawlers.oracle import OracleCrawler
 from hdm.connectors.oracle import ExadataSource, OracleProfile, OracleSink, OracleSource
-from hdm.errors import ConnectionLost, MissingDriver, RejectedRows, SnapshotLost, UsageError
+from hdm.dialects import dialect
+from hdm.errors import (
+    ConnectionLost,
+    MissingDriver,
+    PermanentError,
+    RejectedRows,
+    SnapshotLost,
+    TransientError,
+    UnrepresentableValue,
+    UsageError,
+)
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
 from tests.fixtures.recorded.conversation import Conversation, oracle_error, oracledb
 
@@ -29,10 +42,11 @@ CATALOGUE = [
     ("SPAN", "INTERVAL DAY(2) TO SECOND(6)", 1, None, None, None, None, 0, None, None),
 ]
 SETTINGS = ("^ALTER SESSION", None)
+CHARSET = ("nls_database_parameters", [("AL32UTF8",)])
 
 
 def recorded(monkeypatch, *answers):
-    conversation = Conversation(SETTINGS, *answers)
+    conversation = Conversation(SETTINGS, *answers, CHARSET)
     monkeypatch.setitem(sys.modules, "oracledb", oracledb(conversation))
     return conversation
 
@@ -187,6 +201,196 @@ def test_rows_are_bound_as_arrays_beside_their_ledger_row(monkeypatch):
     assert said.said[-2:] == [("COMMIT", None), ("CLOSE", None)]
     for sql in said.sql("^(INSERT|UPDATE)"):
         sqlglot.parse_one(re.sub(r":\d+", "NULL", sql), read="oracle")
+
+
+# -- what the driver's frames falsify -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("native", "carried"),
+    [
+        ("NUMBER(5,-2)", "decimal128(7, 0)"),
+        ("NUMBER(3,5)", "decimal128(5, 5)"),
+        ("NUMBER(38,-2)", "string"),
+    ],
+)
+def test_numbers_that_arrive_unscaled_are_read_as_text(native, carried):
+    oracle = dialect("oracle")
+    column = oracle.column_from_catalog("N", native)
+    assert str(column.type) == carried and "TO_CHAR" in oracle.select_expression(column)
+    assert oracle.select_expression(oracle.column_from_catalog("N", "NUMBER(5,2)")) == '"N"'
+
+
+def test_nanoseconds_are_read_as_text_and_no_zone_brings_more_digits_than_are_declared():
+    def shown(native):
+        oracle = dialect("oracle")
+        return oracle.select_expression(oracle.column_from_catalog("T", native))
+
+    assert shown("TIMESTAMP(9)") == "LTRIM(TO_CHAR(\"T\", 'SYYYY-MM-DD HH24:MI:SS.FF9'))"
+    assert shown("TIMESTAMP(6)") == '"T"'
+    assert shown("TIMESTAMP(9) WITH TIME ZONE").startswith("LTRIM(TO_CHAR(SYS_EXTRACT_UTC(")
+    assert shown("TIMESTAMP(3) WITH TIME ZONE") == 'CAST(SYS_EXTRACT_UTC("T") AS TIMESTAMP(3))'
+
+
+def read_one(monkeypatch, native, answer):
+    columns = [("C", native, 1, *(None,) * 4, 0, None, None)]
+    answers = [(p, columns if a is CATALOGUE else [] if "constraints" in p else a) for p, a in described()]
+    said = recorded(monkeypatch, *answers, (r"COUNT\(\*\)", [(1,)]), ("^SELECT", answer))
+    one = source()
+    (chunk,) = one.split(one.describe(), one.window(), JOB, None)
+    return said, [
+        row["C"] for batch in one.read(one.describe(), chunk).batches() for row in batch.to_pylist()
+    ]
+
+
+def test_a_scaled_number_and_a_far_year_arrive_exactly(monkeypatch):
+    _, rows = read_one(monkeypatch, "NUMBER(5,-2)", [pa.table({"C": ["12300"]})])
+    assert rows == [Decimal(12300)]
+    with pytest.raises(UnrepresentableValue):  # nanoseconds of that year are beyond 64 bits
+        read_one(monkeypatch, "TIMESTAMP(9)", [pa.table({"C": ["1500-01-01 00:00:00.000000001"]})])
+
+
+def test_a_date_before_the_year_one_is_refused_with_a_way_out(monkeypatch):
+    def frames(_sql, _options):
+        yield from ()
+        raise ValueError("year -43 is out of range")
+
+    with pytest.raises(UnrepresentableValue) as caught:
+        read_one(monkeypatch, "DATE", frames)
+    assert "types:" in caught.value.hint
+
+
+def test_frames_with_lobs_have_few_rows(monkeypatch):
+    said, _ = read_one(monkeypatch, "CLOB", [pa.table({"C": ["x"]})])
+    sizes = [values["size"] for _, values in said.said if isinstance(values, dict) and "size" in values]
+    assert sizes == [512]
+
+
+def test_stale_statistics_do_not_make_one_chunk_of_a_table(monkeypatch):
+    answers = [(p, [] if "constraints" in p else a) for p, a in described(rows=10)]
+    recorded(monkeypatch, *answers, (r"COUNT\(\*\)", [(2_500,)]), ("NTILE", [("AAAR3sAAEAAAACXAAA",)]))
+    one = source(chunk={"rows": 2000})
+    assert len(list(one.split(one.describe(), one.window(), JOB, "4711"))) == 2
+
+
+def test_a_table_organised_by_its_index_has_no_physical_addresses(monkeypatch):
+    answers = [(p, [] if "constraints" in p else a) for p, a in described(rows=2_500)]
+    recorded(monkeypatch, *answers, (r"COUNT\(\*\)", [(2_500,)]), ("NTILE", [("*BAEAAFsCwQL+",)]))
+    one = source(chunk={"rows": 2000})
+    (chunk,) = one.split(one.describe(), one.window(), JOB, "4711")
+    assert chunk.conditions == ()
+
+
+def test_an_offset_is_computed_where_a_select_needs_a_table(monkeypatch):
+    said = recorded(monkeypatch, *described(), ("FROM dual$", [("5",)]), ("MAX|COUNT|TO_CHAR", [("9", 1)]))
+    one = source(watermark={"column": "ID", "offset": 2})
+    with suppress(Exception):  # what comes after is of other tests
+        list(one.split(one.describe(), replace(one.window(), after="7"), JOB, None))
+    assert said.sql("FROM dual$")
+
+
+def test_invisible_columns_are_moved_and_materialised_views_are_one():
+    queries = dialect("oracle").catalog_queries
+    assert "user_generated = 'YES'" in queries.columns and "hidden_column" not in queries.columns
+    assert queries.names.startswith("SELECT DISTINCT")
+
+
+def test_the_catalogue_is_crawled_without_computing_with_a_long():
+    """ORA-00932: nothing but a bare column may be made of a LONG."""
+    sql = OracleCrawler.queries.columns
+    assert re.findall(r"(\w+|,)\s+c\.DATA_DEFAULT,", sql) == [","] and sql.count("DATA_DEFAULT") == 1
+    rows = [("A", "1", None, 0), ("B", '"S"."ISEQ"', 1, 0), ("C", "A+1", None, 1)]
+    crawler = OracleCrawler(
+        lambda _sql: [
+            ("S", "T", name, "NUMBER", "N", None, None, None, default, number, number, None, virtual, None)
+            for name, default, number, virtual in rows
+        ]
+    )
+    crawler._in = "'S'"
+    assert [(row[8], row[9], row[11]) for row in crawler.ask("columns")] == [
+        ("1", None, None), (None, 1, None), (None, None, "A+1"),
+    ]  # fmt: skip
+
+
+def test_without_any_grant_both_that_would_do_are_named(monkeypatch):
+    recorded(monkeypatch, ("v\\$database|dbms_flashback", oracle_error("ORA-00942")))
+    with pytest.raises(UsageError) as caught, source().snapshot():
+        pass
+    assert "v_$database" in caught.value.hint and "dbms_flashback" in caught.value.hint
+
+
+# -- what is bound ---------------------------------------------------------------------------
+
+
+def written(monkeypatch, columns, rows, *answers):
+    said = recorded(monkeypatch, *answers, ("FROM all_", []), ("^(INSERT|UPDATE)", None))
+    table = Table(Dataset("memory", "t"), ("T",), columns)
+    batch = pa.RecordBatch.from_pylist(rows, schema=table.schema)
+    one = OracleSink(OracleSink.Config(), profile(), name="t")
+    chunk = Chunk(JOB, table.dataset, 0)
+    one.write(table, chunk, Attempt(1), Payload(table, lambda: iter([batch])), Mode.APPEND)
+    return said
+
+
+def test_floats_are_bound_as_floats_and_lobs_last(monkeypatch):
+    """A float bound as NUMBER has no infinity; a long bind before another is ORA-24816."""
+    columns = (
+        Column("BODY", Kind.TEXT, pa.string()),
+        Column("F", Kind.FLOAT64, pa.float64()),
+        Column("G", Kind.FLOAT32, pa.float32()),
+        Column("NAME", Kind.TEXT, pa.string(), length=10),
+    )
+    said = written(monkeypatch, columns, [{"BODY": "b", "F": float("inf"), "G": 1.5, "NAME": "n"}])
+    (sql,) = said.sql('^INSERT INTO "SALES"."T"')
+    assert sql == 'INSERT INTO "SALES"."T" ("F", "G", "NAME", "BODY") VALUES (:1, :2, :3, :4)'
+    assert ("setinputsizes", ("BINARY_DOUBLE", "BINARY_FLOAT", None, None)) in said.said
+    assert [[float("inf"), 1.5, "n", "b"]] in [values for _, values in said.said]
+
+
+def test_a_text_that_a_narrow_character_set_would_replace_is_refused(monkeypatch):
+    narrow = ("nls_database_parameters", [("WE8MSWIN1252",)])
+    columns = (Column("NAME", Kind.TEXT, pa.string(), length=10),)
+    written(monkeypatch, columns, [{"NAME": "5 €"}], narrow)
+    with pytest.raises(UnrepresentableValue, match=r"NAME.*WE8MSWIN1252"):
+        written(monkeypatch, columns, [{"NAME": "漢"}], narrow)
+    there = (
+        ("FROM all_objects", [("SALES", "T")]),
+        ("FROM all_tab_cols", [("NAME", "NVARCHAR2(10)", 1, *(None,) * 4, 0, None, None)]),
+    )
+    said = written(monkeypatch, columns, [{"NAME": "漢"}], narrow, *there)
+    assert ("setinputsizes", ("NVARCHAR",)) in said.said
+
+
+def test_a_text_key_without_length_is_no_lob_and_an_empty_text_may_come():
+    one = OracleSink(OracleSink.Config(), profile(), name="t")
+    columns = (
+        Column("K", Kind.TEXT, pa.string(), False),
+        Column("V", Kind.TEXT, pa.string(), False, length=5),
+    )
+    target = one.target(Table(TABLE.dataset, ("T",), columns, ("K",)))
+    sql = one.dialect.create_table(target.path, target.columns, target.key)
+    assert '"K" VARCHAR2(1000 CHAR) NOT NULL' in sql and '"V" VARCHAR2(5 CHAR),' in sql
+
+
+def test_a_dsn_takes_the_wallet_and_the_servers_name_along():
+    wallet = {"wallet_location": "/w", "wallet_password": "pw"}
+    more = {"dsn": "tcps://h/s", "ssl_server_cert_dn": "CN=x", **wallet}
+    made = OracleSource(OracleSource.Config(table_name="t"), profile(**more), name="s").database.arguments()
+    assert {name: made[name] for name in wallet} == wallet
+    assert made["ssl_server_cert_dn"] == "CN=x" and made["ssl_server_dn_match"] is True
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        ("DPY-3030", UnrepresentableValue), ("DPY-4042", UnrepresentableValue), ("DPY-2019", UsageError),
+        ("ORA-02449", PermanentError), ("ORA-32795", UsageError), ("ORA-30926", RejectedRows),
+        ("ORA-00932", PermanentError), ("ORA-20123", PermanentError), ("ORA-00257", TransientError),
+        ("ORA-01000", TransientError), ("ORA-12514", TransientError),
+    ],
+)  # fmt: skip
+def test_codes_are_known_for_what_they_are(code, kind):
+    assert type(dialect("oracle").classify(oracle_error(code))) is kind
 
 
 def test_a_full_string_of_empty_is_a_declared_loss():
