@@ -232,6 +232,7 @@ def run(args: Sequence[str], env: Mapping[str, str]) -> Done:
 @contextlib.contextmanager
 def _environment(env: Mapping[str, str]) -> Iterator[None]:
     before = dict(os.environ)
+    os.environ.pop("COLUMNS", None)  # xdist sets it: output would be folded as on a narrow screen
     os.environ.update(env)
     try:
         yield

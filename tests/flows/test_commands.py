@@ -217,7 +217,7 @@ def test_a_terminal_shows_bars_and_says_that_it_drains(place: Place) -> None:
     os.close(master)
     assert process.wait(60) == 143
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen)
-    assert re.search(r"orders -> files .*/\d+ chunks +\d+ rows, [\d,]+/s, [\d.]+ k?B +[-\d]+:[-\d]+", text)
+    assert re.search(r"orders -> files .*\d+/\d+ +[\d.]+k? rows, [\d.]+k?/s", text), text[-2000:]
     assert text.count("draining: what is in work is finished; once more to stop at once") == 1
     assert "stopped; run again to go on" in text
 
