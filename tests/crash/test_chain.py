@@ -3,7 +3,7 @@
 The emulator holds what a dead session's transaction locked, as Snowflake does. It rolls definitions
 back and enforces keys where Snowflake does neither: so no table here has an enforced key, and nothing
 is defined inside a transaction (``BrokenContract`` if it were). What it cannot show is a server that
-goes down in the middle of a COMMIT. The seed draws a third of the points and the passing at which each
+goes down in the middle of a COMMIT. The seed draws a quarter of the points and the passing at which each
 kills; ``--long`` takes all of them, at the first passing and the last.
 """
 
@@ -185,7 +185,7 @@ def kill_and_recover(
         assert not damage.any, f"{damage}, {strays(shop)} in {shop.folder}"
 
 
-@pytest.mark.draw("point", POINTS, 7)
+@pytest.mark.draw("point", POINTS, 5)
 def test_kill_along_the_chain(
     point: str,
     hdm: Hdm,
@@ -198,7 +198,7 @@ def test_kill_along_the_chain(
     kill_and_recover(point, hdm, make_chain, passes[False][point], "chain by S3 to Snowflake", sample)
 
 
-@pytest.mark.draw("point", PUT_POINTS, 2)
+@pytest.mark.draw("point", PUT_POINTS, 1)
 def test_kill_around_an_internal_stage(
     point: str,
     hdm: Hdm,

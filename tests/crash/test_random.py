@@ -33,8 +33,7 @@ ZOMBIES = (
 )
 
 
-@pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.draw("state, processes", [(state, count) for state in STATES for count in (2, 4)], 3)
 def test_random_kills(
     state: str, processes: int, hdm: Hdm, make_shop: Callable[..., Shop], sample: Sample
 ) -> None:

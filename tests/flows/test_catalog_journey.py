@@ -55,9 +55,9 @@ PUBLIC = (
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Two of the schemas in each run, all under ``--long``."""
+    """One of the schemas in each run, all under ``--long``."""
     if "journey" in metafunc.fixturenames:
-        drawn = of_config(metafunc.config).of("journey", PUBLIC, 2)
+        drawn = of_config(metafunc.config).of("journey", PUBLIC, 1)
         metafunc.parametrize("journey", drawn, ids=lambda one: one.name, indirect=True, scope="module")
 
 
