@@ -14,7 +14,7 @@
 - CSV options that DuckDB has no words for: NULL_IF = (), BINARY_FORMAT, ENCODING
 - MERGE inside a transaction (fakesnow notes its helper table in another database)
 - temporary tables are plain ones, since COPY does not find the others
-- BEGIN NAME, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION
+- BEGIN NAME, SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION, which also ends a statement that waits for a lock
 - UPDATE, DELETE and MERGE wait for another transaction that changes the same table (DuckDB: an
   error, after which the connector would ask again for minutes)
 - CURRENT_WAREHOUSE()
@@ -127,12 +127,20 @@ _ENDS = re.compile(r"\s*(COMMIT|ROLLBACK)\s*\Z", re.IGNORECASE)
 _LOCK_TIMEOUT = 4
 _held: dict[str, Any] = {}
 _within: set[int] = set()
+_aborted: set[int] = set()
+"""Connections whose transaction another session has aborted: a statement of it that still waits ends too.
+Its client may be dead; were it to go on, it would begin a transaction that nobody ends."""
 _released = threading.Condition()
 
 
 def _lock(connection: Any, table: str) -> None:
     with _released:
-        free = _released.wait_for(lambda: _held.get(table, connection) is connection, _LOCK_TIMEOUT)
+        mine = id(connection)
+        free = _released.wait_for(
+            lambda: mine in _aborted or _held.get(table, connection) is connection, _LOCK_TIMEOUT
+        )
+        if mine in _aborted:
+            raise errors.ProgrammingError(msg="the transaction was aborted", errno=604, sqlstate="57014")
         if not free:
             raise errors.ProgrammingError(msg="lock timeout", errno=625, sqlstate="57014")
         _held[table] = connection
@@ -150,6 +158,7 @@ def _transactions(self: Any, command: str) -> Any:
     """SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION and named BEGINs."""
     if found := re.match(r"\s*BEGIN\s+NAME\s+(\w+)\s*\Z", command, re.IGNORECASE):
         _open[found[1]] = self._conn
+        _aborted.discard(id(self._conn))
         return _execute(self, "BEGIN")
     if re.match(r"\s*SHOW\s+TRANSACTIONS\b", command, re.IGNORECASE):
         rows = [f'SELECT {id(held)} AS "id", \'{name}\' AS "name"' for name, held in _open.items()]
@@ -178,7 +187,11 @@ def _perform(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
         return done
     if found := re.search(r"SYSTEM\$ABORT_TRANSACTION\((\d+)\)", command):
         for name in [name for name, held in _open.items() if id(held) == int(found[1])]:
-            _open.pop(name).cursor().execute("ROLLBACK")
+            held = _open.pop(name)
+            with _released:
+                _aborted.add(id(held))
+                _released.notify_all()
+            held.cursor().execute("ROLLBACK")
         return _execute(self, "SELECT 'aborted' AS result")
     if found := re.match(r"\s*ALTER\s+SESSION\s+SET\s+QUERY_TAG\s*=\s*('.*')\s*\Z", command, re.DOTALL):
         _tags.append(found[1])
