@@ -94,17 +94,28 @@ class Merging(ABC):
         only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
         statements = []
         if rest:
-            assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in rest)
             guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
-            statements.append(
-                f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}{guard}"
-            )
-        statements.append(
+            statements.append(self.update_matched(into, of, rest, same, only, guard))
+        statements.append(self.insert_missing(into, of, columns, key, same, only))
+        return statements
+
+    def update_matched(
+        self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
+    ) -> str:
+        """The UPDATE of a merge: rows ``t`` of ``into`` get the ``names`` of rows ``s`` of ``of`` that are
+        ``same``. ``only`` says which staged rows, ``guard`` (`` AND ...`` or empty) which are not older."""
+        assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
+        return f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}{guard}"
+
+    def insert_missing(
+        self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
+    ) -> str:
+        """The INSERT of a merge: staged rows of which ``into`` has none that is ``same``."""
+        return (
             f"INSERT INTO {into} ({self.names(columns)}) {self.insert_override}"
             f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "
             f"WHERE {only} AND NOT EXISTS (SELECT 1 FROM {into} AS t WHERE {same})"
         )
-        return statements
 
     def found(
         self,

@@ -32,31 +32,12 @@ class MySQLMerging(Dialect):
             )
         return made
 
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-        exact: Collection[str] = (),
-        newest: str | None = None,
-    ) -> list[str]:
-        """As everywhere, but UPDATE joins."""
-        statements = super().merge(
-            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
-        )
-        rest = [name for name in columns if name not in key]
-        if rest:
-            same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
-            joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-            only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
-            assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            into, of = self.qualify(target), self.qualify(stage)
-            guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
-            statements[0] = f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}{guard}"
-        return statements
+    def update_matched(
+        self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
+    ) -> str:
+        """As a join."""
+        assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in names)
+        return f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}{guard}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
         """A user lock, which the end of the session frees; LOCK TABLES would commit."""

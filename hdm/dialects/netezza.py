@@ -176,34 +176,24 @@ class NetezzaDialect(NetezzaFacts, Dialect):
             columns = [replace(c, length=share) if c in open_ended else c for c in columns]
         return super().create_table(path, columns, key, temporary=temporary) + " DISTRIBUTE ON RANDOM"
 
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-        exact: Collection[str] = (),
-        newest: str | None = None,
-    ) -> list[str]:
-        """UPDATE, which names its target without AS, then INSERT of what an outer join finds missing:
-        Netezza refuses OR, and comparisons other than =, in a correlated NOT EXISTS."""
-        statements = super().merge(
-            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
-        )
-        into, of = self.qualify(target), self.qualify(stage)
-        if len(statements) > 1:
-            statements[0] = statements[0].replace(f"UPDATE {into} AS t SET", f"UPDATE {into} t SET", 1)
-            statements[0] = statements[0].replace(f" FROM {of} AS s ", f" FROM {of} s ", 1)
+    def update_matched(
+        self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
+    ) -> str:
+        """It names its tables without AS."""
+        assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
+        return f"UPDATE {into} t SET {assigned} FROM {of} s WHERE {only} AND {same}{guard}"
+
+    def insert_missing(
+        self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
+    ) -> str:
+        """Of what an outer join finds missing: Netezza refuses OR, and comparisons other than =, in a
+        correlated NOT EXISTS."""
         there = f"(SELECT {self.names(key)}, 1 AS hdm_there FROM {into}) t"
-        statements[-1] = (
+        return (
             f"INSERT INTO {into} ({self.names(columns)}) "
             f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} s "
-            f"LEFT JOIN {there} ON {self.match('t', 's', key, null_safe=null_keys, exact=exact)} "
-            f"WHERE {self._only(key, null_keys)} AND t.hdm_there IS NULL"
+            f"LEFT JOIN {there} ON {same} WHERE {only} AND t.hdm_there IS NULL"
         )
-        return statements
 
     def found(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from hdm.dialects.base import Dialect
 from hdm.dialects.lexer import UnclearSQL
@@ -39,29 +39,13 @@ class SQLServerMerging(Dialect):
         nothing = f"FROM {named} WHERE 1 = 0"
         return f"SELECT {names} INTO {self.qualify(path)} {nothing} UNION ALL SELECT {names} {nothing}"
 
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-        exact: Collection[str] = (),
-        newest: str | None = None,
-    ) -> list[str]:
-        """UPDATE by alias, then INSERT; key ranges stay locked between the two."""
-        statements = super().merge(
-            target, stage, columns, key, null_keys=null_keys, exact=exact, newest=newest
-        )
-        if len(statements) > 1:
-            into, of = self.qualify(target), self.qualify(stage)
-            _, _, rest = statements[0].partition(" AS t SET ")
-            pairs, _, where = rest.partition(f" FROM {of} AS s WHERE ")
-            statements[0] = (
-                f"UPDATE t SET {pairs} FROM {into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {where}"
-            )
-        return statements
+    def update_matched(
+        self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
+    ) -> str:
+        """By alias; key ranges stay locked until the INSERT."""
+        assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
+        joined = f"{into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {only} AND {same}{guard}"
+        return f"UPDATE t SET {assigned} FROM {joined}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
         """The table's own lock, until the transaction ends."""

@@ -37,8 +37,8 @@ class Window:
     moved, None where that is not known; ``exact``: the last reading read just what it had planned.
     ``last`` is what its split kept. ``on_missing``: what to do where the source differs. ``top``: greater
     values have no place in the order. ``reshaped``: the columns have changed since. ``utc``: all
-    sessions stamp in UTC. ``findings`` is
-    filled by the split.
+    sessions stamp in UTC. ``unclear``: parts of the last readings were, or will be, read later: a row that
+    came below ``after`` may be among them. ``findings`` is filled by the split.
     """
 
     column: str | None = None
@@ -61,4 +61,5 @@ class Window:
     top: str | None = None
     reshaped: bool = False
     utc: bool = False
+    unclear: bool = False
     findings: Findings = field(default_factory=Findings, compare=False)

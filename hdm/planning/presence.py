@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
-from hdm.model import Chunk, Condition, Holding, LinkSpec, Mode
+from hdm.model import Chunk, Condition, Dataset, Holding, LinkSpec, Mode
 from hdm.planning.preflight import Prospect
 
 if TYPE_CHECKING:
@@ -51,15 +51,16 @@ def look(state: StateManager, one: Prospect, link: DataLink, specs: Mapping[str,
         )
 
 
-def missing(state: StateManager, one: Prospect, link: DataLink) -> tuple[list[Chunk], int]:
-    """The committed chunks that are to be loaded again, in order, and their rows. Where rows are merged,
-    those after the first that is gone, too: it must not come in after them."""
+def missing(state: StateManager, one: Prospect, link: DataLink) -> tuple[list[Chunk], int, set[str]]:
+    """The committed chunks that are not there any more, in order, their rows, and the ids of those whose
+    rows others of them give, read again. Where rows are merged, those after the first that is gone, too:
+    it must not come in after them."""
     if one.link.mode is Mode.REPLACE:
-        return [], 0
+        return [], 0, set()
     known = state.reports.committed(one.pipeline_key)
     held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
     if held is None or not known.chunks:
-        return [], 0
+        return [], 0, set()
     gone: Sequence[Known] = _gone(state, one, link)
     every = state.reports.committed_chunks(one.pipeline_key)
     merges = one.link.mode is Mode.MERGE
@@ -68,11 +69,12 @@ def missing(state: StateManager, one: Prospect, link: DataLink) -> tuple[list[Ch
         gone = every[next(n for n, (chunk, _) in enumerate(every) if chunk.chunk_id == first) :]
     elif not gone and (lacks := _lacks(known, held)):
         if not merges and lacks != known.rows:
-            raise _unclear(one, f"{lacks:,} of {known.rows:,} rows")
+            raise _unclear(one.target.dataset, one.pipeline_key, f"{lacks:,} of {known.rows:,} rows")
         gone = every
+    within = set()
     if not merges and not one.upstream_keys:
-        gone = _readable(one, gone, every)
-    return [chunk for chunk, _ in gone], sum(rows for _, rows in gone)
+        within = _given_by_others(one.target.dataset, one.pipeline_key, gone, every)
+    return [chunk for chunk, _ in gone], sum(rows for _, rows in gone), within
 
 
 def _lacks(known: Holding, held: Holding) -> int:
@@ -96,14 +98,14 @@ def load_again(
         link = links[job.link_key]
         if any(job.link_key in other.spec.upstream for other in links.values()) and link.sink.publishes_files:
             continue
-        gone, rows = missing(state, as_prospect(job, link), link)
+        gone, rows, within = missing(state, as_prospect(job, link), link)
         unstaged = state.reports.unstaged({one.upstream for one in gone if one.upstream})
         if unstaged:
             _stage_again(state, job, newest, unstaged, by)
-        lost = {one.chunk_id for one in gone if one.upstream in unstaged}
+        within |= {one.chunk_id for one in gone if one.upstream in unstaged}
         if gone:
             link.sink.prepare(link.outgoing(job.info.source), job.pipeline_key, job.epoch, job.info.mode)
-            yield job, state.reload(job, gone, by, uncopied=lost), rows
+            yield job, state.reload(job, gone, by, uncopied=within), rows
 
 
 def _stage_again(
@@ -119,37 +121,42 @@ def _stage_again(
             )
         every = state.reports.committed_chunks(key)
         again = [known for known in every if known[0].chunk_id in chunk_ids]
-        one = Prospect(None, key, above.info.source, below.info.target, ())  # type: ignore[arg-type]
+        within = set()
         if below.info.mode is not Mode.MERGE:
-            again = [*_readable(one, again, every)]
-        state.reload(above, [chunk for chunk, _ in again], by)
+            within = _given_by_others(below.info.target.dataset, key, again, every)
+        state.reload(above, [chunk for chunk, _ in again], by, uncopied=within)
 
 
-def _readable(one: Prospect, gone: Sequence[Known], every: Sequence[Known]) -> Sequence[Known]:
-    """Those of a source's chunks that give, read again, the rows that are gone and no others: not those
-    whose rows are told from others by what was known when they were planned."""
+def _given_by_others(target: Dataset, key: str, gone: Sequence[Known], every: Sequence[Known]) -> set[str]:
+    """Of a source's chunks that are gone, those whose rows the others give when they are read again: late
+    rows lie in some range, and ties have one condition. Raises ``PermanentError`` if what the gone ones give
+    again is not what is gone: if others that are there hold rows of it."""
     lost = {chunk.chunk_id for chunk, _ in gone}
-    held = {chunk.conditions for chunk, _ in every if chunk.chunk_id not in lost}
-    if len(lost) < len(every) and any(chunk.conditions in held or _is_late(chunk) for chunk, _ in gone):
-        raise _unclear(one, f"{len(gone)} of {len(every)} chunks")
-    first: dict[tuple[Condition, ...], Known] = {}
-    for known in gone:
-        if not _is_late(known[0]):
-            first.setdefault(known[0].conditions, known)
-    return list(first.values())
+    there = [chunk for chunk, _ in every if chunk.chunk_id not in lost]
+    held = {chunk.conditions for chunk in there}
+    unclear = any(chunk.conditions in held or _is_late(chunk) for chunk, _ in gone)
+    if lost and there and (unclear or any(map(_is_late, there))):
+        raise _unclear(target, key, f"{len(gone)} of {len(every)} chunks")
+    first: dict[tuple[Condition, ...], str] = {}
+    for chunk, _ in gone:
+        if not _is_late(chunk):
+            first.setdefault(chunk.conditions, chunk.chunk_id)
+    return lost - set(first.values())
 
 
 def _is_late(chunk: Chunk) -> bool:
     """It holds rows of ranges that other chunks hold, which were committed after those were read."""
-    return any(c.column.startswith("@") and c.column not in PHYSICAL for c in chunk.conditions)
+    return any(
+        c.op == "in" or (c.column.startswith("@") and c.column not in PHYSICAL) for c in chunk.conditions
+    )
 
 
-def _unclear(one: Prospect, what: str) -> PermanentError:
+def _unclear(target: Dataset, key: str, what: str) -> PermanentError:
     """To append again what is there would double it."""
     return PermanentError(
-        f"{one.target.dataset.name} lacks {what}, and which rows they are cannot be told",
+        f"{target.name} lacks {what}, and which rows they are cannot be told",
         hint="empty the table and what the ledger says of it (_hdm_load_ledger, job_key "
-        f"{one.pipeline_key}), then: hdm state reconcile --reload",
+        f"{key}), then: hdm state reconcile --reload",
     )
 
 

@@ -132,7 +132,12 @@ def window_of(
     if last is None or last.kept.get("mark") != mark.value:
         return window
     return replace(
-        window, moved=last.moved, exact=last.is_exact, last=last.kept, snapshot=last.snapshot or mark.snapshot
+        window,
+        moved=last.moved,
+        exact=last.is_exact,
+        last=last.kept,
+        snapshot=last.snapshot or mark.snapshot,
+        unclear=last.unclear,
     )
 
 

@@ -79,6 +79,8 @@ def find_late(splitter: Splitter, below: Sequence[Condition], held: int | None) 
     if window.again:
         chosen = since if since[0] is not None else gaps
         return Late(*chosen, added=min(chosen[1], max(surplus or 0, 0))) if chosen[1] else Late()
+    if window.unclear:  # a range that is, or was, read later gives those that lie in it by itself
+        return Late()
     late = _counted(splitter, below, database.late(splitter.connection, splitter.table, window))
     chosen = _new_rows(window, surplus, gaps, since, late)
     changes = max(since[1] - chosen[1], 0)
@@ -123,12 +125,15 @@ def said_of_late(window: Window, held: int, late: Late, rose: int, name: str, *,
         elif missing > 0:
             missing -= rose
     kept["drift"] = drift = drift + missing
+    if window.last.get("some_moved") or (window.unclear and missing < 0):
+        kept["some_moved"] = True
     if back:
         parts.append(f"its greatest {name} is below the watermark: the source went backwards")
     if drift > 0:
         parts.append(f"{'at least ' if rose else ''}{drift:,} are gone")
     if drift < 0:
-        parts.append(f"{-drift:,} came below the watermark and were not moved")
+        most = "up to " if kept.get("some_moved") else ""
+        parts.append(f"{most}{-drift:,} came below the watermark and were not moved")
     if changes:
         parts.append(f"{changes:,} changes below the watermark were not moved: mode append")
     if not parts:

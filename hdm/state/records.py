@@ -171,16 +171,18 @@ class Watermark:
 @dataclass(frozen=True, slots=True)
 class Reading:
     """What an epoch's plan ``kept`` for the next one, its snapshot, and how many rows below its end its
-    chunks have ``read``."""
+    chunks have ``read``. ``unclear``: some were, or will be, read after others: which rows were there
+    is not the same for all."""
 
     kept: dict[str, Any]
     snapshot: str | None
     read: int
+    unclear: bool = False
 
     @property
     def is_exact(self) -> bool:
         """Whether just those rows were read that were planned."""
-        return bool(self.read == self.kept.get("again", 0) + self.kept.get("ranges", 0))
+        return not self.unclear and bool(self.read == self.kept.get("again", 0) + self.kept.get("ranges", 0))
 
     @property
     def moved(self) -> int | None:

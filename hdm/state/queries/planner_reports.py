@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, or_, select
+from sqlalchemy import Connection, Select, and_, case, func, or_, select
 
 from hdm.model import Chunk, Holding, Table
 from hdm.model.json import chunk_from_json
@@ -154,10 +154,12 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def last_reading(self, pipeline_key: str) -> Reading | None:
-        """What the newest closed epoch of a pipeline found and read; None if nothing is kept of it."""
+        """What the newest planned epoch of a pipeline found and read; None if nothing is kept of it. With
+        dead or waived chunks, all that was planned counts as read: what is not is on record as such."""
         query = (
-            select(job.c.job_id, job.c.reading, job.c.snapshot_token)
-            .where(job.c.pipeline_key == pipeline_key, job.c.status == "success", job.c.planned == 1)
+            select(job.c.job_id, job.c.epoch, job.c.reading, job.c.snapshot_token, job.c.started_at)
+            .where(job.c.pipeline_key == pipeline_key, job.c.planned == 1)
+            .where(job.c.status.in_(("success", "failure")))
             .order_by(job.c.epoch.desc())
             .limit(1)
         )
@@ -167,15 +169,16 @@ class PlannerReports:
             if row is None or row.reading is None:
                 return None
             kept = json.loads(row.reading)
-            mine = [chunk.c.job_id == row.job_id, chunk.c.status != SUPERSEDED]
-            mine.append(chunk.c.chunk_no >= kept["first"])
-            apart = kept["apart"]
-            read = func.coalesce(func.sum(chunk.c.rows_extracted), 0)
-            total = int(conn.execute(select(read).where(*mine)).scalar_one())
-            for start in range(0, len(apart), 500):
-                some = chunk.c.chunk_no.in_(apart[start : start + 500])
-                total -= int(conn.execute(select(read).where(*mine, some)).scalar_one())
-            return Reading(kept, row.snapshot_token, total)
+            apart = set(kept["apart"])
+            mine = select(chunk.c.chunk_no, chunk.c.status, chunk.c.rows_extracted).where(
+                chunk.c.job_id == row.job_id, chunk.c.status != SUPERSEDED, chunk.c.generation == 0,
+                chunk.c.chunk_no >= kept["first"],
+            )  # fmt: skip
+            parts = [one for one in conn.execute(mine) if one.chunk_no not in apart]
+            read = sum(int(one.rows_extracted or 0) for one in parts)
+            if any(one.status not in (COMMITTED, VERIFIED) for one in parts):
+                read = int(kept.get("again", 0)) + int(kept.get("ranges", 0))
+            return Reading(kept, row.snapshot_token, read, _is_unclear(conn, pipeline_key, row))
 
         return self._base.db.read(work)
 
@@ -211,3 +214,19 @@ class PlannerReports:
             return [self._base.job_of(conn, row, row.run_id) for row in conn.execute(query).all()]
 
         return self._base.db.read(work)
+
+
+def _is_unclear(conn: Connection, pipeline_key: str, newest: Any) -> bool:
+    """Whether chunks of a pipeline's readings are still to be read, or were read after the ``newest`` one was
+    planned: a row that came below the watermark since may lie in them."""
+    later = or_(
+        chunk.c.status.not_in((COMMITTED, VERIFIED, WAIVED)),
+        and_(job.c.epoch < newest.epoch, chunk.c.updated_on >= newest.started_at),
+        and_(job.c.epoch == newest.epoch, chunk.c.generation > 0),
+    )
+    query = (
+        select(func.count())
+        .join(job, job.c.job_id == chunk.c.job_id)
+        .where(job.c.pipeline_key == pipeline_key, chunk.c.status != SUPERSEDED, later)
+    )
+    return bool(conn.execute(query).scalar())
