@@ -23,7 +23,10 @@ MAX_SKEW = 5.0
 def findings(made: Assembly) -> tuple[Finding, ...]:
     """All that was looked at, each thing once."""
     parts = [one for link in made.links.values() for one in (link.source, link.sink)]
-    found = [*_versions(), *(row for part in parts for row in _probe(part)), *_state(made)]
+    probed = [row for part in parts for row in _probe(part)]
+    found = [*_versions(), *probed, *_state(made)]
+    if all(one.ok for one in probed):
+        found += _together(made)
     return tuple(dict.fromkeys(found))
 
 
@@ -47,6 +50,19 @@ def _probe(component: Any) -> Iterator[Finding]:
             yield Finding(component.name, what, ok, redact(str(detail)))
     except HdmError as error:
         yield Finding(component.name, "connection", False, _in_a_line(error))
+
+
+def _together(made: Assembly) -> Iterator[Finding]:
+    """Whether a run would carry out the links as they stand beside each other; asked once each is well."""
+    try:
+        tables = len(made.survey())
+    except HdmError as error:
+        yield Finding("manifest", "links", False, _in_a_line(error))
+        return
+    for why in made.orchestrator.refused.values():
+        yield Finding("manifest", "links", False, redact(" ".join(why.split())))
+    if not made.orchestrator.refused:
+        yield Finding("manifest", "links", True, f"{tables} tables can be moved together")
 
 
 def _state(made: Assembly) -> Iterator[Finding]:

@@ -319,3 +319,20 @@ def test_an_external_stage_that_nobody_names(tmp_path: Path, snowflake_server: f
     place = through(tmp_path, ("SnowflakeAzureCopySink", snowflake_server.fresh(), {}))
     hint = "write stage_name: with an external stage over the bucket or container"
     is_refused(place, "far0: which stage are the files on?", hint)
+
+
+def test_the_doctor_sees_links_that_no_run_would_carry_out(tmp_path: Path) -> None:
+    """Each end is well; two links write into one table."""
+    place = shop(tmp_path)
+    links = [direct(place, "orders"), direct(place, "items")]
+    for number, link in enumerate(links):
+        link["source"]["name"] = f"src{number}"
+        link["sink"]["conf"]["table_name"] = "same"
+    only(place, *links)
+    (wrong,) = [row for row in place.hdm("doctor", "--json").json if not row["ok"]]
+    assert (wrong["about"], wrong["what"]) == ("manifest", "links") and "same" in wrong["detail"]
+    assert place.hdm("plan").code == 2
+    shown = place.hdm("doctor")
+    assert shown.code == 1 and shown.out.splitlines()[-1].startswith("1 of ")
+    only(place, links[0])
+    assert place.hdm("doctor").out.splitlines()[-1].startswith("all well: ")

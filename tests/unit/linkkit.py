@@ -227,6 +227,19 @@ class Run:
         assert not planner.failed
         return job
 
+    def carry(self) -> tuple[Planner, int]:
+        """Plan and move until nothing is left, in this thread; the planner, and how many rows were read."""
+        planner, read = self.planner(), []
+        for _ in range(10):
+            more = planner.tick()
+            while (lease := self.state.claim(self.worker_id, self.run_id)) is not None:
+                attempt = Attempt(lease.attempt, count=lambda rows, size: read.append(rows))
+                self.links[lease.job.link_key].attempt(lease, attempt, self.state)
+            if not more:
+                break
+        planner.close()
+        return planner, sum(read)
+
     def claim(self, worker_id: str | None = None) -> Lease:
         lease = self.state.claim(worker_id or self.worker_id, self.run_id)
         assert lease is not None

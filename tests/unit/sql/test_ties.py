@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from hdm.model import Attempt, Mode
+from hdm.model import Mode
 from hdm.sql import window
 from tests.unit.linkkit import Run
 from tests.unit.sqlkit import sqlite_system
@@ -31,18 +31,9 @@ class Table:
 
     def move(self) -> int:
         """One run; how many rows it read."""
-        run, read = self.run.again(), []
-        planner = run.planner()
-        for _ in range(10):
-            more = planner.tick()
-            while (lease := run.state.claim(run.worker_id, run.run_id)) is not None:
-                attempt = Attempt(lease.attempt, count=lambda rows, size: read.append(rows))
-                run.links[lease.job.link_key].attempt(lease, attempt, run.state)
-            if not more:
-                break
-        planner.close()
+        planner, read = self.run.again().carry()
         self.failed = list(planner.failed.values())
-        return sum(read)
+        return read
 
     def is_moved(self) -> bool:
         return Counter(self.system.run("SELECT id, n FROM t")) == Counter(

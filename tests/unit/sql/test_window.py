@@ -11,7 +11,7 @@ import pytest
 
 from hdm.arrow.batches import Compared
 from hdm.errors import UsageError
-from hdm.model import Attempt, Mode
+from hdm.model import Mode
 from tests.unit.linkkit import Run
 from tests.unit.sql_fixtures import lite, pg, system  # noqa: F401
 from tests.unit.sqlkit import System
@@ -43,19 +43,10 @@ class Moved:
 
     def move(self) -> int:
         """One run; how many rows it read."""
-        run, read = self.run.again(), []
-        planner = run.planner()
-        for _ in range(10):
-            more = planner.tick()
-            while (lease := run.state.claim(run.worker_id, run.run_id)) is not None:
-                attempt = Attempt(lease.attempt, count=lambda rows, size: read.append(rows))
-                run.links[lease.job.link_key].attempt(lease, attempt, run.state)
-            if not more:
-                break
-        planner.close()
+        planner, read = self.run.again().carry()
         self.said, self.failed = planner.notes, list(planner.failed.values())
         self.differing = planner.differing
-        return sum(read)
+        return read
 
     def is_moved(self) -> bool:
         shown = f"SELECT id, {'n' if self.kind == 'integer' else 'v'}, v FROM "
