@@ -28,6 +28,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -127,19 +128,20 @@ _ENDS = re.compile(r"\s*(COMMIT|ROLLBACK)\s*\Z", re.IGNORECASE)
 _LOCK_TIMEOUT = 4
 _held: dict[str, Any] = {}
 _within: set[int] = set()
-_aborted: set[int] = set()
-"""Connections whose transaction another session has aborted: a statement of it that still waits ends too.
-Its client may be dead; were it to go on, it would begin a transaction that nobody ends."""
+_aborts: Counter[int] = Counter()
+"""How many transactions of a connection (by its id) others have aborted. A statement that waits meanwhile
+ends too: its client may be dead, and were it to go on, it would begin a transaction that nobody ends.
+Statements that begin later are of the next transaction."""
 _released = threading.Condition()
 
 
 def _lock(connection: Any, table: str) -> None:
     with _released:
-        mine = id(connection)
+        mine, before = id(connection), _aborts[id(connection)]
         free = _released.wait_for(
-            lambda: mine in _aborted or _held.get(table, connection) is connection, _LOCK_TIMEOUT
+            lambda: _aborts[mine] != before or _held.get(table, connection) is connection, _LOCK_TIMEOUT
         )
-        if mine in _aborted:
+        if _aborts[mine] != before:
             raise errors.ProgrammingError(msg="the transaction was aborted", errno=604, sqlstate="57014")
         if not free:
             raise errors.ProgrammingError(msg="lock timeout", errno=625, sqlstate="57014")
@@ -158,7 +160,6 @@ def _transactions(self: Any, command: str) -> Any:
     """SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION and named BEGINs."""
     if found := re.match(r"\s*BEGIN\s+NAME\s+(\w+)\s*\Z", command, re.IGNORECASE):
         _open[found[1]] = self._conn
-        _aborted.discard(id(self._conn))
         return _execute(self, "BEGIN")
     if re.match(r"\s*SHOW\s+TRANSACTIONS\b", command, re.IGNORECASE):
         rows = [f'SELECT {id(held)} AS "id", \'{name}\' AS "name"' for name, held in _open.items()]
@@ -189,7 +190,7 @@ def _perform(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
         for name in [name for name, held in _open.items() if id(held) == int(found[1])]:
             held = _open.pop(name)
             with _released:
-                _aborted.add(id(held))
+                _aborts[id(held)] += 1
                 _released.notify_all()
             held.cursor().execute("ROLLBACK")
         return _execute(self, "SELECT 'aborted' AS result")
