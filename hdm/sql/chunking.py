@@ -32,7 +32,7 @@ class Part:
     counted: bool = False
 
 
-def uncut(
+def why_not_split(
     dialect: Dialect, table: Table, chunks: Sequence[Chunk], rows: int | None, size: int | None
 ) -> str | None:
     """What is to be said if a table of more than ``rows`` or ``size`` bytes, or of nobody knows how
@@ -102,12 +102,12 @@ class Splitter:
     def parts(self) -> Iterator[Part]:
         """What each chunk will hold, in the order of the chunks."""
         step, columns = self._step(), self.key_columns(())
-        uncut = not columns and not self._has_pages()
+        uncuttable = not columns and not self._has_pages()
         rows = self.table.rows if not self.where else None
-        if self.exact or (rows is None and not uncut):
+        if self.exact or (rows is None and not uncuttable):
             rows = self.count(())
             self.known.append(rows)
-        if uncut or rows is None:
+        if uncuttable or rows is None:
             yield Part((), rows)
         elif rows <= step:
             yield Part((), rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hdm.state.manager import StateManager as StateManager
-    from hdm.state.records import GoOn as GoOn
+    from hdm.state.records import ClaimRequest as ClaimRequest
     from hdm.state.records import Job as Job
     from hdm.state.records import JobInfo as JobInfo
     from hdm.state.records import Lease as Lease
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 _HOME = {
     "StateManager": "hdm.state.manager",
     "RunInfo": "hdm.state.records",
-    "GoOn": "hdm.state.records",
+    "ClaimRequest": "hdm.state.records",
     "JobInfo": "hdm.state.records",
     "Job": "hdm.state.records",
     "Lease": "hdm.state.records",
 }
 
-__all__ = ["GoOn", "Job", "JobInfo", "Lease", "RunInfo", "StateManager"]
+__all__ = ["ClaimRequest", "Job", "JobInfo", "Lease", "RunInfo", "StateManager"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hdm.arrow.batches import row_digests
 from hdm.errors import CorruptFile, SchemaDrift, UnsupportedType, UsageError
-from hdm.files.formats import Marks, format_named, format_of
+from hdm.files.formats import RowOffsets, format_named, format_of
 from hdm.files.formats import text as text_format
 from hdm.model import Column, Dataset, Kind, Table
 from tests.unit import awkward
@@ -91,7 +91,7 @@ def test_no_record_is_ever_cut(name, pressed, rows, block, first, count):
     )
     stream = written(name, pressed, described, [batch])
     form, old = format_named(name), text_format.BLOCK
-    marks = Marks()
+    marks = RowOffsets()
     text_format.BLOCK = block
     try:
         for start, size in ((0, None), (first, count), (first, count)):
