@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check lint types layers unit format bench chain crash test-live lock docs types-page clean
+.PHONY: help demo test test-long check lint types layers unit format bench chain crash test-live lock docs public types-page clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
@@ -65,6 +65,9 @@ lock: $(VENV)/.test ## Write the versions that are installed now into requiremen
 
 docs: $(VENV)/.test ## Write the reference pages from the code
 	$(BIN)/python docs/generate.py
+
+public: $(VENV)/.test ## Accept what others may import of hdm, as it is now
+	$(BIN)/python -m tests.public_face
 
 types-page: $(VENV)/.test ## Write docs/reference/types.md: move every awkward value from each system to each
 	$(BIN)/python -m tests.conformance.type_matrix
