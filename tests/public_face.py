@@ -26,6 +26,7 @@ MODULES = (
     "hdm.sql",
     "hdm.testing",
     "hdm.testing.catalogs",
+    "hdm.testing.checks",
     "hdm.testing.dialects",
     "hdm.testing.sinks",
     "hdm.testing.sources",

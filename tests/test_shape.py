@@ -337,7 +337,8 @@ def test_the_wheel_carries_everything(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("hdm-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "hdm").rglob("*.py")}
-    assert modules - names == set()
+    blueprints = {str(path.relative_to(ROOT)) for path in (ROOT / "hdm/cli/blueprints").iterdir()}
+    assert (modules | blueprints) - names == set()
     assert {"hdm/py.typed", "hdm/_migrations/env.py"} <= names
     assert any(name.startswith("hdm/_migrations/versions/") and name.endswith(".py") for name in names)
     assert not any(name.startswith(("tests/", "demo/", "benchmarks/")) for name in names)
