@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check lint types layers unit format bench chain crash test-live lock docs public changes hooks types-page clean
+.PHONY: help demo test test-long check lint types layers unit format bench chain crash test-live lock docs site public changes hooks types-page clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
@@ -75,6 +75,9 @@ hooks: $(VENV)/.test ## Let git run ruff, the form of changes and (before a push
 
 public: $(VENV)/.test ## Accept what others may import of hdm, as it is now
 	$(BIN)/python -m tests.public_face
+
+site: $(VENV)/.test ## Build the documentation as a site into site/, strictly; `make check` builds it, too
+	$(BIN)/python -m docs.site site
 
 types-page: $(VENV)/.test ## Write docs/reference/types.md: move every awkward value from each system to each
 	$(BIN)/python -m tests.conformance.type_matrix
