@@ -29,6 +29,7 @@ def test_every_page_is_built_and_every_link_leads_somewhere(staged: Path) -> Non
     assert 'class="mermaid"' in (staged / "site/docs/architecture/index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_a_link_or_an_anchor_that_leads_nowhere_ends_the_build(staged: Path) -> None:
     bad = staged / "pages/docs/howto/bad.md"
     bad.write_text("# Bad\n\n[page](nowhere.md) [anchor](operate.md#nowhere)\n")

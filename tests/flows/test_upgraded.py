@@ -11,6 +11,7 @@ import pytest
 from tests.fixtures.hdm_0_1_0.make import DATABASES, KILLS, grow, unpacked
 from tests.flows.kit import Done, on_sqlite, run
 
+pytestmark = pytest.mark.slow
 TABLES = ("orders", "items", "prices")
 
 
