@@ -88,7 +88,7 @@ def _free(kind: str, names: dict[str, str]) -> None:
     """Raise ``UsageError`` where hdm, or an installed plugin, has a class of the name."""
     classes = {kind: names["Class"]}
     if kind == "database":
-        classes = {"source": f"{names['Prefix']}Source", "sink": f"{names['Prefix']}Sink"}
+        classes = {one: f"{names['Prefix']}{one.capitalize()}" for one in ("source", "sink", "catalog")}
     for one, wanted in classes.items():
         if registry.canonical(one, wanted) is not None:
             raise UsageError(
