@@ -33,6 +33,10 @@ class Deprecated(str):
         made.since, made.instead = since, instead
         return made
 
+    def __deepcopy__(self, memo: object) -> Deprecated:
+        """Itself: it never changes."""
+        return self
+
 
 CHECKSUM = Deprecated(
     since="0.1.0", why="each chunk's rows are counted on both sides, and files have their sha256"

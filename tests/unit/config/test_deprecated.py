@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,11 @@ def test_a_mistake_under_an_old_key_stands_where_the_old_key_does() -> None:
     with pytest.raises(ManifestError, match=r"'sizes.0.rows'") as caught:
         read("loud: 1\nsizes:\n- lines: many\n")
     assert (caught.value.line, caught.value.column) == (3, 10)
+
+
+def test_a_copied_field_says_the_same() -> None:
+    info = copy.deepcopy(Size.model_fields["lines"])
+    assert isinstance(info.deprecated, Deprecated) and info.deprecated.instead == "rows"
 
 
 def test_both_names_at_once_are_a_mistake() -> None:
