@@ -11,7 +11,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long check lint types layers unit format bench chain crash test-live lock docs types-page clean
+.PHONY: help demo test test-long check lint types layers unit format bench chain crash test-live lock docs site public changes hooks types-page clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)$$/\1\t\2/' | expand -t 14
@@ -31,9 +31,10 @@ test-long: $(VENV)/.test ## Run every case of every matrix: hours
 
 check: lint types layers unit ## Lint, types, layers and the tests that need no server, in under a minute
 
-lint: $(VENV)/.test ## Part of check: ruff
+lint: $(VENV)/.test ## Part of check: ruff, and the form of docs/changes/
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python docs/changes.py check
 
 types: $(VENV)/.test ## Part of check: mypy --strict
 	$(BIN)/mypy
@@ -65,6 +66,18 @@ lock: $(VENV)/.test ## Write the versions that are installed now into requiremen
 
 docs: $(VENV)/.test ## Write the reference pages from the code
 	$(BIN)/python docs/generate.py
+
+changes: $(VENV)/.test ## Show what changed since the last release, as the changelog will say it
+	@$(BIN)/python docs/changes.py
+
+hooks: $(VENV)/.test ## Let git run ruff, the form of changes and (before a push) mypy: pre-commit
+	$(BIN)/python -m pre_commit install
+
+public: $(VENV)/.test ## Accept what others may import of hdm, as it is now
+	$(BIN)/python -m tests.public_face
+
+site: $(VENV)/.test ## Build the documentation as a site into site/, strictly; `make check` builds it, too
+	$(BIN)/python -m docs.site site
 
 types-page: $(VENV)/.test ## Write docs/reference/types.md: move every awkward value from each system to each
 	$(BIN)/python -m tests.conformance.type_matrix

@@ -1,12 +1,16 @@
-"""Write docs/reference/{commands,components}.md from the code; ``--check`` only compares.
+"""Write docs/reference/{commands,components}.md, and the picture of the rooms in docs/architecture.md, from
+the code; ``--check`` only compares.
 
 ``make docs`` runs it; a test holds the pages equal to the code.
 """
 
 from __future__ import annotations
 
+import re
 import sys
+import tomllib
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from hdm.cli import VERBS, cli
 from hdm.components import registry
 from hdm.components.keys import keys_of, summary
 
-REFERENCE = Path(__file__).resolve().parent / "reference"
+DOCS = Path(__file__).resolve().parent
 NOTE = "Written by `make docs` from the code; do not edit.\n"
 
 
@@ -59,14 +63,46 @@ def _keys(title: str, model: Any) -> Iterator[str]:
     yield ""
 
 
+def rooms() -> str:
+    """docs/architecture.md with the layers of import-linter as a picture, highest first."""
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    before, mark, rest = page.partition("<!-- rooms: written by `make docs` -->\n")
+    _, end, after = rest.partition("<!-- /rooms -->")
+    return "".join((before, mark, "```mermaid\n", "\n".join(_layers()), "\n```\n", end, after))
+
+
+def _layers() -> Iterator[str]:
+    project = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    yield "flowchart TB"
+    for contract in contracts:
+        if contract["type"] != "layers":
+            continue
+        within = contract["containers"][0]
+        layers = [re.findall(r"\w+", layer) for layer in contract["layers"]]
+        yield f"  subgraph in_{within.replace('.', '_')} [{within.replace('.', '/')}/]"
+        yield from (f"    {_node(within, room)}[{room}]" for layer in layers for room in layer)
+        yield "  end"
+        for above, below in pairwise(layers):
+            yield f"  {_row(within, above)} --> {_row(within, below)}"
+
+
+def _node(within: str, room: str) -> str:
+    return f"{within}.{room}".replace(".", "_")
+
+
+def _row(within: str, layer: list[str]) -> str:
+    return " & ".join(_node(within, room) for room in layer)
+
+
 def main() -> int:
     """Write, or with ``--check`` end with 1 if a page is not what the code says."""
     stale = []
-    for name, parts in {"commands": commands, "components": components}.items():
-        page = REFERENCE / f"{name}.md"
-        text = "\n".join(parts())
+    made = {"reference/commands": commands, "reference/components": components, "architecture": rooms}
+    for name, parts in made.items():
+        page = DOCS / f"{name}.md"
+        text = "\n".join(parts()) if parts is not rooms else rooms()
         if "--check" not in sys.argv:
-            REFERENCE.mkdir(exist_ok=True)
             page.write_text(text, encoding="utf-8")
         elif not page.exists() or page.read_text(encoding="utf-8") != text:
             stale.append(page.name)

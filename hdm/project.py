@@ -16,6 +16,7 @@ from hdm.components import registry
 from hdm.components.check import Check
 from hdm.components.sink import Sink
 from hdm.components.source import Source
+from hdm.config import deprecated
 from hdm.config.located import ManifestErrors, raise_all
 from hdm.config.profile import Profiles, load_profiles
 from hdm.errors import ManifestError, UsageError
@@ -81,14 +82,22 @@ def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
     here = _at_site(specs, site, plan.manifest_name)
     links = make_links(here, known)
     unloaded = [f"a plugin could not be loaded: {one}" for one in broken]
-    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *unloaded, *_idle_keys(here)])
+    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *unloaded, *_old_keys(plan, here), *known.notes])
     return Assembly(plan, known, orchestrator, links, specs, site)
 
 
-def _idle_keys(specs: Iterable[LinkSpec]) -> Iterator[str]:
+def _old_keys(plan: Plan, specs: Iterable[LinkSpec]) -> Iterator[str]:
+    """A line on each deprecated key of what the plan names; those of the manifest's own words are among its
+    notes."""
+    yield from registry.deprecated_keys("orchestrator", plan.orchestrator)
+    if plan.state is not None:
+        yield from registry.deprecated_keys("state_manager", plan.state)
     for spec in specs:
-        yield from registry.without_effect("source", spec.source)
-        yield from registry.without_effect("sink", spec.sink)
+        yield from registry.deprecated_keys("source", spec.source)
+        yield from registry.deprecated_keys("sink", spec.sink)
+        for check in spec.checks:
+            config = registry.find("check", check["type"]).Config
+            yield from deprecated.notes(config, check, f"check '{check['type']}'")
 
 
 def run_info(plan: Plan) -> RunInfo:

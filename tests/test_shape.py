@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import importlib
 import os
 import re
 import subprocess
@@ -17,11 +16,10 @@ from pathlib import Path
 import pytest
 
 import hdm
+from tests import public_face
 
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-SNAPSHOT = ROOT / "tests" / "snapshots" / "public.txt"
-"""Every public path and the names that others may import from it; ``hdm.cli:main`` is the command."""
 ROOT_MODULES = {"__init__", "__main__", "_version", "errors", "failpoints", "project"}
 
 TESTED_ELSEWHERE = {
@@ -156,24 +154,24 @@ def test_no_exception_to_the_mirror_is_stale() -> None:
     assert [at for at in TESTED_ELSEWHERE if not any(one.startswith(at) for one in modules)] == []
 
 
-def public_names(module: str) -> list[str]:
-    """What ``__all__`` names; without one, every public name that the module itself defines, but the single
-    checks of a suite, which come and go with what is promised."""
-    found = importlib.import_module(module)
-    if hasattr(found, "__all__"):
-        return sorted(found.__all__)
-    own = (name for name, value in vars(found).items() if getattr(value, "__module__", None) == module)
-    return sorted(name for name in own if not name.startswith(("_", "check_")))
+def test_the_public_face_is_as_it_was() -> None:
+    """A name that goes breaks somebody's connector; the message says which, and how a change is accepted."""
+    assert public_face.verdict() == "", public_face.verdict()
 
 
-def test_the_public_paths_are_these() -> None:
-    """A name that goes breaks somebody's connector: change the snapshot only along with CHANGELOG.md."""
-    modules = [line.split(":")[0] for line in SNAPSHOT.read_text(encoding="utf-8").splitlines()]
-    found = [f"{module}: {' '.join(public_names(module))}" for module in modules if module != "hdm.cli"]
-    assert [*found, "hdm.cli: main"] == SNAPSHOT.read_text(encoding="utf-8").splitlines()
-    for line in SNAPSHOT.read_text(encoding="utf-8").splitlines():
-        module, _, names = line.partition(": ")
-        assert all(getattr(importlib.import_module(module), name) is not None for name in names.split())
+def test_a_change_of_the_public_face_is_shown_name_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run(self: hdm.Project, *, only: str) -> None: ...
+
+    monkeypatch.setattr(hdm, "__all__", [name for name in hdm.__all__ if name != "payload"])
+    monkeypatch.setattr(hdm.Project, "run", run)
+    monkeypatch.setattr(hdm.Check, "afterwards", lambda self: None, raising=False)
+    said = public_face.verdict()
+    assert "gone:    hdm.payload (" in said
+    assert "changed: hdm.Project.run (self, *, select: " in said
+    assert "to hdm.Project.run (self: hdm.Project, *, only: str) -> None" in said
+    assert "new:     hdm.Check.afterwards (self)" in said
+    assert said.count("\n") == 5 and said.splitlines()[-1].startswith("Others build on these names.")
+    assert "make public" in said
 
 
 def test_nothing_lies_at_the_root_but_the_public_few() -> None:
@@ -339,7 +337,8 @@ def test_the_wheel_carries_everything(tmp_path: Path) -> None:
     (wheel,) = tmp_path.glob("hdm-*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "hdm").rglob("*.py")}
-    assert modules - names == set()
+    blueprints = {str(path.relative_to(ROOT)) for path in (ROOT / "hdm/cli/blueprints").iterdir()}
+    assert (modules | blueprints) - names == set()
     assert {"hdm/py.typed", "hdm/_migrations/env.py"} <= names
     assert any(name.startswith("hdm/_migrations/versions/") and name.endswith(".py") for name in names)
     assert not any(name.startswith(("tests/", "demo/", "benchmarks/")) for name in names)

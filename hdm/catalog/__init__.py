@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hdm.catalog.base import Catalog as Catalog
+    from hdm.catalog.model import Relation as Relation
     from hdm.catalog.model import Schema as Schema
+    from hdm.catalog.patterns import Selection as Selection
 
-_HOME = {"Catalog": "hdm.catalog.base", "Schema": "hdm.catalog.model"}
+_HOME = {
+    "Catalog": "hdm.catalog.base",
+    "Relation": "hdm.catalog.model",
+    "Schema": "hdm.catalog.model",
+    "Selection": "hdm.catalog.patterns",
+}
 
-__all__ = ["Catalog", "Schema"]
+__all__ = ["Catalog", "Relation", "Schema", "Selection"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,6 +22,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "doctor": ("doctor", "Check drivers, connections, grants, clock, versions."),
     "schema": ("schema", "Print the JSON Schema of manifests or profiles."),
     "components": ("components", "List every source, sink, catalog and orchestrator found."),
+    "new": ("new", "Begin a source, sink, check, database or catalog of your own."),
     "catalog": ("catalog", "Crawl, map, compare and create whole schemas."),
     "assess": ("assess", "Take stock before a migration: sizes, risks, gaps, waves."),
 }

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from hdm.components import locator, plugins
 from hdm.components.builtin import ALIASES, BUILTIN
+from hdm.config import deprecated
 from hdm.config.located import LocatedDict, Place, Problems, fold, suggest
 from hdm.config.validation import validate
 from hdm.errors import ManifestError, ProfileError, UnknownComponent, UsageError
@@ -130,17 +131,9 @@ def build(kind: str, type_name: str, configuration: Mapping[str, Any]) -> Any:
     return locator.make(kind, find(kind, type_name), configuration)
 
 
-def without_effect(kind: str, spec: ComponentSpec) -> list[str]:
-    """A sentence on each key of the component's conf that is taken and does nothing, with its place."""
-    fields = find(kind, spec.type).Config.model_fields
-    names = {info.alias or name: info.deprecated for name, info in fields.items()}
-    conf = spec.conf if isinstance(spec.conf, LocatedDict) else _placed(spec)
-    found = []
-    for key in conf:
-        if isinstance(why := names.get(key), str):
-            at = f"{conf.file}:{conf.key_at(key).line}: " if conf.file else ""
-            found.append(f"{at}{_word(kind)} '{spec.name}': '{key}' {why}")
-    return found
+def deprecated_keys(kind: str, spec: ComponentSpec) -> list[str]:
+    """A line on each deprecated key of the component's conf, with its place."""
+    return deprecated.notes(find(kind, spec.type).Config, spec.conf, f"{_word(kind)} '{spec.name}'")
 
 
 def connection_name(spec: ComponentSpec) -> str | None:

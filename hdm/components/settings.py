@@ -40,10 +40,3 @@ class Settings(Described):
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
-
-
-NO_CHECKSUM = (
-    "has no effect: each chunk's rows are counted on both sides, and files have their sha256; remove it"
-)
-NO_DATABASE = "has no effect: the connection in the profile names the database; remove it"
-"""What is said of keys that manifests of old hold: they are taken, and nothing is made of them."""

@@ -11,6 +11,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from pydantic import BaseModel
 
+from hdm.config import deprecated
 from hdm.config.located import LocatedDict, Place, PlacedList, Problems, misread, suggest
 from hdm.config.secrets import Secret, is_private, is_reference, look_up, redact
 from hdm.config.validation import validate
@@ -49,6 +50,8 @@ class Profiles:
     path: Path
     env: str
     entries: LocatedDict | None = field(default=None, repr=False)
+    notes: list[str] = field(default_factory=list, repr=False, compare=False)
+    """A line on each deprecated key of the connections that were asked for."""
     _made: dict[tuple[str, type[BaseModel]], BaseModel] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -93,6 +96,7 @@ class Profiles:
             return cast("P", known)
         entry = self.entry(name)
         problems = Problems(str(self.path), ProfileError)
+        self.notes.extend(deprecated.notes(model, entry, f"connection '{name}'"))
         data = _resolve(entry, model, problems, f"{self.env}.{name}")
         made = validate(model, data, problems, what=f"connection '{name}'", private=True)
         problems.raise_any()

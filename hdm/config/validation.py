@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from hdm.config.deprecated import renewed
 from hdm.config.located import LocatedDict, Place, PlacedList, Problems, misread, suggest
 from hdm.config.secrets import is_private
 
@@ -22,6 +23,7 @@ def validate(
 
     ``private`` data (profiles) never shows a value in a message.
     """
+    data = renewed(model, data, problems, what)
     wrong = _wrong_booleans(model, data)
     for keys in wrong:
         at, key = _find(data, keys)[0], str(keys[-1])

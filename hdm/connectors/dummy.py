@@ -15,6 +15,7 @@ from hdm.arrow.batches import BATCH_BYTES, BATCH_ROWS
 from hdm.components.settings import Settings
 from hdm.components.sink import Sink
 from hdm.components.source import Source
+from hdm.config.deprecated import DUMMY
 from hdm.files.layout import Split
 from hdm.model import (
     Attempt,
@@ -50,7 +51,7 @@ class _Rows(Settings):
     """Says what the table is called; dots cut it into schema and table."""
     env: str | None = None
     """Is taken as in other sources, and has no effect: there is nothing to connect to."""
-    dummy: Any = Field(None, deprecated="does nothing; remove it")
+    dummy: Any = Field(None, deprecated=DUMMY)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
 
 
@@ -172,7 +173,7 @@ class _Nothing(Settings):
 
     env: str | None = None
     """Is taken as in other sinks, and has no effect: there is nothing to connect to."""
-    dummy: Any = Field(None, deprecated="does nothing; remove it")
+    dummy: Any = Field(None, deprecated=DUMMY)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
 
 

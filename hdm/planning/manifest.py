@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hdm.components import registry
+from hdm.config import deprecated
 from hdm.config.located import LocatedDict, Place, Problems, suggest
 from hdm.config.manifest_model import CheckWords, Component, Link, ManifestWords, Service, Template
 from hdm.config.profile import environment
@@ -41,6 +42,8 @@ class Manifest:
     stages: tuple[Link, ...]
     plugins: tuple[str, ...] = ()
     description: str | None = None
+    notes: tuple[str, ...] = ()
+    """A line on each deprecated key of the manifest's own words."""
     text: str | None = field(default=None, repr=False, compare=False)
 
 
@@ -58,6 +61,8 @@ def load_manifest(
     problems = Problems(str(where))
     top = fill_variables(parse_yaml(raw, str(where)), Place(1, 1), environ, problems)
     shaped = shape(top, problems)
+    notes = deprecated.notes(ManifestWords, shaped, "manifest")
+    shaped = deprecated.renewed(ManifestWords, shaped, problems, "manifest")
     words = validate(ManifestWords, shaped, problems, what="manifest")
     problems.raise_any()
     assert words is not None
@@ -75,6 +80,7 @@ def load_manifest(
         stages=stages,
         plugins=tuple(words.plugins),
         description=words.description,
+        notes=tuple(notes),
         text=raw.decode("utf-8", "replace"),
     )
 

@@ -11,8 +11,9 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from hdm import failpoints
-from hdm.components.settings import NO_CHECKSUM, NO_DATABASE, Settings
+from hdm.components.settings import Settings
 from hdm.components.source import Source
+from hdm.config.deprecated import CHECKSUM, DATABASE
 from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
 from hdm.dialects.native_type import is_type
@@ -74,11 +75,11 @@ class SqlSourceConfig(Settings):
     types: dict[str, str] = Field(default_factory=dict)
     """Native types of columns, ``column: type``, which come before the catalogue's, e.g. where it gives none;
     left out, the catalogue's."""
-    checksum: Any = Field(None, deprecated=NO_CHECKSUM)
+    checksum: Any = Field(None, deprecated=CHECKSUM)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
-    checksum_method: Any = Field(None, deprecated=NO_CHECKSUM)
+    checksum_method: Any = Field(None, deprecated=CHECKSUM)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
-    database: str | None = Field(None, deprecated=NO_DATABASE)
+    database: str | None = Field(None, deprecated=DATABASE)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
     params: Any = None
     """Older spelling of ``table_name`` and ``watermark``, as ``{table, watermark}``; what is written beside

@@ -10,7 +10,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from hdm.arrow.rows import check_length
-from hdm.components.settings import NO_DATABASE, Settings
+from hdm.components.settings import Settings
+from hdm.config.deprecated import DATABASE
 from hdm.config.visible import listed
 from hdm.dialects.base import Dialect
 from hdm.dialects.types import Fidelity, carrier, misfit
@@ -34,7 +35,7 @@ class SqlSinkConfig(Settings):
     source's table name, cased as ``identifiers`` says."""
     schema_name: str | None = Field(None, alias="schema")
     """Schema of a table that is named without one; left out, the profile's, or the system's default."""
-    database: str | None = Field(None, deprecated=NO_DATABASE)
+    database: str | None = Field(None, deprecated=DATABASE)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
     mode: Mode | None = None
     """``append``, ``replace`` or ``merge``, as on the link, where it may stand instead; left out,

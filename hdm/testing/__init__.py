@@ -1,7 +1,7 @@
 """Conformance suites that ship with hdm: inherit one, give it a fixture or two, run pytest.
 
-``SourceConformance``, ``SinkConformance``, ``StoreConformance``, ``DialectConformance`` and (in
-``hdm.testing.catalogs``) ``CatalogConformance`` are test classes. Every check is also a plain
+``SourceConformance``, ``SinkConformance``, ``CheckConformance``, ``StoreConformance``, ``DialectConformance``
+and (in ``hdm.testing.catalogs``) ``CatalogConformance`` are test classes. Every check is also a plain
 function (``hdm.testing.sources.check_...``), and for each of them hdm's own tests hold a saboteur:
 a connector broken in that one way, which the check must catch. What a connector cannot promise
 stands in its class's ``gaps``, with the reason; a gap whose check passes is an error too.
@@ -10,17 +10,21 @@ stands in its class's ``gaps``, with the reason; a gap whose check passes is an 
 import pytest
 
 pytest.register_assert_rewrite(
-    *(f"hdm.testing.{name}" for name in ("catalogs", "dialects", "leaks", "sinks", "sources", "stores"))
+    *(
+        f"hdm.testing.{name}"
+        for name in ("catalogs", "checks", "dialects", "leaks", "sinks", "sources", "stores")
+    )
 )
 
-
-from hdm.testing.dialects import DialectConformance  # noqa: E402 -- after the rewriting is set up
+from hdm.testing.checks import CheckConformance  # noqa: E402 -- after the rewriting is set up
+from hdm.testing.dialects import DialectConformance  # noqa: E402
 from hdm.testing.rows import as_rows, awkward_batch, awkward_table, sorted_rows  # noqa: E402
 from hdm.testing.sinks import ReadBack, SinkConformance  # noqa: E402
 from hdm.testing.sources import SourceConformance  # noqa: E402
 from hdm.testing.stores import StoreConformance  # noqa: E402
 
 __all__ = [
+    "CheckConformance",
     "DialectConformance",
     "ReadBack",
     "SinkConformance",

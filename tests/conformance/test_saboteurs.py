@@ -12,15 +12,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from hdm import testing
+from hdm import declare, testing
 from hdm.catalog.patterns import Selection
+from hdm.components.check import Check, Range
 from hdm.connectors.sqlite import SQLiteCatalog, SQLiteProfile, SQLiteSink, SQLiteSource
 from hdm.dialects.postgres import PostgresDialect
 from hdm.dialects.sqlite import SQLiteDialect
 from hdm.errors import HdmError, Recovery
 from hdm.files.stores.base import LocalStore
-from hdm.testing import awkward_table, catalogs, dialects, leaks, sinks, sources, stores
+from hdm.testing import awkward_table, catalogs, checks, dialects, leaks, sinks, sources, stores
 from tests.conformance import catalog_saboteurs as c
+from tests.conformance import check_saboteurs as k
 from tests.conformance import saboteurs as s
 from tests.conformance.relational import CONF, DDL, fill, some_rows
 from tests.conformance.systems import CANARY, System, sqlite_system
@@ -110,9 +112,18 @@ CATALOGS: dict[str, type[Any]] = {
     "drift_is_seen": c.RemembersItsCrawl,
     "refusals_are_errors": c.SwallowsErrors,
 }
+CHECKS: dict[str, type[Check]] = {
+    "good_rows_pass": k.Complains,
+    "bad_rows_do_not": k.Sleeps,
+    "batches_do_not_matter": k.CountsBatches,
+    "chunks_are_apart": k.Remembers,
+    "no_value_shows": k.Quotes,
+    "manifests_can_name_it": k.Sleeps,
+    "unknown_keys_are_refused": k.TakesAnyKey,
+}
 SUITES: list[tuple[Any, dict[str, type[Any]]]] = [
     (sources, SOURCES), (sinks, SINKS), (stores, STORES), (dialects, DIALECTS),
-    (catalogs, CATALOGS),
+    (catalogs, CATALOGS), (checks, CHECKS),
 ]  # fmt: skip
 CATALOG_SCRIPT = """
 CREATE TABLE a (id INTEGER PRIMARY KEY, n NUMERIC(10,2) NOT NULL DEFAULT 0, CHECK (n >= 0));
@@ -123,6 +134,7 @@ CATALOG_HOLDS = {
     "tables": 2, "columns": 4, "defaults": 1, "primary keys": 2, "foreign keys": 1, "checks": 1,
     "indexes": 1, "identities": 2,
 }  # fmt: skip
+ONE_NUMBER = declare("trial://", "trial", {"n": "int64"})
 CAUGHT = (AssertionError, HdmError, OSError, pytest.fail.Exception)
 
 
@@ -243,6 +255,16 @@ def test_catalog(name: str, tmp_path: Path) -> None:
         given.call(getattr(catalogs, f"check_{name}"))
 
     trial(run, CATALOGS[name], SQLiteCatalog, run)
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_check(name: str) -> None:
+    def run(cls: type[Check]) -> None:
+        rows = [(5,), (None,)]
+        given = checks.Given(cls, ONE_NUMBER, {"column": "n", "min": 0}, rows, [*rows, (-4711,)])
+        given.run(getattr(checks, f"check_{name}"))
+
+    trial(getattr(checks, f"check_{name}"), CHECKS[name], Range, run)
 
 
 def test_an_error_while_reading_is_classified_too(tmp_path: Path) -> None:

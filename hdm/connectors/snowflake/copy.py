@@ -10,6 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from hdm import failpoints
+from hdm.config.deprecated import FILE_FORMAT
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.connectors.snowflake.staging import Put, Staging
@@ -35,7 +36,7 @@ class SnowflakeCopyConfig(SqlSinkConfig):
     url: str | None = None
     """Address of the bucket or container over which the stage is made, without a query; left out, the stage
     must exist."""
-    file_format: str | None = Field(None, pattern="^(csv|parquet|CSV|PARQUET)$")
+    file_format: str | None = Field(None, pattern="^(csv|parquet|CSV|PARQUET)$", deprecated=FILE_FORMAT)
     """Is taken from older manifests and has no effect: each staged file's own format counts."""
 
 

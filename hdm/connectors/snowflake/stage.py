@@ -8,12 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from hdm import failpoints
 from hdm.arrow.batches import rebatch
 from hdm.components.settings import Settings
 from hdm.components.sink import Sink
+from hdm.config.deprecated import FILE_FORMAT
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.connectors.snowflake.staging import FILE_BYTES, Put, Staging
@@ -36,7 +37,7 @@ class InternalStageConfig(Settings):
     """Names the internal stage, ``database.schema.stage``; it is made if it is not there."""
     stage_directory: str = "hdm"
     """Folder on the stage under which the files are put."""
-    file_format: str | None = None
+    file_format: str | None = Field(None, deprecated=FILE_FORMAT)
     """Is taken from older manifests and has no effect: rows are put as Parquet, upstream files as they
     are."""
 

@@ -161,8 +161,8 @@ def test_a_key_that_does_nothing_says_so(tmp_path: Path) -> None:
     only(place, link, load(place))
     for verb in ("plan", "run"):
         said = place.hdm(verb).err
-        assert "source 'src_orders': 'checksum' has no effect" in said
-        assert "source 'src_orders': 'database' has no effect" in said
+        assert "source 'src_orders': 'checksum' has no effect since hdm 0.1.0" in said
+        assert "source 'src_orders': 'database' has no effect since hdm 0.1.0" in said
 
 
 def test_mistakes_of_several_components_are_told_at_once(tmp_path: Path) -> None:

@@ -1,0 +1,126 @@
+"""Keys that are still taken and will go: the one place that declares them, and the sentence that each gets.
+
+docs/reference/compatibility.md gives the rule and lists them. A plugin says in its own field what is said:
+``old: Any = Field(None, deprecated="has no effect: ...")``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from hdm.config.located import LocatedDict, PlacedList, Problems
+
+
+class Deprecated(str):
+    """What is said of a key after its name, since version ``since``.
+
+    With ``instead``, the key beside it that takes its value; without, the key does nothing, and ``why`` says
+    what is so without it.
+    """
+
+    __slots__ = ("instead", "since")
+    since: str
+    instead: str
+
+    def __new__(cls, *, since: str, instead: str = "", why: str = "") -> Deprecated:
+        """One declaration; the text is made of its parts."""
+        does = f"is deprecated since hdm {since}: write '{instead}'"
+        made = super().__new__(cls, does if instead else f"has no effect since hdm {since}: {why}; remove it")
+        made.since, made.instead = since, instead
+        return made
+
+    def __deepcopy__(self, memo: object) -> Deprecated:
+        """Itself: it never changes."""
+        return self
+
+
+CHECKSUM = Deprecated(
+    since="0.1.0", why="each chunk's rows are counted on both sides, and files have their sha256"
+)
+DATABASE = Deprecated(since="0.1.0", why="the connection in the profile names the database")
+DUMMY = Deprecated(since="0.1.0", why="nothing is made of it")
+FILE_FORMAT = Deprecated(since="0.1.0", why="rows are staged as Parquet, and files as they are")
+
+
+def notes(model: type[BaseModel], data: Any, what: str) -> list[str]:
+    """A line on each key in ``data``, at any depth, that the model has as deprecated, with its place."""
+    return [
+        f"{at.file}:{at.key_at(key).line}: {what}: '{key}' {said}"
+        if isinstance(at, LocatedDict) and at.file
+        else f"{what}: '{key}' {said}"
+        for at, key, said in _old_keys(model, data)
+    ]
+
+
+def renewed(model: type[BaseModel], data: Any, problems: Problems, what: str) -> Any:
+    """``data`` with the value of each renamed key under its new name, at its place, at any depth.
+
+    Notes a mistake where both names are given.
+    """
+    if not _has_renamed(model):
+        return data
+    if isinstance(data, list):
+        items = PlacedList(file=getattr(data, "file", ""), place=getattr(data, "place", None))
+        for index, item in enumerate(data):
+            at = data.item_at(index) if isinstance(data, PlacedList) else items.place
+            items.add(renewed(model, item, problems, what), at)
+        return items
+    if not isinstance(data, Mapping):
+        return data
+    placed = data if isinstance(data, LocatedDict) else LocatedDict(data)
+    out = placed.like()
+    for key in placed:
+        said = _fields(model).get(key)
+        to = said.instead if isinstance(said, Deprecated) and said.instead else key
+        if to != key and to in placed:
+            problems.add(f"{what}: '{key}' is an older name of '{to}'", placed.key_at(key), "keep the latter")
+        elif to in out:
+            continue
+        out.take(placed, key, to)
+        for inner in _inner(model, to):
+            out[to] = renewed(inner, out[to], problems, what)
+    return out
+
+
+def _old_keys(model: type[BaseModel], data: Any) -> Iterator[tuple[Mapping[str, Any], str, str]]:
+    if isinstance(data, list):
+        for item in data:
+            yield from _old_keys(model, item)
+    elif isinstance(data, Mapping):
+        fields = _fields(model)
+        for key, value in data.items():
+            said = fields.get(key)
+            if isinstance(said, str):
+                yield data, key, said
+            for inner in _inner(model, key):
+                yield from _old_keys(inner, value)
+
+
+@lru_cache(maxsize=512)
+def _fields(model: type[BaseModel]) -> Mapping[str, object]:
+    """Key -> what is said of it, where anything is."""
+    return {info.alias or name: info.deprecated for name, info in model.model_fields.items()}
+
+
+@lru_cache(maxsize=512)
+def _inner(model: type[BaseModel], key: str) -> tuple[type[BaseModel], ...]:
+    """The models that the value of a key may be."""
+    names = {info.alias or name: info.annotation for name, info in model.model_fields.items()}
+    return tuple(_models(names.get(key)))
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)
+
+
+@lru_cache(maxsize=512)
+def _has_renamed(model: type[BaseModel]) -> bool:
+    own = any(isinstance(said, Deprecated) and said.instead for said in _fields(model).values())
+    return own or any(_has_renamed(inner) for key in _fields(model) for inner in _inner(model, key))

@@ -1,0 +1,103 @@
+"""docs/architecture.md: its pictures show what the code has, and nothing else."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import sqlite3
+import tarfile
+import tomllib
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hdm
+from hdm import catalog, files, sql
+from hdm.dialects.base import Dialect
+from hdm.state import StateManager
+from hdm.state.records import DONE, STATUSES, UNFINISHED
+from tests.fixtures.hdm_0_1_0.make import HERE, KILLS
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+PICTURES = {text.split()[0]: text for text in re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)}
+ARROWS = {
+    (was, now)
+    for was, now in re.findall(r"^  (\w+|\[\*\]) --> (\w+|\[\*\])", PICTURES["stateDiagram-v2"], re.MULTILINE)
+}
+
+
+def test_every_status_of_a_chunk_is_drawn_and_no_other() -> None:
+    drawn = {status for arrow in ARROWS for status in arrow} - {"[*]"}
+    assert drawn == set(STATUSES)
+    assert {was for was, now in ARROWS if now == "[*]"} < drawn - set(UNFINISHED)
+    assert all(f"`{status}`" in PAGE for status in (*DONE, *UNFINISHED))
+
+
+@pytest.mark.parametrize("kill", KILLS)
+def test_what_chunks_went_through_is_drawn(kill: str) -> None:
+    """By the trails that are kept of real runs."""
+    with tarfile.open(HERE / f"{kill}.tar.xz") as archive:
+        script = archive.extractfile("state.sql")
+        assert script is not None
+        text = script.read().decode()
+    assert gone_through(text) - ARROWS == set()
+
+
+def test_what_was_waived_is_drawn() -> None:
+    seen = gone_through((ROOT / "tests/fixtures/state_0_1_0.sql").read_text(encoding="utf-8"))
+    assert ("dead", "waived") in seen and seen - ARROWS == set()
+
+
+def gone_through(script: str) -> set[tuple[str, str]]:
+    asked = "SELECT DISTINCT from_status, to_status FROM hdm_event WHERE chunk_id IS NOT NULL"
+    with closing(sqlite3.connect(":memory:")) as state:
+        state.executescript(script)
+        rows = state.execute(asked).fetchall()
+    return {(was or "[*]", now) for was, now in rows if now in STATUSES}
+
+
+def test_every_class_that_is_drawn_has_the_methods_that_are() -> None:
+    drawn = re.findall(r"class (\w+)(?: \{(.*?)\n  \})?", PICTURES["classDiagram"], re.DOTALL)
+    places: list[Any] = [hdm, sql, files, catalog]
+    found = {"StateManager": StateManager, "Dialect": Dialect}
+    for name, body in drawn:
+        cls = found.get(name) or next(getattr(one, name) for one in places if hasattr(one, name))
+        for method, words in re.findall(r"(\w+)\((.*?)\)", body):
+            known = list(inspect.signature(getattr(cls, method)).parameters)[1:]
+            wanted = [word for word in words.split(", ") if word]
+            assert known[: len(wanted)] == wanted, f"{name}.{method}{known}"
+    for below, above in re.findall(r"(\w+) <\|-- (\w+)", PICTURES["classDiagram"]):
+        assert issubclass(getattr(sql, above, None) or getattr(files, above), getattr(hdm, below))
+
+
+def test_the_walk_names_files_and_functions_that_are_there() -> None:
+    table = PAGE.partition("## The walk of one chunk")[2]
+    named = re.findall(r"`([a-z_/]+\.py)`(?: `(\w+)`)?", table)
+    assert len(named) >= 20
+    for file, name in named:
+        path = ROOT / "hdm" / file.removeprefix("hdm/")
+        assert path.is_file(), file
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        defined = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
+        assert not name or name in defined, f"{file} has no {name}"
+
+
+def test_every_room_is_drawn() -> None:
+    rooms = PAGE.partition("<!-- rooms")[2].partition("<!-- /rooms -->")[0]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = project["tool"]["importlinter"]["contracts"]
+    layers = [layer for one in contracts if one["type"] == "layers" for layer in one["layers"]]
+    assert {room for layer in layers for room in re.findall(r"\w+", layer)} == set(
+        re.findall(r"\[(\w+)\]", rooms)
+    )
+
+
+def test_every_picture_begins_as_mermaid_wants() -> None:
+    kinds = [text.split()[0] for text in re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)]
+    assert sorted(kinds) == sorted(
+        ["flowchart", "classDiagram", "flowchart", "erDiagram", "stateDiagram-v2", "sequenceDiagram"]
+    )
