@@ -106,6 +106,9 @@ def test_the_airflow_task(place: Place) -> None:
         f"import sys\nsys.path.append({str(here)!r})\n{BLOCKS['airflow']}\n"
         "from airflow.sdk import DAG\nwith DAG('orders') as dag:\n    move_orders()\n"
         "if __name__ == '__main__':\n"
+        "    from airflow.__main__ import main\n"
+        "    sys.argv = ['airflow', 'db', 'migrate']\n"
+        "    main()\n"
         "    (done,) = (run := dag.test()).get_task_instances()\n"
         "    print('ended:', run.state, done.task_id, done.state, done.xcom_pull('move_orders'))\n"
     )
@@ -115,7 +118,6 @@ def test_the_airflow_task(place: Place) -> None:
         "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
     }  # fmt: skip
     shutil.rmtree(home, ignore_errors=True)
-    python(place, ["-m", "airflow", "db", "migrate"], programs / "python", **settings)
     said = python(place, [script], programs / "python", **settings)
     assert "ended: success move_orders success 180" in said
     assert is_equal(place)
