@@ -7,11 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hdm.catalog.base import Catalog as Catalog
+    from hdm.catalog.crawlers.base import Crawler as Crawler
+    from hdm.catalog.crawlers.rows import Queries as Queries
+    from hdm.catalog.crawlers.rows import RowsCrawler as RowsCrawler
     from hdm.catalog.model import Schema as Schema
+    from hdm.catalog.writers.base import Writer as Writer
 
-_HOME = {"Catalog": "hdm.catalog.base", "Schema": "hdm.catalog.model"}
+_HOME = {
+    "Catalog": "hdm.catalog.base",
+    "Crawler": "hdm.catalog.crawlers.base",
+    "Queries": "hdm.catalog.crawlers.rows",
+    "RowsCrawler": "hdm.catalog.crawlers.rows",
+    "Schema": "hdm.catalog.model",
+    "Writer": "hdm.catalog.writers.base",
+}
 
-__all__ = ["Catalog", "Schema"]
+__all__ = ["Catalog", "Crawler", "Queries", "RowsCrawler", "Schema", "Writer"]
 
 
 def __getattr__(name: str) -> Any:

@@ -42,7 +42,6 @@ class BigQueryDialect(Dialect):
     max_path = 3
     enforces_keys = False
     text_type = "STRING"
-    writer = "hdm.catalog.writers.bigquery:BigQueryWriter"
     # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language
     traits = Traits(
         fk="declared", keys_enforced=False, check=False, index=False, identity="none", generated=NONE,

@@ -26,7 +26,6 @@ class NetezzaFacts(Facts):
     """Netezza 7.2 or later."""
 
     catalog_queries = _CATALOG
-    crawler = "hdm.catalog.crawlers.netezza:NetezzaCrawler"
     odbc = OdbcFacts(
         driver="NetezzaSQL",
         keywords=("Servername", "Port", "Database", "Username", "Password"),

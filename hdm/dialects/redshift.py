@@ -41,7 +41,6 @@ class RedshiftDialect(Dialect):
     max_identifier = 127
     enforces_keys = False
     text_type = "VARCHAR(65535)"
-    writer = "hdm.catalog.writers.redshift:RedshiftWriter"
     # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
     traits = Traits(
         fk="declared", keys_enforced=False, check=False, index=False, generated=NONE, sequences=False,

@@ -1,5 +1,6 @@
 """The middle level of every SQL system: ``SqlSource`` and ``SqlSink`` over a ``Database``."""
 
+from hdm.sql.catalog import SqlCatalog
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.ledger import Ledger
 from hdm.sql.sink import SqlSink
@@ -10,6 +11,7 @@ from hdm.sql.target import SqlSinkConfig
 __all__ = [
     "Database",
     "Ledger",
+    "SqlCatalog",
     "SqlProfile",
     "SqlSink",
     "SqlSinkConfig",
