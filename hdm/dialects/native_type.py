@@ -8,6 +8,8 @@ text as a type (https://www.sqlite.org/datatype3.html#determination_of_column_af
 
 from __future__ import annotations
 
+import re
+
 from hdm.dialects.lexer import Token, UnclearSQL, tokens
 from hdm.errors import UsageError
 from hdm.model import Column
@@ -18,6 +20,7 @@ _NOT_IN_A_TYPE = frozenset({
 })  # fmt: skip
 _LABELLED = frozenset({"enum", "set"})
 _NESTED = frozenset({"array", "list", "map", "nested", "object", "row", "struct", "tuple", "union", "vector"})
+_BRACKETS = re.compile(r"\(([^()]*)\)")
 _HINT = "give the column another type: a rule with to:, or types: on the source"
 
 
@@ -35,6 +38,16 @@ def type_text(text: str, what: str) -> str:
     if not is_type(text):
         raise UsageError(f"{what}: {_short(text)} is not the name of one type", hint=_HINT)
     return text
+
+
+def words_and_numbers(native: str) -> tuple[str, tuple[int, ...]]:
+    """A type's words in capitals, without what is in brackets, and the numbers of its first brackets:
+    ``timestamp(3) with time zone`` is ``TIMESTAMP WITH TIME ZONE`` and 3. Brackets with anything but
+    numbers, and nested ones, have none; square brackets stay with the words."""
+    words, inside = _BRACKETS.sub(" ", native), _BRACKETS.search(native)
+    numbers = inside[1].split(",") if inside else []
+    whole = all(part.strip().removeprefix("-").isdigit() for part in numbers)
+    return " ".join(words.upper().split()), tuple(map(int, numbers)) if whole else ()
 
 
 def own_type(column: Column) -> str:

@@ -32,7 +32,7 @@ class SqlCatalog(Catalog):
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "", database: Any = None) -> None:
         super().__init__(config, profile, name=name)
-        self.database: Database = database if database is not None else self.Database(profile)
+        self.database: Database = database if database is not None else self.Database.reached(profile)
 
     def crawl(self, selection: Selection | None = None) -> Schema:
         """With the system's crawler."""

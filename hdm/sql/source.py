@@ -123,7 +123,7 @@ class SqlSource(BehindDatabase, Source):
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, profile, name=name)
-        self.database = self.Database(profile)
+        self.database = self.Database.reached(profile)
         self.dialect = self.database.dialect
 
     @property
