@@ -59,7 +59,7 @@ def register(cls: C) -> C:
     """
     kind, key = kind_of(cls), fold(cls.__name__)
     builtin = _builtin_name(kind, cls.__name__)
-    if builtin and BUILTIN[kind][builtin] != cls.__module__:
+    if builtin and not f"{cls.__module__}.".startswith(f"{BUILTIN[kind][builtin]}."):
         raise UsageError(
             f"{full_name(cls)} has the name of the {_word(kind)} that hdm brings",
             hint=f"rename the class, e.g. 'My{cls.__name__}'",

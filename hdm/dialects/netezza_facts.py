@@ -19,6 +19,7 @@ _CATALOG = CatalogueSql(
     relation="""SELECT OBJID FROM _V_TABLE
         WHERE SCHEMA = ? AND TABLENAME = ? AND DATABASE = CURRENT_CATALOG""",
     schema="ADMIN",
+    tables="SELECT TABLENAME FROM _V_TABLE WHERE SCHEMA = ?",
 )
 
 

@@ -14,17 +14,22 @@ from hdm.sql.source import SqlSource
 
 
 def components(
-    profile: type[BaseModel], database: type[Database]
+    profile: type[BaseModel], database: type[Database], *, within: str | None = None
 ) -> tuple[type[SqlSource], type[SqlSink], type[SqlCatalog]]:
     """Make and register ``XSource``, ``XSink`` and ``XCatalog`` for a class ``XDatabase``.
 
-    Give them the same names in the module of ``XDatabase``, where pickle and ``plugins:`` look for them. A
-    docstring that says more can be set afterwards.
+    Give them the same names in the module of ``XDatabase``, or in the one that ``within`` names: there
+    pickle and ``plugins:`` look for them.
     """
     name = database.__name__.removesuffix("Database")
 
     def made(base: Any, kind: str, says: str) -> Any:
-        body = {"Profile": profile, "Database": database, "__doc__": says, "__module__": database.__module__}
+        body = {
+            "Profile": profile,
+            "Database": database,
+            "__doc__": says,
+            "__module__": within or database.__module__,
+        }
         return register(type(f"{name}{kind}", (base,), body))
 
     return (
