@@ -213,8 +213,8 @@ class Dialect(Facts, Comparing, Merging):
 
         The default looks into ``kinds``. Numbers in the type's text come before those given apart."""
         words, numbers = words_and_numbers(native)
-        kind = self.kinds.get(words, Kind.OTHER)
-        first, second = (*numbers, None, None)[:2]
+        kind = self.kinds.get(words, Kind.OTHER) if numbers is not None else Kind.OTHER
+        first, second = (*(numbers or ()), None, None)[:2]
         if kind is Kind.DECIMAL:
             precision, scale = (precision, scale) if first is None else (first, second)
             return kind, None, precision, None if precision is None else scale or 0
@@ -222,7 +222,7 @@ class Dialect(Facts, Comparing, Merging):
             return kind, None, precision if first is None else first, None
         if kind in (Kind.TEXT, Kind.BINARY, Kind.BIT):
             return kind, length if first is None else first, None, None
-        return (kind, None, None, None) if kind is not Kind.OTHER else (kind, length, precision, scale)
+        return kind, None, None, None
 
     def stored(self, column: Column) -> Stored:
         """The type that keeps the column here; of the same system, its own declaration."""

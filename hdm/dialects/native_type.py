@@ -8,8 +8,6 @@ text as a type (https://www.sqlite.org/datatype3.html#determination_of_column_af
 
 from __future__ import annotations
 
-import re
-
 from hdm.dialects.lexer import Token, UnclearSQL, tokens
 from hdm.errors import UsageError
 from hdm.model import Column
@@ -20,7 +18,6 @@ _NOT_IN_A_TYPE = frozenset({
 })  # fmt: skip
 _LABELLED = frozenset({"enum", "set"})
 _NESTED = frozenset({"array", "list", "map", "nested", "object", "row", "struct", "tuple", "union", "vector"})
-_BRACKETS = re.compile(r"\(([^()]*)\)")
 _HINT = "give the column another type: a rule with to:, or types: on the source"
 
 
@@ -40,14 +37,24 @@ def type_text(text: str, what: str) -> str:
     return text
 
 
-def words_and_numbers(native: str) -> tuple[str, tuple[int, ...]]:
-    """A type's words in capitals, without what is in brackets, and the numbers of its first brackets:
-    ``timestamp(3) with time zone`` is ``TIMESTAMP WITH TIME ZONE`` and 3. Brackets with anything but
-    numbers, and nested ones, have none; square brackets stay with the words."""
-    words, inside = _BRACKETS.sub(" ", native), _BRACKETS.search(native)
-    numbers = inside[1].split(",") if inside else []
-    whole = all(part.strip().removeprefix("-").isdigit() for part in numbers)
-    return " ".join(words.upper().split()), tuple(map(int, numbers)) if whole else ()
+def words_and_numbers(native: str) -> tuple[str, tuple[int, ...] | None]:
+    """A type's words in capitals, without what is in round brackets, and the numbers of its first brackets:
+    ``timestamp(3) with time zone`` is ``TIMESTAMP WITH TIME ZONE`` and 3. No numbers (None) if the brackets
+    hold anything else."""
+    depth, outside, inside = 0, "", [""]
+    for mark in native:
+        depth += mark == "("
+        if not depth:
+            outside += mark
+        elif len(inside) == 1:
+            inside[0] += mark
+        depth -= mark == ")"
+        if mark == ")" and not depth:
+            outside += " "
+            inside.append("")
+    parts = inside[0][1:-1].split(",") if inside[0] else []
+    whole = all(part.strip().removeprefix("-").isdecimal() for part in parts)
+    return " ".join(outside.upper().split()), tuple(map(int, parts)) if whole else None
 
 
 def own_type(column: Column) -> str:

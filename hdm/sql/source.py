@@ -21,7 +21,7 @@ from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableVal
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
 from hdm.sql import blame
 from hdm.sql import relation as sql_relation
-from hdm.sql.chunking import Splitter, uncut
+from hdm.sql.chunking import Splitter, SqlRanges, uncut
 from hdm.sql.cursor import WatermarkConf, hold_to_order
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.describe import chosen, sees_all
@@ -264,7 +264,8 @@ class SqlSource(BehindDatabase, Source):
                 else sql_relation.is_steady(self.database, connection, table, self.path, where)
             )
             kind = Increment if window.column else Splitter
-            splitter = kind(self.database, connection, table, window, origin, where, relation, exact)
+            ranges = SqlRanges(self.database, connection, table, origin, where)
+            splitter = kind(ranges, table, window, relation, exact, filtered=bool(where))
             yield from splitter.chunks(job_key, snapshot)
 
     def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:

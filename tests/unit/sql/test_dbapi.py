@@ -109,10 +109,12 @@ def test_what_would_be_rounded_cut_or_guessed_is_refused(one: Column, given: Any
         ("Numeric( 10 , -2 )", "NUMERIC", (10, -2)),
         ("timestamp(3) with time zone", "TIMESTAMP WITH TIME ZONE", (3,)),
         ("int(10) unsigned", "INT UNSIGNED", (10,)),
-        ("nvarchar(max)", "NVARCHAR", ()),
-        ("enum('a,b','c')", "ENUM", ()),
+        ("nvarchar(max)", "NVARCHAR", None),
+        ("enum('a,b','c')", "ENUM", None),
+        ("ARRAY(NUMBER(38,0))", "ARRAY", None),
+        ("STRING()", "STRING", None),
         ("", "", ()),
     ],
 )
-def test_a_types_words_and_numbers(native: str, words: str, numbers: tuple[int, ...]) -> None:
+def test_a_types_words_and_numbers(native: str, words: str, numbers: tuple[int, ...] | None) -> None:
     assert words_and_numbers(native) == (words, numbers)
