@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from hdm.components.authoring import payload as payload
     from hdm.components.check import Check as Check
     from hdm.components.check import CheckConfig as CheckConfig
+    from hdm.components.ranges import Ranges as Ranges
+    from hdm.components.ranges import cut as cut
     from hdm.components.registry import register as register
     from hdm.components.settings import Settings as Settings
     from hdm.components.sink import Sink as Sink
@@ -50,6 +52,8 @@ _HOME = {
     "Catalog": "hdm.catalog.base",
     "Check": "hdm.components.check",
     "CheckConfig": "hdm.components.check",
+    "Ranges": "hdm.components.ranges",
+    "cut": "hdm.components.ranges",
     "declare": "hdm.components.authoring",
     "payload": "hdm.components.authoring",
     "HdmError": "hdm.errors",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from hdm.dialects import dialect, find, names_with
 from hdm.dialects.traits import Traits
 from hdm.errors import UsageError
@@ -11,7 +9,6 @@ from hdm.errors import UsageError
 __all__ = ["Traits", "targets", "traits_of"]
 
 
-@cache
 def targets() -> tuple[str, ...]:
     """Names of all systems that can be a target of DDL."""
     return tuple(names_with("traits"))

@@ -17,12 +17,13 @@ from hdm.errors import UnknownComponent
 
 @click.command()
 @json_option
-@click.option("--plugin", "plugins", multiple=True, help="A module to load first; may come again.")
+@click.option(
+    "--plugin", "plugins", multiple=True, help="A module, file or folder to load first; may come again."
+)
 @click.argument("name", required=False)
 def command_components(as_json: bool, plugins: tuple[str, ...], name: str | None) -> int:
     """List every source, sink, catalog, orchestrator, state manager, link and check, or show one (NAME)."""
-    registry.load_plugins(plugins)
-    for why in registry.load_installed():
+    for why in [*registry.load_plugins(plugins), *registry.load_installed()]:
         say(f"plugin that could not be loaded: {why}", err=True)
     found = [(kind, one) for kind in registry.KINDS for one in registry.names(kind)]
     if name is not None:

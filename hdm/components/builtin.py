@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from typing import Final
 
+from hdm.dialects import HOMES
 from hdm.errors import MissingDriver
 
 _SOURCES = {
@@ -13,6 +14,7 @@ _SOURCES = {
     "mysql": ("MySQLSource", "MariaDBSource"),
     "duckdb": ("DuckDBSource",),
     "local": ("FSSource", "FSChunkSource"),
+    "store": ("StoreSource", "StoreChunkSource"),
     "dummy": ("DummySource",),
     "netezza": ("NetezzaSource", "NetezzaExternalTableSource"),
     "oracle": ("OracleSource", "ExadataSource"),
@@ -28,6 +30,7 @@ _SINKS = {
     "mysql": ("MySQLSink", "MariaDBSink"),
     "duckdb": ("DuckDBSink",),
     "local": ("FSSink",),
+    "store": ("StoreSink",),
     "dummy": ("DummySink",),
     "netezza": ("NetezzaSink",),
     "oracle": ("OracleSink",),
@@ -52,6 +55,33 @@ _CATALOGS = {
     "sqlserver": ("SQLServerCatalog",),
     "odbc": ("ODBCCatalog",),
     "snowflake": ("SnowflakeCatalog",),
+}
+_FORMATS = {"parquet": "Parquet", "csv": "Csv", "jsonl": "JsonLines"}
+_STORES = {
+    "file": ("LocalStore", "base"),
+    "s3": ("S3Store", "s3"),
+    "azure": ("AzureStore", "azure"),
+}
+_CRAWLERS = {
+    "duckdb": "DuckDBCrawler",
+    "mysql": "MySQLCrawler",
+    "netezza": "NetezzaCrawler",
+    "oracle": "OracleCrawler",
+    "postgres": "PostgresCrawler",
+    "snowflake": "SnowflakeCrawler",
+    "sqlite": "SQLiteCrawler",
+    "sqlserver": "SQLServerCrawler",
+}
+_WRITERS = {
+    "bigquery": "BigQueryWriter",
+    "duckdb": "DuckDBWriter",
+    "mysql": "MySQLWriter",
+    "postgres": "PostgresWriter",
+    "redshift": "RedshiftWriter",
+    "snowflake": "SnowflakeWriter",
+    "sqlite": "SQLiteWriter",
+    "sqlserver": "SQLServerWriter",
+    "synapse": "SynapseWriter",
 }
 
 NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
@@ -116,6 +146,11 @@ BUILTIN: Final[dict[str, dict[str, str]]] = {
     ),
     "data_link": {"DataLink": "hdm.runtime.link"},
     "check": dict.fromkeys(("NotNull", "Range", "Unique", "RowCount"), "hdm.components.check"),
+    "dialect": {name: f"hdm.dialects.{module}" for module, name in HOMES.values()},
+    "format": {name: f"hdm.files.formats.{module}" for module, name in _FORMATS.items()},
+    "store": {name: f"hdm.files.stores.{module}" for name, module in _STORES.values()},
+    "crawler": {name: f"hdm.catalog.crawlers.{module}" for module, name in _CRAWLERS.items()},
+    "ddl_writer": {name: f"hdm.catalog.writers.{module}" for module, name in _WRITERS.items()},
 }
 
 ALIASES: Final[dict[str, dict[str, str]]] = {
@@ -126,4 +161,11 @@ ALIASES: Final[dict[str, dict[str, str]]] = {
         "PostgreSQLStateManager": "PostgresStateManager",
         "MariaDBStateManager": "MySQLStateManager",
     },
+    "dialect": {word: name for word, (_, name) in HOMES.items()},
+    "format": _FORMATS,
+    "store": {word: name for word, (name, _) in _STORES.items()},
+    "crawler": _CRAWLERS,
+    "ddl_writer": _WRITERS,
 }
+"""Other words for what hdm brings: older spellings, and what dialects, formats, stores, crawlers and DDL
+writers call themselves."""

@@ -7,14 +7,15 @@ asked for; what plugins bring, when they are loaded (``plugins``).
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel
 
-from hdm.components import locator, plugins
+from hdm import locator
+from hdm.components import plugins
 from hdm.components.builtin import ALIASES, BUILTIN
 from hdm.config import deprecated
 from hdm.config.located import LocatedDict, Place, Problems, fold, suggest
@@ -32,11 +33,23 @@ _TEMPLATES = {
     "Sink": "sink",
     "Catalog": "catalog",
     "Orchestrator": "orchestrator",
-    "StateManager": "state_manager",
     "StateSettings": "state_manager",
     "Check": "check",
     "DataLink": "data_link",
+    "Dialect": "dialect",
+    "Format": "format",
+    "Store": "store",
+    "Crawler": "crawler",
+    "Writer": "ddl_writer",
 }
+_CALLED = {
+    "dialect": "name",
+    "format": "name",
+    "store": "scheme",
+    "crawler": "system",
+    "ddl_writer": "system",
+}
+"""Of kinds that are asked for by another word than their class's name: the attribute that holds it."""
 _CONNECTION_KEYS = ("env", "connection")
 
 
@@ -47,7 +60,7 @@ def register(cls: C) -> C:
     """
     kind, key = kind_of(cls), fold(cls.__name__)
     builtin = _builtin_name(kind, cls.__name__)
-    if builtin and BUILTIN[kind][builtin] != cls.__module__:
+    if builtin and not f"{cls.__module__}.".startswith(f"{BUILTIN[kind][builtin]}."):
         raise UsageError(
             f"{full_name(cls)} has the name of the {_word(kind)} that hdm brings",
             hint=f"rename the class, e.g. 'My{cls.__name__}'",
@@ -59,8 +72,25 @@ def register(cls: C) -> C:
                 f"{full_name(taken)} and {full_name(cls)}",
                 hint="rename one of them",
             )
-        locator.add(kind, key, cls.__name__, lambda: cls)
+        locator.add(kind, key, cls.__name__, lambda: cls, _words_of(kind, cls))
     return cls
+
+
+def _words_of(kind: str, cls: type) -> list[str]:
+    """What a dialect, format, store, crawler or DDL writer calls itself, in its own class body. Raises
+    ``UsageError`` if another class answers to it."""
+    attribute = _CALLED.get(kind, "")
+    word = vars(cls).get(attribute)
+    if not isinstance(word, str) or not word:
+        return []
+    taken = locator.key_of(kind, fold(word))
+    if taken is not None and taken != fold(cls.__name__):
+        raise UsageError(
+            f"{full_name(cls)} has the {attribute} {word!r}, by which the {_word(kind)} "
+            f"'{locator.name_of(kind, taken)}' is found",
+            hint=f"give it another {attribute}",
+        )
+    return [fold(word)]
 
 
 def kind_of(cls: type) -> str:
@@ -77,6 +107,11 @@ def kind_of(cls: type) -> str:
 def names(kind: str) -> list[str]:
     """Every type name of a kind: what hdm brings, and what is registered so far."""
     return locator.names(kind)
+
+
+def is_brought(kind: str, name: str) -> bool:
+    """Whether hdm itself brings the class of that name, so that it need not be imported to know it."""
+    return name in BUILTIN[kind]
 
 
 def canonical(kind: str, type_name: str) -> str | None:
@@ -98,8 +133,8 @@ def find(kind: str, type_name: str) -> type[Any]:
 
 
 def _key(kind: str, type_name: str) -> str:
-    """The key of a spelling: that of the class which hdm brings under this name, or its own."""
-    return fold(_builtin_name(kind, type_name) or type_name)
+    """The key of a spelling: that of the class which answers to it, or its own."""
+    return locator.key_of(kind, fold(type_name)) or fold(type_name)
 
 
 def _is_there(kind: str, key: str) -> bool:
@@ -110,8 +145,9 @@ def _is_there(kind: str, key: str) -> bool:
 def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> Any:
     """An instance of what ``spec`` names, its conf and its connection validated.
 
-    ``conf.env`` (or ``conf.connection``) names the profile entry. Raises ``ManifestError``
-    or ``ProfileError`` with the place of every mistake, ``UnknownComponent``.
+    ``conf.env`` (or ``conf.connection``) names the profile entry, of the class's ``Profile``, or of what its
+    ``profile_for`` gives for the conf. Raises ``ManifestError`` or ``ProfileError`` with the place of every
+    mistake, ``UnknownComponent``.
     """
     try:
         cls = find(kind, spec.type)
@@ -122,7 +158,7 @@ def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> 
         line, column = spec.place
         raise ManifestError(error.message, file=file, line=line, column=column, hint=error.hint) from None
     config = _config(cls, spec, kind)
-    profile = _profile(cls, spec, kind, profiles)
+    profile = _profile(cls, spec, kind, profiles, config)
     return locator.make(kind, cls, {"config": config, "profile": profile, "name": spec.name})
 
 
@@ -169,8 +205,11 @@ def _config(cls: Any, spec: ComponentSpec, kind: str) -> BaseModel:
     return made
 
 
-def _profile(cls: Any, spec: ComponentSpec, kind: str, profiles: Profiles | None) -> BaseModel | None:
-    model: type[BaseModel] | None = getattr(cls, "Profile", None)
+def _profile(
+    cls: Any, spec: ComponentSpec, kind: str, profiles: Profiles | None, config: BaseModel
+) -> BaseModel | None:
+    by_conf: Callable[[BaseModel], type[BaseModel] | None] | None = getattr(cls, "profile_for", None)
+    model: type[BaseModel] | None = by_conf(config) if by_conf else getattr(cls, "Profile", None)
     name = connection_name(spec)
     if model is None:
         if name is None or "env" in cls.Config.model_fields:
@@ -253,4 +292,5 @@ def _word(kind: str) -> str:
 
 for _kind, _brought in BUILTIN.items():
     for _name in _brought:
-        locator.add(_kind, fold(_name), _name, partial(_import_builtin, _kind, _name))
+        _others = [fold(word) for word, name in ALIASES.get(_kind, {}).items() if name == _name]
+        locator.add(_kind, fold(_name), _name, partial(_import_builtin, _kind, _name), _others)

@@ -82,11 +82,11 @@ class SQLServerDatabase(OdbcDatabase):
             return super().cells(array, column)
         return list(shortest(pa.array(super().cells(array, column), pa.string())).to_pylist())
 
-    def _mark(self, column: Column) -> str:
+    def mark(self, column: Column, number: int) -> str:
         """A shape's own reference system, which its text begins with, counts, not the type's default."""
         native = through_odbc("sqlserver").stored(column).native.lower()
         if native not in ("geography", "geometry"):
-            return super()._mark(column)
+            return super().mark(column, number)
         shape = "STUFF(v.x, 1, CHARINDEX(';', v.x), '')"
         srid = "CAST(SUBSTRING(v.x, 6, CHARINDEX(';', v.x) - 6) AS int)"
         made = f"CASE WHEN v.x LIKE 'SRID=%' THEN {native}::STGeomFromText({shape}, {srid}) "

@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import importlib
-from functools import cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
+from hdm import locator
+from hdm.config.located import fold
 from hdm.errors import UnknownComponent
 
 if TYPE_CHECKING:
-    from hdm.dialects.base import Dialect
+    from hdm.dialects.base import Dialect as Dialect
+    from hdm.dialects.catalog_queries import CatalogueSql as CatalogueSql
+    from hdm.dialects.traits import Traits as Traits
+    from hdm.dialects.types import Fidelity as Fidelity
+    from hdm.dialects.types import Stored as Stored
 
-_HOMES = {
+_PUBLIC = {
+    "Dialect": "hdm.dialects.base",
+    "CatalogueSql": "hdm.dialects.catalog_queries",
+    "Traits": "hdm.dialects.traits",
+    "Fidelity": "hdm.dialects.types",
+    "Stored": "hdm.dialects.types",
+}
+
+__all__ = ["CatalogueSql", "Dialect", "Fidelity", "Stored", "Traits", "dialect"]
+
+HOMES = {
     "bigquery": ("bigquery", "BigQueryDialect"),
     "duckdb": ("duckdb", "DuckDBDialect"),
     "mariadb": ("mariadb", "MariaDBDialect"),
@@ -27,24 +43,40 @@ _HOMES = {
     "sqlserver": ("sqlserver", "SQLServerDialect"),
     "synapse": ("synapse", "SynapseDialect"),
 }
+"""What hdm brings: a system's name -> the module in this room, and the class."""
+_KIND = "dialect"
 
 
-@cache
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'hdm.dialects' has no attribute {name!r}")
+    return getattr(importlib.import_module(_PUBLIC[name]), name)
+
+
 def dialect(name: str) -> Dialect:
     """The one dialect of that name, in any case; ``UnknownComponent`` if there is none."""
-    home = _HOMES.get(name.lower())
-    if home is None:
-        raise UnknownComponent(
-            f"no dialect is called {name!r}", hint="known: " + ", ".join(sorted(set(_HOMES)))
-        )
-    module = importlib.import_module(f"hdm.dialects.{home[0]}")
-    made: Dialect = getattr(module, home[1])()
+    return _made(name, locator.changes())
+
+
+@lru_cache(maxsize=256)
+def _made(name: str, changes: int) -> Dialect:
+    """The dialect, as of that number of changes of the registry."""
+    del changes
+    if not locator.knows(_KIND, fold(name)):
+        raise UnknownComponent(f"no dialect is called {name!r}", hint="known: " + ", ".join(_names()))
+    found: Any = locator.class_of(_KIND, fold(name))
+    return _instance(found)
+
+
+@lru_cache(maxsize=256)
+def _instance(cls: Any) -> Dialect:
+    made: Dialect = locator.make(_KIND, cls, {})
     return made
 
 
 def find(name: str) -> Dialect | None:
     """The dialect whose own name that is, not that of a flavour; None if there is none."""
-    known = dialect(name) if name in _HOMES else None
+    known = dialect(name) if locator.knows(_KIND, fold(name)) else None
     return known if known is not None and known.name == name else None
 
 
@@ -56,10 +88,22 @@ def canonical(name: str) -> str:
 
 def names_with(fact: str) -> list[str]:
     """Names of the dialects that have a value in this attribute, in order."""
-    return [name for name in sorted(_HOMES) if (known := find(name)) and getattr(known, fact) is not None]
+    return [name for name in _names() if (known := find(name)) and getattr(known, fact) is not None]
 
 
 def load(home: str) -> Any:
     """What a fact of the form ``module:name`` names."""
     module, _, name = home.partition(":")
     return getattr(importlib.import_module(module), name)
+
+
+def _names() -> list[str]:
+    """Every name that a dialect gives itself, also those that plugins bring, in order."""
+    brought = (locator.class_of(_KIND, word).name for word in locator.words(_KIND) if word not in HOMES)
+    return sorted({*HOMES, *brought})
+
+
+for _module, _class in set(HOMES.values()):
+    _home = f"hdm.dialects.{_module}:{_class}"
+    _called = [word for word, home in HOMES.items() if home == (_module, _class)]
+    locator.add(_KIND, fold(_class), _class, partial(load, _home), _called)

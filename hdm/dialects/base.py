@@ -12,7 +12,7 @@ from hdm.dialects.comparing import Comparing
 from hdm.dialects.facts import Facts
 from hdm.dialects.lexer import Token, UnclearSQL, tokens
 from hdm.dialects.merging import Merging
-from hdm.dialects.native_type import own_type
+from hdm.dialects.native_type import own_type, words_and_numbers
 from hdm.dialects.types import Stored, carrier
 from hdm.dialects.user_input import one_predicate, seconds
 from hdm.errors import ConnectionLost, HdmError, TransientError, UsageError
@@ -86,6 +86,8 @@ class Dialect(Facts, Comparing, Merging):
     """One of the queries of ``hdm.dialects.referring``."""
     all_keys: ClassVar[str | None] = None
     """Lists which tables refer to which others: schema and table, schema and table."""
+    kinds: ClassVar[Mapping[str, Kind]] = {}
+    """The first words of a native type, without its numbers and in capitals -> its kind; see ``kind``."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {}
     """Error code, or its beginning, to class; the longest match counts."""
 
@@ -207,8 +209,20 @@ class Dialect(Facts, Comparing, Merging):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Kind, length, precision and scale of a native type; OTHER travels as text."""
-        return Kind.OTHER, length, precision, scale
+        """Kind, length, precision and scale of a native type; OTHER travels as text.
+
+        The default looks into ``kinds``. Numbers in the type's text come before those given apart."""
+        words, numbers = words_and_numbers(native)
+        kind = self.kinds.get(words, Kind.OTHER) if numbers is not None else Kind.OTHER
+        first, second = (*(numbers or ()), None, None)[:2]
+        if kind is Kind.DECIMAL:
+            precision, scale = (precision, scale) if first is None else (first, second)
+            return kind, None, precision, None if precision is None else scale or 0
+        if kind in (Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
+            return kind, None, precision if first is None else first, None
+        if kind in (Kind.TEXT, Kind.BINARY, Kind.BIT):
+            return kind, length if first is None else first, None, None
+        return kind, None, None, None
 
     def stored(self, column: Column) -> Stored:
         """The type that keeps the column here; of the same system, its own declaration."""

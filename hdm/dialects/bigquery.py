@@ -6,6 +6,8 @@ https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import ClassVar
 
 from hdm.dialects.base import Dialect
 from hdm.dialects.traits import NONE, Traits
@@ -19,7 +21,6 @@ _KINDS = {
     "BIGNUMERIC": Kind.DECIMAL, "DATE": Kind.DATE, "TIME": Kind.TIME, "DATETIME": Kind.TIMESTAMP,
     "TIMESTAMP": Kind.TIMESTAMPTZ, "STRING": Kind.TEXT, "BYTES": Kind.BINARY, "JSON": Kind.JSON,
 }  # fmt: skip
-_NATIVE = re.compile(r"\s*([A-Z0-9 ]+?)\s*(?:\((\d+)\s*(?:,\s*(\d+))?\))?\Z")
 _NAME = re.compile(r"[^\W]+\Z", re.ASCII)
 _FIXED: dict[Kind, Stored] = {
     Kind.BOOLEAN: Stored("BOOL"), Kind.FLOAT32: Stored("FLOAT64"), Kind.FLOAT64: Stored("FLOAT64"),
@@ -41,8 +42,8 @@ class BigQueryDialect(Dialect):
     identifier_unit = "characters"
     max_path = 3
     enforces_keys = False
+    kinds: ClassVar[Mapping[str, Kind]] = _KINDS
     text_type = "STRING"
-    writer = "hdm.catalog.writers.bigquery:BigQueryWriter"
     # https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language
     traits = Traits(
         fk="declared", keys_enforced=False, check=False, index=False, identity="none", generated=NONE,
@@ -65,24 +66,6 @@ class BigQueryDialect(Dialect):
         """With backslash escapes."""
         escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
         return f"'{escaped}'"
-
-    def kind(
-        self, native: str, length: int | None, precision: int | None, scale: int | None
-    ) -> tuple[Kind, int | None, int | None, int | None]:
-        """By the type's name and its numbers."""
-        found = _NATIVE.match(native.upper())
-        kind = _KINDS.get(found[1], Kind.OTHER) if found else Kind.OTHER
-        first = int(found[2]) if found and found[2] else None
-        if kind is Kind.DECIMAL:
-            return (
-                kind,
-                None,
-                first if first is not None else precision,
-                int(found[3] or 0) if found else scale,
-            )
-        if kind in (Kind.TEXT, Kind.BINARY):
-            return kind, first or length, None, None
-        return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
         """NUMERIC holds 29 digits before the point and 9 after, BIGNUMERIC 38 and 38."""

@@ -24,6 +24,8 @@ class CatalogueSql:
     size: str
     relation: str
     schema: str | None = None
+    tables: str | None = None
+    """The names of a schema's tables, with a mark for the schema; None: they cannot be listed."""
 
 
 def catalogue_sql(name: str) -> CatalogueSql:

@@ -9,8 +9,6 @@ from hdm.dialects.traits import Traits
 class DuckDBFacts(Facts):
     """DuckDB 1.4 or later."""
 
-    crawler = "hdm.catalog.crawlers.duckdb:DuckDBCrawler"
-    writer = "hdm.catalog.writers.duckdb:DuckDBWriter"
     # https://duckdb.org/docs/sql/statements/create_table ; generated columns are virtual only
     traits = Traits(
         actions=frozenset({"RESTRICT"}), index_expression=True, identity="sequence",

@@ -19,10 +19,6 @@ class Facts:
     """Asks the server for its version; ``flavour_of`` reads the answer. None: there is one flavour."""
     catalog_queries: ClassVar[CatalogueSql | None] = None
     """Questions to the catalogue, for connectors without a reader of their own; None: not known."""
-    crawler: ClassVar[str | None] = None
-    """``module:Class`` of the crawler; None: the system cannot be crawled."""
-    writer: ClassVar[str | None] = None
-    """``module:Class`` of the DDL writer; None: the system is no target of DDL."""
     traits: ClassVar[Traits | None] = None
     """What its DDL can declare; None: the system is no target of DDL."""
     limits: ClassVar[str | None] = None

@@ -44,15 +44,19 @@ class Merging(ABC):
     ) -> str:
         """Rows of ``a`` and ``b`` (aliases) with the same key; ``exact`` names the key's texts, which a
         collation could take for equal when they are not."""
-        form = self.null_safe if null_safe else "{a} = {b}"
         tests = []
         for name in key:
-            pair = {"a": f"{a}.{self.quote(name)}", "b": f"{b}.{self.quote(name)}"}
-            tests.append(form.format(**pair))
+            one, other = f"{a}.{self.quote(name)}", f"{b}.{self.quote(name)}"
+            tests.append(self.equal(one, other, null_safe=null_safe, text=name in exact))
             if name in exact and self.exact_text:
-                same = " = ".join(self.exact_text.format(side) for side in pair.values())
-                tests.append(f"{pair['a']} IS NULL OR {same}" if null_safe else same)
+                same = " = ".join(self.exact_text.format(side) for side in (one, other))
+                tests.append(f"{one} IS NULL OR {same}" if null_safe else same)
         return " AND ".join(f"({test})" for test in tests)
+
+    def equal(self, one: str, other: str, *, null_safe: bool, text: bool) -> str:
+        """Whether two expressions are equal; ``null_safe``: so are two NULLs; ``text``: by a collation, which
+        could take others for equal too."""
+        return self.null_safe.format(a=one, b=other) if null_safe else f"{one} = {other}"
 
     def not_older(self, a: str, b: str, newest: str) -> str:
         """Whether the row of ``a`` may replace that of ``b``: its cursor is at least as great. A row
@@ -170,8 +174,12 @@ class Merging(ABC):
             f"{self.temporary_table} {spare} AS SELECT {content}{least} FROM {of} GROUP BY {content}",
             f"DELETE FROM {of}",
             f"INSERT INTO {of} ({every}) SELECT {every} FROM {spare}",
-            f"DROP TABLE {spare}",
+            self.drop_temporary(spare),
         ]
+
+    def drop_temporary(self, qualified: str) -> str:
+        """Drop a temporary table that is there, within the open transaction."""
+        return f"DROP TABLE {qualified}"
 
     def first(self, sql: str) -> str:
         """At most one row of a query."""

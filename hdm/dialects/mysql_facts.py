@@ -35,8 +35,6 @@ class MySQLFacts(Facts):
 
     flavour_query = "SELECT VERSION()"
     catalog_queries = _CATALOG
-    crawler = "hdm.catalog.crawlers.mysql:MySQLCrawler"
-    writer = "hdm.catalog.writers.mysql:MySQLWriter"
     # https://mariadb.com/kb/en/create-table/ ; SET DEFAULT is refused by InnoDB
     traits: ClassVar[Traits | None] = Traits(
         schemas=True, actions=frozenset({"RESTRICT", "CASCADE", "SET NULL"}), identity="clause",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 
 from hdm.dialects.base import Dialect
 
@@ -19,18 +19,10 @@ class MySQLMerging(Dialect):
     null_safe = "{a} <=> {b}"
     exact_text = "CAST(CONVERT({} USING utf8mb4) AS BINARY)"
 
-    def match(
-        self, a: str, b: str, key: Sequence[str], *, null_safe: bool, exact: Collection[str] = ()
-    ) -> str:
+    def equal(self, one: str, other: str, *, null_safe: bool, text: bool) -> str:
         """Texts by the collation of hdm's own tables: two others would be an illegal mix (1267)."""
-        made = super().match(a, b, key, null_safe=null_safe, exact=exact)
-        sign = "<=>" if null_safe else "="
-        for name in exact:
-            one, other = f"{a}.{self.quote(name)}", f"{b}.{self.quote(name)}"
-            made = made.replace(
-                f"({one} {sign} {other})", f"({one} {sign} CONVERT({other} USING utf8mb4){COLLATION})", 1
-            )
-        return made
+        converted = f"CONVERT({other} USING utf8mb4){COLLATION}"
+        return super().equal(one, converted if text else other, null_safe=null_safe, text=text)
 
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
@@ -53,12 +45,9 @@ class MySQLMerging(Dialect):
         return [
             f"{self.temporary_table} {spare} AS {top}",
             f"DELETE s FROM {of} AS s JOIN {spare} AS t ON {same} WHERE {self.older('s', 't', newest)}",
-            f"DROP TEMPORARY TABLE {spare}",
+            self.drop_temporary(spare),
         ]
 
-    def keep_one(
-        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
-    ) -> list[str]:
-        """DROP TABLE would commit; DROP TEMPORARY TABLE does not."""
-        made = super().keep_one(stage, columns, rest, key)
-        return [*made[:-1], made[-1].replace("DROP TABLE", "DROP TEMPORARY TABLE", 1)]
+    def drop_temporary(self, qualified: str) -> str:
+        """DROP TABLE would commit."""
+        return f"DROP TEMPORARY TABLE {qualified}"

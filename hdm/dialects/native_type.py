@@ -37,6 +37,26 @@ def type_text(text: str, what: str) -> str:
     return text
 
 
+def words_and_numbers(native: str) -> tuple[str, tuple[int, ...] | None]:
+    """A type's words in capitals, without what is in round brackets, and the numbers of its first brackets:
+    ``timestamp(3) with time zone`` is ``TIMESTAMP WITH TIME ZONE`` and 3. No numbers (None) if the brackets
+    hold anything else."""
+    depth, outside, inside = 0, "", [""]
+    for mark in native:
+        depth += mark == "("
+        if not depth:
+            outside += mark
+        elif len(inside) == 1:
+            inside[0] += mark
+        depth -= mark == ")"
+        if mark == ")" and not depth:
+            outside += " "
+            inside.append("")
+    parts = inside[0][1:-1].split(",") if inside[0] else []
+    whole = all(part.strip().removeprefix("-").isdecimal() for part in parts)
+    return " ".join(outside.upper().split()), tuple(map(int, parts)) if whole else None
+
+
 def own_type(column: Column) -> str:
     """The column's type as its system declares it, empty if it has none. Raises ``UsageError``."""
     return type_text(column.native, f"column {column.name}") if column.native else ""

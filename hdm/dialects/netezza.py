@@ -6,19 +6,18 @@ dialect; it descends from PostgreSQL 7, so most of its SQL reads like that.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from hdm.dialects.base import PAGE, Dialect
+from hdm.dialects.native_type import words_and_numbers
 from hdm.dialects.netezza_errors import ERRORS, HINTS, code_of
 from hdm.dialects.netezza_facts import NetezzaFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import HdmError, UnrepresentableValue
 from hdm.model import Column, Condition, Kind
 
-_NAME = re.compile(r"\s*([A-Z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)\s*(.*))?\Z")
 _ROW_OCTETS = 65_000
 """A row has 65,535 bytes at most, with a header for each."""
 _KINDS: dict[str, Kind] = {
@@ -31,7 +30,7 @@ _KINDS: dict[str, Kind] = {
     "CHARACTER VARYING": Kind.TEXT, "NCHAR": Kind.TEXT, "NVARCHAR": Kind.TEXT,
     "NATIONAL CHARACTER": Kind.TEXT, "NATIONAL CHARACTER VARYING": Kind.TEXT,
     "VARBINARY": Kind.BINARY, "BINARY VARYING": Kind.BINARY, "ST_GEOMETRY": Kind.BINARY,
-    "JSON": Kind.JSON, "JSONB": Kind.JSON,
+    "JSON": Kind.JSON, "JSONB": Kind.JSON, "NUMERIC": Kind.DECIMAL, "DECIMAL": Kind.DECIMAL,
 }  # fmt: skip
 _NATIVE: dict[Kind, str] = {
     Kind.BOOLEAN: "BOOLEAN", Kind.INT8: "BYTEINT", Kind.INT16: "SMALLINT", Kind.INT32: "INTEGER",
@@ -53,6 +52,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     null_safe = "CASE WHEN {a} = {b} THEN 1 WHEN {a} IS NULL AND {b} IS NULL THEN 1 ELSE 0 END = 1"
     """Without OR, which Netezza refuses in some joins and correlated queries."""
     temporary_table = "CREATE TEMP TABLE"
+    kinds: ClassVar[Mapping[str, Kind]] = _KINDS
     text_type = "VARCHAR(64000)"
     session_settings: ClassVar[Mapping[str, str]] = {"DATESTYLE": "'ISO'", "TIMEZONE": "'UTC'"}
     """A user's ROWSETLIMIT, which cuts answers short, is no setting of the session: it is to be 0."""
@@ -114,19 +114,13 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """By ``format_type`` as ``_v_relation_column`` shows it, e.g. NUMERIC(18,2)."""
-        found = _NAME.match(native.upper())
-        name = f"{found[1]} {found[4] or ''}".strip() if found else native.upper()
-        first = int(found[2]) if found and found[2] else None
-        if name in ("NUMERIC", "DECIMAL"):
-            digits = first if first is not None else (precision or 18)
-            return Kind.DECIMAL, None, digits, int(found[3] or 0) if found and found[2] else (scale or 0)
-        kind = _KINDS.get(name, Kind.OTHER)
-        if kind in (Kind.TEXT, Kind.BINARY):
-            return kind, first or length, None, None
+        """By ``format_type`` as ``_v_relation_column`` shows it; a NUMERIC without digits has 18."""
+        kind, length, precision, scale = super().kind(native, length, precision, scale)
+        if kind is Kind.DECIMAL:
+            return kind, None, precision or 18, scale or 0
         if kind in (Kind.TIME, Kind.TIMESTAMP):
             return kind, None, 6, None
-        return kind, None, None, None
+        return kind, length, precision, scale
 
     def native(self, column: Column) -> Stored:
         """NVARCHAR for all text, since VARCHAR holds Latin-9 only; a row has 65535 bytes at most."""
@@ -240,8 +234,8 @@ class NetezzaDialect(NetezzaFacts, Dialect):
 
 def _octets(native: str) -> int:
     """Bytes that a declared column can take of a row, or a little more."""
-    found = _NAME.match(native)
-    length = int(found[2]) if found and found[2] else 0
+    _, numbers = words_and_numbers(native)
+    length = numbers[0] if numbers else 0
     if native.startswith("N") and "CHAR" in native:
         return 4 * length + 4
     return length + 4 if "CHAR" in native or "BINARY" in native else 20

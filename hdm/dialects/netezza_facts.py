@@ -19,6 +19,7 @@ _CATALOG = CatalogueSql(
     relation="""SELECT OBJID FROM _V_TABLE
         WHERE SCHEMA = ? AND TABLENAME = ? AND DATABASE = CURRENT_CATALOG""",
     schema="ADMIN",
+    tables="SELECT TABLENAME FROM _V_TABLE WHERE SCHEMA = ?",
 )
 
 
@@ -26,7 +27,6 @@ class NetezzaFacts(Facts):
     """Netezza 7.2 or later."""
 
     catalog_queries = _CATALOG
-    crawler = "hdm.catalog.crawlers.netezza:NetezzaCrawler"
     odbc = OdbcFacts(
         driver="NetezzaSQL",
         keywords=("Servername", "Port", "Database", "Username", "Password"),

@@ -38,7 +38,6 @@ class OracleFacts(Facts):
     """Oracle Database 12.2 or later."""
 
     catalog_queries = _CATALOG
-    crawler = "hdm.catalog.crawlers.oracle:OracleCrawler"
     decimal_word = "NUMBER"
     # https://docs.oracle.com/en/database/oracle/oracle-database/19/sqlrf/TO_CHAR-number.html: TM9 is exact
     decimal_digits = (

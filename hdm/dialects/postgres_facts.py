@@ -39,8 +39,6 @@ class PostgresFacts(Facts):
     """PostgreSQL 12 or later."""
 
     catalog_queries = _CATALOG
-    crawler = "hdm.catalog.crawlers.postgres:PostgresCrawler"
-    writer = "hdm.catalog.writers.postgres:PostgresWriter"
     # https://www.postgresql.org/docs/current/sql-createtable.html
     traits = Traits(
         deferrable=True, index_partial=True, index_expression=True, index_include=True, materialized=True,

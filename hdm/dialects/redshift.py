@@ -5,7 +5,8 @@ https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html.
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
+from typing import ClassVar
 
 from hdm.dialects.base import Dialect
 from hdm.dialects.traits import NONE, Traits
@@ -20,7 +21,6 @@ _KINDS = {
     "TIMESTAMPTZ": Kind.TIMESTAMPTZ, "VARCHAR": Kind.TEXT, "CHAR": Kind.TEXT, "VARBYTE": Kind.BINARY,
     "SUPER": Kind.JSON,
 }  # fmt: skip
-_NATIVE = re.compile(r"\s*([A-Z0-9 ]+?)\s*(?:\((\d+)\s*(?:,\s*(\d+))?\))?\Z")
 _FIXED: dict[Kind, Stored] = {
     Kind.BOOLEAN: Stored("BOOLEAN"), Kind.INT8: Stored("SMALLINT"), Kind.INT16: Stored("SMALLINT"),
     Kind.INT32: Stored("INTEGER"), Kind.INT64: Stored("BIGINT"), Kind.FLOAT32: Stored("REAL"),
@@ -40,8 +40,8 @@ class RedshiftDialect(Dialect):
     ignores_case = "ascii"  # https://docs.aws.amazon.com/redshift/latest/dg/r_names.html
     max_identifier = 127
     enforces_keys = False
+    kinds: ClassVar[Mapping[str, Kind]] = _KINDS
     text_type = "VARCHAR(65535)"
-    writer = "hdm.catalog.writers.redshift:RedshiftWriter"
     # https://docs.aws.amazon.com/redshift/latest/dg/r_CREATE_TABLE_NEW.html
     traits = Traits(
         fk="declared", keys_enforced=False, check=False, index=False, generated=NONE, sequences=False,
@@ -50,24 +50,6 @@ class RedshiftDialect(Dialect):
     )  # fmt: skip
     default_schema = "public"
     widen_clause = "ALTER COLUMN {name} TYPE {type}"
-
-    def kind(
-        self, native: str, length: int | None, precision: int | None, scale: int | None
-    ) -> tuple[Kind, int | None, int | None, int | None]:
-        """By the type's name and its numbers."""
-        found = _NATIVE.match(native.upper())
-        kind = _KINDS.get(found[1], Kind.OTHER) if found else Kind.OTHER
-        first = int(found[2]) if found and found[2] else None
-        if kind is Kind.DECIMAL:
-            return (
-                kind,
-                None,
-                first if first is not None else precision,
-                int(found[3] or 0) if found else scale,
-            )
-        if kind in (Kind.TEXT, Kind.BINARY):
-            return kind, first or length, None, None
-        return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
         """Lengths of text are multiplied by four: the bytes that UTF-8 may need."""

@@ -11,13 +11,13 @@ from datetime import date
 from typing import ClassVar
 
 from hdm.dialects.base import Dialect
+from hdm.dialects.native_type import words_and_numbers
 from hdm.dialects.snowflake_errors import ERRORS, STATES
 from hdm.dialects.snowflake_facts import SnowflakeFacts
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import HdmError, TransientError
 from hdm.model import Column, Kind
 
-_NAME = re.compile(r"\s*([A-Z0-9_ ]*?)\s*(?:\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\))?\s*\Z")
 _CODE = re.compile(r"\b(\d{6})\b")
 _KINDS: dict[str, Kind] = {
     "BOOLEAN": Kind.BOOLEAN, "FLOAT": Kind.FLOAT64, "DOUBLE": Kind.FLOAT64, "REAL": Kind.FLOAT64,
@@ -86,6 +86,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     null_safe = "EQUAL_NULL({a}, {b})"
     exact_text = "HEX_ENCODE({})"
     temporary_table = "CREATE TEMPORARY TABLE"
+    kinds: ClassVar[Mapping[str, Kind]] = {**_KINDS, **_STAMPS, **dict.fromkeys(_NUMBERS, Kind.DECIMAL)}
     text_type = "VARCHAR"
     bigint_type = "NUMBER(19,0)"
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
@@ -167,30 +168,15 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
         """By INFORMATION_SCHEMA's names, or as DESCRIBE and DDL write them."""
-        found = _NAME.match(native.upper())
-        name = found[1] if found else native.upper().partition("(")[0].strip()
-        first = int(found[2]) if found and found[2] else None
-        if name in (
-            "NUMBER",
-            "DECIMAL",
-            "NUMERIC",
-            "INT",
-            "INTEGER",
-            "BIGINT",
-            "SMALLINT",
-            "TINYINT",
-            "BYTEINT",
-        ):
-            digits = first if first is not None else (38 if precision is None else precision)
-            return Kind.DECIMAL, None, digits, int(found[3] or 0) if found and found[2] else (scale or 0)
-        if name in _STAMPS:
-            fallback = 9 if precision is None else precision
-            return _STAMPS[name], None, first if first is not None else fallback, None
-        kind = _KINDS.get(name, Kind.OTHER)
-        if kind in (Kind.TEXT, Kind.BINARY):
-            size = first or length
-            return kind, None if size in _GREATEST else size, None, None
-        return kind, None, None, None
+        words, numbers = words_and_numbers(native)
+        if numbers is None or words not in self.kinds:  # ARRAY(NUMBER(38,0)), VARCHAR(20) COLLATE 'de'
+            native = native.partition("(")[0]
+        kind, length, precision, scale = super().kind(native, length, precision, scale)
+        if kind is Kind.DECIMAL:
+            return kind, None, 38 if precision is None else precision, scale or 0
+        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.TIME):
+            return kind, None, 9 if precision is None else precision, None
+        return kind, None if length in _GREATEST else length, precision, scale
 
     def native(self, column: Column) -> Stored:
         """Every NUMBER is a decimal of at most 38 digits; there is no 32-bit float."""

@@ -28,8 +28,6 @@ class SnowflakeFacts(Facts):
     """Snowflake."""
 
     catalog_queries = _CATALOG
-    crawler = "hdm.catalog.crawlers.snowflake:SnowflakeCrawler"
-    writer = "hdm.catalog.writers.snowflake:SnowflakeWriter"
     # https://docs.snowflake.com/en/sql-reference/constraints-overview
     traits = Traits(
         fk="declared", keys_enforced=False, check=False, index=False, generated=frozenset({"virtual"}),

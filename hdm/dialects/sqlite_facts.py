@@ -25,8 +25,6 @@ class SQLiteFacts(Facts):
     """SQLite 3.24 or later."""
 
     catalog_queries = _CATALOG
-    crawler = "hdm.catalog.crawlers.sqlite:SQLiteCrawler"
-    writer = "hdm.catalog.writers.sqlite:SQLiteWriter"
     # https://sqlite.org/lang_createtable.html
     traits = Traits(
         schemas=False, deferrable=True, index_partial=True, index_expression=True, identity="autoincrement",

@@ -51,8 +51,6 @@ class SQLServerFacts(Facts):
     """SQL Server 2016 or later, and Azure SQL."""
 
     catalog_queries: ClassVar[CatalogueSql | None] = _CATALOG
-    crawler: ClassVar[str | None] = "hdm.catalog.crawlers.sqlserver:SQLServerCrawler"
-    writer: ClassVar[str | None] = "hdm.catalog.writers.sqlserver:SQLServerWriter"
     # https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql
     traits: ClassVar[Traits | None] = Traits(
         actions=frozenset({"CASCADE", "SET NULL", "SET DEFAULT"}), index_partial=True, index_include=True,

@@ -17,8 +17,6 @@ class SynapseDialect(SQLServerDialect):
     referring_keys = None
     all_keys = None
     catalog_queries = None
-    crawler = None
-    writer = "hdm.catalog.writers.synapse:SynapseWriter"
     # https://learn.microsoft.com/en-us/azure/synapse-analytics/sql-data-warehouse/sql-data-warehouse-table-constraints
     traits = Traits(
         fk="none", keys_enforced=False, check=False, index=True, generated=NONE, sequences=False,

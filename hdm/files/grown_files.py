@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO
 
 from hdm.errors import UsageError
-from hdm.files.formats import format_of
+from hdm.files.formats import format_named, format_of
 from hdm.model import Chunk, Mode, StagedFile
 
 _BLOCK = 1024 * 1024
@@ -67,10 +67,10 @@ def _without(chunk: Chunk, held: Sequence[tuple[int, int]]) -> Iterator[Chunk]:
 def begins_with(stream: BinaryIO, old: StagedFile) -> bool:
     """Whether the stream's first bytes are those of ``old``, of text that ended with a line's end.
 
-    Of compressed files and of Parquet it cannot be told which rows are new.
+    Of compressed files, of Parquet and of formats that are no lines it cannot be told which rows are new.
     """
     found = format_of(old.uri)
-    if found is None or found[0] == "parquet" or found[1] != "none":
+    if found is None or found[1] != "none" or not format_named(found[0]).grows_by_lines:
         return False
     total, left, last = hashlib.sha256(), old.bytes, b"\n"
     while left and (block := stream.read(min(_BLOCK, left))):

@@ -15,7 +15,7 @@ from hdm.components.settings import Settings
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, CorruptFile
 from hdm.files import layout as files
-from hdm.files.formats import carries, format_named, format_of
+from hdm.files.formats import FormatName, carries, format_named, format_of
 from hdm.files.layout import Split
 from hdm.files.stores.base import Store
 from hdm.files.writer import WriteOptions, Writing, disk, nth_file
@@ -28,10 +28,11 @@ class FileSinkConfig(Settings):
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
     ignores it."""
-    file_format: Literal["parquet", "csv", "jsonl"] = "parquet"
-    """Format in which rows are written."""
+    file_format: FormatName = "parquet"
+    """Format in which rows are written: ``parquet``, ``csv``, ``jsonl``, or the name of one that a plugin
+    brings."""
     compression: Literal["none", "gzip", "zstd"] | None = None
-    """How files are compressed; left out, Parquet by ``zstd`` and text not at all."""
+    """How files are compressed; left out, Parquet by ``zstd`` and all else not at all."""
     split: Split | None = None
     """How large one file may be, ``{rows, bytes}``; left out, a chunk is one file."""
     min_free: int = Field(default=64 * 1024 * 1024, ge=0)
@@ -54,7 +55,7 @@ class FileSink(Sink):
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, profile, name=name)
         self.format = format_named(config.file_format)
-        default = "zstd" if self.format.name == "parquet" else "none"
+        default = "zstd" if self.format.describes_itself else "none"
         self.compression: str = config.compression or default
 
     @property
@@ -238,7 +239,7 @@ class FileSink(Sink):
     def _takes_file(self, file: StagedFile) -> bool:
         if file.format != self.format.name:
             return False
-        if self.format.name != "parquet" and format_of(file.uri) != (file.format, self.compression):
+        if not self.format.describes_itself and format_of(file.uri) != (file.format, self.compression):
             return False
         split = self.config.split
         return not split or not (

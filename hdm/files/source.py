@@ -21,7 +21,7 @@ from hdm.errors import CorruptFile, PermanentError, UsageError
 from hdm.files import discovery as found_files
 from hdm.files import grown_files, partition_folders
 from hdm.files import layout as files
-from hdm.files.formats import RowOffsets, format_of
+from hdm.files.formats import FormatName, RowOffsets, format_of
 from hdm.files.layout import Split
 from hdm.files.stores.base import Stat, Store
 from hdm.files.stores.copies import COPIES
@@ -42,8 +42,9 @@ class FileSourceConfig(Settings):
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
     ignores it."""
-    file_format: Literal["parquet", "csv", "jsonl"] | None = None
-    """Reads only files of this format; left out, of every format that hdm knows."""
+    file_format: FormatName | None = None
+    """Reads only files of this format: ``parquet``, ``csv``, ``jsonl``, or the name of one that a plugin
+    brings. Left out, of every format that is known."""
     table_name: str | None = None
     """Reads only the dataset of this name; with ``pattern``, says what the files are called together. Left
     out, all."""

@@ -105,6 +105,7 @@ class AutoBatchOrchestrator(Orchestrator):
     """Declared links as they stand, and one link per table that a catalogue has."""
 
     Config: ClassVar[type[BaseModel]] = AutoBatchConfig
+    fills_templates: ClassVar[bool] = True
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, profile, name=name)

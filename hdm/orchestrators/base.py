@@ -128,6 +128,8 @@ class Orchestrator(ABC):
 
     Config: ClassVar[type[BaseModel]] = OrchestratorConfig
     Profile: ClassVar[type[BaseModel] | None] = None
+    fills_templates: ClassVar[bool] = False
+    """Whether a template without ``batch_definition`` is filled by what the orchestrator finds."""
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         self.config = config

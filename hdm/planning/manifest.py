@@ -22,6 +22,10 @@ from hdm.errors import ManifestError, UnknownComponent
 from hdm.model import ComponentSpec, Mode
 
 L = TypeVar("L", bound=Link)
+AUTOMATIC = "AutoBatchOrchestrator"
+"""The type that finds a template's tables itself; none of hdm's is imported to read a manifest."""
+EMBEDDED = "SQLiteStateManager"
+"""The state manager that needs no connection."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,7 @@ def _resolve(
         state = spec_of(service, "state_manager")
         _check_state(state, shaped["state_manager"], problems)
     orchestrator = _orchestrator(words, shaped, bool(templates), problems)
-    automatic = orchestrator.type == "AutoBatchOrchestrator"
+    automatic = _fills_templates(orchestrator.type)
     for template, place in zip(templates, _places(shaped, "template_data_links"), strict=True):
         names = (template.source.name, template.sink.name)
         batch = template.batch_definition
@@ -239,17 +243,33 @@ def _check_state(state: ComponentSpec, given: LocatedDict, problems: Problems) -
     """Without a connection only the embedded database is meant; never by a slip of the pen."""
     if registry.connection_name(state) is not None:
         return
+    own = not registry.is_brought("state_manager", state.type)
+    if own and registry.canonical("state_manager", state.type) and not _wants_connection(state.type):
+        return
     conf: LocatedDict = given["conf"]
     for key in conf:
         if key not in ("env", "connection"):
             hint = suggest(key, ["connection"])
             problems.add(f"state_manager: unknown key '{key}'", conf.key_at(key), hint)
-    if state.type != "SQLiteStateManager":
+    if state.type != EMBEDDED:
         problems.add(
             f"state_manager: {state.type} needs a connection",
             given.value_at("type"),
             "add 'connection:' with the name of a connection in the profile",
         )
+
+
+def _wants_connection(state: str) -> bool:
+    return registry.find("state_manager", state).Profile is not None
+
+
+def _fills_templates(orchestrator: str) -> bool:
+    """Whether a template may leave its scenarios to this type of orchestrator, hdm's or a plugin's."""
+    if registry.is_brought("orchestrator", orchestrator) or not registry.canonical(
+        "orchestrator", orchestrator
+    ):
+        return orchestrator == AUTOMATIC
+    return bool(registry.find("orchestrator", orchestrator).fills_templates)
 
 
 def _refuse_secrets(conf: LocatedDict, problems: Problems) -> None:

@@ -13,6 +13,7 @@ from hdm.config.profile import Profiles, home
 from hdm.errors import StateError, StateMissing, UsageError
 from hdm.files.atomic_file import is_there
 from hdm.model import ComponentSpec
+from hdm.planning.manifest import EMBEDDED
 from hdm.planning.plan import Plan
 
 if TYPE_CHECKING:
@@ -26,22 +27,18 @@ def open_state(plan: Plan, profiles: Profiles) -> StateManager:
 
     Raises ``StateError`` if it cannot be reached or its schema is not this version's.
     """
-    from hdm.state import StateManager
-
-    ttl = _ttl()
-    return StateManager.open(_made_room(_url(plan.state, profiles)), lease_ttl=ttl)
+    ttl, (url, manager) = _ttl(), _found(plan.state, profiles)
+    return manager.open(_made_room(url), lease_ttl=ttl)
 
 
 def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
     """The plan's state database, to look into; None if there is none yet. Creates nothing."""
-    from hdm.state import StateManager
-
-    url = _url(plan.state, profiles)
+    url, manager = _found(plan.state, profiles)
     file = _file(url)
     if file is not None and not is_there(file):
         return None
     try:
-        return StateManager.open(url, create=False, lease_ttl=_ttl())
+        return manager.open(url, create=False, lease_ttl=_ttl())
     except StateMissing:
         return None
 
@@ -79,7 +76,7 @@ def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
     """Upgrade under a lock; gives the schema versions before and after."""
     from hdm.state.db.upgrade import upgrade
 
-    return upgrade(_made_room(_url(plan.state, profiles)))
+    return upgrade(_made_room(_found(plan.state, profiles)[0]))
 
 
 def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
@@ -91,16 +88,33 @@ def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
             f"there is neither a file nor a connection {where!r}",
             hint="give the path of the old SQLite file, or the name of a profile entry",
         )
-    kind = plan.state.type if plan.state else "SQLiteStateManager"
+    kind = plan.state.type if plan.state else EMBEDDED
     spec = ComponentSpec("old state manager", kind, {"connection": where})
     return registry.create("state_manager", spec, profiles).url()
 
 
-def _url(spec: ComponentSpec | None, profiles: Profiles) -> Any:
-    if spec is None or registry.connection_name(spec) is None:
-        path = home() / "state.db"
-        return f"sqlite:///{path}"
-    return registry.create("state_manager", spec, profiles).url()
+def _found(spec: ComponentSpec | None, profiles: Profiles) -> tuple[Any, type[StateManager]]:
+    """The URL of a state database, and the class that opens it: hdm's own, or one that a plugin derives.
+
+    Raises ``UsageError`` if the plugin's class is not derived from ``StateManager``.
+    """
+    from hdm.state import StateManager
+
+    if spec is None or _is_embedded(spec):
+        return f"sqlite:///{home() / 'state.db'}", StateManager
+    settings = registry.create("state_manager", spec, profiles)
+    manager = settings.Manager or StateManager
+    if not (isinstance(manager, type) and issubclass(manager, StateManager)):
+        raise UsageError(
+            f"the Manager of {spec.type} is not derived from StateManager",
+            hint="write: class MyManager(hdm.state.StateManager)",
+        )
+    return settings.url(), manager
+
+
+def _is_embedded(spec: ComponentSpec) -> bool:
+    """Whether a manifest means the database in hdm's own folder: the default type without a connection."""
+    return registry.connection_name(spec) is None and spec.type == EMBEDDED
 
 
 def _file(url: Any) -> Path | None:

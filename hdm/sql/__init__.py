@@ -1,6 +1,9 @@
 """The middle level of every SQL system: ``SqlSource`` and ``SqlSink`` over a ``Database``."""
 
+from hdm.sql.catalog import SqlCatalog
+from hdm.sql.component_classes import components
 from hdm.sql.database import Database, SqlProfile
+from hdm.sql.dbapi import DbApiDatabase
 from hdm.sql.ledger import Ledger
 from hdm.sql.sink import SqlSink
 from hdm.sql.source import SqlSource, SqlSourceConfig
@@ -9,12 +12,15 @@ from hdm.sql.target import SqlSinkConfig
 
 __all__ = [
     "Database",
+    "DbApiDatabase",
     "Ledger",
+    "SqlCatalog",
     "SqlProfile",
     "SqlSink",
     "SqlSinkConfig",
     "SqlSource",
     "SqlSourceConfig",
     "TableName",
+    "components",
     "name_parts",
 ]

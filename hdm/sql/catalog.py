@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from hdm.catalog.apply import Session
 from hdm.catalog.base import Catalog, CatalogConfig
-from hdm.catalog.crawlers import crawler_for
+from hdm.catalog.crawlers import crawler_for, has_crawler
 from hdm.catalog.crawlers.odbc import ODBCCrawler
 from hdm.catalog.measure_storage import classed, classes
 from hdm.catalog.measure_types import measure, measured
@@ -32,7 +32,7 @@ class SqlCatalog(Catalog):
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "", database: Any = None) -> None:
         super().__init__(config, profile, name=name)
-        self.database: Database = database if database is not None else self.Database(profile)
+        self.database: Database = database if database is not None else self.Database.reached(profile)
 
     def crawl(self, selection: Selection | None = None) -> Schema:
         """With the system's crawler."""
@@ -40,8 +40,10 @@ class SqlCatalog(Catalog):
         try:
             self.database.begin(connection)
             chosen = selection or self.selection
-            own = self.database.dialect_name and self.database.dialect.crawler
-            if hasattr(connection, "getinfo") and not own:  # pyodbc: the driver's own catalogue functions
+            own = self.database.dialect_name
+            if hasattr(connection, "getinfo") and not (
+                own and has_crawler(own)
+            ):  # pyodbc: the driver's own catalogue functions
                 return self._through_odbc(connection, chosen)
             named = getattr(self.database, "rows", None)
             crawler = crawler_for(

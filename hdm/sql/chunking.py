@@ -1,35 +1,20 @@
-"""Cuts a table into disjoint chunks; the source compares all values.
+"""Cuts a table of a database into chunks: how SQL answers the questions of ``hdm.components.ranges``.
 
-Ranges of the first key column (then of the next, where one value has very many rows), or physical
-page ranges, or one chunk. What is empty is not planned. ``sql_window`` cuts the window of a cursor.
+``window`` cuts the window of a cursor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from hdm.dialects.base import PAGE, Dialect
-from hdm.model import Chunk, Column, Condition, Kind, Table, Window
+from hdm.components.ranges import Cutter, Part
+from hdm.dialects.base import Dialect
+from hdm.model import Chunk, Column, Condition, Kind, Table
 from hdm.sql.database import Database
 
-ROWS_PER_CHUNK = 250_000
-BYTES_PER_CHUNK = 256 * 1024 * 1024
-_WIDTHS = {Kind.BOOLEAN: 1, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.DATE: 4, Kind.FLOAT32: 4}
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Rows that one chunk will hold; ``upto`` as in ``Chunk``."""
-
-    conditions: tuple[Condition, ...]
-    rows: int | None = None
-    upto: str | None = None
-    boundary: bool = False
-    seen_key: str | None = None
-    counted: bool = False
+__all__ = ["Part", "Splitter", "SqlRanges", "all_of", "why_not_split"]
 
 
 def why_not_split(
@@ -37,7 +22,11 @@ def why_not_split(
 ) -> str | None:
     """What is to be said if a table of more than ``rows`` or ``size`` bytes, or of nobody knows how
     many, is one chunk for want of a key."""
-    if len(chunks) != 1 or chunks[0].conditions or _sortable_key(dialect, table):
+    if (
+        len(chunks) != 1
+        or chunks[0].conditions
+        or any(_orders(dialect, table.column(name)) for name in table.key)
+    ):
         return None
     known = [(chunks[0].estimate_rows, rows), (table.bytes, size)]
     if any(found is not None for found, _ in known) and not any(
@@ -47,162 +36,39 @@ def why_not_split(
     return "moved as one chunk whatever chunk says: it has no key to be cut by"
 
 
-def _sortable_key(dialect: Dialect, table: Table) -> list[Column]:
-    key = [table.column(name) for name in table.key]
-    return [c for c in key if dialect.is_sortable(c) or c.kind is Kind.DECIMAL]
+def _orders(dialect: Dialect, column: Column) -> bool:
+    return dialect.is_sortable(column) or column.kind is Kind.DECIMAL
 
 
 @dataclass(frozen=True, slots=True)
-class Splitter:
-    """One split, on one connection whose view does not change meanwhile.
+class SqlRanges:
+    """One table or query on one connection, whose view does not change meanwhile.
 
     ``origin`` is the table expression to read from, ``where`` the configured filter in brackets.
-    ``relation`` as in ``Chunk``. ``exact``: chunks are read under the snapshot that is split under, so all
-    rows are counted, even where an estimate would do; False: and may still find others; None: they are not.
     """
 
     database: Database
     connection: Any
     table: Table
-    window: Window
     origin: str
     where: str = ""
-    relation: str | None = None
-    exact: bool | None = None
-    known: list[int] = field(default_factory=list)
 
-    def chunks(self, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """All chunks, numbered from 0 in cursor order; the last one says how many rows all of them hold,
-        where they were counted."""
-        last: Chunk | None = None
-        for number, part in enumerate(self.parts()):
-            if last is not None:
-                yield last
-            last = Chunk(
-                job_key,
-                self.table.dataset,
-                number,
-                part.conditions,
-                schema_sha=self.table.schema_sha,
-                snapshot=snapshot,
-                boundary=part.boundary,
-                counted=part.counted,
-                seen_key=part.seen_key,
-                upto=part.upto,
-                estimate_rows=part.rows,
-                relation=self.relation,
-                again=self.window.again,
-            )
-        if last is not None:
-            told = self.known and self.exact is not False
-            yield last.at(rows_in_all=sum(self.known)) if told else last
+    def is_sortable(self, column: Column) -> bool:
+        """By the dialect; decimals in any case, which every database orders in some way."""
+        return _orders(self.database.dialect, column)
 
-    # -- a whole table -----------------------------------------------------------
+    def count(self, conditions: Sequence[Condition]) -> int:
+        """By COUNT(*)."""
+        return int(self.one(self.select("COUNT(*)", self.where_of(conditions)))[0])
 
-    def parts(self) -> Iterator[Part]:
-        """What each chunk will hold, in the order of the chunks."""
-        step, columns = self._step(), self.key_columns(())
-        uncuttable = not columns and not self._has_pages()
-        rows = self.table.rows if not self.where else None
-        if self.exact or (rows is None and not uncuttable):
-            rows = self.count(())
-            self.known.append(rows)
-        if uncuttable or rows is None:
-            yield Part((), rows)
-        elif rows <= step:
-            yield Part((), rows)
-        elif columns:
-            yield from self._by_key((), columns, rows)
-        else:
-            yield from self._by_page((), rows)
+    def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
+        """By the database, in its own way."""
+        filters = self.where_of(conditions)
+        return self.database.edges(self.connection, self.origin, column, filters, step, rows)
 
-    def _by_key(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
-        """Ranges of the first column; its NULLs are in none of them, but in one that has no bounds."""
-        parts = list(self.cut(base, columns, None, None, rows))
-        if columns[0].nullable and len(parts) > 1:
-            conditions = (*base, Condition(columns[0].name, "null"))
-            found = self.count(conditions)
-            if found:
-                yield Part(conditions, found)
-        yield from parts
-
-    def key_columns(self, apart_from: Sequence[str]) -> list[Column]:
-        """The sortable columns of the key, but those that are named."""
-        return [c for c in _sortable_key(self.database.dialect, self.table) if c.name not in apart_from]
-
-    def _has_pages(self) -> bool:
-        return self.database.dialect.page_ranges and self.database.pages(self.connection, self.table) > 1
-
-    # -- ranges ----------------------------------------------------------------
-
-    def cut(
-        self,
-        base: tuple[Condition, ...],
-        columns: Sequence[Column],
-        low: Condition | None,
-        high: Condition | None,
-        rows: int,
-        *,
-        watermark: bool = False,
-    ) -> Iterator[Part]:
-        """Ranges of the first column above ``low`` and below ``high``; open where those are None."""
-        column, step = columns[0], self._step()
-        inside = (*base, *filter(None, (low, high)))
-        edges = []
-        if rows > step:
-            filters = self.where_of(inside)
-            edges = self.database.edges(self.connection, self.origin, column, filters, step, rows)
-        for value, repeated in groupby(edges):
-            times = len(list(repeated))
-            until = Condition(column.name, "<=", value)
-            if times > 1:
-                before = (*base, *filter(None, (low,)), Condition(column.name, "<", value))
-                yield Part(before, step)
-                at_value = (*base, Condition(column.name, "=", value))
-                pieces = list(self.finer(at_value, columns[1:], times * step))
-                yield from pieces[:-1]
-                last = pieces[-1]
-                yield Part(last.conditions, last.rows, upto=value if watermark else None)
-            else:
-                upto = value if watermark else None
-                yield Part((*base, *filter(None, (low,)), until), min(step, rows), upto)
-            low = Condition(column.name, ">", value)
-        rest = max(rows - len(edges) * step, 0)
-        if not edges or rest or high is None or self.count((*base, *filter(None, (low, high)))):
-            yield Part((*base, *filter(None, (low, high))), rest)
-
-    def finer(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
-        """The rows of one heavy value, by the next key columns or by page."""
-        if rows <= self._step() or not (columns or self._has_pages()):
-            yield Part(base, rows)
-        elif columns:
-            yield from self._by_key(base, columns, rows)
-        else:
-            yield from self._by_page(base, rows)
-
-    def _by_page(self, base: tuple[Condition, ...], rows: int) -> Iterator[Part]:
-        pages = self.database.pages(self.connection, self.table)
-        wanted = max(-(-rows // self._step()), 1)
-        size = max(pages // wanted, 1)
-        starts = list(range(0, pages, size))[:wanted] or [0]
-        for start, end in zip(starts, [*starts[1:], None], strict=True):
-            above = (Condition(PAGE, ">=", str(start)),) if start else ()
-            below = (Condition(PAGE, "<", str(end)),) if end is not None else ()
-            yield Part((*base, *above, *below), rows // len(starts))
-
-    def _step(self) -> int:
-        """Rows per chunk: as configured, or by bytes at the table's mean width."""
-        window = self.window
-        if window.rows_per_chunk and not window.bytes_per_chunk:
-            return window.rows_per_chunk
-        size = window.bytes_per_chunk or BYTES_PER_CHUNK
-        if self.table.rows and self.table.bytes:
-            width = self.table.bytes / self.table.rows
-        else:
-            width = sum(_WIDTHS.get(c.kind, 16) for c in self.table.columns)
-        return max(min(window.rows_per_chunk or ROWS_PER_CHUNK, int(size / max(width, 1))), 1)
-
-    # -- asking ------------------------------------------------------------------
+    def pages(self) -> int:
+        """Where the dialect can name them."""
+        return self.database.pages(self.connection, self.table) if self.database.dialect.page_ranges else 0
 
     def where_of(self, conditions: Sequence[Condition]) -> str:
         """The configured filter and these conditions, ANDed."""
@@ -212,13 +78,48 @@ class Splitter:
         """A SELECT from the table; all rows if ``where`` is empty."""
         return f"SELECT {what} FROM {self.origin}" + (f" WHERE {where}" if where else "")
 
-    def count(self, conditions: Sequence[Condition]) -> int:
-        """How many rows meet the conditions."""
-        return int(self.one(self.select("COUNT(*)", self.where_of(conditions)))[0])
-
     def one(self, sql: str) -> tuple[Any, ...]:
         """The first row of a query."""
         return self.database.run(self.connection, sql)[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Splitter(Cutter):
+    """One split of a table of a database; what it asks beside the four questions is SQL as well."""
+
+    ranges: SqlRanges
+
+    @property
+    def database(self) -> Database:
+        """The database."""
+        return self.ranges.database
+
+    @property
+    def connection(self) -> Any:
+        """The connection whose view is split."""
+        return self.ranges.connection
+
+    @property
+    def origin(self) -> str:
+        """The table expression."""
+        return self.ranges.origin
+
+    @property
+    def where(self) -> str:
+        """The configured filter."""
+        return self.ranges.where
+
+    def where_of(self, conditions: Sequence[Condition]) -> str:
+        """See ``SqlRanges``."""
+        return self.ranges.where_of(conditions)
+
+    def select(self, what: str, where: str) -> str:
+        """See ``SqlRanges``."""
+        return self.ranges.select(what, where)
+
+    def one(self, sql: str) -> tuple[Any, ...]:
+        """See ``SqlRanges``."""
+        return self.ranges.one(sql)
 
 
 def all_of(filters: Sequence[str]) -> str:

@@ -77,6 +77,11 @@ class Database(ServerCalls):
         self.ledgers: set[tuple[str, ...]] = set()
         """Those that are known to be there, so that they are looked for once and not per table."""
 
+    @classmethod
+    def reached(cls, profile: Any) -> Database:
+        """The database that a profile leads to; where it may name another driver, another class."""
+        return cls(profile)
+
     @property
     def dialect(self) -> Dialect:
         """The database's SQL."""

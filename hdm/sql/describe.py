@@ -20,7 +20,7 @@ def described(
     dialect = database.dialect
 
     def ask(sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
-        return _asked(database, connection, sql, values)
+        return asked(database, connection, sql, values)
 
     schema = path[-2] if len(path) > 1 else (questions.schema or "")
     place = _one_name(ask(questions.names, (schema, path[-1])), schema, path[-1])
@@ -82,11 +82,12 @@ def relation_of(
     if path is None:
         return None
     schema = path[-2] if len(path) > 1 else (questions.schema or "")
-    rows = _asked(database, connection, questions.relation, (schema, path[-1]))
+    rows = asked(database, connection, questions.relation, (schema, path[-1]))
     return digest("relation", *(str(value) for row in rows for value in row))[:32] if rows else None
 
 
-def _asked(database: Database, connection: Any, sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+def asked(database: Database, connection: Any, sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
+    """The rows of a question to the catalogue, whose ``?`` marks become the driver's own."""
     numbers = itertools.count(1)
     parts = sql.split("?")
     marked = parts[0] + "".join(database.dialect.placeholder(next(numbers)) + part for part in parts[1:])

@@ -5,24 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, ClassVar
+from typing import Any
 
 import pyarrow as pa
 
-from hdm.arrow import rows as row_codec
 from hdm.dialects.base import Dialect
-from hdm.dialects.catalog_queries import catalogue_sql
+from hdm.dialects.catalog_queries import CatalogueSql, catalogue_sql
 from hdm.dialects.odbc import octets, through_odbc
 from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.types import carrier
 from hdm.errors import HdmError, TransientError, UsageError
-from hdm.model import Column, Dataset, Kind, Table
+from hdm.model import Column, Dataset, Kind
 from hdm.sql import odbc_codec as codec
-from hdm.sql.database import Database
-from hdm.sql.describe import described, relation_of
+from hdm.sql.dbapi import DbApiDatabase
 
 _TOO_WIDE = "too large to be written into the allocated buffer"
-_INSERT_ROWS, _INSERT_BYTES = 2000, 16 * 1024 * 1024
+_INSERT_BYTES = 16 * 1024 * 1024
 _KINDS = {
     "int": Kind.INT64, "float": Kind.FLOAT64, "str": Kind.TEXT, "bool": Kind.BOOLEAN,
     "bytearray": Kind.BINARY, "bytes": Kind.BINARY, "date": Kind.DATE, "time": Kind.TIME,
@@ -30,11 +28,8 @@ _KINDS = {
 }  # fmt: skip
 
 
-class OdbcDatabase(Database):
+class OdbcDatabase(DbApiDatabase):
     """Subclasses say the dialect and the connection string; the rest is common to all drivers."""
-
-    read_only: ClassVar[tuple[str, ...]] = ()
-    """Statements that a session for reading starts with, beside the dialect's."""
 
     def __init__(self, profile: Any = None, dialect_name: str = "") -> None:
         super().__init__(profile)
@@ -60,29 +55,20 @@ class OdbcDatabase(Database):
         parts = path if self.dialect.schemas_are_databases else (self.profile.database, *path)
         return Dataset(f"{self._base}://{place}", ".".join(part for part in parts if part))
 
-    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """A pyodbc connection in autocommit; ``begin`` starts transactions."""
+    def open(self, label: str, *, write: bool) -> Any:
+        """A pyodbc connection in autocommit."""
         pyodbc, _ = codec.modules()
-        with self.connecting():
-            connection = pyodbc.connect(self.connection_string(label), autocommit=True, timeout=60)
-        try:
-            self.set_up(connection, write)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return pyodbc.connect(self.connection_string(label), autocommit=True, timeout=60)
 
     def set_up(self, connection: Any, write: bool) -> None:
         """Bring a new session into the dialect's canonical settings."""
         if self.facts.one_write:
             connection.maxwrite = 1 << 30
-        for statement in self.settings(write):
-            self.run(connection, statement)
+        super().set_up(connection, write)
 
     def settings(self, write: bool) -> list[str]:
         """What a session starts with; the character set is the connection string's business."""
-        own = [one for one in self.dialect.session if not one.startswith("SET NAMES")]
-        return own if write else [*own, *self.read_only]
+        return [one for one in super().settings(write) if not one.startswith("SET NAMES")]
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """The driver begins with the next statement."""
@@ -103,26 +89,16 @@ class OdbcDatabase(Database):
 
     # -- catalogue -------------------------------------------------------------
 
-    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """The profile's schema, else the system's own default, before a bare name."""
-        if len(parts) > 1:
-            return tuple(parts)
-        named: str | None = getattr(self.profile, "schema_name", None) or self.default_schema()
-        return (named, *parts) if named else tuple(parts)
+    @property
+    def questions(self) -> CatalogueSql:
+        """Those of the system itself, whatever carries them: ODBC gives no declared precision."""
+        return catalogue_sql(self._base)
 
     def default_schema(self) -> str | None:
         """Where bare names lie."""
         if self.facts.bare_names == "database":
             return self.profile.database  # type: ignore[no-any-return]
-        return None if self.facts.bare_names == "none" else catalogue_sql(self._base).schema
-
-    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """By the dialect's catalogue SQL: ODBC's own functions give no declared precision."""
-        return described(self, connection, path, catalogue_sql(self._base))
-
-    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """As the catalogue tells it."""
-        return relation_of(self, connection, path, catalogue_sql(self._base))
+        return None if self.facts.bare_names == "none" else super().default_schema()
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """As the driver describes the result; decimals as text, since drivers invent their scale."""
@@ -218,48 +194,21 @@ class OdbcDatabase(Database):
             yielded = True
             yield batch
 
-    def load(
-        self,
-        connection: Any,
-        path: Sequence[str],
-        columns: Sequence[Column],
-        batches: Iterator[pa.RecordBatch],
-    ) -> int:
-        """Array inserts of text and plain values; an INSERT of VALUES takes its rows or raises."""
-        dialect, names = self.dialect, [column.name for column in columns]
-        marks = ", ".join(self._mark(column) for column in columns)
-        sql = (
-            f"INSERT INTO {dialect.qualify(path)} ({dialect.names(names)}) "
-            f"{dialect.insert_override}VALUES ({marks})"
-        )
-        sent, fast = 0, self.facts.fast_inserts
-        with self.classified():
-            cursor = connection.cursor()
-            cursor.fast_executemany = fast
-            for batch in batches:
-                values = [
-                    self.cells(array, column) for array, column in zip(batch.columns, columns, strict=True)
-                ]
-                sizes, width = codec.input_sizes(values) if fast else ([], 1)
-                rows, step = (
-                    list(zip(*values, strict=True)),
-                    max(min(_INSERT_ROWS, _INSERT_BYTES // width), 1),
-                )
-                for start in range(0, len(rows), step):
-                    if fast:
-                        cursor.setinputsizes(sizes)
-                    cursor.executemany(sql, rows[start : start + step])
-                sent += len(rows)
-            cursor.close()
-        return sent
+    def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Array inserts of text and plain values, as many at a time as fit into 16 MiB, where the driver
+        stands them; an INSERT of VALUES takes its rows or raises."""
+        cursor.fast_executemany = fast = self.facts.fast_inserts
+        if not fast:
+            return super().insert(cursor, sql, rows)
+        sizes, width = codec.input_sizes(list(zip(*rows, strict=True)))
+        step = max(_INSERT_BYTES // width, 1)
+        for start in range(0, len(rows), step):
+            cursor.setinputsizes(sizes)
+            cursor.executemany(sql, rows[start : start + step])
+        return len(rows)
 
-    def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """The values to bind."""
-        if self.dialect.zoneless and pa.types.is_timestamp(array.type):
-            array = array.cast(pa.timestamp(array.type.unit))
-        return row_codec.cells(array)
-
-    def _mark(self, column: Column) -> str:
+    def mark(self, column: Column, number: int) -> str:
+        """With its type, where the system must be told it."""
         if not self.facts.casts or column.kind in (Kind.TEXT, Kind.BINARY):
             return "?"
         return f"CAST(? AS {self.dialect.stored(column).native})"

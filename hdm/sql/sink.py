@@ -40,7 +40,7 @@ class SqlSink(BehindDatabase, Sink):
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, profile, name=name)
-        self.database = self.Database(profile)
+        self.database = self.Database.reached(profile)
         self.dialect = self.database.dialect
         self.mapping = TargetMapping(config, self.database)
 

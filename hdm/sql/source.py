@@ -22,7 +22,7 @@ from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableVal
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
 from hdm.sql import blame
 from hdm.sql import relation as sql_relation
-from hdm.sql.chunking import Splitter, why_not_split
+from hdm.sql.chunking import Splitter, SqlRanges, why_not_split
 from hdm.sql.cursor import WatermarkConf, hold_to_order
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.describe import chosen, sees_all
@@ -124,7 +124,7 @@ class SqlSource(BehindDatabase, Source):
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         super().__init__(config, profile, name=name)
-        self.database = self.Database(profile)
+        self.database = self.Database.reached(profile)
         self.dialect = self.database.dialect
 
     @property
@@ -265,7 +265,8 @@ class SqlSource(BehindDatabase, Source):
                 else sql_relation.is_steady(self.database, connection, table, self.path, where)
             )
             kind = Increment if window.column else Splitter
-            splitter = kind(self.database, connection, table, window, origin, where, relation, exact)
+            ranges = SqlRanges(self.database, connection, table, origin, where)
+            splitter = kind(ranges, table, window, relation, exact, filtered=bool(where))
             yield from splitter.chunks(job_key, snapshot)
 
     def why_not_split(self, table: Table, chunks: Sequence[Chunk]) -> str | None:

@@ -6,6 +6,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hdm.state.backends import MySQLStateManager as MySQLStateManager
+    from hdm.state.backends import PostgresStateManager as PostgresStateManager
+    from hdm.state.backends import SQLiteStateManager as SQLiteStateManager
+    from hdm.state.backends import SQLServerStateManager as SQLServerStateManager
+    from hdm.state.backends import StateSettings as StateSettings
     from hdm.state.manager import StateManager as StateManager
     from hdm.state.records import ClaimRequest as ClaimRequest
     from hdm.state.records import Job as Job
@@ -14,6 +19,11 @@ if TYPE_CHECKING:
     from hdm.state.records import RunInfo as RunInfo
 
 _HOME = {
+    "StateSettings": "hdm.state.backends",
+    "SQLiteStateManager": "hdm.state.backends",
+    "PostgresStateManager": "hdm.state.backends",
+    "MySQLStateManager": "hdm.state.backends",
+    "SQLServerStateManager": "hdm.state.backends",
     "StateManager": "hdm.state.manager",
     "RunInfo": "hdm.state.records",
     "ClaimRequest": "hdm.state.records",
@@ -22,7 +32,19 @@ _HOME = {
     "Lease": "hdm.state.records",
 }
 
-__all__ = ["ClaimRequest", "Job", "JobInfo", "Lease", "RunInfo", "StateManager"]
+__all__ = [
+    "ClaimRequest",
+    "Job",
+    "JobInfo",
+    "Lease",
+    "MySQLStateManager",
+    "PostgresStateManager",
+    "RunInfo",
+    "SQLServerStateManager",
+    "SQLiteStateManager",
+    "StateManager",
+    "StateSettings",
+]
 
 
 def __getattr__(name: str) -> Any:

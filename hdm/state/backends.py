@@ -67,10 +67,15 @@ class ServerProfile(Settings):
 
 
 class StateSettings(ABC):
-    """What a ``state_manager`` type of a manifest stands for: a URL."""
+    """Says where the state database of a ``state_manager`` type is, and which class opens it.
+
+    Derive from one of its subclasses to change either, e.g. ``SQLiteStateManager``.
+    """
 
     Config: ClassVar[type[BaseModel]] = Settings
-    Profile: ClassVar[type[BaseModel]]
+    Profile: ClassVar[type[BaseModel] | None]
+    Manager: ClassVar[type[Any] | None] = None
+    """Subclass of ``hdm.state.StateManager`` that opens the database; None: that class itself."""
 
     def __init__(self, config: Any, profile: Any, *, name: str = "") -> None:
         self.config = config

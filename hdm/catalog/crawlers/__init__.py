@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from hdm import locator
 from hdm.catalog.crawlers.base import Crawler, Named, Query
-from hdm.dialects import find, load, names_with
+from hdm.components import registry
 from hdm.errors import UsageError
 
 
 def crawler_for(system: str, query: Query, named: Named | None = None) -> Crawler:
     """The crawler of a dialect's name; ``UsageError`` if there is none. Snowflake's needs ``named``."""
-    known = find(system)
-    if known is None or known.crawler is None:
-        raise UsageError(f"no crawler for {system!r}", hint="crawlers: " + ", ".join(names_with("crawler")))
-    made: Crawler = load(known.crawler)(query, named=named)
+    if not has_crawler(system):
+        raise UsageError(
+            f"no crawler for {system!r}", hint="crawlers: " + ", ".join(locator.words("crawler"))
+        )
+    made: Crawler = registry.build("crawler", system, {"query": query, "named": named})
     return made
 
 
-__all__ = ["Crawler", "Named", "Query", "crawler_for"]
+def has_crawler(system: str) -> bool:
+    """Whether a crawler is registered for the dialect of that name."""
+    return registry.canonical("crawler", system) is not None
+
+
+__all__ = ["Crawler", "Named", "Query", "crawler_for", "has_crawler"]

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from hdm import locator
 from hdm.catalog.model import Schema
 from hdm.catalog.writers.base import AFTER_LOAD, BEFORE_LOAD, PHASES, Statement, Writer
-from hdm.dialects import find, load, names_with
+from hdm.components import registry
 from hdm.errors import UsageError
 
 
 def writer_for(schema: Schema) -> Writer:
     """The writer of the schema's system; ``UsageError`` if there is none."""
-    known = find(schema.system)
-    if known is None or known.writer is None:
-        targets = ", ".join(names_with("writer"))
+    if registry.canonical("ddl_writer", schema.system) is None:
+        targets = ", ".join(locator.words("ddl_writer"))
         raise UsageError(f"no DDL writer for {schema.system!r}", hint=f"targets: {targets}")
-    made: Writer = load(known.writer)(schema)
+    made: Writer = registry.build("ddl_writer", schema.system, {"schema": schema})
     return made
 
 

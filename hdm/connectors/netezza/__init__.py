@@ -1,8 +1,9 @@
 """Netezza by nzpy, or by its ODBC driver; unloads through external tables."""
 
 from hdm.connectors.netezza.components import NetezzaCatalog, NetezzaSink, NetezzaSource
-from hdm.connectors.netezza.database import NetezzaDatabase, NetezzaProfile
+from hdm.connectors.netezza.database import NetezzaDatabase
 from hdm.connectors.netezza.external import NetezzaExternalTableSource
+from hdm.connectors.netezza.profile import NetezzaProfile
 
 __all__ = [
     "NetezzaCatalog",

@@ -15,77 +15,41 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import pyarrow as pa
-from pydantic import field_validator, model_validator
 
 from hdm.arrow import rows as row_codec
 from hdm.arrow import temporal
 from hdm.components.silence import keep_alive
 from hdm.config.tls import is_local
 from hdm.connectors.netezza import literals, login
-from hdm.dialects.catalog_queries import catalogue_sql
+from hdm.connectors.netezza.odbc import NetezzaOdbcDatabase
+from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
-from hdm.model import Column, Dataset, Table
-from hdm.sql import Database, SqlProfile
-from hdm.sql.describe import described, relation_of
+from hdm.model import Column, Table
+from hdm.sql import Database, DbApiDatabase
 
-_FETCH_BYTES, _FETCH_ROWS = 8 * 1024 * 1024, 50_000
 _SECURED, _OPEN = 3, 0
 """nzpy's securityLevel: 3 insists on TLS, 0 prefers plain."""
 _LOGIN_SECONDS = 30
 _SHORT_YEAR = re.compile(r"\d{1,3}-")
 
 
-class NetezzaProfile(SqlProfile):
-    """What a profile entry for Netezza may hold; there is no ``url``."""
-
-    port: int | None = 5480
-    """TCP port on which the server listens; Netezza's own is 5480."""
-    driver: Any = None
-    """Names an installed ODBC driver to go by; left out, nzpy is used. The ``{name, path}`` of older profiles
-    is ignored."""
-    ca_certs: str | None = None
-    """File (PEM) of the authority that signed the server's certificate; nzpy needs it for another machine
-    unless ``insecure: true``."""
-
-    @field_validator("driver")
-    @classmethod
-    def _name(cls, value: Any) -> Any:
-        if value is None or isinstance(value, str):
-            return value
-        if isinstance(value, dict) and set(value) <= {"name", "path"}:
-            return None
-        raise ValueError("write the name of an ODBC driver, or leave it out")
-
-    @model_validator(mode="after")
-    def _by_host(self) -> NetezzaProfile:
-        if self.url is not None or not self.host:
-            raise ValueError("give host, port, database and user: Netezza has no url")
-        return self
-
-
-class NetezzaDatabase(Database):
+class NetezzaDatabase(DbApiDatabase):
     """One database by nzpy."""
 
     dialect_name = "netezza"
 
-    def dataset(self, path: Sequence[str]) -> Dataset:
-        """``netezza://host:port``, ``database.schema.table``."""
-        name = ".".join(part for part in (self.profile.database, *path) if part)
-        return Dataset(f"netezza://{self.profile.host}:{self.profile.port}", name)
+    @classmethod
+    def reached(cls, profile: Any) -> Database:
+        """By the driver that the profile asks for."""
+        return NetezzaOdbcDatabase(profile) if profile.driver else cls(profile)
 
-    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """The profile's schema, else ADMIN, before a bare name."""
-        if len(parts) > 1:
-            return tuple(parts)
-        return (self.profile.schema_name or "ADMIN", *parts)
-
-    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+    def open(self, label: str, *, write: bool) -> Any:
         """TLS is insisted on unless the server is on this machine or ``insecure: true``."""
         try:
             import nzpy
@@ -98,7 +62,7 @@ class NetezzaDatabase(Database):
                 f"{profile.host}: its certificate cannot be verified without the CA's",
                 hint="write ca_certs: with the file of the CA, or insecure: true to go without TLS",
             )
-        with self.connecting(), login.reasons(str(profile.database)):
+        with login.reasons(str(profile.database)):
             connection = nzpy.connect(
                 user=profile.user,
                 password=profile.password.reveal() if profile.password else None,
@@ -120,10 +84,13 @@ class NetezzaDatabase(Database):
         if sock is not None and sock.fileno() >= 0:
             sock.settimeout(None)
             keep_alive(sock.fileno())
-        for name, setting in self.dialect.session_settings.items():
-            self._set(connection, name, setting)
         self._named(connection, label)
         return connection
+
+    def set_up(self, connection: Any, write: bool) -> None:
+        """The dialect's settings, one by one."""
+        for name, setting in self.dialect.session_settings.items():
+            self._set(connection, name, setting)
 
     def _set(self, connection: Any, name: str, setting: str) -> None:
         """TIMEZONE may be refused: no column of Netezza has a zone, so nothing is read by it."""
@@ -165,16 +132,6 @@ class NetezzaDatabase(Database):
         """With literals in the text: see ``literals``."""
         cursor.execute(literals.bound(sql, values, self.dialect.string) if values else sql)
 
-    # -- catalogue -------------------------------------------------------------
-
-    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """From the system views; a name in any case."""
-        return described(self, connection, path, catalogue_sql("netezza"))
-
-    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """By the table's object id."""
-        return relation_of(self, connection, path, catalogue_sql("netezza"))
-
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
         """By a temporary table without rows, which the catalogue then describes."""
         name = f"_HDM_QUERY_{uuid.uuid4().hex}".upper()
@@ -193,53 +150,30 @@ class NetezzaDatabase(Database):
             return 0
         return int(self.run(connection, "SELECT COUNT(*) FROM _V_DSLICE")[0][0])
 
-    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By _V_TABLE."""
-        rows = self.run(connection, "SELECT TABLENAME FROM _V_TABLE WHERE SCHEMA = ?", (path[-2],))
-        return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
-
     # -- rows ------------------------------------------------------------------
 
-    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Driver rows, in batches of bounded bytes."""
-        decoders = {column.name: _decode for column in columns}
-        cast = [n for n, column in enumerate(columns) if literals.is_cast(column)]
-        with self.classified():
-            cursor = connection.cursor()
-            cursor.execute(sql)
-        step = 64
-        while True:
-            with self.classified():
-                found = cursor.fetchmany(step)
-            if not found:
-                return
-            for number in cast:
-                if any(row[number] is not None and len(row[number]) >= literals.CAST_WIDTH for row in found):
-                    raise literals.cut(columns[number])
-            batch = row_codec.to_batch(found, columns, decoders)
-            step = max(min(_FETCH_ROWS, _FETCH_BYTES // max(batch.nbytes // batch.num_rows, 1)), 1)
-            yield batch
+    def decoder(self, column: Column) -> row_codec.Decoder:
+        """See ``_decode``."""
+        return _decode
 
-    def load(
-        self,
-        connection: Any,
-        path: Sequence[str],
-        columns: Sequence[Column],
-        batches: Iterator[pa.RecordBatch],
-    ) -> int:
+    def checked(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> None:
+        """A value that was cast to text may have been cut."""
+        for number, column in enumerate(columns):
+            if literals.is_cast(column):
+                wide = (row[number] is not None and len(row[number]) >= literals.CAST_WIDTH for row in rows)
+                if any(wide):
+                    raise literals.cut(column)
+
+    def mark(self, column: Column, number: int) -> str:
+        """See ``literals.mark``."""
+        return literals.mark(column, self.dialect.stored(column).native)
+
+    def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
         """One INSERT a row. For bulk, unload and load through external tables is Netezza's own way."""
-        names = self.dialect.names(column.name for column in columns)
-        marks = ", ".join(literals.mark(column, self.dialect.stored(column).native) for column in columns)
-        sql = f"INSERT INTO {self.dialect.qualify(path)} ({names}) VALUES ({marks})"
         taken = 0
-        with self.classified():
-            cursor = connection.cursor()
-            for batch in batches:
-                values = [_cells(array) for array in batch.columns]
-                for row in zip(*values, strict=True):
-                    self.execute(cursor, sql, row)
-                    taken += 1 if cursor.rowcount < 0 else int(cursor.rowcount)  # -1: not told, but no error
-            cursor.close()
+        for row in rows:
+            self.execute(cursor, sql, row)
+            taken += 1 if cursor.rowcount < 0 else int(cursor.rowcount)  # -1: not told, but no error
         return taken
 
 
@@ -247,12 +181,6 @@ def _close(close: Callable[[], None]) -> None:
     """Close a session, be it lost: nzpy's own ``close`` raises then, and hides why it was lost."""
     with suppress(Exception):
         close()
-
-
-def _cells(array: pa.Array) -> list[Any]:
-    if pa.types.is_timestamp(array.type):
-        array = array.cast(pa.timestamp(array.type.unit))
-    return row_codec.cells(array)
 
 
 def _decode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:

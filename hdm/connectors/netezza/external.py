@@ -22,12 +22,13 @@ from pydantic import BaseModel
 
 from hdm import failpoints
 from hdm.components.settings import PathText
-from hdm.connectors.netezza.components import NetezzaSource
+from hdm.connectors.netezza.database import NetezzaDatabase
 from hdm.connectors.netezza.literals import CAST_WIDTH, cut, is_cast
+from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.errors import CorruptFile, SchemaDrift, UnrepresentableValue, UsageError
 from hdm.files.atomic_file import is_there
 from hdm.model import Chunk, Column, Kind, Payload, Table
-from hdm.sql import SqlSourceConfig, relation
+from hdm.sql import Database, SqlSource, SqlSourceConfig, relation
 from hdm.sql import odbc_codec as casting
 
 _OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE NULLVALUE ''"
@@ -44,10 +45,12 @@ class ExternalTableConfig(SqlSourceConfig):
     read."""
 
 
-class NetezzaExternalTableSource(NetezzaSource):
+class NetezzaExternalTableSource(SqlSource):
     """Unloads each chunk by one CREATE EXTERNAL TABLE ... AS SELECT, then reads the file."""
 
     Config: ClassVar[type[BaseModel]] = ExternalTableConfig
+    Profile: ClassVar[type[BaseModel] | None] = NetezzaProfile
+    Database: ClassVar[type[Database]] = NetezzaDatabase
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """The chunk's rows, from the file that the server has written."""

@@ -5,10 +5,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterator
-from typing import BinaryIO, ClassVar, Protocol
+from functools import lru_cache
+from typing import Annotated, BinaryIO, ClassVar, Protocol
 
 import pyarrow as pa
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
 
+from hdm import locator
+from hdm.components import registry
 from hdm.errors import UsageError
 from hdm.model import Dataset, Table
 
@@ -51,10 +56,22 @@ class BatchWriter(Protocol):
 
 
 class Format(ABC):
-    """One file format. Streams to read from are seekable."""
+    """Reads and writes one file format. Streams to read from are seekable."""
 
     name: ClassVar[str]
+    """What ``file_format`` of a manifest calls it, and what receipts say of its files."""
     suffix: ClassVar[str]
+    """The end of its files' names, with the dot, before that of a compression."""
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """Other ends of names of files that hdm did not write."""
+    describes_itself: ClassVar[bool] = False
+    """Whether a file says itself how many rows it has and how they are compressed: its name need not."""
+    grows_by_lines: ClassVar[bool] = False
+    """Whether a file that gets lines at its end keeps the rows it had, so that only the new ones are read."""
+
+    def __init__(self, delimiter: str | None = None) -> None:
+        self.delimiter = delimiter
+        """What separates fields, where the format has such a thing; None: its own default."""
 
     def extension(self, compression: str) -> str:
         """The end of a file's name, which also tells the compression."""
@@ -93,34 +110,55 @@ class Format(ABC):
 
 
 def format_named(name: str, delimiter: str | None = None) -> Format:
-    """The format of that name; ``UsageError`` for one that hdm does not know.
+    """The format of that name, hdm's or a plugin's; ``UsageError`` if there is none.
 
     ``delimiter`` is what separates the fields of CSV; None: a comma, if the header does not look as if
     it were something else.
     """
-    if name == "parquet":
-        from hdm.files.formats.parquet import Parquet
-
-        return Parquet()
-    if name == "csv":
-        from hdm.files.formats.csv import Csv
-
-        return Csv(delimiter)
-    if name == "jsonl":
-        from hdm.files.formats.jsonl import JsonLines
-
-        return JsonLines()
-    raise UsageError(f"no file format is called {name!r}", hint="choose parquet, csv or jsonl")
+    if registry.canonical("format", name) is None:
+        raise UsageError(f"no file format is called {name!r}", hint=f"choose {' or '.join(format_names())}")
+    made: Format = registry.build("format", name, {"delimiter": delimiter})
+    return made
 
 
-_SUFFIXES = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
+def format_names() -> list[str]:
+    """What each registered format calls itself."""
+    return [*_ENDS, *(one.name for one in _brought(locator.changes()))]
+
+
+def _canonical(name: str) -> str:
+    if registry.canonical("format", name) is None:
+        known = {"expected": " or ".join(repr(one) for one in format_names())}
+        raise PydanticCustomError("literal_error", "must be {expected}", known)
+    found: type[Format] = registry.find("format", name)
+    return found.name
+
+
+FormatName = Annotated[str, AfterValidator(_canonical)]
+"""A setting that names a file format, by its own name or by its class's."""
+
+_ENDS = {
+    "parquet": (".parquet", ".pq"),
+    "csv": (".csv",),
+    "jsonl": (".jsonl", ".ndjson", ".json"),
 }
+"""The formats that hdm brings, with the ends of their files' names: none is imported to tell them apart."""
+
+
+@lru_cache(maxsize=8)
+def _brought(changes: int) -> tuple[type[Format], ...]:
+    """The formats that plugins bring, as of that number of changes of the registry."""
+    del changes
+    names = [name for name in locator.names("format") if not registry.is_brought("format", name)]
+    return tuple(registry.find("format", name) for name in names)
+
+
+@lru_cache(maxsize=8)
+def _suffixes(changes: int) -> tuple[tuple[str, str], ...]:
+    """The end of a name, and the format that it tells; the longest comes first."""
+    found = [(end, name) for name, ends in _ENDS.items() for end in ends]
+    found += [(end.lower(), one.name) for one in _brought(changes) for end in (one.suffix, *one.suffixes)]
+    return tuple(sorted(found, key=lambda pair: -len(pair[0])))
 
 
 def format_of(name: str) -> tuple[str, str] | None:
@@ -129,7 +167,7 @@ def format_of(name: str) -> tuple[str, str] | None:
     for key, suffix in COMPRESSIONS.items():
         if suffix and stem.endswith(suffix):
             stem, compression = stem.removesuffix(suffix), key
-    for suffix, found in _SUFFIXES.items():
+    for suffix, found in _suffixes(locator.changes()):
         if stem.endswith(suffix):
             return found, compression
     return None

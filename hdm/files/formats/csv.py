@@ -80,9 +80,10 @@ class Csv(Format):
 
     name = "csv"
     suffix = ".csv"
+    grows_by_lines = True
 
     def __init__(self, delimiter: str | None = None) -> None:
-        self._declared = delimiter
+        super().__init__(delimiter)
         self._delimiter = delimiter or ","
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
@@ -138,7 +139,7 @@ class Csv(Format):
         header = self._header(stream, compression)
         if wrong := wrong_header(header.names):
             raise CorruptFile(wrong, hint="mend the header, or convert the file to UTF-8")
-        if mark := other_delimiter(header.names, self._declared):
+        if mark := other_delimiter(header.names, self.delimiter):
             shown = OTHER_DELIMITERS[mark]
             raise UsageError(
                 f"the header is one single column that holds {shown}: is that the delimiter?",

@@ -111,6 +111,7 @@ class JsonLines(Format):
 
     name = "jsonl"
     suffix = ".jsonl"
+    grows_by_lines = True
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
         """Writes batch by batch; nothing is held back but the compressor's window."""

@@ -105,6 +105,7 @@ class Parquet(Format):
 
     name = "parquet"
     suffix = ".parquet"
+    describes_itself = True
 
     def extension(self, compression: str) -> str:
         """Always ``.parquet``."""

@@ -24,6 +24,8 @@ _MAX_BLOCKS = 50_000
 class AzureStore(ObjectStore):
     """A container, or what lies under a prefix of it. ``connect`` makes the ContainerClient."""
 
+    scheme = "azure"
+
     def __init__(
         self,
         connect: Callable[[], Any],

@@ -9,8 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, ClassVar
+from typing import Any, BinaryIO, ClassVar, Self
 from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel
 
 from hdm.errors import UsageError
 from hdm.files.atomic_file import SCRATCH, create, sync_folder
@@ -33,8 +35,23 @@ class Store(ABC):
     local disk first and becomes visible, whole, by ``put_new``.
     """
 
+    scheme: ClassVar[str] = ""
+    """What the addresses of its objects begin with: ``file``, ``s3``."""
+    Profile: ClassVar[type[BaseModel] | None] = None
+    """What a profile entry must hold for ``at``; None: it needs no connection."""
     seekable: ClassVar[bool] = True
     """Whether the streams of ``open`` are."""
+
+    @classmethod
+    def at(cls, url: str, profile: Any = None) -> Self:
+        """The store whose root has the address ``url``; raises ``UsageError`` if that is no address of it.
+
+        ``StoreSource``, ``StoreChunkSource`` and ``StoreSink`` ask for it. The default: components of its own
+        open the store."""
+        raise UsageError(
+            f"{cls.scheme}:// is not opened by its address: {url}",
+            hint="use the source or sink that is made for it; hdm components lists them",
+        )
 
     @abstractmethod
     def scratch(self, key: str) -> Path:
@@ -105,6 +122,16 @@ def checked_key(key: str) -> str:
 
 class LocalStore(Store):
     """A directory of the local disk. Symbolic links below the root are refused."""
+
+    scheme = "file"
+
+    @classmethod
+    def at(cls, url: str, profile: Any = None) -> Self:
+        """The directory of a ``file:///`` address."""
+        split = urlsplit(url)
+        if split.netloc or not split.path.startswith("/"):
+            raise UsageError(f"{url} names no directory", hint="write file:///path/of/the/directory")
+        return cls(unquote(split.path))
 
     def __init__(self, root: str | Path, *, floor: int = 0) -> None:
         self.root = Path(root).expanduser().resolve()

@@ -35,6 +35,7 @@ class Manners:
 class S3Store(ObjectStore):
     """A bucket, or what lies under a prefix of it. ``connect`` makes the boto3 client."""
 
+    scheme = "s3"
     _known: ClassVar[dict[tuple[str, str], Manners]] = {}
     _asking: ClassVar[threading.Lock] = threading.Lock()
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hdm.components import locator, plugins, registry
+from hdm import locator
+from hdm.components import plugins, registry
 from hdm.errors import UnknownComponent
 from hdm.model import ComponentSpec
 

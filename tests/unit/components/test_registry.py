@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from hdm.components import locator, plugins, registry
+from hdm import locator
+from hdm.components import plugins, registry
 from hdm.components.settings import Settings
 from hdm.components.sink import Sink
 from hdm.components.source import Source
@@ -116,6 +117,32 @@ def test_a_name_that_is_taken() -> None:
     shadow = type("NetezzaSource", (PlantOrders,), {"__module__": "other"})
     with pytest.raises(UsageError, match="that hdm brings"):
         registry.register(shadow)
+
+
+@pytest.mark.parametrize(
+    ("base", "attribute", "word", "owner"),
+    [
+        ("hdm.dialects:Dialect", "name", "Postgres", "PostgresDialect"),
+        ("hdm.files:Format", "name", "csv", "Csv"),
+        ("hdm.files:Store", "scheme", "file", "LocalStore"),
+        ("hdm.catalog:Crawler", "system", "sqlite", "SQLiteCrawler"),
+        ("hdm.catalog:Writer", "system", "mysql", "MySQLWriter"),
+    ],
+)
+def test_what_a_plugins_class_calls_itself_is_its_own(
+    base: str, attribute: str, word: str, owner: str
+) -> None:
+    module, _, name = base.partition(":")
+    template = getattr(importlib.import_module(module), name)
+    kind = registry.kind_of(type("X", (template,), {}))
+    with pytest.raises(UsageError, match=f"by which the .* '{owner}' is found"):
+        registry.register(type("Thief", (template,), {attribute: word}))
+    assert registry.canonical(kind, "thief") is None
+    mine = registry.register(type("Mine", (template,), {attribute: "mine_alone"}))
+    for spelling in ("Mine", "mine_alone", "MINE-ALONE"):
+        assert registry.find(kind, spelling) is mine
+    heir = registry.register(type("Heir", (mine,), {}))
+    assert registry.find(kind, "heir") is heir and registry.find(kind, "mine_alone") is mine
 
 
 def test_an_unknown_name_is_answered_with_the_near_one() -> None:

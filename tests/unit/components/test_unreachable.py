@@ -12,7 +12,7 @@ import pytest
 from hdm.components import unreachable
 from hdm.components.unreachable import CUT, DNS, LOGIN, REFUSED, ROUTE, TIMEOUT, TLS
 from hdm.connectors.mysql import MySQLDatabase, MySQLProfile
-from hdm.connectors.netezza.database import NetezzaDatabase, NetezzaProfile
+from hdm.connectors.netezza import NetezzaDatabase, NetezzaProfile
 from hdm.connectors.odbc import ODBCDatabase, ODBCProfile
 from hdm.connectors.oracle.database import OracleDatabase, OracleProfile
 from hdm.connectors.postgres import PostgresDatabase, PostgresProfile

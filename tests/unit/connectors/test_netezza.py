@@ -20,8 +20,8 @@ from hdm.connectors.netezza import (
     NetezzaSink,
     NetezzaSource,
 )
-from hdm.connectors.netezza.components import NetezzaOdbcDatabase
 from hdm.connectors.netezza.external import read_unload
+from hdm.connectors.netezza.odbc import NetezzaOdbcDatabase
 from hdm.dialects import dialect
 from hdm.errors import (
     ConnectionLost,

@@ -208,7 +208,7 @@ def test_failovers_pass_and_mistakes_do_not(number, kind):
 
 def test_shapes_keep_their_reference_system():
     database = SQLServerDatabase(profile())
-    (mark, plain) = (database._mark(SQL.column_from_catalog("p", native)) for native in ("geometry", "int"))
+    (mark, plain) = (database.mark(SQL.column_from_catalog("p", native), 1) for native in ("geometry", "int"))
     assert plain == "?" and mark.count("?") == 1
     assert "geometry::STGeomFromText(STUFF(v.x, 1, CHARINDEX(';', v.x), '')," in mark
     assert "ELSE geometry::Parse(v.x) END" in mark, "NULL, and texts without one"

@@ -249,7 +249,7 @@ def test_a_plan_survives_json_and_pickling(tmp_path: Path) -> None:
 
 
 def test_a_plugin_gives_its_types(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from hdm.components import locator
+    from hdm import locator
 
     monkeypatch.setattr(locator, "_known", {kind: dict(names) for kind, names in locator._known.items()})
     (tmp_path / "plugged_for_manifest.py").write_text(

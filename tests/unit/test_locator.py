@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from hdm.components import locator, plugins, registry
+from hdm import locator
+from hdm.components import plugins, registry
 from hdm.components.source import Source
 from hdm.model import ComponentSpec
 
@@ -49,3 +50,23 @@ def test_a_name_that_is_added_again_means_the_new_class() -> None:
     assert locator.class_of("source", "star") is Source
     assert (locator.knows("source", "star"), locator.knows("sink", "star")) == (True, False)
     assert "Star" in locator.names("source") and locator.name_of("source", "star") == "Star"
+
+
+def test_other_words_lead_to_a_class_and_go_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = locator.changes()
+    locator.add("source", "star", "Star", lambda: Moon, ["sun"])
+    assert locator.changes() == before + 1
+    assert locator.class_of("source", "sun") is Moon and locator.name_of("source", "sun") == "Star"
+    assert locator.names("source").count("Star") == 1 and "sun" in locator.words("source")
+    del locator._known["source"]["star"]
+    assert not locator.knows("source", "sun") and "sun" not in locator.words("source")
+
+
+def test_a_dialect_is_the_one_that_was_registered_last() -> None:
+    from hdm.dialects import Dialect, dialect
+
+    first, second = (type("LunarDialect", (Dialect,), {"name": "lunar"}) for _ in range(2))
+    locator.add("dialect", "lunardialect", "LunarDialect", lambda: first, ["lunar"])
+    assert type(dialect("Lunar")) is first and dialect("lunar") is dialect("LUNAR")
+    locator.add("dialect", "lunardialect", "LunarDialect", lambda: second, ["lunar"])
+    assert type(dialect("lunar")) is second

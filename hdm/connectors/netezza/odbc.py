@@ -1,0 +1,28 @@
+"""Netezza by its ODBC driver, where the profile names one; the driver delivers Arrow."""
+
+from __future__ import annotations
+
+from hdm.connectors.netezza.profile import NetezzaProfile
+from hdm.sql.odbc import OdbcDatabase, valued
+
+
+class NetezzaOdbcDatabase(OdbcDatabase):
+    """The same system by its ODBC driver, which delivers Arrow."""
+
+    dialect_name = "netezza"
+
+    def connection_string(self, label: str) -> str:
+        """The driver's own keywords; TLS insisted on unless ``insecure: true``."""
+        profile: NetezzaProfile = self.profile
+        parts: dict[str, str | None] = {
+            "Driver": profile.driver,
+            "Servername": profile.host,
+            "Port": str(profile.port),
+            "Database": profile.database,
+            "Username": profile.user,
+            "Password": profile.password.reveal() if profile.password else None,
+            "SecurityLevel": "preferredUnSecured" if profile.insecure else "onlySecured",
+            "CaCertFile": profile.ca_certs,
+            "DateFormat": "1",
+        }
+        return ";".join(f"{key}={valued(value)}" for key, value in parts.items() if value is not None)

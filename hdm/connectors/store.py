@@ -1,0 +1,97 @@
+"""Files in any store that opens by an address, such as one that a plugin brings for a scheme of its own."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, Field, field_validator
+
+from hdm.components import registry
+from hdm.components.settings import Settings
+from hdm.errors import HdmError, UnknownComponent
+from hdm.files.sink import FileSink, FileSinkConfig
+from hdm.files.source import FileChunkConfig, FileChunks, FileSource, FileSourceConfig
+from hdm.files.stores.base import Store
+
+
+class _Address(Settings):
+    url: str = Field(min_length=4)
+    """Address of the folder, ``SCHEME://...``; the scheme names the store, hdm's (``file``) or a plugin's."""
+
+    @field_validator("url")
+    @classmethod
+    def _has_a_store(cls, value: str) -> str:
+        scheme, mark, _ = value.partition("://")
+        if not mark or not scheme:
+            raise ValueError("an address is SCHEME://...")
+        try:
+            registry.find("store", scheme)
+        except UnknownComponent as error:
+            raise ValueError(f"{error.message}; {error.hint}") from None
+        return value
+
+
+class _StoreSource(FileSourceConfig, _Address):
+    pass
+
+
+class _StoreChunks(FileChunkConfig, _Address):
+    pass
+
+
+class _StoreSink(FileSinkConfig, _Address):
+    pass
+
+
+def _store_class(config: Any) -> type[Store]:
+    found: type[Store] = registry.find("store", config.url.partition("://")[0])
+    return found
+
+
+class _InStore:
+    """What the three have in common: the store of the address, and its profile."""
+
+    config: Any
+    profile: Any
+
+    @classmethod
+    def profile_for(cls, config: Any) -> type[BaseModel] | None:
+        """What the store of the address wants of a profile entry."""
+        return _store_class(config).Profile
+
+    @cached_property
+    def store(self) -> Store:
+        """The folder of the address."""
+        return _store_class(self.config).at(self.config.url, self.profile)
+
+    @property
+    def namespace(self) -> str:
+        """The address."""
+        return str(self.config.url).rstrip("/")
+
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Whether the store can be looked into."""
+        try:
+            self.store.look()
+        except HdmError as error:
+            return [("store", False, error.message)]
+        return [("store", True, self.namespace)]
+
+
+class StoreSource(_InStore, FileSource):
+    """Reads staged or other files from the store of an address, one chunk per file."""
+
+    Config: ClassVar[type[BaseModel]] = _StoreSource
+
+
+class StoreChunkSource(_InStore, FileChunks):
+    """Reads files from the store of an address in chunks of some rows or bytes."""
+
+    Config: ClassVar[type[BaseModel]] = _StoreChunks
+
+
+class StoreSink(_InStore, FileSink):
+    """Stages chunks as files in the store of an address."""
+
+    Config: ClassVar[type[BaseModel]] = _StoreSink

@@ -1,0 +1,208 @@
+"""DbApiDatabase: any system with a DB-API 2 driver (https://peps.python.org/pep-0249/) and a dialect.
+
+A subclass opens a connection; the catalogue is read by the dialect's ``catalog_queries``, rows are fetched
+in steps of bounded bytes and inserted by ``executemany``. ``docs/howto/write-a-database.md`` builds one.
+"""
+
+from __future__ import annotations
+
+import uuid
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar
+
+import pyarrow as pa
+
+from hdm.arrow import rows as row_codec
+from hdm.dialects.catalog_queries import CatalogueSql, catalogue_sql
+from hdm.errors import UsageError
+from hdm.model import Column, Dataset, Table
+from hdm.sql import dbapi_codec
+from hdm.sql.database import Database
+from hdm.sql.describe import asked, described, relation_of
+
+_FETCH_BYTES, _FETCH_ROWS, _FIRST_ROWS = 8 * 1024 * 1024, 50_000, 64
+_INSERT_ROWS = 2000
+
+
+class DbApiDatabase(Database):
+    """A database behind a DB-API 2 driver. A subclass writes ``open``; the rest has defaults.
+
+    Connections are in autocommit: a transaction begins with the statement in ``begin_write`` or
+    ``begin_read``, and ends with the driver's own ``commit`` or ``rollback``.
+    """
+
+    begin_write: ClassVar[str | None] = "BEGIN"
+    """Begins a transaction that writes; None: the driver begins one by itself."""
+    begin_read: ClassVar[str | None] = "BEGIN"
+    """Begins one that reads only; None: each statement sees a moment of its own."""
+    read_only: ClassVar[tuple[str, ...]] = ()
+    """Statements that a session for reading starts with, beside the dialect's."""
+    counts_many: ClassVar[bool] = False
+    """Whether ``rowcount`` tells the rows of a whole ``executemany``. False: an INSERT of VALUES takes its
+    rows or raises, and what was sent is what is counted."""
+
+    @abstractmethod
+    def open(self, label: str, *, write: bool) -> Any:
+        """The driver's connection, in autocommit, named ``label`` where the server shows it. The driver is
+        imported here; its errors may leave as they are."""
+
+    # -- sessions --------------------------------------------------------------
+
+    def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
+        """A connection in the dialect's settings."""
+        with self.connecting():
+            connection = self.open(label, write=write)
+        try:
+            self.set_up(connection, write)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def set_up(self, connection: Any, write: bool) -> None:
+        """Bring a new session into the dialect's canonical settings."""
+        for statement in self.settings(write):
+            self.run(connection, statement)
+
+    def settings(self, write: bool) -> list[str]:
+        """The statements that a session starts with."""
+        own = list(self.dialect.session)
+        return own if write else [*own, *self.read_only]
+
+    def begin(self, connection: Any, *, write: bool = False) -> None:
+        """By ``begin_write`` or ``begin_read``."""
+        statement = self.begin_write if write else self.begin_read
+        if statement:
+            self.run(connection, statement)
+
+    # -- names and catalogue -----------------------------------------------------
+
+    @property
+    def questions(self) -> CatalogueSql:
+        """The questions to the system's catalogue."""
+        return catalogue_sql(self.dialect.name)
+
+    def dataset(self, path: Sequence[str]) -> Dataset:
+        """``<dialect>://host:port``, ``database.schema.table``."""
+        place = f"{self.profile.host}:{self.profile.port}" if self.profile.port else self.profile.host
+        parts = path if self.dialect.schemas_are_databases else (self.profile.database, *path)
+        return Dataset(f"{self.dialect.name}://{place}", ".".join(part for part in parts if part))
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """The profile's schema, else the system's own default, before a bare name."""
+        if len(parts) > 1:
+            return tuple(parts)
+        named: str | None = getattr(self.profile, "schema_name", None) or self.default_schema()
+        return (named, *parts) if named else tuple(parts)
+
+    def default_schema(self) -> str | None:
+        """Where bare names lie."""
+        return self.questions.schema
+
+    def find(self, connection: Any, path: Sequence[str]) -> Table | None:
+        """By the dialect's questions; a name in any case."""
+        return described(self, connection, path, self.questions)
+
+    def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
+        """By the dialect's questions."""
+        return relation_of(self, connection, path, self.questions)
+
+    def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
+        """By a temporary table without rows, which the catalogue then describes."""
+        name = f"hdm_query_{uuid.uuid4().hex}"
+        stage, dialect = self.stage_path((), name), self.dialect
+        empty = f"SELECT * FROM {dialect.derived(sql)} WHERE 1 = 0"
+        self.run(connection, f"{dialect.temporary_table} {dialect.qualify(stage)} AS {empty}")
+        try:
+            found = self.find(connection, stage)
+        finally:
+            self.run(connection, dialect.drop_table(stage))
+        if found is None:
+            raise UsageError(
+                f"{dialect.name} does not tell the columns of a query",
+                hint="write table_name: of a table or view",
+            )
+        return found.columns
+
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """By the dialect's question for the tables of a schema; none where it has no such question."""
+        if self.questions.tables is None:
+            return []
+        schema = path[-2] if len(path) > 1 else (self.questions.schema or "")
+        rows = asked(self, connection, self.questions.tables, (schema,))
+        return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
+
+    # -- rows ------------------------------------------------------------------
+
+    def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
+        """Rows by ``fetchmany``, as many at a time as fit into 8 MiB by the width of the last ones."""
+        decoders = {column.name: self.decoder(column) for column in columns}
+        with self.calling(connection):
+            cursor = connection.cursor()
+            cursor.execute(sql)
+        step = _FIRST_ROWS
+        try:
+            while True:
+                with self.calling(connection):
+                    found = cursor.fetchmany(step)
+                if not found:
+                    return
+                self.checked(found, columns)
+                batch = row_codec.to_batch(found, columns, decoders)
+                step = max(min(_FETCH_ROWS, _FETCH_BYTES // max(batch.nbytes // batch.num_rows, 1)), 1)
+                yield batch
+        finally:
+            cursor.close()
+
+    def decoder(self, column: Column) -> row_codec.Decoder:
+        """Turns the driver's values of a column into its carrier: see ``dbapi_codec``."""
+        return dbapi_codec.decoder(column)
+
+    def checked(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> None:
+        """Raises ``UnrepresentableValue`` for fetched rows that the driver may have damaged."""
+        return
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """One prepared INSERT, for many rows at a time."""
+        sql, taken = self.insert_sql(path, columns), 0
+        with self.calling(connection):
+            cursor = connection.cursor()
+        try:
+            for batch in batches:
+                values = [self.cells(*pair) for pair in zip(batch.columns, columns, strict=True)]
+                rows = list(zip(*values, strict=True))
+                for start in range(0, len(rows), _INSERT_ROWS):
+                    with self.calling(connection):
+                        taken += self.insert(cursor, sql, rows[start : start + _INSERT_ROWS])
+        finally:
+            cursor.close()
+        return taken
+
+    def insert_sql(self, path: Sequence[str], columns: Sequence[Column]) -> str:
+        """The INSERT of one row, with a mark for each value."""
+        dialect = self.dialect
+        marks = ", ".join(self.mark(column, number) for number, column in enumerate(columns, 1))
+        names = dialect.names(column.name for column in columns)
+        return f"INSERT INTO {dialect.qualify(path)} ({names}) {dialect.insert_override}VALUES ({marks})"
+
+    def mark(self, column: Column, number: int) -> str:
+        """What stands for the ``number``-th value, from 1, in an INSERT."""
+        return self.dialect.placeholder(number)
+
+    def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
+        """Insert these rows; how many the database took."""
+        cursor.executemany(sql, rows)
+        return int(cursor.rowcount) if self.counts_many else len(rows)
+
+    def cells(self, array: pa.Array, column: Column) -> list[Any]:
+        """The values to bind: temporals and decimals as exact text, all else as Python's own."""
+        if self.dialect.zoneless and pa.types.is_timestamp(array.type):
+            array = array.cast(pa.timestamp(array.type.unit))
+        return row_codec.cells(array)
