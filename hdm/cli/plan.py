@@ -1,4 +1,4 @@
-"""hdm plan: what would run now. Touches nothing: no state database, no table, no file."""
+"""hdm plan: show what would run now, without changing the state database, a table or a file."""
 
 from __future__ import annotations
 
