@@ -35,11 +35,11 @@ class FileSinkConfig(Settings):
     split: Split | None = None
     """How large one file may be, ``{rows, bytes}``; left out, a chunk is one file."""
     min_free: int = Field(default=64 * 1024 * 1024, ge=0)
-    """Bytes of the local disk that always stay free; a chunk that would take them fails, and is tried
+    """Bytes of the local disk that always stay free; a chunk that would use them fails, and is tried
     again."""
     keep: Literal["verified"] | Annotated[float, Field(ge=0)] | None = None
-    """When ``hdm gc --staged`` may delete a file: ``verified``, once all that was made of it is verified, or
-    also no sooner than so many days. Left out, never."""
+    """When ``hdm gc --staged`` may delete a file: ``verified``, once all chunks made of it are verified, or a
+    number of days that must also have passed. Left out, never."""
 
 
 class FileSink(Sink):

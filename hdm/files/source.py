@@ -45,13 +45,13 @@ class FileSourceConfig(Settings):
     file_format: Literal["parquet", "csv", "jsonl"] | None = None
     """Reads only files of this format; left out, of every format that hdm knows."""
     table_name: str | None = None
-    """Reads only the dataset of this name; with ``pattern``, says what the files are called together. Left
-    out, all."""
+    """Reads only the dataset of this name; with ``pattern``, names the dataset of all its files. Left out,
+    all datasets are read."""
     pattern: str | None = None
-    """Glob over names relative to the root, of files that hdm did not stage: all that fit are one table. Left
-    out, each folder is one."""
+    """Glob over names relative to the root, of files that hdm did not stage: all that match are one table.
+    Left out, each folder is one."""
     delimiter: Annotated[str, AfterValidator(_one_delimiter)] | None = None
-    """One ASCII character that cuts the fields of CSV files that hdm did not stage; left out, a comma."""
+    """One ASCII character between the fields of CSV files that hdm did not stage; left out, a comma."""
     partitions: Literal["columns", "ignore"] = "columns"
     """Whether folders like ``dt=2024-01-01`` give a column ``dt`` (``columns``) or are folders like others
     (``ignore``)."""

@@ -33,17 +33,17 @@ class Upload(Settings):
     """The keys that say how a sink uploads; see docs/reference/object-stores.md."""
 
     part_bytes: int = Field(default=16 * MIB, ge=5 * MIB, le=1024 * MIB)
-    """Bytes of one part of an upload, 5 MiB to 1 GiB; so much memory one worker takes for it."""
+    """Bytes of one part of an upload, 5 MiB to 1 GiB; each worker needs that much memory."""
     multipart_from: int | None = Field(default=None, ge=0)
-    """Files of so many bytes and more go up in parts; left out, those that do not fit into one part."""
+    """Size in bytes from which a file is uploaded in parts; left out, only files larger than one part are."""
     verify: Literal["head", "read"] | None = None
-    """How an upload is proven: ``head`` compares the server's size and checksum, ``read`` reads the object
+    """How an upload is verified: ``head`` compares the server's size and checksum, ``read`` reads the object
     again. Left out, ``head`` where the server compares checksums."""
     create_once: Literal["server", "check"] = "server"
-    """Who sees to it that no object is overwritten: the ``server``, by conditional requests, or a ``check``
-    before each upload, where the server has none."""
+    """What keeps objects from being overwritten: the ``server``, by conditional requests, or a ``check``
+    before each upload, for servers without conditional requests."""
     scratch: str | None = None
-    """Local folder in which files are made before they go up; left out, the system's temporary folder."""
+    """Local folder for files that wait for their upload; left out, the system's temporary folder."""
 
     @property
     def in_parts_from(self) -> int:
