@@ -87,7 +87,7 @@ class LossRefused(UsageError):
 
 
 class PermanentError(HdmError):
-    """An error that would come again if the chunk were tried again."""
+    """An error that would recur if the chunk were tried again."""
 
     recovery = Recovery.BURY
 
@@ -150,7 +150,7 @@ def unexpected(error: BaseException) -> Unexpected:
 
 
 class TransientError(HdmError):
-    """An error that may not come again if the chunk is tried again."""
+    """An error that may not recur if the chunk is tried again."""
 
     recovery = Recovery.RETRY
 
