@@ -192,7 +192,7 @@ def temporal_text(array: pa.Array) -> pa.Array:
 
 
 def temporal_value(text: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return the values of which ``temporal_text`` gave the text."""
+    """Return the exact values of texts that ``temporal_text`` wrote."""
     odd = pc.starts_with(text, "@")
     has_odd = pc.any(odd, min_count=0).as_py()
     plain = pc.if_else(odd, pa.scalar(None, text.type), text) if has_odd else text
@@ -236,6 +236,6 @@ def hex_text(array: pa.Array) -> pa.Array:
 
 
 def hex_value(text: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return the bytes of which ``hex_text`` gave the digits."""
+    """Return the bytes of texts that ``hex_text`` wrote."""
     values = text.to_pylist()
     return pa.array([None if value is None else bytes.fromhex(value) for value in values], kind)
