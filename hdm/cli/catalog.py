@@ -54,7 +54,7 @@ def map_(out: str, as_json: bool, **options: Any) -> int:
 @scope_options
 @json_option
 def diff(as_json: bool, **options: Any) -> int:
-    """Show how the target's schema differs from the one mapped from the source; exit code 1 if it does."""
+    """Show how the target's schema differs from the mapped one; exit code 1 if it does."""
     rows = [asdict(one) for one in open_scope(**options).diff()]
     emit(rows, as_json=as_json, empty="no difference")
     return 1 if rows else 0

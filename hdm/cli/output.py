@@ -64,7 +64,7 @@ def emit(
 
 
 def screen_width() -> int | None:
-    """Return the terminal's width, or that in $COLUMNS; None if output goes to a pipe and neither exists."""
+    """Return the terminal's width, or that in $COLUMNS; None for a pipe if $COLUMNS is not set."""
     if not os.environ.get("COLUMNS", "").isdecimal() and not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns

@@ -57,8 +57,8 @@ def command_run(
 ) -> int:
     """Move what MANIFEST says; run it again to move what is left.
 
-    Killed at any moment, it goes on where it stood. SIGTERM drains: no new chunk is claimed,
-    those in work are finished or handed back, and the process ends within 30 seconds.
+    If it is killed at any moment, the next run goes on where it stopped. SIGTERM drains: no new chunk
+    is claimed, those in work are finished or handed back, and the process ends within 30 seconds.
     """
     bound_memory()
     project = api.open(manifest, env, profiles, site)

@@ -23,7 +23,7 @@ DRAIN = 30.0
 def stop_signals() -> Iterator[threading.Event]:
     """Give an event that SIGTERM and SIGINT set.
 
-    A second signal ends the process at once, and so does the end of ``drain_seconds()``. Nothing is lost
+    The process ends at once at a second signal, or when ``drain_seconds()`` have passed. Nothing is lost
     then: other workers take over the leased chunks when the leases expire. A thread reads the signals from
     Python's wakeup descriptor, because the main thread handles signals only when its current call returns.
     """
