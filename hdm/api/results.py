@@ -12,7 +12,7 @@ from hdm.orchestrators.base import RunReport
 
 @dataclass(frozen=True, slots=True)
 class PlannedTable:
-    """What a run would do with one table.
+    """The plan for one table: what a run would do with it now.
 
     ``chunks`` are those that the run would plan. None means that only the run can tell: for links that load
     staged files of other links, and where ``notes`` say so. ``left`` counts chunks of unfinished epochs.
@@ -37,7 +37,7 @@ class PlannedTable:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """What a run would do now.
+    """The plan for a whole manifest: what a run would do now.
 
     ``notes`` are about the manifest; ``refused`` says which tables would not be moved, and why.
     """
