@@ -167,7 +167,7 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return super().stored(column)
 
     def select_expression(self, column: Column) -> str:
-        """Cast the types that Arrow would carry otherwise: wide integers, structures, coarse timestamps."""
+        """Cast types that DuckDB delivers in another Arrow type: wide integers, structures, coarse times."""
         quoted = self.quote(column.name)
         if column.kind in TEXTS and column.kind is not Kind.TEXT:
             as_text = f"CAST({quoted} AS VARCHAR)"
