@@ -1,7 +1,7 @@
 """hdm moves data warehouses: resumable, proven, on record.
 
-These are the names a consultant types; they are imported on first use, so that
-``import hdm`` costs next to nothing and needs no driver.
+The names exported here are those that a user's own code needs; each is imported on first use, so
+that ``import hdm`` loads no other module and needs no driver.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 if sys.argv[:1] == ["-m"] and not sys.flags.safe_path and not __file__.startswith(sys.path[0] + "/hdm/"):
-    # python -m puts the current folder first: nothing of it is imported unasked (plugins: asks)
+    # python -m puts the current folder first; drop it, so that no module there shadows a library's
     sys.path.pop(0)
 
 import importlib

@@ -1,4 +1,4 @@
-"""``python -m hdm``."""
+"""Run the command line as ``python -m hdm``."""
 
 from hdm.cli import main
 

@@ -1,7 +1,7 @@
-"""Every exception of hdm, named for what the runtime does next.
+"""Define every exception of hdm; the class decides what the runtime does next.
 
-``recovery`` says it: ABORT ends the command, BURY makes the chunk a dead letter,
-RETRY tries again with back-off, YIELD hands the chunk to whoever holds it now.
+``recovery`` is that decision: ABORT ends the command, BURY makes the chunk a dead letter,
+RETRY tries again with back-off, YIELD leaves the chunk to the worker that has its lease now.
 ``message`` is for the operator; ``hint`` says, in the imperative, what to do.
 """
 
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Recovery(StrEnum):
-    """What the runtime does after an error."""
+    """Name what the runtime does after an error."""
 
     ABORT = "abort"
     BURY = "bury"
@@ -20,7 +20,10 @@ class Recovery(StrEnum):
 
 
 class HdmError(Exception):
-    """Base of all. ``exit_code`` is the command's, should the error end it."""
+    """Base of all exceptions of hdm.
+
+    ``exit_code`` is the exit code of the command if the error ends it.
+    """
 
     recovery: Recovery = Recovery.ABORT
     exit_code: int = 1
@@ -44,7 +47,7 @@ class UsageError(HdmError):
 
 
 class ManifestError(UsageError):
-    """A mistake in a manifest or profile file, with the place it stands at."""
+    """A mistake in a manifest or profile file, with its file, line and column."""
 
     def __init__(
         self,
@@ -65,7 +68,7 @@ class ProfileError(ManifestError):
 
 
 class UnknownComponent(UsageError):
-    """A type name that no registered source, sink, ... answers to."""
+    """A type name for which no source, sink or other component is registered."""
 
 
 class MissingDriver(UsageError):
@@ -73,7 +76,7 @@ class MissingDriver(UsageError):
 
 
 class UnsupportedType(UsageError):
-    """A column whose type cannot be carried."""
+    """A column whose type no Arrow type of hdm can carry."""
 
 
 class LossRefused(UsageError):
@@ -84,7 +87,7 @@ class LossRefused(UsageError):
 
 
 class PermanentError(HdmError):
-    """Trying again would fail again."""
+    """An error that would recur if the chunk were tried again."""
 
     recovery = Recovery.BURY
 
@@ -94,11 +97,11 @@ class SchemaDrift(PermanentError):
 
 
 class CheckFailed(PermanentError):
-    """An in-flight rule did not hold."""
+    """A check on rows in flight failed."""
 
 
 class RejectedRows(PermanentError):
-    """The target refused rows."""
+    """Rows that the target refused."""
 
 
 class UnrepresentableValue(PermanentError):
@@ -106,19 +109,19 @@ class UnrepresentableValue(PermanentError):
 
 
 class BrokenContract(PermanentError):
-    """A connector broke a promise of its template."""
+    """A promise of a template class (``Source``, ``Sink``, ...) that a connector broke."""
 
 
 class CorruptFile(PermanentError):
-    """A staged file whose size, checksum or row count is not the receipt's."""
+    """A file whose size, checksum or row count differs from what was recorded."""
 
 
 class SnapshotLost(PermanentError):
-    """The frozen view of the source is gone, and going on could lose rows."""
+    """The snapshot of the source ended too early; reading on without it could lose rows."""
 
 
 class SourceChanged(PermanentError):
-    """The table that is read is not the one that was planned, or its chunks gave other rows than it had."""
+    """The source's table was replaced after it was planned, or a chunk gave other rows than it has."""
 
 
 class TiesUnknown(PermanentError):
@@ -126,11 +129,14 @@ class TiesUnknown(PermanentError):
 
 
 class Unexpected(PermanentError):
-    """A mistake in hdm or in a plugin: an exception that nothing foresaw."""
+    """A defect in hdm or in a plugin: an exception that no code handles."""
 
 
 def unexpected(error: BaseException) -> Unexpected:
-    """The error by its class and place. Never by its text, which can quote values."""
+    """Wrap an unexpected exception, named by its class and place.
+
+    Its text is left out, because it can quote values.
+    """
     import traceback
 
     frames = traceback.extract_tb(error.__traceback__)
@@ -144,17 +150,17 @@ def unexpected(error: BaseException) -> Unexpected:
 
 
 class TransientError(HdmError):
-    """Trying again may succeed."""
+    """An error that may not recur if the chunk is tried again."""
 
     recovery = Recovery.RETRY
 
 
 class ConnectionLost(TransientError):
-    """The other side went away or cannot be reached."""
+    """A system closed the connection or cannot be reached."""
 
 
 class Throttled(TransientError):
-    """The other side asks us to slow down; ``retry_after`` in seconds."""
+    """A system asks for fewer requests; ``retry_after`` is in seconds, 0 if the system names no time."""
 
     def __init__(self, message: str, *, retry_after: float = 0.0, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -166,15 +172,17 @@ class Deadlock(TransientError):
 
 
 class MissingParent(TransientError):
-    """A foreign key refused rows that refer to others which are not there, or not yet: other chunks of the
-    run may bring them."""
+    """A foreign key refused rows because the rows that they refer to are not in the target yet.
+
+    Other chunks of the run may bring those rows.
+    """
 
 
 # -- the state database: exit code 3 -----------------------------------------
 
 
 class StateError(HdmError):
-    """Trouble with the state database itself."""
+    """An error of the state database itself."""
 
     exit_code = 3
 
@@ -186,29 +194,29 @@ class StateUnavailable(StateError):
 
 
 class SchemaOutOfDate(StateError):
-    """The state database is older or newer than this hdm."""
+    """The schema of the state database is older or newer than the one this version of hdm needs."""
 
 
 class StateMissing(SchemaOutOfDate):
-    """Nothing was ever recorded in the database."""
+    """The state database holds no schema yet, so no run was ever recorded in it."""
 
 
 class IllegalTransition(StateError):
-    """A state change that the chunk protocol does not know."""
+    """A change of a chunk's status that the chunk protocol does not allow."""
 
 
 class EpochOpen(StateError):
-    """A new plan was asked for while the last one is not closed."""
+    """A new epoch was to be planned before the job's last epoch was closed."""
 
 
 class LeaseLost(StateError):
-    """Another worker holds the chunk now; touch nothing more."""
+    """Another worker has the chunk's lease now; this worker must not write anything more for the chunk."""
 
     recovery = Recovery.YIELD
 
 
 class Drained(HdmError):
-    """The worker was told to stop; what it held was handed back."""
+    """The worker was told to stop and has handed back its leased chunks."""
 
     recovery = Recovery.YIELD
     exit_code = 143

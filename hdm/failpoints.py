@@ -1,11 +1,11 @@
-"""Named failpoints: a no-op unless ``HDM_FAILPOINT`` is set.
+"""Define named failpoints: calls that do nothing unless ``HDM_FAILPOINT`` is set.
 
 ``HDM_FAILPOINT="L6:2:kill"`` acts on the second passing of point L6 in this process;
 several are separated by commas. Actions: ``kill`` (SIGKILL), ``term``, ``stop`` (SIGSTOP),
 ``exit`` (os._exit), ``raise:<class of hdm.errors>``, ``sleep:<seconds>``, ``enospc``, ``reset``.
-``HDM_FAILPOINT_LOG`` names a file that gets one line per action taken, before it is taken,
-so that a test can assert that its kills landed. ``HDM_FAILPOINT_TRACE`` names a file that gets
-the name of every point passed, so that a test knows how often each is.
+``HDM_FAILPOINT_LOG`` names a file that gets one line per action, written before the action, so that
+a test can assert that its kills took place. ``HDM_FAILPOINT_TRACE`` names a file that gets the name
+of every point passed, so that a test can count how often each point is passed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _trace: str | None = None
 
 
 def arm() -> None:
-    """Read the environment (again, in a forked child)."""
+    """Read the failpoints from the environment and reset their counts; call it again in a forked child."""
     global _points, _trace  # noqa: PLW0603 -- one switch per process
     _points = _parse(os.environ.get("HDM_FAILPOINT", ""))
     _trace = os.environ.get("HDM_FAILPOINT_TRACE")
@@ -41,7 +41,7 @@ def arm() -> None:
 
 
 def point(name: str) -> None:
-    """Mark a boundary of the chunk protocol; acts only if the environment asks for it."""
+    """Mark a boundary of the chunk protocol; act there only if ``HDM_FAILPOINT`` names this point."""
     if _trace is not None:
         _append(_trace, name)
     if _points and name in _points:

@@ -1,4 +1,4 @@
-"""From a manifest's path to everything a verb needs; nothing is created before all of it is right."""
+"""Read a manifest and make the components that it names; nothing is created until all of it is valid."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from hdm.state import RunInfo, StateManager
 
 @dataclass(slots=True)
 class Assembly:
-    """The components that a manifest names, made for one command, with the plan that they carry out."""
+    """The components of one manifest, made for one command, with the plan that they carry out."""
 
     plan: Plan
     profiles: Profiles
@@ -45,25 +45,30 @@ class Assembly:
     site: str | None = None
 
     def preflight(self) -> list[Pipeline]:
-        """See ``hdm.planning.preflight.preflight``; what it refuses fails in the run."""
+        """Find every pipeline of the links, without writing anything; roots come first.
+
+        A pipeline that is refused here fails in the run. See ``hdm.planning.preflight.preflight``.
+        """
         return preflight(self.links, self.orchestrator.refused)
 
     def open_state(self) -> StateManager:
-        """The state database of the manifest; created where there is none."""
+        """Open the manifest's state database; create it if there is none."""
         return open_state(self.plan, self.profiles)
 
     def recall_state(self) -> StateManager | None:
-        """The state database, to look into; None if there is none yet."""
+        """Open the manifest's state database if it exists; return None if it does not."""
         return recall_state(self.plan, self.profiles)
 
     def run_info(self) -> RunInfo:
-        """Who runs what with which code."""
+        """Return what a run records about itself: user, host, manifest, environment, version and commit."""
         return run_info(self.plan)
 
 
 def open_project(manifest: str, env: str, profiles: str | None, site: str | None = None) -> Assembly:
-    """Read and check everything that can be checked without touching a system; ``site`` as for
-    ``assemble``."""
+    """Read a manifest and make its components, without touching a system.
+
+    ``site`` works as in ``assemble``.
+    """
     plan = read_plan(manifest, env)
     return assemble(plan, load_profiles(profiles, env), site)
 
@@ -71,8 +76,8 @@ def open_project(manifest: str, env: str, profiles: str | None, site: str | None
 def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
     """Make the components of a plan, and check them without touching a system.
 
-    With ``site``, only the links of that site and of none are made: what the others need, be it a
-    driver or a profile entry, may be missing here.
+    With ``site``, make only the links of that site and those without a site. Drivers and profile
+    entries that only other sites need may be missing on this machine.
     """
     broken = registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
@@ -101,7 +106,7 @@ def _old_keys(plan: Plan, specs: Iterable[LinkSpec]) -> Iterator[str]:
 
 
 def run_info(plan: Plan) -> RunInfo:
-    """Who runs the plan with which code."""
+    """Return what a run records about itself: user, host, manifest, environment, version and commit."""
     sha, dirty = _git(Path(plan.manifest_path).resolve().parent)
     return RunInfo(
         manifest_name=plan.manifest_name,
@@ -117,18 +122,21 @@ def run_info(plan: Plan) -> RunInfo:
 
 
 def read_plan(manifest: str, env: str) -> Plan:
-    """The plan that a manifest spells; touches no system and no profile."""
+    """Read a manifest and make its plan; touch no system and no profile."""
     return make_plan(load_manifest(manifest, env, os.environ))
 
 
 def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan, StateManager | None]:
-    """The state database of a manifest, without making its components; None if there is none yet."""
+    """Open a manifest's state database without making components; the state is None if there is none."""
     plan = read_plan(manifest, env)
     return plan, recall_state(plan, load_profiles(profiles, env))
 
 
 def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
-    """The run whose id begins so, or the newest; ``UsageError`` if none begins so."""
+    """Return the id of the run that begins with ``run``, or of the newest run if ``run`` is None.
+
+    Raises ``UsageError`` if no run's id begins with ``run``; returns None if there are no runs at all.
+    """
     found = state.reports.find_run(plan.manifest_name, plan.env, run, link_keys(plan))
     if found is None and run is not None:
         raise no_such_run(plan, run)
@@ -136,12 +144,15 @@ def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
 
 
 def link_keys(plan: Plan) -> list[str]:
-    """The keys of the links that the manifest spells out: they stay the same when it is renamed."""
+    """Return the keys of the links that the manifest lists; they stay the same when it is renamed."""
     return [link.key for link in plan.links]
 
 
 def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
-    """That there are no runs of the manifest, and of which there are; ``otherwise``, if it has runs."""
+    """Return the message that the manifest has no runs, with the manifests that have some.
+
+    If the manifest does have runs, return ``otherwise`` (when it is given).
+    """
     if otherwise and find_run(state, plan, None) is not None:
         return otherwise
     others = [f"{name} -e {env}" for name, env in state.reports.manifests()]
@@ -150,7 +161,7 @@ def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
 
 
 def no_such_run(plan: Plan, run: str) -> UsageError:
-    """The mistake of asking for a run that is not on record."""
+    """Return the error for a run that is not recorded."""
     return UsageError(
         f"no run of {plan.manifest_name} in environment {plan.env} begins with {run!r}",
         hint="hdm status --runs lists them",
@@ -166,7 +177,7 @@ def _at_site(specs: Mapping[str, LinkSpec], site: str | None, manifest: str) -> 
 
 
 def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataLink]:
-    """A DataLink for each spec, by its key, with source and sink made and checked."""
+    """Make a DataLink for each spec, keyed by the spec's key, with its source and sink made and checked."""
     links: dict[str, DataLink] = {}
     checks = _checks()
     wrong: list[ManifestError] = []
@@ -181,7 +192,10 @@ def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataL
 
 
 def _refuse_unchainable(links: Mapping[str, DataLink]) -> None:
-    """Files alone lead from one link to the next; a table has no chunks to be told of."""
+    """Refuse a link whose upstream sink publishes no files, or whose source cannot read these files.
+
+    Only published files name the chunks from which the next link of a chain is planned; a table does not.
+    """
     for link in links.values():
         source = link.spec.source
         above = [links[key] for key in link.spec.upstream if key in links]
@@ -206,7 +220,7 @@ def _refuse_unchainable(links: Mapping[str, DataLink]) -> None:
 
 
 def _elsewhere(sink: Sink, source: Source) -> bool:
-    """Whether what ``sink`` stages lies outside of where ``source`` may look."""
+    """Whether the files of ``sink`` lie outside of the folder or bucket that ``source`` may read."""
     if not (isinstance(sink, FileSink) and isinstance(source, FileSource)):
         return False
     try:
@@ -244,8 +258,10 @@ def _user() -> str:
 
 
 def _git(folder: Path) -> tuple[str | None, bool]:
-    """The commit that the manifest stands at, and whether the tree has changes; outside a
-    repository, or without git, (None, False)."""
+    """Return the commit that is checked out in ``folder``, and whether the working tree has changes.
+
+    Returns (None, False) outside of a repository, or if git is not installed.
+    """
     command = ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603

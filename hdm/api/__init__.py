@@ -1,4 +1,4 @@
-"""hdm from Python: ``hdm.open`` gives a ``Project``; these are the types of what it returns and tells."""
+"""Use hdm from Python: ``hdm.open`` returns a ``Project``, whose results and events have these types."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from hdm.state.queries.reports import TableReport
 if TYPE_CHECKING:
     from hdm.api.catalog import CatalogDifference, CatalogView, Created, Mapped
 
-# Without it, Python prints warnings on standard error where the caller has configured no logging:
+# Without a handler, Python prints warnings on standard error if the caller has not set up logging:
 # https://docs.python.org/3/howto/logging.html#configuring-logging-for-a-library
 logging.getLogger("hdm").addHandler(logging.NullHandler())
 
@@ -82,7 +82,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The types of catalogues, which are imported on first use."""
+    """Import the types of ``hdm.api.catalog`` on first use."""
     if name not in ("CatalogDifference", "CatalogView", "Created", "Mapped"):
         raise AttributeError(f"module 'hdm.api' has no attribute {name!r}")
     return getattr(importlib.import_module("hdm.api.catalog"), name)

@@ -1,4 +1,4 @@
-"""What leaves hdm as an exception: an ``HdmError``, with no secret in it."""
+"""Convert every exception that leaves hdm into an ``HdmError`` without secrets."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ R = TypeVar("R")
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
-    """Let ``function`` raise nothing but ``HdmError``, with secrets masked. Another exception, whose text may
-    quote row values, becomes ``Unexpected``; with HDM_DEBUG set it is kept as the cause."""
+    """Wrap ``function`` so that it raises only ``HdmError``, with secrets masked.
+
+    Another exception, whose text may quote row values, becomes ``Unexpected``; with HDM_DEBUG set it is
+    kept as the cause.
+    """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -26,7 +29,7 @@ def guarded(function: Callable[P, R]) -> Callable[P, R]:
         except HdmError as error:
             _mask(error)
             raise
-        except Exception as mistake:  # noqa: BLE001 -- one of hdm's own, or a plugin's
+        except Exception as mistake:  # noqa: BLE001 -- a defect of hdm or of a plugin
             raise unexpected(mistake) from (mistake if os.environ.get("HDM_DEBUG") else None)
 
     return call

@@ -1,4 +1,4 @@
-"""Whole schemas: crawled, compared, mapped, created and accepted, of a manifest or of two connections."""
+"""Crawl, compare, map, create and accept whole schemas, of a manifest or of two connections."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ PHASES_BY_NAME = {"before": BEFORE_LOAD, "after": AFTER_LOAD, "all": PHASES}
 
 @dataclass(frozen=True, slots=True)
 class CatalogDifference:
-    """What the target has otherwise than the source asks for. ``column`` is empty for a whole object."""
+    """One difference between the target's schema and the one mapped from the source.
+
+    ``column`` is empty if the whole object differs.
+    """
 
     change: str
     object: str
@@ -43,7 +46,7 @@ class CatalogDifference:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """The DDL of one template, written to ``files`` files in ``folder``, and what became of each object."""
+    """The DDL of one template, written to ``files`` files in ``folder``, with a report on each object."""
 
     folder: Path
     files: int
@@ -52,20 +55,20 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """What was applied to the target of one template, and what became of each object."""
+    """The statements applied to the target of one template, with a report on each object."""
 
     applied: tuple[Applied, ...]
     report: Report
 
     @property
     def refused(self) -> tuple[Applied, ...]:
-        """What the target refused."""
+        """The statements that the target refused."""
         return tuple(one for one in self.applied if one.error)
 
 
 @dataclass(slots=True)
 class Scope:
-    """The batches that are worked on. ``plan`` is None without a manifest."""
+    """The crawled batches that a command works on; ``plan`` is None without a manifest."""
 
     batches: list[Batch]
     profiles: Profiles
@@ -73,7 +76,7 @@ class Scope:
 
     @contextmanager
     def recorded(self) -> Iterator[tuple[StateManager, str] | None]:
-        """A run of the manifest's state database around the work; None without a manifest."""
+        """Record a run in the manifest's state database around the work; give None without a manifest."""
         if self.plan is None:
             yield None
             return
@@ -88,7 +91,7 @@ class Scope:
             state.close_run(run_id, "success")
 
     def crawl(self) -> list[Schema]:
-        """What each source holds, kept in the state database."""
+        """Return the objects of each source, and record them in the state database."""
         with self.recorded() as kept:
             for batch in self.batches:
                 if kept is not None:
@@ -97,7 +100,7 @@ class Scope:
         return [batch.crawled for batch in self.batches]
 
     def map(self, out: Path) -> list[Mapped]:
-        """Write each target's DDL into files below a folder."""
+        """Write each target's DDL into files below ``out``."""
         found = []
         for batch in self.batches:
             folder = out if len(self.batches) == 1 else out / batch.template.source.name
@@ -106,7 +109,7 @@ class Scope:
         return found
 
     def diff(self) -> list[CatalogDifference]:
-        """How the targets differ from what the sources ask for."""
+        """Return how each target's schema differs from the one mapped from its source."""
         found: list[CatalogDifference] = []
         for batch in self.batches:
             if batch.held is None:
@@ -115,7 +118,10 @@ class Scope:
         return found
 
     def create(self, phase: str) -> list[Created]:
-        """Make on each target what it lacks, of ``before``, ``after`` or ``all`` of the load."""
+        """Create the objects that each target lacks.
+
+        ``phase`` is ``before`` (schemas, tables), ``after`` (keys, indexes, views, comments) or ``all``.
+        """
         if phase not in PHASES_BY_NAME:
             raise UsageError(f"there is no phase {phase!r}", hint="write before, after or all")
         found = []
@@ -135,7 +141,7 @@ class Scope:
         return found
 
     def accept(self, tables: Sequence[str]) -> list[list[str]]:
-        """Accept tables as they are now, all that wait if none is named; the names, for each template."""
+        """Accept ``tables`` as they are now, or all that wait if none is named; return names per template."""
         found = []
         with self.recorded() as kept:
             if kept is None:
@@ -153,8 +159,11 @@ class Scope:
 
 
 def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None = None) -> Scope:
-    """The batches of a manifest's open templates, crawled. ``target`` names a system to map to instead of
-    the sinks'. Raises ``UsageError`` if it has none."""
+    """Crawl the batches of a manifest's templates that a catalog fills.
+
+    ``target`` names a system to map to instead of the sinks'. Raises ``UsageError`` if the manifest has no
+    such template.
+    """
     registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator = registry.create("orchestrator", plan.orchestrator, known)
     if not isinstance(orchestrator, AutoBatchOrchestrator):
@@ -171,7 +180,7 @@ def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None =
 
 
 class CatalogView:
-    """``Project.catalog``: the schemas of the manifest's templates. Each method crawls anew."""
+    """``Project.catalog``: the schemas of the manifest's templates; each method crawls them anew."""
 
     def __init__(self, manifest: str, plan: Plan, profiles: Profiles) -> None:
         self._manifest, self._plan, self._profiles = manifest, plan, profiles
@@ -181,12 +190,12 @@ class CatalogView:
 
     @guarded
     def crawl(self) -> tuple[Schema, ...]:
-        """What the source of each template holds; it is kept in the state database."""
+        """Return the objects of each template's source, and record them in the state database."""
         return tuple(self._scope().crawl())
 
     @guarded
     def diff(self) -> tuple[CatalogDifference, ...]:
-        """How the target differs from what the source asks for; empty: not at all."""
+        """Return how the target's schema differs from the one mapped from the source; empty if equal."""
         return tuple(self._scope().diff())
 
     @guarded
@@ -196,14 +205,19 @@ class CatalogView:
 
     @guarded
     def create(self, phase: str = "all") -> tuple[Created, ...]:
-        """Make on the target what it lacks: ``before`` the load schemas and tables, ``after`` it keys,
-        indexes, views and comments, or ``all``."""
+        """Create the objects that the target lacks.
+
+        ``phase`` is ``before`` the load (schemas, tables), ``after`` it (keys, indexes, views, comments), or
+        ``all``.
+        """
         return tuple(self._scope().create(phase))
 
     @guarded
     def accept(self, *tables: str) -> tuple[str, ...]:
-        """Accept tables of the source (default: all that wait) as they are now, for later runs; their names.
-        Raises ``UsageError`` for a name that is not known."""
+        """Accept tables of the source (default: all that wait) as they are now, for later runs.
+
+        Returns their names. Raises ``UsageError`` for an unknown name.
+        """
         return tuple(name for names in self._scope().accept(tables) for name in names)
 
 
@@ -212,7 +226,7 @@ def _is_named(path: CatalogPath, tables: Sequence[str]) -> bool:
 
 
 def _must_be_known(tables: Sequence[str], batches: Sequence[Batch]) -> None:
-    """Raises ``UsageError`` for a name that is neither in the source nor was accepted before."""
+    """Raise ``UsageError`` for a name that is neither in the source nor was accepted before."""
     known = [one.path for batch in batches for one in batch.crawled.relations]
     known += [path for batch in batches for path in batch.dropped]
     for name in tables:
@@ -224,7 +238,7 @@ def _must_be_known(tables: Sequence[str], batches: Sequence[Batch]) -> None:
 
 
 def make(batch: Batch, phases: tuple[str, ...]) -> list[Any]:
-    """Apply what the target lacks, of some phases."""
+    """Create the objects of these phases that the target lacks."""
     assert batch.target is not None
     schema, held = batch.mapped.schema, batch.held or Schema(batch.mapped.schema.system)
     first = [
@@ -256,7 +270,7 @@ def _differences(batch: Batch, held: Schema) -> list[CatalogDifference]:
 
 
 def _missing_keys(wanted: Schema, held: Schema) -> list[CatalogDifference]:
-    """The foreign keys that tables lack, also where a system knows them as part of the table alone."""
+    """Return the foreign keys that tables lack, also on systems that list them with their tables only."""
     theirs = {one.path: {(key.columns, key.target) for key in one.foreign_keys} for one in held.relations}
     return [
         CatalogDifference(
@@ -269,7 +283,7 @@ def _missing_keys(wanted: Schema, held: Schema) -> list[CatalogDifference]:
 
 
 def _present(wanted: Schema, held: Schema) -> Schema:
-    """``wanted`` without the tables that are not there at all."""
+    """Return ``wanted`` without the tables that do not exist in the target."""
     there = {one.path for one in held.relations}
     return replace(wanted, relations=tuple(one for one in wanted.relations if one.path in there))
 

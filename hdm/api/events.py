@@ -1,7 +1,7 @@
-"""What a run tells while it runs: one typed event for each thing that happens.
+"""Define the typed events that a run tells while it runs.
 
 ``hdm run --log-format json`` prints each event's ``as_dict()`` as one line; ``Project.run(on_event=...)``
-is given the event itself.
+passes the event itself.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One thing that happened. ``at`` is UTC by this host's clock, ISO 8601 with milliseconds; ``event``
-    names the kind, as the JSON line does."""
+    """One event of a run.
+
+    ``at`` is UTC by this host's clock, ISO 8601 with milliseconds; ``event`` names the kind, as in the JSON
+    line.
+    """
 
     at: str = field(default_factory=_now)
     event: str
 
     def as_dict(self) -> dict[str, Any]:
-        """The event as the JSON line has it; secrets are masked."""
+        """Return the event's fields as the JSON line has them, with secrets masked."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
         return dict(redact_values(plain))
@@ -41,8 +44,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """``run.started``: a run was opened, or joined. ``taken_over``: chunks that dead processes of this host
-    held."""
+    """``run.started``: a run was opened or joined.
+
+    ``taken_over`` is the number of chunks whose leases were taken over from dead processes of this host.
+    """
 
     event: str = "run.started"
     run: str
@@ -51,7 +56,7 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseWaiting(Event):
-    """``lease.waiting``: another host holds chunks; if it is dead, its leases last ``seconds`` at most."""
+    """``lease.waiting``: another host has leased chunks; if it is dead, they expire within ``seconds``."""
 
     event: str = "lease.waiting"
     host: str
@@ -61,8 +66,11 @@ class LeaseWaiting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkEvent(Event):
-    """Something that happened to one chunk. ``chunk`` is the beginning of its id, ``number`` its place in its
-    table's plan, ``attempt`` counts from 1."""
+    """An event about one chunk.
+
+    ``chunk`` is the beginning of its id, ``number`` its number in the epoch's plan; ``attempt`` counts from
+    1.
+    """
 
     table: str
     link: str
@@ -80,7 +88,7 @@ class ChunkStarted(ChunkEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkCommitted(ChunkEvent):
-    """``chunk.committed``: the target holds the chunk. ``adopted``: it did so before this attempt."""
+    """``chunk.committed``: the chunk is in the target; ``adopted``: an earlier attempt had written it."""
 
     event: str = "chunk.committed"
     rows: int
@@ -90,8 +98,11 @@ class ChunkCommitted(ChunkEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkFailed(ChunkEvent):
-    """``chunk.failed``: it will be tried again; ``chunk.waits``: a system is away; ``chunk.dead``: it is
-    set aside for a person. ``error`` is the class in ``hdm.errors``."""
+    """A failed attempt at a chunk; ``event`` says what follows, ``error`` is the class in ``hdm.errors``.
+
+    ``chunk.failed``: it will be tried again. ``chunk.waits``: a system is unreachable, and the chunk waits
+    for it. ``chunk.dead``: the chunk is set aside for a person to decide.
+    """
 
     error: str
     message: str
@@ -100,14 +111,14 @@ class ChunkFailed(ChunkEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said(Event):
-    """A system or the state database went away, or is back; ``event`` says which."""
+    """A system or the state database is unreachable, or is back; ``event`` says which."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted(Event):
-    """``note``: what is to be known of the run; ``table.failed``: why a table could not be planned."""
+    """``note``: a remark on the run; ``table.failed``: why a table could not be planned."""
 
     event: str = "note"
     run: str
@@ -129,10 +140,11 @@ class RunEnded(Event):
 
 
 class EventStream:
-    """Turns what a run tells into events, and gives them to ``tell`` one at a time, from whichever thread.
+    """Turns the callbacks of a run into events, and passes them to ``tell`` one at a time, from any thread.
 
-    An exception of ``tell`` stops the run: what is in work is finished, nothing more is told, and ``failure``
-    keeps it for the caller.
+    If ``tell`` raises an exception, the run is told to stop: chunks in work are finished, no further event
+    is
+    passed, and ``failure`` keeps the exception for the caller.
     """
 
     def __init__(self, tell: Callable[[Event], object], stop: threading.Event | None = None) -> None:
@@ -141,7 +153,7 @@ class EventStream:
         self.failure: Exception | None = None
 
     def tell(self, event: Event) -> None:
-        """Give one event away."""
+        """Pass one event to the receiver."""
         with self._lock:
             if self.failure is not None:
                 return
@@ -154,19 +166,19 @@ class EventStream:
                 self._stop.set()
 
     def opened(self, run_id: str, taken: int) -> None:
-        """A run was opened, or joined."""
+        """Tell that a run was opened or joined."""
         self.tell(RunStarted(run=run_id, taken_over=taken))
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """Another host holds chunks of ours."""
+        """Tell that another host has leased chunks of this run."""
         self.tell(LeaseWaiting(host=host, chunks=chunks, seconds=seconds))
 
     def started(self, lease: Lease) -> None:
-        """A chunk was claimed."""
+        """Tell that a chunk was claimed."""
         self.tell(ChunkStarted(**_chunk(lease)))
 
     def settled(self, outcome: Outcome) -> None:
-        """A chunk was committed, or its attempt failed."""
+        """Tell that a chunk was committed, or that its attempt failed."""
         about, receipt, error = _chunk(outcome.lease), outcome.receipt, outcome.error
         if receipt is not None:
             self.tell(
@@ -183,11 +195,11 @@ class EventStream:
             self.tell(ChunkFailed(event=name, **about, **said))
 
     def said(self, event: str, text: str) -> None:
-        """A system went away, or is back."""
+        """Tell that a system is unreachable, or is back."""
         self.tell(Said(event=event, message=redact(text)))
 
     def ended(self, report: RunReport) -> None:
-        """What is to be said of the run, and how it ended."""
+        """Tell the run's notes and failed tables, and how it ended."""
         for text in report.notes:
             self.tell(Noted(run=report.run_id, message=text))
         for text in report.failed:
@@ -201,7 +213,7 @@ class EventStream:
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
-        """The hooks for an engine."""
+        """Give the engine the callbacks of this stream."""
         yield Observer(started=self.started, settled=self.settled, said=self.said)
 
 

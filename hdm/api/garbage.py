@@ -1,4 +1,4 @@
-"""Removes what dead attempts left behind, and staged files that are no longer kept; nothing else."""
+"""Remove the files that dead attempts left, and staged files that are no longer kept; nothing else."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from hdm.state.records import StaleArtifact
 
 
 def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool) -> Collected:
-    """Remove them, or with ``dry_run`` only list them. A sink that cannot be asked what it holds keeps
-    its files, and is named."""
+    """Remove these files, or only list them with ``dry_run``.
+
+    If a sink cannot say which files it has committed, its files stay, and the result names it.
+    """
     take_over_dead(state)
     found = [(one, _discard) for one in state.stale_artifacts()]
     if staged:
@@ -52,7 +54,7 @@ def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool)
 
 
 def is_held(link: DataLink, job: Job, chunk: Chunk, uri: str) -> bool:
-    """Whether the target itself has committed the file, though the state does not know of it yet."""
+    """Whether the target has committed the file, even if the state database does not know it yet."""
     held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
     return held is not None and any(file.uri == uri for file in held.files)
 

@@ -1,4 +1,4 @@
-"""Looks at everything that a manifest needs: drivers, connections, grants, clock, versions."""
+"""Check everything that a manifest needs: drivers, connections, grants, clock, versions."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from hdm.project import Assembly
 
 PACKAGES = ("sqlalchemy", "alembic", "pyarrow", "pydantic", "providah", "tenacity")
 MAX_SKEW = 5.0
-"""Seconds between this host's clock and the state database's before it is worth a word."""
+"""Seconds by which this host's clock and the state database's may differ; a larger skew is a finding."""
 
 
 def findings(made: Assembly) -> tuple[Finding, ...]:
-    """All that was looked at, each thing once."""
+    """Return the result of every check, each once."""
     parts = [one for link in made.links.values() for one in (link.source, link.sink)]
     probed = [row for part in parts for row in _probe(part)]
     found = [*_versions(), *probed, *_state(made)]
@@ -53,7 +53,7 @@ def _probe(component: Any) -> Iterator[Finding]:
 
 
 def _together(made: Assembly) -> Iterator[Finding]:
-    """Whether a run would carry out the links as they stand beside each other; asked once each is well."""
+    """Check the links together, as a run would; call it only if every component is well by itself."""
     try:
         tables = len(made.preflight())
     except HdmError as error:

@@ -1,4 +1,4 @@
-"""What a run would do now, for each table of a manifest. Touches nothing."""
+"""Show what a run would do now, for each table of a manifest, without changing anything."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _table(ready: Preflight, one: Pipeline, state: StateManager | None) -> Plann
 
 
 def _estimates(table: Table, seen: Outlook) -> tuple[int | None, int | None]:
-    """How many rows and bytes would be moved."""
+    """Return how many rows and bytes would be moved; None if that is not known."""
     if seen.chunks is None or seen.left:
         return None, None
     if not seen.chunks:
@@ -80,7 +80,7 @@ def _estimates(table: Table, seen: Outlook) -> tuple[int | None, int | None]:
 
 
 def _rows(chunks: Sequence[Chunk]) -> int | None:
-    """How many rows the chunks hold, if all say so."""
+    """Return how many rows the chunks have together; None unless every chunk has an estimate."""
     counts = [chunk.estimate_rows for chunk in chunks]
     return None if None in counts else sum(count or 0 for count in counts)
 

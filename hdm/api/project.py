@@ -1,4 +1,4 @@
-"""A manifest opened from Python: the same verbs as the command line, with typed results."""
+"""Open a manifest from Python: the same verbs as the command line, with typed results."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ OnEvent = Callable[[Event], object]
 
 
 @guarded
-def open(  # noqa: A001 -- it is called hdm.open
+def open(  # noqa: A001 -- the public name is hdm.open
     manifest: PathText, env: str | None = None, profiles: PathText | None = None, site: str | None = None
 ) -> Project:
-    """Read a manifest and its profiles; nothing is connected to, and nothing created.
+    """Read a manifest and its profiles; connect to nothing and create nothing.
 
     ``env`` is a top-level key of the profiles file (default: $HDM_ENV, else ``dev``), ``profiles`` that
     file (default: $HDM_PROFILES, else ~/.hashmap_data_migrator/hdm_profiles.yml). With ``site``, only the
-    links of that site and of none are carried out. Raises ``ManifestError`` or ``ProfileError`` for a
-    mistake in them.
+    links of that site and those without a site are carried out. Raises ``ManifestError`` or ``ProfileError``
+    for a mistake in either file.
     """
     chosen = environment(env)
     file = profiles if profiles is not None else os.environ.get("HDM_PROFILES") or None
@@ -59,20 +59,20 @@ def open(  # noqa: A001 -- it is called hdm.open
 
 
 class Project:
-    """A manifest in one environment. Made by ``hdm.open``; the manifest is as it was then.
+    """A manifest in one environment, as it was when ``hdm.open`` read it.
 
-    Every method makes the components anew, and holds no connection once it has returned: a project may be
+    Every method makes the components anew, and keeps no connection open after it returns: a project may be
     used from any thread, and several may be open at once. Methods raise ``HdmError``, print nothing, install
-    no signal handler and configure no logging. What happens is logged below the logger ``hdm``.
+    no signal handler and configure no logging. They log to loggers below ``hdm``.
     """
 
     def __init__(self, manifest: str, plan: Plan, profiles: Profiles, site: str | None = None) -> None:
         self.manifest = manifest
         """The path of the manifest, as it was given."""
         self.name = plan.manifest_name
-        """The manifest's name, under which its runs are on record."""
+        """The manifest's name, under which its runs are recorded."""
         self.env = plan.env
-        """The environment."""
+        """The name of the environment."""
         self.site = site
         """The site whose links are carried out; None: all."""
         self._plan = plan
@@ -86,10 +86,10 @@ class Project:
 
     @guarded
     def plan(self, *, select: Sequence[str] = (), full_refresh: Sequence[str] = ()) -> PlanReport:
-        """Say what ``run`` with the same words would do now. Touches neither state nor target.
+        """Return what ``run`` with the same arguments would do now; change neither state nor target.
 
-        Chunks are cut by the function that cuts them in a run. What only the ledger of a target knows, after
-        a state database was lost, is taken over by the run, and not asked for here.
+        Chunks are cut by the same function as in a run. If the state database was lost, a run first records
+        the chunks in the targets' ledgers; this method does not read the ledgers.
         """
         return planned(running.preflighted(self.assemble(), select, full_refresh))
 
@@ -106,12 +106,15 @@ class Project:
         """Move what the manifest says, and return how that ended; called again, move what is left.
 
         ``select`` and ``full_refresh`` are names or patterns of tables, as ``hdm run --select`` takes them;
-        ``workers`` threads carry chunks; ``max_wait`` is how many seconds a system may be away. Another
-        thread that sets ``stop`` makes the run drain. ``on_event`` is called with one event at a time, from
-        any thread; an exception of its own stops the run in the same way and is then raised here.
+        ``workers`` is the number of threads; ``max_wait`` is how many seconds a system may be unreachable.
+        Set ``stop`` from another thread to make the run drain. ``on_event`` is called with one event at a
+        time,
+        from any thread; if it raises an exception, the run drains too, and the exception is raised here.
 
-        Blocks. A chunk that dies raises nothing: see ``RunReport.exit_code``. Raises ``UsageError`` for a
-        mistake in what was written, ``StateError`` for trouble with the state database.
+        Blocks until the run ends. A dead chunk raises no error: see ``RunReport.exit_code``. Raises
+        ``UsageError`` for a mistake in the manifest or the arguments, ``StateError`` for an error of the
+        state
+        database.
         """
         wishes = running.Wishes(select, full_refresh, workers, max_wait, stop or threading.Event())
         stream = EventStream(on_event or (lambda event: None), wishes.stop)
@@ -136,9 +139,10 @@ class Project:
     ) -> WorkReport:
         """Help a run that another process has opened: the one whose id begins with ``run``, or the newest.
 
-        Waits up to ``wait`` seconds for something to do (``math.inf``: until ``stop`` is set). A project with
+        Waits up to ``wait`` seconds for something to do (``math.inf``: until ``stop`` is set). A project
+        with
         a ``site`` also loads what other sites have published since, run after run. Raises ``UsageError`` if
-        there is no open run and no site. The other words are those of ``run``.
+        there is no open run and no site. The other arguments are those of ``run``.
         """
         wishes = running.Wishes((), (), workers, max_wait, stop or threading.Event())
         stream = EventStream(on_event or (lambda event: None), wishes.stop)
@@ -157,9 +161,9 @@ class Project:
 
     @guarded
     def status(self, run: str | None = None) -> RunStatus | None:
-        """How a run stands: the one whose id begins with ``run``, else the newest. None: there is none yet.
+        """Return how a run stands: the one whose id begins with ``run``, or the newest; None if none exists.
 
-        Raises ``UsageError`` if no run begins so.
+        Raises ``UsageError`` if ``run`` is given and no run's id begins with it.
         """
         state = self.recall_state()
         if state is None:
@@ -171,21 +175,23 @@ class Project:
 
     @guarded
     def runs(self) -> tuple[RunRow, ...]:
-        """Every run on record, newest first."""
+        """Return every recorded run, newest first."""
         with self.recall_state() or nullcontext() as state:
             found = state.reports.runs(*standing.mine(self._plan)) if state else ()
             return tuple(RunRow(**row) for row in found)
 
     @guarded
     def dead(self) -> tuple[DeadChunk, ...]:
-        """The chunks that were set aside, with their errors."""
+        """Return the chunks that were set aside, with their errors."""
         with self.recall_state() or nullcontext() as state:
             return standing.dead(state, self._plan) if state else ()
 
     @guarded
     def lineage(self, table: str) -> tuple[Hop, ...]:
-        """Where a table came from and went to, one hop for each link. ``table`` is a dataset's name or the
-        end of it. Raises ``UsageError`` if it is not on record."""
+        """Return where a table came from and went to, one hop for each link.
+
+        ``table`` is a dataset's name or the end of it. Raises ``UsageError`` if it is not recorded.
+        """
         with self.recall_state() or nullcontext() as state:
             if state is None:
                 raise standing.unknown_table(table)
@@ -193,8 +199,11 @@ class Project:
 
     @guarded
     def column_lineage(self, table: str) -> tuple[dict[str, Any], ...]:
-        """The way of each column through the links that ``lineage`` names, as the state database has it:
-        source and sink column with their types, how the one was made of the other, ``masking``, ``lossy``."""
+        """Return the lineage of each column in the links that ``lineage`` returns.
+
+        Each row has the source and sink column with their types, how the sink column is made of the source
+        column, ``masking`` and ``lossy``.
+        """
         with self.recall_state() or nullcontext() as state:
             if state is None:
                 raise standing.unknown_table(table)
@@ -202,7 +211,7 @@ class Project:
 
     @guarded
     def chunk_lineage(self, table: str) -> tuple[dict[str, Any], ...]:
-        """Every chunk that was read from or written to a table: rows, status, digest, run."""
+        """Return every chunk that was read from or written to a table: rows, status, digest, run."""
         with self.recall_state() or nullcontext() as state:
             if state is None:
                 raise standing.unknown_table(table)
@@ -210,12 +219,12 @@ class Project:
 
     @guarded
     def doctor(self) -> tuple[Finding, ...]:
-        """Look at everything that the manifest needs: versions, drivers, connections, grants, clock."""
+        """Check everything that the manifest needs: versions, drivers, connections, grants, clock."""
         return health.findings(self.assemble())
 
     @property
     def catalog(self) -> CatalogView:
-        """The schemas of the manifest's templates: crawled, compared, mapped, created."""
+        """The schemas of the manifest's templates, to crawl, compare, map and create."""
         from hdm.api.catalog import CatalogView
 
         return CatalogView(self.manifest, self._plan, self._profiles)
@@ -224,10 +233,10 @@ class Project:
 
     @guarded
     def retry(self, *, table: str | None = None, chunk: str | None = None, reread: bool = False) -> Retried:
-        """Give dead chunks another chance in the next run: all, those of a ``table``, or the one whose id
-        begins with ``chunk``. With ``reread`` their rows are read from the source again.
+        """Make dead chunks pending again: all, those of a ``table``, or those whose id begins with ``chunk``.
 
-        Raises ``UsageError`` if none matches.
+        The next run takes them up. With ``reread`` it reads their rows from the source again. Raises
+        ``UsageError`` if no dead chunk matches.
         """
         with self.recall_state() or nullcontext() as state:
             if state is None:
@@ -238,8 +247,10 @@ class Project:
     def waive(
         self, *, by: str, reason: str, table: str | None = None, chunk: str | None = None
     ) -> tuple[DeadChunk, ...]:
-        """Accept the gap that dead chunks leave, in the name of a person and for a reason; it stays on
-        record. Raises ``UsageError`` if either is empty, or nothing matches."""
+        """Accept the gap that dead chunks leave, in the name of a person and with a reason.
+
+        Both are recorded for good. Raises ``UsageError`` if either is empty, or if no dead chunk matches.
+        """
         if not by.strip() or not reason.strip():
             raise UsageError("--by and --reason must not be empty", hint="name the person and say why")
         with self.recall_state() or nullcontext() as state:
@@ -247,8 +258,12 @@ class Project:
 
     @guarded
     def gc(self, *, dry_run: bool = False, staged: bool = False) -> Collected:
-        """Remove what dead attempts left behind; with ``staged`` also staged files that ``keep:`` of their
-        sink no longer keeps, with ``dry_run`` nothing."""
+        """Remove the files that dead attempts left.
+
+        With ``staged``, also remove staged files that ``keep:`` of their sink no longer keeps. With
+        ``dry_run``,
+        only list the files.
+        """
         made = self.assemble()
         with made.recall_state() or nullcontext() as state:
             if state is None:
@@ -262,14 +277,14 @@ class Project:
         return assemble(self._plan, self._profiles, self.site)
 
     def preflight(self, select: Sequence[str] = (), full_refresh: Sequence[str] = ()) -> running.Preflight:
-        """Make the components and look what there is to move."""
+        """Make the components, and find the tables to move."""
         return running.preflighted(self.assemble(), select, full_refresh)
 
     def recall_state(self) -> StateManager | None:
-        """The state database, to look into; None if there is none yet."""
+        """Open the state database if it exists; return None if it does not."""
         return recall_state(self._plan, self._profiles)
 
     def why_nothing(self, otherwise: str = "") -> str:
-        """Why a list is empty: nothing was run yet, or of which manifests something was, or ``otherwise``."""
+        """Return why a list is empty: no run yet, only runs of other manifests, or ``otherwise``."""
         with self.recall_state() or nullcontext() as state:
             return no_runs(state, self._plan, otherwise) if state else NEVER_RUN

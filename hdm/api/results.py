@@ -1,4 +1,4 @@
-"""What the methods of ``Project`` return: plain values, frozen, nothing of the state database in them."""
+"""Define what the methods of ``Project`` return: plain, frozen values without a database connection."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from hdm.orchestrators.base import RunReport
 
 @dataclass(frozen=True, slots=True)
 class PlannedTable:
-    """What a run would do with one table. ``chunks`` are those that it would plan; None where that shows
-    only once the run is under way: of links that load what others stage, and where ``notes`` say so.
-    ``left`` counts chunks of unfinished plans. ``rows`` and ``bytes`` are estimates; None: not known.
-    ``losses`` are ``(column, why)``. ``refused``: why the table would not be moved."""
+    """The plan for one table: what a run would do with it now.
+
+    ``chunks`` are those that the run would plan. None means that only the run can tell: for links that load
+    staged files of other links, and where ``notes`` say so. ``left`` counts chunks of unfinished epochs.
+    ``rows`` and ``bytes`` are estimates, None if not known. ``losses`` are ``(column, why)``. ``refused``
+    says why the table would not be moved.
+    """
 
     link: str
     table: str
@@ -34,8 +37,10 @@ class PlannedTable:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """What a run would do now. ``notes`` are of the manifest, ``refused`` say which tables would not be
-    moved, and why."""
+    """The plan for a whole manifest: what a run would do now.
+
+    ``notes`` are about the manifest; ``refused`` says which tables would not be moved, and why.
+    """
 
     tables: tuple[PlannedTable, ...]
     notes: tuple[str, ...] = ()
@@ -43,26 +48,26 @@ class PlanReport:
 
     @property
     def exit_code(self) -> int:
-        """As ``hdm plan`` ends: 1 if something would not be moved."""
+        """The exit code of ``hdm plan``: 1 if something would not be moved."""
         return 1 if self.refused or any(one.refused for one in self.tables) else 0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkReport:
-    """The runs that a worker took part in. ``stopped``: it was told to."""
+    """The runs that a worker took part in; ``stopped``: it was told to stop."""
 
     runs: tuple[RunReport, ...]
     stopped: bool = False
 
     @property
     def exit_code(self) -> int:
-        """The worst of the runs'; 143 if the worker was told to stop."""
+        """The greatest exit code of the runs; 143 if the worker was told to stop."""
         return 143 if self.stopped else max((one.exit_code for one in self.runs), default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run on record. Times are UTC by the database's clock, ISO 8601."""
+    """One recorded run; times are UTC by the database's clock, ISO 8601."""
 
     run_id: str
     status: str
@@ -78,9 +83,12 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """How a table of a run stands. ``done``, ``open``, ``dead`` and ``waived`` count chunks; ``differs`` says
-    where the source is not, below the watermark, as it was moved; ``problem``: why it could not be planned.
-    Of a table whose job was never opened only ``problem`` is known."""
+    """The status of one table in a run.
+
+    ``done``, ``open``, ``dead`` and ``waived`` count chunks. ``differs`` says where the source differs,
+    below the watermark, from what was moved of it. ``problem`` says why the table could not be planned; if
+    its job was never opened, the other fields are None.
+    """
 
     job: str | None
     table: str | None
@@ -101,7 +109,10 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """A process that worked on a run. ``at_work``: it still does."""
+    """A process that worked on a run; ``at_work``: it still does.
+
+    ``since`` is when it began, ``heard`` when the state database last heard of it.
+    """
 
     host: str
     pid: int
@@ -124,8 +135,11 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """How a run stands. ``broken_off``: begun, not ended, and nobody works on it. ``manifest`` is the name
-    under which it ran."""
+    """The status of one run.
+
+    ``broken_off``: it has begun but not ended, and no process works on it. ``manifest`` is the name that the
+    manifest had when it ran.
+    """
 
     run_id: str
     status: str
@@ -139,20 +153,23 @@ class RunStatus:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Why tables could not be planned."""
+        """The reasons why tables could not be planned."""
         return tuple(one.problem for one in self.tables if one.problem is not None)
 
     @property
     def exit_code(self) -> int:
-        """As ``hdm status`` ends: 1 if anything is dead, failed or broken off."""
+        """The exit code of ``hdm status``: 1 if anything is dead, failed or broken off."""
         bad = any(one.dead or one.failed_checks for one in self.tables)
         return 1 if self.broken_off or bad or self.failed else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One link between two datasets, as lineage has it. ``hops`` counts from the table that was asked for:
-    above 0 downstream, below 0 upstream. ``chunks`` and ``rows`` are what went that way."""
+    """One link between two datasets, as lineage records it.
+
+    ``hops`` is the distance from the table that was asked for: above 0 downstream, below 0 upstream.
+    ``chunks`` and ``rows`` count what was moved over this link.
+    """
 
     hops: int
     from_namespace: str
@@ -169,7 +186,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class DeadChunk:
-    """A chunk that was set aside. ``attempts`` were made; ``since`` is UTC, ISO 8601."""
+    """A chunk that was set aside after ``attempts`` attempts; ``since`` is UTC, ISO 8601."""
 
     table: str
     sink: str
@@ -191,7 +208,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """An object that a dead attempt left, or that is no longer kept."""
+    """A file or object of a dead attempt, or one that is no longer kept."""
 
     uri: str
     chunk: str
@@ -200,20 +217,23 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What ``gc`` removed, or would remove. ``left``: sink -> why it could not be asked; its files stay."""
+    """What ``gc`` removed or would remove.
+
+    ``left`` pairs each sink whose files stay with the reason why it could not be asked.
+    """
 
     removed: tuple[Removed, ...]
     left: Sequence[tuple[str, str]] = ()
 
     @property
     def exit_code(self) -> int:
-        """As ``hdm gc`` ends: 1 if a sink could not be asked."""
+        """The exit code of ``hdm gc``: 1 if a sink could not be asked."""
         return 1 if self.left else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that ``doctor`` looked at."""
+    """The result of one check of ``doctor``."""
 
     about: str
     what: str
@@ -222,5 +242,5 @@ class Finding:
 
 
 def dead_chunk(row: dict[str, Any]) -> DeadChunk:
-    """A dead chunk as the state database lists it."""
+    """Return a dead chunk from its row in the state database."""
     return DeadChunk(**row)

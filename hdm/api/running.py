@@ -1,4 +1,4 @@
-"""Runs what a manifest says, or helps a run that another process opened."""
+"""Carry out a manifest, or help a run that another process opened."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from hdm.runtime.thread_engine import Observer
 from hdm.state import StateManager
 
 POLL = 0.5
-"""Seconds between two looks for a run to help."""
+"""Seconds between two checks for a run to help."""
 
 
 class Display(Protocol):
-    """Whoever shows how a run goes; called from any thread."""
+    """Shows the progress of a run; its methods are called from any thread."""
 
     def opened(self, run_id: str, taken: int) -> None:
-        """A run was opened or joined; ``taken`` chunks of dead processes were taken over."""
+        """Tell that a run was opened or joined; ``taken`` chunks of dead processes were taken over."""
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """Another host holds chunks, for so many seconds at most if it is dead."""
+        """Tell that another host has leased chunks; if it is dead, for ``seconds`` more at most."""
 
     def observing(self) -> AbstractContextManager[Observer]:
-        """The hooks for the engine, while the run lasts."""
+        """Give the engine the callbacks of this display, while the run lasts."""
 
     def ended(self, report: RunReport) -> None:
-        """The run is over."""
+        """Tell that the run is over."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """What is asked of a run: see ``Project.run``. ``stop``: set, the run drains."""
+    """The arguments of a run, see ``Project.run``; set ``stop`` to make the run drain."""
 
     select: Sequence[str] = ()
     full_refresh: Sequence[str] = ()
@@ -55,7 +55,10 @@ class Wishes:
 
 @dataclass(slots=True)
 class Preflight:
-    """A manifest's components and the tables that they found: all is ready to be run."""
+    """A manifest's components and the pipelines that they found, ready to be run.
+
+    ``found`` are all pipelines, ``pipelines`` those selected, ``refresh`` the keys of those to read whole.
+    """
 
     made: Assembly
     found: list[Pipeline]
@@ -68,7 +71,7 @@ class Preflight:
             return _carry_out(self.made, self.session(state, wishes), display)
 
     def session(self, state: StateManager, wishes: Wishes) -> Session:
-        """All that the orchestrator needs of a run."""
+        """Return what the orchestrator needs for a run."""
         made = self.made
         return Session(
             state, made.links, self.pipelines, made.run_info(), specs=made.specs, site=made.site,
@@ -78,7 +81,7 @@ class Preflight:
 
 
 def preflighted(made: Assembly, chosen: Sequence[str] = (), refreshed: Sequence[str] = ()) -> Preflight:
-    """Look what there is to move: all, or what is ``chosen`` or ``refreshed`` by name or pattern."""
+    """Find the tables to move: all, or those that ``chosen`` and ``refreshed`` name, by name or pattern."""
     found = made.preflight()
     pipelines = select(found, (*chosen, *refreshed)) if chosen or refreshed else found
     return Preflight(made, found, pipelines, to_refresh(found, refreshed, made.links))
@@ -109,7 +112,7 @@ def _masked(report: RunReport) -> RunReport:
 def work(
     ready: Preflight, run: str | None, patience: float, manifest: str, wishes: Wishes, display: Display
 ) -> WorkReport:
-    """Take part in runs that others open, until there is nothing to do for ``patience`` seconds."""
+    """Help runs that other processes open, until there has been nothing to do for ``patience`` seconds."""
     state = _state(ready.made, patience, wishes.stop)
     if state is None:
         return _idle(ready.made, manifest, wishes.stop)
@@ -134,7 +137,10 @@ def work(
 
 
 def _turn(made: Assembly, session: Session, run: str | None) -> Session | None:
-    """What to do next: help an open run, or load what was published while nobody did."""
+    """Return the next piece of work: an open run to help, or chunks that were published without a run.
+
+    Returns None if there is neither.
+    """
     plan = made.plan
     if run is not None:
         return replace(session, run_id=find_run(session.state, plan, run))
@@ -149,7 +155,7 @@ def _turn(made: Assembly, session: Session, run: str | None) -> Session | None:
 
 
 def _state(made: Assembly, patience: float, stop: threading.Event) -> StateManager | None:
-    """The state database, as soon as there is one."""
+    """Wait until the state database exists and open it; None after ``patience`` seconds."""
     until = time.monotonic() + patience
     found = made.recall_state()
     while found is None and time.monotonic() < until and not stop.is_set():
@@ -159,7 +165,7 @@ def _state(made: Assembly, patience: float, stop: threading.Event) -> StateManag
 
 
 def _idle(made: Assembly, manifest: str, stop: threading.Event) -> WorkReport:
-    """Nothing came to do: that is a mistake, unless we were told to stop or to stay."""
+    """Return a report without runs; ``UsageError`` unless the worker was told to stop or has a site."""
     if stop.is_set():
         return WorkReport((), stopped=True)
     if made.site is not None:

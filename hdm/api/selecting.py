@@ -1,4 +1,4 @@
-"""Which tables a command is about: names and patterns against what a preflight found."""
+"""Select tables by names and patterns from those that a preflight found."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ def is_named(name: str, pattern: str) -> bool:
 
 
 def select(pipelines: Sequence[Pipeline], patterns: Collection[str]) -> list[Pipeline]:
-    """Those whose table, or whose source or sink in the manifest, is named so, with all that feeds them
-    and all that they feed. Raises ``UsageError`` for a pattern that fits nothing."""
+    """Return the pipelines whose table, source or sink fits a pattern, with all up- and downstream of them.
+
+    Raises ``UsageError`` for a pattern that fits nothing.
+    """
     chosen: set[str] = set()
     for pattern in patterns:
         found = {one.pipeline_key for one in pipelines if _fits(one, pattern)}
@@ -39,8 +41,10 @@ def select(pipelines: Sequence[Pipeline], patterns: Collection[str]) -> list[Pip
 def to_refresh(
     pipelines: Sequence[Pipeline], patterns: Collection[str], links: Mapping[str, DataLink]
 ) -> frozenset[str]:
-    """The pipelines at the source that are read whole for the named tables. Raises ``UsageError`` where
-    the target would hold rows twice."""
+    """Return the keys of the pipelines that read the named tables whole from the source.
+
+    Raises ``UsageError`` if the target would then have rows twice.
+    """
     chosen = select(pipelines, patterns) if patterns else []
     fed = {key for one in chosen for key in one.upstream_keys}
     for one in chosen:

@@ -1,4 +1,4 @@
-"""How runs stand, and what a person decides about dead chunks, as the state database has them."""
+"""Read the status of runs from the state database, and record decisions about dead chunks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from hdm.state.queries.standing import Process
 
 
 def mine(plan: Plan) -> tuple[str, str, list[str]]:
-    """What the runs of a manifest are found by: its name, its environment, its links."""
+    """Return what identifies the runs of a manifest: its name, its environment, its links' keys."""
     return plan.manifest_name, plan.env, link_keys(plan)
 
 
 def status_of(state: StateManager, plan: Plan, run: str | None) -> RunStatus | None:
-    """How a run stands; None if there is none."""
+    """Return how a run stands; None if there is none."""
     run_id = find_run(state, plan, run)
     if run_id is None:
         return None
@@ -52,15 +52,20 @@ def _process(one: Process, ttl: float) -> ProcessStatus:
 
 
 def at_work(one: Process, ttl: float) -> bool:
-    """Whether the process still works: of this host, if it is there; of another, if it was heard of
-    within the time of a lease."""
+    """Whether the process still works.
+
+    A process of this host does if it exists; one of another host, if it was heard of within a lease's time.
+    """
     if one.state != "alive":
         return False
     return is_alive(one.pid, one.start_token) if one.host == host_identity() else one.silent < ttl
 
 
 def _tables(jobs: list[dict[str, Any]], failures: dict[str, str]) -> tuple[TableStatus, ...]:
-    """Each job with why it could not be planned, which is a failure, and the failures that have no job."""
+    """Return the status of each job, and of each table that failed before it had a job.
+
+    A job that is still being planned counts as failed if there is a reason why it could not be planned.
+    """
     known = {row["job"] for row in jobs}
     found = []
     for row in jobs:
@@ -75,21 +80,21 @@ def _tables(jobs: list[dict[str, Any]], failures: dict[str, str]) -> tuple[Table
 
 
 def on_record(state: StateManager, table: str) -> StateManager:
-    """The state, if a dataset of that name is on record there; else ``UsageError``."""
+    """Return ``state`` if a dataset of that name is recorded there; raise ``UsageError`` if not."""
     if not state.reports.find_datasets(table):
         raise unknown_table(table)
     return state
 
 
 def unknown_table(table: str) -> UsageError:
-    """The mistake of asking for a table that nothing is known of."""
+    """Return the error for a table that is not recorded."""
     return UsageError(
         f"no dataset named {table!r} is on record", hint="hdm status lists the tables of the newest run"
     )
 
 
 def dead(state: StateManager, plan: Plan) -> tuple[DeadChunk, ...]:
-    """The manifest's dead chunks."""
+    """Return the manifest's dead chunks."""
     return tuple(dead_chunk(row) for row in state.reports.dead(*mine(plan)))
 
 
@@ -104,7 +109,7 @@ def retry(state: StateManager, plan: Plan, table: str | None, chunk: str | None,
 def waive(
     state: StateManager, plan: Plan, by: str, reason: str, table: str | None, chunk: str | None
 ) -> tuple[DeadChunk, ...]:
-    """Accept the gap that dead chunks leave."""
+    """Accept the gap that dead chunks leave, and return these chunks."""
     chosen = _chosen(dead(state, plan), table, chunk)
     for one in chosen:
         state.waive(one.chunk_id, by, reason)

@@ -1,4 +1,4 @@
-"""The command line. Each verb is a module that is imported when the verb is used."""
+"""Define the command line; the module of each verb is imported when the verb is used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ VERBS: dict[str, tuple[str, str]] = {
 
 
 def _verb_like(word: str) -> str | None:
-    """The verb that a word was meant for, unless it is an option or a file."""
+    """Return the verb that a mistyped word was probably meant to be; None for an option or a file."""
     import difflib
 
     if word.startswith("-") or any(mark in word for mark in "./\\") or os.path.exists(word):
@@ -38,7 +38,10 @@ def _verb_like(word: str) -> str | None:
 
 
 class _Verbs(click.Group):
-    """Finds a verb's command in the module named after it; a path in a verb's place means run."""
+    """The group of all verbs, which loads a verb's module on use.
+
+    If the first word is not a verb, it is a manifest's path and the verb is ``run``.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)
@@ -105,7 +108,7 @@ def main(args: list[str] | None = None) -> Any:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except Exception as mistake:  # noqa: BLE001 -- one of hdm's own, or a plugin's
+    except Exception as mistake:  # noqa: BLE001 -- a defect of hdm or of a plugin
         _say(mistake)
         sys.exit(1)
 

@@ -47,7 +47,7 @@ def command_assess(rate: float | None, html: str | None, json_file: str | None, 
 
 
 def _measured(scope: Scope) -> float | None:
-    """Rows per second that a run moved lately, by the state database of the manifest."""
+    """Return the rows per second of recent runs of the manifest; None if none is recorded."""
     if scope.plan is None:
         return None
     state = recall_state(scope.plan, scope.profiles)

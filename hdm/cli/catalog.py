@@ -25,7 +25,7 @@ def command_catalog() -> None:
 @scope_options
 @json_option
 def crawl(as_json: bool, **options: Any) -> int:
-    """List what the source holds, and keep it in the state database."""
+    """List the tables and other objects of the source, and record them in the state database."""
     for schema in open_scope(**options, one_sided=True).crawl():
         if as_json:
             say_json(json.loads(schema_to_json(schema)))
@@ -54,7 +54,7 @@ def map_(out: str, as_json: bool, **options: Any) -> int:
 @scope_options
 @json_option
 def diff(as_json: bool, **options: Any) -> int:
-    """Show how the target differs from what the source asks for; exit code 1 if it does."""
+    """Show how the target's schema differs from the mapped one; exit code 1 if it does."""
     rows = [asdict(one) for one in open_scope(**options).diff()]
     emit(rows, as_json=as_json, empty="no difference")
     return 1 if rows else 0
@@ -68,7 +68,7 @@ def diff(as_json: bool, **options: Any) -> int:
 )  # fmt: skip
 @json_option
 def create(phase: str, as_json: bool, **options: Any) -> int:
-    """Make on the target what it lacks. Exit code 1 if it refused anything."""
+    """Create the objects that the target lacks. Exit code 1 if it refused any."""
     refused = 0
     for one in open_scope(**options).create(phase):
         refused += len(one.refused)
@@ -85,7 +85,7 @@ def accept_(tables: tuple[str, ...], **options: Any) -> int:
     """Accept the source's TABLES (default: all that wait) as they are now, for later runs. A table that
     was dropped is accepted as gone; the target keeps it.
 
-    The target is yours to alter: what was refused automatically stays to be done by hand.
+    A change that hdm refused to make on the target is still to be made by hand.
     """
     for names in open_scope(**options).accept(tables):
         say(f"{len(names)} tables accepted: " + ", ".join(names))

@@ -1,4 +1,4 @@
-"""Which catalogues a command is about: those of a manifest, or two connections."""
+"""Read the options that say which catalogs a command works on: a manifest's, or two connections'."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def scope_options(function: F) -> F:
-    """MANIFEST, or --from and --to; include, exclude, environment, profiles, log settings."""
+    """Add MANIFEST, --from and --to, --include, --exclude, --env, --profiles and --log-settings."""
     function = with_logging(function)
     options = [
         click.argument("manifest", type=click.Path(dir_okay=False), required=False),
@@ -62,8 +62,11 @@ def open_scope(
     *,
     one_sided: bool = False,
 ) -> Scope:
-    """Crawl what the options name. Raises ``UsageError`` if they name nothing, or both; without a
-    target, too, unless the command is ``one_sided``."""
+    """Crawl the catalogs that the options name.
+
+    Raises ``UsageError`` if the options name neither a manifest nor a connection, or both, or no target;
+    a ``one_sided`` command needs no target.
+    """
     if (manifest is None) == (source is None):
         raise UsageError(
             "name either a manifest, or --from and --to", hint="e.g. --from postgres:shop --to mysql:dw"

@@ -1,4 +1,4 @@
-"""hdm components: what a manifest may name, with its configuration."""
+"""hdm components: list the types that a manifest may name, with their configuration."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _row(kind: str, cls: type[Any]) -> dict[str, Any]:
 
 
 def _keys(model: Any) -> dict[str, Any]:
-    """Key -> what it is; those that stand within another key are named in its type."""
+    """Return each top-level key with its type, default and description; its type names nested keys."""
     found = [] if model is None else keys_of(model)
     return {
         key.name: {
@@ -73,7 +73,7 @@ def _keys(model: Any) -> dict[str, Any]:
 
 
 def _show(title: str, model: Any) -> None:
-    """Each key with what it takes, and below it what it does, within the terminal's columns."""
+    """Print each key with its type and default, and its description below, wrapped to the terminal."""
     say(title)
     found = [] if model is None else list(keys_of(model))
     if not found:

@@ -1,4 +1,4 @@
-"""hdm doctor: drivers, connections, grants, clock, versions."""
+"""hdm doctor: check drivers, connections, grants, clock and versions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command_doctor(
 
 
 def _grouped(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each finding once, about all that it was found of."""
+    """Merge findings that differ only in what they are about into one row."""
     about: dict[tuple[str, bool, str], list[str]] = {}
     for row in rows:
         names = about.setdefault((row["what"], row["ok"], row["detail"]), [])
@@ -43,7 +43,7 @@ def _grouped(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _shortened(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """What was found well of many tables of one component, in one line."""
+    """Merge good findings about more than three tables of one component into one row."""
     alike: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         if row["ok"]:

@@ -32,9 +32,10 @@ def command_gc(
 ) -> int:
     """Remove temporary files, objects and uploads of MANIFEST's dead attempts.
 
-    What a live lease may still need, or a receipt names, is never touched. With --staged, files
-    go whose every row is verified further down, where their sink says `keep:`. The files of a sink
-    that cannot be asked what it holds are left; it is named, and the exit code is 1.
+    A file that a live lease may still need, or that a receipt names, is never deleted. --staged also
+    deletes staged files whose every row is verified in the targets that were loaded from them, if their
+    sink's `keep:` allows it. If a sink cannot say which files it has committed, its files stay; it is
+    named, and the exit code is 1.
     """
     project = api.open(manifest, env, profiles, site)
     found = project.gc(dry_run=dry_run, staged=staged)

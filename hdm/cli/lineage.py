@@ -48,7 +48,10 @@ def command_lineage(
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each column's way once, as the newest run recorded it. ``-`` is of no column, ``?`` not known."""
+    """Keep one row for each pair of source and target column, as the newest run recorded it.
+
+    ``-`` stands for a value that comes from no column, ``?`` for an unknown source column.
+    """
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         name = row["source_column"] or ("?" if row["transform_type"] == "UNKNOWN" else "-")
@@ -66,7 +69,7 @@ def _columns(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _hops(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Each hop once, in the order of flow, also where source and target have the same name."""
+    """Keep one row for each hop, in the order of flow, even if source and target have the same name."""
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
     for row in rows:
         kept.setdefault((row["from_namespace"], row["from_name"], row["pipeline_key"]), _hop(row))
@@ -74,7 +77,7 @@ def _hops(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _hop(row: dict[str, Any]) -> dict[str, Any]:
-    """One hop for people: the source's side first."""
+    """Return one hop as a table's row, the source's side first."""
     return {
         "from": _place(row["from_namespace"], row["from_name"]),
         "by": f"{row['source_type']} -> {row['sink_type']}",
@@ -86,7 +89,7 @@ def _hop(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _place(namespace: str, name: str) -> str:
-    """``namespace/name``, with long folders cut short."""
+    """Return ``namespace/name``, with only the last folder of a long namespace."""
     scheme, _, rest = str(namespace).rpartition("://")
     short = rest.rstrip("/").rpartition("/")[2] if "/" in rest else rest
     return f"{scheme}://{short}/{name}" if scheme else f"{rest}:{name}"

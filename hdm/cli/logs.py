@@ -1,4 +1,4 @@
-"""Logging of a command: where records go, in which form, and that no secret is in them."""
+"""Set up a command's logging: the target and form of log records, with secrets masked."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from hdm.config.visible import one_line, visible
 from hdm.errors import ManifestError, UsageError
 
 RUN = "hdm.run"
-"""The logger of ``hdm.cli.run_log``."""
+"""The logger of ``hdm.api.run_log``."""
 
 
 class RedactingFormatter(logging.Formatter):
-    """Masks secrets in the message and traceback, and again in the final text: the inner formatter
-    may quote what is quoted already, as JSON does, so that a secret would not be known again."""
+    """A log formatter that masks secrets in the message, in the traceback and in the final text.
+
+    Both are masked before the inner formatter runs, because it may escape characters (as JSON does), so
+    that a secret in its output would not be recognised.
+    """
 
     def __init__(self, inner: logging.Formatter) -> None:
         super().__init__()
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        """The record as the inner formatter writes it, masked."""
+        """Return the record as the inner formatter writes it, with secrets masked."""
         masked = copy.copy(record)
         text = redact(record.getMessage())
         masked.msg, masked.args = (text if isinstance(self._inner, JsonFormatter) else one_line(text)), None
@@ -43,10 +46,10 @@ class RedactingFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
+    """A log formatter that writes one JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """time, level, logger, message and, if there is one, the exception."""
+        """Return time, level, logger, message and, if there is one, the exception."""
         body: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "event": "log",
@@ -73,7 +76,7 @@ def set_up(log_format: str, settings: str | None, level: str) -> None:
         text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
         handler.setFormatter(JsonFormatter() if log_format == "json" else text)
         if level.lower() not in ("debug", "info"):
-            handler.addFilter(lambda record: record.name != RUN)  # the command shows these itself
+            handler.addFilter(lambda record: record.name != RUN)  # the command prints these itself
         root = logging.getLogger()
         root.handlers[:] = [handler]
         root.setLevel(level.upper())

@@ -1,4 +1,4 @@
-"""Options that several verbs share."""
+"""Define options that several verbs share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_logging(function: F) -> F:
-    """Configure logging by --log-settings, --log-format and --log-level, as far as the command has them."""
+    """Set up logging before the command runs, by those log options that the command has."""
 
     takes = "log_settings" in signature(function).parameters
 
@@ -31,7 +31,7 @@ def with_logging(function: F) -> F:
 
 
 def log_option(function: F) -> F:
-    """-l/--log-settings."""
+    """Add -l/--log-settings."""
     return click.option(
         "-l", "--log_settings", "--log-settings", "log_settings", type=click.Path(dir_okay=False),
         help="Log settings: YAML for logging.config.dictConfig, or INI for logging.config.fileConfig.",
@@ -39,7 +39,7 @@ def log_option(function: F) -> F:
 
 
 def manifest_options(function: F) -> F:
-    """MANIFEST, -e/--env, --profiles and -l/--log-settings, which is applied before the command runs."""
+    """Add MANIFEST, -e/--env, --profiles and -l/--log-settings, which is applied before the command runs."""
     function = with_logging(function)
     for option in reversed(
         [
@@ -61,7 +61,7 @@ def manifest_options(function: F) -> F:
 
 
 def place_options(function: F) -> F:
-    """MANIFEST, -e/--env, --profiles and -l/--log-settings; or --state in a manifest's stead."""
+    """Add MANIFEST, -e/--env, --profiles and -l/--log-settings, and --state as an alternative to MANIFEST."""
     function = with_logging(function)
     for option in reversed(
         [
@@ -87,17 +87,17 @@ def place_options(function: F) -> F:
 
 
 def json_option(function: F) -> F:
-    """--json: the same content for programs."""
+    """Add --json, which prints the same content for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
 
 
 def site_option(function: F) -> F:
-    """--site: only links of that site."""
+    """Add --site, which takes only the links of one site and those without a site."""
     return click.option("--site", help="Take only the links that carry this site (or none).")(function)
 
 
 def max_wait_option(command: F) -> F:
-    """``--max-wait``: how long to bear with a system that is away."""
+    """Add --max-wait: the seconds for which a system may be unreachable before the run ends."""
     return click.option(
         "--max-wait",
         type=click.FloatRange(min=0),

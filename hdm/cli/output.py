@@ -1,7 +1,7 @@
-"""How results are printed: a table for people, JSON for programs.
+"""Print results: a table for people, JSON for programs.
 
-All output of the command line passes here: secrets are masked, and what a name could do to a terminal
-(escapes, reversed text, forged lines) is written out instead.
+The whole output of the command line passes through this module: secrets are masked, and characters of
+a name that could control a terminal (escapes, reversed text, line ends) are written out instead.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ def emit(
 ) -> None:
     """Print rows that share their keys, as a table or as one JSON array.
 
-    A table shows twelve digits of an id, and leaves out columns without a value. Where it is wider than
-    the terminal, the columns named ``least`` go, the first ones first, and what is still too wide is
-    folded within its column.
+    A table shows twelve digits of an id, and omits columns without a value. If it is wider than the
+    terminal, the columns in ``least`` are omitted, the first one first; columns that are still too wide
+    are folded.
     """
     if as_json:
         say_json(list(rows))
@@ -64,7 +64,7 @@ def emit(
 
 
 def screen_width() -> int | None:
-    """Columns of the terminal, or as $COLUMNS says; None where neither is, as for a pipe."""
+    """Return the terminal's width, or that in $COLUMNS; None for a pipe if $COLUMNS is not set."""
     if not os.environ.get("COLUMNS", "").isdecimal() and not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns
@@ -111,7 +111,7 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
-    """Print text of several lines, none of which may hold a name that was not made one line before."""
+    """Print text of several lines; a name in it must have gone through ``one_line`` before."""
     click.echo(visible(redact(text)), err=err)
 
 
@@ -121,16 +121,20 @@ def say_json(value: Any, *, indent: int | None = 2) -> None:
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """A structure as JSON, in one line without ``indent``; secrets masked, nothing unseen in it."""
+    """Return a structure as JSON, in one line if ``indent`` is None.
+
+    Secrets are masked, and invisible characters are escaped.
+    """
     plain = json.loads(json.dumps(value, default=str))
     return visible_json(json.dumps(redact_values(plain), indent=indent, ensure_ascii=False))
 
 
 def describe(error: HdmError) -> str:
-    """The error and, on a second line, its hint.
+    """Return the error's message and, on a second line, its hint.
 
-    Lines in an error's message are hdm's own where they list several mistakes: those begin with two
-    blanks, or are a manifest's, whose texts are made one line when they are noted.
+    Line ends in a message are escaped, because a name in it may contain one, except in two cases: lines
+    that begin with two blanks list several mistakes, and the texts in a ``ManifestError`` were each made
+    one line when the error was created.
     """
     listed = isinstance(error, ManifestError)
     message = visible(error.message) if listed else _FORGED.sub("\\\\n", visible(error.message))
@@ -153,7 +157,7 @@ def _cell(value: Any) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes for people: 1.5 MB."""
+    """Return a number of bytes as a short text, such as 1.5 MB."""
     if count is None:
         return ""
     amount, unit = float(count), "B"
@@ -165,22 +169,25 @@ def size(count: int | None) -> str:
 
 
 def spell_waiver(gap: Mapping[str, Any]) -> str:
-    """A gap that somebody accepted, as one line."""
+    """Return one line about a gap that a person accepted."""
     chunk = f"chunk {gap['chunk_id'][:12]} of {gap['table']} -> {gap['sink']}"
     return f"{chunk}, by {gap['by']} at {gap['at']}: {gap['reason']}"
 
 
 def remark(text: str) -> None:
-    """A line on standard error while bars may be on the screen: it goes above them. (``click.echo``
-    would write past rich's hold on the stream, and the next frame of the bars over it.)"""
+    """Print a line on standard error, above any progress bars.
+
+    It uses ``print``, since ``click.echo`` bypasses rich's redirection of the stream and the next redraw of
+    the bars would overwrite the line.
+    """
     print(one_line(redact(text)), file=sys.stderr, flush=True)
 
 
 def in_a_line(error: HdmError) -> str:
-    """The error with its hint, for a line of a table or among others."""
+    """Return the error with its hint as one line."""
     return _cell(f"{error.message} ({error.hint})" if error.hint else error.message)
 
 
 def on_terminal() -> bool:
-    """Whether a person watches."""
+    """Whether standard error is a terminal, so that a person can see progress bars."""
     return sys.stderr.isatty()

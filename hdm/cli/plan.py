@@ -1,4 +1,4 @@
-"""hdm plan: what would run now. Touches nothing: no state database, no table, no file."""
+"""hdm plan: show what would run now, without changing the state database, a table or a file."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def command_plan(
 ) -> int:
     """Show what MANIFEST would run now: links, tables, chunks, bytes, declared losses.
 
-    What earlier runs have moved is left out, as the state database knows it. Links that load what
-    others stage have no chunks before those run.
+    Chunks that earlier runs have moved, as the state database records them, are not shown. Links that
+    load staged files of other links have no chunks before those links run.
     """
     found = api.open(manifest, env, profiles, site).plan()
     for said in found.notes:

@@ -1,4 +1,4 @@
-"""What a run shows while it runs: bars on a terminal, one JSON line per event, or nothing."""
+"""Show the progress of a run: bars on a terminal, one JSON line per event, or failures only."""
 
 from __future__ import annotations
 
@@ -21,67 +21,67 @@ from hdm.runtime.worker import Outcome
 from hdm.state import Lease
 
 MOST_LINES = 10
-"""Of more links, those that are done leave the screen."""
+"""The most links that have a bar each; with more links, the bars of finished ones are hidden."""
 
 
 class JsonEvents(EventStream):
-    """One JSON object a line on standard output for each thing that happens."""
+    """Prints each event of a run as one JSON object per line on standard output."""
 
     def __init__(self) -> None:
         super().__init__(lambda event: say_json(event.as_dict(), indent=None))
 
 
 class _ForPeople:
-    """What bars and bare lines have in common. ``quiet``: no summary, and failures only."""
+    """Common base of the displays for people; with ``quiet``, only failures are shown."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self.quiet = quiet
 
     def opened(self, run_id: str, taken: int) -> None:
-        """A word on what was taken over."""
+        """Say how many chunks were taken over from dead processes."""
         if taken and not self.quiet:
             remark(f"took over {taken} chunk(s) from a dead process of this host")
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """A word on another host's leases."""
+        """Say how many chunks another host has leased, and for how long this run may have to wait."""
         if not self.quiet:
             name = host.split("/", maxsplit=1)[0]
             until = f"if it is dead, up to {seconds:.0f} s to wait"
             remark(f"{chunks} chunk(s) are leased to host {name}: {until}")
 
     def ended(self, report: RunReport) -> None:
-        """The closing lines."""
+        """Print the run's summary."""
         if not self.quiet:
             summarise(report)
 
 
 def display_for(log_format: str, *, quiet: bool) -> Display:
-    """JSON lines, bars if a person watches, else bare lines."""
+    """Return JSON lines, bars if standard error is a terminal, or else the display for pipes."""
     if log_format == "json":
         return JsonEvents()
     return Bars() if on_terminal() and not quiet else Quiet(quiet=quiet)
 
 
 class Quiet(_ForPeople):
-    """Says only what went wrong, on standard error; for pipes."""
+    """Prints only failures, on standard error; for pipes."""
 
     def settled(self, outcome: Outcome) -> None:
-        """A failed attempt, in one line."""
+        """Print a failed attempt in one line."""
         if outcome.error is not None and not outcome.waits:
             say_lines(_failure(outcome), err=True)
 
     def said(self, event: str, text: str) -> None:
-        """A system that is away, or back, in one line."""
+        """Print in one line that a system is unreachable or back."""
         say_lines(text, err=True)
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
-        """The hooks for an engine."""
+        """Give the engine the callbacks of this display."""
         yield Observer(settled=self.settled, said=self.said)
 
 
 class Bars(_ForPeople):
-    """A bar for all and one for each table at work: chunks done, rows a second, time left."""
+    """Shows a bar for the run and one for each active table: chunks done, rows per second, time left."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -91,7 +91,7 @@ class Bars(_ForPeople):
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
-        """The hooks for an engine, while the bars are on the screen."""
+        """Show the bars, and give the engine the callbacks that update them."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.table import Column
@@ -136,7 +136,7 @@ class Bars(_ForPeople):
 
 
 class _Board:
-    """The lines on the screen: all links together first, then those that have something to do."""
+    """The bars on the screen: all links together first, then each link that has chunks."""
 
     def __init__(self, screen: Any, speed: Callable[[str], str]) -> None:
         self._screen, self._speed = screen, speed
@@ -145,7 +145,7 @@ class _Board:
         self._all = screen.add_task("all", total=1, speed="")
 
     def show(self, progress: Mapping[str, tuple[str, int, int]]) -> None:
-        """Bring every line up to what the state says: link -> its name, chunks done, chunks known."""
+        """Set every bar to the counts of the state: link -> its name, chunks done, chunks known."""
         with self._lock:
             for key, (name, done, total) in progress.items():
                 if total and key not in self._tasks:
@@ -159,7 +159,7 @@ class _Board:
             self._screen.update(self._all, completed=done, total=max(total, 1), speed=self._speed(""))
 
     def advance(self, key: str) -> None:
-        """One chunk more is done, before the state is asked again."""
+        """Count one more chunk as done, until the next ``show``."""
         with self._lock:
             for task in (self._tasks.get(key), self._all):
                 if task is not None:
@@ -167,7 +167,7 @@ class _Board:
 
 
 def _short(count: float) -> str:
-    """A number in at most five characters: 950, 12.3k, 4.5M."""
+    """Return a number in at most five characters: 950, 12.3k, 4.5M."""
     for unit in ("", "k", "M", "G"):
         if count < 1000 or unit == "G":
             break

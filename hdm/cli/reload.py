@@ -72,7 +72,7 @@ def command_reload(
 
 def _bounds(between: str) -> tuple[str | None, str | None]:
     low, colon, high = between.partition(":")
-    if between.count(":") > 1:  # times of day have colons too: the two halves are of one form
+    if between.count(":") > 1:  # times of day have colons too: cut at the middle one
         parts = between.split(":")
         half = len(parts) // 2
         low, colon, high = ":".join(parts[:half]), ":", ":".join(parts[half:])
@@ -103,7 +103,7 @@ def _overlaps(chunk: Chunk, low: str | None, high: str | None) -> bool:
 
 
 def _sort(value: str) -> tuple[int, Any]:
-    """Numbers by their value, before texts; dates and times are ISO texts."""
+    """Return a sort key: numbers by their value, then texts; dates and times are ISO texts."""
     try:
         return (0, Decimal(value))
     except InvalidOperation:

@@ -1,4 +1,4 @@
-"""hdm retry and hdm waive: what a person decides about dead chunks."""
+"""hdm retry and hdm waive: record what a person decides about dead chunks."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def command_retry(
     """Make the dead chunks of MANIFEST pending again; the next run takes them up.
 
     A chunk that was made of a staged file is loaded from that file again. With --reread its rows are
-    read from the source again, which is the way out if they were mended there.
+    read from the source again: use it after the rows were mended in the source.
     """
     project = api.open(manifest, env, profiles)
     done = project.retry(table=table, chunk=chunk, reread=reread)

@@ -11,7 +11,7 @@ from hdm.cli.progress import display_for
 from hdm.cli.signals import stop_signals
 
 MMAP_FROM = 4 * 1024 * 1024
-"""Bytes from which malloc asks the system for each block and gives it back when it is freed."""
+"""The size in bytes from which malloc maps each block by itself and returns it to the system when freed."""
 
 
 @click.command()
@@ -57,8 +57,8 @@ def command_run(
 ) -> int:
     """Move what MANIFEST says; run it again to move what is left.
 
-    Killed at any moment, it goes on where it stood. SIGTERM drains: no new chunk is claimed,
-    those in work are finished or handed back, and the process ends within 30 seconds.
+    If it is killed at any moment, the next run goes on where it stopped. SIGTERM drains: no new chunk
+    is claimed, those in work are finished or handed back, and the process ends within 30 seconds.
     """
     bound_memory()
     project = api.open(manifest, env, profiles, site)
@@ -69,13 +69,13 @@ def command_run(
 
 
 def bound_memory() -> None:
-    """Give freed memory back, so that the peak follows the widest batches and not the number of them.
+    """Make the allocators return freed memory, so that the peak depends on the widest batches only.
 
-    Arrow's default allocator keeps much for each thread; jemalloc does not. Where Arrow is built without
-    it, malloc serves. Python's own texts and bytes come from malloc, which raises the size from which it
-    asks the system with each large block that is freed, up to 32 MiB, and then keeps freed blocks of that
-    size: how many depends on what other threads do meanwhile. A threshold that is set stays where it is.
-    M_ARENA_MAX is -8, M_MMAP_THRESHOLD -3 (mallopt(3)); without glibc nothing is changed.
+    Arrow's default allocator keeps much memory per thread; jemalloc does not. If Arrow is built without
+    jemalloc, malloc is used. Python's own strings and bytes come from malloc. Whenever a large block is
+    freed, malloc raises the size from which it maps a block by itself, up to 32 MiB, and keeps freed blocks
+    below that size; a threshold that was set explicitly stays. mallopt(3) has the numbers: M_ARENA_MAX is
+    -8, M_MMAP_THRESHOLD -3. Without glibc nothing is changed.
     """
     import ctypes
 

@@ -1,4 +1,4 @@
-"""hdm schema: JSON Schemas for editors."""
+"""hdm schema: print JSON Schemas for editors."""
 
 from __future__ import annotations
 

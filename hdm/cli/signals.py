@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: told to stop, a command drains; whatever it hangs in, it ends."""
+"""Handle SIGTERM and SIGINT: drain the command, and end the process if it does not stop in time."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from hdm.cli.output import remark
 STOPPED = 143
 """The exit code of a command that was told to stop."""
 DRAIN = 30.0
-"""Seconds within which it has ended: a supervisor kills it then."""
+"""Default number of seconds within which a stopped command ends, before a supervisor would kill it."""
 
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """An event that SIGTERM and SIGINT set. A second signal ends the process at once, and so does the
-    end of ``drain_seconds()``: what it held is taken over when its leases run out, and nothing is lost.
+    """Give an event that SIGTERM and SIGINT set.
 
-    A thread hears the signals, by the descriptor that the interpreter writes their numbers to: the main
-    thread hears them only once the call that it hangs in returns.
+    The process ends at once at a second signal, or when ``drain_seconds()`` have passed. Nothing is lost
+    then: other workers take over the leased chunks when the leases expire. A thread reads the signals from
+    Python's wakeup descriptor, because the main thread handles signals only when its current call returns.
     """
     stop = threading.Event()
     ear, mouth = socket.socketpair()
@@ -48,7 +48,7 @@ def stop_signals() -> Iterator[threading.Event]:
 
 
 def drain_seconds() -> float:
-    """Seconds that a stop may take: ``HDM_DRAIN``, else 30."""
+    """Return the seconds that a stop may take: ``HDM_DRAIN``, else 30."""
     try:
         return max(0.1, float(os.environ.get("HDM_DRAIN") or DRAIN))
     except ValueError:

@@ -55,15 +55,15 @@ def reconcile(
     again: bool,
     as_json: bool,
 ) -> int:
-    """Take over every planned chunk that the targets hold. The target wins.
+    """Record as committed every planned chunk that a target's ledger names. The target wins.
 
-    With --reload also the other way round: chunks that were committed and that a target does not hold
-    any more (it was restored, emptied, or is another one) are loaded again by the next run, from the
-    staged files where they are there, else from the source as it is then.
+    --reload also does the opposite: chunks that are committed but missing in a target (it was
+    restored, emptied, or replaced) are loaded again by the next run, from the staged files if these
+    exist, else from the source as it is then.
 
-    Chunks of which the state knows nothing, because it was lost or restored, are taken over by the
-    next run, in their order, before it reads anything. A sink that cannot be asked is named, and the
-    exit code is 1.
+    Chunks that the state does not know, because it was lost or restored, are recorded by the next run,
+    in their order, before it reads anything. A sink that cannot be asked is named, and the exit code
+    is 1.
     """
     project = open_project(manifest, env, profiles, site)
     rows, silent = [], set[str]()
@@ -105,7 +105,7 @@ def reconcile(
 def import_old(
     manifest: str, env: str, profiles: str | None, log_settings: str | None, old_database: str, as_json: bool
 ) -> int:
-    """Take over the rows of an old state_manager table.
+    """Import the rows of an old state_manager table.
 
     OLD_DATABASE is the path of a SQLite file, or the name of a profile entry that has the
     old state manager's connection.
@@ -133,12 +133,12 @@ def verify(
     run: str | None,
     as_json: bool,
 ) -> int:
-    """Recompute every chain of events, and hold every table against it.
+    """Recompute every chain of events, and compare every table with it.
 
-    Takes the state database of MANIFEST, or the one that --state names; all runs in it, whichever
-    manifest they were of. With --anchor also what the chains themselves cannot tell: that a chain was
-    cut or made anew, or that the newest runs are gone. Exits with 1 if anything differs, and if there
-    is nothing to verify.
+    Verifies the state database of MANIFEST, or the one that --state names, with all runs in it, of
+    any manifest. With --anchor it also finds what the chains alone cannot show: that a chain was cut
+    or made anew, or that the newest runs are gone. Exits with 1 if anything differs, and if there is
+    nothing to verify.
     """
     known = read_anchors(_text_of(anchor), anchor) if anchor else []
     with _place(manifest, where, env, profiles) as state:
@@ -165,7 +165,7 @@ _WHERE = "name the database in which the runs are: a manifest and -e, or --state
 
 
 def _holds(verdict: Verdict) -> list[str]:
-    """What was looked at, and what that cannot tell."""
+    """Return what was verified, and what this verification cannot find."""
     lines = [f"{verdict.chains} chain(s) hold; the tables are as their {verdict.events:,} events say"]
     if verdict.older:
         lines.append(f"{verdict.older} run(s) are of an older hdm, which sealed less: compared in part")
@@ -201,7 +201,8 @@ def anchor(
     """Write down where every chain ends now, to be kept outside of the database.
 
     One line of JSON: each run's number of events and the hash of its last, and how many runs there
-    are. Keep it where who may write the state database may not: a log, a ticket, write-once storage.
+    are. Keep it where people who may write the state database may not write: a log, a ticket,
+    write-once storage.
     """
     with _place(manifest, where, env, profiles) as state:
         made = state.make_anchor()
@@ -242,7 +243,7 @@ def _text_of(path: str) -> str:
 
 
 def _place(manifest: str | None, where: str | None, env: str, profiles: str | None) -> StateManager:
-    """The state database that was named, one way or the other."""
+    """Open the state database that the manifest or --state names."""
     if (manifest is None) == (where is None):
         raise UsageError("name either a manifest or, with --state, a state database", hint=_WHERE)
     if where is not None:

@@ -1,4 +1,4 @@
-"""hdm status: how runs and their tables stand."""
+"""hdm status: show the progress and result of runs and their tables."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def command_status(
 
 
 def _show(found: RunStatus, manifest_name: str) -> None:
-    """The tables of a run, and what is to be said of it."""
+    """Print the tables of a run, then their differences, failures, processes and waived gaps."""
     jobs = [one for one in found.tables if one.job is not None]
     hidden = {"job", "differs", "problem"}
     hidden.update(name for name in ("waived", "failed_checks") if not any(getattr(one, name) for one in jobs))
@@ -82,7 +82,7 @@ def _title(found: RunStatus, manifest_name: str) -> str:
 
 
 def _people(found: RunStatus) -> list[str]:
-    """Who works, and, if nobody does though somebody should, who did."""
+    """Return lines on the processes at work; if the run is broken off, on those that worked on it."""
     lines = [f"at work: {_who(one)}, since {one.since}" for one in found.processes if one.at_work]
     if found.broken_off:
         gone = [one for one in found.processes if not one.at_work]

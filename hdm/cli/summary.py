@@ -1,4 +1,4 @@
-"""The closing lines of a run, for a person."""
+"""Print the summary at the end of a run, for a person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hdm.orchestrators.base import RunReport
 
 
 def summarise(report: RunReport) -> None:
-    """The closing lines for a person."""
+    """Print what was moved, how each unfinished table ended, and how the run ended."""
     for job in report.jobs:
         if not job.rows and job.status == "success":
             continue
@@ -45,7 +45,7 @@ def _what_moved(report: RunReport) -> str:
 
 
 def _differing(report: RunReport) -> str:
-    """What the last line must not leave unsaid: the notes above it say more."""
+    """Return how many tables differ from the source, for the last line; the notes above have the details."""
     count = len(report.differing)
     tables = f"{count} tables differ" if count > 1 else "1 table differs"
     return f"; {tables} from the source below the watermark" if count else ""

@@ -1,4 +1,4 @@
-"""hdm work: one more worker on runs that other processes open."""
+"""hdm work: add one more worker to runs that other processes open."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All SQL and type knowledge, one file per database; no driver is imported here."""
+"""Define SQL and types of every database, one file per database; no driver is imported here."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:
 
 
 def dialect(name: str) -> Dialect:
-    """The one dialect of that name, in any case; ``UnknownComponent`` if there is none."""
+    """Return the dialect of that name, in any case; ``UnknownComponent`` if there is none."""
     return _made(name, locator.changes())
 
 
@@ -75,24 +75,24 @@ def _instance(cls: Any) -> Dialect:
 
 
 def find(name: str) -> Dialect | None:
-    """The dialect whose own name that is, not that of a flavour; None if there is none."""
+    """Return the dialect whose own name this is, not the name of a fork; None if there is none."""
     known = dialect(name) if locator.knows(_KIND, fold(name)) else None
     return known if known is not None and known.name == name else None
 
 
 def canonical(name: str) -> str:
-    """The name, or the one of which it is another spelling; a flavour's name stays."""
+    """Return the main spelling of a dialect's name; a fork such as ``mariadb`` keeps its own name."""
     known = dialect(name)
     return known.flavour or known.name
 
 
 def names_with(fact: str) -> list[str]:
-    """Names of the dialects that have a value in this attribute, in order."""
+    """Return the sorted names of the dialects whose attribute ``fact`` is not None."""
     return [name for name in _names() if (known := find(name)) and getattr(known, fact) is not None]
 
 
 def load(home: str) -> Any:
-    """What a fact of the form ``module:name`` names."""
+    """Import what a fact of the form ``module:name`` refers to."""
     module, _, name = home.partition(":")
     return getattr(importlib.import_module(module), name)
 

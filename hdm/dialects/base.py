@@ -1,4 +1,4 @@
-"""A database's SQL as values and short methods; one subclass per database, no driver here."""
+"""Define a database's SQL as values and short methods; one subclass per database, without a driver."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ PAGE = "@page"
 
 
 class Dialect(Facts, Comparing, Merging):
-    """What a database's SQL looks like and can do. Stateless; one instance serves all."""
+    """The SQL of one database and its abilities; stateless, so one instance serves all threads."""
 
     sqlglot: ClassVar[str | None] = None
     """The dialect's name in sqlglot; None if it has none."""
     quote_marks: ClassVar[tuple[str, str]] = ('"', '"')
-    """Opening and closing mark; the closing one is escaped by doubling it."""
+    """Opening and closing quotation mark of a name; the closing one is escaped by doubling it."""
     ignores_case: ClassVar[Literal["no", "ascii", "all"]] = "no"
-    """Of which letters the case tells names of columns apart not, quoted or not."""
+    """Letters whose case does not matter in column names, quoted or not: ``no``, ``ascii`` or ``all``."""
     ignores_case_of_tables: ClassVar[Literal["no", "ascii", "all"] | None] = None
-    """The same for names of tables and schemas; None: as for columns."""
+    """Letters whose case does not matter in names of tables and schemas; None: as for columns."""
     composes_names: ClassVar[bool] = False
-    """True: a letter and its accent are one name with the letter that has the accent (NFC)."""
+    """Whether a letter with a separate accent equals the single accented letter (Unicode form NFC)."""
     bracket_names: ClassVar[bool] = False
     """Whether ``[a name]`` is a quoted name."""
     plain_strings: ClassVar[bool] = False
-    """Whether no backslash in a text ever means anything, in the sessions that hdm opens."""
+    """Whether a backslash in a text is always an ordinary character, in the sessions that hdm opens."""
     line_comments: ClassVar[tuple[str, ...]] = ()
-    """Marks besides ``--`` that begin a comment."""
+    """Marks that begin a comment, besides ``--``."""
     max_identifier: ClassVar[int] = 63
     identifier_unit: ClassVar[str] = "bytes"
-    """``bytes`` (of UTF-8) or ``characters``."""
+    """Unit of ``max_identifier``: ``bytes`` (of UTF-8) or ``characters``."""
     max_path: ClassVar[int] = 2
-    """How many parts a table's name may have."""
+    """Most parts that a table's name may have."""
     paramstyle: ClassVar[str] = "qmark"
-    """``qmark``: ``?``; ``format``: ``%s``; ``numeric``: ``:1``."""
+    """Form of the marks for bound values: ``qmark`` is ``?``, ``format`` is ``%s``, ``numeric`` is ``:1``."""
     enforces_keys: ClassVar[bool] = True
     """Whether a PRIMARY KEY is enforced, so that the ledger's key alone fences attempts."""
     transactional_ddl: ClassVar[bool] = True
     enforces_lengths: ClassVar[bool] = True
     from_nothing: ClassVar[str] = ""
-    """What a SELECT that reads no table ends with."""
+    """Text at the end of a SELECT that reads no table, such as Oracle's ``FROM dual``."""
     empty_is_null: ClassVar[bool] = False
     """Whether an empty text is NULL, so that a column which may hold one cannot be NOT NULL."""
     """False: a declared length of text is a comment. Where it is enforced, hdm checks it first,
@@ -63,33 +63,36 @@ class Dialect(Facts, Comparing, Merging):
     page_ranges: ClassVar[bool] = False
     """Whether tables without a key can be cut by physical ranges (``@page``)."""
     zoneless: ClassVar[bool] = False
-    """True: timestamps with a zone are kept as UTC without one."""
+    """Whether timestamps with a zone are stored as UTC without a zone."""
     session_settings: ClassVar[Mapping[str, str]] = {}
-    """Name -> SQL value of every setting of the server's that a role, a database or a server may have set so
-    that it hides rows, cuts them short, or alters values or their text. Every session starts with these."""
+    """Name -> SQL value of the settings that every session starts with.
+
+    These are all settings by which a role, a database or a server may hide rows, cut results short, or alter
+    values or their text.
+    """
     session_statements: ClassVar[tuple[str, ...]] = ()
-    """What else a session starts with, and is no plain setting."""
+    """Statements that every session starts with, besides the plain settings."""
     hides_columns: ClassVar[bool] = False
-    """Whether the catalogue leaves out columns that the user may not read, without a word."""
+    """Whether the catalog leaves out columns that the user may not read, without an error."""
     looks_back: ClassVar[bool] = False
-    """Whether ids that are missing can be listed: it has LAG() and LIMIT."""
+    """Whether missing ids can be listed by SQL, which takes LAG() and LIMIT."""
     clock: ClassVar[str] = ""
-    """Asks for the server's time in UTC."""
+    """Query for the server's time in UTC."""
     present: ClassVar[str] = "CURRENT_TIMESTAMP"
-    """The moment at which a row is written, in UTC as far as the session's settings make it so."""
+    """Expression for the time at which a row is written; in UTC if the session's settings allow it."""
     passing_locks: ClassVar[str] = ""
-    """Follows a table's name where a look is to pass over rows that are not committed, not wait for them."""
+    """Text after a table's name that makes a query skip uncommitted rows instead of waiting for them."""
     bigint_type: ClassVar[str] = "BIGINT"
     key_text_type: ClassVar[str] = "VARCHAR(128)"
     """A text type that a primary key may have."""
     referring_keys: ClassVar[str | None] = None
-    """One of the queries of ``hdm.dialects.referring``."""
+    """Query of ``hdm.dialects.referring`` for foreign keys that refer to one table; None: not enforced."""
     all_keys: ClassVar[str | None] = None
-    """Lists which tables refer to which others: schema and table, schema and table."""
+    """Query that lists, for every foreign key, schema and table of both sides; None: not available."""
     kinds: ClassVar[Mapping[str, Kind]] = {}
     """The first words of a native type, without its numbers and in capitals -> its kind; see ``kind``."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {}
-    """Error code, or its beginning, to class; the longest match counts."""
+    """Error code, or its beginning -> error class of hdm; the longest match counts."""
 
     @property
     def session(self) -> tuple[str, ...]:
@@ -98,13 +101,13 @@ class Dialect(Facts, Comparing, Merging):
         return (*self.session_statements, *settings)
 
     def set_session(self, name: str, value: str) -> str:
-        """The statement that gives a setting its value until the session ends."""
+        """Return the statement that gives a setting its value until the session ends."""
         return f"SET {name} = {value}"
 
     # -- names ---------------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        """The identifier, always quoted; ``UsageError`` if the database cannot have it."""
+        """Return the name in quotation marks; ``UsageError`` if the database cannot have it."""
         if not name or "\0" in name:
             raise UsageError(f"not a name in {self.name}: {name!r}", hint="give a name without NUL")
         size = len(name.encode()) if self.identifier_unit == "bytes" else len(name)
@@ -117,15 +120,15 @@ class Dialect(Facts, Comparing, Merging):
         return start + name.replace(end, end * 2) + end
 
     def qualify(self, path: Sequence[str]) -> str:
-        """A table's full name from its parts."""
+        """Return a table's full name, quoted, from its parts."""
         return ".".join(self.quote(part) for part in path if part)
 
     def folded(self, name: str) -> str:
-        """The name of a column as the database compares it: two names are one if these are equal."""
+        """Return a column's name in the form in which the database compares names."""
         return self._folded(name, self.ignores_case)
 
     def folded_table(self, name: str) -> str:
-        """The name of a table or a schema as the database compares it."""
+        """Return the name of a table or schema in the form in which the database compares names."""
         return self._folded(name, self.ignores_case_of_tables or self.ignores_case)
 
     def _folded(self, name: str, case: Literal["no", "ascii", "all"]) -> str:
@@ -137,11 +140,11 @@ class Dialect(Facts, Comparing, Merging):
         return composed
 
     def names(self, names: Iterable[str]) -> str:
-        """A quoted column list."""
+        """Return a comma-separated list of quoted names."""
         return ", ".join(self.quote(name) for name in names)
 
     def beside(self, name: str, suffix: str) -> str:
-        """A name for a table beside ``name``, within the length limit and without collisions."""
+        """Return a name for a second table beside ``name``, within the length limit, without collisions."""
         full = name + suffix
         size = len(full.encode()) if self.identifier_unit == "bytes" else len(full)
         if size <= self.max_identifier:
@@ -151,16 +154,20 @@ class Dialect(Facts, Comparing, Merging):
         return short + mark
 
     def placeholder(self, number: int) -> str:
-        """The mark of the ``number``-th (from 1) bound value."""
+        """Return the mark of the bound value ``number``, counted from 1."""
         return {"qmark": "?", "format": "%s", "numeric": f":{number}"}[self.paramstyle]
 
     def placeholders(self, count: int) -> str:
-        """``count`` marks, comma-separated."""
+        """Return ``count`` marks, comma-separated."""
         return ", ".join(self.placeholder(n + 1) for n in range(count))
 
     def tokens(self, text: str, *, anywhere: bool = False) -> list[Token]:
-        """Split SQL into tokens. ``anywhere``: sessions may read it that are not hdm's own, so that
-        a backslash before a quote is not certain. Raises ``UnclearSQL`` if the tokens are not certain."""
+        """Split SQL into tokens; ``UnclearSQL`` if they are not certain.
+
+        With ``anywhere``, sessions that hdm did not open may run the SQL, so that a backslash before a
+        quotation
+        mark is not certain.
+        """
         read = tokens(text, brackets=self.bracket_names, plain=self.plain_strings and not anywhere)
         bare = "".join(one.text if one.kind in ("word", "mark") else " " for one in read)
         for mark in self.line_comments:
@@ -169,7 +176,7 @@ class Dialect(Facts, Comparing, Merging):
         return read
 
     def derived(self, sql: str) -> str:
-        """A query as a table expression."""
+        """Return a query as a table expression."""
         return f"({sql}) AS hdm_q"
 
     # -- types and tables ----------------------------------------------------
@@ -188,7 +195,7 @@ class Dialect(Facts, Comparing, Merging):
         generated: str | None = None,
         comment: str | None = None,
     ) -> Column:
-        """A column as the catalogue declares it, with its kind and carrier."""
+        """Return a column from its declaration in the catalog, with its kind and carrier."""
         kind, length, precision, scale = self.kind(native, length, precision, scale)
         return Column(
             name,
@@ -225,13 +232,13 @@ class Dialect(Facts, Comparing, Merging):
         return kind, None, None, None
 
     def stored(self, column: Column) -> Stored:
-        """The type that keeps the column here; of the same system, its own declaration."""
+        """Return the type that stores the column here: its own declaration if it comes from this system."""
         if column.origin == self.name and column.native:
             return Stored(own_type(column))
         return self.native(column)
 
     def native(self, column: Column) -> Stored:
-        """The type that keeps a column of another system."""
+        """Return the type that stores a column of another system."""
         return Stored(self.text_type)
 
     def create_table(
@@ -242,7 +249,7 @@ class Dialect(Facts, Comparing, Merging):
         *,
         temporary: bool = False,
     ) -> str:
-        """CREATE TABLE; fails if it exists."""
+        """Return a CREATE TABLE statement, which fails if the table exists."""
         lines = [self.column_ddl(column) for column in columns]
         if key:
             lines.append(f"PRIMARY KEY ({self.names(key)})")
@@ -250,30 +257,37 @@ class Dialect(Facts, Comparing, Merging):
         return f"{verb} {self.qualify(path)} (\n  " + ",\n  ".join(lines) + "\n)"
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """A temporary table for rows of these columns on their way into ``target``; all may be NULL."""
+        """Return the statement for a temporary table that rows pass through on their way into ``target``.
+
+        All its columns may be NULL.
+        """
         loose = [replace(column, nullable=True) for column in columns]
         return self.create_table(path, loose, temporary=True)
 
     def column_ddl(self, column: Column) -> str:
-        """One column's declaration."""
+        """Return one column's declaration."""
         not_null = "" if column.nullable else " NOT NULL"
         return f"{self.quote(column.name)} {self.stored(column).native}{not_null}"
 
     def add_column(self, path: Sequence[str], column: Column) -> str:
-        """ALTER TABLE that adds a column."""
+        """Return an ALTER TABLE statement that adds a column."""
         return f"ALTER TABLE {self.qualify(path)} {self.adds_column} {self.column_ddl(column)}"
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
-        """Give a table another name in its schema."""
+        """Return the statement that gives a table another name in its schema."""
         return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.quote(name)}"
 
     def drop_table(self, path: Sequence[str]) -> str:
-        """Drop if it is there."""
+        """Return the statement that drops a table if it exists."""
         return f"DROP TABLE IF EXISTS {self.qualify(path)}"
 
     def referring(self, path: Sequence[str]) -> str | None:
-        """Lists the foreign keys of other tables that refer to a table: key, schema, table, column and the
-        column it refers to, column by column. None where no key is enforced."""
+        """Return a query for the foreign keys of other tables that refer to this table.
+
+        Each row has the key, its schema, table and column, and the column referred to. None where the
+        database
+        enforces no foreign keys.
+        """
         if self.referring_keys is None:
             return None
         schema = self.string(path[-2]) if len(path) > 1 and path[-2] else "NULL"
@@ -283,16 +297,16 @@ class Dialect(Facts, Comparing, Merging):
     # -- errors --------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """The database's own code of a driver's error (SQLSTATE, errno, ORA-...)."""
+        """Return the database's own code of a driver's error (SQLSTATE, errno, ORA-...)."""
         return None
 
     def describe_error(self, error: BaseException) -> str:
-        """What may be shown of an error: never its text, which can quote values."""
+        """Return what may be shown of an error; its text is left out, because it can quote values."""
         code = self.code(error)
         return f"{self.name} {type(error).__name__}" + (f" {code}" if code else "")
 
     def classify(self, error: BaseException) -> HdmError:
-        """The driver's error as hdm's; unknown ones count as transient."""
+        """Translate a driver's error into an error of hdm; one with an unknown code counts as transient."""
         if isinstance(error, HdmError):
             return error
         if isinstance(error, ConnectionError | TimeoutError):
@@ -306,13 +320,13 @@ class Dialect(Facts, Comparing, Merging):
         return TransientError(self.describe_error(error))
 
     def hint(self, code: str) -> str | None:
-        """What to do about an error code."""
+        """Return what the operator can do about an error code."""
         return None
 
     def hint_for(self, error: BaseException) -> str | None:
-        """What to do, where the code alone does not tell."""
+        """Return what the operator can do about an error whose code alone does not tell."""
         return None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether the error says that a key is there already."""
+        """Whether the error says that a row with this key exists already."""
         return False

@@ -1,4 +1,4 @@
-"""BigQuery as a target of DDL: a type map, no connector.
+"""Describe BigQuery's types and DDL, for schemas that are created there; hdm has no connector for it.
 
 https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types.
 """
@@ -30,7 +30,7 @@ _FIXED: dict[Kind, Stored] = {
 
 
 class BigQueryDialect(Dialect):
-    """Identifiers in backticks, strings with backslash escapes."""
+    """BigQuery: identifiers in backticks, strings with backslash escapes."""
 
     name = "bigquery"
     sqlglot = "bigquery"
@@ -53,22 +53,25 @@ class BigQueryDialect(Dialect):
     widen_clause = "ALTER COLUMN {name} SET DATA TYPE {type}"
 
     def quote(self, name: str) -> str:
-        """A backtick cannot be escaped."""
+        """Return the name in backticks; ``UsageError`` if it has a backtick or backslash."""
         if "`" in name or "\\" in name:
             raise UsageError(f"bigquery cannot have the name {name!r}", hint="give it another by a rule")
         return super().quote(name)
 
     def refusal(self, name: str) -> str | None:
-        """https://cloud.google.com/bigquery/docs/schemas#column_names."""
+        """Refuse names with other characters: https://cloud.google.com/bigquery/docs/schemas#column_names."""
         return None if _NAME.match(name) else "names are made of letters, digits and underscores"
 
     def string(self, text: str) -> str:
-        """With backslash escapes."""
+        """Return a string literal with backslash escapes."""
         escaped = text.replace("\\", "\\\\").replace("'", "\\'").replace("\n", "\\n").replace("\r", "\\r")
         return f"'{escaped}'"
 
     def native(self, column: Column) -> Stored:
-        """NUMERIC holds 29 digits before the point and 9 after, BIGNUMERIC 38 and 38."""
+        """Return the type for another system's column.
+
+        NUMERIC holds 29 digits before the point and 9 after it, BIGNUMERIC 38 and 38.
+        """
         kind = column.kind
         if kind in _FIXED:
             return _FIXED[kind]

@@ -1,9 +1,10 @@
-"""What a database's own catalogue answers, as SQL with ``?`` marks for schema and table.
+"""Hold the queries to a database's own catalog, as SQL with ``?`` marks for schema and table.
 
-``names`` gives (schema, table) for a name in any case, ``columns`` gives (name, native type,
-nullable, length, precision, scale, default, identity, generated, comment) in order, ``key`` the
-primary key's columns in its order, ``size`` (rows, bytes) as the system estimates them, ``relation``
-whatever tells what holds the rows now from what is put in its place later; of a view, nothing.
+``names`` gives (schema, table) for a name in any case. ``columns`` gives (name, native type, nullable,
+length, precision, scale, default, identity, generated, comment) in order. ``key`` gives the primary
+key's columns in its order, ``size`` (rows, bytes) as the system estimates them. ``relation`` gives values
+that identify the storage which holds the rows now, and change if the table is replaced; of a view, it
+gives no row.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from hdm.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSql:
-    """One system's questions; ``schema`` is where unqualified names lie."""
+    """The catalog queries of one system; ``schema`` is the schema of unqualified names."""
 
     names: str
     columns: str
@@ -29,7 +30,7 @@ class CatalogueSql:
 
 
 def catalogue_sql(name: str) -> CatalogueSql:
-    """The questions for the dialect of that name; ``UsageError`` if its catalogue is not known."""
+    """Return the catalog queries of the dialect of that name; ``UsageError`` if it has none."""
     known = dialect(name)
     if known.catalog_queries is None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""How a database compares a column with a value that was rendered as text."""
+"""Write values and conditions in a database's SQL, for values that were rendered as text."""
 
 from __future__ import annotations
 
@@ -25,51 +25,55 @@ class Comparing(ABC):
 
     @abstractmethod
     def quote(self, name: str) -> str:
-        """The identifier, quoted."""
+        """Return the name in quotation marks."""
 
     @abstractmethod
     def stored(self, column: Column) -> Stored:
-        """How the column is stored in a table that hdm makes."""
+        """Return how the column is stored in a table that hdm makes."""
 
     def string(self, text: str) -> str:
-        """A string literal."""
+        """Return a string literal."""
         return "'" + text.replace("'", "''") + "'"
 
     def literal(self, text: str, column: Column) -> str:
-        """A value that the source rendered as ``text``, of the column's own type again."""
+        """Return a literal of the column's own type for a value that the source rendered as ``text``."""
         if column.kind in INTEGERS:
             return self.number(text, column)
         return f"CAST({self.string(text)} AS {self.cast_type(column)})"
 
     def number(self, text: str, column: Column) -> str:
-        """A bare number; ``UsageError`` if ``text`` is none."""
+        """Return ``text`` as a bare number; ``UsageError`` if it is not a number."""
         if not _NUMBER.match(text):
             raise UsageError(f"not a number for column {column.name}", hint="plan again")
         return text
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the database orders the column's values as their meaning does."""
+        """Whether the database sorts the column's values by their meaning."""
         return column.kind in ORDERED
 
     def cast_type(self, column: Column) -> str:
-        """The type that text is cast to for comparison with the column."""
+        """Return the type that a text is cast to for comparison with the column."""
         return own_type(column) or self.stored(column).native
 
     def forms(self, column: Column) -> str:
-        """Where the column's type does not hold its values to one form: an expression that tells the forms
-        apart, and is NULL for a value of none. Empty where they sort by their meaning whatever they are."""
+        """Return an expression that tells apart the forms in which a column's values are written.
+
+        Only values of one form sort by their meaning. The expression is NULL for a value of no known form.
+        Returns
+        '' if the column's type allows one form only.
+        """
         return ""
 
     def comparable(self, column: Column) -> str:
-        """The column as it is compared and sorted."""
+        """Return the column as an expression to compare and sort by."""
         return self.quote(column.name)
 
     def predicate(self, conditions: Sequence[Condition], table: Table) -> str:
-        """The conditions as one boolean expression, ANDed; empty if there are none."""
+        """Return the conditions as one boolean expression, joined by AND; '' if there are none."""
         return " AND ".join(self.condition(one, table) for one in conditions)
 
     def condition(self, one: Condition, table: Table) -> str:
-        """One condition, evaluated by the database in the column's own type."""
+        """Return one condition, which the database evaluates in the column's own type."""
         if one.column.startswith("@"):
             return self.physical(one)
         try:
@@ -90,7 +94,7 @@ class Comparing(ABC):
         return f"{self.comparable(column)} {one.op} {self.literal(one.value, column)}"
 
     def within(self, column: Column, ranges: str) -> str:
-        """Whether the column is one of whole numbers, or in a range of them: ``3,7..9``."""
+        """Return a test that an integer column is in a list of numbers and ranges, such as ``3,7..9``."""
         name, alone, parts = self.comparable(column), [], []
         for piece in ranges.split(","):
             low, _, high = piece.partition("..")
@@ -100,33 +104,33 @@ class Comparing(ABC):
                 alone.append(self.number(low, column))
         if alone:
             parts.append(f"{name} IN ({', '.join(alone)})")
-        while len(parts) > 1:  # in pairs: some databases bound the depth of an expression
+        while len(parts) > 1:  # join in pairs, because some databases limit the depth of an expression
             parts = [" OR ".join(parts[n : n + 2]) for n in range(0, len(parts), 2)]
             parts = [f"({part})" for part in parts]
         return f"({parts[0]})"
 
     def day(self, day: date, column: Column) -> str:
-        """The beginning of a day, as ``text_of`` would show it."""
+        """Return the beginning of a day as ``text_of`` would render it."""
         return day.isoformat() if column.kind is Kind.DATE else f"{day.isoformat()} 00:00:00"
 
     def greatest_decimal(self, column: Column) -> str | None:
-        """The greatest number of a decimal column that is neither NaN nor infinite; None: it has neither."""
+        """Return a decimal column's greatest finite value; None if it cannot hold NaN or infinity."""
         return None
 
     def physical(self, one: Condition) -> str:
-        """A condition on a pseudo-column such as ``@page``."""
+        """Return a condition on a pseudo-column such as ``@page``; ``UsageError`` if it is not known."""
         raise UsageError(f"{self.name} has no {one.column} ranges", hint="plan again")
 
     def select_expression(self, column: Column) -> str:
-        """Reads the column so that its carrier holds the value exactly."""
+        """Return an expression that reads the column so that its carrier holds the value exactly."""
         return self.quote(column.name)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Renders a cursor or key value as text at full precision; ``literal`` reads it back."""
+        """Return an expression for a cursor or key value as exact text; ``literal`` reads it back."""
         return f"CAST({expression} AS {self.text_type})"
 
     def minus(self, expression: str, amount: str, column: Column) -> str:
-        """``expression`` less a lag or an offset: a number, or a duration for temporals."""
+        """Return ``expression`` less a lag or an offset: a number, or a duration for dates and timestamps."""
         if column.kind in INTEGERS or column.kind is Kind.DECIMAL:
             if not _NUMBER.match(amount):
                 raise UsageError(
@@ -141,9 +145,9 @@ class Comparing(ABC):
         )
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """``expression`` less ``amount`` seconds."""
+        """Return ``expression`` less ``amount`` seconds."""
         return f"({expression} - INTERVAL '{amount:.6f}' SECOND)"
 
     def modulo(self, expression: str, step: int) -> str:
-        """The remainder of an integer expression."""
+        """Return the remainder of an integer expression divided by ``step``."""
         return f"MOD({expression}, {step:d})"

@@ -1,4 +1,4 @@
-"""DuckDB: strict types, keys enforced, one process per database file.
+"""Describe DuckDB's SQL: strict types, keys enforced, one process per database file.
 
 Types: https://duckdb.org/docs/stable/sql/data_types/overview.
 """
@@ -93,12 +93,12 @@ class DuckDBDialect(DuckDBFacts, Dialect):
     exact_text = "encode(CAST({} AS VARCHAR))"
     row_address = "rowid"
     session_settings: ClassVar[Mapping[str, str]] = {"TimeZone": "'UTC'"}
-    """Others cannot be set for it: a file keeps no settings, and each process begins with DuckDB's own."""
+    """The only setting needed: a file keeps no settings, and each process starts with DuckDB's defaults."""
     looks_back = True
     clock = "SELECT CAST(now() AT TIME ZONE 'UTC' AS VARCHAR)"
     key_text_type = "VARCHAR"
     catalog = ""
-    """The name under which the file is open: its own, without the ending."""
+    """The catalog name of the open file: the file's name without its ending."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "TransactionException": Deadlock,
         "SerializationException": TransientError,
@@ -126,7 +126,7 @@ class DuckDBDialect(DuckDBFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """From ``data_type`` of ``duckdb_columns()``; structures travel as DuckDB's own text."""
+        """Return the kind by ``data_type`` of ``duckdb_columns()``; structures travel as DuckDB's text."""
         name = native.strip()
         upper = name.upper()
         if upper.endswith("]"):
@@ -140,7 +140,7 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return kind, None, digits, decimals
 
     def native(self, column: Column) -> Stored:
-        """Columns of another system; lengths and labels are not enforced here."""
+        """Return the type for another system's column; lengths and labels are not enforced here."""
         kind, digits = column.kind, column.precision
         if kind in _KEEPS:
             return _KEEPS[kind]
@@ -161,41 +161,41 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return Stored("VARCHAR", *_AS_TEXT)
 
     def stored(self, column: Column) -> Stored:
-        """Text cannot say which member of a union, or which type in a variant, it came from."""
+        """Return the column's own type, but text for a union or variant, whose values lose their types."""
         if column.origin == self.name and _UNTOLD.search(column.native) and column.kind is not Kind.ENUM:
             return Stored("VARCHAR", Fidelity.LOSSY, "text does not keep the type inside it")
         return super().stored(column)
 
     def select_expression(self, column: Column) -> str:
-        """Casts what Arrow would carry otherwise: wide integers, structures, coarse timestamps."""
+        """Cast types that DuckDB delivers in another Arrow type: wide integers, structures, coarse times."""
         quoted = self.quote(column.name)
         if column.kind in TEXTS and column.kind is not Kind.TEXT:
             as_text = f"CAST({quoted} AS VARCHAR)"
-            # a NULL union becomes the word NULL
+            # without the test, a NULL union would become the text 'NULL'
             whole = _UNTOLD.search(column.native) and column.kind is not Kind.ENUM
             return f"CASE WHEN {quoted} IS NOT NULL THEN {as_text} END" if whole else as_text
         cast = _CASTS.get(column.native.upper())
         return f"CAST({quoted} AS {cast})" if cast else quoted
 
     def literal(self, text: str, column: Column) -> str:
-        """Bytes from hexadecimal digits, all else cast from text."""
+        """Return bytes from hexadecimal digits; cast all else from text."""
         if column.kind is Kind.BINARY:
             return f"from_hex({self.string(text)})"
         return super().literal(text, column)
 
     def string(self, text: str) -> str:
-        """A string literal; NUL has no place in one, so it is put together."""
+        """Return a string literal; a NUL, which no literal may contain, is appended by chr(0)."""
         parts = [super(DuckDBDialect, self).string(part) for part in text.split("\0")]
         return parts[0] if len(parts) == 1 else "(" + " || chr(0) || ".join(parts) + ")"
 
     def text_of(self, expression: str, column: Column) -> str:
-        """As text; bytes as hexadecimal digits."""
+        """Return the value as text; bytes as hexadecimal digits."""
         if column.kind is Kind.BINARY:
             return f"hex({expression})"
         return super().text_of(expression, column)
 
     def physical(self, one: Condition) -> str:
-        """``@page``: ranges of ``rowid``."""
+        """Return a range of ``rowid`` for ``@page``."""
         if one.column != "@page" or one.value is None or not one.value.isdigit():
             return super().physical(one)
         if one.op not in (">=", "<"):
@@ -203,26 +203,29 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return f"rowid {one.op} {int(one.value) * PAGE_ROWS}"
 
     def qualify(self, path: Sequence[str]) -> str:
-        """With the file's name where a schema has it too: alone it could mean both
-        (https://duckdb.org/docs/stable/sql/statements/attach, name qualification)."""
+        """Return the table's full name, with the catalog if the schema has the same name as the catalog.
+
+        Such a name alone could mean either (https://duckdb.org/docs/stable/sql/statements/attach, name
+        qualification).
+        """
         doubled = len(path) == 2 and path[0].casefold() == self.catalog.casefold() and self.catalog != "main"
         return super().qualify((self.catalog, *path) if doubled else path)
 
     def code(self, error: BaseException) -> str | None:
-        """The class of the error, e.g. ``ConstraintException``; a foreign key's has a name of its own."""
+        """Return the error's class, e.g. ``ConstraintException``, or ``ForeignKeyException``."""
         name = type(error).__name__
         if name == "ConstraintException" and "foreign key" in str(error).lower():
             return "ForeignKeyException"
         return name if name.endswith("Exception") else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """A PRIMARY KEY or UNIQUE violation."""
+        """Whether a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("ConstraintException", "TransactionException") and (
             "duplicate key" in str(error).lower()
         )
 
     def hint(self, code: str) -> str | None:
-        """What to do about the commonest."""
+        """Return what to do about the most common error classes."""
         return _HINTS.get(code)
 
 

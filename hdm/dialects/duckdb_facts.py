@@ -1,4 +1,4 @@
-"""DuckDB beside its SQL: what its DDL can declare."""
+"""State DuckDB's facts besides its SQL: what its DDL can declare."""
 
 from __future__ import annotations
 

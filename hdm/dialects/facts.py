@@ -1,4 +1,4 @@
-"""What hdm must know of a system beside its SQL; each system's own values are in ``<system>_facts.py``."""
+"""Define facts about a system besides its SQL; each system's values are in ``<system>_facts.py``."""
 
 from __future__ import annotations
 
@@ -11,40 +11,47 @@ from hdm.dialects.traits import Traits
 
 
 class Facts:
-    """The part of a dialect that says what the system is, and which modules know more of it."""
+    """The part of a dialect that describes the system, and names the modules that know more of it."""
 
     flavour: ClassVar[str] = ""
-    """The fork's own name, where one dialect serves several."""
+    """The name of a fork, such as ``mariadb``, if one dialect serves several products."""
     flavour_query: ClassVar[str | None] = None
-    """Asks the server for its version; ``flavour_of`` reads the answer. None: there is one flavour."""
+    """Query for the server's version, which ``flavour_of`` reads; None: the system has no fork."""
     catalog_queries: ClassVar[CatalogueSql | None] = None
-    """Questions to the catalogue, for connectors without a reader of their own; None: not known."""
+    """Catalog queries for connectors that do not read the catalog themselves; None: there are none."""
     traits: ClassVar[Traits | None] = None
-    """What its DDL can declare; None: the system is no target of DDL."""
+    """What the system's DDL can declare; None: hdm writes no DDL for the system."""
     limits: ClassVar[str | None] = None
-    """``module:function`` that fits mapped tables into the system's limits; None: it needs none."""
+    """``module:function`` that fits mapped tables into the system's limits; None: no fitting is needed."""
     default_schema: ClassVar[str] = ""
-    """Where mapped objects of a system without schemas go."""
+    """Target schema of objects that come from a system without schemas."""
     add_column_verb: ClassVar[str] = "ADD COLUMN"
     widen_clause: ClassVar[str | None] = None
-    """What follows ALTER TABLE to give a column a wider type, made of ``{name}``, ``{type}``, ``{null}`` and
-    ``{declaration}``; None: there is no such statement."""
+    """Text after ALTER TABLE that gives a column a wider type; None: there is no such statement.
+
+    It is a template with ``{name}``, ``{type}``, ``{null}`` and ``{declaration}``.
+    """
     decimal_word: ClassVar[str] = "numeric"
-    """How a decimal type with digits is called in declarations."""
+    """The name of the decimal type in declarations."""
     decimal_digits: ClassVar[tuple[str, str, str, str] | None] = None
-    """For column ``{c}``: its most digits before the point and after it, how many values it has, and how many
-    are no number. None: the system's numbers always have a precision."""
+    """Four aggregates over a decimal column ``{c}``; None: the system's numbers always have a precision.
+
+    They give the most digits before the point, the most after it, the number of values, and how many values
+    are not numbers.
+    """
     storage_classes: ClassVar[Mapping[str, str]] = {}
-    """What ``TYPEOF`` says of single values -> the type of a column that holds only such; empty where a
-    column's declaration says what it holds."""
+    """``TYPEOF`` of a value -> type of a column that has only such values.
+
+    Empty if a column's declaration tells its type.
+    """
     schemas_are_databases: ClassVar[bool] = False
-    """Whether a table's path starts with the database, because a schema is the same thing."""
+    """Whether a table's path starts with the database, because schema and database are the same thing."""
     odbc: ClassVar[OdbcFacts] = OdbcFacts()
 
     def refusal(self, name: str) -> str | None:
-        """Why the system cannot have a name, whatever its length; None if it can."""
+        """Return why the system cannot have a name, apart from its length; None if it can."""
         return None
 
     def flavour_of(self, version: str) -> str:
-        """The flavour that the server's answer to ``flavour_query`` tells of."""
+        """Return the fork's name from the server's answer to ``flavour_query``."""
         return ""

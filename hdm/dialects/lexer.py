@@ -1,7 +1,7 @@
-"""SQL text as tokens, read so that every server that could run it reads the same ones.
+"""Split SQL into tokens, in a way in which every server that could run it agrees.
 
-What servers read differently (a comment within a comment, a backslash before a quote, dollar quotes) is
-refused. Lexical rules: https://www.postgresql.org/docs/current/sql-syntax-lexical.html,
+Text that servers read differently (a comment within a comment, a backslash before a quotation mark,
+dollar quotes) is refused. Lexical rules: https://www.postgresql.org/docs/current/sql-syntax-lexical.html,
 https://dev.mysql.com/doc/refman/8.4/en/string-literals.html, https://sqlite.org/lang_keywords.html.
 """
 
@@ -26,14 +26,14 @@ _OPENING, _CLOSING = {"(": ")", "[": "]", "{": "}"}, {")": "(", "]": "[", "}": "
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """``kind`` is space, comment, string, name (quoted), word, number or mark."""
+    """One token; ``kind`` is space, comment, string, name (quoted), word, number or mark."""
 
     kind: str
     text: str
 
     @property
     def folded(self) -> str:
-        """A word, or a quoted name without its quotes, in lower case; any other token as it is."""
+        """The token in lower case; a quoted name also without its quotation marks."""
         if self.kind == "name":
             end = self.text[-1]
             return self.text[1:-1].replace(end * 2, end).lower()
@@ -41,14 +41,16 @@ class Token:
 
 
 class UnclearSQL(UsageError):
-    """The text cannot be read with certainty; the message says where it stops."""
+    """SQL that cannot be split into tokens with certainty; the message says why."""
 
 
 def tokens(text: str, *, brackets: bool = False, plain: bool = False) -> list[Token]:
-    """Every token of ``text``, spaces and comments included. ``brackets``: ``[a name]`` is a name.
-    ``plain``: the system knows no backslash in a text but PostgreSQL's E'...'.
+    """Return every token of ``text``, spaces and comments included.
 
-    Raises ``UnclearSQL`` for what is not closed, or what servers read in more than one way.
+    ``brackets``: ``[a name]`` is a quoted name. ``plain``: the system gives a backslash no meaning in a
+    text,
+    except in PostgreSQL's E'...'. Raises ``UnclearSQL`` for a text, name or comment that is not closed, and
+    for what servers read in more than one way.
     """
     if "\0" in text:
         raise UnclearSQL("it holds a NUL")
@@ -114,7 +116,7 @@ def _quoted(text: str, place: int, without: bool, before: Token | None) -> Token
 
 
 def balanced(read: list[Token]) -> bool:
-    """Whether every bracket of the tokens is closed by its own kind, and none closes what is not open."""
+    """Whether every bracket among the tokens is closed by one of its own kind, and no other is closed."""
     open_ones: list[str] = []
     for token in read:
         if token.kind == "mark" and token.text in _OPENING:

@@ -1,4 +1,4 @@
-"""MariaDB: MySQL's SQL, and what only the fork has."""
+"""Describe MariaDB: MySQL's SQL, and what only the fork has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hdm.dialects.traits import Traits
 
 
 class MariaDBDialect(MySQLDialect):
-    """MariaDB 10.2 or later. It answers to the name ``mysql``, since its types and tables are the same."""
+    """MariaDB 10.2 or later; its ``name`` is ``mysql``, since its types and tables are the same."""
 
     flavour = "mariadb"
     traits = replace(MySQLDialect.traits or Traits(), sequences=True)

@@ -1,4 +1,4 @@
-"""How staged rows are brought into a table by key, in portable statements."""
+"""Merge staged rows into a table by key, in portable statements."""
 
 from __future__ import annotations
 
@@ -8,42 +8,48 @@ from typing import ClassVar
 
 
 class Merging(ABC):
-    """The part of a dialect that merges."""
+    """The part of a dialect that merges staged rows into a table."""
 
     null_safe: ClassVar[str] = "{a} IS NOT DISTINCT FROM {b}"
     temporary_table: ClassVar[str] = "CREATE TEMPORARY TABLE"
     adds_column: ClassVar[str] = "ADD COLUMN"
     insert_override: ClassVar[str] = ""
-    """What lets INSERT ... SELECT give an identity column its value."""
+    """Clause that lets INSERT ... SELECT set the value of an identity column."""
     exact_text: ClassVar[str] = ""
-    """Text ``{}`` as what is equal only to the same bytes, whatever a collation takes for equal; empty
-    where every text is."""
+    """Expression over the text ``{}`` that is equal only for equal bytes, whatever the collation.
+
+    Empty if the database compares every text so.
+    """
     may_skip_rows: ClassVar[bool] = False
-    """Whether triggers or rules can make a statement pass rows over, which its row count then tells."""
+    """Whether triggers or rules can make a statement skip rows, so that its row count must be compared."""
     row_address: ClassVar[str | None] = None
-    """A pseudo-column that tells a stage's rows apart; None if there is none that can be used."""
+    """A pseudo-column that identifies each row of a stage; None if there is none that can be used."""
 
     @abstractmethod
     def quote(self, name: str) -> str:
-        """The identifier, quoted."""
+        """Return the name in quotation marks."""
 
     @abstractmethod
     def qualify(self, path: Sequence[str]) -> str:
-        """A table's full name."""
+        """Return a table's full name, quoted."""
 
     @abstractmethod
     def names(self, names: Iterable[str]) -> str:
-        """A quoted column list."""
+        """Return a comma-separated list of quoted names."""
 
     @abstractmethod
     def derived(self, sql: str) -> str:
-        """A query as a table expression."""
+        """Return a query as a table expression."""
 
     def match(
         self, a: str, b: str, key: Sequence[str], *, null_safe: bool, exact: Collection[str] = ()
     ) -> str:
-        """Rows of ``a`` and ``b`` (aliases) with the same key; ``exact`` names the key's texts, which a
-        collation could take for equal when they are not."""
+        """Return a test that rows of ``a`` and ``b`` (aliases) have the same key.
+
+        ``exact`` names the text columns of the key that are compared byte for byte too, because a collation
+        can
+        take different texts for equal.
+        """
         tests = []
         for name in key:
             one, other = f"{a}.{self.quote(name)}", f"{b}.{self.quote(name)}"
@@ -59,19 +65,25 @@ class Merging(ABC):
         return self.null_safe.format(a=one, b=other) if null_safe else f"{one} = {other}"
 
     def not_older(self, a: str, b: str, newest: str) -> str:
-        """Whether the row of ``a`` may replace that of ``b``: its cursor is at least as great. A row
-        without a cursor value is older than any that has one."""
+        """Return a test that the row of ``a`` may replace that of ``b``: its cursor is at least as great.
+
+        A row whose cursor is NULL is older than any other.
+        """
         one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
         return f"({other} IS NULL OR {one} >= {other})"
 
     def older(self, a: str, b: str, newest: str) -> str:
-        """The opposite of ``not_older``, as a test that is never NULL."""
+        """Return the opposite of ``not_older``, as a test that is never NULL."""
         one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
         return f"({other} IS NOT NULL AND ({one} IS NULL OR {one} < {other}))"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
-        """A statement that keeps other merges of the table waiting until this transaction ends; if it
-        gives a row, that begins with 1. None where loads wait for each other anyway."""
+        """Return a statement that makes other merges into the table wait until this transaction ends.
+
+        If it returns a row, the row's first value is 1 when the lock was granted. None if loads into one
+        table
+        wait for each other anyway.
+        """
         return None
 
     def merge(
@@ -85,11 +97,13 @@ class Merging(ABC):
         exact: Collection[str] = (),
         newest: str | None = None,
     ) -> list[str]:
-        """Statements that bring staged rows into the target by key: update, then insert.
+        """Return the statements that merge staged rows into the target by key: UPDATE, then INSERT.
 
-        Without ``null_keys``, of the rows whose key holds no NULL; with it, of the others,
-        where NULL matches NULL (slowly: databases cannot hash that comparison). ``exact``: see
-        ``match``. ``newest`` names the cursor by which an older row must not replace a newer one.
+        Without ``null_keys``, they merge the rows whose key has no NULL; with it, the other rows, and NULL
+        matches
+        NULL (slowly, because databases cannot hash that comparison). ``exact``: see ``match``. ``newest``
+        names
+        the cursor by which an older row must not replace a newer one.
         """
         rest = [name for name in columns if name not in key]
         into, of = self.qualify(target), self.qualify(stage)
@@ -106,15 +120,19 @@ class Merging(ABC):
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """The UPDATE of a merge: rows ``t`` of ``into`` get the ``names`` of rows ``s`` of ``of`` that are
-        ``same``. ``only`` says which staged rows, ``guard`` (`` AND ...`` or empty) which are not older."""
+        """Return the UPDATE of a merge: columns ``names`` of table ``into`` (t) get those of ``of`` (s).
+
+        ``same`` is the test for a match, ``only`` selects the staged rows, ``guard`` (`` AND ...`` or empty)
+        those
+        that are not older.
+        """
         assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
         return f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}{guard}"
 
     def insert_missing(
         self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
     ) -> str:
-        """The INSERT of a merge: staged rows of which ``into`` has none that is ``same``."""
+        """Return the INSERT of a merge: staged rows that match (``same``) no row of ``into``."""
         return (
             f"INSERT INTO {into} ({self.names(columns)}) {self.insert_override}"
             f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "
@@ -131,8 +149,10 @@ class Merging(ABC):
         exact: Collection[str],
         older_than: str | None = None,
     ) -> str:
-        """A query that counts the staged rows whose key the target holds; ``older_than`` a cursor: only
-        those that are older than the target's."""
+        """Return a query that counts the staged rows whose key exists in the target.
+
+        With ``older_than``, a cursor column, count only those that are older than the target's row.
+        """
         same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         only = joint.join(f"s.{self.quote(name)} {test}" for name in key)
@@ -143,12 +163,14 @@ class Merging(ABC):
         )
 
     def alias(self, name: str) -> str:
-        """What gives a table in FROM another name."""
+        """Return the text that gives a table in FROM the alias ``name``."""
         return f"AS {name}"
 
     def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
-        """Statements that leave of each key in the stage the rows with the greatest cursor; none where
-        that cannot be done in a transaction."""
+        """Return statements that keep, for each key in the stage, only the rows with the greatest cursor.
+
+        Returns none if the database cannot do that in a transaction.
+        """
         if self.row_address is None:
             return []
         of, at = self.qualify(stage), self.row_address
@@ -159,14 +181,14 @@ class Merging(ABC):
         return [f"DELETE FROM {of} WHERE {at} IN (SELECT hdm_at FROM {self.derived(ranked)} WHERE hdm_n > 1)"]
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
-        """A query that gives a row if the stage holds different rows with one key."""
+        """Return a query that gives a row if the stage has different rows with the same key."""
         distinct = self.derived(f"SELECT DISTINCT {self.names(columns)} FROM {self.qualify(stage)}")
         return self.first(f"SELECT 1 FROM {distinct} GROUP BY {self.names(key)} HAVING COUNT(*) > 1")
 
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Statements that leave one row per key of those equal in ``columns``; of ``rest`` the least."""
+        """Return statements that keep one of several rows equal in ``columns``; ``rest`` gets the minimum."""
         of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_1"))
         least = "".join(f", MIN({self.quote(name)}) AS {self.quote(name)}" for name in rest)
         content, every = self.names(columns), self.names([*columns, *rest])
@@ -182,5 +204,5 @@ class Merging(ABC):
         return f"DROP TABLE {qualified}"
 
     def first(self, sql: str) -> str:
-        """At most one row of a query."""
+        """Return the query limited to at most one row."""
         return f"{sql} LIMIT 1"

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB: one dialect for both; what only one of them knows is left alone.
+"""Describe the SQL that MySQL and MariaDB share; features of only one of them are not used.
 
 Types: https://mariadb.com/kb/en/data-types/ and https://dev.mysql.com/doc/refman/8.4/en/data-types.html.
 """
@@ -44,7 +44,10 @@ _TABLE_OPTIONS = (
     " ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4"
     " /*M! COLLATE=utf8mb4_nopad_bin */ /*!80017 COLLATE=utf8mb4_0900_bin */"
 )
-"""Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
+"""Options of every table that hdm creates.
+
+Each server executes its own comment only: https://mariadb.com/kb/en/comment-syntax/.
+"""
 
 
 class MySQLDialect(MySQLFacts, MySQLMerging):
@@ -78,14 +81,20 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
 
     @property
     def session(self) -> tuple[str, ...]:
-        """All settings in one statement; each server reads its own comment."""
+        """The statements that every session starts with: all settings in one SET, with each server's own.
+
+        The latter are in comments that only this server executes.
+        """
         own = (f"/*{mark} , {assigned(some)} */" for mark, some in self.own_settings.items())
         return (*self.session_statements, f"SET {assigned(self.session_settings)} {' '.join(own)}")
 
     # -- names and values ------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        """Refuses what the server would alter: names beyond the BMP or ending in a blank."""
+        """Return the quoted name; ``UsageError`` for a name that the server would alter.
+
+        These are names with characters beyond U+FFFF, and names that end in a blank.
+        """
         if any(ord(mark) > 0xFFFF for mark in name) or name.endswith(" "):
             raise UsageError(
                 f"{self.name} would alter the name {name!r}",
@@ -94,11 +103,11 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return super().quote(name)
 
     def string(self, text: str) -> str:
-        """A string literal; the session's sql_mode has backslash escapes."""
+        """Return a string literal; in the session's sql_mode, a backslash is an escape."""
         return "'" + text.replace("\\", "\\\\").replace("'", "''").replace("\0", "\\0") + "'"
 
     def literal(self, text: str, column: Column) -> str:
-        """Numbers bare, temporals cast, text in the column's own character set and collation."""
+        """Return numbers bare, temporals cast, and text in the column's own character set and collation."""
         kind = column.kind
         if kind in INTEGERS or kind in (Kind.DECIMAL, Kind.FLOAT32, Kind.FLOAT64):
             return self.number(text, column)
@@ -110,7 +119,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return f"CAST({self.string(text)} AS {kept})" if kept else self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """As text; floats are widened first, because a FLOAT shows 6 digits, a DOUBLE(M,D) only D."""
+        """Return the value as text; floats are widened first, as FLOAT shows 6 digits, DOUBLE(M,D) only D."""
         if column.kind is Kind.BINARY:
             return f"HEX({expression})"
         if column.kind in (Kind.FLOAT32, Kind.FLOAT64):
@@ -118,7 +127,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return f"CAST({expression} AS CHAR)"
 
     def select_expression(self, column: Column) -> str:
-        """Floats at full precision, BIT as 0 and 1, geometries as hexadecimal digits."""
+        """Read floats with all digits, BIT as 0 and 1, geometries as hexadecimal digits."""
         quoted = self.quote(column.name)
         if column.kind in (Kind.FLOAT32, Kind.FLOAT64):
             return f"({quoted} + 0e0)"
@@ -133,7 +142,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """From COLUMN_TYPE, e.g. ``bigint(20) unsigned``; ``tinyint(1)`` stays a number."""
+        """Return the kind by COLUMN_TYPE, e.g. ``bigint(20) unsigned``; ``tinyint(1)`` is an integer."""
         found = _NATIVE.match(native)
         name, inside, rest = (found[1].lower(), found[2], found[3].lower()) if found else (native, None, "")
         numbers = [int(n) for n in (inside or "").split(",") if n.strip().isdigit()]
@@ -161,7 +170,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return _PLAIN.get(name, Kind.OTHER), None, None, None
 
     def stored(self, column: Column) -> Stored:
-        """Its own declaration as it stands, but VARCHARs that utf8mb4 makes too wide."""
+        """Return the column's own declaration, but ``longtext`` for a VARCHAR that utf8mb4 makes too wide."""
         made = super().stored(column)
         wide = column.kind is Kind.TEXT and (column.length or 0) > _MAX_VARCHAR
         if wide and made.native.lower().startswith(("varchar", "char")):
@@ -169,7 +178,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return made
 
     def native(self, column: Column) -> Stored:
-        """Columns of another system; zones become UTC, bounds and labels may go."""
+        """Return the type for another system's column; zones become UTC, bounds and labels may be lost."""
         kind, length = column.kind, column.length
         fixed = _KEEPS.get(kind)
         if fixed is not None:
@@ -202,9 +211,9 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         *,
         temporary: bool = False,
     ) -> str:
-        """utf8mb4 with binary collation, so that no two keys of another system fall into one.
+        """Return CREATE TABLE with utf8mb4 and a binary collation, so that different keys stay different.
 
-        Key columns get a type that an index can have; VARCHARs that overflow a row become TEXT.
+        Key columns get a type that an index can have; VARCHARs that do not fit into a row become LONGTEXT.
         """
         narrow = [self._keyed(column, key) for column in columns]
         room = _ROW_BYTES
@@ -220,7 +229,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return super().create_table(path, fitted, key, temporary=temporary) + _TABLE_OPTIONS
 
     def column_ddl(self, column: Column) -> str:
-        """TIMESTAMP columns are spelled with NULL, or old servers make them NOT NULL."""
+        """Return the declaration; TIMESTAMP says NULL or gets a default, or old servers would alter it."""
         made = super().column_ddl(column)
         is_stamp = column.nullable and base_name(self.stored(column).native) == "timestamp"
         if is_stamp:
@@ -250,39 +259,42 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     # -- statements --------------------------------------------------------------
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
-        """Stays in the same database."""
+        """Return a RENAME TABLE within the same database."""
         return f"RENAME TABLE {self.qualify(path)} TO {self.qualify((*path[:-1], name))}"
 
     def swap(self, target: Sequence[str], beside: Sequence[str], old: Sequence[str]) -> str:
-        """Put ``beside`` in the place of ``target``, which becomes ``old``, in one atomic step."""
+        """Return the statement that atomically renames ``target`` to ``old``, ``beside`` to ``target``."""
         into, new, gone = self.qualify(target), self.qualify(beside), self.qualify(old)
         return f"RENAME TABLE {into} TO {gone}, {new} TO {into}"
 
     # -- errors --------------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """The errno, e.g. 1213; 2013 when the driver lost the connection without one."""
+        """Return the errno, e.g. 1213; 2013 if the driver lost the connection and gives no number."""
         number = error.args[0] if error.args else None
         if isinstance(number, int) and number:
             return str(number)
         return "2013" if type(error).__name__ in ("InterfaceError", "InternalError") else None
 
     def describe_error(self, error: BaseException) -> str:
-        """Number and meaning."""
+        """Return the error's number and its meaning."""
         words = WORDS.get(self.code(error) or "")
         return f"MySQL {self.code(error)}: {words}" if words else super().describe_error(error)
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """With the target's own types and collations: two columns of different ones cannot be compared."""
+        """Return the statement for a stage with the target's own types and collations.
+
+        Columns of different collations could not be compared.
+        """
         origin = f"SELECT {self.names(column.name for column in columns)} FROM {self.qualify(target)} LIMIT 0"
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
 
     def hint(self, code: str) -> str | None:
-        """What to do about the commonest."""
+        """Return what to do about the most common error numbers."""
         return HINTS.get(code)
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """A PRIMARY KEY or UNIQUE violation."""
+        """Whether a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("1062", "1586")
 
 
@@ -301,7 +313,7 @@ _KEEPS: dict[Kind, Stored] = {
 
 
 def base_name(native: str) -> str:
-    """The first word of a native type, lower case: ``bigint`` of ``bigint(20) unsigned``."""
+    """Return the first word of a native type in lower case: ``bigint`` of ``bigint(20) unsigned``."""
     found = _NATIVE.match(native)
     return found[1].lower() if found else native.lower()
 

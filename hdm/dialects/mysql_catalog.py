@@ -1,4 +1,4 @@
-"""What information_schema and result metadata of MySQL and MariaDB say of columns."""
+"""Read columns from information_schema and from result metadata of MySQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ CHECKS = (
     "SELECT CHECK_CLAUSE FROM information_schema.CHECK_CONSTRAINTS "
     "WHERE CONSTRAINT_SCHEMA = %s AND TABLE_NAME = %s AND CHECK_CLAUSE LIKE 'json_valid(%%'"
 )
-"""MariaDB's JSON is a LONGTEXT with this check; https://mariadb.com/kb/en/json-data-type/."""
+"""Query for JSON columns of MariaDB, each a LONGTEXT with this check.
+
+https://mariadb.com/kb/en/json-data-type/.
+"""
 
 OUTGOING = (
     "SELECT CONSTRAINT_NAME, REFERENCED_TABLE_SCHEMA, REFERENCED_TABLE_NAME, COLUMN_NAME, "
@@ -44,7 +47,7 @@ BARE = (
     "FROM information_schema.TABLES t LEFT JOIN information_schema.ENGINES e ON e.ENGINE = t.ENGINE "
     "WHERE (t.TABLE_SCHEMA, t.TABLE_NAME) = (%s, %s)"
 )
-"""What a table of another name, made like it, would lack."""
+"""Query for properties of a table that CREATE TABLE LIKE would not copy to another table."""
 CREATED = (
     "SELECT PARTITION_NAME, CAST(CREATE_TIME AS CHAR), CREATE_TIME >= NOW() - INTERVAL 1 SECOND "
     "FROM information_schema.PARTITIONS WHERE TABLE_SCHEMA = %s AND TABLE_NAME = %s "
@@ -54,7 +57,7 @@ TABLE_IDS = (
     "SELECT NAME, TABLE_ID FROM information_schema.{} "
     "WHERE NAME = %s OR LOWER(NAME) LIKE LOWER(%s) ORDER BY NAME"
 )
-"""A table's and its partitions': ``schema/table`` and ``schema/table#P#partition``."""
+"""Query for the InnoDB ids of a table and its partitions, named ``schema/table[#P#partition]``."""
 
 OLDEST_WRITER = (
     "SELECT CAST(LEAST("
@@ -65,7 +68,7 @@ OLDEST_WRITER = (
     "WHERE ID <> CONNECTION_ID() AND COMMAND IN ('Query', 'Execute') AND INFO NOT LIKE 'SELECT%%'), "
     "'9999-12-31')) - INTERVAL 1 SECOND AS CHAR)"
 )
-"""Before this moment (UTC, a second to spare) no open transaction can have stamped a row."""
+"""Query for a moment (UTC, minus one second) before which no open transaction can have stamped a row."""
 
 _TYPES = {
     0: "decimal", 1: "tinyint", 2: "smallint", 3: "int", 4: "float", 5: "double", 7: "timestamp",
@@ -82,7 +85,7 @@ _WIDEST_CHARACTER = 4
 def columns(
     dialect: Dialect, rows: Iterable[Sequence[Any]], checks: Iterable[str] = ()
 ) -> tuple[Column, ...]:
-    """From the rows of ``COLUMNS``; ``checks`` are the clauses that make a LONGTEXT a JSON."""
+    """Return columns from the rows of ``COLUMNS``; ``checks`` are the clauses that make a LONGTEXT a JSON."""
     json = {clause[len("json_valid(") : -1].strip("`") for clause in checks}
     made = []
     for name, native, nullable, length, precision, scale, default, extra, expression, comment in rows:
@@ -105,7 +108,7 @@ def columns(
 
 
 def field_column(dialect: Dialect, field: Any) -> Column:
-    """From the metadata of one column of a result (a PyMySQL ``FieldDescriptorPacket``)."""
+    """Return a column from the metadata of a result's column (a PyMySQL ``FieldDescriptorPacket``)."""
     column = dialect.column_from_catalog(field.name, _native(field), nullable=not field.flags & _NOT_NULL)
     if column.kind is Kind.TEXT and column.native == "longtext":
         return replace(column, length=None)
@@ -136,5 +139,5 @@ def _native(field: Any) -> str:
 
 
 def as_text(columns: Sequence[Column], kinds: frozenset[Kind]) -> tuple[Column, ...]:
-    """Those of ``kinds`` travel as text; their kind stays, so that the same system reads them back."""
+    """Return the columns with a text carrier for ``kinds``; the kind stays for targets of this system."""
     return tuple(replace(c, type=carrier(Kind.TEXT)) if c.kind in kinds else c for c in columns)

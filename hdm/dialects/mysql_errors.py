@@ -1,4 +1,4 @@
-"""MySQL's and MariaDB's error numbers by what to do next.
+"""Map error numbers of MySQL and MariaDB to error classes, meanings and hints.
 
 https://mariadb.com/kb/en/mariadb-error-code-reference/ and
 https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html.
@@ -71,7 +71,7 @@ WORDS: Final[Mapping[str, str]] = {
     "2013": "the server went away",
     "4025": "a CHECK does not hold",
 }
-"""What the commonest numbers mean; the server's own text can quote values and is not shown."""
+"""Meanings of the most common numbers; the server's own text can quote values and is not shown."""
 HINTS: Final[Mapping[str, str]] = {
     "1005": "a table takes at most 1,017 columns, and about 8 kB a row: choose columns",
     "1044": "grant the profile's user the rights to the database, or correct its name",

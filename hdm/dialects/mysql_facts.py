@@ -1,4 +1,4 @@
-"""MySQL beside its SQL: what its DDL can declare, and how its ODBC driver is spoken to."""
+"""State facts about MySQL besides its SQL: what its DDL can declare, and how to use its ODBC driver."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CATALOG = CatalogueSql(
 
 
 class MySQLFacts(Facts):
-    """What MySQL and MariaDB have in common."""
+    """The facts that MySQL and MariaDB have in common."""
 
     flavour_query = "SELECT VERSION()"
     catalog_queries = _CATALOG
@@ -56,7 +56,7 @@ class MySQLFacts(Facts):
     )
 
     def refusal(self, name: str) -> str | None:
-        """https://mariadb.com/kb/en/identifier-names/."""
+        """Return why the name is refused: https://mariadb.com/kb/en/identifier-names/."""
         if name.endswith(" "):
             return "names cannot end with a blank"
         if any(ord(mark) > 0xFFFF for mark in name):
@@ -64,5 +64,5 @@ class MySQLFacts(Facts):
         return None
 
     def flavour_of(self, version: str) -> str:
-        """MariaDB's version names it."""
+        """Return ``mariadb`` or ``mysql``; MariaDB's version text contains its name."""
         return "mariadb" if "mariadb" in version.lower() else "mysql"

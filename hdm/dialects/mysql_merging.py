@@ -1,4 +1,4 @@
-"""How MySQL and MariaDB bring staged rows into a table by key."""
+"""Merge staged rows into a table by key, in MySQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Sequence
 from hdm.dialects.base import Dialect
 
 _MERGE_WAIT = 300
-"""Seconds for which a merge waits for another one into the same table."""
+"""Seconds for which a merge waits for another merge into the same table."""
 COLLATION = " /*M! COLLATE utf8mb4_nopad_bin */ /*!80017 COLLATE utf8mb4_0900_bin */"
-"""Of the tables that hdm makes. Each server reads its own comment: https://mariadb.com/kb/en/comment-syntax/."""
+"""Collation of the tables that hdm creates; each server executes its own comment only.
+
+https://mariadb.com/kb/en/comment-syntax/.
+"""
 
 
 class MySQLMerging(Dialect):
-    """The part of the dialect that merges."""
+    """The part of the dialect that merges staged rows into a table."""
 
     null_safe = "{a} <=> {b}"
     exact_text = "CAST(CONVERT({} USING utf8mb4) AS BINARY)"
@@ -27,17 +30,20 @@ class MySQLMerging(Dialect):
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """As a join."""
+        """Return the UPDATE as a join."""
         assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in names)
         return f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}{guard}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
-        """A user lock, which the end of the session frees; LOCK TABLES would commit."""
+        """Return a query for a user-level lock, which is released at the end of the session.
+
+        LOCK TABLES would commit the transaction.
+        """
         name = hashlib.sha256(f"merge|{self.qualify(target)}".encode()).hexdigest()[:40]
         return f"SELECT GET_LOCK('{name}', {_MERGE_WAIT})"
 
     def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
-        """By a second temporary table: MySQL cannot name the stage twice in a statement."""
+        """Use a second temporary table, since MySQL cannot refer to one twice in a statement."""
         of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_2"))
         cursor = self.quote(newest)
         top = f"SELECT {self.names(key)}, MAX({cursor}) AS {cursor} FROM {of} GROUP BY {self.names(key)}"

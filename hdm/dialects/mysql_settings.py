@@ -1,4 +1,4 @@
-"""What every session of MySQL and MariaDB starts with, whatever the server or init_connect has set."""
+"""List the settings that every session of MySQL and MariaDB starts with, whatever the server has set."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ STRICT_MODE = (
     "STRICT_ALL_TABLES,ALLOW_INVALID_DATES,NO_AUTO_VALUE_ON_ZERO,"
     "ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION"
 )
-"""Refuses what does not fit, keeps 0 in AUTO_INCREMENT columns and dates as they are."""
+"""The sql_mode, which refuses values that do not fit, and keeps 0 in AUTO_INCREMENT columns and dates."""
 SETTINGS: Mapping[str, str] = {
     "time_zone": "'+00:00'",
     "sql_mode": f"'{STRICT_MODE}'",
@@ -16,7 +16,7 @@ SETTINGS: Mapping[str, str] = {
     "max_join_size": "18446744073709551615",
     "sql_big_selects": "1",
     "group_concat_max_len": "4294967295",
-    "max_sort_length": "8192",  # keys up to 3,072 bytes are sorted by all of them
+    "max_sort_length": "8192",  # a key of at most 3,072 bytes is sorted by all of its bytes
     "sql_auto_is_null": "0",
     "sql_safe_updates": "0",
     "div_precision_increment": "4",
@@ -27,15 +27,18 @@ SETTINGS: Mapping[str, str] = {
     "net_write_timeout": "3600",
     "net_read_timeout": "3600",
 }
-"""https://mariadb.com/kb/en/server-system-variables/ and
-https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html."""
+"""Settings of both servers.
+
+https://mariadb.com/kb/en/server-system-variables/ and
+https://dev.mysql.com/doc/refman/8.4/en/server-system-variables.html.
+"""
 OWN_SETTINGS: Mapping[str, Mapping[str, str]] = {
     "M!100101": {"max_statement_time": "0"},
     "!80000": {"max_execution_time": "0", "information_schema_stats_expiry": "0"},
 }
-"""What only one of the two servers knows, by the mark of a comment that it alone reads."""
+"""Settings of only one of the servers, keyed by the mark of a comment that only this server executes."""
 
 
 def assigned(settings: Mapping[str, str]) -> str:
-    """The settings as SET has them."""
+    """Return the settings as the assignments of a SET statement."""
     return ", ".join(f"SESSION {name} = {value}" for name, value in settings.items())

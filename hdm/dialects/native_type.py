@@ -1,9 +1,10 @@
-"""One strict grammar for the text of a column's type, whichever system it is of.
+"""Check the text of a column's type against one strict grammar for all systems.
 
 A type is words, quoted names and dots, with numbers, words, other types or quoted labels in brackets:
 ``numeric(10,2)[]``, ``int(10) unsigned``, ``timestamp(3) with time zone``, ``enum('a','b')``,
-``STRUCT(a INTEGER)``, ``nvarchar(max)``. Nothing of a declaration may follow it: SQLite keeps any quoted
-text as a type (https://www.sqlite.org/datatype3.html#determination_of_column_affinity).
+``STRUCT(a INTEGER)``, ``nvarchar(max)``. No other part of a declaration may follow it. The check is needed
+because SQLite accepts any quoted text as a type
+(https://www.sqlite.org/datatype3.html#determination_of_column_affinity).
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def is_type(text: str) -> bool:
 
 
 def type_text(text: str, what: str) -> str:
-    """``text`` if it is one type; ``UsageError`` that names ``what`` otherwise."""
+    """Return ``text`` if it is one type; otherwise raise a ``UsageError`` that names ``what``."""
     if not is_type(text):
         raise UsageError(f"{what}: {_short(text)} is not the name of one type", hint=_HINT)
     return text
@@ -58,12 +59,12 @@ def words_and_numbers(native: str) -> tuple[str, tuple[int, ...] | None]:
 
 
 def own_type(column: Column) -> str:
-    """The column's type as its system declares it, empty if it has none. Raises ``UsageError``."""
+    """Return the column's declared type, '' if it has none; ``UsageError`` if the text is not a type."""
     return type_text(column.native, f"column {column.name}") if column.native else ""
 
 
 def _type(read: list[Token], place: int) -> int:
-    """Where the type that begins at ``place`` ends; ``place`` itself if none does."""
+    """Return where the type that begins at ``place`` ends; ``place`` itself if no type begins there."""
     start = place
     while place < len(read):
         token = read[place]
@@ -86,7 +87,7 @@ def _type(read: list[Token], place: int) -> int:
 
 
 def _arguments(read: list[Token], place: int, end: str) -> int:
-    """Where the list in brackets that begins at ``place`` ends, its closing bracket included."""
+    """Return the place after the closing bracket of the arguments that begin at ``place``."""
     of = read[place - 2].folded
     while True:
         after = _argument(read, place, of)

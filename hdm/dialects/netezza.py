@@ -1,7 +1,7 @@
-"""IBM Netezza Performance Server: rows live on data slices, and a transaction id marks each.
+"""Describe the SQL of IBM Netezza Performance Server, which keeps rows on data slices.
 
 https://www.ibm.com/docs/en/netezza (data types, system views, SQL limits). It has no sqlglot
-dialect; it descends from PostgreSQL 7, so most of its SQL reads like that.
+dialect; it descends from PostgreSQL 7, so most of its SQL is similar.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from hdm.errors import HdmError, UnrepresentableValue
 from hdm.model import Column, Condition, Kind
 
 _ROW_OCTETS = 65_000
-"""A row has 65,535 bytes at most, with a header for each."""
+"""Bytes of a row that hdm uses; a row has 65,535 bytes at most, which include a header."""
 _KINDS: dict[str, Kind] = {
     "BYTEINT": Kind.INT8, "SMALLINT": Kind.INT16, "INTEGER": Kind.INT32, "BIGINT": Kind.INT64,
     "INT1": Kind.INT8, "INT2": Kind.INT16, "INT4": Kind.INT32, "INT8": Kind.INT64, "INT": Kind.INT32,
@@ -47,29 +47,31 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     paramstyle = "qmark"
     enforces_keys = False
     page_ranges = True
-    """Data slices: an UPDATE leaves a row on its slice, so slices stay disjoint between sessions."""
+    """Pages are data slices: an UPDATE keeps a row on its slice, so slices are disjoint between sessions."""
     zoneless = True
     null_safe = "CASE WHEN {a} = {b} THEN 1 WHEN {a} IS NULL AND {b} IS NULL THEN 1 ELSE 0 END = 1"
-    """Without OR, which Netezza refuses in some joins and correlated queries."""
+    """Equality that also matches NULL with NULL, without OR, which Netezza refuses in some joins."""
     temporary_table = "CREATE TEMP TABLE"
     kinds: ClassVar[Mapping[str, Kind]] = _KINDS
     text_type = "VARCHAR(64000)"
     session_settings: ClassVar[Mapping[str, str]] = {"DATESTYLE": "'ISO'", "TIMEZONE": "'UTC'"}
-    """A user's ROWSETLIMIT, which cuts answers short, is no setting of the session: it is to be 0."""
+    """The settings of a session; a user's ROWSETLIMIT, which cuts results short, must be 0 on the server."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
 
     # -- values ----------------------------------------------------------------
 
     def string(self, text: str) -> str:
-        """A text, the same whether the server takes a backslash for an escape or not; NUL, at which nzpy
-        ends a statement, has no place in one."""
+        """Return a string literal that is the same whether or not the server treats a backslash as an escape.
+
+        Raises ``UnrepresentableValue`` for a NUL, at which nzpy ends a statement.
+        """
         if "\0" in text:
             raise UnrepresentableValue("netezza: a text holds a NUL, which Netezza cannot keep")
         parts = [super(NetezzaDialect, self).string(part) for part in text.split("\\")]
         return parts[0] if len(parts) == 1 else "(" + " || CHR(92) || ".join(parts) + ")"
 
     def literal(self, text: str, column: Column) -> str:
-        """Cast in the column's own type; binary as a hexadecimal literal."""
+        """Return a literal of the column's own type; bytes as a hexadecimal literal."""
         if column.kind is Kind.BINARY:
             return f"x{super().string(text)}"
         if column.kind in INTEGERS or column.kind is Kind.DECIMAL:
@@ -79,8 +81,10 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return super().literal(text, column)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Timestamps with all six fractional digits. Floats as the server writes them: TO_CHAR knows no
-        EEEE here, so whoever needs all digits is to compare."""
+        """Return the value as text, timestamps with all six fractional digits.
+
+        Floats are as the server writes them, which is not exact in every release: TO_CHAR has no EEEE here.
+        """
         if column.kind is Kind.TIMESTAMP:
             return f"TO_CHAR({expression}, 'YYYY-MM-DD HH24:MI:SS.US')"
         if column.kind in (Kind.JSON, Kind.OTHER, Kind.TEXT):
@@ -88,23 +92,23 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return f"CAST({expression} AS VARCHAR(64))"
 
     def is_sortable(self, column: Column) -> bool:
-        """Floats are left out: their text is not exact in every release."""
+        """Whether the values can be sorted; not floats, whose text is not exact in every release."""
         return super().is_sortable(column) and column.kind not in (Kind.FLOAT32, Kind.FLOAT64)
 
     def select_expression(self, column: Column) -> str:
-        """Kinds that travel as text are rendered by the server; NVARCHAR, as VARCHAR holds Latin-9 only."""
+        """Render kinds that travel as text as NVARCHAR, since VARCHAR holds Latin-9 only."""
         name = self.quote(column.name)
         travels = column.kind in (Kind.JSON, Kind.OTHER, Kind.INTERVAL, Kind.TIMETZ)
         return self.text_of(name, column) if travels else name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Intervals keep whole microseconds."""
+        """Return ``expression`` less ``amount`` seconds, to the microsecond; whole days for a date."""
         if column.kind is Kind.DATE:
             return f"({expression} - {round(amount / 86400):d})"
         return f"({expression} - INTERVAL '{amount:.6f} seconds')"
 
     def physical(self, one: Condition) -> str:
-        """``@page`` counts data slices from 0; the system counts them from 1."""
+        """Return a range of data slices for ``@page``, which counts from 0; Netezza counts slices from 1."""
         if one.column != PAGE or one.op not in (">=", "<") or not (one.value or "").isdigit():
             return super().physical(one)
         return f"DATASLICEID {one.op} {int(one.value or 0) + 1}"
@@ -123,7 +127,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return kind, length, precision, scale
 
     def native(self, column: Column) -> Stored:
-        """NVARCHAR for all text, since VARCHAR holds Latin-9 only; a row has 65535 bytes at most."""
+        """Return the type for another system's column; NVARCHAR for text, as VARCHAR is Latin-9 only."""
         kind = column.kind
         if kind in _NATIVE:
             return Stored(_NATIVE[kind])
@@ -150,7 +154,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return Stored("NVARCHAR(4000)", Fidelity.APPROXIMATED, "longer values than 4000 are refused")
 
     def drop_table(self, path: Sequence[str]) -> str:
-        """The words IF EXISTS come last here."""
+        """Return the DROP TABLE statement, with IF EXISTS at its end as Netezza requires."""
         return f"DROP TABLE {self.qualify(path)} IF EXISTS"
 
     def create_table(
@@ -161,8 +165,10 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         *,
         temporary: bool = False,
     ) -> str:
-        """Spread at random, so that no key value can pile rows up on one slice. Texts of hdm's own without
-        a length share what a row of 65535 bytes has left."""
+        """Return CREATE TABLE with random distribution, so that no key value can overload one slice.
+
+        Text columns without a length share the bytes that the other columns leave of a row's 65,535.
+        """
         open_ended = [c for c in columns if c.kind is Kind.TEXT and c.length is None and not c.native]
         if open_ended:
             taken = sum(_octets(self.stored(c).native) for c in columns if c not in open_ended)
@@ -173,15 +179,17 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """It names its tables without AS."""
+        """Return the UPDATE with table aliases that have no AS."""
         assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
         return f"UPDATE {into} t SET {assigned} FROM {of} s WHERE {only} AND {same}{guard}"
 
     def insert_missing(
         self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
     ) -> str:
-        """Of what an outer join finds missing: Netezza refuses OR, and comparisons other than =, in a
-        correlated NOT EXISTS."""
+        """Return the INSERT with an outer join that finds the missing rows.
+
+        In a correlated NOT EXISTS, Netezza refuses OR and comparisons other than =.
+        """
         there = f"(SELECT {self.names(key)}, 1 AS hdm_there FROM {into}) t"
         return (
             f"INSERT INTO {into} ({self.names(columns)}) "
@@ -199,7 +207,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         exact: Collection[str],
         older_than: str | None = None,
     ) -> str:
-        """By a join: each staged row once, though keys are not enforced."""
+        """Return the count by a join that counts each staged row once, though keys are not enforced."""
         older = f" AND {self.older('s', 't', older_than)}" if older_than else ""
         return (
             f"SELECT COUNT(DISTINCT s.ROWID) FROM {self.qualify(stage)} s JOIN {self.qualify(target)} t "
@@ -208,14 +216,14 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         )
 
     def _only(self, key: Sequence[str], null_keys: bool) -> str:
-        """The staged rows whose key holds no NULL, or the others."""
+        """Return a test for the staged rows whose key has no NULL, or for the other rows."""
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         return "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
 
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """By row address; rows of one key are known to be the same."""
+        """Return a statement that keeps one row per key by ROWID; rows with one key must be equal already."""
         of = self.qualify(stage)
         return [
             f"DELETE FROM {of} WHERE ROWID NOT IN (SELECT MIN(ROWID) FROM {of} GROUP BY {self.names(key)})"
@@ -224,16 +232,16 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """An SQLSTATE from ODBC, or a class of our own by the server's words."""
+        """Return an SQLSTATE from ODBC, or an error class of hdm's own by the server's words."""
         return code_of(error)
 
     def hint(self, code: str) -> str | None:
-        """What to do about the classes that an operator can mend."""
+        """Return what to do about the error classes that an operator can mend."""
         return HINTS.get(code)
 
 
 def _octets(native: str) -> int:
-    """Bytes that a declared column can take of a row, or a little more."""
+    """Return at least the bytes of a row that a declared column can take."""
     _, numbers = words_and_numbers(native)
     length = numbers[0] if numbers else 0
     if native.startswith("N") and "CHAR" in native:

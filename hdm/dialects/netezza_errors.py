@@ -1,6 +1,6 @@
-"""What Netezza's servers and drivers say when something fails, each with what is to be done about it.
+"""Classify errors of Netezza's servers and drivers by their words, with hints.
 
-nzpy gives no codes but the server's own words. They are from IBM's documentation and support pages
+nzpy gives no codes, only the server's own words. They are from IBM's documentation and support pages
 (https://www.ibm.com/docs/en/netezza, https://www.ibm.com/support/pages/) and from nzpy 1.17.8.
 """
 
@@ -22,7 +22,7 @@ from hdm.errors import (
 
 _STATE = re.compile(r"\b(08[0-9A-Z]{3}|HYT0\d|40001|28000|IM\d{3}|2[23][0-9A-Z]{3}|42S\d\d|42000)\b")
 _WORDS: tuple[tuple[str, str], ...] = (
-    # the first that is found counts, so the narrower come before the wider
+    # the first match counts, so narrower words come before wider ones
     ("password authentication failed", "AUTH"),
     ("password expired", "AUTH"),
     ("account is locked", "AUTH"),
@@ -109,7 +109,7 @@ HINTS: dict[str, str] = {
 
 
 def code_of(error: BaseException) -> str | None:
-    """An SQLSTATE from ODBC, or a class of our own by the server's words."""
+    """Return an SQLSTATE from ODBC, or an error class of hdm's own by the server's words."""
     text = " ".join(str(part) for part in error.args) or str(error)
     low = text.lower()
     for words, code in _WORDS:

@@ -1,4 +1,4 @@
-"""Netezza beside its SQL: how it is crawled, and how its ODBC driver is spoken to."""
+"""State facts about Netezza besides its SQL: its crawler, and how to use its ODBC driver."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Any dialect as ODBC carries it: ``?`` marks, SQLSTATEs in tuples, doubtful types as text.
+"""Adapt any dialect to ODBC: ``?`` marks, SQLSTATEs in tuples, and types that drivers damage as text.
 
-What ODBC drivers damage, and why such columns travel as text: psqlODBC shows infinity as
-9999-12-31 and numerics without bound as (28,6); MariaDB's shows 0000-00-00 as NULL and unsigned
-bigints as negative; SQLite's cuts fractions of seconds and makes decimals floats.
+Such damage: psqlODBC shows infinity as 9999-12-31 and numerics without bound as (28,6); MariaDB's driver
+shows 0000-00-00 as NULL and unsigned bigints as negative; SQLite's cuts fractions of seconds and turns
+decimals into floats.
 """
 
 from __future__ import annotations
@@ -47,25 +47,25 @@ _STATES: dict[str, type[HdmError]] = {
 
 
 def octets(facts: OdbcFacts, expression: str, column: Column) -> str:
-    """How many bytes a value has as UTF-8, or a little more."""
+    """Return an expression for the bytes of a value as UTF-8, or slightly more."""
     binary = facts.octets_of_binary if column.kind is Kind.BINARY else None
     return (binary or facts.octets).format(expression)
 
 
 @cache
 def through_odbc(name: str) -> Dialect:
-    """The dialect ``name`` for sessions that go through an ODBC driver."""
+    """Return the dialect ``name`` for sessions that go through an ODBC driver."""
     inner = dialect(name)
     base: type[Dialect] = type(inner)
 
     class Odbc(base):  # type: ignore[misc, valid-type]
-        """The same SQL, other marks and other errors."""
+        """The dialect's SQL with ODBC's marks and error codes."""
 
         paramstyle = "qmark"
         page_ranges = False
 
         def select_expression(self, column: Column) -> str:
-            """What the driver might damage goes as text; ``wire`` says what comes back."""
+            """Read values that the driver might damage as text; ``wire`` gives their type on arrival."""
             shown: str = super().select_expression(column)
             ready = self.odbc.exact_temporals and shown != self.quote(column.name)
             if ready or not as_text(self.odbc, column):
@@ -76,19 +76,19 @@ def through_odbc(name: str) -> Dialect:
             return f"LOWER({text})" if column.kind is Kind.UUID else text
 
         def code(self, error: BaseException) -> str | None:
-            """The system's own code where the dialect knows it, else the SQLSTATE."""
+            """Return the system's own code if the dialect knows it, else the SQLSTATE."""
             if self.odbc.own_codes:
                 own: str | None = super().code(error)
                 return own
             return next((code for words, code in self.odbc.words if words in str(error)), _code(error, self))
 
         def describe_error(self, error: BaseException) -> str:
-            """The system's name and the code."""
+            """Return the system's name and the code."""
             code = self.code(error)
             return f"{self.name} through ODBC" + (f": {code}" if code else f": {type(error).__name__}")
 
         def classify(self, error: BaseException) -> HdmError:
-            """By the dialect's own codes, then by ODBC's SQLSTATEs."""
+            """Translate the error by the dialect's own codes, then by ODBC's SQLSTATEs."""
             if isinstance(error, HdmError):
                 return error
             code = self.code(error) or ""
@@ -111,7 +111,7 @@ _HINTS = {
 
 
 def as_text(facts: OdbcFacts, column: Column) -> bool:
-    """Whether the driver is asked for the column's text."""
+    """Whether the column is read as text."""
     kind = column.kind
     if kind in INTEGERS or kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN, Kind.BINARY):
         return False
@@ -124,7 +124,7 @@ def as_text(facts: OdbcFacts, column: Column) -> bool:
 
 
 def wire(facts: OdbcFacts, column: Column) -> pa.DataType:
-    """The Arrow type that the driver is asked to deliver the column in."""
+    """Return the Arrow type in which the driver is asked to deliver the column."""
     if as_text(facts, column) or pa.types.is_large_string(column.type):
         return pa.string()
     if pa.types.is_large_binary(column.type):

@@ -1,4 +1,4 @@
-"""What is special about a system behind an ODBC driver, as values."""
+"""Define facts about a system's ODBC driver, as values."""
 
 from __future__ import annotations
 
@@ -9,52 +9,52 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class OdbcFacts:
-    """One system's driver: how it is reached, what it damages, what it must be told."""
+    """One system's ODBC driver: how to connect, which values it damages, which settings it needs."""
 
     driver: str | None = None
     """The name under which the driver is usually installed."""
     keywords: tuple[str, str, str, str, str] = ("Server", "Port", "Database", "UID", "PWD")
-    """Of the connection string: host, port, database, user, password; an empty one has no place."""
+    """Keywords of the connection string for host, port, database, user, password; '' if there is none."""
     host_with_port: str | None = None
-    """How host and port stand together as the host; None: the port has a keyword of its own."""
+    """Format of the host's value when it includes the port; None: the port has a keyword of its own."""
     database_with_host: str | None = None
-    """How host, port and database stand together as the database."""
+    """Format of the database's value when it includes host and port; None: each has its own keyword."""
     default_port: int | None = None
     always: Mapping[str, str] = field(default_factory=dict)
-    """Keywords of every connection."""
+    """Keywords and values of every connection."""
     verified: Mapping[str, str] = field(default_factory=dict)
-    """Keywords that make the driver prove who the server is, unless it is this machine."""
+    """Keywords that make the driver verify the server's identity, unless the server is this machine."""
     unverified: Mapping[str, str] = field(default_factory=dict)
-    """Keywords of a profile that says ``insecure: true``."""
+    """Keywords for a profile that says ``insecure: true``."""
     bare_names: Literal["schema", "database", "user", "none"] = "schema"
-    """Where unqualified names lie: the system's default schema, the database, the user's, or nowhere."""
+    """Where unqualified names lie: the system's default schema, the database, the user's schema, or none."""
     is_file: bool = False
-    """Whether the database is a file, not a server."""
+    """Whether the database is a file, without a server."""
     octets: str = "4 * CHAR_LENGTH({})"
-    """How many bytes a value has as UTF-8, or a little more."""
+    """Expression for the bytes of a value ``{}`` as UTF-8, or slightly more."""
     octets_of_binary: str | None = None
-    """The same for binary values; None: as for all."""
+    """Expression for the bytes of a binary value ``{}``; None: ``octets`` serves for binary values too."""
     own_codes: bool = False
     """Whether the dialect's ``code`` reads ODBC errors itself."""
     words: tuple[tuple[str, str], ...] = ()
-    """Parts of messages, and the code that each stands for, where the driver gives no code."""
+    """Parts of messages, each with the code that it stands for, if the driver gives no code."""
     exact_temporals: bool = False
-    """Whether dates and timestamps arrive undamaged, so that they need not travel as text."""
+    """Whether dates and timestamps arrive undamaged, so that they need not be read as text."""
     inexact_decimals: bool = False
     """Whether the driver turns decimals into floats."""
     converts_text: bool = False
-    """Whether columns of text hold other values too, which must be asked for as text."""
+    """Whether text columns may hold values of other types, so that they must be cast to text."""
     text_suffix: str = ""
-    """What follows the text of a temporal or a UUID, so that the driver binds a narrow buffer."""
+    """SQL after the text of a temporal or a UUID that bounds its length, for a small driver buffer."""
     casts: bool = False
-    """Whether the system must be told the type of a bound text."""
+    """Whether a bound text must be cast to the column's type."""
     fast_inserts: bool = False
-    """Whether the driver stands pyodbc's ``fast_executemany`` (MariaDB's runs out of memory)."""
+    """Whether the driver supports pyodbc's ``fast_executemany`` (MariaDB's driver runs out of memory)."""
     one_write: bool = False
-    """Whether long values must not be sent in pieces: the driver's SQLPutData corrupts texts."""
+    """Whether long values must be sent in one piece, because the driver's SQLPutData corrupts texts."""
     bulk_breaks_on_binary: bool = False
-    """Whether a bulk read of binary values ends the whole process."""
+    """Whether a bulk read of binary values crashes the process."""
     wide_text: bool = False
-    """Whether texts are asked for in UTF-16, as narrow ones come in the locale of the process."""
+    """Whether texts are read in UTF-16, because narrow ones arrive in the locale's encoding."""
     told_width: bool = False
-    """Whether the driver is told the widest value, and how many rows to keep (``Fetch``)."""
+    """Whether the driver is told the widest value and the number of rows to buffer (``Fetch``)."""

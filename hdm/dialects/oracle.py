@@ -1,4 +1,4 @@
-"""Oracle: one NUMBER for all numbers, '' is NULL, DATE has a time, DDL commits.
+"""Describe Oracle's SQL: one NUMBER for all numbers, '' is NULL, DATE has a time, DDL commits.
 
 Data types: https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/Data-Types.html
 """
@@ -19,7 +19,7 @@ from hdm.errors import HdmError, UsageError
 from hdm.model import Column, Condition, Kind
 
 ROWID = "@rowid"
-"""The pseudo-column of row addresses in ``Condition``; values are ROWIDs as text."""
+"""The pseudo-column of row addresses in ``Condition``; its values are ROWIDs as text."""
 _NAME = re.compile(r"\s*([A-Z0-9_ .]*?)\s*(?:\(\s*(\d+|\*)\s*(?:CHAR|BYTE)?\s*(?:,\s*(-?\d+)\s*)?\)(.*))?\Z")
 _ROWID = re.compile(r"[A-Za-z0-9+/]{18}\Z")
 _CODE = re.compile(r"\b(ORA|DPY|DPI)-(\d{4,5})")
@@ -39,7 +39,7 @@ _EMPTY = "Oracle keeps '' as NULL"
 
 
 class OracleDialect(OracleFacts, Dialect):
-    """Oracle Database 12.2 or later, and Exadata. Statements that define objects commit."""
+    """Oracle Database 12.2 or later, and Exadata; DDL statements commit the transaction."""
 
     name = "oracle"
     sqlglot = "oracle"
@@ -74,29 +74,29 @@ class OracleDialect(OracleFacts, Dialect):
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
 
     def set_session(self, name: str, value: str) -> str:
-        """By ALTER SESSION."""
+        """Return the ALTER SESSION statement that gives a setting its value until the session ends."""
         return f"ALTER SESSION SET {name} = {value}"
 
     # -- names and values ------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        """Quoted; Oracle has no way to write a double quote inside a name."""
+        """Return the quoted name; ``UsageError`` for a double quote, which Oracle cannot have in a name."""
         if '"' in name:
             raise UsageError(f"oracle cannot have a double quote in a name: {name!r}", hint="rename it")
         return super().quote(name)
 
     def qualify(self, path: Sequence[str]) -> str:
-        """A stage, which has no schema, becomes a private temporary table by its prefix."""
+        """Return the full name; a stage, which has no schema, gets the prefix of private temporary tables."""
         if len(path) == 1 and path[0].startswith("_hdm_stage_"):
             return self.quote("ORA$PTT_" + path[0])
         return super().qualify(path)
 
     def derived(self, sql: str) -> str:
-        """A query as a table expression; ``AS`` is not allowed here."""
+        """Return a query as a table expression, without ``AS``, which Oracle does not allow here."""
         return f"({sql}) hdm_q"
 
     def literal(self, text: str, column: Column) -> str:
-        """By explicit formats, so that the session's NLS settings do not matter."""
+        """Return a literal with an explicit format, so that the session's NLS settings do not matter."""
         kind = column.kind
         if kind in INTEGERS or kind is Kind.DECIMAL:
             return self.number(text, column)
@@ -113,7 +113,7 @@ class OracleDialect(OracleFacts, Dialect):
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Rendered by explicit formats; numbers with all their digits."""
+        """Return the value as text by explicit formats, numbers with all their digits."""
         kind = column.kind
         if kind in (Kind.FLOAT32, Kind.FLOAT64):
             return f"TO_CHAR({expression}, '9.9999999999999999EEEE', '{_doubled(_MARKS)}')"
@@ -130,13 +130,18 @@ class OracleDialect(OracleFacts, Dialect):
         return f"CAST({expression} AS VARCHAR2(4000))"
 
     def is_sortable(self, column: Column) -> bool:
-        """LOBs cannot be compared at all."""
+        """Whether the values can be sorted; not LOBs, which cannot be compared."""
         return super().is_sortable(column) and _bare(column.native) not in _LOBS
 
     def select_expression(self, column: Column) -> str:
-        """As text: numbers without bound, XML, JSON, intervals, and what the driver's frames falsify, which
-        is numbers whose scale is negative or beyond the precision (they come unscaled) and more than six
-        digits of a second (cut, and wrapped outside of 1677 to 2262). Zones are moved to UTC."""
+        """Read as text what the driver's data frames falsify, and types without an Arrow type; zones to UTC.
+
+        The former are numbers with a scale that is negative or beyond the precision (they arrive unscaled),
+        and
+        seconds with more than six digits (cut; outside of 1677 to 2262 they wrap around). The latter are
+        numbers
+        without bound, XML, JSON and intervals.
+        """
         name, native, kind = self.quote(column.name), _bare(column.native), column.kind
         if kind is Kind.DECIMAL and (column.precision is None or _scales(column.native)):
             text = f"TO_CHAR({name}, 'TM9', '{_doubled(_MARKS)}')"
@@ -156,11 +161,11 @@ class OracleDialect(OracleFacts, Dialect):
         return name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """DATE and TIMESTAMP alike."""
+        """Return ``expression`` less ``amount`` seconds, for DATE and TIMESTAMP."""
         return f"({expression} - NUMTODSINTERVAL({amount:.6f}, 'SECOND'))"
 
     def physical(self, one: Condition) -> str:
-        """A range of row addresses, which Oracle scans directly."""
+        """Return a range of row addresses, which Oracle scans directly."""
         if one.column != ROWID or one.op not in (">=", "<") or not _ROWID.match(one.value or ""):
             return super().physical(one)
         return f"ROWID {one.op} CHARTOROWID({self.string(one.value or '')})"
@@ -170,7 +175,7 @@ class OracleDialect(OracleFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """NUMBER without precision has no bound: it travels as text, digit for digit."""
+        """Return the kind; NUMBER without precision is a decimal without bound, which travels as text."""
         found = _NAME.match(native.upper())
         name = found[1] if found else native.upper()
         first = int(found[2]) if found and found[2] and found[2] != "*" else None
@@ -205,7 +210,7 @@ class OracleDialect(OracleFacts, Dialect):
         return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
-        """What keeps a column of another system; '' in text columns is the one loss of all."""
+        """Return the type for another system's column; texts lose the difference between '' and NULL."""
         kind = column.kind
         if kind in INTEGERS:
             return Stored(f"NUMBER({_DIGITS[kind]})")
@@ -241,8 +246,10 @@ class OracleDialect(OracleFacts, Dialect):
         *,
         temporary: bool = False,
     ) -> str:
-        """A private temporary table has no key and lives as long as the session. A text of the key is a
-        VARCHAR2: no LOB can be in a key (ORA-02329)."""
+        """Return CREATE TABLE; a private temporary table gets no key and lives until the session ends.
+
+        Text columns of a key become VARCHAR2, since no LOB can be in a key (ORA-02329).
+        """
         if not temporary:
             kept = [_of_key(c) if c.name in key and self.stored(c).native == "CLOB" else c for c in columns]
             return super().create_table(path, kept, key)
@@ -250,7 +257,7 @@ class OracleDialect(OracleFacts, Dialect):
         return sql + " ON COMMIT PRESERVE DEFINITION"
 
     def drop_table(self, path: Sequence[str]) -> str:
-        """Before 23ai there is no IF EXISTS."""
+        """Return a block that drops the table if it exists, since IF EXISTS is new in 23ai."""
         drop = self.string(f"DROP TABLE {self.qualify(path)} PURGE")
         return (
             f"BEGIN EXECUTE IMMEDIATE {drop}; "
@@ -268,7 +275,7 @@ class OracleDialect(OracleFacts, Dialect):
         exact: Collection[str] = (),
         newest: str | None = None,
     ) -> list[str]:
-        """One MERGE; Oracle has no UPDATE ... FROM."""
+        """Return one MERGE statement, because Oracle has no UPDATE ... FROM."""
         rest = [name for name in columns if name not in key]
         update = ""
         if rest:
@@ -283,28 +290,28 @@ class OracleDialect(OracleFacts, Dialect):
         ]
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
-        """Until the transaction ends."""
+        """Return a LOCK TABLE statement; the lock lasts until the transaction ends."""
         return f"LOCK TABLE {self.qualify(target)} IN EXCLUSIVE MODE"
 
     def alias(self, name: str) -> str:
-        """Oracle allows no AS here."""
+        """Return the alias without AS, which Oracle does not allow here."""
         return name
 
     def staged(self, stage: Sequence[str], key: Sequence[str], null_keys: bool) -> str:
-        """The staged rows whose key holds no NULL, or the others."""
+        """Return a query for the staged rows whose key has no NULL, or for the other rows."""
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         return f"SELECT * FROM {self.qualify(stage)} WHERE " + joint.join(
             f"{self.quote(name)} {test}" for name in key
         )
 
     def first(self, sql: str) -> str:
-        """At most one row of a query."""
+        """Return the query limited to at most one row."""
         return f"{sql} FETCH FIRST 1 ROWS ONLY"
 
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """By row address; rows of one key are known to be the same."""
+        """Return a statement that keeps one row per key by ROWID; rows with one key must be equal already."""
         of = self.qualify(stage)
         return [
             f"DELETE FROM {of} WHERE ROWID NOT IN (SELECT MIN(ROWID) FROM {of} GROUP BY {self.names(key)})"
@@ -313,7 +320,7 @@ class OracleDialect(OracleFacts, Dialect):
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """``ORA-00001``, or the driver's own ``DPY-4011``; as ``oracledb`` or ODBC report them."""
+        """Return ``ORA-00001``, or the driver's own ``DPY-4011``, as ``oracledb`` or ODBC reports it."""
         full = getattr(error.args[0] if error.args else None, "full_code", None)
         if full:
             return str(full)
@@ -321,22 +328,22 @@ class OracleDialect(OracleFacts, Dialect):
         return f"{found[1]}-{found[2]}" if found else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """ORA-00001: a unique constraint is violated."""
+        """Whether a unique constraint is violated (ORA-00001)."""
         return self.code(error) == "ORA-00001"
 
     def hint(self, code: str) -> str | None:
-        """What to do about the codes that an operator can mend."""
+        """Return what to do about the codes that an operator can mend."""
         return HINTS.get(code)
 
 
 def _scales(native: str) -> bool:
-    """Whether a NUMBER's scale is negative, or beyond its precision."""
+    """Whether a NUMBER's scale is negative or beyond its precision."""
     found = _SCALED.fullmatch(native.upper().replace(" ", ""))
     return found is not None and not 0 <= int(found[2]) <= int(found[1])
 
 
 def _of_key(column: Column) -> Column:
-    """A text as a key can hold it; one that is longer is refused aloud."""
+    """Return a text column with a type that a key can have; Oracle refuses longer values with an error."""
     return replace(column, native="VARCHAR2(1000 CHAR)", origin="oracle", length=1000)
 
 

@@ -1,4 +1,4 @@
-"""Oracle's error codes, each with what is to be done about it."""
+"""Map Oracle's error codes to error classes and hints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Oracle beside its SQL: how it is crawled, and how its ODBC driver is spoken to."""
+"""State facts about Oracle besides its SQL: its crawler, and how to use its ODBC driver."""
 
 from __future__ import annotations
 
@@ -58,5 +58,5 @@ class OracleFacts(Facts):
     )
 
     def refusal(self, name: str) -> str | None:
-        """Oracle has no way to write a double quote inside a name."""
+        """Return why a name is refused: a double quote cannot be written inside a name."""
         return "it holds a double quote" if '"' in name else None

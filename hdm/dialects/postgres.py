@@ -1,4 +1,7 @@
-"""PostgreSQL 12 or later. SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html"""
+"""Describe the SQL of PostgreSQL 12 or later.
+
+SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ from hdm.errors import (
 from hdm.model import Column, Condition, Kind
 
 LATE = "@late"
-"""The pseudo-column whose value is a list of transaction ids: rows that those wrote."""
+"""The pseudo-column for rows that certain transactions wrote; its value is a list of transaction ids."""
 _NATIVE = re.compile(r"(.*?)(?:\((-?\d+)(?:,(-?\d+))?\))?( with(?:out)? time zone)?((?:\[\])*)\Z", re.DOTALL)
 _KINDS: dict[str, Kind] = {
     "boolean": Kind.BOOLEAN, "smallint": Kind.INT16, "integer": Kind.INT32, "bigint": Kind.INT64,
@@ -56,7 +59,7 @@ _SHOWN = ("08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57")
 
 
 class PostgresDialect(PostgresFacts, Dialect):
-    """Everything is exact in text: ISO dates, shortest floats, hex bytes, UTC."""
+    """PostgreSQL, whose text form of every value is exact: ISO dates, shortest floats, hex bytes, UTC."""
 
     name = "postgres"
     sqlglot = "postgres"
@@ -75,7 +78,7 @@ class PostgresDialect(PostgresFacts, Dialect):
     row_address = "ctid"
     temporary_table = "CREATE TEMPORARY TABLE"
     session_settings: ClassVar[Mapping[str, str]] = {
-        "row_security": "off",  # an error where a policy would hide rows
+        "row_security": "off",  # an error if a policy would hide rows
         "gin_fuzzy_search_limit": "0",
         "statement_timeout": "0",
         "client_encoding": "'UTF8'",
@@ -92,9 +95,11 @@ class PostgresDialect(PostgresFacts, Dialect):
         "transform_null_equals": "off",
         "default_transaction_isolation": "'read committed'",
     }
-    """https://www.postgresql.org/docs/current/runtime-config-client.html and -compatible.html. Left alone:
-    search_path, by which a query: of the user's may find its tables, and lc_monetary, which says how many
-    digits the cents of stored money have."""
+    """https://www.postgresql.org/docs/current/runtime-config-client.html and -compatible.html.
+
+    Two settings are not changed: search_path, by which a user's ``query:`` may find its tables, and
+    lc_monetary, which says how many fractional digits stored money has.
+    """
     errors: ClassVar[Mapping[str, type[HdmError]]] = {
         "08": ConnectionLost, "57P": ConnectionLost, "58": TransientError, "XX": TransientError,
         "53": TransientError, "53300": Throttled, "53400": Throttled,
@@ -108,11 +113,14 @@ class PostgresDialect(PostgresFacts, Dialect):
     }  # fmt: skip
 
     def set_session(self, name: str, value: str) -> str:
-        """As everywhere."""
+        """Return the SET statement that gives a setting its value until the session ends."""
         return f"SET {name} TO {value}"
 
     def physical(self, one: Condition) -> str:
-        """``@page``: block numbers, scanned by TID range (14 and later); ``@late``: xmin."""
+        """Return a condition on block numbers (``@page``) or writing transactions (``@late``, ``@written``).
+
+        Block numbers are scanned by TID range in PostgreSQL 14 and later.
+        """
         value = one.value or ""
         if one.column == PAGE and value.isdecimal() and one.op in (">=", "<"):
             return f"ctid {one.op} '({int(value)},0)'::tid"
@@ -123,29 +131,29 @@ class PostgresDialect(PostgresFacts, Dialect):
         return super().physical(one)
 
     def greatest_decimal(self, column: Column) -> str | None:
-        """Below NaN, and Infinity from 14 on, which only a numeric can be."""
+        """Return the greatest value below NaN and, from PostgreSQL 14 on, Infinity; None for money."""
         if column.native == "money":
             return None
         digits = column.precision or 1000
         return "9" * max(digits - (column.scale or 0), 1) + ("." + "9" * column.scale if column.scale else "")
 
     def select_expression(self, column: Column) -> str:
-        """COPY prints every type exactly, except money, whose text depends on the locale."""
+        """Read the column as it is, but money as numeric, since money's text depends on the locale."""
         quoted = self.quote(column.name)
         return f"{quoted}::numeric" if column.native == "money" else quoted
 
     def text_of(self, expression: str, column: Column) -> str:
-        """In the session's canonical settings."""
+        """Return the value as text, which is exact in the session's settings."""
         return f"({expression})::text"
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """As an interval of seconds."""
+        """Return ``expression`` less an interval of ``amount`` seconds."""
         return f"({expression} - interval '{amount:.6f} seconds')"
 
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """By what ``format_type`` prints."""
+        """Return the kind by the type's name as ``format_type`` prints it."""
         found = _NATIVE.match(native)
         assert found is not None
         name, first, second = found[1].strip() + (found[4] or ""), found[2], found[3]
@@ -166,7 +174,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return kind, None, None, None
 
     def stored(self, column: Column) -> Stored:
-        """Types that a database defines for itself become text; built-in ones stay."""
+        """Return the column's own type if it is built in; text for a type that a database defines."""
         if column.origin != self.name or not column.native:
             return self.native(column)
         base = column.native.removesuffix("[]")
@@ -177,7 +185,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return Stored("text", Fidelity.APPROXIMATED, why)
 
     def native(self, column: Column) -> Stored:
-        """Exact but for seconds finer than a microsecond."""
+        """Return the type for another system's column; seconds finer than a microsecond are lost."""
         kind, digits = column.kind, column.precision
         if kind in _PLAIN:
             return Stored(_PLAIN[kind])
@@ -200,17 +208,17 @@ class PostgresDialect(PostgresFacts, Dialect):
         return Stored("text", Fidelity.APPROXIMATED, f"{kind.value} is kept as its text")
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """With the target's own types: PostgreSQL turns no text into an enum by itself."""
+        """Return the statement for a stage with the target's own types, as text is not cast to an enum."""
         names = self.names(column.name for column in columns)
         origin = f"SELECT {names} FROM {self.qualify(target)} WITH NO DATA"
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
-        """Until the transaction ends; whoever reads goes on."""
+        """Return a LOCK TABLE statement, which lasts until the transaction ends and lets others read."""
         return f"LOCK TABLE {self.qualify(target)} IN SHARE ROW EXCLUSIVE MODE"
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
-        """Compares rows as text, for types without equality (json, point)."""
+        """Compare the rows as text, because some types have no equality (json, point)."""
         of, names = self.qualify(stage), self.names(columns)
         rows = f"SELECT DISTINCT {self.names(key)}, ROW({names})::text FROM {of}"
         return f"SELECT 1 FROM ({rows}) q GROUP BY {self.names(key)} HAVING COUNT(*) > 1 LIMIT 1"
@@ -218,17 +226,17 @@ class PostgresDialect(PostgresFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """By physical address."""
+        """Return a statement that keeps one row per key by its physical address."""
         of, same = self.qualify(stage), self.match("a", "b", key, null_safe=True)
         return [f"DELETE FROM {of} a USING {of} b WHERE a.ctid > b.ctid AND {same}"]
 
     def code(self, error: BaseException) -> str | None:
-        """The SQLSTATE."""
+        """Return the SQLSTATE."""
         state = getattr(error, "sqlstate", None)
         return str(state) if state else None
 
     def describe_error(self, error: BaseException) -> str:
-        """SQLSTATE and the objects it names; the message itself only where it holds no values."""
+        """Return the SQLSTATE and the objects it names, with the message if it cannot contain values."""
         code = self.code(error) or ""
         text, detail = f"PostgreSQL {code} {type(error).__name__}".strip(), getattr(error, "diag", None)
         if detail is None:
@@ -244,7 +252,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return f"{text} at {shown}" if shown else text
 
     def classify(self, error: BaseException) -> HdmError:
-        """Errors without a SQLSTATE are broken or refused connections."""
+        """Translate the error; one without a SQLSTATE is a broken or refused connection."""
         if not isinstance(error, HdmError) and self.code(error) is None:
             name = type(error).__name__
             if name in ("OperationalError", "InterfaceError", "ConnectionTimeout", "DatabaseError"):
@@ -280,7 +288,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         )
 
     def hint(self, code: str) -> str | None:
-        """What to do, for the common ones."""
+        """Return what to do about the most common SQLSTATEs."""
         if code == "22P05":
             return (
                 "the target's encoding has no such character: load into a database of ENCODING 'UTF8', or "
@@ -299,17 +307,17 @@ class PostgresDialect(PostgresFacts, Dialect):
         return None
 
     def hint_for(self, error: BaseException) -> str | None:
-        """A NUL has the code of any bytes that are no text of the encoding."""
+        """Return the hint for a NUL, which has the same SQLSTATE as other bytes that are no valid text."""
         if self.code(error) == "22021" and "0x00" in str(error):
             return "take it out with transform: SELECT ..., replace(column, chr(0), '') AS column FROM batch"
         return None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """unique_violation."""
+        """Whether a unique constraint is violated (23505, unique_violation)."""
         return self.code(error) == "23505"
 
 
 def _copy_column(context: str | None) -> str | None:
-    """The column in ``COPY t, line 3, column c: "value"``, without the value."""
+    """Return the column in ``COPY t, line 3, column c: "value"``, without the value."""
     found = re.match(r"COPY .*?, line \d+, column ([^:]+):", context or "")
     return found[1] if found else None

@@ -1,4 +1,4 @@
-"""What hdm asks PostgreSQL's catalogue, as statements for psycopg (values bound with ``%s``)."""
+"""Hold the queries to PostgreSQL's catalog, as statements for psycopg (values bound with ``%s``)."""
 
 from __future__ import annotations
 
@@ -74,9 +74,12 @@ SELECT
 FROM seen s LEFT JOIN pg_class c ON c.oid = s.oid
 LEFT JOIN pg_rewrite w ON w.ev_class = s.oid AND c.relkind = 'v'
 """
-"""What holds a table's rows: itself, its partitions, a view's tables, each with its file, and each view as
-it stands. to_regclass, pg_relation_filenode and pg_partition_tree see what is committed now, whatever the
-transaction's snapshot; a view's rule that was replaced since shows in its old version's xmax."""
+"""Query for a digest of the storage that holds a table's rows, which changes if the table is replaced.
+
+The digest covers the table, its partitions, and a view's tables, each with its file, and each view's
+definition. to_regclass, pg_relation_filenode and pg_partition_tree see what is committed now, whatever the
+transaction's snapshot; a view that was replaced since shows in the xmax of its old rule.
+"""
 SEEN = "SELECT pg_current_snapshot()::text"
 GRANTEES = """
 SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
@@ -116,7 +119,7 @@ SELECT c.relkind = 'r' AND c.relpersistence = 'p' AND NOT c.relrowsecurity AND N
 FROM pg_class c JOIN pg_class f ON c.oid = to_regclass(%s) AND f.oid = to_regclass(%s)
 LEFT JOIN pg_index pk ON pk.indrelid = c.oid AND pk.indisprimary
 """
-"""Whether a table has nothing but columns, defaults, checks and a primary key."""
+"""Query whether a table has nothing but columns, defaults, checks and a primary key."""
 KEY_NAME = """
 SELECT x.relname::text FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
 WHERE i.indrelid = to_regclass(%s) AND i.indisprimary
@@ -146,7 +149,7 @@ WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 
 
 def short_ids(ids: str) -> str:
-    """64-bit transaction ids as the 32 bits that rows carry, comma-separated."""
+    """Return the lower 32 bits, which rows carry, of 64-bit transaction ids; both comma-separated."""
     return ",".join(str(int(one) % 2**32) for one in ids.split(",") if one)
 
 

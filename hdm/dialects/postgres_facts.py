@@ -1,4 +1,4 @@
-"""PostgreSQL beside its SQL: what its DDL can declare, and how its ODBC driver is spoken to."""
+"""State facts about PostgreSQL besides its SQL: what its DDL can declare, how to use its ODBC driver."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class PostgresFacts(Facts):
         verified={"SSLmode": "verify-full"},
         octets="OCTET_LENGTH({}::text)",
         octets_of_binary="OCTET_LENGTH({})",
-        text_suffix="::varchar(64)",  # or the driver would have 8 kB ready for each
+        text_suffix="::varchar(64)",  # without it, the driver would allocate 8 kB for each value
         casts=True,
         fast_inserts=True,
         told_width=True,

@@ -1,10 +1,10 @@
-"""Which rows of a PostgreSQL table an earlier snapshot did not see, by the transactions that wrote them.
+"""Find rows of a PostgreSQL table that an earlier snapshot did not see, by their writing transactions.
 
 Every version of a row carries the id of the transaction or savepoint that wrote it (``xmin``). A snapshot
-``xmin:xmax:running`` sees all ids below the first that had ended well, and none from the second on; between
-them ``running`` names the open transactions, but not their savepoints, and none at all on a standby. So each
-reading notes the ids between the two whose rows it saw: what has another id there committed later. That
-holds for cursors of any kind. https://www.postgresql.org/docs/current/functions-info.html (pg_snapshot)
+``xmin:xmax:running`` sees the committed ids below ``xmin``, and none from ``xmax`` on. Between these two,
+``running`` names the open transactions, but not their savepoints, and on a standby it is empty. So each
+epoch records the ids between the two whose rows it saw: a row there with another id was committed later.
+This works for cursors of any kind. https://www.postgresql.org/docs/current/functions-info.html (pg_snapshot)
 """
 
 from __future__ import annotations
@@ -14,19 +14,25 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 WRITTEN = "@written"
-"""The pseudo-column of the ids: ``first:end:seen``; ``seen`` are ranges, counted from ``first``."""
+"""The pseudo-column of writing transactions, with values ``first:end:seen``.
+
+``seen`` are ranges of ids, counted from ``first``.
+"""
 MOST_RANGES = 1_000
 IDS = 2**32
-"""``xmin`` shows the lower 32 bits of an id."""
+"""Number of transaction ids that ``xmin`` can tell apart: it shows an id's lower 32 bits."""
 _VALUE = re.compile(r"(\d+):(\d+):((?:\d+-\d+)(?:,\d+-\d+)*)?\Z")
 
 IS_PLAIN = "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'p')"
-"""Views, foreign tables and materialized views do not show who wrote a row, or show it anew each time."""
+"""Query whether a table's rows show their writing transactions.
+
+Those of views and foreign tables do not; a materialized view's rows get new ids at each refresh.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A snapshot's bounds and its open transactions, of a token ``exported id|snapshot|file node``."""
+    """A snapshot's bounds and its open transactions."""
 
     first: int
     end: int
@@ -34,14 +40,14 @@ class Seen:
 
     @classmethod
     def of(cls, token: str | None) -> Seen | None:
-        """The snapshot in a token; None if there is none."""
+        """Return the snapshot in a token ``exported id|snapshot|file node``; None if there is none."""
         parts = (token or "").split("|")
         found = parts[1].split(":") if len(parts) > 1 else []
         return cls(int(found[0]), int(found[1]), found[2]) if len(found) == 3 else None
 
 
 def noted(origin: str, where: str, first: int, end: int) -> str:
-    """Asks which ids from ``first`` to ``end`` wrote rows that this session sees, as ``id - first``."""
+    """Return a query for ids from ``first`` to ``end`` whose rows this session sees, as ``id - first``."""
     condition = f"{_offset(first)} < {end - first}"
     filters = f"{condition} AND {where}" if where else condition
     return (
@@ -51,7 +57,7 @@ def noted(origin: str, where: str, first: int, end: int) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str | None:
-    """Ascending numbers as ``3-3,7-9``; None if that are more than ``MOST_RANGES``."""
+    """Return ascending numbers as ranges, ``3-3,7-9``; None if these are more than ``MOST_RANGES``."""
     found: list[list[int]] = []
     for number in numbers:
         if found and found[-1][1] == number - 1:
@@ -62,7 +68,10 @@ def ranges(numbers: Iterable[int]) -> str | None:
 
 
 def condition(value: str) -> str | None:
-    """The predicate of ``WRITTEN``: ids from ``first`` to ``end`` but the ``seen``; None if it is none."""
+    """Return the predicate for a value of ``WRITTEN``; None if it is not such a value.
+
+    It selects the rows with ids from ``first`` to ``end`` that are not in ``seen``.
+    """
     found = _VALUE.match(value)
     if found is None:
         return None
@@ -77,5 +86,5 @@ def condition(value: str) -> str | None:
 
 
 def _offset(first: int) -> str:
-    """How many ids after ``first`` the row's is, past the end of 32 bits too."""
+    """Return an expression for the row's id minus ``first``, which allows for wrap-around at 32 bits."""
     return f"((xmin::text::bigint - {first % IDS} + {IDS}) % {IDS})"

@@ -1,4 +1,4 @@
-"""Amazon Redshift as a target of DDL: a type map, no connector.
+"""Describe Amazon Redshift's types and DDL, for schemas created there; hdm has no connector for it.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html.
 """
@@ -33,7 +33,7 @@ _MAX_BYTES = 65_535
 
 
 class RedshiftDialect(Dialect):
-    """Names fold to lower case; VARCHAR counts bytes, at most 65,535."""
+    """Redshift, which folds names to lower case; VARCHAR counts bytes, at most 65,535."""
 
     name = "redshift"
     sqlglot = "redshift"
@@ -52,7 +52,10 @@ class RedshiftDialect(Dialect):
     widen_clause = "ALTER COLUMN {name} TYPE {type}"
 
     def native(self, column: Column) -> Stored:
-        """Lengths of text are multiplied by four: the bytes that UTF-8 may need."""
+        """Return the type for another system's column.
+
+        Lengths of text are multiplied by four, the bytes that a character of UTF-8 may need.
+        """
         kind = column.kind
         if kind in _FIXED:
             return _FIXED[kind]

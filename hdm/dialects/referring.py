@@ -1,7 +1,7 @@
-"""Which tables refer to which, in the words of each catalogue whose database checks foreign keys.
+"""Hold the queries for foreign keys to the catalogs of databases that enforce them.
 
-The queries about one table give key, schema, table, column and the column that is referred to, in the order
-of the key's columns; those about all tables (``..._ALL``) give schema and table of either side.
+Queries about one table give key, schema, table, column and the column referred to, in the order of the
+key's columns; queries about all tables (``..._ALL``) give schema and table of both sides.
 """
 
 from __future__ import annotations

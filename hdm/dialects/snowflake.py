@@ -1,4 +1,4 @@
-"""Snowflake: keys are not enforced, DDL commits, everything semi-structured is a VARIANT.
+"""Describe Snowflake's SQL: keys are not enforced, DDL commits, semi-structured values are VARIANTs.
 
 Types: https://docs.snowflake.com/en/sql-reference/intro-summary-data-types.
 """
@@ -31,7 +31,7 @@ _STAMPS = {
     "TIMESTAMP_LTZ": Kind.TIMESTAMPTZ, "TIMESTAMP_TZ": Kind.TIMESTAMPTZ, "TIME": Kind.TIME,
 }  # fmt: skip
 _GREATEST = (8_388_608, 67_108_864, 16_777_216, 134_217_728)
-"""Lengths that BINARY and VARCHAR have when none is declared, before and since 2025."""
+"""The lengths of BINARY and VARCHAR columns that were declared without one, before and since 2025."""
 _NUMBERS = frozenset(
     [
         "NUMBER",
@@ -53,7 +53,7 @@ _STAMP = "YYYY-MM-DD HH24:MI:SS.FF9"
 
 
 class SnowflakeDialect(SnowflakeFacts, Dialect):
-    """Snowflake. Names are kept in their case, always quoted."""
+    """Snowflake, with names always quoted, so that they keep their case."""
 
     name = "snowflake"
     session_settings: ClassVar[Mapping[str, str]] = {
@@ -74,7 +74,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         "GEOMETRY_OUTPUT_FORMAT": "GeoJSON",
         "WEEK_START": "0",
     }
-    """https://docs.snowflake.com/en/sql-reference/parameters; given to the driver as the session begins."""
+    """The parameters that the driver sets when a session begins.
+
+    https://docs.snowflake.com/en/sql-reference/parameters.
+    """
     sqlglot = "snowflake"
     line_comments = ("//",)
     max_identifier = 255
@@ -94,15 +97,15 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     # -- values ----------------------------------------------------------------
 
     def string(self, text: str) -> str:
-        """Backslashes escape inside Snowflake's strings, so they are doubled."""
+        """Return a string literal, with backslashes doubled, because they are escapes in Snowflake."""
         return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
     def day(self, day: date, column: Column) -> str:
-        """With the fraction that the format of ``literal`` has."""
+        """Return the beginning of a day, with the nine fractional digits that ``literal`` expects."""
         return super().day(day, column) + ("" if column.kind is Kind.DATE else ".000000000")
 
     def literal(self, text: str, column: Column) -> str:
-        """Numbers bare, the rest cast by an explicit format."""
+        """Return numbers bare, and all else cast by an explicit format."""
         kind = column.kind
         if kind in INTEGERS or kind is Kind.DECIMAL:
             return self.number(text, column)
@@ -121,7 +124,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """By explicit formats; zones moved to UTC."""
+        """Return the value as text by an explicit format, with zones converted to UTC."""
         kind = column.kind
         if kind is Kind.TIMESTAMP:
             return f"TO_CHAR({expression}, '{_STAMP}')"
@@ -136,11 +139,11 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return f"TO_CHAR({expression})"
 
     def is_sortable(self, column: Column) -> bool:
-        """Floats are left out: TO_CHAR shows fewer digits than they have."""
+        """Whether the values can be sorted; not floats: TO_CHAR shows fewer digits than they have."""
         return super().is_sortable(column) and column.kind is not Kind.FLOAT64
 
     def select_expression(self, column: Column) -> str:
-        """Semi-structured values as JSON text; zones moved to UTC."""
+        """Read semi-structured values as JSON text, and convert zones to UTC."""
         name, native = self.quote(column.name), column.native.upper().partition("(")[0].strip()
         if native == "VARIANT" or column.native.upper() in ("OBJECT", "ARRAY"):
             return f"TO_JSON({name})"
@@ -157,7 +160,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """By DATEADD, in microseconds."""
+        """Return ``expression`` less ``amount`` seconds, to the microsecond; whole days for a date."""
         if column.kind is Kind.DATE:
             return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
         return f"DATEADD(microsecond, -{round(amount * 1_000_000):d}, {expression})"
@@ -167,7 +170,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """By INFORMATION_SCHEMA's names, or as DESCRIBE and DDL write them."""
+        """Return the kind by the type's name in INFORMATION_SCHEMA, DESCRIBE or DDL."""
         words, numbers = words_and_numbers(native)
         if numbers is None or words not in self.kinds:  # ARRAY(NUMBER(38,0)), VARCHAR(20) COLLATE 'de'
             native = native.partition("(")[0]
@@ -179,7 +182,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return kind, None if length in _GREATEST else length, precision, scale
 
     def native(self, column: Column) -> Stored:
-        """Every NUMBER is a decimal of at most 38 digits; there is no 32-bit float."""
+        """Return the type for another system's column; a NUMBER has at most 38 digits, a FLOAT 64 bits."""
         kind = column.kind
         if kind in _INTEGERS:
             return Stored(f"NUMBER({_INTEGERS[kind]},0)")
@@ -209,7 +212,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return Stored("VARCHAR", Fidelity.APPROXIMATED, "kept as text, character for character")
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
-        """The new name is qualified too, or it would land in the session's schema."""
+        """Return the ALTER TABLE; the new name is qualified, or it would be in the session's schema."""
         return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.qualify((*path[:-1], name))}"
 
     def merge(
@@ -223,7 +226,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         exact: Collection[str] = (),
         newest: str | None = None,
     ) -> list[str]:
-        """One MERGE; of rows that are the same twice it takes one, as ``keep_one`` leaves that to it."""
+        """Return one MERGE statement, which takes one of several staged rows with the same key."""
         rest = [name for name in columns if name not in key]
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         only = joint.join(f"{self.quote(name)} {test}" for name in key)
@@ -244,11 +247,14 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Nothing: the portable way makes a table, which would commit; ``merge`` takes one of each."""
+        """Return no statements: ``merge`` itself takes one row per key.
+
+        The portable statements would create a table, which commits in Snowflake.
+        """
         return []
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """With the target's own types, so that a VARIANT does not become text."""
+        """Return the statement for a stage with the target's own types, so that a VARIANT stays one."""
         names = self.names(column.name for column in columns)
         named = self.qualify(target)
         return f"{self.temporary_table} {self.qualify(path)} AS SELECT {names} FROM {named} WHERE 1 = 0"
@@ -256,7 +262,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     # -- errors ----------------------------------------------------------------
 
     def classify(self, error: BaseException) -> HdmError:
-        """By number, else by the class of the SQLSTATE: only what may pass is tried again."""
+        """Translate the error by its number, or by its SQLSTATE's class if the number is unknown.
+
+        Without the SQLSTATE, every unknown number would count as transient and be tried again.
+        """
         found, code = super().classify(error), self.code(error) or ""
         if type(found) is not TransientError or any(
             code[:size] in ERRORS for size in range(1, len(code) + 1)
@@ -269,7 +278,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return found
 
     def code(self, error: BaseException) -> str | None:
-        """The six-digit code; HTTP failures of the connector are 290000 and the status."""
+        """Return the six-digit code; for HTTP failures the connector gives 290000 plus the status."""
         number = getattr(error, "errno", None)
         if isinstance(number, int) and number > 0:
             return f"{number:06d}"
@@ -277,7 +286,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return found[1] if found else (getattr(error, "sqlstate", None) or None)
 
     def hint(self, code: str) -> str | None:
-        """What to do about the codes that an operator can mend."""
+        """Return what to do about the codes that an operator can mend."""
         return {
             "250001": "check account (and host), the network, and the proxy",
             "000707": _TRAVEL,

@@ -1,4 +1,4 @@
-"""Snowflake's error codes and SQLSTATEs, each with what is to be done about it."""
+"""Map Snowflake's error codes and SQLSTATEs to error classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hdm.errors import (
 
 ERRORS: dict[str, type[HdmError]] = {
     # https://community.snowflake.com/s/article/Snowflake-error-codes and the connector's errorcode.py
-    # 000625: more than 20 statements wait for one lock; the one too many is sent away at once
+    # 000625: more than 20 statements wait for one lock, and the next one is refused at once
     "000625": Throttled, "000603": TransientError, "000604": TransientError, "000606": UsageError,
     "000607": UsageError, "000615": Deadlock, "000630": TransientError, "000601": TransientError,
     "001003": PermanentError, "000904": SchemaDrift, "002002": SchemaDrift, "002003": SchemaDrift,
@@ -48,4 +48,4 @@ STATES: dict[str, type[HdmError]] = {
     "23": RejectedRows, "28": UsageError, "42501": UsageError, "42": PermanentError,
     "57": TransientError,
 }  # fmt: skip
-"""What an error is whose number is not among ``ERRORS``."""
+"""Error classes by SQLSTATE, for numbers that are not in ``ERRORS``."""

@@ -1,7 +1,7 @@
-"""SQLite: types are a hint (affinity), so declared names carry the meaning, values are checked.
+"""Describe SQLite's SQL: declared types are only hints (affinity), so hdm checks the values.
 
-Affinity rules: https://sqlite.org/datatype3.html. A name that holds ``TEXT`` and no ``INT`` has
-TEXT affinity, which keeps every digit; hence ``DECIMAL_TEXT(38,18)``.
+Affinity rules: https://sqlite.org/datatype3.html. A type whose name contains ``TEXT`` but not ``INT`` has
+TEXT affinity, which keeps every digit; therefore decimals are declared as ``DECIMAL_TEXT(38,18)``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _NATIVE: dict[Kind, str] = {
 
 
 class SQLiteDialect(SQLiteFacts, Dialect):
-    """SQLite 3.24 or later. Stores any value in any column, except in STRICT tables."""
+    """SQLite 3.24 or later; it stores any value in any column, except in STRICT tables."""
 
     name = "sqlite"
     sqlglot = "sqlite"
@@ -89,7 +89,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """By the declared name; names unknown here go by SQLite's affinity rules."""
+        """Return the kind by the declared name, or by SQLite's affinity rules if the name is unknown."""
         found = _DECLARED.match(native.upper())
         name, first, second = (found[1], found[2], found[3]) if found else (native.upper(), None, None)
         name = " ".join(f"{name} {found[4] if found and found[4] else ''}".split())
@@ -104,7 +104,10 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
-        """Every kind is kept exactly (but -0.0 becomes 0.0); lengths and labels are not enforced."""
+        """Return the type for another system's column.
+
+        Every kind is stored exactly (but -0.0 becomes 0.0); lengths and labels are not enforced.
+        """
         kind = column.kind
         if kind is Kind.DECIMAL:
             if column.precision is None:
@@ -123,19 +126,23 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return Stored(_NATIVE[kind])
 
     def stored(self, column: Column) -> Stored:
-        """Untyped columns of SQLite travel as text, so numbers in them would not stay numbers."""
+        """Return the column's own type; for an untyped column a text type, so its numbers become text."""
         if column.origin == self.name and column.kind is Kind.OTHER:
             return Stored("OTHER_TEXT", Fidelity.LOSSY, "it has no declared type: values arrive as text")
         return super().stored(column)
 
     def is_sortable(self, column: Column) -> bool:
-        """A decimal kept as text sorts as text: '9' after '10'."""
+        """Whether the values can be sorted; not decimals stored as text, where '9' comes after '10'."""
         as_text = column.kind is Kind.DECIMAL and "TEXT" in column.native.upper()
         return super().is_sortable(column) and not as_text
 
     def forms(self, column: Column) -> str:
-        """Dates and times are whatever text was stored. The mark before the time of day, and what follows it,
-        must be the same everywhere; where something follows, the length too."""
+        """Return an expression for the form of a date or timestamp, which SQLite stores as any text.
+
+        Two values have the same form if the character before the time of day and the zone after it are the
+        same;
+        if there is a zone, their length too.
+        """
         if column.kind not in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return ""
         name, digit = self.quote(column.name), "[0-9]"
@@ -148,7 +155,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         )
 
     def literal(self, text: str, column: Column) -> str:
-        """Plain literals: SQLite compares by storage class, and a CAST would change it."""
+        """Return a plain literal: SQLite compares by storage class, which a CAST would change."""
         if column.kind in INTEGERS or column.kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN):
             return self.number(text, column)
         if column.kind is Kind.DECIMAL and self.is_sortable(column):
@@ -156,7 +163,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """As text; reals with 17 digits, which is exact."""
+        """Return the value as text; reals with 17 digits, which is exact."""
         as_text = f"CAST({expression} AS TEXT)"
         if column.kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.DECIMAL):
             exact = f"printf('%!.17g', {expression})"
@@ -164,29 +171,29 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return as_text
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Through ``datetime``, which keeps milliseconds."""
+        """Return ``expression`` less ``amount`` seconds, to the millisecond, which is SQLite's limit."""
         if column.kind is Kind.DATE:
             return f"date({expression}, '-{amount / 86400:.9f} days')"
         return f"strftime('%Y-%m-%d %H:%M:%f', {expression}, '-{amount:.6f} seconds')"
 
     def modulo(self, expression: str, step: int) -> str:
-        """SQLite may lack MOD()."""
+        """Return the remainder by ``%``, as SQLite may lack MOD()."""
         return f"({expression} % {step:d})"
 
     def hint(self, code: str) -> str | None:
-        """For what a profile can get wrong."""
+        """Return what to do about mistakes in a profile."""
         return {
             "SQLITE_NOTADB": "the file is no SQLite database: check path in the profile",
             "SQLITE_READONLY": "grant the user write access to the file and its folder",
         }.get(code)
 
     def code(self, error: BaseException) -> str | None:
-        """SQLite's extended error name, e.g. SQLITE_BUSY."""
+        """Return SQLite's extended error name, e.g. SQLITE_BUSY."""
         name = getattr(error, "sqlite_errorname", None)
         return str(name) if name else None
 
     def classify(self, error: BaseException) -> HdmError:
-        """Text that is not UTF-8 fails in the driver, without a code."""
+        """Translate the error; text that is not UTF-8 fails in the driver, without a code."""
         if self.code(error) is None and "Could not decode" in str(error):
             column = re.match(r"Could not decode to UTF-8 column '(.*)' with text ", str(error), re.DOTALL)
             where = f" in column {column[1]}" if column else ""
@@ -197,12 +204,12 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return super().classify(error)
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """A PRIMARY KEY or UNIQUE violation."""
+        """Whether a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 
 
 def _by_affinity(name: str) -> Kind:
-    """https://sqlite.org/datatype3.html section 3.1, in its order."""
+    """Return the kind by SQLite's affinity rules: https://sqlite.org/datatype3.html section 3.1."""
     if "INT" in name:
         return Kind.INT64
     if any(part in name for part in ("CHAR", "CLOB", "TEXT")):

@@ -1,4 +1,4 @@
-"""SQLite beside its SQL: what its DDL can declare, and how its ODBC driver is spoken to."""
+"""State facts about SQLite besides its SQL: what its DDL can declare, and how to use its ODBC driver."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class SQLiteFacts(Facts):
         bare_names="none",
         is_file=True,
         octets="LENGTH(CAST({} AS BLOB))",
-        words=(  # the driver gives no codes, only the library's words
+        words=(  # the driver gives no codes, only SQLite's messages
             ("UNIQUE constraint failed", "SQLITE_CONSTRAINT_UNIQUE"),
             ("constraint failed", "SQLITE_CONSTRAINT"),
             ("database is locked", "SQLITE_BUSY"),

@@ -1,4 +1,4 @@
-"""SQL Server and Azure SQL: bracketed names, styles for every rendering, numbered errors.
+"""Describe the SQL of SQL Server and Azure SQL: bracketed names, CONVERT styles, numbered errors.
 
 Types: https://learn.microsoft.com/sql/t-sql/data-types/data-types-transact-sql. Styles:
 https://learn.microsoft.com/sql/t-sql/functions/cast-and-convert-transact-sql.
@@ -47,7 +47,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     sqlglot = "tsql"
     plain_strings = True
     quote_marks = ("[", "]")
-    ignores_case = "all"  # by the collation of most databases; where one minds the case, too careful
+    ignores_case = "all"  # the collation of most databases; stricter than needed if one is case-sensitive
     composes_names = True
     referring_keys: ClassVar[str | None] = referring.SQLSERVER
     all_keys: ClassVar[str | None] = referring.SQLSERVER_ALL
@@ -60,7 +60,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     null_safe = "EXISTS (SELECT {a} INTERSECT SELECT {b})"
     exact_text = "CAST(CAST({} AS NVARCHAR(MAX)) AS VARBINARY(MAX))"
     temporary_table = "CREATE TABLE"
-    """Temporary by its name, which starts with ``#``."""
+    """Creates a temporary table if the name starts with ``#``."""
     adds_column = "ADD"
     text_type = "nvarchar(max)"
     key_text_type = "nvarchar(128)"
@@ -86,15 +86,15 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
 
     @property
     def session(self) -> tuple[str, ...]:
-        """All in one batch."""
+        """The statements that every session starts with, as one batch."""
         return ("; ".join(super().session),)
 
     def set_session(self, name: str, value: str) -> str:
-        """Without an equals sign."""
+        """Return the SET statement, which has no equals sign."""
         return f"SET {name} {value}"
 
     def qualify(self, path: Sequence[str]) -> str:
-        """A stage, which has no schema, becomes a temporary table by its ``#``."""
+        """Return the full name; a stage, which has no schema, gets the ``#`` of temporary tables."""
         if len(path) == 1 and path[0].startswith("_hdm_stage_"):
             return self.quote("#" + path[0])
         return super().qualify(path)
@@ -102,11 +102,11 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     # -- values ----------------------------------------------------------------
 
     def string(self, text: str) -> str:
-        """A Unicode literal."""
+        """Return a Unicode string literal."""
         return "N" + super().string(text)
 
     def literal(self, text: str, column: Column) -> str:
-        """By style, in the column's own type, so that an index on it serves."""
+        """Return a literal of the column's own type by CONVERT style, so that an index can be used."""
         kind, native = column.kind, self.cast_type(column)
         if kind in INTEGERS:
             return self.number(text, column)
@@ -123,13 +123,13 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         if kind is Kind.UUID:
             return f"CONVERT(uniqueidentifier, {self.string(text)})"
         if _bare(column.native) in ("char", "varchar"):
-            # beside N'...' the column would be compared as nvarchar, which sorts otherwise and seeks nothing
+            # beside N'...' the column would be compared as nvarchar, with another order and without its index
             size = "max" if "max" in column.native.lower() else "8000"
             return f"CAST({self.string(text)} AS varchar({size}))"
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Floats with style 3 (17 digits), temporals with 121, bytes with 1."""
+        """Return the value as text: floats by style 3 (17 digits), temporals by 121, bytes by 1."""
         kind = column.kind
         if kind in (Kind.FLOAT32, Kind.FLOAT64):
             return f"CONVERT(varchar(40), {expression}, 3)"
@@ -142,23 +142,25 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         if kind is Kind.BINARY:
             return f"CONVERT(varchar(max), CONVERT(varbinary(max), {expression}), 1)"
         if kind is Kind.DECIMAL and _bare(column.native) not in ("decimal", "numeric"):
-            # style 2 shows all four digits of money, and is nothing to other types
+            # style 2 shows all four digits of money, and has no effect on other types
             return f"CONVERT(varchar(60), {expression}, 2)"
         return f"CONVERT(nvarchar(max), {expression})"
 
     def comparable(self, column: Column) -> str:
-        """What a query gives as text may be varchar, which is sorted and compared in one order only as
-        nvarchar beside ``literal``."""
+        """Return the column to compare and sort by, as nvarchar if it is a query's text of unknown type.
+
+        A varchar would be sorted in one order but compared with ``literal``, an nvarchar, in another.
+        """
         if column.kind is Kind.TEXT and not column.native:
             return f"CONVERT(nvarchar(4000), {self.quote(column.name)})"
         return super().comparable(column)
 
     def is_sortable(self, column: Column) -> bool:
-        """Not the old long types; and uniqueidentifier sorts by its last bytes first."""
+        """Whether the values can be sorted; not old long types, nor uniqueidentifier (last bytes first)."""
         return super().is_sortable(column) and _bare(column.native) not in (*_LONG, "uniqueidentifier")
 
     def select_expression(self, column: Column) -> str:
-        """What ODBC has no type for, or no exact one, goes through CONVERT."""
+        """Convert values for which ODBC has no type, or no exact one."""
         name, native = self.quote(column.name), _bare(column.native)
         if native == "datetimeoffset":
             return f"CONVERT(datetime2(7), SWITCHOFFSET({name}, '+00:00'))"
@@ -171,7 +173,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         if native == "hierarchyid":
             return f"CONVERT(nvarchar(4000), {name})"
         if native in ("geography", "geometry"):
-            # a text without its SRID would be taken for 4326 (geography) or 0 (geometry)
+            # without its SRID, the text would be read as 4326 (geography) or 0 (geometry)
             return f"'SRID=' + CAST({name}.STSrid AS nvarchar(11)) + ';' + {name}.AsTextZM()"
         if native == "sql_variant":
             return _variant(name)
@@ -184,14 +186,14 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """DATEADD takes whole numbers below 2**31; fractions of a second are rounded up."""
+        """Return ``expression`` less ``amount`` seconds, rounded up: DATEADD takes integers below 2**31."""
         if column.kind is Kind.DATE:
             return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
         days, rest = divmod(amount, 86400)
         return f"DATEADD(second, -{-int(-rest // 1):d}, DATEADD(day, -{int(days):d}, {expression}))"
 
     def modulo(self, expression: str, step: int) -> str:
-        """There is no MOD()."""
+        """Return the remainder by ``%``, as there is no MOD()."""
         return f"({expression} % {step:d})"
 
     # -- types and tables ------------------------------------------------------
@@ -199,7 +201,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """tinyint counts 0 to 255, so it travels in 16 bits; float(1..24) is real."""
+        """Return the kind; tinyint has values 0 to 255, so it travels in 16 bits; float(1..24) is real."""
         found = _NAME.match(native.lower())
         name = found[1] if found else native.lower()
         first = int(found[2]) if found and found[2] and found[2] != "max" else None
@@ -228,7 +230,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
-        """What keeps a column of another system."""
+        """Return the type for another system's column."""
         kind = column.kind
         if kind in _NATIVE:
             weaker = kind is Kind.INT8
@@ -261,25 +263,25 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         *,
         temporary: bool = False,
     ) -> str:
-        """Without the key where one of its columns has no bound: no index can hold it."""
+        """Return CREATE TABLE, without the key if one of its columns has no bound and cannot be indexed."""
         long = [c.name for c in columns if c.name in key and self.stored(c).native.endswith("(max)")]
         return super().create_table(path, columns, () if long else key, temporary=temporary)
 
     def stored(self, column: Column) -> Stored:
-        """A rowversion cannot be written: it is kept as its 8 bytes."""
+        """Return the column's own type, but ``binary(8)`` for a rowversion, which cannot be written."""
         if column.origin == self.name and _bare(column.native) in ("rowversion", "timestamp"):
             return Stored("binary(8)", Fidelity.APPROXIMATED, "the server would make a new rowversion")
         return super().stored(column)
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
-        """sp_rename takes the old name quoted and the new one bare."""
+        """Return a call of sp_rename, which takes the old name quoted and the new one unquoted."""
         self.quote(name)
         return f"EXEC sp_rename {self.string(self.qualify(path))}, {self.string(name)}, 'OBJECT'"
 
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """The server's number as ``E1205`` if it is a known one, else the SQLSTATE.
+        """Return the server's number as ``E1205`` if it is a known one, else the SQLSTATE.
 
         pyodbc gives ``(sqlstate, '... (1205) (SQLExecDirectW)')``; arrow-odbc ``State: 40001,
         Native error: 1205`` in its text.
@@ -296,11 +298,11 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return state[1] if state else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """2627 and 2601: a constraint or a unique index is violated."""
+        """Whether a constraint (2627) or a unique index (2601) is violated."""
         return self.code(error) in ("E2627", "E2601")
 
     def hint(self, code: str) -> str | None:
-        """What to do about the codes that an operator can mend."""
+        """Return what to do about the codes that an operator can mend."""
         return {
             "E3952": "ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
             "E229": "grant SELECT and VIEW DEFINITION to the user",
@@ -327,7 +329,7 @@ _EXACT = (
 
 
 def _variant(name: str) -> str:
-    """Each value by its own type: plain CONVERT would cut seconds, digits and bytes."""
+    """Convert each sql_variant value by its own type: a plain CONVERT cuts seconds, digits and bytes."""
     base = f"CAST(SQL_VARIANT_PROPERTY({name}, 'BaseType') AS sysname)"
     cases = " ".join(f"WHEN {base} IN ({types}) THEN {shown.format(name)}" for types, shown in _EXACT)
     return f"CASE {cases} ELSE CONVERT(nvarchar(max), {name}) END"

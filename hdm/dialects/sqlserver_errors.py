@@ -1,4 +1,4 @@
-"""SQL Server's error codes, each with what is to be done about it."""
+"""Map SQL Server's error codes to error classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL Server beside its SQL: what its DDL can declare, and how its ODBC driver is spoken to."""
+"""State facts about SQL Server besides its SQL: what its DDL can declare, how to use its ODBC driver."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How SQL Server takes queries as tables, and brings staged rows into a table by key."""
+"""Use queries as tables, and merge staged rows into a table by key, in SQL Server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ class SQLServerMerging(Dialect):
     """The part of the dialect that composes statements."""
 
     def derived(self, sql: str) -> str:
-        """ORDER BY is let into a table expression only with OFFSET; WITH never is."""
+        """Return a query as a table expression; ORDER BY gets the OFFSET that SQL Server requires there.
+
+        Raises ``UsageError`` for a query that begins with WITH, which is never allowed there.
+        """
         depth, words = 0, []
         try:
             read = self.tokens(sql)
@@ -33,8 +36,12 @@ class SQLServerMerging(Dialect):
         return super().derived(f"{sql} OFFSET 0 ROWS" if ordered else sql)
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """With the target's own types and collations, which tempdb's may not be compared with. UNION ALL
-        leaves identities behind."""
+        """Return the statement for a stage with the target's own types and collations.
+
+        Those of tempdb may not be comparable with the target's. UNION ALL keeps the identity property out of
+        the
+        stage.
+        """
         names, named = self.names(column.name for column in columns), self.qualify(target)
         nothing = f"FROM {named} WHERE 1 = 0"
         return f"SELECT {names} INTO {self.qualify(path)} {nothing} UNION ALL SELECT {names} {nothing}"
@@ -42,23 +49,23 @@ class SQLServerMerging(Dialect):
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """By alias; key ranges stay locked until the INSERT."""
+        """Return the UPDATE by alias; HOLDLOCK keeps key ranges locked until the INSERT."""
         assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
         joined = f"{into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {only} AND {same}{guard}"
         return f"UPDATE t SET {assigned} FROM {joined}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
-        """The table's own lock, until the transaction ends."""
+        """Return a query that locks the whole table until the transaction ends."""
         return f"SELECT 1 FROM {self.qualify(target)} WITH (TABLOCKX, HOLDLOCK) WHERE 1 = 0"
 
     def first(self, sql: str) -> str:
-        """At most one row of a query."""
+        """Return the query limited to at most one row."""
         return f"{sql} ORDER BY (SELECT NULL) OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY"
 
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """By a numbered query, which SQL Server deletes through."""
+        """Return a DELETE through a numbered query that keeps one row per key."""
         numbered = (
             f"SELECT ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY (SELECT NULL)) AS hdm_n "
             f"FROM {self.qualify(stage)}"

@@ -1,6 +1,7 @@
-"""Azure Synapse dedicated SQL pools as a target of DDL: SQL Server's types, less what they lack.
+"""Describe Azure Synapse dedicated SQL pools, for schemas created there: SQL Server's types, less some.
 
-https://learn.microsoft.com/en-us/azure/synapse-analytics/sql-data-warehouse/sql-data-warehouse-tables-data-types.
+https://learn.microsoft.com/en-us/azure/synapse-analytics/sql-data-warehouse/sql-data-warehouse-tables-data-
+types.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from hdm.dialects.traits import NONE, Traits
 
 
 class SynapseDialect(SQLServerDialect):
-    """SQL Server's words; xml, geography, hierarchyid and the like are kept as text."""
+    """Synapse: SQL Server's SQL; xml, geography, hierarchyid and similar types are stored as text."""
 
     name = "synapse"
     enforces_keys = False

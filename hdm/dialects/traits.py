@@ -1,4 +1,4 @@
-"""What a system can declare in DDL, as values that the mapper and the writers read."""
+"""Define what a system can declare in DDL, as values that the mapper and the writers read."""
 
 from __future__ import annotations
 
@@ -10,42 +10,45 @@ NONE: frozenset[str] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """``fk``: enforced, declared or none. ``identity``: clause, sequence, autoincrement or none.
+    """What one system can declare in DDL.
+
+    ``fk``: enforced, declared or none. ``identity``: clause, sequence, autoincrement or none.
     ``comments``: statement, inline, property, option or none. ``actions``: ON DELETE/UPDATE
     actions besides NO ACTION. ``generated``: any of stored, virtual. ``distribution``: kept,
-    clustering (of its sort columns alone) or none."""
+    clustering (of its sort columns alone) or none.
+    """
 
     schemas: bool = True
     fk: str = "enforced"
     fk_across_schemas: bool = True
     keys_enforced: bool = True
     primary_key_named: bool = True
-    """False: every primary key is called PRIMARY, so no name is given."""
+    """Whether a primary key can have a name; False: each is called PRIMARY."""
     actions: frozenset[str] = frozenset({"RESTRICT", "CASCADE", "SET NULL", "SET DEFAULT"})
     update_actions: bool = True
     deferrable: bool = False
     check: bool = True
     check_of_identity: bool = True
-    """Whether a check may mention a numbered column."""
+    """Whether a check may refer to an identity column."""
     index: bool = True
     index_partial: bool = False
     index_expression: bool = False
     index_include: bool = False
     indexes_by_schema: bool = False
-    """Whether names of indexes are told apart in the schema, not in the table."""
+    """Whether an index's name must be unique in the schema, not only in the table."""
     constraints_by_schema: bool = False
-    """The same for names of constraints."""
+    """Whether a constraint's name must be unique in the schema, not only in the table."""
     keys_are_indexes: bool = False
-    """Whether names of primary and unique keys lie among those of indexes."""
+    """Whether primary and unique keys share one set of names with the indexes."""
     identity: str = "clause"
     identity_integer: bool = False
-    """Whether only a column of an integer type can be numbered."""
+    """Whether an identity column must have an integer type."""
     identity_leads_key: bool = False
-    """Whether only the first column of a key can be numbered."""
+    """Whether an identity column must be the first column of a key."""
     identity_once: bool = False
-    """Whether a table can have one numbered column only."""
+    """Whether a table can have only one identity column."""
     identity_load: str = ""
-    """What a load must do so that it may give a numbered column its values."""
+    """What a load must do before it can set the values of an identity column."""
     generated: frozenset[str] = frozenset({"stored"})
     sequences: bool = True
     defaults: bool = True
@@ -55,4 +58,4 @@ class Traits:
     materialized: bool = False
     nulls_distinct: bool = True
     rebuilds: bool = False
-    """Whether a table is built anew to get a foreign key."""
+    """Whether a table must be created anew to get a foreign key."""

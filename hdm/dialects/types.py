@@ -1,4 +1,4 @@
-"""How kinds travel (Arrow carriers), how well a target keeps them, and what fits into what."""
+"""Map kinds to Arrow carriers, say how well a target stores them, and compare columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pyarrow as pa
 from hdm.model import Column, Kind
 
 _PADDED = ("binary(", "byte(")
-"""Native types that fill bytes up to their length, and so alter them."""
+"""Native types that pad shorter bytes to their length, and so alter them."""
 INTEGERS: dict[Kind, int] = {Kind.INT8: 8, Kind.INT16: 16, Kind.INT32: 32, Kind.INT64: 64}
 TEXTS = frozenset(
     {Kind.TEXT, Kind.UUID, Kind.JSON, Kind.ARRAY, Kind.BIT, Kind.ENUM, Kind.OTHER, Kind.INTERVAL, Kind.TIMETZ}
@@ -25,7 +25,7 @@ ORDERED = frozenset(
 
 
 class Fidelity(StrEnum):
-    """What becomes of a column's values in a target type."""
+    """How well a target type keeps a column's values."""
 
     EXACT = "exact"
     APPROXIMATED = "approximated"
@@ -36,7 +36,7 @@ class Fidelity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The native type that a target keeps a column in, and how well."""
+    """The native type in which a target stores a column, and how well."""
 
     native: str
     fidelity: Fidelity = Fidelity.EXACT
@@ -60,10 +60,10 @@ _FIXED: dict[Kind, pa.DataType] = {
 
 
 def carrier(kind: Kind, precision: int | None = None, scale: int | None = None) -> pa.DataType:
-    """The Arrow type that a kind travels in.
+    """Return the Arrow type in which a kind travels.
 
     Decimals: decimal128 up to 38 digits, decimal256 up to 76, ``string`` beyond or without a
-    bound. Dates and timestamps carry infinity as DuckDB does: the largest integer and its
+    bound. Dates and timestamps represent infinity as DuckDB does: by the largest integer and its
     negative. Temporals finer than a microsecond travel in nanoseconds.
     """
     if kind is Kind.DECIMAL:
@@ -76,7 +76,10 @@ def carrier(kind: Kind, precision: int | None = None, scale: int | None = None) 
 
 
 def decimal_carrier(precision: int | None, scale: int | None) -> pa.DataType:
-    """decimal128, decimal256 or string for ``numeric(precision, scale)``, odd scales included."""
+    """Return decimal128, decimal256 or string for ``numeric(precision, scale)``.
+
+    A scale may be negative or greater than the precision.
+    """
     if precision is None:
         return pa.string()
     whole, fraction = precision - (scale or 0), max(scale or 0, 0)
@@ -87,13 +90,13 @@ def decimal_carrier(precision: int | None, scale: int | None) -> pa.DataType:
 
 
 def misfit(held: Column, wanted: Column) -> str | None:
-    """Why values declared as ``wanted`` could change or fail in the existing column ``held``.
+    """Return why values declared as ``wanted`` could change or fail in the existing column ``held``.
 
-    None: they fit. Only declarations are compared, and only narrowing that a database would
+    None if they fit. Only declarations are compared, and only narrowing that a database would
     do silently (rounding, cutting) or that makes no sense is refused.
     """
     if held.kind in (Kind.TEXT, Kind.OTHER) and wanted.kind is not Kind.BINARY:
-        return None  # a text that is too long is refused aloud when it comes
+        return None  # the database refuses a text that is too long with an error
     if wanted.kind in INTEGERS and held.kind in INTEGERS:
         narrow = INTEGERS[held.kind] < INTEGERS[wanted.kind]
         return f"{held.kind} holds fewer values than {wanted.kind}" if narrow else None
@@ -113,7 +116,7 @@ def misfit(held: Column, wanted: Column) -> str | None:
         return _coarser(held, wanted)
     if held.kind is Kind.BINARY and held.native.lower().startswith(_PADDED):
         return _shorter(held, wanted)
-    return None  # varying bytes that are too many are refused aloud when they come, as texts are
+    return None  # the database refuses bytes of varying length that are too many with an error
 
 
 def _shorter(held: Column, wanted: Column) -> str | None:

@@ -1,4 +1,4 @@
-"""What users write in manifests, checked: durations and predicates."""
+"""Check what users write in manifests: durations, predicates and queries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def seconds(text: str, *, days: bool = False) -> float:
-    """A duration such as ``90``, ``15m``, ``2 hours``, ``1d``; a bare number counts seconds (or days)."""
+    """Return the seconds of a duration such as ``90``, ``15m``, ``2 hours`` or ``1d``.
+
+    A bare number counts seconds, with ``days`` days. Raises ``UsageError``.
+    """
     found = _DURATION.match(text.strip())
     if not found:
         raise UsageError(f"not a duration: {text!r}", hint="write for example 90s, 15m, 2h or 1d")
@@ -25,7 +28,10 @@ def seconds(text: str, *, days: bool = False) -> float:
 
 
 def one_predicate(text: str) -> str:
-    """``text`` if it can only be one SQL predicate: no second statement, comment or open bracket."""
+    """Return ``text`` if it can only be one SQL predicate; ``UsageError`` otherwise.
+
+    It must not contain a second statement, a comment or an open bracket.
+    """
     depth, quote = 0, ""
     for number, mark in enumerate(text):
         if quote:
@@ -48,9 +54,9 @@ _BEGINNINGS = frozenset({"select", "with", "values", "from", "table", "("})
 
 
 def one_query(text: str, tokens: Callable[[str], list[Token]]) -> str:
-    """``text``, without its comments and last semicolon, if it can only be one query that reads.
+    """Return ``text`` without comments and last semicolon, if it can only be one query that reads.
 
-    ``tokens`` is the dialect's. Raises ``UsageError``.
+    ``tokens`` is the dialect's method. Raises ``UsageError`` otherwise.
     """
     hint = "write one SELECT; put a view in its place if it needs more"
     try:

@@ -1,4 +1,4 @@
-"""Staged files: how they are found, read and written, in every format and in every store."""
+"""Find, read and write staged files, in every format and in every store."""
 
 from __future__ import annotations
 

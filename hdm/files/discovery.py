@@ -1,4 +1,4 @@
-"""What lies under a store's root: staged datasets by their manifests, foreign files by name."""
+"""Find the datasets under a store's root: staged ones by their chunk records, other files by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BLOCK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a source is told about the files it reads: see ``FileSourceConfig``."""
+    """Which files a source reads, and how: the values of ``FileSourceConfig``."""
 
     file_format: str | None = None
     table_name: str | None = None
@@ -33,18 +33,20 @@ class Wanted:
     partitions: bool = True
 
     def format(self, name: str, key: str) -> Format:
-        """The format of the file ``key``; what hdm staged is cut by commas, whatever others are."""
+        """Return the format of the file ``key``; files that hdm staged always have commas between fields."""
         return format_named(name, None if files.is_staged(key) else self.delimiter)
 
     def values(self, key: str) -> dict[str, str | None]:
-        """The columns that the file's folders give."""
+        """Return the columns, with their values, that the names of the file's folders give."""
         return {} if files.is_staged(key) or not self.partitions else partition_folders.values_of(key)
 
 
 @dataclass(slots=True)
 class Found:
-    """One dataset: its table and the keys of what holds its rows. ``replaced``: it is staged whole,
-    again and again, and these are the newest."""
+    """One dataset that was found: its table, and the keys of the objects that hold its rows.
+
+    ``replaced``: it is staged as a whole again and again, and these are the newest files.
+    """
 
     table: Table
     wanted: Wanted
@@ -53,8 +55,10 @@ class Found:
     replaced: bool = False
 
     def files(self, store: Store) -> Iterator[StagedFile]:
-        """Its published files in a stable order. Files that retention has removed are left out;
-        a foreign file is read once, for its checksum and row count."""
+        """Yield the dataset's published files in a stable order, without those that retention removed.
+
+        A file that hdm did not stage is read once, for its checksum and row count.
+        """
         for key in self.manifests:
             manifest = files.read_manifest(store, key)
             for file in manifest.receipt.files if manifest else ():
@@ -66,10 +70,10 @@ class Found:
 
 
 def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
-    """Every dataset under the root, by name, that ``wanted`` does not leave out.
+    """Return every dataset under the root that ``wanted`` asks for, ordered by name.
 
-    Raises ``UsageError`` for a file that looks like data and lies among those that are read, and is none
-    that hdm reads: the rest would pass for the whole.
+    Raises ``UsageError`` if there is a data file of a format that hdm does not read among the files to
+    read: without its rows the dataset would be incomplete.
     """
     listed = list(store.list(""))
     found = _staged(store, listed, wanted) if wanted.pattern is None else []
@@ -81,7 +85,7 @@ def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
 
 
 def unread(store: Store) -> list[str]:
-    """Up to five names of what lies under the root, without what systems put there for themselves."""
+    """Return up to five names of files under the root, without marks that hdm and other systems write."""
     seen = (stat.key for stat in store.list("") if not _is_mark(stat.key))
     return list(islice(seen, 5))
 
@@ -116,7 +120,7 @@ def _staged(store: Store, listed: list[Stat], wanted: Wanted) -> list[Found]:
 
 
 def _by_job(folders: set[str]) -> list[set[str]]:
-    """Epoch folders grouped by their job: ``epoch-<job 8>-<number 6>``."""
+    """Group epoch folders, named ``epoch-<job 8>-<number 6>``, by their job."""
     jobs: dict[str, set[str]] = {}
     for folder in folders:
         jobs.setdefault(folder.rpartition("-")[0], set()).add(folder)
@@ -124,9 +128,11 @@ def _by_job(folders: set[str]) -> list[set[str]]:
 
 
 def _foreign(store: Store, listed: list[Stat], ours: set[str], namespace: str, wanted: Wanted) -> list[Found]:
-    """Files that hdm did not stage. With a pattern all matching files are one dataset; else a
-    file at the root is one of its own, and a folder's files are one together, with those of the
-    folders below it whose names give columns."""
+    """Return the datasets of files that hdm did not stage.
+
+    With a pattern, all matching files are one dataset. Without one, each file at the root is a dataset,
+    and each folder is one, together with the folders below it whose names give columns.
+    """
     groups: dict[str, list[str]] = {}
     others: list[str] = []
     for stat in listed:
@@ -165,7 +171,7 @@ def _below(folder: str, ours: set[str]) -> bool:
 
 
 def _is_mark(key: str) -> bool:
-    """What hdm and other systems leave beside data: end marks, checksums, hidden files."""
+    """Whether hdm or another system wrote this file beside the data: end marks, checksums, hidden files."""
     name = key.rpartition("/")[2]
     if name.startswith((".", "_hdm_")) or name.endswith((".crc", files.MANIFEST, files.REMOVED)):
         return True
@@ -173,7 +179,7 @@ def _is_mark(key: str) -> bool:
 
 
 def _refuse_managed(store: Store, key: str) -> None:
-    """Folders whose files are not their rows: a log beside them says which of them count."""
+    """Refuse a file of a Delta Lake or Hudi table: a log beside the files says which of them count."""
     parts = key.split("/")
     for mark, system in _LOGS.items():
         if mark in parts[:-1]:
@@ -187,12 +193,12 @@ _LOGS = {"_delta_log": "Delta Lake", ".hoodie": "Hudi"}
 
 
 def _folder(key: str) -> str:
-    """The folder whose files are one table, or the root."""
+    """Return the folder whose files are one table; '' is the root."""
     return partition_folders.folder_without(key)
 
 
 def _refuse_parts(store: Store, keys: Iterable[str]) -> None:
-    """A file that looks like data beside those that are read."""
+    """Refuse files that look like data but are of no format that hdm reads."""
     strange = [key for key in keys if key.lower().endswith(_LOOKS_LIKE_DATA)]
     if strange:
         more = f", and {len(strange) - 1:,} more" if len(strange) > 1 else ""
@@ -253,7 +259,7 @@ def _measured(store: Store, key: str, table: Table, wanted: Wanted) -> StagedFil
 
 @contextmanager
 def _named(store: Store, key: str) -> Iterator[None]:
-    """What is wrong with a file that hdm did not stage is said with its name."""
+    """Put the file's name in front of the errors that are raised within, and say how to leave it out."""
     try:
         yield
     except (CorruptFile, SchemaDrift, UsageError) as error:
@@ -265,7 +271,7 @@ def _named(store: Store, key: str) -> Iterator[None]:
 
 @contextmanager
 def _seekable(store: Store, stream: BinaryIO) -> Iterator[BinaryIO]:
-    """``stream`` itself, or a copy of it where the store's streams can only be read on."""
+    """Give ``stream`` itself, or a local copy if the store's streams cannot seek."""
     if store.seekable:
         yield stream
         return

@@ -1,4 +1,4 @@
-"""A file that was moved before and has other bytes now: only what was appended is new, or it is refused."""
+"""Find the rows that were appended to a file since it was moved; refuse other changes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hdm.model import Chunk, Mode, StagedFile
 _BLOCK = 1024 * 1024
 
 Begins = Callable[[StagedFile, StagedFile], bool]
-"""Whether the first file begins with all bytes of the second, which ended with a whole record."""
+"""Tells whether the first file begins with all bytes of the second, and these end with a whole record."""
 
 
 def rest_of(chunk: Chunk, before: Sequence[Chunk], begins: Begins, mode: Mode) -> Iterator[Chunk]:
-    """The rows of ``chunk`` that ``before``, all chunks of earlier plans in their order, do not hold.
+    """Yield the rows of ``chunk`` that the chunks ``before`` do not hold.
 
-    Raises ``UsageError`` for a file whose earlier rows may have changed, unless ``mode`` is merge: then it
-    is read as a whole.
+    ``before`` are all chunks of the job's earlier epochs, in their order. Raises ``UsageError`` if rows that
+    were moved before may have changed, except in mode merge: then the whole file is read again.
     """
     file = chunk.files[0]
     earlier = [one for one in before if one.files and one.files[0].uri == file.uri]

@@ -1,9 +1,9 @@
-"""How staged files are laid out under a store's root: names, sidecars, manifests.
+"""Define the layout of staged files under a store's root: names, sidecars, chunk records.
 
-``<sink>/<table>-<hash8>/[epoch folder/]<chunk 24>.<attempt>.<part>.<ext>`` are data files;
-``<chunk 24>.manifest.json`` beside them is made once, names the winner, and is the ledger:
-a data file that no manifest names is not published. ``_hdm_table.<schema 8>.json`` holds the
-table's schema.
+``<sink>/<table>-<hash8>/[epoch folder/]<chunk 24>.<attempt>.<part>.<ext>`` are data files.
+``<chunk 24>.manifest.json`` beside them is the chunk record: it is created once, and names the files
+of the attempt that won. These records are the ledger: a data file that none of them names is not
+published. ``_hdm_table.<schema 8>.json``, the sidecar, holds the table's schema.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MANIFEST = ".manifest.json"
 SIDECAR = "_hdm_table."
 DONE = "_hdm_epoch_done.json"
 REMOVED = ".removed.json"
-"""Beside a manifest: its files were verified downstream, and removed on purpose."""
+"""Ending of an object beside a chunk record: the chunk's files were verified downstream and then removed."""
 
 
 class Split(Settings):
@@ -50,42 +50,42 @@ _STAGED = re.compile(r"[0-9a-f]{24}\.\d+\.\d+\.[a-z.]+")
 
 
 def is_staged(key: str) -> bool:
-    """Whether a name is one that hdm gives to the files it stages."""
+    """Whether the object's name is one that hdm gives to the files it stages."""
     return _STAGED.fullmatch(key.rpartition("/")[2]) is not None
 
 
 def slug(name: str) -> str:
-    """``name`` as a safe folder name: itself if it is one already, else with a hash behind it."""
+    """Return ``name`` if it is a safe folder name, else a safe form of it with a hash appended."""
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:40]
     return safe if safe == name else f"{safe or 'x'}-{digest(name)[:8]}"
 
 
 def table_folder(sink: str, table: Table) -> str:
-    """The folder of ``table``'s files in the sink named ``sink``."""
+    """Return the folder of ``table``'s files in the sink named ``sink``."""
     label = re.sub(r"[^A-Za-z0-9_-]+", "_", ".".join(table.path)).strip("_")[:40] or "x"
     return f"{slug(sink)}/{label}-{table.dataset.dataset_id[:8]}"
 
 
 def chunk_folder(folder: str, job_key: str, epoch: int, mode: Mode) -> str:
-    """Where a chunk's files lie: in mode ``replace`` each epoch has a folder of its own."""
+    """Return the folder of a chunk's files; in mode ``replace`` each epoch has a folder of its own."""
     return f"{folder}/epoch-{digest(job_key)[:8]}-{epoch:06d}" if mode is Mode.REPLACE else folder
 
 
 def stem(chunk: Chunk) -> str:
-    """The start of the names of everything that belongs to the chunk."""
+    """Return the first part of the names of all objects that belong to the chunk."""
     return chunk.chunk_id[:24]
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What was published for one chunk."""
+    """The record of one published chunk: what it holds, and the receipt with its files."""
 
     chunk: Chunk
     receipt: Receipt
     schema_sha: str
 
     def encode(self) -> bytes:
-        """As the object's bytes, with their own checksum."""
+        """Return the bytes of the object that stores this record, with their own checksum."""
         body = json.dumps(
             {
                 "version": 1,
@@ -99,7 +99,7 @@ class Manifest:
 
 
 def read_manifest(store: Store, key: str) -> Manifest | None:
-    """The manifest object ``key``, or None if there is none; ``CorruptFile`` if it is damaged."""
+    """Return the chunk record ``key``, or None if there is none; ``CorruptFile`` if it is damaged."""
     body = _unsealed(store, key)
     if body is None:
         return None
@@ -108,7 +108,7 @@ def read_manifest(store: Store, key: str) -> Manifest | None:
 
 
 def manifests(store: Store, folder: str) -> Iterator[tuple[str, Manifest]]:
-    """Every manifest at or below ``folder``, with its key."""
+    """Yield every chunk record at or below ``folder``, with its key."""
     for found in store.list(f"{folder}/" if folder else ""):
         if found.key.endswith(MANIFEST):
             manifest = read_manifest(store, found.key)
@@ -117,23 +117,23 @@ def manifests(store: Store, folder: str) -> Iterator[tuple[str, Manifest]]:
 
 
 def removed_key(manifest_key: str) -> str:
-    """The name of the object that says that the manifest's files were removed on purpose."""
+    """Return the key of the object that marks the files of a chunk record as removed on purpose."""
     return manifest_key.removesuffix(MANIFEST) + REMOVED
 
 
 def write_removed(store: Store, manifest_key: str) -> None:
-    """Say so, before the first of them goes; idempotent."""
+    """Mark a chunk's files as removed on purpose; call it before the first file is deleted. Idempotent."""
     with suppress(FileExistsError):
         store.put_new(removed_key(manifest_key), _sealed(json.dumps({"version": 1})))
 
 
 def sidecar_key(folder: str, table: Table) -> str:
-    """The name of the object that holds the table's schema."""
+    """Return the key of the object that holds the table's schema."""
     return f"{folder}/{SIDECAR}{table.schema_sha[:8]}.json"
 
 
 def write_sidecar(store: Store, folder: str, table: Table) -> None:
-    """Keep the table beside its files; idempotent."""
+    """Write the table's schema beside its files; idempotent."""
     key = sidecar_key(folder, table)
     if store.stat(key) is None:
         try:
@@ -143,7 +143,7 @@ def write_sidecar(store: Store, folder: str, table: Table) -> None:
 
 
 def read_sidecar(store: Store, key: str) -> Table:
-    """The table that ``write_sidecar`` kept."""
+    """Return the table that ``write_sidecar`` wrote; ``CorruptFile`` if it is gone or damaged."""
     body = _unsealed(store, key)
     if body is None:
         raise CorruptFile(f"{key} is gone", hint="stage the table again")

@@ -1,4 +1,4 @@
-"""Columns whose values stand in the names of folders, ``dt=2024-01-01/``, as Hive and Spark write them."""
+"""Read columns from the names of folders, ``dt=2024-01-01/``, as Hive and Spark write them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import pyarrow as pa
 from hdm.model import Column, Kind, Table
 
 NULL = "__HIVE_DEFAULT_PARTITION__"
-"""The value of a folder whose rows have no value: hive.exec.default.partition.name."""
+"""The value in a folder's name that stands for NULL: Hive's ``hive.exec.default.partition.name``."""
 
 
 def values_of(key: str) -> dict[str, str | None]:
-    """The columns that the folders above an object's name give, outermost first."""
+    """Return the columns, with their values, of the folders in an object's key, outermost first."""
     found: dict[str, str | None] = {}
     for part in key.split("/")[:-1]:
         name, mark, value = part.partition("=")
@@ -23,22 +23,22 @@ def values_of(key: str) -> dict[str, str | None]:
 
 
 def folder_without(key: str) -> str:
-    """The folder of the object, without the parts that give columns."""
+    """Return the object's folder, without the parts of its name that give columns."""
     return "/".join(part for part in key.split("/")[:-1] if part.find("=") < 1)
 
 
 def with_columns(table: Table, names: list[str]) -> tuple[Column, ...]:
-    """The table's columns and, behind them, those of its folders: text, as a name says no more."""
+    """Return the table's columns and, after them, those of its folders, which are of type text."""
     return (*table.columns, *(Column(name, Kind.TEXT, pa.string()) for name in names))
 
 
 def without_columns(table: Table, names: dict[str, str | None]) -> tuple[Column, ...]:
-    """The columns that stand in the table's files."""
+    """Return the columns that the table's files hold themselves."""
     return tuple(column for column in table.columns if column.name not in names)
 
 
 def completed(batch: pa.RecordBatch, table: Table, values: dict[str, str | None]) -> pa.RecordBatch:
-    """The batch of a file with the columns that its folders give, in the table's order."""
+    """Add the columns of a file's folders to one of its batches, in the table's order of columns."""
     arrays = [
         pa.repeat(pa.scalar(values[column.name], column.type), batch.num_rows)
         if column.name in values

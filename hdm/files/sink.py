@@ -1,4 +1,4 @@
-"""The middle level of all sinks that write files: create-once names, checksums, manifests."""
+"""Define the base class of all sinks that write files: create-once names, checksums, chunk records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFil
 
 
 class FileSinkConfig(Settings):
-    """What every file sink can be told."""
+    """The keys that every file sink accepts."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -36,16 +36,19 @@ class FileSinkConfig(Settings):
     split: Split | None = None
     """How large one file may be, ``{rows, bytes}``; left out, a chunk is one file."""
     min_free: int = Field(default=64 * 1024 * 1024, ge=0)
-    """Bytes of the local disk that always stay free; a chunk that would take them fails, and is tried
+    """Bytes of the local disk that always stay free; a chunk that would use them fails, and is tried
     again."""
     keep: Literal["verified"] | Annotated[float, Field(ge=0)] | None = None
-    """When ``hdm gc --staged`` may delete a file: ``verified``, once all that was made of it is verified, or
-    also no sooner than so many days. Left out, never."""
+    """When ``hdm gc --staged`` may delete a file: ``verified``, once all chunks made of it are verified, or a
+    number of days that must also have passed. Left out, never."""
 
 
 class FileSink(Sink):
-    """Writes each chunk as files under names no other attempt uses; a manifest made once
-    publishes them. Subclasses give the ``store`` and the dataset ``namespace``."""
+    """Writes each chunk as files under names that no other attempt uses.
+
+    A chunk record, created once, publishes the files. Subclasses give the ``store`` and the dataset
+    ``namespace``.
+    """
 
     Config: ClassVar[type[BaseModel]] = FileSinkConfig
     modes: ClassVar[frozenset[Mode]] = frozenset({Mode.APPEND, Mode.REPLACE})
@@ -61,15 +64,15 @@ class FileSink(Sink):
     @property
     @abstractmethod
     def store(self) -> Store:
-        """Where the files go."""
+        """The store that the files are written to."""
 
     @property
     def system(self) -> str:
-        """Where the files lie."""
+        """The system that holds the files, as an OpenLineage namespace."""
         return self.namespace
 
     def reach(self) -> None:
-        """By a look for a file that need not be there."""
+        """Connect to the store by looking for one object, which need not exist."""
         self.store.look()
 
     @property
@@ -79,31 +82,40 @@ class FileSink(Sink):
 
     @property
     def place(self) -> str:
-        """Where the files go: of one account, each bucket or container is looked at."""
+        """The bucket, container or folder that ``ready`` looks at; each is looked at once per connection."""
         return self.namespace
 
     def dataset(self, table: Table) -> Dataset:
-        """Named by the folder, relative to the store's root."""
+        """Return the dataset of ``table``'s files, named by their folder relative to the store's root."""
         return Dataset(self.namespace, files.table_folder(self.name, table))
 
     def target(self, table: Table) -> Table:
-        """The same columns: every format holds them exactly. ``path`` stays the source's."""
+        """Return ``table`` with this sink's dataset; every format holds all its columns exactly.
+
+        ``path`` stays that of the source.
+        """
         return replace(table, dataset=self.dataset(table))
 
     def ready(self) -> None:
-        """Looks into the store; what ``store.ready`` asks is written there, so it waits."""
+        """Look into the store; ``UsageError`` if it cannot be used.
+
+        ``store.ready`` is left to ``prepare``, because it may write to the store.
+        """
         self.store.look()
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Keeps the table's schema beside the files."""
+        """Check the store and write the table's schema beside its files."""
         carries(table)
         self.store.ready()
         with disk(f"the folder of {table.dataset.name}"):
             files.write_sidecar(self.store, self._folder(table), self.target(table))
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """What the manifest says; ``CorruptFile`` if a file that it names is not there whole,
-        unless it was removed on purpose."""
+        """Return the receipt in the chunk's record, or None if the chunk is not published.
+
+        Raises ``CorruptFile`` if one of its files is missing or has another size, unless it was removed on
+        purpose.
+        """
         key = self._manifest_key(table, chunk, mode)
         manifest = files.read_manifest(self.store, key)
         if manifest is None:
@@ -112,19 +124,19 @@ class FileSink(Sink):
         return manifest.receipt
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Every published chunk of the job."""
+        """Yield every published chunk of the job, with its receipt."""
         for _, manifest in files.manifests(self.store, self._folder(table)):
             if manifest.chunk.job_key == job_key:
                 yield manifest.chunk, manifest.receipt
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """By the epochs' folders."""
+        """Return the greatest epoch of the job for which a folder exists, 0 if there is none."""
         start = files.chunk_folder(self._folder(table), job_key, 0, Mode.REPLACE).removesuffix("000000")
         keys = (found.key.removeprefix(start).partition("/")[0] for found in self.store.list(start))
         return max((int(key) for key in keys if key.isdecimal()), default=0)
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Complete, durable files that nothing names yet."""
+        """Write the chunk's rows as complete, durable files, which are not published yet."""
         held = self.committed(table, chunk, mode)
         if held is not None:
             return replace(held, attempt=attempt.number, adopted=True)
@@ -152,14 +164,21 @@ class FileSink(Sink):
         )
 
     def first_artifact(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
-        """Known unless files are passed on, which keep their endings."""
+        """Return the URI and format of the attempt's first file.
+
+        Returns None for a chunk of files, since these may be copied and then keep their own endings.
+        """
         if chunk.files:
             return None
         ending = self.format.extension(self.compression)
         return self.store.uri(nth_file(self._base(table, chunk, attempt, mode), 0, ending)), self.format.name
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
-        """Make the manifest; should another attempt's be there, its receipt is adopted."""
+        """Publish the files by creating the chunk record.
+
+        If another attempt has created it already, delete this attempt's files and return the other's
+        receipt.
+        """
         key = self._published_key(table, chunk, receipt)
         held = files.read_manifest(self.store, key)
         if held is None:
@@ -176,12 +195,12 @@ class FileSink(Sink):
         return replace(held.receipt, attempt=receipt.attempt, adopted=True)
 
     def discard(self, table: Table, chunk: Chunk, attempt: int) -> None:
-        """Removes what that attempt left, unless the manifest names it."""
+        """Delete the files that the attempt wrote, unless the chunk record names them."""
         for mode in self.modes:
             self._discard_beside(self._manifest_key(table, chunk, mode), chunk, attempt)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """In mode ``replace``: mark the epoch complete, which makes it the one that is read."""
+        """In mode ``replace``, mark the epoch complete: from then on, sources read this epoch."""
         if mode is not Mode.REPLACE:
             return
         folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
@@ -189,13 +208,13 @@ class FileSink(Sink):
             self.store.put_new(f"{folder}/{files.DONE}", b"{}")
 
     def remove(self, uri: str) -> bool:
-        """Deletes the object and whatever was begun under its name."""
+        """Delete the object, and abort unfinished uploads of it; False if there was neither."""
         key = self.store.key(uri)
         aborted = self.store.abort_uploads(key)
         return self.store.delete(key) or bool(aborted)
 
     def retire(self, chunk: Chunk, uri: str) -> bool:
-        """Delete a staged file that nobody needs any more; ``committed`` still answers."""
+        """Delete a staged file that is no longer needed; ``committed`` still returns the chunk's receipt."""
         folder = self.store.key(uri).rpartition("/")[0]
         with disk(f"the note that {uri} is removed"):
             files.write_removed(self.store, f"{folder}/{files.stem(chunk)}{files.MANIFEST}")
@@ -220,7 +239,7 @@ class FileSink(Sink):
         return f"{self._chunk_folder(table, chunk, mode)}/{files.stem(chunk)}{files.MANIFEST}"
 
     def _published_key(self, table: Table, chunk: Chunk, receipt: Receipt) -> str:
-        """Beside the receipt's files, so that the mode need not be known."""
+        """Return the key of the chunk record beside the receipt's files, for which no mode need be known."""
         folder = self.store.key(receipt.location)
         if not folder.startswith(self._folder(table)):
             raise BrokenContract(
@@ -228,10 +247,10 @@ class FileSink(Sink):
             )
         return f"{folder}/{files.stem(chunk)}{files.MANIFEST}"
 
-    # -- what is there ---------------------------------------------------------
+    # -- checks of files -------------------------------------------------------
 
     def _takes(self, payload: Payload, table: Table) -> bool:
-        """Whether the payload's bytes can be kept as they are."""
+        """Whether the payload's files can be copied byte for byte."""
         if not payload.files or payload.open is None or payload.table.schema_sha != table.schema_sha:
             return False
         return all(self._takes_file(file) for file in payload.files)

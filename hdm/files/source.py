@@ -1,4 +1,4 @@
-"""The middle level of all sources that read files: verified bytes, chunks that never cut a record."""
+"""Define the base classes of all sources that read files: verified bytes, chunks of whole records."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _one_delimiter(value: str) -> str:
 
 
 class FileSourceConfig(Settings):
-    """What every file source can be told."""
+    """The keys that every file source accepts."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -46,13 +46,13 @@ class FileSourceConfig(Settings):
     """Reads only files of this format: ``parquet``, ``csv``, ``jsonl``, or the name of one that a plugin
     brings. Left out, of every format that is known."""
     table_name: str | None = None
-    """Reads only the dataset of this name; with ``pattern``, says what the files are called together. Left
-    out, all."""
+    """Reads only the dataset of this name; with ``pattern``, names the dataset of all its files. Left out,
+    all datasets are read."""
     pattern: str | None = None
-    """Glob over names relative to the root, of files that hdm did not stage: all that fit are one table. Left
-    out, each folder is one."""
+    """Glob over names relative to the root, of files that hdm did not stage: all that match are one table.
+    Left out, each folder is one."""
     delimiter: Annotated[str, AfterValidator(_one_delimiter)] | None = None
-    """One ASCII character that cuts the fields of CSV files that hdm did not stage; left out, a comma."""
+    """One ASCII character between the fields of CSV files that hdm did not stage; left out, a comma."""
     partitions: Literal["columns", "ignore"] = "columns"
     """Whether folders like ``dt=2024-01-01`` give a column ``dt`` (``columns``) or are folders like others
     (``ignore``)."""
@@ -61,8 +61,11 @@ class FileSourceConfig(Settings):
 
 
 class FileSource(Source):
-    """Reads staged files: those of an upstream sink, or, with a name of its own, whatever is
-    published under its root. Subclasses give the ``store`` and the dataset ``namespace``."""
+    """Reads the files of an upstream sink, or all published files under its root.
+
+    It reads an upstream's files if it has the name of that sink. Subclasses give the ``store`` and the
+    dataset ``namespace``.
+    """
 
     Config: ClassVar[type[BaseModel]] = FileSourceConfig
     chunks_from_files: ClassVar[bool] = True
@@ -74,15 +77,15 @@ class FileSource(Source):
     @property
     @abstractmethod
     def store(self) -> Store:
-        """Where the files are."""
+        """The store that the files are read from."""
 
     @property
     def system(self) -> str:
-        """Where the files lie."""
+        """The system that holds the files, as an OpenLineage namespace."""
         return self.namespace
 
     def reach(self) -> None:
-        """By a look for a file that need not be there."""
+        """Connect to the store by looking for one object, which need not exist."""
         self.store.look()
 
     @property
@@ -91,11 +94,11 @@ class FileSource(Source):
         """The OpenLineage namespace of datasets that hdm did not stage."""
 
     def piece(self, file: StagedFile) -> int | None:
-        """How many rows of ``file`` one chunk holds; None: all of them."""
+        """Return how many rows of ``file`` one chunk holds; None: all of them."""
         return None
 
     def describe(self) -> Table:
-        """The one dataset under the root; ``UsageError`` if there is none, or several."""
+        """Return the one dataset under the root; ``UsageError`` if there is none, or several."""
         found = list(self.tables())
         if len(found) == 1:
             return found[0]
@@ -106,9 +109,9 @@ class FileSource(Source):
         )
 
     def tables(self) -> Iterator[Table]:
-        """Every dataset under the root that the configuration does not leave out.
+        """Yield every dataset under the root that the configuration asks for.
 
-        Raises ``UsageError`` if there are files, but none of them is read.
+        Raises ``UsageError`` if there are files, but none of them would be read.
         """
         found = self._datasets()
         if not found and not self.config.allow_empty and (seen := found_files.unread(self.store)):
@@ -121,11 +124,11 @@ class FileSource(Source):
             yield dataset.table
 
     def replaced(self) -> frozenset[Dataset]:
-        """What was staged in mode ``replace``."""
+        """Return the datasets that were staged in mode ``replace``."""
         return frozenset(one.table.dataset for one in self._datasets() if one.replaced)
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """A chunk or several per published file, identified by the file's checksum."""
+        """Yield one chunk or several per published file, identified by the file's checksum."""
         number = 0
         for dataset in self._datasets():
             if dataset.table.dataset != table.dataset:
@@ -136,7 +139,7 @@ class FileSource(Source):
                     number += 1
 
     def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
-        """What was appended to a file of text; ``UsageError`` if a file has changed otherwise."""
+        """Yield what was appended to a text file; ``UsageError`` if a file has changed otherwise."""
         yield from grown_files.rest_of(chunk, before, self._begins, mode)
 
     def _begins(self, file: StagedFile, old: StagedFile) -> bool:
@@ -146,7 +149,7 @@ class FileSource(Source):
             return grown_files.begins_with(stream, old)
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """The upstream's files, each whole or in pieces."""
+        """Yield the files of an upstream's chunk as chunks, each whole or in pieces."""
         number = 0
         for file in receipt.files:
             for chunk in self._pieces(file, table, job_key):
@@ -154,7 +157,10 @@ class FileSource(Source):
                 number += 1
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """Whole files may travel as bytes; ``CorruptFile`` if they are not what was staged."""
+        """Return the chunk's rows, and its files where these can be copied byte for byte.
+
+        Reading raises ``CorruptFile`` if a file is not what was staged.
+        """
         whole = chunk.first_row is None and not any(map(self._is_reshaped, chunk.files))
         return Payload(
             table,
@@ -181,8 +187,11 @@ class FileSource(Source):
         )
 
     def _is_reshaped(self, file: StagedFile) -> bool:
-        """Whether the bytes alone do not say what is read. Files that hdm did not stage may have columns
-        in their folders' names, another delimiter or order of columns, arrays of JSON, INT96."""
+        """Whether the file's bytes alone do not give the rows that are read.
+
+        This may be so for files that hdm did not stage: columns in folder names, another delimiter or order
+        of columns, JSON arrays, INT96 timestamps.
+        """
         return not files.is_staged(self.store.key(file.uri))
 
     def _pieces(self, file: StagedFile, table: Table, job_key: str) -> Iterator[Chunk]:
@@ -244,9 +253,9 @@ class FileSource(Source):
         return self._marks.setdefault(file.sha256, RowOffsets())
 
     def _checked(self, file: StagedFile, *, whole: bool) -> BinaryIO:
-        """The file as a seekable stream whose bytes have the staged checksum.
+        """Return the file as a seekable stream whose bytes have the recorded checksum.
 
-        Pieces of one unchanged file are hashed once per process.
+        If several chunks read one unchanged file, it is hashed once per process.
         """
         if not self.store.seekable:
             return self._copy(file) if whole else COPIES.open(file, lambda copy: self._fetch(file, copy))
@@ -281,7 +290,7 @@ class FileSource(Source):
 
 @contextmanager
 def _with_name(file: StagedFile) -> Iterator[None]:
-    """What is wrong with a file, or with a value in it, is said with its name."""
+    """Put the file's name in front of the errors that are raised within."""
     try:
         yield
     except (PermanentError, UsageError) as error:
@@ -305,7 +314,7 @@ def _verify(file: StagedFile, stream: BinaryIO, copy: BinaryIO | None) -> None:
 
 
 class FileChunkConfig(FileSourceConfig):
-    """What a source can be told that cuts files into chunks."""
+    """The keys of a source that cuts files into chunks."""
 
     chunk: Annotated[int, Field(gt=0)] | Split = 1_000_000
     """Most rows that one chunk holds, or ``{rows, bytes}``."""
@@ -322,7 +331,10 @@ class FileChunks(FileSource):
         self.bound: Split = bound
 
     def piece(self, file: StagedFile) -> int | None:
-        """By the smaller of both bounds; bytes are those of the file, evenly spread over rows."""
+        """Return how many rows one chunk holds: the smaller of the bounds in rows and in bytes.
+
+        The file's bytes count as evenly spread over its rows.
+        """
         sizes = [self.bound.rows] if self.bound.rows else []
         if self.bound.bytes and file.bytes:
             sizes.append(max(1, file.rows * self.bound.bytes // file.bytes))

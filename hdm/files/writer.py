@@ -1,4 +1,4 @@
-"""The files of one attempt in the making: encoded from batches, or copied byte for byte."""
+"""Write the files of one attempt: encoded from batches, or copied byte for byte."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COPY_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """Where files go and how they are written. ``min_free`` bytes of disk always stay free."""
+    """How and where files are written; ``min_free`` bytes of the disk always stay free."""
 
     store: Store
     format: Format
@@ -33,12 +33,12 @@ class WriteOptions:
 
     @property
     def extension(self) -> str:
-        """The ending of a file that is encoded here, with the dot."""
+        """The ending, with the dot, of files that are encoded from batches."""
         return self.format.extension(self.compression)
 
 
 class Writing:
-    """The files of one attempt in the making."""
+    """Writes the files of one attempt and collects them in ``staged``."""
 
     def __init__(self, options: WriteOptions, base: str, attempt: Attempt) -> None:
         self.options = options
@@ -48,7 +48,7 @@ class Writing:
         self._scratch: Path | None = None
 
     def encode(self, table: Table, payload: Payload) -> None:
-        """Write the payload's batches into as many files as the split asks for."""
+        """Write the payload's batches into as many files as ``split`` requires."""
         options, split = self.options, self.options.split
         group = min(_GROUP_BYTES, 4 * split.bytes) if split.bytes else _GROUP_BYTES
         open_file: tuple[str, NewFile, Any] | None = None
@@ -80,7 +80,7 @@ class Writing:
                 open_file[1].close()
 
     def copy(self, staged: StagedFile, payload: Payload) -> None:
-        """Take the bytes as they are; ``CorruptFile`` if they are not what was staged."""
+        """Copy a staged file byte for byte; ``CorruptFile`` if its bytes are not what was staged."""
         if payload.open is None:
             raise BrokenContract("a payload with files cannot open them", hint="give Payload.open")
         found = format_of(staged.uri)
@@ -102,7 +102,7 @@ class Writing:
             self._seal(key, file, staged.rows)
 
     def give_up(self) -> None:
-        """Remove what this attempt has made so far."""
+        """Delete the files that this attempt has made so far."""
         if self._scratch is not None:
             self._scratch.unlink(missing_ok=True)
         for file in self.staged:
@@ -115,7 +115,7 @@ class Writing:
         failpoints.point("C2")
         with disk(key):
             self._scratch = store.scratch(key)
-            # An earlier try under this very attempt number, which is ours alone, may have left it.
+            # A call of this attempt that was retried may have left it; no other attempt uses the name.
             self._scratch.unlink(missing_ok=True)
             return key, NewFile(self._scratch, floor=self.options.min_free)
 
@@ -153,13 +153,16 @@ class Writing:
 
 
 def nth_file(base: str, number: int, ending: str) -> str:
-    """The key of an attempt's file: its number from 0, its ending with the dot."""
+    """Return the key of an attempt's file; ``number`` counts from 0, ``ending`` has the dot."""
     return f"{base}.{number}{ending}"
 
 
 @contextmanager
 def disk(what: str) -> Iterator[None]:
-    """Failures of writing in here become errors of hdm; ``FileExistsError`` is an answer."""
+    """Turn an ``OSError`` of writing into an error of hdm, except ``FileExistsError``.
+
+    ``FileExistsError`` goes through, because callers handle it as an answer.
+    """
     try:
         yield
     except FileExistsError:

@@ -1,4 +1,4 @@
-"""File formats: how record batches become bytes, and the same batches again."""
+"""Define file formats: how record batches become bytes and are read back unchanged."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ COMPRESSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class RowOffsets:
-    """Record borders of one uncompressed file as far as it was read, to start from later."""
+    """The byte offsets of some rows of one uncompressed file, so that a later read can start there."""
 
     def __init__(self) -> None:
         self._rows: list[int] = []
         self._offsets: list[int] = []
 
     def add(self, row: int, offset: int) -> None:
-        """Row ``row`` starts at byte ``offset``."""
+        """Record that row ``row`` starts at byte ``offset``."""
         place = bisect_right(self._rows, row)
         if not place or self._rows[place - 1] != row:
             self._rows.insert(place, row)
             self._offsets.insert(place, offset)
 
     def before(self, row: int, start: int) -> tuple[int, int]:
-        """The last known ``(row, offset)`` at or before ``row``; row 0 is at ``start``."""
+        """Return the last known ``(row, offset)`` at or before ``row``; row 0 is at ``start``."""
         place = bisect_right(self._rows, row)
         return (self._rows[place - 1], self._offsets[place - 1]) if place else (0, start)
 
 
 class BatchWriter(Protocol):
-    """Writes one file. ``estimate`` is its size in bytes so far, buffers included."""
+    """Writes one file; ``rows`` is how many rows it has written."""
 
     rows: int
 
@@ -49,10 +49,10 @@ class BatchWriter(Protocol):
         """Append the batch."""
 
     def estimate(self) -> int:
-        """The size of the file if it were closed now, roughly."""
+        """Return roughly the size in bytes that the file would have if it were closed now."""
 
     def close(self) -> None:
-        """Write the rest; the underlying stream stays open."""
+        """Write what is still buffered; the underlying stream stays open."""
 
 
 class Format(ABC):
@@ -74,12 +74,12 @@ class Format(ABC):
         """What separates fields, where the format has such a thing; None: its own default."""
 
     def extension(self, compression: str) -> str:
-        """The end of a file's name, which also tells the compression."""
+        """Return the ending of a file's name, which also tells the compression."""
         return self.suffix + COMPRESSIONS[compression]
 
     @abstractmethod
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """A writer of ``table``'s batches; ``group_bytes`` bounds what it holds in memory."""
+        """Return a writer of ``table``'s batches; ``group_bytes`` bounds what it buffers in memory."""
 
     @abstractmethod
     def read(
@@ -91,22 +91,24 @@ class Format(ABC):
         count: int | None = None,
         marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """``count`` rows from row ``first`` on, as batches of ``table``'s schema.
+        """Yield ``count`` rows (None: all) from row ``first`` on, as batches of ``table``'s schema.
 
-        ``marks`` of the same file spare reading it from its start each time.
+        ``marks`` collects byte offsets of the file's rows; with them, a later call need not read the file
+        from
+        its start.
         """
 
     @abstractmethod
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """How many rows the file holds."""
+        """Return how many rows the file holds."""
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """Why the file is not one of ``table``'s, as far as its head or foot says; None if it may be."""
+        """Return why the file's header or footer does not fit ``table``; None if it may fit."""
         return None
 
     @abstractmethod
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """The table as far as the file itself says; text where it says nothing."""
+        """Return the table as the file describes it; columns without a known type are text."""
 
 
 def format_named(name: str, delimiter: str | None = None) -> Format:
@@ -162,7 +164,7 @@ def _suffixes(changes: int) -> tuple[tuple[str, str], ...]:
 
 
 def format_of(name: str) -> tuple[str, str] | None:
-    """``(format, compression)`` by the end of a file's name or URI; None if it is no data file."""
+    """Return ``(format, compression)`` by the ending of a file's name or URI; None if it is no data file."""
     stem, compression = name.lower(), "none"
     for key, suffix in COMPRESSIONS.items():
         if suffix and stem.endswith(suffix):
@@ -174,7 +176,7 @@ def format_of(name: str) -> tuple[str, str] | None:
 
 
 def carries(table: Table) -> None:
-    """Raises ``UsageError`` unless every format can hold the table: columns, each named once."""
+    """Raise ``UsageError`` unless every format can hold the table: it has columns, and no name twice."""
     names = [column.name for column in table.columns]
     if not names:
         raise UsageError(f"{table.dataset.name} has no columns", hint="name at least one column")

@@ -1,6 +1,7 @@
-"""CSV that keeps NULL and '' apart: every string is quoted, a NULL is an empty field without quotes.
+"""Read and write CSV that keeps NULL and '' apart.
 
-Dates, decimals and bytes (as hex digits) are quoted text too; the table's sidecar has the types.
+Every string is quoted; a NULL is an empty field without quotes. Dates, decimals and bytes (as hex
+digits) are quoted text too; the table's sidecar has their types.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class _Writer:
 
 
 def _is_direct(kind: pa.DataType) -> bool:
-    """Types that Arrow's CSV code writes and reads exactly."""
+    """Whether Arrow's CSV code writes and reads values of this type exactly."""
     simple = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
     return bool(simple or pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
@@ -76,7 +77,7 @@ def _decode(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 class Csv(Format):
-    """RFC 4180 with a header, UTF-8."""
+    """CSV as in RFC 4180, with a header, in UTF-8."""
 
     name = "csv"
     suffix = ".csv"
@@ -87,7 +88,7 @@ class Csv(Format):
         self._delimiter = delimiter or ","
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Writes batch by batch; nothing is held back but the compressor's window."""
+        """Return a writer that writes each batch at once; only the compressor buffers anything."""
         return _Writer(stream, table, compression)
 
     def read(
@@ -99,7 +100,7 @@ class Csv(Format):
         count: int | None = None,
         marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Parsed block by block, so that a record may be of any size."""
+        """Yield the wanted rows, parsed in blocks that grow as far as the longest record requires."""
         header = self._header(stream, compression)
         wanted = [column.name for column in table.columns]
         if header.names != wanted:
@@ -115,7 +116,7 @@ class Csv(Format):
                 yield conform(pa.RecordBatch.from_arrays(columns, names=wanted), table.schema)
 
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """By parsing the file once; ``CorruptFile`` with the line of what breaks CSV's grammar."""
+        """Count the rows by parsing the file; ``CorruptFile`` names the line that breaks CSV's grammar."""
         header = self._header(stream, compression)
         types = dict.fromkeys(header.names, pa.string())
         lines = Lines(len(header.names), self._delimiter, header.lines + 1)
@@ -129,13 +130,13 @@ class Csv(Format):
         return total
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """Its header is another one."""
+        """Return how the file's header differs from the table's columns; None if it does not."""
         header = self._header(stream, compression)
         wanted = [column.name for column in table.columns]
         return None if header.names == wanted else f"its columns are {header.names}, not {wanted}"
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Columns by the header, all text: a CSV file says nothing about types."""
+        """Return the columns of the header, all of them text, because CSV has no types."""
         header = self._header(stream, compression)
         if wrong := wrong_header(header.names):
             raise CorruptFile(wrong, hint="mend the header, or convert the file to UTF-8")
@@ -202,9 +203,11 @@ class Csv(Format):
         return _parity() if header.quoted else self._by_records()
 
     def _by_records(self) -> Any:
-        """For files whose writer may leave quotes inside unquoted fields: by Python's own reader. The
-        last record is left out, as its quotes may still be open; one that is longer than the buffer is
-        looked at again once it is twice as long, so that a long one costs no more than twice."""
+        """Return a function that finds the last record border in a buffer with Python's CSV reader.
+
+        It serves files whose unquoted fields may contain quotes. The last record is left out, as its quotes
+        may still be open. If the buffer holds no whole record, it is parsed again only when it has doubled.
+        """
         looked_at = 0
 
         def last(buffer: bytearray, known: int) -> int:
@@ -258,7 +261,11 @@ class Csv(Format):
 
 @dataclass(frozen=True, slots=True)
 class _Header:
-    """``quoted``: every name is quoted, so the writer quotes as RFC 4180 says. ``lines``: how many."""
+    """The header of a CSV file: its column names, and where it ends.
+
+    ``end`` is in bytes. ``quoted``: every name is quoted, so the writer quotes as RFC 4180 says. ``lines``
+    is how many lines the header takes.
+    """
 
     names: list[str]
     end: int
@@ -267,7 +274,7 @@ class _Header:
 
 
 def _parity() -> Any:
-    """Finds the last line end outside of quotes by counting quotes, each byte once."""
+    """Return a function that finds the last line end outside of quotes; it counts each quote once."""
     quotes = 0
 
     def last(buffer: bytearray, known: int) -> int:

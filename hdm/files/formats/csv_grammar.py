@@ -1,4 +1,4 @@
-"""Holds foreign CSV against its grammar, and says which line breaks it: quotes, and numbers of fields."""
+"""Check foreign CSV against its grammar: quotes and numbers of fields; errors name the line."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ OTHER_DELIMITERS = {";": "';'", "|": "'|'", "\t": "a tab", ",": "','"}
 
 
 class Lines:
-    """Counts the lines of a file's blocks, and checks each block with the numbers of its lines.
+    """Counts the lines of a file's blocks, so that errors in a block can name the line.
 
-    ``columns`` is how many fields each record must have; ``first`` the line of the first block.
+    ``columns`` is how many fields each record must have; ``first`` is the line on which the first block
+    begins.
     """
 
     def __init__(self, columns: int, delimiter: str, first: int) -> None:
@@ -23,19 +24,22 @@ class Lines:
         self._line = first
 
     def passed(self, block: bytes) -> None:
-        """Count a block that needs no check."""
+        """Count the lines of a block without checking it."""
         self._line += block.count(b"\n")
 
     def check(self, block: bytes) -> None:
-        """Raise ``CorruptFile`` with the line of the first record that is not as it should be.
+        """Raise ``CorruptFile`` with the line of the first malformed record; count the block's lines.
 
-        A quote that is left open would take the records behind it for its own value.
+        Without this check, a quote that is left open would make the following records part of its value.
         """
         self._check(block, self._line)
         self.passed(block)
 
     def recheck(self, block: bytes) -> None:
-        """The same for the block that was counted last, and that could not be parsed."""
+        """Raise ``CorruptFile`` for the block that was counted last, if its grammar or encoding is wrong.
+
+        Call it for a block that could not be parsed.
+        """
         self._check(block, self._line - block.count(b"\n"))
         if not _is_utf8(block):
             number = next(n for n, line in enumerate(block.split(b"\n")) if not _is_utf8(line))
@@ -92,7 +96,7 @@ def _text(block: bytes) -> Iterator[str]:
 
 
 def wrong_header(names: list[str]) -> str | None:
-    """Why a header is not one of the file that it seems to be; None if nothing is wrong with it."""
+    """Return why a header cannot be right: a NUL character or a missing name; None if neither."""
     if any("\0" in name for name in names):
         return "the header holds a NUL character: is the file UTF-16?"
     empty = [number for number, name in enumerate(names, 1) if not name.strip()]
@@ -102,8 +106,10 @@ def wrong_header(names: list[str]) -> str | None:
 
 
 def other_delimiter(names: list[str], delimiter: str | None) -> str | None:
-    """The character that a header of one single column is probably cut by; None if it is one column,
-    or if the delimiter was declared."""
+    """Return the delimiter that a header with only one column probably has; None if there is no sign of one.
+
+    Returns None too if the delimiter was declared.
+    """
     if len(names) != 1 or delimiter is not None:
         return None
     return next((mark for mark in OTHER_DELIMITERS if mark in names[0]), None)

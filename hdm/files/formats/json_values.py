@@ -1,4 +1,4 @@
-"""Reads JSON that is not one object per line: arrays of objects, and objects over several lines."""
+"""Read JSON that is not one object per line: arrays of objects, and objects over several lines."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ Read = Callable[[int], bytes]
 _FIRST = 64 * 1024
 _BLOCK = 4 * 1024 * 1024
 _LARGEST = 1024 * 1024 * 1024
-"""A record that is larger than this many characters is taken for a mistake in the file."""
+"""The most characters that one record may have; a larger one is taken for a mistake in the file."""
 _NEAR = 16
-"""How close to the end of what was read, in characters, a token may be that is only cut short."""
+"""Distance from the end of the text read so far, in characters, within which a token may be incomplete."""
 _SPACE = " \t\r\n\ufeff"
 
 
 def is_lines(read: Read) -> bool:
-    """Whether the bytes that ``read`` gives from their start hold one JSON value per line.
+    """Whether the bytes that ``read`` gives hold one JSON value per line; it must start at the first byte.
 
-    Raises ``CorruptFile`` for UTF-16 and UTF-32, which begin with a mark of their own.
+    Raises ``CorruptFile`` for UTF-16 and UTF-32, recognised by their byte order marks.
     """
     head = read(_FIRST)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -46,9 +46,10 @@ def _is_json(line: bytes) -> bool:
 
 
 def as_lines(read: Read) -> Read:
-    """A ``read(size)`` that gives the objects of ``read``'s bytes as JSON Lines, blocks of whole lines.
+    """Return a ``read(size)`` that gives the JSON objects in the bytes of ``read`` as JSON Lines.
 
-    Raises ``CorruptFile`` with the number of the record that is not a JSON object.
+    It gives blocks of whole lines, at least ``size`` bytes if there are so many. Raises ``CorruptFile`` with
+    the number of the record that is not a JSON object.
     """
     parts = _objects(read)
 
@@ -66,7 +67,7 @@ def as_lines(read: Read) -> Read:
 
 
 class _Text:
-    """The decoded text, read on as far as it is needed; ``at`` is where the next value is looked for."""
+    """The decoded text, read as far as needed; ``at`` is the position of the next value."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -76,7 +77,7 @@ class _Text:
         self.ended = False
 
     def more(self) -> bool:
-        """Read on, at least as much again as is kept; False at the end of the file."""
+        """Read at least as much text as is still unparsed; False at the end of the file."""
         if self.ended:
             return False
         kept = self.text[self.at :]
@@ -91,7 +92,7 @@ class _Text:
         return True
 
     def peek(self) -> str:
-        """The next character that is no blank; empty at the end."""
+        """Return the next character that is not white space, without consuming it; '' at the end."""
         while True:
             while self.at < len(self.text) and self.text[self.at] in _SPACE:
                 self.at += 1
@@ -138,7 +139,7 @@ def _object(text: _Text, number: int) -> bytes:
         else:
             found = text.text[text.at : end]
             text.at = end
-            # Line ends inside of an object are blanks: a JSON string cannot hold one.
+            # Line ends inside of an object are white space: a JSON string cannot contain one.
             return found.replace("\r", " ").replace("\n", " ").encode("utf-8")
 
 

@@ -1,5 +1,8 @@
-"""JSON Lines: one object per line, exact. Decimals, times and integers beyond 2^53 are strings,
-bytes are base64, NaN and the infinities are the strings ``NaN``, ``Infinity``, ``-Infinity``."""
+"""Read and write JSON Lines, one object per line, without loss.
+
+Decimals, times and integers beyond 2^53 are strings, bytes are base64, NaN and the infinities are the
+strings ``NaN``, ``Infinity``, ``-Infinity``.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class _Writer:
 
 
 def _encode(array: pa.Array) -> pa.Array:
-    """Each value as JSON text; NULL as ``null``."""
+    """Return each value as JSON text; NULL as ``null``."""
     kind = array.type
     if pa.types.is_integer(kind):
         found = array.cast(pa.string())
@@ -107,14 +110,14 @@ def _escaped(array: pa.Array) -> pa.Array:
 
 
 class JsonLines(Format):
-    """UTF-8, ``\\n`` after each object. Arrays of objects are read too, never written."""
+    """JSON Lines in UTF-8, ``\\n`` after each object; arrays of objects are read too, but not written."""
 
     name = "jsonl"
     suffix = ".jsonl"
     grows_by_lines = True
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Writes batch by batch; nothing is held back but the compressor's window."""
+        """Return a writer that writes each batch at once; only the compressor buffers anything."""
         return _Writer(stream, table, compression)
 
     def read(
@@ -126,20 +129,20 @@ class JsonLines(Format):
         count: int | None = None,
         marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Parsed block by block, so that a record may be of any size."""
+        """Yield the wanted rows, parsed in blocks that grow as far as the longest record requires."""
         for rows in text.cut(_parsed(stream, compression, table, first, marks), first, count):
             for batch in rows.to_batches():
                 yield conform(batch, table.schema)
 
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """Lines that are not blank."""
+        """Count the lines that are not blank."""
         total = 0
         for _, block in _blocks(stream, compression, 0, None):
             total += sum(1 for line in block.split(b"\n") if line.strip())
         return total
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Columns by the keys of all records, all text: JSON says too little about types."""
+        """Return a column for each key that any record has, all of them text: JSON has too few types."""
         names: dict[str, None] = {}
         line = 1
         for _, block in _blocks(stream, compression, 0, None):
@@ -166,7 +169,7 @@ def _parsed(
 def _blocks(
     stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None
 ) -> Iterator[tuple[text.Place, bytes]]:
-    """Blocks of whole lines; an array, or objects over several lines, are brought into lines first."""
+    """Yield blocks of whole lines; other JSON (arrays, objects over several lines) is converted to lines."""
     stream.seek(0)
     if json_values.is_lines(text.reading(stream, compression)):
         return text.located(stream, compression, _border, 0, first, marks)
@@ -192,7 +195,7 @@ def _parse(block: bytes, table: Table, fast: pa.Schema) -> pa.Table:
         columns = [_column(found, column.name) for column in table.columns]
         values = [_decode(a, c.type) for a, c in zip(columns, table.columns, strict=True)]
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        # Not all values of a column are of one JSON type: large integers, NaN, foreign files.
+        # A column's values differ in their JSON type: large integers, NaN, foreign files.
         values = _slowly(block, table)
     return pa.table(values, names=[column.name for column in table.columns])
 
@@ -218,13 +221,13 @@ def _slowly(block: bytes, table: Table) -> list[pa.Array]:
 
 
 class _Number(str):
-    """A JSON number as it is spelled."""
+    """A JSON number exactly as it is written in the file."""
 
     __slots__ = ()
 
 
 def _objects(block: bytes, first_line: int | None = None) -> Iterator[dict[str, Any]]:
-    """The block's records; an error names the line if it is known which line the block begins with."""
+    """Yield the block's records; errors name the line if ``first_line``, that of the block, is known."""
     for number, line in enumerate(block.split(b"\n"), first_line or 0):
         if not line.strip():
             continue
@@ -251,7 +254,7 @@ def _objects(block: bytes, first_line: int | None = None) -> Iterator[dict[str, 
 
 
 class _TwiceError(Exception):
-    """A key that stands twice in one object: which of its values counts, nobody can tell."""
+    """A key that occurs twice in one object, so that its value is ambiguous."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -277,7 +280,7 @@ def _from_python(values: list[Any], column: Column) -> pa.Array:
 
 
 def _spelled(value: Any) -> str | None:
-    """A JSON value as text: strings without quotes, everything else as JSON, numbers untouched."""
+    """Return a JSON value as text: strings without quotes, numbers as written, all else as JSON."""
     return value if value is None or isinstance(value, str) else _json(value)
 
 

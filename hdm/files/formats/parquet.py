@@ -1,4 +1,4 @@
-"""Parquet: the staging format. Small, typed, and readable from the middle."""
+"""Read and write Parquet, the default staging format: small, typed, and readable from any row group."""
 
 from __future__ import annotations
 
@@ -19,14 +19,16 @@ _TABLE = b"hdm.table"
 _GROUP_ROWS = 512 * 1024
 _SAMPLE = 8_192
 _WIDE = 1024 * 1024
-"""Bytes per row from which each batch becomes a row group of its own: encoding copies it thrice."""
+"""Bytes per row from which each batch becomes its own row group, because encoding copies it three times."""
 _BULKY = 64 * 1024
-"""Bytes per row from which memory is given back after each group. Below, the next group takes it
-again at once, and having the system hand it out anew costs a fifth of the writing."""
+"""Bytes per row from which memory is returned to the system after each row group.
+
+Below it, the next group needs the memory at once, and allocating it anew costs a fifth of the writing.
+"""
 
 
 class _Writer:
-    """Collects batches into row groups bounded by rows and bytes."""
+    """Collects batches into row groups that are bounded by rows and bytes."""
 
     def __init__(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> None:
         carries(table)
@@ -89,7 +91,7 @@ class _Writer:
 
 
 def _repetitive(rows: pa.Table) -> list[str]:
-    """Columns with few distinct values in the first rows: only there does a dictionary pay."""
+    """Return the columns with few distinct values in the first rows: only these gain by a dictionary."""
     sample = rows.slice(0, _SAMPLE)
     names = []
     for name, column in zip(sample.column_names, sample.columns, strict=True):
@@ -101,18 +103,18 @@ def _repetitive(rows: pa.Table) -> list[str]:
 
 
 class Parquet(Format):
-    """Compression is inside the file, so that it does not show in the name."""
+    """Parquet files; compression is inside the file, so that the name does not show it."""
 
     name = "parquet"
     suffix = ".parquet"
     describes_itself = True
 
     def extension(self, compression: str) -> str:
-        """Always ``.parquet``."""
+        """Return ``.parquet``, whatever the compression."""
         return self.suffix
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Row groups of at most 512 k rows and ``group_bytes`` bytes of Arrow data."""
+        """Return a writer of row groups of at most 512 k rows and ``group_bytes`` bytes of Arrow data."""
         return _Writer(stream, table, compression, group_bytes)
 
     def read(
@@ -124,7 +126,7 @@ class Parquet(Format):
         count: int | None = None,
         marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Only row groups that hold wanted rows are decoded."""
+        """Yield the wanted rows; decode only the row groups that contain some of them."""
         file = _open(stream)
         old_style = _int96(file)
         left = file.metadata.num_rows - first if count is None else count
@@ -154,11 +156,11 @@ class Parquet(Format):
                 pa.default_memory_pool().release_unused()
 
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """From the footer."""
+        """Return the number of rows that the file's footer states."""
         return int(_open(stream).metadata.num_rows)
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """It lacks columns, or has others; their order and width may differ."""
+        """Return which columns the file lacks or has too many; their order and width may differ."""
         names = _open(stream).schema_arrow.names
         wanted = [column.name for column in table.columns]
         if set(names) == set(wanted):
@@ -168,7 +170,7 @@ class Parquet(Format):
         return " and ".join(said)
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """The whole ``Table`` if hdm wrote the file, else columns by their Arrow types."""
+        """Return the complete ``Table`` if hdm wrote the file, else columns by their Arrow types."""
         file = _open(stream)
         schema = file.schema_arrow
         kept = (schema.metadata or {}).get(_TABLE)
@@ -180,7 +182,11 @@ class Parquet(Format):
 
 
 def _open(stream: BinaryIO, int96: str = "us") -> Any:
-    """``int96`` is the unit of old-style timestamps: nanoseconds hold only the years 1677 to 2262."""
+    """Open a Parquet file; ``CorruptFile`` if it is not readable.
+
+    ``int96`` is the unit in which INT96 timestamps are decoded; nanoseconds hold only the years 1677 to
+    2262.
+    """
     stream.seek(0)
     try:
         return pq.ParquetFile(pa.PythonFile(stream, mode="r"), coerce_int96_timestamp_unit=int96)
@@ -189,16 +195,16 @@ def _open(stream: BinaryIO, int96: str = "us") -> Any:
 
 
 def _int96(file: Any) -> list[str]:
-    """The top-level columns whose timestamps are of the deprecated physical type INT96."""
+    """Return the top-level columns whose timestamps have the deprecated physical type INT96."""
     leaves = file.metadata.schema
     found = [leaf.path for leaf in map(leaves.column, range(len(leaves))) if leaf.physical_type == "INT96"]
     return [name for name in found if name in file.schema_arrow.names]
 
 
 def _same_instants(stream: BinaryIO, file: Any, group: int, name: str) -> None:
-    """Raise ``UnrepresentableValue`` if microseconds do not hold the INT96 timestamps of a row group.
+    """Raise ``UnrepresentableValue`` if microseconds cannot hold the INT96 timestamps of a row group.
 
-    Both units are decoded with 64 bits, and those of nanoseconds wrap around: the difference is exact.
+    Both units are decoded to 64 bits, and nanoseconds wrap around, so that the difference is exact.
     """
     coarse = file.read_row_group(group, columns=[name], use_threads=False).column(0).cast(pa.int64())
     fine_file = _open(stream, "ns")

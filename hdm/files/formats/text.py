@@ -1,4 +1,4 @@
-"""What CSV and JSON Lines share: compression, blocks of whole records, values as exact text."""
+"""Share code between CSV and JSON Lines: compression, blocks of whole records, values as exact text."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from hdm.files.formats import RowOffsets
 
 BLOCK = 4 * 1024 * 1024
 LARGEST = 1024 * 1024 * 1024
-"""Bytes of one record, at most: what is larger is a mistake in the file, and would fill the memory."""
+"""The most bytes that one record may have; a larger one is a mistake and would fill the memory."""
 
 
 class _Open:
-    """A stream that Arrow may close without closing ours."""
+    """A view of a stream that Arrow may close while the stream itself stays open."""
 
     closed = False
 
@@ -33,13 +33,13 @@ class _Open:
 
 
 def writing(stream: BinaryIO, compression: str) -> Any:
-    """An Arrow stream that compresses into ``stream``; closing it leaves ``stream`` open."""
+    """Return an Arrow stream that compresses into ``stream``; closing it leaves ``stream`` open."""
     plain = pa.PythonFile(_Open(stream), mode="w")
     return plain if compression == "none" else pa.CompressedOutputStream(plain, compression)
 
 
 def reading(stream: BinaryIO, compression: str) -> Callable[[int], bytes]:
-    """A ``read(size)`` of the decompressed bytes from where ``stream`` stands."""
+    """Return a ``read(size)`` of the decompressed bytes from the current position of ``stream``."""
     if compression == "none":
         return stream.read
     source = pa.CompressedInputStream(pa.PythonFile(_Open(stream), mode="r"), compression)
@@ -59,10 +59,10 @@ def reading(stream: BinaryIO, compression: str) -> Callable[[int], bytes]:
 def blocks(
     read: Callable[[int], bytes], last_border: Callable[[bytearray, int], int]
 ) -> Iterator[tuple[int, bytes]]:
-    """Whole records in blocks of about 4 MB, each with its offset in what ``read`` gives.
+    """Yield blocks of whole records, about 4 MB each, with their offsets in the bytes of ``read``.
 
-    ``last_border(buffer, known)`` is the end of the last whole record in the buffer, or 0;
-    below ``known`` there is none. A record larger than a block makes its block larger.
+    ``last_border(buffer, known)`` returns where the last whole record in the buffer ends, or 0; it need not
+    look below ``known``. A record larger than a block makes its block larger.
     """
     buffer = bytearray()
     offset = known = 0
@@ -87,7 +87,10 @@ def blocks(
 
 @dataclass(slots=True)
 class Place:
-    """Where a block's first record stands; told its row count, it finds the next block's."""
+    """The position of a block: the row number of its first record.
+
+    ``counted`` stores how many rows the block has, which gives the next block's position.
+    """
 
     start: int
     _end: int
@@ -95,7 +98,7 @@ class Place:
     rows: int = 0
 
     def counted(self, rows: pa.Table) -> pa.Table:
-        """Remember how many rows the block held."""
+        """Store how many rows the block has, and return them."""
         self.rows = rows.num_rows
         if self._marks is not None:
             self._marks.add(self.start + self.rows, self._end)
@@ -110,9 +113,9 @@ def located(
     first: int,
     marks: RowOffsets | None,
 ) -> Iterator[tuple[Place, bytes]]:
-    """Blocks of whole records, each with its ``Place``, beginning at or before row ``first``.
+    """Yield blocks of whole records, each with its ``Place``; the first begins at or before row ``first``.
 
-    ``body`` is where row 0 starts. The caller must call ``Place.counted`` for each.
+    ``body`` is the offset of row 0. The caller must call ``Place.counted`` for each block.
     """
     if compression == "none":
         row, offset = marks.before(first, body) if marks is not None else (0, body)
@@ -133,7 +136,7 @@ def located(
 def located_in(
     read: Callable[[int], bytes], last_border: Callable[[bytearray, int], int]
 ) -> Iterator[tuple[Place, bytes]]:
-    """Blocks of whole records of what ``read`` gives, from row 0: for bytes that cannot be sought in."""
+    """Yield blocks of whole records from row 0 on, each with its ``Place``, of bytes without seeking."""
     row = 0
     for begin, block in blocks(read, last_border):
         place = Place(row, begin + len(block), None)
@@ -142,7 +145,7 @@ def located_in(
 
 
 def cut(parsed: Iterator[tuple[int, pa.Table]], first: int, count: int | None) -> Iterator[pa.Table]:
-    """Only rows ``first`` to ``first + count`` of tables given with their first row's number."""
+    """Yield only rows ``first`` to ``first + count``; each table comes with its first row's number."""
     for row, rows in parsed:
         low = max(0, first - row)
         high = rows.num_rows if count is None else min(rows.num_rows, first + count - row)
@@ -159,12 +162,15 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def is_temporal(kind: pa.DataType) -> bool:
-    """Dates, times and timestamps."""
+    """Whether values of this type are dates, times or timestamps."""
     return bool(pa.types.is_temporal(kind))
 
 
 def temporal_text(array: pa.Array) -> pa.Array:
-    """ISO 8601 text, UTC with ``Z``; what no calendar holds (infinity, 24:00) as ``@<integer>``."""
+    """Return the values as ISO 8601 text, in UTC with ``Z`` where the type has a zone.
+
+    Values that no calendar has (infinity, 24:00) are written as ``@<integer>``.
+    """
     kind = array.type
     numbers = _numbers(array)
     low, high = _bounds(kind)
@@ -186,7 +192,7 @@ def temporal_text(array: pa.Array) -> pa.Array:
 
 
 def temporal_value(text: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The inverse of ``temporal_text``."""
+    """Return the exact values of texts that ``temporal_text`` wrote."""
     odd = pc.starts_with(text, "@")
     has_odd = pc.any(odd, min_count=0).as_py()
     plain = pc.if_else(odd, pa.scalar(None, text.type), text) if has_odd else text
@@ -213,7 +219,7 @@ def _numbers(array: pa.Array) -> pa.Array:
 
 
 def _bounds(kind: pa.DataType) -> tuple[int, int]:
-    """The values that ISO text holds, as the type's own integers."""
+    """Return the least and greatest value that ISO text can express, as the type's own integers."""
     if pa.types.is_date32(kind):
         return _FIRST_DAY, _LAST_DAY
     unit = _PER_SECOND[kind.unit]
@@ -224,12 +230,12 @@ def _bounds(kind: pa.DataType) -> tuple[int, int]:
 
 
 def hex_text(array: pa.Array) -> pa.Array:
-    """Bytes as lower-case hex digits."""
+    """Return bytes as lower-case hex digits."""
     values = array.to_pylist()
     return pa.array([None if value is None else value.hex() for value in values], pa.string())
 
 
 def hex_value(text: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The inverse of ``hex_text``."""
+    """Return the bytes of texts that ``hex_text`` wrote."""
     values = text.to_pylist()
     return pa.array([None if value is None else bytes.fromhex(value) for value in values], kind)

@@ -1,1 +1,1 @@
-"""Where staged files lie: a folder, S3 and whatever speaks its protocol, Azure."""
+"""Keep staged files: in a local folder, in S3 and servers that speak its protocol, in Azure."""

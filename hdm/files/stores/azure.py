@@ -22,7 +22,7 @@ _MAX_BLOCKS = 50_000
 
 
 class AzureStore(ObjectStore):
-    """A container, or what lies under a prefix of it. ``connect`` makes the ContainerClient."""
+    """A container, or the blobs under a prefix of it; ``connect`` makes the ContainerClient."""
 
     scheme = "azure"
 
@@ -47,25 +47,25 @@ class AzureStore(ObjectStore):
     def _blob(self, key: str) -> Any:
         return self.client.get_blob_client(self.name(key))
 
-    # -- what the server is like -------------------------------------------------
+    # -- abilities of the server ----------------------------------------------------
 
     def ready(self) -> None:
-        """Azure promises conditions: there is nothing to ask."""
+        """Do nothing: Azure guarantees conditional requests, so there is nothing to test."""
 
     def look(self) -> None:
-        """By Get Blob Properties."""
+        """Send one Get Blob Properties request, for a blob that need not exist."""
         with suppress(FileNotFoundError), azure_errors("Get Blob Properties", self.root):
             self._blob(PROBE).get_blob_properties()
 
     @property
     def vouches(self) -> bool:
-        """Azure promises to compare the MD5 sum of every request that gives one."""
+        """Return True: Azure compares the MD5 sum of every request that carries one."""
         return True
 
     # -- writing -------------------------------------------------------------------
 
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
-        """One Put Blob."""
+        """Create the blob by one Put Blob request."""
         from azure.core import MatchConditions
 
         failpoints.point("U1")
@@ -87,7 +87,7 @@ class AzureStore(ObjectStore):
         return _md5_text(hashlib.md5(body, usedforsecurity=False).digest())
 
     def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
-        """Blocks, then the list of them, which is the blob."""
+        """Create the blob by uploading blocks and then committing the list of them."""
         from azure.core import MatchConditions
         from azure.storage.blob import BlobBlock
 
@@ -102,7 +102,7 @@ class AzureStore(ObjectStore):
                 check()
                 failpoints.point("U1")
                 total.update(body)
-                # The nonce keeps two writers of one name from mixing their blocks.
+                # The nonce keeps apart the blocks of two writers of one name.
                 names.append(b64encode(f"{proof.nonce}-{len(names):06d}".encode()).decode())
                 with azure_errors("Put Block", self.uri(key)):
                     blob.stage_block(names[-1], body, length=len(body), validate_content=True)
@@ -116,7 +116,7 @@ class AzureStore(ObjectStore):
                     match_condition=MatchConditions.IfMissing,
                 )
         except BaseException as error:
-            # The answer to an earlier, successful try may have been lost on its way.
+            # An earlier try may have succeeded although its answer was lost.
             with suppress(HdmError, OSError):
                 if isinstance(error, HdmError | FileExistsError) and self._is_ours(key, proof):
                     return _md5_text(total.digest())
@@ -130,7 +130,7 @@ class AzureStore(ObjectStore):
         return found is not None and proof.of_ours(found.metadata or {})
 
     def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
-        """By size and our own metadata, and by the MD5 sum that is kept with the blob."""
+        """Return the blob's description after comparing size, hdm's metadata and, if kept, the MD5 sum."""
         found = self._properties(key)
         if found is None:
             raise TransientError(f"{self.uri(key)} is gone right after its upload")
@@ -146,7 +146,7 @@ class AzureStore(ObjectStore):
     # -- reading -------------------------------------------------------------------
 
     def open(self, key: str) -> BinaryIO:
-        """The blob as it is now: should it be replaced meanwhile, reading fails."""
+        """Open the blob as it is now; reading raises ``CorruptFile`` if the blob is replaced meanwhile."""
         found = self._properties(key)
         if found is None:
             raise FileNotFoundError(self.uri(key))
@@ -157,7 +157,7 @@ class AzureStore(ObjectStore):
         return buffered(Download(found.size, open_at))
 
     def stat(self, key: str) -> Stat | None:
-        """By the blob's properties; uncommitted blocks are no blob."""
+        """Return the blob's description; None if there is no blob, even if uncommitted blocks exist."""
         found = self._properties(key)
         return None if found is None else _stat(key, found)
 
@@ -169,7 +169,7 @@ class AzureStore(ObjectStore):
             return None
 
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Blobs only: uncommitted blocks are none yet."""
+        """Yield the committed blobs; names that have only uncommitted blocks are left out."""
         with azure_errors("List Blobs", self.root):
             for one in self.client.list_blobs(name_starts_with=self.prefix + prefix):
                 key = one.name.removeprefix(self.prefix)
@@ -179,7 +179,7 @@ class AzureStore(ObjectStore):
     # -- removing ------------------------------------------------------------------
 
     def delete(self, key: str) -> bool:
-        """With its snapshots."""
+        """Delete the blob with its snapshots; False if there was none."""
         try:
             with azure_errors("Delete Blob", self.uri(key)):
                 self._blob(key).delete_blob(delete_snapshots="include")
@@ -188,7 +188,7 @@ class AzureStore(ObjectStore):
         return True
 
     def abort_remote(self, prefix: str) -> int:
-        """Blobs that have uncommitted blocks only."""
+        """Discard the uncommitted blocks of names that have no committed blob; return how many names."""
         with azure_errors("List Blobs", self.root):
             found = [
                 one.name.removeprefix(self.prefix)
@@ -199,8 +199,10 @@ class AzureStore(ObjectStore):
         return sum(self._forget_blocks(key) for key in found)
 
     def _forget_blocks(self, key: str) -> bool:
-        """Drop the uncommitted blocks of a name: committing an empty list in their place makes a
-        blob without content, which is then deleted. A blob that is there already stays."""
+        """Discard the uncommitted blocks of one name; False if there are none, or if the blob exists.
+
+        It commits an empty list of blocks, which makes an empty blob, and deletes this blob.
+        """
         from azure.core import MatchConditions
 
         blob = self._blob(key)
@@ -221,7 +223,7 @@ class AzureStore(ObjectStore):
 
 
 class _Body:
-    """One request for the rest of a blob, in ranges that are compared by their MD5 sums."""
+    """A download of a blob from an offset on, in ranges whose MD5 sums are compared."""
 
     _RANGE = 4 * 1024 * 1024
 

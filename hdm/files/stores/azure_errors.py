@@ -1,4 +1,4 @@
-"""What Azure Blob Storage answers, as errors of hdm. Texts of the driver never get into a message.
+"""Translate errors of Azure Blob Storage into errors of hdm; the driver's texts are never quoted.
 
 Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 """
@@ -27,8 +27,11 @@ class DigestRefused(TransientError):
 
 @contextmanager
 def azure_errors(call: str, where: str) -> Iterator[None]:
-    """Failures of ``call`` on ``where`` become errors of hdm. ``FileNotFoundError`` and
-    ``FileExistsError`` are answers: there is no such blob, there is one already."""
+    """Translate failures of ``call`` on ``where`` into errors of hdm.
+
+    Two exceptions are answers for the caller: ``FileNotFoundError`` says that there is no such blob,
+    ``FileExistsError`` that there is one already or that it has changed.
+    """
     try:
         from azure.core import exceptions as azure
     except ImportError:
@@ -49,7 +52,7 @@ def azure_errors(call: str, where: str) -> Iterator[None]:
 
 
 def no_driver() -> MissingDriver:
-    """Says which extra to install."""
+    """Return the error that says which extra to install."""
     return MissingDriver("Azure needs azure-storage-blob", hint="pip install 'hdm[azure]'")
 
 

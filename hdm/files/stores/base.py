@@ -1,4 +1,4 @@
-"""Where staged files lie: create-once objects under one root, on a disk or in an object store."""
+"""Define stores of staged files: create-once objects under one root, on a disk or in an object store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hdm.files.atomic_file import SCRATCH, create, sync_folder
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """An object as its store describes it. ``modified`` is in seconds since 1970."""
+    """An object as its store describes it; ``size`` is in bytes, ``modified`` in seconds since 1970."""
 
     key: str
     size: int
@@ -40,7 +40,7 @@ class Store(ABC):
     Profile: ClassVar[type[BaseModel] | None] = None
     """What a profile entry must hold for ``at``; None: it needs no connection."""
     seekable: ClassVar[bool] = True
-    """Whether the streams of ``open`` are."""
+    """Whether the streams that ``open`` returns can seek."""
 
     @classmethod
     def at(cls, url: str, profile: Any = None) -> Self:
@@ -55,15 +55,18 @@ class Store(ABC):
 
     @abstractmethod
     def scratch(self, key: str) -> Path:
-        """The local path at which the bytes of a new object ``key`` are to be collected."""
+        """Return the local path at which the bytes of a new object ``key`` are to be collected."""
 
     def ready(self) -> None:
-        """Raises ``UsageError`` where the store cannot keep the promises of ``put_new``."""
+        """Raise ``UsageError`` if the store cannot keep the promises of ``put_new``; may write to it."""
         return
 
     def look(self) -> None:
-        """Raises what a mere look can tell is wrong with the way there: no driver, a refused login,
-        a place that does not exist. Writes nothing; the default knows of nothing."""
+        """Raise an error if a read shows that the store cannot be used; write nothing.
+
+        Causes are a missing driver, a refused login, a bucket that does not exist. The default checks
+        nothing.
+        """
         return
 
     @abstractmethod
@@ -75,24 +78,25 @@ class Store(ABC):
         sha256: str | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Stat:
-        """Create ``key`` durably from bytes, or from its scratch file, which is then gone.
+        """Create ``key`` durably from bytes, or from its scratch file, which is then removed.
 
-        Raises ``FileExistsError`` if there is such an object; exactly one of several callers
-        wins. ``sha256`` is what the scratch file must have, where its bytes are moved;
-        ``check`` is called now and then while that takes its time, and may raise.
+        Raises ``FileExistsError`` if there is such an object; exactly one of several callers wins.
+        ``sha256``
+        is the checksum that the scratch file must have; stores that copy its bytes compare it. ``check`` is
+        called from time to time during a long upload, and may raise.
         """
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
-        """The object's bytes as a stream; ``FileNotFoundError`` if there is none."""
+        """Return the object's bytes as a stream; ``FileNotFoundError`` if there is none."""
 
     @abstractmethod
     def stat(self, key: str) -> Stat | None:
-        """The object's description, or None if there is none."""
+        """Return the object's description, or None if there is none."""
 
     @abstractmethod
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Objects whose key starts with ``prefix``, by key; with ``scratch`` unfinished ones too."""
+        """Yield the objects whose key starts with ``prefix``, by key; ``scratch`` adds unfinished ones."""
 
     @abstractmethod
     def delete(self, key: str) -> bool:
@@ -100,20 +104,22 @@ class Store(ABC):
 
     @abstractmethod
     def uri(self, key: str) -> str:
-        """The address under which others find the object."""
+        """Return the address under which other systems find the object."""
 
     @abstractmethod
     def key(self, uri: str) -> str:
-        """The inverse of ``uri``; ``UsageError`` for an address outside of the root."""
+        """Return the key of an address that ``uri`` gave; ``UsageError`` if it lies outside of the root."""
 
     @abstractmethod
     def abort_uploads(self, prefix: str) -> int:
-        """Give up whatever was begun, not finished, under keys that start with ``prefix``: scratch
-        files, uploads in parts. Returns how many there were."""
+        """Abort unfinished writes of keys that start with ``prefix``, and return how many there were.
+
+        These are scratch files and uploads in parts.
+        """
 
 
 def checked_key(key: str) -> str:
-    """``key`` itself if it names something under a root; ``UsageError`` otherwise."""
+    """Return ``key`` if it names something below the root; raise ``UsageError`` otherwise."""
     parts = key.split("/")
     if any(part in ("", ".", "..") or "\x00" in part or "\\" in part for part in parts):
         raise UsageError(f"not a safe object name: {key!r}", hint="name a file below the directory")
@@ -138,7 +144,7 @@ class LocalStore(Store):
         self.floor = floor
 
     def path(self, key: str) -> Path:
-        """Where ``key`` lies; ``UsageError`` if the way there leads through a symbolic link."""
+        """Return the path of ``key``; ``UsageError`` if it leads through a symbolic link."""
         path = self.root.joinpath(checked_key(key))
         if path.parent.resolve() != path.parent or path.is_symlink():
             raise UsageError(
@@ -148,7 +154,7 @@ class LocalStore(Store):
         return path
 
     def scratch(self, key: str) -> Path:
-        """Beside the object, so that publishing it needs no copy."""
+        """Return a path beside the object, so that publishing the file needs no copy."""
         path = self.path(key)
         self._make_folder(path.parent)
         return path.with_name(path.name + SCRATCH)
@@ -161,7 +167,7 @@ class LocalStore(Store):
         sha256: str | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Stat:
-        """Link the finished file to its name, which fails if the name is taken; sync the folder."""
+        """Create the file by a hard link, which fails if the name is taken, and sync its folder."""
         path = self.path(key)
         if isinstance(content, bytes):
             self._make_folder(path.parent)
@@ -174,7 +180,7 @@ class LocalStore(Store):
         return Stat(key, made.st_size, None, made.st_mtime)
 
     def open(self, key: str) -> BinaryIO:
-        """The file, unbuffered reads being rare; refuses links and anything but plain files."""
+        """Open the file with a buffer of 1 MiB; refuse symbolic links and all but plain files."""
         path = self.path(key)
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -188,7 +194,7 @@ class LocalStore(Store):
         return os.fdopen(handle, "rb", buffering=1024 * 1024)
 
     def stat(self, key: str) -> Stat | None:
-        """Size and time of the file."""
+        """Return the file's size and time; None if there is no plain file."""
         try:
             found = self.path(key).lstat()
         except FileNotFoundError:
@@ -198,7 +204,7 @@ class LocalStore(Store):
         return Stat(key, found.st_size, None, found.st_mtime)
 
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Plain files only; links are passed over."""
+        """Yield the plain files whose key starts with ``prefix``; symbolic links are left out."""
         folder, _, _ = prefix.rpartition("/")
         start = self.path(folder) if folder else self.root
         yield from self._walk(start, f"{folder}/" if folder else "", prefix, scratch)
@@ -229,7 +235,7 @@ class LocalStore(Store):
                 yield Stat(key, seen.st_size, None, seen.st_mtime)
 
     def delete(self, key: str) -> bool:
-        """Unlink the file and sync its folder."""
+        """Unlink the file and sync its folder; False if there was none."""
         path = self.path(key)
         try:
             path.unlink()
@@ -239,16 +245,16 @@ class LocalStore(Store):
         return True
 
     def abort_uploads(self, prefix: str) -> int:
-        """Scratch files, those of manifests included."""
+        """Delete the scratch files whose key starts with ``prefix``, those of chunk records included."""
         found = [stat.key for stat in self.list(prefix, scratch=True) if stat.key.endswith(SCRATCH)]
         return sum(self.delete(key) for key in found)
 
     def uri(self, key: str) -> str:
-        """A ``file://`` address."""
+        """Return a ``file://`` address."""
         return self.root.joinpath(checked_key(key)).as_uri()
 
     def key(self, uri: str) -> str:
-        """The part of a ``file://`` address below the root."""
+        """Return the part of a ``file://`` address below the root."""
         split = urlsplit(uri)
         path = Path(unquote(split.path))
         if split.scheme != "file" or not path.is_relative_to(self.root):
@@ -269,5 +275,5 @@ class LocalStore(Store):
 
 
 def _sort_key(entry: os.DirEntry[str]) -> str:
-    """So that a walk gives keys in the order of their text."""
+    """Return the sort key of a folder's entry that makes a walk yield keys in the order of their text."""
     return entry.name + "/" if entry.is_dir(follow_symlinks=False) else entry.name

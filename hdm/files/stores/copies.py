@@ -1,4 +1,4 @@
-"""The last few remote files of which pieces are read, as verified local copies."""
+"""Keep verified local copies of the few remote files that were read last in pieces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ _MOST = 4
 
 
 class Copies:
-    """At most four files at a time; threads may share it. What is open stays readable."""
+    """A cache of at most four local copies, which threads may share.
+
+    A copy that leaves the cache stays readable where it is open.
+    """
 
     def __init__(self) -> None:
         self._paths: OrderedDict[tuple[str, str], Path] = OrderedDict()
@@ -25,7 +28,7 @@ class Copies:
         self._guard = threading.Lock()
 
     def open(self, file: StagedFile, fetch: Callable[[BinaryIO], None]) -> BinaryIO:
-        """The copy, fetched first if there is none yet; what ``fetch`` raises goes through."""
+        """Open the copy of ``file``; call ``fetch`` to fill it if there is none yet."""
         key = (file.uri, file.sha256)
         with self._guard:
             busy = self._busy.setdefault(key, threading.Lock())

@@ -1,4 +1,4 @@
-"""What all object stores share: names, local scratch files, uploads that are proven."""
+"""Define the common part of all object stores: names, local scratch files, verified uploads."""
 
 from __future__ import annotations
 
@@ -24,37 +24,39 @@ from hdm.model import digest
 
 MIB = 1024 * 1024
 PROBE = "_hdm_probe"
-"""The object that shows whether a server keeps its promises; made once per prefix, and kept."""
+"""The object by which hdm tests whether a server keeps its promises; created once per prefix and kept."""
 
 Check = Callable[[], None]
 
 
 class Upload(Settings):
-    """How a sink uploads; see docs/reference/object-stores.md."""
+    """The keys that say how a sink uploads; see docs/reference/object-stores.md."""
 
     part_bytes: int = Field(default=16 * MIB, ge=5 * MIB, le=1024 * MIB)
-    """Bytes of one part of an upload, 5 MiB to 1 GiB; so much memory one worker takes for it."""
+    """Bytes of one part of an upload, 5 MiB to 1 GiB; each worker needs that much memory."""
     multipart_from: int | None = Field(default=None, ge=0)
-    """Files of so many bytes and more go up in parts; left out, those that do not fit into one part."""
+    """Size in bytes from which a file is uploaded in parts; left out, only files larger than one part are."""
     verify: Literal["head", "read"] | None = None
-    """How an upload is proven: ``head`` compares the server's size and checksum, ``read`` reads the object
+    """How an upload is verified: ``head`` compares the server's size and checksum, ``read`` reads the object
     again. Left out, ``head`` where the server compares checksums."""
     create_once: Literal["server", "check"] = "server"
-    """Who sees to it that no object is overwritten: the ``server``, by conditional requests, or a ``check``
-    before each upload, where the server has none."""
+    """What keeps objects from being overwritten: the ``server``, by conditional requests, or a ``check``
+    before each upload, for servers without conditional requests."""
     scratch: str | None = None
-    """Local folder in which files are made before they go up; left out, the system's temporary folder."""
+    """Local folder for files that wait for their upload; left out, the system's temporary folder."""
 
     @property
     def in_parts_from(self) -> int:
-        """In bytes; by default what does not fit into one part."""
+        """The size in bytes from which a file is uploaded in parts; by default, more than one part."""
         return self.part_bytes + 1 if self.multipart_from is None else self.multipart_from
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What is to be found again after an upload: ``size`` in bytes, ``sha256`` hex, and a
-    ``nonce`` that tells our object from another's."""
+    """What an uploaded object must have: ``size`` in bytes, ``sha256`` as hex digits, and a ``nonce``.
+
+    The nonce is a random value that tells this upload's object from another's.
+    """
 
     size: int
     sha256: str
@@ -62,25 +64,25 @@ class Proof:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """As it is kept with the object, under names that every service takes."""
+        """The metadata that is stored with the object, under names that every service accepts."""
         return {"hdmsha256": self.sha256, "hdmnonce": self.nonce}
 
     def of_ours(self, kept: Mapping[str, str]) -> bool:
-        """Whether an object's metadata say that this very upload made it."""
+        """Whether an object's metadata carry the nonce of this upload."""
         return _lower(kept).get("hdmnonce") == self.nonce
 
     def holds(self, size: int, kept: Mapping[str, str]) -> bool:
-        """Whether size and metadata are those of what was sent."""
+        """Whether an object's size and stored checksum are those of the bytes sent."""
         return (size, _lower(kept).get("hdmsha256")) == (self.size, self.sha256)
 
 
 def _lower(kept: Mapping[str, str]) -> dict[str, str]:
-    """Servers differ in the case of the names."""
+    """Return the metadata with lower-case names, since servers differ in the case of names."""
     return {name.lower(): value for name, value in kept.items()}
 
 
 class ObjectStore(Store):
-    """Objects under a prefix. ``root`` is their address, ``<scheme>://.../`` with the prefix."""
+    """A store of objects under a prefix; ``root`` is its address, ``<scheme>://.../`` with the prefix."""
 
     root: str
     seekable: ClassVar[bool] = False
@@ -90,55 +92,63 @@ class ObjectStore(Store):
         self.prefix = f"{checked_key(prefix)}/" if prefix else ""
         self.upload = upload or Upload()
 
-    # -- to be given -----------------------------------------------------------
+    # -- for subclasses to define --------------------------------------------------
 
     @abstractmethod
     def ready(self) -> None:
-        """Ask the server, once per process, whether it keeps what ``put_new`` relies on; refuses
-        (``UsageError``) one that does not, unless ``create_once: check`` accepts that."""
+        """Test once per process whether the server keeps the promises that ``put_new`` relies on.
+
+        Raises ``UsageError`` if it does not, unless ``create_once: check`` accepts that.
+        """
 
     @abstractmethod
     def look(self) -> None:
-        """Ask for the object ``PROBE``, there or not, by the request with which every chunk looks for
-        its manifest: so this needs no right that a run does not."""
+        """Send one read request for the object ``PROBE``, which need not exist.
+
+        It is the kind of request by which every chunk looks for its record, so it needs no further right.
+        """
 
     @abstractmethod
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
-        """Create the object in one request; ``FileExistsError`` if there is one. Returns the
-        checksum that the server should give for it."""
+        """Create the object in one request; ``FileExistsError`` if it exists.
+
+        Returns the checksum that the server should then report for it.
+        """
 
     @abstractmethod
     def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
-        """The same in parts, with ``check`` between them."""
+        """Create the object as ``put_bytes`` does, but uploaded in parts; call ``check`` before each."""
 
     @abstractmethod
     def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
-        """The object as the server describes it, held to the proof and, where the server gives
-        one, to the checksum; ``TransientError`` if it is another."""
+        """Return the object's description after comparing it with ``proof`` and with ``checksum``.
+
+        The checksum is compared if the server reports one. Raises ``TransientError`` if they differ.
+        """
 
     @property
     @abstractmethod
     def vouches(self) -> bool:
-        """Whether the server has been seen to compare checksums with what arrives."""
+        """Whether the server is known to compare checksums with the bytes that arrive."""
 
     @abstractmethod
     def abort_remote(self, prefix: str) -> int:
-        """Give up uploads under that prefix which the server still holds."""
+        """Abort the unfinished uploads under the prefix that exist on the server; return how many."""
 
-    # -- the store -------------------------------------------------------------
+    # -- the interface of Store ---------------------------------------------------
 
     @cached_property
     def _local(self) -> LocalStore:
         return LocalStore(scratch.folder(self.upload.scratch) / digest(self.root)[:16])
 
     def scratch(self, key: str) -> Path:
-        """In this process's own folder on the local disk."""
+        """Return a path in this process's own folder on the local disk."""
         return self._local.scratch(key)
 
     def put_new(
         self, key: str, content: bytes | Path, *, sha256: str | None = None, check: Check = lambda: None
     ) -> Stat:
-        """Upload, then prove that the object holds what was sent."""
+        """Upload the object, then verify that it holds the bytes that were sent."""
         checked_key(key)
         self.ready()
         if isinstance(content, bytes):
@@ -174,16 +184,16 @@ class ObjectStore(Store):
         return made
 
     def abort_uploads(self, prefix: str) -> int:
-        """Uploads in parts, and local files of this and of dead processes."""
+        """Abort uploads in parts, and delete scratch files of this process and of dead ones."""
         scratch.sweep(self.upload.scratch)
         return self._local.abort_uploads(prefix) + self.abort_remote(prefix)
 
     def uri(self, key: str) -> str:
-        """``root`` and the key, as it is."""
+        """Return the object's address: ``root`` and the key, without any escaping."""
         return self.root + checked_key(key)
 
     def key(self, uri: str) -> str:
-        """The part of an address behind ``root``."""
+        """Return the part of an address after ``root``."""
         if not uri.startswith(self.root) or len(uri) == len(self.root):
             raise UsageError(
                 f"{uri} does not lie under {self.root}",
@@ -192,7 +202,7 @@ class ObjectStore(Store):
         return checked_key(uri.removeprefix(self.root))
 
     def name(self, key: str) -> str:
-        """What the service calls the object."""
+        """Return the object's name in the service: the prefix and the key."""
         return self.prefix + checked_key(key)
 
 
@@ -213,10 +223,10 @@ def _measure(stream: BinaryIO, check: Check) -> Proof:
 
 
 class Download(io.RawIOBase):
-    """An object's bytes; where the connection breaks, the rest is asked for again.
+    """A stream of an object's bytes that reconnects at the same offset if the connection breaks.
 
-    ``open_at(offset)`` gives something with ``read(n)`` and ``close()``. It and ``read`` raise
-    errors of hdm; a ``TransientError`` is tried again, ``tries`` times in a row.
+    ``open_at(offset)`` returns an object with ``read(n)`` and ``close()``. It and ``read`` raise errors of
+    hdm; after a ``TransientError`` they are called again, at most ``tries`` times in a row.
     """
 
     def __init__(self, size: int, open_at: Callable[[int], Any], tries: int = 4) -> None:
@@ -228,11 +238,11 @@ class Download(io.RawIOBase):
         self._body: Any = open_at(0)
 
     def readable(self) -> bool:
-        """Always true."""
+        """Return True: the stream can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """The next bytes, as many as there are room for."""
+        """Read the next bytes into ``buffer``; return how many, 0 at the end."""
         failed = 0
         while self._at < self._size:
             try:
@@ -254,7 +264,7 @@ class Download(io.RawIOBase):
         return 0
 
     def close(self) -> None:
-        """End the request; idempotent."""
+        """Close the connection; idempotent."""
         self._drop()
         super().close()
 
@@ -265,5 +275,5 @@ class Download(io.RawIOBase):
 
 
 def buffered(download: Download) -> BinaryIO:
-    """As a stream whose ``read(n)`` gives n bytes unless the object ends."""
+    """Return a stream whose ``read(n)`` gives n bytes, fewer only at the end of the object."""
     return cast(BinaryIO, io.BufferedReader(download, MIB))

@@ -1,4 +1,4 @@
-"""Objects in S3, or in a server that speaks its protocol.
+"""Keep objects in S3, or in a server that speaks its protocol.
 
 Requests: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
@@ -26,14 +26,14 @@ _MAX_ONE = 5 * 1024 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """What a server has been seen to do: refuse to overwrite, compare checksums."""
+    """What a test of the server showed: whether it refuses to overwrite, whether it compares checksums."""
 
     conditions: bool
     checksums: bool
 
 
 class S3Store(ObjectStore):
-    """A bucket, or what lies under a prefix of it. ``connect`` makes the boto3 client."""
+    """A bucket, or the objects under a prefix of it; ``connect`` makes the boto3 client."""
 
     scheme = "s3"
     _known: ClassVar[dict[tuple[str, str], Manners]] = {}
@@ -62,10 +62,13 @@ class S3Store(ObjectStore):
     def _at(self, key: str) -> dict[str, str]:
         return {"Bucket": self.bucket, "Key": self.name(key)}
 
-    # -- what the server is like -------------------------------------------------
+    # -- abilities of the server ----------------------------------------------------
 
     def ready(self) -> None:
-        """See ``ObjectStore.ready``."""
+        """Test the server once per process; ``UsageError`` if it ignores If-None-Match.
+
+        ``create_once: check`` accepts such a server. See ``ObjectStore.ready``.
+        """
         if not self._manners.conditions and self.upload.create_once == "server":
             raise UsageError(
                 f"the server of {self.root} ignores If-None-Match: two attempts could both publish a chunk",
@@ -73,13 +76,16 @@ class S3Store(ObjectStore):
             )
 
     def look(self) -> None:
-        """By GetObject: HeadObject's answer does not tell a bucket that is missing from an object."""
+        """Send one GetObject request, for an object that need not exist.
+
+        HeadObject would not do: its answer is the same for a missing bucket and for a missing object.
+        """
         with suppress(FileNotFoundError), s3_errors(self.root):
             self.client.get_object(**self._at(PROBE))["Body"].close()
 
     @property
     def vouches(self) -> bool:
-        """Whether a wrong SHA-256 was refused."""
+        """Whether the server refused a wrong checksum when it was tested."""
         return self._manners.checksums
 
     @property
@@ -113,7 +119,7 @@ class S3Store(ObjectStore):
     # -- writing -------------------------------------------------------------------
 
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
-        """One PutObject."""
+        """Create the object by one PutObject request."""
         failpoints.point("U1")
         self._look_first(key)
         try:
@@ -136,7 +142,7 @@ class S3Store(ObjectStore):
             )
 
     def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
-        """A multipart upload; given up if anything goes wrong in it."""
+        """Create the object by a multipart upload, which is aborted if anything in it fails."""
         self._look_first(key)
         with s3_errors(self.uri(key)):
             begun = self.client.create_multipart_upload(
@@ -154,7 +160,7 @@ class S3Store(ObjectStore):
                 raise TransientError(f"the upload of {self.uri(key)} was given up by another") from None
             raise
         failpoints.point("U3")
-        # S3 gives the checksum of the parts' checksums, and how many there were behind a hyphen.
+        # S3 reports the checksum of the parts' checksums, then a hyphen and the number of parts.
         return _sha256(b"".join(b64decode(part["ChecksumSHA256"]) for part in parts))
 
     def _parts(
@@ -181,7 +187,7 @@ class S3Store(ObjectStore):
                     **upload, MultipartUpload={"Parts": parts}, **self._condition
                 )
         except (FileExistsError, FileNotFoundError, TransientError):
-            # The answer to an earlier, successful try may have been lost on its way.
+            # An earlier try may have succeeded although its answer was lost.
             if not self._is_ours(key, proof):
                 raise
 
@@ -198,7 +204,7 @@ class S3Store(ObjectStore):
         return found is not None and proof.of_ours(found.get("Metadata", {}))
 
     def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
-        """By size and our own metadata, and by the server's checksum where it gives one."""
+        """Return the object's description after comparing size, metadata and, if given, the checksum."""
         found = self._head(key)
         if found is None:
             raise TransientError(f"{self.uri(key)} is gone right after its upload")
@@ -217,7 +223,7 @@ class S3Store(ObjectStore):
     # -- reading -------------------------------------------------------------------
 
     def open(self, key: str) -> BinaryIO:
-        """The object as it is now: should it be replaced meanwhile, reading fails."""
+        """Open the object as it is now; reading raises ``CorruptFile`` if it is replaced meanwhile."""
         found = self._get(key, 0, None)
         etag, first = found["ETag"], [found["Body"]]
 
@@ -240,7 +246,7 @@ class S3Store(ObjectStore):
             ) from None
 
     def stat(self, key: str) -> Stat | None:
-        """By HeadObject."""
+        """Return the object's description by a HeadObject request; None if there is none."""
         found = self._head(key)
         return None if found is None else _stat(key, found)
 
@@ -252,7 +258,7 @@ class S3Store(ObjectStore):
             return None
 
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Objects only: what is uploading is none yet."""
+        """Yield the finished objects; unfinished uploads are left out."""
         with s3_errors(self.root):
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
@@ -264,7 +270,7 @@ class S3Store(ObjectStore):
     # -- removing ------------------------------------------------------------------
 
     def delete(self, key: str) -> bool:
-        """In a bucket with versions, older ones stay."""
+        """Delete the object; False if there was none. In a bucket with versions, older versions stay."""
         if self._head(key) is None:
             return False
         with s3_errors(self.uri(key)):
@@ -272,7 +278,7 @@ class S3Store(ObjectStore):
         return True
 
     def abort_remote(self, prefix: str) -> int:
-        """Multipart uploads that were neither completed nor given up."""
+        """Abort the multipart uploads under the prefix that were not completed; return how many."""
         count = 0
         found: list[dict[str, str]] = []
         with suppress(FileNotFoundError), s3_errors(self.root):
@@ -291,7 +297,7 @@ class S3Store(ObjectStore):
 
 
 class _Body:
-    """A response's body whose failures are errors of hdm."""
+    """A response's body whose failures are raised as errors of hdm."""
 
     def __init__(self, body: Any, where: str) -> None:
         self._body = body

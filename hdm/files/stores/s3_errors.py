@@ -1,4 +1,4 @@
-"""What S3 answers, as errors of hdm. Texts of the driver never get into a message.
+"""Translate errors of S3 into errors of hdm; the driver's texts are never quoted.
 
 Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -50,8 +50,11 @@ class DigestRefused(TransientError):
 
 @contextmanager
 def s3_errors(where: str) -> Iterator[None]:
-    """Failures of requests about ``where`` become errors of hdm. ``FileNotFoundError`` and
-    ``FileExistsError`` are answers: there is no such object, there is one already."""
+    """Translate failures of requests about ``where`` into errors of hdm.
+
+    Two exceptions are answers for the caller: ``FileNotFoundError`` says that there is no such object,
+    ``FileExistsError`` that there is one already or that it has changed.
+    """
     try:
         from botocore import exceptions as boto
         from urllib3.exceptions import HTTPError

@@ -1,7 +1,7 @@
-"""Local files of this process on their way to an object store, and those that dead ones left.
+"""Keep the local files of this process that wait for their upload, and remove those of dead processes.
 
-Each process has a folder of its own and holds a lock on it, which ends with the process however
-it ends; a folder whose lock can be had belongs to nobody any more.
+Each process has a folder of its own with a locked file in it. The lock ends with the process, however
+the process ends; so a folder whose file can be locked belongs to a dead process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _mine: dict[Path, tuple[Path, int]] = {}
 
 
 def folder(base: str | None = None) -> Path:
-    """This process's own folder under ``base`` (default: the system's temporary folder)."""
+    """Return this process's own folder under ``base`` (default: the system's temporary folder)."""
     root = (Path(base).expanduser() if base else Path(tempfile.gettempdir())).resolve() / _name()
     with _guard:
         if root not in _mine:
@@ -36,7 +36,7 @@ def folder(base: str | None = None) -> Path:
 
 
 def sweep(base: str | None = None) -> int:
-    """Remove the folders of dead processes; returns how many files were in them."""
+    """Remove the folders of dead processes; return how many files were in them."""
     root = (Path(base).expanduser() if base else Path(tempfile.gettempdir())).resolve() / _name()
     if not root.is_dir():
         return 0
@@ -69,7 +69,7 @@ def _taken(root: Path) -> tuple[Path, int]:
 
 
 def _leave(pid: int) -> None:
-    """At the end of the process (not of one that was forked from it)."""
+    """Remove this process's folders when it ends, but not when a process forked from it ends."""
     for found, _ in _mine.values() if pid == os.getpid() else ():
         shutil.rmtree(found, ignore_errors=True)
 
@@ -83,7 +83,7 @@ def _sweep(root: Path) -> int:
         try:
             handle = os.open(old / _LOCK, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            continue  # another process is just making it
+            continue  # another process is just creating this folder
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
