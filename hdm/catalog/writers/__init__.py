@@ -1,4 +1,4 @@
-"""DDL of every target, from a schema that is in its words already."""
+"""Writers: each turns a schema that is mapped to its system into DDL."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hdm.errors import UsageError
 
 
 def writer_for(schema: Schema) -> Writer:
-    """The writer of the schema's system; ``UsageError`` if there is none."""
+    """Return the writer of the schema's system; raise ``UsageError`` if there is none."""
     known = find(schema.system)
     if known is None or known.writer is None:
         targets = ", ".join(names_with("writer"))
