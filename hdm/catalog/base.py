@@ -32,8 +32,8 @@ class CatalogConfig(Settings):
     """Patterns of the tables and views to look at, e.g. ``sales.*``; ``*`` and ``?`` are wild, and case
     counts only in double quotes. Left out, all of them."""
     exclude: list[str] = Field(default_factory=list)
-    """Patterns, as in ``include``, of what is passed over although ``include`` fits it; left out, nothing
-    is."""
+    """Patterns, as in ``include``, of tables and views that are left out although ``include`` matches them;
+    left out, none is."""
 
 
 class Catalog(ABC):

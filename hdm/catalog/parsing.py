@@ -9,7 +9,7 @@ from hdm.errors import HdmError
 
 
 class Untranslatable(HdmError):
-    """The SQL cannot be carried over for certain; the message says why."""
+    """Raised for SQL that cannot be carried over for certain; the message says why."""
 
 
 def sqlglot_name(system: str) -> str | None:

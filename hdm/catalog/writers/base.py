@@ -32,6 +32,7 @@ from hdm.model import Column
 BEFORE_LOAD = ("schemas", "types", "sequences", "tables")
 AFTER_LOAD = ("keys", "foreign_keys", "indexes", "views", "comments", "counters")
 PHASES = (*BEFORE_LOAD, *AFTER_LOAD)
+"""Groups of statements, in the order of application."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,9 @@ class Writer:
     inline_uniques: ClassVar[bool] = False
     """Whether unique constraints stand in CREATE TABLE, because they cannot be added."""
     inline_foreign: ClassVar[bool] = False
+    """Whether foreign keys stand in CREATE TABLE, because they cannot be added."""
     named_constraints: ClassVar[bool] = True
+    """Whether the system keeps the names of constraints."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema

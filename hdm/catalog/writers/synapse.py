@@ -19,7 +19,7 @@ class SynapseWriter(Writer):
 
     def create_schema(self, name: str) -> str:
         """Return CREATE SCHEMA within EXEC, as for SQL Server."""
-        return SQLServerWriter.create_schema(self, name)  # type: ignore[arg-type]  # the same words
+        return SQLServerWriter.create_schema(self, name)  # type: ignore[arg-type]  # both spell it alike
 
     def create_table(self, relation: Relation) -> list[str]:
         """Return CREATE TABLE, and ALTER TABLE that adds the primary key."""
