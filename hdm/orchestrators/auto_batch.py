@@ -72,8 +72,9 @@ class AutoBatchConfig(OrchestratorConfig):
     """Overrides of types and names, each ``{table, column, type, to, rename}``; the first that fits gives a
     column its type. Left out, none."""
     measure: bool = False
-    """Measures in the source what its catalogue leaves open, and gives the target types that fit: digits of
-    numbers without precision; what SQLite's columns hold that are declared BLOB or not at all."""
+    """Measures in the source what its catalogue does not say, so that the target gets types that fit: the
+    digits of numbers without precision, and the values of SQLite columns that are declared BLOB or without
+    a type."""
     create: bool = True
     """Creates the tables that the target lacks, and adds the columns that ``schema_policy`` allows; ``false``
     leaves that to the sink."""

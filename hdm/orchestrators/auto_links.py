@@ -44,8 +44,8 @@ class WatermarkRule(Settings):
     """``offset`` of the watermark, for mode ``merge``: a number, or a duration such as ``15m``; left out,
     none."""
     order: Literal["monotone"] | None = None
-    """``monotone`` vouches, as in ``watermark``, for columns whose type has not the order of time; left out,
-    none of those is taken."""
+    """``monotone`` vouches, as in ``watermark``, that later rows have greater values in columns whose type
+    does not ensure it; left out, such columns are not taken."""
     nullable: bool = Field(default=False)
     """Takes columns that may be NULL, too."""
 

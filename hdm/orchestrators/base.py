@@ -37,8 +37,8 @@ class OrchestratorConfig(Settings):
     """Threads of one process that carry chunks, 1 to 256. Left out, 4, or as many as the largest ``threads``
     of a link, if that is more."""
     back_pressure_factor: int = Field(default=10, ge=0)
-    """Most chunks of one table that lie staged and are not loaded yet; its source is read on when there are
-    fewer. 0: no bound."""
+    """Most chunks of one table that may be staged and not loaded yet; its source is read further only while
+    there are fewer. 0: no bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +208,7 @@ class Orchestrator(ABC):
             engine.run()
         except HdmError as error:
             if not joined:
-                with suppress(StateUnavailable):  # a run that cannot be closed is taken over by the next
+                with suppress(StateUnavailable):  # the next run takes over a run that cannot be closed now
                     state.close_run(run_id, "failure", type(error).__name__, error.message)
             raise
         return self._close(session, planner, run_id, joined, time.monotonic() - began)
