@@ -165,7 +165,7 @@ class Batch(_Words):
     """One mapping of values for each link to make; ``<<template>>`` takes the value at the same path of
     keys."""
     threads: Count | None = None
-    """Most chunks of the batch that are carried at once, in each process; it comes before the template's
+    """Most chunks of the batch that are carried at once, in each process; overrides the template's
     ``threads``."""
 
 

@@ -55,8 +55,8 @@ _NOT_PRIVATE = re.compile(
 class Secret:
     """A value that shows as ``***`` wherever it is printed, and cannot be pickled.
 
-    ``reveal()`` is the only way to the value; it raises ``ProfileError`` if a reference
-    leads nowhere. ``where`` is the place in the profile, for that error.
+    ``reveal()`` is the only way to the value; it raises ``ProfileError`` if the value
+    that a reference names does not exist. ``where`` is the place in the profile, for that error.
     """
 
     __slots__ = ("_lock", "_source", "_value", "_where")
