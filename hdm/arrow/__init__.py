@@ -1,1 +1,1 @@
-"""Record batches: cut, counted, read ahead, and made of Python values, exactly or not at all."""
+"""Resize, count and prefetch Arrow record batches; convert them from and to Python values without loss."""

@@ -1,4 +1,4 @@
-"""Tools over streams of Arrow record batches: cut by bytes, count, compare rows, conform."""
+"""Tools over streams of Arrow record batches: resize, count, compare rows, fit to a schema."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from hdm.errors import SchemaDrift, UnrepresentableValue
 BATCH_ROWS = 65_536
 BATCH_BYTES = 16 * 1024 * 1024
 _SMALL = 8
-"""Batches smaller than this part of the bounds are joined; to copy larger ones costs more than it saves."""
+"""A batch below this fraction (1/8) of both bounds is joined with others; copying larger ones costs more than
+it saves."""
 
 
 def rebatch(
     batches: Iterable[pa.RecordBatch], rows: int = BATCH_ROWS, max_bytes: int = BATCH_BYTES
 ) -> Iterator[pa.RecordBatch]:
-    """The same rows in batches of at most ``rows`` rows and ``max_bytes`` bytes.
+    """Yield the same rows in batches of at most ``rows`` rows and ``max_bytes`` bytes.
 
-    A single row larger than ``max_bytes`` travels alone. Small batches are joined, until they are
-    no longer small; order is kept; empty batches vanish.
+    A single row larger than ``max_bytes`` makes a batch of its own. Small batches are joined until they are
+    no longer small; the order of rows is kept; empty batches are dropped.
     """
     waiting: list[pa.RecordBatch] = []
     count = size = 0
@@ -70,7 +71,7 @@ class Tally:
         self.batches = 0
 
     def over(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The same batches, counted as they pass."""
+        """Yield the batches unchanged, and count them as they pass."""
         for batch in batches:
             self.rows += batch.num_rows
             self.bytes += batch.nbytes
@@ -85,10 +86,10 @@ _KEY_DIGITS = 32
 
 
 def row_digests(batch: pa.RecordBatch) -> list[str]:
-    """sha256 of each row, 64 hex digits, independent of batch borders and string width.
+    """Return the sha256 of each row, 64 hex digits, independent of batch borders and string width.
 
-    A row is encoded as its values in column order, each either a NULL tag or a type tag, an
-    8-byte length and the bytes; so NULL, '' and 'NULL' differ, and ('ab','c') from ('a','bc').
+    A row is encoded as its values in column order. Each value is a NULL tag, or a type tag, an 8-byte
+    length and the bytes; so NULL, '' and 'NULL' differ, and ('ab','c') differs from ('a','bc').
     """
     columns = [_encoded(batch.column(i)) for i in range(batch.num_columns)]
     digests = []
@@ -150,9 +151,10 @@ def _float(value: float) -> bytes:
 
 
 def subtract(batch: pa.RecordBatch, known: Counter[str]) -> tuple[pa.RecordBatch, int]:
-    """Take rows out whose digest is in ``known``, each as often as counted there.
+    """Remove the rows whose digest is in ``known``, each digest as often as it is counted there.
 
-    Returns what is left and how many were taken; ``known`` is counted down.
+    Returns the remaining rows and the number of removed ones. Changes ``known``: every removed row lowers
+    its count.
     """
     if not known:
         return batch, 0
@@ -169,8 +171,11 @@ def subtract(batch: pa.RecordBatch, known: Counter[str]) -> tuple[pa.RecordBatch
 
 
 def row_tokens(batch: pa.RecordBatch, key: Sequence[str] = ()) -> list[str]:
-    """What is kept of each row to know it again: its digest, and after a full stop half of its key's
-    digest where ``key`` names columns, by which a row that was changed in place is told from a new one."""
+    """Return one token per row, by which a later reading recognises the row.
+
+    A token is the row's digest. If ``key`` names columns, a full stop and the first 32 hex digits of the
+    key's digest follow: they tell a row that was changed in place from a new one.
+    """
     digests = row_digests(batch)
     if not key:
         return digests
@@ -180,8 +185,11 @@ def row_tokens(batch: pa.RecordBatch, key: Sequence[str] = ()) -> list[str]:
 
 @dataclass(slots=True)
 class Compared:
-    """Of some rows, how many are ``new``, how many have a key that is known and other values
-    (``changed``), and how many known rows are ``gone``."""
+    """Numbers from a comparison of some rows with the known ones.
+
+    ``new``: rows that are not known. ``changed``: rows with a known key and other values. ``gone``: known
+    rows that were not found.
+    """
 
     new: int = 0
     changed: int = 0
@@ -189,9 +197,10 @@ class Compared:
 
 
 class KnownRows:
-    """Rows that were moved, as a multiset of tokens; each is taken out of a batch as often as it is known.
+    """Multiset of tokens of rows that were moved already; removes these rows from batches.
 
-    With a ``key``, a row whose key is known is no new one, whatever its values are now.
+    A token removes as many rows as it was counted. With a ``key``, a row whose key is known is not new,
+    whatever its values are now.
     """
 
     def __init__(self, tokens: Mapping[str, int], key: Sequence[str] = ()) -> None:
@@ -208,7 +217,7 @@ class KnownRows:
         return bool(self.rows or self.keys)
 
     def take_out(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, int]:
-        """The rows of ``batch`` that are new, and how many were taken out."""
+        """Return the rows of ``batch`` that are new, and how many rows were removed."""
         left, taken = subtract(batch, self.rows)
         if self.keys and left.num_rows:
             keep = [key[:_KEY_DIGITS] not in self.keys for key in row_digests(left.select(list(self.key)))]
@@ -218,7 +227,10 @@ class KnownRows:
         return left, taken
 
     def compare(self, batches: Iterable[pa.RecordBatch]) -> Compared:
-        """How the rows of ``batches`` differ from the known ones; these are counted down."""
+        """Count how the rows of ``batches`` differ from the known ones.
+
+        Every known row that is found lowers its count, so the answer is right only for the first call.
+        """
         found = Compared()
         for batch in batches:
             left, same = subtract(batch, self.rows)
@@ -233,10 +245,10 @@ class KnownRows:
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """The batch with exactly ``schema``: columns by name, in its order, of its types.
+    """Return the batch with exactly ``schema``: columns found by name, in its order, cast to its types.
 
-    Raises ``SchemaDrift`` when names differ or a NOT NULL column holds NULL, and
-    ``UnrepresentableValue`` when a value does not fit the type. Never alters a value.
+    Raises ``SchemaDrift`` when names differ or a NOT NULL column holds NULL, and ``UnrepresentableValue``
+    when a value does not fit the type. Never alters a value.
     """
     if batch.schema.equals(schema):
         ready = batch
@@ -279,5 +291,5 @@ def _carry(array: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def silent(error: BaseException) -> BaseException:
-    """A cause without its text, for errors whose own text may quote row values."""
+    """Return an exception that names only the type of ``error``, whose own text may quote row values."""
     return ValueError(f"{type(error).__name__}: details withheld, they may quote row values")

@@ -1,4 +1,4 @@
-"""Runs a producer in a thread of its own, a bounded number of items ahead of its consumer."""
+"""Run a producer in a thread of its own, a bounded number of items ahead of its consumer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 HEAVY = 8 * 1024 * 1024
-"""Bytes."""
+"""Weight in bytes above which an item makes the producer wait for its consumer."""
 
 
 def ahead(
@@ -18,11 +18,13 @@ def ahead(
     depth: int = 1,
     weigh: Callable[[T], int] = lambda one: 0,
 ) -> Iterator[T]:
-    """What ``produce()`` yields. Closing early calls ``stop`` (it must make a blocked producer
-    return) and waits for the thread. An exception of the producer is raised here.
+    """Yield what ``produce()`` yields, from a thread that runs at most ``depth`` items ahead.
 
-    After an item that weighs more than ``HEAVY`` the producer waits until the consumer asks for
-    the next one, so that only one such item is in memory.
+    Closing the generator early calls ``stop``, which must make a blocked producer return, and waits for the
+    thread. An exception of the producer is raised here.
+
+    After an item that weighs more than ``HEAVY`` the producer waits until the consumer asks for the next
+    one, so that only one such item is in memory.
     """
     items: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
     closing, asked = threading.Event(), threading.Event()
@@ -52,7 +54,7 @@ def ahead(
                 if closing.is_set():
                     return
             put((None, None))
-        except BaseException as error:  # noqa: BLE001 -- handed to the consumer
+        except BaseException as error:  # noqa: BLE001 -- raised again in the consumer
             put((None, error))
 
     thread = threading.Thread(target=work, name="hdm-ahead", daemon=True)
@@ -69,7 +71,7 @@ def ahead(
                 return
             box = [item]
             del item
-            yield box.pop()  # the consumer alone holds it
+            yield box.pop()  # only the consumer refers to the item now, and can free it
             asked.set()
     finally:
         closing.set()

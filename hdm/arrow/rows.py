@@ -1,4 +1,4 @@
-"""Columns of Python values to and from Arrow, exactly or not at all."""
+"""Convert columns of Python values to Arrow and back without loss; refuse values that do not fit."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from hdm.errors import UnrepresentableValue
 from hdm.model import Column
 
 Decoder = Callable[[Sequence[Any], pa.DataType], pa.Array]
-"""Turns the values of one column into an array; ``ValueError`` or ``TypeError`` if one does not fit."""
+"""Turns the values of one column into an array; raises ``ValueError`` or ``TypeError`` if one does
+not fit."""
 
 
 def unrepresentable(column: str, why: str) -> UnrepresentableValue:
-    """The error for a value that its column's carrier cannot hold; never shows the value."""
+    """Return the error for a value that its column's Arrow type cannot hold; it never shows the value."""
     return UnrepresentableValue(
         f"column {column}: {why}",
         hint="give it another type with types:, read it as text with query:, or leave rows out with where:",
@@ -25,7 +26,7 @@ def unrepresentable(column: str, why: str) -> UnrepresentableValue:
 
 
 def nul_in_text(columns: Sequence[str]) -> UnrepresentableValue:
-    """The error for a text that PostgreSQL refuses for its NUL character."""
+    """Return the error for text that PostgreSQL refuses because it holds a NUL character."""
     return UnrepresentableValue(
         f"column {', '.join(columns)}: PostgreSQL's text cannot hold a NUL character",
         hint="take it out with transform: SELECT ..., replace(column, chr(0), '') AS column FROM batch",
@@ -33,7 +34,7 @@ def nul_in_text(columns: Sequence[str]) -> UnrepresentableValue:
 
 
 def check_length(texts: pa.Array, column: str, length: int) -> None:
-    """``UnrepresentableValue`` if a text has more than ``length`` characters."""
+    """Raise ``UnrepresentableValue`` if a text has more than ``length`` characters."""
     if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
         return
     if (pc.max(pc.binary_length(texts)).as_py() or 0) <= length:
@@ -45,7 +46,10 @@ def check_length(texts: pa.Array, column: str, length: int) -> None:
 def to_batch(
     rows: Sequence[Sequence[Any]], columns: Sequence[Column], decoders: Mapping[str, Decoder] | None = None
 ) -> pa.RecordBatch:
-    """Driver rows as one batch of the columns' carriers; ``UnrepresentableValue`` names the column."""
+    """Return rows of a driver as one batch with the columns' Arrow types.
+
+    Raises ``UnrepresentableValue``, which names the column, if a value does not fit.
+    """
     values: Iterator[Sequence[Any]] = zip(*rows, strict=True) if rows else iter([()] * len(columns))
     arrays = []
     for column, cells in zip(columns, values, strict=True):
@@ -59,12 +63,12 @@ def to_batch(
 
 
 def plain(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Values that are of the carrier's Python type already."""
+    """Return an array of values that are Python values of type ``kind`` already."""
     return pa.array(values, kind)
 
 
 def cells(array: pa.Array, zone: str = "+00:00") -> list[Any]:
-    """An array as Python values that any DB-API takes: temporals and decimals as exact text."""
+    """Return an array as Python values that any DB-API driver takes: temporals and decimals as exact text."""
     kind = array.type
     if pa.types.is_temporal(kind):
         return list(temporal.to_texts(array, zone).to_pylist())
@@ -74,7 +78,7 @@ def cells(array: pa.Array, zone: str = "+00:00") -> list[Any]:
 
 
 def decimal_texts(array: pa.Array) -> pa.Array:
-    """Decimals in plain notation, every digit, never an exponent."""
+    """Return decimals as text in plain notation: every digit, never an exponent."""
     texts = array.cast(pa.string())
     if any(text is not None and "E" in text for text in texts.to_pylist()):
         shown = [None if v is None else f"{v:f}" for v in array.to_pylist()]

@@ -1,8 +1,8 @@
-"""Dates and timestamps as text, exactly: before Christ, beyond year 9999, infinite.
+"""Convert dates and timestamps to text and back without loss: years BC, years beyond 9999, infinity.
 
-Carriers count days or ticks from 1970-01-01 in the proleptic Gregorian calendar; infinity is
-the largest integer of the carrier, -infinity its negative (as in DuckDB). Text is ISO 8601 with
-PostgreSQL's `` BC`` suffix and ``infinity``.
+Carriers count days or ticks from 1970-01-01 in the proleptic Gregorian calendar; infinity is the largest
+integer of the carrier, -infinity its negative (as in DuckDB). Text is ISO 8601 with PostgreSQL's `` BC``
+suffix and ``infinity``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STAMP = re.compile(
 
 
 def day_number(year: int, month: int, day: int) -> int:
-    """Days since 1970-01-01; ``ValueError`` for no such day."""
+    """Return the days since 1970-01-01; raise ``ValueError`` if the day does not exist."""
     if not 1 <= month <= 12 or not 1 <= day <= _month_days(year, month):
         raise ValueError("no such day")
     shifted = year - (month <= 2)
@@ -50,7 +50,7 @@ def _civil(days: int) -> tuple[int, int, int]:
 
 
 def date_from_text(text: str) -> int:
-    """Days since 1970-01-01; ``ValueError`` if it is no date."""
+    """Return the days since 1970-01-01 of a date; raise ``ValueError`` if the text is not a date."""
     if text in ("infinity", "-infinity"):
         return INT32_MAX if text == "infinity" else -INT32_MAX
     found = _DATE.match(text)
@@ -62,7 +62,7 @@ def date_from_text(text: str) -> int:
 
 
 def date_to_text(days: int) -> str:
-    """The inverse of ``date_from_text``."""
+    """Return a number of days since 1970-01-01 as the text that ``date_from_text`` reads."""
     if abs(days) == INT32_MAX:
         return "infinity" if days > 0 else "-infinity"
     year, month, day = _civil(days)
@@ -72,7 +72,10 @@ def date_to_text(days: int) -> str:
 
 
 def stamp_from_text(text: str, *, zoned: bool, per_second: int = 1_000_000) -> int:
-    """Ticks since 1970-01-01 (in UTC if ``zoned``); ``ValueError`` if it has none exactly."""
+    """Return the ticks since 1970-01-01 (in UTC if ``zoned``) of a timestamp.
+
+    Raises ``ValueError`` if the text is not a timestamp, or if no whole number of ticks holds it exactly.
+    """
     if text in ("infinity", "-infinity"):
         return INT64_MAX if text == "infinity" else -INT64_MAX
     found = _STAMP.match(text)
@@ -99,7 +102,7 @@ def _offset(zone: str | None) -> int:
 
 
 def stamp_to_text(ticks: int, zone: str = "", per_second: int = 1_000_000) -> str:
-    """The inverse of ``stamp_from_text``; ``zone`` is appended as it is."""
+    """Return ticks as the text that ``stamp_from_text`` reads; ``zone`` is appended unchanged."""
     if abs(ticks) == INT64_MAX:
         return "infinity" if ticks > 0 else "-infinity"
     whole, fraction = divmod(ticks, per_second)
@@ -112,12 +115,12 @@ def stamp_to_text(ticks: int, zone: str = "", per_second: int = 1_000_000) -> st
 
 
 def clock_from_text(text: str, per_second: int = 1_000_000) -> int:
-    """Ticks since midnight; ``ValueError`` for 24:00:00, which no carrier has."""
+    """Return the ticks since midnight of a time of day; raise ``ValueError`` for 24:00:00."""
     return stamp_from_text("1970-01-01 " + text, zoned=False, per_second=per_second)
 
 
 def per_second(unit: str) -> int:
-    """Ticks per second of an Arrow time unit."""
+    """Return the ticks per second of an Arrow time unit."""
     return {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[unit]
 
 
@@ -135,7 +138,7 @@ def is_plain(array: pa.Array) -> bool:
 
 
 def to_texts(array: pa.Array, zone: str = "+00:00") -> pa.Array:
-    """Dates, times or timestamps as text, exactly; ``zone`` marks those that have one."""
+    """Return dates, times or timestamps as exact text; zoned timestamps end with ``zone``."""
     kind = array.type
     if pa.types.is_time(kind):
         return _clock_texts(array)
@@ -151,7 +154,7 @@ def to_texts(array: pa.Array, zone: str = "+00:00") -> pa.Array:
 
 
 def _clock_texts(array: pa.Array) -> pa.Array:
-    """Times of day; the end of a day, which Arrow's own cast cannot show, is 24:00:00."""
+    """Return times of day as text; the end of a day, which Arrow's own cast cannot show, is 24:00:00."""
     numbers = array.cast(pa.int32() if array.type.bit_width == 32 else pa.int64())
     scale = per_second(array.type.unit)
     most = pc.max(numbers).as_py()
@@ -169,7 +172,10 @@ def _mapped(numbers: pa.Array, render: Callable[[int], str]) -> pa.Array:
 
 
 def from_texts(texts: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The inverse of ``to_texts``; ``ValueError`` (``ArrowInvalid`` is one) if a text has no place."""
+    """Return an array of type ``kind`` from the text that ``to_texts`` wrote.
+
+    Raises ``ValueError`` (``ArrowInvalid`` is one) if ``kind`` cannot hold a text.
+    """
     if pa.types.is_time(kind):
         scale = per_second(kind.unit)
         clocks = [None if t is None else clock_from_text(t, scale) for t in texts.to_pylist()]
@@ -177,7 +183,7 @@ def from_texts(texts: pa.Array, kind: pa.DataType) -> pa.Array:
     try:
         return texts.cast(kind)
     except pa.ArrowInvalid:
-        pass  # not all of them are plain: one by one
+        pass  # some lie outside of the years 1 to 9999: convert one by one
     if pa.types.is_date32(kind):
         days = [None if t is None else date_from_text(t) for t in texts.to_pylist()]
         return pa.array(days, pa.int32()).cast(kind)

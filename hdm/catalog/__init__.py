@@ -1,4 +1,4 @@
-"""Whole schemas: crawled from a system, mapped to another, written as DDL, and reported on."""
+"""Crawl whole schemas, map them to another system, write them as DDL, and report on the result."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""Texts of a catalogue that may stand in DDL: one expression or query of known words, or none at all.
+"""Decide which SQL texts of a catalogue may stand in DDL: one expression or query of known words.
 
-A source is not trusted: whoever may create a table there could write what runs on the target. So a text
-goes along only if its tokens are certain, every function it calls is a known one of the system, and it
-parses as one expression (or one SELECT). All else is ``Untranslatable``, hence manual in the report.
+A source is not trusted: whoever may create a table there could write SQL that runs on the target. So a text
+is carried over only if its tokens are unambiguous, every function it calls is a known one of the system,
+and it parses as one expression (or one SELECT). Everything else raises ``Untranslatable`` and is therefore
+manual in the report.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ uuid varbinary varbit varchar varchar2 varying zone
 _TYPES = frozenset(_TYPES_TEXT.split())
 _VALUES = frozenset({"null", "true", "false", "current_timestamp", "current_date", "current_time"})
 _STRUCTURES = frozenset({"duckdb", "snowflake"})
-"""Systems with ``{'a': 1}``; elsewhere braces are ODBC's calls."""
+"""Systems with literals such as ``{'a': 1}``; elsewhere braces are ODBC escape sequences."""
 _VARIABLES = frozenset({"mysql", "sqlserver", "synapse", "sqlite"})
 """Systems where @ begins a variable."""
 _CUTTING_TEXT = """
@@ -51,8 +52,12 @@ _ON_UPDATE = re.compile(r"\s+on\s+update\s+(?:current_timestamp|now)(?:\(\d?\))?
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """What texts of ``system`` may call: its known functions, but none of ``own``, which the source defines
-    itself, and ``nextval`` of ``sequences``, which go along. Names are in lower case."""
+    """Rules for the functions that SQL texts of ``system`` may call.
+
+    Allowed are the known functions of the system, except those in ``own``, which the source defines itself,
+    and ``nextval`` of ``sequences``, which are carried over as well. Names are in lower case. Every method
+    that returns a text raises ``Untranslatable`` if the text is not allowed.
+    """
 
     system: str
     own: frozenset[str] = frozenset()
@@ -60,41 +65,47 @@ class Admission:
 
     @classmethod
     def of(cls, schema: Schema) -> Admission:
-        """For the texts of a crawl."""
+        """Return the rules for the texts of a crawl."""
         own = {name.split(".")[-1].lower() for kind, name in schema.unread if kind == "routine"}
         sequences = {one.path[-1].lower() for one in schema.sequences}
         return cls(schema.system, frozenset(own), frozenset(sequences))
 
     def on(self, target: str) -> Admission:
-        """For texts of the target, where the source has defined nothing."""
+        """Return the rules for texts of the target, where the source has defined nothing."""
         return replace(self, system=target, own=frozenset())
 
     def known(self, text: str) -> str:
-        """``text`` if its tokens are certain and its functions known; it is not parsed."""
+        """Return ``text`` if its tokens are unambiguous and its functions known; it is not parsed."""
         known_tokens(text, self.system, self.own, self.sequences)
         return text
 
     def expression(self, text: str) -> str:
-        """``text`` without comments if it is one expression without a query in it."""
+        """Return ``text`` without comments if it is one expression without a query in it."""
         if not _is_value(known_tokens(text, self.system, self.own, self.sequences)):
             _only_reads(parse(text, self.system), query=False)
         return without_comments(text, self.system)
 
     def query(self, text: str) -> str:
-        """``text`` without comments if it is one query that changes nothing. Tables are not looked at."""
+        """Return ``text`` without comments if it is one query that changes nothing.
+
+        The tables that it reads are not checked.
+        """
         known_tokens(text, self.system, self.own, self.sequences)
         _only_reads(parse(text, self.system, query=True), query=True)
         return without_comments(text, self.system)
 
     def default(self, text: str) -> str:
-        """As ``expression``; MySQL's ON UPDATE CURRENT_TIMESTAMP may follow."""
+        """Return a default if it is an expression; MySQL's ON UPDATE CURRENT_TIMESTAMP may follow it."""
         tail = _ON_UPDATE.search(text) if self.system == "mysql" else None
         base = text[: tail.start()] if tail else text
         return self.expression(base) + (tail[0] if tail else "")
 
     def clause(self, text: str, names: Collection[str]) -> str:
-        """``text`` if it only says how a table is cut: known words, the table's columns (``names``), numbers
-        and texts. So a partition chooses neither a folder nor an engine."""
+        """Return ``text`` if it only says how a table is partitioned.
+
+        Allowed are known words, the table's columns (``names``), numbers and texts, so that a partition
+        cannot choose a folder or a storage engine.
+        """
         columns, before = {name.lower() for name in names}, ""
         known = known_functions(self.system)
         words = _BEFORE_BRACKETS | _CUTTING
@@ -115,9 +126,11 @@ def known_tokens(
     sequences: Collection[str] = (),
     words: Collection[str] = _BEFORE_BRACKETS,
 ) -> list[Token]:
-    """The tokens without blanks and comments, every function known. ``own`` are functions that the source
-    defines, ``sequences`` those that go along, ``words`` what else a bracket may follow, all in lower case.
-    Raises ``Untranslatable``."""
+    """Return the tokens without blanks and comments after a check that every function is known.
+
+    ``own`` are functions that the source defines, ``sequences`` those that are carried over, ``words`` what
+    else a bracket may follow, all in lower case. Raises ``Untranslatable``.
+    """
     try:
         read = [
             one for one in dialect(system).tokens(text, anywhere=True) if one.kind not in ("space", "comment")
@@ -146,7 +159,7 @@ def _called(
     own: Collection[str],
     sequences: Collection[str],
 ) -> None:
-    """Raise ``Untranslatable`` unless what a bracket follows is a word of SQL or a known function."""
+    """Raise ``Untranslatable`` unless the token before a bracket is a word of SQL or a known function."""
     token = read[place]
     before = read[place - 1].folded if place else ""
     name = token.folded
@@ -162,7 +175,7 @@ def _called(
 
 
 def _drawn(read: list[Token], place: int) -> str:
-    """The name of the sequence that ``nextval(`` draws from, in lower case; empty if it is not certain."""
+    """Return the sequence that ``nextval(`` draws from, in lower case; empty if that is not certain."""
     names = []
     for token in read[place:]:
         if token.text == ")":
@@ -180,7 +193,7 @@ def _drawn(read: list[Token], place: int) -> str:
 
 
 def without_comments(text: str, system: str) -> str:
-    """``text`` with a blank for each comment."""
+    """Return ``text`` with a blank in place of each comment."""
     read = dialect(system).tokens(text, anywhere=True)
     return "".join(" " if one.kind == "comment" else one.text for one in read)
 
@@ -198,7 +211,7 @@ def _is_value(read: list[Token]) -> bool:
 
 
 def _only_reads(tree: Any, *, query: bool) -> None:
-    """Raise ``Untranslatable`` for what changes anything, and for a query within an expression."""
+    """Raise ``Untranslatable`` for SQL that changes anything, and for a query within an expression."""
     from sqlglot import exp
 
     changing = (exp.DDL, exp.DML, exp.Drop, exp.Alter, exp.Command, exp.Set, exp.Into, exp.Lock)

@@ -1,4 +1,4 @@
-"""DDL applied to a target, statement by statement; what it refuses becomes manual in the report."""
+"""Apply DDL to a target, statement by statement; objects that it refuses become manual in the report."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from hdm.config.secrets import redact
 from hdm.errors import HdmError, Recovery
 
 _MUST = frozenset({"schema", "table"})
-"""Objects without which nothing else makes sense: their failure ends the work."""
+"""Kinds of objects that all others need: if the target refuses one, its error is raised."""
 
 
 class Session(Protocol):
-    """A target that takes DDL. Errors leave as ``HdmError``."""
+    """A connection to a target that takes DDL; its errors are raised as ``HdmError``."""
 
     def execute(self, sql: str) -> None:
         """Run one statement."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Statements within are kept together, where the system can."""
+        """Keep the statements within it together, where the system has transactional DDL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One object that was applied, or why it was not."""
+    """One object that was applied, or the reason why it was not."""
 
     statement: Statement
     error: str = ""
@@ -41,10 +41,10 @@ def apply(
     report: Report | None = None,
     done: Callable[[Applied], None] = lambda one: None,
 ) -> list[Applied]:
-    """Apply in order; objects of several statements as one.
+    """Apply statements in order; the statements of one object are applied together.
 
-    A table or schema that is refused ends the work with its error. Any other object is set aside:
-    it becomes manual in ``report``. Transient errors end the work, too: run it again.
+    If a table or schema is refused, its error is raised. Any other object that is refused becomes manual in
+    ``report``. Transient errors are raised, too: call it again.
     """
     results = []
     for group in _objects(statements):
@@ -72,7 +72,7 @@ def apply(
 
 
 def _words(trouble: HdmError) -> str:
-    """What the driver said of a view's SQL, in which no row's value can be; its first line."""
+    """Return the first line of the driver's message about a view's SQL, which cannot quote a row."""
     said = str(trouble.__context__ or "").strip().splitlines()
     return f": {redact(said[0])[:300]}" if said else ""
 

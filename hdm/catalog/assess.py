@@ -1,4 +1,4 @@
-"""Taking stock before a migration: sizes, types at risk, gaps by effort, waves, a forecast."""
+"""Assess a migration before it begins: sizes, types at risk, gaps by effort, waves, a forecast."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ DEFAULT_RATE = 50_000.0
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """A column whose values or declaration the target keeps less well. ``grave``: values may change."""
+    """A column whose values or declaration the target cannot keep exactly.
+
+    ``grave``: values may change.
+    """
 
     column: str
     native: str
@@ -31,7 +34,10 @@ class Risk:
 
 @dataclass(slots=True)
 class Assessment:
-    """What ``hdm assess`` shows. ``rate`` is in rows per second, ``measured`` says where it is from."""
+    """The result that ``hdm assess`` shows.
+
+    ``rate`` is in rows per second; ``measured`` says where it comes from.
+    """
 
     source: str
     target: str
@@ -47,12 +53,12 @@ class Assessment:
 
     @property
     def rows(self) -> int:
-        """By the catalogue's estimates."""
+        """Number of rows, by the catalogue's estimates."""
         return sum(one["rows"] or 0 for one in self.tables)
 
     @property
     def bytes(self) -> int:
-        """By the catalogue's estimates."""
+        """Size in bytes, by the catalogue's estimates."""
         return sum(one["bytes"] or 0 for one in self.tables)
 
     @property
@@ -62,16 +68,16 @@ class Assessment:
 
     @property
     def seconds(self) -> float:
-        """How long moving all rows would take at the rate."""
+        """Seconds that moving all rows takes at ``rate``."""
         return self.rows / self.rate
 
     @property
     def minutes_of_work(self) -> int:
-        """A person's work for the gaps, by rule of thumb."""
+        """Minutes of a person's work for the gaps, by rule of thumb."""
         return sum(int(one["minutes"]) for one in self.effort)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain data, for JSON."""
+        """Return the assessment as plain data, for JSON."""
         return {
             "source": self.source,
             "target": self.target,
@@ -105,7 +111,10 @@ class Assessment:
 
 
 def assess(schema: Schema, mapped: MappedSchema, rate: float | None = None, measured: str = "") -> Assessment:
-    """Weigh a crawl and its mapping. ``rate``: rows per second, measured or given."""
+    """Assess a crawl and its mapping.
+
+    ``rate`` is in rows per second, measured or given; ``measured`` says where it comes from.
+    """
     made = Assessment(mapped.report.source, mapped.report.target, rate=rate or DEFAULT_RATE)
     made.measured = measured if rate else ""
     waves = table_waves(schema.relations)
@@ -125,7 +134,7 @@ def assess(schema: Schema, mapped: MappedSchema, rate: float | None = None, meas
 
 
 def _whole(schema: Schema) -> list[Relation]:
-    """The tables without partitions of others; a partitioned one has the rows and bytes of its parts."""
+    """Return the tables that are no partitions of others; partitioned ones have the size of all parts."""
     parts: dict[Path, list[Relation]] = {}
     for one in schema.relations:
         if one.part_of is not None:

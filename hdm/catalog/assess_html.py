@@ -1,4 +1,4 @@
-"""An assessment as one HTML page with drawings, without anything from elsewhere."""
+"""Render an assessment as one HTML page with charts that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from hdm.catalog.assess import Assessment, Risk
 
 _UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What neither HTML nor XML may hold: https://www.w3.org/TR/xml/#charsets."""
+"""Characters that neither HTML nor XML may hold: https://www.w3.org/TR/xml/#charsets."""
 _COLOURS = {"converted": "#2e7d32", "approximated": "#f9a825", "manual": "#c62828"}
 _INVENTORY = ("table", "rows", "bytes", "columns", "foreign_keys", "indexes", "wave", "seconds")
 _STYLE = """
@@ -25,7 +25,7 @@ td,th{border-color:#3a4048}svg text{fill:#dde}}
 
 
 def to_html(made: Assessment, shown: int = 200) -> str:
-    """The page. Long lists show their first ``shown`` entries and say how many there are."""
+    """Return the page; long lists show their first ``shown`` entries and say how many there are."""
     parts = [
         f"<h1>{escape(made.source)} to {escape(made.target)}</h1>",
         _tiles(made),
@@ -67,7 +67,7 @@ def to_html(made: Assessment, shown: int = 200) -> str:
 
 
 def escape(text: str) -> str:
-    """Text and attributes; what may not stand in a page becomes a mark."""
+    """Escape text for HTML content and attributes; characters that HTML forbids become U+FFFD."""
     return html.escape(_UNPRINTABLE.sub("\ufffd", text))
 
 
@@ -76,7 +76,7 @@ def _why(risk: Risk) -> str:
 
 
 def duration(seconds: float) -> str:
-    """For people: 90 s, 12 min, 3.5 h, 2.1 d."""
+    """Return a duration for people: 90 s, 12 min, 3.5 h, 2.1 d."""
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"
@@ -114,7 +114,7 @@ def _bar(counts: dict[str, int]) -> str:
 
 
 def _largest(made: Assessment) -> str:
-    """By bytes, or by rows where the catalogue knows no bytes; never one beside the other."""
+    """Draw the largest tables by bytes, or all by rows if the catalogue knows no bytes."""
     if made.sized:
         return _bars([(one["table"], one["bytes"] or 0) for one in made.tables[:15]], _size)
     return _bars([(one["table"], one["rows"] or 0) for one in made.tables[:15]], lambda n: f"{n:,} rows")

@@ -1,4 +1,4 @@
-"""The Catalog template: what a system holds, the DDL for another one, and how the two drift apart."""
+"""The base class of catalogues: crawl a system, write DDL for another one, compare the two."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hdm.model import Dataset, Table
 
 
 class CatalogConfig(Settings):
-    """What is crawled: patterns as in ``hdm.catalog.patterns``."""
+    """Which tables and views are crawled, by patterns as in ``hdm.catalog.patterns``."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -32,12 +32,12 @@ class CatalogConfig(Settings):
     """Patterns of the tables and views to look at, e.g. ``sales.*``; ``*`` and ``?`` are wild, and case
     counts only in double quotes. Left out, all of them."""
     exclude: list[str] = Field(default_factory=list)
-    """Patterns, as in ``include``, of what is passed over although ``include`` fits it; left out, nothing
-    is."""
+    """Patterns, as in ``include``, of tables and views that are left out although ``include`` matches them;
+    left out, none is."""
 
 
 class Catalog(ABC):
-    """Finds what a system holds, and makes objects in it. Holds no state between calls."""
+    """Reads which tables and views a system has, and creates objects in it; keeps no state between calls."""
 
     Config: ClassVar[type[BaseModel]] = CatalogConfig
     Profile: ClassVar[type[BaseModel] | None] = None
@@ -51,35 +51,37 @@ class Catalog(ABC):
 
     @abstractmethod
     def crawl(self, selection: Selection | None = None) -> Schema:
-        """Everything that the selection has (default: that of the conf), read from the catalogue."""
+        """Read everything from the system's catalogue that the selection has (default: that of the conf)."""
 
     @abstractmethod
     def session(self) -> AbstractContextManager[Session]:
-        """A session that takes DDL."""
+        """Open a database session that takes DDL."""
 
     def dataset(self, path: Path) -> Dataset:
-        """The OpenLineage name of an object; by default ``system://name of the catalogue``."""
+        """Return the OpenLineage name of an object; by default ``system://name of the catalogue``."""
         return Dataset(f"{self.system}://{self.name}", ".".join(path))
 
     def measured(self, schema: Schema) -> Schema:
-        """``schema`` with what only a look at the rows tells, such as digits of open numbers. The default
-        does not look."""
+        """Return ``schema`` with facts that only the rows show, e.g. the digits of numbers.
+
+        The default returns it unchanged.
+        """
         return schema
 
     @property
     def selection(self) -> Selection:
-        """The conf's patterns."""
+        """The selection that the conf's patterns make."""
         return select(self.config.include, self.config.exclude)
 
     @final
     def tables(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Iterator[Table]:
-        """The tables that the patterns fit, by name."""
+        """Yield the tables whose names match the patterns."""
         for relation in self.crawl(select(include, exclude)).relations:
             yield relation.table
 
     @final
     def relation(self, path: Path) -> Relation:
-        """One table with all that hangs on it; ``UsageError`` if it is not there."""
+        """Return one table with its keys and indexes; raise ``UsageError`` if it does not exist."""
         found = self.crawl(exactly([path])).relation(path)
         if found is None:
             raise UsageError(
@@ -89,15 +91,15 @@ class Catalog(ABC):
 
     @final
     def ddl(self, table: Table, target: str, options: MapOptions | None = None) -> list[str]:
-        """The DDL that makes the table, with its keys and comments, in dialect ``target``."""
+        """Return the DDL that creates the table, with its keys and comments, in dialect ``target``."""
         alone = Schema(self.system, relations=(self.relation(table.path),))
         return [one.sql for one in statements_of(map_schema(alone, target, options))]
 
     @final
     def create(self, wanted: MappedSchema, phases: Iterable[str] = PHASES) -> list[Applied]:
-        """Apply the DDL of ``phases`` to this system; what it refuses becomes manual in the report.
+        """Apply the DDL of ``phases`` to this system; refused objects become manual in the report.
 
-        Raises what the system raises for tables and schemas.
+        If a table or schema is refused, the system's error is raised.
         """
         chosen = set(phases)
         statements = [one for one in statements_of(wanted) if one.phase in chosen]
@@ -105,12 +107,12 @@ class Catalog(ABC):
 
     @final
     def apply(self, statements: Iterable[Statement], wanted: MappedSchema | None = None) -> list[Applied]:
-        """Apply statements in order, in one session."""
+        """Apply statements in order, in one database session."""
         with self.session() as session:
             return apply(statements, session, wanted.report if wanted else None)
 
     @final
     def drift(self, table: Table) -> list[Difference]:
-        """How the table, as the system has it now, differs from ``table``; empty: not at all."""
+        """Return how the table, as the system has it now, differs from ``table``; empty if it does not."""
         now = self.relation(table.path)
         return compare_tables(now, Relation(table))

@@ -1,4 +1,4 @@
-"""DDL files for review: one per phase, numbered in the order they are applied; names; report."""
+"""Write DDL files for review: one per phase in the order of application, the new names, and the report."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ from hdm.catalog.writers import PHASES, Statement, writer_for
 
 
 def statements_of(mapped: MappedSchema) -> list[Statement]:
-    """Every statement, in the order they are applied."""
+    """Return every statement in the order of application."""
     return ordered(mapped.schema)
 
 
 def ordered(schema: Schema) -> list[Statement]:
-    """Every statement of a schema in its system's words, in the order they are applied."""
+    """Return every statement of a schema, in its system's SQL, in the order of application."""
     return sorted(writer_for(schema).statements(), key=lambda one: PHASES.index(one.phase))
 
 
 def script(statements: Iterable[Statement]) -> str:
-    """Statements as one SQL file."""
+    """Return statements as the text of one SQL file."""
     return "".join(f"-- {_line(one.kind)} {_line(one.name)}\n{one.sql};\n\n" for one in statements)
 
 
 def write_files(mapped: MappedSchema, folder: Path, views: Iterable[View] = ()) -> list[Path]:
-    """Write the DDL of each phase, ``names.json``, ``report.json`` and ``report.md``.
+    """Write the DDL of each phase, ``names.json``, ``report.json`` and ``report.md``; return their paths.
 
-    ``views`` are the source's: those that are manual stand, as they were, in a file of their own.
+    ``views`` are the source's views; the SQL of those that are manual is written, unchanged and commented
+    out, to a file of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     statements, written = statements_of(mapped), []

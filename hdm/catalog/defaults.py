@@ -1,4 +1,4 @@
-"""Defaults of columns: literals fitted to the target's type, functions translated."""
+"""Translate the defaults of columns: fit literals to the target's type, translate functions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMERIC = frozenset({*INTEGERS, Kind.DECIMAL, Kind.FLOAT32, Kind.FLOAT64})
 def translate_default(
     column: Column, kept: Column, admission: Admission, target: str, rename: Rename
 ) -> str | None:
-    """The default of source column ``column`` for its target column ``kept``; None if it is NULL.
+    """Return the default of source column ``column`` for its target column ``kept``; None if it is NULL.
 
     Raises ``Untranslatable``.
     """
@@ -41,7 +41,7 @@ def translate_default(
 
 
 def has_on_update(column: Column) -> bool:
-    """Whether MySQL renews the value at every UPDATE."""
+    """Whether the default has MySQL's ON UPDATE clause, which sets the value again at every UPDATE."""
     return bool(_ON_UPDATE.search(column.default or ""))
 
 
@@ -50,7 +50,7 @@ def _prepared(text: str, source: str) -> str:
 
 
 def _bare(tree: Any, source: str) -> Any:
-    """Without brackets and without the casts around a literal: the column has the type already."""
+    """Return the tree without brackets and casts around a literal, since the column has the type already."""
     from sqlglot import exp
 
     while True:
@@ -69,7 +69,7 @@ def _constant(tree: Any) -> bool:
 
 
 def _literal(tree: Any, column: Column, kept: Column, target: str) -> str | None:
-    """A literal as the target's type wants it; None if ``tree`` is none."""
+    """Return a literal in the form that the target's type takes; None if ``tree`` is not a literal."""
     from sqlglot import exp
 
     sign = ""
@@ -107,7 +107,7 @@ def _boolean(value: bool, kept: Column, target: str) -> str:
 
 
 def _moment(tree: Any, column: Column, kept: Column, target: str) -> str | None:
-    """The current time where systems spell it in their own way."""
+    """Return the current time in the target's own spelling, if it has one; else None."""
     from sqlglot import exp
 
     if not isinstance(tree, exp.CurrentTimestamp) or kept.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):

@@ -1,4 +1,4 @@
-"""How a schema that is there differs from the one that is wanted, and which change is safe."""
+"""Compare an existing schema with the wanted one, and tell which changes are safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hdm.model import Column, Kind
 
 
 class Change(StrEnum):
-    """What differs. ``WIDER`` can be applied without a person; so can ``NEW_*``, by policy."""
+    """Kinds of difference; ``WIDER`` needs no person, and ``NEW_*`` needs none if the policy allows it."""
 
     NEW_TABLE = "new table"
     NEW_COLUMN = "new column"
@@ -29,7 +29,10 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference. ``path`` is the table's in the wanted schema (the held one's if it is gone)."""
+    """One difference between two schemas.
+
+    ``path`` is the table's in the wanted schema; for a dropped table, in the existing one.
+    """
 
     change: Change
     path: Path
@@ -38,13 +41,16 @@ class Difference:
 
     @property
     def text(self) -> str:
-        """For people: what, where, how."""
+        """The difference in words: what, where, how."""
         where = dotted(self.path) + (f".{self.column}" if self.column else "")
         return f"{self.change.value}: {where}" + (f" ({self.detail})" if self.detail else "")
 
 
 def compare(wanted: Schema, held: Schema) -> list[Difference]:
-    """Every difference of tables, columns, types, nullability and primary keys, sorted."""
+    """Return every difference of tables, columns, types, nullability and primary keys, sorted.
+
+    ``held`` is the existing schema.
+    """
     mine = {one.path: one for one in wanted.relations}
     theirs = {one.path: one for one in held.relations}
     found = [Difference(Change.NEW_TABLE, path) for path in mine.keys() - theirs.keys()]
@@ -55,7 +61,10 @@ def compare(wanted: Schema, held: Schema) -> list[Difference]:
 
 
 def compare_tables(wanted: Relation, held: Relation) -> list[Difference]:
-    """Every difference of one table."""
+    """Return every difference between two versions of one table.
+
+    ``held`` is the existing version.
+    """
     path = wanted.path
     mine = {column.name: column for column in wanted.table.columns}
     theirs = {column.name: column for column in held.table.columns}
@@ -63,7 +72,7 @@ def compare_tables(wanted: Relation, held: Relation) -> list[Difference]:
         Difference(Change.NEW_COLUMN, path, name, mine[name].native) for name in mine.keys() - theirs.keys()
     ]
     found += [Difference(Change.DROPPED_COLUMN, path, name) for name in theirs.keys() - mine.keys()]
-    keyed = set(wanted.table.key) & set(held.table.key)  # never NULL, whether that is declared or not
+    keyed = set(wanted.table.key) & set(held.table.key)  # key columns are never NULL, declared so or not
     for name in mine.keys() & theirs.keys():
         found += _compare_columns(path, mine[name], theirs[name], keyed=name in keyed)
     if wanted.table.key != held.table.key:
@@ -91,7 +100,7 @@ def _compare_columns(path: Path, wanted: Column, held: Column, *, keyed: bool) -
 
 
 def too_narrow(held: Column, wanted: Column) -> bool:
-    """Whether values of ``wanted`` may not fit into ``held``, by their declarations."""
+    """Whether values of ``wanted`` may not fit into the existing column ``held``, by their declarations."""
     if held.kind is wanted.kind and held.kind in (Kind.TEXT, Kind.BINARY):
         return held.length is not None and (wanted.length is None or wanted.length > held.length)
     return misfit(held, wanted) is not None
@@ -107,8 +116,10 @@ def _shape(column: Column) -> tuple[object, ...]:
 
 
 def missing_part(wanted: Schema, held: Schema) -> Schema:
-    """What of ``wanted`` is not there yet: whole tables, and of those that are there, keys and
-    indexes. Columns are not compared: that is ``compare``'s task."""
+    """Return the tables, views, sequences and types of ``wanted`` that the existing schema ``held`` lacks.
+
+    Tables that exist are not compared; ``compare`` does that.
+    """
     theirs = {one.path: one for one in held.relations}
     views = {one.path for one in held.views}
     sequences = {one.path for one in held.sequences}
@@ -122,8 +133,10 @@ def missing_part(wanted: Schema, held: Schema) -> Schema:
 
 
 def unfinished(wanted: Schema, held: Schema) -> Schema:
-    """``wanted`` with only those keys, foreign keys, indexes, comments and views that ``held``
-    lacks: what is left to do after the load."""
+    """Return ``wanted`` with only those keys, indexes, comments and views that ``held`` lacks.
+
+    This is what remains to be done after the load.
+    """
     theirs = {one.path: one for one in held.relations}
     views = {one.path for one in held.views}
     rebuilds = traits_of(wanted.system).rebuilds
@@ -140,7 +153,7 @@ def _unfinished(wanted: Relation, held: Relation | None, rebuilds: bool) -> Rela
     foreign = {(key.columns, key.target) for key in held.foreign_keys}
     lacking = tuple(k for k in wanted.foreign_keys if (k.columns, k.target) not in foreign)
     if lacking and rebuilds:
-        return wanted  # the table that is built anew has nothing of the old one but its rows
+        return wanted  # a table that is rebuilt keeps nothing of the old one but its rows
     uniques = {key.columns for key in held.uniques}
     unique_indexes = {tuple(part.column for part in one.parts) for one in held.indexes if one.unique}
     names = {one.name for one in held.indexes} | {key.name for key in held.uniques}

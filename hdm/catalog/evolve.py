@@ -1,4 +1,4 @@
-"""What a changed source means for a target: which changes a policy lets through, and their DDL."""
+"""Decide which changes of a source a policy allows, and write their DDL for the target."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ _GROWTH = frozenset({Change.NEW_COLUMN, Change.WIDER, Change.NULLABLE})
 
 @dataclass(slots=True)
 class Verdict:
-    """What is done with each change. Paths are the source's.
+    """The decision about each change of a source; paths are the source's.
 
-    ``held`` tables are not moved until a person acts, ``left_out`` ones by policy; ``fatal``
-    changes stop the run. ``accepted`` are the tables as they may be from now on.
+    ``held`` tables are not moved until a person acts, ``left_out`` tables are not moved by policy,
+    ``fatal`` changes stop the run. ``accepted`` are the tables in the form that counts from now on,
+    ``alters`` the DDL for the target.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -34,7 +35,7 @@ class Verdict:
     accepted: dict[Path, Relation] = field(default_factory=dict)
 
     def trimmed(self, mapped: MappedSchema) -> Schema:
-        """The mapped schema without what is held or left out."""
+        """Return the mapped schema without the tables and columns that are held or left out."""
         gone = {mapped.tables[path] for path in (*self.held, *self.left_out) if path in mapped.tables}
         names = {
             mapped.tables[path]: {mapped.columns[path][column] for column in columns}
@@ -56,7 +57,10 @@ class Verdict:
 def judge(
     now: Schema, mapped: MappedSchema, held: Schema | None, policy: str, known: Mapping[Path, Relation]
 ) -> Verdict:
-    """Weigh every change of ``now`` against ``known`` (the accepted tables; empty: the first run)."""
+    """Decide about every change of ``now`` against ``known``, the accepted tables.
+
+    ``known`` is empty in the first run. ``held`` is the target's existing schema, None without a target.
+    """
     verdict = Verdict()
     for relation in now.relations:
         path = relation.path
@@ -94,7 +98,7 @@ def _weigh(verdict: Verdict, now: Relation, before: Relation, policy: str) -> No
             _hold(verdict, path, one)
         else:
             notes.append(one.text + _consequence(one))
-    if path not in verdict.held:  # of a table that waits, nothing is done
+    if path not in verdict.held:  # a table that waits for a person gets no notes: nothing is done to it
         verdict.notes += notes
 
 
@@ -121,7 +125,7 @@ def _hold(verdict: Verdict, path: Path, one: Difference) -> None:
 
 
 def _without(relation: Relation, columns: set[str]) -> Relation:
-    """The table without some columns, and without what hangs on them."""
+    """Return the table without some columns, and without the keys, checks and indexes that use them."""
     if not columns:
         return relation
     kept = tuple(column for column in relation.table.columns if column.name not in columns)
@@ -143,7 +147,7 @@ def _without(relation: Relation, columns: set[str]) -> Relation:
 
 
 def _alter(verdict: Verdict, mapped: MappedSchema, held: Schema) -> None:
-    """Columns that are added and widened on the target."""
+    """Add the DDL that adds and widens columns on the target to the verdict."""
     writer = writer_for(mapped.schema)
     for path in verdict.accepted:
         wanted = mapped.schema.relation(mapped.tables[path])
@@ -177,7 +181,7 @@ def _statement(relation: Relation, column: Column, sql: str) -> Statement:
 
 
 def add_column(writer: Writer, relation: Relation, column: Column) -> str:
-    """ALTER TABLE that adds a column, which is NULL in the rows that are there."""
+    """Return ALTER TABLE that adds a column, which is NULL in existing rows."""
     plain = replace(column, nullable=True, default=None, identity=False)
     bare = replace(relation, identities=())
     verb = writer.dialect.add_column_verb
@@ -185,7 +189,7 @@ def add_column(writer: Writer, relation: Relation, column: Column) -> str:
 
 
 def widen_column(writer: Writer, relation: Relation, column: Column) -> str | None:
-    """ALTER TABLE that gives a column a wider type; None where the system has no such statement."""
+    """Return ALTER TABLE that gives a column a wider type; None where the system has no such statement."""
     clause = writer.dialect.widen_clause
     if clause is None:
         return None

@@ -1,5 +1,7 @@
-"""SQL expressions and queries from one dialect to another, through sqlglot; what it does not
-understand for certain is refused, never guessed."""
+"""Translate SQL expressions and queries between dialects with sqlglot.
+
+SQL that is not understood for certain is refused, never guessed.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,9 @@ from hdm.catalog.model import Path
 from hdm.catalog.parsing import Untranslatable, parse, sqlglot_name
 
 Rename = Callable[[str], str]
-"""A column's name on the target."""
+"""Returns a column's name on the target."""
 Resolve = Callable[[Path], Path | None]
-"""A table's path on the target; None if it does not go there."""
+"""Returns a table's path on the target; None if the table is not carried over."""
 
 SAFE_FUNCTIONS = frozenset({"nextval"})
 __all__ = [
@@ -36,9 +38,9 @@ def translate_expression(
     rename: Rename = lambda name: name,
     admission: Admission | None = None,
 ) -> str:
-    """A scalar expression of ``source`` in ``target``'s words, its columns renamed and quoted.
+    """Return a scalar expression of ``source`` in the SQL of ``target``, its columns renamed and quoted.
 
-    ``admission`` says what the source's texts may call. Raises ``Untranslatable``.
+    ``admission`` says which functions the source's texts may call. Raises ``Untranslatable``.
     """
     admission = admission or Admission(source)
     text = admission.expression(text)
@@ -48,7 +50,10 @@ def translate_expression(
 
 
 def generate(tree: Any, system: str) -> str:
-    """SQL of ``system``, every identifier quoted; read back once, so that it is known to parse."""
+    """Return the tree as SQL of ``system`` with every identifier quoted.
+
+    The text is parsed once more, so that it is known to parse. Raises ``Untranslatable``.
+    """
     import sqlglot
     from sqlglot.errors import ErrorLevel, SqlglotError
 
@@ -62,7 +67,7 @@ def generate(tree: Any, system: str) -> str:
 
 
 def check(tree: Any, source: str, target: str) -> None:
-    """Raise ``Untranslatable`` for what may mean something else on the target."""
+    """Raise ``Untranslatable`` for SQL that may mean something else on the target."""
     from sqlglot import exp
 
     if source == target:
@@ -91,8 +96,11 @@ def _renamed(tree: Any, rename: Rename) -> Any:
 
 
 def simplified(tree: Any, target: str) -> Any:
-    """Without the casts that catalogues put around literals and without character sets; with IN for
-    PostgreSQL's ANY (ARRAY[...]), and booleans and Unicode as the target writes them."""
+    """Return the tree in a form that the target can write.
+
+    Casts that catalogues put around literals and character sets are removed, PostgreSQL's ANY (ARRAY[...])
+    becomes IN, and booleans and Unicode literals are spelled as the target needs them.
+    """
     return tree.transform(lambda node: _plainer(node, target))
 
 
@@ -116,7 +124,7 @@ def _plainer(node: Any, target: str) -> Any:
 
 
 def _listed(node: Any, word: str) -> Any:
-    """What stands in ANY (...) or ALL (...), which sqlglot reads in several ways."""
+    """Return what stands in ANY (...) or ALL (...), which sqlglot parses in several ways; else None."""
     from sqlglot import exp
 
     if isinstance(node, exp.Any | exp.All) and type(node).__name__.upper() == word:

@@ -1,6 +1,8 @@
-"""The functions that a catalogue's text may call on a target: those of the system itself that compute a
-value of their arguments and do nothing else. What reads a file, opens a connection, sleeps, sets a setting
-or runs SQL is on no list, nor is anything that a user can define.
+"""List the functions that SQL texts of a catalogue may call on a target.
+
+These are functions of the system itself that compute a value from their arguments and do nothing else.
+Functions that read a file, open a connection, sleep, change a setting or run SQL are on no list, nor is any
+function that a user can define.
 """
 
 from __future__ import annotations
@@ -114,6 +116,6 @@ _LIKE = {"synapse": "sqlserver"}
 
 
 def known_functions(system: str) -> frozenset[str]:
-    """The functions, in lower case, that a catalogue's text may call on that system."""
+    """Return the functions, in lower case, that SQL texts of a catalogue may call on ``system``."""
     own = _OWN.get(_LIKE.get(system, system), "")
     return frozenset((_COMMON + own).split())

@@ -1,4 +1,4 @@
-"""Columns of one table: types, nullability, defaults, identities, generated columns, comments."""
+"""Map the columns of a table: types, nullability, defaults, identities, generated columns, comments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOAD_HINT = "write allow_loss for the column, or give it a type by rule"
 
 
 class ColumnMapper:
-    """Maps the columns of one table after another; ``names`` are the new names of this one's."""
+    """Maps the columns of one table to the target; ``names`` gives their new names."""
 
     def __init__(
         self, source: Schema, target: str, options: MapOptions, report: Report, names: Mapping[str, str]
@@ -33,7 +33,7 @@ class ColumnMapper:
         self.same, self.admission = self.source == target, Admission.of(source)
 
     def map(self, relation: Relation, path: Path) -> Relation:
-        """The table with its columns alone; keys come after."""
+        """Return the table with its mapped columns; keys and indexes are added by ``KeyMapper``."""
         columns, identities, virtual = [], [], []
         for column in relation.table.columns:
             name = f"{dotted(relation.path)}.{column.name}"
@@ -99,7 +99,7 @@ class ColumnMapper:
         return Identity(column.name)
 
     def _can_count(self, relation: Relation, column: Column, identity: Identity, name: str) -> bool:
-        """Whether the target can number this column; reports the answer."""
+        """Whether the target can number this column as an identity; the answer goes into the report."""
         style, why = self.traits.identity, ""
         keys = [relation.primary_key.columns] if relation.primary_key else []
         keys += [key.columns for key in relation.uniques]
@@ -203,7 +203,7 @@ class ColumnMapper:
 
 
 def rename_in(names: Mapping[str, str], name: str) -> str:
-    """The new name of a column that an expression mentions; ``Untranslatable`` if it is unknown."""
+    """Return the new name of a column in an expression; raise ``Untranslatable`` if it is unknown."""
     if name in names:
         return names[name]
     near = [new for old, new in names.items() if old.casefold() == name.casefold()]
@@ -213,5 +213,5 @@ def rename_in(names: Mapping[str, str], name: str) -> str:
 
 
 def is_text(column: Column) -> bool:
-    """Whether the column holds text without a bound, which keys of some systems cannot take."""
+    """Whether the column holds text or bytes of unlimited length, which some systems' keys cannot take."""
     return column.kind in (Kind.TEXT, Kind.BINARY, Kind.OTHER, Kind.JSON) and column.length is None

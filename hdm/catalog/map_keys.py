@@ -1,5 +1,4 @@
-"""Keys, checks and indexes of one table for a target; names that its scopes would confuse get
-the table's name in front."""
+"""Map the keys, checks and indexes of one table to a target."""
 
 from __future__ import annotations
 
@@ -20,7 +19,10 @@ _UNINDEXED = "the system finds rows by its own statistics: nothing to do"
 
 
 class KeyMapper:
-    """Adds to a mapped table what hangs on its source."""
+    """Adds the source table's keys, checks and indexes to a mapped table.
+
+    ``closing`` are the foreign keys that close a cycle of tables.
+    """
 
     def __init__(
         self,
@@ -38,7 +40,7 @@ class KeyMapper:
         self.same, self.admission = self.source == target, Admission.of(source)
 
     def map(self, relation: Relation, mapped: Relation) -> Relation:
-        """``mapped`` with keys, checks and indexes."""
+        """Return ``mapped`` with the keys, checks and indexes of ``relation``."""
         self.path = relation.path
         self.names, self.where = self.columns[relation.path], dotted(relation.path)
         self.counted = [one.column for one in mapped.identities]
@@ -249,7 +251,10 @@ class KeyMapper:
         return self._expression(index.where)
 
     def _expression(self, text: str) -> str:
-        """The text on the target; as it stands between systems of one kind. Raises ``Untranslatable``."""
+        """Return an expression for the target, unchanged within one system.
+
+        Raises ``Untranslatable``.
+        """
         if self.same:
             return self.admission.expression(text)
         return translate_expression(
@@ -258,7 +263,7 @@ class KeyMapper:
 
 
 def _action(event: str, action: str, allowed: frozenset[str], lost: list[str]) -> str:
-    """What the target does at the event; what it does not, is added to ``lost``."""
+    """Return the action that the target takes at an event; one that it cannot take is added to ``lost``."""
     if action == "NO ACTION" or action in allowed:
         return action
     if action != "RESTRICT":

@@ -1,7 +1,7 @@
-"""MySQL's limits on keys and rows: https://mariadb.com/kb/en/innodb-limitations/.
+"""Fit tables to MySQL's limits on keys and rows: https://mariadb.com/kb/en/innodb-limitations/.
 
-A sorted key has 3,072 bytes at most, hence no text without bound, and the VARCHARs of a row must fit
-into 65,535 bytes.
+A sorted key has 3,072 bytes at most, so it cannot hold text without a limit of length, and the VARCHARs of
+a row must fit into 65,535 bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SIZED = re.compile(r"(?P<name>varchar|char|varbinary|binary)\((?P<size>\d+)\)",
 
 
 def fit_mysql(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
-    """The same tables with keys that are short enough, indexes on prefixes, and rows that fit."""
+    """Return the tables with keys that are short enough, indexes on prefixes, and rows that fit."""
     known = {one.path: one for one in relations}
     keys = _sorted_keys(known, dialect.flavour)
     room = {path: _room(known[path], columns) for path, columns in keys.items()}
@@ -33,7 +33,7 @@ def fit_mysql(relations: Iterable[Relation], dialect: Dialect, report: Report) -
         if key.target in known
     ]
     changed = True
-    while changed:  # both sides of a foreign key alike
+    while changed:  # until both sides of each foreign key have one limit
         changed = False
         for path, mine, target, theirs in pairs:
             least = min(room[path].get(mine, _KEY_BYTES), room[target].get(theirs, _KEY_BYTES))
@@ -44,8 +44,10 @@ def fit_mysql(relations: Iterable[Relation], dialect: Dialect, report: Report) -
 
 
 def _sorted_keys(known: Mapping[Path, Relation], flavour: str) -> dict[Path, list[tuple[str, ...]]]:
-    """The keys of each table that need a sorted index, which is what the limit is for. MariaDB hashes
-    UNIQUE keys that are too long: https://mariadb.com/kb/en/getting-started-with-indexes/#unique-index.
+    """Return each table's keys that need a sorted index, since the limit is one of sorted indexes.
+
+    MariaDB hashes UNIQUE keys that are too long:
+    https://mariadb.com/kb/en/getting-started-with-indexes/#unique-index.
     """
     keys: dict[Path, list[tuple[str, ...]]] = {path: [] for path in known}
     for path, one in known.items():
@@ -66,7 +68,7 @@ def _sorted_keys(known: Mapping[Path, Relation], flavour: str) -> dict[Path, lis
 
 
 def _room(relation: Relation, keys: Iterable[tuple[str, ...]]) -> dict[str, int]:
-    """Column -> how many bytes it may have, for the columns of keys that are too long."""
+    """Return column -> how many bytes it may have, for the columns of keys that are too long."""
     found: dict[str, int] = {}
     by_name = {column.name: column for column in relation.table.columns}
     for columns in keys:
@@ -125,7 +127,7 @@ def _is_binary(column: Column) -> bool:
 
 
 def _key_bytes(column: Column) -> int:
-    """What the column takes of a key's bytes at most."""
+    """Return how many bytes of a key the column takes at most."""
     if _is_long(column):
         return 2**32
     found = _SIZED.match(column.native)
@@ -152,7 +154,7 @@ def _bytes(column: Column) -> int:
 
 
 def _prefixed(index: Index, columns: dict[str, Column]) -> Index:
-    """Indexes for finding, not for uniqueness, may look at a column's beginning."""
+    """Return an index with prefixes of its long columns; a unique index stays as it is."""
     if index.unique:
         return index
     share = _KEY_BYTES // max(len(index.parts), 1)

@@ -1,6 +1,7 @@
-"""SQL Server's limits on keys ("Maximum capacity specifications for SQL Server" in Microsoft's documents).
+"""Fit tables to SQL Server's limits on keys.
 
-An index entry has at most 1,700 bytes (900 in a clustered one), and no column without a bound.
+An index entry has at most 1,700 bytes (900 in a clustered index), and no column without a limit of length:
+see "Maximum capacity specifications for SQL Server" in Microsoft's documentation.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _CLUSTERED, _OTHER = 900, 1700
 
 
 def fit_sqlserver(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
-    """The same tables with bounded key columns; indexes on columns without bound become manual."""
+    """Return the tables with bounded key columns; indexes on columns without a limit become manual."""
     return [_fitted(one, dialect, report) for one in relations]
 
 

@@ -1,4 +1,4 @@
-"""A schema of one system as a schema of another, and what became of every object."""
+"""Map a schema of one system to another, and report what became of every object."""
 
 from __future__ import annotations
 
@@ -29,12 +29,16 @@ _OPTIONS = re.compile(
     r"|ENGINE=(?:InnoDB|Aria|MyISAM|MEMORY|ROCKSDB)(?: ROW_FORMAT=\w+)? DEFAULT CHARSET=\w+ COLLATE=\w+",
     re.IGNORECASE,
 )
-"""Options of a table that go along: no engine that reads files or other servers."""
+"""Table options that are carried over; storage engines that read files or other servers are not
+among them."""
 
 
 @dataclass(frozen=True, slots=True)
 class MappedSchema:
-    """A mapped schema. ``tables`` and ``columns`` say what became of the names."""
+    """A mapped schema with its report.
+
+    ``tables`` and ``columns`` map the source's names to the target's.
+    """
 
     schema: Schema
     report: Report
@@ -45,8 +49,11 @@ class MappedSchema:
 def map_schema(
     source: Schema, target: str, options: MapOptions | None = None, flavour: str = ""
 ) -> MappedSchema:
-    """``source`` in the words of dialect ``target``. Raises one ``UsageError`` that names every
-    name which the target cannot have or would confuse."""
+    """Return ``source`` mapped to dialect ``target``.
+
+    Raises one ``UsageError`` that lists every name which the target cannot have or would confuse with
+    another.
+    """
     return _Mapper(source, target, options or MapOptions(), flavour).map()
 
 
@@ -87,7 +94,7 @@ class _Mapper:
     # -- names -------------------------------------------------------------------
 
     def _name_everything(self) -> None:
-        """Target names of tables, views and columns; all trouble in one error."""
+        """Choose the target's names of tables, views and columns; raise one error about all that fail."""
         trouble: list[str] = []
         hint = None
         objects = {one.path: one for one in self.source.relations if self._goes(one)}
@@ -144,8 +151,11 @@ class _Mapper:
         return self.tables.get(path) or (*self._parent(path), name)
 
     def _goes(self, relation: Relation) -> bool:
-        """Whether the target gets a table of its own for it: systems differ in how they cut a table, and a
-        partition without its parent is a table like others."""
+        """Whether the target gets a table of its own for this one.
+
+        Systems differ in how they partition a table, so partitions are carried over only within one system;
+        a partition without its parent is a table like others.
+        """
         return self.same or not self._is_part(relation)
 
     def _is_part(self, relation: Relation) -> bool:
@@ -216,7 +226,10 @@ class _Mapper:
         return mapped
 
     def _clause(self, relation: Relation, text: str) -> str:
-        """How a table is cut, as it stands; ``UsageError`` if it says more than that."""
+        """Return a partition clause unchanged.
+
+        Raises ``UsageError`` if the clause says more than how rows are divided.
+        """
         try:
             return self.admission.clause(text, [column.name for column in relation.table.columns])
         except Untranslatable as error:

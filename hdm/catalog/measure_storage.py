@@ -1,8 +1,8 @@
-"""Measures what SQLite columns hold that are declared BLOB or not at all.
+"""Measure the storage class of SQLite columns that are declared BLOB or without a type.
 
 SQLite keeps a value's class with the value (https://sqlite.org/datatype3.html): programs write text into
-columns that they declare BLOB. A column all of whose values are of one class is of that class; one that
-holds several stays as it is declared, and a value that does not fit is refused, aloud.
+columns that they declare BLOB. A column whose values all have one class is mapped by that class; a column
+with several classes stays as it is declared, and a value that does not fit raises an error.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ Classes = Mapping[Path, Mapping[str, str]]
 
 
 def unsaid_columns(relation: Relation) -> list[Column]:
-    """Columns whose declaration does not say what they hold."""
+    """Return the columns whose declaration does not say what they hold."""
     return [c for c in relation.table.columns if c.kind in (Kind.BINARY, Kind.OTHER) and c.generated is None]
 
 
 def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
-    """The columns that hold values of one storage class alone; one query per table of a SQLite file."""
+    """Return table -> column -> storage class, for columns whose values all have one; one query per table."""
     found: dict[Path, dict[str, str]] = {}
     known = find(schema.system)
     if known is None or not known.storage_classes:
@@ -47,7 +47,7 @@ def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
 
 
 def classed(schema: Schema, found: Classes) -> Schema:
-    """``schema`` with those columns of the type that they hold."""
+    """Return ``schema`` with these columns typed by their storage class."""
     known = find(schema.system)
     if known is None or not known.storage_classes:
         return schema

@@ -1,7 +1,8 @@
-"""Measures what the catalogue leaves open: the digits of numbers without precision.
+"""Measure the digits of numbers that the catalogue declares without precision.
 
-One query per table, run in the source, gives the largest number of digits before and after the point.
-The measured type fits what is there now; a later value that does not is refused by the target, aloud.
+One query per table, run in the source, returns the largest number of digits before and after the decimal
+point. The measured type fits the values of today; the target refuses a later value that does not fit, with
+an error.
 """
 
 from __future__ import annotations
@@ -18,12 +19,15 @@ from hdm.model import Column, Kind
 
 Query = Callable[[str], list[tuple[Any, ...]]]
 HEADROOM = 2
-"""Digits before the point that are added to what was found."""
+"""Digits before the point that are added to those that were measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Digits before and after the point, over ``rows`` values. ``odd``: values such as NaN."""
+    """Most digits before and after the decimal point among ``rows`` values.
+
+    ``odd`` is the number of values that are not numbers, such as NaN.
+    """
 
     whole: int
     scale: int
@@ -32,13 +36,16 @@ class Measure:
 
 
 def open_columns(relation: Relation) -> list[Column]:
-    """Decimals without precision."""
+    """Return the decimal columns without precision."""
     return [c for c in relation.table.columns if c.kind is Kind.DECIMAL and c.precision is None]
 
 
 def measuring_sql(system: str, path: Path, columns: list[Column]) -> str | None:
-    """For each column four numbers: digits before, digits after, values, values that are no number;
-    None where the system's numbers always have a precision."""
+    """Return the query that measures ``columns``; None if nothing is to be measured.
+
+    It returns four numbers for each column: digits before the point, digits after it, values, values that
+    are not numbers. Nothing is measured in systems whose numbers always have a precision.
+    """
     known = find(system)
     if known is None or known.decimal_digits is None or not columns:
         return None
@@ -50,7 +57,7 @@ def measuring_sql(system: str, path: Path, columns: list[Column]) -> str | None:
 
 
 def measure(schema: Schema, query: Query) -> dict[Path, dict[str, Measure]]:
-    """What the open columns hold, by table and column; columns without a value are left out."""
+    """Return the measured digits by table and column; columns without a value are left out."""
     found: dict[Path, dict[str, Measure]] = {}
     for relation in schema.relations:
         columns = open_columns(relation)
@@ -66,16 +73,20 @@ def measure(schema: Schema, query: Query) -> dict[Path, dict[str, Measure]]:
 
 
 def measured(schema: Schema, measures: Mapping[Path, Mapping[str, Measure]]) -> Schema:
-    """``schema`` with the measured digits. Columns that hold NaN or infinity stay as they are: no
-    decimal of another system has such a value."""
+    """Return ``schema`` with the measured digits.
+
+    Columns that hold NaN or infinity stay as they are: no decimal of another system has such a value.
+    """
     return replace(
         schema, relations=tuple(_measured(one, measures.get(one.path, {})) for one in schema.relations)
     )
 
 
 def declared(before: Relation, after: Relation, system: str) -> dict[str, str]:
-    """Column -> its measured type in the source's words, for the columns that were measured: digits of
-    decimals, and the storage class where SQLite's declaration says none."""
+    """Return column -> type in the source's own SQL, for the columns that were measured.
+
+    These are decimals with their digits, and SQLite columns with their storage class.
+    """
     known = find(system)
     word = known.decimal_word if known else Facts.decimal_word
     old = {column.name: column for column in before.table.columns}

@@ -1,7 +1,7 @@
-"""A whole schema as immutable values: everything that a crawl finds, in the system's own words.
+"""A whole schema as immutable values: everything that a crawl finds, in the system's own SQL.
 
-Texts (defaults, checks, generated columns, views) are SQL of ``Schema.system``. The mapper turns a
-schema into one of another system, made of the same words.
+Texts (defaults, checks, generated columns, views) are SQL of ``Schema.system``. The mapper turns a schema
+into a schema of another system, made of the same classes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """``columns`` refer to ``target_columns`` of the table ``target``. Actions are upper case."""
+    """A foreign key: ``columns`` refer to ``target_columns`` of the table ``target``.
+
+    Actions are in upper case.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -41,7 +44,7 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A predicate that every row fulfils."""
+    """A check constraint: a predicate that every row fulfils."""
 
     name: str
     expression: str
@@ -59,7 +62,7 @@ class IndexPart:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that is not there for a key. ``method`` is empty for the ordinary sorted one."""
+    """An index that does not belong to a key; ``method`` is empty for the ordinary sorted one."""
 
     name: str
     parts: tuple[IndexPart, ...]
@@ -71,9 +74,10 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """How an identity column counts. ``always``: values given by an INSERT are refused.
+    """How the system numbers an identity column.
 
-    ``style`` tells spellings of one system apart (SQLite: ``rowid`` or ``autoincrement``).
+    ``always``: values given by an INSERT are refused. ``style`` tells spellings of one system apart
+    (SQLite: ``rowid`` or ``autoincrement``).
     """
 
     column: str
@@ -85,8 +89,10 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Partitioning:
-    """How a table is cut: ``kind`` is RANGE, LIST, HASH or the system's word; ``text`` is the
-    clause as the system spells it."""
+    """How a table is partitioned.
+
+    ``kind`` is RANGE, LIST, HASH or the system's word; ``text`` is the clause as the system spells it.
+    """
 
     kind: str
     columns: tuple[str, ...] = ()
@@ -95,8 +101,11 @@ class Partitioning:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """Where rows lie in a distributed system: ``style`` is HASH, EVEN or ALL. ``sort`` are sort,
-    organising or clustering columns."""
+    """How a distributed system places a table's rows.
+
+    ``style`` is HASH, EVEN or ALL; ``columns`` are hashed; ``sort`` are sort, organising or clustering
+    columns.
+    """
 
     style: str = ""
     columns: tuple[str, ...] = ()
@@ -105,8 +114,11 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """A table with everything that hangs on it. ``virtual`` names generated columns that are
-    computed when read. ``part_of``/``part_bound`` are set for a partition of another table."""
+    """A table with its keys, checks, indexes and other properties.
+
+    ``virtual`` names generated columns that are computed when read. ``part_of`` and ``part_bound`` are set
+    for a partition of another table.
+    """
 
     table: Table
     primary_key: Key | None = None
@@ -129,17 +141,17 @@ class Relation:
         return self.table.path
 
     def with_columns(self, columns: tuple[Column, ...]) -> Relation:
-        """A copy whose table has these columns."""
+        """Return a copy whose table has these columns."""
         return replace(self, table=replace(self.table, columns=columns))
 
     def identity(self, column: str) -> Identity | None:
-        """How the column counts, if it does."""
+        """Return how the system numbers the column; None if it does not."""
         return next((one for one in self.identities if one.column == column), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A number generator of its own. ``owner`` is the column it was made for: table path + name."""
+    """A named sequence of numbers; ``owner`` is the column it was made for: table path + name."""
 
     path: Path
     start: int = 1
@@ -154,7 +166,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class EnumType:
-    """A named type of labels, in their order."""
+    """A named enumeration type with its labels, in their order."""
 
     path: Path
     labels: tuple[str, ...]
@@ -162,7 +174,7 @@ class EnumType:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """``sql`` is the query alone, without CREATE VIEW. ``uses`` are the paths it reads."""
+    """A view: ``sql`` is its query without CREATE VIEW, ``uses`` are the paths that the query reads."""
 
     path: Path
     sql: str
@@ -174,9 +186,10 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What a crawl found. ``system`` is a dialect's name, ``flavour`` its fork (``mariadb``).
+    """Everything that a crawl found.
 
-    ``unread`` names objects that were seen and cannot be described: kind, name.
+    ``system`` is a dialect's name, ``flavour`` its fork (``mariadb``). ``unread`` lists objects that exist
+    and cannot be described: kind, name.
     """
 
     system: str
@@ -197,28 +210,28 @@ class Schema:
 
     @property
     def schemas(self) -> list[str]:
-        """The schemas that the objects lie in, sorted; empty for a system without."""
+        """Names of the schemas in which the objects are, sorted; empty for a system without schemas."""
         paths = [one.path for one in self.relations]
         paths += [one.path for one in self.views] + [one.path for one in self.sequences]
         return sorted({path[-2] for path in paths if len(path) > 1})
 
     def relation(self, path: Path) -> Relation | None:
-        """The table of that name."""
+        """Return the table of that path; None if there is none."""
         return self._by_path.get(path)
 
     @property
     def sha(self) -> str:
-        """Identity of all that was found, but for the database's name and estimates of size."""
+        """Digest of all that was found, except the database's name and estimates of size."""
         return digest("schema", schema_to_json(replace(self, database=""), sizes=False))
 
 
 def dotted(path: Path) -> str:
-    """A path for people; parts that hold a dot are quoted."""
+    """Return a path for people; parts that hold a dot are quoted."""
     return ".".join(f'"{part}"' if "." in part or not part else part for part in path)
 
 
 def schema_to_json(schema: Schema, *, sizes: bool = True) -> str:
-    """A schema as one JSON object with sorted keys."""
+    """Return a schema as one JSON object with sorted keys; without ``sizes``, estimates are left out."""
     body = {
         **{name: getattr(schema, name) for name in ("system", "database", "flavour")},
         "relations": [relation_to_dict(one, sizes=sizes) for one in schema.relations],
@@ -231,7 +244,7 @@ def schema_to_json(schema: Schema, *, sizes: bool = True) -> str:
 
 
 def schema_from_json(text: str) -> Schema:
-    """The inverse of ``schema_to_json``."""
+    """Return the schema that ``schema_to_json`` wrote."""
     body = json.loads(text)
     return Schema(
         body["system"],
@@ -246,7 +259,7 @@ def schema_from_json(text: str) -> Schema:
 
 
 def relation_to_dict(relation: Relation, *, sizes: bool = True) -> dict[str, Any]:
-    """A table with all that hangs on it as plain data."""
+    """Return a table with its keys, indexes and other properties as plain data."""
     table = relation.table if sizes else replace(relation.table, rows=None, bytes=None)
     rest = asdict(replace(relation, table=_NOTHING))
     rest["table"] = json.loads(table_to_json(table))
@@ -254,7 +267,7 @@ def relation_to_dict(relation: Relation, *, sizes: bool = True) -> dict[str, Any
 
 
 def relation_from_dict(body: dict[str, Any]) -> Relation:
-    """The inverse of ``relation_to_dict``."""
+    """Return the table that ``relation_to_dict`` wrote."""
     body = dict(body)
     return Relation(
         table=table_from_json(json.dumps(body.pop("table"))),
@@ -271,7 +284,7 @@ def relation_from_dict(body: dict[str, Any]) -> Relation:
 
 
 def columns_of(relation: Relation) -> Iterator[Column]:
-    """The table's columns, in order."""
+    """Yield the table's columns, in order."""
     yield from relation.table.columns
 
 

@@ -1,5 +1,8 @@
-"""What objects are called on the target: kept, or in one case; too long ones cut and marked with
-a hash; anything that would collide, or that the target cannot have, is refused by name."""
+"""Choose the names of objects on the target.
+
+Names are kept or brought into one case; names that are too long are cut and marked with a hash; names that
+would collide, or that the target cannot have, are refused.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ _HASH_DIGITS = 8
 
 
 class Case(StrEnum):
-    """What becomes of the letters' case."""
+    """Which case the letters of a name get."""
 
     KEEP = "keep"
     UPPER = "upper"
@@ -24,14 +27,14 @@ class Case(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamePolicy:
-    """How names are made for a target. ``renames`` maps names to others before all else."""
+    """Rules for the names on a target; ``renames`` maps names to others before any other rule."""
 
     dialect: Dialect
     case: Case = Case.KEEP
     renames: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, name: str) -> str:
-        """The name on the target; ``UsageError`` if it cannot have it."""
+        """Return the name on the target; raise ``UsageError`` if the target cannot have it."""
         renamed = self.renames.get(name, name)
         cased = renamed.upper() if self.case is Case.UPPER else renamed
         cased = cased.lower() if self.case is Case.LOWER else cased
@@ -44,9 +47,10 @@ class NamePolicy:
         return fit(cased, self.dialect)
 
     def names(self, names: Iterable[str], where: str, *, tables: bool = False) -> dict[str, str]:
-        """Old name -> new name for names of one scope (``where``, for the error).
+        """Return old name -> new name for the names of one scope.
 
-        Raises ``UsageError`` that names every pair that would become one.
+        ``where`` names the scope in the error. Raises one ``UsageError`` about all names that are refused
+        and all pairs that would become one.
         """
         made: dict[str, str] = {}
         taken: dict[str, str] = {}
@@ -69,12 +73,12 @@ class NamePolicy:
         return made
 
     def folded(self, name: str, *, tables: bool = False) -> str:
-        """The name as the target compares it."""
+        """Return the name in the form in which the target compares it."""
         return self.dialect.folded_table(name) if tables else self.dialect.folded(name)
 
 
 def refusal(name: str, dialect: Dialect) -> str | None:
-    """Why a system cannot have a name, whatever its length; None if it can."""
+    """Return why a system cannot have a name, whatever its length; None if it can."""
     if not name:
         return "it is empty"
     if "\0" in name:
@@ -83,7 +87,7 @@ def refusal(name: str, dialect: Dialect) -> str | None:
 
 
 def fit(name: str, dialect: Dialect) -> str:
-    """The name within the length limit: cut, with eight hex digits of the whole name's sha256."""
+    """Return the name within the limit of length: cut, with eight hex digits of the whole name's sha256."""
     if size(name, dialect) <= dialect.max_identifier:
         return name
     mark = "_" + hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
@@ -94,5 +98,5 @@ def fit(name: str, dialect: Dialect) -> str:
 
 
 def size(name: str, dialect: Dialect) -> int:
-    """The name's length as the system counts it."""
+    """Return the name's length as the system counts it, in bytes or characters."""
     return len(name.encode()) if dialect.identifier_unit == "bytes" else len(name)

@@ -1,4 +1,4 @@
-"""Dependency order: parents before children, views after what they read, cycles named."""
+"""Sort objects by dependency: parents before children, views after what they read, cycles found."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ N = TypeVar("N", bound=Hashable)
 
 
 def waves(needs: Mapping[N, Iterable[N]]) -> list[list[N]]:
-    """Nodes in waves: each needs only nodes of earlier waves. The order within a wave is that of
-    ``needs``. Where only cycles are left, the node with the fewest open needs goes first."""
+    """Return nodes in waves: each node needs only nodes of earlier waves.
+
+    Within a wave, nodes have the order of ``needs``. Where only cycles are left, the node with the fewest
+    open needs goes first.
+    """
     known = set(needs)
     open_needs = {node: {n for n in of if n in known and n != node} for node, of in needs.items()}
     order: list[list[N]] = []
@@ -29,20 +32,22 @@ def waves(needs: Mapping[N, Iterable[N]]) -> list[list[N]]:
 
 
 def table_waves(relations: Iterable[Relation]) -> list[list[Relation]]:
-    """Tables in waves, referenced ones first."""
+    """Return tables in waves, referenced ones first."""
     by_path = {one.path: one for one in relations}
     needs = {path: _parents(one) for path, one in by_path.items()}
     return [[by_path[path] for path in wave] for wave in waves(needs)]
 
 
 def table_order(relations: Iterable[Relation]) -> list[Relation]:
-    """Tables, referenced ones first."""
+    """Return tables in order, referenced ones first."""
     return [one for wave in table_waves(relations) for one in wave]
 
 
 def closing_keys(ordered: Iterable[Relation]) -> set[tuple[Path, ForeignKey]]:
-    """Foreign keys that point forward in the order, hence close a cycle. Those of a table to
-    itself are not among them."""
+    """Return the foreign keys that refer to a later table in the order, and so close a cycle.
+
+    Foreign keys of a table to itself are not among them.
+    """
     seen: set[Path] = set()
     found = set()
     for relation in ordered:
@@ -54,7 +59,7 @@ def closing_keys(ordered: Iterable[Relation]) -> set[tuple[Path, ForeignKey]]:
 
 
 def view_order(views: Iterable[View]) -> list[View]:
-    """Views, those that others read first."""
+    """Return views in order; a view that others read comes before them."""
     by_path = {one.path: one for one in views}
     ordered = waves({path: one.uses for path, one in by_path.items()})
     return [by_path[path] for wave in ordered for path in wave]

@@ -1,4 +1,4 @@
-"""SQL of a catalogue as a tree, through sqlglot; what it does not understand is refused."""
+"""Parse SQL of a catalogue with sqlglot; SQL that it does not understand is refused."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from hdm.errors import HdmError
 
 
 class Untranslatable(HdmError):
-    """The SQL cannot be carried over for certain; the message says why."""
+    """Raised for SQL that cannot be carried over for certain; the message says why."""
 
 
 def sqlglot_name(system: str) -> str | None:
-    """The dialect's name in sqlglot; None if it has none of its own (it is read as a near one)."""
+    """Return the name of the dialect in sqlglot; None for sqlglot's own dialect.
+
+    A system that sqlglot does not know is parsed as a related one.
+    """
     near = {"synapse": "tsql", "netezza": "postgres", "mariadb": "mysql", "odbc": ""}
     if system in near:
         return near[system] or None
@@ -21,7 +24,7 @@ def sqlglot_name(system: str) -> str | None:
 
 
 def parse(text: str, system: str, *, query: bool = False) -> Any:
-    """The expression (or SELECT) as a sqlglot tree; ``Untranslatable`` if it is none."""
+    """Return the expression (or query) as a sqlglot tree; raise ``Untranslatable`` if it is none."""
     try:
         import sqlglot
         from sqlglot import exp

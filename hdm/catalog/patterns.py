@@ -1,7 +1,7 @@
-"""Which objects are meant: ``sales.*``, ``*.orders``, ``"Odd.Name".*``; the last parts count.
+"""Select objects by patterns such as ``sales.*``, ``*.orders`` and ``"Odd.Name".*``.
 
-``*`` and ``?`` stand for any text and any character. A part in double quotes is taken exactly as
-it stands; any other is compared without regard to case.
+A pattern is compared with the last parts of a name. ``*`` and ``?`` stand for any text and any character. A
+part in double quotes is taken exactly as it stands; any other is compared without regard to case.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is included and not excluded. Without ``include``, everything is."""
+    """The objects that a pattern of ``include`` matches and no pattern of ``exclude`` does."""
 
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
 
     def has(self, path: Sequence[str]) -> bool:
-        """Whether the object of that name is meant."""
+        """Whether the object of that name is selected."""
         return matches(path, self.include) and not matches(path, self.exclude)
 
     def schemas(self, known: Iterable[str]) -> list[str]:
-        """Those of the known schemas in which something may be meant."""
+        """Return those of the known schemas in which an object may be selected."""
         return [name for name in known if any(_may_hold(name, pattern) for pattern in self.include)]
 
 
 def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selection:
-    """A selection whose patterns are checked; ``UsageError`` names the wrong one."""
+    """Return a selection after a check of its patterns; raise ``UsageError`` about a wrong one."""
     chosen = Selection(tuple(include) or ("*",), tuple(exclude))
     for pattern in (*chosen.include, *chosen.exclude):
         _parts(pattern)
@@ -41,14 +41,16 @@ def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selectio
 
 
 def exactly(paths: Iterable[Sequence[str]]) -> Selection:
-    """The objects of those names, and no others."""
+    """Return a selection of the objects of those names, and no others."""
     quoted = [".".join('"' + part.replace('"', '""') + '"' for part in path) for path in paths]
     return Selection(tuple(quoted) or ('""',))
 
 
 def matches(path: Sequence[str], patterns: Iterable[str]) -> bool:
-    """Whether any pattern fits the last parts of ``path``. A pattern of more parts than the path
-    fits only if its first parts are ``*``."""
+    """Whether any pattern matches the last parts of ``path``.
+
+    A pattern of more parts than the path matches only if its surplus first parts are ``*``.
+    """
     return any(_matches(tuple(path), pattern) for pattern in patterns)
 
 

@@ -1,4 +1,4 @@
-"""What became of every object: converted, approximated or manual, why, and what to do."""
+"""Report what became of every object: converted, approximated or manual, why, and what to do."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ EFFORT = {
     "unique": 15, "foreign key": 15, "check": 20, "index": 10, "comment": 2, "view": 60,
     "sequence": 15, "partitioning": 30, "distribution": 15, "trigger": 90, "routine": 180,
 }  # fmt: skip
-"""Minutes of a person's work for one manual object of a kind: a rule of thumb, for sums only."""
+"""Minutes of a person's work for one manual object of each kind: a rule of thumb, for sums only."""
 
 
 class Status(StrEnum):
-    """What the target has of an object."""
+    """How the target has an object of the source: as it was, in a similar form, or not at all."""
 
     CONVERTED = "converted"
     APPROXIMATED = "approximated"
@@ -26,7 +26,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One object's fate. ``name`` is dotted, for people."""
+    """The outcome of the mapping for one object; ``name`` is dotted, for people."""
 
     kind: str
     name: str
@@ -36,7 +36,7 @@ class Finding:
 
     @property
     def minutes(self) -> int:
-        """The work that is left for a person, by rule of thumb."""
+        """Minutes of work that remain for a person, by rule of thumb."""
         if self.status is Status.CONVERTED:
             return 0
         whole = EFFORT.get(self.kind, 30)
@@ -52,31 +52,31 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
 
     def converted(self, kind: str, name: str) -> None:
-        """The target has the object as the source does."""
+        """Record that the target has the object as the source has it."""
         self.findings.append(Finding(kind, name))
 
     def approximated(self, kind: str, name: str, reason: str, hint: str) -> None:
-        """The target has something near."""
+        """Record that the target has the object in a similar form."""
         self.findings.append(Finding(kind, name, Status.APPROXIMATED, reason, hint))
 
     def manual(self, kind: str, name: str, reason: str, hint: str) -> None:
-        """The target does not have it: a person must act."""
+        """Record that the target lacks the object, so that a person must act."""
         self.findings.append(Finding(kind, name, Status.MANUAL, reason, hint))
 
     def demote(self, kind: str, name: str, reason: str, hint: str) -> None:
-        """The target refused the object when it was applied."""
+        """Record that the target refused the object when it was applied, in place of earlier findings."""
         self.findings = [one for one in self.findings if (one.kind, one.name) != (kind, name)]
         self.manual(kind, name, reason, hint)
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many objects met each fate."""
+        """Number of objects with each status."""
         found = Counter(one.status.value for one in self.findings)
         return {status.value: found.get(status.value, 0) for status in Status}
 
     @property
     def by_kind(self) -> dict[str, dict[str, int]]:
-        """Kind -> fate -> how many, kinds sorted."""
+        """Kind -> status -> number of objects, kinds sorted."""
         kinds = sorted({one.kind for one in self.findings})
         return {
             kind: Report(findings=[one for one in self.findings if one.kind == kind]).counts for kind in kinds
@@ -84,18 +84,18 @@ class Report:
 
     @property
     def gaps(self) -> list[Finding]:
-        """What is not simply converted, manual first."""
+        """Findings about objects that are not simply converted, manual ones first."""
         rest = [one for one in self.findings if one.status is not Status.CONVERTED]
         return sorted(rest, key=lambda one: (one.status is not Status.MANUAL, one.kind, one.name))
 
     @property
     def minutes(self) -> int:
-        """The work that is left, by rule of thumb."""
+        """Minutes of work that remain for all objects, by rule of thumb."""
         return sum(one.minutes for one in self.findings)
 
 
 def worst(findings: Iterable[Finding]) -> Status:
-    """The gravest fate among the findings."""
+    """Return the gravest status among the findings."""
     statuses = {one.status for one in findings}
     for status in (Status.MANUAL, Status.APPROXIMATED):
         if status in statuses:
@@ -104,7 +104,7 @@ def worst(findings: Iterable[Finding]) -> Status:
 
 
 def report_to_json(report: Report) -> str:
-    """Counts, counts by kind, and every finding."""
+    """Return the counts, the counts by kind, and every finding as JSON."""
     body = {
         "source": report.source,
         "target": report.target,
@@ -117,7 +117,7 @@ def report_to_json(report: Report) -> str:
 
 
 def report_to_markdown(report: Report) -> str:
-    """The report for people: counts by kind, then every gap with its reason and hint."""
+    """Return the report for people: counts by kind, then every gap with its reason and hint."""
     lines = [f"# {report.source} to {report.target}", ""]
     lines += ["| kind | converted | approximated | manual |", "|---|---:|---:|---:|"]
     for kind, counts in report.by_kind.items():

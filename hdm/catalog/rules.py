@@ -1,4 +1,4 @@
-"""Overrides of the mapping, as the manifest or the command line gives them."""
+"""Rules that override the mapping, as the manifest or the command line gives them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from hdm.model import Column
 
 
 class Rule(Described):
-    """For the columns that fit (``table``, ``column`` and ``type`` are patterns): store them as
-    ``to``; or rename tables and columns (``rename``: old name to new)."""
+    """One rule: stores matching columns as type ``to``, or renames matching tables and columns.
+
+    ``table``, ``column`` and ``type`` are patterns; ``rename`` maps old names to new ones.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     table: str = "*"
@@ -43,7 +45,7 @@ class Rule(Described):
         return to
 
     def fits(self, path: Path, column: Column) -> bool:
-        """Whether the rule speaks of this column."""
+        """Whether the rule gives this column its type."""
         named = fnmatchcase(column.name.lower(), self.column.lower())
         typed = fnmatchcase(column.native.lower(), self.type.lower())
         return self.to is not None and named and typed and matches(path, (self.table,))
@@ -51,9 +53,10 @@ class Rule(Described):
 
 @dataclass(frozen=True, slots=True)
 class MapOptions:
-    """How a schema is mapped. ``schemas`` maps schema names; ``into`` takes all others.
+    """How a schema is mapped.
 
-    ``keep_generated`` False: generated columns become plain ones that are loaded.
+    ``schemas`` maps schema names; ``into`` takes all others. If ``keep_generated`` is False, generated
+    columns become plain ones that are loaded.
     """
 
     case: Case = Case.KEEP
@@ -63,7 +66,7 @@ class MapOptions:
     keep_generated: bool = True
 
     def renames(self, path: Path) -> dict[str, str]:
-        """New names that the rules give to a table and its columns."""
+        """Return the new names that the rules give to a table and its columns."""
         found: dict[str, str] = {}
         for rule in self.rules:
             if rule.rename and matches(path, (rule.table,)):
@@ -71,12 +74,12 @@ class MapOptions:
         return found
 
     def override(self, path: Path, column: Column) -> str | None:
-        """The native type that the first fitting rule gives a column."""
+        """Return the native type that the first matching rule gives a column; None if no rule matches."""
         return next((rule.to for rule in self.rules if rule.fits(path, column)), None)
 
 
 def make_rules(raw: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    """Rules from plain data; ``UsageError`` names the wrong one."""
+    """Return rules from plain data; raise ``UsageError`` about the first wrong one."""
     made = []
     for number, one in enumerate(raw, 1):
         try:

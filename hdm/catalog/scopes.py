@@ -1,5 +1,8 @@
-"""Names of constraints and indexes that would meet in one scope of the target get the table's name
-in front. They are not data: nobody reads through them, so a new name is no loss."""
+"""Make names of constraints and indexes unique in their scope on the target.
+
+A name that another object of the scope has gets the table's name in front. No rows are read through such
+names, so a new name is no loss.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from hdm.dialects.traits import Traits
 
 
 def settle_names(relations: Iterable[Relation], dialect: Dialect) -> list[Relation]:
-    """The same tables, in order, with no name twice in a scope."""
+    """Return the tables, in order, with no name twice in a scope."""
     known = list(relations)
     taken: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for one in known:
@@ -33,7 +36,7 @@ class _Settler:
         self.keys = self.indexes if traits.keys_are_indexes else self.constraints
 
     def settle(self) -> Relation:
-        """All names of one table."""
+        """Return the table with unique names of all its constraints and indexes."""
         one = self.relation
         primary = one.primary_key and replace(
             one.primary_key, name=self._free(one.primary_key.name, self.keys)

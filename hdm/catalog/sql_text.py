@@ -1,10 +1,10 @@
-"""Pieces of SQL text that need no parser."""
+"""Change SQL text without a parser."""
 
 from __future__ import annotations
 
 
 def unwrapped(text: str) -> str:
-    """SQL without one pair of brackets around everything."""
+    """Return SQL without one pair of brackets around everything."""
     return text[1:-1] if _wraps(text) else text
 
 

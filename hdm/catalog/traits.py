@@ -1,4 +1,4 @@
-"""What each target can declare, found through its dialect."""
+"""Look up through its dialect what DDL a target can declare."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ __all__ = ["Traits", "targets", "traits_of"]
 
 
 def targets() -> tuple[str, ...]:
-    """Names of all systems that can be a target of DDL."""
+    """Return the names of all systems that can be a target of DDL."""
     return tuple(names_with("traits"))
 
 
 def traits_of(system: str, flavour: str = "") -> Traits:
-    """What the target of that dialect name, in that flavour, can declare; ``UsageError`` if no writer
-    knows it."""
+    """Return what DDL the target can declare, in that flavour; raise ``UsageError`` if it is no target."""
     known = dialect(flavour) if flavour else find(system)
     if known is None or known.traits is None:
         raise UsageError(f"no DDL writer for {system!r}", hint="targets: " + ", ".join(targets()))

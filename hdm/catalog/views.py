@@ -1,4 +1,4 @@
-"""Views: their query in the target's SQL, with tables and columns under their new names."""
+"""Translate the queries of views to the target's SQL, with the new names of tables and columns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from hdm.catalog.model import Path, Schema, View, dotted
 
 
 class Names:
-    """The tables and columns that a query may mention, found without regard to case where the
-    source system compares names so."""
+    """The tables and columns of a crawl, found by the names that a query mentions.
+
+    An exact match comes first, then one without regard to case.
+    """
 
     def __init__(self, schema: Schema) -> None:
         self.exact: dict[Path, dict[str, str]] = {}
@@ -27,7 +29,10 @@ class Names:
         self.folded.setdefault(tuple(part.casefold() for part in path), path)
 
     def table(self, parts: Path, schema: str | None) -> Path | None:
-        """The path that a mention of a table means, within the view's own schema if it names none."""
+        """Return the path of a table that a query mentions; None if it is not in the crawl.
+
+        A name without a schema is sought in ``schema``, the view's own.
+        """
         for full in (parts, (schema, *parts) if schema else parts, parts[-2:], parts[-1:]):
             if full in self.exact:
                 return full
@@ -37,12 +42,12 @@ class Names:
         return None
 
     def column(self, path: Path, name: str) -> str:
-        """The column as the catalogue spells it."""
+        """Return the column's name as the catalogue spells it."""
         return self.exact.get(path, {}).get(name.casefold(), name)
 
 
 def mentioned(view_sql: str, system: str, path: Path, names: Names) -> tuple[Path, ...]:
-    """The tables and views that a query reads, as far as they are in the crawl."""
+    """Return the tables and views that a query reads, as far as they are in the crawl."""
     try:
         tree = parse(view_sql, system, query=True)
         tables = _tables(tree).values()
@@ -62,9 +67,10 @@ def translate_view(
     columns: Mapping[Path, Mapping[str, str]],
     admission: Admission | None = None,
 ) -> str:
-    """The view's query for ``target``. ``columns`` maps a source table's columns to new names.
+    """Return the view's query for ``target``.
 
-    Raises ``Untranslatable``, also if the view reads what does not go along.
+    ``columns`` maps a source table's columns to new names. Raises ``Untranslatable``, also if the view
+    reads an object that is not carried over.
     """
     admission = admission or Admission(source)
     tree = simplified(parse(admission.query(view.sql), source, query=True), target)
@@ -85,9 +91,9 @@ def translate_view(
 
 
 def admitted_view(view: View, admission: Admission, names: Names, resolve: Resolve) -> str:
-    """The view's query as it stands, for a system of the same kind where every name stays.
+    """Return the view's query unchanged, for a target of the same system that keeps every name.
 
-    Raises ``Untranslatable``, also if the view reads what does not go along.
+    Raises ``Untranslatable``, also if the view reads an object that is not carried over.
     """
     text = admission.query(view.sql)
     tree = parse(text, admission.system, query=True)
@@ -100,7 +106,7 @@ def admitted_view(view: View, admission: Admission, names: Names, resolve: Resol
 
 
 def _tables(tree: Any) -> dict[Any, Path]:
-    """Table nodes that are not the names of common table expressions, each with its parts."""
+    """Return the table nodes that are not common table expressions, each with the parts of its name."""
     from sqlglot import exp
 
     found = {}
@@ -137,7 +143,7 @@ def _point(node: Any, old: Path, new: Path) -> None:
 def _rename_columns(
     tree: Any, meant: Mapping[str, Path], names: Names, columns: Mapping[Path, Mapping[str, str]]
 ) -> None:
-    """Columns under their new names; a qualifier keeps its spelling of the table or alias."""
+    """Give columns their new names; a qualifier keeps the spelling of its table or alias."""
     from sqlglot import exp
 
     aliases = {

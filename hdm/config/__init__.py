@@ -1,1 +1,1 @@
-"""Reads what people write: manifests, profiles, secrets, templates. Knows no component."""
+"""Read what people write: manifests, profiles, secrets and templates, without knowing any component."""

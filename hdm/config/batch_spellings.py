@@ -1,4 +1,4 @@
-"""The spellings of ``batch_definition``, brought into one: source_name, scenarios, threads."""
+"""Convert every accepted spelling of ``batch_definition`` to one: source_name, scenarios, threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from hdm.config.located import LocatedDict, Place, PlacedList, Problems, fold, m
 
 
 def shape_batch(value: LocatedDict | PlacedList, at: Place, problems: Problems) -> LocatedDict | None:
-    """``{source_name, scenarios, threads}`` from the mapping or the seed's list."""
+    """Return ``{source_name, scenarios, threads}`` from a mapping or from a list of mappings.
+
+    Mistakes are added to ``problems``; after one that makes the rest meaningless, the answer is None.
+    """
     entries = value if isinstance(value, PlacedList) else PlacedList([value], place=at)
     if not entries:
         problems.add("'batch_definition' is empty", at, "write {source_name: ..., scenarios: [...]}")

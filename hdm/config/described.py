@@ -1,7 +1,7 @@
-"""What a key of a configuration does: the docstring under its field, read from the source when asked for.
+"""Read the description of a configuration key: the docstring under its field.
 
 Pydantic's ``use_attribute_docstrings`` reads every model's source as soon as the model is imported, which
-every start of hdm would pay for. Here nothing is read before somebody wants to see a description.
+would slow down every start of hdm. Here the source is read only when somebody asks for a description.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Described(BaseModel):
-    """Base of models whose JSON Schema says of each key what ``descriptions`` gives."""
+    """Base class of models whose JSON Schema contains the description of each key."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> Any:
@@ -35,10 +35,10 @@ class Described(BaseModel):
 
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Field -> what it does, in one line, of each field that says so.
+    """Return field -> description in one line, for each field that has a description.
 
     ``Field(description=...)`` comes first, then the docstring under the field in the class that declared it
-    last. A model whose source is not there, or that was made at run time, has the former only.
+    last. A model whose source is not available, or that was made at run time, has only the former.
     """
     found = {}
     for name, info in model.model_fields.items():
@@ -67,7 +67,7 @@ def _source(module: str) -> str:
 
 @lru_cache(maxsize=256)
 def _classes(source: str) -> Mapping[str, Mapping[str, str | None]]:
-    """Qualified name of each class -> its annotated attributes with their docstrings, None without one."""
+    """Return qualified class name -> annotated attribute -> its docstring (None without one)."""
     import ast
 
     found: dict[str, dict[str, str | None]] = {}

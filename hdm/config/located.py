@@ -1,7 +1,7 @@
-"""Values read from a YAML file that remember where they stood, and errors that say it.
+"""Values of a YAML file that know their line and column, and errors that show them.
 
-``LocatedDict`` and ``PlacedList`` are plain dicts and lists to everybody else; they survive
-pickling, and lose only their places in JSON.
+``LocatedDict`` and ``PlacedList`` behave as plain dicts and lists everywhere else; they survive pickling,
+and lose only their places in JSON.
 """
 
 from __future__ import annotations
@@ -17,8 +17,11 @@ from hdm.errors import ManifestError
 
 
 class Place(NamedTuple):
-    """Line and column, both from 1. ``raw`` is a plain scalar's text where YAML read it as
-    something else than text; None for text, quoted values and collections."""
+    """Line and column of a value in its file, both counted from 1.
+
+    ``raw`` is the text of an unquoted scalar that YAML read as something other than text; None for text,
+    quoted values and collections.
+    """
 
     line: int = 0
     column: int = 0
@@ -26,7 +29,7 @@ class Place(NamedTuple):
 
 
 class LocatedDict(dict[str, Any]):
-    """A mapping with the places of itself, its keys and its values."""
+    """A mapping that knows the places of itself, its keys and its values."""
 
     def __init__(self, *args: Any, file: str = "", place: Place | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -45,15 +48,15 @@ class LocatedDict(dict[str, Any]):
         self.put(to or key, other[key], other.key_at(key), other.value_at(key))
 
     def like(self) -> LocatedDict:
-        """An empty mapping at the same place."""
+        """Return an empty mapping with the place of this one."""
         return LocatedDict(file=self.file, place=self.place)
 
     def copy(self) -> LocatedDict:
-        """A shallow copy, places included."""
+        """Return a shallow copy, places included."""
         return self.without()
 
     def without(self, *keys: str) -> LocatedDict:
-        """A shallow copy that lacks some keys."""
+        """Return a shallow copy without some keys."""
         out = self.like()
         for key in self:
             if key not in keys:
@@ -61,16 +64,16 @@ class LocatedDict(dict[str, Any]):
         return out
 
     def key_at(self, key: str) -> Place:
-        """Where the key stands; the mapping's own place if it is not known."""
+        """Return the place of the key; the mapping's own place if the key's is not known."""
         return self.keys_at.get(key, self.place)
 
     def value_at(self, key: str) -> Place:
-        """Where the value stands; the mapping's own place if it is not known."""
+        """Return the place of the value; the mapping's own place if the value's is not known."""
         return self.values_at.get(key, self.place)
 
 
 class PlacedList(list[Any]):
-    """A sequence with the places of itself and its items."""
+    """A list that knows the places of itself and of its items."""
 
     def __init__(self, items: Iterable[Any] = (), *, file: str = "", place: Place | None = None) -> None:
         super().__init__(items)
@@ -84,7 +87,7 @@ class PlacedList(list[Any]):
         self.items_at.append(at)
 
     def item_at(self, index: int) -> Place:
-        """Where the item stands; the list's own place if it is not known."""
+        """Return the place of the item; the list's own place if the item's is not known."""
         return self.items_at[index] if 0 <= index < len(self.items_at) else self.place
 
 
@@ -112,7 +115,7 @@ class Problems:
             self.found.append(problem)
 
     def raise_any(self) -> None:
-        """Raise one error that holds everything noted, in file order; nothing if there is none."""
+        """Raise one error with every noted mistake, in file order; do nothing if there is none."""
         if not self.found:
             return
         first, *rest = sorted(self.found, key=lambda problem: (problem.place.line, problem.place.column))
@@ -134,12 +137,12 @@ class Problems:
 
 
 def fold(word: str) -> str:
-    """A name without case, underscores and hyphens: ``netezza_source`` is ``NetezzaSource``."""
+    """Return a name without case, underscores and hyphens: ``netezza_source`` equals ``NetezzaSource``."""
     return word.replace("_", "").replace("-", "").casefold()
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """``did you mean 'x'?``, or the list of what there is, or None if there is nothing."""
+    """Return ``did you mean 'x'?``, else the list of known words; None if there are none."""
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(fold(name), name)
@@ -152,7 +155,7 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
 
 
 def misread(key: str, place: Place, *, private: bool = False) -> tuple[str, str] | None:
-    """The message and hint for a value that YAML did not read as text; None if it did."""
+    """Return message and hint for a value that YAML did not read as text; None if it did."""
     if place.raw is None:
         return None
     if place.raw == "":
@@ -166,7 +169,7 @@ def misread(key: str, place: Place, *, private: bool = False) -> tuple[str, str]
 
 
 def kind_of(raw: str) -> str:
-    """What YAML 1.1 makes of a plain scalar that is not text, in words."""
+    """Say in words what YAML 1.1 makes of an unquoted scalar that is not text."""
     if raw.casefold() in ("", "~", "null"):
         return "nothing (null)"
     if raw.casefold() in ("yes", "on", "true"):
@@ -177,7 +180,7 @@ def kind_of(raw: str) -> str:
 
 
 class ManifestErrors(Exception):
-    """Several mistakes that were found one by one."""
+    """Several mistakes that were found one by one, raised together."""
 
     def __init__(self, errors: list[ManifestError]) -> None:
         super().__init__(f"{len(errors)} mistakes")
@@ -185,7 +188,7 @@ class ManifestErrors(Exception):
 
 
 def raise_all(errors: Iterable[ManifestError]) -> None:
-    """Raise one error that holds them all, in the order of their places; nothing if there is none."""
+    """Raise one error with all of them, in the order of their places; do nothing if there is none."""
     by_text = {(one.file, one.line, one.column, one.message): one for one in errors}
     if not by_text:
         return

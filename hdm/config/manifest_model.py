@@ -1,4 +1,4 @@
-"""The manifest's words as models: what is left once every accepted spelling is one."""
+"""Models of a manifest whose spellings were already converted to one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hdm.config.described import Described
 from hdm.model import Mode
 
 Conf = SkipValidation[dict[str, Any]]
-"""Kept as it was read, with its places; validated against the component's own Config."""
+"""A component's ``conf`` as it was read, with its places; the component's own ``Config`` validates it."""
 
 SchemaPolicy = Literal["evolve", "freeze", "discard", "fail"]
 
@@ -68,7 +68,7 @@ class Limits(_Words):
 
 
 class CheckWords(_Words):
-    """An in-flight rule: its type, and what that type takes."""
+    """A check on rows in flight: its type, and the keys of that type."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     type: Annotated[str, Field(min_length=1)]
@@ -77,7 +77,7 @@ class CheckWords(_Words):
 
 
 class WatermarkWords(_Words):
-    """The ordered column, how far to look back each time, and what is vouched for."""
+    """The ordered column by which only new rows are read, with its options."""
 
     column: str
     """Names the column whose later rows have greater values: a whole number, decimal, date or timestamp, or
@@ -119,7 +119,7 @@ class Link(_Words):
     """Class name of a plugin's ``DataLink``, whose ``transform`` is Python; ``DataLink`` itself changes no
     row."""
     name: str | None = None
-    """A word for those who read the manifest; hdm makes nothing of it."""
+    """A label for people who read the manifest; hdm ignores it."""
     mode: Mode | None = None
     """``append`` adds rows, ``replace`` puts them in the place of all others, ``merge`` goes by key. May
     stand in the sink's conf; left out, ``append``."""
@@ -165,12 +165,12 @@ class Batch(_Words):
     """One mapping of values for each link to make; ``<<template>>`` takes the value at the same path of
     keys."""
     threads: Count | None = None
-    """Most chunks of the batch that are carried at once, in each process; it comes before the template's
+    """Most chunks of the batch that are carried at once, in each process; overrides the template's
     ``threads``."""
 
 
 class Template(Link):
-    """A link with ``<<template>>`` in it. Without ``batch_definition``, the catalogue fills it."""
+    """A link with placeholders ``<<...>>``, filled by ``batch_definition`` or else from the catalogue."""
 
     batch_definition: Batch | None = None
     """What the template is filled with, one link for each scenario; left out, the ``AutoBatchOrchestrator``
@@ -185,7 +185,7 @@ class ManifestWords(_Words):
     name: str | None = None
     """Says what reports call the manifest; left out, the file's name."""
     description: str | None = None
-    """A text for those who read the manifest; hdm makes nothing of it."""
+    """A text for people who read the manifest; hdm ignores it."""
     orchestrator: Service | None = None
     """Which orchestrator runs the links: ``{type, name, conf}`` or the type alone. Left out,
     ``BatchOrchestrator`` if there are templates, else ``DeclaredOrchestrator``."""

@@ -1,4 +1,4 @@
-"""hdm_profiles.yml: how each system is reached, per environment; never printed, never pickled."""
+"""Read hdm_profiles.yml: how each system is reached, per environment; never printed, never pickled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILE = "hdm_profiles.yml"
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
-    """hdm's own folder: ``.hashmap_data_migrator`` under $HDM_HOME, $HOME or %USERPROFILE%."""
+    """Return hdm's own folder: ``.hashmap_data_migrator`` under $HDM_HOME, $HOME or %USERPROFILE%."""
     environ = os.environ if environ is None else environ
     base = environ.get("HDM_HOME") or environ.get("HOME") or environ.get("USERPROFILE")
     if not base:
@@ -38,14 +38,14 @@ def home(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def environment(env: str | None = None, environ: Mapping[str, str] | None = None) -> str:
-    """The environment's name: what ``-e`` says, else $HDM_ENV, else ``dev``."""
+    """Return the environment's name: the value of ``-e``, else $HDM_ENV, else ``dev``."""
     environ = os.environ if environ is None else environ
     return env or environ.get("HDM_ENV") or "dev"
 
 
 @dataclass(frozen=True)
 class Profiles:
-    """The connections of one environment. ``path`` need not exist until one is asked for."""
+    """The connections of one environment; the file ``path`` need not exist until one is asked for."""
 
     path: Path
     env: str
@@ -60,11 +60,11 @@ class Profiles:
         raise TypeError("profiles cannot be pickled; load them again where they are needed")
 
     def names(self) -> list[str]:
-        """The connections that this environment has."""
+        """Return the names of the environment's connections."""
         return sorted(self.entries or ())
 
     def entry(self, name: str) -> LocatedDict:
-        """One connection as written. Raises ``ProfileError`` if there is none of that name."""
+        """Return one connection as it is written; raise ``ProfileError`` if there is none of that name."""
         if self.entries is None:
             raise ProfileError(
                 f"the profile file does not exist, and the connection '{name}' is needed",
@@ -89,9 +89,11 @@ class Profiles:
         return found
 
     def connection(self, name: str, model: type[P]) -> P:
-        """One connection as ``model``. Fields of type ``Secret`` are looked up when revealed,
-        references in other fields now; the same object each time. Raises ``ProfileError`` with every
-        mistake's place."""
+        """Return one connection as ``model``: the same object each time.
+
+        Fields of type ``Secret`` are looked up when they are revealed, references in other fields now.
+        Raises ``ProfileError`` with the place of every mistake.
+        """
         if (known := self._made.get((name, model))) is not None:
             return cast("P", known)
         entry = self.entry(name)
@@ -144,7 +146,7 @@ def load_profiles(
 
 
 def _read_private(path: Path, *, default: bool) -> bytes | None:
-    """The file's bytes, if nobody but its owner can read it; None if a default one is missing."""
+    """Return the file's bytes if only its owner can read it; None if the default file does not exist."""
     try:
         with path.open("rb") as handle:
             mode = stat.S_IMODE(os.fstat(handle.fileno()).st_mode)
@@ -179,8 +181,10 @@ def _read_private(path: Path, *, default: bool) -> bytes | None:
 
 
 def _hide(value: Any, at: Place, key: str, where: str) -> Any:
-    """A copy in which every value of a private key is a ``Secret``, whether it will be used or
-    not: what is written out is masked from then on."""
+    """Return a copy in which every value of a private key is a ``Secret``, whether it will be used or not.
+
+    From then on the value is masked wherever text is written out.
+    """
     if isinstance(value, LocatedDict):
         out = value.like()
         for name in value:
@@ -199,7 +203,7 @@ def _hide(value: Any, at: Place, key: str, where: str) -> Any:
 
 
 def _resolve(entry: LocatedDict, model: Any, problems: Problems, where: str) -> LocatedDict:
-    """A copy in which what the model declares as ``Secret`` is one, and all else is plain."""
+    """Return a copy in which fields that the model declares as ``Secret`` are secrets, all others plain."""
     out = entry.like()
     fields = {
         (info.alias or name): info.annotation for name, info in getattr(model, "model_fields", {}).items()

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 MASK = "***"
 SHORTEST = 4
-"""Shorter values are not masked in text: they would garble it and hide nothing."""
+"""Length of the shortest value that is masked in text; to mask shorter ones would garble the text and hide
+nothing."""
 
 _REFERENCE = re.compile(r"(env|file|keyring|literal|vault|aws-sm|azkv):(.+)", re.DOTALL)
 _LATER = {"vault": "HashiCorp Vault", "aws-sm": "AWS Secrets Manager", "azkv": "Azure Key Vault"}
@@ -54,8 +55,8 @@ _NOT_PRIVATE = re.compile(
 class Secret:
     """A value that shows as ``***`` wherever it is printed, and cannot be pickled.
 
-    ``reveal()`` is the only way to the value; it raises ``ProfileError`` if a reference
-    leads nowhere. ``where`` is the place in the profile, for that error.
+    ``reveal()`` is the only way to the value; it raises ``ProfileError`` if the value
+    that a reference names does not exist. ``where`` is the place in the profile, for that error.
     """
 
     __slots__ = ("_lock", "_source", "_value", "_where")
@@ -70,14 +71,14 @@ class Secret:
             remember(source)
 
     def reveal(self) -> str:
-        """The value itself, looked up on first use and remembered for ``redact``."""
+        """Return the value itself, looked up on first use and remembered for ``redact``."""
         with self._lock:
             if self._value is None:
                 self._value = look_up(self._source, where=self._where)
             return self._value
 
     def refused(self) -> tuple[str, str] | None:
-        """Message and hint, if this refers to a vault that this version cannot open."""
+        """Return message and hint if the secret is in a kind of vault that hdm cannot open yet; else None."""
         match = _REFERENCE.fullmatch(self._source)
         return _not_yet(match[1]) if match and match[1] in _LATER else None
 
@@ -110,7 +111,7 @@ class Secret:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Text or a Secret goes in; JSON that comes out holds the mask."""
+        """Accept text or a ``Secret``; write only the mask into JSON."""
         from pydantic_core import core_schema
 
         made = core_schema.no_info_after_validator_function(
@@ -124,7 +125,7 @@ class Secret:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> dict[str, Any]:
-        """A password, or a reference to one."""
+        """Describe the key as a password, or a reference to one."""
         return {
             "type": "string",
             "writeOnly": True,
@@ -133,7 +134,7 @@ class Secret:
 
 
 def must_be_private(key: str) -> bool:
-    """Whether a key can hold nothing but a secret, and so belongs into a profile."""
+    """Whether a key can hold nothing but a secret, and so belongs in a profile."""
     return _CERTAIN.fullmatch(key) is not None
 
 
@@ -148,9 +149,10 @@ def is_reference(text: str) -> bool:
 
 
 def look_up(source: str, *, where: str = "") -> str:
-    """What a reference refers to; text that is no reference is its own value.
+    """Return the value that a reference refers to; text that is no reference is its own value.
 
-    Raises ``ProfileError`` when it leads nowhere. The value is remembered for ``redact``.
+    Raises ``ProfileError`` if the value does not exist or cannot be read. The value is remembered for
+    ``redact``.
     """
     match = _REFERENCE.fullmatch(source)
     value = source if match is None else _follow(match[1], match[2], where)
@@ -241,8 +243,11 @@ _guard = threading.Lock()
 
 
 def remember(value: str) -> None:
-    """Have ``redact`` mask this value, and what is secret in it should it be a URL, a connection
-    string or a signature with its fields."""
+    """Make ``redact`` mask this value from now on.
+
+    If it is a URL, a connection string or a signature with its fields, the secrets inside it are masked,
+    too.
+    """
     global _pattern  # noqa: PLW0603 - one registry per process, as secrets are
     forms = {form for part in (value, *_passwords_in(value)) for form in _spellings(part)}
     with _guard:
@@ -253,16 +258,19 @@ def remember(value: str) -> None:
 
 
 def redact(text: str) -> str:
-    """The text with every secret looked up so far masked, in all its usual spellings:
-    as it is, URL-encoded, in base64 (also inside longer base64), hex, JSON, SQL and Python's own quoting."""
+    """Return the text with every secret that was looked up so far masked.
+
+    All usual spellings are masked: as it is, URL-encoded, in base64 (also inside longer base64), in hex,
+    and as JSON, SQL and Python quote it.
+    """
     return _pattern.sub(MASK, text) if _pattern else text
 
 
 def redact_values(value: Any) -> Any:
-    """The same structure with every secret masked in its texts, keys included.
+    """Return the same structure with every secret masked in its texts, keys included.
 
-    To be used before a structure is serialised: masked afterwards, a secret that is a word or a number
-    would take parts of the JSON itself away.
+    Use this before a structure is serialised: to mask a secret that is a word or a number in the finished
+    JSON would damage the JSON itself.
     """
     if isinstance(value, str):
         return redact(value)
@@ -274,8 +282,10 @@ def redact_values(value: Any) -> Any:
 
 
 def _passwords_in(text: str) -> list[str]:
-    """The password of a URL and what stands in ``PWD=...;``, ``AccountKey=...;`` or ``&sig=...``, as
-    it is written and as it is meant."""
+    """Return the secrets inside a URL or a connection string, both as written and decoded.
+
+    These are the password of a URL, and the values in ``PWD=...;``, ``AccountKey=...;`` or ``&sig=...``.
+    """
     try:
         password = urlsplit(text).password if "://" in text else None
     except ValueError:
@@ -314,8 +324,11 @@ def _spellings(value: str) -> list[str]:
 
 
 def _in_base64(raw: bytes) -> list[str]:
-    """Base64 of the value, and the part of it that stays the same at each of the three
-    alignments it can have inside a longer encoded text such as ``user:password``."""
+    """Return the base64 of the value, whole and as a part of a longer encoded text.
+
+    Inside a text such as ``user:password`` the value can begin at three positions within a group of three
+    bytes; for each, the characters that do not depend on its neighbours are returned.
+    """
     found: list[str] = []
     for lead in range(3):
         text = base64.b64encode(b"\0" * lead + raw).decode()

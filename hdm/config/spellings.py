@@ -1,7 +1,7 @@
-"""Every accepted spelling of a manifest, brought into one shape with its places kept.
+"""Convert every accepted spelling of a manifest to one shape; the places are kept.
 
-The shapes are the seeds', the original's manifests' and hdm's own; docs/reference/manifest.md
-shows each.
+The accepted shapes are hdm's own, those of the example manifests and those of the original project;
+docs/reference/manifest.md shows each.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ _GENERATORS = ("generates_on", "generators")
 
 
 def fill_variables(value: Any, at: Place, environ: Mapping[str, str], problems: Problems) -> Any:
-    """A copy with ``$VAR`` and ``${VAR}`` taken from the environment in every value; ``$$`` is
-    a dollar sign. What comes from the environment is always text."""
+    """Return a copy with ``$VAR`` and ``${VAR}`` replaced by environment variables in every value.
+
+    ``$$`` is a dollar sign. What is filled in is always text.
+    """
     if isinstance(value, LocatedDict):
         out = value.like()
         for key in value:
@@ -65,7 +67,7 @@ def fill_variables(value: Any, at: Place, environ: Mapping[str, str], problems: 
 
 
 def shape(top: LocatedDict, problems: Problems) -> LocatedDict:
-    """The manifest with one spelling for everything; mistakes are noted."""
+    """Return the manifest with one spelling for everything; mistakes are added to ``problems``."""
     out = top.like()
     for key in top:
         value, at = top[key], top.value_at(key)
@@ -96,7 +98,7 @@ def shape(top: LocatedDict, problems: Problems) -> LocatedDict:
 
 
 def _group(value: Any, at: Place, key: str, inner: str, problems: Problems) -> PlacedList:
-    """The list in ``{stages: [...]}``, or the bare list."""
+    """Return the list in ``{stages: [...]}``, or the list itself if it is written without ``stages``."""
     if isinstance(value, LocatedDict):
         if any(name in value for name in _GENERATORS):
             name = next(name for name in _GENERATORS if name in value)
@@ -206,7 +208,7 @@ def _link(entry: LocatedDict, problems: Problems) -> LocatedDict:
 
 
 def _component(entry: LocatedDict, what: str, problems: Problems) -> LocatedDict:
-    """``{name, type, conf}``; keys that stand beside ``type`` join ``conf``."""
+    """Return ``{name, type, conf}``; keys that stand beside ``type`` are moved into ``conf``."""
     out = entry.like()
     given = entry.get("conf")
     if given is not None and not isinstance(given, LocatedDict):
@@ -236,7 +238,7 @@ def _component(entry: LocatedDict, what: str, problems: Problems) -> LocatedDict
 
 
 def _meant(key: str, entry: LocatedDict) -> str | None:
-    """Which of the component's own keys a misspelt one was meant to be."""
+    """Return the component's own key that a misspelt key was meant to be; None if none is similar."""
     missing = [name for name in _COMPONENT_KEYS if name not in entry]
     if not isinstance(entry[key], LocatedDict) and "conf" in missing:
         missing.remove("conf")

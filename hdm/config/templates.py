@@ -1,4 +1,4 @@
-"""Templates: ``<<template>>`` filled from the scenarios of a batch."""
+"""Fill the placeholders ``<<...>>`` of a template from the scenarios of a batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Filled:
-    """A template with one scenario filled in."""
+    """The confs of a template's source and sink with one scenario filled in."""
 
     source: LocatedDict
     sink: LocatedDict
@@ -30,11 +30,11 @@ class Filled:
 def fill(
     template: Template, scenarios: Sequence[Mapping[str, Any]], source_name: str, problems: Problems
 ) -> Iterator[Filled]:
-    """The template's source and sink conf for each scenario.
+    """Yield the template's source and sink conf for each scenario.
 
-    ``<<template>>`` takes the scenario's value at the same path of keys, ``<<a.b>>`` the one
-    at ``a.b``. In the component called ``source_name`` a scenario also replaces what stands at
-    its path. A hole that other scenarios fill, but this one does not, is left out.
+    ``<<template>>`` takes the scenario's value at the same path of keys, ``<<a.b>>`` the one at ``a.b``. In
+    the component called ``source_name`` a scenario also replaces the value at its path. A key whose
+    placeholder other scenarios fill, but this one does not, is left out.
     """
     names = {template.source.name: template.source, template.sink.name: template.sink}
     holes = {path for part in names.values() for path in _holes(part.conf, ())}
@@ -58,7 +58,7 @@ def fill(
 
 
 def find_holes(component: Component) -> list[tuple[str, Place]]:
-    """Every ``<<...>>`` that stands in a component's conf, with its place."""
+    """Return every placeholder ``<<...>>`` of a component's conf, with its place."""
     return [(".".join(path), _at(component.conf, path)) for path in _holes(component.conf, (), raw=True)]
 
 
@@ -147,7 +147,7 @@ class _Filler:
             out.take(scenario, key)
 
     def check_used(self, template: Template, named: Component, holes: set[Path]) -> None:
-        """Every value of a scenario must go somewhere: a misspelt key is not silently lost."""
+        """Report values of a scenario that are used nowhere, so that a misspelt key is not silently lost."""
         for path in _leaves(self.scenario):
             prefixes = [path[:n] for n in range(1, len(path) + 1)]
             if any(prefix in holes for prefix in prefixes) or any(
@@ -173,7 +173,7 @@ def _wanted(name: str, path: Path) -> Path:
 
 
 def _holes(value: Any, path: Path, *, raw: bool = False) -> Iterator[Path]:
-    """The scenario paths that a conf asks for; ``raw``: the conf's own paths instead."""
+    """Yield the scenario paths that a conf's placeholders ask for; with ``raw``, the conf's own paths."""
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _holes(inner, (*path, key), raw=raw)

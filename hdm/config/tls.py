@@ -1,7 +1,7 @@
-"""Where a connection may do without verified TLS: on this machine, and where the user says so.
+"""Decide which connections verify TLS: all but those to this machine and those that the user exempts.
 
-One rule for every connector and for the state database. A host is local if it cannot be another's: a
-loopback address, ``localhost`` itself, or a Unix socket. A name is never taken for what it resolves to.
+One rule for every connector and for the state database. A host is local only if it cannot be another
+machine: a loopback address, ``localhost`` itself, or a Unix socket. Names are not resolved to find out.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ from typing import Any
 
 
 def is_local(*hosts: str | None) -> bool:
-    """Whether all of them are on this machine. Each may be a list, with commas; none at all is a socket."""
+    """Whether all the hosts are on this machine.
+
+    Each may be a list, separated by commas; no host at all means a Unix socket.
+    """
     return all(_is_loopback(one.strip()) for host in hosts for one in (host or "").split(","))
 
 
@@ -29,8 +32,11 @@ def _is_loopback(host: str) -> bool:
 
 
 def postgres_defaults(hosts: Iterable[str | None], named: Iterable[str], *, insecure: bool) -> dict[str, str]:
-    """libpq's settings beside those ``named`` already: https://www.postgresql.org/docs/current/libpq-ssl.html.
-    ``service`` names hosts that are not known here."""
+    """Return libpq's TLS settings to add to those ``named`` already.
+
+    A ``service`` may name hosts that are not known here, so it counts as remote. Settings:
+    https://www.postgresql.org/docs/current/libpq-ssl.html
+    """
     known = set(named)
     if "sslmode" in known or insecure or ("service" not in known and is_local(*hosts)):
         return {}
@@ -40,8 +46,11 @@ def postgres_defaults(hosts: Iterable[str | None], named: Iterable[str], *, inse
 def mysql_arguments(
     host: str | None, ca: str | None, cert: str | None, key: str | None, *, insecure: bool
 ) -> dict[str, Any]:
-    """PyMySQL's arguments: certificate and name are verified beyond this machine, or if a file is named.
-    ``insecure`` goes without TLS, or with ``ca`` does not compare the name."""
+    """Return PyMySQL's TLS arguments.
+
+    Certificate and host name are verified for a remote host, or if a file is given. ``insecure`` does
+    without TLS, or with ``ca`` does not compare the host name.
+    """
     if not (ca or cert):
         if is_local(host):
             return {"ssl_disabled": True}

@@ -1,4 +1,4 @@
-"""Pydantic's verdicts as an operator's messages: which key, where it stands, what to write."""
+"""Turn pydantic's errors into messages for people: which key, where it stands, what to write instead."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Path = tuple[str | int, ...]
 def validate(
     model: type[M], data: Mapping[str, Any], problems: Problems, *, what: str, private: bool = False
 ) -> M | None:
-    """The model made from ``data``; None after noting every mistake with its place.
+    """Return the model made from ``data``; None after every mistake was added to ``problems``.
 
-    ``private`` data (profiles) never shows a value in a message.
+    For ``private`` data (profiles) no message shows a value.
     """
     data = renewed(model, data, problems, what)
     wrong = _wrong_booleans(model, data)
@@ -41,7 +41,7 @@ def validate(
 
 
 def _wrong_booleans(model: Any, data: Any, path: Path = ()) -> list[Path]:
-    """Where a number is wanted and a boolean stands, which pydantic would take for 0 or 1."""
+    """Return the paths at which a boolean stands for a number; pydantic would take it for 0 or 1."""
     if isinstance(data, list):
         return [one for n, item in enumerate(data) for one in _wrong_booleans(model, item, (*path, n))]
     if not isinstance(data, Mapping):
@@ -73,7 +73,7 @@ def _by_path(data: Any, errors: Sequence[Any]) -> dict[Path, list[Any]]:
     groups: dict[Path, list[Any]] = {}
     for error in errors:
         groups.setdefault(_real_path(data, error["loc"], error["type"] == "missing"), []).append(error)
-    # A union reports each branch: keep what is said of the deepest place only.
+    # pydantic reports every branch of a union: keep only the errors at the deepest path.
     return {
         path: group
         for path, group in groups.items()
@@ -82,7 +82,7 @@ def _by_path(data: Any, errors: Sequence[Any]) -> dict[Path, list[Any]]:
 
 
 def _real_path(data: Any, loc: Sequence[str | int], missing: bool) -> Path:
-    """``loc`` without the names that pydantic gives to a union's branches."""
+    """Return ``loc`` without the names that pydantic gives to a union's branches."""
     path: list[str | int] = []
     for index, part in enumerate(loc):
         if isinstance(data, Mapping) and part in data:
@@ -139,7 +139,7 @@ def _explain(
 
 
 def _typo(key: str, hint: str | None) -> bool:
-    """Whether a key is a slip of the pen, not (part of) a secret that a comma or '=' made a key."""
+    """Whether a key is a misspelling, not (part of) a secret that a comma or '=' made a key."""
     near = bool(hint) and str(hint).startswith("did you mean")
     return near and re.fullmatch(r"[A-Za-z_-]+", key) is not None and not is_private(key)
 
@@ -172,7 +172,7 @@ def _how(key: str, kinds: set[str]) -> str:
 
 
 def _find(data: Any, path: Path) -> tuple[Place, Place, Any]:
-    """The places of the value and of its key (the container's, if it is absent), and the value."""
+    """Return the places of the value and of its key (the container's, if it is absent), and the value."""
     place = key_place = getattr(data, "place", Place())
     for part in path:
         if isinstance(data, LocatedDict) and part in data:
@@ -189,7 +189,7 @@ def _find(data: Any, path: Path) -> tuple[Place, Place, Any]:
 
 
 def fields_at(model: Any, path: Path) -> list[str]:
-    """The keys that a model (or the models nested in it at ``path``) takes."""
+    """Return the keys that a model, or the models nested in it at ``path``, accepts."""
     models = _models_in(model)
     for part in path:
         if isinstance(part, int):

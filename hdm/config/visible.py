@@ -1,4 +1,4 @@
-"""Makes text from systems and files safe to show: nothing in a name can move a cursor or forge a line."""
+"""Make text from systems and files safe to show: no name can move a cursor or forge a line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
 
 
 def listed(items: Iterable[str]) -> str:
-    """Each item on an indented line of its own, for the end of an error's message."""
+    """Return each item on an indented line of its own, for the end of an error's message."""
     return "".join(f"\n  {one_line(item)}" for item in items)
 
 

@@ -1,8 +1,8 @@
-"""Safe YAML with places: nothing is executed, nothing is guessed, every mistake is located.
+"""Read YAML safely: nothing is executed, ambiguous values are refused, every mistake has its place.
 
-YAML 1.1 is read (https://yaml.org/spec/1.1), without its traps: dates stay text; numbers that
-mean different things to different readers (``0123``, ``0o12``, ``12:30``, ``1_000``) are
-errors; tags, duplicate keys, keys that are not text and alias bombs are refused.
+YAML 1.1 is read (https://yaml.org/spec/1.1), without its traps: dates stay text; numbers that mean
+different things to different readers (``0123``, ``0o12``, ``12:30``, ``1_000``) are errors; tags, duplicate
+keys, keys that are not text and alias bombs are refused.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_BYTES = 8 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_NODES = 1_000_000
 MAX_ALIASED = 20_000
-"""How many values may come from aliases: stops a file of some lines from filling the memory."""
+"""Most values that may come from aliases, so that a file of a few lines cannot fill the memory."""
 
 _BOOLEANS = {
     word: low in ("yes", "on", "true")
@@ -61,7 +61,7 @@ class _Frame:
 
 
 def read_yaml(path: Path, *, error: type[ManifestError] = ManifestError) -> LocatedDict:
-    """The file's top mapping; raises ``error`` with every mistake's place."""
+    """Return the file's top mapping; raise ``error`` with the place of every mistake."""
     try:
         with path.open("rb") as handle:
             raw = handle.read(MAX_BYTES + 1)
@@ -73,7 +73,7 @@ def read_yaml(path: Path, *, error: type[ManifestError] = ManifestError) -> Loca
 
 
 def parse_yaml(raw: bytes, file: str, *, error: type[ManifestError] = ManifestError) -> LocatedDict:
-    """The same for bytes that were read already."""
+    """Return the top mapping of a file's content; raise ``error`` with the place of every mistake."""
     if len(raw) > MAX_BYTES:
         raise error(f"is larger than {MAX_BYTES >> 20} MB", file=file, hint="split it into several files")
     try:

@@ -1,4 +1,4 @@
-"""The words of hdm as immutable values, and their round trip through JSON."""
+"""hdm's data model as immutable values, and its conversion to JSON and back."""
 
 from hdm.model.holding import Holding
 from hdm.model.json import (

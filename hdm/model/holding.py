@@ -1,4 +1,4 @@
-"""What a target says of a job as a whole."""
+"""Summary of what a target has recorded of one job."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """What a target says it holds of a job: ``chunks``, the least and the greatest of their ids, and
-    the ``rows`` that they brought. ``there``: how many rows the table has, if that was looked at."""
+    """Number of chunks and rows that a target's own records show for one job.
+
+    ``chunks`` is the number of recorded chunks, ``least`` and ``greatest`` are their smallest and largest
+    chunk id, ``rows`` is the number of rows that they brought. ``there`` is the number of rows in the
+    table, None if they were not counted.
+    """
 
     chunks: int = 0
     least: str | None = None

@@ -1,6 +1,6 @@
-"""JSON round trip of the model's values, for the state database and the ledgers.
+"""Convert the model's values to JSON and back, for the state database and the ledgers.
 
-The format is private to hdm but stable: reading accepts what any earlier version wrote.
+The format is private to hdm but stable: JSON that any earlier version wrote can be read.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _PLAIN_TYPES: dict[str, pa.DataType] = {
 
 
 def type_text(carrier: pa.DataType) -> str:
-    """An Arrow type as text, e.g. ``decimal128(15, 2)``; ``type_from_text`` reads it back."""
+    """Return an Arrow type as text, e.g. ``decimal128(15, 2)``; ``type_from_text`` reads it back."""
     return str(carrier)
 
 
 def type_from_text(text: str) -> pa.DataType:
-    """The Arrow type that ``type_text`` wrote; ``ValueError`` for one that hdm does not carry."""
+    """Return the Arrow type that ``type_text`` wrote; raise ``ValueError`` for one that hdm does not use."""
     plain = _PLAIN_TYPES.get(text)
     if plain is not None:
         return plain
@@ -45,7 +45,7 @@ def type_from_text(text: str) -> pa.DataType:
 
 
 def table_to_json(table: Table) -> str:
-    """A table as one JSON object."""
+    """Return a table as one JSON object."""
     body = asdict(table)
     for raw, column in zip(body["columns"], table.columns, strict=True):
         raw["type"], raw["kind"] = type_text(column.type), column.kind.value
@@ -53,7 +53,7 @@ def table_to_json(table: Table) -> str:
 
 
 def table_from_json(text: str) -> Table:
-    """The inverse of ``table_to_json``."""
+    """Return the table that ``table_to_json`` wrote."""
     body = json.loads(text)
     columns = tuple(
         Column(**{**raw, "type": type_from_text(raw["type"]), "kind": Kind(raw["kind"])})
@@ -65,12 +65,12 @@ def table_from_json(text: str) -> Table:
 
 
 def chunk_to_json(chunk: Chunk) -> str:
-    """A chunk as one JSON object."""
+    """Return a chunk as one JSON object."""
     return _dump(chunk)
 
 
 def chunk_from_json(text: str) -> Chunk:
-    """The inverse of ``chunk_to_json``; ``chunk_id`` is the same again."""
+    """Return the chunk that ``chunk_to_json`` wrote; it has the same ``chunk_id``."""
     body = json.loads(text)
     body["dataset"] = Dataset(**body["dataset"])
     body["conditions"] = tuple(Condition(**c) for c in body["conditions"])
@@ -79,12 +79,12 @@ def chunk_from_json(text: str) -> Chunk:
 
 
 def receipt_to_json(receipt: Receipt) -> str:
-    """A receipt as one JSON object."""
+    """Return a receipt as one JSON object."""
     return _dump(receipt)
 
 
 def receipt_from_json(text: str) -> Receipt:
-    """The inverse of ``receipt_to_json``."""
+    """Return the receipt that ``receipt_to_json`` wrote."""
     body = json.loads(text)
     body["files"] = tuple(StagedFile(**f) for f in body["files"])
     body["boundary_digests"] = tuple(body["boundary_digests"])
@@ -92,11 +92,12 @@ def receipt_from_json(text: str) -> Receipt:
 
 
 _LATER = frozenset({"again", "anew", "relation", "rows_in_all"})
-"""Fields that came later: left out while they say nothing, so that older texts stay what they are."""
+"""Fields that later versions added; omitted while they are unset, so that the JSON of older values does not
+change."""
 
 
 def _fields(value: Any) -> dict[str, Any]:
-    """A dataclass's fields, not copied: each chunk passes here several times."""
+    """Return a dataclass's fields without copying their values; each chunk is encoded several times."""
     found = {one.name: getattr(value, one.name) for one in fields(value)}
     return {
         name: held

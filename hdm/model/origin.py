@@ -1,4 +1,4 @@
-"""Column lineage as a value: what one column is made of."""
+"""Column lineage as a value: the source columns of one target column."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where one column of what a link writes comes from.
+    """The source columns from which one column that a link writes is made.
 
-    ``sources`` are the columns whose values go into it, ``masked`` those of them whose values cannot be
-    read from it, ``conditions`` columns that only decide what it is. ``how``: ``identity`` (also under
-    another name), ``transformation``, ``aggregation``, ``constant``, ``generated`` (of no column, e.g.
-    ``now()``), ``filter`` (``column`` is ``*``: which rows are left), or ``unknown``.
+    ``sources`` are the columns whose values go into it; ``masked`` are those sources whose values cannot be
+    recovered from it; ``conditions`` are columns that only decide which value it gets. ``how`` is
+    ``identity`` (also under another name), ``transformation``, ``aggregation``, ``constant``, ``generated``
+    (from no column, e.g. by ``now()``), ``filter`` (``column`` is then ``*``, and the sources decide which
+    rows pass), or ``unknown``.
     """
 
     column: str

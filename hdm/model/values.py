@@ -1,7 +1,7 @@
-"""The words of hdm as immutable values: what is moved, in which pieces, with what result.
+"""hdm's data model as immutable values: datasets and tables, chunks, receipts, links.
 
-Everything that is written ahead is plain data that survives JSON (``hdm.model.json`` does the round
-trip), so that a plan made on one machine is carried out on another.
+Everything that a plan holds is plain data that survives JSON (``hdm.model.json`` converts it), so that a
+plan made on one machine can be carried out on another.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import pyarrow as pa
 
 
 class Kind(StrEnum):
-    """What a column's values mean. How they travel is the Arrow type beside it.
+    """Meaning of a column's values; the Arrow type in which they travel is declared beside it.
 
-    A kind whose values Arrow cannot hold exactly (a decimal without bound, an interval, JSON,
-    an array, ...) travels as the source's own text, in a ``string`` column.
+    A kind whose values Arrow cannot hold exactly (a decimal without bound, an interval, JSON, an array,
+    ...) travels as the source's own text, in a ``string`` column.
     """
 
     BOOLEAN = "boolean"
@@ -48,7 +48,7 @@ class Kind(StrEnum):
 
 
 class Mode(StrEnum):
-    """What a job does to the target's rows."""
+    """How a job changes the target's rows: append to them, replace them all, or merge into them by key."""
 
     APPEND = "append"
     REPLACE = "replace"
@@ -126,7 +126,7 @@ class Table:
         return digest("schema", json.dumps(rows))
 
     def column(self, name: str) -> Column:
-        """The column of that name; ``KeyError`` if there is none."""
+        """Return the column of that name; raise ``KeyError`` if there is none."""
         for column in self.columns:
             if column.name == name:
                 return column
@@ -138,9 +138,9 @@ class Condition:
     """One comparison that the source itself evaluates: ``column op value``.
 
     ``op`` is one of ``>= > <= < = null beyond in``. ``value`` is text as the source rendered it, at full
-    precision; None for ``null``. ``beyond`` a value lie NULL and what is greater, NaN included; ``in``
-    takes whole numbers and ranges of them (``3,7..9``). ``column`` may be a dialect's physical row
-    address, spelled ``@page`` (then values are decimal page or row numbers).
+    precision; None for ``null``. ``beyond`` selects NULL and every value greater than ``value``, NaN
+    included; ``in`` takes whole numbers and ranges of them (``3,7..9``). ``column`` may be a dialect's
+    physical row address, spelled ``@page``; its values are decimal page or row numbers.
     """
 
     column: str
@@ -149,12 +149,12 @@ class Condition:
 
 
 UNPLACED = ("null", "beyond")
-"""The ops of conditions whose rows have no place in the order of the cursor."""
+"""Operators that select rows without a place in the order of the cursor."""
 
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A published file. ``bytes`` is its size, ``sha256`` that of its bytes, hex."""
+    """A published file with its size in bytes and the sha256 of its content, in hex digits."""
 
     uri: str
     format: str
@@ -166,19 +166,22 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A disjoint, replayable part of a dataset: the unit of work, of commit, of resume.
+    """A disjoint, replayable part of a dataset: the unit of work, of commit and of resume.
 
-    ``conditions`` are ANDed; empty means the whole dataset. ``files`` are set when the chunk
-    is read from staged files; ``first_row``/``row_count`` then narrow it to a part of a file.
-    ``boundary`` marks a chunk whose rows all share the window's end (or are all NULL): their
-    row digests are kept, so that the next window can tell new ties from rows already moved;
-    unless ``counted``: then only how many they are.
-    ``upto`` is the cursor value below or at which everything is committed once this chunk and
-    all chunks before it are. ``seen_key`` names the boundary whose kept digests are to be
-    subtracted when this chunk is read. ``first_number``: what the epoch's numbers begin with, behind
-    those of chunks that were taken over from a ledger. ``relation`` names what held the rows when they were
-    planned. ``rows_in_all``, of an epoch's last chunk: how many rows its chunks hold, counted then.
-    ``again``: rows that were moved come again if they have changed, since what is read is merged.
+    Which rows it holds: ``conditions`` are ANDed; without any, the chunk is the whole dataset. ``files``
+    are set when the chunk is read from staged files; ``first_row`` and ``row_count`` then narrow it to a
+    part of a file. ``relation`` identifies the relation that held the rows when the chunk was planned.
+
+    How the watermark moves: ``upto`` is the cursor value at or below which every row is committed once this
+    chunk and all chunks before it are. ``boundary`` marks a chunk whose rows all share the window's end (or
+    are all NULL): the state keeps their row digests, so that the next window can tell new ties from rows
+    that were moved already; if ``counted``, it keeps only their number. ``seen_key`` names the boundary
+    (``point`` or ``null``) whose digests are subtracted when this chunk is read.
+
+    ``first_number`` is the offset of this epoch's chunk numbers; lower numbers belong to chunks recovered
+    from the target's ledger. ``rows_in_all``, set on an epoch's last chunk, is the number of rows in all
+    its chunks when it was planned. ``again``: the rows are merged, so rows that were moved and have changed
+    since are moved again.
     """
 
     job_key: str
@@ -205,7 +208,7 @@ class Chunk:
 
     @property
     def chunk_id(self) -> str:
-        """sha256 over everything that decides which rows the chunk holds, 64 hex digits."""
+        """The sha256 over everything that decides which rows the chunk holds, 64 hex digits."""
         return digest(
             "chunk",
             self.job_key,
@@ -223,23 +226,27 @@ class Chunk:
 
     @property
     def subtracts_its_own(self) -> bool:
-        """Whether the rows that it subtracts are those of its own boundary. Else they had no place in the
-        order before, and count as rows of the window's end from now on."""
+        """Whether the rows that the chunk subtracts were recorded for its own boundary.
+
+        If not, they had no place in the order of the cursor before, and count as rows of the window's end
+        from now on.
+        """
         return self.seen_key != "null" or any(condition.op in UNPLACED for condition in self.conditions)
 
     def at(self, **changes: Any) -> Chunk:
-        """A copy with some fields changed."""
+        """Return a copy with some fields changed."""
         return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What a sink wrote for one chunk, as it can prove it.
+    """Proof of the rows that a sink wrote for one chunk.
 
-    ``rows`` were written, ``filtered`` and ``rejected`` were not: ``extracted`` is their sum.
-    ``sha256`` is over the content (files: their bytes; tables: the link's running digest).
-    ``location`` is where it lies, for people. ``boundary_digests`` see ``Chunk.boundary``. ``anew``: the
-    chunk's snapshot was gone, and the rows are of a later moment.
+    ``rows`` were written, ``filtered`` and ``rejected`` were not; ``extracted`` is the sum of the three.
+    ``sha256`` is over the content (files: their bytes; tables: the link's running digest). ``location``
+    tells people where the rows are. ``boundary_digests`` are the row digests of a boundary chunk (see
+    ``Chunk``). ``adopted``: another attempt had written the chunk already. ``anew``: the chunk's snapshot
+    no longer existed, so that the rows are of a later moment.
     """
 
     chunk_id: str
@@ -261,10 +268,10 @@ class Receipt:
 class Attempt:
     """One try at a chunk, as a sink sees it.
 
-    ``number`` fences: names of everything written carry it. ``will_write(uri, format)`` must
-    be called before the first byte of a file is written, so that a crash leaves a record.
-    ``check()`` raises ``LeaseLost`` or ``Drained`` if the worker must stop now; call it
-    between batches and before a commit. ``count(rows, bytes)`` is for progress.
+    ``number`` is the fence: the names of everything that is written contain it. ``will_write(uri, format)``
+    must be called before the first byte of a file is written, so that a crash leaves a record. ``check()``
+    raises ``LeaseLost`` or ``Drained`` if the worker must stop now; call it between batches and before a
+    commit. ``count(rows, bytes)`` reports progress.
     """
 
     number: int
@@ -277,7 +284,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Tally:
-    """What a link counted while a payload's batches passed; complete once they are exhausted."""
+    """Counts that a link makes while a payload's batches pass; final once the batches are exhausted."""
 
     extracted: int = 0
     filtered: int = 0
@@ -287,8 +294,11 @@ class Tally:
     anew: bool = False
 
     def complete(self, receipt: Receipt) -> Receipt:
-        """``receipt`` with the link's counts. A sink calls it before it writes its ledger, so
-        that the ledger alone can restore the state database."""
+        """Return ``receipt`` with the link's counts.
+
+        A sink calls it before it writes its ledger, so that the ledger alone can restore the state
+        database.
+        """
         extracted = self.extracted or receipt.rows + self.filtered + self.rejected
         counts: dict[str, Any] = {"filtered": self.filtered, "rejected": self.rejected, "anew": self.anew}
         return replace(receipt, extracted=extracted, boundary_digests=tuple(self.digests), **counts)
@@ -298,9 +308,10 @@ class Tally:
 class Payload:
     """A chunk's content on its way from source to sink.
 
-    ``table`` is the schema of the batches. ``batches()`` may be called once. ``files`` are staged
-    ones whose bytes may be passed on untouched: ``open(file)`` gives them, ``confirm(file)``, for
-    sinks whose server fetches them, raises ``CorruptFile`` unless they are as they were staged.
+    ``table`` is the schema of the batches. ``batches()`` may be called only once. ``files`` are staged
+    files whose bytes may be passed on unchanged: ``open(file)`` opens one for reading; ``confirm(file)``,
+    for sinks whose server fetches the file, raises ``CorruptFile`` unless the file is still as it was
+    staged.
     """
 
     table: Table
@@ -313,7 +324,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
-    """One source or sink as the manifest spells it; ``place`` is ``(line, column)``."""
+    """One source or sink as the manifest declares it; ``place`` is its ``(line, column)`` there."""
 
     name: str
     type: str
@@ -325,8 +336,8 @@ class ComponentSpec:
 class LinkSpec:
     """One source -> sink pair of a plan, ready to be carried out.
 
-    ``key`` identifies the link across runs. ``upstream`` is the key of the links whose sink
-    this link's source carries the name of; empty for a root.
+    ``key`` identifies the link across runs. ``upstream`` holds the keys of the links that feed this one,
+    that is, whose sink has the name of this link's source; it is empty at the root of a chain.
     """
 
     key: str
@@ -345,11 +356,12 @@ class LinkSpec:
     union: bool | tuple[str, ...] = False
     on_dead: str = "continue"
     one_of_many: bool = False
-    """Made from a template: what is wrong with its table does not keep the template's others from moving."""
+    """Whether a template made the link: an error in its table then does not keep the template's other links
+    from moving."""
 
 
 def digest(*parts: str) -> str:
-    """sha256 over length-prefixed parts, hex: ('ab','c') differs from ('a','bc')."""
+    """Return the sha256 over length-prefixed parts, in hex digits: ('ab','c') differs from ('a','bc')."""
     total = hashlib.sha256()
     for part in parts:
         raw = part.encode()

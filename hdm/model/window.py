@@ -1,4 +1,4 @@
-"""What an epoch is to read, and what was found besides."""
+"""The window of rows that an epoch reads, and what the source found out while it split the window."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 @dataclass(slots=True)
 class Findings:
-    """What a split found besides its chunks, for whoever asked for it.
+    """Facts that a split found out about the source besides its chunks.
 
-    ``differs`` says where the source is not as the state says it was moved, ``notes`` what else is to be
-    said of this reading, ``limits`` what no reading of this table would notice. ``kept`` is to be given
-    to the next one as ``Window.last``.
+    ``differs`` says where the source no longer matches what the state recorded as moved, ``notes`` what
+    else people should know about this reading, ``limits`` which changes no reading of this table can
+    notice. ``kept`` is handed to the next reading as ``Window.last``.
     """
 
     differs: list[str] = field(default_factory=list)
@@ -24,21 +24,27 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What a job's new epoch is to read.
+    """The rows that a job's new epoch reads, with what is known of earlier readings.
 
-    ``after``: rows with a cursor value up to and including this are committed already (text,
-    rendered by the source); None: nothing is. ``ties``/``nulls`` are how many rows at
-    ``after`` / with a NULL cursor are committed already; ``..._counted``: only their number is
-    known. ``again``: rows may come again, they are merged. ``snapshot`` is the token under which
-    ``after`` was frozen, for sources that can name late commits by it.
+    Where it begins: rows whose value of ``column`` is at most ``after`` are committed already (text,
+    rendered by the source; None: no row is). ``ties`` and ``nulls`` count the committed rows at ``after``
+    and those with a NULL cursor; ``ties_counted`` and ``nulls_counted`` say that only the number is known,
+    not the rows. ``snapshot`` is the token under which ``after`` was frozen, for sources that can find rows
+    by it that were committed late.
 
-    ``recall`` gives what is kept of the rows at ``after`` ("point") or without a place in the order
-    ("null"); without it only their number is compared. ``moved`` is how many rows below ``after`` were
-    moved, None where that is not known; ``exact``: the last reading read just what it had planned.
-    ``last`` is what its split kept. ``on_missing``: what to do where the source differs. ``top``: greater
-    values have no place in the order. ``reshaped``: the columns have changed since. ``utc``: all
-    sessions stamp in UTC. ``unclear``: parts of the last readings were, or will be, read later: a row that
-    came below ``after`` may be among them. ``findings`` is filled by the split.
+    How it is read: ``lag``, ``offset``, ``rows_per_chunk`` and ``bytes_per_chunk`` are the source's
+    settings. ``again``: rows may be read again, because they are merged. ``top``: greater values of the
+    cursor have no place in its order. ``utc``: all database sessions stamp rows in UTC. ``on_missing``:
+    what to do where the source differs from what was moved.
+
+    Known of earlier readings: ``recall`` returns the row tokens kept of the rows at ``after`` (``point``)
+    or without a place in the order (``null``); without it only their number is compared. ``moved`` is the
+    number of rows below ``after`` that were moved, None where it is not known. ``exact``: the last reading
+    read exactly the rows that it had planned. ``last`` is the ``Findings.kept`` of the last split.
+    ``reshaped``: the table's columns have changed since. ``unclear``: parts of earlier readings were, or
+    will be, read after the rest, so that they may include a row that appeared below ``after``.
+
+    The split fills in ``findings``.
     """
 
     column: str | None = None

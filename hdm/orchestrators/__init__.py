@@ -1,1 +1,1 @@
-"""How the list of links is obtained, and nothing else."""
+"""Orchestrators: each decides which links a plan has; their base class carries out the run."""

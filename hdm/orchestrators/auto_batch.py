@@ -1,13 +1,14 @@
-"""Batches that make themselves: every table of the catalogue that the patterns fit becomes a link.
+"""Make one link for each table of a catalogue that the patterns match.
 
-Each run crawls both sides, says what has changed since, and does what ``schema_policy`` allows:
+Each run crawls both sides, reports what has changed since the last run, and does what ``schema_policy``
+allows:
 
-* ``evolve``: new tables join, new columns are added, columns are widened;
-* ``discard``: new tables and columns are left out, and said so; the rest moves on;
-* ``freeze``: a table that has changed is not moved until a person acts; the others are;
+* ``evolve``: new tables are moved, new columns are added, columns are widened;
+* ``discard``: new tables and columns are left out, with a note; all others are moved;
+* ``freeze``: a table that has changed is not moved until a person acts; all others are;
 * ``fail`` (the default): any change stops the run before anything moves.
 
-Whatever is not purely wider (a column gone, narrower, of another type) waits for a person under
+A change that does not only widen (a column is gone, narrower or of another type) waits for a person under
 every policy.
 """
 
@@ -46,8 +47,10 @@ from hdm.state import StateManager
 
 
 class AutoBatchConfig(OrchestratorConfig):
-    """What is moved, and how names and types are mapped. ``include``, ``exclude`` and ``watermarks``
-    may also stand in the source's conf."""
+    """Which tables are moved, and how their names and types are mapped.
+
+    ``include``, ``exclude`` and ``watermarks`` may also stand in the source's conf.
+    """
 
     include: list[str] = Field(default_factory=list)
     """Patterns of the tables to move, e.g. ``sales.*``; those in the source's conf are added. One is needed
@@ -59,29 +62,36 @@ class AutoBatchConfig(OrchestratorConfig):
     """Rules that give tables a watermark, in the order in which they are tried; those in the source's conf
     come first."""
     case: Case = Case.KEEP
-    """What becomes of the letters' case in the target's names."""
+    """Case of the names on the target: ``keep`` as in the source, ``upper`` or ``lower``."""
     into: str | None = None
     """Schema of the target that takes the tables of schemas which ``schemas`` does not name; left out,
     schemas keep their names."""
     schemas: dict[str, str] = Field(default_factory=dict)
-    """New names of schemas, ``source: target``; left out, ``into`` says."""
+    """New names of schemas, ``source: target``; a schema that is not listed goes where ``into`` says."""
     rules: list[dict[str, Any]] = Field(default_factory=list)
     """Overrides of types and names, each ``{table, column, type, to, rename}``; the first that fits gives a
     column its type. Left out, none."""
     measure: bool = False
-    """Measures in the source what its catalogue leaves open, and gives the target types that fit: digits of
-    numbers without precision; what SQLite's columns hold that are declared BLOB or not at all."""
+    """Measures in the source what its catalogue does not say, so that the target gets types that fit: the
+    digits of numbers without precision, and the values of SQLite columns that are declared BLOB or without
+    a type."""
     create: bool = True
-    """Makes tables that the target lacks, and the columns that ``schema_policy`` lets join; ``false`` leaves
-    that to the sink."""
+    """Creates the tables that the target lacks, and adds the columns that ``schema_policy`` allows; ``false``
+    leaves that to the sink."""
     finish: Literal["all", "nothing"] = "all"
-    """Whether keys, indexes, views and comments that the target lacks are made after a load that went well
+    """Whether keys, indexes, views and comments that the target lacks are created after a successful load
     (``all``) or not (``nothing``)."""
 
 
 @dataclass(slots=True)
 class Batch:
-    """One template over one catalogue: what is there, what is wanted, what is to be done."""
+    """One template applied to one catalogue, with the schemas of both sides.
+
+    ``crawled`` is the source's schema, ``shaped`` the same with measured types, ``mapped`` the schema that
+    the target needs, ``held`` the one that it has (None without a sink), ``verdict`` the decision about
+    each change, ``dropped`` the accepted tables that the source no longer has, ``applied`` the DDL that was
+    run.
+    """
 
     key: str
     template: Template
@@ -96,13 +106,13 @@ class Batch:
     applied: list[Applied] = field(default_factory=list)
 
     def mine(self) -> Selection:
-        """The target's tables and views that belong to the batch."""
+        """Return a selection of the target's tables and views that belong to the batch."""
         wanted = self.mapped.schema
         return exactly([one.path for one in wanted.relations] + [one.path for one in wanted.views])
 
 
 class AutoBatchOrchestrator(Orchestrator):
-    """Declared links as they stand, and one link per table that a catalogue has."""
+    """Runs the declared links, and one link for each table of a catalogue that the patterns match."""
 
     Config: ClassVar[type[BaseModel]] = AutoBatchConfig
     fills_templates: ClassVar[bool] = True
@@ -114,14 +124,17 @@ class AutoBatchOrchestrator(Orchestrator):
     # -- which links -----------------------------------------------------------------
 
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
-        """Crawls, and touches nothing. Raises ``SchemaDrift`` under policy ``fail``."""
+        """Yield the links made from the templates, then the declared ones; the crawl changes nothing.
+
+        Raises ``SchemaDrift`` if the source has changed under policy ``fail``.
+        """
         self.batches = [self.batch(template, plan.env) for template in plan.open_templates]
         made = [link for batch in self.batches for link in self._links_of(batch, plan.env)]
         yield from made
         yield from (fed_by(link, made) for link in plan.links)
 
     def _links_of(self, batch: Batch, env: str) -> Iterator[LinkSpec]:
-        """A partition has no link of its own beside its parent's, which reads its rows."""
+        """Yield one link per accepted table, but none for a partition: its parent's link reads its rows."""
         verdict = batch.verdict
         if verdict.fatal:
             raise SchemaDrift(
@@ -162,9 +175,9 @@ class AutoBatchOrchestrator(Orchestrator):
     # -- both sides ------------------------------------------------------------------
 
     def batch(self, template: Template, env: str, system: str | None = None) -> Batch:
-        """Crawl both sides of a template and weigh what has changed; touches nothing.
+        """Crawl both sides of a template and decide about every change, without changing anything.
 
-        ``system`` names a dialect to map to instead of the sink, which is then not asked.
+        ``system`` names a dialect to map to instead of the sink's; the sink is then not connected to.
         """
         include = [*_own(template, "include"), *self.config.include]
         exclude = [*_own(template, "exclude"), *self.config.exclude]
@@ -202,7 +215,7 @@ class AutoBatchOrchestrator(Orchestrator):
         return Batch(key, template, source, target, crawled, shaped, mapped, held, verdict, gone)
 
     def _of_source(self, template: Template) -> Catalog:
-        """The catalogue of a source's system, or the one that its conf names (``catalog``)."""
+        """Return the catalogue of a source's system, or the one that its conf names (``catalog``)."""
         given = template.source.conf
         conf = given if isinstance(given, LocatedDict) else LocatedDict(given)
         own = conf.get("catalog")
@@ -219,7 +232,7 @@ class AutoBatchOrchestrator(Orchestrator):
         return cast("Catalog", registry.create("catalog", made, self.profiles))
 
     def _accepted(self, key: str, source: Catalog) -> dict[Path, Relation]:
-        """The tables as earlier runs, or a person, accepted them."""
+        """Return the tables in the form in which earlier runs, or a person, accepted them."""
         if self.recall is None:
             return {}
         state = self.recall()
@@ -245,7 +258,7 @@ class AutoBatchOrchestrator(Orchestrator):
             batch.applied = batch.target.apply([*statements, *batch.verdict.alters], batch.mapped)
 
     def after(self, session: Session, run_id: str) -> None:
-        """Keys, foreign keys, indexes, views and comments that the target lacks."""
+        """Create the keys, foreign keys, indexes, views and comments that the target lacks."""
         del session, run_id
         for batch in self.batches:
             if batch.target is None or self.config.finish != "all":
@@ -258,14 +271,14 @@ class AutoBatchOrchestrator(Orchestrator):
 
 
 def finish(batch: Batch) -> list[Applied]:
-    """Make what the target lacks besides tables: what is to be done after the load."""
+    """Create what the target lacks after the load: keys, indexes, views and comments."""
     assert batch.target is not None
     rest = unfinished(batch.verdict.trimmed(batch.mapped), batch.target.crawl(batch.mine()))
     return batch.target.apply([one for one in ordered(rest) if one.phase in AFTER_LOAD], batch.mapped)
 
 
 _DROPPED: dict[str, Any] = {"dropped": True}
-"""What stands in the state for a table that was accepted as gone."""
+"""Entry in the state database for a table whose removal from the source was accepted."""
 
 
 def accept(
@@ -275,7 +288,7 @@ def accept(
     tables: Mapping[Path, Relation],
     dropped: Iterable[Path] = (),
 ) -> None:
-    """Record the tables as they may be from now on, and those that are not to be missed."""
+    """Record the form in which tables are accepted from now on, and the tables whose removal is accepted."""
     kind, namespace = f"accepted:{batch.key}", _namespace(batch.source)
     named = {
         Dataset(namespace, ".".join(path)): relation_to_dict(one, sizes=False) for path, one in tables.items()
@@ -285,8 +298,10 @@ def accept(
 
 
 def _batch_key(template: Template, env: str, source: Catalog, target: SqlCatalog | None) -> str:
-    """What is accepted holds for one database moved into one other, not for all that a connection's name
-    ever stood for."""
+    """Return the key under which tables are accepted: one per pair of source and target database.
+
+    The names of the connections are not enough, since they may stand for other databases later.
+    """
     sides = [str(template.source.conf.get("env")), str(template.sink.conf.get("env"))]
     for one in (source, target):
         place = one.dataset(("t",)) if one else None
@@ -295,7 +310,7 @@ def _batch_key(template: Template, env: str, source: Catalog, target: SqlCatalog
 
 
 def bodies(schema: Schema) -> list[tuple[Any, dict[str, Any]]]:
-    """A crawl as the state keeps it."""
+    """Return the tables of a crawl in the form in which the state database keeps them."""
     return [(one.table, relation_to_dict(one, sizes=False)) for one in schema.relations]
 
 
@@ -316,7 +331,7 @@ def _catalog(component: Any, what: Any, *, needed: bool = True) -> Any:
 
 
 def _default_schema(target: SqlCatalog, crawled: Schema) -> str | None:
-    """Where tables of a system without schemas go: the target's default one."""
+    """Return the target's default schema if the source's system has no schemas; else None."""
     if any(len(one.path) > 1 for one in crawled.relations):
         return None
     path = target.database.default_path(("t",))

@@ -1,4 +1,4 @@
-"""How one table of a catalogue becomes a link of a template."""
+"""Turn one table of a catalogue into a link of a template."""
 
 from __future__ import annotations
 
@@ -22,13 +22,15 @@ from hdm.planning.plan import link_key
 from hdm.sql.cursor import LATER
 
 OWN_KEYS = ("include", "exclude", "watermarks", "catalog")
-"""Keys of the source's conf that the orchestrator reads, and no source knows."""
+"""Keys of the source's conf that only the orchestrator reads; no source accepts them."""
 _HOLE = re.compile(r"<<\s*(schema|table|target_schema|target_table)\s*>>")
 
 
 class WatermarkRule(Settings):
-    """The first rule that fits a column of a table makes it the table's watermark. ``column`` and
-    ``type`` are patterns, without regard to case; the type is the one in the catalogue."""
+    """Rule that makes a matching column its table's watermark; the first matching rule decides.
+
+    ``column`` and ``type`` are patterns that ignore case; ``type`` is compared with the catalogue's type.
+    """
 
     column: str = "*"
     """Pattern of the columns that become the watermark, without regard to case; left out, any name fits."""
@@ -42,8 +44,8 @@ class WatermarkRule(Settings):
     """``offset`` of the watermark, for mode ``merge``: a number, or a duration such as ``15m``; left out,
     none."""
     order: Literal["monotone"] | None = None
-    """``monotone`` vouches, as in ``watermark``, for columns whose type has not the order of time; left out,
-    none of those is taken."""
+    """``monotone`` vouches, as in ``watermark``, that later rows have greater values in columns whose type
+    does not ensure it; left out, such columns are not taken."""
     nullable: bool = Field(default=False)
     """Takes columns that may be NULL, too."""
 
@@ -58,7 +60,10 @@ class WatermarkRule(Settings):
 def watermark_of(
     table: Table, rules: Iterable[WatermarkRule], columns: Sequence[str]
 ) -> dict[str, Any] | None:
-    """The watermark's conf by the first rule that fits, in the order of rules, then of columns."""
+    """Return the watermark's conf by the first rule that matches; None if none does.
+
+    Rules are tried in order, and for each rule the columns in order.
+    """
     for rule in rules:
         for column in table.columns:
             if column.name in columns and rule.fits(table, column):
@@ -68,7 +73,7 @@ def watermark_of(
 
 
 def bare_spec(component: Component, **extra: Any) -> ComponentSpec:
-    """A component without what waits for a table, to reach its system."""
+    """Return a component without the keys that only a table can fill, so that its system can be reached."""
     conf = _placed(component.conf).without(*OWN_KEYS)
     for key in list(conf):
         if isinstance(conf[key], str) and "<<" in conf[key]:
@@ -87,8 +92,10 @@ def make_link(
     case: Case,
     types: Mapping[str, str] | None = None,
 ) -> LinkSpec:
-    """The link that moves source table ``paths[0]`` to ``paths[1]``. ``columns``: old name to new;
-    ``types``: native types of columns that were measured."""
+    """Return the link that moves source table ``paths[0]`` to ``paths[1]``.
+
+    ``columns`` maps old names to new ones; ``types`` gives the native types of measured columns.
+    """
     old, new = paths
     holes = {"schema": _schema(old), "table": old[-1], "target_schema": _schema(new), "target_table": new[-1]}
     source = _filled(template.source.conf, holes).without(*OWN_KEYS, "table_name", "query")
@@ -127,10 +134,11 @@ def make_link(
 
 
 def fed_by(link: LinkSpec, made: Sequence[LinkSpec]) -> LinkSpec:
-    """A written link as it is chained to links that were made and whose sink has its source's name.
+    """Return a declared link, chained to the generated links whose sink has its source's name.
 
-    Raises ``ManifestError`` where one replaces and the other does not: it would keep only what was staged
-    last, or load all of it again with each run.
+    Raises ``ManifestError`` if a replacing link is fed by one that does not replace (it would keep only
+    what was staged last), or an appending link by one that replaces (it would load everything again in each
+    run).
     """
     above = [one for one in made if one.sink.name == link.source.name]
     wrong = next((one for one in above if (one.mode is Mode.REPLACE) != (link.mode is Mode.REPLACE)), None)
@@ -144,7 +152,7 @@ def fed_by(link: LinkSpec, made: Sequence[LinkSpec]) -> LinkSpec:
 
 
 def _renaming(columns: Mapping[str, str], cased: Mapping[str, str]) -> str | None:
-    """A transform that gives columns the names which the sink's policy alone does not."""
+    """Return a transform that renames columns where the sink's ``identifiers`` is not enough; else None."""
     if all(columns[name] == cased[name] for name in columns):
         return None
     shown = ", ".join(

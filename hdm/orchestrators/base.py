@@ -1,4 +1,4 @@
-"""The Orchestrator template: which links there are, and one run over them from start to report."""
+"""The base class of orchestrators: a subclass gives the links, the base class carries out one run."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ from hdm.state.queries.reports import TableReport
 
 
 class OrchestratorConfig(Settings):
-    """How much is done at once."""
+    """How many chunks are moved at once, and how far reading may run ahead of loading."""
 
     workers: int = Field(default=4, ge=1, le=256)
     """Threads of one process that carry chunks, 1 to 256. Left out, 4, or as many as the largest ``threads``
     of a link, if that is more."""
     back_pressure_factor: int = Field(default=10, ge=0)
-    """Most chunks of one table that lie staged and are not loaded yet; its source is read on when there are
-    fewer. 0: no bound."""
+    """Most chunks of one table that may be staged and not loaded yet; its source is read further only while
+    there are fewer. 0: no bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """How a run ended. ``exit_code`` as the command line promises it."""
+    """How a run ended: each table, notes, failures, and the exit code of the command line."""
 
     run_id: str
     status: str
@@ -53,20 +53,20 @@ class RunReport:
     failed: tuple[str, ...] = ()
     stopped: bool = False
     ends: frozenset[str] = frozenset()
-    """Names of the sinks that no other link reads on."""
+    """Names of the sinks from which no other link reads."""
     waived: tuple[Mapping[str, Any], ...] = ()
-    """Gaps that somebody accepted, of this run's manifest, in whichever run."""
+    """Gaps of this run's manifest that a person accepted, in this run or another one."""
     differing: tuple[str, ...] = ()
-    """Tables whose source is not, below the watermark, as it was moved; ``notes`` say how."""
+    """Tables whose source, below the watermark, no longer matches what was moved; ``notes`` say how."""
 
     @property
     def tables(self) -> tuple[TableReport, ...]:
-        """How each table stands: the same as ``jobs``."""
+        """Report of each table; another name for ``jobs``."""
         return self.jobs
 
     @property
     def arrived(self) -> tuple[TableReport, ...]:
-        """Tables at the ends of their chains: what lies in files on the way does not count again."""
+        """Reports of the tables at the ends of their chains; files staged on the way do not count again."""
         return tuple(job for job in self.jobs if job.sink in self.ends) or self.jobs
 
     @property
@@ -76,7 +76,7 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0 all committed, 1 something dead, failed its checks or is not done, 143 told to stop."""
+        """0: all committed; 1: a chunk is dead, a check failed or work is left; 143: told to stop."""
         if self.stopped:
             return 143
         return 0 if self.status == "success" else 1
@@ -84,8 +84,11 @@ class RunReport:
 
 @dataclass(slots=True)
 class Session:
-    """All that a run needs besides the plan. ``run_id`` set: work on that run, open none. ``refresh``:
-    pipelines that are read whole. ``selected``: ``pipelines`` are not all that were found."""
+    """Everything that a run needs besides the plan.
+
+    ``run_id``: the run to join; None opens a new one. ``refresh``: keys of the pipelines that are read
+    whole. ``selected``: ``pipelines`` are only some of those that the plan has.
+    """
 
     state: StateManager
     links: Mapping[str, DataLink]
@@ -103,11 +106,12 @@ class Session:
     observer: Observer = field(default_factory=Observer)
     opened: Callable[[str, int], None] = lambda run_id, taken: None
     waits: Callable[[str, int, float], None] = lambda host, chunks, seconds: None
-    """Told of each other host that holds chunks of ours, and how long its leases last at most."""
+    """Called for each other host that has leased chunks of these links: host, number of chunks, longest lease
+    in seconds."""
 
 
 def nothing_found(session: Session) -> list[str]:
-    """A word on each source that has nothing to read, which may be a slip of the pen."""
+    """Return a note on each source that has nothing to read, in case its name or pattern is misspelt."""
     busy = {one.link.key for one in session.pipelines}
     idle = {
         link.spec.source.name
@@ -124,7 +128,7 @@ def _ends(session: Session) -> frozenset[str]:
 
 
 class Orchestrator(ABC):
-    """Says which links a plan has. Everything else is the same for all."""
+    """Base class of orchestrators: a subclass gives the links of a plan; ``run`` is the same for all."""
 
     Config: ClassVar[type[BaseModel]] = OrchestratorConfig
     Profile: ClassVar[type[BaseModel] | None] = None
@@ -136,30 +140,30 @@ class Orchestrator(ABC):
         self.name = name or type(self).__name__
         self.profiles: Profiles | None = None
         self.recall: Callable[[], StateManager | None] | None = None
-        """Opens the state database to look what earlier runs left; gives None if there is none."""
+        """Opens the state database to read what earlier runs recorded; returns None if there is none."""
         self.weighed: set[str] = set()
-        """Keys of links whose sources' changes the orchestrator has weighed by itself."""
+        """Keys of links about whose source's changes the orchestrator itself has decided."""
         self.notes: list[str] = []
         self.waiting: dict[str, str] = {}
-        """Table -> why it is not moved until a person acts; such a run is no success."""
+        """Table -> why it is not moved until a person acts; a run with such a table does not succeed."""
         self.refused: dict[str, str] = {}
-        """Link of a template -> what is wrong with it; the others move, and the run is no success."""
+        """Link of a template -> what is wrong with it; the other links move, but the run does not succeed."""
 
     @abstractmethod
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
-        """The links to carry out, upstream before downstream."""
+        """Yield the links to carry out, upstream before downstream."""
 
     def before(self, session: Session, run_id: str) -> None:
-        """Once per run, before anything is moved: make what links need. The default: nothing."""
+        """Prepare what the links need, once per run before anything is moved (default: nothing)."""
         return
 
     def after(self, session: Session, run_id: str) -> None:
-        """Once per run, when all is moved and nothing failed. The default: nothing."""
+        """Do what remains once per run when everything is moved and nothing failed (default: nothing)."""
         return
 
     @final
     def run(self, session: Session) -> RunReport:
-        """Open the run, move everything, close it; never leaves a lease behind.
+        """Open the run, move everything and close it; no lease is left behind.
 
         Raises ``StateError`` if the state database cannot be used.
         """
@@ -206,7 +210,7 @@ class Orchestrator(ABC):
             engine.run()
         except HdmError as error:
             if not joined:
-                with suppress(StateUnavailable):  # a run that cannot be closed is taken over by the next
+                with suppress(StateUnavailable):  # the next run takes over a run that cannot be closed now
                     state.close_run(run_id, "failure", type(error).__name__, error.message)
             raise
         return self._close(session, planner, run_id, joined, time.monotonic() - began)

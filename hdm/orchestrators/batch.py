@@ -1,4 +1,4 @@
-"""One source templated over a list of scenarios, the rest of the chain shared."""
+"""The orchestrator of manifests whose templates are filled from a list of scenarios."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hdm.planning.plan import Plan
 
 
 class BatchOrchestrator(Orchestrator):
-    """Takes declared links and the expanded templates alike."""
+    """Runs the declared links, and one link for each scenario of each template."""
 
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
-        """Templates, one link per scenario, and declared links, upstream first."""
+        """Yield the plan's links, upstream first: one per scenario of a template, and the declared ones."""
         yield from plan.links

@@ -1,4 +1,4 @@
-"""Every link is fully written out in the manifest."""
+"""The orchestrator of manifests that write out every link."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hdm.planning.plan import Plan
 
 
 class DeclaredOrchestrator(Orchestrator):
-    """Takes the links as the manifest says them."""
+    """Runs the links that the manifest declares."""
 
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
-        """The links in stage order."""
+        """Yield the plan's links in the order of its stages."""
         yield from plan.links

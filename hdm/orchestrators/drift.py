@@ -1,13 +1,12 @@
-"""What of a link's source has changed since it was last moved, and what ``schema_policy`` lets through.
+"""Decide by ``schema_policy`` about the changes of a link's source since it was last moved.
 
 * ``fail`` (the default): any change stops the run before anything moves;
-* ``freeze``: a table that has changed is not moved until a person acts; the others are;
-* ``discard``: new columns are left out, and said so; the rest moves on;
+* ``freeze``: a table that has changed is not moved until a person acts; all others are;
+* ``discard``: new columns are left out, with a note; all others are moved;
 * ``evolve``: new columns are read, and added to the target.
 
-A column that is gone, narrower or of another type waits for a person under every policy: ``allow_loss``
-of the link that names it says that it may go. A chained link follows the policy of the one that reads the
-source.
+A column that is gone, narrower or of another type waits for a person under every policy, unless the link's
+``allow_loss`` names it. A chained link follows the policy of the link that reads the source.
 """
 
 from __future__ import annotations
@@ -33,7 +32,10 @@ _HARMLESS = frozenset({Change.NOT_NULL})
 
 @dataclass(slots=True)
 class Settled:
-    """Pipelines as they may be carried out. ``held``: pipeline key -> why a table is not moved."""
+    """Pipelines that may be carried out, with the reasons why others may not.
+
+    ``held``: pipeline key -> why its table is not moved. ``fatal``: changes that stop the run.
+    """
 
     pipelines: list[Pipeline] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
@@ -47,8 +49,11 @@ def settle(
     links: Mapping[str, DataLink],
     weighed: Collection[str] = (),
 ) -> Settled:
-    """Weigh each source's columns against those of its newest closed job; links in ``weighed`` are taken as
-    they are. Raises ``SchemaDrift`` that names every change which a policy ``fail`` forbids."""
+    """Compare each source's columns with those of its newest closed job, and apply ``schema_policy``.
+
+    Links in ``weighed`` are taken as they are. Raises ``SchemaDrift``, which names every change that policy
+    ``fail`` forbids.
+    """
     done = Settled()
     before = state.reports.last_sources([one.pipeline_key for one in pipelines])
     changed: dict[str, Table] = {}
@@ -91,7 +96,7 @@ def _gone(one: Pipeline, was: Table) -> list[tuple[str, str]]:
 
 
 def _weigh(done: Settled, one: Pipeline, was: Table, link: DataLink) -> Table | None:
-    """The table as it may be read, if its columns differ from those that were moved."""
+    """Decide about the changes of one table; return the table to read if it has changed, else None."""
     now, policy = one.source, one.link.schema_policy
     changes = [
         change

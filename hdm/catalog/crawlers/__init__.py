@@ -1,4 +1,4 @@
-"""What each system's catalogue says, read through one function that runs a query."""
+"""Crawlers: each reads the catalogue of one system through a function that runs a query."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from hdm.errors import UsageError
 
 
 def crawler_for(system: str, query: Query, named: Named | None = None) -> Crawler:
-    """The crawler of a dialect's name; ``UsageError`` if there is none. Snowflake's needs ``named``."""
+    """Return the crawler of a dialect; raise ``UsageError`` if there is none.
+
+    Snowflake's crawler needs ``named``.
+    """
     if not has_crawler(system):
         raise UsageError(
             f"no crawler for {system!r}", hint="crawlers: " + ", ".join(locator.words("crawler"))

@@ -1,4 +1,4 @@
-"""The Crawler template: which schemas, then everything in them with a handful of queries."""
+"""The base class of crawlers: find the schemas, then read everything in them with a few queries."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ Row = tuple[Any, ...]
 Query = Callable[[str], list[Row]]
 """Runs one statement without bound values and gives its rows."""
 Named = Callable[[str], list[dict[str, Any]]]
-"""As ``Query``, each row by the names of its columns: for SHOW, whose columns grow in number."""
+"""Runs one statement and gives each row as column name -> value; for SHOW, whose columns grow in number."""
 K = TypeVar("K")
 
 
 class Crawler(ABC):
-    """Reads one system's catalogue. Two crawls of an unchanged system give equal results.
+    """Reads one system's catalogue; two crawls of an unchanged system give equal results.
 
-    Names that go into a query are rendered by ``Dialect.string`` and come from the catalogue.
+    Names within a query come from the catalogue and are rendered by ``Dialect.string``.
     """
 
     system: ClassVar[str] = ""
@@ -42,25 +42,25 @@ class Crawler(ABC):
 
     @abstractmethod
     def schemas(self) -> list[str]:
-        """The schemas of users, sorted; system schemas are left out."""
+        """Return the schemas of users, sorted; system schemas are left out."""
 
     @abstractmethod
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Everything of those schemas that ``selection`` has."""
+        """Return everything in those schemas that ``selection`` has."""
 
     @final
     def crawl(self, selection: Selection | None = None) -> Schema:
-        """Everything that the selection has."""
+        """Return everything that the selection has."""
         chosen = selection or Selection()
         return self.read(chosen.schemas(self.schemas()), chosen)
 
     def listed(self, names: Iterable[str]) -> str:
-        """Names as SQL literals for IN (...); never empty."""
+        """Return names as SQL literals for IN (...); never empty."""
         return ", ".join(self.dialect.string(name) for name in names) or self.dialect.string("")
 
 
 def grouped(rows: Iterable[Row], width: int = 2) -> dict[Row, list[Row]]:
-    """Rows by their first ``width`` values, the rest kept in order."""
+    """Return rows grouped by their first ``width`` values, with the rest of each row in order."""
     found: dict[Row, list[Row]] = defaultdict(list)
     for row in rows:
         found[tuple(row[:width])].append(tuple(row[width:]))
@@ -68,5 +68,5 @@ def grouped(rows: Iterable[Row], width: int = 2) -> dict[Row, list[Row]]:
 
 
 def number(value: Any) -> int | None:
-    """A count as the catalogue gives it (text, Decimal, None) as int."""
+    """Return a count that the catalogue gives as text, Decimal or None as int or None."""
     return None if value is None else int(value)

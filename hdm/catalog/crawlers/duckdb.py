@@ -1,4 +1,7 @@
-"""DuckDB: https://duckdb.org/docs/sql/meta/duckdb_table_functions. Paths are (schema, name)."""
+"""Crawler for DuckDB: https://duckdb.org/docs/sql/meta/duckdb_table_functions.
+
+Paths are (schema, name).
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,12 @@ _CHECK = re.compile(r"CHECK\s*\((?P<sql>.*)\)\Z", re.IGNORECASE | re.DOTALL)
 
 
 class DuckDBCrawler(Crawler):
-    """The current database."""
+    """Reads the current database of DuckDB."""
 
     system = "duckdb"
 
     def schemas(self) -> list[str]:
-        """Without the system's."""
+        """Return the schemas of users, and ``main``, sorted."""
         sql = (
             "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database() "
             "AND (NOT internal OR schema_name = 'main') ORDER BY 1"
@@ -46,7 +49,7 @@ class DuckDBCrawler(Crawler):
         return [str(row[0]) for row in self.query(sql)]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Six queries."""
+        """Return the selected objects; runs seven queries, whatever the number of tables."""
         where = f"{_HERE} AND schema_name IN ({self.listed(schemas)})"
         here = where.replace(" AND NOT internal", "")
         columns = grouped(
@@ -196,7 +199,7 @@ def _unquoted(name: str) -> str:
 
 
 def _list(text: str) -> list[str]:
-    """``[a, "b c", (x + 1)]`` as parts; quotes of a list's text are taken off."""
+    """Return the parts of ``[a, "b c", (x + 1)]``; the list's own quotes are removed."""
     parts, depth, quote, start = [], 0, "", 1
     for place, mark in enumerate(text[1:-1], 1):
         if quote:
@@ -214,7 +217,7 @@ def _list(text: str) -> list[str]:
 
 
 def _generated_of(sql: str) -> dict[str, str]:
-    """Column -> expression, from CREATE TABLE; the catalogue shows them like defaults."""
+    """Return column -> expression from CREATE TABLE; the catalogue shows these expressions like defaults."""
     found = {}
     for match in re.finditer(r"GENERATED ALWAYS AS\s*\(", sql, re.IGNORECASE):
         depth, place = 1, match.end()
@@ -228,7 +231,7 @@ def _generated_of(sql: str) -> dict[str, str]:
 
 
 def _last_part(text: str) -> str:
-    """What follows the last comma (or the opening bracket) at the table's own level."""
+    """Return what follows the last comma (or the opening bracket) at the table's own level."""
     depth, quote, start = 0, "", 0
     for place, mark in enumerate(text):
         if quote:

@@ -1,4 +1,7 @@
-"""MySQL and MariaDB: https://mariadb.com/kb/en/information-schema/. Paths are (database, name)."""
+"""Crawler for MySQL and MariaDB: https://mariadb.com/kb/en/information-schema/.
+
+Paths are (database, name).
+"""
 
 from __future__ import annotations
 
@@ -83,18 +86,18 @@ _PARTED = re.compile(r"\bPARTITION BY\b.*\Z", re.IGNORECASE | re.DOTALL)
 
 
 class MySQLCrawler(Crawler):
-    """All databases that the user sees, but the server's own."""
+    """Reads all databases that the user can see, except the server's own."""
 
     system = "mysql"
 
     def schemas(self) -> list[str]:
-        """The databases."""
+        """Return the databases, sorted."""
         known = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
         sql = f"{known} WHERE SCHEMA_NAME NOT IN {_SYSTEM} ORDER BY 1"
         return [str(row[0]) for row in self.query(sql)]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Eight queries; one more for each partitioned table, sequence and view."""
+        """Return the selected objects; runs eight queries, and one per partitioned table and sequence."""
         self._in = self.listed(schemas)
         self._mariadb = "mariadb" in str(self.query("SELECT VERSION()")[0][0]).lower()
         self._columns = grouped(self._ask(_COLUMNS))
@@ -179,7 +182,10 @@ class MySQLCrawler(Crawler):
         return replace(column, native=native)
 
     def _default(self, native: str, default: str | None, extra: str) -> str | None:
-        """MariaDB gives an expression, MySQL the bare value unless EXTRA says DEFAULT_GENERATED."""
+        """Return a default as SQL.
+
+        MariaDB's catalogue has an expression, MySQL's the bare value unless EXTRA says DEFAULT_GENERATED.
+        """
         if default is None or default == "NULL":
             return None
         bare = not self._mariadb and "default_generated" not in extra.lower()
@@ -191,7 +197,7 @@ class MySQLCrawler(Crawler):
         return f"{text} {update[0]}" if update else text
 
     def _implied(self, check: Row, columns: tuple[Column, ...]) -> bool:
-        """MariaDB's JSON type is a text with this check."""
+        """Whether the check is the one that MariaDB adds to its JSON type, which is a text."""
         return any(c.name == check[0] and c.native == "json" and _is_json(check[1], c.name) for c in columns)
 
     def _keys(self, path: Path) -> tuple[Key | None, tuple[Key, ...], tuple[Index, ...]]:
@@ -280,7 +286,7 @@ def _part(row: Row) -> IndexPart:
 
 
 def _action(rule: str) -> str:
-    """InnoDB treats RESTRICT and NO ACTION alike and shows either."""
+    """Return a foreign key's action; InnoDB treats RESTRICT and NO ACTION alike and shows either."""
     return "NO ACTION" if rule == "RESTRICT" else rule
 
 

@@ -1,4 +1,4 @@
-"""Netezza: https://www.ibm.com/docs/en/netezza?topic=reference-system-views (``_V_*``)."""
+"""Crawler for Netezza: https://www.ibm.com/docs/en/netezza?topic=reference-system-views (``_V_*``)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ _HERE = "DATABASE = CURRENT_CATALOG AND SCHEMA IN ({schemas})"
 
 
 class NetezzaCrawler(RowsCrawler):
-    """The current database. It has no indexes and no checks; keys are not enforced."""
+    """Reads the current database of Netezza.
+
+    Netezza has no indexes and no checks, and does not enforce keys.
+    """
 
     system = "netezza"
     optional = frozenset({"unread"})
@@ -44,6 +47,6 @@ UNION ALL SELECT 'sequence', SCHEMA, SEQNAME FROM _V_SEQUENCE WHERE {_HERE} ORDE
     )
 
     def default(self, text: str | None) -> str | None:
-        """As the catalogue shows it, casts included."""
+        """Return a default as the catalogue shows it, casts included; None if it is NULL."""
         made = super().default(text)
         return None if made is None or made.upper() in ("NULL", "''::NULL") else made

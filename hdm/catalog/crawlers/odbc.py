@@ -1,7 +1,8 @@
-"""Any ODBC driver by its catalogue functions: SQLTables, SQLColumns, SQLPrimaryKeys, SQLForeignKeys,
-SQLStatistics (https://learn.microsoft.com/en-us/sql/odbc/reference/develop-app/catalog-functions-in-odbc).
+"""Crawler for any ODBC driver, through the catalogue functions of ODBC.
 
-They tell nothing of checks, views' SQL, identities and generated columns: those are named as not read.
+These are SQLTables, SQLColumns, SQLPrimaryKeys, SQLForeignKeys and SQLStatistics
+(https://learn.microsoft.com/en-us/sql/odbc/reference/develop-app/catalog-functions-in-odbc). They tell
+nothing of checks, identities, generated columns and the SQL of views; views are listed as not read.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ _SYSTEM = frozenset({"information_schema", "pg_catalog", "pg_toast", "sys", "mys
 
 
 class ODBCCrawler:
-    """``cursor()`` gives a pyodbc cursor; ``find`` describes one table as the connector does."""
+    """Reads a catalogue through pyodbc: ``cursor()`` gives a cursor, ``find`` describes one table."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class ODBCCrawler:
         self.default_schema = default_schema
 
     def crawl(self, selection: Selection) -> Schema:
-        """Tables with keys, foreign keys and indexes; views by name."""
+        """Return tables with keys, foreign keys and indexes; views are only named."""
         relations, unread = [], []
         for catalogue, schema, name, kind in self._rows("tables"):
             place = schema or catalogue or self.default_schema

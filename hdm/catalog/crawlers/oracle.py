@@ -1,7 +1,7 @@
-"""Oracle's static data dictionary views, as Oracle Database Reference 19c describes them:
-https://docs.oracle.com/en/database/oracle/oracle-database/19/refrn/.
+"""Crawler for Oracle: its static data dictionary views, as Oracle Database Reference 19c describes them.
 
-A schema is a user. LONG columns (defaults, view texts, check conditions) are read as they are.
+See https://docs.oracle.com/en/database/oracle/oracle-database/19/refrn/. A schema is a user. LONG columns
+(defaults, view texts, check conditions) are read as they are.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEYED = _CONSTRAINT.replace(
 
 
 class OracleCrawler(RowsCrawler):
-    """All users' objects that the connected one may see, but Oracle's own."""
+    """Reads the objects of all users that the connected user may see, except Oracle's own."""
 
     system = "oracle"
     optional = frozenset({"unread"})
@@ -99,18 +99,20 @@ ORDER BY 1, 2, 3""",
     )
 
     def ask(self, name: str) -> list[Row]:
-        """DATA_DEFAULT is a LONG, of which SQL can do nothing but read it (ORA-00932): what it says of a
-        numbered or computed column is told from a default here."""
+        """Return the rows of one query, with defaults told from expressions of generated columns.
+
+        DATA_DEFAULT is a LONG, which SQL can only read (ORA-00932), so this is not done in the query.
+        """
         rows = super().ask(name)
         return [_told_apart(row) for row in rows] if name == "columns" else rows
 
     def wanted(self, check: str) -> bool:
-        """NOT NULL is kept as a check, too."""
+        """Whether a check is kept; Oracle also lists NOT NULL as a check, which is not."""
         return not re.fullmatch(r'\s*"[^"]+" IS NOT NULL\s*', str(check or ""), re.IGNORECASE)
 
 
 def _told_apart(row: Row) -> Row:
-    """A column's row with DATA_DEFAULT (8) as its default, its expression (11), or neither."""
+    """Return a column's row with DATA_DEFAULT (8) as its default, its expression (11), or neither."""
     default, number, virtual = row[8], row[9], row[12]
     is_default = number is None and not int(virtual or 0)
     return (*row[:8], default if is_default else None, *row[9:11], default if virtual else None, *row[12:])

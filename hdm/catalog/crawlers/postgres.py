@@ -1,4 +1,7 @@
-"""PostgreSQL: https://www.postgresql.org/docs/current/catalogs.html. Paths are (schema, name)."""
+"""Crawler for PostgreSQL: https://www.postgresql.org/docs/current/catalogs.html.
+
+Paths are (schema, name).
+"""
 
 from __future__ import annotations
 
@@ -34,16 +37,16 @@ _CHECK = re.compile(r"CHECK \((?P<sql>.*)\)(?: NO INHERIT)?(?: NOT VALID)?\Z", r
 
 
 class PostgresCrawler(Crawler):
-    """Everything of one database, but extensions' own objects."""
+    """Reads everything in one database, except the objects of extensions."""
 
     system = "postgres"
 
     def schemas(self) -> list[str]:
-        """Without pg_* and information_schema."""
+        """Return the schemas except pg_* and information_schema, sorted."""
         return [row[0] for row in self.query(sql.SCHEMAS)]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Ten queries, whatever the number of tables."""
+        """Return the selected objects; runs ten queries, whatever the number of tables."""
         self._in = self.listed(schemas)
         self._columns = grouped(self._ask(sql.COLUMNS))
         self._constraints = grouped(self._ask(sql.CONSTRAINTS))
@@ -68,7 +71,10 @@ class PostgresCrawler(Crawler):
         return self.query(template.replace("{schemas}", self._in))
 
     def _wanted(self, one: Sequence, kept: set[Path], selection: Selection) -> bool:
-        """Free sequences by name; owned ones with their table, unless they are an identity's."""
+        """Whether a sequence is kept: a free one by its name, an owned one with its table.
+
+        A sequence of an identity column is not kept.
+        """
         if one.owner is None:
             return selection.has(one.path)
         return one.owner[:-1] in kept and one.owner not in self._identities
@@ -202,7 +208,7 @@ class PostgresCrawler(Crawler):
 
 
 def _settled(sql: str) -> str:
-    """PostgreSQL prints the cast of an array of texts in two ways; a second reading gives this one."""
+    """Return SQL with the cast of a text array in one spelling, since PostgreSQL prints it in two ways."""
 
     def each(found: re.Match[str]) -> str:
         return "ARRAY[" + ", ".join(f"({text})::text" for text in re.findall(_TEXT, found[1])) + "]"

@@ -1,7 +1,7 @@
-"""Systems whose catalogue is a set of views: each gives its queries, the rest is common.
+"""The base class of crawlers whose catalogue is a set of views; each subclass gives its queries.
 
-Every query gives (schema, table, ...) in the order that ``Queries`` says; ``{schemas}`` becomes a
-list of literals.
+Every query returns (schema, table, ...) in the order that ``Queries`` says; ``{schemas}`` becomes a list of
+literals.
 """
 
 from __future__ import annotations
@@ -34,15 +34,16 @@ from hdm.model import Column, Table
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """What each query gives after schema and table; an empty one is not asked.
+    """The queries of one system's catalogue; an empty one is not run.
 
-    ``schemas``: name. ``tables``: rows, bytes, comment. ``columns``: name, native, nullable,
-    length, precision, scale, default, identity start, identity step, generated, virtual, comment.
-    ``keys``: constraint, P or U, column. ``foreign``: name, column, schema, table and column that
-    it refers to, ON DELETE, ON UPDATE. ``checks``: name, predicate. ``indexes``: name, unique,
-    column, descending, expression, method. ``views``: query, comment. ``sequences`` (table is its
-    name): start, step, minimum, maximum, cycle. ``placing``: HASH or SORT, column. ``unread``:
-    kind, schema, name.
+    Each returns schema and table, and then: ``schemas``: name. ``tables``: rows, bytes, comment.
+    ``columns``: name, native, nullable, length, precision, scale, default, identity start, identity step,
+    generated, virtual, comment. ``keys``: constraint, P or U, column. ``foreign``: name, column, schema,
+    table and column that it refers to, ON DELETE, ON UPDATE. ``checks``: name, predicate. ``indexes``:
+    name, unique, column, descending, expression, method. ``views``: query, comment. ``sequences`` (table is
+    its name): start, step, minimum, maximum, cycle. ``placing``: HASH or SORT, column.
+
+    ``schemas`` returns only the name; ``unread`` returns kind, schema, name.
     """
 
     schemas: str
@@ -59,18 +60,18 @@ class Queries:
 
 
 class RowsCrawler(Crawler):
-    """Paths are (schema, name)."""
+    """Crawls a system by its ``Queries``; paths are (schema, name)."""
 
     queries: ClassVar[Queries]
     optional: ClassVar[frozenset[str]] = frozenset()
-    """Queries that a user may lack the rights for; what they would tell is then named as not read."""
+    """Queries that a user may lack the rights for; their objects are then listed as not read."""
 
     def schemas(self) -> list[str]:
-        """The schemas of users."""
+        """Return the schemas of users, as the query ``schemas`` gives them."""
         return [str(row[0]) for row in self.query(self.queries.schemas)]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """One query for each kind of object."""
+        """Return the selected objects; runs one query for each kind of object."""
         self._schemas = schemas
         self._in = self.listed(schemas)
         self._missing: list[str] = []
@@ -94,7 +95,7 @@ class RowsCrawler(Crawler):
         )
 
     def ask(self, name: str) -> list[Row]:
-        """The rows of one query."""
+        """Return the rows of one query; none if it is empty, or if an optional one is refused."""
         sql = getattr(self.queries, name)
         if not sql:
             return []
@@ -109,16 +110,16 @@ class RowsCrawler(Crawler):
     # -- hooks ---------------------------------------------------------------------
 
     def default(self, text: str | None) -> str | None:
-        """A default as SQL; None if it is none."""
+        """Return a default as SQL; None if there is none."""
         text = (text or "").strip()
         return text or None
 
     def view(self, sql: str) -> str:
-        """A view's query, without CREATE VIEW."""
+        """Return a view's query, without CREATE VIEW."""
         return sql.strip().rstrip(";").strip()
 
     def wanted(self, check: str) -> bool:
-        """False for checks that merely say NOT NULL."""
+        """Whether a check is kept; False for one that only says NOT NULL."""
         return bool(check)
 
     # -- objects -------------------------------------------------------------------

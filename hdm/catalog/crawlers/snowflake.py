@@ -1,6 +1,6 @@
-"""Snowflake: https://docs.snowflake.com/en/sql-reference/info-schema and SHOW ... KEYS.
+"""Crawler for Snowflake: https://docs.snowflake.com/en/sql-reference/info-schema and SHOW ... KEYS.
 
-Paths are (schema, name) of the connection's database.
+Paths are (schema, name) in the connection's database.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hdm.catalog.crawlers.rows import Queries, RowsCrawler
 from hdm.errors import ConnectionLost, Deadlock, HdmError, Throttled
 
 SHOWN_AT_MOST = 10_000
-"""Rows that SHOW gives at most: https://docs.snowflake.com/en/sql-reference/sql/show-columns."""
+"""Most rows that SHOW returns: https://docs.snowflake.com/en/sql-reference/sql/show-columns."""
 _FOREIGN = ("fk_schema_name", "fk_table_name", "fk_name", "fk_column_name",
             "pk_schema_name", "pk_table_name", "pk_column_name", "delete_rule", "update_rule")  # fmt: skip
 _NATIVE = """CASE
@@ -25,7 +25,10 @@ _NATIVE = """CASE
 
 
 class SnowflakeCrawler(RowsCrawler):
-    """Keys come from SHOW, which INFORMATION_SCHEMA lacks the columns of."""
+    """Reads one Snowflake database.
+
+    Keys come from SHOW, since INFORMATION_SCHEMA does not list their columns.
+    """
 
     system = "snowflake"
     optional = frozenset({"keys", "uniques", "foreign", "sequences", "unread"})
@@ -54,7 +57,7 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
     )
 
     def ask(self, name: str) -> list[Row]:
-        """Keys come from SHOW, by the names of its columns."""
+        """Return the rows of one query; keys come from SHOW, read by the names of its columns."""
         if name == "keys":
             found = [_key(row, "P") for row in self._show(name, self.queries.keys)]
             found += [_key(row, "U") for row in self._show("uniques", "SHOW UNIQUE KEYS IN SCHEMA {schema}")]
@@ -70,8 +73,10 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
         return super().ask(name)
 
     def _refined(self, rows: list[Row]) -> list[Row]:
-        """With the fraction digits of temporals and the expressions of generated columns, which
-        INFORMATION_SCHEMA does not have."""
+        """Return column rows with the details that INFORMATION_SCHEMA lacks.
+
+        These are the fraction digits of temporals and the expressions of generated columns.
+        """
         shown = {
             (row["schema_name"], row["table_name"], row["column_name"]): row
             for row in self._show("column details", "SHOW COLUMNS IN SCHEMA {schema}")
@@ -79,7 +84,7 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
         return [_detailed(row, shown.get(row[:3], {})) for row in rows]
 
     def _show(self, name: str, sql: str) -> list[dict[str, Any]]:
-        """Over all schemas; what is refused, or cut short, is named as not read."""
+        """Return the rows of SHOW in all schemas; what is refused or cut short is listed as not read."""
         assert self.named is not None, "SHOW is read by the names of its columns"
         rows: list[dict[str, Any]] = []
         try:
@@ -95,13 +100,13 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
         return rows
 
     def view(self, sql: str) -> str:
-        """What follows AS, should the definition begin with CREATE."""
+        """Return a view's query: what follows AS, if the definition begins with CREATE."""
         found = re.match(r"\s*CREATE\b.*?\bAS\b\s*((?:SELECT|WITH|\().*)\Z", sql, re.IGNORECASE | re.DOTALL)
         return super().view(found[1] if found else sql)
 
 
 def _key(row: dict[str, Any], kind: str) -> tuple[str, str, str, str, int, str]:
-    """What a column of SHOW PRIMARY KEYS is sorted by: table, kind, constraint, place, name."""
+    """Return the sort key of a row of SHOW ... KEYS: table, kind, constraint, position, column."""
     return (
         str(row["schema_name"]),
         str(row["table_name"]),
@@ -113,7 +118,7 @@ def _key(row: dict[str, Any], kind: str) -> tuple[str, str, str, str, int, str]:
 
 
 def _given(name: str) -> str:
-    """Generated names are none."""
+    """Return a constraint's name; empty for a generated name."""
     return "" if name.startswith("SYS_CONSTRAINT_") else name
 
 

@@ -1,4 +1,4 @@
-"""SQLite: PRAGMAs, and the CREATE statements where they say less: https://sqlite.org/pragma.html."""
+"""Crawler for SQLite: PRAGMAs (https://sqlite.org/pragma.html), and CREATE statements where they say more."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ _VIEW = re.compile(
 
 
 class SQLiteCrawler(Crawler):
-    """One file: schema ``main``; paths have one part."""
+    """Reads one SQLite file, whose only schema is ``main``; paths have one part."""
 
     system = "sqlite"
 
     def schemas(self) -> list[str]:
-        """There is ``main`` alone."""
+        """Return ``main``, the only schema."""
         return ["main"]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Tables, views; triggers and virtual tables are named as not read."""
+        """Return tables and views; triggers and virtual tables are listed as not read."""
         del schemas
         rows = self.query("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")
         shadow = self._shadows(rows)
@@ -49,15 +49,17 @@ class SQLiteCrawler(Crawler):
             if kind == "view" and selection.has(("main", name)):
                 try:
                     views.append(self._view(name, sql))
-                except PermanentError:  # it reads what is gone, or calls what this session lacks
+                except PermanentError:  # it reads a table or calls a function that is missing here
                     unread.append(("view", name))
         names = Names(Schema(self.system, relations=tuple(relations), views=tuple(views)))
         seen = [View(v.path, v.sql, v.columns, uses=mentioned(v.sql, "sqlite", v.path, names)) for v in views]
         return Schema(self.system, "main", "", tuple(relations), tuple(seen), (), tuple(unread))
 
     def _shadows(self, rows: list[Row]) -> set[str]:
-        """The tables in which virtual tables keep their rows, as SQLite 3.37 and later know them; before,
-        those that are named after a virtual table."""
+        """Return the tables in which virtual tables keep their rows.
+
+        SQLite lists them since 3.37; in older versions they are the tables named after a virtual table.
+        """
         version = str(self.query("SELECT sqlite_version()")[0][0]).split(".")
         if tuple(map(int, version[:2])) >= (3, 37):
             listed = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'"
@@ -108,7 +110,10 @@ class SQLiteCrawler(Crawler):
 
     @staticmethod
     def _identity(key: tuple[str, ...], columns: tuple[Column, ...], text: TableText) -> Identity | None:
-        """``INTEGER PRIMARY KEY`` is the row's number: https://sqlite.org/lang_createtable.html#rowid."""
+        """Return the identity of an ``INTEGER PRIMARY KEY``, which is the row's number.
+
+        See https://sqlite.org/lang_createtable.html#rowid. None if the table has no such key.
+        """
         if len(key) != 1 or "WITHOUT ROWID" in text.options.upper():
             return None
         column = next(c for c in columns if c.name == key[0])
@@ -161,7 +166,10 @@ class SQLiteCrawler(Crawler):
 
     @staticmethod
     def _resolved(relation: Relation, by_name: dict[str, Relation]) -> Relation:
-        """Foreign keys with the table's name as it is spelled, and the parent's key if none is named."""
+        """Return the table with its foreign keys completed from the parents.
+
+        The parent's name gets its own spelling, and its primary key is filled in if no column is named.
+        """
         keys = []
         for key in relation.foreign_keys:
             parent = by_name.get(key.target[-1].casefold())

@@ -1,5 +1,7 @@
-"""What SQLite keeps only as the text of its CREATE statements: checks, names of constraints,
-generated columns, AUTOINCREMENT, deferrable keys, table options."""
+"""Parse the CREATE statements of SQLite for facts that it keeps nowhere else.
+
+These are checks, names of constraints, generated columns, AUTOINCREMENT, deferrable keys and table options.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,7 @@ _TOKEN = re.compile(
 
 
 class TableText:
-    """One CREATE TABLE statement, taken apart at its commas."""
+    """One CREATE TABLE statement, split at its commas."""
 
     def __init__(self, sql: str) -> None:
         self.checks: tuple[Check, ...] = ()
@@ -37,7 +39,7 @@ class TableText:
 
     @staticmethod
     def index(sql: str) -> tuple[list[str], str | None]:
-        """The parts of a CREATE INDEX as text (without ASC and DESC), and its WHERE."""
+        """Return the parts of a CREATE INDEX as text (without ASC and DESC), and its WHERE."""
         body, tail = _body(sql)
         parts = []
         for tokens in _split(body):
@@ -103,7 +105,7 @@ def _tokens(sql: str) -> list[tuple[str, str]]:
 
 
 def _body(sql: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
-    """The tokens within the first brackets, and those after."""
+    """Return the tokens within the first brackets, and those after them."""
     tokens = _tokens(sql)
     start = next((n for n, (word, _) in enumerate(tokens) if word == "("), None)
     if start is None:
@@ -113,7 +115,7 @@ def _body(sql: str) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
 
 
 def _group(tokens: list[tuple[str, str]], start: int) -> tuple[list[tuple[str, str]] | None, int]:
-    """The tokens within the brackets that open at ``start`` (blanks skipped), and where they end."""
+    """Return the tokens within the brackets that open at ``start`` (blanks skipped), and where they end."""
     while start < len(tokens) and tokens[start][1] == "space":
         start += 1
     if start >= len(tokens) or tokens[start][0] != "(":
@@ -127,7 +129,7 @@ def _group(tokens: list[tuple[str, str]], start: int) -> tuple[list[tuple[str, s
 
 
 def _split(tokens: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
-    """At top-level commas; blanks at the ends go, comments become blanks."""
+    """Split tokens at top-level commas; blanks at the ends are dropped, comments become blanks."""
     parts: list[list[tuple[str, str]]] = [[]]
     depth = 0
     for word, kind in tokens:
@@ -140,7 +142,7 @@ def _split(tokens: list[tuple[str, str]]) -> list[list[tuple[str, str]]]:
 
 
 def _flat(tokens: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Without the blanks outside of brackets."""
+    """Return the tokens without the blanks outside of brackets."""
     kept, depth = [], 0
     for word, kind in tokens:
         depth += {"(": 1, ")": -1}.get(word, 0)

@@ -1,4 +1,7 @@
-"""SQL Server: https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views."""
+"""Crawler for SQL Server's catalogue views.
+
+See https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ _NATIVE = """y.name + CASE
 
 
 class SQLServerCrawler(RowsCrawler):
-    """The current database."""
+    """Reads the current database of SQL Server."""
 
     system = "sqlserver"
     queries = Queries(
@@ -93,13 +96,13 @@ WHERE i.has_filter = 1 AND s.name IN ({schemas}) ORDER BY 1, 2, 3""",
     )
 
     def default(self, text: str | None) -> str | None:
-        """Without the brackets that the catalogue adds."""
+        """Return a default without the brackets that the catalogue adds; None if there is none."""
         made = super().default(text)
         while made is not None and unwrapped(made) != made:
             made = unwrapped(made)
         return made
 
     def view(self, sql: str) -> str:
-        """What follows the first AS of CREATE VIEW."""
+        """Return a view's query: what follows the first AS of CREATE VIEW."""
         found = re.search(r"\bVIEW\b.*?\bAS\b\s*((?:SELECT|WITH)\b.*)\Z", sql, re.IGNORECASE | re.DOTALL)
         return super().view(found[1] if found else sql)

@@ -1,4 +1,7 @@
-"""The order of a schema's DDL, and its common spelling; each system overrides what differs."""
+"""The base class of writers: the order of a schema's DDL and its common spelling.
+
+Each system's writer overrides the parts that its system spells otherwise.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +32,12 @@ from hdm.model import Column
 BEFORE_LOAD = ("schemas", "types", "sequences", "tables")
 AFTER_LOAD = ("keys", "foreign_keys", "indexes", "views", "comments", "counters")
 PHASES = (*BEFORE_LOAD, *AFTER_LOAD)
+"""Groups of statements, in the order of application."""
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement, without a semicolon. ``kind`` and ``name`` are the object's in the report."""
+    """One statement, without a semicolon; ``kind`` and ``name`` are the object's in the report."""
 
     phase: str
     kind: str
@@ -42,13 +46,15 @@ class Statement:
 
 
 class Writer:
-    """Writes one mapped schema. Deterministic: the same schema gives the same text."""
+    """Writes the DDL of one mapped schema; the same schema always gives the same text."""
 
     system: ClassVar[str] = ""
     inline_uniques: ClassVar[bool] = False
     """Whether unique constraints stand in CREATE TABLE, because they cannot be added."""
     inline_foreign: ClassVar[bool] = False
+    """Whether foreign keys stand in CREATE TABLE, because they cannot be added."""
     named_constraints: ClassVar[bool] = True
+    """Whether the system keeps the names of constraints."""
 
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
@@ -57,7 +63,7 @@ class Writer:
         self.q = self.dialect.quote
 
     def statements(self) -> Iterator[Statement]:
-        """All DDL, phase after phase; within one, what others need comes first."""
+        """Yield all DDL, phase after phase; within a phase, an object comes after those that it needs."""
         ordered = table_order(self.schema.relations)
         if self.traits.schemas:
             for name in self.schema.schemas:
@@ -128,30 +134,30 @@ class Writer:
         return relation is not None and relation.identity(owner[-1]) is not None
 
     def _index_early(self, index: Index) -> bool:
-        """Unique indexes come first: foreign keys may refer to them."""
+        """Whether an index is created before foreign keys: a unique one is, since they may refer to it."""
         return index.unique
 
     def late_uniques(self, relation: Relation) -> tuple[Key, ...]:
-        """Unique constraints that are added after the load."""
+        """Return the unique constraints that are added after the load."""
         return () if self.inline_uniques else relation.uniques
 
     # -- spelling --------------------------------------------------------------------
 
     def path(self, path: Path) -> str:
-        """A qualified name."""
+        """Return a qualified name."""
         return self.dialect.qualify(path)
 
     def create_schema(self, name: str) -> str:
-        """Fails not if it is there."""
+        """Return CREATE SCHEMA, which does nothing if the schema exists."""
         return f"CREATE SCHEMA IF NOT EXISTS {self.q(name)}"
 
     def create_enum(self, enum: EnumType) -> str:
-        """A named type of labels."""
+        """Return CREATE TYPE for a named enumeration type."""
         labels = ", ".join(self.dialect.string(label) for label in enum.labels)
         return f"CREATE TYPE {self.path(enum.path)} AS ENUM ({labels})"
 
     def create_sequence(self, one: Sequence) -> str:
-        """A number generator."""
+        """Return CREATE SEQUENCE."""
         parts = [
             f"CREATE SEQUENCE {self.path(one.path)} START WITH {one.start:d} INCREMENT BY {one.increment:d}"
         ]
@@ -162,7 +168,7 @@ class Writer:
         return " ".join([*parts, *(["CYCLE"] if one.cycle else [])])
 
     def create_table(self, relation: Relation) -> list[str]:
-        """CREATE TABLE, and what it needs right before or after."""
+        """Return CREATE TABLE, and the statements that it needs right before or after."""
         lines = self.table_lines(relation)
         return [
             f"CREATE TABLE {self.path(relation.path)} (\n  "
@@ -172,12 +178,12 @@ class Writer:
         ]
 
     def suffix(self, relation: Relation) -> str:
-        """What follows the closing bracket."""
+        """Return what follows the closing bracket of CREATE TABLE."""
         del relation
         return ""
 
     def table_lines(self, relation: Relation) -> list[str]:
-        """Columns and the constraints that stand in CREATE TABLE."""
+        """Return the lines of CREATE TABLE: columns, and the constraints that stand in it."""
         lines = [self.column(relation, column) for column in relation.table.columns]
         if relation.primary_key:
             lines.append(self.primary(relation.primary_key))
@@ -188,7 +194,7 @@ class Writer:
         return lines + [self.check(check) for check in relation.checks]
 
     def column(self, relation: Relation, column: Column) -> str:
-        """One column's declaration."""
+        """Return one column's declaration."""
         parts = [self.q(column.name), column.native]
         identity = relation.identity(column.name)
         if column.generated is not None:
@@ -202,11 +208,11 @@ class Writer:
         return " ".join(part for part in parts if part)
 
     def default(self, column: Column) -> str:
-        """The DEFAULT clause."""
+        """Return the DEFAULT clause of a column."""
         return f"DEFAULT {column.default}"
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """The identity clause of a column."""
+        """Return the identity clause of a column."""
         del relation
         how = "ALWAYS" if identity.always else "BY DEFAULT"
         return (
@@ -214,28 +220,28 @@ class Writer:
         )
 
     def generated(self, expression: str, virtual: bool) -> str:
-        """The clause of a generated column."""
+        """Return the clause of a generated column."""
         return f"GENERATED ALWAYS AS ({expression}) {'VIRTUAL' if virtual else 'STORED'}"
 
     def constraint(self, name: str) -> str:
-        """``CONSTRAINT name``, if the system keeps names."""
+        """Return ``CONSTRAINT name`` and a blank; empty if the system keeps no names."""
         return f"CONSTRAINT {self.q(name)} " if name and self.named_constraints else ""
 
     def primary(self, key: Key) -> str:
-        """The primary key within CREATE TABLE."""
+        """Return the PRIMARY KEY clause of CREATE TABLE."""
         return f"{self.constraint(key.name)}PRIMARY KEY ({self.dialect.names(key.columns)})"
 
     def unique(self, key: Key) -> str:
-        """A unique constraint."""
+        """Return the clause of a unique constraint."""
         nulls = "" if key.nulls_distinct else " NULLS NOT DISTINCT"
         return f"{self.constraint(key.name)}UNIQUE{nulls} ({self.dialect.names(key.columns)})"
 
     def check(self, check: Check) -> str:
-        """A check constraint."""
+        """Return the clause of a check constraint."""
         return f"{self.constraint(check.name)}CHECK ({check.expression})"
 
     def foreign(self, key: ForeignKey) -> str:
-        """A foreign key, named or not."""
+        """Return the FOREIGN KEY clause; the key may lack a name."""
         sql = (
             f"{self.constraint(key.name)}FOREIGN KEY ({self.dialect.names(key.columns)}) "
             f"REFERENCES {self.path(key.target)} ({self.dialect.names(key.target_columns)})"
@@ -245,15 +251,15 @@ class Writer:
         return sql + (" DEFERRABLE INITIALLY DEFERRED" if key.deferrable else "")
 
     def add_unique(self, relation: Relation, key: Key) -> str:
-        """A unique constraint on a table that is there."""
+        """Return ALTER TABLE that adds a unique constraint to an existing table."""
         return f"ALTER TABLE {self.path(relation.path)} ADD {self.unique(key)}"
 
     def add_foreign(self, relation: Relation, key: ForeignKey) -> str:
-        """A foreign key on a table that is there."""
+        """Return ALTER TABLE that adds a foreign key to an existing table."""
         return f"ALTER TABLE {self.path(relation.path)} ADD {self.foreign(key)}"
 
     def create_index(self, relation: Relation, index: Index) -> list[str]:
-        """An index; nothing where the system has none."""
+        """Return CREATE INDEX; nothing where the system has no indexes."""
         if not self.traits.index:
             return []
         unique = "UNIQUE " if index.unique else ""
@@ -264,47 +270,47 @@ class Writer:
         return [sql + (f" WHERE {index.where}" if index.where else "")]
 
     def using(self, index: Index) -> str:
-        """The index's method, where the system has several."""
+        """Return the clause with the index's method, where the system has several."""
         del index
         return ""
 
     def index_name(self, relation: Relation, index: Index) -> str:
-        """As CREATE INDEX wants it: it lies in the table's schema."""
+        """Return an index's name for CREATE INDEX, unqualified: it lies in the table's schema."""
         del relation
         return self.q(index.name)
 
     def index_part(self, part: IndexPart) -> str:
-        """A column or an expression of an index."""
+        """Return a column or an expression of an index."""
         what = self.q(part.column) if part.column is not None else f"({part.expression})"
         return what + (" DESC" if part.descending else "")
 
     def create_view(self, view: View) -> list[str]:
-        """CREATE VIEW under its columns' names."""
+        """Return CREATE VIEW with the names of the view's columns."""
         word = "MATERIALIZED VIEW" if view.materialized else "VIEW"
         names = f" ({self.dialect.names(view.columns)})" if view.columns else ""
         return [f"CREATE {word} {self.path(view.path)}{names} AS\n{view.sql.strip().rstrip(';')}"]
 
     def comment_table(self, relation: Relation, text: str) -> list[str]:
-        """A table's comment."""
+        """Return the statement that comments a table; none if the system has no such statement."""
         if self.traits.comments != "statement":
             return []
         return [f"COMMENT ON TABLE {self.path(relation.path)} IS {self.dialect.string(text)}"]
 
     def comment_column(self, relation: Relation, column: Column, text: str) -> list[str]:
-        """A column's comment."""
+        """Return the statement that comments a column; none if the system has no such statement."""
         if self.traits.comments != "statement":
             return []
         name = f"{self.path(relation.path)}.{self.q(column.name)}"
         return [f"COMMENT ON COLUMN {name} IS {self.dialect.string(text)}"]
 
     def comment_view(self, view: View) -> list[str]:
-        """A view's comment."""
+        """Return the statement that comments a view; none if the system has no such statement."""
         if self.traits.comments != "statement":
             return []
         word = "MATERIALIZED VIEW" if view.materialized else "VIEW"
         return [f"COMMENT ON {word} {self.path(view.path)} IS {self.dialect.string(view.comment or '')}"]
 
     def set_counter(self, relation: Relation, identity: Identity) -> list[str]:
-        """Continue counting above the rows that were loaded; nothing where the system does so."""
+        """Return statements that set the counter above the loaded numbers; none where that is not needed."""
         del relation, identity
         return []

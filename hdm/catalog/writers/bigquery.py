@@ -1,4 +1,7 @@
-"""BigQuery: https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language."""
+"""DDL for BigQuery.
+
+See https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language.
+"""
 
 from __future__ import annotations
 
@@ -10,37 +13,37 @@ from hdm.model import Column
 
 
 class BigQueryWriter(Writer):
-    """Keys are declared NOT ENFORCED; descriptions are options."""
+    """Writes DDL for BigQuery: keys are NOT ENFORCED, comments are the option ``description``."""
 
     system = "bigquery"
     named_constraints = True
 
     def column(self, relation: Relation, column: Column) -> str:
-        """With its description."""
+        """Return a column's declaration with its description."""
         made = super().column(relation, column)
         return made + (
             f" OPTIONS(description={self.dialect.string(column.comment)})" if column.comment else ""
         )
 
     def primary(self, key: Key) -> str:
-        """Has no name."""
+        """Return the PRIMARY KEY clause, which has no name and is NOT ENFORCED."""
         return f"PRIMARY KEY ({self.dialect.names(key.columns)}) NOT ENFORCED"
 
     def foreign(self, key: ForeignKey) -> str:
-        """Declared."""
+        """Return the FOREIGN KEY clause, which is NOT ENFORCED."""
         return super().foreign(key) + " NOT ENFORCED"
 
     def table_lines(self, relation: Relation) -> list[str]:
-        """There are no unique constraints."""
+        """Return the lines of CREATE TABLE without unique constraints, which BigQuery does not have."""
         return super().table_lines(replace(relation, uniques=()))
 
     def late_uniques(self, relation: Relation) -> tuple[Key, ...]:
-        """There are none."""
+        """Return nothing, since BigQuery has no unique constraints."""
         del relation
         return ()
 
     def suffix(self, relation: Relation) -> str:
-        """Clustering and description."""
+        """Return the CLUSTER BY clause and the table's description."""
         sort = relation.distribution.sort[:4] if relation.distribution else ()
         made = f" CLUSTER BY {self.dialect.names(sort)}" if sort else ""
         if relation.comment:
@@ -48,7 +51,7 @@ class BigQueryWriter(Writer):
         return made
 
     def create_view(self, view: View) -> list[str]:
-        """With its description."""
+        """Return CREATE VIEW with the view's description."""
         options = f" OPTIONS(description={self.dialect.string(view.comment)})" if view.comment else ""
         names = f" ({self.dialect.names(view.columns)})" if view.columns else ""
         return [f"CREATE VIEW {self.path(view.path)}{names}{options} AS\n{view.sql.strip().rstrip(';')}"]

@@ -1,7 +1,7 @@
-"""DuckDB: https://duckdb.org/docs/sql/statements/create_table.
+"""DDL for DuckDB: https://duckdb.org/docs/sql/statements/create_table.
 
-It cannot add a foreign key to a table that is there, and checks each as rows arrive. So tables are
-loaded without, and built anew with their foreign keys after the load, parents first.
+DuckDB cannot add a foreign key to an existing table, and checks foreign keys row by row during a load. So
+tables are loaded without foreign keys, and rebuilt with them after the load, parents first.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from hdm.catalog.writers.base import Statement, Writer
 
 
 class DuckDBWriter(Writer):
-    """Sequences number columns; constraints have no names of their own."""
+    """Writes DDL for DuckDB: sequences number columns, constraints have no names of their own."""
 
     system = "duckdb"
     inline_uniques = True
@@ -34,21 +34,21 @@ class DuckDBWriter(Writer):
         return (*relation.path[:-1], f"{relation.path[-1]}_{identity.column}_seq")
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """A default that draws from a sequence."""
+        """Return a default that draws from the column's sequence."""
         return f"DEFAULT nextval({self.dialect.string(self.path(self._counter(relation, identity)))})"
 
     def generated(self, expression: str, virtual: bool) -> str:
-        """Virtual, which is all there is."""
+        """Return the clause of a generated column, which is always computed when read."""
         del virtual
         return f"GENERATED ALWAYS AS ({expression})"
 
     def table_lines(self, relation: Relation) -> list[str]:
-        """Foreign keys to the same table stand in it from the start."""
+        """Return the lines of CREATE TABLE, with the foreign keys of the table to itself."""
         own = [self.foreign(key) for key in relation.foreign_keys if key.target == relation.path]
         return super().table_lines(relation) + own
 
     def _index_early(self, index: Index) -> bool:
-        """A table that has an index cannot be built anew."""
+        """Whether an index is created before foreign keys: never, as a table with one cannot be rebuilt."""
         return False
 
     def _foreign(self, ordered: list[Relation]) -> Iterator[Statement]:
@@ -67,7 +67,10 @@ class DuckDBWriter(Writer):
                     yield Statement("foreign_keys", "foreign key", dotted(relation.path), sql)
 
     def _bare(self, relation: Relation) -> Iterator[str]:
-        """A table cannot be renamed while it has indexes; they are made again in their phase."""
+        """Yield statements that drop a table's indexes, since a table with indexes cannot be renamed.
+
+        The phase of indexes creates them again.
+        """
         for index in relation.indexes:
             yield f"DROP INDEX IF EXISTS {self.path((*relation.path[:-1], index.name))}"
 

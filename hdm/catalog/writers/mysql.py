@@ -1,4 +1,7 @@
-"""MySQL and MariaDB: https://mariadb.com/kb/en/create-table/. A schema is a database."""
+"""DDL for MySQL and MariaDB: https://mariadb.com/kb/en/create-table/.
+
+A schema is a database.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,26 @@ _PLAIN = re.compile(
     r"(?:'(?:[^']|'')*'|[+-]?[\d.]+|NULL|TRUE|FALSE|CURRENT_TIMESTAMP(?:\(\d*\))?)\Z", re.IGNORECASE
 )
 OPTIONS = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_bin"
-"""Binary collation: no two keys of another system may fall into one."""
+"""Table options for tables of other systems; with the binary collation, no two of their keys become equal."""
 
 
 class MySQLWriter(Writer):
-    """Comments stand in the table; the key that numbers a column stands beside it."""
+    """Writes DDL for MySQL and MariaDB: comments and the key of a numbered column stand in CREATE TABLE."""
 
     system = "mysql"
 
     def column(self, relation: Relation, column: Column) -> str:
-        """TIMESTAMP columns are spelled with NULL, or old servers make them NOT NULL."""
+        """Return a column's declaration with its comment.
+
+        A nullable TIMESTAMP is spelled with NULL, since old servers make it NOT NULL otherwise.
+        """
         made = super().column(relation, column)
         if column.nullable and column.native.lower().startswith("timestamp"):
             made = made.replace(column.native, f"{column.native} NULL", 1)
         return made + (f" COMMENT {self.dialect.string(column.comment)}" if column.comment else "")
 
     def default(self, column: Column) -> str:
-        """Expressions stand in brackets."""
+        """Return the DEFAULT clause, with expressions in brackets."""
         text = column.default or ""
         base, on_update = _split_on_update(text)
         plain = _PLAIN.match(base) and not column.native.lower().endswith(("text", "blob", "json"))
@@ -37,17 +43,20 @@ class MySQLWriter(Writer):
         return f"DEFAULT {base}{on_update}"
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """AUTO_INCREMENT counts by the server's step."""
+        """Return AUTO_INCREMENT, which counts by the server's own step."""
         del relation, identity
         return "AUTO_INCREMENT"
 
     def late_uniques(self, relation: Relation) -> tuple[Key, ...]:
-        """A numbered column must have its key from the start."""
+        """Return the unique constraints to add after the load: all but those of numbered columns.
+
+        A numbered column must have its key from the start.
+        """
         counted = {one.column for one in relation.identities}
         return tuple(key for key in relation.uniques if key.columns[0] not in counted)
 
     def suffix(self, relation: Relation) -> str:
-        """Engine, collation, comment, partitions."""
+        """Return engine, collation, first number, comment and partitions of a table."""
         made = f" {relation.options or OPTIONS}"
         if relation.identities and relation.identities[0].start > 1:
             made += f" AUTO_INCREMENT={relation.identities[0].start:d}"
@@ -55,7 +64,7 @@ class MySQLWriter(Writer):
         return made + (f"\n{relation.partitioning.text}" if relation.partitioning else "")
 
     def index_part(self, part: IndexPart) -> str:
-        """With the prefix's length."""
+        """Return a column or an expression of an index, with the length of its prefix."""
         made = super().index_part(part)
         if part.column is None or part.length is None:
             return made

@@ -1,4 +1,4 @@
-"""PostgreSQL: https://www.postgresql.org/docs/current/sql-createtable.html."""
+"""DDL for PostgreSQL: https://www.postgresql.org/docs/current/sql-createtable.html."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from hdm.catalog.writers.base import Writer
 
 
 class PostgresWriter(Writer):
-    """Keys inline, the rest after the load; counters set above the loaded rows."""
+    """Writes DDL for PostgreSQL: primary keys in CREATE TABLE, all else after the load.
+
+    Sequences of identity columns are set above the loaded rows.
+    """
 
     system = "postgres"
 
     def create_table(self, relation: Relation) -> list[str]:
-        """A partition is made of its parent; everything else stands in brackets."""
+        """Return CREATE TABLE (for a partition: PARTITION OF), and the owners of its sequences."""
         if relation.part_of:
             cut = f" PARTITION BY {relation.partitioning.text}" if relation.partitioning else ""
             parent = self.path(relation.part_of)
@@ -27,22 +30,22 @@ class PostgresWriter(Writer):
         return made
 
     def suffix(self, relation: Relation) -> str:
-        """How it is partitioned."""
+        """Return the PARTITION BY clause."""
         return f" PARTITION BY {relation.partitioning.text}" if relation.partitioning else ""
 
     def create_sequence(self, one: Sequence) -> str:
-        """With its type, which bounds it."""
+        """Return CREATE SEQUENCE with its integer type, which bounds it."""
         kind = "" if one.type == "bigint" else f" AS {one.type}"
         made = super().create_sequence(one)
         name = self.path(one.path)
         return made.replace(name, name + kind, 1)
 
     def using(self, index: Index) -> str:
-        """Any method but btree is spelled."""
+        """Return the USING clause for any method of an index but btree."""
         return f" USING {self.q(index.method)}" if index.method not in ("", "btree") else ""
 
     def set_counter(self, relation: Relation, identity: Identity) -> list[str]:
-        """``setval`` to the largest number in use."""
+        """Return ``setval``, so that the next number is above the largest one in use."""
         table, column = self.path(relation.path), self.q(identity.column)
         whose = f"{self.dialect.string(table)}, {self.dialect.string(identity.column)}"
         following = f"(SELECT MAX({column}) FROM {table}) + {identity.increment:d}"

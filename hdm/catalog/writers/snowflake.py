@@ -1,4 +1,4 @@
-"""Snowflake: https://docs.snowflake.com/en/sql-reference/sql/create-table."""
+"""DDL for Snowflake: https://docs.snowflake.com/en/sql-reference/sql/create-table."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from hdm.catalog.writers.base import Writer
 
 
 class SnowflakeWriter(Writer):
-    """Keys are declared for optimisers and readers; only NOT NULL is enforced."""
+    """Writes DDL for Snowflake, which enforces only NOT NULL; keys inform its optimiser and readers."""
 
     system = "snowflake"
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """Numbers may have gaps."""
+        """Return the AUTOINCREMENT clause; the numbers may have gaps."""
         del relation
         return f"AUTOINCREMENT START {identity.start:d} INCREMENT {identity.increment:d}"
 
     def generated(self, expression: str, virtual: bool) -> str:
-        """Computed when read."""
+        """Return the clause of a generated column, which Snowflake computes when it is read."""
         del virtual
         return f"AS ({expression})"
 
     def suffix(self, relation: Relation) -> str:
-        """Sort columns become clustering."""
+        """Return the CLUSTER BY clause, made of the sort columns."""
         sort = relation.distribution.sort if relation.distribution else ()
         return f" CLUSTER BY ({self.dialect.names(sort)})" if sort else ""
 
     def comment_view(self, view: View) -> list[str]:
-        """A view is commented as a view."""
+        """Return COMMENT ON VIEW, for materialized views as well."""
         return [f"COMMENT ON VIEW {self.path(view.path)} IS {self.dialect.string(view.comment or '')}"]

@@ -1,4 +1,7 @@
-"""SQLite: https://sqlite.org/lang_createtable.html. All constraints stand in CREATE TABLE."""
+"""DDL for SQLite: https://sqlite.org/lang_createtable.html.
+
+All constraints stand in CREATE TABLE.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,14 @@ _PLAIN = re.compile(
 
 
 class SQLiteWriter(Writer):
-    """``INTEGER PRIMARY KEY`` numbers a column; a comment stands as one of the file's."""
+    """Writes DDL for SQLite, in which ``INTEGER PRIMARY KEY`` numbers a column."""
 
     system = "sqlite"
     inline_uniques = True
     inline_foreign = True
 
     def column(self, relation: Relation, column: Column) -> str:
-        """A numbered column carries the primary key itself."""
+        """Return a column's declaration; that of a numbered column contains the primary key."""
         identity = relation.identity(column.name)
         if identity is not None:
             word = "" if identity.style == "rowid" else " AUTOINCREMENT"
@@ -32,22 +35,22 @@ class SQLiteWriter(Writer):
         return super().column(relation, column)
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """Part of ``column``."""
+        """Return nothing, since ``column`` writes the whole declaration of a numbered column."""
         del relation, identity
         return ""
 
     def table_lines(self, relation: Relation) -> list[str]:
-        """Without a second primary key."""
+        """Return the lines of CREATE TABLE, without a second primary key for a numbered column."""
         lines = super().table_lines(relation)
         if relation.identities and relation.primary_key:
             lines.remove(self.primary(relation.primary_key))
         return lines
 
     def default(self, column: Column) -> str:
-        """Expressions stand in brackets."""
+        """Return the DEFAULT clause, with expressions in brackets."""
         text = column.default or ""
         return f"DEFAULT {text}" if _PLAIN.match(text) else f"DEFAULT ({text})"
 
     def suffix(self, relation: Relation) -> str:
-        """STRICT and WITHOUT ROWID."""
+        """Return the table options STRICT and WITHOUT ROWID."""
         return f" {relation.options}" if relation.options else ""

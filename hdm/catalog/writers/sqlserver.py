@@ -1,6 +1,7 @@
-"""SQL Server: https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql.
+"""DDL for SQL Server.
 
-Columns of other systems are numbered by a sequence, so that loads need no IDENTITY_INSERT.
+See https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql. A sequence numbers the
+identity columns of other systems, so that loads need no IDENTITY_INSERT.
 """
 
 from __future__ import annotations
@@ -13,12 +14,12 @@ from hdm.model import Column
 
 
 class SQLServerWriter(Writer):
-    """Comments are extended properties named ``MS_Description``."""
+    """Writes DDL for SQL Server; comments are extended properties named ``MS_Description``."""
 
     system = "sqlserver"
 
     def create_schema(self, name: str) -> str:
-        """CREATE SCHEMA must be alone in its batch."""
+        """Return CREATE SCHEMA within EXEC, since it must be alone in its batch."""
         wanted, made = self.dialect.string(name), self.dialect.string(f"CREATE SCHEMA {self.q(name)}")
         return f"IF SCHEMA_ID({wanted}) IS NULL EXEC({made})"
 
@@ -37,49 +38,52 @@ class SQLServerWriter(Writer):
         return (*relation.path[:-1], f"{relation.path[-1]}_{identity.column}_seq")
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """IDENTITY as it was, or a sequence."""
+        """Return IDENTITY for a column of SQL Server, else a default that draws from a sequence."""
         if identity.style == "identity":
             return f"IDENTITY({identity.start:d},{identity.increment:d})"
         return f"DEFAULT (NEXT VALUE FOR {self.path(self._counter(relation, identity))})"
 
     def column(self, relation: Relation, column: Column) -> str:
-        """A computed column has no type of its own, and NOT NULL only if it is persisted."""
+        """Return a column's declaration; for a computed column, neither its type nor NOT NULL is written."""
         if column.generated is None:
             return super().column(relation, column)
         return f"{self.q(column.name)} {self.generated(column.generated, column.name in relation.virtual)}"
 
     def generated(self, expression: str, virtual: bool) -> str:
-        """Computed, persisted or not."""
+        """Return the clause of a computed column, persisted or not."""
         return f"AS ({expression})" + ("" if virtual else " PERSISTED")
 
     def default(self, column: Column) -> str:
-        """In brackets, as the catalogue shows it."""
+        """Return the DEFAULT clause in brackets, as the catalogue shows it."""
         text = column.default or ""
         return f"DEFAULT {text}" if text.startswith("(") and text.endswith(")") else f"DEFAULT ({text})"
 
     def unique(self, key: Key) -> str:
-        """NULLs always count as equal."""
+        """Return the clause of a unique constraint, in which NULLs always count as equal."""
         return f"{self.constraint(key.name)}UNIQUE ({self.dialect.names(key.columns)})"
 
     def using(self, index: Index) -> str:
-        """Rowstore only."""
+        """Return nothing, since all indexes are rowstore indexes."""
         del index
         return ""
 
     def comment_table(self, relation: Relation, text: str) -> list[str]:
-        """An extended property of the table."""
+        """Return the call that comments a table by an extended property."""
         return [self._property(text, "TABLE", relation.path)]
 
     def comment_column(self, relation: Relation, column: Column, text: str) -> list[str]:
-        """An extended property of the column."""
+        """Return the call that comments a column by an extended property."""
         return [self._property(text, "TABLE", relation.path, column.name)]
 
     def comment_view(self, view: View) -> list[str]:
-        """An extended property of the view."""
+        """Return the call that comments a view by an extended property."""
         return [self._property(view.comment or "", "VIEW", view.path)]
 
     def _property(self, text: str, kind: str, path: Path, column: str = "") -> str:
-        """https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-addextendedproperty-transact-sql"""
+        """Return a call of ``sp_addextendedproperty`` that sets a comment.
+
+        https://learn.microsoft.com/en-us/sql/relational-databases/system-stored-procedures/sp-addextendedproperty-transact-sql
+        """
         schema = path[-2] if len(path) > 1 else "dbo"
         levels = [("SCHEMA", schema), (kind, path[-1]), *([("COLUMN", column)] if column else [])]
         arguments = [self._n("MS_Description"), self._n(text)]

@@ -1,5 +1,8 @@
-"""Azure Synapse dedicated SQL pools: CREATE TABLE (Azure Synapse Analytics) of Microsoft's documents,
-https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-azure-sql-data-warehouse."""
+"""DDL for dedicated SQL pools of Azure Synapse.
+
+See "CREATE TABLE (Azure Synapse Analytics)" in Microsoft's documentation,
+https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-azure-sql-data-warehouse.
+"""
 
 from __future__ import annotations
 
@@ -10,16 +13,16 @@ from hdm.model import Column
 
 
 class SynapseWriter(Writer):
-    """No foreign keys, checks or comments; keys are NOT ENFORCED and added to the table."""
+    """Writes DDL for Azure Synapse: keys are NOT ENFORCED; there are no foreign keys, checks or comments."""
 
     system = "synapse"
 
     def create_schema(self, name: str) -> str:
-        """As in SQL Server."""
-        return SQLServerWriter.create_schema(self, name)  # type: ignore[arg-type]  # the same words
+        """Return CREATE SCHEMA within EXEC, as for SQL Server."""
+        return SQLServerWriter.create_schema(self, name)  # type: ignore[arg-type]  # both spell it alike
 
     def create_table(self, relation: Relation) -> list[str]:
-        """The primary key is added after."""
+        """Return CREATE TABLE, and ALTER TABLE that adds the primary key."""
         lines = [self.column(relation, column) for column in relation.table.columns]
         table = self.path(relation.path)
         made = [f"CREATE TABLE {table} (\n  " + ",\n  ".join(lines) + "\n)" + self.suffix(relation)]
@@ -28,26 +31,26 @@ class SynapseWriter(Writer):
         return made
 
     def column(self, relation: Relation, column: Column) -> str:
-        """Type, identity or default, nullability."""
+        """Return a column's declaration, with NULL spelled out for a nullable column."""
         made = super().column(relation, column)
         return made if not column.nullable else f"{made} NULL"
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """Values are given by loads under IDENTITY_INSERT."""
+        """Return the IDENTITY clause; loads give its values under IDENTITY_INSERT."""
         del relation
         return f"IDENTITY({identity.start:d},{identity.increment:d})"
 
     def primary(self, key: Key) -> str:
-        """NONCLUSTERED and NOT ENFORCED are all there is."""
+        """Return the PRIMARY KEY clause, which must be NONCLUSTERED and NOT ENFORCED."""
         columns = self.dialect.names(key.columns)
         return f"{self.constraint(key.name)}PRIMARY KEY NONCLUSTERED ({columns}) NOT ENFORCED"
 
     def unique(self, key: Key) -> str:
-        """NOT ENFORCED is all there is."""
+        """Return the UNIQUE clause, which must be NOT ENFORCED."""
         return f"{self.constraint(key.name)}UNIQUE ({self.dialect.names(key.columns)}) NOT ENFORCED"
 
     def suffix(self, relation: Relation) -> str:
-        """Distribution by hash, replication or round robin."""
+        """Return the distribution (hash, replicated or round robin) and the columnstore index."""
         placed = relation.distribution
         style = "ROUND_ROBIN"
         if placed and placed.style == "HASH" and placed.columns:
