@@ -40,7 +40,7 @@ class OtherSites:
                 self.fed.add(key)
 
     def may_publish(self) -> bool:
-        """Return whether a live process of another site works on a link that feeds a link of this site."""
+        """Return whether a live process of another site has yet to run a link that feeds this site."""
         return bool(self._above) and self._state.at_work(self._run_id, self._sites, self._above)
 
     def is_time(self, *, now: bool) -> bool:
