@@ -35,8 +35,10 @@ class Part:
 def why_not_split(
     dialect: Dialect, table: Table, chunks: Sequence[Chunk], rows: int | None, size: int | None
 ) -> str | None:
-    """What is to be said if a table of more than ``rows`` or ``size`` bytes, or of nobody knows how
-    many, is one chunk for want of a key."""
+    """Return a warning if a large table, or one of unknown size, could not be split; else None.
+
+    It is moved as one chunk because it has no key to split by. Large is more than ``rows`` or ``size`` bytes.
+    """
     if len(chunks) != 1 or chunks[0].conditions or _sortable_key(dialect, table):
         return None
     known = [(chunks[0].estimate_rows, rows), (table.bytes, size)]
