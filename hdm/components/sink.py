@@ -33,8 +33,10 @@ class Sink(ABC):
 
     @property
     def place(self) -> str:
-        """What ``ready`` looks at beyond the connection: a bucket, a folder of it. Of sinks with one
-        type, connection and place, one is asked."""
+        """The key of what ``ready`` checks beyond the connection, such as a bucket, a schema or a folder.
+
+        Sinks with the same type, connection and key are checked once.
+        """
         return ""
 
     @property
@@ -124,8 +126,10 @@ class Sink(ABC):
         If another attempt has won meanwhile, return its receipt with ``adopted=True``."""
 
     def first_artifact(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
-        """The URI and format of the first file that ``write`` will announce, where they are known before
-        anything is read: it then goes on record with the claim. Looks at nothing outside."""
+        """Return URI and format of the first file that ``write`` will begin; None if it cannot tell.
+
+        The file is then recorded with the claim. Called before anything is read; must not do I/O.
+        """
         return None
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:

@@ -119,8 +119,10 @@ class Source(ABC):
         return None
 
     def replaced(self) -> frozenset[Dataset]:
-        """Which of its tables stand there anew, as a whole, each time: appended, every row would come
-        again with each of them. What has no such thing gives none."""
+        """Return the tables that upstream replaces as a whole on every run; by default none.
+
+        Loading them in mode ``append`` would store all rows again each time, so that is refused.
+        """
         return frozenset()
 
     @abstractmethod

@@ -1,15 +1,19 @@
-"""How long to wait before something is tried again."""
+"""Computes how long to wait before a failed action is tried again."""
 
 from __future__ import annotations
 
 from tenacity import RetryCallState, wait_random_exponential
 
 FIRST = 0.5
-"""Seconds that the wait after the first failure is at most; each further one may be twice as long."""
+"""Upper bound, in seconds, of the wait after the first failure; it doubles with each further failure."""
 
 
 def seconds(times: int, most: float) -> float:
-    """How long to wait after the ``times``-th failure in a row, in seconds: full jitter, ``most`` at most."""
+    """Return a random wait in seconds after the ``times``-th failure in a row, at most ``most``.
+
+    Exponential back-off with full jitter:
+    https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
     call = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
     call.attempt_number = times
     return float(wait_random_exponential(multiplier=FIRST, max=most)(call))

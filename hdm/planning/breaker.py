@@ -1,9 +1,10 @@
-"""A circuit breaker for each system: while one is away, nothing is tried on it and nothing is counted.
+"""A circuit breaker for each system: while one is away, nothing is tried on it and no failure is counted.
 
-A chunk that meets a lost connection asks ``Breaker.failed``. That looks whether the link's systems can
-be reached. If one cannot, its links are barred until a thread of its own has reached it again; if all
-can, the failure is the chunk's. A system that asks to slow down bars the link for as long as it says,
-longer each time. ``overdue`` ends the run once a system was away for ``max_wait`` seconds.
+A worker that meets a lost connection calls ``Breaker.failed``, which probes the link's systems. If a system
+cannot be reached, all links that need it are barred until a watching thread reaches it again. If all can be
+reached, the failure counts against the chunk. A system that asks to slow down bars the link for as long as it
+asks, and longer each time. ``overdue`` names the links to give up once a system was away for ``max_wait``
+seconds.
 """
 
 from __future__ import annotations
@@ -23,15 +24,15 @@ if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
 
 MAX_WAIT = 300.0
-"""Seconds for which a system may be away before a run ends, unless ``--max-wait`` says otherwise."""
+"""Seconds that a system may be away before a run ends; ``--max-wait`` overrides it."""
 LONGEST_PAUSE = 15.0
-"""Seconds between two looks for a system that is away, and between two tries of one that throttles."""
+"""Longest wait, in seconds, between two probes of a system that is away or two tries of a throttled link."""
 LEAST_PAUSE = 0.5
-"""Seconds for which a link rests at least whose system asked to slow down."""
+"""Shortest wait, in seconds, of a link whose system asked to slow down."""
 SAY_AGAIN = 60.0
-"""Seconds between two lines about a system that is still away."""
+"""Seconds between two messages about a system that is still away."""
 TRUST = 1.0
-"""Seconds for which a look that reached a system is taken for true by other threads."""
+"""Seconds for which the other threads rely on a probe that reached the system."""
 
 
 @dataclass(slots=True)
@@ -46,7 +47,11 @@ class _Away:
 
 @dataclass(slots=True)
 class _Slow:
-    """A link whose system asks to slow down: since when, until when nothing is tried, how often it asked."""
+    """A link whose system asks to slow down.
+
+    ``since`` is when it first asked, ``until`` is when the next try is allowed, ``times`` is how often it
+    asked.
+    """
 
     what: str
     since: float
@@ -56,9 +61,10 @@ class _Slow:
 
 @dataclass(slots=True)
 class Breaker:
-    """Knows which links must wait. Safe for threads; one for each run of a process.
+    """Tells which links must wait; safe for threads, one for each run of a process.
 
-    ``say`` is told ``(event, text)``: one line when a system is away or back. ``close`` ends its threads.
+    ``say`` is called with ``(event, text)``, once when a system goes away and once when it is back. ``close``
+    ends the watching threads.
     """
 
     max_wait: float = MAX_WAIT
@@ -71,8 +77,10 @@ class Breaker:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def failed(self, link: DataLink, error: HdmError) -> bool:
-        """Whether a failed try says that a system of ``link`` is away or too busy, and not that
-        what was tried is wrong. Looks at the systems, which takes as long as connecting."""
+        """Return whether a failed try is the fault of a system of ``link``, not of what was tried.
+
+        True if a system is away or asks to slow down. Probes the systems, which takes as long as connecting.
+        """
         if isinstance(error, Throttled):
             self._pause(link, error)
             return True
@@ -82,13 +90,13 @@ class Breaker:
         return source or any(target)
 
     def succeeded(self, link: DataLink) -> None:
-        """Take note that something of the link was committed: it is not asked to slow down any more."""
+        """Record that a chunk of the link was committed, so the link is not throttled any more."""
         if self._slow:
             with self._lock:
                 self._slow.pop(link.spec.key, None)
 
     def barred(self) -> frozenset[str]:
-        """The keys of the links of which nothing is to be tried just now."""
+        """Return the keys of the links that must not be tried now."""
         if not self._away and not self._slow:
             return frozenset()
         now = time.monotonic()
@@ -97,8 +105,10 @@ class Breaker:
             return frozenset(slow.union(*(one.links for one in self._away.values())))
 
     def overdue(self) -> tuple[frozenset[str], HdmError] | None:
-        """The links that are given up in this run, and why: their system was away, or too busy, for
-        longer than ``max_wait``."""
+        """Return the links to give up in this run, with the error that says why; None if there are none.
+
+        Their system was away or throttled them for longer than ``max_wait``.
+        """
         if not self._away and not self._slow:
             return None
         now = time.monotonic()
@@ -114,14 +124,14 @@ class Breaker:
         return None
 
     def close(self) -> None:
-        """End the threads that look for systems."""
+        """End the threads that watch for systems."""
         self._over.set()
 
     # -- away --------------------------------------------------------------------
 
     def _is_away(self, link: DataLink, end: Source | Sink, role: str) -> bool:
         system = end.system
-        with self._looking:  # the first of many workers looks, the others take its word
+        with self._looking:  # the first of many workers probes; the others use its result
             with self._lock:
                 known = self._away.get(system)
                 if known is not None:
@@ -141,7 +151,7 @@ class Breaker:
         return True
 
     def _look(self, end: Source | Sink) -> str | None:
-        """Why the system cannot be reached; None if it can, or if it says what is wrong with the asking."""
+        """Return why the system cannot be reached; None if it answers, even if it answers with a refusal."""
         try:
             end.reach()
         except HdmError as error:
@@ -153,7 +163,7 @@ class Breaker:
         return None
 
     def _watch(self, end: Source | Sink, away: _Away) -> None:
-        """Look for the system until it is there again, or nobody waits for it any more."""
+        """Probe the system until it can be reached again or the run is over."""
         from tenacity import Retrying, retry_if_result, sleep_using_event, wait_random_exponential
 
         told = 0.0
@@ -202,7 +212,7 @@ class Breaker:
 
 
 def _ends(link: DataLink) -> tuple[tuple[Source | Sink, str], ...]:
-    """The source and the sink, each with the word for it; one of them if they share a system."""
+    """Return the source and the sink, each with its role; only the sink if both are on one system."""
     if link.source.system == link.sink.system:
         return ((link.sink, "target"),)
     return ((link.source, "source"), (link.sink, "target"))
@@ -214,7 +224,7 @@ def _state(one: _Away | _Slow) -> str:
 
 @dataclass(slots=True)
 class Outage:
-    """The state database as all threads of a run see it: one line while it is away, and an end to it."""
+    """Tracks an outage of the state database for all threads of a run; ends the run if it lasts too long."""
 
     max_wait: float = MAX_WAIT
     say: Callable[[str, str], None] = lambda event, text: None
@@ -223,7 +233,7 @@ class Outage:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def may_continue(self, error: StateUnavailable) -> bool:
-        """Whether to try on; says so once, and again every ``SAY_AGAIN`` seconds."""
+        """Return whether to try again; reports the outage at once and then every ``SAY_AGAIN`` seconds."""
         now = time.monotonic()
         with self._lock:
             if self._since is None:
@@ -238,7 +248,7 @@ class Outage:
         return gone < self.max_wait
 
     def over(self) -> None:
-        """It answers again."""
+        """Record that the state database answers again, and report it."""
         if self._since is None:
             return
         with self._lock:
@@ -246,7 +256,7 @@ class Outage:
         self.say("state.back", f"the state database is back after {gone:.0f} s")
 
     def ended(self, error: StateUnavailable) -> StateUnavailable:
-        """The error that ends the run."""
+        """Return the error with which the run ends."""
         return StateUnavailable(
             f"the state database could not be used for {self.max_wait:.0f} s: {error.message}",
             hint="mend it and run again: what was moved stays moved (or give it longer: --max-wait)",

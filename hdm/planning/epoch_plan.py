@@ -1,4 +1,4 @@
-"""Cuts what an epoch reads from a source into chunks, and writes them ahead as its plan."""
+"""Cuts the window of an epoch into chunks, and writes them to the state as its plan before any is read."""
 
 from __future__ import annotations
 
@@ -33,9 +33,11 @@ def cut_epoch(
     state: StateManager | None, pipeline_key: str, mode: Mode, epoch: int, table: Table, link: DataLink,
     token: str | None, *, empty: bool = False, whole: bool = False, merged: bool = False,
 ) -> Cut:  # fmt: skip
-    """Cut what ``epoch`` of a pipeline would read from its source, under the snapshot ``token``. Writes
-    nothing: a run and ``hdm plan`` both ask here. ``state`` None: nothing was ever run. For the words see
-    ``plan_root``."""
+    """Cut into chunks what ``epoch`` of a pipeline reads from its source under the snapshot ``token``.
+
+    Writes nothing: a run and ``hdm plan`` both call it. ``state`` is None if nothing was ever run. For
+    ``empty``, ``whole`` and ``merged`` see ``plan_root``.
+    """
     window = window_of(pipeline_key, mode, link, state, table, merged=merged)
     if whole:
         window = replace(link.source.window(), again=True)
@@ -52,10 +54,13 @@ def plan_root(
     state: StateManager, taken: Recovered, link: DataLink, links: Sequence[str], notes: list[str],
     differing: list[str], *, empty: bool, whole: bool = False, merged: bool = False,
 ) -> ExitStack:  # fmt: skip
-    """Cut the window of the job that was ``taken`` over and write its chunks ahead, none if it is known
-    to be ``empty``, all rows whatever the watermark if ``whole``. The snapshot that it is read under, to be
-    closed with the job; ``links`` are all of the manifest. ``merged``: as for ``window_of``. What is found
-    below the watermark goes to ``notes``, and a table whose source differs there to ``differing``."""
+    """Cut the window of the job ``taken.job`` and write its chunks to the state; return the open snapshot.
+
+    The caller closes the snapshot when it closes the job. ``links`` are the keys of all links of the
+    manifest. ``empty``: the source is known to have nothing, so no chunks are planned. ``whole``: read all
+    rows, whatever the watermark. ``merged``: see ``window_of``. Findings about rows below the watermark are
+    appended to ``notes``, and the table's name to ``differing`` if its source has changed there.
+    """
     job, held = taken.job, ExitStack()
     try:
         token = held.enter_context(link.source.snapshot())

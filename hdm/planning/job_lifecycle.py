@@ -1,4 +1,4 @@
-"""Both ends of a job: what its target knows of it before it is planned, and how it is closed."""
+"""Prepares a job before it is planned, by what its target already holds, and closes it when it is settled."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hdm.state import Job, StateManager
 
 FAILED = "failed"
-"""How a job ended that could not be planned; the others end as ``StateManager.close_job`` says."""
+"""Outcome of a job that could not be planned; the other outcomes are those of ``StateManager.close_job``."""
 FINISHES_FIRST = "this run finishes what the last one read; run again to read anew"
 READ_ONCE = (
     "moved before and not read again: it has no watermark to tell new rows by "
@@ -25,8 +25,11 @@ READ_ONCE = (
 
 
 def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> Recovered:
-    """Ready the sink for an unplanned job. The target is the truth: chunks that only it knows of are
-    taken over; what replaces has no use for them, and is read anew past their epochs."""
+    """Prepare the sink for an unplanned job, and take over chunks that only the target's ledger records.
+
+    The target is the truth. A table in mode replace takes over nothing: it is read again, in an epoch after
+    all epochs that the ledger names.
+    """
     outgoing, key, mode = link.outgoing(job.info.source), job.pipeline_key, job.info.mode
     name = job.info.source.dataset.name
     if link.grows:
@@ -45,7 +48,7 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
 
 
 def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
-    """What of its configuration is not carried out in a plan of ``chunks``."""
+    """Yield a warning for each part of the configuration that a plan of ``chunks`` does not carry out."""
     if mode is Mode.APPEND and link.source.window().offset:
         yield (
             "offset is not used: in mode append it would double rows. For rows that come "
@@ -56,14 +59,19 @@ def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chu
 
 
 def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Job:
-    """The unplanned job of what replaces, moved past the epochs that only the target knows of: it
-    would take their chunks, and their swap, for its own."""
+    """Move an unplanned job in mode replace past the epochs that only the target's ledger names.
+
+    Without this the job would reuse such an epoch, and take its chunks and its table swap for its own.
+    """
     newest = link.sink.newest_epoch(table, job.pipeline_key)
     return job if newest < job.epoch else state.skip_epochs(job, newest + 1, None)
 
 
 def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
-    """End a settled job; how. Nothing is swapped in for an epoch for which nothing was read."""
+    """Close a settled job and return its outcome.
+
+    Does not swap the target's table for an epoch that was closed unread.
+    """
     if job.info.mode is Mode.REPLACE and job.info.upstream_keys and state.close_unread(job):
         return "success"
     counts = state.counts(job.job_id)
@@ -74,8 +82,10 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
 
 
 def holds_back(state: StateManager, job: Job) -> bool:
-    """Whether nothing is left to do for what is merged but what a dead chunk keeps waiting: rows that
-    were read after its own, or whose order its own are part of."""
+    """Return whether a merging job can do nothing more until a person retries or waives its dead chunk.
+
+    That is so if all other chunks are settled, or wait for the dead one because rows are loaded in order.
+    """
     if job.info.mode is not Mode.MERGE:
         return False
     counts = state.counts(job.job_id)
@@ -85,38 +95,40 @@ def holds_back(state: StateManager, job: Job) -> bool:
 
 
 def is_merged(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Whether a root of ``specs`` is read for a link that merges what it stages."""
+    """Return whether a root pipeline stages rows for a link of ``specs`` that merges them."""
     below = (spec for spec in specs.values() if one.link.key in spec.upstream)
     return not one.upstream_keys and any(spec.mode is Mode.MERGE for spec in below)
 
 
 def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Whether a table goes on past its dead chunks: not where ``specs`` merge what it stages, since what
-    was read later must be merged later."""
+    """Return whether a table is read on although it has dead chunks (``on_dead: continue``).
+
+    Never if links of ``specs`` merge what it stages: rows that were read later must be merged later.
+    """
     return one.link.on_dead == "continue" and not is_merged(one, specs)
 
 
 def waits_for_chain(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Whether a table that is replaced is not read anew, since its last reading is still being loaded."""
+    """Return whether links still load a replaced table's last reading, so that it must not be read yet."""
     return not state.reports.is_open(one.pipeline_key) and is_loading(state, one, specs)
 
 
 def is_loading(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Whether links of ``specs`` still load what was read of a table that is replaced."""
+    """Return whether links of ``specs`` still load the last reading of a table in mode replace."""
     if one.link.mode is not Mode.REPLACE or one.upstream_keys:
         return False
     return state.is_loading(one.pipeline_key, list(specs))
 
 
 def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:
-    """A word on what is not moved because of that."""
+    """Yield a note for a job whose later rows wait for a dead chunk."""
     if holds_back(state, job):
         said = "what was read later waits for its dead chunk: retry or waive it"
         yield f"{job.info.source.dataset.name}: {said}"
 
 
 def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] | None = None) -> None:
-    """Say something of a job's table, and that it differs."""
+    """Append ``texts`` to ``notes``, each after the job's table name, and that name to ``differing``."""
     name = job.info.source.dataset.name
     notes.extend(f"{name}: {text}" for text in texts)
     if differing is not None and texts:
@@ -124,8 +136,10 @@ def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] 
 
 
 def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequence[str]:
-    """What is to be said of a table that was merged whole, if the target holds another number of rows than
-    its source did: only so are deletions seen where a change moves a row up. Looks only."""
+    """Return a note if a fully merged table holds another number of rows in the target than in the source.
+
+    Deletions at the source show only here if an update moves a row past the watermark. Writes nothing.
+    """
     if (
         ended != "success"
         or job.info.mode is not Mode.MERGE
@@ -139,7 +153,7 @@ def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequen
     if last is None or total is None or held is None:
         return ()
     counts = f"the target holds {held:,} rows, the source {total:,}"
-    # A row that is held back may be there as it was before.
+    # A row whose update is held back may still be in the target as it was before.
     more, later = held - total, int(last.kept.get("held_back", 0))
     if more > later:
         least = "at least " if later else ""
@@ -148,8 +162,11 @@ def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequen
 
 
 def can_never_finish(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
-    """Whether a job that is not settled waits for jobs ``above``, which ended so (None: not yet), of
-    which one has failed, and has moved all that they gave; or for its own dead chunks."""
+    """Return whether an unsettled job can never finish in this run.
+
+    ``above`` are the outcomes of its upstream jobs, None for one that is still open. True if none is open,
+    one failed, and all chunks that they published are loaded; or if only dead chunks of its own are left.
+    """
     if None in above:
         return False
     if holds_back(state, job):

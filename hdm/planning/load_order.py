@@ -1,4 +1,4 @@
-"""In which order tables are loaded that refer to each other in their target: those referred to first."""
+"""Orders pipelines so that tables which foreign keys refer to are loaded before those that refer to them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Pair = tuple[str, str]
 def load_order(
     links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]
 ) -> tuple[list[Pipeline], dict[str, frozenset[str]]]:
-    """The pipelines in an order in which the tables that others refer to are opened first, and for each
-    pipeline key those that must be closed before it. Each target is asked once for its foreign keys.
+    """Return the pipelines in loading order, and for each pipeline key those that must be closed before it.
 
-    Tables in a circle of keys wait for none of the circle: their chunks are tried again, as those of a table
-    that refers to itself. A target that is away is not waited for either.
+    Each target is asked once for its foreign keys. Tables in a circle of foreign keys do not wait for each
+    other: a chunk that fails on a missing parent row is tried again, as in a table that refers to itself.
+    Foreign keys of a target that is away are ignored.
     """
     keys: dict[Pair, set[str]] = {}
     own: dict[str, Pair] = {}
@@ -38,14 +38,14 @@ def load_order(
     parents = {key: ups - circles if key in circles else ups for key, ups in parents.items()}
     rank = {key: n for n, wave in enumerate(waves(parents)) for key in wave}
     after = {key: frozenset(ups) for key, ups in parents.items() if ups}
-    for one in reversed(pipelines):  # what feeds a table is read with it, not before what it waits for
+    for one in reversed(pipelines):  # a staging pipeline is ranked with the table that loads from it
         for up in one.upstream_keys:
             rank[up] = min(rank.get(up, len(pipelines)), rank.get(one.pipeline_key, 0))
     return sorted(pipelines, key=lambda one: rank.get(one.pipeline_key, 0)), after
 
 
 def _circles(parents: Mapping[str, set[str]]) -> set[str]:
-    """The tables from which some way leads back, or from one such to another."""
+    """Return the keys of the tables on a circle of foreign keys, or on a path between two circles."""
     core = dict(parents)
     while True:
         needed = set().union(*core.values())

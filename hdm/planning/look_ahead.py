@@ -1,7 +1,8 @@
-"""What a run that began now would do with one table, decided by what decides it in a run. Looks only.
+"""Predicts what a run that begins now would do with one table; changes nothing.
 
-A run writes between its decisions: it opens jobs, moves the watermark past dead chunks, takes over what
-only a target's ledger knows. What follows from such a write is not foretold, but said to be unknown.
+It decides by the same functions as a run. A run writes between its decisions: it opens jobs, moves the
+watermark past dead chunks, takes over chunks of a ledger. What depends on such a write is reported as
+unknown.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ READS_ON = "the run finishes what was staged before it reads what is new since"
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a run would do with one table at its source. ``left``: chunks of unfinished plans that are
-    still to be moved. ``chunks``: those that the run would plan anew; None where that shows only in the
-    run. ``refused``: why the table would not be moved."""
+    """What a run would do with one table at its source.
+
+    ``left``: how many chunks of unfinished plans are still to be moved. ``chunks``: those that the run would
+    plan anew; None if only the run can tell. ``refused``: why the table would not be moved.
+    """
 
     chunks: tuple[Chunk, ...] | None = ()
     left: int = 0
@@ -55,8 +58,11 @@ def look_ahead(
     *,
     whole: bool = False,
 ) -> Outlook:
-    """What a run would do with a table that is read from its source; ``whole``: were it to be refreshed.
-    ``state`` None: nothing was ever run. Raises what the source raises."""
+    """Return what a run would do with a table that is read from its source.
+
+    ``whole``: as if the table were refreshed. ``state`` is None if nothing was ever run. Raises what the
+    source raises.
+    """
     if state is None:
         return _cut(None, one, link, specs, 1, whole=whole)
     if waits_for_chain(state, one, specs):
@@ -99,8 +105,10 @@ def _newest(state: StateManager, one: Pipeline) -> Job | None:
 def _is_gone(
     state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]
 ) -> Outlook | None:
-    """What a run would refuse since the target does not hold what it held; a target that is away is one
-    that the run would wait for."""
+    """Return the refusal of a run whose target lost committed rows; None if nothing is lost.
+
+    None, too, if the target is away: a run would wait for it.
+    """
     try:
         presence.look(state, one, link, specs)
     except HdmError as error:
@@ -121,7 +129,7 @@ def _cut(
     *,
     whole: bool = False,
 ) -> Outlook:
-    """The chunks of the epoch that would be opened."""
+    """Return the chunks of the epoch that a run would open."""
     key, mode, table = one.pipeline_key, one.link.mode, one.source
     if state is not None and not whole and is_complete(epoch, one, link):
         if not state.reports.moved_nothing(key):

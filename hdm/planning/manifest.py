@@ -1,4 +1,7 @@
-"""YAML -> Manifest: what to move. A mistake points at file:line:column and says what to write."""
+"""Reads a manifest: YAML in, ``Manifest`` out.
+
+Every mistake is reported as file:line:column, with what to write instead.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +33,10 @@ EMBEDDED = "SQLiteStateManager"
 
 @dataclass(frozen=True)
 class Manifest:
-    """A manifest that was read and found right. ``name`` is its ``name:`` or its file's name.
+    """A manifest that was read and validated.
 
-    ``templates`` come before ``stages``, as they are carried out. ``sha256`` is over the
-    file's bytes, before variables are filled in.
+    ``name`` is its ``name:``, else its file's name. ``templates`` are carried out before ``stages``.
+    ``sha256`` is the digest of the file's bytes, before variables are filled in.
     """
 
     name: str
@@ -54,10 +57,10 @@ class Manifest:
 def load_manifest(
     path: str | Path, env: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Manifest:
-    """Read a manifest. ``env`` defaults to $HDM_ENV, then ``dev``.
+    """Read and validate a manifest. ``env`` defaults to $HDM_ENV, then ``dev``.
 
-    Imports the modules under ``plugins:`` and nothing else. Raises one ``ManifestError`` that
-    names every mistake in the file.
+    Imports the modules under ``plugins:`` and nothing else. Raises one ``ManifestError`` that names every
+    mistake in the file.
     """
     environ = os.environ if environ is None else environ
     where = Path(path)
@@ -90,7 +93,7 @@ def load_manifest(
 
 
 def spec_of(component: Component | Service, default_name: str = "") -> ComponentSpec:
-    """A component as the plan carries it."""
+    """Return the component in the form that the plan uses."""
     place = getattr(component.conf, "place", Place())
     return ComponentSpec(
         component.name or default_name, component.type, component.conf, (place.line, place.column)
@@ -125,7 +128,7 @@ def _load_plugins(words: ManifestWords, shaped: LocatedDict, problems: Problems)
 def _resolve(
     words: ManifestWords, shaped: LocatedDict, problems: Problems
 ) -> tuple[tuple[Template, ...], tuple[Link, ...], ComponentSpec, ComponentSpec | None]:
-    """Types by their class names, and what only the whole manifest can tell."""
+    """Resolve types to class names, and check the rules that need the whole manifest."""
     templates = [
         _settle(link, place, problems)
         for link, place in zip(words.template_data_links, _places(shaped, "template_data_links"), strict=True)
@@ -204,7 +207,7 @@ def _class_name(type_name: str, given: LocatedDict, kind: str, problems: Problem
 
 
 def _settle(link: L, given: LocatedDict, problems: Problems) -> L:
-    """The link with class names, and with its own watermark, chunk and mode in one place."""
+    """Return the link with its types resolved, and watermark, chunk and mode moved to their one place."""
     source = given["source"]
     conf = source["conf"].copy()
     for key in ("watermark", "chunk"):
@@ -240,7 +243,10 @@ def _settle(link: L, given: LocatedDict, problems: Problems) -> L:
 
 
 def _check_state(state: ComponentSpec, given: LocatedDict, problems: Problems) -> None:
-    """Without a connection only the embedded database is meant; never by a slip of the pen."""
+    """Refuse a state manager without a connection unless it can only mean the embedded database.
+
+    Keeps a misspelt ``connection`` key from silently selecting the embedded database.
+    """
     if registry.connection_name(state) is not None:
         return
     own = not registry.is_brought("state_manager", state.type)

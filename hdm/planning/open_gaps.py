@@ -1,4 +1,4 @@
-"""Earlier readings of a run's tables that have dead chunks, or chunks that were retried since."""
+"""Tracks earlier readings of a run's tables that have dead chunks, or had them until a retry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class OpenGaps:
-    """The gaps of one run: taken up with their tables, closed once their chunks are mended."""
+    """The gaps of one run: earlier epochs, adopted with their table and closed once they are mended."""
 
     state: StateManager
     run_id: str
@@ -26,7 +26,7 @@ class OpenGaps:
     _ends: dict[str, str] = field(default_factory=dict)
 
     def take_up(self, job: Job) -> Iterator[str]:
-        """Make the earlier epochs of the job's table part of the run; what is to be said of them."""
+        """Adopt unfinished earlier epochs of the job's table into the run; yield a note for dead chunks."""
         for gap in self.state.gaps.older(self.run_id, job):
             self._jobs[gap.job_id] = gap
             if dead := self.state.counts(gap.job_id).get("dead"):
@@ -34,7 +34,10 @@ class OpenGaps:
                 yield f"{job.info.source.dataset.name}: {said}: hdm retry or hdm waive"
 
     def finish(self, attempt: Callable[[Job, Callable[[], None]], bool]) -> bool:
-        """Close those whose chunks are settled, by way of ``attempt``; whether any is still at work."""
+        """Close the gaps whose chunks are settled; return whether any gap is still open.
+
+        ``attempt`` runs each closing and returns False if it must be tried again.
+        """
         for job_id, gap in self._jobs.items():
             if job_id in self._ends or any(map(self.state.counts(job_id).get, UNFINISHED)):
                 continue
@@ -47,5 +50,5 @@ class OpenGaps:
 
     @property
     def are_closed(self) -> bool:
-        """Whether each was closed with success."""
+        """Whether every gap was closed with success."""
         return all(self._ends.get(job_id) == "success" for job_id in self._jobs)

@@ -1,4 +1,4 @@
-"""From a plan's ``state_manager`` to an open state database."""
+"""Opens the state database that a plan's ``state_manager`` names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_TTL = 30.0
 
 
 def open_state(plan: Plan, profiles: Profiles) -> StateManager:
-    """The plan's state database, created where there is none.
+    """Open the plan's state database; create it if it does not exist.
 
     Raises ``StateError`` if it cannot be reached or its schema is not this version's.
     """
@@ -32,7 +32,7 @@ def open_state(plan: Plan, profiles: Profiles) -> StateManager:
 
 
 def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
-    """The plan's state database, to look into; None if there is none yet. Creates nothing."""
+    """Open the plan's state database for reading; None if it does not exist yet. Creates nothing."""
     url, manager = _found(plan.state, profiles)
     file = _file(url)
     if file is not None and not is_there(file):
@@ -44,10 +44,10 @@ def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
 
 
 def named_state(where: str) -> StateManager:
-    """The state database at a path or URL, without a manifest; creates nothing.
+    """Open the state database at a path or URL, without a manifest; create nothing.
 
-    ``${NAME}`` in a URL stands for an environment variable, so that no password need be written.
-    Raises ``UsageError`` if there is no such file, or the URL cannot be read.
+    ``${NAME}`` in a URL is replaced by an environment variable, so that no password need be written. Raises
+    ``UsageError`` if there is no such file, or the URL cannot be read.
     """
     from hdm.state import StateManager
     from hdm.state.db.database import resolve
@@ -73,14 +73,14 @@ def _filled(url: str) -> str:
 
 
 def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
-    """Upgrade under a lock; gives the schema versions before and after."""
+    """Upgrade the state database under a lock; return its schema versions before and after."""
     from hdm.state.db.upgrade import upgrade
 
     return upgrade(_made_room(_found(plan.state, profiles)[0]))
 
 
 def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
-    """The URL of an old state manager: a SQLite file's path, or a profile entry's name."""
+    """Return the URL of an old state manager, given as a SQLite file's path or a profile entry's name."""
     if is_there(Path(where)):
         return f"sqlite:///{where}"
     if where not in profiles.names():
@@ -122,7 +122,7 @@ def _file(url: Any) -> Path | None:
 
 
 def _made_room(url: Any) -> Any:
-    """The URL, whose file's folder is there from now on."""
+    """Create the folder of the URL's file, if it names one, and return the URL unchanged."""
     file = _file(url)
     if file is not None:
         try:
@@ -136,7 +136,7 @@ def _made_room(url: Any) -> Any:
 
 
 def _ttl() -> float:
-    """Seconds a lease lasts: ``HDM_LEASE_TTL``, else 30."""
+    """Return how many seconds a lease lasts: ``HDM_LEASE_TTL``, else 30."""
     given = os.environ.get("HDM_LEASE_TTL") or str(DEFAULT_TTL)
     try:
         seconds = float(given)

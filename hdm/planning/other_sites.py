@@ -1,4 +1,4 @@
-"""A site's view of the others: what they have published, and whether they may publish more."""
+"""Shows one site what the other sites have published, and whether they may publish more."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from hdm.state import Job, StateManager
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks into the state database for what is new."""
+"""Seconds between two queries of the state database for news of other sites."""
 
 
 class OtherSites:
-    """What links of other sites mean for the links carried out here.
+    """The links of other sites, as far as links of this site depend on them.
 
-    ``fed`` are the links here that depend on another site, directly or not; ``published`` the
-    pipelines of other sites that are known by now.
+    ``fed`` are the links of this site that depend on another site, directly or through other links;
+    ``published`` are the known pipelines of other sites.
     """
 
     def __init__(
@@ -40,23 +40,25 @@ class OtherSites:
                 self.fed.add(key)
 
     def may_publish(self) -> bool:
-        """Whether a live process at those sites has one of the links before it that feed ours."""
+        """Return whether a live process of another site has yet to run a link that feeds this site."""
         return bool(self._above) and self._state.at_work(self._run_id, self._sites, self._above)
 
     def is_time(self, *, now: bool) -> bool:
-        """Whether to look for news: each second, or ``now``."""
+        """Return whether to look for news: once per ``LOOK_EVERY``, or at once if ``now``."""
         if not now and time.monotonic() - self._looked < LOOK_EVERY:
             return False
         self._looked = time.monotonic()
         return True
 
     def has_more(self, job: Job) -> bool:
-        """Whether a job that was closed here has got more to do since."""
+        """Return whether a job that was closed here has received more to load since."""
         return job.link_key in self.fed and bool(self._state.pending_receipts(job, 1))
 
     def news(self, known: Collection[str], busy: Collection[str]) -> Iterator[tuple[DataLink, Job]]:
-        """Links here and the jobs above them that they are behind of, or that are ``busy``, but for
-        the pipelines that are ``known``."""
+        """Yield each link of this site with an upstream job whose published chunks it has not all loaded.
+
+        Also yields upstream jobs that are ``busy``. Skips pipelines of this site that are ``known``.
+        """
         for key in (key for key in self._links if key in self.fed):
             link = self._links[key]
             for upstream in link.spec.upstream:
@@ -69,7 +71,7 @@ class OtherSites:
                         yield link, above
 
     def is_behind(self) -> bool:
-        """Whether anything that other sites have published is not moved here yet."""
+        """Return whether other sites have published chunks that are not loaded here yet."""
         return any(self.news((), ()))
 
     def _is_behind(self, link: DataLink, mine: str, above: Job) -> bool:
@@ -77,7 +79,7 @@ class OtherSites:
         return self._state.is_behind(mine, above.pipeline_key, whole=whole)
 
     def closing_notes(self, any_job: bool, resting: Sequence[Job]) -> list[str]:
-        """What is to be said at the end of a run with these jobs left to another site."""
+        """Return the notes for the end of a run. ``resting``: jobs whose source another site must finish."""
         if not any_job and self.fed:
             return ["nothing new was published for this site"]
         said = "all that was published is loaded; its source is not finished"

@@ -1,4 +1,4 @@
-"""Manifest -> Plan: the list of links, each with a key that lasts across runs. Pure."""
+"""Turns a manifest into a plan: a list of links, each with a key that is the same in every run. Pure."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _IDENTITY = (
     "directory", "path", "dbpath", "file", "file_name", "folder", "bucket", "bucket_name", "container",
     "prefix", "blob_name", "stage_name", "stage_directory", "url", "dsn", "include", "exclude",
 )  # fmt: skip
-"""What of a component's conf says which data it is; all else may change between runs."""
+"""Keys of a component's conf that say which data it names; all other keys may change between runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a manifest asks for, in stage order. ``state`` None: the embedded database.
+    """The links that a manifest asks for, in the order of its stages. ``state`` None: the embedded database.
 
-    ``open_templates`` are those that a catalogue must fill first. ``notes`` say what was
-    understood otherwise than it is written.
+    ``open_templates`` are templates whose scenarios must come from a catalog first. ``notes`` tell where the
+    manifest was not taken literally.
     """
 
     manifest_name: str
@@ -47,7 +47,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Draft:
-    """A link before it is known what it is chained to; ``stage`` counts what the manifest lists."""
+    """A link that is not chained to others yet; ``stage`` is its position in the manifest."""
 
     stage: int
     link: Link
@@ -59,7 +59,7 @@ class _Draft:
 def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | None = None) -> Plan:
     """Expand the templates and chain the links.
 
-    ``discover`` gives the scenarios of templates without a batch_definition; without it they
+    ``discover`` returns the scenarios of a template without a batch_definition; if it is None such templates
     stay open. Raises one ``ManifestError`` that names every mistake.
     """
     problems = Problems(manifest.path)
@@ -93,14 +93,16 @@ def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | No
 
 
 def link_key(source: ComponentSpec, sink: ComponentSpec, env: str) -> str:
-    """What identifies a link across runs, 32 hex digits: the environment, and each side's name
-    and whereabouts. Sizes, threads, offsets and the manifest's own name do not matter."""
+    """Return the key of a link across runs: 32 hex digits of environment, names and places of both sides.
+
+    Sizes, threads, offsets and the manifest's own name do not change it.
+    """
     return digest("link", env, _identity(source), _identity(sink))[:32]
 
 
 def _identity(spec: ComponentSpec) -> str:
     found = {key: spec.conf[key] for key in _IDENTITY if spec.conf.get(key) is not None}
-    params = spec.conf.get("params")  # the original's MySQLSource keeps its table there
+    params = spec.conf.get("params")  # hashmap_data_migrator's MySQLSource keeps its table there
     if isinstance(params, Mapping) and params.get("table") is not None:
         found["table"] = params["table"]
     connection = found.pop("connection", None)
@@ -110,7 +112,7 @@ def _identity(spec: ComponentSpec) -> str:
 
 
 def _in_order(manifest: Manifest) -> list[Link]:
-    """Templates first, as the original did, unless only the other order chains them."""
+    """Return templates before stages, or stages first if only that order lets a chain form."""
     templates, stages = manifest.templates, manifest.stages
     forward = {t.sink.name for t in templates} & {s.source.name for s in stages}
     backward = {s.sink.name for s in stages} & {t.source.name for t in templates}
@@ -180,7 +182,7 @@ def _chain(drafts: Sequence[_Draft], env: str, problems: Problems) -> tuple[Link
 
 
 def _refuse_mixed(draft: _Draft, above: Sequence[_Draft], problems: Problems) -> None:
-    """A chain replaces as a whole: a link that alone does would lose rows, or load them again."""
+    """Refuse a chain in which only some links are in mode replace: rows would be lost or loaded twice."""
     mode = draft.link.mode or Mode.APPEND
     others = [one.link.mode or Mode.APPEND for one in above]
     here, there = draft.sink.name, draft.source.name
@@ -201,7 +203,7 @@ def _refuse_mixed(draft: _Draft, above: Sequence[_Draft], problems: Problems) ->
 
 
 def _refuse_own_policy(draft: _Draft, above: Sequence[_Draft], problems: Problems) -> None:
-    """What a chained link is given has been weighed by the link that reads the source."""
+    """Refuse ``schema_policy`` on a chained link: the link that reads the source has applied its own."""
     policy = draft.link.schema_policy
     if "schema_policy" in draft.link.model_fields_set and any(
         one.link.schema_policy != policy for one in above

@@ -1,7 +1,7 @@
-"""Turns pipelines into jobs and jobs into written-ahead chunks; closes what is settled.
+"""Turns pipelines into jobs, and jobs into chunks that are planned ahead; closes settled jobs.
 
-``Planner`` opens jobs, freezes windows, writes plans, follows receipts down the chain, finishes.
-Any number of processes may do so at once; leases and keys in the state keep it once.
+``Planner`` opens jobs, freezes windows, writes plans, adds downstream chunks for receipts, and closes. Any
+number of processes may plan one run at once: leases and unique keys in the state make each step happen once.
 """
 
 from __future__ import annotations
@@ -49,16 +49,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("hdm.planner")
 
 LOOKAHEAD = 8
-"""Root jobs planned but not settled at once: each may hold a snapshot open at its source."""
+"""How many root jobs may be planned and not settled at once: each may hold a snapshot open at its source."""
 
 
 @dataclass(slots=True)
 class Planner:
-    """Keeps the jobs of one run moving; ``tick`` is called again and again by the engine.
+    """Moves the jobs of one run on; the engine calls ``tick`` again and again.
 
-    ``links`` are those that are carried out here, ``specs`` all of the manifest. ``joined``: the
-    run is another process's, whose closed jobs are not opened anew. ``refresh``: pipelines that are read
-    whole, whatever their watermark. ``differing`` names tables.
+    ``links`` are carried out by this process, ``specs`` are all links of the manifest. ``joined``: another
+    process started the run, and jobs that it closed are not opened again. ``refresh``: pipelines that are
+    read whole, whatever their watermark. ``differing`` collects names of tables whose source has changed
+    below the watermark.
     """
 
     state: StateManager
@@ -93,16 +94,18 @@ class Planner:
             self._other_sites = OtherSites(self.state, self.run_id, self.links, self.specs)
 
     def begin(self, pipelines: Sequence[Pipeline], after: Mapping[str, frozenset[str]] | None = None) -> None:
-        """Take in what the preflight found.
+        """Take the pipelines that the preflight found.
 
-        ``after`` names, by pipeline, the pipelines whose jobs must end before its own is opened, since its
-        rows refer to theirs.
+        ``after`` maps a pipeline to those whose jobs must end before its own is opened, because its rows
+        refer to theirs.
         """
         self._waiting, self._after = list(pipelines), after or {}
 
     def tick(self) -> bool:
-        """Do what can be done now. True while anything of this run is not closed. Raises
-        ``StateUnavailable``, once all was tried, if the state was away for any of it."""
+        """Do every step that can be done now; return True while anything of this run is not closed.
+
+        Raises ``StateUnavailable`` at the end if the state database was away for one of the steps.
+        """
         with kept():
             return self._tick()
 
@@ -129,40 +132,43 @@ class Planner:
         )
 
     def close(self) -> None:
-        """Let go of the snapshots."""
+        """Release all snapshots."""
         while self._snapshots:
             self._snapshots.popitem()[1].close()
 
     def progress(self) -> dict[str, tuple[str, int, int]]:
-        """Link key -> (its table, or its name if it has several; chunks settled, chunks known)."""
+        """Return for each link key its table (its name, if several), chunks settled and chunks known."""
         return progress(self.state, list(self.jobs.values()))
 
     def feeds(self, job: Job) -> bool:
-        """Whether another link of this plan reads what ``job`` publishes."""
+        """Return whether another link of this plan reads what ``job`` publishes."""
         return any(job.link_key in spec.upstream for spec in self.specs.values())
 
     def closed(self) -> Mapping[str, str]:
-        """Pipeline key -> how its job ended, for those that are closed."""
+        """Return the outcome of each closed job by pipeline key."""
         return self._closed
 
     def is_waiting_for_other_site(self, job: Job) -> bool:
-        """All that was published for the job is moved; the rest waits for another site."""
+        """Return whether all published chunks are loaded and the rest must come from another site."""
         if self._other_sites is None or job.link_key not in self._other_sites.fed or not job.planned:
             return False
         unfinished = any(map(self.state.counts(job.job_id).get, UNFINISHED))
         if unfinished or self.state.pending_receipts(job, 1) or holds_back(self.state, job):
-            return False  # asked in this order: what waits for a chunk shows once that is settled
+            return False  # in this order: chunks that wait for one in work show only once that one is settled
         above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
         return all(self.is_waiting_for_other_site(one) for one in above) and not self.state.settled(job)
 
     def succeeded(self) -> bool:
-        """Every job of this process is closed with success, or rests, and none is still to be opened."""
+        """Return whether every job of this process is closed with success or waits for another site.
+
+        False while a job is still to be opened.
+        """
         resting = {job.pipeline_key for job in self._unclosed() if self.is_waiting_for_other_site(job)}
         done = all(key in resting or self._closed.get(key) == "success" for key in self.jobs)
         return done and not self._failed and not self._waiting and self._gaps.are_closed
 
     def closing_notes(self) -> list[str]:
-        """What is to be said of the other sites' part once the run is over."""
+        """Return the notes about other sites for the end of the run."""
         resting = [job for job in self._unclosed() if self.is_waiting_for_other_site(job)]
         return [] if self._other_sites is None else self._other_sites.closing_notes(bool(self.jobs), resting)
 
@@ -171,7 +177,7 @@ class Planner:
         return [job for key, job in self.jobs.items() if key not in over]
 
     def _look_at_other_sites(self, other_sites: OtherSites) -> bool:
-        """Take in what other sites have published since; whether they may publish more."""
+        """Queue what other sites have published since; return whether they may publish more."""
         more = other_sites.may_publish()
         if other_sites.is_time(now=not more):
             for key in [key for key in self._closed if other_sites.has_more(self.jobs[key])]:
@@ -205,16 +211,16 @@ class Planner:
         return not (foreign or upstream_key in self.jobs or upstream_key in self._held_back)
 
     def _try(self, what: Job | Pipeline, act: Callable[[], None]) -> bool:
-        """Do something for a pipeline; True when that is done with, be it failed for good."""
+        """Run ``act`` for a pipeline; return whether it is over, even if it failed for good."""
         return self._tries.attempt(what, act, self.links, self.breaker, self.failed)
 
     @property
     def failed(self) -> dict[str, str]:
-        """Pipeline key -> why its job could not even be planned."""
+        """Why a pipeline's job could not even be planned, by pipeline key."""
         return self._failed
 
     def leave_for_now(self, links: frozenset[str], why: HdmError) -> None:
-        """Wait no longer for the systems of these links; what is left of them is for the next run."""
+        """Stop waiting for the systems of these links; their unfinished jobs are left to the next run."""
         left = {job.pipeline_key: job.info.source for job in self._unclosed() if job.link_key in links}
         left |= {one.pipeline_key: one.source for one in self._waiting if one.link.key in links}
         self._waiting = [one for one in self._waiting if one.pipeline_key not in left]
@@ -246,7 +252,10 @@ class Planner:
             self._plan(job, link)
 
     def _opened_before(self, pipeline_key: str) -> bool:
-        """Take up the job as the joined run has it, unless that is closed and there is more since."""
+        """Adopt the joined run's job of a pipeline; return False if a new one must be opened.
+
+        That is so if there is no such job, or it is closed and more was published for it since.
+        """
         mine = [job for job in self.state.run_jobs(self.run_id) if job.pipeline_key == pipeline_key]
         if not mine:
             return False
@@ -259,7 +268,10 @@ class Planner:
         return True
 
     def _consider(self, job: Job, one: Pipeline, link: DataLink) -> bool:
-        """Whether to plan a new epoch. Asked once it is open: another process may have ended the last."""
+        """Return whether to plan the open job's epoch.
+
+        Asked only once the epoch is open: another process may have closed the last one.
+        """
         name = one.source.dataset.name
         if one.pipeline_key not in self.refresh and is_complete(job.epoch, one, link):
             if not self.state.reports.moved_nothing(one.pipeline_key):
@@ -273,7 +285,7 @@ class Planner:
         return not self._has_left(job)
 
     def _has_left(self, job: Job) -> bool:
-        """Take up a job as it stands now; whether it is closed with nothing read."""
+        """Record the job as it is now; return whether it was closed unread."""
         self.jobs[job.pipeline_key] = job
         if job.closed_unread and job.pipeline_key not in self._closed:
             if not job.info.upstream_keys:
@@ -284,7 +296,7 @@ class Planner:
         return job.closed_unread
 
     def _waits_for_chain(self, one: Pipeline) -> bool:
-        """A table that is replaced is not read anew while its last reading is still being loaded."""
+        """Return whether a table in mode replace waits for links that still load its last reading."""
         return waits_for_chain(self.state, one, self.specs)
 
     def _is_loading(self, one: Pipeline) -> bool:
@@ -295,7 +307,7 @@ class Planner:
             if not mine:
                 return
             job = self.state.reread(job)
-            if job.status == "planning":  # another process was not first
+            if job.status == "planning":  # no other process was first
                 taken = prepare(self.state, job, link, self.notes)
                 if taken.complete:
                     self._empty.add(job.pipeline_key)
@@ -308,7 +320,7 @@ class Planner:
                     self._snapshots[key] = plan_root(
                         self.state, taken, link, links, self.notes, self.differing, **words
                     )
-        self._has_left(self.state.reread(job))  # not the next epoch, if this one is closed
+        self._has_left(self.state.reread(job))  # reread: add_plan may have closed this epoch unread
 
     def _follow(self, job: Job) -> None:
         link = self.links[job.link_key]
@@ -317,7 +329,7 @@ class Planner:
             followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
             chunks = [replace(chunk, epoch=job.epoch if replaces else 1) for chunk in followers]
             if not self.state.add_downstream_chunks(job, receipt.chunk_id, chunks):
-                self._closed[job.pipeline_key] = "success"  # by another process
+                self._closed[job.pipeline_key] = "success"  # closed unread by another process
                 return
 
     def _finish(self, job: Job) -> None:
@@ -336,7 +348,7 @@ class Planner:
         more = self._resumed.pop(job.pipeline_key, None)
         if more is not None and self._closed[job.pipeline_key] == "success":
             del self._closed[job.pipeline_key]
-            self._open(more)  # what an earlier run read is moved; what is new since then is read at once
+            self._open(more)  # the chunks that an earlier run planned are moved; newer rows are read at once
 
     def _release_snapshot(self, pipeline_key: str) -> None:
         held = self._snapshots.pop(pipeline_key, None)
@@ -347,7 +359,7 @@ class Planner:
                 log.debug("closing a snapshot: %s", trouble.message)
 
     def _give_up(self, job: Job) -> None:
-        """Wait no longer for what does not come. The job stays open, for the run that mends it."""
+        """Stop waiting for a job that can never finish; it stays open for the run that mends it."""
         ended = {**self._closed, **dict.fromkeys(self._failed, FAILED)}
         above = [ended.get(key) for key in job.info.upstream_keys if key in self.jobs]
         if can_never_finish(self.state, job, above):

@@ -1,4 +1,4 @@
-"""What each link would move, and whether its sink can hold it: looks only, touches nothing."""
+"""Finds what each link would move, and checks that its sink can hold it. Writes nothing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One link over one table: what would be moved, whither, and what would be lost."""
+    """One link over one table: what would be moved, to which table, and which values would be lost."""
 
     link: LinkSpec
     pipeline_key: str
@@ -29,17 +29,18 @@ class Pipeline:
     losses: tuple[tuple[str, str], ...]
     upstream_keys: tuple[str, ...] = ()
     in_order: bool = False
-    """Its chunks are loaded one at a time, in the order of their numbers: see ``Sink.goes_in_order``."""
+    """Whether its chunks are loaded one at a time, in the order of their numbers: see ``Sink.goes_in_order``.
+    """
     origins: tuple[Origin, ...] = ()
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
-    """The identity, across runs, of one link over one dataset: 32 hex digits."""
+    """Return the identity of one link over one dataset across runs: 32 hex digits."""
     return digest("pipeline", link.key, dataset.namespace, dataset.name)[:32]
 
 
 def pipeline_of(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) -> Pipeline:
-    """What ``link`` would do with ``table``; ``UsageError`` if it cannot or must not."""
+    """Return what ``link`` would do with ``table``; raise ``UsageError`` if it cannot or must not."""
     spec, sink = link.spec, link.sink
     if not table.columns:
         raise UsageError(f"{table.dataset.name} has no columns", hint="leave it out")
@@ -69,14 +70,14 @@ def pipeline_of(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = (
         sink.accepts(outgoing, spec.mode)
     except HdmError as error:
         raise _named("sink", spec.sink, error) from None
-    found = link.source.chunks_are_content and not upstream_keys  # a row may lie in many files
+    found = link.source.chunks_are_content and not upstream_keys  # one row may be repeated in many files
     in_order = sink.goes_in_order(outgoing, spec.mode, repeats=found)
     key, origins = pipeline_key(spec, table.dataset), link.column_lineage(table)
     return Pipeline(spec, key, table, target, losses, upstream_keys, in_order, origins)
 
 
 def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:
-    """The error with the component's name, and a mistake of the user with its place in the manifest."""
+    """Return the error with the component's name, and with its place in the manifest if the user made it."""
     if isinstance(error, ManifestError):
         return error
     message = f"{kind} {spec.name}: {error.message}"
@@ -91,13 +92,13 @@ def _allowed(spec: LinkSpec, column: str) -> bool:
 
 
 def preflight(links: Mapping[str, DataLink], refused: dict[str, str] | None = None) -> list[Pipeline]:
-    """Every pipeline of the links, roots first. Touches nothing.
+    """Return every pipeline of the links, roots first. Writes nothing.
 
-    Raises one error that tells all that is wrong. Of links that a template made, the others are found
-    nevertheless, if ``refused`` is there to take the key of each that cannot be carried out, and why.
+    Raises one error that names everything that is wrong. If ``refused`` is given, a failing link that a
+    template made is put there, by key, with the reason, and the other links are still returned.
 
-    Of a link chained to one that another site runs, which is not among ``links``, nothing is
-    found: its tables are known to the state database only.
+    A link that is chained to a link of another site, which is not among ``links``, has no pipelines here:
+    only the state database knows its tables.
     """
     _look_for_drivers(links)
     _ask_sinks(links)
@@ -129,7 +130,7 @@ def _pipelines(link: DataLink, found: Mapping[str, Sequence[Pipeline]]) -> Itera
 
 
 def _together(errors: Sequence[HdmError]) -> HdmError:
-    """All the errors as one."""
+    """Return one error that stands for all of them."""
     if len(errors) == 1:
         return errors[0]
     each = (f"{error.message} ({error.hint})" if error.hint else error.message for error in errors)
@@ -140,7 +141,7 @@ def _together(errors: Sequence[HdmError]) -> HdmError:
 
 
 def _look_for_drivers(links: Mapping[str, DataLink]) -> None:
-    """Raise ``MissingDriver`` for a link whose every part cannot run here, before anything is made."""
+    """Raise ``MissingDriver`` for a component whose driver is not installed, before anything is created."""
     for link in links.values():
         for kind, spec, made in (
             ("source", link.spec.source, link.source),
@@ -152,15 +153,17 @@ def _look_for_drivers(links: Mapping[str, DataLink]) -> None:
 
 
 def _ask_sinks(links: Mapping[str, DataLink]) -> None:
-    """Let each target say what is wrong with its profile, before anything is made. One that is
-    away is left to the planner, which tries again while the others are carried out."""
+    """Let each target check its connection and settings, before anything is created.
+
+    A target that is away is left to the planner, which tries again while other links are carried out.
+    """
     asked: set[tuple[str, str, str]] = set()
     for link in links.values():
         sink = link.spec.sink
-        whither = (sink.type, str(sink.conf.get("env") or sink.conf.get("connection")), link.sink.place)
-        if whither in asked:
+        key = (sink.type, str(sink.conf.get("env") or sink.conf.get("connection")), link.sink.place)
+        if key in asked:
             continue
-        asked.add(whither)
+        asked.add(key)
         try:
             link.sink.ready()
         except HdmError as error:
@@ -170,7 +173,7 @@ def _ask_sinks(links: Mapping[str, DataLink]) -> None:
 
 
 def _tables(link: DataLink) -> Iterator[Table]:
-    """What the source reads; what is wrong is said with the source's name."""
+    """Yield the tables that the source reads; an error carries the source's name."""
     try:
         replaced = link.source.replaced() if link.spec.mode is Mode.APPEND else ()
         for table in link.source.tables():

@@ -1,7 +1,7 @@
-"""Whether a target still holds what the state database calls committed (decision 0012).
+"""Checks that a target still holds what the state database calls committed (decision 0012).
 
-A target that was restored, emptied or dropped, or another one under the same name, is told by its own
-ledger. Nothing is moved into it until a person has said what is to be done.
+A target's own ledger shows whether it was restored, emptied or dropped, or is another one of the same name.
+Nothing is moved into such a target until a person has said what to do.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ if TYPE_CHECKING:
 
 Known = tuple[Chunk, int]
 PHYSICAL = ("@page", "@rowid")
-"""Pseudo-columns by which a whole table is cut."""
+"""Pseudo-columns for ranges of a whole table by physical position."""
 
 
 def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> None:
-    """Raises ``PermanentError`` with what is gone. What is replaced is read anew, and not asked for, nor
-    are files between two links of ``specs``, which may go once they are loaded."""
+    """Raise ``PermanentError`` if the target lost committed chunks or rows.
+
+    Not asked for tables in mode replace, which are read again anyway, nor for files between two links of
+    ``specs``, which may be removed once they are loaded.
+    """
     feeds = any(one.link.key in spec.upstream for spec in specs.values())
     if one.link.mode is Mode.REPLACE or (feeds and link.sink.publishes_files):
         return
@@ -52,9 +55,11 @@ def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str,
 
 
 def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Chunk], int, set[str]]:
-    """The committed chunks that are not there any more, in order, their rows, and the ids of those whose
-    rows others of them give, read again. Where rows are merged, those after the first that is gone, too:
-    it must not come in after them."""
+    """Return the committed chunks that the target lost, in order, their rows, and ids not to copy again.
+
+    The ids are of chunks whose rows come back when other lost chunks are read again. In a merging chain all
+    chunks after the first lost one are included: an older row must not be merged after a newer one.
+    """
     if one.link.mode is Mode.REPLACE:
         return [], 0, set()
     known = state.reports.committed(one.pipeline_key)
@@ -78,12 +83,12 @@ def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Ch
 
 
 def _lacks(known: Holding, held: Holding) -> int:
-    """How many committed rows the table cannot hold, by how many it has."""
+    """Return how many committed rows the table cannot hold, judged by its number of rows."""
     return 0 if held.there is None else max(known.rows - held.there, 0)
 
 
 def as_pipeline(job: Job, link: DataLink) -> Pipeline:
-    """A job as what it is asked for."""
+    """Return the pipeline of a job."""
     info = job.info
     return Pipeline(link.spec, job.pipeline_key, info.source, info.target, (), info.upstream_keys)
 
@@ -91,8 +96,10 @@ def as_pipeline(job: Job, link: DataLink) -> Pipeline:
 def load_again(
     state: StateManager, links: Mapping[str, DataLink], jobs: Sequence[Job], by: str
 ) -> Iterator[tuple[Job, int, int]]:
-    """Mark what targets do not hold any more to be loaded again; each job with how many chunks and rows.
-    From the staged files where those are there, else from the source."""
+    """Mark lost chunks to be loaded again; yield each job with its number of such chunks and rows.
+
+    They are loaded from staged files if these still exist, else from the source.
+    """
     newest = {job.pipeline_key: job for job in jobs}
     for job in jobs:
         link = links[job.link_key]
@@ -111,7 +118,7 @@ def load_again(
 def _stage_again(
     state: StateManager, below: Job, newest: Mapping[str, Job], chunk_ids: set[str], by: str
 ) -> None:
-    """Have chunks upstream, whose staged files were removed, read from their source again."""
+    """Mark upstream chunks whose staged files were removed to be read from their source again."""
     for key in below.info.upstream_keys:
         above = newest.get(key)
         if above is None or above.info.upstream_keys:
@@ -128,9 +135,11 @@ def _stage_again(
 
 
 def _given_by_others(target: Dataset, key: str, gone: Sequence[Known], every: Sequence[Known]) -> set[str]:
-    """Of a source's chunks that are gone, those whose rows the others give when they are read again: late
-    rows lie in some range, and ties have one condition. Raises ``PermanentError`` if what the gone ones give
-    again is not what is gone: if others that are there hold rows of it."""
+    """Return the ids of lost source chunks whose rows come back when the other lost ones are read again.
+
+    Those are late rows, which lie in another chunk's range, and chunks of ties with equal conditions. Raises
+    ``PermanentError`` if reading again could repeat rows that the target still holds.
+    """
     lost = {chunk.chunk_id for chunk, _ in gone}
     there = [chunk for chunk, _ in every if chunk.chunk_id not in lost]
     held = {chunk.conditions for chunk in there}
@@ -145,14 +154,14 @@ def _given_by_others(target: Dataset, key: str, gone: Sequence[Known], every: Se
 
 
 def _is_late(chunk: Chunk) -> bool:
-    """It holds rows of ranges that other chunks hold, which were committed after those were read."""
+    """Return whether the chunk holds late rows: committed at the source after their range was read."""
     return any(
         c.op == "in" or (c.column.startswith("@") and c.column not in PHYSICAL) for c in chunk.conditions
     )
 
 
 def _unclear(target: Dataset, key: str, what: str) -> PermanentError:
-    """To append again what is there would double it."""
+    """Return the error that refuses to append rows again which the target may still hold."""
     return PermanentError(
         f"{target.name} lacks {what}, and which rows they are cannot be told",
         hint="empty the table and what the ledger says of it (_hdm_load_ledger, job_key "

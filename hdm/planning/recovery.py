@@ -1,8 +1,8 @@
-"""Where the target holds more than the state database knows: a crash, a restored or a lost state.
+"""Recovers chunks that the target holds but the state database does not know, after a crash or a restore.
 
-The ledger is the truth. Epochs that it holds whole are taken over in their order, so that the
-watermark ends where they do, and new chunks get an epoch that no chunk of the ledger has. Of an epoch
-that was not finished, the plan is lost: reading goes on only if the same chunks are planned again.
+The target's ledger is the truth. Epochs that it holds whole are taken over in order, so that the watermark
+ends where they end, and new chunks get an epoch number that the ledger does not use. The plan of an
+unfinished epoch is lost: reading goes on only if the same chunks are planned again.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ LedgerEntry = tuple[Chunk, Receipt]
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What was taken over for ``job``, whose epoch may have moved on.
+    """The result of taking over ``job``, whose epoch number may have grown.
 
-    ``complete``: a table without a cursor is held whole. ``unfinished``: the chunks of an epoch that
-    the ledger holds in part. ``numbers``: how many chunk numbers are used already.
+    ``complete``: the target holds all of a table that has no cursor. ``unfinished``: the chunks of an epoch
+    of which the ledger holds only a part. ``numbers``: how many chunk numbers are already used.
     """
 
     job: Job
@@ -38,12 +38,15 @@ class Recovered:
     unfinished: Sequence[Chunk] = ()
 
     def numbered(self, chunk: Chunk) -> Chunk:
-        """A chunk, numbered from 0, behind those that were taken over."""
+        """Return a chunk of a new plan, numbered after the chunks that were taken over."""
         return chunk.at(number=self.numbers + chunk.number, first_number=self.numbers)
 
     def admit(self, planned: Iterable[Chunk]) -> None:
-        """Raises ``PermanentError`` unless the plan holds every chunk of the unfinished epoch, or they
-        may be merged. One that was the window's end must be it still: else it may have grown."""
+        """Raise ``PermanentError`` unless the plan holds every chunk of the unfinished epoch.
+
+        Mode merge may go on without them. A chunk that ended the window must still end it: else it may have
+        grown.
+        """
         found = {chunk.chunk_id: chunk for chunk in planned}
         merges = self.job.info.mode is not Mode.APPEND
         way_out = "" if merges else "; or use mode merge"
@@ -60,7 +63,7 @@ class Recovered:
 
 
 def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Recovered:
-    """Record what the ledger of ``table`` holds of an unplanned job's pipeline."""
+    """Record the chunks that the ledger of ``table`` holds for the pipeline of an unplanned job."""
     held = sorted(link.sink.ledger(table, job.pipeline_key), key=lambda one: (one[0].epoch, _place(one[0])))
     known = state.reports.statuses([chunk.chunk_id for chunk, _ in held])
     count = record_known(state, job, held, known)
@@ -90,13 +93,13 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Re
 def record_known(
     state: StateManager, job: Job, held: Iterable[LedgerEntry], known: dict[str, tuple[str, str]]
 ) -> int:
-    """Record chunks that were planned and that the target holds, whatever became of them here."""
+    """Record as committed the planned chunks that the target holds, whatever their status in the state."""
     news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
     return sum(state.import_committed(job, *one) for one in news)
 
 
 def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
-    """Compare the chunks that were committed without it, since a ledger named them."""
+    """Count again the chunks that were recorded as committed because a ledger names them."""
     if counts.get("committed") and link.verifies:
         for chunk, rows in state.reports.unverified(job.job_id):
             held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
@@ -105,19 +108,21 @@ def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[s
 
 
 def _place(chunk: Chunk) -> int:
-    """Its number in its epoch, from 0."""
+    """Return the chunk's position in its epoch, from 0."""
     return chunk.number - chunk.first_number
 
 
 def _is_all_there_is(job: Job, held: Iterable[LedgerEntry]) -> bool:
-    """Of a table without a cursor that had rows, nothing more is read; see ``epochs.is_complete``."""
+    """Return whether a table without a cursor was read whole: then nothing is left; see ``is_complete``."""
     had_rows = any(receipt.rows or receipt.extracted for _, receipt in held)
     return had_rows and job.info.source.cursor is None and job.info.mode is Mode.APPEND
 
 
 def _is_finished(chunks: Sequence[Chunk], link: DataLink, cursor: str | None) -> bool:
-    """Whether an epoch's chunks, by place, end so that the next can begin where they do: all that was
-    read is either left behind by the watermark or known to it, by digests or by its snapshot."""
+    """Return whether a recovered epoch ends so that the next one can begin there.
+
+    Every row that was read must lie below the watermark, or be recognisable by digests or by a snapshot.
+    """
     if [_place(chunk) for chunk in chunks] != list(range(len(chunks))):
         return False
     end = chunks[-1]

@@ -1,8 +1,8 @@
-"""Finds the tables of a target that several sources would be written into, and refuses what would mix them.
+"""Finds target tables that several pipelines would write to, and refuses those whose rows would mix.
 
-Two links share a table if the target compares the names of theirs as one: ``"Orders"`` and ``orders`` are
-two tables in PostgreSQL and one in SQLite. They may do so only if both say ``union:``, and a column tells
-their rows apart.
+Two links share a table if the target compares the names of theirs as one: ``"Orders"`` and ``orders`` are two
+tables in PostgreSQL and one in SQLite. They may do so only if both say ``union:``, and a column tells their
+rows apart.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _TOLD_APART = (
 
 
 def refuse_shared_targets(links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]) -> None:
-    """Raises a ``ManifestError``, with both places, for two pipelines that share a table undeclared."""
+    """Raise ``ManifestError`` with both places if two pipelines share a table without ``union:``."""
     for group in _sharing(links, pipelines):
         first, *others = group
         for other in others:
@@ -40,7 +40,7 @@ def refuse_shared_targets(links: Mapping[str, DataLink], pipelines: Sequence[Pip
 
 
 def _sharing(links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]) -> Iterator[list[Pipeline]]:
-    """Pipelines that share a table. A target is asked how it compares names only where that matters."""
+    """Yield groups of pipelines that share a table; ask a target how it compares names only if it matters."""
     near: dict[tuple[str, str], list[Pipeline]] = {}
     for one in pipelines:
         if not links[one.link.key].sink.publishes_files:
@@ -81,7 +81,7 @@ def _read(one: Pipeline) -> str:
 
 
 def _are_told_apart(links: Mapping[str, DataLink], group: Sequence[Pipeline]) -> None:
-    """Raises ``ManifestError`` unless a column tells the rows of each from those of all others."""
+    """Raise ``ManifestError`` unless some column tells the rows of each pipeline from those of all others."""
     first, other = group[:2]
     telling = _telling(links, group)
     if not telling:
@@ -100,7 +100,7 @@ def _are_told_apart(links: Mapping[str, DataLink], group: Sequence[Pipeline]) ->
 
 
 def _telling(links: Mapping[str, DataLink], group: Sequence[Pipeline]) -> set[str]:
-    """The columns by which rows are told apart: by the manifest's word, or by constants that differ."""
+    """Return the columns that tell rows apart: those of ``union:``, else constants that differ."""
     said = [set(one.link.union) for one in group if isinstance(one.link.union, tuple)]
     if said:
         named = set.union(*said)
@@ -121,15 +121,17 @@ def _telling(links: Mapping[str, DataLink], group: Sequence[Pipeline]) -> set[st
 
 
 def _constants(link: DataLink, one: Pipeline) -> dict[str, str]:
-    """The constants of the link's transform, by the names of the target's columns."""
+    """Return the constants that the link's transform writes, by the target's column names."""
     found = constant_columns(one.link.transform) if one.link.transform else {}
     pairs = zip(link.outgoing(one.source).columns, one.target.columns, strict=False)
     return {written.name: found[read.name] for read, written in pairs if read.name in found}
 
 
 def constant_columns(sql: str) -> dict[str, str]:
-    """The columns to which the SELECT gives one value for all rows, each with that value as text. Of a
-    statement with more than one SELECT none is told."""
+    """Return the columns to which the SELECT gives one value for all rows, each with that value as text.
+
+    Empty for more than one statement.
+    """
     import duckdb
 
     with duckdb.connect(":memory:") as engine:

@@ -1,4 +1,4 @@
-"""What is done for one pipeline at a time: tried again while a system is away, and failed for it alone."""
+"""Runs one action for one pipeline: tries again while a system is away; a failure ends that pipeline only."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from hdm.state import Job
 
 MAX_TRIES = 5
-"""How often something is tried for a pipeline if its error may pass and its systems are there."""
+"""How often an action is tried if its error is transient and its systems can be reached."""
 
 
 @dataclass(slots=True)
 class Tries:
-    """How often each pipeline was tried, and when it may be again. ``lost``: the state was away."""
+    """Counts the tries of each pipeline and when it may be tried again.
+
+    ``lost`` is the last error if the state database was away.
+    """
 
     lost: StateUnavailable | None = None
     _made: dict[str, tuple[int, float]] = field(default_factory=dict)
@@ -35,9 +38,9 @@ class Tries:
         breaker: Breaker,
         failed: dict[str, str],
     ) -> bool:
-        """Do something for a pipeline; True when that is done with, be it failed for good.
+        """Run ``act`` for a pipeline; return whether it is over, even if it failed for good.
 
-        Raises what ends the run: errors that are neither the pipeline's nor a system's.
+        Raises errors that end the run: those that are neither the pipeline's nor a system's.
         """
         key, name = what.pipeline_key, _table(what)
         link_key = what.link.key if isinstance(what, Pipeline) else what.link_key

@@ -1,4 +1,4 @@
-"""Holds what a job's chunks gave against what its plan counted; gives up what cannot be whole."""
+"""Compares the rows that a job read with those its plan counted; gives up readings that cannot be whole."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ READ_ANEW = "it changed while it was read last: read anew"
 
 
 def missing(state: StateManager, job: Job) -> Iterator[str]:
-    """What is to be said if a settled job read other rows than were counted.
+    """Yield a note if a settled job read another number of rows than was counted.
 
-    Raises ``SourceChanged`` where both saw the same view of the source, so that no row can have come or gone.
+    Raises ``SourceChanged`` if both happened under one snapshot, so that no row can have come or gone.
     """
     if job.info.upstream_keys:
         return
@@ -36,8 +36,10 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
 
 
 def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) -> bool:
-    """Give up an adopted reading that can never be whole, if another may be begun in its place; whether
-    that was done. Not in mode append, where rows would come twice, nor where others load what it staged."""
+    """Give up an adopted reading that can never be whole, so that a new one can begin; return whether it did.
+
+    Not in mode append, where rows would be loaded twice, nor if other links load what it staged.
+    """
     if not job.adopted or not _may_begin_anew(job, feeds=feeds):
         return False
     given_up = state.give_up(job, short=_is_short(state, job))
@@ -47,7 +49,7 @@ def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) 
 
 
 def begins_anew(state: StateManager, job: Job, *, feeds: bool) -> bool:
-    """Whether the next run would do so with an open job. Looks only."""
+    """Return whether the next run would give up an open job as ``begin_anew`` does. Writes nothing."""
     return _may_begin_anew(job, feeds=feeds) and state.gaps.is_torn(job, short=_is_short(state, job))
 
 

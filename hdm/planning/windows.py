@@ -1,4 +1,4 @@
-"""What an epoch of a job is: its plan's words, its window, whether there is anything in it, how far it is."""
+"""Helpers about one epoch: its job record, the window to read, completeness, progress."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ UNFINISHED = ("pending", "leased", "written")
 
 
 def depth(spec: LinkSpec, specs: Mapping[str, LinkSpec]) -> int:
-    """How many links lie above a link, itself included."""
+    """Return how many links a chain has from its root down to this link, itself included."""
     return 1 + max((depth(specs[up], specs) for up in spec.upstream), default=0)
 
 
 def job_info(one: Pipeline, depth: int) -> JobInfo:
-    """The job as it will be recorded."""
+    """Return the job record of a pipeline."""
     from hdm.state import JobInfo
 
     return JobInfo(
@@ -50,7 +50,7 @@ def job_info(one: Pipeline, depth: int) -> JobInfo:
 
 
 def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, int, int]]:
-    """Link key -> (its table, or its name if it has several; chunks settled, chunks known)."""
+    """Return for each link key its table (its name, if several), chunks settled and chunks known."""
     sums: dict[str, tuple[str, int, int]] = {}
     for job in jobs:
         counts = state.counts(job.job_id)
@@ -66,8 +66,10 @@ def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, i
 def unread(
     state: StateManager, pipeline_key: str, mode: Mode, link: DataLink, chunks: Iterable[Chunk]
 ) -> Iterator[Chunk]:
-    """Of chunks that stand for content, those that no earlier plan holds, or their part that is new; numbered
-    from 0."""
+    """Yield the content chunks that no earlier plan has, or the new part of a grown one, numbered from 0.
+
+    A content chunk stands for a file's bytes, not for a range of values.
+    """
     planned = [chunk.at(epoch=1) for chunk in chunks]
     known = state.reports.statuses([chunk.chunk_id for chunk in planned])
     news = [chunk for chunk in planned if chunk.chunk_id not in known]
@@ -77,14 +79,18 @@ def unread(
 
 
 def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
-    """A second epoch is only opened once the first is closed, with every chunk committed."""
+    """Return whether a table was read whole, so that no further epoch is read.
+
+    True for a table without a cursor in mode append after its first epoch, which is closed only once every
+    chunk is committed.
+    """
     if one.upstream_keys or one.link.mode is not Mode.APPEND or one.source.cursor:
         return False
     return epoch > 1 and not link.source.chunks_are_content
 
 
 def feeds_merges(key: str, specs: Mapping[str, LinkSpec]) -> bool:
-    """Whether all that a link stages is merged by the links of ``specs`` that load it."""
+    """Return whether every link of ``specs`` that loads what this link stages merges it."""
     below = [spec.mode for spec in specs.values() if key in spec.upstream]
     return bool(below) and all(mode is Mode.MERGE for mode in below)
 
@@ -98,8 +104,11 @@ def window_of(
     *,
     merged: bool = False,
 ) -> Window:
-    """What is to be read: all above the watermark, or, to replace, everything. ``merged``: what is read
-    may come again, since links below merge it. Without ``state`` nothing was read yet."""
+    """Return the window to read: all above the watermark, or everything in mode replace.
+
+    ``merged``: rows may be read again, since links below merge them. ``state`` is None if nothing was read
+    yet.
+    """
     window = link.source.window()
     if state is None:
         return window
@@ -112,10 +121,10 @@ def window_of(
         _refuse_another_cursor(pipeline_key, mode, window.column, mark, state)
         return window
     if mode is Mode.APPEND:
-        # What is read again would be there twice; ties arrive without it.
+        # Appending would double what an offset reads again; ties are found without it.
         window = replace(window, offset=None)
     reshaped = bool(mark.schemas - {table.schema_sha})
-    # Digests of another schema say nothing; the keys beside them, which appending keeps, still do.
+    # Digests of another schema cannot be compared; keys, which appending keeps beside them, can.
     counted = reshaped and not (mode is Mode.APPEND and table.key)
     last = state.reports.last_reading(pipeline_key)
     window = replace(
@@ -144,7 +153,7 @@ def window_of(
 def _refuse_another_cursor(
     pipeline_key: str, mode: Mode, column: str, mark: Watermark | None, state: StateManager
 ) -> None:
-    """To append by a cursor that the rows which are there were not read by could load them twice."""
+    """Refuse to append by another cursor than before, which could load rows twice."""
     before = state.last_closed(pipeline_key)
     was = mark.column if mark is not None else before.info.source.cursor if before is not None else column
     if mode is Mode.APPEND and was != column and not state.reports.moved_nothing(pipeline_key):
@@ -157,7 +166,7 @@ def _refuse_another_cursor(
 
 
 def reading_of(window: Window, chunks: Sequence[Chunk]) -> dict[str, Any] | None:
-    """What is to be known of a reading once its chunks are moved; None where nothing was found."""
+    """Return what the state must remember about a reading; None if its window found nothing."""
     kept = window.findings.kept
     if not kept:
         return None
@@ -167,7 +176,7 @@ def reading_of(window: Window, chunks: Sequence[Chunk]) -> dict[str, Any] | None
 
 
 WIDE_ROW = 4 * 1024 * 1024
-"""Mean bytes per row from which a table is moved by one worker at a time, for memory's sake."""
+"""Mean bytes per row above which one worker at a time moves a table, to bound memory."""
 
 
 def _parallel(link: LinkSpec, table: Table) -> int | None:

@@ -1,7 +1,7 @@
-"""Whether a ``transform:`` means the same however its rows are cut into batches.
+"""Finds whether a ``transform:`` gives the same rows however its input is cut into batches.
 
-DuckDB itself takes the statement apart (json_serialize_sql,
-https://duckdb.org/docs/stable/data/json/sql_to_and_from_json), as it runs it too.
+DuckDB parses the statement, as it also runs it (json_serialize_sql,
+https://duckdb.org/docs/stable/data/json/sql_to_and_from_json).
 """
 
 from __future__ import annotations
@@ -18,19 +18,21 @@ _MODIFIERS = {
     "DISTINCT_MODIFIER": "DISTINCT",
 }
 _HARMLESS = frozenset({"error"})
-"""Functions that DuckDB calls volatile, and that give no value."""
+"""Functions that DuckDB calls volatile, but that return no value."""
 
 
 _WORDS = frozenset(
     {"current_timestamp", "current_date", "current_time", "localtimestamp", "localtime", "rowid"}
 )
-"""Names that stand for a value of the moment, or of the place in a batch, where no column has them."""
+"""Names that give another value at each time, or in each batch, unless a column has the name."""
 
 
 @lru_cache(maxsize=256)
 def depends_on_batches(sql: str, columns: tuple[str, ...] = ()) -> str | None:
-    """What in a SELECT over ``batch``, which has these columns, makes its result depend on how rows are cut
-    into batches, or on when it runs; None if nothing does."""
+    """Return why a SELECT over ``batch`` gives another result for other batches, or at another time.
+
+    None if it does not. ``columns`` are the columns of ``batch``.
+    """
     import duckdb
 
     engine = duckdb.connect(":memory:", config={"autoload_known_extensions": "false"})
@@ -52,7 +54,7 @@ def _parsed(engine: Any, sql: str) -> dict[str, Any] | None:
 
 
 class _Look:
-    """One statement, and what DuckDB knows of the functions in it."""
+    """Looks through one parsed statement with DuckDB's list of functions at hand."""
 
     def __init__(self, engine: Any, node: dict[str, Any], columns: tuple[str, ...]) -> None:
         self._engine = engine
@@ -69,7 +71,7 @@ class _Look:
         self._words = _WORDS - {name.casefold() for name in columns}
 
     def verdict(self) -> str | None:
-        """The first thing that is wrong."""
+        """Return the first reason why the result depends on the batches or the time; None if it does not."""
         self._tables |= {
             name for node in _nodes(self._node) for name in _named_queries(node) if self._reads(node)
         }
@@ -84,7 +86,7 @@ class _Look:
         return next((why for node in _nodes(self._node) if (why := self._why(node))), None)
 
     def _reads(self, node: Any) -> bool:
-        """Whether what is below the node reads rows of the batch."""
+        """Return whether the node, or one below it, reads rows of the batch."""
         tables = (one["table_name"].casefold() for one in _nodes(node) if one.get("type") == "BASE_TABLE")
         return any(name in self._tables for name in tables)
 
@@ -109,7 +111,7 @@ class _Look:
         return next((why for one in self._expressions(own) if (why := self._many_rows(one))), None)
 
     def _many_rows(self, node: dict[str, Any], depth: int = 0) -> str | None:
-        """What an expression over the rows of the batch needs more than one of them for."""
+        """Return why an expression needs more than one row of the batch; None if it does not."""
         if node.get("class") == "WINDOW":
             return f"the window function {node.get('function_name') or ''}".rstrip()
         if node.get("class") != "FUNCTION":
@@ -124,7 +126,7 @@ class _Look:
         return None
 
     def _expressions(self, of: Any) -> Iterator[dict[str, Any]]:
-        """Every expression, but not those of queries within that have rows of their own."""
+        """Yield every expression below, except those of subqueries, which have rows of their own."""
         for one in of if isinstance(of, list) else of.values():
             if isinstance(one, dict):
                 if one.get("type") == "SUBQUERY":

@@ -1,6 +1,6 @@
-"""Column lineage of a link: derived from ``transform:`` by parsing it, or declared by the link itself.
+"""Finds the column lineage of a link: parsed from ``transform:``, or declared by the link itself.
 
-Never guessed: what cannot be derived is said to be unknown. Parsing needs sqlglot (the extra
+Nothing is guessed: what cannot be derived is recorded as unknown. Parsing needs sqlglot (the extra
 ``catalog``).
 """
 
@@ -13,25 +13,29 @@ from typing import Any
 from hdm.model import Origin, Table
 
 _ONE_WAY = {"MD5", "MD5DIGEST", "SHA", "SHA1", "SHA2", "SHA256", "SHA512", "HASH", "FARM_FINGERPRINT"}
-"""Functions from whose result the value cannot be read: those of DuckDB
-(https://duckdb.org/docs/stable/sql/functions/utility), and how sqlglot names them."""
+"""Functions whose result does not reveal their argument, as DuckDB and sqlglot name them.
+
+https://duckdb.org/docs/stable/sql/functions/utility
+"""
 _NO_PARSER = "not derived: sqlglot is not installed (pip install 'hdm[catalog]')"
 _LONGEST = 500
 
 
 def unknown(table: Table, why: str) -> tuple[Origin, ...]:
-    """Of every column of ``table``: that it is not known where it comes from."""
+    """Return an origin for every column of ``table`` that says it is unknown, and ``why``."""
     return tuple(Origin(column.name, how="unknown", expression=why) for column in table.columns)
 
 
 def as_they_are(table: Table) -> tuple[Origin, ...]:
-    """Of every column of ``table``: that it is the source's, unchanged."""
+    """Return an origin for every column of ``table`` that says it is the source's column, unchanged."""
     return tuple(Origin(column.name, (column.name,)) for column in table.columns)
 
 
 def of_statement(sql: str, given: Table, made: Table) -> tuple[Origin, ...]:
-    """Of every column of ``made``, which ``transform:`` makes of ``given``; and, named ``*``, of the
-    columns that decide which rows are left."""
+    """Return the origins of the columns of ``made``, which ``transform:`` makes of ``given``.
+
+    An origin named ``*`` lists the columns that decide which rows remain.
+    """
     try:
         import sqlglot  # noqa: F401
     except ImportError:
@@ -46,7 +50,7 @@ def of_statement(sql: str, given: Table, made: Table) -> tuple[Origin, ...]:
 
 
 def declared(given: Sequence[Origin], said: Sequence[Origin]) -> tuple[Origin, ...]:
-    """What a link says of its own ``transform``, over what it was given; unnamed columns stay as they are."""
+    """Apply a link's declared origins to the origins of its input; columns not named stay as they are."""
     below = {one.column: one for one in given}
     named = {one.column: one for one in said}
     found = [
@@ -58,7 +62,7 @@ def declared(given: Sequence[Origin], said: Sequence[Origin]) -> tuple[Origin, .
 
 
 def _through(said: Origin, below: Mapping[str, Origin]) -> Origin:
-    """A declaration over columns that are themselves made of others."""
+    """Return a declared origin, with its sources replaced by what these are themselves made of."""
     parts = [below.get(name) for name in said.sources]
     if any(part is None or part.how == "unknown" for part in parts):
         return replace(said, how="unknown", sources=(), masked=())
@@ -70,12 +74,12 @@ def _through(said: Origin, below: Mapping[str, Origin]) -> Origin:
 
 
 class _Unclear(Exception):
-    """The statement is of a form whose columns are not followed."""
+    """Raised for a statement whose columns cannot be followed."""
 
 
 @dataclass
 class _Use:
-    """Source columns that go into a value: which of them everywhere through a one-way function."""
+    """The source columns of one value; True for a column that reaches it only through a one-way function."""
 
     values: dict[str, bool] = field(default_factory=dict)
     deciding: dict[str, None] = field(default_factory=dict)
@@ -133,7 +137,7 @@ class _Walker:
         self.deciding: dict[str, None] = {}
 
     def outputs(self, scope: Any) -> list[tuple[str, Origin]]:
-        """Each column that the scope gives, in order, with its name."""
+        """Return the name and origin of each column of the scope's result, in order."""
         from sqlglot import exp
 
         tree = scope.expression
@@ -146,7 +150,7 @@ class _Walker:
         return [(one.alias_or_name, self._origin(scope, one.unalias())) for one in tree.selects]
 
     def _decide(self, scope: Any, tree: Any) -> None:
-        """Columns that say which rows are left: of WHERE, HAVING, QUALIFY and ON."""
+        """Collect the columns that decide which rows remain: those of WHERE, HAVING, QUALIFY and ON."""
         from sqlglot import exp
 
         places = [tree.args.get(name) for name in ("where", "having", "qualify")]
@@ -203,7 +207,7 @@ def _fixed() -> tuple[Any, ...]:
 
 
 def _decides(column: Any, top: Any) -> bool:
-    """Whether the column stands only in a condition, whose outcome alone goes on."""
+    """Return whether the column stands only in the condition of a CASE or IF, so its value is not used."""
     from sqlglot import exp
 
     node = column
@@ -231,7 +235,7 @@ def _is_hidden(column: Any, top: Any) -> bool:
 
 
 def _either(left: Origin, right: Origin) -> Origin:
-    """A column that is now the one, now the other."""
+    """Return the origin of a column of a set operation, whose value comes from either side."""
     if left == right:
         return left
     use = _Use()

@@ -1,4 +1,4 @@
-"""Which process this is, and whether another of this host still runs."""
+"""Identifies this process, and tells whether another process of this host still runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def host_identity() -> str:
-    """This host and, where there are any, its process-number space: ``name/pid:[...]``."""
+    """Return the host's name and, on Linux, its process-id namespace: ``name/pid:[...]``."""
     try:
         return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"
     except OSError:
@@ -20,7 +20,7 @@ def host_identity() -> str:
 
 
 def start_token(pid: int) -> str:
-    """What tells a process from a later one with the same number: its start time in ticks.
+    """Return the start time of a process in clock ticks, which tells it from a later one with the same id.
 
     Field 22 of /proc/PID/stat (proc(5)); empty where there is no /proc, or the process has ended.
     """
@@ -33,7 +33,7 @@ def start_token(pid: int) -> str:
 
 
 def is_alive(pid: int, token: str) -> bool:
-    """Whether that very process still runs on this host (a stopped one does, a zombie not)."""
+    """Return whether this very process still runs on this host; True if stopped, False for a zombie."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -44,7 +44,7 @@ def is_alive(pid: int, token: str) -> bool:
 
 
 def take_over_dead(state: StateManager) -> int:
-    """Free at once what dead processes of this host hold; returns how many chunks that were."""
+    """Release at once the chunks leased by dead processes of this host; return how many there were."""
     gone = [
         worker_id for worker_id, pid, token, _ in state.workers(host_identity()) if not is_alive(pid, token)
     ]

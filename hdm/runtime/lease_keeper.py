@@ -1,4 +1,4 @@
-"""Renews the leases of all workers of a process from one thread, and says when one is gone."""
+"""Renews the leases of all workers of a process from one thread, and notices when one is lost."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ log = logging.getLogger("hdm.worker")
 
 
 STALL_FACTOR = 20
-"""A chunk without progress for this many lease times is given up (a hung driver call)."""
+"""Lease times without progress after which a chunk is given up (a driver call that hangs)."""
 
 
 @dataclass(slots=True)
 class ActiveLease:
-    """One lease in work, as the pulse sees it."""
+    """A lease that is being worked on, with the progress of its chunk.
+
+    ``renewed`` and ``moved`` are times of the last renewal and the last progress, by ``time.monotonic``.
+    """
 
     lease: Lease
     renewed: float
@@ -37,7 +40,7 @@ class ActiveLease:
 
 
 class Pulse:
-    """Renews every held lease each third of its time, and says when one is gone."""
+    """Renews every active lease after each third of its time, and marks those that are lost."""
 
     def __init__(self, state: StateManager, worker_id: str, ttl: float) -> None:
         self._state = state
@@ -49,16 +52,16 @@ class Pulse:
         self._thread = threading.Thread(target=self._run, name="hdm-pulse", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
+        """Start the renewing thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; leases stay as they are."""
+        """End the renewing thread; the leases themselves stay as they are."""
         self._stop.set()
         self._thread.join(timeout=self._ttl)
 
     def hold(self, lease: Lease) -> ActiveLease:
-        """Renew this lease from now on."""
+        """Begin to renew a lease."""
         now = time.monotonic()
         held = ActiveLease(lease, now, now)
         with self._lock:
@@ -66,15 +69,15 @@ class Pulse:
         return held
 
     def drop(self, held: ActiveLease) -> None:
-        """Renew this lease no more."""
+        """Stop renewing a lease."""
         with self._lock:
             self._held.pop(held.lease.chunk.chunk_id, None)
 
     def check(self, held: ActiveLease) -> None:
-        """Raise ``LeaseLost`` if the chunk may be another's by now.
+        """Raise ``LeaseLost`` if another worker may have the chunk by now.
 
-        Measured from before the last renewal was sent, so it errs on the safe side, also when
-        the whole process was stopped or the state database was away.
+        The time is counted from before the last renewal was sent. So the answer is safe even if the whole
+        process was stopped or the state database was away.
         """
         held.moved = time.monotonic()
         if held.lost or held.moved - held.renewed > self._ttl * LEASE_SAFE_FRACTION:

@@ -29,14 +29,17 @@ log = logging.getLogger("hdm.link")
 
 
 class Commit(Protocol):
-    """``StateManager.commit``, or what does it and more."""
+    """A function that commits a chunk like ``StateManager.commit``, and may do more."""
 
     def __call__(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> object:
-        """As there."""
+        """Commit the chunk; see ``StateManager.commit``."""
 
 
 class DataLink:
-    """One source/sink pair at work. Subclass and override ``transform`` to touch rows."""
+    """One source and one sink, with transform and checks between them.
+
+    Subclass it and override ``transform`` to change rows.
+    """
 
     def __init__(
         self, spec: LinkSpec, source: Source, sink: Sink, checks: Mapping[str, type[Check]] | None = None
@@ -47,28 +50,33 @@ class DataLink:
         self.source = source
         self.sink = sink
         self.grows = False
-        """Whether the target is to be given columns that the source has gained."""
+        """Whether to add columns to the target that the source has gained."""
         self._checks = checks or {}
         self.pace = Pace(spec.limits)
-        """Shared by the links of one source, see ``shares``."""
+        """The rate limit of the source, shared by all its links: see ``shares.share_pace``."""
 
     def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """A batch as it shall go on: the same columns of the same types, the same rows or fewer; else
-        ``BrokenContract``. The default: as it is."""
+        """Return the batch to pass on; override to change or drop rows. The default returns it unchanged.
+
+        The result has the same columns of the same types, and as many rows or fewer; else the attempt fails
+        with ``BrokenContract``.
+        """
         return batch
 
     def outgoing(self, table: Table) -> Table:
-        """The source table as the sink will see it, after ``transform:``."""
+        """Return the source table as the sink will see it, after ``transform:``."""
         return Transform(self.spec.transform, table).table if self.spec.transform else table
 
     def origins(self, given: Table) -> Sequence[Origin] | None:
-        """What ``transform`` makes of the columns of ``given``: an ``Origin`` for each that it changes.
-        The default says nothing, and the lineage of a link with a ``transform`` of its own is unknown."""
+        """Declare what an overridden ``transform`` makes of the columns: an ``Origin`` for each it changes.
+
+        The default returns None: the lineage of a link that overrides ``transform`` is then unknown.
+        """
         return None
 
     @final
     def column_lineage(self, table: Table) -> tuple[Origin, ...]:
-        """Where each column that leaves the link comes from, by ``transform:`` and ``origins``."""
+        """Return where each column that leaves the link comes from, by ``transform:`` and ``origins``."""
         made = self.outgoing(table)
         own = type(self).transform is not DataLink.transform or type(self).outgoing is not DataLink.outgoing
         if self.spec.transform:
@@ -82,30 +90,37 @@ class DataLink:
         return column_lineage.unknown(made, why) if own else found
 
     def checks(self, table: Table) -> list[Check]:
-        """The link's checks, for one chunk of ``table`` as it goes out; ``UsageError`` for a rule
-        that the table's columns do not fit."""
+        """Return the link's checks for one chunk of the outgoing ``table``.
+
+        Raises ``UsageError`` for a rule that does not fit the table's columns.
+        """
         return make_checks(self._checks, table, self.spec.checks)
 
     @property
     def passes_files(self) -> bool:
-        """True if nothing here needs rows, so that staged bytes may travel untouched. A limit of rows
-        or bytes a second needs them: it is kept from batch to batch."""
+        """Whether staged files may be passed on as bytes, because nothing in the link looks at rows.
+
+        False with a limit of rows or bytes a second, which is applied batch by batch.
+        """
         own = type(self).transform is not DataLink.transform
         return not (self.spec.transform or self.spec.checks or own or self.pace.is_set)
 
     @property
     def makes_rows_of_its_own(self) -> bool:
-        """Whether what is stored need not be the rows that were read."""
+        """Whether the rows that are stored may differ from those that were read."""
         return bool(self.spec.transform) or type(self).transform is not DataLink.transform
 
     @property
     def verifies(self) -> bool:
-        """Whether the sink can say what the target holds."""
+        """Whether the sink can tell which rows the target has."""
         return type(self.sink).committed is not Sink.committed
 
     def first_artifact(self, lease: Lease) -> tuple[str, str] | None:
-        """The first file that the attempt will write, if its sink knows it: URI and format. Asked while
-        the state's locks are held: with ``transform:``, not before an attempt has made the table."""
+        """Return URI and format of the first file that the attempt will write; None if the sink cannot tell.
+
+        Called within the state's transaction, so it must not do I/O. With ``transform:``, None until the
+        first attempt of the job has computed the outgoing table.
+        """
         if lease.receipt is not None:
             return None
         info = lease.job.info
@@ -118,10 +133,10 @@ class DataLink:
     def attempt(
         self, lease: Lease, attempt: Attempt, state: StateManager, commit: Commit | None = None
     ) -> Receipt:
-        """Take one leased chunk from where it stands to ``committed`` and ``verified``, the last step by
-        ``commit`` or else by the state's own.
+        """Take one leased chunk from its current status to ``committed`` and ``verified``.
 
-        Raises what source, sink or state raise; the worker decides by its ``recovery``.
+        ``commit`` replaces the state's own commit. Raises what source, sink or state raise; the worker
+        decides by the error's ``recovery``.
         """
         job, chunk, mode = lease.job, lease.chunk, lease.job.info.mode
         table = self._tables[job.job_id] = self.outgoing(job.info.source)
@@ -146,7 +161,7 @@ class DataLink:
     def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
         payload = self.source.read(lease.job.info.source, lease.chunk)
         info = lease.job.info
-        # Appended twice, a row that was changed in place would be two; a merge wants it.
+        # Appending a row that was changed in place would store it twice; a merge needs the new version.
         again = info.mode is not Mode.APPEND or lease.chunk.again
         key = () if again else info.source.key
         seen: KnownRows | None = None
@@ -170,7 +185,7 @@ class DataLink:
         *,
         again: bool = False,
     ) -> Payload:
-        """The payload with its batches counted, held to the schema, transformed and checked."""
+        """Return the payload with its batches counted, compared with the schema, transformed and checked."""
         keeps_files = payload.files and self.passes_files and seen is None and not chunk.boundary
         through = Payload(
             table,
@@ -199,7 +214,7 @@ class DataLink:
         transform = Transform(self.spec.transform, payload.table) if self.spec.transform else None
         checks = self.checks(out.table)
         schema = payload.table.schema
-        adds = chunk.subtracts_its_own and not again  # else what is kept of the boundary is replaced
+        adds = chunk.subtracts_its_own and not again  # else the digests kept for the boundary are replaced
         for batch in payload.batches():
             attempt.check()
             if not batch.schema.equals(schema):
@@ -230,8 +245,10 @@ class DataLink:
             self._found[chunk.chunk_id] = results
 
     def _promised(self, moved: pa.RecordBatch, given: pa.RecordBatch, table: Table) -> pa.RecordBatch:
-        """What ``transform`` made of ``given``, if it is what the sink was promised: codecs go by the
-        table's types, and would write another type's bytes as something else."""
+        """Return the batch that ``transform`` made of ``given``, if it has the promised columns and types.
+
+        Raises ``BrokenContract`` otherwise: codecs go by the table's types, and would misread other bytes.
+        """
         if moved is given:
             return given
         wrong = _broken(moved, given, table.schema)
@@ -241,8 +258,10 @@ class DataLink:
         return pa.RecordBatch.from_arrays(moved.columns, schema=table.schema)
 
     def _held(self, lease: Lease, table: Table) -> int | None:
-        """Ask the target, on a new session, how many rows of the chunk it holds: -1 if it does not
-        know the chunk, None if it cannot be asked."""
+        """Ask the target, in a new database session, how many rows of the chunk it stores.
+
+        -1 if it does not know the chunk, None if it cannot be asked.
+        """
         if not self.verifies:
             return None
         failpoints.point("V1")
@@ -251,7 +270,7 @@ class DataLink:
 
 
 def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]:
-    """The verdicts; ``CheckFailed`` if a rule that must hold does not."""
+    """Return the results of the checks; raise ``CheckFailed`` if a rule of severity ``error`` is violated."""
     from hdm.state.records import CheckResult
 
     results = []
@@ -271,7 +290,7 @@ def _judge(checks: list[Check], table: Table, chunk: Chunk) -> list[CheckResult]
 
 
 def _broken(moved: pa.RecordBatch, given: pa.RecordBatch, schema: pa.Schema) -> tuple[str, str] | None:
-    """What is wrong with a batch that a transform made of ``given``, and what to write instead."""
+    """Return what is wrong with a batch that a transform made of ``given``, and a hint; else None."""
     if not isinstance(moved, pa.RecordBatch):
         return f"a {type(moved).__name__}", "return a pyarrow.RecordBatch"
     if [(f.name, f.type) for f in moved.schema] != [(f.name, f.type) for f in schema]:

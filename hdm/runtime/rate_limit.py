@@ -1,4 +1,4 @@
-"""Keeps what a link reads below its ``limits:`` of rows and bytes a second."""
+"""Limits how many rows and bytes a second are read from a source (``limits:``)."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 CREDIT = 1.0
-"""Seconds of idle time, at most, that may be made up for by going faster afterwards."""
+"""Seconds of idle time, at most, that may be made up for by reading faster afterwards."""
 SLICE = 0.2
-"""Longest sleep in seconds: a waiting worker must learn that it is to stop."""
+"""Longest single sleep, in seconds, so that a waiting worker soon notices that it must stop."""
 
 
 class Pace:
-    """One source's limits, held by all links and workers of the process together.
+    """Token bucket for one source, shared by all links and workers of the process.
 
-    Each batch puts off, for each limit, the moment at which the next one may go by as long as the
-    batch may take at that rate; who has read it waits until then.
+    Each batch reserves ``rows / rate`` (and ``bytes / rate``) seconds; the thread that read it sleeps until
+    its reservation is due.
     """
 
     def __init__(self, limits: Mapping[str, Any]) -> None:
@@ -30,12 +30,14 @@ class Pace:
 
     @property
     def is_set(self) -> bool:
-        """Whether there is anything to keep to."""
+        """Whether the source has any limit."""
         return any(self._rates)
 
     def keep(self, rows: int, size: int, check: Callable[[], None]) -> None:
-        """Wait until a batch that was just read is due. ``check`` is called all the while, and ends
-        the wait by what it raises; the batch counts all the same."""
+        """Sleep until the batch that was just read is due.
+
+        ``check`` is called repeatedly and may end the wait by raising; the batch still counts.
+        """
         if not self.is_set:
             return
         due = self._put_off(rows, size)

@@ -1,4 +1,4 @@
-"""``threads`` and ``limits`` of links, held over all tables and workers of a process together."""
+"""Applies ``threads`` and ``limits`` of links across all tables and workers of a process."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ Group = tuple[str, ...]
 
 
 def groups_of(spec: LinkSpec) -> dict[Group, int]:
-    """What a chunk of the link counts for, each with its bound: links that read one source share its
-    ``limits.connections``, those of one template its ``threads``."""
+    """Return the groups that a chunk of the link counts for, each with its bound.
+
+    Links that read one source share its ``limits.connections``; links of one template share its ``threads``.
+    """
     found: dict[Group, int] = {}
     if spec.limits.get("connections"):
         found["connections", *_source(spec)] = int(spec.limits["connections"])
@@ -33,7 +35,7 @@ def _source(spec: LinkSpec) -> Group:
 
 
 def share_pace(links: Mapping[str, DataLink]) -> None:
-    """Let links that read one source keep its rates of rows and bytes together, the lowest of each."""
+    """Give links that read one source a common rate limit: the lowest of their rates."""
     together: dict[Group, list[DataLink]] = {}
     for link in links.values():
         together.setdefault(_source(link.spec), []).append(link)
@@ -48,14 +50,14 @@ def share_pace(links: Mapping[str, DataLink]) -> None:
 
 
 def wanted_workers(specs: Iterable[LinkSpec]) -> int:
-    """The most chunks that one link's ``threads`` asks to be carried at once; 0 if none does."""
+    """Return the highest ``threads`` of a link; 0 if none sets it."""
     return max((spec.threads or 0 for spec in specs), default=0)
 
 
 class Shares:
-    """Counts the chunks at work of each group; ``full`` names the links of which none may begin now.
+    """Counts the chunks in work of each group; ``full`` names links of which no chunk may be started now.
 
-    Bounds that ``workers`` threads cannot go beyond are not counted.
+    Bounds that ``workers`` threads cannot reach are not counted.
     """
 
     def __init__(self, specs: Mapping[str, LinkSpec], workers: int) -> None:
@@ -69,15 +71,15 @@ class Shares:
         self._lock = threading.Lock()
 
     def started(self, link_key: str) -> None:
-        """A chunk of the link is at work."""
+        """Count a chunk of the link as in work."""
         self._change(link_key, 1)
 
     def settled(self, link_key: str) -> None:
-        """It is at work no more."""
+        """Count a chunk of the link as no longer in work."""
         self._change(link_key, -1)
 
     def full(self) -> Collection[str]:
-        """Keys of links whose groups are at their bounds."""
+        """Return the keys of links that have a group at its bound."""
         if not self._bounds:
             return ()
         with self._lock:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 log = logging.getLogger("hdm.engine")
 
 IDLE_FIRST, IDLE_LAST = 0.02, 1.0
-"""Seconds between claims when there is nothing to claim: first and longest."""
+"""Shortest and longest wait, in seconds, between two claims while there is nothing to claim."""
 
 
 @dataclass(slots=True)
 class Observer:
-    """What the engine tells whoever shows progress; every hook may be called from any thread."""
+    """Callbacks through which the engine reports progress; each may be called from any thread."""
 
     started: Callable[[Lease], None] = lambda lease: None
     progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
@@ -43,10 +43,10 @@ class Observer:
 class ThreadEngine:
     """Runs one run's jobs to their end, or until ``stop`` is set and the workers have drained.
 
-    ``workers`` threads claim chunks; ``back_pressure`` is how many chunks of a link may lie
-    staged before its source is read on (None: no bound). ``grace`` is how many seconds a
-    drain lets chunks in work go on before they are handed back. ``max_wait`` is how many seconds
-    a system, or the state database, may be away before the run ends.
+    ``workers`` threads claim chunks. ``back_pressure`` is how many chunks of a link may be staged and not
+    loaded before its source is read on (None: no bound). ``grace`` is how many seconds a drain lets chunks in
+    work continue before they are handed back. ``max_wait`` is how many seconds a system, or the state
+    database, may be away before the run ends.
     """
 
     state: StateManager
@@ -78,7 +78,7 @@ class ThreadEngine:
         self._shares = Shares({key: link.spec for key, link in self.planner.links.items()}, self.workers)
 
     def run(self) -> None:
-        """Block until every job is closed. Raises the error that ended it, if one did."""
+        """Run until every job is closed. Raises the error that ended the run, if there was one."""
         self.breaker = self.planner.breaker = Breaker(self.max_wait, self.observer.said)
         self._outage = Outage(self.max_wait, self.observer.said)
         worker_id = self.state.register_worker(
@@ -137,22 +137,25 @@ class ThreadEngine:
             wait = min(wait * 1.5, IDLE_LAST / 4)
 
     def _goes_on_without_state(self, away: StateUnavailable) -> bool:
-        """Whether to go on; past ``max_wait`` the run ends with what is wrong with the state."""
+        """Return whether to continue without the state database; record the error after ``max_wait``."""
         if self._outage.may_continue(away):
             return True
         self._trouble.append(self._outage.ended(away))
         return False
 
     def _barred(self) -> frozenset[str]:
-        """Jobs that nothing is to be claimed of now: enough of theirs lies staged, their links are at the
-        bounds of ``threads`` and ``limits``, or a system of theirs is away."""
+        """Return the jobs of which no chunk may be claimed now.
+
+        Enough of their chunks are staged, their link is at a bound of ``threads`` or ``limits``, or one of
+        its systems is away.
+        """
         if not (links := {*self.breaker.barred(), *self._shares.full()}):
             return self._skip
         jobs = list(self.planner.jobs.values())
         return self._skip | {job.job_id for job in jobs if job.link_key in links}
 
     def _full(self) -> frozenset[str]:
-        """Jobs whose staged chunks have reached the bound: not to be claimed now."""
+        """Return the jobs whose staged chunks have reached the bound of ``back_pressure``."""
         for job in [job for job in self.planner.jobs.values() if self.planner.feeds(job)]:
             lying = self.state.staged(job)
             with self._count:
@@ -166,7 +169,7 @@ class ThreadEngine:
         with self._count:
             self._flying[job_id] = self._flying.get(job_id, 0) + 1
             if bound and self.planner.feeds(lease.job):
-                # Also while the planner's first round, which may plan many tables, still lasts.
+                # Counted here, too, as the planner's first round may last long and plan many tables.
                 self._load[job_id] = self._load.get(job_id, 0) + 1
                 if self._load[job_id] >= bound:
                     self._skip |= {job_id}

@@ -1,8 +1,8 @@
-"""``transform:`` of a link: one DuckDB SELECT over each batch, named ``batch``.
+"""Runs ``transform:`` of a link: one DuckDB SELECT over each batch, which it calls ``batch``.
 
-The statement sees a batch at a time, so it may map, cast and filter rows; what would mean something else
-for other batches (aggregates, LIMIT, DISTINCT, windows, now()) is refused. Its result schema is found by
-running it once over an empty batch.
+The statement sees one batch at a time, so it may map, cast and filter rows. What would give another result
+for other batches (aggregates, LIMIT, DISTINCT, windows, now()) is refused. The schema of its result is found
+by running it once over an empty batch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KINDS: list[tuple[Any, Kind]] = [
 
 
 class Transform:
-    """A compiled ``transform:``; ``table`` is the schema of what it gives."""
+    """A compiled ``transform:``; ``table`` is the schema of its result."""
 
     def __init__(self, sql: str, table: Table) -> None:
         try:
@@ -77,7 +77,10 @@ class Transform:
             raise _refused(table, "it is not one SELECT")
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """The batch as the statement gives it; it may drop rows, never add any."""
+        """Return the batch as the statement gives it; it may drop rows, never add any.
+
+        Raises ``CheckFailed`` if the statement fails on the batch or adds rows.
+        """
         try:
             result = self._run(batch)
         except self._errors as wrong:

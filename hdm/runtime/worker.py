@@ -1,8 +1,7 @@
 """The worker loop, the same in every engine: claim -> attempt -> settle.
 
-A worker works on one chunk at a time. Its ``Pulse`` renews the leases of all workers of the process
-from a thread of its own; a worker whose lease is lost, or that makes no progress for too long,
-stops before it writes anything more.
+A worker works on one chunk at a time. A ``Pulse`` renews the leases of all workers of the process from a
+thread of its own. A worker stops writing once its lease is lost or it made no progress for too long.
 """
 
 from __future__ import annotations
@@ -40,32 +39,32 @@ log = logging.getLogger("hdm.worker")
 MAX_ATTEMPTS = 5
 """Transient failures of one chunk before it is buried; those of a system that is away do not count."""
 MAX_OUTAGES = 25
-"""Attempts at one chunk after which lost connections count, be the system away or not."""
+"""Attempts at one chunk after which lost connections count, even if a system is away."""
 MAX_WAIT = 60.0
-"""Longest back-off in seconds."""
+"""Longest back-off between two attempts, in seconds."""
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of one claimed chunk."""
+    """What happened to one claimed chunk."""
 
     lease: Lease
     receipt: Receipt | None = None
     error: HdmError | None = None
     buried: bool = False
     waits: bool = False
-    """Put back without a failure of its own: a system is away, or asks to slow down."""
+    """Whether the chunk was put back without blame, as a system is away or asks to slow down."""
 
 
 @dataclass(slots=True)
 class Worker:
-    """Claims chunks of one run and carries them through their links.
+    """Claims chunks of one run and carries them through their links, which are given by link key.
 
-    ``links`` by link key. Once ``stop`` is set, a chunk in work is handed back at the next batch.
-    ``observe`` is told every outcome (for progress). ``claim_lock`` is held from asking ``skip_jobs``, of
-    which nothing is claimed, until ``started`` was told: among workers that share it none claims
-    what the last one has filled. While ``may_continue`` says so, the next chunk is claimed as the last one
-    is committed; ``release_unstarted`` hands it back.
+    Once ``stop`` is set, a chunk in work is handed back at the next batch. ``observe`` receives every
+    outcome. ``claim_lock`` is held while a worker checks ``skip_jobs`` (jobs not to claim from) and claims,
+    until ``started`` returns, so that two workers cannot both take the last free slot. While ``may_continue``
+    returns True, the next chunk is claimed in the transaction that commits the last one;
+    ``release_unstarted`` hands that claim back.
     """
 
     state: StateManager
@@ -85,7 +84,7 @@ class Worker:
     _next: ActiveLease | None = None
 
     def step(self) -> Outcome | None:
-        """Claim one chunk and settle it; None if there is nothing to claim now."""
+        """Claim one chunk and settle it; return None if there is nothing to claim now."""
         held, self._next = self._next or self._claim(), None
         if held is None:
             return None
@@ -94,7 +93,7 @@ class Worker:
         return outcome
 
     def release_unstarted(self) -> None:
-        """Hand back what was claimed and not begun."""
+        """Hand back a chunk that was claimed but not started."""
         held, self._next = self._next, None
         if held is None:
             return
@@ -117,7 +116,7 @@ class Worker:
             return self.pulse.hold(lease)
 
     def _commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> None:
-        """Commit the chunk, and claim the next one along with it if nothing is to be skipped."""
+        """Commit the chunk, and claim the next one in the same transaction unless jobs must be skipped."""
         with self.claim_lock:
             claim_next = (
                 ClaimRequest(self.site, self._first_artifact)
@@ -177,7 +176,7 @@ class Worker:
         )
 
     def _failed(self, lease: Lease, error: HdmError) -> Outcome:
-        """Settle a failed attempt by what its error says is to be done."""
+        """Settle a failed attempt as the error's ``recovery`` says."""
         buried = waits = False
         try:
             if error.recovery is Recovery.YIELD:
@@ -199,8 +198,10 @@ class Worker:
         return Outcome(lease, error=error, buried=buried, waits=waits)
 
     def _waits(self, lease: Lease, error: HdmError) -> bool:
-        """Whether a system is to blame and not the chunk. A chunk that has met very many lost
-        connections may be what breaks them: it is blamed."""
+        """Return whether a system is to blame and not the chunk.
+
+        False if the chunk has met very many lost connections: it may be what breaks them.
+        """
         if isinstance(error, ConnectionLost) and lease.attempt > MAX_OUTAGES:
             return False
         return self.breaker.failed(self.links[lease.job.link_key], error)
@@ -210,7 +211,7 @@ class Worker:
             self._clean(lease)
 
     def _clean(self, lease: Lease) -> None:
-        """Remove what the attempt left. Only once the state has said that nobody will publish it."""
+        """Remove what the attempt wrote. Call it only once the state rules out that it is published."""
         link = self.links[lease.job.link_key]
         try:
             link.sink.discard(link.outgoing(lease.job.info.source), lease.chunk, lease.attempt)
@@ -218,6 +219,6 @@ class Worker:
             log.warning("what attempt %d left is for hdm gc: %s", lease.attempt, trouble)
 
     def _wait(self, attempt: int, error: HdmError) -> float:
-        """Seconds until the next try: full jitter, and never sooner than the other side asks."""
+        """Return the seconds until the next try: full jitter, and never less than the other side asks for."""
         asked = error.retry_after if isinstance(error, Throttled) else 0.0
         return max(back_off.seconds(attempt, MAX_WAIT), asked)

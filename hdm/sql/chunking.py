@@ -20,8 +20,10 @@ __all__ = ["Part", "Splitter", "SqlRanges", "all_of", "why_not_split"]
 def why_not_split(
     dialect: Dialect, table: Table, chunks: Sequence[Chunk], rows: int | None, size: int | None
 ) -> str | None:
-    """What is to be said if a table of more than ``rows`` or ``size`` bytes, or of nobody knows how
-    many, is one chunk for want of a key."""
+    """Return a warning if a large table, or one of unknown size, could not be split; else None.
+
+    It is moved as one chunk because it has no key to split by. Large is more than ``rows`` or ``size`` bytes.
+    """
     if (
         len(chunks) != 1
         or chunks[0].conditions

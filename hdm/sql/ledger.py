@@ -183,8 +183,10 @@ class Ledger:
             yield chunk_from_json(str(chunk)), receipt_from_json(str(receipt))
 
     def newest_epoch(self, job_key: str) -> int:
-        """The greatest epoch of a job that the target knows of, be it by its swap; 0 if none. Asked
-        on a session of its own."""
+        """Return the greatest epoch of a job that the target knows; 0 if there is none.
+
+        Looks at chunks and swaps, in a database session of its own.
+        """
         if not self.database.is_there():
             return 0
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder

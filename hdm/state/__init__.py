@@ -1,4 +1,4 @@
-"""The state database: every run, job, chunk, watermark and event. ``StateManager`` alone writes it."""
+"""The state database: every run, job, chunk, watermark and event. Only ``StateManager`` writes to it."""
 
 from __future__ import annotations
 

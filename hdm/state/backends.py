@@ -1,4 +1,4 @@
-"""The manifest's ``state_manager`` types: where the state database is, from a profile entry."""
+"""The manifest's ``state_manager`` types: each gives the URL of the state database from a profile entry."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hdm.state.db.database import resolve
 
 
 class FileProfile(Settings):
-    """Either ``path``, or the original's ``dbpath`` (a folder) and ``database`` (a name)."""
+    """The entry for a state file: either ``path``, or ``dbpath`` (a folder) and ``database`` (a name)."""
 
     path: Annotated[Path | None, AfterValidator(can_be_a_path)] = None
     """File of the state database, with ``~`` filled in; or give ``database``."""
@@ -36,7 +36,7 @@ class FileProfile(Settings):
 
 
 class ServerProfile(Settings):
-    """Either ``url``, or the parts of it. ``driver`` names an ODBC driver, where one is used."""
+    """The entry for a database server: either ``url``, or its parts. ``driver`` names an ODBC driver."""
 
     url: Secret | None = None
     """SQLAlchemy's URL of the state database, ``scheme://user:password@host:port/database``; or give ``host``
@@ -84,7 +84,7 @@ class StateSettings(ABC):
 
     @abstractmethod
     def url(self) -> URL:
-        """Where the state database is; its ``repr`` hides the password."""
+        """Return the URL of the state database; its ``repr`` hides the password."""
 
 
 class SQLiteStateManager(StateSettings):
@@ -93,7 +93,7 @@ class SQLiteStateManager(StateSettings):
     Profile = FileProfile
 
     def url(self) -> URL:
-        """Where the state database is."""
+        """Return the URL of the SQLite file."""
         path: Path | None = self.profile.path
         if path is None:
             name = Path(self.profile.database)
@@ -106,7 +106,7 @@ class _Server(StateSettings):
     drivername: ClassVar[str]
 
     def url(self) -> URL:
-        """Where the state database is."""
+        """Return the URL of the database on the server."""
         if self.profile.url is not None:
             try:
                 url = make_url(self.profile.url.reveal())
@@ -137,7 +137,7 @@ class _Server(StateSettings):
 
 
 class PostgresServerProfile(ServerProfile):
-    """As any server's, and libpq's TLS settings."""
+    """The entry for a PostgreSQL server, with libpq's TLS settings."""
 
     sslmode: str | None = None
     """libpq's sslmode, e.g. ``verify-full`` or ``require``; left out, ``verify-full`` unless the server is on
@@ -152,7 +152,7 @@ class PostgresServerProfile(ServerProfile):
 
 
 class MySQLServerProfile(ServerProfile):
-    """As any server's, and the files of TLS."""
+    """The entry for a MySQL or MariaDB server, with the files that TLS needs."""
 
     ssl_ca: PathText | None = None
     """File (PEM) of the authorities that vouch for the server's certificate; left out, those of the

@@ -1,4 +1,4 @@
-"""``StateManager``: the one door to the state database. Nobody else writes it."""
+"""``StateManager``: the only object that reads and writes the state database."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class StateManager(Questions):
     ) -> StateManager:
         """Connect; an empty database gets its tables if ``create``.
 
-        Raises ``SchemaOutOfDate`` for one that is older or newer than this hdm. ``lease_ttl``
-        in seconds. ``mask`` takes secrets out of all text that is stored.
+        Raises ``SchemaOutOfDate`` if its schema is older or newer than this hdm. ``lease_ttl`` is in seconds.
+        ``mask`` removes secrets from all text that is stored.
         """
         db = Database(url)
         try:
@@ -81,11 +81,11 @@ class StateManager(Questions):
         return cls(Base(db, mask, lease_ttl))
 
     def import_legacy(self, url: str | URL) -> dict[str, int]:
-        """Take over an old ``state_manager`` table: rows ``read``, ``imported``, ``success``."""
+        """Import an old ``state_manager`` table; return its rows ``read``, ``imported``, ``success``."""
         return import_original.import_old(self._base, url)
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self._base.db.close()
 
     def __enter__(self) -> StateManager:
@@ -94,7 +94,7 @@ class StateManager(Questions):
     def __exit__(self, *error: object) -> None:
         self.close()
 
-    # -- catalogues ----------------------------------------------------------
+    # -- catalogs ------------------------------------------------------------
 
     def record_crawl(
         self,
@@ -102,96 +102,104 @@ class StateManager(Questions):
         tables: list[tuple[Table, dict[str, Any]]],
         views: Mapping[Dataset, dict[str, Any]] | None = None,
     ) -> dict[str, int]:
-        """Keep what a crawl found as dataset versions; how many are new, changed, the same."""
+        """Record a crawl as dataset versions; return how many are new, changed, the same."""
         return crawled_objects.record(self._base, run_id, tables, views or {})
 
     def keep_objects(self, run_id: str, kind: str, objects: Mapping[Dataset, dict[str, Any]]) -> None:
-        """Keep objects of a catalogue as versions of their own kind."""
+        """Record objects of a catalog as versions of their own kind."""
         crawled_objects.keep(self._base, run_id, kind, objects)
 
     def objects(self, kind: str, namespace: str) -> dict[str, dict[str, Any]]:
-        """Name -> the newest version of every object of that kind (``relation``, ``view``, ...)."""
+        """Return the newest version of every object of a kind (``relation``, ``view``, ...), by name."""
         return crawled_objects.known(self._base, namespace, kind)
 
     def throughput(self) -> float | None:
-        """Rows per second of the newest runs that moved something; None if none did."""
+        """Return the highest rate, in rows per second, of the newest runs; None if no run moved rows."""
         return crawled_objects.throughput(self._base)
 
     # -- runs and workers ----------------------------------------------------
 
     def open_run(self, info: RunInfo) -> str:
-        """A new run's id. Take over dead workers first, so that their run is seen as over."""
+        """Record a new run; return its id.
+
+        Call ``take_over`` for dead workers first, so that their unfinished run is recorded as aborted.
+        """
         return runs.open_run(self._base, info)
 
     def close_run(
         self, run_id: str, status: str, error_class: str | None = None, error_msg: str | None = None
     ) -> None:
-        """End the run: 'success', 'failure' or 'aborted'."""
+        """End the run with 'success', 'failure' or 'aborted'."""
         runs.close_run(self._base, run_id, status, error_class, error_msg)
 
     def latest_run(self, manifest_name: str, env: str) -> str | None:
-        """The newest run of that manifest in that environment."""
+        """Return the newest run of that manifest in that environment."""
         return runs.latest_run(self._base, manifest_name, env)
 
     def run_jobs(self, run_id: str) -> list[Job]:
-        """The run's jobs, upstream first."""
+        """Return the run's jobs, upstream first."""
         return runs.run_jobs(self._base, run_id)
 
     def register_worker(
         self, run_id: str, host: str, pid: int, start_token: str, version: str, site: str | None = None
     ) -> str:
-        """A new worker's id. ``start_token`` tells the process from a later one with its pid."""
+        """Record a worker process; return its id.
+
+        ``start_token`` tells it from a later process with the same pid.
+        """
         return runs.register_worker(self._base, run_id, host, pid, start_token, version, site)
 
     def heartbeat(self, worker_id: str) -> None:
-        """Say that the worker lives."""
+        """Record that the worker is alive."""
         runs.heartbeat(self._base, worker_id)
 
     def retire_worker(self, worker_id: str) -> None:
-        """The worker has left of its own accord."""
+        """Record that the worker has ended normally."""
         runs.retire_worker(self._base, worker_id)
 
     def workers(self, host: str) -> list[tuple[str, int, str, str]]:
-        """``(worker_id, pid, start_token, state)`` of that host's workers thought alive."""
+        """Return ``(worker_id, pid, start_token, state)`` of the host's workers thought to be alive."""
         return runs.workers(self._base, host)
 
     def take_over(self, worker_ids: Sequence[str]) -> int:
-        """End the leases of workers known to be dead; how many chunks that frees."""
+        """End the leases of dead workers; return how many chunks are freed."""
         return runs.take_over(self._base, list(worker_ids))
 
     def joinable(self, manifest_name: str, env: str, site: str | None = None) -> str | None:
-        """The newest run in progress; with ``site``, one at which that site, or all, is at work."""
+        """Return the newest run in progress; with ``site``, the newest with a live worker for that site."""
         return sites.joinable(self._base, manifest_name, env, site)
 
     def at_work(self, run_id: str, at: Collection[str], links: Collection[str]) -> bool:
-        """Whether a live worker at these sites, on that run's manifest, has one of the links to do."""
+        """Return whether a live worker of these sites still has one of the links to do."""
         return sites.at_work(self._base, run_id, at, links)
 
     def held_by_others(self, host: str, links: Collection[str]) -> dict[str, int]:
-        """Other hosts and how many chunks of the links their processes, dead or not, hold."""
+        """Return by host how many chunks of the links are leased by other hosts' processes, dead or alive."""
         return sites.held_by_others(self._base, host, links)
 
     # -- jobs ----------------------------------------------------------------
 
     def open_job(self, run_id: str, info: JobInfo, *, go_past: bool = False) -> Job:
-        """The job whose epoch is open, adopted, or the next epoch's job, to be planned. ``go_past``: an
-        epoch that has nothing left but dead chunks stays as it is, and the next one opens."""
+        """Adopt the pipeline's open epoch, or open the next one in status 'planning'; return its job.
+
+        ``go_past``: if only dead chunks are left in the open epoch, leave it open and open the next one.
+        """
         return jobs.open_job(self._base, run_id, info, gaps.go_past if go_past else None)
 
     def reread(self, job: Job) -> Job:
-        """The same epoch's job as it stands now, be it closed."""
+        """Return the same epoch's job as it is now, even if it is closed."""
         return jobs.reread(self._base, job)
 
     def last_closed(self, pipeline_key: str) -> Job | None:
-        """The newest job of that key that was closed with success."""
+        """Return the pipeline's newest job that was closed with success."""
         return jobs.last_closed(self._base, pipeline_key)
 
     def plan_lease(self, job: Job) -> AbstractContextManager[bool]:
-        """Yields True if the caller alone may plan the job while the block lasts."""
+        """Yield whether the caller alone may plan the job; renew that lease until the block ends."""
         return named_leases.hold(self._base, replacing.plan_resource(job.pipeline_key))
 
     def finish_lease(self, job: Job) -> AbstractContextManager[bool]:
-        """Yields True if the caller alone may finish the job while the block lasts."""
+        """Yield whether the caller alone may close the job; renew that lease until the block ends."""
         return named_leases.hold(self._base, f"finish:{job.job_id}")
 
     def add_plan(
@@ -205,48 +213,54 @@ class StateManager(Questions):
         unless_loading: Collection[str] = (),
         reading: Mapping[str, Any] | None = None,
     ) -> bool:
-        """Write the epoch's chunks ahead, unless it is planned. False, and left, if ``unless_loading``.
-        ``reading`` is for ``reports.last_reading``."""
+        """Write the plan of an epoch, once; return False if the epoch was closed unread instead.
+
+        That happens if links of ``unless_loading`` still load the last epoch. ``reading`` is what
+        ``reports.last_reading`` returns later.
+        """
         return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading, reading)
 
     def close_unread(self, job: Job) -> bool:
-        """Close an epoch of mode ``replace`` for which nothing was read; False if something was."""
+        """Close an epoch in mode ``replace`` for which nothing was read; return False if something was."""
         return self._base.change(job.in_run, lambda tx: replacing.close_unread(tx, job))
 
     def give_up(self, job: Job, *, short: bool) -> bool:
-        """Close an epoch whose source changed under it, or that is ``short``; False if it is neither."""
+        """Close an epoch whose source changed while it was read, or that is ``short``; else return False."""
         return giving_up.give_up(self._base, job, short=short)
 
     def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
-        """Whether it has receipts to follow, chunks to move, a job (``whole``: an epoch) to close."""
+        """Return whether the pipeline has receipts to load, chunks to move, or a job to close.
+
+        ``whole``: also if upstream has closed an epoch since the pipeline's last.
+        """
         return sites.is_behind(self._base, pipeline_key, upstream_key, whole)
 
     def is_loading(self, pipeline_key: str, links: Collection[str]) -> bool:
-        """Whether any job of these links that reads what the pipeline publishes is open."""
+        """Return whether any open job of these links reads what the pipeline publishes."""
         return self._base.db.read(lambda conn: replacing.is_loading(conn, pipeline_key, links))
 
     def pending_receipts(self, job: Job, limit: int = 100) -> list[Receipt]:
-        """What upstream committed and this job has not turned into chunks yet, in order."""
+        """Return upstream's committed receipts that this job has not turned into chunks yet, in order."""
         return follow.pending_receipts(self._base, job, limit)
 
     def add_downstream_chunks(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
-        """Insert what is made of one upstream chunk, once. False if the job replaces and is closed."""
+        """Insert the chunks made of one upstream chunk, once; return False if the replacing job is closed."""
         return follow.add_downstream_chunks(self._base, job, upstream_chunk_id, chunks)
 
     def settled(self, job: Job) -> bool:
-        """Nothing is left to do but to close the job."""
+        """Return whether the job has nothing left to do but to be closed."""
         return follow.settled(self._base, job)
 
     def counts(self, job_id: str) -> dict[str, int]:
-        """How many chunks of the job are in each status."""
+        """Return how many chunks of the job are in each status."""
         return jobs.counts(self._base, job_id)
 
     def staged(self, job: Job) -> int:
-        """How many of the job's committed chunks wait for the jobs downstream in its run."""
+        """Return how many of the job's committed chunks the downstream jobs of its run have not loaded."""
         return follow.staged(self._base, job)
 
     def close_job(self, job_id: str) -> str:
-        """'success' closes the epoch; 'failure' leaves it open for ``retry`` or ``waive``."""
+        """Close the job with 'success', or leave it open for ``retry`` or ``waive`` with 'failure'."""
         return jobs.close_job(self._base, job_id)
 
     # -- chunks --------------------------------------------------------------
@@ -260,21 +274,23 @@ class StateManager(Questions):
         skip_jobs: frozenset[str] = frozenset(),
         preregister: FirstArtifact = lambda lease: None,
     ) -> Lease | None:
-        """The next chunk to try, downstream first; None if there is nothing just now. With ``site``,
-        only jobs of that site or of none; without, all. The file that ``preregister`` names goes on
-        record with the claim, as by ``begin_artifact``."""
+        """Claim the next chunk, downstream first; return None if there is nothing to claim now.
+
+        With ``site``, only from jobs of that site or without a site. The file that ``preregister`` returns is
+        recorded with the claim, as by ``begin_artifact``.
+        """
         return claims.claim(self._base, worker_id, run_id, ClaimRequest(site, preregister), skip_jobs)
 
     def renew(self, lease: Lease, *, rows: int = 0, bytes: int = 0) -> None:  # noqa: A002
-        """Extend the lease and note progress; raises ``LeaseLost``."""
+        """Extend the lease and record progress; raise ``LeaseLost``."""
         claims.renew(self._base, lease, rows, bytes)
 
     def begin_artifact(self, lease: Lease, uri: str, format: str) -> None:  # noqa: A002
-        """Record a file before its first byte; raises ``LeaseLost``."""
+        """Record a file before its first byte is written; raise ``LeaseLost``."""
         artifacts.begin(self._base, lease, uri, format)
 
     def wrote(self, lease: Lease, receipt: Receipt) -> None:
-        """The content is written but not visible; raises ``LeaseLost``, ``BrokenContract``."""
+        """Record that the content is written but not visible; raise ``LeaseLost``, ``BrokenContract``."""
         transitions.wrote(self._base, lease, receipt)
 
     def commit(
@@ -285,41 +301,49 @@ class StateManager(Questions):
         target_rows: int | None = None,
         claim_next: ClaimRequest | None = None,
     ) -> Lease | None:
-        """The content is visible, and ``target_rows`` is what the target itself says it holds (-1:
-        nothing; None: it cannot say); raises ``LeaseLost``, ``BrokenContract``. With ``claim_next`` the
-        worker's next lease, claimed along with it; None then, too, if ``claim`` has to look."""
+        """Record that the content is visible; with ``claim_next``, return the worker's next lease.
+
+        None if no next chunk is easily found: ``claim`` may still find one. ``target_rows`` is what the
+        target says it stores (-1: it does not know the chunk; None: it cannot tell). Raises ``LeaseLost``,
+        ``BrokenContract``.
+        """
         return transitions.commit(self._base, lease, receipt, target_rows, claim_next)
 
     def record_checks(self, lease: Lease, results: Sequence[CheckResult]) -> None:
-        """Keep what the chunk's in-flight checks found; raises ``LeaseLost``."""
+        """Record the results of the chunk's checks; raise ``LeaseLost``."""
         check_results.record(self._base, lease, results)
 
     def verify_late(self, job: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
-        """Record the comparison for a chunk that was committed without one."""
+        """Record the comparison of row counts for a chunk that was committed without one."""
         operators.verify_late(self._base, job, chunk_id, source_rows, target_rows)
 
     def fail(
         self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str, counts: bool = True
     ) -> bool:
-        """Try again ``retry_in`` seconds from now; None buries the chunk. ``counts``: as its failure. Raises
-        ``LeaseLost``. True if the next try will publish what was written, which must not be removed."""
+        """Schedule the next try in ``retry_in`` seconds, or bury the chunk if that is None.
+
+        ``counts``: the failure is the chunk's own. Returns True if the next try will publish what was
+        written, so that it must not be removed. Raises ``LeaseLost``.
+        """
         return transitions.fail(self._base, lease, error, retry_in, phase, counts)
 
     def release(self, lease: Lease) -> bool:
-        """Hand the chunk back at once; raises ``LeaseLost``. True as for ``fail``."""
+        """Hand the chunk back at once; raise ``LeaseLost``. Returns the same as ``fail``."""
         return transitions.release(self._base, lease)
 
     def supersede(self, job: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
-        """Replace chunks that nobody holds by others."""
+        """Replace chunks that no worker has a lease on by others."""
         operators.supersede(self._base, job, chunk_ids, new_chunks)
 
     def reload(self, job: Job, chunks: Sequence[Chunk], by: str, *, uncopied: Collection[str] = ()) -> int:
-        """Load the rows of committed chunks again, in the job, a pipeline's newest; how many chunks. Of
-        ``uncopied``, which upstream gives again, no copy is made."""
+        """Supersede committed chunks and load their rows again in the pipeline's newest job; return how many.
+
+        Chunks in ``uncopied`` get no copy, as upstream publishes their rows again.
+        """
         return reload.reload(self._base, job, chunks, by, uncopied)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
-        """Record what the target's ledger says it holds; True if that was news."""
+        """Record a chunk that the target's ledger names as committed; return whether it was not recorded."""
         return reconcile.import_committed(self._base, job, chunk, receipt)
 
     def note_failure(self, run_id: str, pipeline_key: str, text: str) -> None:
@@ -333,11 +357,11 @@ class StateManager(Questions):
     # -- watermarks ----------------------------------------------------------
 
     def watermark(self, pipeline_key: str) -> Watermark | None:
-        """The end of the committed prefix; None if nothing is committed."""
+        """Return the end of the committed prefix; None if nothing is committed."""
         return watermarks.current(self._base, pipeline_key)
 
     def seen(self, pipeline_key: str, kind: str) -> Counter[str]:
-        """Digests of committed rows at the watermark ('point') or with a NULL cursor ('null')."""
+        """Return the digests of committed rows at the watermark ('point') or with a NULL cursor ('null')."""
         return watermarks.seen(self._base, pipeline_key, kind)
 
     # -- operators -----------------------------------------------------------
@@ -350,34 +374,36 @@ class StateManager(Questions):
         chunk_id: str | None = None,
         by: str | None = None,
     ) -> int:
-        """Make dead chunks pending again; how many."""
+        """Make dead chunks pending again; return how many."""
         return operators.retry(self._base, run_id, job_id, chunk_id, by)
 
     def waive(self, chunk_id: str, by: str, reason: str) -> None:
-        """A named person accepts a dead chunk; raises ``IllegalTransition`` for any other."""
+        """Record that a named person accepts a dead chunk; raise ``IllegalTransition`` for any other."""
         operators.waive(self._base, chunk_id, by, reason)
 
     def dead(self, *, run_id: str | None = None, job_id: str | None = None) -> list[dict[str, Any]]:
-        """The dead chunks with their errors, as plain rows."""
+        """Return the dead chunks with their errors, as dictionaries."""
         return operators.dead(self._base, run_id, job_id)
 
     def stale_artifacts(self) -> list[StaleArtifact]:
-        """Files that dead attempts may have left."""
+        """Return files that attempts may have left behind."""
         return artifacts.stale(self._base)
 
     def expendable_artifacts(
         self, link_key: str, readers: frozenset[str], days: float = 0
     ) -> list[StaleArtifact]:
-        """Staged files of that link, at least so old, of which everything that the links
-        ``readers`` and all others made is verified."""
+        """Return a link's staged files that may be removed, at least ``days`` old.
+
+        Everything that the links ``readers``, and all others, made of them is verified.
+        """
         return retention.expendable(self._base, link_key, readers, days)
 
     def artifact_deleted(self, artifact_id: str) -> None:
-        """The file is gone."""
+        """Record that the file was removed."""
         artifacts.deleted(self._base, artifact_id)
 
     # -- the trail -----------------------------------------------------------
 
     def anchor(self, run_id: str, location: str) -> tuple[int, str]:
-        """Record where the chain's head is kept outside; its number and hash."""
+        """Record where the head of the run's chain is stored outside; return its number and hash."""
         return audit.put_anchor(self._base, run_id, location)

@@ -1,4 +1,4 @@
-"""What the state layer hands out and takes: plain values, no database in them."""
+"""The values that the state layer takes and returns; none of them refers to the database."""
 
 from __future__ import annotations
 
@@ -13,19 +13,25 @@ PENDING, LEASED, WRITTEN, COMMITTED = "pending", "leased", "written", "committed
 VERIFIED, DEAD, WAIVED, SUPERSEDED = "verified", "dead", "waived", "superseded"
 
 STATUSES = (PENDING, LEASED, WRITTEN, COMMITTED, VERIFIED, DEAD, WAIVED, SUPERSEDED)
-"""All that a chunk can be in."""
+"""All statuses of a chunk."""
 DONE = (COMMITTED, VERIFIED, WAIVED)
 """Statuses over which the watermark may move."""
 UNFINISHED = (PENDING, LEASED, WRITTEN)
 """Statuses that keep an epoch from closing."""
 HELD = (LEASED, WRITTEN)
-"""Statuses in which a worker may hold the chunk."""
+"""Statuses in which a worker may have a lease on the chunk."""
 
 IN_ORDER = 0
-"""As a job's ``max_parallel``: one chunk at a time, none before one with a lower number is settled."""
+"""Value of a job's ``max_parallel``: one chunk at a time, in the order of their numbers.
+
+A chunk is not started before every chunk with a lower number is settled.
+"""
 
 LEASE_SAFE_FRACTION = 0.9
-"""Of a lease's time: so long it is its holder's without asking."""
+"""Share of the lease time during which the holder may act without renewing.
+
+Leaves a margin for clock and network delay.
+"""
 
 OPEN_JOB = ("planning", "in_progress", "failure")
 """Statuses of a job whose epoch is still open."""
@@ -33,7 +39,7 @@ OPEN_JOB = ("planning", "in_progress", "failure")
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Who runs what, with which code, where. ``manifest_text`` is the manifest's file as it was read."""
+    """Who runs what, with which code, where. ``manifest_text`` is the text of the manifest's file."""
 
     manifest_name: str
     manifest_sha256: str
@@ -48,8 +54,10 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One link over one dataset, as planned. ``losses`` are ``(column, reason)``. ``origins`` say where
-    the columns come from; without them it is not known."""
+    """One link over one dataset, as planned.
+
+    ``losses`` are pairs ``(column, reason)``. ``origins`` say where the columns come from; empty if unknown.
+    """
 
     pipeline_key: str
     link_key: str
@@ -72,8 +80,8 @@ class JobInfo:
 class Job:
     """A job as the state database knows it.
 
-    ``run_id`` is the run that opened its epoch, ``in_run`` the one through which it was
-    reached now. ``adopted``: the epoch was open already.
+    ``run_id`` is the run that opened its epoch, ``in_run`` the run that asked for it now. ``adopted``: the
+    epoch was already open when that run asked.
     """
 
     job_id: str
@@ -90,13 +98,13 @@ class Job:
 
     @property
     def closed_unread(self) -> bool:
-        """It was closed unplanned: nothing was read for it."""
+        """Whether the epoch was closed without reading; unlike an epoch that read an empty table."""
         return self.status == "success" and not self.planned
 
 
 @dataclass(slots=True)
 class Progress:
-    """Rows and bytes moved by the attempt so far; what ``renew`` last reported."""
+    """Rows and bytes that the attempt has moved so far, as last reported by ``renew``."""
 
     rows: int = 0
     bytes: int = 0
@@ -104,11 +112,11 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The timed right to try a chunk. ``attempt`` is the fence; ``ttl`` in seconds.
+    """The timed right to try a chunk. ``attempt`` is the fence; ``ttl`` is in seconds.
 
-    ``receipt`` is set when the content is written already: only publish and commit are left.
-    ``announced`` are the ids of files that went on record with the claim, ``begun`` of those that
-    are being written, or are. ``since`` is a moment of ``time.monotonic`` before it began.
+    ``receipt`` is set if the content is already written: only publish and commit are left. ``announced`` are
+    the ids of files that were recorded with the claim, ``begun`` those of files whose writing has started.
+    ``since`` is a time of ``time.monotonic`` before the lease began.
     """
 
     chunk: Chunk
@@ -126,13 +134,15 @@ class Lease:
 
 
 FirstArtifact = Callable[[Lease], tuple[str, str] | None]
-"""The URI and format of the first file that an attempt will write, as far as that is known."""
+"""Returns URI and format of the first file that an attempt will write; None if unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """The wish for a next chunk, of jobs of that ``site`` or of none; without ``site``, of any.
-    ``preregister`` is asked which file goes on record with it."""
+    """Which chunk a worker wants next: jobs of ``site`` or without a site; any job if ``site`` is None.
+
+    ``preregister`` returns the first file of the attempt, which is recorded with the claim.
+    """
 
     site: str | None = None
     preregister: FirstArtifact = lambda lease: None
@@ -140,7 +150,7 @@ class ClaimRequest:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check found in one chunk: counts and names, never values; None if its rule holds."""
+    """The result of one check on one chunk: counts and names, never values. ``found``: None if it passed."""
 
     kind: str
     column: str | None
@@ -151,10 +161,11 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """The value at or below which every row of the dataset is committed.
+    """The cursor value at or below which every row of the dataset is committed.
 
-    ``ties`` and ``nulls`` count the rows at the value and with a NULL cursor; their digests are
-    kept under ``point`` and ``null``, unless ``..._counted``; they were taken under ``schemas``.
+    ``ties`` and ``nulls`` count the rows at that value and those with a NULL cursor. Their digests are kept
+    under the kinds ``point`` and ``null``, unless ``ties_counted`` or ``nulls_counted`` says that only their
+    number is known. ``schemas`` are the schema hashes under which the digests were taken.
     """
 
     column: str
@@ -170,9 +181,11 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What an epoch's plan ``kept`` for the next one, its snapshot, and how many rows below its end its
-    chunks have ``read``. ``unclear``: some were, or will be, read after others: which rows were there
-    is not the same for all."""
+    """What the plan of a reading ``kept`` for the next one, and how many rows its chunks then ``read``.
+
+    ``unclear``: some chunks were read later than others, or are still to be read, so that they did not all
+    see the same rows.
+    """
 
     kept: dict[str, Any]
     snapshot: str | None
@@ -181,18 +194,18 @@ class Reading:
 
     @property
     def is_exact(self) -> bool:
-        """Whether just those rows were read that were planned."""
+        """Whether exactly the rows were read that the plan had counted."""
         return not self.unclear and bool(self.read == self.kept.get("again", 0) + self.kept.get("ranges", 0))
 
     @property
     def moved(self) -> int | None:
-        """How many rows below its end were there when they were read; None where none were counted."""
+        """How many rows below the window's end existed when they were read; None if none were counted."""
         below = self.kept.get("below")
         return None if below is None else int(below) + self.read - int(self.kept.get("again", 0))
 
     @property
     def total(self) -> int | None:
-        """How many rows the source held; None where they were not all counted."""
+        """How many rows the source had; None if not all were counted."""
         total = self.kept.get("total")
         if total is None:
             return None
@@ -201,8 +214,11 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class RowCount:
-    """How many rows a job's plan counted (None: it did not, or not all its chunks are committed), and how
-    many its chunks gave. ``held``: all of them saw the view that was counted in."""
+    """How many rows a job's plan counted, and how many its chunks read.
+
+    ``counted`` is None if the plan did not count or a chunk is not committed. ``held``: all chunks read the
+    same snapshot in which the rows were counted.
+    """
 
     counted: int | None
     read: int
@@ -210,7 +226,7 @@ class RowCount:
 
 
 class StaleArtifact(TypedDict):
-    """A file that a dead attempt may have left."""
+    """A file that an attempt may have left behind."""
 
     artifact_id: str
     uri: str

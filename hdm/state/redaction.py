@@ -1,4 +1,4 @@
-"""What leaves text before it enters the state database: secrets, and values of rows."""
+"""Removes secrets and row values from text before it is stored in the state database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIMIT = 2000
 
 
 def redact(text: str) -> str:
-    """The text without passwords: in URLs, in ``password=...``, and all that a profile holds."""
+    """Mask passwords in a text: in URLs, in ``password=...``, and every secret of a loaded profile."""
     text = _URL.sub(r"\g<head>:***@", secrets.redact(text))
     return _PAIR.sub(r"\g<name>\g<sep>***", text)
 
@@ -33,7 +33,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def dump(value: dict[str, Any], mask: Redact = redact, fields: Collection[str] | None = None) -> str:
-    """Canonical JSON with every text in it masked, or every text of the ``fields`` named."""
+    """Return canonical JSON in which every text is masked, or only the texts of the named ``fields``."""
     return _canonical(
         {
             name: _masked(part, mask) if fields is None or name in fields else part
@@ -51,12 +51,15 @@ def _masked(value: Any, mask: Redact) -> Any:
 
 
 def message(error: BaseException, mask: Redact = redact) -> str:
-    """What of an error may be stored: hdm's own message; of others no quoted value, no detail."""
+    """Return the part of an error that may be stored.
+
+    For hdm's own errors the message; for others the first line without quoted values and details.
+    """
     return mask(error.message if isinstance(error, HdmError) else scrub(error))[:_LIMIT]
 
 
 def scrub(error: BaseException) -> str:
-    """A foreign error's first sentence, with everything that may be a value left out."""
+    """Return the first line of a foreign error, with everything removed that may be a value."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(part) for part in error.args if isinstance(part, str | int))

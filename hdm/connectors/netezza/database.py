@@ -178,7 +178,7 @@ class NetezzaDatabase(DbApiDatabase):
 
 
 def _close(close: Callable[[], None]) -> None:
-    """Close a session, be it lost: nzpy's own ``close`` raises then, and hides why it was lost."""
+    """Close a session even if it is lost; nzpy's own ``close`` would raise then and hide why it was lost."""
     with suppress(Exception):
         close()
 

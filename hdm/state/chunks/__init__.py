@@ -1,1 +1,1 @@
-"""What becomes of a chunk: claimed, written, committed, and what follows from it."""
+"""The life of a chunk: claimed, written, committed, and the effects of its commit."""

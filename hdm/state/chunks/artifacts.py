@@ -1,4 +1,4 @@
-"""Staged files on record: before their first byte, when published, when used up, when deleted."""
+"""Records staged files: before their first byte, when published, when consumed, when deleted."""
 
 from __future__ import annotations
 
@@ -91,8 +91,10 @@ _BEGIN = Prepared(
         ),
     )
 )
-"""Inserts nothing if the lease is lost or the file known. A lease that is lost at the same moment
-leaves a file that ``stale`` finds, as one lost a moment later does."""
+"""Inserts nothing if the lease is lost or the file is already recorded.
+
+If the lease is lost at the very same moment, the file is one that ``stale`` finds later.
+"""
 _AGAIN = Prepared(
     update(artifact)
     .where(artifact.c.artifact_id == bindparam("key"))
@@ -106,13 +108,15 @@ _NEVER = Prepared(
 
 
 def artifact_key(chunk_id: str, uri: str) -> str:
-    """The id of that chunk's file."""
+    """Return the id of a chunk's file."""
     return digest("artifact", chunk_id, uri)
 
 
 def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
-    """Record that the attempt is about to write ``uri``, unless its claim has, so recently that the lease
-    cannot have run out; raises ``LeaseLost``."""
+    """Record that the attempt is about to write ``uri``; raise ``LeaseLost``.
+
+    Does nothing if the claim recorded the file so recently that the lease cannot have expired.
+    """
     key, new = _begun(lease, uri, kind)
     if key in lease.announced:
         lease.announced.discard(key)
@@ -129,8 +133,10 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
 
 
 def preregister(tx: Tx, lease: Lease, file: object) -> None:
-    """Record ``file``, a URI and its format, with the claim of ``lease``, which is to write it. What
-    cannot be recorded is left to ``begin``, and is then its own attempt's failure."""
+    """Record ``file``, a pair of URI and format, together with the claim of ``lease``, which will write it.
+
+    A value that cannot be recorded is ignored here: ``begin`` then fails for that attempt alone.
+    """
     match file:
         case (str(uri), str(kind)) if _fits(uri, artifact.c.uri) and _fits(kind, artifact.c.format):
             key, new = _begun(lease, uri, kind)
@@ -140,13 +146,13 @@ def preregister(tx: Tx, lease: Lease, file: object) -> None:
 
 
 def _fits(text: str, column: Column[Any]) -> bool:
-    """Whether every database takes the text."""
+    """Return whether the text fits the column and is printable, so that every database accepts it."""
     longest = cast("String", column.type).length or 0
     return 0 < len(text) <= longest and text.isprintable()
 
 
 def drop_unstarted(tx: Tx, lease: Lease) -> None:
-    """The attempt is over: files that were announced and not begun there were none of."""
+    """Delete the records of files that this attempt pre-registered but never started to write."""
     for key in sorted(lease.announced):
         tx.queue(_NEVER, {"key": key})
 
@@ -160,7 +166,7 @@ def _begun(lease: Lease, uri: str, kind: str) -> tuple[str, Values]:
 
 
 def _begin_again(conn: Connection, lease: Lease, key: str) -> None:
-    """The same for a file that an earlier attempt, or this one, has begun already."""
+    """Record the file again although an attempt has already recorded it; raise ``LeaseLost``."""
     holders, states = together(conn, [(_HOLDER, {"id": lease.chunk_id}), (_STATE, {"key": key})])
     mine = [(row.attempt, row.lease_owner) for row in holders.rows]
     if mine != [(lease.attempt, lease.worker_id)]:
@@ -170,12 +176,12 @@ def _begin_again(conn: Connection, lease: Lease, key: str) -> None:
 
 
 def known(chunk_id: str) -> Query:
-    """Asks for the ids of a chunk's files that are on record; see ``published``."""
+    """Return the query for the ids of a chunk's recorded files; see ``published``."""
     return _KNOWN, {"of": chunk_id}
 
 
 def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -> None:
-    """The receipt's files are what the chunk consists of now; ``begun`` are those on record."""
+    """Record the receipt's files as the content of the chunk; ``begun`` are the ids already recorded."""
     for file in receipt.files:
         key = artifact_key(chunk_id, file.uri)
         if key in begun:
@@ -197,12 +203,12 @@ def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -
 
 
 def consumed(tx: Tx, upstream_chunk_id: str) -> None:
-    """The upstream chunk's files are used up once all chunks made of them are settled."""
+    """Record the upstream chunk's files as consumed once all chunks made of them are settled."""
     tx.queue(_CONSUME, {"of": upstream_chunk_id})
 
 
 def stale(base: Base) -> list[StaleArtifact]:
-    """Files begun by attempts that are over and that no receipt names."""
+    """Return files that were begun by attempts that are over and that no receipt names."""
     holding = and_(
         among(chunk.c.status, HELD),
         chunk.c.attempt == artifact.c.attempt,
@@ -230,7 +236,7 @@ def stale(base: Base) -> list[StaleArtifact]:
 
 
 def deleted(base: Base, artifact_id: str) -> None:
-    """The file is gone."""
+    """Record that the file was removed."""
     owner = select(chunk.c.job_id, chunk.c.chunk_id).join(artifact, artifact.c.chunk_id == chunk.c.chunk_id)
     found = base.db.read(
         lambda conn: conn.execute(owner.where(artifact.c.artifact_id == artifact_id)).one_or_none()

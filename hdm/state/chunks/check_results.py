@@ -1,4 +1,4 @@
-"""What in-flight checks found, beside the chunk that they saw."""
+"""Records the results of in-flight checks with the chunk that they looked at."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def record(base: Base, lease: Lease, results: Sequence[CheckResult]) -> None:
-    """One row of ``hdm_validation`` for each check of the chunk; raises ``LeaseLost``."""
+    """Insert one row of ``hdm_validation`` for each check of the chunk; raise ``LeaseLost``."""
 
     def work(tx: Tx) -> None:
         held(tx, lease)

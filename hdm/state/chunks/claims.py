@@ -1,4 +1,4 @@
-"""Claiming: the one statement that gives a worker the right to try a chunk."""
+"""Claims: gives a worker the lease on the next chunk, in one statement."""
 
 from __future__ import annotations
 
@@ -40,14 +40,17 @@ _CHUNK = (
     chunk.c.receipt, job.c.stage_no, job.c.max_parallel,
 )  # fmt: skip
 _LOOK_AGAIN = 1.0
-"""At most so many seconds pass between two looks for leases that have run out."""
+"""Longest time, in seconds, between two searches for expired leases."""
 _READY = or_(chunk.c.not_before.is_(None), chunk.c.not_before <= clock.now)
 _EXPIRED = chunk.c.lease_expires_at <= clock.now
 
 
 def _live() -> Any:
-    """How many of the job's chunks are held. By ``=`` alone, so that the index of all databases,
-    with statistics or without, is the one that has the status in it: a job may be long."""
+    """Return one subquery per leased status that counts the job's leases which have not expired.
+
+    Each compares the status by ``=`` alone, so that every database uses the index on job and status, with or
+    without statistics: a job may have many chunks.
+    """
     other = chunk.alias()
     return [
         by_claim_index(
@@ -65,8 +68,10 @@ def _live() -> Any:
 
 
 def _nothing_before(expired: bool) -> list[Any]:
-    """Of a job whose chunks go in order: none is held, waits for its next try, or is dead; but one
-    whose lease ran out, which goes first, is what ``expired`` looks for."""
+    """Return conditions for a job whose chunks go in order: no chunk is leased, waiting or dead.
+
+    With ``expired`` a chunk whose lease has expired does not count: it is the one to be claimed.
+    """
     other = chunk.alias()
     live = (other.c.lease_expires_at > clock.now,) if expired else ()
     kinds = [and_(other.c.status == status, *live) for status in HELD]
@@ -78,9 +83,11 @@ def _nothing_before(expired: bool) -> list[Any]:
 def _candidate(
     expired: bool, sited: bool = False, skipping: bool = False, hold: bool = True, plain: bool = False
 ) -> Select[Any]:
-    """The next chunk for a worker of a run: downstream first, then by number. ``expired``: of those
-    whose lease ran out, which go first when they are looked for; else of those that nobody holds.
-    ``hold`` locks it. ``plain``: of jobs without ``max_parallel``."""
+    """Return the query for a worker's next chunk: downstream jobs first, then by number.
+
+    ``expired``: among chunks whose lease has expired, else among pending ones. ``hold`` locks the row.
+    ``plain``: only of jobs without ``max_parallel``.
+    """
     wanted: list[Any] = [
         run_job.c.run_id == bindparam("run"),
         among(job.c.status, ("in_progress", "failure")),
@@ -117,7 +124,7 @@ def _candidate(
 
 
 def _first_of(status: str, free: Any, wanted: Sequence[Any]) -> Select[Any]:
-    """Each job's lowest number of that status that is free."""
+    """Return the query for each job's lowest number among free chunks of that status."""
     first = (
         by_claim_index(
             select(chunk.c.chunk_no)
@@ -185,7 +192,7 @@ _RENEW = Prepared(
 
 
 def claim(base: Base, worker_id: str, run_id: str, wish: ClaimRequest, skip: frozenset[str]) -> Lease | None:
-    """The next chunk that this worker may try, or None if there is nothing to do just now."""
+    """Claim the next chunk that this worker may try; return None if there is nothing to claim now."""
     site = wish.site
     wanted = _wanted(run_id, site)
 
@@ -204,7 +211,7 @@ def claim(base: Base, worker_id: str, run_id: str, wish: ClaimRequest, skip: fro
 
     def work(tx: Tx) -> Lease:
         row: Any = next(iter(tx.answers["next"]), None) if ask else look(tx.conn, due, True)
-        # The last look is for one who lost a race with another run: there may be more.
+        # A worker that lost a race with another run looks once more: there may be other chunks.
         row = row or look(tx.conn, not due, True) or look(tx.conn, due, True)
         return _take(base, tx, row, worker_id, wish)
 
@@ -218,22 +225,27 @@ def claim(base: Base, worker_id: str, run_id: str, wish: ClaimRequest, skip: fro
 
 
 def asking(base: Base, run_id: str, site: str | None) -> dict[str, Query]:
-    """Asks for a worker's next chunk in the transaction that ends its last, for ``found``; nothing
-    when it is time to look for leases that have run out as well."""
+    """Return the query for a worker's next chunk, to be sent with the commit of its last; see ``found``.
+
+    Empty if it is time to look for expired leases as well, which ``claim`` does.
+    """
     if _is_due(base, run_id, site):
         return {}
     return {"next": (_plain(site is not None), _wanted(run_id, site))}
 
 
 def found(base: Base, tx: Tx, worker_id: str, wish: ClaimRequest) -> Lease | None:
-    """The lease of what was asked for. None says nothing: ``claim`` looks more closely, also at jobs
-    with ``max_parallel``, whose chunks at work are to be counted."""
+    """Claim the chunk that the query of ``asking`` found; return None if it found none.
+
+    None does not mean that there is none: ``claim`` also looks at jobs with ``max_parallel``, whose leased
+    chunks it must count.
+    """
     row = next(iter(tx.answers.get("next", ())), None)
     return None if row is None else _take(base, tx, row, worker_id, wish)
 
 
 def still_held(tx: Tx, lease: Lease | None) -> Lease | None:
-    """The lease, if it was given and nobody has claimed its chunk since."""
+    """Return the lease if it was given and no other worker has claimed the chunk since; else None."""
     if lease is None:
         return None
     row = _MINE.first(tx.conn, {"id": lease.chunk_id})
@@ -245,17 +257,17 @@ def _wanted(run_id: str, site: str | None) -> Values:
 
 
 def _is_due(base: Base, run_id: str, site: str | None) -> bool:
-    """Whether leases that have run out are to be looked for."""
+    """Return whether it is time to look for expired leases."""
     since = time.monotonic() - base.looked.get((run_id, site), 0.0)
     return since > min(_LOOK_AGAIN, base.lease_ttl / 10)
 
 
 class _NothingToDo(Exception):
-    """Ends the transaction without a trace."""
+    """Raised to roll the transaction back if there is nothing to claim."""
 
 
 def _take(base: Base, tx: Tx, row: Any, worker_id: str, wish: ClaimRequest) -> Lease:
-    """Take the chunk, which the row's lock keeps as it was read."""
+    """Lease the chunk to the worker; the lock on its row keeps it as it was read."""
     if row is None or (row.max_parallel is not None and _is_full(tx, row)):
         raise _NothingToDo
     if row.status != PENDING:
@@ -278,7 +290,7 @@ def _take(base: Base, tx: Tx, row: Any, worker_id: str, wish: ClaimRequest) -> L
 
 
 def _is_full(tx: Tx, row: Any) -> bool:
-    """Whether other runs, of which the look could not know, have filled the job meanwhile."""
+    """Return whether other runs have filled the job since the chunk was selected."""
     job_id = {"job": row.job_id}
     _, in_work = together(tx.conn, [(_LOCK_JOB, job_id), (_IN_WORK, job_id)])
     return bool(in_work.rows[0].live >= max(row.max_parallel, 1))
@@ -298,7 +310,7 @@ def _lease(base: Base, conn: Connection, row: Any, worker_id: str, run_id: str) 
 
 
 def renew(base: Base, lease: Lease, rows: int, moved: int) -> None:
-    """Extend the lease from now on; raises ``LeaseLost`` if it is another's."""
+    """Extend the lease from now on; raise ``LeaseLost`` if another worker has it."""
     failpoints.point("H1")
     mine = {
         "id": lease.chunk_id, "mine": lease.attempt, "worker": lease.worker_id,

@@ -1,4 +1,4 @@
-"""All that follows from a committed chunk, in the transaction that commits it."""
+"""The effects of a committed chunk, in the transaction that commits it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _COMPARED = Prepared(insert(validation))
 def commit_lookups(
     of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
 ) -> dict[str, Query]:
-    """Give the queries whose answers ``apply_commit_effects`` needs; they are sent as the transaction begins.
+    """Return the queries that ``apply_commit_effects`` needs; they are sent as the transaction begins.
 
-    ``begun``: ids of files that are known to be on record.
+    ``begun``: ids of files that are known to be recorded.
     """
     ask = {}
     if any(artifacts.artifact_key(chunk_id, file.uri) not in begun for file in receipt.files):
@@ -38,8 +38,10 @@ def commit_lookups(
 def apply_commit_effects(
     tx: Tx, of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
 ) -> None:
-    """Files published and used up, lineage edge, kept digests, and the watermark; in a transaction
-    that asked ``commit_lookups`` of the same."""
+    """Record published and consumed files, the lineage edge, the boundary's digests, and the watermark.
+
+    The transaction must have been started with the queries of ``commit_lookups``.
+    """
     on_record = {row.artifact_id for row in tx.answers.get("files", ())}
     artifacts.published(tx, chunk_id, receipt, on_record.union(begun))
     lineage.add_edge(tx, of, part, chunk_id, receipt.rows, tx.answers.get("origin"))
@@ -50,7 +52,7 @@ def apply_commit_effects(
 
 
 def compared(tx: Tx, job_id: str, chunk_id: str, source_rows: int, target_rows: int, **who: Any) -> None:
-    """Put on record that both sides of a chunk were counted; ``who`` did it, as events say it."""
+    """Record the comparison of a chunk's row counts; ``who`` are the event's worker and attempt."""
     same = source_rows == target_rows
     tx.queue(
         _COMPARED,

@@ -1,4 +1,4 @@
-"""Lineage: which dataset's chunk became which dataset's, and the way through them."""
+"""Lineage: which chunk of which dataset was made of which, and the ways through them."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _DEPTH = 20
 
 
 def origin(upstream_chunk_id: str) -> Query:
-    """Asks which dataset the upstream chunk was written to, for ``add_edge``."""
+    """Return the query for the dataset that the upstream chunk was written to, for ``add_edge``."""
     return _UPSTREAM, {"id": upstream_chunk_id}
 
 
 def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Sequence[Any] | None) -> None:
-    """The edge that a committed chunk is: from its dataset, or the upstream sink's, to the target's."""
+    """Record the edge of a committed chunk: from its source, or the upstream target, to its target."""
     tx.queue(
         _EDGE,
         {
@@ -45,7 +45,7 @@ def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Se
 
 
 def of_table(base: Base, name: str) -> list[dict[str, Any]]:
-    """The edges into and out of every dataset of that name, any number of hops, aggregated.
+    """Return the edges into and out of every dataset of that name, over any number of hops, aggregated.
 
     ``name`` is the dataset's full name or its last part. ``hops`` is negative upstream.
     """
@@ -110,7 +110,7 @@ def _edges(ids: list[str], hops: int, forward: bool) -> Any:
 
 
 def of_columns(base: Base, name: str) -> list[dict[str, Any]]:
-    """Each column's hops into and out of the datasets of that name: types, and whether it lost."""
+    """Return each column's hops into and out of the datasets of that name, with types and losses."""
     keys = sorted({row["pipeline_key"] for row in of_table(base, name)})
     source, target = dataset.alias(), dataset.alias()
     query = (
@@ -144,7 +144,7 @@ def _named(table: Any, name: str) -> tuple[Any, Any]:
 
 
 def of_chunk(base: Base, chunk_id: str) -> list[dict[str, Any]]:
-    """A chunk and all that it was made from, back to the first source; nearest first."""
+    """Return a chunk and all chunks that it was made of, back to the source; nearest first."""
 
     def work(conn: Connection) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

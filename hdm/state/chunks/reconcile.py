@@ -1,4 +1,4 @@
-"""Reconciliation: the target's ledger is the truth, the state database its index."""
+"""Reconciliation: the target's ledger is the truth, the state database follows it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from hdm.state.tx.transaction import Tx
 
 
 def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool:
-    """Record a chunk that the target says it holds as committed; True if that was news.
+    """Record a chunk that the target's ledger names as committed; return whether it was not recorded.
 
-    Its attempt grows, so that a worker which still holds it is fenced.
+    Its attempt number grows, so that a worker that still has a lease on it is fenced.
     """
 
     def work(tx: Tx) -> bool:

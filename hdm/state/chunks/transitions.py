@@ -1,7 +1,6 @@
-"""What becomes of an attempt: written, committed, verified, failed, or handed back.
+"""The transitions of a leased chunk: written, committed, verified, failed, or handed back.
 
-Every change holds the chunk's row and is refused (``LeaseLost``) unless attempt and owner are
-still the lease's.
+Every change locks the chunk's row and raises ``LeaseLost`` unless attempt and owner are still the lease's.
 """
 
 from __future__ import annotations
@@ -65,7 +64,7 @@ _COMMITTED = Prepared(
 
 
 def held(tx: Tx, lease: Lease) -> Any:
-    """The chunk's row, locked; raises ``LeaseLost`` if another attempt has it."""
+    """Return the chunk's locked row; raise ``LeaseLost`` if another attempt owns it."""
     row = tx.chunk_row
     if row is None or row.attempt != lease.attempt or row.lease_owner != lease.worker_id:
         raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
@@ -79,7 +78,10 @@ def fenced(
     work: Callable[[Tx], T],
     ask: Mapping[str, Query] | None = None,
 ) -> T:
-    """Carry out ``work``; a lost lease is put on record and raised. ``ask``: see ``Tx``."""
+    """Run ``work`` with the chunk's row locked; record a lost lease and raise it.
+
+    ``ask``: queries to send along, see ``Base.change``.
+    """
     try:
         return base.change(lease.run_id, work, hold=lease.chunk_id, ask=ask)
     except LeaseLost:
@@ -111,7 +113,7 @@ def _must(lease: Lease, row: Any, allowed: tuple[str, ...], what: str) -> None:
 
 
 def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
-    """The receipt's columns; raises ``BrokenContract`` if its numbers do not add up."""
+    """Return the columns of a receipt; raise ``BrokenContract`` if its numbers do not add up."""
     values = receipt_values(receipt)
     accounted = receipt.rows + receipt.filtered + receipt.rejected
     if receipt.chunk_id != lease.chunk_id:
@@ -127,7 +129,7 @@ def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
 
 
 def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
-    """The content is written but not visible: status 'written'."""
+    """Record that the content is written but not visible: status 'written'."""
 
     def work(tx: Tx) -> None:
         row = held(tx, lease)
@@ -145,11 +147,11 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
 def commit(
     base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, claim_next: ClaimRequest | None
 ) -> Lease | None:
-    """The content is visible: status, counts, files, lineage and watermark in one transaction.
+    """Record that the content is visible: status, counts, files, lineage and watermark in one transaction.
 
-    ``target_rows`` is what the target says it holds, -1 for nothing: 'verified' if that are the
-    receipt's rows. A chunk that is short of some stays 'committed', as one of a target that cannot say.
-    The worker's next lease, if it wants to ``claim_next`` and one is easily found.
+    ``target_rows`` is what the target says it stores, -1 if it does not know the chunk. If that equals the
+    receipt's rows, the chunk becomes 'verified', else it stays 'committed', as with a target that cannot
+    tell. Returns the worker's next lease if ``claim_next`` asks for one and one is easily found.
     """
     try:
         return _commit(base, lease, receipt, target_rows, claim_next)
@@ -158,7 +160,7 @@ def commit(
     except Exception:
         if claim_next is None:
             raise
-        # Whatever is wrong with another chunk is no reason to lose this one, which is visible.
+        # A fault of the next chunk must not undo the commit of this one, which is already visible.
         return _commit(base, lease, receipt, target_rows, None)
 
 
@@ -172,11 +174,11 @@ def _commit(
 
     def work(tx: Tx) -> Lease | None:
         row = held(tx, lease)
-        if row.status in (COMMITTED, VERIFIED):  # also by a first try, whose answer was lost
+        if row.status in (COMMITTED, VERIFIED):  # or committed by a first try whose answer was lost
             return claims.still_held(tx, tried[0])
         _must(lease, row, HELD, COMMITTED)
         status = VERIFIED if target_rows == receipt.rows else COMMITTED
-        # The digests have a table of their own, in the same transaction.
+        # The digests are stored in a table of their own, in the same transaction.
         values = _checked(lease, replace(receipt, boundary_digests=()))
         tx.queue(_COMMITTED, {**_fence(tx, lease), **values, "becomes": status})
         _note(
@@ -198,7 +200,7 @@ def _commit(
 
 
 def failures(base: Base, lease: Lease) -> int:
-    """How many failures of the chunk count so far, since it was planned or retried."""
+    """Return how many failures of the chunk count since it was planned or retried."""
     query = select(chunk.c.failures).where(chunk.c.chunk_id == lease.chunk_id)
     return base.db.read(lambda conn: int(conn.execute(query).scalar() or 0))
 
@@ -206,10 +208,10 @@ def failures(base: Base, lease: Lease) -> int:
 def fail(
     base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str, counts: bool
 ) -> bool:
-    """Try again ``retry_in`` seconds from now, or, if None, bury the chunk as 'dead'. ``counts``: as a
-    failure of the chunk, and not of a system that is away.
+    """Schedule the next try in ``retry_in`` seconds, or bury the chunk as 'dead' if that is None.
 
-    True if what was written is on record and the next try will publish it: it must not be removed.
+    ``counts``: as a failure of the chunk, not of a system that is away. Returns True if the written content
+    is recorded and the next try will publish it, so that it must not be removed.
     """
     name, text = type(error).__name__, message(error, base.mask)
 
@@ -248,7 +250,7 @@ def fail(
 
 
 def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> str:
-    """Set the chunk aside; the seal of its dead letter."""
+    """Mark the chunk as dead and write its dead letter; return the letter's seal."""
     context = {
         "phase": phase,
         "attempt": lease.attempt,
@@ -290,7 +292,7 @@ def _bury(tx: Tx, lease: Lease, error: BaseException, text: str, phase: str) -> 
 
 
 def _causes(error: BaseException) -> list[str]:
-    """The class names from the error down to its first cause."""
+    """Return the class names from the error down to its first cause."""
     names: list[str] = []
     step: BaseException | None = error
     while step is not None and len(names) < 10:
@@ -300,7 +302,7 @@ def _causes(error: BaseException) -> list[str]:
 
 
 def release(base: Base, lease: Lease) -> bool:
-    """Hand the chunk back: anyone may claim it now. True as for ``fail``."""
+    """Hand the chunk back, so that any worker may claim it now. Returns the same as ``fail``."""
 
     def work(tx: Tx) -> bool:
         row = held(tx, lease)

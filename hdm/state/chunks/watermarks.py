@@ -1,4 +1,4 @@
-"""Watermarks: the end of the contiguous committed prefix, appended in the commit's transaction."""
+"""Watermarks: the end of the contiguous prefix of committed chunks, appended when a chunk commits."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _highest_of(status: str) -> Select[Any]:
     return by_claim_index(_highest(chunk.c.job_id == bindparam("job"), chunk.c.status == status), chunk)
 
 
-# One look for each status, so that one index alone fits: a job may be long, and its statistics old.
+# One query per status, so that each uses the same index: a job may be long, and its statistics old.
 _DONE = [
     query.subquery() for query in (*map(_highest_of, DONE), _highest(chunk.c.chunk_id == bindparam("mine")))
 ]
@@ -123,14 +123,14 @@ _FORGET_LEFT = Prepared(
 
 
 def growth(of: Job, chunk_id: str) -> Query:
-    """Asks how far the prefix will reach once the chunk is committed, for ``advance``."""
+    """Return the query for how far the prefix will reach once the chunk is committed; see ``advance``."""
     return _GROWTH, _reach(of.job_id, of.info, _END, chunk_id)
 
 
 def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = None) -> None:
     """Append a watermark if the prefix of committed chunks now reaches further.
 
-    ``growth`` is what was asked as the transaction began, with its chunk's job locked.
+    ``growth`` is the answer to the query of that name, sent as the transaction began, with the job locked.
     """
     failpoints.point("L7")
     if info.source.cursor is not None:
@@ -139,8 +139,10 @@ def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = N
 
 
 def pass_dead(tx: Tx, job_id: str, info: JobInfo) -> None:
-    """Move the watermark to the end of an epoch whose chunks are all done or dead, over the dead ones.
-    Their dead letters say what it has passed."""
+    """Move the watermark past the dead chunks of an epoch whose chunks are all done or dead.
+
+    The dead letters record what it has passed.
+    """
     ends = select(func.max(chunk.c.chunk_no)).where(
         chunk.c.job_id == job_id, among(chunk.c.status, (*DONE, DEAD)), chunk.c.upto.is_not(None)
     )
@@ -183,7 +185,7 @@ def _put(
 
 
 def _is_passed(tx: Tx, job_id: str, by: str) -> bool:
-    """Whether the watermark is a later epoch's: what is mended in an earlier one leaves it alone."""
+    """Return whether the watermark is a later epoch's, so that repairs in an earlier one do not move it."""
     mine, its = (
         tx.conn.execute(select(job.c.epoch).where(job.c.job_id == one)).scalar() for one in (job_id, by)
     )
@@ -210,7 +212,7 @@ def _append(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None) ->
 
 
 def _unbroken(conn: Connection, job_id: str) -> int:
-    """For a job whose plan is not known: the first number from 0 that is missing."""
+    """Return the first missing chunk number, for a job whose plan is not known."""
     expected = 0
     for number in conn.execute(_NUMBERS, {"job": job_id}).scalars():
         if number > expected:
@@ -220,15 +222,17 @@ def _unbroken(conn: Connection, job_id: str) -> int:
 
 
 def forget_left(tx: Tx, pipeline_key: str) -> None:
-    """An epoch is over: nothing asks for the ties of values that the watermark has left."""
+    """At the end of an epoch, delete the digests of ties at values that the watermark has passed."""
     newest = tx.first(_NEWEST_VALUE, {"key": pipeline_key})
     if newest is not None:
         tx.queue(_FORGET_LEFT, {"key": pipeline_key, "at": newest.value})
 
 
 def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
-    """Keep the digests of the rows that share the window's end, or have no cursor value; or, of a
-    ``counted`` chunk, their number. One that reads all of them again replaces what was kept."""
+    """Record the digests of the rows at the window's end, or of those without a cursor value.
+
+    For a ``counted`` chunk only their number. A chunk that reads all of these rows again replaces the record.
+    """
     counted = part.boundary and part.counted
     if not counted and not receipt.boundary_digests:
         return
@@ -254,7 +258,7 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
 
 
 def current(base: Base, pipeline_key: str) -> Watermark | None:
-    """The newest watermark; its value is None where only NULL cursors are committed."""
+    """Return the newest watermark; its value is None if only rows with a NULL cursor are committed."""
 
     def work(conn: Connection) -> Watermark | None:
         row = conn.execute(_NEWEST, {"key": pipeline_key}).first()
@@ -278,7 +282,7 @@ def current(base: Base, pipeline_key: str) -> Watermark | None:
 
 
 def _schemas(conn: Connection, pipeline_key: str) -> frozenset[str]:
-    """Under which schemas the kept digests were taken: rows of another one have other digests."""
+    """Return the schemas under which the recorded digests were taken: another schema gives other digests."""
     query = (
         select(chunk.c.body)
         .join(boundary, boundary.c.chunk_id == chunk.c.chunk_id)
@@ -304,7 +308,7 @@ def _of(pipeline_key: str, kind: str, value: str | None) -> list[Any]:
 
 
 def _counted(conn: Connection, pipeline_key: str, kind: str, value: str | None) -> tuple[int, bool]:
-    """How many rows are kept, and whether any of them are known by their number only."""
+    """Return how many rows are recorded, and whether some are known by their number only."""
     bare = case((boundary.c.digests == "", 1), else_=0)
     query = select(func.sum(boundary.c.row_count), func.max(bare)).where(*_of(pipeline_key, kind, value))
     rows, counted = conn.execute(query).one()
@@ -312,7 +316,7 @@ def _counted(conn: Connection, pipeline_key: str, kind: str, value: str | None) 
 
 
 def seen(base: Base, pipeline_key: str, kind: str) -> Counter[str]:
-    """Digests of rows committed at the watermark ('point') or without a cursor value ('null')."""
+    """Return the digests of committed rows at the watermark ('point') or without a cursor value ('null')."""
 
     def work(conn: Connection) -> Counter[str]:
         row = conn.execute(_NEWEST, {"key": pipeline_key}).first()

@@ -1,6 +1,6 @@
-"""The database's clock as SQL: UTC text ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, never a worker's time.
+"""The database's clock as SQL expressions: UTC text ``YYYY-MM-DDTHH:MM:SS.ffffffZ``.
 
-The text has a fixed width, so that it sorts as time does, in every database.
+Times never come from a worker's clock. The text has a fixed width, so it sorts like time in every database.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class Now(ColumnElement[str]):
-    """The moment, shifted by ``milliseconds`` (a bound integer; negative is the past)."""
+    """SQL expression for the current time."""
 
     inherit_cache = True
     _traverse_internals: Any = ()
@@ -24,7 +24,7 @@ class Now(ColumnElement[str]):
 
 
 class Later(ColumnElement[str]):
-    """``Now`` plus the bound parameter ``later_ms``, in milliseconds."""
+    """SQL expression for the current time plus the bound parameter ``later_ms``, which may be negative."""
 
     inherit_cache = True
     _traverse_internals: Any = ()

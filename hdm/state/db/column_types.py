@@ -1,4 +1,4 @@
-"""The kinds of column that the state database has, with each database's own type for them."""
+"""The column types of the state database, each mapped to every database's own type."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ID, NAME, KEY, HASH, TIME = 64, 256, 256, 64, 32
 
 
 def text(length: int) -> TypeEngine[str]:
-    """Text compared byte by byte in every database."""
+    """Return a text type of bounded length that every database compares byte by byte."""
     return (
         String(length)
         .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
@@ -33,7 +33,7 @@ def text(length: int) -> TypeEngine[str]:
 
 
 def long() -> TypeEngine[str]:
-    """Text without a bound."""
+    """Return a text type of unbounded length that every database compares byte by byte."""
     return (
         Text()
         .with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
@@ -42,53 +42,53 @@ def long() -> TypeEngine[str]:
 
 
 def ident(name: str, *extra: Any, nullable: bool = False, primary_key: bool = False) -> Column[str]:
-    """An id, hex."""
+    """Return a column for an id in hex."""
     return Column(name, text(ID), *extra, nullable=nullable, primary_key=primary_key)
 
 
 def not_null_text(name: str, length: int, *extra: Any, **kw: Any) -> Column[str]:
-    """Text that must be there."""
+    """Return a NOT NULL text column of bounded length."""
     return Column(name, text(length), *extra, nullable=False, **kw)
 
 
 def nullable_text(name: str, length: int, *extra: Any) -> Column[str]:
-    """Text that may be NULL."""
+    """Return a nullable text column of bounded length."""
     return Column(name, text(length), *extra, nullable=True)
 
 
 def long_text(name: str, nullable: bool = True) -> Column[str]:
-    """Text without a bound."""
+    """Return a text column of unbounded length."""
     return Column(name, long(), nullable=nullable)
 
 
 def int64(name: str, nullable: bool = True, default: str | None = None) -> Column[int]:
-    """A 64-bit number."""
+    """Return a column for a 64-bit integer."""
     return Column(name, BigInteger(), nullable=nullable, server_default=default)
 
 
 def int32(name: str, nullable: bool = False, default: str | None = None, **kw: Any) -> Column[int]:
-    """A 32-bit number."""
+    """Return a column for a 32-bit integer."""
     return Column(name, Integer(), nullable=nullable, server_default=default, autoincrement=False, **kw)
 
 
 def flag(name: str) -> Column[int]:
-    """0 or 1."""
+    """Return a column for 0 or 1, by default 0."""
     return Column(name, SmallInteger(), nullable=False, server_default="0")
 
 
 def seq(name: str = "seq") -> Column[int]:
-    """A number that is part of the key."""
+    """Return a 64-bit integer column that is part of the primary key."""
     return Column(name, BigInteger(), primary_key=True, autoincrement=False)
 
 
 def one_of(column: str, table: str, *values: str) -> CheckConstraint:
-    """A check that ``column`` holds one of ``values``."""
+    """Return a CHECK constraint that ``column`` is one of ``values``."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=f"ck_{table}_{column}")
 
 
 def table(name: str, *parts: Any) -> Table:
-    """A table ``hdm_<name>`` of ``metadata``."""
+    """Define the table ``hdm_<name>`` in ``metadata``."""
     return Table(
         f"hdm_{name}", metadata, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin", mariadb_engine="InnoDB", mariadb_charset="utf8mb4",
@@ -97,5 +97,5 @@ def table(name: str, *parts: Any) -> Table:
 
 
 def references(table: str, column: str) -> ForeignKey:
-    """A foreign key."""
+    """Return a foreign key to a column of ``hdm_<table>``."""
     return ForeignKey(f"hdm_{table}.{column}")

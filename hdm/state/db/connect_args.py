@@ -1,4 +1,4 @@
-"""How the state database is connected to: settings of the session, and how long it may be dead unnoticed."""
+"""Driver arguments and session settings for connections to the state database, with their time-outs."""
 
 from __future__ import annotations
 
@@ -13,35 +13,45 @@ _PG_OPTIONS = (
     "-c plan_cache_mode=force_generic_plan -c enable_seqscan=off -c jit=off "
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=20s"
 )
-"""Every statement of the store goes by an index; planning it anew each time costs more than it.
-A process that was stopped inside a transaction must not hold up the others for long."""
+"""Settings of a PostgreSQL session.
+
+Every statement uses an index, and planning it again each time would cost more than running it. The time-outs
+keep a process that was stopped inside a transaction from blocking others for long.
+"""
 _MYSQL_INIT = (
     "SET time_zone = '+00:00', innodb_lock_wait_timeout = 20 /*M!100300 , idle_transaction_timeout = 10 */"
 )
-"""The same; only MariaDB can end an idle transaction
-(https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables)."""
+"""Settings of a MySQL session, for the same reasons; only MariaDB can end an idle transaction.
+
+https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables
+"""
 
 _MSSQL_INIT = "SET XACT_ABORT ON; SET LOCK_TIMEOUT 20000"
-"""The same, in milliseconds. Without XACT_ABORT some errors leave a transaction open with half of its work
-(https://learn.microsoft.com/sql/t-sql/statements/set-xact-abort-transact-sql)."""
+"""Settings of a SQL Server session; LOCK_TIMEOUT is in milliseconds.
+
+Without XACT_ABORT some errors leave a transaction open with half of its work
+(https://learn.microsoft.com/sql/t-sql/statements/set-xact-abort-transact-sql).
+"""
 
 
 def settle(engine: Engine) -> None:
-    """Have every new session of a SQL Server set up, which no argument of its driver can say."""
+    """Set up every new session of a SQL Server engine, as its driver has no argument for these settings."""
     if engine.dialect.name == "mssql":
         event.listen(engine, "connect", settle_session)
 
 
 def settle_session(connection: Any, record: Any) -> None:
-    """Set a new session of SQL Server up, whatever its database's defaults are."""
+    """Set up a new session of SQL Server, whatever its database's defaults are."""
     cursor = connection.cursor()
     cursor.execute(_MSSQL_INIT)
     cursor.close()
 
 
 def connect_args(dialect: str, url: URL) -> dict[str, Any]:
-    """The driver's keyword arguments for the server at ``url`` of that SQLAlchemy dialect, TLS among them;
-    not for SQLite."""
+    """Return the driver's keyword arguments for the server at ``url``, including TLS; not for SQLite.
+
+    ``dialect`` is SQLAlchemy's name for the system.
+    """
     if dialect == "mysql":
         quiet = max(1, int(patience()))
         common: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Connections to write with, kept at hand: a pool would reset each on its way back."""
+"""Keeps idle connections for writing at hand, because a pool would reset each one when it is returned."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 RECYCLE, MAX_IDLE = 1800, 8
-"""Seconds after which a connection is made anew, should it stand idle: others may cut it; how many
-are kept at hand."""
+"""Seconds after which an idle connection is replaced, as others may have cut it; and how many are kept."""
 
 
 class ConnectionCache:
@@ -27,14 +26,14 @@ class ConnectionCache:
 
     @contextmanager
     def borrow(self) -> Iterator[Connection]:
-        """A connection, kept for the next one who asks unless it was left by an error."""
+        """Yield a connection, and keep it for the next borrower unless the block raises."""
         conn = self._newest() or self._engine.connect()
         try:
             yield conn
         except BaseException as error:
             conn.close()
             if isinstance(error, DBAPIError) and error.connection_invalidated:
-                # So are the others, most likely: the pool, which knows of it by now, replaces them.
+                # The other idle connections are most likely broken, too: the pool replaces them.
                 self._give_back()
             raise
         if len(self._idle) < MAX_IDLE:
@@ -45,12 +44,12 @@ class ConnectionCache:
             self._give_back()
 
     def close(self) -> None:
-        """Return all to the pool, and those that are lent as soon as they come back."""
+        """Return all connections to the pool, and borrowed ones as soon as they come back."""
         self._closed = True
         self._give_back()
 
     def _newest(self) -> Connection | None:
-        """The one that was returned last, unless it has stood idle for so long that it may be cut off."""
+        """Return the connection that was kept last; None if there is none or it has been idle too long."""
         try:
             since, conn = self._idle.pop()
         except IndexError:

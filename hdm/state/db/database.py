@@ -1,4 +1,4 @@
-"""Connections to the state database: transactions, locks, retries, and what its errors mean."""
+"""Connections to the state database: transactions, locks, retries, and translation of its errors."""
 
 from __future__ import annotations
 
@@ -49,23 +49,25 @@ _DRIVERS = {
 }
 _TRIES = 10
 _PATIENCE = 15.0
-"""Seconds after which a broken connection is not made anew once more: who asked decides whether to."""
+"""Seconds after which a broken connection is not replaced any more; the caller decides whether to go on."""
 _TRANSIENT_STATES = {"40001", "40P01", "55P03", "26000", "42P05"}
 _TRANSIENT_CODES = {1213, 1205}
 _TRANSIENT_NUMBERS = {
     "1205", "1222", "3960", "1204", "615", "922", "926", "976", "978", "983", "4060", "4221", "18401",
     "40197", "40501", "40613", "10928", "10929", "42108", "42109", "49918", "49919", "49920",
 }  # fmt: skip
-"""SQL Server's, which stand in brackets in ODBC's messages: a deadlock, a lock time-out, a lost race, a
-database that fails over or is asked for too much
-(https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues)."""
+"""Numbers of transient SQL Server errors, which ODBC's messages show in brackets.
+
+Deadlocks, lock time-outs, lost races, and a database that fails over or is overloaded
+(https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues).
+"""
 _opening = threading.RLock()
 _orphans: list[Any] = []
-"""Connections inherited through fork: never used, and never closed under the parent's feet."""
+"""Connections inherited through fork. They are never used, and never closed: the parent still uses them."""
 
 
 def resolve(url: str | URL) -> URL:
-    """The URL with the driver that hdm uses for it; a bare path means SQLite."""
+    """Return the URL with the driver that hdm uses for it; a bare path means SQLite."""
     if isinstance(url, str):
         url = make_url(url) if "://" in url else URL.create("sqlite", database=url)
     known = _DRIVERS.get(url.get_backend_name())
@@ -78,20 +80,22 @@ def resolve(url: str | URL) -> URL:
 
 
 def locked(query: Select[Any], *tables: Table) -> Select[Any]:
-    """The query, holding what it reads of ``tables`` until the transaction ends."""
+    """Return the query so that the rows it reads of ``tables`` stay locked until the transaction ends."""
     for table in tables:
         query = query.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
     return query.with_for_update(of=tables)
 
 
 def by_claim_index(query: Select[Any], table: FromClause) -> Select[Any]:
-    """The query, which looks for chunks of one job and status in ``table``: a job may be long, and
-    MySQL takes another index while it has no statistics."""
+    """Return the query with the index on job and status forced, for MySQL.
+
+    Without statistics MySQL chooses another index, which is slow for a job with many chunks.
+    """
     return query.with_hint(table, "FORCE INDEX (ix_chunk_claim)", "mysql")
 
 
 def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
-    """``column IN (...)`` over hdm's own constants, as fixed text, so that the statement is."""
+    """Return ``column IN (...)`` over hdm's own constants as fixed text, so the statement can be prepared."""
     return column.in_([literal_column(f"'{value}'") for value in values])
 
 
@@ -116,7 +120,7 @@ class Database:
 
     @property
     def engine(self) -> Engine:
-        """The engine of this process; made anew in a forked child."""
+        """The engine of this process; a forked child gets a new one."""
         if self._engine is None or self._pid != os.getpid():
             with _opening:
                 if self._engine is None or self._pid != os.getpid():
@@ -125,7 +129,7 @@ class Database:
         return self._engine
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         if self._engine is not None and self._pid == os.getpid():
             with self._guard:
                 if self._single is not None:
@@ -139,19 +143,19 @@ class Database:
         self._engine = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Carry out ``work`` in one transaction, again after a deadlock or a broken connection.
+        """Run ``work`` in one transaction; run it again after a deadlock or a broken connection.
 
-        Raises ``StateUnavailable`` if the database cannot be reached, ``StateError`` for what
-        it refuses.
+        Raises ``StateUnavailable`` if the database cannot be reached, ``StateError`` if it refuses a
+        statement.
         """
         return self._again(lambda: self._write(work))
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Carry out ``work``, which only reads; every statement sees what is committed by then."""
+        """Run ``work``, which only reads; each statement sees what is committed when it starts."""
         return self._again(lambda: self._read(work))
 
     def snapshot(self, work: Callable[[Connection], T]) -> T:
-        """Carry out ``work``, which only reads, on the database as it is at one moment."""
+        """Run ``work``, which only reads, on a consistent snapshot of the database."""
         if self.dialect == "sqlite":
             return self._again(lambda: self._read(work))
         level = "SNAPSHOT" if self.dialect == "mssql" else "REPEATABLE READ"
@@ -164,7 +168,7 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        """One write transaction without retries, for migrations."""
+        """Yield a connection in one write transaction without retries, for migrations."""
         engine = self.engine
         with self._translated():
             if self.dialect == "sqlite":
@@ -182,7 +186,7 @@ class Database:
             return work(conn)
 
     def _writers(self) -> ConnectionCache:
-        _ = self.engine  # opens, and after a fork anew
+        _ = self.engine  # opens the engine, again after a fork
         assert self._kept is not None
         return self._kept
 
@@ -197,8 +201,11 @@ class Database:
     @staticmethod
     @contextmanager
     def _in_autocommit(engine: Engine) -> Iterator[Connection]:
-        """A connection of the pool; the driver's own error, which SQLAlchemy lets through where setting
-        autocommit asks the server, is raised as any other."""
+        """Yield a connection of the pool in autocommit mode.
+
+        Setting autocommit may query the server; SQLAlchemy lets the driver's own error through there, so it
+        is translated here.
+        """
         dbapi: Any = engine.dialect.loaded_dbapi
         with engine.connect() as plain:
             try:
@@ -212,8 +219,11 @@ class Database:
             yield conn
 
     def _waiting(self, conn: Connection) -> AbstractContextManager[None]:
-        """Cuts the connection of a transaction that hears nothing for ``silence.patience()`` seconds: no
-        statement of the store takes so long. PyMySQL and ODBC have time-outs of their own for it."""
+        """Cut the connection of a transaction that hears nothing for ``silence.patience()`` seconds.
+
+        No statement of the state takes so long. Only for PostgreSQL: PyMySQL and ODBC have their own
+        time-outs.
+        """
         if self.dialect != "postgresql":
             return nullcontext()
         driver: Any = conn.connection.driver_connection
@@ -287,8 +297,10 @@ class Database:
                 if self.dialect == "postgresql":
                     pg_pipeline.end_only_what_is_open(engine.dialect)
                 self._kept = ConnectionCache(engine)
-                _orphans.append(self._kept)  # outlives this object, lest a child's copy ends transactions
-                self._engine = engine  # last: another thread takes it for a sign that all is there
+                # Keep a reference: if a forked child garbage-collected its copy, it would roll back the
+                # parent's open transactions.
+                _orphans.append(self._kept)
+                self._engine = engine  # assigned last: other threads then use it without the lock
 
     def _sqlite(self) -> Engine:
         path = self.url.database
@@ -320,7 +332,7 @@ _DAMAGED = ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 
 
 def _transient(error: DBAPIError) -> bool:
-    """A deadlock, a lock time-out, a lost race or a broken connection: worth another turn."""
+    """Return whether a retry may help: a deadlock, a lock time-out, a lost race or a broken connection."""
     origin = error.orig
     if error.connection_invalidated or isinstance(error, IntegrityError):
         return True
@@ -333,7 +345,10 @@ def _transient(error: DBAPIError) -> bool:
 
 
 def translate(error: DBAPIError, place: str = "") -> StateError:
-    """A driver's error as hdm's; without parameters, values and secrets. ``place`` is the address."""
+    """Return hdm's error for a driver's error, without parameters, values and secrets.
+
+    ``place`` is the server's address.
+    """
     why = unreachable.reason(error) if place else None
     at = f" at {place}" if place else ""
     text = scrub(error.orig if isinstance(error.orig, Exception) else error)

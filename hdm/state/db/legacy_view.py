@@ -1,4 +1,4 @@
-"""The view ``state_manager``: the original's 26 columns, same names and order."""
+"""The view ``state_manager``: the 26 columns of hashmap_data_migrator's table, same names and order."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ JOIN hdm_run r ON r.run_id = j.run_id
 JOIN hdm_dataset ds ON ds.dataset_id = j.source_dataset_id
 JOIN hdm_dataset dt ON dt.dataset_id = j.sink_dataset_id
 WHERE c.attempt > 0 AND c.status <> 'superseded'"""
-"""A chunk shows from its first attempt on, as the original wrote its row when work began."""
+"""Query of the view. A chunk appears with its first attempt, as the old table got its row when work began."""
 
 
 def create(dialect: str) -> str:
-    """The statement that creates or replaces the view in ``dialect``."""
+    """Return the statement that creates or replaces the view in ``dialect``."""
     head = {
         "sqlite": "CREATE VIEW IF NOT EXISTS",
         "postgresql": "CREATE OR REPLACE VIEW",

@@ -1,9 +1,9 @@
-"""Prepared statements on PostgreSQL, several in one round trip, straight through libpq.
+"""Runs prepared statements on PostgreSQL through libpq, several in one round trip.
 
-``psycopg.pq`` is libpq as it is (https://www.psycopg.org/psycopg3/docs/api/pq.html); psycopg's
-cursors and pipelines cost more time than such small statements take. Statements are sent in
-libpq's pipeline mode (https://www.postgresql.org/docs/current/libpq-pipeline-mode.html): after
-an error the server skips the rest, and the transaction is to be rolled back as ever.
+``psycopg.pq`` exposes libpq itself (https://www.psycopg.org/psycopg3/docs/api/pq.html); psycopg's cursors and
+pipelines take more time than such small statements do. Statements are sent in libpq's pipeline mode
+(https://www.postgresql.org/docs/current/libpq-pipeline-mode.html): after an error the server skips the rest,
+and the caller rolls the transaction back as usual.
 """
 
 from __future__ import annotations
@@ -19,14 +19,13 @@ from weakref import WeakKeyDictionary
 _BEGIN, _COMMIT = "BEGIN ISOLATION LEVEL READ COMMITTED", "COMMIT"
 _INTEGERS = {20, 21, 23}
 _LOST, _KNOWN = "26000", "42P05"
-"""A prepared statement that is no longer there, since somebody reset its session; one that is there
-already, since a pooler gives the session to several clients."""
+"""SQLSTATEs of prepared statements: unknown, after a session reset; already known, behind a pooler."""
 _names: WeakKeyDictionary[Any, dict[str, bytes]] = WeakKeyDictionary()
 
 
 @cache
 def _psycopg() -> Any:
-    """What of the driver is used here; looked up once, since an import inside a function is not free."""
+    """Return the parts of psycopg that are used here; cached, as an import inside a function takes time."""
     from psycopg import Error, OperationalError, errors, pq
 
     return SimpleNamespace(
@@ -37,8 +36,10 @@ def _psycopg() -> Any:
 
 
 def end_only_what_is_open(dialect: Any) -> None:
-    """Let SQLAlchemy's ``dialect`` skip COMMIT and ROLLBACK where no transaction is open: psycopg's
-    own methods cost time even then."""
+    """Make SQLAlchemy's ``dialect`` skip COMMIT and ROLLBACK if no transaction is open.
+
+    psycopg's own methods cost time even then.
+    """
     for name in ("do_commit", "do_rollback"):
         setattr(dialect, name, _unless_idle(getattr(dialect, name)))
 
@@ -52,7 +53,7 @@ def _unless_idle(end: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 class Result:
-    """What one statement gave: ``rows`` of text, whole numbers and None; ``touched`` rows."""
+    """The result of one statement: ``rows`` of text, integers and None; ``touched``, a number of rows."""
 
     __slots__ = ("rows", "touched")
 
@@ -64,10 +65,10 @@ class Result:
 def carry_out(
     driver: Any, steps: Sequence[tuple[str, Sequence[Any]]], *, commit: bool = False
 ) -> list[Result]:
-    """Carry out ``(text, values)`` in turn on psycopg's connection ``driver``; a result for each.
+    """Run the statements ``(text, values)`` in order on psycopg's connection; return a result for each.
 
-    The text has its values as ``$1``, ``$2``; they are text, whole numbers or None. Begins a
-    transaction as psycopg would, and with ``commit`` ends it. Raises psycopg's errors.
+    Placeholders are ``$1``, ``$2``; values are text, integers or None. Begins a transaction as psycopg would;
+    ``commit`` ends it. Raises psycopg's errors.
     """
     psycopg = _psycopg()
     connection = driver.pgconn
@@ -75,7 +76,8 @@ def carry_out(
     known = _names.setdefault(driver, {})
     fresh: dict[str, bytes] = {}
     sent: list[tuple[str, Sequence[Any]]] = [*steps]
-    if begins and not commit:  # what begins and ends in one pipeline is a transaction without words
+    # A pipeline is an implicit transaction: no BEGIN/COMMIT is needed if it starts and commits in one batch.
+    if begins and not commit:
         sent.insert(0, (_BEGIN, ()))
     if commit and not begins:
         sent.append((_COMMIT, ()))
@@ -86,7 +88,7 @@ def carry_out(
         for text, values in sent:
             name = known.get(text) or fresh.get(text)
             if name is None:
-                # Named after its text, so that no session can hold another by that name.
+                # The name is a digest of the text, so no session can know it for another statement.
                 name = fresh[text] = f"hdm_{hashlib.sha256(text.encode()).hexdigest()[:32]}".encode()
                 connection.send_prepare(name, text.encode())
                 made[len(expected)] = text
@@ -96,7 +98,7 @@ def carry_out(
         connection.pipeline_sync()
         answers, failed = _answers(connection)
         there = len(answers) + (failed is not None and failed.sqlstate == _KNOWN)
-        # What was prepared before an error stays so: it belongs to the session, not to the transaction.
+        # Statements prepared before an error stay prepared: they belong to the session, not the transaction.
         known.update((text, fresh[text]) for place, text in made.items() if place < there)
         if failed is not None:
             raise failed
@@ -116,7 +118,7 @@ def carry_out(
 
 
 def _answers(connection: Any) -> tuple[list[Any], Any]:
-    """The answers up to the first error, and that error, once all of them have been read."""
+    """Read all answers; return those before the first error, and that error or None."""
     psycopg = _psycopg()
     failed: Any = None
     found = []
@@ -139,7 +141,7 @@ def _answers(connection: Any) -> tuple[list[Any], Any]:
 
 
 def _wait(connection: Any, unsent: int) -> int:
-    """Until an answer is there; sends what is ``unsent`` meanwhile, and says what still is."""
+    """Wait for an answer and send what is ``unsent`` meanwhile; return how much is still unsent."""
     ready = select.poll()
     ready.register(connection.socket, select.POLLIN | (select.POLLOUT if unsent else 0))
     while connection.is_busy():

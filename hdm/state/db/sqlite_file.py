@@ -1,4 +1,4 @@
-"""The file that an SQLite state database lives in: where it may lie and who may read it."""
+"""The file of an SQLite state database: where it may lie and who may read it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NETWORK = {
 
 
 def prepare(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
-    """Make the file, readable by its owner alone, unless it is there already.
+    """Create the file, readable by its owner alone, if it does not exist.
 
-    Raises ``StateError`` on a network file system, where SQLite's locks do not hold
-    (https://www.sqlite.org/faq.html#q5), and where the file cannot be made.
+    Raises ``StateError`` on a network file system, where SQLite's locks do not work
+    (https://www.sqlite.org/faq.html#q5), and if the file cannot be created.
     """
     kind = filesystem(path, mounts)
     if kind in _NETWORK:
@@ -37,7 +37,7 @@ def prepare(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
 
 
 def filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
-    """The type of the file system that ``path`` lies on; None where the system does not say."""
+    """Return the type of the file system that ``path`` lies on; None if the system has no /proc/mounts."""
     try:
         lines = mounts.read_text().splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""The store's hot statements: compiled once by SQLAlchemy, carried out by the driver itself.
+"""The state's most frequent statements: compiled once by SQLAlchemy, executed directly by the driver.
 
-A chunk passes the state database in some twenty small statements. What SQLAlchemy does around
-each execution costs the worker several times what the driver's part of it does; its compiler is
-what hdm needs of it there. Bound values are text and whole numbers, which no dialect converts.
+A chunk needs some twenty small statements. SQLAlchemy's work around each execution costs several times what
+the driver's part does, so only its compiler is used. Bound values are text and integers, which no dialect
+converts.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Values = dict[str, Any]
 
 
 class Prepared:
-    """A Core statement with parameters by name, none of them a list. Safe for threads."""
+    """A SQLAlchemy Core statement with named parameters, none of them a list. Safe for threads."""
 
     def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
         self.statement = statement
@@ -30,20 +30,20 @@ class Prepared:
         self._texts: dict[tuple[str, tuple[str, ...]], Compiled] = {}
 
     def run(self, conn: Connection, values: Values) -> int:
-        """Carry out a change; how many rows it touched."""
+        """Run a change; return how many rows it touched."""
         return together(conn, [(self, values)])[-1].touched
 
     def first(self, conn: Connection, values: Values) -> Any:
-        """The first row of a query, its columns by name; None if there is none."""
+        """Run a query; return its first row, with columns by name, or None."""
         found = self.all(conn, values)
         return found[0] if found else None
 
     def all(self, conn: Connection, values: Values) -> list[Any]:
-        """All rows of a query, their columns by name."""
+        """Run a query; return all rows, with columns by name."""
         return together(conn, [(self, values)])[-1].rows
 
     def compiled(self, conn: Connection, values: Values) -> Compiled:
-        """The statement in the connection's dialect, for values of these names."""
+        """Return the statement compiled for the connection's dialect and for values of these names."""
         key = (conn.dialect.name, tuple(values))
         found = self._texts.get(key)
         if found is None:
@@ -52,33 +52,36 @@ class Prepared:
 
 
 Query = tuple[Prepared, Values]
-"""A statement with the values that it is carried out with."""
+"""A statement with the values to run it with."""
 
 
 class Compiled(NamedTuple):
-    """One dialect's text; ``order`` of the values where they go by position; ``fixed`` ones."""
+    """A statement's text in one dialect.
+
+    ``order`` lists the parameters if they are positional, ``fixed`` are values that belong to the statement.
+    """
 
     text: str
     order: Sequence[str] | None
     fixed: Values
 
     def bind(self, values: Values) -> Any:
-        """``values`` as the driver takes them."""
+        """Return ``values`` in the form that the driver takes."""
         known = {**self.fixed, **values}
         return known if self.order is None else tuple([known[name] for name in self.order])
 
 
 class Outcome(NamedTuple):
-    """A query's ``rows``, or how many rows a change ``touched``."""
+    """The ``rows`` of a query, or how many rows a change ``touched``."""
 
     rows: list[Any]
     touched: int
 
 
 def together(conn: Connection, steps: Sequence[Query], *, last: bool = False) -> list[Outcome]:
-    """Carry out the steps in turn, in one round trip where that can be; an outcome for each.
+    """Run the steps in order, in one round trip if the driver can; return an outcome for each.
 
-    ``last``: the transaction ends with them, and its COMMIT may go along.
+    ``last``: the transaction ends with them, so its COMMIT may be sent along.
     """
     ready = [(step, step.compiled(conn, values), values) for step, values in steps]
     with _driver(conn) as driver:
@@ -106,7 +109,7 @@ def _named(step: Prepared, rows: Sequence[Any]) -> list[Any]:
 
 
 def _row_of(query: Select[Any]) -> Any:
-    """A tuple with the query's columns by name."""
+    """Return a named tuple class with the query's columns."""
     make: Any = namedtuple
     return make("Row", [str(column.key) for column in query.selected_columns])
 
@@ -116,7 +119,7 @@ def _compile(statement: Any, dialect: Any, values: Values) -> Compiled:
         dialect = type(dialect)(paramstyle="numeric_dollar")
     keys = list(values) if isinstance(statement, Insert) else None
     made = statement.compile(dialect=dialect, column_keys=keys)
-    # Constants that SQLAlchemy puts into the text late (lists of IN, SQL Server's TOP) are in it.
+    # Constants that SQLAlchemy adds to the text late (IN lists, SQL Server's TOP) are included.
     state = made.construct_expanded_state(values)
     order = tuple(state.positiontup) if made.positional else None
     fixed = {name: value for name, value in state.parameters.items() if name not in values}
@@ -126,7 +129,11 @@ def _compile(statement: Any, dialect: Any, values: Values) -> Compiled:
 
 
 def _with_limits(compiled: Compiled) -> Compiled:
-    """With LIMIT's numbers in the text: PostgreSQL's plan for any number would sort what lies in order."""
+    """Write LIMIT's numbers into the text.
+
+    With a placeholder PostgreSQL plans for any number, and would sort rows that the index already has in
+    order.
+    """
     order = list(compiled.order or ())
     text = re.sub(
         r"LIMIT \$(\d+)", lambda at: f"LIMIT {int(compiled.fixed[order[int(at[1]) - 1]])}", compiled.text
@@ -138,7 +145,7 @@ def _with_limits(compiled: Compiled) -> Compiled:
 
 @contextmanager
 def _driver(conn: Connection) -> Iterator[Any]:
-    """The driver's connection; its errors are raised as SQLAlchemy raises them."""
+    """Yield the driver's connection; raise its errors as SQLAlchemy would."""
     dbapi: Any = conn.dialect.loaded_dbapi
     driver: Any = conn.connection.driver_connection
     try:

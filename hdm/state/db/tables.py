@@ -1,7 +1,7 @@
-"""The state database's tables, as SQLAlchemy Core knows them.
+"""The tables of the state database, for SQLAlchemy Core.
 
-``migrations/versions`` is what creates them; a test holds the two equal. Times are UTC text
-(``hdm.state.db.clock``), ids are hex. No column holds row data or a secret.
+``migrations/versions`` creates them; a test compares the two. Times are UTC text (``hdm.state.db.clock``),
+ids are hex. No column contains row data or a secret.
 """
 
 from __future__ import annotations

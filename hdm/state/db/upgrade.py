@@ -25,9 +25,9 @@ _LOCK_SECONDS = 120
 
 
 def check(db: Database, *, create: bool) -> None:
-    """Make sure that the schema is the one that this hdm works with.
+    """Check that the database has the schema of this hdm; create it in an empty database if ``create``.
 
-    An empty database is given it if ``create``; raises ``SchemaOutOfDate`` otherwise.
+    Raises ``SchemaOutOfDate`` for another version, ``StateMissing`` for an empty database.
     """
     found = version(db)
     if found == REVISIONS[-1]:
@@ -45,7 +45,7 @@ def check(db: Database, *, create: bool) -> None:
 
 
 def version(db: Database) -> str | None:
-    """The schema version of the database; None if it has none yet."""
+    """Return the schema version of the database; None if it has none yet."""
     return db.read(_revision)
 
 
@@ -57,8 +57,10 @@ def _revision(conn: Connection) -> str | None:
 
 
 def _is_unfinished(conn: Connection) -> bool:
-    """Whether the database was being made when that process died: no version is on record yet.
-    MySQL keeps what was made by then, the others nothing."""
+    """Return whether a process died while it created the database: no version is recorded yet.
+
+    MySQL keeps the tables created until then, other databases roll them back.
+    """
     from hdm.state.db.tables import schema_history
 
     return conn.execute(select(schema_history.c.version).limit(1)).first() is None
@@ -73,9 +75,9 @@ def _refuse_newer(found: str | None) -> None:
 
 
 def upgrade(where: Database | str | URL) -> tuple[str | None, str]:
-    """Bring the schema up to date; one process does it, the others wait. Versions before, after.
+    """Upgrade the schema to this version; return the versions before and after.
 
-    Raises ``SchemaOutOfDate`` for a schema newer than this hdm.
+    One process upgrades, the others wait. Raises ``SchemaOutOfDate`` for a schema newer than this hdm.
     """
     db = where if isinstance(where, Database) else Database(where)
     try:
@@ -130,22 +132,25 @@ def _user() -> str:
 
 
 def migrations() -> Path:
-    """Where alembic's scripts are: inside the installed package, or beside it in a checkout."""
+    """Return the folder of alembic's scripts: inside the installed package, or beside it in a checkout."""
     package = Path(_version.__file__).parent
     inside = package / "_migrations"
     return inside if inside.is_dir() else package.parent / "migrations"
 
 
 def tables(conn: Connection) -> set[str]:
-    """The names of all tables in the database."""
+    """Return the names of all tables in the database."""
     inspector: Inspector = inspect(conn)
     return set(inspector.get_table_names())
 
 
 @contextmanager
 def _session_lock(db: Database) -> Iterator[None]:
-    """Only one upgrade at a time, on a connection of its own, so that it outlives the commit. SQLite's
-    transaction is its own lock (BEGIN IMMEDIATE), and PostgreSQL has one that ends with it."""
+    """Allow only one upgrade at a time, by a session lock on a connection of its own.
+
+    MySQL and SQL Server need it, as it outlives a commit. SQLite's transaction is its own lock (BEGIN
+    IMMEDIATE), and PostgreSQL has a lock that ends with the transaction.
+    """
     if db.dialect not in ("mysql", "mssql"):
         yield
         return
@@ -169,7 +174,7 @@ def _session_lock(db: Database) -> Iterator[None]:
 
 
 def _unlock(conn: Connection, name: str) -> None:
-    """Session locks go with the session, should this fail because it is broken."""
+    """Release the session lock; if that fails, drop the connection, which releases it, too."""
     try:
         if name == "mysql":
             conn.execute(text("SELECT RELEASE_LOCK(CONCAT(:n, '.', DATABASE()))"), {"n": _LOCK_NAME})

@@ -1,1 +1,1 @@
-"""Runs and jobs, and what is planned, followed, replaced and kept for them."""
+"""Runs and jobs: opening, planning, loading from upstream, replacing, retention."""

@@ -1,7 +1,7 @@
-"""What crawls found, as versions of datasets: of a kind of their own.
+"""Records what crawls found, as versions of datasets that have a kind of their own.
 
-Their names are the object's with ``#kind`` (or ``#kind:batch``) behind; ``columns_json`` holds the
-whole object.
+The name of such a dataset is the object's with ``#kind`` (or ``#kind:batch``) appended; ``columns_json`` is
+the whole object.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def record(
     tables: list[tuple[Table, dict[str, Any]]],
     views: Mapping[Dataset, dict[str, Any]],
 ) -> dict[str, int]:
-    """Keep tables (with all that hangs on them) and views; how many were new, changed, the same."""
+    """Record tables (with keys, indexes and so on) and views; return how many are new, changed, the same."""
 
     def work(tx: Tx) -> dict[str, int]:
         counts = {"new": 0, "changed": 0, "same": 0}
@@ -42,7 +42,7 @@ def record(
 
 
 def keep(base: Base, run_id: str, kind: str, objects: Mapping[Dataset, dict[str, Any]]) -> None:
-    """Keep objects as versions of a kind; an event says how many changed."""
+    """Record objects as versions of a kind; an event tells which have changed."""
 
     def work(tx: Tx) -> None:
         fates = {named.name: _keep(tx, named, kind, body) for named, body in objects.items()}
@@ -54,7 +54,7 @@ def keep(base: Base, run_id: str, kind: str, objects: Mapping[Dataset, dict[str,
 
 
 def known(base: Base, namespace: str, kind: str) -> dict[str, dict[str, Any]]:
-    """Name -> the newest version of every object of that kind in the namespace."""
+    """Return the newest version of every object of a kind in the namespace, by name."""
     newest = (
         select(dataset_schema.c.dataset_id, func.max(dataset_schema.c.version).label("version"))
         .group_by(dataset_schema.c.dataset_id)
@@ -79,7 +79,7 @@ def known(base: Base, namespace: str, kind: str) -> dict[str, dict[str, Any]]:
 
 
 def throughput(base: Base, runs: int = 10) -> float | None:
-    """Rows per second over the newest successful runs that loaded rows, the largest of them."""
+    """Return the highest rate, in rows per second, of the newest ``runs`` that loaded rows, if any."""
     loaded = (
         select(
             job.c.run_id,

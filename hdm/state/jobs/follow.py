@@ -1,4 +1,4 @@
-"""Chained jobs: each committed upstream chunk is turned into chunks exactly once."""
+"""Chained jobs: each committed upstream chunk is turned into downstream chunks exactly once."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def _waiting(of: Job) -> Select[Any]:
-    """The receipts of upstream chunks that this job has not followed."""
+    """Return the query for receipts of upstream chunks that this job has not turned into chunks yet."""
     return (
         select(chunk.c.receipt, chunk.c.chunk_id, chunk.c.chunk_no, job.c.epoch)
         .join(job, job.c.job_id == chunk.c.job_id)
@@ -37,7 +37,7 @@ def _waiting(of: Job) -> Select[Any]:
 
 
 def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
-    """What upstream has committed and this job has not turned into chunks yet, in order."""
+    """Return upstream's committed receipts that this job has not turned into chunks yet, in order."""
     if not of.info.upstream_keys:
         return []
     query = _waiting(of).order_by(job.c.epoch, chunk.c.chunk_no, chunk.c.chunk_id).limit(limit)
@@ -50,8 +50,11 @@ def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
 
 
 def add_downstream_chunks(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
-    """Insert the chunks made of one upstream chunk; nothing, if it was followed before. False if
-    this epoch replaces and is closed: its table is swapped, and what comes now is the next one's."""
+    """Insert the chunks made of one upstream chunk; do nothing if that was done before.
+
+    Returns False if this epoch is in mode replace and closed: its table is already swapped, so the receipt
+    belongs to the next epoch.
+    """
 
     def work(tx: Tx) -> bool:
         state = tx.conn.execute(
@@ -95,7 +98,10 @@ def add_downstream_chunks(base: Base, of: Job, upstream_chunk_id: str, chunks: S
 
 
 def _next_number(conn: Connection, job_id: str) -> int:
-    """The job's first free chunk number: a look for each status, not at all of a job's chunks."""
+    """Return the job's first free chunk number.
+
+    One indexed query per status, as a job may have many chunks.
+    """
     highest = [
         by_claim_index(
             select(func.max(chunk.c.chunk_no).label("n")).where(
@@ -109,8 +115,10 @@ def _next_number(conn: Connection, job_id: str) -> int:
 
 
 def settled(base: Base, of: Job) -> bool:
-    """Nothing is left to do: planned or left, upstream closed and followed, no chunk unfinished.
-    What replaces also waits for the dead chunks of upstream: without them it would not be whole."""
+    """Return whether nothing is left to do: upstream is closed and loaded, no chunk is unfinished.
+
+    In mode replace, dead chunks of upstream also count as unfinished: without them the table is not whole.
+    """
 
     def work(conn: Connection) -> bool:
         mine = conn.execute(select(job.c.planned, job.c.status).where(job.c.job_id == of.job_id)).one()
@@ -132,7 +140,7 @@ def settled(base: Base, of: Job) -> bool:
 
 
 def staged(base: Base, of: Job) -> int:
-    """How many of the job's committed chunks the jobs downstream in its run still have to move."""
+    """Return how many of the job's committed chunks the downstream jobs of its run have not loaded yet."""
     below = job.alias()
     downstream = (
         select(below.c.pipeline_key)

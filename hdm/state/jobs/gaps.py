@@ -1,9 +1,9 @@
-"""Gaps: dead chunks that a table goes on without, and chunks that are read from their source again.
+"""Gaps: dead chunks that a table is read on without, and chunks that are read from their source again.
 
-An epoch that has nothing left but dead chunks stays open as a gap, and the next one begins where it
-ends: the watermark passes the dead rows, the dead letters keep them on record, and no run is a success
-until each is retried with success or waived. ``read_again`` puts a new generation of a chunk in the place
-of the old one and of all that was made of it. ``start_over`` forgets how far a table was read.
+An epoch that has only dead chunks left stays open as a gap, and the next one begins at its end. The watermark
+passes the dead rows, their dead letters record them, and no run is a success until each is retried with
+success or waived. ``read_again`` replaces a chunk, and all that was made of it, by a new generation.
+``start_over`` closes a table's epochs so that it can be read whole.
 """
 
 from __future__ import annotations
@@ -42,8 +42,11 @@ from hdm.state.tx.transaction import Tx
 
 
 def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
-    """The dead chunks that an epoch may be gone past with; None if it must wait: chunks are left, or are
-    merged in their order, or which rows share the window's end is not known without a dead one."""
+    """Return the dead chunks that an epoch may leave as a gap; None if the next epoch must wait.
+
+    It must wait while chunks are unfinished, if chunks are merged in order, or if a dead chunk decides which
+    rows share the window's end.
+    """
     if info.source.cursor is None or info.upstream_keys or info.mode is Mode.REPLACE:
         return None
     if info.mode is Mode.MERGE and info.max_parallel == IN_ORDER:
@@ -61,8 +64,10 @@ def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
 
 
 def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
-    """Let the watermark pass the dead chunks of an epoch that has failed, so that the next one may open;
-    False if it must wait."""
+    """Let the watermark pass the dead chunks of a failed epoch, so that the next one may open.
+
+    Returns False if the next epoch must wait.
+    """
     parts = passable(tx.conn, job_id, info)
     if parts is None:
         return False
@@ -72,7 +77,7 @@ def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
 
 
 def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
-    """The pipeline's earlier epochs that are still open, as part of the run from now on."""
+    """Return the pipeline's earlier open epochs, and make them part of the run."""
     query = (
         select(*JOB_COLUMNS)
         .where(
@@ -101,7 +106,7 @@ def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
 
 
 def left_of_older(base: Base, pipeline_key: str) -> int:
-    """Chunks that are still to be moved of all the pipeline's open epochs but the newest epoch."""
+    """Return how many chunks are to be moved in the pipeline's open epochs except the newest epoch."""
     newest = select(func.max(job.c.epoch)).where(job.c.pipeline_key == pipeline_key).scalar_subquery()
     query = (
         select(func.count())
@@ -118,10 +123,11 @@ def left_of_older(base: Base, pipeline_key: str) -> int:
 
 
 def read_again(base: Base, chunk_ids: Sequence[str], by: str | None) -> list[str]:
-    """Read chunks from their sources again, however far down the chain the named ones are; the ids of
-    the new ones. What was made of the old ones is superseded.
+    """Read chunks from their source again; return the ids of the new chunks.
 
-    Raises ``UsageError`` where rows would arrive twice, or someone is at work on them.
+    A named chunk may be anywhere down the chain: the source chunk that it was made of is read again, and all
+    that was made of the old one is superseded. Raises ``UsageError`` if rows would be loaded twice, or a
+    worker has a lease on one of the chunks.
     """
     roots = base.db.read(lambda conn: sorted({_root(conn, one) for one in chunk_ids}))
     made: list[str] = []
@@ -143,7 +149,7 @@ def _run_of(base: Base, conn: Connection, chunk_id: str) -> str:
 
 
 def _root(conn: Connection, chunk_id: str) -> str:
-    """The chunk at the source that this one was made of, maybe itself."""
+    """Return the chunk at the source that this one was made of, which may be itself."""
     at: str | None = chunk_id
     while at is not None:
         chunk_id = at
@@ -166,7 +172,7 @@ def _reread(base: Base, tx: Tx, root: str, by: str | None) -> str:
         _supersede(tx, row, by)
     new = part.at(generation=part.generation + 1, snapshot=None)
     if head.status in (COMMITTED, VERIFIED):
-        # Behind all others and with no end of its own: the watermark neither waits for it nor moves.
+        # Numbered last and without an end: the watermark neither waits for it nor moves with it.
         last = tx.conn.execute(select(func.max(chunk.c.chunk_no)).where(chunk.c.job_id == head.job_id))
         new = new.at(number=int(last.scalar_one()) + 1, upto=None, seen_key=None)
         tx.conn.execute(delete(boundary).where(boundary.c.chunk_id == root))
@@ -190,7 +196,7 @@ def _read(tx: Tx, chunk_id: str) -> Any:
 
 
 def _made_of(tx: Tx, root: str) -> list[Any]:
-    """Every chunk that was made of this one, directly or not."""
+    """Return every chunk that was made of this one, directly or not."""
     found: list[Any] = []
     todo = [root]
     while todo:
@@ -237,11 +243,10 @@ def _supersede(tx: Tx, row: Any, by: str | None) -> None:
 
 
 def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
-    """Close every open epoch of a pipeline and forget which rows share its watermark, so that the next
-    epoch may read the whole table; how many chunks were left undone. The watermark itself is passed over
-    by who plans.
+    """Close every open epoch of a pipeline and delete its boundary digests, so that it can be read whole.
 
-    Raises ``UsageError`` if someone is at work on one of the chunks.
+    Returns how many chunks were left undone. The watermark stays; the planner ignores it for that reading.
+    Raises ``UsageError`` if a worker has a lease on one of the chunks.
     """
 
     def work(tx: Tx) -> int:
@@ -274,35 +279,35 @@ def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
 
 
 class Gaps:
-    """``StateManager.gaps``."""
+    """The methods of ``StateManager.gaps``."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
 
     def left_of_older(self, pipeline_key: str) -> int:
-        """Chunks still to be moved of a pipeline's epochs that a later one has gone past."""
+        """Return how many chunks are to be moved in a pipeline's open epochs except the newest epoch."""
         return left_of_older(self._base, pipeline_key)
 
     def can_pass(self, of: Job) -> bool:
-        """Whether the next run may go past the dead chunks of an epoch that has failed. Looks only."""
+        """Return whether the next run may leave a failed epoch's dead chunks as a gap. Writes nothing."""
         if of.status != "failure":
             return False
         return self._base.db.read(lambda conn: passable(conn, of.job_id, of.info)) is not None
 
     def is_torn(self, of: Job, *, short: bool) -> bool:
-        """Whether ``StateManager.give_up`` would close an open epoch. Looks only."""
+        """Return whether ``StateManager.give_up`` would close an open epoch. Writes nothing."""
         if of.status not in OPEN_JOB or not of.planned:
             return False
         return self._base.db.read(lambda conn: giving_up.is_torn(conn, of.job_id, short=short))
 
     def older(self, run_id: str, of: Job) -> list[Job]:
-        """The earlier epochs of the job's pipeline that are still open, as part of the run."""
+        """Return the earlier open epochs of the job's pipeline, and make them part of the run."""
         return older(self._base, run_id, of.pipeline_key, of.epoch)
 
     def read_again(self, chunk_ids: Sequence[str], by: str | None = None) -> list[str]:
-        """Read chunks from their sources again; the ids of the new ones. Raises ``UsageError``."""
+        """Read chunks from their sources again; return the ids of the new ones. Raises ``UsageError``."""
         return read_again(self._base, chunk_ids, by)
 
     def start_over(self, run_id: str, pipeline_key: str) -> int:
-        """Close a pipeline's open epochs, so that the whole table may be read; chunks left undone."""
+        """Close a pipeline's open epochs, so that it can be read whole; return how many chunks were left."""
         return start_over(self._base, run_id, pipeline_key)

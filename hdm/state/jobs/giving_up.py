@@ -1,4 +1,4 @@
-"""Ends an epoch whose chunks do not belong together, so that the next run reads its table anew."""
+"""Gives up an epoch whose chunks did not see the same rows, so that the next run reads its table again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def _open_chunks(job_id: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def is_torn(conn: Connection, job_id: str, *, short: bool) -> bool:
-    """Whether nobody holds a chunk of an epoch, and one found its source changed, or it is ``short``."""
+    """Return whether an epoch is to be given up: a chunk found its source changed, or it is ``short``.
+
+    False while a worker has a lease on one of its chunks.
+    """
     held = select(chunk.c.chunk_id).where(
         chunk.c.job_id == job_id, among(chunk.c.status, HELD), chunk.c.lease_expires_at > clock.now
     )
@@ -32,8 +35,7 @@ def is_torn(conn: Connection, job_id: str, *, short: bool) -> bool:
 
 
 def give_up(base: Base, of: Job, *, short: bool) -> bool:
-    """Close an open epoch as one that was left, and supersede what it did not commit, if a chunk of it found
-    its source changed, or it is ``short`` of rows. False, and nothing done, if not, or if a chunk is held."""
+    """Close an open epoch unread and supersede its uncommitted chunks, if ``is_torn``; else return False."""
 
     def work(tx: Tx) -> bool:
         now = job_rows.hold(tx, of.job_id)

@@ -1,4 +1,4 @@
-"""``hdm state import``: the rows of an old ``state_manager`` table as chunks of this database."""
+"""Imports the rows of an old ``state_manager`` table as chunks, for ``hdm state import``."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _NAMESPACE = "hashmap-data-migrator"
 
 
 def import_old(base: Base, source: str | URL, table: str = "state_manager") -> dict[str, int]:
-    """Copy the old table's rows as chunks, generation 0; those that are here already are left.
+    """Copy the old table's rows as chunks, generation 0; skip those that are already imported.
 
-    A row counts as 'success' only if its ``sinking_end_time`` is set: the original recorded
-    success when extraction ended. The records that the original kept (``first_record_pulled``,
-    ``last_record_pulled``) are row data and stay behind. Raises ``UsageError`` if there is no
-    such table. Returns how many rows were ``read``, ``imported`` and of these ``success``.
+    A row counts as 'success' only if its ``sinking_end_time`` is set: hashmap_data_migrator recorded success
+    when extraction ended. Its columns ``first_record_pulled`` and ``last_record_pulled`` are row data and are
+    not copied. Raises ``UsageError`` if there is no such table. Returns how many rows were ``read``,
+    ``imported`` and of these ``success``.
     """
     old = Database(source)
     try:
@@ -74,7 +74,7 @@ def _text(value: Any) -> str | None:
 
 
 def _time(value: Any) -> str | None:
-    """Old times, text or native, as this database spells them where they can be read."""
+    """Return an old time, text or native, in this database's format as far as it can be read."""
     if value is None or value == "":
         return None
     iso = value.isoformat(timespec="microseconds") if hasattr(value, "isoformat") else str(value)
@@ -141,7 +141,7 @@ def _import_run(tx: Tx, rows: list[dict[str, Any]]) -> tuple[int, int]:
 
 
 def _ensure_job(tx: Tx, row: Mapping[str, Any], made: dict[str, str]) -> str:
-    """One closed job per old job id and pair of source and sink; a new one's seal goes into ``made``."""
+    """Insert one closed job per old job id and pair of source and sink; add a new one's seal to ``made``."""
     named = {
         name: (_text(row.get(name)) or "unknown")
         for name in ("source_name", "source_type", "sink_name", "sink_type", "source_entity", "sink_entity")

@@ -30,8 +30,10 @@ _BATCH = 500
 def open_job(
     base: Base, run_id: str, info: JobInfo, go_past: Callable[[Tx, str, JobInfo], bool] | None = None
 ) -> Job:
-    """The job whose epoch is open, adopted, or the next epoch's job, status 'planning'. ``go_past`` is
-    asked of an epoch that has failed whether the next one may open all the same."""
+    """Adopt the pipeline's open epoch, or open the next one in status 'planning'; return its job.
+
+    ``go_past`` decides whether the next epoch may open although the last has failed.
+    """
 
     def work(tx: Tx) -> Job:
         found = tx.conn.execute(
@@ -75,7 +77,7 @@ def open_job(
 
 
 def reread(base: Base, of: Job) -> Job:
-    """The same epoch's job as it stands now, be it closed."""
+    """Return the same epoch's job as it is now, even if it is closed."""
 
     def work(conn: Connection) -> Job:
         row = conn.execute(select(*JOB_COLUMNS).where(job.c.job_id == of.job_id)).one()
@@ -85,8 +87,10 @@ def reread(base: Base, of: Job) -> Job:
 
 
 def skip_epochs(base: Base, of: Job, epoch: int, snapshot: str | None) -> Job:
-    """Move an unplanned job on to ``epoch``, if that is later; ``snapshot`` is the one under which
-    what is taken over from the ledger was read."""
+    """Move an unplanned job on to ``epoch``, if that is later; return the job.
+
+    ``snapshot`` is the one under which the chunks taken over from the ledger were read.
+    """
 
     def work(tx: Tx) -> None:
         now = job_rows.hold(tx, of.job_id)
@@ -121,7 +125,7 @@ def _set_upstream(tx: Tx, job_id: str, info: JobInfo) -> None:
 
 
 def _create(tx: Tx, info: JobInfo, epoch: int) -> tuple[str, dict[str, Any]]:
-    """The new job's id, and the seals of what was written."""
+    """Insert a job; return its id, and the seals of the rows written."""
     job_id = uuid.uuid4().hex
     row = {
         "job_id": job_id,
@@ -148,7 +152,10 @@ def _create(tx: Tx, info: JobInfo, epoch: int) -> tuple[str, dict[str, Any]]:
 
 
 def _adopt(tx: Tx, held: Mapping[str, Any], info: JobInfo) -> dict[str, Any]:
-    """The manifest's present wishes; the tables only while nothing is planned on them. The seals."""
+    """Update an adopted job to the present manifest; return the seals.
+
+    Its tables change only while nothing is planned on them.
+    """
     job_id, planning = str(held["job_id"]), held["status"] == "planning"
     values: dict[str, object] = {
         "site": info.site,
@@ -167,7 +174,7 @@ def _adopt(tx: Tx, held: Mapping[str, Any], info: JobInfo) -> dict[str, Any]:
 
 
 def note_failure(base: Base, run_id: str, pipeline_key: str, text: str) -> None:
-    """Record in the run why the pipeline's job could not be planned; the text is stored redacted."""
+    """Record in the run why the pipeline's job could not be planned; secrets in the text are masked."""
 
     def work(tx: Tx) -> None:
         mine = select(job.c.job_id).join(run_job, run_job.c.job_id == job.c.job_id)
@@ -179,7 +186,7 @@ def note_failure(base: Base, run_id: str, pipeline_key: str, text: str) -> None:
 
 
 def last_closed(base: Base, pipeline_key: str) -> Job | None:
-    """The newest job of that key that was closed with success."""
+    """Return the pipeline's newest job that was closed with success."""
     query = (
         select(*JOB_COLUMNS)
         .where(job.c.pipeline_key == pipeline_key, job.c.status == "success")
@@ -204,8 +211,10 @@ def add_plan(
     unless_loading: Collection[str] = (),
     reading: Mapping[str, Any] | None = None,
 ) -> bool:
-    """All chunks of the epoch at once; nothing, if another planner was first. False if the epoch is
-    left, with nothing read, because links of ``unless_loading`` are still at the last epoch's."""
+    """Insert all chunks of the epoch at once; do nothing if another process planned it first.
+
+    Returns False if the epoch is closed unread, as links of ``unless_loading`` still load the last epoch.
+    """
 
     def work(tx: Tx) -> bool:
         before = job_rows.hold(tx, planned.job_id)
@@ -234,7 +243,7 @@ def add_plan(
 
 
 def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> Sum:
-    """Insert those chunks that are not known yet; the sum of their seals."""
+    """Insert the chunks that are not in the database yet; return the sum of their seals."""
     added = Sum()
     for start in range(0, len(chunks), _BATCH):
         batch = {one.chunk_id: one for one in chunks[start : start + _BATCH]}
@@ -250,13 +259,13 @@ def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> Sum:
 
 
 def counts(base: Base, job_id: str) -> dict[str, int]:
-    """How many chunks of the job are in each status."""
+    """Return how many chunks of the job are in each status."""
     query = select(chunk.c.status, func.count()).where(chunk.c.job_id == job_id).group_by(chunk.c.status)
     return base.db.read(lambda conn: {row[0]: row[1] for row in conn.execute(query).all()})
 
 
 def close_job(base: Base, job_id: str) -> str:
-    """'success' closes the epoch; 'failure' (a dead chunk) leaves it open.
+    """Close the job with 'success', or leave its epoch open with 'failure' if a chunk is dead.
 
     Raises ``IllegalTransition`` while a chunk is unfinished or nothing is planned.
     """

@@ -1,4 +1,4 @@
-"""A run's beginning: its row, its chain, its place among the runs, and its manifest's text."""
+"""Records the beginning of a run: its row, its event chain, its number, and its manifest's text."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from hdm.state.tx.transaction import Tx
 
 
 def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = None) -> None:
-    """Insert a run, give it its chain, and link it to the run that was opened before it. ``text`` is
-    its manifest's, kept once, with secrets masked."""
+    """Insert a run, start its event chain, and link it to the run that was opened before it.
+
+    ``text`` is its manifest, stored once for equal texts, with secrets masked.
+    """
     run_id = row["run_id"]
     place = conn.execute(locked(select(trail.c.number, trail.c.run_id), trail)).one_or_none()
     number = 1 if place is None else place.number + 1
-    if place is None:  # somebody emptied the table; that the runs are numbered anew is found by verify
+    if place is None:  # somebody emptied the table; hdm state verify finds the runs numbered anew
         conn.execute(insert(trail), {"id": 1, "number": number, "run_id": run_id})
     else:
         conn.execute(update(trail).values(number=number, run_id=run_id))
@@ -41,7 +43,7 @@ def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = 
 
 
 def _link(conn: Connection, before: str) -> dict[str, Any]:
-    """The run before and where its chain ends now: a cut of that chain is seen by the next run's."""
+    """Return the run before and the present end of its chain, so that a later cut of it is found."""
     head = conn.execute(
         select(chain_head.c.seq, chain_head.c.hash).where(chain_head.c.run_id == before)
     ).one_or_none()
@@ -49,7 +51,7 @@ def _link(conn: Connection, before: str) -> dict[str, Any]:
 
 
 def _unnumbered(conn: Connection) -> dict[str, Any]:
-    """The runs of an older hdm, which knew no order: how many, and a digest of their ids."""
+    """Return how many runs of an older hdm without numbers there are, and a digest of their ids."""
     ids = sorted(conn.execute(select(run.c.run_id)).scalars())
     return {"older": [len(ids), seals.text_seal(" ".join(ids))]}
 

@@ -1,4 +1,4 @@
-"""What an operator decides: retry, waive, replace."""
+"""Decisions of an operator: retry, waive, supersede, and late verification."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _dead(run_id: str | None, job_id: str | None, chunk_id: str | None) -> Selec
 
 
 def retry(base: Base, run_id: str | None, job_id: str | None, chunk_id: str | None, by: str | None) -> int:
-    """Dead chunks are pending again, their dead letters 'replayed'; how many."""
+    """Make dead chunks pending again and their dead letters 'replayed'; return how many."""
     found = base.db.read(lambda conn: conn.execute(_dead(run_id, job_id, chunk_id)).all())
     jobs: dict[str, list[str]] = {}
     for row in found:
@@ -71,7 +71,7 @@ def _revive(tx: Tx, job_id: str, ids: list[str], by: str | None) -> int:
 
 
 def _reopen(tx: Tx, job_id: str, was: str) -> None:
-    """A job that was closed with dead chunks goes on."""
+    """Set a job that was closed with dead chunks back in progress."""
     if was == "failure":
         sealed = job_rows.change(tx, job_rows.hold(tx, job_id), {"status": "in_progress"})
         tx.event("job.reopened", job=job_id, was=was, now="in_progress", seal=sealed)
@@ -86,7 +86,7 @@ def _resolve(tx: Tx, chunk_id: str, state: str, by: str | None, reason: str | No
 
 
 def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
-    """A named person accepts that the chunk's rows are missing; the watermark may pass it.
+    """Record that a named person accepts the chunk's missing rows; the watermark may then pass it.
 
     Raises ``IllegalTransition`` unless the chunk is dead.
     """
@@ -117,7 +117,7 @@ def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
 
 
 def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
-    """Compare a chunk that was committed without; nothing, if another did so meanwhile."""
+    """Record the comparison for a chunk that was committed without one, unless another process did."""
 
     def work(tx: Tx) -> None:
         if source_rows == target_rows:
@@ -134,7 +134,7 @@ def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_row
 
 
 def dead(base: Base, run_id: str | None, job_id: str | None) -> list[dict[str, Any]]:
-    """The dead chunks with their errors, as plain rows."""
+    """Return the dead chunks with their errors, as dictionaries."""
     ids = _dead(run_id, job_id, None).subquery()
     query = (
         select(
@@ -158,9 +158,9 @@ def dead(base: Base, run_id: str | None, job_id: str | None) -> list[dict[str, A
 
 
 def supersede(base: Base, of: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
-    """Replace chunks that nobody holds by others, in one transaction.
+    """Replace chunks that no worker has a lease on by others, in one transaction.
 
-    Raises ``IllegalTransition`` if one is held or settled.
+    Raises ``IllegalTransition`` if one is leased or settled.
     """
 
     def work(tx: Tx) -> None:

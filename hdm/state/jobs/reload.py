@@ -1,4 +1,4 @@
-"""Chunks whose rows the target does not hold any more are loaded again, as new chunks."""
+"""Loads chunks again, as new chunks, whose rows the target has lost."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from hdm.state.tx.transaction import Tx
 
 
 def reload(base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collection[str]) -> int:
-    """Supersede the chunks and add copies, in their order, to the pipeline's newest epoch ``of``, which
-    is open again; how many. They move no watermark and keep no ties: that was done the first time."""
+    """Supersede the chunks and add copies, in order, to the pipeline's newest epoch ``of``; return how many.
+
+    Opens that epoch again. The copies move no watermark and record no ties, as the first chunks did both.
+    """
 
     def work(tx: Tx) -> int:
         before = job_rows.hold(tx, of.job_id)

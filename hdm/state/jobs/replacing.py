@@ -1,12 +1,12 @@
-"""Mode ``replace`` over several links: what two readings of a table hold is never loaded together.
+"""Mode ``replace`` over several links: rows of two readings of a table are never loaded together.
 
-Two transactions decide, be they of two sites: the one that plans a new reading, and the one that
-turns a chunk of the old reading into chunks downstream. Both hold one row of the pipeline that
-reads the table, so that the later of the two sees what the earlier did: a new reading is not
-planned while the last one is being loaded, and the last one is not loaded once a new one is planned.
+Two transactions decide, even if they belong to two sites: the one that plans a new reading, and the one that
+turns a chunk of the old reading into downstream chunks. Both lock one row of the pipeline that reads the
+table, so the later one sees what the earlier did: a new reading is not planned while the last one is being
+loaded, and the last one is not loaded once a new one is planned.
 
-An epoch for which nothing was read is ``left``: closed, but not planned. So every process can tell
-it from a reading that found no rows, and none swaps a table for it.
+``closed_unread``: another process was still loading, so the epoch was closed without reading. ``planned = 0``
+distinguishes it from an epoch that read an empty table; only the latter may swap.
 """
 
 from __future__ import annotations
@@ -24,19 +24,21 @@ from hdm.state.tx.transaction import Tx
 
 
 def plan_resource(pipeline_key: str) -> str:
-    """The name of the lease of those who plan a pipeline."""
+    """Return the name of the lease under which a pipeline is planned."""
     return f"plan:{pipeline_key}"
 
 
 def hold(conn: Connection, pipeline_key: str) -> None:
-    """Let no other transaction decide on this pipeline until this one ends."""
+    """Lock the pipeline against the other deciding transaction until this transaction ends."""
     query = select(lease.c.token).where(lease.c.resource == plan_resource(pipeline_key))
     conn.execute(locked(query, lease)).first()
 
 
 def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, begun: bool = False) -> bool:
-    """Whether a job of these links that reads what the pipeline publishes, directly or not, is open;
-    with ``begun``, one that has chunks already."""
+    """Return whether an open job of these links reads what the pipeline publishes, directly or not.
+
+    ``begun``: only if it already has chunks.
+    """
     seen: set[str] = set()
     todo = {pipeline_key}
     part = exists().where(chunk.c.job_id == job.c.job_id, chunk.c.status != SUPERSEDED)
@@ -55,8 +57,10 @@ def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, b
 
 
 def is_outdated(conn: Connection, chunk_id: str) -> bool:
-    """Whether the table that a chunk was read from, be it some links up, is planned to be read anew.
-    Holds that table's pipeline, so that the answer stays true until the transaction ends."""
+    """Return whether a newer reading is planned of the table from which the chunk was once read.
+
+    Locks that table's pipeline, so that the answer stays true until the transaction ends.
+    """
     line = list(_line(conn, chunk_id))
     if not line:
         return False
@@ -69,7 +73,7 @@ def is_outdated(conn: Connection, chunk_id: str) -> bool:
 
 
 def _line(conn: Connection, chunk_id: str) -> Iterator[tuple[str, str, int]]:
-    """Of the chunk and those it was made of, up to where it was read: mode, pipeline, epoch."""
+    """Yield mode, pipeline and epoch of the chunk and of each chunk upstream that it was made of."""
     at: str | None = chunk_id
     while at is not None:
         row = conn.execute(
@@ -84,7 +88,7 @@ def _line(conn: Connection, chunk_id: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
-    """By an epoch with chunks, or by a reading of the table that found no rows."""
+    """Return whether the pipeline has a later epoch that has chunks, or that read an empty table."""
     chunks = exists().where(chunk.c.job_id == job.c.job_id)
     chained = exists().where(job_upstream.c.job_id == job.c.job_id)
     later = select(job.c.job_id).where(
@@ -96,7 +100,7 @@ def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
 
 
 def close_unread(tx: Tx, of: Job) -> bool:
-    """Close an epoch for which nothing was read, unless something was; whether it is closed so."""
+    """Close an epoch unread unless something was read for it; return whether it is closed unread."""
     found = job_rows.hold(tx, of.job_id)
     if found["status"] == "success":
         return not found["planned"]
@@ -108,8 +112,10 @@ def close_unread(tx: Tx, of: Job) -> bool:
 
 
 def _is_fed(conn: Connection, of: Job) -> bool:
-    """Whether a chained job's epoch has followed anything, or what it reads was, since its last
-    epoch, read anew and found empty, which leaves nothing to follow."""
+    """Return whether a chained job's epoch has anything to load, or upstream was read since and was empty.
+
+    An empty upstream table publishes no receipts, but must still replace this job's table.
+    """
     followed = select(follow.c.job_id).where(follow.c.job_id == of.job_id)
     if conn.execute(followed.limit(1)).first() is not None:
         return True

@@ -1,4 +1,4 @@
-"""Staged files that nobody needs any more: everything made of them is verified."""
+"""Finds staged files that may be removed, as everything made of them is verified."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ _DAY_MS = 24 * 60 * 60 * 1000
 
 
 def expendable(base: Base, link_key: str, readers: frozenset[str], days: float) -> list[StaleArtifact]:
-    """Files of verified chunks of that link, staged at least ``days`` ago, that each of the links
-    ``readers``, and whoever else reads them, has followed, with nothing left to verify."""
+    """Return files of a link's verified chunks, at least ``days`` old, that every reader has loaded.
+
+    Readers are the links ``readers`` and all other pipelines downstream; all that they made of a file must be
+    verified.
+    """
     if not readers:
         return []
     part, below, taker = chunk.alias(), job.alias(), job.alias()

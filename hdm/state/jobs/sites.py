@@ -1,4 +1,4 @@
-"""What the sites of one manifest know of each other: who is at work, and what is left to take over."""
+"""What the sites of one manifest know of each other: who is alive, and what is left to load."""
 
 from __future__ import annotations
 
@@ -18,14 +18,16 @@ _BUSY = ("planning", "in_progress")
 
 
 def _live(base: Base) -> tuple[Any, dict[str, int]]:
-    """The condition that a worker's heart beats, and its parameters."""
+    """Return the condition that a worker's heartbeat is fresh, and its parameters."""
     beats = and_(worker.c.state == "alive", worker.c.heartbeat_at > clock.later)
     return beats, {"later_ms": -base.ttl_ms}
 
 
 def at_work(base: Base, run_id: str, sites: Collection[str], links: Collection[str]) -> bool:
-    """Whether a live worker of one of these sites, or of all, on the manifest of ``run_id`` has one
-    of these links still before it."""
+    """Return whether a live worker of these sites still has one of these links to do.
+
+    Counts workers of any run of the manifest of ``run_id``, and workers without a site.
+    """
     beats, late = _live(base)
     mine = select(run.c.manifest_name, run.c.env).where(run.c.run_id == run_id).subquery()
     others = (
@@ -51,7 +53,7 @@ def at_work(base: Base, run_id: str, sites: Collection[str], links: Collection[s
 
 
 def joinable(base: Base, manifest_name: str, env: str, site: str | None) -> str | None:
-    """The newest run that is in progress; with ``site``, one with a live worker of that site or of all."""
+    """Return the newest run in progress; with ``site``, the newest with a live worker for that site."""
     query: Select[Any] = (
         select(run.c.run_id)
         .where(run.c.manifest_name == manifest_name, run.c.env == env, run.c.status == "in_progress")
@@ -67,8 +69,10 @@ def joinable(base: Base, manifest_name: str, env: str, site: str | None) -> str 
 
 
 def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> bool:
-    """Whether the pipeline has something to do: receipts to follow, chunks to move, a job to open or
-    close. With ``whole``, an epoch of the upstream that closed since its own last is one, too."""
+    """Return whether the pipeline has receipts to load, chunks to move, or a job to open or close.
+
+    ``whole``: also if upstream has closed an epoch since the pipeline's last was closed.
+    """
     above, own = job.alias(), job.alias()
     pending_receipts = (
         select(chunk.c.chunk_id)
@@ -108,7 +112,7 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
 
 
 def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, int]:
-    """Other hosts and how many chunks of these links their processes, dead or not, hold."""
+    """Return by host how many chunks of the links are leased by other hosts' processes, dead or alive."""
     held = union_all(
         *(
             select(worker.c.host)
@@ -129,8 +133,10 @@ def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, i
 
 
 def _ended(conn: Connection, pipeline_key: str, *, read: bool = False) -> str | None:
-    """When the newest epoch was closed with success; '' if it was not, None if there is none. With
-    ``read``, of those for which something was read, be it an empty table."""
+    """Return when the newest epoch was closed with success; '' if it was not, None if there is none.
+
+    ``read``: the newest epoch that was not closed unread; an empty table counts as read.
+    """
     query = select(job.c.status, job.c.ended_at).where(job.c.pipeline_key == pipeline_key)
     if read:
         query = query.where(or_(job.c.planned == 1, job.c.status != "success"))

@@ -1,8 +1,8 @@
-"""Mode ``merge`` over several links: what was read later is merged later (decision 0011).
+"""Mode ``merge`` over several links: rows that were read later are merged later (decision 0011).
 
-A reading is one epoch of the table at the chain's root. Its chunks are merged side by side; those of
-the next reading follow once each of them is settled, so a dead chunk holds back what was read after
-it until it is retried or waived.
+A reading is one epoch of the table at the root of the chain. Its chunks are merged side by side; those of the
+next reading wait until each of them is settled. So a dead chunk holds back all later readings until it is
+retried or waived.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ _OPEN = (*UNFINISHED, DEAD)
 
 
 def in_turn(conn: Connection, of: Job, waiting: Sequence[Any]) -> Sequence[Any]:
-    """Those of the committed chunks ``waiting`` upstream, in order, whose turn it is. Rows hold
-    ``chunk_id``, ``epoch`` and ``chunk_no``."""
+    """Return those of the upstream chunks ``waiting`` that may be merged now, in order.
+
+    The rows have ``chunk_id``, ``epoch`` and ``chunk_no``.
+    """
     rows = _before_gaps(conn, of, waiting)
     if not rows:
         return []
@@ -33,7 +35,7 @@ def in_turn(conn: Connection, of: Job, waiting: Sequence[Any]) -> Sequence[Any]:
 
 
 def _at_work(conn: Connection, of: Job) -> str | None:
-    """The upstream chunk that this job followed last, if any chunk of the job is not settled."""
+    """Return the upstream chunk that this job loaded last if a chunk of the job is not settled; else None."""
     mine = select(chunk.c.corr_in).where(chunk.c.job_id == of.job_id)
     if conn.execute(mine.where(among(chunk.c.status, _OPEN)).limit(1)).first() is None:
         return None
@@ -42,8 +44,10 @@ def _at_work(conn: Connection, of: Job) -> str | None:
 
 
 def _before_gaps(conn: Connection, of: Job, rows: Sequence[Any]) -> Sequence[Any]:
-    """Below the first chunk upstream that is not settled, where what lies above it may have been read
-    later: where upstream is chained itself, or all is to go in order."""
+    """Return only the rows before the first unsettled upstream chunk, if later chunks may be newer readings.
+
+    That is so if upstream is chained itself, or if everything must be loaded in order.
+    """
     gap = (
         select(job.c.epoch, chunk.c.chunk_no)
         .join(chunk, chunk.c.job_id == job.c.job_id)
@@ -58,7 +62,7 @@ def _before_gaps(conn: Connection, of: Job, rows: Sequence[Any]) -> Sequence[Any
 
 
 def _readings(conn: Connection, chunk_ids: Iterable[str]) -> dict[str, int]:
-    """Each chunk's reading: the epoch of the job at the root of its chain."""
+    """Return each chunk's reading: the epoch of the job at the root of its chain."""
     at = {one: one for one in chunk_ids}
     found: dict[str, int] = {}
     while at:

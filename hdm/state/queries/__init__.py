@@ -1,1 +1,1 @@
-"""Questions about the state that change nothing."""
+"""Queries of the state database that change nothing."""

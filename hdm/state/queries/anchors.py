@@ -1,4 +1,4 @@
-"""Anchors: where all chains end, written outside the database, so that a rewritten one is found."""
+"""Anchors: the ends of all event chains, stored outside the database, so that a rewritten chain is found."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KEYS = {"hdm_anchor", "made_at", "hdm_version", "runs", "events", "number", "ne
 
 
 class Anchor(NamedTuple):
-    """What was so when the anchor was made. ``chains``: run id -> (events, hash of the last)."""
+    """The state of the chains when the anchor was made. ``chains``: run id -> (events, last hash)."""
 
     made_at: str
     number: int
@@ -29,7 +29,7 @@ class Anchor(NamedTuple):
 
 
 def make(base: Base) -> dict[str, Any]:
-    """An anchor of every chain of the database, for ``spell``."""
+    """Return an anchor of every chain of the database, for ``spell``."""
 
     def work(conn: Connection) -> dict[str, Any]:
         heads = conn.execute(select(chain_head).order_by(chain_head.c.run_id)).all()
@@ -49,7 +49,7 @@ def make(base: Base) -> dict[str, Any]:
 
 
 def spell(made: Mapping[str, Any]) -> str:
-    """The anchor as one line of JSON, with a digest of itself against slips of the pen."""
+    """Return the anchor as one line of JSON, with a digest of itself that shows accidental changes."""
     return _canonical({**made, "sha256": _digest(made)})
 
 
@@ -62,7 +62,7 @@ def _digest(made: Mapping[str, Any]) -> str:
 
 
 def record(base: Base, made: Mapping[str, Any], location: str) -> None:
-    """Note in the database where the anchor lies, for those who look for it."""
+    """Record in the database where the anchor is stored."""
 
     def work(conn: Connection) -> None:
         known = {(row.run_id, row.seq) for row in conn.execute(select(anchor.c.run_id, anchor.c.seq)).all()}
@@ -79,7 +79,7 @@ def record(base: Base, made: Mapping[str, Any], location: str) -> None:
 
 
 def read(text: str, file: str) -> list[Anchor]:
-    """The anchors of a file, one a line; ``UsageError`` for a line that is none."""
+    """Return the anchors of a file, one per line; raise ``UsageError`` for a line that is not an anchor."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -102,7 +102,7 @@ def read(text: str, file: str) -> list[Anchor]:
 
 
 def compare(conn: Connection, anchors: list[Anchor]) -> Iterator[tuple[str, str]]:
-    """Run ids, and what differs from what the anchors say."""
+    """Yield a run id and a text for everything that differs from the anchors."""
     heads = {row.run_id: int(row.seq) for row in conn.execute(select(chain_head)).all()}
     place = int(conn.execute(select(func.coalesce(func.max(trail.c.number), 0))).scalar_one())
     for one in anchors:
@@ -121,7 +121,7 @@ def compare(conn: Connection, anchors: list[Anchor]) -> Iterator[tuple[str, str]
 
 
 def hash_at(conn: Connection, run_id: str, seq: int) -> str | None:
-    """The hash of one event; None if it is gone."""
+    """Return the hash of one event; None if it does not exist."""
     found: str | None = conn.execute(
         select(event.c.hash).where(event.c.run_id == run_id, event.c.seq == seq)
     ).scalar()

@@ -1,4 +1,4 @@
-"""The trail, checked; and what is going on, as plain rows."""
+"""Verifies one run's trail, and reports its jobs and workers as dictionaries."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _PAGE = 2000
 
 
 def verify_chain(base: Base, run_id: str) -> list[str]:
-    """Every break in the run's trail: gaps, edits, wrong links, a head or anchor that differs."""
+    """Return every break in the run's trail: gaps, edits, wrong links, a differing head or anchor."""
     return base.db.snapshot(lambda conn: chain_breaks(conn, run_id))
 
 
 def chain_breaks(
     conn: Connection, run_id: str, take: Callable[[Mapping[str, Any]], object] = lambda row: None
 ) -> list[str]:
-    """The same within a transaction that sees one moment; ``take`` is given every event in turn."""
+    """Return every break in the run's trail, within a snapshot transaction; call ``take`` for each event."""
     head = conn.execute(
         select(chain_head.c.seq, chain_head.c.hash).where(chain_head.c.run_id == run_id)
     ).one_or_none()
@@ -84,7 +84,7 @@ def _break(row: dict[str, Any], last: int, previous: str) -> list[str]:
 
 
 def put_anchor(base: Base, run_id: str, location: str) -> tuple[int, str]:
-    """Record that the chain's head is (about to be) kept at ``location``; its number and hash."""
+    """Record that the chain's head is (about to be) stored at ``location``; return its number and hash."""
 
     def work(tx: Tx) -> tuple[int, str]:
         head = tx.conn.execute(
@@ -110,7 +110,7 @@ def put_anchor(base: Base, run_id: str, location: str) -> tuple[int, str]:
 
 
 def status(base: Base, run_id: str) -> list[dict[str, Any]]:
-    """One row per job of the run: its chunks by status, its rows and bytes."""
+    """Return one dictionary per job of the run: its chunks by status, its rows and bytes."""
 
     def summed(condition: Any, value: Any = 1) -> Any:
         return func.coalesce(func.sum(case((condition, value), else_=0)), 0)
@@ -161,7 +161,7 @@ _NUMBERS = {"chunks", "pending", "held", "done", "dead", "rows", "bytes", "movin
 
 
 def run_row(base: Base, run_id: str) -> dict[str, Any] | None:
-    """The run as one plain row."""
+    """Return the run as a dictionary; None if it does not exist."""
 
     def work(conn: Connection) -> dict[str, Any] | None:
         row = conn.execute(select(run).where(run.c.run_id == run_id)).mappings().first()
@@ -171,13 +171,13 @@ def run_row(base: Base, run_id: str) -> dict[str, Any] | None:
 
 
 def workers_of(base: Base, run_id: str) -> list[dict[str, Any]]:
-    """The run's workers as plain rows."""
+    """Return the run's workers as dictionaries."""
     query = select(worker).where(worker.c.run_id == run_id).order_by(worker.c.started_at)
     return base.db.read(lambda conn: [dict(row) for row in conn.execute(query).mappings().all()])
 
 
 def failed_checks(base: Base, job_id: str) -> int:
-    """How many checks of the job did not pass."""
+    """Return how many checks of the job did not pass."""
     query = (
         select(func.count())
         .select_from(validation)
@@ -187,7 +187,7 @@ def failed_checks(base: Base, job_id: str) -> int:
 
 
 def events_after(base: Base, run_id: str, seq: int, limit: int) -> list[dict[str, Any]]:
-    """The run's events after number ``seq``, in order, as plain rows."""
+    """Return the run's events after number ``seq``, in order, as dictionaries."""
     query = (
         select(event).where(event.c.run_id == run_id, event.c.seq > seq).order_by(event.c.seq).limit(limit)
     )

@@ -1,4 +1,4 @@
-"""What the events of all runs say the tables must hold. Filled event by event, in the chains' order."""
+"""Collects what the events of all runs say the tables must contain, event by event in chain order."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any
 from hdm.state.tx.seals import CHECK, FOLLOW, Sum
 
 _RACE = 30.0
-"""Seconds by which the order of two runs' changes of one job is not known: a lock's longest wait."""
+"""Seconds within which two runs' changes of one job may be in either order: the longest wait for a lock."""
 
 
 @dataclass(slots=True)
 class Told:
-    """A value that an event told: when, in which run, at which place of its chain."""
+    """A value from an event: its time, its run and its place in the chain."""
 
     at: str
     run_id: str
@@ -25,7 +25,7 @@ class Told:
 
 @dataclass(slots=True)
 class JobFacts:
-    """What the events say of one job. ``sealed``: opened by an hdm that seals rows."""
+    """What the events say about one job. ``sealed``: it was opened by an hdm that seals rows."""
 
     sealed: bool = False
     pipeline: str | None = None
@@ -43,7 +43,7 @@ class JobFacts:
 
 @dataclass(slots=True)
 class RunFacts:
-    """What a run's own chain says of it."""
+    """What a run's own chain says about it."""
 
     opened: dict[str, Any] | None = None
     end: dict[str, Any] | None = None
@@ -55,7 +55,7 @@ class RunFacts:
 
 
 def newest(told: Mapping[str, Told]) -> list[Told]:
-    """The newest of each run's word, and those of other runs that may have come later."""
+    """Return the newest value, and those of other runs that may be newer."""
     from datetime import datetime
 
     ordered = sorted(told.values(), key=lambda one: (one.at, one.seq))
@@ -70,7 +70,7 @@ def newest(told: Mapping[str, Told]) -> list[Told]:
 
 
 class Facts:
-    """All that must be so, by what it is about."""
+    """All facts, by run, job and worker."""
 
     def __init__(self) -> None:
         self.runs: dict[str, RunFacts] = {}
@@ -81,16 +81,16 @@ class Facts:
         self.events = 0
 
     def job(self, job_id: str) -> JobFacts:
-        """The job's facts, begun where there are none."""
+        """Return the job's facts, empty if there are none yet."""
         return self.jobs.setdefault(job_id, JobFacts())
 
     def take(self, row: Mapping[str, Any]) -> None:
-        """Count one event in."""
+        """Add the facts of one event."""
         self.events += 1
         try:
             payload = json.loads(row["payload"])
         except ValueError:
-            return  # its hash cannot be right: the chain says so
+            return  # its hash cannot match, so the check of the chain reports it
         run = self.runs.setdefault(row["run_id"], RunFacts())
         if row["seq"] == 1:
             run.first_hash = row["hash"]
@@ -148,7 +148,7 @@ class Facts:
 
 
 def _compared(row: Mapping[str, Any], payload: dict[str, Any]) -> dict[str, Any]:
-    """The row of ``hdm_validation`` that the event of a comparison stands for."""
+    """Return the row of ``hdm_validation`` that belongs to the event of a comparison."""
     source, target = payload["source_rows"], payload["target_rows"]
     return {
         "job_id": row["job_id"],

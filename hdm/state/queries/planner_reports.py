@@ -1,4 +1,4 @@
-"""Questions that the planner asks of the state database. Reads only."""
+"""Queries of the planner. Read only."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hdm.state.tx.context import JOB_COLUMNS, Base
 
 
 class PlannerReports:
-    """What is known of jobs and chunks, whichever run they are of."""
+    """What is known of jobs and chunks, whichever run they belong to."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
 
     def link_jobs(self, link_key: str) -> list[Job]:
-        """The newest job of every pipeline of a link, whichever run opened it."""
+        """Return the newest job of every pipeline of a link, whichever run opened it."""
         newest = (
             select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
             .where(job.c.link_key == link_key)
@@ -36,7 +36,7 @@ class PlannerReports:
         return self._jobs(query)
 
     def last_sources(self, pipeline_keys: Sequence[str]) -> dict[str, Table]:
-        """Pipeline key -> the source table of its newest job that was closed with success."""
+        """Return the source table of each pipeline's newest job that was closed with success."""
         found: dict[str, Table] = {}
         for start in range(0, len(pipeline_keys), 500):
             newest = (
@@ -52,15 +52,15 @@ class PlannerReports:
         return found
 
     def open_jobs(self, link_keys: Collection[str]) -> list[Job]:
-        """The newest job of every pipeline of these links."""
+        """Return the newest job of every pipeline of these links."""
         return [found for key in sorted(link_keys) for found in self.link_jobs(key)]
 
     def job(self, job_id: str) -> Job:
-        """One job; ``IndexError`` if there is none."""
+        """Return one job; raise ``IndexError`` if it does not exist."""
         return self._jobs(select(*JOB_COLUMNS).where(job.c.job_id == job_id))[0]
 
     def statuses(self, chunk_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Chunk id -> (its job's id, its status), of those that are known."""
+        """Return the job's id and the status of each known chunk, by chunk id."""
 
         def work(conn: Connection) -> dict[str, tuple[str, str]]:
             found: dict[str, tuple[str, str]] = {}
@@ -74,7 +74,7 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def committed(self, pipeline_key: str) -> Holding:
-        """What all epochs of a pipeline have committed, as a target would say it."""
+        """Return a summary of a pipeline's committed chunks, in the form in which a target gives its own."""
         query = (
             select(
                 func.count(), func.min(chunk.c.chunk_id), func.max(chunk.c.chunk_id),
@@ -87,7 +87,7 @@ class PlannerReports:
         return Holding(int(count), least, greatest, int(rows or 0))
 
     def committed_chunks(self, pipeline_key: str) -> list[tuple[Chunk, int]]:
-        """Those chunks with their rows, in the order in which they were planned."""
+        """Return the committed chunks of a pipeline with their rows, in the order of their plans."""
         query = (
             select(chunk.c.body, chunk.c.rows_loaded)
             .join(job, job.c.job_id == chunk.c.job_id)
@@ -98,14 +98,14 @@ class PlannerReports:
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
 
     def unstaged(self, chunk_ids: Collection[str]) -> set[str]:
-        """Those of the chunks of which a staged file was removed."""
+        """Return those of the chunks that had a staged file which was removed."""
         query = select(artifact.c.chunk_id).where(
             artifact.c.chunk_id.in_(sorted(chunk_ids)), artifact.c.state == "DELETED"
         )
         return self._base.db.read(lambda conn: set(conn.execute(query.distinct()).scalars()))
 
     def file_chunks(self, pipeline_key: str) -> list[Chunk]:
-        """Every chunk of files that a pipeline has planned and not planned anew, the oldest first."""
+        """Return every chunk of files that a pipeline has planned, except superseded ones, oldest first."""
         query = (
             select(chunk.c.body)
             .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
@@ -120,12 +120,12 @@ class PlannerReports:
         return [chunk_from_json(body) for body in bodies]
 
     def chunk(self, chunk_id: str) -> Chunk:
-        """One chunk as it was planned."""
+        """Return one chunk as it was planned."""
         query = select(chunk.c.body).where(chunk.c.chunk_id == chunk_id)
         return chunk_from_json(self._base.db.read(lambda conn: str(conn.execute(query).scalar_one())))
 
     def unverified(self, job_id: str) -> list[tuple[Chunk, int]]:
-        """The job's chunks that are committed and not verified, with their rows."""
+        """Return the job's chunks that are committed and not verified, with their rows."""
         query = select(chunk.c.body, chunk.c.rows_loaded).where(
             chunk.c.job_id == job_id, chunk.c.status == "committed"
         )
@@ -133,7 +133,7 @@ class PlannerReports:
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
 
     def row_count(self, job_id: str) -> RowCount:
-        """What the newest plan of a job that reads a source said of its rows, and what its chunks gave."""
+        """Return how many rows the newest plan of a job counted, and how many rows its chunks read."""
         mine = select(chunk.c.body).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
         sums = select(
             func.coalesce(func.sum(chunk.c.rows_extracted), 0),
@@ -154,8 +154,10 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def last_reading(self, pipeline_key: str) -> Reading | None:
-        """What the newest planned epoch of a pipeline found and read; None if nothing is kept of it. With
-        dead or waived chunks, all that was planned counts as read: what is not is on record as such."""
+        """Return what the newest planned epoch of a pipeline found and read; None if nothing is recorded.
+
+        With dead or waived chunks, all that was planned counts as read: their dead letters record the rest.
+        """
         query = (
             select(job.c.job_id, job.c.epoch, job.c.reading, job.c.snapshot_token, job.c.started_at)
             .where(job.c.pipeline_key == pipeline_key, job.c.planned == 1)
@@ -183,12 +185,12 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def is_open(self, pipeline_key: str) -> bool:
-        """Whether the newest epoch of a pipeline is not closed."""
+        """Return whether the pipeline has an open epoch."""
         query = select(func.count()).where(job.c.pipeline_key == pipeline_key, job.c.status.in_(OPEN_JOB))
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
     def moved_nothing(self, pipeline_key: str) -> bool:
-        """Whether no chunk of a pipeline ever had a row, and none was waived."""
+        """Return whether no chunk of a pipeline ever had a row, and none was waived."""
         query = (
             select(func.count())
             .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
@@ -200,7 +202,7 @@ class PlannerReports:
         return not self._base.db.read(lambda conn: conn.execute(query).scalar())
 
     def live_workers(self, site: str | None = None) -> int:
-        """Workers whose heartbeat is fresh; those of one site, if given."""
+        """Return how many workers have a fresh heartbeat, of one site if given."""
         from hdm.state.db import clock
 
         query = select(func.count()).where(worker.c.state == "alive", worker.c.heartbeat_at > clock.later)
@@ -217,8 +219,10 @@ class PlannerReports:
 
 
 def _is_unclear(conn: Connection, pipeline_key: str, newest: Any) -> bool:
-    """Whether chunks of a pipeline's readings are still to be read, or were read after the ``newest`` one was
-    planned: a row that came below the watermark since may lie in them."""
+    """Return whether chunks may have read rows that came below the watermark after the ``newest`` plan.
+
+    That is so while chunks of the pipeline are unread, or were read after that plan was made.
+    """
     later = or_(
         chunk.c.status.not_in((COMMITTED, VERIFIED, WAIVED)),
         and_(job.c.epoch < newest.epoch, chunk.c.updated_on >= newest.started_at),

@@ -1,4 +1,4 @@
-"""Questions that the command line asks of the state database. Reads only."""
+"""Queries of the command line. Read only."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == 
 
 
 class TableReport(NamedTuple):
-    """How one job of a run stands. ``rows`` and ``bytes`` are what this run committed."""
+    """The progress of one job of a run. ``rows`` and ``bytes`` are what this run committed."""
 
     table: str
     sink: str
@@ -31,16 +31,16 @@ class TableReport(NamedTuple):
 
 
 class Reports(Standing, PlannerReports):
-    """Reads, never writes. Give it ``StateManager.base``."""
+    """All read-only reports; built on ``StateManager.base``."""
 
     # -- for the command line ------------------------------------------------
 
     def of_run(self, run_id: str) -> list[TableReport]:
-        """Each job of the run, upstream first."""
+        """Return a report of each job of the run, upstream first."""
         return self._base.db.read(lambda conn: self._of_run(conn, run_id))
 
     def failed_validations(self, run_id: str) -> int:
-        """Checks of the run's jobs that did not pass."""
+        """Return how many checks of the run's jobs did not pass."""
         query = (
             select(func.count())
             .select_from(validation.join(run_job, run_job.c.job_id == validation.c.job_id))
@@ -49,8 +49,10 @@ class Reports(Standing, PlannerReports):
         return int(self._base.db.read(lambda conn: conn.execute(query).scalar()) or 0)
 
     def runs(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
-        """Every run of a manifest, newest first: of that name, or of any of its ``links``, whose keys
-        stay the same when a manifest is renamed."""
+        """Return every run of a manifest, newest first.
+
+        Runs of that name, or of any of its ``links``, whose keys stay the same when a manifest is renamed.
+        """
         columns = (
             run.c.run_id, run.c.status, run.c.started_at, run.c.ended_at, run.c.started_by, run.c.git_sha,
             run.c.hdm_version, run.c.resumed_from, run.c.error_class, run.c.manifest_name.label("manifest"),
@@ -59,30 +61,30 @@ class Reports(Standing, PlannerReports):
         return self._rows(query.order_by(run.c.started_at.desc()))
 
     def manifests(self) -> list[tuple[str, str]]:
-        """The names and environments under which anything was run."""
+        """Return the names and environments of all manifests that were run."""
         query = select(run.c.manifest_name, run.c.env).distinct().order_by(run.c.manifest_name, run.c.env)
         return [(row["manifest_name"], row["env"]) for row in self._rows(query)]
 
     def run_ids(self) -> list[str]:
-        """Every run of the database, of whichever manifest, oldest first."""
+        """Return every run of the database, oldest first."""
         query = select(run.c.run_id).order_by(run.c.started_at, run.c.run_id)
         return [str(row["run_id"]) for row in self._rows(query)]
 
     def find_run(
         self, manifest_name: str, env: str, prefix: str | None, links: Collection[str] = ()
     ) -> str | None:
-        """The newest run whose id begins so; None if there is none."""
+        """Return the newest run whose id begins with ``prefix``; None if there is none."""
         for row in self.runs(manifest_name, env, links):
             if prefix is None or str(row["run_id"]).startswith(prefix):
                 return str(row["run_id"])
         return None
 
     def job_rows(self, run_id: str) -> list[dict[str, Any]]:
-        """Each job of the run with its chunks by status, rows, watermark and failed checks."""
+        """Return each job of the run with its chunks by status, rows, watermark and failed checks."""
         return self._base.db.read(lambda conn: self._job_rows(conn, run_id))
 
     def failures(self, run_id: str) -> dict[str, str]:
-        """Job (or pipeline, where no job was opened) -> why it could not be planned in this run."""
+        """Return why jobs could not be planned in this run, by job, or by pipeline if no job was opened."""
         query = (
             select(event.c.job_id, event.c.payload)
             .where(event.c.run_id == run_id, event.c.event_type == "job.failed")
@@ -93,7 +95,7 @@ class Reports(Standing, PlannerReports):
         return {job_id or payload["pipeline"]: payload["message"] for job_id, payload in told}
 
     def dead(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
-        """The dead chunks of a manifest's jobs, with their errors; ``links`` as for ``runs``."""
+        """Return the dead chunks of a manifest's jobs, with their errors; for ``links`` see ``runs``."""
         mine = jobs_of(manifest_name, env, links)
         query = (
             select(
@@ -114,7 +116,7 @@ class Reports(Standing, PlannerReports):
         return self._rows(query)
 
     def root_chunks(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
-        """Every chunk that a manifest's jobs read from a source, as it stands: table, chunk, rows."""
+        """Return every settled chunk that a manifest's jobs read from a source, with its table and rows."""
         mine = (
             select(run_job.c.job_id)
             .join(run, run.c.run_id == run_job.c.run_id)
@@ -133,12 +135,12 @@ class Reports(Standing, PlannerReports):
         return [{**row, "chunk": chunk_from_json(row["body"])} for row in self._rows(query)]
 
     def find_datasets(self, name: str) -> list[str]:
-        """Full names of the datasets that ``name`` is, or ends."""
+        """Return full names of the datasets whose name is, or ends with, ``name``."""
         query = select(dataset.c.name).where(_named(name)).order_by(dataset.c.name)
         return [str(row["name"]) for row in self._rows(query)]
 
     def chunks_of(self, name: str) -> list[dict[str, Any]]:
-        """Every chunk read from or written to the dataset of that name."""
+        """Return every chunk read from or written to the dataset of that name."""
         source, target = dataset.alias(), dataset.alias()
         query = (
             select(
@@ -155,12 +157,12 @@ class Reports(Standing, PlannerReports):
         return self._rows(query)
 
     def schema_version(self) -> str:
-        """The schema's version, as alembic names it."""
+        """Return the schema's version, as alembic names it."""
         query = text("SELECT version_num FROM hdm_schema_version")
         return str(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
     def clock(self) -> str:
-        """The database's clock: UTC, as the tables have it."""
+        """Return the database's time: UTC, in the format of the tables."""
         from hdm.state.db import clock
 
         return str(self._base.db.read(lambda conn: conn.execute(select(clock.now)).scalar()))
@@ -227,7 +229,7 @@ class Reports(Standing, PlannerReports):
 
 
 def _said(reading: str | None) -> list[str]:
-    """Where the plan found that the source is not as it was moved."""
+    """Return the plan's findings about rows of the source that differ from what was moved."""
     return [str(text) for text in json.loads(reading).get("said", ())] if reading else []
 
 
@@ -252,7 +254,7 @@ def _named(name: str, table: Any = dataset) -> Any:
 
 
 def _moved(conn: Connection, run_id: str) -> dict[str, tuple[int, int]]:
-    """Job -> rows and bytes that this very run committed."""
+    """Return the rows and bytes that this run itself committed, by job."""
     committed = (
         select(event.c.chunk_id).where(event.c.run_id == run_id, event.c.to_status == "committed").distinct()
     )

@@ -1,4 +1,4 @@
-"""Who works on a run, and which gaps were accepted: what a person must see. Reads only."""
+"""Queries about the workers of a run and about waived chunks, for people to see. Read only."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from hdm.state.tx.context import Base
 
 
 class Process(NamedTuple):
-    """A process that worked on a run. ``silent``: seconds since its last heartbeat. ``state``: 'alive'
-    as far as the state database knows, 'retired' if it left of its own accord, or 'dead'."""
+    """A process that worked on a run. ``silent``: seconds since its last heartbeat.
+
+    ``state``: 'alive' as far as the state database knows, 'retired' if it ended normally, or 'dead'.
+    """
 
     host: str
     pid: int
@@ -28,7 +30,7 @@ class Process(NamedTuple):
 
 
 def of_manifest(name: str, env: str, links: Collection[str]) -> ColumnElement[bool]:
-    """Whether a row of ``run`` is of that manifest, by its name or by one of its links' keys."""
+    """Return the condition that a ``run`` row belongs to the manifest, by name or by its links' keys."""
     named = and_(run.c.manifest_name == name, run.c.env == env)
     if not links:
         return named
@@ -41,7 +43,7 @@ def of_manifest(name: str, env: str, links: Collection[str]) -> ColumnElement[bo
 
 
 def jobs_of(name: str, env: str, links: Collection[str]) -> Select[Any]:
-    """The ids of the manifest's jobs."""
+    """Return the query for the ids of the manifest's jobs."""
     return (
         select(run_job.c.job_id)
         .join(run, run.c.run_id == run_job.c.run_id)
@@ -50,12 +52,12 @@ def jobs_of(name: str, env: str, links: Collection[str]) -> Select[Any]:
 
 
 class Standing:
-    """Part of ``Reports``."""
+    """The part of ``Reports`` about processes and waived chunks."""
 
     _base: Base
 
     def processes(self, run_id: str) -> list[Process]:
-        """Every process that took part in the run, in the order in which they came."""
+        """Return every process that took part in the run, in the order in which they began."""
         query = select(worker, clock.now.label("now")).where(worker.c.run_id == run_id)
         query = query.order_by(worker.c.started_at, worker.c.worker_id)
 
@@ -71,8 +73,10 @@ class Standing:
         return self._base.db.read(work)
 
     def waived(self, name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
-        """Chunks of the manifest whose rows are missing because somebody accepted it; not those of a
-        table that was read anew since, in mode ``replace``."""
+        """Return the manifest's waived chunks, whose rows are missing with a person's consent.
+
+        Leaves out those of a table in mode ``replace`` that was read again since.
+        """
         newest = (
             select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
             .group_by(job.c.pipeline_key)

@@ -1,4 +1,4 @@
-"""The whole state database held against its trail: chains, tables, the order of runs, and anchors."""
+"""Verifies the whole state database by its trail: chains, tables, the order of runs, and anchors."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from hdm.state.tx.context import Base
 
 @dataclass(slots=True)
 class Verdict:
-    """What was looked at, and what is wrong. ``older``: runs that an hdm before 0.2 recorded, whose
-    tables can be compared in part only. ``breaks``: run id ('' if it is of none), and words."""
+    """What was verified, and what is wrong.
+
+    ``older``: how many runs were recorded by an hdm before 0.2, whose tables can be compared only in part.
+    ``breaks``: pairs of a run id ('' if it belongs to none) and a text.
+    """
 
     chains: int = 0
     events: int = 0
@@ -29,7 +32,7 @@ class Verdict:
 
 
 def verify(base: Base, known: Sequence[Anchor] = ()) -> Verdict:
-    """Recompute every chain, and compare every table with what the events say, as of one moment."""
+    """Recompute every chain, and compare every table with its events, on one snapshot of the database."""
     return base.db.snapshot(lambda conn: _verify(conn, list(known)))
 
 
@@ -53,7 +56,10 @@ def _verify(conn: Connection, known: list[Anchor]) -> Verdict:
 
 
 def _order(conn: Connection, facts: Facts) -> Iterator[tuple[str, str]]:
-    """Each run names the one opened before it, and how far that one's chain went then."""
+    """Yield what is wrong with the order of runs.
+
+    Each run names the one opened before it, and the end of that run's chain at the time.
+    """
     numbered: dict[int, str] = {}
     for run_id, told in facts.runs.items():
         if told.opened is not None and "number" in told.opened:

@@ -1,4 +1,4 @@
-"""Each chunk, its files, its dead letter and its lineage, held against the events that tell of it."""
+"""Compares each chunk, its files, dead letter and lineage with the events about it."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ _FILE = (("bytes", "bytes"), ("row_count", "rows"), ("sha256", "sha256"), ("etag
 
 Row = Mapping[str, Any]
 Found = Iterator[tuple[str, str]]
-"""The id of a job, and what is wrong with something of it."""
+"""Pairs of a job's id and a text that says what is wrong."""
 
 
 def chunks(conn: Connection, facts: Facts, jobs: Mapping[str, Row]) -> Found:
-    """Every chunk of the database against its events, in pages."""
+    """Compare every chunk of the database with its events, page by page."""
     plans: dict[str, Sum] = defaultdict(Sum)
     imported: dict[str, Sum] = defaultdict(Sum)
     last, edges = "", 0
@@ -69,7 +69,7 @@ def _differs(job_id: str, what: str, there: Sum, told: Sum) -> Found:
 
 
 def differs(what: str, there: Sum, told: Sum) -> str:
-    """How a table's rows and the events that sealed them are apart."""
+    """Return how a table's rows differ from the events that sealed them."""
     if there.number != told.number:
         return f"{what}: {there.number} on record, its events say {told.number}"
     return f"{what}: not as its events sealed them"
@@ -90,7 +90,7 @@ def _strays(conn: Connection, committed: int) -> Found:
 
 
 class _Around:
-    """What hangs on a page of chunks."""
+    """The events, files, dead letters and edges of a page of chunks."""
 
     def __init__(self, conn: Connection, page: Sequence[Row], jobs: Mapping[str, Row]) -> None:
         ids = [row["chunk_id"] for row in page]
@@ -125,7 +125,7 @@ def _payload(row: Row) -> dict[str, Any]:
 
 
 def edge_key(row: Row) -> str:
-    """The id of the lineage edge that a committed chunk is."""
+    """Return the id of a committed chunk's lineage edge."""
     return digest("edge", row["corr_in"] or "", row["chunk_id"])
 
 
@@ -142,7 +142,7 @@ def _of_chunk(row: Row, around: _Around, *, sealed: bool) -> Iterator[str]:
 
 
 def _status(row: Row, events: Sequence[Row]) -> Iterator[str]:
-    """The status by the balance of all changes, in whatever order two runs made them."""
+    """Yield a text if the status is not the sum of all changes, in whatever order two runs made them."""
     balance: Counter[str] = Counter()
     begun = [one["to_status"] for one in events if one["event_type"] == "chunk.adopted"
              and one["from_status"] is None]  # fmt: skip
@@ -159,14 +159,14 @@ def _status(row: Row, events: Sequence[Row]) -> Iterator[str]:
 
 
 def _was_made(row: Row, events: Sequence[Row]) -> bool:
-    """Whether its rows were in the target once, be it superseded since."""
+    """Return whether its rows were ever committed, even if it was superseded since."""
     if row["status"] != SUPERSEDED:
         return row["status"] in (COMMITTED, VERIFIED)
     return any(one["event_type"] in _MADE for one in events)
 
 
 def _failures(row: Row, events: Sequence[Row]) -> Iterator[str]:
-    """As many as failed and count, since the last retry."""
+    """Yield a text unless ``failures`` is the number of counted failures since the last retry."""
     told = 0
     for one in events:
         told += one["event_type"] == "chunk.failed" and bool(one["payload"].get("counts"))
@@ -296,7 +296,7 @@ def _letter(row: Row, events: Sequence[Row], letters: Sequence[Row]) -> Iterator
 
 
 def _resolution(row: Row, events: Sequence[Row]) -> dict[str, Any]:
-    """How the letter stands, by the last event that left or came to ``dead``."""
+    """Return the state of the dead letter, by the last event that left the status ``dead``."""
     ends = [one for one in events if one["from_status"] == DEAD and one["to_status"] != DEAD]
     if row["status"] == DEAD or not ends:
         return {"state": "open", "resolved_by": None, "resolved_at": None, "reason": None}

@@ -1,4 +1,4 @@
-"""Runs, workers, jobs and what belongs to them, held against the events that tell of them."""
+"""Compares runs, workers, jobs and what belongs to them with the events about them."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ from hdm.state.tx.seals import (
 
 Row = Mapping[str, Any]
 Found = Iterator[tuple[str, str]]
-"""The id of a run, and what is wrong with something of it."""
+"""Pairs of a run's id and a text that says what is wrong."""
 
 
 def rows(conn: Connection, table: Any) -> Iterator[Row]:
-    """All rows of a table, a few at a time."""
+    """Yield all rows of a table, fetched a few at a time."""
     for found in conn.execute(select(table), execution_options={"yield_per": 2000}).mappings():
         yield dict(found)
 
 
 def runs(conn: Connection, facts: Facts) -> Found:
-    """Each run's row, its workers, and its manifest's text."""
+    """Compare each run's row, its workers, and its manifest's text."""
     for row in rows(conn, run):
         run_id = row["run_id"]
         told = facts.runs.get(run_id, RunFacts())
@@ -100,7 +100,7 @@ def _of_run(row: Row, told: RunFacts) -> Iterator[str]:
 
 
 def jobs(conn: Connection, facts: Facts, known: Mapping[str, Row]) -> Found:
-    """Each job's row, its part in runs, its columns, checks, watermarks, followers and schemas."""
+    """Compare each job's row, runs, columns, checks, watermarks, upstream chunks and schemas."""
     pairs = {(row["run_id"], row["job_id"]) for row in rows(conn, run_job)}
     for run_id, job_id in sorted(pairs ^ facts.pairs):
         if facts.runs.get(run_id, RunFacts()).old_import:
@@ -193,5 +193,5 @@ def _schemas(conn: Connection, facts: Facts) -> Found:
 
 
 def all_jobs(conn: Connection) -> dict[str, Row]:
-    """Every job's row, by its id."""
+    """Return every job's row, by its id."""
     return {row["job_id"]: row for row in rows(conn, job)}

@@ -1,4 +1,4 @@
-"""Chunks as rows: what of a chunk is spelled out for people, and what is kept as one body."""
+"""Converts chunks and receipts to rows: some values as readable columns, the whole as one JSON body."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hdm.model.values import UNPLACED
 
 
 def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
-    """A new row of ``hdm_chunk``, status 'pending'."""
+    """Return a new row of ``hdm_chunk`` in status 'pending'."""
     low = next((c.value for c in chunk.conditions if c.op in (">=", ">", "=")), None)
     high = next((c.value for c in chunk.conditions if c.op in ("<", "<=", "=")), None)
     return {
@@ -36,7 +36,7 @@ def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
 
 
 def bound_kind(chunk: Chunk) -> str:
-    """How the chunk is cut: null, point, range, file, or all."""
+    """Return how the chunk is bounded: null, point, range, file, or all."""
     ops = {condition.op for condition in chunk.conditions}
     if ops & set(UNPLACED):
         return "null"
@@ -48,7 +48,7 @@ def bound_kind(chunk: Chunk) -> str:
 
 
 def source_filter(chunk: Chunk) -> str | None:
-    """The conditions as a person reads them; staged files by their names."""
+    """Return the chunk's conditions in readable form, and its staged files by name."""
     parts = [_shown(condition) for condition in chunk.conditions]
     parts += [file.uri for file in chunk.files]
     if chunk.first_row is not None:
@@ -68,7 +68,7 @@ _receipt_text = lru_cache(maxsize=64)(receipt_to_json)
 
 
 def receipt_values(receipt: Receipt) -> dict[str, Any]:
-    """The columns that a receipt fills."""
+    """Return the columns of ``hdm_chunk`` that a receipt fills."""
     extracted = receipt.extracted
     if extracted is None:
         extracted = receipt.rows + receipt.filtered + receipt.rejected

@@ -1,4 +1,4 @@
-"""What every part of the store works with: the database, the mask, and what is known of jobs."""
+"""What all parts of the state layer share: the database, the mask for secrets, and a cache of jobs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JOB = select(job)
 
 
 class Base:
-    """The store's common ground. ``owner`` names this process in named leases."""
+    """Shared by all parts of the state layer; ``instance`` and ``worker_id`` name this process in leases."""
 
     def __init__(self, db: Database, mask: Redact, lease_ttl: float) -> None:
         self.db, self.mask, self.lease_ttl = db, mask, lease_ttl
@@ -43,7 +43,7 @@ class Base:
 
     @property
     def ttl_ms(self) -> int:
-        """The lease's length in milliseconds."""
+        """The lease time in milliseconds."""
         return int(self.lease_ttl * 1000)
 
     def change(
@@ -53,9 +53,9 @@ class Base:
         hold: str | None = None,
         ask: Mapping[str, Query] | None = None,
     ) -> T:
-        """One write transaction in the chain of ``run_id``; its events go with it.
+        """Run ``work`` in one write transaction of the run, together with the events that it records.
 
-        ``hold`` locks that chunk at once: its row is ``tx.chunk_row``. The queries of ``ask`` are sent in
+        ``hold`` is a chunk to lock at once; its row is ``tx.chunk_row``. The queries of ``ask`` are sent in
         the same round trip; their rows are ``tx.answers``.
         """
 
@@ -68,7 +68,7 @@ class Base:
         return self.db.run(once)
 
     def job_of(self, conn: Connection, row: Any, in_run: str, *, adopted: bool = True) -> Job:
-        """The ``Job`` that a row with ``JOB_COLUMNS`` stands for."""
+        """Return the ``Job`` of a row with the columns ``JOB_COLUMNS``."""
         return Job(
             job_id=row.job_id,
             run_id=row.run_id,
@@ -84,7 +84,7 @@ class Base:
         )
 
     def info(self, conn: Connection, job_id: str) -> JobInfo:
-        """The job as it was planned; kept in memory once read."""
+        """Return the job as it was planned; cached once read."""
         found = self._infos.get(job_id)
         if found is None:
             found = _load_info(conn, job_id)
@@ -93,12 +93,12 @@ class Base:
         return found
 
     def forget(self, job_id: str) -> None:
-        """Read the job anew when it is asked for next."""
+        """Drop the job from the cache, so that it is read again."""
         with self._guard:
             self._infos.pop(job_id, None)
 
     def run_of(self, conn: Connection, job_id: str) -> str:
-        """The run that worked on the job last."""
+        """Return the run that worked on the job last."""
         newest = (
             select(run_job.c.run_id)
             .where(run_job.c.job_id == job_id)

@@ -1,4 +1,4 @@
-"""Datasets, the versions of their schemas, and which column went where."""
+"""Records datasets, the versions of their schemas, and their column lineage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def register(tx: Tx, table: Table) -> int:
-    """Record the dataset and, if its schema is new, its next version; the version's number."""
+    """Record the dataset, and a new version if its schema is new; return the version's number."""
     ensure(tx, table.dataset)
     newest = tx.conn.execute(
         select(dataset_schema.c.version, dataset_schema.c.schema_sha256, dataset_schema.c.columns_json)
@@ -47,13 +47,16 @@ def register(tx: Tx, table: Table) -> int:
 
 
 def keep_version(tx: Tx, row: dict[str, Any]) -> None:
-    """Insert a dataset's version; an event of the same transaction tells ``tx.recorded``."""
+    """Insert a version of a dataset's schema.
+
+    The caller must write an event with ``tx.recorded`` in the same transaction.
+    """
     tx.conn.execute(insert(dataset_schema), row)
     tx.recorded.add("dataset_schema", SCHEMA, row)
 
 
 def ensure(tx: Tx, named: Dataset, kind: str = "table") -> str:
-    """Record the dataset unless it is there; its id."""
+    """Record the dataset if it is not known; return its id."""
     known = tx.conn.execute(
         select(func.count()).select_from(dataset).where(dataset.c.dataset_id == named.dataset_id)
     ).scalar()
@@ -73,11 +76,11 @@ _SUBTYPES = {
     "generated": ("NONE", "GENERATED"),
     "unknown": ("UNKNOWN", "UNKNOWN"),
 }
-"""``Origin.how`` as OpenLineage's type and subtype, and two of hdm's own: NONE, of no column; UNKNOWN."""
+"""``Origin.how`` as OpenLineage's type and subtype. Two types are hdm's own: NONE (of no column), UNKNOWN."""
 
 
 def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> Sum:
-    """Record where each column of the target comes from, as ``info.origins`` say; the rows' seal."""
+    """Record where each column of the target comes from, by ``info.origins``; return the seal of the rows."""
     rows = [{"job_id": job_id, **line} for line in _lines(tx, info)]
     if rows:
         tx.conn.execute(insert(column_lineage), rows)
@@ -123,7 +126,7 @@ _NOT_SAID = "not derived: nothing is declared of it"
 
 
 def _deciding(column: str, kind: str, name: str, read: Mapping[str, Column], how: str) -> dict[str, Any]:
-    """A column whose value does not arrive, but decides what does."""
+    """Return the row of a column whose value is not stored in the target, but decides what is."""
     return {
         "sink_column": column,
         "source_column": name,
@@ -142,7 +145,7 @@ def _type(column: Column | None) -> str:
 
 
 def _difference(old: str, new: str) -> str:
-    """What changed, by column name: added, removed, altered."""
+    """Return JSON that names the columns added, removed and altered."""
     was = {c["name"]: c for c in json.loads(old)}
     now = {c["name"]: c for c in json.loads(new)}
     return json.dumps(

@@ -1,4 +1,4 @@
-"""Named leases: one planner, one finisher at a time, by the database's clock."""
+"""Named leases by the database's clock, so that only one process plans or finishes a job at a time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LEAVE = update(lease).where(*_MINE).values(owner=None, expires_at=None)
 
 @contextmanager
 def hold(base: Base, resource: str) -> Iterator[bool]:
-    """Yields True while this caller alone holds ``resource``; renewed until the block ends."""
+    """Yield whether this caller got the lease on ``resource``; renew it until the block ends."""
     holder = f"{base.worker_id or base.instance}/{uuid.uuid4().hex}"
     if not _take(base, resource, holder):
         yield False

@@ -1,8 +1,8 @@
-"""Seals: digests of rows, carried by the events that wrote them, to hold the tables against.
+"""Seals: digests of rows, stored in the events that wrote them, so that tables can be verified.
 
-A seal is sha256 over the table's name and the canonical JSON of the row's values, in the order of
-the columns below. Rows that one event writes many of are sealed together: the sum of their seals
-modulo 2**256 and their number, which do not depend on the order.
+A seal is sha256 over the table's name and the canonical JSON of the row's values, in the order of the columns
+below. Rows that one event writes in number are sealed together: the sum of their seals modulo 2**256 and
+their number, which do not depend on the order.
 """
 
 from __future__ import annotations
@@ -41,22 +41,22 @@ PLANNED = (
     "chunk_id", "job_id", "chunk_no", "generation", "corr_in", "corr_out", "lo", "hi", "bound_kind",
     "source_filter", "upto", "body", "first_key", "last_key", "created_on",
 )  # fmt: skip
-"""What a chunk has from its plan, and never changes."""
+"""Columns of a chunk that its plan sets and nothing changes."""
 IMPORTED = (
     *PLANNED, "sink_filter", "status", "attempt", "rows_extracted", "rows_loaded", "sourcing_start_time",
     "sourcing_end_time", "sinking_start_time", "sinking_end_time", "updated_on",
 )  # fmt: skip
-"""What is sealed of a chunk that ``hdm state import`` took over as history."""
+"""Sealed columns of a chunk that ``hdm state import`` imported as history."""
 
 
 def seal(table: str, columns: Iterable[str], row: Mapping[str, Any]) -> str:
-    """The seal of a row, hex; a column that the row lacks counts as NULL."""
+    """Return the seal of a row in hex; a missing column counts as NULL."""
     found: str = _digest(table, columns, row).hexdigest()
     return found
 
 
 def text_seal(text: str | None) -> str | None:
-    """sha256 of a text, hex; None of None."""
+    """Return sha256 of a text in hex; None for None."""
     return None if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -66,7 +66,7 @@ def _digest(table: str, columns: Iterable[str], row: Mapping[str, Any]) -> Any:
 
 
 class Sum:
-    """The number of rows and the sum of their seals. Order does not matter."""
+    """The number of some rows and the sum of their seals, whatever their order."""
 
     __slots__ = ("number", "total")
 
@@ -74,19 +74,19 @@ class Sum:
         self.number, self.total = number, total
 
     def add(self, table: str, columns: Iterable[str], row: Mapping[str, Any]) -> None:
-        """Count one row in."""
+        """Add one row."""
         self.number += 1
         found = int.from_bytes(_digest(table, columns, row).digest(), "big")
         self.total = (self.total + found) % _RANGE
 
     def merge(self, told: Any) -> None:
-        """Count in what ``told`` gave, as an event's payload has it."""
+        """Add what ``told`` returned, as read from an event's payload."""
         number, total = told
         self.number += number
         self.total = (self.total + int(total, 16)) % _RANGE
 
     def told(self) -> list[Any]:
-        """For an event's payload: the number, and the sum as hex."""
+        """Return the number, and the sum in hex, for an event's payload."""
         return [self.number, f"{self.total:064x}"]
 
     def __eq__(self, other: object) -> bool:
@@ -96,7 +96,7 @@ class Sum:
 
 
 def sum_of(table: str, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Sum:
-    """The sum over ``rows``."""
+    """Return the sum over ``rows``."""
     found = Sum()
     for row in rows:
         found.add(table, columns, row)

@@ -1,4 +1,4 @@
-"""The trail: events, hash-chained per run, appended in the transaction of the state change."""
+"""Writes the trail: events, hash-chained per run, appended in the transaction of the state change."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from hdm.state.tx.seals import Sum
 
 GENESIS = "0" * 64
 PROSE = frozenset({"by", "message", "phase", "reason", "resumed_by"})
-"""The fields of an event that a person or a driver wrote: secrets are masked in them. All others repeat a
-row or are a hash, and are verified against it: a password that is also the environment's name, or that
-occurs in a hash, must not take part of them away."""
+"""Fields of an event that a person or a driver wrote, in which secrets are masked.
+
+All other fields repeat a row or are a hash, and are verified against it. Masking them could destroy them: a
+password may be equal to the environment's name, or to a part of a hash.
+"""
 CHAINED = (
     "run_id", "seq", "job_id", "chunk_id", "worker_id", "attempt", "event_type", "from_status",
     "to_status", "at_db", "at_worker", "payload",
 )  # fmt: skip
-"""The columns that the hash covers: all but the hashes themselves."""
+"""The columns that the hash covers: all except the hashes themselves."""
 
 _HEAD = Prepared(
     locked(
@@ -73,19 +75,19 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def chain_hash(prev_hash: str, record: dict[str, Any]) -> str:
-    """sha256 over the previous hash and the record's canonical JSON, hex."""
+    """Return sha256, in hex, over the previous hash and the record's canonical JSON."""
     body = _canonical({name: record[name] for name in CHAINED})
     return hashlib.sha256((prev_hash + body).encode()).hexdigest()
 
 
 class Tx:
-    """A write transaction of one run: holds the head of its chain, collects its events.
+    """A write transaction of one run: locks the head of its event chain and collects its events.
 
-    The head is locked before anything else, so that all transactions of a run queue up in one
-    order. ``now`` is the database's time when it was. ``held`` is the row of the chunk that
-    was asked for, with its job, locked in the same breath; None if there is no such chunk.
-    ``asked`` are the rows of each query that was put right after, in the same round trip, by its name.
-    ``recorded`` sums up the versions of schemas that were written: the event of it tells them.
+    The head is locked before anything else, so that all transactions of a run queue up in one order. ``now``
+    is the database's time at that moment. ``chunk_row`` is the row of the chunk ``hold`` joined with its job,
+    locked in the same statement; None if there is no such chunk. ``answers`` are the rows of each query of
+    ``ask``, by name, sent in the same round trip. ``recorded`` sums up the schema versions that were written;
+    an event must carry it.
     """
 
     __slots__ = (
@@ -146,7 +148,7 @@ class Tx:
         now: str | None = None,
         **payload: Any,
     ) -> None:
-        """Note one event; ``was``/``now`` are the statuses before and after."""
+        """Record one event; ``was`` and ``now`` are the statuses before and after."""
         self._pending.append(
             {
                 "run_id": self.run_id,
@@ -164,20 +166,19 @@ class Tx:
         )
 
     def queue(self, change: Prepared, values: Values, then: Callable[[int], object] | None = None) -> None:
-        """Carry out ``change`` with whatever is carried out next; ``then`` is told how many rows it
-        touched."""
+        """Queue ``change`` for the next round trip; ``then`` is called with the number of rows it touched."""
         if then is not None:
             self._told[len(self._queue)] = then
         self._queue.append((change, values))
 
     def first(self, query: Prepared, values: Values) -> Any:
-        """The query's first row or None, after all that was left to ``queue``."""
+        """Send the queue and then the query; return the query's first row or None."""
         self.queue(query, values)
         rows = self.send()[-1].rows
         return rows[0] if rows else None
 
     def send(self, *, last: bool = False) -> list[Outcome]:
-        """Carry out all that was left to ``queue``, in one round trip where that can be."""
+        """Send all queued statements, in one round trip if the driver can."""
         if not self._queue:
             return []
         queue, self._queue = self._queue, []
@@ -188,7 +189,7 @@ class Tx:
         return outcomes
 
     def finish(self, *, last: bool = False) -> None:
-        """Push what is left, append the noted events and move the head; ``last``: then commit."""
+        """Send the queue, append the recorded events and move the head; commit if ``last``."""
         if not self._pending:
             self.send(last=last)
             return
@@ -207,5 +208,5 @@ class Tx:
 
 
 def begin_chain(conn: Connection, run_id: str) -> None:
-    """Give a new run its chain."""
+    """Start the event chain of a new run."""
     conn.execute(insert(chain_head), {"run_id": run_id, "seq": 0, "hash": GENESIS})

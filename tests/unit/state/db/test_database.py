@@ -233,15 +233,15 @@ def test_commits_of_two_runs_see_each_other_whatever_the_servers_default_is(
         job = first.planned(2)
         two.open_job(second.run, second.info())
         leases = first.claim(), second.claim()
-        began, follow_up = threading.Event(), commit_effects.apply_commit_effects
+        began, apply_effects = threading.Event(), commit_effects.apply_commit_effects
 
         def slow(tx: Any, *rest: Any) -> None:
             if tx.run_id == first.run:
                 began.set()
                 time.sleep(0.5)
-            follow_up(tx, *rest)
+            apply_effects(tx, *rest)
 
-        monkeypatch.setattr(commit_effects, "follow_up", slow)
+        monkeypatch.setattr(commit_effects, "apply_commit_effects", slow)
         thread = threading.Thread(target=lambda: one.commit(leases[0], receipt_of(leases[0])))
         thread.start()
         assert began.wait(30)
