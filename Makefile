@@ -7,6 +7,8 @@ LOCK   := requirements/lock.txt
 PROCESSES ?= 4
 # Tests wait for servers and leases more than they compute: twice as many processes as cores.
 TESTS  := $(BIN)/python -m pytest -q $(if $(ROOM),--room $(ROOM)) $(if $(SEED),--seed $(SEED))
+QUICK  := tests/unit tests/conformance $(wildcard tests/test_*.py)
+# Where tests may stand that need no server and are not slow.
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONUNBUFFERED := 1
 
@@ -29,7 +31,8 @@ test-long: $(VENV)/.test ## Run every case of every matrix: hours
 	$(TESTS) --long -n $(PROCESSES) -m "not live and not alone"
 	$(TESTS) --long -m "alone and not live"
 
-check: lint types layers unit ## Lint, types, layers and the tests that need no server, in under a minute
+check: $(VENV)/.test ## Lint, types, layers and the tests that need no server, in under a minute
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target types lint layers unit
 
 lint: $(VENV)/.test ## Part of check: ruff, and the form of docs/changes/
 	$(BIN)/ruff check .
@@ -43,7 +46,7 @@ layers: $(VENV)/.test ## Part of check: who may import whom
 	$(BIN)/lint-imports --no-cache
 
 unit: $(VENV)/.test ## Part of check: the tests that need no server
-	$(BIN)/python -m pytest -q -n $(PROCESSES) --no-servers -m "not server and not slow and not live"
+	$(BIN)/python -m pytest -q -n 2 --no-servers -m "not server and not slow and not live" $(QUICK)
 
 format: $(VENV)/.test ## Put the code into shape
 	$(BIN)/ruff check --fix .

@@ -142,6 +142,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--no-servers", action="store_true", help="fail a test that starts a real server")
     parser.addoption("--long", action="store_true", help="take every case of each matrix (hours)")
     parser.addoption("--seed", help="what draws the cases of this run; default: the commit")
+    parser.addoption("--costs", help="a file for what each test costs: seconds, CPU seconds, its name")
     parser.addoption("--room", help="only the tests of one folder of hdm/ or one system")
 
 

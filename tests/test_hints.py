@@ -58,7 +58,10 @@ def hints() -> list[Hint]:
     """Each ``hint=`` of a call, each value of a table of hints, each return of a hint's method."""
     found: list[Hint] = []
     for path in sorted(HDM.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        source = path.read_text(encoding="utf-8")
+        if "hint" not in source.lower():
+            continue
+        for node in ast.walk(ast.parse(source)):
             nodes: list[ast.expr | None] = []
             if isinstance(node, ast.Call):
                 nodes = [word.value for word in node.keywords if word.arg == "hint"]

@@ -551,7 +551,7 @@ def _peak(tmp_path, rows, width, form):
 @pytest.mark.slow
 @pytest.mark.alone
 @pytest.mark.parametrize(
-    ("form", "few", "width"), [("parquet", 200_000, 600), ("csv", 100_000, 600), ("jsonl", 100_000, 600)]
+    ("form", "few", "width"), [("parquet", 100_000, 600), ("csv", 50_000, 600), ("jsonl", 50_000, 600)]
 )
 def test_memory_does_not_grow_with_the_table(tmp_path, form, few, width):
     small = _peak(tmp_path, few, width, form)
