@@ -100,8 +100,8 @@ class Budget:
     def pytest_sessionfinish(self, session: pytest.Session) -> Iterator[None]:
         done = yield
         if costs := session.config.getoption("--costs"):
-            each = ((self._clock[test], self._tests.get(test, 0), test) for test in self._clock)
-            Path(costs).write_text("".join(f"{clock:.2f}\t{spent:.2f}\t{test}\n" for clock, spent, test in each))
+            lines = [(self._clock[test], self._tests.get(test, 0), test) for test in self._clock]
+            Path(costs).write_text("".join(f"{one:.2f}\t{spent:.2f}\t{name}\n" for one, spent, name in lines))
         whole = not session.config.getoption("--long")
         if whole and session.exitstatus == pytest.ExitCode.OK and self.over():
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
