@@ -133,6 +133,7 @@ job = table(
     body("wm_low"),
     body("wm_high_frozen"),
     body("reading"),
+    maybe("target_id", 64),
     need("status", 12),
     need("started_at", TIME),
     maybe("ended_at", TIME),

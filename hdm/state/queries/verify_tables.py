@@ -29,13 +29,13 @@ from hdm.state.tx.seals import (
     CHECK,
     COLUMNS,
     FOLLOW,
-    JOB,
     RUN,
     RUN_END,
     SCHEMA,
     WATERMARK,
     WORKER,
     Sum,
+    is_job_seal,
     seal,
     sum_of,
     text_seal,
@@ -131,7 +131,7 @@ def _of_job(found: Row | None, told: JobFacts | None, upstream: list[str], facts
     if told.pipeline is not None and told.pipeline != found["pipeline_key"]:
         yield "pipeline_key is not what its events say"
     if sealed := newest(told.rows):
-        if seal("job", JOB, found) not in [one.value for one in sealed]:
+        if not any(is_job_seal(one.value, found) for one in sealed):
             yield f"its row is not as event {sealed[-1].seq} of run {sealed[-1].run_id[:12]} sealed it"
     elif told.status is not None and told.status != found["status"]:
         yield f"status is {found['status']}, its events say {told.status}"

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -20,6 +22,7 @@ from sqlalchemy.pool import NullPool
 
 from hdm.model import Chunk, Dataset
 from hdm.state import StateManager
+from hdm.state.db.tables import metadata
 from hdm.state.db.upgrade import upgrade
 from hdm.state.queries import anchors
 from hdm.state.records import CheckResult
@@ -350,14 +353,66 @@ def test_a_sample_of_them_on_servers(backend: str, request: pytest.FixtureReques
 
 OLD = Path(__file__).parents[3] / "fixtures" / "state_0_1_0.sql"
 """A state database of hdm 0.1.0: a run that ended, with a waived chunk, and one that is open."""
+SEALED = OLD.with_name("state_0007.sql")
+"""The story as it was recorded under schema 0007, when a job's seal did not name its columns."""
+
+
+def upgraded(script: Path, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script.read_text(encoding="utf-8"))
+    upgrade(f"sqlite:///{path}")
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Iterator[Tamperer]:
+    upgraded(SEALED, tmp_path / "state.db")
+    with StateManager.open(f"sqlite:///{tmp_path / 'state.db'}") as store:
+        yield Tamperer(store)
+
+
+def test_seals_hold_after_a_migration_added_a_column(sealed: Tamperer) -> None:
+    assert sealed.query("SELECT target_id FROM hdm_job") == [(None,), (None,)]
+    assert breaks(sealed.store) == []
+    world = story(sealed.store)
+    assert breaks(world.store) == []
+
+
+@pytest.mark.parametrize("name", TAMPERINGS)
+def test_a_tampering_with_seals_of_an_older_schema_is_found(sealed: Tamperer, name: str) -> None:
+    TAMPERINGS[name](sealed)
+    assert breaks(sealed.store)
+
+
+LATER = """
+import sys
+from sqlalchemy import Column, Text, text
+from hdm.state.db.tables import metadata
+for table in metadata.tables.values():
+    table.append_column(Column("later", Text))
+from hdm.state import StateManager
+with StateManager.open(sys.argv[1]) as store:
+    print(store.verify().breaks)
+"""
+
+
+def test_seals_hold_whatever_column_a_later_migration_adds(tamperer: Tamperer) -> None:
+    """Asked of an hdm that knows one column more of every table."""
+    for name in metadata.tables:
+        tamperer.alter(f"ALTER TABLE {name} ADD COLUMN later TEXT DEFAULT 'x'")
+
+    def asked() -> str:
+        words = [sys.executable, "-c", LATER, str(tamperer.engine.url)]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert asked() == "[]"
+    TAMPERINGS["a job's target"](tamperer)
+    assert "not as event" in asked()
 
 
 @pytest.fixture
 def older(tmp_path: Path) -> Iterator[Tamperer]:
     path = tmp_path / "state.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(OLD.read_text(encoding="utf-8"))
-    upgrade(f"sqlite:///{path}")
+    upgraded(OLD, path)
     with StateManager.open(f"sqlite:///{path}") as store:
         yield Tamperer(store)
 
