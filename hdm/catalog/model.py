@@ -106,7 +106,8 @@ class Distribution:
 @dataclass(frozen=True, slots=True)
 class Relation:
     """A table with everything that hangs on it. ``virtual`` names generated columns that are
-    computed when read. ``part_of``/``part_bound`` are set for a partition of another table."""
+    computed when read. ``part_of``/``part_bound`` are set for a partition of another table. ``inherits``:
+    the tables whose reading includes this one's rows, though it is a table of its own (PostgreSQL)."""
 
     table: Table
     primary_key: Key | None = None
@@ -122,6 +123,7 @@ class Relation:
     part_bound: str | None = None
     distribution: Distribution | None = None
     options: str = ""
+    inherits: tuple[Path, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -250,6 +252,8 @@ def relation_to_dict(relation: Relation, *, sizes: bool = True) -> dict[str, Any
     table = relation.table if sizes else replace(relation.table, rows=None, bytes=None)
     rest = asdict(replace(relation, table=_NOTHING))
     rest["table"] = json.loads(table_to_json(table))
+    if not relation.inherits:
+        del rest["inherits"]  # came later: what was recorded before stays what it is
     return rest
 
 
@@ -266,6 +270,7 @@ def relation_from_dict(body: dict[str, Any]) -> Relation:
         identities=tuple(Identity(**one) for one in body.pop("identities")),
         partitioning=_made(Partitioning, body.pop("partitioning")),
         distribution=_made(Distribution, body.pop("distribution")),
+        inherits=tuple(tuple(path) for path in body.pop("inherits", ())),
         **_tuples(body),
     )
 

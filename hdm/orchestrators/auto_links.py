@@ -86,9 +86,11 @@ def make_link(
     watermark: Mapping[str, Any] | None,
     case: Case,
     types: Mapping[str, str] | None = None,
+    *,
+    only: bool = False,
 ) -> LinkSpec:
     """The link that moves source table ``paths[0]`` to ``paths[1]``. ``columns``: old name to new;
-    ``types``: native types of columns that were measured."""
+    ``types``: native types of columns that were measured; ``only``: without rows of tables that inherit."""
     old, new = paths
     holes = {"schema": _schema(old), "table": old[-1], "target_schema": _schema(new), "target_table": new[-1]}
     source = _filled(template.source.conf, holes).without(*OWN_KEYS, "table_name", "query")
@@ -97,6 +99,8 @@ def make_link(
     _put(source, "columns", list(columns))
     if types:
         _put(source, "types", {**dict(source.get("types") or {}), **types})
+    if only and "only" in registry.find("source", template.source.type).Config.model_fields:
+        _put(source, "only", True)
     if watermark and "watermark" not in source:
         _put(source, "watermark", dict(watermark))
     known = registry.find("sink", template.sink.type).Config.model_fields

@@ -28,7 +28,8 @@ class Taken:
     """What was taken over for ``job``, whose epoch may have moved on.
 
     ``complete``: a table without a cursor is held whole. ``unfinished``: the chunks of an epoch that
-    the ledger holds in part. ``numbers``: how many chunk numbers are used already.
+    the ledger holds in part. ``numbers``: how many chunk numbers are used already. ``target_id``: which
+    target it is, in its own words.
     """
 
     job: Job
@@ -36,6 +37,7 @@ class Taken:
     numbers: int = 0
     complete: bool = False
     unfinished: Sequence[Chunk] = ()
+    target_id: str | None = None
 
     def numbered(self, chunk: Chunk) -> Chunk:
         """A chunk, numbered from 0, behind those that were taken over."""

@@ -204,10 +204,16 @@ class StateManager(Questions):
         wm_high: str | None = None,
         unless_loading: Collection[str] = (),
         reading: Mapping[str, Any] | None = None,
+        target_id: str | None = None,
     ) -> bool:
         """Write the epoch's chunks ahead, unless it is planned. False, and left, if ``unless_loading``.
-        ``reading`` is for ``reports.last_reading``."""
-        return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading, reading)
+        ``reading`` is for ``reports.last_reading``, ``target_id`` the target's word for itself."""
+        marks = (snapshot, wm_low, wm_high, unless_loading, reading, target_id)
+        return jobs.add_plan(self._base, job, chunks, *marks)
+
+    def retarget(self, job: Job, target_id: str | None) -> None:
+        """Record that a planned epoch, of which nothing is committed, goes into another target."""
+        jobs.retarget(self._base, job, target_id)
 
     def leave(self, job: Job) -> bool:
         """Close an epoch of mode ``replace`` for which nothing was read; False if something was."""
@@ -308,10 +314,18 @@ class StateManager(Questions):
         """Replace chunks that nobody holds by others."""
         operators.supersede(self._base, job, chunk_ids, new_chunks)
 
-    def reload(self, job: Job, chunks: Sequence[Chunk], by: str, *, uncopied: Collection[str] = ()) -> int:
+    def reload(
+        self,
+        job: Job,
+        chunks: Sequence[Chunk],
+        by: str,
+        *,
+        uncopied: Collection[str] = (),
+        target_id: str | None = None,
+    ) -> int:
         """Load the rows of committed chunks again, in the job, a pipeline's newest; how many chunks. Of
-        ``uncopied``, which upstream gives again, no copy is made."""
-        return reload.reload(self._base, job, chunks, by, uncopied)
+        ``uncopied``, which upstream gives again, no copy is made. ``target_id``: as for ``add_plan``."""
+        return reload.reload(self._base, job, chunks, by, uncopied, target_id)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
         """Record what the target's ledger says it holds; True if that was news."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -16,9 +17,12 @@ from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 
 
-def reload(base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collection[str]) -> int:
+def reload(
+    base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collection[str], target_id: str | None
+) -> int:
     """Supersede the chunks and add copies, in their order, to the pipeline's newest epoch ``of``, which
-    is open again; how many. They move no watermark and keep no ties: that was done the first time."""
+    is open again; how many. They move no watermark and keep no ties: that was done the first time.
+    ``target_id``: which target they go into, None if it does not say."""
 
     def work(tx: Tx) -> int:
         before = job_rows.hold(tx, of.job_id)
@@ -42,7 +46,9 @@ def reload(base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collec
                 if one.chunk_id not in uncopied:
                     copies.append(_again(one, of, start + len(copies)))
         added = insert_pending(tx, of.job_id, copies)
-        values = {"status": "in_progress", "planned": 1, "ended_at": None}
+        values: dict[str, Any] = {"status": "in_progress", "planned": 1, "ended_at": None}
+        if target_id is not None:
+            values["target_id"] = target_id
         sealed = job_rows.change(tx, before, values)
         tx.event(
             "job.reloading", job=of.job_id, was=before["status"], now="in_progress", added=added.number,
