@@ -236,7 +236,7 @@ class Chunk:
 class Receipt:
     """What a sink wrote for one chunk, as it can prove it.
 
-    ``rows`` were written, ``filtered`` and ``rejected`` were not: ``extracted`` is their sum.
+    ``rows`` were written, ``filtered`` were left out: ``extracted`` is their sum.
     ``sha256`` is over the content (files: their bytes; tables: the link's running digest).
     ``location`` is where it lies, for people. ``boundary_digests`` see ``Chunk.boundary``. ``anew``: the
     chunk's snapshot was gone, and the rows are of a later moment.
@@ -248,7 +248,6 @@ class Receipt:
     bytes: int = 0
     extracted: int | None = None
     filtered: int = 0
-    rejected: int = 0
     sha256: str | None = None
     files: tuple[StagedFile, ...] = ()
     location: str = ""
@@ -281,7 +280,6 @@ class Tally:
 
     extracted: int = 0
     filtered: int = 0
-    rejected: int = 0
     bytes: int = 0
     digests: list[str] = field(default_factory=list)
     anew: bool = False
@@ -289,9 +287,9 @@ class Tally:
     def complete(self, receipt: Receipt) -> Receipt:
         """``receipt`` with the link's counts. A sink calls it before it writes its ledger, so
         that the ledger alone can restore the state database."""
-        extracted = self.extracted or receipt.rows + self.filtered + self.rejected
-        counts: dict[str, Any] = {"filtered": self.filtered, "rejected": self.rejected, "anew": self.anew}
-        return replace(receipt, extracted=extracted, boundary_digests=tuple(self.digests), **counts)
+        extracted, digests = self.extracted or receipt.rows + self.filtered, tuple(self.digests)
+        counts: dict[str, Any] = {"filtered": self.filtered, "anew": self.anew}
+        return replace(receipt, extracted=extracted, boundary_digests=digests, **counts)
 
 
 @dataclass(slots=True)

@@ -81,12 +81,18 @@ def job_seal(row: Mapping[str, Any]) -> str:
 
 
 def is_job_seal(sealed: str, row: Mapping[str, Any]) -> bool:
-    """Whether a job's row is as ``sealed`` says, by this hdm or an older one."""
+    """Whether a job's row is as ``sealed`` says, by this hdm or an older one, which left columns that came
+    later as they were made: NULL."""
     number, _, digest = sealed.rpartition(":")
     lists = [JOB[int(number)]] if number.isdecimal() and int(number) in JOB else []
     if not number:
         lists = [JOB[1], JOB[0]]
-    return any(seal("job", columns, row) == digest for columns in lists)
+    newest = JOB[max(JOB)]
+    return any(
+        seal("job", columns, row) == digest
+        and all(row.get(name) is None for name in newest if name not in columns)
+        for columns in lists
+    )
 
 
 def text_seal(text: str | None) -> str | None:
