@@ -327,7 +327,6 @@ UNSEALED = {
     "manifest": ["kept_at"],
     "run_job": ["joined_at"],
     "schema_history": ["applied_at", "applied_by", "sha256", "version"],
-    "trail": ["id"],
     "validation": ["normalisation", "validation_id"],
     "worker": ["clock_skew_ms", "heartbeat_at", "state"],
 }  # fmt: skip
@@ -350,6 +349,8 @@ def test_every_column_and_every_row_is_held_against_the_events(tamperer: Tampere
     for place, values in enumerate(tamperer.query(f"SELECT rowid, {', '.join(columns)} FROM hdm_{name}")[:2]):
         row, *held = values
         for column, value in zip(columns, held, strict=True):
+            if column == "id":
+                continue  # the rowid itself
             words = {"row": row, "value": _other(value), "old": value}
             try:
                 tamperer.alter(f"UPDATE hdm_{name} SET {column} = :value WHERE rowid = :row", **words)
