@@ -117,7 +117,8 @@ class Relation:
     """A table with its keys, checks, indexes and other properties.
 
     ``virtual`` names generated columns that are computed when read. ``part_of`` and ``part_bound`` are set
-    for a partition of another table.
+    for a partition of another table. ``inherits`` names the tables whose reading includes this table's rows,
+    though it is a table of its own (PostgreSQL's INHERITS).
     """
 
     table: Table
@@ -134,6 +135,7 @@ class Relation:
     part_bound: str | None = None
     distribution: Distribution | None = None
     options: str = ""
+    inherits: tuple[Path, ...] = ()
 
     @property
     def path(self) -> Path:
@@ -263,6 +265,8 @@ def relation_to_dict(relation: Relation, *, sizes: bool = True) -> dict[str, Any
     table = relation.table if sizes else replace(relation.table, rows=None, bytes=None)
     rest = asdict(replace(relation, table=_NOTHING))
     rest["table"] = json.loads(table_to_json(table))
+    if not relation.inherits:
+        del rest["inherits"]  # came later: what was recorded before stays what it is
     return rest
 
 
@@ -279,6 +283,7 @@ def relation_from_dict(body: dict[str, Any]) -> Relation:
         identities=tuple(Identity(**one) for one in body.pop("identities")),
         partitioning=_made(Partitioning, body.pop("partitioning")),
         distribution=_made(Distribution, body.pop("distribution")),
+        inherits=tuple(tuple(path) for path in body.pop("inherits", ())),
         **_tuples(body),
     )
 

@@ -97,6 +97,11 @@ class Sink(ABC):
         target. In mode ``replace``, prepares the table beside, named from job key and epoch."""
         return
 
+    def identity(self, table: Table) -> str | None:
+        """Which target this is, as it says itself and as ``holding`` gives it: known once ``prepare`` has
+        run, and another one in another database of the same name. None if it cannot say. Asks nobody."""
+        return None
+
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """Every chunk of the job that the target says it holds, for reconciliation: the target
         is the truth, the state database its index."""

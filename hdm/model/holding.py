@@ -10,8 +10,9 @@ class Holding:
     """Number of chunks and rows that a target's own records show for one job.
 
     ``chunks`` is the number of recorded chunks, ``least`` and ``greatest`` are their smallest and largest
-    chunk id, ``rows`` is the number of rows that they brought. ``there`` is the number of rows in the
-    table, None if they were not counted.
+    chunk id, ``rows`` is the number of rows that they brought. ``there`` is the number of rows in the table,
+    None if nobody counted them. ``target`` is the target's identity from its ledger: None if the target
+    gives none, '' if it has no ledger.
     """
 
     chunks: int = 0
@@ -19,3 +20,4 @@ class Holding:
     greatest: str | None = None
     rows: int = 0
     there: int | None = None
+    target: str | None = None

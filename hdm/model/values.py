@@ -242,11 +242,11 @@ class Chunk:
 class Receipt:
     """Proof of the rows that a sink wrote for one chunk.
 
-    ``rows`` were written, ``filtered`` and ``rejected`` were not; ``extracted`` is the sum of the three.
-    ``sha256`` is over the content (files: their bytes; tables: the link's running digest). ``location``
-    tells people where the rows are. ``boundary_digests`` are the row digests of a boundary chunk (see
-    ``Chunk``). ``adopted``: another attempt had written the chunk already. ``anew``: the chunk's snapshot
-    no longer existed, so that the rows are of a later moment.
+    ``rows`` were written, ``filtered`` were left out; ``extracted`` is their sum. ``sha256`` is over the
+    content (files: their bytes; tables: the link's running digest). ``location`` tells people where the rows
+    are. ``boundary_digests`` are the row digests of a boundary chunk (see ``Chunk``). ``adopted``: another
+    attempt had written the chunk already. ``anew``: the chunk's snapshot no longer existed, so that the rows
+    are of a later moment.
     """
 
     chunk_id: str
@@ -255,7 +255,6 @@ class Receipt:
     bytes: int = 0
     extracted: int | None = None
     filtered: int = 0
-    rejected: int = 0
     sha256: str | None = None
     files: tuple[StagedFile, ...] = ()
     location: str = ""
@@ -288,7 +287,6 @@ class Tally:
 
     extracted: int = 0
     filtered: int = 0
-    rejected: int = 0
     bytes: int = 0
     digests: list[str] = field(default_factory=list)
     anew: bool = False
@@ -299,9 +297,9 @@ class Tally:
         A sink calls it before it writes its ledger, so that the ledger alone can restore the state
         database.
         """
-        extracted = self.extracted or receipt.rows + self.filtered + self.rejected
-        counts: dict[str, Any] = {"filtered": self.filtered, "rejected": self.rejected, "anew": self.anew}
-        return replace(receipt, extracted=extracted, boundary_digests=tuple(self.digests), **counts)
+        extracted, digests = self.extracted or receipt.rows + self.filtered, tuple(self.digests)
+        counts: dict[str, Any] = {"filtered": self.filtered, "anew": self.anew}
+        return replace(receipt, extracted=extracted, boundary_digests=digests, **counts)
 
 
 @dataclass(slots=True)

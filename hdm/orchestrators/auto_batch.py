@@ -134,8 +134,12 @@ class AutoBatchOrchestrator(Orchestrator):
         yield from (fed_by(link, made) for link in plan.links)
 
     def _links_of(self, batch: Batch, env: str) -> Iterator[LinkSpec]:
-        """Yield one link per accepted table, but none for a partition: its parent's link reads its rows."""
-        verdict = batch.verdict
+        """Yield one link per accepted table, but none for a partition: its parent's link reads its rows.
+
+        A table that inherits from another one has a link of its own, since it may have more columns; of that
+        other table, only its own rows are read.
+        """
+        verdict, heirs = batch.verdict, _heirs(batch.crawled)
         if verdict.fatal:
             raise SchemaDrift(
                 f"the source has changed, and schema_policy is fail:{listed(verdict.fatal)}",
@@ -152,11 +156,17 @@ class AutoBatchOrchestrator(Orchestrator):
             if relation is None or kept is None:
                 continue
             if relation.part_of is None or batch.crawled.relation(relation.part_of) is None:
-                link = self._link(batch, relation, kept, env)
+                link = self._link(batch, relation, kept, env, only=path in heirs)
+                if path in heirs:
+                    below = ", ".join(dotted(one) for one in heirs[path])
+                    self.notes.append(
+                        f"{dotted(path)}: read without the rows of {below}, which inherit from it and are "
+                        "moved as tables of their own"
+                    )
                 self.weighed.add(link.key)
                 yield link
 
-    def _link(self, batch: Batch, relation: Relation, kept: Relation, env: str) -> LinkSpec:
+    def _link(self, batch: Batch, relation: Relation, kept: Relation, env: str, *, only: bool) -> LinkSpec:
         names = batch.mapped.columns[relation.path]
         computed = {column.name for column in kept.table.columns if column.generated is not None}
         gone = batch.verdict.columns_left_out.get(relation.path, set())
@@ -170,7 +180,7 @@ class AutoBatchOrchestrator(Orchestrator):
         paths = (relation.path, kept.path)
         shaped = batch.shaped.relation(relation.path) or relation
         types = declared(relation, shaped, batch.crawled.system)
-        return make_link(batch.template, env, paths, columns, mark, self.config.case, types)
+        return make_link(batch.template, env, paths, columns, mark, self.config.case, types, only=only)
 
     # -- both sides ------------------------------------------------------------------
 
@@ -268,6 +278,15 @@ class AutoBatchOrchestrator(Orchestrator):
             self.notes.append(f"{batch.template.source.name} -> {batch.template.sink.name.strip()}: {fates}")
             refused = [one for one in batch.applied if one.error]
             self.notes += [f"{one.statement.kind} {one.statement.name}: {one.error}" for one in refused]
+
+
+def _heirs(crawled: Schema) -> dict[Path, list[Path]]:
+    """Tables that others of the schema inherit from, with those."""
+    found: dict[Path, list[Path]] = {}
+    for one in crawled.relations:
+        for above in one.inherits:
+            found.setdefault(above, []).append(one.path)
+    return found
 
 
 def finish(batch: Batch) -> list[Applied]:

@@ -91,10 +91,13 @@ def make_link(
     watermark: Mapping[str, Any] | None,
     case: Case,
     types: Mapping[str, str] | None = None,
+    *,
+    only: bool = False,
 ) -> LinkSpec:
     """Return the link that moves source table ``paths[0]`` to ``paths[1]``.
 
-    ``columns`` maps old names to new ones; ``types`` gives the native types of measured columns.
+    ``columns`` maps old names to new ones; ``types`` gives the native types of measured columns; ``only``
+    leaves out rows of tables that inherit from the source table.
     """
     old, new = paths
     holes = {"schema": _schema(old), "table": old[-1], "target_schema": _schema(new), "target_table": new[-1]}
@@ -104,6 +107,8 @@ def make_link(
     _put(source, "columns", list(columns))
     if types:
         _put(source, "types", {**dict(source.get("types") or {}), **types})
+    if only and "only" in registry.find("source", template.source.type).Config.model_fields:
+        _put(source, "only", True)
     if watermark and "watermark" not in source:
         _put(source, "watermark", dict(watermark))
     known = registry.find("sink", template.sink.type).Config.model_fields

@@ -74,7 +74,7 @@ def plan_root(
         note(job, window.findings.differs, notes, differing)
         taken.admit(chunks)
         high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
-        marks = {"snapshot": token, "wm_low": window.after, "wm_high": high}
+        marks = {"snapshot": token, "wm_low": window.after, "wm_high": high, "target_id": taken.target_id}
         waits_for = links if mode is Mode.REPLACE else []
         kept = reading_of(window, chunks)
         state.add_plan(job, chunks, **marks, unless_loading=waits_for, reading=kept)

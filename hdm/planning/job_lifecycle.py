@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hdm.model import Chunk, LinkSpec, Mode, Table
+from hdm.planning import presence
 from hdm.planning.preflight import Pipeline
 from hdm.planning.recovery import Recovered, take_over, verify_rest
 from hdm.planning.windows import UNFINISHED
@@ -39,12 +41,20 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
         if ready.epoch != job.epoch:
             notes.append(f"{name}: the state database knows less than the target: read anew")
         link.sink.prepare(outgoing, key, ready.epoch, mode)
-        return Recovered(ready)
+        return Recovered(ready, target_id=link.sink.identity(outgoing))
     link.sink.prepare(outgoing, key, job.epoch, mode)
     taken = take_over(state, job, link, outgoing)
     if taken.count:
         notes.append(f"{name}: took over {taken.count} chunk(s) from the target's ledger")
-    return taken
+    return replace(taken, target_id=link.sink.identity(outgoing))
+
+
+def prepare_another(state: StateManager, one: Pipeline, link: DataLink) -> None:
+    """Ready another target for what was planned, and of which nothing was committed to the last one: before
+    its job is opened, since workers begin then."""
+    planned = state.reports.open_epoch(one.pipeline_key)
+    if planned is not None:
+        link.sink.prepare(link.outgoing(one.source), one.pipeline_key, planned, one.link.mode)
 
 
 def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
@@ -77,6 +87,7 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
     counts = state.counts(job.job_id)
     verify_rest(state, job, link, counts)
     if swap and not counts.get("dead"):
+        presence.whole(state, job, link)
         link.sink.finish(link.outgoing(job.info.source), job.pipeline_key, job.epoch, job.info.mode)
     return state.close_job(job.job_id)
 

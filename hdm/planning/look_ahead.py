@@ -67,7 +67,8 @@ def look_ahead(
         return _cut(None, one, link, specs, 1, whole=whole)
     if waits_for_chain(state, one, specs):
         return Outlook(notes=(FINISHES_FIRST,))
-    if said := _is_gone(state, one, link, specs):
+    refilled = whole and one.link.mode is Mode.REPLACE
+    if not refilled and (said := _is_gone(state, one, link, specs)):
         return said
     found = _look(state, one, link, specs, whole=whole)
     older = 0 if whole else state.gaps.left_of_older(one.pipeline_key)

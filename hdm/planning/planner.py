@@ -30,6 +30,7 @@ from hdm.planning.job_lifecycle import (
     is_merged,
     note,
     prepare,
+    prepare_another,
     surplus,
     waits_for_chain,
     waits_for_dead,
@@ -234,8 +235,13 @@ class Planner:
             self._held_back.add(one.pipeline_key)
             self.notes.append(f"{one.source.dataset.name}: {FINISHES_FIRST}")
             return
-        presence.look(self.state, one, link, self.specs)
-        if one.pipeline_key in self.refresh and one.pipeline_key not in self._refreshed:
+        refreshed = one.pipeline_key in self.refresh
+        anew = False
+        if not (refreshed and one.link.mode is Mode.REPLACE):
+            anew = presence.look(self.state, one, link, self.specs)
+        if anew:
+            prepare_another(self.state, one, link)
+        if refreshed and one.pipeline_key not in self._refreshed:
             self.state.gaps.start_over(self.run_id, one.pipeline_key)
             self._refreshed.add(one.pipeline_key)
         past = goes_past(one, self.specs) and not self.joined
@@ -244,6 +250,8 @@ class Planner:
         if begin_anew(self.state, job, self.notes, feeds=self.feeds(job)):
             job = self.state.open_job(self.run_id, info, go_past=past)
         self.jobs[one.pipeline_key] = job
+        if anew and job.planned:
+            self.state.retarget(job, link.sink.identity(link.outgoing(one.source)))
         if not one.upstream_keys:
             self.notes.extend(self._gaps.take_up(job))
         if job.planned and job.run_id != self.run_id and one.source.cursor and is_merged(one, self.specs):
@@ -312,7 +320,7 @@ class Planner:
                 if taken.complete:
                     self._empty.add(job.pipeline_key)
                 if job.info.upstream_keys:
-                    self.state.add_plan(taken.job, [], snapshot=None, wm_low=None, wm_high=None)
+                    self.state.add_plan(taken.job, [], target_id=taken.target_id)
                 else:
                     key, links = job.pipeline_key, list(self.specs)
                     words = {"empty": key in self._empty, "whole": key in self.refresh,

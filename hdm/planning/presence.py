@@ -1,7 +1,8 @@
-"""Checks that a target still holds what the state database calls committed (decision 0012).
+"""Checks that a target still holds what the state database calls committed (decisions 0012 and 0021).
 
-A target's own ledger shows whether it was restored, emptied or dropped, or is another one of the same name.
-Nothing is moved into such a target until a person has said what to do.
+A target's own ledger shows which target it is and which chunks it holds. By that a run notices a target that
+was restored, emptied or dropped, or is another one of the same name. Nothing is moved into such a target until
+a person has said what to do.
 """
 
 from __future__ import annotations
@@ -20,55 +21,112 @@ if TYPE_CHECKING:
 Known = tuple[Chunk, int]
 PHYSICAL = ("@page", "@rowid")
 """Pseudo-columns for ranges of a whole table by physical position."""
+RELOAD = "hdm state reconcile --reload"
 
 
-def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> None:
-    """Raise ``PermanentError`` if the target lost committed chunks or rows.
+def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> bool:
+    """Raise ``PermanentError`` if the target lost committed chunks or rows, or is another one.
 
-    Not asked for tables in mode replace, which are read again anyway, nor for files between two links of
-    ``specs``, which may be removed once they are loaded.
+    Return True if another target has to be made ready, since nothing was committed yet. In mode replace only
+    the chunks of an unfinished reading are compared. Files between two links of ``specs`` are not, since they
+    may be removed once they are loaded.
     """
     feeds = any(one.link.key in spec.upstream for spec in specs.values())
-    if one.link.mode is Mode.REPLACE or (feeds and link.sink.publishes_files):
-        return
-    known = state.reports.committed(one.pipeline_key)
-    if not known.chunks:
-        return
+    if feeds and link.sink.publishes_files:
+        return False
+    epoch = None
+    if one.link.mode is Mode.REPLACE:
+        epoch = state.reports.open_epoch(one.pipeline_key)
+        if epoch is None:
+            return False
+    known = state.reports.committed(one.pipeline_key, epoch)
+    if not known.chunks and known.target is None:
+        return False
     held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
     if held is None:
-        return
+        return False
+    another = is_another(known, held)
+    if not known.chunks:
+        return another or held.target == ""
     same = (held.chunks, held.least, held.greatest) == (known.chunks, known.least, known.greatest)
-    if not same and (gone := _gone(state, one, link)):
-        rows = sum(rows for _, rows in gone)
-        raise PermanentError(
-            f"{one.target.dataset.name} does not hold {len(gone)} of {known.chunks} chunks ({rows:,} rows) "
-            "that were committed: it was restored, emptied or dropped, or it is another one",
-            hint="correct the profile, if it names another target; else: hdm state reconcile --reload",
-        )
-    if lacks := _lacks(known, held):
+    if (another or not same) and (gone := _gone(state, one, link, epoch, another=another)):
+        raise _missed(one, known, held, gone)
+    if epoch is None and (lacks := _lacks(known, held)):
         raise PermanentError(
             f"{one.target.dataset.name} does not hold {lacks:,} of {known.rows:,} rows that were "
             "committed, though its ledger names them",
-            hint="if others delete there, write others_delete: true in the sink's conf; "
-            "else: hdm state reconcile --reload",
+            hint=f"if others delete there, write others_delete: true in the sink's conf; else: {RELOAD}",
         )
+    return False
+
+
+def whole(state: StateManager, job: Job, link: DataLink) -> None:
+    """Before a reading takes a table's place: raises ``PermanentError`` unless the target holds every chunk
+    of it. A server that fell back to a standby, or was restored, since the run began may have lost some."""
+    if job.info.mode is not Mode.REPLACE or link.sink.publishes_files:
+        return
+    one = as_pipeline(job, link)
+    held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
+    if held is None:
+        return
+    known = state.reports.committed(one.pipeline_key, job.epoch)
+    if gone := _gone(state, one, link, job.epoch, another=is_another(known, held)):
+        raise _missed(one, known, held, gone)
+
+
+def is_another(known: Holding, held: Holding) -> bool:
+    """Whether a target says that it is not the one that was written to. One that was written to by an hdm
+    before targets had identities, or that cannot say who it is, is told by its chunks alone."""
+    return bool(known.target and held.target and known.target != held.target)
+
+
+def _missed(one: Pipeline, known: Holding, held: Holding, gone: Sequence[Known]) -> PermanentError:
+    """What to raise where ``gone`` is missing."""
+    name, rows = one.target.dataset.name, sum(rows for _, rows in gone)
+    what = f"{name} does not hold {len(gone)} of {known.chunks} chunks ({rows:,} rows) that were committed"
+    if is_another(known, held):
+        why = "it is in another database than the one they were written to, by the identity in its ledger"
+        way = f"correct the profile; to load what was moved into this target too: {RELOAD}"
+    elif held.target == "":
+        why = "no ledger is there; the database was emptied or made anew, or it is another one"
+        way = f"correct the profile, if it names another target; else: {RELOAD}"
+    elif known.target and held.target:
+        why = "it is the database that they were written to, restored or emptied since"
+        way = RELOAD
+    else:
+        why = "it was restored, emptied or dropped, or it is another one"
+        way = f"correct the profile, if it names another target; else: {RELOAD}"
+    if one.link.mode is Mode.REPLACE and not one.upstream_keys:
+        what, way = (
+            f"{what} of a reading that is not finished",
+            way.replace(RELOAD, f"hdm run --full-refresh {one.source.dataset.name}"),
+        )
+    return PermanentError(f"{what}: {why}", hint=way)
 
 
 def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Chunk], int, set[str]]:
     """Return the committed chunks that the target lost, in order, their rows, and ids not to copy again.
 
     The ids are of chunks whose rows come back when other lost chunks are read again. In a merging chain all
-    chunks after the first lost one are included: an older row must not be merged after a newer one.
+    chunks after the first lost one are included: an older row must not be merged after a newer one. Of mode
+    replace, only staged files are loaded again.
     """
+    epoch, merges = None, one.link.mode is Mode.MERGE
     if one.link.mode is Mode.REPLACE:
-        return [], 0, set()
-    known = state.reports.committed(one.pipeline_key)
+        epoch = state.reports.open_epoch(one.pipeline_key)
+        if epoch is None or not one.upstream_keys:
+            return [], 0, set()
+    known = state.reports.committed(one.pipeline_key, epoch)
     held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
     if held is None or not known.chunks:
         return [], 0, set()
-    gone: Sequence[Known] = _gone(state, one, link)
+    another = is_another(known, held)
+    gone: Sequence[Known] = _gone(state, one, link, epoch, another=another)
+    if epoch is not None:
+        return [chunk for chunk, _ in gone], sum(rows for _, rows in gone), set()
     every = state.reports.committed_chunks(one.pipeline_key)
-    merges = one.link.mode is Mode.MERGE
+    if gone and one.link.mode is Mode.APPEND and (another or not held.chunks) and held.there:
+        raise _doubled(one, held.there, another=another)
     if gone and merges and one.upstream_keys:
         first = gone[0][0].chunk_id
         gone = every[next(n for n, (chunk, _) in enumerate(every) if chunk.chunk_id == first) :]
@@ -80,6 +138,17 @@ def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Ch
     if not merges and not one.upstream_keys:
         within = _given_by_others(one.target.dataset, one.pipeline_key, gone, every)
     return [chunk for chunk, _ in gone], sum(rows for _, rows in gone), within
+
+
+def _doubled(one: Pipeline, rows: int, *, another: bool) -> PermanentError:
+    """The table holds rows, and no ledger of this target says whose they are."""
+    why = "the ledger of another target" if another else "no ledger"
+    return PermanentError(
+        f"{one.target.dataset.name} holds {rows:,} rows, and {why} is beside it: to append to them what was "
+        "committed could double it",
+        hint="correct the profile, or bring the ledger back; or empty the table and try again. If the rows "
+        "are others': write others_delete: true in the sink's conf for this time",
+    )
 
 
 def _lacks(known: Holding, held: Holding) -> int:
@@ -111,8 +180,10 @@ def load_again(
             _stage_again(state, job, newest, unstaged, by)
         within |= {one.chunk_id for one in gone if one.upstream in unstaged}
         if gone:
-            link.sink.prepare(link.outgoing(job.info.source), job.pipeline_key, job.epoch, job.info.mode)
-            yield job, state.reload(job, gone, by, uncopied=within), rows
+            table = link.outgoing(job.info.source)
+            link.sink.prepare(table, job.pipeline_key, job.epoch, job.info.mode)
+            into = link.sink.identity(table)
+            yield job, state.reload(job, gone, by, uncopied=within, target_id=into), rows
 
 
 def _stage_again(
@@ -169,7 +240,13 @@ def _unclear(target: Dataset, key: str, what: str) -> PermanentError:
     )
 
 
-def _gone(state: StateManager, one: Pipeline, link: DataLink) -> list[Known]:
+def _gone(
+    state: StateManager, one: Pipeline, link: DataLink, epoch: int | None, *, another: bool
+) -> list[Known]:
+    """Committed chunks, in their order, that the target does not hold: all, of ``another`` target, whose
+    chunks were read by others, whatever they are called."""
+    every = state.reports.committed_chunks(one.pipeline_key, epoch)
+    if another:
+        return every
     held = {chunk.chunk_id for chunk, _ in link.sink.ledger(link.outgoing(one.source), one.pipeline_key)}
-    every = state.reports.committed_chunks(one.pipeline_key)
     return [(chunk, rows) for chunk, rows in every if chunk.chunk_id not in held]

@@ -29,6 +29,7 @@ class Recovered:
 
     ``complete``: the target holds all of a table that has no cursor. ``unfinished``: the chunks of an epoch
     of which the ledger holds only a part. ``numbers``: how many chunk numbers are already used.
+    ``target_id``: the identity of the target, from its ledger.
     """
 
     job: Job
@@ -36,6 +37,7 @@ class Recovered:
     numbers: int = 0
     complete: bool = False
     unfinished: Sequence[Chunk] = ()
+    target_id: str | None = None
 
     def numbered(self, chunk: Chunk) -> Chunk:
         """Return a chunk of a new plan, numbered after the chunks that were taken over."""

@@ -74,8 +74,9 @@ class Database(ServerCalls):
 
     def __init__(self, profile: Any = None) -> None:
         self.profile = profile
-        self.ledgers: set[tuple[str, ...]] = set()
-        """Those that are known to be there, so that they are looked for once and not per table."""
+        self.ledgers: dict[tuple[str, ...], str] = {}
+        """Those that are known to be there, each with its identity, so that they are looked for once and
+        not per table."""
 
     @classmethod
     def reached(cls, profile: Any) -> Database:

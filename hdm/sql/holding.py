@@ -11,21 +11,22 @@ from hdm.sql.ledger import Ledger
 
 COUNTED = 5_000_000
 """Of a table that was given more rows, a run only looks whether it has any."""
+NO_LEDGER = Holding(target="")
 
 
 def held_by(database: Database, ledger: Ledger, target: Table, job_key: str, looks: Mode | None) -> Holding:
     """What the ledger names; with ``looks``, the job's mode, also what is in the table. One session."""
     connection = database.connect("hdm:holding")
     try:
-        if not ledger.exists(connection):
-            return Holding()
+        held, there = NO_LEDGER, ledger.exists(connection)
         database.begin(connection)
-        held = ledger.holding(connection, job_key)
-        if not held.rows or looks is None:
+        if there:
+            held = replace(ledger.holding(connection, job_key), target=ledger.identity(connection))
+        if looks is None or (held.chunks and not held.rows):
             return held
         counts = looks is Mode.APPEND and held.rows <= COUNTED
-        there = _rows(database, connection, target, counts=counts)
-        return replace(held, there=there if counts or not there else None)
+        rows = _rows(database, connection, target, counts=counts)
+        return replace(held, there=rows if counts or not rows else None)
     finally:
         connection.close()
 

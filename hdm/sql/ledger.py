@@ -1,10 +1,14 @@
-"""The ledger: the table in the target that says which chunks it holds.
+"""The ledger: the table in the target that says which chunks it holds, and which target it is.
 
-Its row is written in the transaction of the chunk's rows, so both are there or neither is.
+A chunk's row is written in the transaction of the chunk's rows, so both are there or neither is. One
+row more is the identity of the target (decision 0021): a random number, written once, that tells this
+database from another one of the same name. A copy and a restored backup have the one of the original.
 """
 
 from __future__ import annotations
 
+import json
+import uuid
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,6 +22,8 @@ from hdm.sql.database import Database
 
 NAME = "_hdm_load_ledger"
 HEAD = "_hdm_ledger_head"
+SELF = "_target"
+"""Job key and chunk id of the row whose ``chunk_json`` gives the identity of the target."""
 
 
 def _column(name: str, kind: Kind, length: int | None = None, *, nullable: bool = False) -> Column:
@@ -51,10 +57,10 @@ class Ledger:
         self._committed = self._name + database.dialect.passing_locks
         self._head = database.dialect.qualify(self.head)
 
-    def create(self, connection: Any) -> None:
-        """Create it if it is not there; another session may be doing the same."""
+    def create(self, connection: Any) -> str:
+        """Create it if it is not there; another session may be doing the same. The target's identity."""
         if self.path in self.database.ledgers:
-            return
+            return self.database.ledgers[self.path]
         self._make(connection, self.path, COLUMNS, ("chunk_id",))
         if not self.database.dialect.enforces_keys:
             self._make(connection, self.head, (_column("loads", Kind.INT64),), ())
@@ -63,7 +69,39 @@ class Ledger:
             if not self.database.run(connection, f"SELECT {loads} FROM {self._head}"):
                 self.database.change(connection, f"INSERT INTO {self._head} ({loads}) VALUES (0)")
             self.database.commit(connection)
-        self.database.ledgers.add(self.path)
+        self.database.ledgers[self.path] = identity = self._identify(connection)
+        return identity
+
+    def _identify(self, connection: Any) -> str:
+        """The target's identity, given to it now if it has none."""
+        self.database.begin(connection)
+        known = self.identity(connection)
+        self.database.rollback(connection)
+        if known is not None:
+            return known
+        self.database.begin(connection, write=True)
+        made = uuid.uuid4().hex
+        said = json.dumps({"target": made})
+        if self._insert(connection, (SELF, SELF, 0, 0, SELF, 0, None, None, said, "{}"), once=SELF):
+            self.database.commit(connection)
+            return made
+        self.database.rollback(connection)
+        self.database.begin(connection)
+        known = self.identity(connection)
+        self.database.rollback(connection)
+        if known is None:
+            raise TransientError("the ledger was dropped while it was made")
+        return known
+
+    def identity(self, connection: Any) -> str | None:
+        """The identity of the target; None if an hdm before it made the ledger."""
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        rows = self.database.run(
+            connection,
+            f"SELECT {quote('chunk_json')} FROM {self._name} WHERE {quote('chunk_id')} = {mark(1)}",
+            (SELF,),
+        )
+        return str(json.loads(str(rows[0][0]))["target"]) if rows else None
 
     def _make(
         self, connection: Any, path: Sequence[str], columns: Sequence[Column], key: Sequence[str]
@@ -90,17 +128,6 @@ class Ledger:
     def claim(self, connection: Any, chunk: Chunk, attempt: Attempt) -> bool:
         """Insert the chunk's row; False if it is there already. Where keys are enforced, waits
         for another attempt on the same chunk to end, and the transaction is then of no use."""
-        dialect = self.database.dialect
-        if not dialect.enforces_keys:
-            loads = dialect.quote("loads")
-            self.database.change(connection, f"UPDATE {self._head} SET {loads} = {loads} + 1")
-            if self.find(connection, chunk.chunk_id) is not None:
-                return False
-        names = [column.name for column in COLUMNS if column.name != "loaded_at"]
-        sql = (
-            f"INSERT INTO {self._name} ({dialect.names([*names, 'loaded_at'])}) "
-            f"VALUES ({dialect.placeholders(len(names))}, {dialect.present})"
-        )
         values = (
             chunk.job_key,
             chunk.chunk_id,
@@ -112,6 +139,22 @@ class Ledger:
             None,
             chunk_to_json(chunk),
             None,
+        )
+        return self._insert(connection, values, once=chunk.chunk_id)
+
+    def _insert(self, connection: Any, values: Sequence[Any], *, once: str) -> bool:
+        """Insert a row; False if there is one of the chunk ``once`` already."""
+        dialect = self.database.dialect
+        if not dialect.enforces_keys:
+            loads = dialect.quote("loads")
+            self.database.change(connection, f"UPDATE {self._head} SET {loads} = {loads} + 1")
+            there = self.identity(connection) if once == SELF else self.find(connection, once)
+            if there is not None:
+                return False
+        names = [column.name for column in COLUMNS if column.name != "loaded_at"]
+        sql = (
+            f"INSERT INTO {self._name} ({dialect.names([*names, 'loaded_at'])}) "
+            f"VALUES ({dialect.placeholders(len(names))}, {dialect.present})"
         )
         cursor = connection.cursor()
         try:

@@ -15,7 +15,7 @@ from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, R
 from hdm.sql.bringing import bring
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.grow import grow
-from hdm.sql.holding import held_by
+from hdm.sql.holding import NO_LEDGER, held_by
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
 from hdm.sql.merge import Merge, make_stage, newest_by
@@ -177,6 +177,10 @@ class SqlSink(BehindDatabase, Sink):
 
     # -- the target's own word -------------------------------------------------
 
+    def identity(self, table: Table) -> str | None:
+        """The ledger's, as ``prepare`` found or made it."""
+        return self.database.ledgers.get(self._ledger(self.target(table)).path)
+
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """What the ledger holds of the job."""
         if not self.database.is_there():
@@ -197,7 +201,7 @@ class SqlSink(BehindDatabase, Sink):
         """What the ledger says; and whether the table is gone or empty, in mode append how many rows it
         has, unless others delete there."""
         if not self.database.is_there():
-            return Holding()
+            return NO_LEDGER
         target = self.target(table)
         looks = None if self.config.others_delete else mode
         return held_by(self.database, self._ledger(target), target, job_key, looks)

@@ -212,13 +212,19 @@ class StateManager(Questions):
         wm_high: str | None = None,
         unless_loading: Collection[str] = (),
         reading: Mapping[str, Any] | None = None,
+        target_id: str | None = None,
     ) -> bool:
         """Write the plan of an epoch, once; return False if the epoch was closed unread instead.
 
         That happens if links of ``unless_loading`` still load the last epoch. ``reading`` is what
-        ``reports.last_reading`` returns later.
+        ``reports.last_reading`` returns later; ``target_id`` is the identity of the target.
         """
-        return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading, reading)
+        marks = (snapshot, wm_low, wm_high, unless_loading, reading, target_id)
+        return jobs.add_plan(self._base, job, chunks, *marks)
+
+    def retarget(self, job: Job, target_id: str | None) -> None:
+        """Record that a planned epoch, of which nothing is committed, goes into another target."""
+        jobs.retarget(self._base, job, target_id)
 
     def close_unread(self, job: Job) -> bool:
         """Close an epoch in mode ``replace`` for which nothing was read; return False if something was."""
@@ -335,12 +341,21 @@ class StateManager(Questions):
         """Replace chunks that no worker has a lease on by others."""
         operators.supersede(self._base, job, chunk_ids, new_chunks)
 
-    def reload(self, job: Job, chunks: Sequence[Chunk], by: str, *, uncopied: Collection[str] = ()) -> int:
+    def reload(
+        self,
+        job: Job,
+        chunks: Sequence[Chunk],
+        by: str,
+        *,
+        uncopied: Collection[str] = (),
+        target_id: str | None = None,
+    ) -> int:
         """Supersede committed chunks and load their rows again in the pipeline's newest job; return how many.
 
-        Chunks in ``uncopied`` get no copy, as upstream publishes their rows again.
+        Chunks in ``uncopied`` get no copy, as upstream publishes their rows again. ``target_id``: as for
+        ``add_plan``.
         """
-        return reload.reload(self._base, job, chunks, by, uncopied)
+        return reload.reload(self._base, job, chunks, by, uncopied, target_id)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
         """Record a chunk that the target's ledger names as committed; return whether it was not recorded."""

@@ -82,7 +82,7 @@ class PostgresCrawler(Crawler):
     # -- tables --------------------------------------------------------------------
 
     def _relation(self, row: Row) -> Relation:
-        schema, name, rows, size, comment, partkey, strategy, parent_schema, parent, bound = row
+        schema, name, rows, size, comment, partkey, strategy, parent_schema, parent, bound, above = row
         path = (str(schema), str(name))
         columns = self._columns.get(path, [])
         primary, uniques, foreign, checks = self._keys(path)
@@ -110,6 +110,7 @@ class PostgresCrawler(Crawler):
             parted,
             (str(parent_schema), str(parent)) if parent else None,
             bound,
+            inherits=tuple((str(one[0]), str(one[1])) for one in above),
         )
 
     def _column(self, row: Row) -> Column:

@@ -15,7 +15,12 @@ SELECT n.nspname::text, c.relname::text,
   pg_total_relation_size(c.oid),
   obj_description(c.oid, 'pg_class'),
   CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END, p.partstrat::text,
-  np.nspname::text, cp.relname::text, CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END
+  np.nspname::text, cp.relname::text, CASE WHEN c.relispartition THEN pg_get_expr(c.relpartbound, c.oid) END,
+  ARRAY(WITH RECURSIVE above(oid) AS (
+      SELECT h.inhparent FROM pg_inherits h WHERE h.inhrelid = c.oid AND NOT c.relispartition
+      UNION SELECT h.inhparent FROM above a JOIN pg_inherits h ON h.inhrelid = a.oid)
+    SELECT ARRAY[an.nspname::text, ac.relname::text] FROM above a JOIN pg_class ac ON ac.oid = a.oid
+    JOIN pg_namespace an ON an.oid = ac.relnamespace ORDER BY an.nspname COLLATE "C", ac.relname COLLATE "C")
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN pg_partitioned_table p ON p.partrelid = c.oid
 LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND c.relispartition

@@ -17,11 +17,11 @@ from hdm.components.silence import KEEPALIVE_COUNT, KEEPALIVE_IDLE, KEEPALIVE_IN
 from hdm.config import tls
 from hdm.connectors.postgres.copy_csv import CsvDecoder, CsvEncoder
 from hdm.connectors.postgres.copy_stream import CopyIn, copy_out
-from hdm.connectors.postgres.reading import driver
+from hdm.connectors.postgres.reading import ONLY, driver
 from hdm.connectors.postgres.writing import Writing
 from hdm.errors import MissingDriver, UsageError
-from hdm.model import Column, Dataset
-from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
+from hdm.model import Column, Dataset, Table
+from hdm.sql import Database, SqlProfile, SqlSink, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
@@ -211,11 +211,24 @@ class PostgresDatabase(Writing):
         ]
 
 
+class PostgresSourceConfig(SqlSourceConfig):
+    """One table, or one query, of PostgreSQL."""
+
+    only: bool = False
+    """Reads the rows of the table itself, as ``SELECT ... FROM ONLY``, without those of tables that inherit
+    from it. ``AutoBatchOrchestrator`` writes it where those are moved as tables of their own."""
+
+
 class PostgresSource(SqlSource):
     """Reads a PostgreSQL table or query; parallel chunks share one exported snapshot."""
 
+    Config: ClassVar[type[BaseModel]] = PostgresSourceConfig
     Profile: ClassVar[type[BaseModel] | None] = PostgresProfile
     Database: ClassVar[type[Database]] = PostgresDatabase
+
+    def _origin(self, table: Table) -> str:
+        named = super()._origin(table)
+        return ONLY + named if self.config.only and self.path is not None else named
 
 
 class PostgresSink(SqlSink):

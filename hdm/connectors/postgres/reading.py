@@ -27,6 +27,8 @@ _LOG = logging.getLogger(__name__)
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 _TRIES = 5
 _DIGEST = 32
+ONLY = "ONLY "
+"""Before a table's name: its own rows, without those of tables that inherit from it."""
 
 
 class Reading(Database):
@@ -104,7 +106,7 @@ class Reading(Database):
         """From a sample when there are many rows: edges need not be exact, only ordered."""
         plain = "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'm')"
         sampled = rows >= _SAMPLE_FROM and not origin.startswith("(")
-        if not sampled or not self.run(connection, plain, (origin,)):
+        if not sampled or not self.run(connection, plain, (origin.removeprefix(ONLY),)):
             return super().edges(connection, origin, column, where, step, rows)
         count = -(-rows // step)
         share = min(100.0, 100.0 * max(_SAMPLE_ROWS, 300 * count) / rows)

@@ -33,8 +33,8 @@ _FENCED = (
     chunk.c.lease_owner == bindparam("worker"),
 )
 _RECEIPT = (
-    "receipt", "written_attempt", "rows_extracted", "rows_loaded", "rows_rejected", "rows_filtered",
-    "bytes", "content_sha256", "sink_filter",
+    "receipt", "written_attempt", "rows_extracted", "rows_loaded", "rows_filtered", "bytes",
+    "content_sha256", "sink_filter",
 )  # fmt: skip
 _WROTE = Prepared(
     update(chunk)
@@ -115,14 +115,13 @@ def _must(lease: Lease, row: Any, allowed: tuple[str, ...], what: str) -> None:
 def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
     """Return the columns of a receipt; raise ``BrokenContract`` if its numbers do not add up."""
     values = receipt_values(receipt)
-    accounted = receipt.rows + receipt.filtered + receipt.rejected
+    accounted = receipt.rows + receipt.filtered
     if receipt.chunk_id != lease.chunk_id:
         raise BrokenContract(f"{lease.job.info.sink_name}: the receipt is of another chunk")
     if values["rows_extracted"] != accounted:
         raise BrokenContract(
             f"{lease.job.info.sink_name}: {values['rows_extracted']} rows were extracted but "
-            f"{accounted} accounted for ({receipt.rows} written, {receipt.filtered} filtered, "
-            f"{receipt.rejected} rejected)",
+            f"{accounted} accounted for ({receipt.rows} written, {receipt.filtered} filtered)",
             hint="the chunk is not committed; look for a connector that drops rows",
         )
     return {f"new_{name}": values[name] for name in _RECEIPT}
@@ -183,8 +182,8 @@ def _commit(
         tx.queue(_COMMITTED, {**_fence(tx, lease), **values, "becomes": status})
         _note(
             tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
-            filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,
-            adopted=receipt.adopted, receipt=text_seal(values["new_receipt"]),
+            filtered=receipt.filtered, sha256=receipt.sha256, adopted=receipt.adopted,
+            receipt=text_seal(values["new_receipt"]),
         )  # fmt: skip
         if target_rows is not None:
             commit_effects.compared(

@@ -133,6 +133,7 @@ job = table(
     long_text("wm_low"),
     long_text("wm_high_frozen"),
     long_text("reading"),
+    nullable_text("target_id", 64),
     not_null_text("status", 12),
     not_null_text("started_at", TIME),
     nullable_text("ended_at", TIME),

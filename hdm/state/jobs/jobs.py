@@ -210,6 +210,7 @@ def add_plan(
     high: str | None,
     unless_loading: Collection[str] = (),
     reading: Mapping[str, Any] | None = None,
+    target_id: str | None = None,
 ) -> bool:
     """Insert all chunks of the epoch at once; do nothing if another process planned it first.
 
@@ -228,6 +229,7 @@ def add_plan(
         values = {
             "planned": 1, "status": "in_progress", "snapshot_token": snapshot, "wm_low": low,
             "wm_high_frozen": high, "reading": None if reading is None else json.dumps(reading),
+            "target_id": target_id,
         }  # fmt: skip
         sealed = job_rows.change(tx, before, values)
         said: dict[str, Any] = {"differs": list(reading["said"])} if reading and reading["said"] else {}
@@ -240,6 +242,16 @@ def add_plan(
     whole = base.change(planned.in_run, work)
     failpoints.point("R4")
     return whole
+
+
+def retarget(base: Base, of: Job, target_id: str | None) -> None:
+    """Record that what is left of a planned epoch goes into another target: none of it is in the last."""
+
+    def work(tx: Tx) -> None:
+        sealed = job_rows.change(tx, job_rows.hold(tx, of.job_id), {"target_id": target_id})
+        tx.event("job.retargeted", job=of.job_id, target=target_id, seal=sealed)
+
+    base.change(of.in_run, work)
 
 
 def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> Sum:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 from sqlalchemy import func, select, update
 
@@ -16,10 +17,13 @@ from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 
 
-def reload(base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collection[str]) -> int:
+def reload(
+    base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collection[str], target_id: str | None
+) -> int:
     """Supersede the chunks and add copies, in order, to the pipeline's newest epoch ``of``; return how many.
 
     Opens that epoch again. The copies move no watermark and record no ties, as the first chunks did both.
+    ``target_id`` is the identity of the target that they go into, None if it gives none.
     """
 
     def work(tx: Tx) -> int:
@@ -44,7 +48,9 @@ def reload(base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collec
                 if one.chunk_id not in uncopied:
                     copies.append(_again(one, of, start + len(copies)))
         added = insert_pending(tx, of.job_id, copies)
-        values = {"status": "in_progress", "planned": 1, "ended_at": None}
+        values: dict[str, Any] = {"status": "in_progress", "planned": 1, "ended_at": None}
+        if target_id is not None:
+            values["target_id"] = target_id
         sealed = job_rows.change(tx, before, values)
         tx.event(
             "job.reloading", job=of.job_id, was=before["status"], now="in_progress", added=added.number,

@@ -43,7 +43,7 @@ class JobFacts:
 
 @dataclass(slots=True)
 class RunFacts:
-    """What a run's own chain says about it."""
+    """What a run's own chain says about it; ``there`` tells whether the run's row was found."""
 
     opened: dict[str, Any] | None = None
     end: dict[str, Any] | None = None
@@ -51,6 +51,7 @@ class RunFacts:
     end_at: str | None = None
     schemas: Sum = field(default_factory=Sum)
     old_import: bool = False
+    there: bool = False
     first_hash: str = ""
 
 

@@ -73,20 +73,32 @@ class PlannerReports:
 
         return self._base.db.read(work)
 
-    def committed(self, pipeline_key: str) -> Holding:
-        """Return a summary of a pipeline's committed chunks, in the form in which a target gives its own."""
+    def committed(self, pipeline_key: str, epoch: int | None = None) -> Holding:
+        """Return a summary of the committed chunks of one or all epochs, in the form in which a target gives its own.
+
+        With it goes the identity of the target that the newest of these epochs recorded.
+        """
+        newest = job.alias()
+        into = (
+            select(newest.c.target_id)
+            .where(newest.c.pipeline_key == pipeline_key, newest.c.target_id.is_not(None))
+            .order_by(newest.c.epoch.desc())
+            .limit(1)
+        ).scalar_subquery()
         query = (
             select(
-                func.count(), func.min(chunk.c.chunk_id), func.max(chunk.c.chunk_id),
-                func.sum(chunk.c.rows_loaded),
+                func.count(chunk.c.chunk_id), func.min(chunk.c.chunk_id), func.max(chunk.c.chunk_id),
+                func.sum(chunk.c.rows_loaded), into,
             )
             .join(job, job.c.job_id == chunk.c.job_id)
             .where(job.c.pipeline_key == pipeline_key, among(chunk.c.status, (COMMITTED, VERIFIED)))
         )  # fmt: skip
-        count, least, greatest, rows = self._base.db.read(lambda conn: conn.execute(query).one())
-        return Holding(int(count), least, greatest, int(rows or 0))
+        if epoch is not None:
+            query = query.where(job.c.epoch == epoch)
+        count, least, greatest, rows, known = self._base.db.read(lambda conn: conn.execute(query).one())
+        return Holding(int(count), least, greatest, int(rows or 0), target=known)
 
-    def committed_chunks(self, pipeline_key: str) -> list[tuple[Chunk, int]]:
+    def committed_chunks(self, pipeline_key: str, epoch: int | None = None) -> list[tuple[Chunk, int]]:
         """Return the committed chunks of a pipeline with their rows, in the order of their plans."""
         query = (
             select(chunk.c.body, chunk.c.rows_loaded)
@@ -94,8 +106,18 @@ class PlannerReports:
             .where(job.c.pipeline_key == pipeline_key, among(chunk.c.status, (COMMITTED, VERIFIED)))
             .order_by(job.c.epoch, chunk.c.chunk_no)
         )
+        if epoch is not None:
+            query = query.where(job.c.epoch == epoch)
         rows = self._base.db.read(lambda conn: conn.execute(query).all())
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
+
+    def open_epoch(self, pipeline_key: str) -> int | None:
+        """The epoch of a pipeline that is planned and not finished; None if there is none."""
+        query = select(func.max(job.c.epoch)).where(
+            job.c.pipeline_key == pipeline_key, job.c.planned == 1, among(job.c.status, OPEN_JOB)
+        )
+        found: int | None = self._base.db.read(lambda conn: conn.execute(query).scalar())
+        return found
 
     def unstaged(self, chunk_ids: Collection[str]) -> set[str]:
         """Return those of the chunks that had a staged file which was removed."""

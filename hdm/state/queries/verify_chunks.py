@@ -19,11 +19,15 @@ from hdm.state.tx.chunk_rows import receipt_values
 from hdm.state.tx.seals import IMPORTED, LETTER, PLANNED, Sum, seal, text_seal
 
 _PAGE = 500
+_WHOLE = -1
+"""``row_no`` of a dead letter that is of a whole chunk, as all are."""
 _FROM_RECEIPT = (
-    "rows_extracted", "rows_loaded", "rows_rejected", "rows_filtered", "bytes", "content_sha256",
-    "sink_filter", "written_attempt",
+    "rows_extracted", "rows_loaded", "rows_filtered", "bytes", "content_sha256", "sink_filter",
+    "written_attempt",
 )  # fmt: skip
-_FILE = (("bytes", "bytes"), ("row_count", "rows"), ("sha256", "sha256"), ("etag", "etag"))
+_FILE = (
+    ("bytes", "bytes"), ("row_count", "rows"), ("sha256", "sha256"), ("etag", "etag"), ("format", "format"),
+)  # fmt: skip
 
 Row = Mapping[str, Any]
 Found = Iterator[tuple[str, str]]
@@ -131,6 +135,9 @@ def edge_key(row: Row) -> str:
 
 def _of_chunk(row: Row, around: _Around, *, sealed: bool) -> Iterator[str]:
     events = around.events[row["chunk_id"]]
+    if not _is_readable(row["receipt"]):
+        yield "its receipt cannot be read"
+        return
     yield from _status(row, events)
     yield from _attempts(row, events)
     yield from _failures(row, events)
@@ -139,6 +146,13 @@ def _of_chunk(row: Row, around: _Around, *, sealed: bool) -> Iterator[str]:
     if row["status"] in (COMMITTED, VERIFIED):
         yield from _files(row, around.files[row["chunk_id"]], events, sealed=sealed)
         yield from _edge(row, around)
+
+
+def _is_readable(receipt: str | None) -> bool:
+    try:
+        return receipt is None or bool(receipt_from_json(receipt))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return False
 
 
 def _status(row: Row, events: Sequence[Row]) -> Iterator[str]:
@@ -214,6 +228,9 @@ def _content(row: Row, events: Sequence[Row], *, sealed: bool) -> Iterator[str]:
     if row["receipt"] is None:
         if told:
             yield "the receipt is gone"
+        for column in (*_FROM_RECEIPT, "rows_rejected"):
+            if row[column] and row["bound_kind"] != "legacy":
+                yield f"{column} is {row[column]}, and there is no receipt"
         return
     known = {one["payload"].get("receipt") for one in events} - {None}
     wanted = {told["receipt"]} if "receipt" in told else known
@@ -221,7 +238,8 @@ def _content(row: Row, events: Sequence[Row], *, sealed: bool) -> Iterator[str]:
         yield "the receipt is not the one that its events sealed"
         return
     values = receipt_values(receipt_from_json(row["receipt"]))
-    for column in _FROM_RECEIPT:
+    values["rows_rejected"] = json.loads(row["receipt"]).get("rejected", 0)  # only hdm 0.1 wrote it
+    for column in (*_FROM_RECEIPT, "rows_rejected"):
         if row[column] != values[column]:
             yield f"{column} is {row[column]}, its receipt says {values[column]}"
 
@@ -231,14 +249,16 @@ def _files(row: Row, files: Sequence[Row], events: Sequence[Row], *, sealed: boo
         return
     there = {one["artifact_id"]: one for one in files}
     deleted = {one["payload"].get("file") for one in events if one["event_type"] == "file.deleted"}
-    named = set()
-    for file in receipt_from_json(row["receipt"]).files:
+    named, receipt = set(), receipt_from_json(row["receipt"])
+    for file in receipt.files:
         key = artifact_key(row["chunk_id"], file.uri)
         named.add(key)
         found = there.get(key)
         if found is None or found["uri"] != file.uri:
             yield f"the file {key[:12]} of its receipt is not on record"
             continue
+        if found["attempt"] != receipt.attempt:
+            yield f"the file {key[:12]}: attempt is not what its receipt says"
         for column, name in _FILE:
             if found[column] != getattr(file, name):
                 yield f"the file {key[:12]}: {column} is not what its receipt says"
@@ -285,6 +305,8 @@ def _letter(row: Row, events: Sequence[Row], letters: Sequence[Row]) -> Iterator
         yield f"{len(letters)} dead letters, its events say 1"
         return
     letter = letters[0]
+    if letter["row_no"] != _WHOLE:
+        yield "its dead letter: row_no is not that of a whole chunk"
     if letter["error_class"] != last["payload"].get("error") or (
         "letter" in last["payload"] and seal("dead_letter", LETTER, letter) != last["payload"]["letter"]
     ):

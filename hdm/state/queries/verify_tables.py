@@ -29,13 +29,13 @@ from hdm.state.tx.seals import (
     CHECK,
     COLUMNS,
     FOLLOW,
-    JOB,
     RUN,
     RUN_END,
     SCHEMA,
     WATERMARK,
     WORKER,
     Sum,
+    is_job_seal,
     seal,
     sum_of,
     text_seal,
@@ -59,6 +59,9 @@ def runs(conn: Connection, facts: Facts) -> Found:
         told = facts.runs.get(run_id, RunFacts())
         for text in _of_run(row, told):
             yield run_id, text
+        facts.runs.get(run_id, RunFacts()).there = True
+    for run_id in sorted(key for key, told in facts.runs.items() if not told.there):
+        yield run_id, "told of by its events, and gone"
     there = set()
     for row in rows(conn, worker):
         there.add(row["worker_id"])
@@ -117,7 +120,7 @@ def jobs(conn: Connection, facts: Facts, known: Mapping[str, Row]) -> Found:
             yield run_id, f"job {job_id[:12]}: {text}"
     for what, text in _belongings(conn, facts, known):
         yield what, text
-    yield from _schemas(conn, facts)
+    yield from _schemas(conn, facts, known.values())
 
 
 def _of_job(found: Row | None, told: JobFacts | None, upstream: list[str], facts: Facts) -> Iterator[str]:
@@ -131,7 +134,7 @@ def _of_job(found: Row | None, told: JobFacts | None, upstream: list[str], facts
     if told.pipeline is not None and told.pipeline != found["pipeline_key"]:
         yield "pipeline_key is not what its events say"
     if sealed := newest(told.rows):
-        if seal("job", JOB, found) not in [one.value for one in sealed]:
+        if not any(is_job_seal(one.value, found) for one in sealed):
             yield f"its row is not as event {sealed[-1].seq} of run {sealed[-1].run_id[:12]} sealed it"
     elif told.status is not None and told.status != found["status"]:
         yield f"status is {found['status']}, its events say {told.status}"
@@ -176,9 +179,11 @@ def _by_job(found: Iterable[Row], how: tuple[str, tuple[str, ...]]) -> dict[str,
     return sums
 
 
-def _schemas(conn: Connection, facts: Facts) -> Found:
+def _schemas(conn: Connection, facts: Facts, jobs: Iterable[Row]) -> Found:
     sums: dict[str, Sum] = defaultdict(Sum)
+    named = {one[side] for one in jobs for side in ("source_dataset_id", "sink_dataset_id")}
     for row in rows(conn, dataset_schema):
+        named.add(row["dataset_id"])
         sums[row["run_id"]].merge(sum_of("dataset_schema", SCHEMA, [row]).told())
     for run_id, told in sorted(facts.runs.items()):
         if told.opened is None or "seal" not in told.opened:
@@ -188,8 +193,11 @@ def _schemas(conn: Connection, facts: Facts) -> Found:
     for run_id in sorted(sums.keys() - facts.runs.keys()):
         yield run_id, "schemas and acceptances: no event tells of them"
     for row in rows(conn, dataset):
+        named.discard(row["dataset_id"])
         if Dataset(row["namespace"], row["name"]).dataset_id != row["dataset_id"]:
             yield "", f"dataset {row['dataset_id'][:12]}: its name is not the one it was given"
+    for gone in sorted(named):
+        yield "", f"dataset {gone[:12]}: named by jobs or schemas, and gone"
 
 
 def all_jobs(conn: Connection) -> dict[str, Row]:

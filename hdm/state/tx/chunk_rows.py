@@ -71,13 +71,12 @@ def receipt_values(receipt: Receipt) -> dict[str, Any]:
     """Return the columns of ``hdm_chunk`` that a receipt fills."""
     extracted = receipt.extracted
     if extracted is None:
-        extracted = receipt.rows + receipt.filtered + receipt.rejected
+        extracted = receipt.rows + receipt.filtered
     return {
         "receipt": _receipt_text(receipt),
         "written_attempt": receipt.attempt,
         "rows_extracted": extracted,
         "rows_loaded": receipt.rows,
-        "rows_rejected": receipt.rejected,
         "rows_filtered": receipt.filtered,
         "bytes": receipt.bytes,
         "content_sha256": receipt.sha256,

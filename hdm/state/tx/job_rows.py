@@ -27,4 +27,4 @@ def change(tx: Tx, held: Mapping[str, Any], values: Mapping[str, Any]) -> str:
 
 def seal(row: Mapping[str, Any]) -> str:
     """Return the seal of a job's row."""
-    return seals.seal("job", seals.JOB, row)
+    return seals.job_seal(row)

@@ -1,8 +1,12 @@
-"""Seals: digests of rows, stored in the events that wrote them, so that tables can be verified.
+"""Seals: digests of rows, carried by the events that wrote them, to hold the tables against.
 
-A seal is sha256 over the table's name and the canonical JSON of the row's values, in the order of the columns
-below. Rows that one event writes in number are sealed together: the sum of their seals modulo 2**256 and
-their number, which do not depend on the order.
+A seal is sha256 over the table's name and the canonical JSON of the row's values, in the order of
+the columns below. Rows that one event writes many of are sealed together: the sum of their seals
+modulo 2**256 and their number, which do not depend on the order.
+
+The columns are named here, never taken from the table: a migration that adds a column must leave older
+seals as they are. A job's row is sealed over the newest list of ``JOB``, whose number stands before the
+seal (``2:hex``); a seal without a number is of the lists before numbers.
 """
 
 from __future__ import annotations
@@ -12,8 +16,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hdm.state.db.tables import column_lineage, dataset_schema, job, worker
-
 _RANGE = 1 << 256
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
@@ -22,10 +24,27 @@ RUN = (
     "env", "started_by", "host", "started_at",
 )  # fmt: skip
 RUN_END = ("status", "ended_at", "error_class", "error_msg")
-WORKER = tuple(c.name for c in worker.columns if c.name not in ("heartbeat_at", "clock_skew_ms", "state"))
-JOB = tuple(column.name for column in job.columns)
-COLUMNS = tuple(column.name for column in column_lineage.columns)
-SCHEMA = tuple(column.name for column in dataset_schema.columns)
+WORKER = ("worker_id", "run_id", "host", "pid", "start_token", "hdm_version", "site", "started_at")
+_JOB_1 = (
+    "job_id", "run_id", "pipeline_key", "epoch", "link_key", "stage_no", "source_name", "source_type",
+    "sink_name", "sink_type", "source_dataset_id", "sink_dataset_id", "source_schema_version",
+    "sink_schema_version", "mode", "site", "max_parallel", "source_table", "target_table", "losses",
+    "planned", "snapshot_token", "wm_low", "wm_high_frozen", "reading", "status", "started_at", "ended_at",
+)  # fmt: skip
+JOB: dict[int, tuple[str, ...]] = {
+    0: tuple(name for name in _JOB_1 if name != "reading"),
+    1: _JOB_1,
+    2: (*_JOB_1, "target_id"),
+}
+"""What is sealed of a job's row, by the number before the seal; 0 and 1 were written without one."""
+COLUMNS = (
+    "job_id", "sink_column", "source_column", "source_type", "sink_type", "transform_type",
+    "transform_subtype", "expression", "masking", "lossy",
+)  # fmt: skip
+SCHEMA = (
+    "dataset_id", "version", "schema_sha256", "columns_json", "captured_at", "run_id", "change_kind",
+    "change_detail",
+)  # fmt: skip
 CHECK = (
     "job_id", "chunk_id", "kind", "column_name", "predicate", "source_value", "target_value", "status",
     "severity", "executed_at",
@@ -53,6 +72,27 @@ def seal(table: str, columns: Iterable[str], row: Mapping[str, Any]) -> str:
     """Return the seal of a row in hex; a missing column counts as NULL."""
     found: str = _digest(table, columns, row).hexdigest()
     return found
+
+
+def job_seal(row: Mapping[str, Any]) -> str:
+    """The seal of a job's row, with the number of its list of columns."""
+    number = max(JOB)
+    return f"{number}:{seal('job', JOB[number], row)}"
+
+
+def is_job_seal(sealed: str, row: Mapping[str, Any]) -> bool:
+    """Whether a job's row is as ``sealed`` says, by this hdm or an older one, which left columns that came
+    later as they were made: NULL."""
+    number, _, digest = sealed.rpartition(":")
+    lists = [JOB[int(number)]] if number.isdecimal() and int(number) in JOB else []
+    if not number:
+        lists = [JOB[1], JOB[0]]
+    newest = JOB[max(JOB)]
+    return any(
+        seal("job", columns, row) == digest
+        and all(row.get(name) is None for name in newest if name not in columns)
+        for columns in lists
+    )
 
 
 def text_seal(text: str | None) -> str | None:

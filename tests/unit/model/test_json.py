@@ -43,7 +43,7 @@ CHUNK = Chunk(
     upto="x",
     estimate_rows=7,
 )
-RECEIPT = Receipt("c" * 64, 2, 5, 50, 9, 3, 1, "b" * 64, (FILE,), "loc", ("d" * 64, "e" * 64), True)
+RECEIPT = Receipt("c" * 64, 2, 5, 50, 8, 3, "b" * 64, (FILE,), "loc", ("d" * 64, "e" * 64), True)
 
 
 def test_a_table_comes_back():
@@ -96,10 +96,16 @@ def test_what_an_older_version_did_not_know_has_its_default(read, text):
     read(json.dumps(body))
 
 
+def test_a_receipt_of_an_older_version_says_how_many_were_rejected():
+    """Always 0: nothing rejected single rows."""
+    body = json.loads(wire.receipt_to_json(RECEIPT))
+    assert wire.receipt_from_json(json.dumps({**body, "rejected": 0})) == RECEIPT
+
+
 def test_the_text_is_the_same_for_the_same_value():
     """Ledgers and the trail's hashes are made of it."""
     assert wire.receipt_to_json(Receipt("c", 1, 2)) == (
         '{"adopted":false,"attempt":1,"boundary_digests":[],"bytes":0,"chunk_id":"c","extracted":null,'
-        '"files":[],"filtered":0,"location":"","rejected":0,"rows":2,"sha256":null}'
+        '"files":[],"filtered":0,"location":"","rows":2,"sha256":null}'
     )
     assert wire.receipt_from_json(wire.receipt_to_json(Receipt("c", 1, 2, anew=True))).anew

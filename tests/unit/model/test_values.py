@@ -104,7 +104,7 @@ def test_a_column_is_found_by_its_exact_name():
 
 
 def test_a_receipt_is_completed_with_what_the_link_counted():
-    tally = Tally(extracted=5, filtered=2, rejected=1, digests=["d"])
+    tally = Tally(extracted=5, filtered=2, digests=["d"])
     done = tally.complete(Receipt("c", 1, 2))
-    assert (done.extracted, done.filtered, done.rejected, done.boundary_digests) == (5, 2, 1, ("d",))
+    assert (done.extracted, done.filtered, done.boundary_digests) == (5, 2, ("d",))
     assert Tally().complete(Receipt("c", 1, 2)).extracted == 2, "files that travelled untouched"

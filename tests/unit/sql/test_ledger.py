@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import chain, repeat
 
 import pytest
 
 from hdm.model import Attempt, Chunk, Dataset, Receipt
-from hdm.sql.ledger import NAME, Ledger
+from hdm.sql.ledger import NAME, SELF, Ledger
 from hdm.sql.swap import swap_chunk
 from tests.unit.sqlkit import JOB, sqlite_system
 
@@ -45,14 +46,37 @@ def within(ledger, work, *, commit=True):
         connection.close()
 
 
+CHUNKS = f"SELECT COUNT(*) FROM {NAME} WHERE job_key <> '{SELF}'"
+
+
 def test_it_is_made_once_and_found_by_another_process(system, ledger):
-    assert system.run(f"SELECT COUNT(*) FROM {NAME}") == [(0,)]
+    assert system.run(CHUNKS) == [(0,)]
     other = Ledger(system.sink("t").database, ())
     connection = other.database.connect("hdm:test", write=True)
-    other.create(connection)
+    assert other.create(connection) == ledger.database.ledgers[ledger.path]
     assert other.exists(connection)
     assert not other.exists(connection, ("_hdm_other",))
     connection.close()
+
+
+@pytest.mark.parametrize("enforced", [True, False])
+def test_a_target_has_one_identity_whoever_makes_the_ledger(tmp_path, monkeypatch, enforced):
+    """Though two make it at once: each looked before the other had written."""
+    monkeypatch.setattr("hdm.dialects.sqlite.SQLiteDialect.enforces_keys", enforced)
+    said = []
+    for path in ("one.db", "other.db"):
+        system = sqlite_system(str(tmp_path / path))
+        for _ in range(3):
+            made = Ledger(system.sink("t").database, ())
+            answers = chain([lambda _: None], repeat(made.identity))
+            monkeypatch.setattr(made, "identity", lambda c, answers=answers: next(answers)(c))
+            connection = made.database.connect("hdm:test", write=True)
+            said.append(made.create(connection))
+            connection.close()
+        assert system.run(f"SELECT COUNT(*) FROM {NAME}") == [(1,)]
+        assert within(made, lambda c, made=made: list(made.entries(c, JOB))) == []
+    assert len(set(said[:3])) == len(set(said[3:])) == 1
+    assert said[0] != said[3]
 
 
 def test_a_chunk_is_there_with_its_receipt_once_both_are_committed(ledger):
@@ -87,7 +111,7 @@ def test_a_claim_that_is_rolled_back_leaves_nothing(ledger, system):
         ledger.fill(connection, RECEIPT)
 
     within(ledger, work, commit=False)
-    assert system.run(f"SELECT COUNT(*) FROM {NAME}") == [(0,)]
+    assert system.run(CHUNKS) == [(0,)]
 
 
 def test_a_swap_is_known_by_its_epoch():

@@ -52,7 +52,7 @@ def test_all_twelve(alone: World) -> None:
     zombie = world.claim()
     world.expire(zombie)
     first = world.claim(world.new_worker())
-    receipt = world.finish(first, 10, target_rows=10, extracted=12, rejected=1, filtered=1)
+    receipt = world.finish(first, 10, target_rows=10, extracted=12, filtered=2)
     with pytest.raises(Exception, match="lost"):
         world.finish(zombie)
     second = world.claim()
@@ -145,7 +145,7 @@ def _finished(world: World) -> str:
     [
         "UPDATE hdm_chunk SET rows_loaded = rows_loaded - 1 WHERE chunk_no = 1",
         "UPDATE hdm_chunk SET rows_loaded = NULL WHERE chunk_no = 1",
-        "UPDATE hdm_chunk SET rows_rejected = 3 WHERE chunk_no = 1",
+        "UPDATE hdm_chunk SET rows_filtered = 3 WHERE chunk_no = 1",
     ],
 )
 def test_q2_finds_rows_that_are_not_accounted_for(alone: World, damage: str) -> None:

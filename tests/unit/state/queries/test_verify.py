@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,10 +18,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.pool import NullPool
 
 from hdm.model import Chunk, Dataset
 from hdm.state import StateManager
+from hdm.state.db.tables import metadata
 from hdm.state.db.upgrade import upgrade
 from hdm.state.queries import anchors
 from hdm.state.records import CheckResult
@@ -186,6 +190,14 @@ TAMPERINGS: dict[str, Callable[[World], None]] = {
     "a run's host": sql("UPDATE hdm_run SET host = 'there' WHERE status = 'failure'"),
     "how a run ended": sql("UPDATE hdm_run SET status = 'success' WHERE status = 'failure'"),
     "why a run failed": sql("UPDATE hdm_run SET error_msg = 'nothing' WHERE status = 'failure'"),
+    "a run's row": sql("DELETE FROM hdm_run WHERE status = 'failure'"),
+    "a dataset": sql("DELETE FROM hdm_dataset WHERE name = 'shop.final'"),
+    "rows of a chunk that brought none": sql("UPDATE hdm_chunk SET rows_loaded = 1 WHERE receipt IS NULL"),
+    "a text that is no receipt": sql("UPDATE hdm_chunk SET receipt = '{' WHERE receipt IS NOT NULL"),
+    "a file's format": sql("UPDATE hdm_artifact SET format = 'csv'"),
+    "which attempt wrote a file": sql("UPDATE hdm_artifact SET attempt = 9"),
+    "which row a dead letter is of": sql("UPDATE hdm_dead_letter SET row_no = 5"),
+    "which target took a job": sql("UPDATE hdm_job SET target_id = 'another'"),
     "a manifest's text": sql("UPDATE hdm_manifest SET body = 'name: other'"),
     "a run in the middle": _delete_the("manifest_name = 'shop (catalog)'"),
     "the first run": _delete_the("status = 'failure'"),
@@ -305,6 +317,55 @@ def test_a_tampering_is_found(tamperer: Tamperer, name: str) -> None:
     assert breaks(tamperer.store)
 
 
+UNSEALED = {
+    "anchor": ["anchored_at", "location"],
+    "artifact": ["created_on", "deleted_on", "state"],
+    "chunk": ["error_class", "error_msg", "lease_expires_at", "not_before", "progress_bytes",
+              "progress_rows", "updated_on"],
+    "dataset": ["kind"],
+    "dead_letter": ["created_on", "dl_id"],
+    "manifest": ["kept_at"],
+    "run_job": ["joined_at"],
+    "schema_history": ["applied_at", "applied_by", "sha256", "version"],
+    "validation": ["normalisation", "validation_id"],
+    "worker": ["clock_skew_ms", "heartbeat_at", "state"],
+}  # fmt: skip
+"""Columns whose change nothing tells: what passes, what no one reads, and what only names a row."""
+LEFT_ALONE = ("lease", "boundary", "schema_history")
+
+
+def _other(value: Any) -> Any:
+    if isinstance(value, int):
+        return value + 1
+    return "1" if value is None else f"{value[:-1]}{'1' if value.endswith('0') else '0'}"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", sorted(one.removeprefix("hdm_") for one in metadata.tables))
+def test_every_column_and_every_row_is_held_against_the_events(tamperer: Tamperer, name: str) -> None:
+    """One value of a table changed, or one row gone, with nothing else: found, or named above."""
+    columns = [one.name for one in metadata.tables[f"hdm_{name}"].columns]
+    missed = []
+    for place, values in enumerate(tamperer.query(f"SELECT rowid, {', '.join(columns)} FROM hdm_{name}")[:2]):
+        row, *held = values
+        for column, value in zip(columns, held, strict=True):
+            if column == "id":
+                continue  # the rowid itself
+            words = {"row": row, "value": _other(value), "old": value}
+            try:
+                tamperer.alter(f"UPDATE hdm_{name} SET {column} = :value WHERE rowid = :row", **words)
+            except IntegrityError:
+                continue
+            if not breaks(tamperer.store):
+                missed.append(column)
+            tamperer.alter(f"UPDATE hdm_{name} SET {column} = :old WHERE rowid = :row", **words)
+        assert breaks(tamperer.store) == []
+        if place:
+            tamperer.alter(f"DELETE FROM hdm_{name} WHERE rowid = :row", row=row)
+            assert breaks(tamperer.store) or name in LEFT_ALONE
+    assert name in LEFT_ALONE or set(missed) <= set(UNSEALED.get(name, ()))
+
+
 @pytest.mark.parametrize("name", ANCHORED)
 def test_what_a_chain_cannot_tell_is_found_by_an_anchor(tamperer: Tamperer, name: str) -> None:
     assert breaks(tamperer.store, tamperer.anchor) == []
@@ -350,14 +411,70 @@ def test_a_sample_of_them_on_servers(backend: str, request: pytest.FixtureReques
 
 OLD = Path(__file__).parents[3] / "fixtures" / "state_0_1_0.sql"
 """A state database of hdm 0.1.0: a run that ended, with a waived chunk, and one that is open."""
+SEALED = OLD.with_name("state_0007.sql")
+"""The story as it was recorded under schema 0007, when a job's seal did not name its columns."""
+
+
+def upgraded(script: Path, path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.executescript(script.read_text(encoding="utf-8"))
+    upgrade(f"sqlite:///{path}")
+
+
+@pytest.fixture
+def sealed(tmp_path: Path) -> Iterator[Tamperer]:
+    upgraded(SEALED, tmp_path / "state.db")
+    with StateManager.open(f"sqlite:///{tmp_path / 'state.db'}") as store:
+        yield Tamperer(store)
+
+
+def test_seals_hold_after_a_migration_added_a_column(sealed: Tamperer) -> None:
+    assert sealed.query("SELECT target_id FROM hdm_job") == [(None,), (None,)]
+    assert breaks(sealed.store) == []
+    world = story(sealed.store)
+    assert breaks(world.store) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a job's target", "which target took a job", "a worker's host", "a watermark", "a schema", "who waived",
+     "a column's lineage"],
+)  # fmt: skip
+def test_a_tampering_with_seals_of_an_older_schema_is_found(sealed: Tamperer, name: str) -> None:
+    TAMPERINGS[name](sealed)
+    assert breaks(sealed.store)
+
+
+LATER = """
+import sys
+from sqlalchemy import Column, Text, text
+from hdm.state.db.tables import metadata
+for table in metadata.tables.values():
+    table.append_column(Column("later", Text))
+from hdm.state import StateManager
+with StateManager.open(sys.argv[1]) as store:
+    print(store.verify().breaks)
+"""
+
+
+def test_seals_hold_whatever_column_a_later_migration_adds(tamperer: Tamperer) -> None:
+    """Asked of an hdm that knows one column more of every table."""
+    for name in metadata.tables:
+        tamperer.alter(f"ALTER TABLE {name} ADD COLUMN later TEXT DEFAULT 'x'")
+
+    def asked() -> str:
+        words = [sys.executable, "-c", LATER, str(tamperer.engine.url)]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+    assert asked() == "[]"
+    TAMPERINGS["a job's target"](tamperer)
+    assert "not as event" in asked()
 
 
 @pytest.fixture
 def older(tmp_path: Path) -> Iterator[Tamperer]:
     path = tmp_path / "state.db"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.executescript(OLD.read_text(encoding="utf-8"))
-    upgrade(f"sqlite:///{path}")
+    upgraded(OLD, path)
     with StateManager.open(f"sqlite:///{path}") as store:
         yield Tamperer(store)
 
