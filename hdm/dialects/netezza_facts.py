@@ -27,6 +27,9 @@ class NetezzaFacts(Facts):
 
     catalog_queries = _CATALOG
     crawler = "hdm.catalog.crawlers.netezza:NetezzaCrawler"
+    # https://www.ibm.com/docs/en/netezza?topic=reference-set-session: temporary tables are taken all the same
+    read_only_session = ("SET SESSION READ ONLY",)
+    acting = ("next value for",)
     odbc = OdbcFacts(
         driver="NetezzaSQL",
         keywords=("Servername", "Port", "Database", "Username", "Password"),

@@ -76,18 +76,22 @@ class OdbcDatabase(Database):
         """Bring a new session into the dialect's canonical settings."""
         if self.facts.one_write:
             connection.maxwrite = 1 << 30
+        if not write:
+            codec.only_reads(connection)
         for statement in self.settings(write):
             self.run(connection, statement)
 
     def settings(self, write: bool) -> list[str]:
         """What a session starts with; the character set is the connection string's business."""
         own = [one for one in self.dialect.session if not one.startswith("SET NAMES")]
-        return own if write else [*own, *self.read_only]
+        return own if write else [*own, *self.read_only, *self.dialect.read_only_session]
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """The driver begins with the next statement."""
+        """The driver begins with the next statement; what only looks says so where it is said each time."""
         with self.classified():
             connection.autocommit = False
+        if not write and self.dialect.read_only_transaction:
+            self.run(connection, self.dialect.read_only_transaction)
 
     def commit(self, connection: Any) -> None:
         """Commit, and be in no transaction again."""

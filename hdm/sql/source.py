@@ -332,7 +332,8 @@ class SqlSource(BehindDatabase, Source):
 
     @property
     def _query(self) -> str:
-        return one_query(str(self.config.query), self.dialect.tokens)
+        known = self.dialect
+        return one_query(str(self.config.query), known.tokens, known.acting, known.table_functions)
 
     @property
     def _filter(self) -> str:

@@ -123,6 +123,9 @@ class NetezzaDatabase(Database):
         for name, setting in self.dialect.session_settings.items():
             self._set(connection, name, setting)
         self._named(connection, label)
+        if not write:
+            for statement in self.dialect.read_only_session:
+                self.run(connection, statement)
         return connection
 
     def _set(self, connection: Any, name: str, setting: str) -> None:

@@ -129,7 +129,9 @@ class OracleDatabase(Database):
         }
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Oracle begins with the next statement."""
+        """Oracle begins with the next statement; what only looks is a read-only transaction."""
+        if not write:
+            self.run(connection, self.dialect.read_only_transaction)
 
     # -- catalogue -------------------------------------------------------------
 
