@@ -178,7 +178,7 @@ def remark(text: str) -> None:
 
 def in_a_line(error: HdmError) -> str:
     """The error with its hint, for a line of a table or among others."""
-    return _cell(f"{error.message} ({error.hint})" if error.hint else error.message)
+    return _cell(error.in_one_line)
 
 
 def on_terminal() -> bool:

@@ -14,6 +14,7 @@ from hdm.errors import (
     SnapshotLost,
     Throttled,
     TransientError,
+    UnknownPlace,
     UnrepresentableValue,
     UsageError,
 )
@@ -45,7 +46,7 @@ ERRORS: dict[str, type[HdmError]] = {
     "ORA-04031": TransientError, "ORA-01013": TransientError,
     "ORA-00257": TransientError, "ORA-01000": TransientError, "ORA-01109": ConnectionLost,
     "ORA-00604": TransientError, "ORA-01110": TransientError, "ORA-01115": TransientError,
-    "ORA-12514": TransientError,
+    "ORA-12514": UnknownPlace,
     "ORA-02449": PermanentError, "ORA-02329": PermanentError, "ORA-32795": UsageError,
     "ORA-14400": RejectedRows, "ORA-14402": RejectedRows, "ORA-30926": RejectedRows,
     "ORA-38104": PermanentError, "ORA-04091": PermanentError, "ORA-04098": PermanentError,

@@ -332,7 +332,7 @@ class Database(ServerCalls):
         try:
             connection = self.connect("hdm:doctor")
         except HdmError as error:
-            return [("connection", False, f"{error.message} ({error.hint})" if error.hint else error.message)]
+            return [("connection", False, error.in_one_line)]
         connection.close()
         found = [("connection", True, self.dataset(self.default_path(("",))).namespace)]
         if not self.snapshots:

@@ -351,7 +351,7 @@ class SqlSource(BehindDatabase, Source):
             try:
                 table = self.describe()
             except HdmError as error:
-                said = f"{error.message} ({error.hint})" if error.hint else error.message
+                said = error.in_one_line
                 return [*found, ("table", False, said)]
             found.append(("table", True, f"{table.dataset.name}: {len(table.columns)} columns"))
             found.append(("grants", True, f"may read {table.dataset.name}"))

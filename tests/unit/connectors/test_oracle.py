@@ -23,6 +23,7 @@ from hdm.errors import (
     RejectedRows,
     SnapshotLost,
     TransientError,
+    UnknownPlace,
     UnrepresentableValue,
     UsageError,
 )
@@ -386,7 +387,7 @@ def test_a_dsn_takes_the_wallet_and_the_servers_name_along():
         ("DPY-3030", UnrepresentableValue), ("DPY-4042", UnrepresentableValue), ("DPY-2019", UsageError),
         ("ORA-02449", PermanentError), ("ORA-32795", UsageError), ("ORA-30926", RejectedRows),
         ("ORA-00932", PermanentError), ("ORA-20123", PermanentError), ("ORA-00257", TransientError),
-        ("ORA-01000", TransientError), ("ORA-12514", TransientError),
+        ("ORA-01000", TransientError), ("ORA-12514", UnknownPlace),
     ],
 )  # fmt: skip
 def test_codes_are_known_for_what_they_are(code, kind):
