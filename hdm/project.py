@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -81,14 +82,17 @@ def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
     here = _at_site(specs, site, plan.manifest_name)
     links = make_links(here, known)
     unloaded = [f"a plugin could not be loaded: {one}" for one in broken]
-    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *unloaded, *_idle_keys(here)])
+    idle = _idle_keys(here, known)
+    if plan.state is not None:
+        idle = chain(idle, registry.without_effect("state_manager", plan.state, known))
+    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *unloaded, *idle])
     return Assembly(plan, known, orchestrator, links, specs, site)
 
 
-def _idle_keys(specs: Iterable[LinkSpec]) -> Iterator[str]:
+def _idle_keys(specs: Iterable[LinkSpec], known: Profiles) -> Iterator[str]:
     for spec in specs:
-        yield from registry.without_effect("source", spec.source)
-        yield from registry.without_effect("sink", spec.sink)
+        yield from registry.without_effect("source", spec.source, known)
+        yield from registry.without_effect("sink", spec.sink, known)
 
 
 def run_info(plan: Plan) -> RunInfo:

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from hdm.components import locator, plugins
 from hdm.components.builtin import ALIASES, BUILTIN
+from hdm.components.settings import Settings
 from hdm.config.located import Place, PlacedDict, Problems, fold, suggest
 from hdm.config.validation import validate
 from hdm.errors import ManifestError, ProfileError, UnknownComponent, UsageError
@@ -130,17 +131,23 @@ def build(kind: str, type_name: str, configuration: Mapping[str, Any]) -> Any:
     return locator.make(kind, find(kind, type_name), configuration)
 
 
-def without_effect(kind: str, spec: ComponentSpec) -> list[str]:
-    """A sentence on each key of the component's conf that is taken and does nothing, with its place."""
-    fields = find(kind, spec.type).Config.model_fields
-    names = {info.alias or name: info.deprecated for name, info in fields.items()}
+def without_effect(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> list[str]:
+    """A sentence on each key of the component's conf, and of its connection, that is taken and does nothing,
+    with its place."""
+    cls = find(kind, spec.type)
     conf = spec.conf if isinstance(spec.conf, PlacedDict) else _placed(spec)
-    found = []
-    for key in conf:
-        if isinstance(why := names.get(key), str):
-            at = f"{conf.file}:{conf.key_at(key).line}: " if conf.file else ""
-            found.append(f"{at}{_word(kind)} '{spec.name}': '{key}' {why}")
+    found = _ignored(cls.Config, conf, f"{_word(kind)} '{spec.name}'")
+    model, name = getattr(cls, "Profile", None), connection_name(spec)
+    if model is not None and name is not None and profiles is not None:
+        found += _ignored(model, profiles.entry(name), f"connection '{name}'")
     return found
+
+
+def _ignored(model: type[BaseModel], given: PlacedDict, whose: str) -> list[str]:
+    if not issubclass(model, Settings):  # a plugin's own: pydantic's base says nothing of it
+        return []
+    at = {key: f"{given.file}:{given.key_at(key).line}: " if given.file else "" for key in given}
+    return [f"{at[key]}{whose}: '{key}' {why}" for key, why in model.ignored(given).items()]
 
 
 def connection_name(spec: ComponentSpec) -> str | None:

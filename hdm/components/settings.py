@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from collections.abc import Mapping
+from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, ConfigDict
 
@@ -41,9 +42,19 @@ class Settings(Described):
 
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
+    @classmethod
+    def ignored(cls, given: Mapping[str, Any]) -> dict[str, str]:
+        """Keys of ``given``, as it was written, that are taken and do nothing, each with what to do about it:
+        those that are declared ``deprecated``."""
+        why = {info.alias or name: info.deprecated for name, info in cls.model_fields.items()}
+        return {key: text for key in given if isinstance(text := why.get(key), str)}
+
 
 NO_CHECKSUM = (
     "has no effect: each chunk's rows are counted on both sides, and files have their sha256; remove it"
 )
+NO_FORMAT = "has no effect: files are taken in the format that they have, and rows go as Parquet; remove it"
+NO_ENV = "has no effect: there is nothing to connect to; remove it"
+NO_DRIVER = "has no effect: hdm brings its own driver for this system; remove it"
 NO_DATABASE = "has no effect: the connection in the profile names the database; remove it"
 """What is said of keys that manifests of old hold: they are taken, and nothing is made of them."""

@@ -118,8 +118,10 @@ class Link(_Words):
     type: str = "DataLink"
     """Class name of a plugin's ``DataLink``, whose ``transform`` is Python; ``DataLink`` itself changes no
     row."""
-    name: str | None = None
-    """A word for those who read the manifest; hdm makes nothing of it."""
+    name: str | None = Field(
+        default=None, deprecated="has no effect: links are told apart by source and sink; make it a comment"
+    )
+    """Has no effect, and is taken so that older manifests still work: each run says so."""
     mode: Mode | None = None
     """``append`` adds rows, ``replace`` puts them in the place of all others, ``merge`` goes by key. May
     stand in the sink's conf; left out, ``append``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -42,6 +42,8 @@ class Manifest:
     plugins: tuple[str, ...] = ()
     description: str | None = None
     text: str | None = field(default=None, repr=False, compare=False)
+    notes: tuple[str, ...] = ()
+    """What is to be said of keys that are taken and do nothing."""
 
 
 def load_manifest(
@@ -76,7 +78,15 @@ def load_manifest(
         plugins=tuple(words.plugins),
         description=words.description,
         text=raw.decode("utf-8", "replace"),
+        notes=tuple(_idle_names(shaped)),
     )
+
+
+def _idle_names(shaped: PlacedDict) -> Iterator[str]:
+    for place in (*_places(shaped, "template_data_links"), *_places(shaped, "declared_data_links")):
+        if place.get("name") is not None:
+            why = Link.model_fields["name"].deprecated
+            yield f"{place.file}:{place.key_at('name').line}: link '{place['name']}': 'name' {why}"
 
 
 def spec_of(component: Component | Service, default_name: str = "") -> ComponentSpec:

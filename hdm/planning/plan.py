@@ -63,7 +63,7 @@ def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | No
     stay open. Raises one ``ManifestError`` that names every mistake.
     """
     problems = Problems(manifest.path)
-    notes: list[str] = []
+    notes: list[str] = list(manifest.notes)
     drafts: list[_Draft] = []
     still_open: list[Template] = []
     for stage, link in enumerate(_in_order(manifest)):

@@ -6,11 +6,11 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from hdm.components.settings import PathText, Settings, can_be_a_path
+from hdm.components.settings import NO_DRIVER, PathText, Settings, can_be_a_path
 from hdm.config.secrets import Secret
 from hdm.errors import UsageError
 from hdm.state.db.database import resolve
@@ -36,7 +36,7 @@ class FileProfile(Settings):
 
 
 class ServerProfile(Settings):
-    """Either ``url``, or the parts of it. ``driver`` names an ODBC driver, where one is used."""
+    """Either ``url``, or the parts of it."""
 
     url: Secret | None = None
     """SQLAlchemy's URL of the state database, ``scheme://user:password@host:port/database``; or give ``host``
@@ -51,9 +51,6 @@ class ServerProfile(Settings):
     """Name to log in with; left out, the driver's default, if it has one."""
     password: Secret | None = None
     """Password to log in with; write a reference such as ``env:NAME``, not the password itself."""
-    driver: str | None = None
-    """Names the ODBC driver for SQL Server; left out, ``ODBC Driver 18 for SQL Server``. Other systems use
-    none."""
     insecure: bool = False
     """Accepts a connection to another machine without verified TLS."""
 
@@ -97,7 +94,7 @@ class SQLiteStateManager(StateSettings):
 
 
 class _Server(StateSettings):
-    Profile = ServerProfile
+    Profile: ClassVar[type[BaseModel]] = ServerProfile
     drivername: ClassVar[str]
 
     def url(self) -> URL:
@@ -134,6 +131,8 @@ class _Server(StateSettings):
 class PostgresServerProfile(ServerProfile):
     """As any server's, and libpq's TLS settings."""
 
+    driver: str | None = Field(None, deprecated=NO_DRIVER)
+    """Has no effect, and is taken so that older profiles still work: each run says so."""
     sslmode: str | None = None
     """libpq's sslmode, e.g. ``verify-full`` or ``require``; left out, ``verify-full`` unless the server is on
     this machine or ``insecure: true``."""
@@ -149,6 +148,8 @@ class PostgresServerProfile(ServerProfile):
 class MySQLServerProfile(ServerProfile):
     """As any server's, and the files of TLS."""
 
+    driver: str | None = Field(None, deprecated=NO_DRIVER)
+    """Has no effect, and is taken so that older profiles still work: each run says so."""
     ssl_ca: PathText | None = None
     """File (PEM) of the authorities that vouch for the server's certificate; left out, those of the
     system."""
@@ -156,6 +157,13 @@ class MySQLServerProfile(ServerProfile):
     """File (PEM) of the certificate by which hdm proves itself to the server; left out, none is shown."""
     ssl_key: PathText | None = None
     """File (PEM) of the key that belongs to ``ssl_cert``; left out, it stands in that file."""
+
+
+class SQLServerServerProfile(ServerProfile):
+    """As any server's, and the ODBC driver."""
+
+    driver: str | None = None
+    """Names the ODBC driver; left out, ``ODBC Driver 18 for SQL Server``."""
 
 
 class PostgresStateManager(_Server):
@@ -186,6 +194,7 @@ class MySQLStateManager(_Server):
 class SQLServerStateManager(_Server):
     """State in SQL Server, over ODBC."""
 
+    Profile = SQLServerServerProfile
     drivername = "mssql+pyodbc"
 
     def _query(self) -> dict[str, str]:

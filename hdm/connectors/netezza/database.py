@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import field_validator, model_validator
@@ -44,6 +44,7 @@ _SHORT_YEAR = re.compile(r"\d{1,3}-")
 class NetezzaProfile(SqlProfile):
     """What a profile entry for Netezza may hold; there is no ``url``."""
 
+    takes_url: ClassVar[bool] = False
     port: int | None = 5480
     """TCP port on which the server listens; Netezza's own is 5480."""
     driver: Any = None
@@ -64,9 +65,15 @@ class NetezzaProfile(SqlProfile):
 
     @model_validator(mode="after")
     def _by_host(self) -> NetezzaProfile:
-        if self.url is not None or not self.host:
-            raise ValueError("give host, port, database and user: Netezza has no url")
+        if not self.host:
+            raise ValueError("give host, port, database and user")
         return self
+
+    @classmethod
+    def ignored(cls, given: Mapping[str, Any]) -> dict[str, str]:
+        """Also a JDBC driver, which older profiles name."""
+        jdbc = {"driver": "has no effect: nzpy is used; remove it, or name an ODBC driver"}
+        return {**super().ignored(given), **(jdbc if isinstance(given.get("driver"), Mapping) else {})}
 
 
 class NetezzaDatabase(Database):

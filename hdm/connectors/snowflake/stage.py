@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from hdm import failpoints
 from hdm.arrow.batches import rebatch
-from hdm.components.settings import Settings
+from hdm.components.settings import NO_FORMAT, Settings
 from hdm.components.sink import Sink
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
@@ -36,9 +36,9 @@ class InternalStageConfig(Settings):
     """Names the internal stage, ``database.schema.stage``; it is made if it is not there."""
     stage_directory: str = "hdm"
     """Folder on the stage under which the files are put."""
-    file_format: str | None = None
-    """Is taken from older manifests and has no effect: rows are put as Parquet, upstream files as they
-    are."""
+    file_format: str | None = Field(None, deprecated=NO_FORMAT)
+    """Has no effect, and is taken so that older manifests still work: rows are put as Parquet, upstream files
+    as they are."""
 
 
 class SnowflakeInternalStageSink(Sink):
