@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from hdm.components import silence
 from hdm.connectors.netezza import (
     NetezzaDatabase,
     NetezzaExternalTableSource,
@@ -213,3 +215,12 @@ def test_a_session_that_reads_can_change_nothing(server: Netezza) -> None:
     )
     assert [column.name for column in asked.describe().columns] == ["ID"]  # by a temporary table
     assert counted(server, "PEOPLE") == len(ROWS)
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_the_kernel_is_told_to_look_for_the_other_side(server: Netezza) -> None:
+    connection = NetezzaDatabase(profile(server)).connect()
+    sock = connection._usock
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == silence.USER_TIMEOUT
+    connection.close()
