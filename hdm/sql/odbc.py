@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any, ClassVar
 
@@ -15,12 +16,13 @@ from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.dialects.odbc import octets, through_odbc
 from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.types import carrier
-from hdm.errors import HdmError, TransientError, UsageError
+from hdm.errors import HdmError, PermanentError, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import odbc_codec as codec
 from hdm.sql.database import Database
 from hdm.sql.describe import described, relation_of
 
+_LOG = logging.getLogger("hdm.sql")
 _TOO_WIDE = "too large to be written into the allocated buffer"
 _INSERT_ROWS, _INSERT_BYTES = 2000, 16 * 1024 * 1024
 _KINDS = {
@@ -80,11 +82,23 @@ class OdbcDatabase(Database):
             codec.only_reads(connection)
         for statement in self.settings(write):
             self.run(connection, statement)
+        if not write:
+            self._guard(lambda statement: self.run(connection, statement))
 
     def settings(self, write: bool) -> list[str]:
         """What a session starts with; the character set is the connection string's business."""
         own = [one for one in self.dialect.session if not one.startswith("SET NAMES")]
-        return own if write else [*own, *self.read_only, *self.dialect.read_only_session]
+        return own if write else [*own, *self.read_only]
+
+    def _guard(self, execute: Callable[[str], Any]) -> None:
+        """Make a session that reads read-only. A server that does not know the statement, as another one
+        behind the same dialect may, is read all the same: what is begun is rolled back."""
+        for statement in self.dialect.read_only_session:
+            try:
+                with self.classified():
+                    execute(statement)
+            except (PermanentError, UsageError) as error:
+                _LOG.info("%s takes no %s: %s", self.dialect.name, statement, error.message)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """The driver begins with the next statement; what only looks says so where it is said each time."""
@@ -193,6 +207,7 @@ class OdbcDatabase(Database):
             connection = arrow_odbc.connect(text, login_timeout_sec=60)
             for statement in self.settings(write=False):
                 connection.execute(statement)
+        self._guard(connection.execute)
         yield from self._classifying(codec.bulk(connection, sql, columns, self.facts, widest))
 
     def _reading(self, label: str, widest: int) -> str:
