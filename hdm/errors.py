@@ -33,6 +33,11 @@ class HdmError(Exception):
         self.message = message
         self.hint = hint
 
+    @property
+    def in_one_line(self) -> str:
+        """The message with its hint in brackets, where there is one line for both."""
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
     def __str__(self) -> str:
         return f"{self.message}\n  hint: {self.hint}" if self.hint else self.message
 
@@ -157,6 +162,11 @@ class TransientError(HdmError):
 
 class ConnectionLost(TransientError):
     """A system closed the connection or cannot be reached."""
+
+
+class UnknownPlace(ConnectionLost):
+    """Nobody knows a host, a service or a database by that name. Before a run has reached anything by it,
+    that is a mistake in what the user wrote; later it may pass, as in a failover."""
 
 
 class Throttled(TransientError):

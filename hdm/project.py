@@ -87,16 +87,24 @@ def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
     here = _at_site(specs, site, plan.manifest_name)
     links = make_links(here, known)
     unloaded = [f"a plugin could not be loaded: {one}" for one in broken]
-    orchestrator.notes[:0] = dict.fromkeys([*plan.notes, *unloaded, *_old_keys(plan, here), *known.notes])
+    orchestrator.notes[:0] = dict.fromkeys(
+        [*plan.notes, *unloaded, *_old_keys(plan, here, known), *known.notes]
+    )
     return Assembly(plan, known, orchestrator, links, specs, site)
 
 
-def _old_keys(plan: Plan, specs: Iterable[LinkSpec]) -> Iterator[str]:
+def _old_keys(plan: Plan, specs: Iterable[LinkSpec], known: Profiles) -> Iterator[str]:
     """A line on each deprecated key of what the plan names; those of the manifest's own words are among its
     notes."""
     yield from registry.deprecated_keys("orchestrator", plan.orchestrator)
     if plan.state is not None:
         yield from registry.deprecated_keys("state_manager", plan.state)
+        model, name = (
+            registry.find("state_manager", plan.state.type).Profile,
+            registry.connection_name(plan.state),
+        )
+        if model is not None and name is not None:  # it is not connected to yet
+            yield from deprecated.notes(model, known.entry(name), f"connection '{name}'")
     for spec in specs:
         yield from registry.deprecated_keys("source", spec.source)
         yield from registry.deprecated_keys("sink", spec.sink)

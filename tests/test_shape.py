@@ -31,6 +31,7 @@ TESTED_ELSEWHERE = {
     "components/silence": "unit/connectors/test_half_open.py",
     "sql/server_calls": "unit/connectors/test_half_open.py",
     "planning/open_gaps": "flows/test_ways_out.py",
+    "planning/unanswered": "unit/planning/test_preflight.py",
     "planning/tries": "unit/planning/test_planner.py",
     "components/settings": "unit/config/test_profile.py",
     "runtime/host": "unit/runtime/test_thread_engine.py",

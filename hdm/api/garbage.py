@@ -44,7 +44,7 @@ def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool)
                 failpoints.point("G2")
         except (HdmError, OSError) as trouble:
             error = trouble if isinstance(trouble, HdmError) else disk_error(trouble, one["uri"])
-            said = f"{error.message} ({error.hint})" if error.hint else error.message
+            said = error.in_one_line
             silent[link.sink.name] = redact(said)
             continue
         if not dry_run:

@@ -81,5 +81,5 @@ def _state(made: Assembly) -> Iterator[Finding]:
 
 
 def _in_a_line(error: HdmError) -> str:
-    text = f"{error.message} ({error.hint})" if error.hint else error.message
+    text = error.in_one_line
     return redact(" ".join(text.split()))

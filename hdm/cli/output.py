@@ -185,7 +185,7 @@ def remark(text: str) -> None:
 
 def in_a_line(error: HdmError) -> str:
     """Return the error with its hint as one line."""
-    return _cell(f"{error.message} ({error.hint})" if error.hint else error.message)
+    return _cell(error.in_one_line)
 
 
 def on_terminal() -> bool:

@@ -40,7 +40,10 @@ def _what_moved(report: RunReport) -> str:
     moved = [job for job in report.arrived if job.rows]
     if not report.arrived:
         return "nothing moved"
-    idle = f"{len(report.arrived) - len(moved)} up to date"
+    undone = sum(not job.rows and job.status != "success" for job in report.arrived)
+    idle = f"{len(report.arrived) - len(moved) - undone} up to date"
+    if undone:
+        idle = f"{undone} not done, {idle}"
     return f"{idle}, {len(moved)} moved: {report.rows:,} new rows" if moved else f"{idle}, nothing moved"
 
 

@@ -12,6 +12,8 @@ import socket
 import ssl
 from collections.abc import Iterator
 
+from hdm.errors import ConnectionLost, UnknownPlace
+
 DNS = "DNS: the name cannot be resolved"
 REFUSED = "refused: nothing listens there"
 TIMEOUT = "time-out: no answer"
@@ -43,7 +45,7 @@ _TEXTS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"translate host name|failed to resolve|name or service not known|nodename nor servname|"
-        r"name resolution|getaddrinfo|no address associated|could not resolve|"
+        r"name resolution|getaddrinfo|no address associated|could not resolve|0x2af9|0x2afc|"
         r"unknown (mysql )?(server )?host",
         DNS,
     ),
@@ -81,6 +83,23 @@ def looked(address: str) -> str | None:
     except OSError as error:
         return reason(error)
     return None
+
+
+def is_known(host: str) -> bool:
+    """Whether the name of a host can be resolved."""
+    try:
+        socket.getaddrinfo(host.strip("[]"), None)
+    except socket.gaierror:
+        return False
+    except (OSError, UnicodeError):
+        return True
+    return True
+
+
+def failed(error: BaseException, message: str, *, hint: str | None = None) -> ConnectionLost:
+    """The error of hdm for one of an HTTP driver: ``message``, where it looked, and why that failed."""
+    kind = UnknownPlace if reason(error) == DNS else ConnectionLost
+    return kind(message + at(error), hint=hint)
 
 
 def endpoint(error: BaseException) -> str | None:

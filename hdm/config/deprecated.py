@@ -43,6 +43,9 @@ CHECKSUM = Deprecated(
 )
 DATABASE = Deprecated(since="0.1.0", why="the connection in the profile names the database")
 DUMMY = Deprecated(since="0.1.0", why="nothing is made of it")
+DRIVER = Deprecated(since="0.1.0", why="hdm brings its own driver for this system")
+ENV = Deprecated(since="0.1.0", why="there is nothing to connect to")
+NAME = Deprecated(since="0.1.0", why="links are told apart by source and sink")
 FILE_FORMAT = Deprecated(since="0.1.0", why="rows are staged as Parquet, and files as they are")
 
 
@@ -92,8 +95,9 @@ def _old_keys(model: type[BaseModel], data: Any) -> Iterator[tuple[Mapping[str, 
             yield from _old_keys(model, item)
     elif isinstance(data, Mapping):
         fields = _fields(model)
+        own = model.ignored(data) if hasattr(model, "ignored") else {}
         for key, value in data.items():
-            said = fields.get(key)
+            said = fields.get(key) or own.get(key)
             if isinstance(said, str):
                 yield data, key, said
             for inner in _inner(model, key):

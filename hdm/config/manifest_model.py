@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, SkipValidation
 
+from hdm.config.deprecated import NAME
 from hdm.config.described import Described
 from hdm.model import Mode
 
@@ -118,8 +119,8 @@ class Link(_Words):
     type: str = "DataLink"
     """Class name of a plugin's ``DataLink``, whose ``transform`` is Python; ``DataLink`` itself changes no
     row."""
-    name: str | None = None
-    """A label for people who read the manifest; hdm ignores it."""
+    name: str | None = Field(default=None, deprecated=NAME)
+    """Has no effect, and is taken so that older manifests still work: each run says so."""
     mode: Mode | None = None
     """``append`` adds rows, ``replace`` puts them in the place of all others, ``merge`` goes by key. May
     stand in the sink's conf; left out, ``append``."""

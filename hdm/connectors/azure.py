@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import parse_qs, urlsplit
 
-from pydantic import BaseModel, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret, remember
@@ -65,7 +65,10 @@ class _ContainerChunks(FileChunkConfig, _Container):
 
 
 class _ContainerSink(FileSinkConfig, _Container, Upload):
-    pass
+    create_once: Literal["server", "check"] = Field(
+        "server", deprecated="has no effect: Azure itself never overwrites a blob; remove it"
+    )
+    """Has no effect, and is taken as for S3: Azure itself never overwrites a blob."""
 
 
 class _Account:

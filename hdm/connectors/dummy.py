@@ -15,7 +15,7 @@ from hdm.arrow.batches import BATCH_BYTES, BATCH_ROWS
 from hdm.components.settings import Settings
 from hdm.components.sink import Sink
 from hdm.components.source import Source
-from hdm.config.deprecated import DUMMY
+from hdm.config.deprecated import DUMMY, ENV
 from hdm.files.layout import Split
 from hdm.model import (
     Attempt,
@@ -49,8 +49,8 @@ class _Rows(Settings):
     """How many rows one chunk holds, or ``{rows, bytes}``."""
     table_name: str = "dummy"
     """Says what the table is called; dots cut it into schema and table."""
-    env: str | None = None
-    """Is taken as in other sources, and has no effect: there is nothing to connect to."""
+    env: str | None = Field(None, deprecated=ENV)
+    """Has no effect, and is taken as in other sources: there is nothing to connect to."""
     dummy: Any = Field(None, deprecated=DUMMY)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
 
@@ -171,8 +171,8 @@ _MAKERS: tuple[tuple[Kind, pa.DataType, Callable[[pa.Array, int], pa.Array]], ..
 class _Nothing(Settings):
     """Nothing that matters."""
 
-    env: str | None = None
-    """Is taken as in other sinks, and has no effect: there is nothing to connect to."""
+    env: str | None = Field(None, deprecated=ENV)
+    """Has no effect, and is taken as in other sinks: there is nothing to connect to."""
     dummy: Any = Field(None, deprecated=DUMMY)
     """Has no effect, and is taken so that older manifests still work: each run says so."""
 

@@ -9,6 +9,7 @@ from typing import ClassVar
 from pydantic import BaseModel, Field
 
 from hdm.components.settings import PathText
+from hdm.config.deprecated import ENV
 from hdm.errors import UsageError
 from hdm.files.atomic_file import has_room, is_there
 from hdm.files.sink import FileSink, FileSinkConfig
@@ -28,18 +29,24 @@ def _must_be_there(store: LocalStore) -> None:
 
 
 class _DirectorySource(FileSourceConfig):
+    env: str | None = Field(None, deprecated=ENV)
+    """Has no effect, and is taken as for other stores: there is nothing to connect to."""
     directory: PathText = Field(min_length=1)
     """Folder in which the files lie, with all folders below it; it must exist unless an earlier sink fills
     it."""
 
 
 class _DirectoryChunks(FileChunkConfig):
+    env: str | None = Field(None, deprecated=ENV)
+    """Has no effect, and is taken as for other stores: there is nothing to connect to."""
     directory: PathText = Field(min_length=1)
     """Folder in which the files lie, with all folders below it; it must exist unless an earlier sink fills
     it."""
 
 
 class _DirectorySink(FileSinkConfig):
+    env: str | None = Field(None, deprecated=ENV)
+    """Has no effect, and is taken as for other stores: there is nothing to connect to."""
     directory: PathText = Field(min_length=1)
     """Folder that takes the files; it is made if it is not there."""
 

@@ -27,6 +27,7 @@ class SQLServerProfile(SqlProfile):
     """``driver`` is the ODBC driver's name. ``authentication`` is one of the driver's own words,
     e.g. ActiveDirectoryServicePrincipal or ActiveDirectoryMsi."""
 
+    takes_url: ClassVar[bool] = False
     driver: str = "ODBC Driver 18 for SQL Server"
     """Name of the installed ODBC driver for SQL Server."""
     trusted_connection: bool = False

@@ -47,6 +47,15 @@ class Facts:
     schemas_are_databases: ClassVar[bool] = False
     """Whether a table's path starts with the database, because schema and database are the same thing."""
     odbc: ClassVar[OdbcFacts] = OdbcFacts()
+    read_only_session: ClassVar[tuple[str, ...]] = ()
+    """Statements after which a session changes neither rows nor definitions; empty: the system has none."""
+    read_only_transaction: ClassVar[str] = ""
+    """The first statement of a transaction that changes nothing, where no session as a whole can be told."""
+    acting: ClassVar[tuple[str, ...]] = ()
+    """Words and marks with which a SELECT acts beyond its transaction, so that no rollback undoes it, in
+    lower case and as they follow each other; ``*`` stands for the rest of a word."""
+    table_functions: ClassVar[frozenset[str] | None] = None
+    """What ``TABLE(name(...))`` may call in a query, in lower case; None: whatever it calls only reads."""
 
     def refusal(self, name: str) -> str | None:
         """Return why the system cannot have a name, apart from its length; None if it can."""

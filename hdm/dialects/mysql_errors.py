@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from hdm.dialects.user_input import WRITES
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -27,7 +28,7 @@ _GROUPS: tuple[tuple[type[HdmError], str], ...] = (
     (ConnectionLost, "1053 1077 1079 1152 1158 1159 1160 1161 1184 1927 2002 2003 2006 2013 2014 2055 4031"),
     (Throttled, "1040 1203 1226"),
     (TransientError, "1021 1041 1114 1180 1290 1317 1412 1969 3024"),
-    (UsageError, "1044 1045 1049 1059 1102 1103 1142 1143 1227 1370 1698"),
+    (UsageError, "1044 1045 1049 1059 1102 1103 1142 1143 1227 1370 1698 1792"),
     (SchemaDrift, "1051 1054 1072 1136 1146"),
     (
         RejectedRows,
@@ -65,6 +66,7 @@ WORDS: Final[Mapping[str, str]] = {
     "1366": "a value that its type cannot hold",
     "1406": "a text that is too long",
     "1698": "the login is refused",
+    "1792": "what only reads cannot write",
     "2002": "the server cannot be reached",
     "2003": "the server cannot be reached",
     "2006": "the server went away",
@@ -94,6 +96,7 @@ HINTS: Final[Mapping[str, str]] = {
     "4025": "mend the rows, or the target's CHECK, then: hdm retry",
     "1227": "grant the missing right to the profile's user",
     "1698": "check user and password in the profile",
+    "1792": WRITES,
     "2002": "check host and port, and that the server runs",
     "2003": "check host and port, and that the server runs",
 }

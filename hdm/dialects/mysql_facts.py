@@ -43,6 +43,8 @@ class MySQLFacts(Facts):
     )  # fmt: skip
     limits = "hdm.catalog.map_mysql:fit_mysql"
     default_schema = "hdm"
+    # https://mariadb.com/kb/en/set-transaction/#access-mode
+    read_only_session = ("SET SESSION TRANSACTION READ ONLY",)
     widen_clause = "MODIFY COLUMN {declaration}"
     schemas_are_databases = True
     odbc = OdbcFacts(

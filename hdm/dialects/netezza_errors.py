@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from hdm.dialects.user_input import WRITES
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -36,6 +37,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("sessions limit", "FULL"),
     ("job limit", "FULL"),
     ("permission denied", "DENIED"),
+    ("read-only session", "READS"),
     ("concurrent update or delete", "SERIAL"),
     ("could not serialize", "SERIAL"),
     ("serialization", "SERIAL"),
@@ -88,6 +90,7 @@ _WORDS: tuple[tuple[str, str], ...] = (
 )
 ERRORS: dict[str, type[HdmError]] = {
     "AUTH": UsageError, "TLS": UsageError, "LOGIN": UsageError, "DENIED": UsageError,
+    "READS": UsageError,
     "MISSING": SchemaDrift, "EXISTS": PermanentError, "SYNTAX": PermanentError, "WIDE": UsageError,
     "PLACED": UsageError, "SERIAL": Deadlock, "VALUE": RejectedRows, "LOST": ConnectionLost,
     "PAUSED": ConnectionLost, "FULL": Throttled, "SPACE": TransientError,
@@ -95,6 +98,7 @@ ERRORS: dict[str, type[HdmError]] = {
     "22": RejectedRows, "23": RejectedRows, "42S": SchemaDrift, "42": PermanentError,
 }  # fmt: skip
 HINTS: dict[str, str] = {
+    "READS": WRITES,
     "AUTH": "correct user and password in the profile",
     "TLS": "name the authority's certificate as ca_certs, or write insecure: true",
     "LOGIN": "look at user, password, database and TLS in the profile: the server gave no reason",

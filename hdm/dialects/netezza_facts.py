@@ -27,6 +27,9 @@ class NetezzaFacts(Facts):
     """Netezza 7.2 or later."""
 
     catalog_queries = _CATALOG
+    # https://www.ibm.com/docs/en/netezza?topic=reference-set-session: temporary tables are taken all the same
+    read_only_session = ("SET SESSION READ ONLY",)
+    acting = ("next value for",)
     odbc = OdbcFacts(
         driver="NetezzaSQL",
         keywords=("Servername", "Port", "Database", "Username", "Password"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hdm.dialects.user_input import WRITES
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -13,6 +14,7 @@ from hdm.errors import (
     SnapshotLost,
     Throttled,
     TransientError,
+    UnknownPlace,
     UnrepresentableValue,
     UsageError,
 )
@@ -28,7 +30,7 @@ ERRORS: dict[str, type[HdmError]] = {
     "ORA-22924": SnapshotLost, "ORA-08180": SnapshotLost,
     "ORA-00942": SchemaDrift, "ORA-00904": SchemaDrift, "ORA-04043": SchemaDrift,
     "ORA-01017": UsageError, "ORA-01031": UsageError, "ORA-28000": UsageError, "ORA-28001": UsageError,
-    "ORA-01045": UsageError, "ORA-01950": UsageError, "ORA-12505": UsageError,
+    "ORA-01456": UsageError, "ORA-01045": UsageError, "ORA-01950": UsageError, "ORA-12505": UsageError,
     "ORA-12154": UsageError, "ORA-16000": UsageError, "ORA-01536": UsageError,
     "ORA-00018": Throttled, "ORA-00020": Throttled, "ORA-02391": Throttled, "ORA-12516": Throttled,
     "ORA-12519": Throttled, "ORA-12520": Throttled, "ORA-10388": Throttled,
@@ -44,7 +46,7 @@ ERRORS: dict[str, type[HdmError]] = {
     "ORA-04031": TransientError, "ORA-01013": TransientError,
     "ORA-00257": TransientError, "ORA-01000": TransientError, "ORA-01109": ConnectionLost,
     "ORA-00604": TransientError, "ORA-01110": TransientError, "ORA-01115": TransientError,
-    "ORA-12514": TransientError,
+    "ORA-12514": UnknownPlace,
     "ORA-02449": PermanentError, "ORA-02329": PermanentError, "ORA-32795": UsageError,
     "ORA-14400": RejectedRows, "ORA-14402": RejectedRows, "ORA-30926": RejectedRows,
     "ORA-38104": PermanentError, "ORA-04091": PermanentError, "ORA-04098": PermanentError,
@@ -63,6 +65,7 @@ ERRORS: dict[str, type[HdmError]] = {
     "DPY-4036": UnrepresentableValue, "DPY-4037": UnrepresentableValue, "DPY-4038": UnrepresentableValue,
 }  # fmt: skip
 HINTS: dict[str, str] = {
+    "ORA-01456": WRITES,
     "ORA-02291": "load the table that the key refers to first, then: hdm retry",
     "ORA-01555": "raise UNDO_RETENTION, or make chunks smaller; then run again",
     "ORA-08181": "the SCN is too old: plan again",

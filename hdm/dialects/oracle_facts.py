@@ -39,6 +39,9 @@ class OracleFacts(Facts):
 
     catalog_queries = _CATALOG
     decimal_word = "NUMBER"
+    # https://docs.oracle.com/en/database/oracle/oracle-database/19/sqlrf/SET-TRANSACTION.html
+    read_only_transaction = "SET TRANSACTION READ ONLY"
+    acting = (". nextval",)
     # https://docs.oracle.com/en/database/oracle/oracle-database/19/sqlrf/TO_CHAR-number.html: TM9 is exact
     decimal_digits = (
         "MAX(LENGTH(TO_CHAR(TRUNC(ABS({c})), 'TM9', 'NLS_NUMERIC_CHARACTERS=''. ''')))",

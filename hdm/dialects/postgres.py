@@ -15,6 +15,7 @@ from hdm.dialects.native_type import own_type
 from hdm.dialects.postgres_facts import PostgresFacts
 from hdm.dialects.postgres_late import WRITTEN, condition
 from hdm.dialects.types import Fidelity, Stored
+from hdm.dialects.user_input import WRITES
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -302,6 +303,8 @@ class PostgresDialect(PostgresFacts, Dialect):
             return "a row with this key is there already: use mode merge, or remove it"
         if code == "23503":
             return "load the table that the key refers to, or look for the row at the source"
+        if code == "25006":
+            return f"{WRITES}; a standby takes no rows"
         if code == "42501":
             return "grant the profile's user what the message names"
         return None

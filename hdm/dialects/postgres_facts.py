@@ -45,6 +45,14 @@ class PostgresFacts(Facts):
         indexes_by_schema=True, keys_are_indexes=True, identity_integer=True,
     )  # fmt: skip
     default_schema = "public"
+    # https://www.postgresql.org/docs/current/sql-set-transaction.html; what a function may still do in a
+    # read-only transaction: https://www.postgresql.org/docs/current/functions-admin.html
+    read_only_session = ("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY",)
+    acting = (
+        "dblink* (", "lo_export (", "pg_cancel_backend (", "pg_terminate_backend (", "pg_reload_conf (",
+        "pg_file_write (", "pg_rotate_logfile (", "pg_switch_wal (", "pg_promote (", "pg_logical_* (",
+        "pg_*_replication_slot (",
+    )  # fmt: skip
     widen_clause = "ALTER COLUMN {name} TYPE {type}"
     # https://www.postgresql.org/docs/current/functions-math.html: min_scale drops trailing zeros
     decimal_digits = (

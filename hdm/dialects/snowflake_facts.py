@@ -34,5 +34,11 @@ class SnowflakeFacts(Facts):
         deferrable=True, distribution="clustering",
     )  # fmt: skip
     default_schema = "PUBLIC"
+    # No transaction or session of Snowflake is read-only, and what a procedure does may commit by itself:
+    # https://docs.snowflake.com/en/developer-guide/stored-procedure/stored-procedures-selecting-from
+    acting = ("system$* (", ". nextval", "as procedure")
+    table_functions = frozenset(
+        {"flatten", "generator", "split_to_table", "strtok_split_to_table", "result_scan", "to_query"}
+    )
     widen_clause = "ALTER COLUMN {name} SET DATA TYPE {type}"
     odbc = OdbcFacts(driver="SnowflakeDSIIDriver", octets="OCTET_LENGTH({})", exact_temporals=True)

@@ -40,6 +40,7 @@ class SQLiteFacts(Facts):
         "COUNT(CASE WHEN TYPEOF({c}) NOT IN ('integer', 'real') AND CAST({c} AS TEXT) GLOB '*[^0-9.-]*'"
         " OR TYPEOF({c}) = 'real' AND CAST({c} AS TEXT) LIKE '%e%' THEN 1 END)",
     )
+    read_only_session = ("PRAGMA query_only = ON",)  # https://sqlite.org/pragma.html#pragma_query_only
     storage_classes = {"text": "TEXT", "blob": "BLOB", "integer": "BIGINT", "real": "DOUBLE"}  # noqa: RUF012
     odbc = OdbcFacts(
         driver="SQLite3",

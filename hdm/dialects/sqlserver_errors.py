@@ -12,6 +12,7 @@ from hdm.errors import (
     SnapshotLost,
     Throttled,
     TransientError,
+    UnknownPlace,
     UsageError,
 )
 
@@ -35,7 +36,7 @@ ERRORS: dict[str, type[HdmError]] = {
     "E10054": ConnectionLost, "E10060": ConnectionLost, "E10061": ConnectionLost, "E233": ConnectionLost,
     "E64": ConnectionLost, "E20": ConnectionLost, "E596": ConnectionLost, "E6005": ConnectionLost,
     # a database that is starting, failing over, restored or moved
-    "E4060": ConnectionLost, "E976": ConnectionLost, "E978": ConnectionLost, "E983": ConnectionLost,
+    "E4060": UnknownPlace, "E976": ConnectionLost, "E978": ConnectionLost, "E983": ConnectionLost,
     "E922": ConnectionLost, "E926": ConnectionLost, "E4221": ConnectionLost, "E18401": ConnectionLost,
     "E42108": ConnectionLost, "E42109": ConnectionLost, "E615": TransientError, "E1204": TransientError,
     "E41332": UsageError, "E544": UsageError, "E1088": UsageError, "E1946": RejectedRows,

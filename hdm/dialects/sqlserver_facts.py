@@ -59,6 +59,9 @@ class SQLServerFacts(Facts):
     )  # fmt: skip
     limits: ClassVar[str | None] = "hdm.catalog.map_sqlserver:fit_sqlserver"
     default_schema = "dbo"
+    # SQL Server has no read-only transaction. These send a statement elsewhere, or use a number up:
+    # https://learn.microsoft.com/en-us/sql/t-sql/functions/openquery-transact-sql
+    acting = ("openquery (", "openrowset (", "opendatasource (", "next value for")
     add_column_verb = "ADD"
     widen_clause = "ALTER COLUMN {name} {type} {null}"
     odbc = OdbcFacts(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
+from fnmatch import fnmatchcase
+from itertools import takewhile
 
 from hdm.dialects.lexer import Token, UnclearSQL, balanced
 from hdm.errors import UsageError
@@ -50,13 +52,21 @@ def one_predicate(text: str) -> str:
 
 
 _CHANGING = frozenset({"insert", "update", "delete", "merge", "replace", "truncate"})
+WRITES = "let query: call nothing that writes: hdm reads where nothing can be changed"
+"""The hint where a server refuses that something is changed in a session that reads."""
+_ELSEWHERE = "acts beyond the transaction that hdm rolls back"
 _BEGINNINGS = frozenset({"select", "with", "values", "from", "table", "("})
 
 
-def one_query(text: str, tokens: Callable[[str], list[Token]]) -> str:
+def one_query(
+    text: str,
+    tokens: Callable[[str], list[Token]],
+    acting: Sequence[str] = (),
+    table_functions: Collection[str] | None = None,
+) -> str:
     """Return ``text`` without comments and last semicolon, if it can only be one query that reads.
 
-    ``tokens`` is the dialect's method. Raises ``UsageError`` otherwise.
+    ``tokens``, ``acting`` and ``table_functions`` are the dialect's. Raises ``UsageError`` otherwise.
     """
     hint = "write one SELECT; put a view in its place if it needs more"
     try:
@@ -74,6 +84,40 @@ def one_query(text: str, tokens: Callable[[str], list[Token]]) -> str:
         changes = word.folded in _CHANGING and before.text in ("(", ")") and after.text != "("
         if word.kind == "word" and (word.folded == "into" or changes):
             raise UsageError(f"query: {word.text} changes something", hint=hint)
+    for found in (_acts(words, acting), _calls(words, table_functions)):
+        if found is not None:
+            raise UsageError(f"query: {found} {_ELSEWHERE}", hint=hint)
     return "".join(
         " " if one.kind == "comment" and one.text[2:3] != "+" else one.text for one in read
     ).strip()
+
+
+def _acts(words: list[Token], acting: Sequence[str]) -> str | None:
+    """The first words of ``acting`` that stand in the query."""
+    for pattern in acting:
+        wanted = pattern.split()
+        for place in range(len(words) - len(wanted) + 1):
+            found = words[place : place + len(wanted)]
+            if all(
+                one.kind != "string" and fnmatchcase(one.folded, want)
+                for one, want in zip(found, wanted, strict=True)
+            ):
+                return " ".join(one.text for one in found if one.kind != "mark")
+    return None
+
+
+def _calls(words: list[Token], known: Collection[str] | None) -> str | None:
+    """What ``TABLE(...)`` calls in the query and is not known only to read."""
+    if known is None:
+        return None
+    for place, word in enumerate(words[:-1]):
+        if (word.kind, word.folded, words[place + 1].text) != ("word", "table", "("):
+            continue
+        name = list(
+            takewhile(lambda one: one.kind in ("word", "name") or one.text == ".", words[place + 2 :])
+        )
+        called = "".join(one.folded for one in name)
+        ends = words[place + 2 + len(name)].text
+        if ends == "(" and called not in known and ".information_schema." not in f".{called}":
+            return f"TABLE({''.join(one.text for one in name)}(...))"
+    return None

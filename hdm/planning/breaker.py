@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from hdm.errors import ConnectionLost, HdmError, Recovery, StateUnavailable, Throttled
@@ -31,6 +32,8 @@ LEAST_PAUSE = 0.5
 """Shortest wait, in seconds, of a link whose system asked to slow down."""
 SAY_AGAIN = 60.0
 """Seconds between two messages about a system that is still away."""
+SAY_BY = 2.0
+"""Seconds after which it is said at the latest, be a look for the system still under way."""
 TRUST = 1.0
 """Seconds for which the other threads rely on a probe that reached the system."""
 
@@ -43,6 +46,8 @@ class _Away:
     since: float
     why: str
     links: set[str] = field(default_factory=set)
+    told: float = 0.0
+    """Seconds after which it was said last; 0: not yet."""
 
 
 @dataclass(slots=True)
@@ -139,11 +144,12 @@ class Breaker:
                     return True
                 if time.monotonic() - self._reached.get(system, -TRUST) < TRUST:
                     return False
+            asked = time.monotonic()
             why = self._look(end)
             if why is None:
                 self._reached[system] = time.monotonic()
                 return False
-            away = _Away(f"{role} {end.name} at {system}", time.monotonic(), why, {link.spec.key})
+            away = _Away(f"{role} {end.name} at {system}", asked, why, {link.spec.key})
             with self._lock:
                 self._away[system] = away
         watch = threading.Thread(target=self._watch, args=(end, away), name="hdm-breaker", daemon=True)
@@ -166,30 +172,40 @@ class Breaker:
         """Probe the system until it can be reached again or the run is over."""
         from tenacity import Retrying, retry_if_result, sleep_using_event, wait_random_exponential
 
-        told = 0.0
-
         def looked() -> bool:
-            nonlocal told
             if self._over.is_set():
                 return False
             why = self._look(end)
-            gone = time.monotonic() - away.since
-            if why is not None and (not told or gone - told >= SAY_AGAIN):
-                told = max(gone, 0.001)
-                limit = f"for at most {self.max_wait:.0f} s"
-                self.say("system.away", f"{away.what} away for {gone:.0f} s, trying on {limit}: {why}")
+            if why is not None:
+                self._tell(away, why)
             return why is not None
 
+        soon = threading.Timer(SAY_BY, self._tell, (away, away.why))  # a look may take a minute to fail
+        soon.daemon = True
+        soon.start()
         Retrying(
             retry=retry_if_result(bool),
             wait=wait_random_exponential(multiplier=0.25, max=LONGEST_PAUSE),
             sleep=sleep_using_event(self._over),
         )(looked)
+        soon.cancel()
         with self._lock:
             self._away.pop(end.system, None)
+            told, away.told = away.told, float("inf")
         if told and not self._over.is_set():
             gone = time.monotonic() - away.since
             self.say("system.back", f"{away.what} is back after {gone:.0f} s")
+
+    def _tell(self, away: _Away, why: str) -> None:
+        """Say that a system is away and until when it is waited for; not more often than ``SAY_AGAIN``."""
+        gone = time.monotonic() - away.since
+        with self._lock:
+            if self._over.is_set() or (away.told and gone - away.told < SAY_AGAIN):
+                return
+            away.told = max(gone, 0.001)
+        until = _clock(self.max_wait - gone)
+        limit = f"for at most {self.max_wait:.0f} s, until {until}"
+        self.say("system.away", f"{away.what} away for {gone:.0f} s, trying on {limit}: {why}")
 
     # -- too busy ----------------------------------------------------------------
 
@@ -218,6 +234,11 @@ def _ends(link: DataLink) -> tuple[tuple[Source | Sink, str], ...]:
     return ((link.source, "source"), (link.sink, "target"))
 
 
+def _clock(seconds: float) -> str:
+    """The time of day in so many seconds, by this machine's clock."""
+    return f"{datetime.now().astimezone() + timedelta(seconds=seconds):%H:%M:%S %Z}"
+
+
 def _state(one: _Away | _Slow) -> str:
     return f"away ({one.why})" if isinstance(one, _Away) else "asked to slow down"
 
@@ -243,7 +264,7 @@ class Outage:
             self._told = now if tell else self._told
         if tell and gone < self.max_wait:
             how = "away" if first else f"away for {gone:.0f} s"
-            limit = f"for at most {self.max_wait:.0f} s"
+            limit = f"for at most {self.max_wait:.0f} s, until {_clock(self.max_wait - gone)}"
             self.say("state.away", f"the state database is {how}, trying on {limit}: {error.message}")
         return gone < self.max_wait
 

@@ -117,7 +117,7 @@ def _is_gone(
             return None
         if error.recovery is not Recovery.BURY:
             raise
-        return Outlook(refused=f"{error.message} ({error.hint})" if error.hint else error.message)
+        return Outlook(refused=error.in_one_line)
     return None
 
 

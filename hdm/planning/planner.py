@@ -225,7 +225,7 @@ class Planner:
         left = {job.pipeline_key: job.info.source for job in self._unclosed() if job.link_key in links}
         left |= {one.pipeline_key: one.source for one in self._waiting if one.link.key in links}
         self._waiting = [one for one in self._waiting if one.pipeline_key not in left]
-        self.failed.update({key: f"{table.dataset.name}: {why}" for key, table in left.items()})
+        self.failed.update({key: f"{table.dataset.name}: {why.in_one_line}" for key, table in left.items()})
 
     def _open(self, one: Pipeline) -> None:
         if self.joined and self._opened_before(one.pipeline_key):

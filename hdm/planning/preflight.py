@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from hdm.components.builtin import missing_driver
 from hdm.components.registry import misplaced
 from hdm.config.visible import listed
-from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UsageError
+from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UnknownPlace, UsageError
 from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Origin, Table, digest
 from hdm.planning.shared_targets import refuse_shared_targets
+from hdm.planning.unanswered import Asking
 from hdm.sql.sessions import kept
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:
     if isinstance(error, ManifestError):
         return error
     message = f"{kind} {spec.name}: {error.message}"
-    if type(error) is UsageError:
+    if type(error) is UsageError or isinstance(error, UnknownPlace):
         return misplaced(spec, message, error.hint or "")
     error.message = message
     return error
@@ -101,13 +103,13 @@ def preflight(links: Mapping[str, DataLink], refused: dict[str, str] | None = No
     only the state database knows its tables.
     """
     _look_for_drivers(links)
-    _ask_sinks(links)
     found: dict[str, list[Pipeline]] = {}
     wrong: dict[str, HdmError] = {}
-    with kept():
+    with Asking() as asking, kept():
+        _ask_sinks(links, asking)
         for key, link in links.items():
             try:
-                found[key] = list(_pipelines(link, found))
+                found[key] = list(_pipelines(link, found, asking))
             except HdmError as error:
                 if error.recovery is Recovery.RETRY:
                     raise
@@ -121,9 +123,9 @@ def preflight(links: Mapping[str, DataLink], refused: dict[str, str] | None = No
     return pipelines
 
 
-def _pipelines(link: DataLink, found: Mapping[str, Sequence[Pipeline]]) -> Iterator[Pipeline]:
+def _pipelines(link: DataLink, found: Mapping[str, Sequence[Pipeline]], asking: Asking) -> Iterator[Pipeline]:
     if not link.spec.upstream:
-        yield from (pipeline_of(link, table) for table in _tables(link))
+        yield from (pipeline_of(link, table) for table in _tables(link, asking))
         return
     for above in (one for up in link.spec.upstream for one in found.get(up, ())):
         yield pipeline_of(link, above.target, (above.pipeline_key,))
@@ -133,7 +135,7 @@ def _together(errors: Sequence[HdmError]) -> HdmError:
     """Return one error that stands for all of them."""
     if len(errors) == 1:
         return errors[0]
-    each = (f"{error.message} ({error.hint})" if error.hint else error.message for error in errors)
+    each = (error.in_one_line for error in errors)
     kind: type[HdmError] = UsageError
     if not all(isinstance(error, UsageError) for error in errors):
         kind = type(errors[0])
@@ -152,7 +154,7 @@ def _look_for_drivers(links: Mapping[str, DataLink]) -> None:
                 raise _named(kind, spec, missing)
 
 
-def _ask_sinks(links: Mapping[str, DataLink]) -> None:
+def _ask_sinks(links: Mapping[str, DataLink], asking: Asking) -> None:
     """Let each target check its connection and settings, before anything is created.
 
     A target that is away is left to the planner, which tries again while other links are carried out.
@@ -165,18 +167,22 @@ def _ask_sinks(links: Mapping[str, DataLink]) -> None:
             continue
         asked.add(key)
         try:
-            link.sink.ready()
+            with asking.of(f"sink {sink.name}", link.sink.system):
+                link.sink.ready()
         except HdmError as error:
-            if error.recovery is Recovery.RETRY:
+            if error.recovery is Recovery.RETRY and not isinstance(error, UnknownPlace):
                 continue
             raise _named("sink", sink, error) from None
 
 
-def _tables(link: DataLink) -> Iterator[Table]:
+def _tables(link: DataLink, asking: Asking) -> Iterator[Table]:
     """Yield the tables that the source reads; an error carries the source's name."""
     try:
-        replaced = link.source.replaced() if link.spec.mode is Mode.APPEND else ()
-        for table in link.source.tables():
+        with asking.of(f"source {link.spec.source.name}", link.source.system):
+            replaced = link.source.replaced() if link.spec.mode is Mode.APPEND else ()
+            tables = iter(link.source.tables())
+            first = next(tables, None)
+        for table in chain(() if first is None else (first,), tables):
             link.source.ready(table)
             if table.dataset in replaced:
                 raise UsageError(

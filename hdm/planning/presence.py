@@ -1,8 +1,8 @@
 """Checks that a target still holds what the state database calls committed (decisions 0012 and 0021).
 
-A target's own ledger shows which target it is and which chunks it holds. By that a run notices a target that
-was restored, emptied or dropped, or is another one of the same name. Nothing is moved into such a target until
-a person has said what to do.
+A target's own ledger shows which target it is and which chunks it holds. By that a run notices a target
+that was restored, emptied or dropped, or is another one of the same name. Nothing is moved into such a target
+until a person has said what to do.
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class Tries:
                 return False
             if error.recovery is Recovery.ABORT and not isinstance(error, UsageError):
                 raise
-            failed[key] = f"{name}: {error}"
+            failed[key] = f"{name}: {error.in_one_line}"
         return True
 
 

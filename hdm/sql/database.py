@@ -12,6 +12,7 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from hdm.components.settings import Settings
+from hdm.config.deprecated import DRIVER
 from hdm.config.secrets import Secret
 from hdm.dialects import dialect as dialect_named
 from hdm.dialects.base import Dialect
@@ -24,6 +25,9 @@ from hdm.sql.server_calls import ServerCalls
 class SqlProfile(Settings):
     """What a profile entry for a relational server may hold: parts, or one ``url``."""
 
+    takes_url: ClassVar[bool] = True
+    """Whether the system has an address of one URL."""
+
     host: str = "localhost"
     """Host name or address of the server; of PostgreSQL and MySQL also the path of a socket."""
     port: int | None = Field(None, ge=1, le=65535)
@@ -35,12 +39,10 @@ class SqlProfile(Settings):
     password: Secret | None = None
     """Password to log in with; write a reference such as ``env:NAME``, not the password itself."""
     url: Secret | None = None
-    """Address as one URL, in the place of ``host`` and ``port``; only PostgreSQL, MySQL and MariaDB read
-    it."""
+    """Address as one URL, in the place of ``host`` and ``port``; only PostgreSQL, MySQL and MariaDB have
+    one."""
     schema_name: str | None = Field(None, alias="schema")
     """Schema of tables that are named without one; left out, the system's default. MySQL has none."""
-    driver: Any = None
-    """Names an ODBC driver; only Netezza and SQL Server go by one, the others ignore it."""
     insecure: bool = False
     """Accepts a connection to another machine without verified TLS."""
 
@@ -48,7 +50,16 @@ class SqlProfile(Settings):
     def _one_address(self) -> Self:
         if self.url is not None and {"host", "port"} & self.model_fields_set:
             raise ValueError("give url, or host and port, not both")
+        if self.url is not None and not self.takes_url:
+            raise ValueError("give host, port, database and user: this system has no url")
         return self
+
+
+class OwnDriver(Settings):
+    """For profiles of systems that hdm reaches by one driver alone."""
+
+    driver: Any = Field(None, deprecated=DRIVER)
+    """Has no effect, and is taken so that older profiles still work: each run says so."""
 
 
 class Database(ServerCalls):
@@ -338,7 +349,7 @@ class Database(ServerCalls):
         try:
             connection = self.connect("hdm:doctor")
         except HdmError as error:
-            return [("connection", False, f"{error.message} ({error.hint})" if error.hint else error.message)]
+            return [("connection", False, error.in_one_line)]
         connection.close()
         found = [("connection", True, self.dataset(self.default_path(("",))).namespace)]
         if not self.snapshots:

@@ -64,6 +64,13 @@ class DbApiDatabase(Database):
         """Bring a new session into the dialect's canonical settings."""
         for statement in self.settings(write):
             self.run(connection, statement)
+        if not write:
+            self.make_read_only(connection)
+
+    def make_read_only(self, connection: Any) -> None:
+        """Let the server refuse every change in this session, where it has a statement for that."""
+        for statement in self.dialect.read_only_session:
+            self.run(connection, statement)
 
     def settings(self, write: bool) -> list[str]:
         """The statements that a session starts with."""
@@ -75,6 +82,8 @@ class DbApiDatabase(Database):
         statement = self.begin_write if write else self.begin_read
         if statement:
             self.run(connection, statement)
+        if not write and self.dialect.read_only_transaction:
+            self.run(connection, self.dialect.read_only_transaction)
 
     # -- names and catalogue -----------------------------------------------------
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -14,11 +15,12 @@ from hdm.dialects.catalog_queries import CatalogueSql, catalogue_sql
 from hdm.dialects.odbc import octets, through_odbc
 from hdm.dialects.odbc_facts import OdbcFacts
 from hdm.dialects.types import carrier
-from hdm.errors import HdmError, TransientError, UsageError
+from hdm.errors import HdmError, PermanentError, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind
 from hdm.sql import odbc_codec as codec
 from hdm.sql.dbapi import DbApiDatabase
 
+_LOG = logging.getLogger("hdm.sql")
 _TOO_WIDE = "too large to be written into the allocated buffer"
 _INSERT_BYTES = 16 * 1024 * 1024
 _KINDS = {
@@ -64,16 +66,34 @@ class OdbcDatabase(DbApiDatabase):
         """Bring a new session into the dialect's canonical settings."""
         if self.facts.one_write:
             connection.maxwrite = 1 << 30
+        if not write:
+            codec.only_reads(connection)
         super().set_up(connection, write)
+
+    def make_read_only(self, connection: Any) -> None:
+        """Let the server refuse every change in this session, if it knows a statement for that."""
+        self._guard(lambda statement: self.run(connection, statement))
 
     def settings(self, write: bool) -> list[str]:
         """What a session starts with; the character set is the connection string's business."""
         return [one for one in super().settings(write) if not one.startswith("SET NAMES")]
 
+    def _guard(self, execute: Callable[[str], Any]) -> None:
+        """Make a session that reads read-only. A server that does not know the statement, as another one
+        behind the same dialect may, is read all the same: what is begun is rolled back."""
+        for statement in self.dialect.read_only_session:
+            try:
+                with self.classified():
+                    execute(statement)
+            except (PermanentError, UsageError) as error:
+                _LOG.info("%s takes no %s: %s", self.dialect.name, statement, error.message)
+
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """The driver begins with the next statement."""
+        """The driver begins with the next statement; what only looks says so where it is said each time."""
         with self.classified():
             connection.autocommit = False
+        if not write and self.dialect.read_only_transaction:
+            self.run(connection, self.dialect.read_only_transaction)
 
     def commit(self, connection: Any) -> None:
         """Commit, and be in no transaction again."""
@@ -165,6 +185,7 @@ class OdbcDatabase(DbApiDatabase):
             connection = arrow_odbc.connect(text, login_timeout_sec=60)
             for statement in self.settings(write=False):
                 connection.execute(statement)
+        self._guard(connection.execute)
         yield from self._classifying(codec.bulk(connection, sql, columns, self.facts, widest))
 
     def _reading(self, label: str, widest: int) -> str:

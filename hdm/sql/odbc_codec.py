@@ -8,6 +8,7 @@ the widest value that the query holds, since drivers report no bound for long ty
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pyarrow as pa
@@ -23,9 +24,20 @@ from hdm.model import Column, Kind
 BATCH_BYTES, BATCH_ROWS = 32 * 1024 * 1024, 65_536
 WIDEST = 1024 * 1024
 """Values above this many bytes are fetched row by row."""
+_MODE_READ_ONLY = 1
+"""ODBC's SQL_MODE_READ_ONLY."""
 _FETCH_BYTES = 8 * 1024 * 1024
 _BOUNDED_TEXT, _BOUNDED_BINARY = 4000, 8000
 _ZONED = r"([+-]\d\d(:?\d\d){0,2}|Z)( BC)?$"
+
+
+def only_reads(connection: Any) -> None:
+    """Tell the driver of a pyodbc connection that nothing will be written: some refuse it then, others take
+    no notice (https://learn.microsoft.com/en-us/sql/odbc/reference/syntax/sqlsetconnectattr-function)."""
+    import pyodbc
+
+    with suppress(pyodbc.Error):
+        connection.set_attr(pyodbc.SQL_ATTR_ACCESS_MODE, _MODE_READ_ONLY)
 
 
 def modules() -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeVar
 from hdm.components import unreachable
 from hdm.components.silence import waiting
 from hdm.dialects.base import Dialect
-from hdm.errors import ConnectionLost, HdmError, Throttled, UsageError
+from hdm.errors import ConnectionLost, HdmError, Throttled, UnknownPlace, UsageError
 from hdm.model import Dataset
 
 T = TypeVar("T")
@@ -69,11 +69,23 @@ class ServerCalls(ABC):
             raise
         except Exception as error:  # noqa: BLE001 -- drivers share no base class
             found, why = self.dialect.classify(error), unreachable.reason(error)
-            if why == unreachable.TLS:
+            if why in (None, unreachable.TIMEOUT) and isinstance(found, ConnectionLost):
+                why = self._unknown() or why  # some drivers wait in vain for a name that nobody knows
+            if why == unreachable.DNS:
+                found = UnknownPlace(found.message, hint="correct the host's name in the profile")
+            elif why == unreachable.TLS:
                 found = UsageError(f"{self.dialect.name}: no trusted connection", hint=self.tls_hint)
             elif why in unreachable.AWAY and not isinstance(found, ConnectionLost | Throttled):
                 found = ConnectionLost(found.message, hint=found.hint)
             raise self._placed(found, error) from None
+
+    def _unknown(self) -> str | None:
+        """That the host's name is not known, if a look of our own finds so."""
+        try:
+            host, _, port = self.address.rpartition(":")
+        except HdmError:
+            return None
+        return unreachable.DNS if port.isdecimal() and not unreachable.is_known(host) else None
 
     def _placed(self, found: HdmError, error: BaseException) -> HdmError:
         """The error with the server's address and why it was not reached."""

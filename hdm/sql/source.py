@@ -334,7 +334,8 @@ class SqlSource(BehindDatabase, Source):
 
     @property
     def _query(self) -> str:
-        return one_query(str(self.config.query), self.dialect.tokens)
+        known = self.dialect
+        return one_query(str(self.config.query), known.tokens, known.acting, known.table_functions)
 
     @property
     def _filter(self) -> str:
@@ -352,7 +353,7 @@ class SqlSource(BehindDatabase, Source):
             try:
                 table = self.describe()
             except HdmError as error:
-                said = f"{error.message} ({error.hint})" if error.hint else error.message
+                said = error.in_one_line
                 return [*found, ("table", False, said)]
             found.append(("table", True, f"{table.dataset.name}: {len(table.columns)} columns"))
             found.append(("grants", True, f"may read {table.dataset.name}"))

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from hdm.components.settings import PathText, Settings, can_be_a_path
+from hdm.config.deprecated import DRIVER
 from hdm.config.secrets import Secret
 from hdm.errors import UsageError
 from hdm.state.db.database import resolve
@@ -36,7 +37,7 @@ class FileProfile(Settings):
 
 
 class ServerProfile(Settings):
-    """The entry for a database server: either ``url``, or its parts. ``driver`` names an ODBC driver."""
+    """The entry for a database server: either ``url``, or its parts."""
 
     url: Secret | None = None
     """SQLAlchemy's URL of the state database, ``scheme://user:password@host:port/database``; or give ``host``
@@ -51,9 +52,6 @@ class ServerProfile(Settings):
     """Name to log in with; left out, the driver's default, if it has one."""
     password: Secret | None = None
     """Password to log in with; write a reference such as ``env:NAME``, not the password itself."""
-    driver: str | None = None
-    """Names the ODBC driver for SQL Server; left out, ``ODBC Driver 18 for SQL Server``. Other systems use
-    none."""
     insecure: bool = False
     """Accepts a connection to another machine without verified TLS."""
 
@@ -102,7 +100,7 @@ class SQLiteStateManager(StateSettings):
 
 
 class _Server(StateSettings):
-    Profile = ServerProfile
+    Profile: ClassVar[type[BaseModel]] = ServerProfile
     drivername: ClassVar[str]
 
     def url(self) -> URL:
@@ -139,6 +137,8 @@ class _Server(StateSettings):
 class PostgresServerProfile(ServerProfile):
     """The entry for a PostgreSQL server, with libpq's TLS settings."""
 
+    driver: str | None = Field(None, deprecated=DRIVER)
+    """Has no effect, and is taken so that older profiles still work: each run says so."""
     sslmode: str | None = None
     """libpq's sslmode, e.g. ``verify-full`` or ``require``; left out, ``verify-full`` unless the server is on
     this machine or ``insecure: true``."""
@@ -154,6 +154,8 @@ class PostgresServerProfile(ServerProfile):
 class MySQLServerProfile(ServerProfile):
     """The entry for a MySQL or MariaDB server, with the files that TLS needs."""
 
+    driver: str | None = Field(None, deprecated=DRIVER)
+    """Has no effect, and is taken so that older profiles still work: each run says so."""
     ssl_ca: PathText | None = None
     """File (PEM) of the authorities that vouch for the server's certificate; left out, those of the
     system."""
@@ -161,6 +163,13 @@ class MySQLServerProfile(ServerProfile):
     """File (PEM) of the certificate by which hdm proves itself to the server; left out, none is shown."""
     ssl_key: PathText | None = None
     """File (PEM) of the key that belongs to ``ssl_cert``; left out, it stands in that file."""
+
+
+class SQLServerServerProfile(ServerProfile):
+    """As any server's, and the ODBC driver."""
+
+    driver: str | None = None
+    """Names the ODBC driver; left out, ``ODBC Driver 18 for SQL Server``."""
 
 
 class PostgresStateManager(_Server):
@@ -191,6 +200,7 @@ class MySQLStateManager(_Server):
 class SQLServerStateManager(_Server):
     """State in SQL Server, over ODBC."""
 
+    Profile = SQLServerServerProfile
     drivername = "mssql+pyodbc"
 
     def _query(self) -> dict[str, str]:

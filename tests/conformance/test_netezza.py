@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -11,6 +12,7 @@ import psycopg
 import pyarrow as pa
 import pytest
 
+from hdm.components import silence
 from hdm.connectors.netezza import (
     NetezzaDatabase,
     NetezzaExternalTableSource,
@@ -117,7 +119,7 @@ def test_rows_and_their_receipt_come_together_in_every_transaction_of_a_session(
 @pytest.mark.parametrize("server", ["plain"], indirect=True)
 def test_a_session_has_as_many_ends_as_beginnings(server: Netezza) -> None:
     database = NetezzaDatabase(profile(server))
-    connection = database.connect()
+    connection = database.connect(write=True)
     database.run(connection, 'CREATE TABLE "ADMIN"."T" ("A" INTEGER)')
     for end in (database.rollback, database.commit, database.rollback):
         database.begin(connection, write=True)
@@ -192,3 +194,33 @@ def test_a_connection_that_breaks_is_lost_and_not_a_mystery(server: Netezza) -> 
     server.dies_at = "SELECT 1"
     with pytest.raises(ConnectionLost):
         database.run(connection, "SELECT 1")
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_session_that_reads_can_change_nothing(server: Netezza) -> None:
+    load(server, 0, ROWS)
+    database = NetezzaDatabase(profile(server))
+    for statement in (
+        'DELETE FROM "ADMIN"."PEOPLE"',
+        'DROP TABLE "ADMIN"."PEOPLE"',
+        'CREATE TABLE "A" (B INT)',
+    ):
+        connection = database.connect()
+        with pytest.raises(UsageError) as refused:
+            database.run(connection, statement.replace("DROP", "TRUNCATE"))
+        assert "call nothing that writes" in str(refused.value.hint)
+        connection.close()
+    asked = NetezzaSource(
+        NetezzaSource.Config(query='SELECT "ID" FROM "ADMIN"."PEOPLE"'), profile(server), name="s"
+    )
+    assert [column.name for column in asked.describe().columns] == ["ID"]  # by a temporary table
+    assert counted(server, "PEOPLE") == len(ROWS)
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_the_kernel_is_told_to_look_for_the_other_side(server: Netezza) -> None:
+    connection = NetezzaDatabase(profile(server)).connect()
+    sock = connection._usock
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == silence.USER_TIMEOUT
+    connection.close()

@@ -46,11 +46,12 @@ def to_server(folder: Path, kind: str, entry: dict[str, Any], **conf: Any) -> Pl
     [
         ({"user": "nobody", "password": "wrong"}, {}, "refuse"),
         ({"database": "nosuch"}, {}, "no such database"),
+        ({"host": "nowhere.invalid"}, {}, "DNS: the name cannot be resolved"),
         ({"port": 99999}, {}, "'port' must be less than or equal to 65535"),
         ({"url": "env:SHOP_URL"}, {}, "give url, or host and port, not both"),
         ({}, {"table_name": "elsewhere.public.orders"}, "elsewhere.public.orders"),
     ],
-    ids=["login", "database", "port", "two addresses", "another database's table"],
+    ids=["login", "database", "host", "port", "two addresses", "another database's table"],
 )
 def test_is_refused_and_makes_nothing(
     tmp_path: Path, target: tuple[str, Database], change: dict[str, Any], conf: dict[str, Any], said: str
@@ -76,6 +77,9 @@ def test_a_target_that_is_away_is_tried_again_and_the_rest_goes_on(tmp_path: Pat
     assert done.code == 1
     status = place.hdm("status")
     assert status.code == 1
+    assert "1 not done, 0 up to date, 1 moved: 6 new rows" in done.err
+    assert "until " in done.err
+    assert "\\n" not in done.err
     assert "failed: orders: target" in status.out
     assert "at 127.0.0.1:1 was away (MySQL 2003: the server cannot be reached" in status.out
     assert [row["problem"] is not None for row in place.hdm("status", "--json").json] == [False, True]

@@ -98,7 +98,7 @@ class Netezza:
 class _Session:
     def __init__(self, server: Netezza, client: socket.socket) -> None:
         self.server, self.wire = server, client.makefile("rwb")
-        self.began = False
+        self.began = self.read_only = False
 
     # -- the wire --------------------------------------------------------------
 
@@ -156,6 +156,8 @@ class _Session:
                 self.rows([row], [_NVARCHAR] * len(row))
                 return self.done("SELECT")
         if sql.upper().startswith("SET "):
+            if sql.startswith("SET SESSION READ "):
+                self.read_only = sql.endswith("ONLY")
             return self.done("SET VARIABLE")
         self.server.said.append(sql)
         if self.server.dies_at and sql.startswith(self.server.dies_at):
@@ -178,6 +180,8 @@ class _Session:
             if self.began is (word == "BEGIN"):
                 raise RefusedError(f"{word}: {'already a' if self.began else 'no'} transaction in progress")
             self.began = word == "BEGIN"
+        if self.read_only and not re.match(r"(SELECT|BEGIN|COMMIT|ROLLBACK|(CREATE TEMP|DROP) TABLE)\b", sql):
+            raise RefusedError("Read-only session, cannot process this request")
         if found := _UNLOAD.match(sql):
             return self.unload(behind, found[1].replace("''", "'"), found[2], found[3])
         cursor = behind.execute(translated(sql).encode())

@@ -10,7 +10,10 @@ from hdm import errors
 from hdm.errors import HdmError, ManifestError, Recovery, Throttled, unexpected
 
 ALL = [one for _, one in inspect.getmembers(errors, inspect.isclass) if issubclass(one, HdmError)]
-RETRY = {"TransientError", "ConnectionLost", "Throttled", "Deadlock", "MissingParent", "StateUnavailable"}
+RETRY = {
+    "TransientError", "ConnectionLost", "UnknownPlace", "Throttled", "Deadlock", "MissingParent",
+    "StateUnavailable",
+}  # fmt: skip
 BURY = {
     "PermanentError", "SchemaDrift", "CheckFailed", "RejectedRows", "UnrepresentableValue", "BrokenContract",
     "CorruptFile", "SnapshotLost", "SourceChanged", "TiesUnknown", "Unexpected",

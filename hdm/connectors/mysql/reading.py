@@ -21,6 +21,7 @@ from hdm.dialects import mysql_catalog
 from hdm.errors import HdmError, MissingDriver, RejectedRows, TransientError, UsageError
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.sql import Database, SqlProfile
+from hdm.sql.database import OwnDriver
 from hdm.sql.sessions import looking
 
 _LOG = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ _BEHIND = 12
 """No zone's clock is more hours behind UTC."""
 
 
-class MySQLProfile(SqlProfile):
+class MySQLProfile(SqlProfile, OwnDriver):
     """As any relational profile. ``host`` may be a socket's path. Beyond this host TLS is
     verified, with ``ssl_ca`` if the system does not know the issuer, unless ``insecure: true``."""
 

@@ -91,6 +91,8 @@ class NetezzaDatabase(DbApiDatabase):
         """The dialect's settings, one by one."""
         for name, setting in self.dialect.session_settings.items():
             self._set(connection, name, setting)
+        if not write:
+            self.make_read_only(connection)
 
     def _set(self, connection: Any, name: str, setting: str) -> None:
         """TIMEZONE may be refused: no column of Netezza has a zone, so nothing is read by it."""

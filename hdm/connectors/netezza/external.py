@@ -104,7 +104,7 @@ class NetezzaExternalTableSource(SqlSource):
         if not (is_there(folder) and folder.is_dir()):
             raise UsageError(f"there is no directory {folder}", hint="create it, or correct directory:")
         path = folder / f"hdm-{chunk.chunk_id[:24]}-{uuid.uuid4().hex[:8]}.unload"
-        connection = self.database.connect("hdm:unload")
+        connection = self.database.connect("hdm:unload", write=True)  # an unload is a CREATE
         try:
             if self._described(connection).schema_sha != table.schema_sha:
                 raise SchemaDrift(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from pydantic import field_validator, model_validator
 
@@ -12,6 +13,7 @@ from hdm.sql import SqlProfile
 class NetezzaProfile(SqlProfile):
     """What a profile entry for Netezza may hold; there is no ``url``."""
 
+    takes_url: ClassVar[bool] = False
     port: int | None = 5480
     """TCP port on which the server listens; Netezza's own is 5480."""
     driver: Any = None
@@ -32,6 +34,12 @@ class NetezzaProfile(SqlProfile):
 
     @model_validator(mode="after")
     def _by_host(self) -> NetezzaProfile:
-        if self.url is not None or not self.host:
-            raise ValueError("give host, port, database and user: Netezza has no url")
+        if not self.host:
+            raise ValueError("give host, port, database and user")
         return self
+
+    @classmethod
+    def ignored(cls, given: Mapping[str, Any]) -> dict[str, str]:
+        """Give the sentence on a JDBC driver, which older profiles name and which has no effect."""
+        jdbc = "has no effect: nzpy is used; remove it, or name an ODBC driver"
+        return {"driver": jdbc} if isinstance(given.get("driver"), Mapping) else {}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 from pydantic import Field
@@ -22,6 +22,7 @@ from hdm.errors import ConnectionLost, HdmError, MissingDriver, UnrepresentableV
 from hdm.model import Chunk, Column, Dataset, Table
 from hdm.sql import Database, SqlProfile
 from hdm.sql import odbc_codec as casting
+from hdm.sql.database import OwnDriver
 from hdm.sql.describe import described, relation_of
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
@@ -32,10 +33,11 @@ _ROWID_LENGTH = 18
 _TCPS = re.compile(r"\btcps\b", re.IGNORECASE)
 
 
-class OracleProfile(SqlProfile):
+class OracleProfile(SqlProfile, OwnDriver):
     """``service_name`` (or ``database``), ``sid`` or a whole ``dsn``; ``protocol`` is tcps unless
     the server is on this machine or ``insecure: true``."""
 
+    takes_url: ClassVar[bool] = False
     service_name: str | None = None
     """Name of the service to connect to; left out, ``database``, unless ``sid`` is given."""
     sid: str | None = None
@@ -129,7 +131,9 @@ class OracleDatabase(Database):
         }
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Oracle begins with the next statement."""
+        """Oracle begins with the next statement; what only looks is a read-only transaction."""
+        if not write:
+            self.run(connection, self.dialect.read_only_transaction)
 
     # -- catalogue -------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from hdm.errors import MissingDriver, UsageError
 from hdm.model import Column, Dataset, Table
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
+from hdm.sql.database import OwnDriver
 
 _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 TIMEOUTS = {
@@ -42,7 +43,7 @@ _WORKS = (
 """A server that waits for its client, while the client waits for it, was not told what is wanted."""
 
 
-class PostgresProfile(SqlProfile):
+class PostgresProfile(SqlProfile, OwnDriver):
     """As any relational profile, and libpq's TLS settings. Beyond this host TLS is verified
     unless ``sslmode`` or ``insecure: true`` says otherwise."""
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from hdm import failpoints
 from hdm.config.deprecated import FILE_FORMAT
@@ -20,24 +20,47 @@ from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
 from hdm.sql.swap import swap_chunk, swap_session
 from hdm.sql.table_name import TableNameLike
 
+_OWN_STAGE = "has no effect: this sink makes a stage of its own; SnowflakeS3CopySink and its like take one"
 
-class SnowflakeCopyConfig(SqlSinkConfig):
-    """Where rows go, and on which stage the files lie."""
+
+class _Copied(SqlSinkConfig):
+    stage_directory: str | None = Field(
+        None, deprecated="names no folder: files are found by the stage's URL; remove it from a new manifest"
+    )
+    """Is taken so that older manifests still work, and names no folder: files are found by the stage's URL.
+    Another value makes another link."""
+    file_format: str | None = Field(None, pattern="^(csv|parquet|CSV|PARQUET)$", deprecated=FILE_FORMAT)
+    """Has no effect, and is taken so that older manifests still work: each file's own format counts."""
+
+
+class SnowflakeCopyConfig(_Copied):
+    """Where rows go; what a stage is made of is taken and has no effect here."""
+
+    stage_name: TableNameLike | None = Field(None, deprecated=_OWN_STAGE)
+    """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
+    storage_integration: str | None = Field(None, deprecated=_OWN_STAGE)
+    """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
+    url: str | None = Field(None, deprecated=_OWN_STAGE)
+    """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
+
+
+class SnowflakeExternalCopyConfig(_Copied):
+    """Where rows go, and on which external stage the files lie."""
 
     stage_name: TableNameLike | None = None
-    """Names the external stage, ``database.schema.stage``, which the S3 and Azure sinks need and
-    ``SnowflakeCopySink`` does not use."""
-    stage_directory: str | None = None
-    """Is taken from older manifests, and names no folder here: files are found by the stage's URL. Another
-    value makes another link."""
+    """Names the external stage, ``database.schema.stage``."""
     storage_integration: str | None = None
     """Storage integration over which the stage is made, with ``url``, if it is not there; left out, the stage
     must exist."""
     url: str | None = None
     """Address of the bucket or container over which the stage is made, without a query; left out, the stage
     must exist."""
-    file_format: str | None = Field(None, pattern="^(csv|parquet|CSV|PARQUET)$", deprecated=FILE_FORMAT)
-    """Is taken from older manifests and has no effect: each staged file's own format counts."""
+
+    @model_validator(mode="after")
+    def _both(self) -> SnowflakeExternalCopyConfig:
+        if (self.url is None) != (self.storage_integration is None):
+            raise ValueError("give both url and storage_integration, or neither: a stage is made of both")
+        return self
 
 
 class SnowflakeCopySink(SqlSink):
@@ -117,6 +140,8 @@ class SnowflakeCopySink(SqlSink):
 class _ExternalCopySink(SnowflakeCopySink):
     """COPY from where the files lie already; only their names travel, once they are seen to be
     the files that were staged."""
+
+    Config: ClassVar[type[BaseModel]] = SnowflakeExternalCopyConfig
 
     @property
     def place(self) -> str:

@@ -38,8 +38,8 @@ class InternalStageConfig(Settings):
     stage_directory: str = "hdm"
     """Folder on the stage under which the files are put."""
     file_format: str | None = Field(None, deprecated=FILE_FORMAT)
-    """Is taken from older manifests and has no effect: rows are put as Parquet, upstream files as they
-    are."""
+    """Has no effect, and is taken so that older manifests still work: rows are put as Parquet, upstream files
+    as they are."""
 
 
 class SnowflakeInternalStageSink(Sink):

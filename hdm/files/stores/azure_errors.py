@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hdm.components import unreachable
-from hdm.errors import ConnectionLost, HdmError, MissingDriver, Throttled, TransientError, UsageError
+from hdm.errors import HdmError, MissingDriver, Throttled, TransientError, UsageError
 
 _TAKEN = {"BlobAlreadyExists", "ConditionNotMet", "TargetConditionNotMet"}
 _DENIED = {
@@ -40,10 +40,8 @@ def azure_errors(call: str, where: str) -> Iterator[None]:
         yield
     except azure.HttpResponseError as error:
         raise _answered(error, call, where) from None
-    except azure.AzureError as error:
-        raise ConnectionLost(f"the connection to {where} failed{unreachable.at(error)}") from None
-    except (ConnectionError, TimeoutError) as error:
-        raise ConnectionLost(f"the connection to {where} failed{unreachable.at(error)}") from None
+    except (azure.AzureError, ConnectionError, TimeoutError) as error:
+        raise unreachable.failed(error, f"the connection to {where} failed") from None
     except ValueError:
         raise UsageError(
             f"{where} cannot be reached with these credentials",

@@ -85,7 +85,7 @@ def s3_errors(where: str) -> Iterator[None]:
             hint="correct `endpoint_url:`, or name the CA as `ca_bundle:`",
         ) from None
     except (boto.BotoCoreError, HTTPError, ConnectionError, TimeoutError) as error:
-        raise ConnectionLost(f"the connection to {where} failed{unreachable.at(error)}") from None
+        raise unreachable.failed(error, f"the connection to {where} failed") from None
 
 
 def _answered(error: Any, where: str) -> HdmError | OSError:

@@ -74,7 +74,7 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def committed(self, pipeline_key: str, epoch: int | None = None) -> Holding:
-        """Return a summary of the committed chunks of one or all epochs, in the form in which a target gives its own.
+        """Return a summary of committed chunks, of one or all epochs, in the form that a target gives.
 
         With it goes the identity of the target that the newest of these epochs recorded.
         """

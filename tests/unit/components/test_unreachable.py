@@ -16,7 +16,7 @@ from hdm.connectors.netezza import NetezzaDatabase, NetezzaProfile
 from hdm.connectors.odbc import ODBCDatabase, ODBCProfile
 from hdm.connectors.oracle.database import OracleDatabase, OracleProfile
 from hdm.connectors.postgres import PostgresDatabase, PostgresProfile
-from hdm.errors import ConnectionLost, HdmError, StateUnavailable, UsageError
+from hdm.errors import ConnectionLost, HdmError, StateUnavailable, UnknownPlace, UsageError
 from hdm.sql import Database
 from hdm.state.db.database import Database as State
 from tests.servers.process import HOST, free_port
@@ -59,8 +59,17 @@ def test_a_port_at_which_nobody_listens(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_name_that_nobody_knows(kind):
     error = met(lambda: database(kind, host=NOWHERE, port=4711).connect())
-    assert isinstance(error, ConnectionLost)
+    assert isinstance(error, UnknownPlace)
     assert f"{NOWHERE}:4711: {DNS}" in error.message
+
+
+def test_a_driver_that_waits_in_vain_for_a_name_that_nobody_knows():
+    """Microsoft's for SQL Server says "login timeout expired" of it."""
+    for host, kind in ((NOWHERE, UnknownPlace), (HOST, ConnectionLost)):
+        one = database("postgres", host=host, port=4711)
+        with pytest.raises(ConnectionLost) as caught, one.connecting():
+            raise TimeoutError("login timeout expired")
+        assert type(caught.value) is kind
 
 
 @pytest.mark.parametrize("kind", ["postgres", "mysql"])

@@ -33,7 +33,6 @@ from hdm.state.backends import (
     MySQLStateManager,
     PostgresServerProfile,
     PostgresStateManager,
-    ServerProfile,
     SQLServerStateManager,
 )
 from hdm.state.db import encryption
@@ -112,7 +111,7 @@ def test_the_state_database_of_mysql_and_sql_server() -> None:
     assert encryption.mysql(make_url("mysql+pymysql://localhost/d")) == {}
     far = encryption.of_odbc(make_url("mssql+pyodbc://db.example.com/d?driver=x"))
     assert far.query["Encrypt"] == "yes"
-    profile = ServerProfile(host=NAME, database="d", insecure=True)
+    profile = SQLServerStateManager.Profile(host=NAME, database="d", insecure=True)
     assert SQLServerStateManager(None, profile).url().query["TrustServerCertificate"] == "yes"
 
 

@@ -160,12 +160,83 @@ def test_the_kernel_is_told_to_look_for_the_other_side(far):
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == silence.USER_TIMEOUT
 
 
-def test_a_call_whose_socket_is_busy_or_no_network_s_is_not_asked_after():
+@contextlib.contextmanager
+def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as one,
+    ):
+        other, _ = server.accept()
+        with other:
+            yield one, other
+
+
+def until(there: Callable[[], object]) -> None:
+    limit = time.monotonic() + 30
+    while not there() and time.monotonic() < limit:
+        time.sleep(0.05)
+    assert there()
+
+
+def test_a_call_is_asked_after_only_while_nothing_arrives():
+    """The silent one tells when the other would have been asked after, too."""
+    asked, of_busy, over = [], [], threading.Event()
+    with connected() as (busy, other), connected() as (silent, _):
+
+        def talk():
+            while not over.wait(0.05):
+                other.sendall(b"x")
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        try:
+            with (
+                silence.waiting(busy.fileno(), lambda: of_busy.append(1) or True),
+                silence.waiting(silent.fileno(), lambda: asked.append(1) or True),
+            ):
+                until(lambda: len(asked) >= 3)
+        finally:
+            over.set()
+            thread.join()
+    assert of_busy == []
+
+
+def test_a_call_whose_socket_is_no_network_s_is_not_asked_after():
     one, other = socket.socketpair()
+    asked, of_pair = [], []
+    with (
+        one,
+        other,
+        connected() as (silent, _),
+        silence.waiting(one.fileno(), lambda: of_pair.append(1) or False),
+        silence.waiting(silent.fileno(), lambda: asked.append(1) or True),
+    ):
+        until(lambda: len(asked) >= 3)
+    assert of_pair == []
+
+
+def test_a_server_that_seemed_idle_once_is_not_given_up():
+    """It may have been asked between two steps of its work."""
     asked = []
-    with one, other, silence.waiting(one.fileno(), lambda: asked.append(1) or False):
-        time.sleep(2)
-    assert asked == []
+    with connected() as (one, other):
+        with silence.waiting(one.fileno(), lambda: asked.append(1) or len(asked) % 2 == 0):
+            until(lambda: len(asked) >= 4)
+        other.sendall(b"x")
+        assert one.recv(1) == b"x"
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_the_connections_of_the_state_are_looked_after_too(kind, request):
+    state = State(request.getfixturevalue(f"{kind}_database").url)
+    with state.engine.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        if kind == "mariadb":
+            assert raw._read_timeout == raw._write_timeout == 1
+        else:
+            with silence._of(raw.pgconn.socket) as sock:
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == silence.KEEPALIVE_IDLE
+                assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == silence.USER_TIMEOUT
+    state.close()
 
 
 def test_who_waits_for_no_socket_waits_as_before():

@@ -108,6 +108,19 @@ def test_a_query_is_described_and_read_like_its_table(maria: MySQLSystem) -> Non
     assert list(query.read(by_query, same[0]).batches()) == list(table.read(whole, chunk[0]).batches())
 
 
+def test_what_a_query_calls_can_change_nothing(maria: MySQLSystem) -> None:
+    maria.run("CREATE TABLE kept (id int PRIMARY KEY)")
+    maria.run(
+        "CREATE FUNCTION put() RETURNS int DETERMINISTIC BEGIN INSERT INTO kept VALUES (1); RETURN 1; END"
+    )
+    source = maria.source(query="SELECT put() AS id")
+    with pytest.raises(UsageError) as refused:
+        _, (chunk,) = plan(source)
+        list(source.read(source.describe(), chunk).batches())
+    assert "call nothing that writes" in str(refused.value.hint)
+    assert maria.run("SELECT COUNT(*) FROM kept") == [(0,)]
+
+
 def test_zero_dates_are_refused_by_name_and_count(maria: MySQLSystem) -> None:
     maria.run("CREATE TABLE z (id int PRIMARY KEY, d date NOT NULL, t datetime(6))")
     maria.run(

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import sqlite3
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
+import arrow_odbc
 import pyarrow as pa
 import pytest
 
@@ -412,3 +414,35 @@ def test_sqlstates_say_what_to_do():
     )
     assert isinstance(dialect.classify(Exception("23505", "[23505] key is 'secret' (1)")), RejectedRows)
     assert "secret" not in str(dialect.classify(Exception("23505", "key is 'secret'")))
+
+
+@pytest.mark.parametrize("how", ["pyodbc", "arrow_odbc"])
+def test_a_session_that_reads_can_change_nothing(anywhere, how):
+    """Drivers take no notice of ODBC's own access mode: the server is told."""
+    run(anywhere, "CREATE TABLE kept (id int)", "INSERT INTO kept VALUES (1)")
+    database = source(anywhere, table_name="kept").database
+    for statement in ("INSERT INTO kept VALUES (2)", "DROP TABLE kept", "CREATE TABLE another (id int)"):
+        with suppress(HdmError, arrow_odbc.Error):
+            if how == "pyodbc":
+                connection = database.connect()
+                try:
+                    database.run(connection, statement)
+                finally:
+                    connection.close()
+            else:
+                list(database._bulk(statement, source(anywhere, table_name="kept").describe().columns, 0))
+    assert [row["id"] for row in read(source(anywhere, table_name="kept"))] == [1]
+    with pytest.raises(UsageError, match="another"):
+        source(anywhere, table_name="another").describe()
+
+
+def test_what_a_query_calls_can_change_nothing(postgres):
+    run(
+        postgres,
+        "CREATE TABLE kept (id int)",
+        "CREATE FUNCTION put() RETURNS int LANGUAGE sql AS 'INSERT INTO kept VALUES (1) RETURNING id'",
+    )
+    with pytest.raises(UsageError) as refused:
+        read(source(postgres, query="SELECT put() AS id"))
+    assert "call nothing that writes" in str(refused.value.hint)
+    assert read(source(postgres, table_name="kept")) == []

@@ -23,6 +23,7 @@ from hdm.errors import (
     RejectedRows,
     SnapshotLost,
     TransientError,
+    UnknownPlace,
     UnrepresentableValue,
     UsageError,
 )
@@ -41,7 +42,7 @@ CATALOGUE = [
     ("BODY", "CLOB", 1, None, None, None, None, 0, None, None),
     ("SPAN", "INTERVAL DAY(2) TO SECOND(6)", 1, None, None, None, None, 0, None, None),
 ]
-SETTINGS = ("^ALTER SESSION", None)
+SETTINGS = ("^ALTER SESSION|^SET TRANSACTION READ ONLY$", None)
 CHARSET = ("nls_database_parameters", [("AL32UTF8",)])
 
 
@@ -386,7 +387,7 @@ def test_a_dsn_takes_the_wallet_and_the_servers_name_along():
         ("DPY-3030", UnrepresentableValue), ("DPY-4042", UnrepresentableValue), ("DPY-2019", UsageError),
         ("ORA-02449", PermanentError), ("ORA-32795", UsageError), ("ORA-30926", RejectedRows),
         ("ORA-00932", PermanentError), ("ORA-20123", PermanentError), ("ORA-00257", TransientError),
-        ("ORA-01000", TransientError), ("ORA-12514", TransientError),
+        ("ORA-01000", TransientError), ("ORA-12514", UnknownPlace),
     ],
 )  # fmt: skip
 def test_codes_are_known_for_what_they_are(code, kind):
@@ -422,3 +423,19 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "oracledb", None)
     with pytest.raises(MissingDriver, match=r"hdm\[oracle\]"):
         source().describe()
+
+
+def test_what_is_read_is_in_a_read_only_transaction(monkeypatch):
+    one = source(table_name=None, query="SELECT f(id) AS id FROM t")
+    said = recorded(monkeypatch, (r"COUNT\(\*\)", [(1,)]), ("^SELECT", []))
+    assert not one.is_empty(Table(Dataset("x", "q"), ("q",), (Column("ID", Kind.INT64, pa.int64()),)))
+    asked = [sql for sql, _ in said.said]
+    begun = asked.index("SET TRANSACTION READ ONLY")
+    assert "f(id)" in asked[begun + 1] and not [sql for sql in asked[:begun] if "SELECT" in sql]
+
+
+def test_what_is_written_is_in_no_read_only_transaction(monkeypatch):
+    said = recorded(monkeypatch)
+    database = OracleSink(OracleSink.Config(table_name="t"), profile(), name="t").database
+    database.begin(database.connect(write=True), write=True)
+    assert not said.sql("READ ONLY")

@@ -19,7 +19,7 @@ from hdm.connectors.sqlserver import (
     SQLServerSink,
     SQLServerSource,
 )
-from hdm.errors import Deadlock, MissingDriver, RejectedRows, Throttled, UsageError
+from hdm.errors import Deadlock, MissingDriver, RejectedRows, Throttled, UnknownPlace, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
 from tests.fixtures.recorded.conversation import Conversation, arrow_odbc, pyodbc
 
@@ -197,6 +197,12 @@ def test_merge_goes_through_a_temporary_table(monkeypatch):
         ("42000", "The service is busy (40501) (SQLExecDirectW)", Throttled),
         ("23000", "duplicate key value is (canary) (2627) (SQLExecDirectW)", RejectedRows),
         ("28000", "Login failed for user (18456) (SQLDriverConnect)", UsageError),
+        (
+            "42000",
+            'Cannot open database "canary" requested by the login. The login failed. (4060) '
+            "(SQLDriverConnect); Login failed for user 'canary'. (18456)",
+            UnknownPlace,
+        ),
         ("HY000", "Native error: 1205, Message: x", Deadlock),
     ],
 )

@@ -46,6 +46,56 @@ def test_more_than_one_query_is_refused(system: str, text: str) -> None:
         one_query(text, dialect(system).tokens)
 
 
+@pytest.mark.parametrize(
+    ("system", "text"),
+    [
+        ("snowflake", "SELECT SYSTEM$ABORT_TRANSACTION(1)"),
+        ("snowflake", 'SELECT "SYSTEM$CANCEL_ALL_QUERIES" (1)'),
+        ("snowflake", "SELECT s.NEXTVAL FROM t"),
+        ("snowflake", "SELECT * FROM TABLE(my_procedure(1))"),
+        ("snowflake", 'SELECT * FROM TABLE ( db."s".my_procedure (1))'),
+        ("snowflake", "WITH p AS PROCEDURE () RETURNS INT LANGUAGE SQL AS 'DELETE FROM t' CALL p()"),
+        ("sqlserver", "SELECT * FROM OPENQUERY(other, 'EXEC p')"),
+        ("sqlserver", "SELECT * FROM OPENROWSET('MSOLEDBSQL', 'x', 'EXEC p')"),
+        ("sqlserver", "SELECT NEXT VALUE FOR dbo.s AS n"),
+        ("oracle", "SELECT s.nextval FROM dual"),
+        ("netezza", "SELECT NEXT VALUE FOR s"),
+        ("postgres", "SELECT dblink_exec('dbname=x', 'DROP TABLE y')"),
+        ("postgres", "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_stat_activity"),
+    ],
+)
+def test_what_no_rollback_undoes_is_refused(system: str, text: str) -> None:
+    known = dialect(system)
+    with pytest.raises(UsageError, match="beyond the transaction"):
+        one_query(text, known.tokens, known.acting, known.table_functions)
+
+
+@pytest.mark.parametrize(
+    ("system", "text"),
+    [
+        ("snowflake", "SELECT f.value FROM t, TABLE(FLATTEN(t.a)) f"),
+        ("snowflake", "SELECT * FROM TABLE(db.information_schema.task_history())"),
+        ("snowflake", "SELECT nextval, 'SYSTEM$WAIT(1)' FROM TABLE('T')"),
+        ("sqlserver", "SELECT openquery, next FROM t"),
+        ("postgres", "SELECT a FROM dblink_log"),
+        ("mysql", "SELECT nextval FROM t"),
+    ],
+)
+def test_what_only_looks_like_it_is_taken(system: str, text: str) -> None:
+    known = dialect(system)
+    assert one_query(text, known.tokens, known.acting, known.table_functions) == text
+
+
+def test_a_source_asks_its_dialect_what_acts() -> None:
+    from hdm.connectors.snowflake import SnowflakeSource
+    from hdm.connectors.snowflake.session import SnowflakeProfile
+
+    profile = SnowflakeProfile(account="a", user="u", host="127.0.0.1", protocol="http")
+    source = SnowflakeSource(SnowflakeSource.Config(query="SELECT * FROM TABLE(p())"), profile, name="s")
+    with pytest.raises(UsageError, match="beyond the transaction"):
+        _ = source._query
+
+
 def test_a_backslash_ends_a_text_where_it_does() -> None:
     assert one_query(r"SELECT a LIKE 'x\_' ESCAPE '\' FROM t", dialect("postgres").tokens)
     with pytest.raises(UsageError):

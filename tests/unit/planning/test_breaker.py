@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 
 import pytest
 
-from hdm.errors import ConnectionLost, Deadlock, StateUnavailable, Throttled, UsageError
+from hdm.errors import ConnectionLost, Deadlock, StateUnavailable, Throttled, UnknownPlace, UsageError
 from hdm.planning import breaker as module
 from hdm.planning.breaker import Breaker, Outage
 from hdm.runtime import thread_engine
@@ -122,6 +123,48 @@ def test_a_target_that_is_away_when_its_table_is_made_is_waited_for(run):
     threading.Timer(0.4, lambda: setattr(sink, "away", False)).start()
     made_engine.run()
     assert (made_engine.planner.failed, sink.ids) == ({}, list(range(4)))
+
+
+def test_it_is_said_in_time_though_a_look_takes_long(run, monkeypatch):
+    """A firewall that drops packets keeps a driver for up to a minute."""
+    monkeypatch.setattr(module, "SAY_BY", 0.05)
+    sink, gate, looks = Remote(), threading.Event(), []
+
+    def look():
+        looks.append(1)
+        if len(looks) > 1:
+            assert gate.wait(30)
+        else:
+            raise ConnectionLost("no answer")
+
+    sink.reach = look
+    said: list[str] = []
+    breaker = Breaker(max_wait=300, say=lambda event, text: (said.append(text), gate.set()))
+    assert breaker.failed(run.add(Listed(words(1)), sink), ConnectionLost("no answer"))
+    assert gate.wait(30)
+    assert re.match(
+        r"target warehouse at db.example.com:5432 away for \d+ s, trying on for at most 300 s, until "
+        r"\d\d:\d\d:\d\d \S+: no answer$",
+        said[0],
+    )
+    breaker.close()
+
+
+def test_a_name_that_is_unknown_for_a_while_is_waited_for_once_it_was_reached(run):
+    """As in a failover, where a database is not there for some seconds."""
+    sink = Remote()
+    errors = iter([UnknownPlace("cannot open the database")] * 3)
+
+    def meet(*_):
+        if (error := next(errors, None)) is not None:
+            raise error
+
+    sink.before["write"] = sink.reach = meet
+    run.add(Listed(words(4)), sink)
+    made_engine, _ = engine(run, workers=1)
+    made_engine.run()
+    assert sink.ids == list(range(4))
+    assert run.query("SELECT MAX(failures) FROM hdm_chunk") == [(0,)]
 
 
 def test_the_links_of_other_systems_go_on_meanwhile(run):

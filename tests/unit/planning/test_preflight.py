@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from hdm.components.check import NotNull
-from hdm.errors import ConnectionLost, LossRefused, ManifestError, UsageError
+from hdm.errors import ConnectionLost, LossRefused, ManifestError, UnknownPlace, UsageError
 from hdm.model import Dataset, Mode
+from hdm.planning import unanswered
 from hdm.planning.preflight import pipeline_key, pipeline_of, preflight
 from hdm.runtime.link import DataLink
 from tests.unit.linkkit import TABLE, Listed, Shelf, spec, words
@@ -168,3 +170,37 @@ def test_a_target_that_is_away_does_not_keep_the_others_from_being_asked():
         surveyed(Asked("three", asked, ConnectionLost("away")), Asked("four", asked, UsageError("no such")))
     assert wrong.value.message == "sink words out: no such"
     assert asked == ["one", "two", "three", "four"]
+
+
+def test_a_name_that_nobody_knows_is_a_mistake_and_not_waited_for():
+    with pytest.raises(UsageError) as wrong:
+        surveyed(Asked("one", [], UnknownPlace("nobody knows it", hint="correct it")))
+    assert (wrong.value.message, wrong.value.hint) == ("sink words out: nobody knows it", "correct it")
+
+    class Unknown(Listed):
+        def describe(self):
+            raise UnknownPlace("nobody knows it")
+
+    one, other = link(source=Unknown([]), key="a"), link(source=Unknown([]), key="b")
+    with pytest.raises(UsageError) as wrong:
+        preflight({"a": one, "b": other})
+    assert wrong.value.message.count("nobody knows it") == 2
+
+
+def test_who_does_not_answer_is_named_while_it_is_waited_for(monkeypatch, caplog):
+    monkeypatch.setattr(unanswered, "PATIENCE", 0.1)
+
+    class Slow(Asked):
+        system = "db.example.com:5432"
+
+        def ready(self) -> None:
+            super().ready()
+            until = time.monotonic() + 10
+            while not caplog.messages and time.monotonic() < until:
+                time.sleep(0.02)
+
+    asked = []
+    surveyed(Slow("one", asked), Asked("two", asked))
+    (said,) = caplog.messages
+    assert said.startswith("sink words out at db.example.com:5432 has not answered for ")
+    assert asked == ["one", "two"]
