@@ -14,10 +14,12 @@ from hypothesis import strategies as st
 from hdm import locator
 from hdm.arrow.batches import row_digests
 from hdm.components import registry
+from hdm.components.keys import keys_of
 from hdm.errors import CorruptFile, SchemaDrift, UnsupportedType, UsageError
 from hdm.files.formats import Format, Marks, format_named, format_names, format_of
 from hdm.files.formats import text as text_format
 from hdm.files.grown_files import begins_with
+from hdm.files.sink import FileSinkConfig
 from hdm.model import Column, Dataset, Kind, StagedFile, Table
 from tests.unit import awkward
 
@@ -307,6 +309,9 @@ def test_a_plugins_format_is_told_by_the_end_of_a_name_and_grows_only_if_it_says
     registry.register(Lumps)
     assert format_of("a/x.lump.gz") == ("lumps", "gzip") and format_of("X.TAR.LMP") == ("lumps", "none")
     assert format_names() == ["parquet", "csv", "jsonl", "lumps"]
+    takes = {key.name: key.type for key in keys_of(FileSinkConfig)}
+    assert takes["file_format"] == "parquet | csv | jsonl | lumps"
+    assert FileSinkConfig(file_format="Lumps").file_format == "lumps"
     assert type(format_named("lumps", ";")) is Lumps and format_named("Lumps", ";").delimiter == ";"
     old = StagedFile("file:///x.lump", "lumps", 2, 1, hashlib.sha256(b"a\n").hexdigest())
     assert not begins_with(io.BytesIO(b"a\nb\n"), old)
