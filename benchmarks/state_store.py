@@ -22,10 +22,10 @@ import pyarrow as pa
 from sqlalchemy import make_url
 
 from hdm.model import Chunk, Column, Condition, Dataset, Kind, Mode, Receipt, StagedFile, Table
-from hdm.state import GoOn, JobInfo, Lease, RunInfo, StateManager
+from hdm.state import ClaimRequest, JobInfo, Lease, RunInfo, StateManager
 
 
-def first_file(lease: Lease) -> tuple[str, str]:
+def first_artifact(lease: Lease) -> tuple[str, str]:
     """As a sink for files names it."""
     return f"file:///stage/{lease.chunk_id}.{lease.attempt}.parquet", "parquet"
 
@@ -61,14 +61,16 @@ def measure(url: str, chunks: int) -> list[float]:
         lease = None
         for _ in range(chunks):
             start = time.perf_counter()
-            lease = lease or store.claim(worker, run, announce=first_file)
+            lease = lease or store.claim(worker, run, preregister=first_artifact)
             assert lease is not None
-            name, kind = first_file(lease)
+            name, kind = first_artifact(lease)
             store.begin_artifact(lease, name, kind)
             file = StagedFile(name, "parquet", 1 << 20, 1000, "0" * 64)
             receipt = Receipt(lease.chunk_id, lease.attempt, 1000, 1 << 20, 1000, files=(file,))
             store.wrote(lease, receipt)
-            lease = store.commit(lease, receipt, target_rows=1000, go_on=GoOn(announce=first_file))
+            lease = store.commit(
+                lease, receipt, target_rows=1000, claim_next=ClaimRequest(preregister=first_artifact)
+            )
             times.append((time.perf_counter() - start) * 1000)
         assert store.settled(job)
         assert store.close_job(job.job_id) == "success"

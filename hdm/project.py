@@ -26,7 +26,7 @@ from hdm.orchestrators.base import Orchestrator
 from hdm.planning.manifest import load_manifest
 from hdm.planning.open_state import open_state, recall_state
 from hdm.planning.plan import Plan, make_plan
-from hdm.planning.preflight import Prospect, survey
+from hdm.planning.preflight import Pipeline, preflight
 from hdm.runtime.host import host_identity
 from hdm.runtime.link import DataLink
 from hdm.state import RunInfo, StateManager
@@ -43,9 +43,9 @@ class Assembly:
     specs: Mapping[str, LinkSpec]
     site: str | None = None
 
-    def survey(self) -> list[Prospect]:
-        """See ``hdm.planning.preflight.survey``; what it refuses fails in the run."""
-        return survey(self.links, self.orchestrator.refused)
+    def preflight(self) -> list[Pipeline]:
+        """See ``hdm.planning.preflight.preflight``; what it refuses fails in the run."""
+        return preflight(self.links, self.orchestrator.refused)
 
     def open_state(self) -> StateManager:
         """The state database of the manifest; created where there is none."""

@@ -55,7 +55,7 @@ def _probe(component: Any) -> Iterator[Finding]:
 def _together(made: Assembly) -> Iterator[Finding]:
     """Whether a run would carry out the links as they stand beside each other; asked once each is well."""
     try:
-        tables = len(made.survey())
+        tables = len(made.preflight())
     except HdmError as error:
         yield Finding("manifest", "links", False, _in_a_line(error))
         return

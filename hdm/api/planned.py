@@ -8,35 +8,35 @@ from dataclasses import replace
 from typing import TypeVar
 
 from hdm.api.results import PlannedTable, PlanReport
-from hdm.api.running import Surveyed
+from hdm.api.running import Preflight
 from hdm.config.secrets import redact
 from hdm.errors import PermanentError
 from hdm.model import Chunk, Table
 from hdm.orchestrators.drift import settle
 from hdm.planning.look_ahead import Outlook, look_ahead
-from hdm.planning.preflight import Prospect
+from hdm.planning.preflight import Pipeline
 from hdm.sql.sessions import kept
 from hdm.state import StateManager
 
 T = TypeVar("T")
 
 
-def planned(ready: Surveyed) -> PlanReport:
+def planned(ready: Preflight) -> PlanReport:
     """Decide for each table as a run would, and write nothing."""
-    made, prospects = ready.made, ready.prospects
+    made, pipelines = ready.made, ready.pipelines
     notes = list(made.orchestrator.notes)
     with made.recall_state() or nullcontext() as state:
         if state is not None:
-            settled = settle(state, prospects, made.links, made.orchestrator.weighed)
-            prospects = settled.prospects
+            settled = settle(state, pipelines, made.links, made.orchestrator.weighed)
+            pipelines = settled.pipelines
             notes += [*settled.notes, *settled.held.values()]
         with kept():
-            tables = tuple(_table(ready, one, state) for one in prospects)
+            tables = tuple(_table(ready, one, state) for one in pipelines)
     refused = made.orchestrator.refused.values()
     return PlanReport(tables, tuple(map(redact, notes)), tuple(map(redact, refused)))
 
 
-def _table(ready: Surveyed, one: Prospect, state: StateManager | None) -> PlannedTable:
+def _table(ready: Preflight, one: Pipeline, state: StateManager | None) -> PlannedTable:
     table = one.source
     found = PlannedTable(
         link=f"{one.link.source.name} -> {one.link.sink.name}",

@@ -91,7 +91,7 @@ class Project:
         Chunks are cut by the function that cuts them in a run. What only the ledger of a target knows, after
         a state database was lost, is taken over by the run, and not asked for here.
         """
-        return planned(running.surveyed(self.assemble(), select, full_refresh))
+        return planned(running.preflighted(self.assemble(), select, full_refresh))
 
     def run(
         self,
@@ -122,7 +122,7 @@ class Project:
 
     @guarded
     def _run(self, wishes: running.Wishes, display: running.Display) -> RunReport:
-        return self.survey(wishes.select, wishes.full_refresh).run(wishes, display)
+        return self.preflight(wishes.select, wishes.full_refresh).run(wishes, display)
 
     def work(
         self,
@@ -151,7 +151,7 @@ class Project:
     def _work(
         self, run: str | None, wait: float, wishes: running.Wishes, display: running.Display
     ) -> WorkReport:
-        return running.work(self.survey(), run, wait, self.manifest, wishes, display)
+        return running.work(self.preflight(), run, wait, self.manifest, wishes, display)
 
     # -- looking ---------------------------------------------------------------
 
@@ -261,9 +261,9 @@ class Project:
         """Make the manifest's components."""
         return assemble(self._plan, self._profiles, self.site)
 
-    def survey(self, select: Sequence[str] = (), full_refresh: Sequence[str] = ()) -> running.Surveyed:
+    def preflight(self, select: Sequence[str] = (), full_refresh: Sequence[str] = ()) -> running.Preflight:
         """Make the components and look what there is to move."""
-        return running.surveyed(self.assemble(), select, full_refresh)
+        return running.preflighted(self.assemble(), select, full_refresh)
 
     def recall_state(self) -> StateManager | None:
         """The state database, to look into; None if there is none yet."""

@@ -16,8 +16,8 @@ from hdm.config.secrets import redact
 from hdm.errors import UsageError
 from hdm.orchestrators.base import RunReport, Session
 from hdm.planning.breaker import MAX_WAIT
-from hdm.planning.other_sites import Elsewhere
-from hdm.planning.preflight import Prospect
+from hdm.planning.other_sites import OtherSites
+from hdm.planning.preflight import Pipeline
 from hdm.project import Assembly, find_run
 from hdm.runtime.thread_engine import Observer
 from hdm.state import StateManager
@@ -54,12 +54,12 @@ class Wishes:
 
 
 @dataclass(slots=True)
-class Surveyed:
+class Preflight:
     """A manifest's components and the tables that they found: all is ready to be run."""
 
     made: Assembly
-    found: list[Prospect]
-    prospects: list[Prospect]
+    found: list[Pipeline]
+    pipelines: list[Pipeline]
     refresh: frozenset[str]
 
     def run(self, wishes: Wishes, display: Display) -> RunReport:
@@ -71,17 +71,17 @@ class Surveyed:
         """All that the orchestrator needs of a run."""
         made = self.made
         return Session(
-            state, made.links, self.prospects, made.run_info(), specs=made.specs, site=made.site,
+            state, made.links, self.pipelines, made.run_info(), specs=made.specs, site=made.site,
             workers=wishes.workers, max_wait=wishes.max_wait, stop=wishes.stop, refresh=self.refresh,
-            selected=len(self.prospects) < len(self.found),
+            selected=len(self.pipelines) < len(self.found),
         )  # fmt: skip
 
 
-def surveyed(made: Assembly, chosen: Sequence[str] = (), refreshed: Sequence[str] = ()) -> Surveyed:
+def preflighted(made: Assembly, chosen: Sequence[str] = (), refreshed: Sequence[str] = ()) -> Preflight:
     """Look what there is to move: all, or what is ``chosen`` or ``refreshed`` by name or pattern."""
-    found = made.survey()
-    prospects = select(found, (*chosen, *refreshed)) if chosen or refreshed else found
-    return Surveyed(made, found, prospects, to_refresh(found, refreshed, made.links))
+    found = made.preflight()
+    pipelines = select(found, (*chosen, *refreshed)) if chosen or refreshed else found
+    return Preflight(made, found, pipelines, to_refresh(found, refreshed, made.links))
 
 
 def _carry_out(made: Assembly, session: Session, display: Display) -> RunReport:
@@ -107,7 +107,7 @@ def _masked(report: RunReport) -> RunReport:
 
 
 def work(
-    ready: Surveyed, run: str | None, patience: float, manifest: str, wishes: Wishes, display: Display
+    ready: Preflight, run: str | None, patience: float, manifest: str, wishes: Wishes, display: Display
 ) -> WorkReport:
     """Take part in runs that others open, until there is nothing to do for ``patience`` seconds."""
     state = _state(ready.made, patience, wishes.stop)
@@ -142,9 +142,9 @@ def _turn(made: Assembly, session: Session, run: str | None) -> Session | None:
     if run_id is not None:
         return replace(session, run_id=run_id)
     if session.site is not None:
-        view = Elsewhere(session.state, "", session.links, session.specs)
+        view = OtherSites(session.state, "", session.links, session.specs)
         if view.is_behind():
-            return replace(session, prospects=[])
+            return replace(session, pipelines=[])
     return None
 
 

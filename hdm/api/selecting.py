@@ -1,4 +1,4 @@
-"""Which tables a command is about: names and patterns against what a survey found."""
+"""Which tables a command is about: names and patterns against what a preflight found."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 from hdm.errors import UsageError
 from hdm.model import Mode
-from hdm.planning.preflight import Prospect
+from hdm.planning.preflight import Pipeline
 from hdm.runtime.link import DataLink
 
 
@@ -17,31 +17,31 @@ def is_named(name: str, pattern: str) -> bool:
     return any(fnmatchcase(end, pattern) for end in ends)
 
 
-def select(prospects: Sequence[Prospect], patterns: Collection[str]) -> list[Prospect]:
+def select(pipelines: Sequence[Pipeline], patterns: Collection[str]) -> list[Pipeline]:
     """Those whose table, or whose source or sink in the manifest, is named so, with all that feeds them
     and all that they feed. Raises ``UsageError`` for a pattern that fits nothing."""
     chosen: set[str] = set()
     for pattern in patterns:
-        found = {one.pipeline_key for one in prospects if _fits(one, pattern)}
+        found = {one.pipeline_key for one in pipelines if _fits(one, pattern)}
         if not found:
-            raise UsageError(f"nothing is called {pattern!r}", hint=_known(prospects))
+            raise UsageError(f"nothing is called {pattern!r}", hint=_known(pipelines))
         chosen |= found
     before, after = set(chosen), set(chosen)
-    for one in reversed(prospects):
+    for one in reversed(pipelines):
         if one.pipeline_key in before:
             before |= set(one.upstream_keys)
-    for one in prospects:
+    for one in pipelines:
         if after & set(one.upstream_keys):
             after.add(one.pipeline_key)
-    return [one for one in prospects if one.pipeline_key in before | after]
+    return [one for one in pipelines if one.pipeline_key in before | after]
 
 
 def to_refresh(
-    prospects: Sequence[Prospect], patterns: Collection[str], links: Mapping[str, DataLink]
+    pipelines: Sequence[Pipeline], patterns: Collection[str], links: Mapping[str, DataLink]
 ) -> frozenset[str]:
     """The pipelines at the source that are read whole for the named tables. Raises ``UsageError`` where
     the target would hold rows twice."""
-    chosen = select(prospects, patterns) if patterns else []
+    chosen = select(pipelines, patterns) if patterns else []
     fed = {key for one in chosen for key in one.upstream_keys}
     for one in chosen:
         name, link = one.source.dataset.name, links[one.link.key]
@@ -58,12 +58,12 @@ def to_refresh(
     return frozenset(one.pipeline_key for one in chosen if not one.upstream_keys)
 
 
-def _fits(one: Prospect, pattern: str) -> bool:
+def _fits(one: Pipeline, pattern: str) -> bool:
     ends = (one.link.source.name, one.link.sink.name)
     return is_named(one.source.dataset.name, pattern) or any(fnmatchcase(end, pattern) for end in ends)
 
 
-def _known(prospects: Sequence[Prospect]) -> str:
-    names = sorted({one.source.dataset.name for one in prospects})
+def _known(pipelines: Sequence[Pipeline]) -> str:
+    names = sorted({one.source.dataset.name for one in pipelines})
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return f"tables: {', '.join(names[:8])}{more}" if names else "the manifest finds no table"

@@ -12,7 +12,7 @@ from hdm.api.catalog import Scope, of_manifest
 from hdm.catalog.traits import targets
 from hdm.cli.options import log_option, with_logging
 from hdm.components import registry
-from hdm.config.located import PlacedDict
+from hdm.config.located import LocatedDict
 from hdm.config.manifest_model import Component, Template
 from hdm.config.profile import load_profiles
 from hdm.errors import UsageError
@@ -97,16 +97,16 @@ def _of_manifest(
 
 
 def _template(source: str, target: str, include: Iterable[str], exclude: Iterable[str]) -> Template:
-    conf = PlacedDict({"include": list(include) or ["*"], "exclude": list(exclude)})
+    conf = LocatedDict({"include": list(include) or ["*"], "exclude": list(exclude)})
     return Template(
         source=_component("source", source, conf),
-        sink=_component("sink", target, PlacedDict())
+        sink=_component("sink", target, LocatedDict())
         if ":" in target
         else _component("source", source, conf),
     )
 
 
-def _component(kind: str, text: str, conf: PlacedDict) -> Component:
+def _component(kind: str, text: str, conf: LocatedDict) -> Component:
     system, _, connection = text.partition(":")
     if not connection:
         raise UsageError(f"{text!r} names no connection", hint="write SYSTEM:CONNECTION, e.g. postgres:shop")

@@ -62,7 +62,7 @@ def command_run(
     """
     bound_memory()
     project = api.open(manifest, env, profiles, site)
-    ready = project.survey(chosen, refreshed)
+    ready = project.preflight(chosen, refreshed)
     with stop_signals() as stop:
         wishes = Wishes(chosen, refreshed, workers, max_wait, stop)
         return ready.run(wishes, display_for(log_format, quiet=quiet)).exit_code

@@ -46,7 +46,7 @@ def command_work(
     """
     bound_memory()
     project = api.open(manifest, env, profiles, site)
-    ready = project.survey()
+    ready = project.preflight()
     patience = wait if wait is not None else (math.inf if site is not None and run is None else 0.0)
     with stop_signals() as stop:
         wishes = Wishes(workers=workers, max_wait=max_wait, stop=stop)

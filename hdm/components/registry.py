@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from hdm import locator
 from hdm.components import plugins
 from hdm.components.builtin import ALIASES, BUILTIN
-from hdm.config.located import Place, PlacedDict, Problems, fold, suggest
+from hdm.config.located import LocatedDict, Place, Problems, fold, suggest
 from hdm.config.validation import validate
 from hdm.errors import ManifestError, ProfileError, UnknownComponent, UsageError
 from hdm.model import ComponentSpec
@@ -170,7 +170,7 @@ def without_effect(kind: str, spec: ComponentSpec) -> list[str]:
     """A sentence on each key of the component's conf that is taken and does nothing, with its place."""
     fields = find(kind, spec.type).Config.model_fields
     names = {info.alias or name: info.deprecated for name, info in fields.items()}
-    conf = spec.conf if isinstance(spec.conf, PlacedDict) else _placed(spec)
+    conf = spec.conf if isinstance(spec.conf, LocatedDict) else _placed(spec)
     found = []
     for key in conf:
         if isinstance(why := names.get(key), str):
@@ -186,7 +186,7 @@ def connection_name(spec: ComponentSpec) -> str | None:
 
 
 def _config(cls: Any, spec: ComponentSpec, kind: str) -> BaseModel:
-    conf = spec.conf if isinstance(spec.conf, PlacedDict) else _placed(spec)
+    conf = spec.conf if isinstance(spec.conf, LocatedDict) else _placed(spec)
     problems = Problems(conf.file)
     model: type[BaseModel] = cls.Config
     named = [key for key in _CONNECTION_KEYS if conf.get(key) is not None]
@@ -240,15 +240,15 @@ def _profile(
     try:
         return profiles.connection(name, model)
     except ProfileError as error:
-        if error.line or not isinstance(spec.conf, PlacedDict):
+        if error.line or not isinstance(spec.conf, LocatedDict):
             raise
         place = spec.conf.value_at("env" if "env" in spec.conf else "connection")
         asked = f"{spec.conf.file}:{place.line}:{place.column}"
         raise ProfileError(f"{error.message} (asked for at {asked})", hint=error.hint) from None
 
 
-def _placed(spec: ComponentSpec) -> PlacedDict:
-    return PlacedDict(spec.conf, place=Place(*spec.place))
+def _placed(spec: ComponentSpec) -> LocatedDict:
+    return LocatedDict(spec.conf, place=Place(*spec.place))
 
 
 def misplaced(spec: ComponentSpec, message: str, hint: str) -> ManifestError:

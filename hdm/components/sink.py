@@ -123,7 +123,7 @@ class Sink(ABC):
         """Write the content: nothing visible before ``publish``, or atomic with the ledger.
         If another attempt has won meanwhile, return its receipt with ``adopted=True``."""
 
-    def first_file(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
+    def first_artifact(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
         """The URI and format of the first file that ``write`` will announce, where they are known before
         anything is read: it then goes on record with the claim. Looks at nothing outside."""
         return None

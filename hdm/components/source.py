@@ -114,7 +114,7 @@ class Source(ABC):
         del columns
         return None
 
-    def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
+    def why_not_split(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
         """Why ``split`` gave larger ``chunks`` than the configuration asks for; None if it did not."""
         return None
 

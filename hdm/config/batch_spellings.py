@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from hdm.config.located import Place, PlacedDict, PlacedList, Problems, fold, misread, suggest
+from hdm.config.located import LocatedDict, Place, PlacedList, Problems, fold, misread, suggest
 
 
-def shape_batch(value: PlacedDict | PlacedList, at: Place, problems: Problems) -> PlacedDict | None:
+def shape_batch(value: LocatedDict | PlacedList, at: Place, problems: Problems) -> LocatedDict | None:
     """``{source_name, scenarios, threads}`` from the mapping or the seed's list."""
     entries = value if isinstance(value, PlacedList) else PlacedList([value], place=at)
     if not entries:
         problems.add("'batch_definition' is empty", at, "write {source_name: ..., scenarios: [...]}")
         return None
-    out = PlacedDict(file=problems.file, place=at)
+    out = LocatedDict(file=problems.file, place=at)
     scenarios = PlacedList(file=problems.file, place=at)
     fields: set[str] = set()
     for entry in entries:
-        if not isinstance(entry, PlacedDict):
+        if not isinstance(entry, LocatedDict):
             problems.add("'batch_definition' must hold mappings", at, "write '- source_name: ...'")
             return None
         _batch_entry(entry, out, scenarios, fields, problems)
@@ -32,7 +32,7 @@ def shape_batch(value: PlacedDict | PlacedList, at: Place, problems: Problems) -
 
 
 def _batch_entry(
-    entry: PlacedDict, out: PlacedDict, scenarios: PlacedList, fields: set[str], problems: Problems
+    entry: LocatedDict, out: LocatedDict, scenarios: PlacedList, fields: set[str], problems: Problems
 ) -> None:
     known = ("source_name", "scenarios", "field", "values", "threads")
     for key in entry:
@@ -75,13 +75,13 @@ def _scenarios(value: Any, at: Place, scenarios: PlacedList, problems: Problems)
         )
         return
     for index, item in enumerate(value):
-        if isinstance(item, PlacedDict) and item:
+        if isinstance(item, LocatedDict) and item:
             scenarios.add(item, value.item_at(index))
         else:
             problems.add("a scenario must be a mapping", value.item_at(index), "write {table_name: ...}")
 
 
-def _values(entry: PlacedDict, scenarios: PlacedList, fields: set[str], problems: Problems) -> None:
+def _values(entry: LocatedDict, scenarios: PlacedList, fields: set[str], problems: Problems) -> None:
     field, values = entry["field"], entry["values"]
     if not isinstance(field, str) or not all(field.split(".")):
         found = misread("field", entry.value_at("field"))
@@ -100,10 +100,10 @@ def _values(entry: PlacedDict, scenarios: PlacedList, fields: set[str], problems
     for index, value in enumerate(values):
         at = values.item_at(index)
         *outer, last = field.split(".")
-        inner = PlacedDict(file=entry.file, place=at)
+        inner = LocatedDict(file=entry.file, place=at)
         inner.put(last, value, at, at)
         for part in reversed(outer):
-            wrapped = PlacedDict(file=entry.file, place=at)
+            wrapped = LocatedDict(file=entry.file, place=at)
             wrapped.put(part, inner, at, at)
             inner = wrapped
         scenarios.add(inner, at)

@@ -1,6 +1,6 @@
 """Values read from a YAML file that remember where they stood, and errors that say it.
 
-``PlacedDict`` and ``PlacedList`` are plain dicts and lists to everybody else; they survive
+``LocatedDict`` and ``PlacedList`` are plain dicts and lists to everybody else; they survive
 pickling, and lose only their places in JSON.
 """
 
@@ -25,7 +25,7 @@ class Place(NamedTuple):
     raw: str | None = None
 
 
-class PlacedDict(dict[str, Any]):
+class LocatedDict(dict[str, Any]):
     """A mapping with the places of itself, its keys and its values."""
 
     def __init__(self, *args: Any, file: str = "", place: Place | None = None, **kwargs: Any) -> None:
@@ -40,19 +40,19 @@ class PlacedDict(dict[str, Any]):
         self[key] = value
         self.keys_at[key], self.values_at[key] = key_at, value_at
 
-    def take(self, other: PlacedDict, key: str, to: str | None = None) -> None:
+    def take(self, other: LocatedDict, key: str, to: str | None = None) -> None:
         """Copy one entry with its places from another mapping."""
         self.put(to or key, other[key], other.key_at(key), other.value_at(key))
 
-    def like(self) -> PlacedDict:
+    def like(self) -> LocatedDict:
         """An empty mapping at the same place."""
-        return PlacedDict(file=self.file, place=self.place)
+        return LocatedDict(file=self.file, place=self.place)
 
-    def copy(self) -> PlacedDict:
+    def copy(self) -> LocatedDict:
         """A shallow copy, places included."""
         return self.without()
 
-    def without(self, *keys: str) -> PlacedDict:
+    def without(self, *keys: str) -> LocatedDict:
         """A shallow copy that lacks some keys."""
         out = self.like()
         for key in self:

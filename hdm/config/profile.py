@@ -11,7 +11,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from pydantic import BaseModel
 
-from hdm.config.located import Place, PlacedDict, PlacedList, Problems, misread, suggest
+from hdm.config.located import LocatedDict, Place, PlacedList, Problems, misread, suggest
 from hdm.config.secrets import Secret, is_private, is_reference, look_up, redact
 from hdm.config.validation import validate
 from hdm.config.yaml_reader import MAX_BYTES, parse_yaml
@@ -48,7 +48,7 @@ class Profiles:
 
     path: Path
     env: str
-    entries: PlacedDict | None = field(default=None, repr=False)
+    entries: LocatedDict | None = field(default=None, repr=False)
     _made: dict[tuple[str, type[BaseModel]], BaseModel] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -60,7 +60,7 @@ class Profiles:
         """The connections that this environment has."""
         return sorted(self.entries or ())
 
-    def entry(self, name: str) -> PlacedDict:
+    def entry(self, name: str) -> LocatedDict:
         """One connection as written. Raises ``ProfileError`` if there is none of that name."""
         if self.entries is None:
             raise ProfileError(
@@ -76,7 +76,7 @@ class Profiles:
                 hint=suggest(name, self.entries) or f"add '{name}:' below '{self.env}:'",
             )  # fmt: skip
         found = self.entries[name]
-        if not isinstance(found, PlacedDict):
+        if not isinstance(found, LocatedDict):
             place = self.entries.value_at(name)
             raise ProfileError(
                 f"the connection '{name}' must be a mapping",
@@ -128,8 +128,8 @@ def load_profiles(
         )  # fmt: skip
     entries = top[name]
     if entries is None:
-        entries = PlacedDict(file=str(where), place=top.key_at(name))
-    if not isinstance(entries, PlacedDict):
+        entries = LocatedDict(file=str(where), place=top.key_at(name))
+    if not isinstance(entries, LocatedDict):
         place = top.value_at(name)
         raise ProfileError(
             f"the environment '{name}' must be a mapping of connections",
@@ -177,7 +177,7 @@ def _read_private(path: Path, *, default: bool) -> bytes | None:
 def _hide(value: Any, at: Place, key: str, where: str) -> Any:
     """A copy in which every value of a private key is a ``Secret``, whether it will be used or
     not: what is written out is masked from then on."""
-    if isinstance(value, PlacedDict):
+    if isinstance(value, LocatedDict):
         out = value.like()
         for name in value:
             place = value.value_at(name)
@@ -194,7 +194,7 @@ def _hide(value: Any, at: Place, key: str, where: str) -> Any:
     return value
 
 
-def _resolve(entry: PlacedDict, model: Any, problems: Problems, where: str) -> PlacedDict:
+def _resolve(entry: LocatedDict, model: Any, problems: Problems, where: str) -> LocatedDict:
     """A copy in which what the model declares as ``Secret`` is one, and all else is plain."""
     out = entry.like()
     fields = {
@@ -208,7 +208,7 @@ def _resolve(entry: PlacedDict, model: Any, problems: Problems, where: str) -> P
             out.put(key, given, entry.key_at(key), at)  # validate() refuses it, and shows no secret
             continue
         secret = _mentions(annotation, Secret)
-        if isinstance(given, PlacedDict):
+        if isinstance(given, LocatedDict):
             value = _resolve(given, _model_in(annotation), problems, f"{where}.{key}")
         elif isinstance(given, PlacedList):
             value = _plain_items(given, f"{where}.{key}")

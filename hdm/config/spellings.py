@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hdm.config.batch_spellings import shape_batch
-from hdm.config.located import Place, PlacedDict, PlacedList, Problems, fold, misread, suggest
+from hdm.config.located import LocatedDict, Place, PlacedList, Problems, fold, misread, suggest
 from hdm.config.secrets import must_be_private
 
 _VARIABLE = re.compile(r"\$(?:\$|([A-Za-z_][A-Za-z0-9_]*)|\{([A-Za-z_][A-Za-z0-9_]*)\}|\{)")
@@ -24,7 +24,7 @@ _GENERATORS = ("generates_on", "generators")
 def fill_variables(value: Any, at: Place, environ: Mapping[str, str], problems: Problems) -> Any:
     """A copy with ``$VAR`` and ``${VAR}`` taken from the environment in every value; ``$$`` is
     a dollar sign. What comes from the environment is always text."""
-    if isinstance(value, PlacedDict):
+    if isinstance(value, LocatedDict):
         out = value.like()
         for key in value:
             place = value.value_at(key)
@@ -64,7 +64,7 @@ def fill_variables(value: Any, at: Place, environ: Mapping[str, str], problems: 
     return _VARIABLE.sub(fill, value)
 
 
-def shape(top: PlacedDict, problems: Problems) -> PlacedDict:
+def shape(top: LocatedDict, problems: Problems) -> LocatedDict:
     """The manifest with one spelling for everything; mistakes are noted."""
     out = top.like()
     for key in top:
@@ -97,7 +97,7 @@ def shape(top: PlacedDict, problems: Problems) -> PlacedDict:
 
 def _group(value: Any, at: Place, key: str, inner: str, problems: Problems) -> PlacedList:
     """The list in ``{stages: [...]}``, or the bare list."""
-    if isinstance(value, PlacedDict):
+    if isinstance(value, LocatedDict):
         if any(name in value for name in _GENERATORS):
             name = next(name for name in _GENERATORS if name in value)
             _refuse_generators(value[name], value.key_at(name), problems)
@@ -120,7 +120,7 @@ def _group(value: Any, at: Place, key: str, inner: str, problems: Problems) -> P
     return value
 
 
-def _check_builder(value: PlacedDict, problems: Problems) -> None:
+def _check_builder(value: LocatedDict, problems: Problems) -> None:
     hint = "write declared_data_links: {stages: [...]}, or template_data_links for a batch"
     for key, wanted in (("type", "builder"), ("mode", "manual")):
         found = value.get(key)
@@ -151,19 +151,19 @@ def _each(items: PlacedList, make: Any, problems: Problems) -> PlacedList:
     out = PlacedList(file=items.file, place=items.place)
     for index, item in enumerate(items):
         at = items.item_at(index)
-        if isinstance(item, PlacedDict):
+        if isinstance(item, LocatedDict):
             out.add(make(item, problems), at)
         else:
             problems.add("a data link must be a mapping", at, "write '- source: {...}' and 'sink: {...}'")
     return out
 
 
-def _template(entry: PlacedDict, problems: Problems) -> PlacedDict:
+def _template(entry: LocatedDict, problems: Problems) -> LocatedDict:
     for marker in _MARKERS:
         if marker in entry:
             inner = entry[marker]
             rest = entry.without(marker)
-            if isinstance(inner, PlacedDict):
+            if isinstance(inner, LocatedDict):
                 for key in inner:
                     if key in rest:
                         problems.add(
@@ -182,19 +182,19 @@ def _template(entry: PlacedDict, problems: Problems) -> PlacedDict:
             _refuse_generators(entry[key], entry.key_at(key), problems)
             entry = entry.without(key)
     out = _link(entry, problems)
-    if isinstance(out.get("batch_definition"), PlacedDict | PlacedList):
+    if isinstance(out.get("batch_definition"), LocatedDict | PlacedList):
         at = out.value_at("batch_definition")
         batch = shape_batch(out["batch_definition"], at, problems)
         out.put("batch_definition", batch, out.key_at("batch_definition"), at)
     return out
 
 
-def _link(entry: PlacedDict, problems: Problems) -> PlacedDict:
+def _link(entry: LocatedDict, problems: Problems) -> LocatedDict:
     out = entry.copy()
     for key in ("source", "sink"):
-        if isinstance(entry.get(key), PlacedDict):
+        if isinstance(entry.get(key), LocatedDict):
             out[key] = _component(entry[key], key, problems)
-    if isinstance(entry.get("checks"), PlacedDict):
+    if isinstance(entry.get("checks"), LocatedDict):
         at = entry.value_at("checks")
         one = PlacedList(file=entry.file, place=at)
         one.add(entry["checks"], at)
@@ -205,11 +205,11 @@ def _link(entry: PlacedDict, problems: Problems) -> PlacedDict:
     return out
 
 
-def _component(entry: PlacedDict, what: str, problems: Problems) -> PlacedDict:
+def _component(entry: LocatedDict, what: str, problems: Problems) -> LocatedDict:
     """``{name, type, conf}``; keys that stand beside ``type`` join ``conf``."""
     out = entry.like()
     given = entry.get("conf")
-    if given is not None and not isinstance(given, PlacedDict):
+    if given is not None and not isinstance(given, LocatedDict):
         problems.add(
             f"{what}: 'conf' must be a mapping", entry.value_at("conf"), "indent its keys below 'conf:'"
         )
@@ -235,23 +235,23 @@ def _component(entry: PlacedDict, what: str, problems: Problems) -> PlacedDict:
     return out
 
 
-def _meant(key: str, entry: PlacedDict) -> str | None:
+def _meant(key: str, entry: LocatedDict) -> str | None:
     """Which of the component's own keys a misspelt one was meant to be."""
     missing = [name for name in _COMPONENT_KEYS if name not in entry]
-    if not isinstance(entry[key], PlacedDict) and "conf" in missing:
+    if not isinstance(entry[key], LocatedDict) and "conf" in missing:
         missing.remove("conf")
     near = difflib.get_close_matches(fold(key), missing, n=1, cutoff=0.75)
     return near[0] if near else None
 
 
-def _service(value: Any, at: Place, key: str, problems: Problems) -> PlacedDict | None:
+def _service(value: Any, at: Place, key: str, problems: Problems) -> LocatedDict | None:
     if value is None:
         return None
     if isinstance(value, str):
-        out = PlacedDict(file=problems.file, place=at)
+        out = LocatedDict(file=problems.file, place=at)
         out.put("type", value, at, at)
         value = out
-    if not isinstance(value, PlacedDict):
+    if not isinstance(value, LocatedDict):
         found = misread(key, at)
         problems.add(f"'{key}' must be a mapping", at, found[1] if found else "write {name, type, conf}")
         return None

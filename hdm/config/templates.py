@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hdm.config.located import Place, PlacedDict, PlacedList, Problems, suggest
+from hdm.config.located import LocatedDict, Place, PlacedList, Problems, suggest
 from hdm.config.manifest_model import Component, Template
 
 _HOLE = re.compile(r"<<\s*([A-Za-z_][\w.]*)\s*>>")
@@ -22,8 +22,8 @@ Path = tuple[str, ...]
 class Filled:
     """A template with one scenario filled in."""
 
-    source: PlacedDict
-    sink: PlacedDict
+    source: LocatedDict
+    sink: LocatedDict
     scenario: Mapping[str, Any]
 
 
@@ -67,15 +67,15 @@ class _Filler:
         self.scenario, self.problems = scenario, problems
         self.place = getattr(scenario, "place", Place())
 
-    def conf(self, component: Component, *, override: bool) -> PlacedDict:
+    def conf(self, component: Component, *, override: bool) -> LocatedDict:
         out = self.walk(component.conf, ())
-        assert isinstance(out, PlacedDict)
+        assert isinstance(out, LocatedDict)
         if override:
             self.override(out, self.scenario)
         return out
 
     def walk(self, value: Any, path: Path) -> Any:
-        if isinstance(value, PlacedDict):
+        if isinstance(value, LocatedDict):
             return self.mapping(value, path)
         if isinstance(value, list):
             items = PlacedList(file=getattr(value, "file", ""), place=getattr(value, "place", Place()))
@@ -88,7 +88,7 @@ class _Filler:
             return self.text(value, path)
         return value
 
-    def mapping(self, value: PlacedDict, path: Path) -> Any:
+    def mapping(self, value: LocatedDict, path: Path) -> Any:
         out = value.like()
         for key in value:
             inner = (*path, key)
@@ -130,19 +130,19 @@ class _Filler:
     def place_at(self, path: Path) -> Place:
         return _at(self.scenario, path)
 
-    def override(self, out: PlacedDict, scenario: Mapping[str, Any]) -> None:
+    def override(self, out: LocatedDict, scenario: Mapping[str, Any]) -> None:
         for key, value in scenario.items():
             if key not in out:
                 continue
-            if isinstance(value, PlacedDict) and isinstance(out[key], PlacedDict):
+            if isinstance(value, LocatedDict) and isinstance(out[key], LocatedDict):
                 inner = out[key].copy()
                 self.override_all(inner, value)
                 out[key] = inner
             else:
-                at = scenario.value_at(key) if isinstance(scenario, PlacedDict) else Place()
+                at = scenario.value_at(key) if isinstance(scenario, LocatedDict) else Place()
                 out.put(key, value, out.key_at(key), at)
 
-    def override_all(self, out: PlacedDict, scenario: PlacedDict) -> None:
+    def override_all(self, out: LocatedDict, scenario: LocatedDict) -> None:
         for key in scenario:
             out.take(scenario, key)
 
@@ -223,7 +223,7 @@ def _holes_with_paths(value: Any, path: Path) -> Iterator[tuple[Path, Path]]:
 def _at(value: Any, path: Path) -> Place:
     place = getattr(value, "place", Place())
     for part in path:
-        if not isinstance(value, PlacedDict) or part not in value:
+        if not isinstance(value, LocatedDict) or part not in value:
             break
         place, value = value.value_at(part), value[part]
     return place
@@ -232,7 +232,7 @@ def _at(value: Any, path: Path) -> Place:
 def _key_at(value: Any, path: Path) -> Place:
     place = getattr(value, "place", Place())
     for part in path:
-        if not isinstance(value, PlacedDict) or part not in value:
+        if not isinstance(value, LocatedDict) or part not in value:
             break
         place, value = value.key_at(part), value[part]
     return place

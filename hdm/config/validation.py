@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from hdm.config.located import Place, PlacedDict, PlacedList, Problems, misread, suggest
+from hdm.config.located import LocatedDict, Place, PlacedList, Problems, misread, suggest
 from hdm.config.secrets import is_private
 
 M = TypeVar("M", bound=BaseModel)
@@ -173,7 +173,7 @@ def _find(data: Any, path: Path) -> tuple[Place, Place, Any]:
     """The places of the value and of its key (the container's, if it is absent), and the value."""
     place = key_place = getattr(data, "place", Place())
     for part in path:
-        if isinstance(data, PlacedDict) and part in data:
+        if isinstance(data, LocatedDict) and part in data:
             place, key_place = data.value_at(str(part)), data.key_at(str(part))
             data = data[str(part)]
         elif isinstance(data, PlacedList) and isinstance(part, int) and part < len(data):

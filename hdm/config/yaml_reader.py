@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 import yaml
 
-from hdm.config.located import Place, PlacedDict, PlacedList, Problems, kind_of, suggest
+from hdm.config.located import LocatedDict, Place, PlacedList, Problems, kind_of, suggest
 from hdm.config.secrets import is_private
 from hdm.errors import ManifestError
 
@@ -51,16 +51,16 @@ _NOWHERE = Place()
 class _Frame:
     """A mapping or list that is being read."""
 
-    value: PlacedDict | PlacedList
+    value: LocatedDict | PlacedList
     anchor: str | None
     nodes: int = 1
     key: str | None = None
     key_at: Place = _NOWHERE
     has_key: bool = False
-    merges: list[PlacedDict] = field(default_factory=list)
+    merges: list[LocatedDict] = field(default_factory=list)
 
 
-def read_yaml(path: Path, *, error: type[ManifestError] = ManifestError) -> PlacedDict:
+def read_yaml(path: Path, *, error: type[ManifestError] = ManifestError) -> LocatedDict:
     """The file's top mapping; raises ``error`` with every mistake's place."""
     try:
         with path.open("rb") as handle:
@@ -72,7 +72,7 @@ def read_yaml(path: Path, *, error: type[ManifestError] = ManifestError) -> Plac
     return parse_yaml(raw, str(path), error=error)
 
 
-def parse_yaml(raw: bytes, file: str, *, error: type[ManifestError] = ManifestError) -> PlacedDict:
+def parse_yaml(raw: bytes, file: str, *, error: type[ManifestError] = ManifestError) -> LocatedDict:
     """The same for bytes that were read already."""
     if len(raw) > MAX_BYTES:
         raise error(f"is larger than {MAX_BYTES >> 20} MB", file=file, hint="split it into several files")
@@ -85,7 +85,7 @@ def parse_yaml(raw: bytes, file: str, *, error: type[ManifestError] = ManifestEr
             "is not UTF-8 text", file=file, line=line, column=column, hint="save it as UTF-8"
         ) from None
     top = _Reader(file, error).read(text)
-    if not isinstance(top, PlacedDict):
+    if not isinstance(top, LocatedDict):
         raise error(
             "must hold a mapping at its top" if top is not None else "is empty",
             file=file, line=1, column=1, hint="begin with 'key: value' lines",
@@ -142,7 +142,7 @@ class _Reader:
         elif isinstance(event, yaml.AliasEvent):
             self.alias(event.anchor or "", place)
         elif isinstance(event, yaml.MappingStartEvent):
-            self.begin(PlacedDict(file=self.file, place=place), event, place)
+            self.begin(LocatedDict(file=self.file, place=place), event, place)
         elif isinstance(event, yaml.SequenceStartEvent):
             self.begin(PlacedList(file=self.file, place=place), event, place)
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
@@ -157,7 +157,7 @@ class _Reader:
         self.problems.raise_any()
         raise AssertionError
 
-    def begin(self, value: PlacedDict | PlacedList, event: Any, place: Place) -> None:
+    def begin(self, value: LocatedDict | PlacedList, event: Any, place: Place) -> None:
         if len(self.stack) >= MAX_DEPTH:
             self.stop(f"is nested deeper than {MAX_DEPTH} levels", place, "flatten it")
         if event.tag not in _PLAIN_TAGS:
@@ -169,7 +169,7 @@ class _Reader:
     def end(self) -> None:
         frame = self.stack.pop()
         value = frame.value
-        if isinstance(value, PlacedDict):
+        if isinstance(value, LocatedDict):
             for merged in frame.merges:
                 for key in merged:
                     if key not in value:
@@ -273,13 +273,13 @@ class _Reader:
             self.problems.add("a key must be text", place, "write 'key: value'")
         return None
 
-    def pair(self, frame: _Frame, mapping: PlacedDict, value: Any, place: Place) -> None:
+    def pair(self, frame: _Frame, mapping: LocatedDict, value: Any, place: Place) -> None:
         key, key_at = frame.key, frame.key_at
         if key is None:
             return
         if key == "<<":
             parts = value if isinstance(value, PlacedList) else [value]
-            if all(isinstance(part, PlacedDict) for part in parts):
+            if all(isinstance(part, LocatedDict) for part in parts):
                 frame.merges.extend(parts)
             else:
                 self.problems.add("'<<' merges mappings only", place, "write '<<: *anchor'")

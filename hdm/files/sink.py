@@ -151,7 +151,7 @@ class FileSink(Sink):
             location=self.store.uri(self._chunk_folder(table, chunk, mode)),
         )
 
-    def first_file(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
+    def first_artifact(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
         """Known unless files are passed on, which keep their endings."""
         if chunk.files:
             return None

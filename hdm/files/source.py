@@ -21,7 +21,7 @@ from hdm.errors import CorruptFile, PermanentError, UsageError
 from hdm.files import discovery as found_files
 from hdm.files import grown_files, partition_folders
 from hdm.files import layout as files
-from hdm.files.formats import FormatName, Marks, format_of
+from hdm.files.formats import FormatName, RowOffsets, format_of
 from hdm.files.layout import Split
 from hdm.files.stores.base import Stat, Store
 from hdm.files.stores.copies import COPIES
@@ -69,7 +69,7 @@ class FileSource(Source):
     chunks_are_content: ClassVar[bool] = True
 
     _verified: ClassVar[dict[tuple[str, str], Stat]] = {}
-    _marks: ClassVar[dict[str, Marks]] = {}
+    _marks: ClassVar[dict[str, RowOffsets]] = {}
 
     @property
     @abstractmethod
@@ -238,10 +238,10 @@ class FileSource(Source):
         if self.store.seekable and self.store.stat(key) != before:
             raise CorruptFile("was changed while it was read", hint="run again once nobody writes to it")
 
-    def _marks_of(self, file: StagedFile) -> Marks:
+    def _marks_of(self, file: StagedFile) -> RowOffsets:
         if len(self._marks) > 256:
             self._marks.clear()
-        return self._marks.setdefault(file.sha256, Marks())
+        return self._marks.setdefault(file.sha256, RowOffsets())
 
     def _checked(self, file: StagedFile, *, whole: bool) -> BinaryIO:
         """The file as a seekable stream whose bytes have the staged checksum.

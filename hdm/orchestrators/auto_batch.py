@@ -33,7 +33,7 @@ from hdm.catalog.patterns import Selection, exactly, select
 from hdm.catalog.rules import MapOptions, make_rules
 from hdm.catalog.writers import AFTER_LOAD, BEFORE_LOAD
 from hdm.components import registry
-from hdm.config.located import PlacedDict
+from hdm.config.located import LocatedDict
 from hdm.config.manifest_model import Template
 from hdm.config.visible import listed
 from hdm.errors import SchemaDrift, UsageError
@@ -204,7 +204,7 @@ class AutoBatchOrchestrator(Orchestrator):
     def _of_source(self, template: Template) -> Catalog:
         """The catalogue of a source's system, or the one that its conf names (``catalog``)."""
         given = template.source.conf
-        conf = given if isinstance(given, PlacedDict) else PlacedDict(given)
+        conf = given if isinstance(given, LocatedDict) else LocatedDict(given)
         own = conf.get("catalog")
         if own is None:
             reached = registry.create("source", bare_spec(template.source, table_name=["hdm"]), self.profiles)
@@ -212,7 +212,7 @@ class AutoBatchOrchestrator(Orchestrator):
         named = {key: conf[key] for key in ("env", "connection") if key in conf}
         words = own if isinstance(own, Mapping) else {"type": own}
         place = conf.value_at("catalog")
-        told = PlacedDict({**named, **dict(words.get("conf") or {})}, file=conf.file, place=place)
+        told = LocatedDict({**named, **dict(words.get("conf") or {})}, file=conf.file, place=place)
         made = ComponentSpec(
             template.source.name, str(words.get("type") or ""), told, (place.line, place.column)
         )

@@ -14,7 +14,7 @@ from hdm.catalog.model import Path
 from hdm.catalog.names import Case
 from hdm.components import registry
 from hdm.components.settings import Settings
-from hdm.config.located import Place, PlacedDict
+from hdm.config.located import LocatedDict, Place
 from hdm.config.manifest_model import Component, Template
 from hdm.errors import UsageError
 from hdm.model import Column, ComponentSpec, LinkSpec, Mode, Table
@@ -166,7 +166,7 @@ def _schema(path: Path) -> str:
     return path[-2] if len(path) > 1 else ""
 
 
-def _filled(conf: Mapping[str, Any], holes: Mapping[str, str]) -> PlacedDict:
+def _filled(conf: Mapping[str, Any], holes: Mapping[str, str]) -> LocatedDict:
     placed = _placed(conf)
     made = placed.like()
     for key in placed:
@@ -175,7 +175,7 @@ def _filled(conf: Mapping[str, Any], holes: Mapping[str, str]) -> PlacedDict:
 
 
 def _text(value: Any, holes: Mapping[str, str]) -> Any:
-    if isinstance(value, PlacedDict):
+    if isinstance(value, LocatedDict):
         return _filled(value, holes)
     if not isinstance(value, str):
         return value
@@ -188,14 +188,14 @@ def _text(value: Any, holes: Mapping[str, str]) -> Any:
     return filled
 
 
-def _placed(conf: Mapping[str, Any]) -> PlacedDict:
-    return conf.copy() if isinstance(conf, PlacedDict) else PlacedDict(conf)
+def _placed(conf: Mapping[str, Any]) -> LocatedDict:
+    return conf.copy() if isinstance(conf, LocatedDict) else LocatedDict(conf)
 
 
-def _put(conf: PlacedDict, key: str, value: Any) -> None:
+def _put(conf: LocatedDict, key: str, value: Any) -> None:
     place = Place(conf.place.line, conf.place.column)
     conf.put(key, value, place, place)
 
 
-def _where(conf: PlacedDict) -> tuple[int, int]:
+def _where(conf: LocatedDict) -> tuple[int, int]:
     return (conf.place.line, conf.place.column)

@@ -21,7 +21,7 @@ from hdm.planning.breaker import MAX_WAIT
 from hdm.planning.load_order import load_order
 from hdm.planning.plan import Plan
 from hdm.planning.planner import Planner
-from hdm.planning.preflight import Prospect
+from hdm.planning.preflight import Pipeline
 from hdm.runtime.host import host_identity, take_over_dead
 from hdm.runtime.link import DataLink
 from hdm.runtime.shares import share_pace, wanted_workers
@@ -85,11 +85,11 @@ class RunReport:
 @dataclass(slots=True)
 class Session:
     """All that a run needs besides the plan. ``run_id`` set: work on that run, open none. ``refresh``:
-    pipelines that are read whole. ``selected``: ``prospects`` are not all that were found."""
+    pipelines that are read whole. ``selected``: ``pipelines`` are not all that were found."""
 
     state: StateManager
     links: Mapping[str, DataLink]
-    prospects: list[Prospect]
+    pipelines: list[Pipeline]
     info: RunInfo
     specs: Mapping[str, LinkSpec] = field(default_factory=dict)
     site: str | None = None
@@ -98,7 +98,7 @@ class Session:
     max_wait: float = MAX_WAIT
     refresh: frozenset[str] = frozenset()
     selected: bool = False
-    linger: Callable[[], bool] = lambda: False
+    keep_running: Callable[[], bool] = lambda: False
     stop: threading.Event = field(default_factory=threading.Event)
     observer: Observer = field(default_factory=Observer)
     opened: Callable[[str, int], None] = lambda run_id, taken: None
@@ -108,7 +108,7 @@ class Session:
 
 def nothing_found(session: Session) -> list[str]:
     """A word on each source that has nothing to read, which may be a slip of the pen."""
-    busy = {one.link.key for one in session.prospects}
+    busy = {one.link.key for one in session.pipelines}
     idle = {
         link.spec.source.name
         for key, link in session.links.items()
@@ -192,15 +192,15 @@ class Orchestrator(ABC):
             site=session.site,
             lease_ttl=state.lease_ttl,
             max_wait=session.max_wait,
-            linger=session.linger,
+            keep_running=session.keep_running,
             stop=session.stop,
             observer=session.observer,
         )
         try:
-            settled = settle(state, session.prospects, session.links, self.weighed)
+            settled = settle(state, session.pipelines, session.links, self.weighed)
             planner.failed.update(settled.held)
             planner.notes.extend(settled.notes)
-            planner.begin(*load_order(session.links, settled.prospects))
+            planner.begin(*load_order(session.links, settled.pipelines))
             if not joined:
                 self.before(session, run_id)
             engine.run()
@@ -230,7 +230,7 @@ class Orchestrator(ABC):
             status,
             seconds,
             jobs,
-            (*planner.notes, *planner.last_words(), *self.notes[known:]),
+            (*planner.notes, *planner.closing_notes(), *self.notes[known:]),
             tuple(planner.failed.values()),
             stopped=session.stop.is_set(),
             ends=_ends(session),

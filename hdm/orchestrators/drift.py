@@ -20,7 +20,7 @@ from hdm.catalog.diff import Change, Difference, compare_tables
 from hdm.catalog.model import Relation
 from hdm.errors import SchemaDrift
 from hdm.model import LinkSpec, Table
-from hdm.planning.preflight import Prospect, prospect
+from hdm.planning.preflight import Pipeline, pipeline_of
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -33,9 +33,9 @@ _HARMLESS = frozenset({Change.NOT_NULL})
 
 @dataclass(slots=True)
 class Settled:
-    """Prospects as they may be carried out. ``held``: pipeline key -> why a table is not moved."""
+    """Pipelines as they may be carried out. ``held``: pipeline key -> why a table is not moved."""
 
-    prospects: list[Prospect] = field(default_factory=list)
+    pipelines: list[Pipeline] = field(default_factory=list)
     held: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     fatal: list[str] = field(default_factory=list)
@@ -43,31 +43,31 @@ class Settled:
 
 def settle(
     state: StateManager,
-    prospects: list[Prospect],
+    pipelines: list[Pipeline],
     links: Mapping[str, DataLink],
     weighed: Collection[str] = (),
 ) -> Settled:
     """Weigh each source's columns against those of its newest closed job; links in ``weighed`` are taken as
     they are. Raises ``SchemaDrift`` that names every change which a policy ``fail`` forbids."""
     done = Settled()
-    before = state.reports.last_sources([one.pipeline_key for one in prospects])
+    before = state.reports.last_sources([one.pipeline_key for one in pipelines])
     changed: dict[str, Table] = {}
-    for found in prospects:
+    for found in pipelines:
         one, link, was = found, links[found.link.key], before.get(found.pipeline_key)
         above = next((changed[key] for key in one.upstream_keys if key in changed), None)
         if above is not None:
-            one = prospect(link, above, one.upstream_keys)
+            one = pipeline_of(link, above, one.upstream_keys)
             changed[one.pipeline_key] = one.target
         elif not one.upstream_keys and was is not None and one.link.key not in weighed:
             trimmed = _weigh(done, one, was, link)
             if one.pipeline_key in done.held:
                 continue
             if trimmed is not None:
-                one = replace(prospect(link, trimmed), losses=(*one.losses, *_gone(one, was)))
+                one = replace(pipeline_of(link, trimmed), losses=(*one.losses, *_gone(one, was)))
                 changed[one.pipeline_key] = one.target
         if was is not None and one.link.key not in weighed:
             link.grows = link.grows or _grows(one.source, was)
-        done.prospects.append(one)
+        done.pipelines.append(one)
     if done.fatal:
         raise SchemaDrift(
             "the source has changed, and schema_policy is fail:\n  " + "\n  ".join(done.fatal),
@@ -81,7 +81,7 @@ def _grows(now: Table, was: Table) -> bool:
     return bool({column.name for column in now.columns} - {column.name for column in was.columns})
 
 
-def _gone(one: Prospect, was: Table) -> list[tuple[str, str]]:
+def _gone(one: Pipeline, was: Table) -> list[tuple[str, str]]:
     present = {column.name for column in one.source.columns}
     return [
         (column.name, "gone from the source: NULL from now on")
@@ -90,7 +90,7 @@ def _gone(one: Prospect, was: Table) -> list[tuple[str, str]]:
     ]
 
 
-def _weigh(done: Settled, one: Prospect, was: Table, link: DataLink) -> Table | None:
+def _weigh(done: Settled, one: Pipeline, was: Table, link: DataLink) -> Table | None:
     """The table as it may be read, if its columns differ from those that were moved."""
     now, policy = one.source, one.link.schema_policy
     changes = [

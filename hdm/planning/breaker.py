@@ -222,7 +222,7 @@ class Outage:
     _told: float | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def goes_on(self, error: StateUnavailable) -> bool:
+    def may_continue(self, error: StateUnavailable) -> bool:
         """Whether to try on; says so once, and again every ``SAY_AGAIN`` seconds."""
         now = time.monotonic()
         with self._lock:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from hdm import failpoints
 from hdm.model import Chunk, Mode, Table, Window
-from hdm.planning.job_lifecycle import note, remarks
-from hdm.planning.recovery import Taken
+from hdm.planning.job_lifecycle import note, plan_warnings
+from hdm.planning.recovery import Recovered
 from hdm.planning.windows import reading_of, unread, window_of
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def cut_epoch(
 
 
 def plan_root(
-    state: StateManager, taken: Taken, link: DataLink, links: Sequence[str], notes: list[str],
+    state: StateManager, taken: Recovered, link: DataLink, links: Sequence[str], notes: list[str],
     differing: list[str], *, empty: bool, whole: bool = False, merged: bool = False,
 ) -> ExitStack:  # fmt: skip
     """Cut the window of the job that was ``taken`` over and write its chunks ahead, none if it is known
@@ -64,7 +64,7 @@ def plan_root(
         words = {"empty": empty, "whole": whole, "merged": merged}
         cut = cut_epoch(state, job.pipeline_key, mode, job.epoch, table, link, token, **words)
         window, chunks = cut.window, [taken.numbered(chunk) for chunk in cut.chunks]
-        note(job, list(remarks(table, mode, link, chunks)), notes)
+        note(job, list(plan_warnings(table, mode, link, chunks)), notes)
         note(job, window.findings.notes, notes)
         note(job, window.findings.differs, notes, differing)
         taken.admit(chunks)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hdm.model import Chunk, LinkSpec, Mode, Table
-from hdm.planning.preflight import Prospect
-from hdm.planning.recovery import Taken, take_over, verify_rest
+from hdm.planning.preflight import Pipeline
+from hdm.planning.recovery import Recovered, take_over, verify_rest
 from hdm.planning.windows import UNFINISHED
 from hdm.state.records import IN_ORDER
 
@@ -24,7 +24,7 @@ READ_ONCE = (
 )
 
 
-def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> Taken:
+def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> Recovered:
     """Ready the sink for an unplanned job. The target is the truth: chunks that only it knows of are
     taken over; what replaces has no use for them, and is read anew past their epochs."""
     outgoing, key, mode = link.outgoing(job.info.source), job.pipeline_key, job.info.mode
@@ -36,7 +36,7 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
         if ready.epoch != job.epoch:
             notes.append(f"{name}: the state database knows less than the target: read anew")
         link.sink.prepare(outgoing, key, ready.epoch, mode)
-        return Taken(ready)
+        return Recovered(ready)
     link.sink.prepare(outgoing, key, job.epoch, mode)
     taken = take_over(state, job, link, outgoing)
     if taken.count:
@@ -44,14 +44,14 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
     return taken
 
 
-def remarks(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
+def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
     """What of its configuration is not carried out in a plan of ``chunks``."""
     if mode is Mode.APPEND and link.source.window().offset:
         yield (
             "offset is not used: in mode append it would double rows. For rows that come "
             "later, below the watermark, write lag:, or mode: merge"
         )
-    if said := link.source.uncut(table, chunks):
+    if said := link.source.why_not_split(table, chunks):
         yield said
 
 
@@ -64,7 +64,7 @@ def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Jo
 
 def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
     """End a settled job; how. Nothing is swapped in for an epoch for which nothing was read."""
-    if job.info.mode is Mode.REPLACE and job.info.upstream_keys and state.leave(job):
+    if job.info.mode is Mode.REPLACE and job.info.upstream_keys and state.close_unread(job):
         return "success"
     counts = state.counts(job.job_id)
     verify_rest(state, job, link, counts)
@@ -81,27 +81,27 @@ def holds_back(state: StateManager, job: Job) -> bool:
     counts = state.counts(job.job_id)
     in_order = job.info.max_parallel == IN_ORDER
     busy = counts.get("leased") or counts.get("written") or (counts.get("pending") and not in_order)
-    return bool(counts.get("dead")) and not busy and not state.unfollowed(job, 1)
+    return bool(counts.get("dead")) and not busy and not state.pending_receipts(job, 1)
 
 
-def is_merged(one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+def is_merged(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
     """Whether a root of ``specs`` is read for a link that merges what it stages."""
     below = (spec for spec in specs.values() if one.link.key in spec.upstream)
     return not one.upstream_keys and any(spec.mode is Mode.MERGE for spec in below)
 
 
-def goes_past(one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
     """Whether a table goes on past its dead chunks: not where ``specs`` merge what it stages, since what
     was read later must be merged later."""
     return one.link.on_dead == "continue" and not is_merged(one, specs)
 
 
-def waits_for_chain(state: StateManager, one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+def waits_for_chain(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
     """Whether a table that is replaced is not read anew, since its last reading is still being loaded."""
     return not state.reports.is_open(one.pipeline_key) and is_loading(state, one, specs)
 
 
-def is_loading(state: StateManager, one: Prospect, specs: Mapping[str, LinkSpec]) -> bool:
+def is_loading(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
     """Whether links of ``specs`` still load what was read of a table that is replaced."""
     if one.link.mode is not Mode.REPLACE or one.upstream_keys:
         return False
@@ -147,7 +147,7 @@ def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequen
     return [f"{counts}: some have one key, or are gone from it"] if more < 0 else ()
 
 
-def is_in_vain(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
+def can_never_finish(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
     """Whether a job that is not settled waits for jobs ``above``, which ended so (None: not yet), of
     which one has failed, and has moved all that they gave; or for its own dead chunks."""
     if None in above:
@@ -156,4 +156,4 @@ def is_in_vain(state: StateManager, job: Job, above: Sequence[str | None]) -> bo
         return True
     if not {FAILED, "failure"} & set(above):
         return False
-    return not (any(map(state.counts(job.job_id).get, UNFINISHED)) or state.unfollowed(job, 1))
+    return not (any(map(state.counts(job.job_id).get, UNFINISHED)) or state.pending_receipts(job, 1))

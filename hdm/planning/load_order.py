@@ -9,16 +9,16 @@ from hdm.catalog.order import waves
 from hdm.errors import HdmError, Recovery
 
 if TYPE_CHECKING:
-    from hdm.planning.preflight import Prospect
+    from hdm.planning.preflight import Pipeline
     from hdm.runtime.link import DataLink
 
 Pair = tuple[str, str]
 
 
 def load_order(
-    links: Mapping[str, DataLink], prospects: Sequence[Prospect]
-) -> tuple[list[Prospect], dict[str, frozenset[str]]]:
-    """The prospects in an order in which the tables that others refer to are opened first, and for each
+    links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]
+) -> tuple[list[Pipeline], dict[str, frozenset[str]]]:
+    """The pipelines in an order in which the tables that others refer to are opened first, and for each
     pipeline key those that must be closed before it. Each target is asked once for its foreign keys.
 
     Tables in a circle of keys wait for none of the circle: their chunks are tried again, as those of a table
@@ -26,22 +26,22 @@ def load_order(
     """
     keys: dict[Pair, set[str]] = {}
     own: dict[str, Pair] = {}
-    for one in prospects:
+    for one in pipelines:
         if not links[one.link.key].sink.publishes_files:
             own[one.pipeline_key] = _place(one)
             keys.setdefault(_place(one), set()).add(one.pipeline_key)
     parents: dict[str, set[str]] = {key: set() for key in own}
-    for child, parent in _foreign_keys(links, prospects):
+    for child, parent in _foreign_keys(links, pipelines):
         for key in keys.get(child, ()):
             parents[key] |= keys.get(parent, set()) - {key}
     circles = _circles(parents)
     parents = {key: ups - circles if key in circles else ups for key, ups in parents.items()}
     rank = {key: n for n, wave in enumerate(waves(parents)) for key in wave}
     after = {key: frozenset(ups) for key, ups in parents.items() if ups}
-    for one in reversed(prospects):  # what feeds a table is read with it, not before what it waits for
+    for one in reversed(pipelines):  # what feeds a table is read with it, not before what it waits for
         for up in one.upstream_keys:
-            rank[up] = min(rank.get(up, len(prospects)), rank.get(one.pipeline_key, 0))
-    return sorted(prospects, key=lambda one: rank.get(one.pipeline_key, 0)), after
+            rank[up] = min(rank.get(up, len(pipelines)), rank.get(one.pipeline_key, 0))
+    return sorted(pipelines, key=lambda one: rank.get(one.pipeline_key, 0)), after
 
 
 def _circles(parents: Mapping[str, set[str]]) -> set[str]:
@@ -55,14 +55,14 @@ def _circles(parents: Mapping[str, set[str]]) -> set[str]:
         core = {key: ups - gone for key, ups in core.items() if key not in gone}
 
 
-def _place(one: Prospect) -> Pair:
+def _place(one: Pipeline) -> Pair:
     return one.target.dataset.namespace, ".".join(one.target.path[-2:]).lower()
 
 
-def _foreign_keys(links: Mapping[str, DataLink], prospects: Sequence[Prospect]) -> set[tuple[Pair, Pair]]:
+def _foreign_keys(links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]) -> set[tuple[Pair, Pair]]:
     found: set[tuple[Pair, Pair]] = set()
     asked: set[tuple[str, str]] = set()
-    for one in prospects:
+    for one in pipelines:
         sink, namespace = links[one.link.key].sink, one.target.dataset.namespace
         if sink.publishes_files or (namespace, str(one.link.sink.conf.get("env"))) in asked:
             continue

@@ -19,10 +19,10 @@ from hdm.planning.job_lifecycle import (
     READ_ONCE,
     goes_past,
     is_merged,
-    remarks,
+    plan_warnings,
     waits_for_chain,
 )
-from hdm.planning.preflight import Prospect
+from hdm.planning.preflight import Pipeline
 from hdm.planning.whole import READ_ANEW, begins_anew
 from hdm.planning.windows import UNFINISHED, feeds_merges, is_complete
 from hdm.state.records import OPEN_JOB
@@ -49,7 +49,7 @@ class Outlook:
 
 def look_ahead(
     state: StateManager | None,
-    one: Prospect,
+    one: Pipeline,
     link: DataLink,
     specs: Mapping[str, LinkSpec],
     *,
@@ -69,7 +69,7 @@ def look_ahead(
 
 
 def _look(
-    state: StateManager, one: Prospect, link: DataLink, specs: Mapping[str, LinkSpec], *, whole: bool
+    state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec], *, whole: bool
 ) -> Outlook:
     newest = _newest(state, one)
     if newest is None:
@@ -91,13 +91,13 @@ def _look(
     return Outlook(left=left)
 
 
-def _newest(state: StateManager, one: Prospect) -> Job | None:
+def _newest(state: StateManager, one: Pipeline) -> Job | None:
     jobs = state.reports.link_jobs(one.link.key)
     return next((job for job in jobs if job.pipeline_key == one.pipeline_key), None)
 
 
 def _is_gone(
-    state: StateManager, one: Prospect, link: DataLink, specs: Mapping[str, LinkSpec]
+    state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]
 ) -> Outlook | None:
     """What a run would refuse since the target does not hold what it held; a target that is away is one
     that the run would wait for."""
@@ -114,7 +114,7 @@ def _is_gone(
 
 def _cut(
     state: StateManager | None,
-    one: Prospect,
+    one: Pipeline,
     link: DataLink,
     specs: Mapping[str, LinkSpec],
     epoch: int,
@@ -133,5 +133,5 @@ def _cut(
         cut = cut_epoch(state, key, mode, epoch, table, link, token, whole=whole, merged=merged)
     found = cut.window.findings
     limits = () if mode is Mode.REPLACE else found.limits
-    said = (*remarks(table, mode, link, cut.chunks), *found.differs, *found.notes, *limits)
+    said = (*plan_warnings(table, mode, link, cut.chunks), *found.differs, *found.notes, *limits)
     return Outlook(tuple(cut.chunks), notes=said)

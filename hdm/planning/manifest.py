@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from hdm.components import registry
-from hdm.config.located import Place, PlacedDict, Problems, suggest
+from hdm.config.located import LocatedDict, Place, Problems, suggest
 from hdm.config.manifest_model import CheckWords, Component, Link, ManifestWords, Service, Template
 from hdm.config.profile import environment
 from hdm.config.secrets import must_be_private
@@ -108,7 +108,7 @@ def _read(path: Path) -> bytes:
         ) from None
 
 
-def _load_plugins(words: ManifestWords, shaped: PlacedDict, problems: Problems) -> None:
+def _load_plugins(words: ManifestWords, shaped: LocatedDict, problems: Problems) -> None:
     for index, module in enumerate(words.plugins):
         try:
             registry.load_plugins([module], Path(problems.file).absolute().parent)
@@ -117,7 +117,7 @@ def _load_plugins(words: ManifestWords, shaped: PlacedDict, problems: Problems) 
 
 
 def _resolve(
-    words: ManifestWords, shaped: PlacedDict, problems: Problems
+    words: ManifestWords, shaped: LocatedDict, problems: Problems
 ) -> tuple[tuple[Template, ...], tuple[Link, ...], ComponentSpec, ComponentSpec | None]:
     """Types by their class names, and what only the whole manifest can tell."""
     templates = [
@@ -160,11 +160,11 @@ def _resolve(
 
 
 def _orchestrator(
-    words: ManifestWords, shaped: PlacedDict, has_templates: bool, problems: Problems
+    words: ManifestWords, shaped: LocatedDict, has_templates: bool, problems: Problems
 ) -> ComponentSpec:
     if words.orchestrator is None:
         kind = "BatchOrchestrator" if has_templates else "DeclaredOrchestrator"
-        return ComponentSpec("orchestrator", kind, PlacedDict(file=shaped.file, place=shaped.place))
+        return ComponentSpec("orchestrator", kind, LocatedDict(file=shaped.file, place=shaped.place))
     given = shaped["orchestrator"]
     service = _typed(words.orchestrator, given, "orchestrator", problems)
     if service.type == "DeclaredOrchestrator" and has_templates:
@@ -176,16 +176,16 @@ def _orchestrator(
     return spec_of(service, "orchestrator")
 
 
-def _places(shaped: PlacedDict, key: str) -> list[PlacedDict]:
+def _places(shaped: LocatedDict, key: str) -> list[LocatedDict]:
     return list(shaped.get(key, ()))
 
 
-def _typed(service: Service, given: PlacedDict, kind: str, problems: Problems) -> Service:
+def _typed(service: Service, given: LocatedDict, kind: str, problems: Problems) -> Service:
     name = _class_name(service.type, given, kind, problems)
     return service.model_copy(update={"type": name})
 
 
-def _class_name(type_name: str, given: PlacedDict, kind: str, problems: Problems) -> str:
+def _class_name(type_name: str, given: LocatedDict, kind: str, problems: Problems) -> str:
     found = registry.canonical(kind, type_name)
     if found is None:
         what = kind.replace("_", " ")
@@ -197,7 +197,7 @@ def _class_name(type_name: str, given: PlacedDict, kind: str, problems: Problems
     return found or type_name
 
 
-def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
+def _settle(link: L, given: LocatedDict, problems: Problems) -> L:
     """The link with class names, and with its own watermark, chunk and mode in one place."""
     source = given["source"]
     conf = source["conf"].copy()
@@ -233,14 +233,14 @@ def _settle(link: L, given: PlacedDict, problems: Problems) -> L:
     )
 
 
-def _check_state(state: ComponentSpec, given: PlacedDict, problems: Problems) -> None:
+def _check_state(state: ComponentSpec, given: LocatedDict, problems: Problems) -> None:
     """Without a connection only the embedded database is meant; never by a slip of the pen."""
     if registry.connection_name(state) is not None:
         return
     own = not registry.is_brought("state_manager", state.type)
     if own and registry.canonical("state_manager", state.type) and not _wants_connection(state.type):
         return
-    conf: PlacedDict = given["conf"]
+    conf: LocatedDict = given["conf"]
     for key in conf:
         if key not in ("env", "connection"):
             hint = suggest(key, ["connection"])
@@ -266,9 +266,9 @@ def _fills_templates(orchestrator: str) -> bool:
     return bool(registry.find("orchestrator", orchestrator).fills_templates)
 
 
-def _refuse_secrets(conf: PlacedDict, problems: Problems) -> None:
+def _refuse_secrets(conf: LocatedDict, problems: Problems) -> None:
     for key, value in conf.items():
-        if isinstance(value, PlacedDict):
+        if isinstance(value, LocatedDict):
             _refuse_secrets(value, problems)
         elif must_be_private(key) and value is not None:
             problems.add(
@@ -278,7 +278,7 @@ def _refuse_secrets(conf: PlacedDict, problems: Problems) -> None:
             )
 
 
-def _check(check: CheckWords, given: PlacedDict, problems: Problems) -> CheckWords:
+def _check(check: CheckWords, given: LocatedDict, problems: Problems) -> CheckWords:
     name = _class_name(check.type, given, "check", problems)
     if registry.canonical("check", name):
         what = f"check '{name}'"
@@ -286,8 +286,8 @@ def _check(check: CheckWords, given: PlacedDict, problems: Problems) -> CheckWor
     return check.model_copy(update={"type": name})
 
 
-def _mode(link: Link, given: PlacedDict, problems: Problems) -> tuple[PlacedDict, Mode]:
-    conf: PlacedDict = given["sink"]["conf"]
+def _mode(link: Link, given: LocatedDict, problems: Problems) -> tuple[LocatedDict, Mode]:
+    conf: LocatedDict = given["sink"]["conf"]
     found = conf.get("mode")
     if found is None:
         return conf.without("mode"), link.mode or Mode.APPEND

@@ -17,7 +17,7 @@ LOOK_EVERY = 1.0
 """Seconds between two looks into the state database for what is new."""
 
 
-class Elsewhere:
+class OtherSites:
     """What links of other sites mean for the links carried out here.
 
     ``fed`` are the links here that depend on another site, directly or not; ``published`` the
@@ -52,7 +52,7 @@ class Elsewhere:
 
     def has_more(self, job: Job) -> bool:
         """Whether a job that was closed here has got more to do since."""
-        return job.link_key in self.fed and bool(self._state.unfollowed(job, 1))
+        return job.link_key in self.fed and bool(self._state.pending_receipts(job, 1))
 
     def news(self, known: Collection[str], busy: Collection[str]) -> Iterator[tuple[DataLink, Job]]:
         """Links here and the jobs above them that they are behind of, or that are ``busy``, but for
@@ -76,7 +76,7 @@ class Elsewhere:
         whole = link.spec.mode is Mode.REPLACE
         return self._state.is_behind(mine, above.pipeline_key, whole=whole)
 
-    def last_words(self, any_job: bool, resting: Sequence[Job]) -> list[str]:
+    def closing_notes(self, any_job: bool, resting: Sequence[Job]) -> list[str]:
         """What is to be said at the end of a run with these jobs left to another site."""
         if not any_job and self.fed:
             return ["nothing new was published for this site"]

@@ -1,4 +1,4 @@
-"""Turns prospects into jobs and jobs into written-ahead chunks; closes what is settled.
+"""Turns pipelines into jobs and jobs into written-ahead chunks; closes what is settled.
 
 ``Planner`` opens jobs, freezes windows, writes plans, follows receipts down the chain, finishes.
 Any number of processes may do so at once; leases and keys in the state keep it once.
@@ -22,10 +22,10 @@ from hdm.planning.job_lifecycle import (
     FAILED,
     FINISHES_FIRST,
     READ_ONCE,
+    can_never_finish,
     close,
     goes_past,
     holds_back,
-    is_in_vain,
     is_loading,
     is_merged,
     note,
@@ -35,8 +35,8 @@ from hdm.planning.job_lifecycle import (
     waits_for_dead,
 )
 from hdm.planning.open_gaps import OpenGaps
-from hdm.planning.other_sites import Elsewhere
-from hdm.planning.preflight import Prospect, prospect
+from hdm.planning.other_sites import OtherSites
+from hdm.planning.preflight import Pipeline, pipeline_of
 from hdm.planning.tries import Tries
 from hdm.planning.whole import begin_anew, missing
 from hdm.planning.windows import UNFINISHED, depth, feeds_merges, is_complete, job_info, progress
@@ -72,16 +72,16 @@ class Planner:
     notes: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
-    _waiting: list[Prospect] = field(default_factory=list)
+    _waiting: list[Pipeline] = field(default_factory=list)
     _snapshots: dict[str, ExitStack] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
     _empty: set[str] = field(default_factory=set)
     _held_back: set[str] = field(default_factory=set)
     _failed: dict[str, str] = field(default_factory=dict)
     _tries: Tries = field(default_factory=Tries)
-    _elsewhere: Elsewhere | None = None
+    _other_sites: OtherSites | None = None
     _after: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    _resumed: dict[str, Prospect] = field(default_factory=dict)
+    _resumed: dict[str, Pipeline] = field(default_factory=dict)
     _refreshed: set[str] = field(default_factory=set)
     _gaps: OpenGaps = field(init=False)
 
@@ -90,12 +90,15 @@ class Planner:
         if not self.specs:
             self.specs = {key: link.spec for key, link in self.links.items()}
         if set(self.specs) != set(self.links):
-            self._elsewhere = Elsewhere(self.state, self.run_id, self.links, self.specs)
+            self._other_sites = OtherSites(self.state, self.run_id, self.links, self.specs)
 
-    def begin(self, prospects: Sequence[Prospect], after: Mapping[str, frozenset[str]] | None = None) -> None:
-        """Take in what a survey found. ``after``: the pipelines whose jobs end before one's is opened, since
-        its rows refer to theirs."""
-        self._waiting, self._after = list(prospects), after or {}
+    def begin(self, pipelines: Sequence[Pipeline], after: Mapping[str, frozenset[str]] | None = None) -> None:
+        """Take in what the preflight found.
+
+        ``after`` names, by pipeline, the pipelines whose jobs must end before its own is opened, since its
+        rows refer to theirs.
+        """
+        self._waiting, self._after = list(pipelines), after or {}
 
     def tick(self) -> bool:
         """Do what can be done now. True while anything of this run is not closed. Raises
@@ -105,7 +108,7 @@ class Planner:
 
     def _tick(self) -> bool:
         self._tries.lost = None
-        more = self._elsewhere is not None and self._look_elsewhere(self._elsewhere)
+        more = self._other_sites is not None and self._look_at_other_sites(self._other_sites)
         self._open_waiting()
         for job in list(self.jobs.values()):
             if job.pipeline_key in self._closed or job.pipeline_key in self._failed:
@@ -118,7 +121,12 @@ class Planner:
         mending = self._gaps.finish(self._try)
         if self._tries.lost is not None:
             raise self._tries.lost
-        return more or mending or bool(self._waiting) or any(not self.rests(job) for job in self._unclosed())
+        return (
+            more
+            or mending
+            or bool(self._waiting)
+            or any(not self.is_waiting_for_other_site(job) for job in self._unclosed())
+        )
 
     def close(self) -> None:
         """Let go of the snapshots."""
@@ -137,49 +145,49 @@ class Planner:
         """Pipeline key -> how its job ended, for those that are closed."""
         return self._closed
 
-    def rests(self, job: Job) -> bool:
+    def is_waiting_for_other_site(self, job: Job) -> bool:
         """All that was published for the job is moved; the rest waits for another site."""
-        if self._elsewhere is None or job.link_key not in self._elsewhere.fed or not job.planned:
+        if self._other_sites is None or job.link_key not in self._other_sites.fed or not job.planned:
             return False
         unfinished = any(map(self.state.counts(job.job_id).get, UNFINISHED))
-        if unfinished or self.state.unfollowed(job, 1) or holds_back(self.state, job):
+        if unfinished or self.state.pending_receipts(job, 1) or holds_back(self.state, job):
             return False  # asked in this order: what waits for a chunk shows once that is settled
         above = (one for one in self._unclosed() if one.pipeline_key in job.info.upstream_keys)
-        return all(self.rests(one) for one in above) and not self.state.settled(job)
+        return all(self.is_waiting_for_other_site(one) for one in above) and not self.state.settled(job)
 
     def succeeded(self) -> bool:
         """Every job of this process is closed with success, or rests, and none is still to be opened."""
-        resting = {job.pipeline_key for job in self._unclosed() if self.rests(job)}
+        resting = {job.pipeline_key for job in self._unclosed() if self.is_waiting_for_other_site(job)}
         done = all(key in resting or self._closed.get(key) == "success" for key in self.jobs)
         return done and not self._failed and not self._waiting and self._gaps.are_closed
 
-    def last_words(self) -> list[str]:
+    def closing_notes(self) -> list[str]:
         """What is to be said of the other sites' part once the run is over."""
-        resting = [job for job in self._unclosed() if self.rests(job)]
-        return [] if self._elsewhere is None else self._elsewhere.last_words(bool(self.jobs), resting)
+        resting = [job for job in self._unclosed() if self.is_waiting_for_other_site(job)]
+        return [] if self._other_sites is None else self._other_sites.closing_notes(bool(self.jobs), resting)
 
     def _unclosed(self) -> list[Job]:
         over = {*self._closed, *self._failed}
         return [job for key, job in self.jobs.items() if key not in over]
 
-    def _look_elsewhere(self, elsewhere: Elsewhere) -> bool:
+    def _look_at_other_sites(self, other_sites: OtherSites) -> bool:
         """Take in what other sites have published since; whether they may publish more."""
-        more = elsewhere.may_publish()
-        if elsewhere.is_time(now=not more):
-            for key in [key for key in self._closed if elsewhere.has_more(self.jobs[key])]:
+        more = other_sites.may_publish()
+        if other_sites.is_time(now=not more):
+            for key in [key for key in self._closed if other_sites.has_more(self.jobs[key])]:
                 del self.jobs[key], self._closed[key]
             known = {*self.jobs, *self._failed, *(one.pipeline_key for one in self._waiting)}
             busy = {job.pipeline_key for job in self._unclosed()}
-            for link, above in elsewhere.news(known, busy):
+            for link, above in other_sites.news(known, busy):
                 self._try(above, partial(self._await, link, above))
         return more
 
     def _await(self, link: DataLink, above: Job) -> None:
-        self._waiting.append(prospect(link, above.info.target, (above.pipeline_key,)))
+        self._waiting.append(pipeline_of(link, above.info.target, (above.pipeline_key,)))
 
     def _open_waiting(self) -> None:
         rest = []
-        moving = {job.pipeline_key for job in self._unclosed() if not self.rests(job)}
+        moving = {job.pipeline_key for job in self._unclosed() if not self.is_waiting_for_other_site(job)}
         to_come = moving | {one.pipeline_key for one in self._waiting}
         for one in self._waiting:
             busy = sum(1 for key in self._snapshots if key not in self._closed)
@@ -193,10 +201,10 @@ class Planner:
         self._waiting = rest
 
     def _is_unknown(self, upstream_key: str) -> bool:
-        foreign = self._elsewhere is not None and upstream_key in self._elsewhere.published
+        foreign = self._other_sites is not None and upstream_key in self._other_sites.published
         return not (foreign or upstream_key in self.jobs or upstream_key in self._held_back)
 
-    def _try(self, what: Job | Prospect, act: Callable[[], None]) -> bool:
+    def _try(self, what: Job | Pipeline, act: Callable[[], None]) -> bool:
         """Do something for a pipeline; True when that is done with, be it failed for good."""
         return self._tries.attempt(what, act, self.links, self.breaker, self.failed)
 
@@ -212,7 +220,7 @@ class Planner:
         self._waiting = [one for one in self._waiting if one.pipeline_key not in left]
         self.failed.update({key: f"{table.dataset.name}: {why}" for key, table in left.items()})
 
-    def _open(self, one: Prospect) -> None:
+    def _open(self, one: Pipeline) -> None:
         if self.joined and self._opened_before(one.pipeline_key):
             return
         link = self.links[one.link.key]
@@ -244,13 +252,13 @@ class Planner:
             return False
         job = max(mine, key=lambda one: one.epoch)
         if job.status == "success":
-            if self.state.unfollowed(job, 1):
+            if self.state.pending_receipts(job, 1):
                 return False
             self._closed[pipeline_key] = job.status
         self.jobs[pipeline_key] = job
         return True
 
-    def _consider(self, job: Job, one: Prospect, link: DataLink) -> bool:
+    def _consider(self, job: Job, one: Pipeline, link: DataLink) -> bool:
         """Whether to plan a new epoch. Asked once it is open: another process may have ended the last."""
         name = one.source.dataset.name
         if one.pipeline_key not in self.refresh and is_complete(job.epoch, one, link):
@@ -260,26 +268,26 @@ class Planner:
                 return True
             self._empty.add(one.pipeline_key)
         elif not job.adopted and self._is_loading(one):
-            self.state.leave(job)
+            self.state.close_unread(job)
             job = self.state.reread(job)
         return not self._has_left(job)
 
     def _has_left(self, job: Job) -> bool:
         """Take up a job as it stands now; whether it is closed with nothing read."""
         self.jobs[job.pipeline_key] = job
-        if job.is_left and job.pipeline_key not in self._closed:
+        if job.closed_unread and job.pipeline_key not in self._closed:
             if not job.info.upstream_keys:
                 said = "another process still loads what it read; run again to read anew"
                 self.notes.append(f"{job.info.source.dataset.name}: {said}")
             self._closed[job.pipeline_key] = "success"
-            self._let_go(job.pipeline_key)
-        return job.is_left
+            self._release_snapshot(job.pipeline_key)
+        return job.closed_unread
 
-    def _waits_for_chain(self, one: Prospect) -> bool:
+    def _waits_for_chain(self, one: Pipeline) -> bool:
         """A table that is replaced is not read anew while its last reading is still being loaded."""
         return waits_for_chain(self.state, one, self.specs)
 
-    def _is_loading(self, one: Prospect) -> bool:
+    def _is_loading(self, one: Pipeline) -> bool:
         return is_loading(self.state, one, self.specs)
 
     def _plan(self, job: Job, link: DataLink) -> None:
@@ -305,10 +313,10 @@ class Planner:
     def _follow(self, job: Job) -> None:
         link = self.links[job.link_key]
         replaces = job.info.mode is Mode.REPLACE
-        for receipt in self.state.unfollowed(job):
+        for receipt in self.state.pending_receipts(job):
             followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
             chunks = [replace(chunk, epoch=job.epoch if replaces else 1) for chunk in followers]
-            if not self.state.add_followers(job, receipt.chunk_id, chunks):
+            if not self.state.add_downstream_chunks(job, receipt.chunk_id, chunks):
                 self._closed[job.pipeline_key] = "success"  # by another process
                 return
 
@@ -324,13 +332,13 @@ class Planner:
             link = self.links[job.link_key]
             self._closed[job.pipeline_key] = ended = close(self.state, job, link, swap=swap)
             note(job, surplus(self.state, job, link, ended), self.notes, self.differing)
-        self._let_go(job.pipeline_key)
+        self._release_snapshot(job.pipeline_key)
         more = self._resumed.pop(job.pipeline_key, None)
         if more is not None and self._closed[job.pipeline_key] == "success":
             del self._closed[job.pipeline_key]
             self._open(more)  # what an earlier run read is moved; what is new since then is read at once
 
-    def _let_go(self, pipeline_key: str) -> None:
+    def _release_snapshot(self, pipeline_key: str) -> None:
         held = self._snapshots.pop(pipeline_key, None)
         if held is not None:
             try:
@@ -342,7 +350,7 @@ class Planner:
         """Wait no longer for what does not come. The job stays open, for the run that mends it."""
         ended = {**self._closed, **dict.fromkeys(self._failed, FAILED)}
         above = [ended.get(key) for key in job.info.upstream_keys if key in self.jobs]
-        if is_in_vain(self.state, job, above):
+        if can_never_finish(self.state, job, above):
             if FAILED in above:
                 self._failed[job.pipeline_key] = f"{job.info.source.dataset.name}: its upstream failed"
             else:

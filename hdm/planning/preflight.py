@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Prospect:
+class Pipeline:
     """One link over one table: what would be moved, whither, and what would be lost."""
 
     link: LinkSpec
@@ -38,7 +38,7 @@ def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
     return digest("pipeline", link.key, dataset.namespace, dataset.name)[:32]
 
 
-def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) -> Prospect:
+def pipeline_of(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) -> Pipeline:
     """What ``link`` would do with ``table``; ``UsageError`` if it cannot or must not."""
     spec, sink = link.spec, link.sink
     if not table.columns:
@@ -72,7 +72,7 @@ def prospect(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) 
     found = link.source.chunks_are_content and not upstream_keys  # a row may lie in many files
     in_order = sink.goes_in_order(outgoing, spec.mode, repeats=found)
     key, origins = pipeline_key(spec, table.dataset), link.column_lineage(table)
-    return Prospect(spec, key, table, target, losses, upstream_keys, in_order, origins)
+    return Pipeline(spec, key, table, target, losses, upstream_keys, in_order, origins)
 
 
 def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:
@@ -90,8 +90,8 @@ def _allowed(spec: LinkSpec, column: str) -> bool:
     return spec.allow_loss is True or (isinstance(spec.allow_loss, tuple) and column in spec.allow_loss)
 
 
-def survey(links: Mapping[str, DataLink], refused: dict[str, str] | None = None) -> list[Prospect]:
-    """Every prospect of the links, roots first. Touches nothing.
+def preflight(links: Mapping[str, DataLink], refused: dict[str, str] | None = None) -> list[Pipeline]:
+    """Every pipeline of the links, roots first. Touches nothing.
 
     Raises one error that tells all that is wrong. Of links that a template made, the others are found
     nevertheless, if ``refused`` is there to take the key of each that cannot be carried out, and why.
@@ -101,31 +101,31 @@ def survey(links: Mapping[str, DataLink], refused: dict[str, str] | None = None)
     """
     _look_for_drivers(links)
     _ask_sinks(links)
-    found: dict[str, list[Prospect]] = {}
+    found: dict[str, list[Pipeline]] = {}
     wrong: dict[str, HdmError] = {}
     with kept():
         for key, link in links.items():
             try:
-                found[key] = list(_prospects(link, found))
+                found[key] = list(_pipelines(link, found))
             except HdmError as error:
                 if error.recovery is Recovery.RETRY:
                     raise
                 wrong[key] = error
-    prospects = [one for several in found.values() for one in several]
-    if refused is not None and prospects and all(links[key].spec.one_of_many for key in wrong):
+    pipelines = [one for several in found.values() for one in several]
+    if refused is not None and pipelines and all(links[key].spec.one_of_many for key in wrong):
         refused.update((key, error.message) for key, error in wrong.items())
     elif wrong:
         raise _together(list(wrong.values()))
-    refuse_shared_targets(links, prospects)
-    return prospects
+    refuse_shared_targets(links, pipelines)
+    return pipelines
 
 
-def _prospects(link: DataLink, found: Mapping[str, Sequence[Prospect]]) -> Iterator[Prospect]:
+def _pipelines(link: DataLink, found: Mapping[str, Sequence[Pipeline]]) -> Iterator[Pipeline]:
     if not link.spec.upstream:
-        yield from (prospect(link, table) for table in _tables(link))
+        yield from (pipeline_of(link, table) for table in _tables(link))
         return
     for above in (one for up in link.spec.upstream for one in found.get(up, ())):
-        yield prospect(link, above.target, (above.pipeline_key,))
+        yield pipeline_of(link, above.target, (above.pipeline_key,))
 
 
 def _together(errors: Sequence[HdmError]) -> HdmError:

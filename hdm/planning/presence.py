@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
 from hdm.model import Chunk, Condition, Dataset, Holding, LinkSpec, Mode
-from hdm.planning.preflight import Prospect
+from hdm.planning.preflight import Pipeline
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -22,7 +22,7 @@ PHYSICAL = ("@page", "@rowid")
 """Pseudo-columns by which a whole table is cut."""
 
 
-def look(state: StateManager, one: Prospect, link: DataLink, specs: Mapping[str, LinkSpec]) -> None:
+def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> None:
     """Raises ``PermanentError`` with what is gone. What is replaced is read anew, and not asked for, nor
     are files between two links of ``specs``, which may go once they are loaded."""
     feeds = any(one.link.key in spec.upstream for spec in specs.values())
@@ -51,7 +51,7 @@ def look(state: StateManager, one: Prospect, link: DataLink, specs: Mapping[str,
         )
 
 
-def missing(state: StateManager, one: Prospect, link: DataLink) -> tuple[list[Chunk], int, set[str]]:
+def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Chunk], int, set[str]]:
     """The committed chunks that are not there any more, in order, their rows, and the ids of those whose
     rows others of them give, read again. Where rows are merged, those after the first that is gone, too:
     it must not come in after them."""
@@ -82,10 +82,10 @@ def _lacks(known: Holding, held: Holding) -> int:
     return 0 if held.there is None else max(known.rows - held.there, 0)
 
 
-def as_prospect(job: Job, link: DataLink) -> Prospect:
+def as_pipeline(job: Job, link: DataLink) -> Pipeline:
     """A job as what it is asked for."""
     info = job.info
-    return Prospect(link.spec, job.pipeline_key, info.source, info.target, (), info.upstream_keys)
+    return Pipeline(link.spec, job.pipeline_key, info.source, info.target, (), info.upstream_keys)
 
 
 def load_again(
@@ -98,7 +98,7 @@ def load_again(
         link = links[job.link_key]
         if any(job.link_key in other.spec.upstream for other in links.values()) and link.sink.publishes_files:
             continue
-        gone, rows, within = missing(state, as_prospect(job, link), link)
+        gone, rows, within = missing(state, as_pipeline(job, link), link)
         unstaged = state.reports.unstaged({one.upstream for one in gone if one.upstream})
         if unstaged:
             _stage_again(state, job, newest, unstaged, by)
@@ -160,7 +160,7 @@ def _unclear(target: Dataset, key: str, what: str) -> PermanentError:
     )
 
 
-def _gone(state: StateManager, one: Prospect, link: DataLink) -> list[Known]:
+def _gone(state: StateManager, one: Pipeline, link: DataLink) -> list[Known]:
     held = {chunk.chunk_id for chunk, _ in link.sink.ledger(link.outgoing(one.source), one.pipeline_key)}
     every = state.reports.committed_chunks(one.pipeline_key)
     return [(chunk, rows) for chunk, rows in every if chunk.chunk_id not in held]

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from hdm.state import Job, StateManager
 
 SETTLED = ("committed", "verified", "superseded")
-Held = tuple[Chunk, Receipt]
+LedgerEntry = tuple[Chunk, Receipt]
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class Recovered:
     """What was taken over for ``job``, whose epoch may have moved on.
 
     ``complete``: a table without a cursor is held whole. ``unfinished``: the chunks of an epoch that
@@ -59,16 +59,16 @@ class Taken:
                 )
 
 
-def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Taken:
+def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Recovered:
     """Record what the ledger of ``table`` holds of an unplanned job's pipeline."""
     held = sorted(link.sink.ledger(table, job.pipeline_key), key=lambda one: (one[0].epoch, _place(one[0])))
     known = state.reports.statuses([chunk.chunk_id for chunk, _ in held])
     count = record_known(state, job, held, known)
     lost = [one for one in held if known.get(one[0].chunk_id, (job.job_id, ""))[0] == job.job_id]
     if not lost:
-        return Taken(job, count)
+        return Recovered(job, count)
     if job.info.upstream_keys or link.source.chunks_are_content:
-        return Taken(job, count + sum(state.import_committed(job, *one) for one in lost))
+        return Recovered(job, count + sum(state.import_committed(job, *one) for one in lost))
     last = lost[-1][0].epoch
     newest = [chunk for chunk, _ in lost if chunk.epoch == last]
     finished = _is_finished(newest, link, job.info.source.cursor)
@@ -78,7 +78,7 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Ta
     for number, (chunk, receipt) in enumerate(whole):
         numbered = chunk.at(number=number, first_number=number - _place(chunk))
         count += state.import_committed(job, numbered, receipt)
-    return Taken(
+    return Recovered(
         job,
         count,
         len(whole),
@@ -88,7 +88,7 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Ta
 
 
 def record_known(
-    state: StateManager, job: Job, held: Iterable[Held], known: dict[str, tuple[str, str]]
+    state: StateManager, job: Job, held: Iterable[LedgerEntry], known: dict[str, tuple[str, str]]
 ) -> int:
     """Record chunks that were planned and that the target holds, whatever became of them here."""
     news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
@@ -109,7 +109,7 @@ def _place(chunk: Chunk) -> int:
     return chunk.number - chunk.first_number
 
 
-def _is_all_there_is(job: Job, held: Iterable[Held]) -> bool:
+def _is_all_there_is(job: Job, held: Iterable[LedgerEntry]) -> bool:
     """Of a table without a cursor that had rows, nothing more is read; see ``epochs.is_complete``."""
     had_rows = any(receipt.rows or receipt.extracted for _, receipt in held)
     return had_rows and job.info.source.cursor is None and job.info.mode is Mode.APPEND

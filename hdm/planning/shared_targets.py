@@ -17,7 +17,7 @@ from hdm.errors import HdmError, ManifestError, Recovery
 from hdm.model import Mode
 
 if TYPE_CHECKING:
-    from hdm.planning.preflight import Prospect
+    from hdm.planning.preflight import Pipeline
     from hdm.runtime.link import DataLink
 
 _TOLD_APART = (
@@ -26,9 +26,9 @@ _TOLD_APART = (
 )
 
 
-def refuse_shared_targets(links: Mapping[str, DataLink], prospects: Sequence[Prospect]) -> None:
-    """Raises a ``ManifestError``, with both places, for two prospects that share a table undeclared."""
-    for group in _sharing(links, prospects):
+def refuse_shared_targets(links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]) -> None:
+    """Raises a ``ManifestError``, with both places, for two pipelines that share a table undeclared."""
+    for group in _sharing(links, pipelines):
         first, *others = group
         for other in others:
             if not (first.link.union and other.link.union):
@@ -39,10 +39,10 @@ def refuse_shared_targets(links: Mapping[str, DataLink], prospects: Sequence[Pro
         _are_told_apart(links, group)
 
 
-def _sharing(links: Mapping[str, DataLink], prospects: Sequence[Prospect]) -> Iterator[list[Prospect]]:
-    """Prospects that share a table. A target is asked how it compares names only where that matters."""
-    near: dict[tuple[str, str], list[Prospect]] = {}
-    for one in prospects:
+def _sharing(links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]) -> Iterator[list[Pipeline]]:
+    """Pipelines that share a table. A target is asked how it compares names only where that matters."""
+    near: dict[tuple[str, str], list[Pipeline]] = {}
+    for one in pipelines:
         if not links[one.link.key].sink.publishes_files:
             written = one.target.dataset
             name = unicodedata.normalize("NFKC", written.name).casefold()
@@ -50,13 +50,13 @@ def _sharing(links: Mapping[str, DataLink], prospects: Sequence[Prospect]) -> It
     for some in near.values():
         if len(some) < 2:
             continue
-        same: dict[tuple[str, ...], list[Prospect]] = {}
+        same: dict[tuple[str, ...], list[Pipeline]] = {}
         for one in some:
             same.setdefault(_landing(links[one.link.key], one), []).append(one)
         yield from (group for group in same.values() if len(group) > 1)
 
 
-def _landing(link: DataLink, one: Prospect) -> tuple[str, ...]:
+def _landing(link: DataLink, one: Pipeline) -> tuple[str, ...]:
     try:
         return link.sink.landing(link.outgoing(one.source))
     except HdmError as error:
@@ -65,7 +65,7 @@ def _landing(link: DataLink, one: Prospect) -> tuple[str, ...]:
         return (one.target.dataset.namespace, one.target.dataset.name)
 
 
-def _refusal(first: Prospect, other: Prospect, why: str, hint: str) -> ManifestError:
+def _refusal(first: Pipeline, other: Pipeline, why: str, hint: str) -> ManifestError:
     names = [first.target.dataset.name, other.target.dataset.name]
     table = names[0] if names[0] == names[1] else f"{names[0]} and {names[1]}, which are one name there"
     return misplaced(
@@ -75,12 +75,12 @@ def _refusal(first: Prospect, other: Prospect, why: str, hint: str) -> ManifestE
     )
 
 
-def _read(one: Prospect) -> str:
+def _read(one: Pipeline) -> str:
     line = one.link.source.place[0]
     return one.source.dataset.name + (f" (line {line})" if line else "")
 
 
-def _are_told_apart(links: Mapping[str, DataLink], group: Sequence[Prospect]) -> None:
+def _are_told_apart(links: Mapping[str, DataLink], group: Sequence[Pipeline]) -> None:
     """Raises ``ManifestError`` unless a column tells the rows of each from those of all others."""
     first, other = group[:2]
     telling = _telling(links, group)
@@ -99,7 +99,7 @@ def _are_told_apart(links: Mapping[str, DataLink], group: Sequence[Prospect]) ->
             )
 
 
-def _telling(links: Mapping[str, DataLink], group: Sequence[Prospect]) -> set[str]:
+def _telling(links: Mapping[str, DataLink], group: Sequence[Pipeline]) -> set[str]:
     """The columns by which rows are told apart: by the manifest's word, or by constants that differ."""
     said = [set(one.link.union) for one in group if isinstance(one.link.union, tuple)]
     if said:
@@ -120,7 +120,7 @@ def _telling(links: Mapping[str, DataLink], group: Sequence[Prospect]) -> set[st
     return {name for name in shared if len({one[name] for one in constants}) == len(constants)}
 
 
-def _constants(link: DataLink, one: Prospect) -> dict[str, str]:
+def _constants(link: DataLink, one: Pipeline) -> dict[str, str]:
     """The constants of the link's transform, by the names of the target's columns."""
     found = constant_columns(one.link.transform) if one.link.transform else {}
     pairs = zip(link.outgoing(one.source).columns, one.target.columns, strict=False)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError, Recovery, StateUnavailable, UsageError
-from hdm.planning.preflight import Prospect
+from hdm.planning.preflight import Pipeline
 
 if TYPE_CHECKING:
     from hdm.planning.breaker import Breaker
@@ -29,7 +29,7 @@ class Tries:
 
     def attempt(
         self,
-        what: Job | Prospect,
+        what: Job | Pipeline,
         act: Callable[[], None],
         links: Mapping[str, DataLink],
         breaker: Breaker,
@@ -40,7 +40,7 @@ class Tries:
         Raises what ends the run: errors that are neither the pipeline's nor a system's.
         """
         key, name = what.pipeline_key, _table(what)
-        link_key = what.link.key if isinstance(what, Prospect) else what.link_key
+        link_key = what.link.key if isinstance(what, Pipeline) else what.link_key
         tries, not_before = self._made.get(key, (0, 0.0))
         if time.monotonic() < not_before or link_key in breaker.barred():
             return False
@@ -62,6 +62,6 @@ class Tries:
         return True
 
 
-def _table(what: Job | Prospect) -> str:
-    source = what.source if isinstance(what, Prospect) else what.info.source
+def _table(what: Job | Pipeline) -> str:
+    source = what.source if isinstance(what, Pipeline) else what.info.source
     return source.dataset.name

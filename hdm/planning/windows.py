@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from hdm.errors import PermanentError
 from hdm.model import Chunk, LinkSpec, Mode, Table, Window
-from hdm.planning.preflight import Prospect
+from hdm.planning.preflight import Pipeline
 from hdm.state.records import IN_ORDER
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def depth(spec: LinkSpec, specs: Mapping[str, LinkSpec]) -> int:
     return 1 + max((depth(specs[up], specs) for up in spec.upstream), default=0)
 
 
-def job_info(one: Prospect, depth: int) -> JobInfo:
+def job_info(one: Pipeline, depth: int) -> JobInfo:
     """The job as it will be recorded."""
     from hdm.state import JobInfo
 
@@ -76,7 +76,7 @@ def unread(
     yield from (part.at(number=number) for number, part in enumerate(parts))
 
 
-def is_complete(epoch: int, one: Prospect, link: DataLink) -> bool:
+def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
     """A second epoch is only opened once the first is closed, with every chunk committed."""
     if one.upstream_keys or one.link.mode is not Mode.APPEND or one.source.cursor:
         return False

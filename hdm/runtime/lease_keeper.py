@@ -12,7 +12,7 @@ from hdm.errors import (
     HdmError,
     LeaseLost,
 )
-from hdm.state.records import SURE
+from hdm.state.records import LEASE_SAFE_FRACTION
 
 if TYPE_CHECKING:
     from hdm.state import Lease, StateManager
@@ -25,7 +25,7 @@ STALL_FACTOR = 20
 
 
 @dataclass(slots=True)
-class Held:
+class ActiveLease:
     """One lease in work, as the pulse sees it."""
 
     lease: Lease
@@ -43,7 +43,7 @@ class Pulse:
         self._state = state
         self._worker_id = worker_id
         self._ttl = ttl
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, ActiveLease] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="hdm-pulse", daemon=True)
@@ -57,27 +57,27 @@ class Pulse:
         self._stop.set()
         self._thread.join(timeout=self._ttl)
 
-    def hold(self, lease: Lease) -> Held:
+    def hold(self, lease: Lease) -> ActiveLease:
         """Renew this lease from now on."""
         now = time.monotonic()
-        held = Held(lease, now, now)
+        held = ActiveLease(lease, now, now)
         with self._lock:
             self._held[lease.chunk.chunk_id] = held
         return held
 
-    def drop(self, held: Held) -> None:
+    def drop(self, held: ActiveLease) -> None:
         """Renew this lease no more."""
         with self._lock:
             self._held.pop(held.lease.chunk.chunk_id, None)
 
-    def check(self, held: Held) -> None:
+    def check(self, held: ActiveLease) -> None:
         """Raise ``LeaseLost`` if the chunk may be another's by now.
 
         Measured from before the last renewal was sent, so it errs on the safe side, also when
         the whole process was stopped or the state database was away.
         """
         held.moved = time.monotonic()
-        if held.lost or held.moved - held.renewed > self._ttl * SURE:
+        if held.lost or held.moved - held.renewed > self._ttl * LEASE_SAFE_FRACTION:
             raise LeaseLost(f"the lease of chunk {held.lease.chunk.chunk_id[:12]} ran out")
 
     def _run(self) -> None:
@@ -91,7 +91,7 @@ class Pulse:
             for one in held:
                 self._renew(one)
 
-    def _renew(self, held: Held) -> None:
+    def _renew(self, held: ActiveLease) -> None:
         sent = time.monotonic()
         if held.lost or sent - held.moved > self._ttl * STALL_FACTOR:
             held.lost = True

@@ -103,7 +103,7 @@ class DataLink:
         """Whether the sink can say what the target holds."""
         return type(self.sink).committed is not Sink.committed
 
-    def first_file(self, lease: Lease) -> tuple[str, str] | None:
+    def first_artifact(self, lease: Lease) -> tuple[str, str] | None:
         """The first file that the attempt will write, if its sink knows it: URI and format. Asked while
         the state's locks are held: with ``transform:``, not before an attempt has made the table."""
         if lease.receipt is not None:
@@ -112,7 +112,7 @@ class DataLink:
         table = self._tables.get(lease.job.job_id) if self.spec.transform else info.source
         if table is None:
             return None
-        return self.sink.first_file(table, lease.chunk, lease.attempt, info.mode)
+        return self.sink.first_artifact(table, lease.chunk, lease.attempt, info.mode)
 
     @final
     def attempt(

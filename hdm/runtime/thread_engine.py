@@ -58,7 +58,7 @@ class ThreadEngine:
     lease_ttl: float = 30.0
     grace: float = 10.0
     max_wait: float = MAX_WAIT
-    linger: Callable[[], bool] = lambda: False
+    keep_running: Callable[[], bool] = lambda: False
     stop: threading.Event = field(default_factory=threading.Event)
     observer: Observer = field(default_factory=Observer)
     breaker: Breaker = field(default_factory=Breaker)
@@ -66,7 +66,7 @@ class ThreadEngine:
     _load: dict[str, int] = field(default_factory=dict)
     _flying: dict[str, int] = field(default_factory=dict)
     _count: threading.Lock = field(default_factory=threading.Lock)
-    _turn: threading.Lock = field(default_factory=threading.Lock)
+    _claim_lock: threading.Lock = field(default_factory=threading.Lock)
     _wake: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
     _hurry: threading.Event = field(default_factory=threading.Event)
@@ -122,7 +122,7 @@ class ThreadEngine:
         wait = IDLE_FIRST
         while not self.stop.is_set() and not self._trouble:
             try:
-                busy = self.planner.tick() or self.linger()
+                busy = self.planner.tick() or self.keep_running()
                 self._skip = self._full() if self.back_pressure else frozenset()
                 self._outage.over()
                 self.observer.ticked(self.planner)
@@ -138,7 +138,7 @@ class ThreadEngine:
 
     def _goes_on_without_state(self, away: StateUnavailable) -> bool:
         """Whether to go on; past ``max_wait`` the run ends with what is wrong with the state."""
-        if self._outage.goes_on(away):
+        if self._outage.may_continue(away):
             return True
         self._trouble.append(self._outage.ended(away))
         return False
@@ -191,8 +191,8 @@ class ThreadEngine:
             self._hurry,
             self.site,
             skip_jobs=self._barred,
-            turn=self._turn,
-            goes_on=lambda: not self._ends(),
+            claim_lock=self._claim_lock,
+            may_continue=lambda: not self._ends(),
             started=self._started,
             observe=self._settled,
             progress=self.observer.progress,
@@ -201,7 +201,7 @@ class ThreadEngine:
         try:
             self._steps(worker)
         finally:
-            worker.leave()
+            worker.release_unstarted()
 
     def _ends(self) -> bool:
         return self.stop.is_set() or self._over.is_set() or bool(self._trouble)

@@ -28,8 +28,8 @@ from hdm.errors import (
 from hdm.model import Attempt, Receipt
 from hdm.planning import back_off
 from hdm.planning.breaker import Breaker
-from hdm.runtime.lease_keeper import Held, Pulse
-from hdm.state.records import GoOn
+from hdm.runtime.lease_keeper import ActiveLease, Pulse
+from hdm.state.records import ClaimRequest
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -62,10 +62,10 @@ class Worker:
     """Claims chunks of one run and carries them through their links.
 
     ``links`` by link key. Once ``stop`` is set, a chunk in work is handed back at the next batch.
-    ``observe`` is told every outcome (for progress). ``turn`` is held from asking ``skip_jobs``, of
+    ``observe`` is told every outcome (for progress). ``claim_lock`` is held from asking ``skip_jobs``, of
     which nothing is claimed, until ``started`` was told: among workers that share it none claims
-    what the last one has filled. While ``goes_on`` says so, the next chunk is claimed as the last one
-    is committed; ``leave`` hands it back.
+    what the last one has filled. While ``may_continue`` says so, the next chunk is claimed as the last one
+    is committed; ``release_unstarted`` hands it back.
     """
 
     state: StateManager
@@ -76,13 +76,13 @@ class Worker:
     stop: threading.Event
     site: str | None = None
     skip_jobs: Callable[[], frozenset[str]] = frozenset
-    turn: AbstractContextManager[Any] = field(default_factory=nullcontext)
-    goes_on: Callable[[], bool] = lambda: True
+    claim_lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    may_continue: Callable[[], bool] = lambda: True
     started: Callable[[Lease], None] = lambda lease: None
     observe: Callable[[Outcome], None] = lambda outcome: None
     progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
     breaker: Breaker = field(default_factory=Breaker)
-    _next: Held | None = None
+    _next: ActiveLease | None = None
 
     def step(self) -> Outcome | None:
         """Claim one chunk and settle it; None if there is nothing to claim now."""
@@ -93,7 +93,7 @@ class Worker:
         self.observe(outcome)
         return outcome
 
-    def leave(self) -> None:
+    def release_unstarted(self) -> None:
         """Hand back what was claimed and not begun."""
         held, self._next = self._next, None
         if held is None:
@@ -105,11 +105,11 @@ class Worker:
             log.warning("chunk %s is left to its lease: %s", held.lease.chunk_id[:12], trouble.message)
         self.observe(Outcome(held.lease, error=Drained("told to stop")))
 
-    def _claim(self) -> Held | None:
-        with self.turn:
+    def _claim(self) -> ActiveLease | None:
+        with self.claim_lock:
             skip = self.skip_jobs()
             lease = self.state.claim(
-                self.worker_id, self.run_id, site=self.site, skip_jobs=skip, announce=self._first_file
+                self.worker_id, self.run_id, site=self.site, skip_jobs=skip, preregister=self._first_artifact
             )
             if lease is None:
                 return None
@@ -118,20 +118,24 @@ class Worker:
 
     def _commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> None:
         """Commit the chunk, and claim the next one along with it if nothing is to be skipped."""
-        with self.turn:
-            go_on = GoOn(self.site, self._first_file) if self.goes_on() and not self.skip_jobs() else None
-            following = self.state.commit(lease, receipt, target_rows=target_rows, go_on=go_on)
+        with self.claim_lock:
+            claim_next = (
+                ClaimRequest(self.site, self._first_artifact)
+                if self.may_continue() and not self.skip_jobs()
+                else None
+            )
+            following = self.state.commit(lease, receipt, target_rows=target_rows, claim_next=claim_next)
             if following is not None:
                 self._next = self.pulse.hold(following)
                 self.started(following)
 
-    def _first_file(self, lease: Lease) -> tuple[str, str] | None:
+    def _first_artifact(self, lease: Lease) -> tuple[str, str] | None:
         try:
-            return self.links[lease.job.link_key].first_file(lease)
+            return self.links[lease.job.link_key].first_artifact(lease)
         except Exception:  # noqa: BLE001 -- a plugin may raise anything; the attempt will meet it again
             return None
 
-    def _settle(self, held: Held) -> Outcome:
+    def _settle(self, held: ActiveLease) -> Outcome:
         lease = held.lease
         attempt = self._attempt(lease, held)
         try:
@@ -152,7 +156,7 @@ class Worker:
         finally:
             self.pulse.drop(held)
 
-    def _attempt(self, lease: Lease, held: Held) -> Attempt:
+    def _attempt(self, lease: Lease, held: ActiveLease) -> Attempt:
         def check() -> None:
             self.pulse.check(held)
             if self.stop.is_set():

@@ -14,10 +14,10 @@ from hdm.dialects.base import Dialect
 from hdm.model import Chunk, Column, Condition, Kind, Table
 from hdm.sql.database import Database
 
-__all__ = ["Part", "Splitter", "SqlRanges", "all_of", "uncut"]
+__all__ = ["Part", "Splitter", "SqlRanges", "all_of", "why_not_split"]
 
 
-def uncut(
+def why_not_split(
     dialect: Dialect, table: Table, chunks: Sequence[Chunk], rows: int | None, size: int | None
 ) -> str | None:
     """What is to be said if a table of more than ``rows`` or ``size`` bytes, or of nobody knows how

@@ -65,7 +65,7 @@ class Database(ServerCalls):
     """Whether ``snapshot`` yields a token that other sessions can ``join``."""
     keys_act: ClassVar[bool] = True
     """Whether a row that goes takes those with it that refer to it, or is kept by them, in hdm's sessions."""
-    shows_what_it_hides: ClassVar[bool] = False
+    catalog_lists_unreadable_tables: ClassVar[bool] = False
     """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
     brings_first: ClassVar[bool] = False
     """Whether ``bring`` does the most of the work, so that a later attempt asks the ledger before it."""
@@ -267,7 +267,7 @@ class Database(ServerCalls):
         """End the sessions of older attempts whose label starts with ``mark``."""
         return
 
-    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+    def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
         """What the user may not do and a sink for the table must; None where it cannot be told."""
         return None
 
@@ -349,13 +349,13 @@ class Database(ServerCalls):
         """For ``hdm doctor``: whether the user may do all that a sink for the table must."""
         connection = self.connect("hdm:doctor")
         try:
-            lacking = self.lacking(connection, path)
+            missing_grants = self.missing_grants(connection, path)
         finally:
             connection.close()
-        if lacking is None:
+        if missing_grants is None:
             return []
-        what = f"lacks {', '.join(lacking)}" if lacking else "may make and fill tables"
-        return [("grants", not lacking, what)]
+        what = f"lacks {', '.join(missing_grants)}" if missing_grants else "may make and fill tables"
+        return [("grants", not missing_grants, what)]
 
     def look(self, path: Sequence[str]) -> Table | None:
         """Log in and look for a table: whatever keeps that from working is raised."""

@@ -21,7 +21,7 @@ from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableVal
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
 from hdm.sql import blame
 from hdm.sql import relation as sql_relation
-from hdm.sql.chunking import Splitter, SqlRanges, uncut
+from hdm.sql.chunking import Splitter, SqlRanges, why_not_split
 from hdm.sql.cursor import WatermarkConf, hold_to_order
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.describe import chosen, sees_all
@@ -141,7 +141,7 @@ class SqlSource(BehindDatabase, Source):
         the user may not read it."""
         with looking(self.database, "hdm:describe") as connection:
             table = self._described(connection)
-            if self.path is not None and self.database.shows_what_it_hides:
+            if self.path is not None and self.database.catalog_lists_unreadable_tables:
                 self._may_read(connection, table)
             if self.path is not None and self.dialect.hides_columns and self.config.columns is None:
                 sees_all(self.database, connection, table, self._origin(table))
@@ -268,10 +268,10 @@ class SqlSource(BehindDatabase, Source):
             splitter = kind(ranges, table, window, relation, exact, filtered=bool(where))
             yield from splitter.chunks(job_key, snapshot)
 
-    def uncut(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
+    def why_not_split(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
         """A table without a key, in a database without pages to go by, is one chunk."""
         wanted = self.config.chunk
-        return wanted and uncut(self.dialect, table, chunks, wanted.rows, wanted.bytes)
+        return wanted and why_not_split(self.dialect, table, chunks, wanted.rows, wanted.bytes)
 
     def is_empty(self, table: Table) -> bool:
         """By counting."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from hdm.state.backends import SQLServerStateManager as SQLServerStateManager
     from hdm.state.backends import StateSettings as StateSettings
     from hdm.state.manager import StateManager as StateManager
-    from hdm.state.records import GoOn as GoOn
+    from hdm.state.records import ClaimRequest as ClaimRequest
     from hdm.state.records import Job as Job
     from hdm.state.records import JobInfo as JobInfo
     from hdm.state.records import Lease as Lease
@@ -26,14 +26,14 @@ _HOME = {
     "SQLServerStateManager": "hdm.state.backends",
     "StateManager": "hdm.state.manager",
     "RunInfo": "hdm.state.records",
-    "GoOn": "hdm.state.records",
+    "ClaimRequest": "hdm.state.records",
     "JobInfo": "hdm.state.records",
     "Job": "hdm.state.records",
     "Lease": "hdm.state.records",
 }
 
 __all__ = [
-    "GoOn",
+    "ClaimRequest",
     "Job",
     "JobInfo",
     "Lease",

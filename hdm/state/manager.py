@@ -32,9 +32,9 @@ from hdm.state.queries import audit
 from hdm.state.queries.reports import Reports
 from hdm.state.queries.run_queries import Questions
 from hdm.state.records import (
-    Announce,
     CheckResult,
-    GoOn,
+    ClaimRequest,
+    FirstArtifact,
     Job,
     JobInfo,
     Lease,
@@ -209,9 +209,9 @@ class StateManager(Questions):
         ``reading`` is for ``reports.last_reading``."""
         return jobs.add_plan(self._base, job, chunks, snapshot, wm_low, wm_high, unless_loading, reading)
 
-    def leave(self, job: Job) -> bool:
+    def close_unread(self, job: Job) -> bool:
         """Close an epoch of mode ``replace`` for which nothing was read; False if something was."""
-        return self._base.change(job.in_run, lambda tx: replacing.leave(tx, job))
+        return self._base.change(job.in_run, lambda tx: replacing.close_unread(tx, job))
 
     def give_up(self, job: Job, *, short: bool) -> bool:
         """Close an epoch whose source changed under it, or that is ``short``; False if it is neither."""
@@ -225,13 +225,13 @@ class StateManager(Questions):
         """Whether any job of these links that reads what the pipeline publishes is open."""
         return self._base.db.read(lambda conn: replacing.is_loading(conn, pipeline_key, links))
 
-    def unfollowed(self, job: Job, limit: int = 100) -> list[Receipt]:
+    def pending_receipts(self, job: Job, limit: int = 100) -> list[Receipt]:
         """What upstream committed and this job has not turned into chunks yet, in order."""
-        return follow.unfollowed(self._base, job, limit)
+        return follow.pending_receipts(self._base, job, limit)
 
-    def add_followers(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
+    def add_downstream_chunks(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
         """Insert what is made of one upstream chunk, once. False if the job replaces and is closed."""
-        return follow.add_followers(self._base, job, upstream_chunk_id, chunks)
+        return follow.add_downstream_chunks(self._base, job, upstream_chunk_id, chunks)
 
     def settled(self, job: Job) -> bool:
         """Nothing is left to do but to close the job."""
@@ -258,12 +258,12 @@ class StateManager(Questions):
         *,
         site: str | None = None,
         skip_jobs: frozenset[str] = frozenset(),
-        announce: Announce = lambda lease: None,
+        preregister: FirstArtifact = lambda lease: None,
     ) -> Lease | None:
         """The next chunk to try, downstream first; None if there is nothing just now. With ``site``,
-        only jobs of that site or of none; without, all. The file that ``announce`` names goes on
+        only jobs of that site or of none; without, all. The file that ``preregister`` names goes on
         record with the claim, as by ``begin_artifact``."""
-        return claims.claim(self._base, worker_id, run_id, GoOn(site, announce), skip_jobs)
+        return claims.claim(self._base, worker_id, run_id, ClaimRequest(site, preregister), skip_jobs)
 
     def renew(self, lease: Lease, *, rows: int = 0, bytes: int = 0) -> None:  # noqa: A002
         """Extend the lease and note progress; raises ``LeaseLost``."""
@@ -278,12 +278,17 @@ class StateManager(Questions):
         transitions.wrote(self._base, lease, receipt)
 
     def commit(
-        self, lease: Lease, receipt: Receipt, *, target_rows: int | None = None, go_on: GoOn | None = None
+        self,
+        lease: Lease,
+        receipt: Receipt,
+        *,
+        target_rows: int | None = None,
+        claim_next: ClaimRequest | None = None,
     ) -> Lease | None:
         """The content is visible, and ``target_rows`` is what the target itself says it holds (-1:
-        nothing; None: it cannot say); raises ``LeaseLost``, ``BrokenContract``. With ``go_on`` the
+        nothing; None: it cannot say); raises ``LeaseLost``, ``BrokenContract``. With ``claim_next`` the
         worker's next lease, claimed along with it; None then, too, if ``claim`` has to look."""
-        return transitions.commit(self._base, lease, receipt, target_rows, go_on)
+        return transitions.commit(self._base, lease, receipt, target_rows, claim_next)
 
     def record_checks(self, lease: Lease, results: Sequence[CheckResult]) -> None:
         """Keep what the chunk's in-flight checks found; raises ``LeaseLost``."""

@@ -24,7 +24,7 @@ HELD = (LEASED, WRITTEN)
 IN_ORDER = 0
 """As a job's ``max_parallel``: one chunk at a time, none before one with a lower number is settled."""
 
-SURE = 0.9
+LEASE_SAFE_FRACTION = 0.9
 """Of a lease's time: so long it is its holder's without asking."""
 
 OPEN_JOB = ("planning", "in_progress", "failure")
@@ -89,7 +89,7 @@ class Job:
     in_run: str
 
     @property
-    def is_left(self) -> bool:
+    def closed_unread(self) -> bool:
         """It was closed unplanned: nothing was read for it."""
         return self.status == "success" and not self.planned
 
@@ -125,17 +125,17 @@ class Lease:
     since: float = field(default_factory=time.monotonic)
 
 
-Announce = Callable[[Lease], tuple[str, str] | None]
+FirstArtifact = Callable[[Lease], tuple[str, str] | None]
 """The URI and format of the first file that an attempt will write, as far as that is known."""
 
 
 @dataclass(frozen=True, slots=True)
-class GoOn:
+class ClaimRequest:
     """The wish for a next chunk, of jobs of that ``site`` or of none; without ``site``, of any.
-    ``announce`` is asked which file goes on record with it."""
+    ``preregister`` is asked which file goes on record with it."""
 
     site: str | None = None
-    announce: Announce = lambda lease: None
+    preregister: FirstArtifact = lambda lease: None
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,10 +168,10 @@ def check_discard_spares_the_winner(sink: Sink, table: Table, read_back: ReadBac
 
 
 def check_first_file_is_the_first(sink: Sink, table: Table) -> None:
-    """A file that ``first_file`` names is the first that ``write`` announces."""
+    """A file that ``first_artifact`` names is the first that ``write`` announces."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     chunk, told = chunk_of(table), list[tuple[str, str]]()
-    named = sink.first_file(table, chunk, 1, Mode.APPEND)
+    named = sink.first_artifact(table, chunk, 1, Mode.APPEND)
     attempt = Attempt(1, will_write=lambda uri, kind: told.append((uri, kind)))
     sink.write(table, chunk, attempt, payload_of(table, awkward_batch(table)), Mode.APPEND)
     assert named is None or told[:1] == [named]

@@ -345,7 +345,7 @@ class SinkRawErrors(SQLiteSink):
 
 
 class NamesAnotherFile(SQLiteSink):
-    def first_file(self, *_: Any) -> tuple[str, str]:
+    def first_artifact(self, *_: Any) -> tuple[str, str]:
         return "file:///elsewhere.parquet", "parquet"
 
 

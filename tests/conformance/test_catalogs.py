@@ -12,7 +12,7 @@ from hdm.catalog.base import Catalog
 from hdm.catalog.model import Schema
 from hdm.catalog.patterns import select
 from hdm.components import registry
-from hdm.config.located import PlacedDict
+from hdm.config.located import LocatedDict
 from hdm.config.profile import Profiles
 from hdm.model import ComponentSpec
 from hdm.testing.catalogs import CatalogConformance
@@ -21,7 +21,7 @@ from tests.servers.process import Database
 
 def catalog_of(kind: str, profile: dict[str, Any]) -> Catalog:
     """A catalogue by its type's name, through the registry."""
-    profiles = Profiles(Path("profiles.yml"), "test", PlacedDict({"here": PlacedDict(profile)}))
+    profiles = Profiles(Path("profiles.yml"), "test", LocatedDict({"here": LocatedDict(profile)}))
     made = registry.create("catalog", ComponentSpec("here", kind, {"env": "here"}), profiles)
     assert isinstance(made, Catalog)
     return made

@@ -192,7 +192,7 @@ def test_a_worker_of_a_site_stays_until_it_is_stopped(place: Place) -> None:
 def test_no_secret_leaves_in_an_exception(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     Secret("s3cret-canary")
     wrong = ManifestError("the password is s3cret-canary", hint="not s3cret-canary")
-    monkeypatch.setattr("hdm.api.running.surveyed", lambda *_: (_ for _ in ()).throw(wrong))
+    monkeypatch.setattr("hdm.api.running.preflighted", lambda *_: (_ for _ in ()).throw(wrong))
     with pytest.raises(HdmError) as caught:
         opened(place).plan()
     assert "s3cret-canary" not in f"{caught.value}{caught.value.args}{caught.value.hint}"

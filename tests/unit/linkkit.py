@@ -29,7 +29,7 @@ from hdm.model import (
     Window,
 )
 from hdm.planning.planner import Planner
-from hdm.planning.preflight import survey
+from hdm.planning.preflight import preflight
 from hdm.runtime.link import DataLink
 from hdm.state import Job, Lease, RunInfo, StateManager
 
@@ -216,7 +216,7 @@ class Run:
 
     def planner(self, **options: Any) -> Planner:
         planner = Planner(self.state, self.run_id, self.links, **options)
-        planner.begin(survey(self.links))
+        planner.begin(preflight(self.links))
         return planner
 
     def planned(self) -> Job:

@@ -31,7 +31,7 @@ def opened(place, site=None):
 def test_a_project_is_read_whole_and_creates_nothing(place):
     before = place.files()
     project = opened(place)
-    assert [p.source.dataset.name for p in project.survey()] != []
+    assert [p.source.dataset.name for p in project.preflight()] != []
     assert len(project.links) == 3
     assert set(project.specs) == set(project.links)
     assert project.recall_state() is None

@@ -114,7 +114,7 @@ class MySQLDatabase(MySQLReading):
             or "change the target's column so that it takes these values",
         )
 
-    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+    def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
         """By what is granted to the user itself on the server and the database. What a role brings,
         not every version lets the user see: with a role active it cannot be told."""
         if self._has_role(connection):

@@ -63,7 +63,7 @@ class PostgresProfile(SqlProfile):
 class PostgresDatabase(Writing):
     """One PostgreSQL database."""
 
-    shows_what_it_hides = True
+    catalog_lists_unreadable_tables = True
     tls_hint = "set sslrootcert and sslmode in the profile, or insecure: true"
 
     # -- connecting ------------------------------------------------------------

@@ -15,7 +15,7 @@ class Writing(Reading):
 
     # -- writing -------------------------------------------------------------------
 
-    def lacking(self, connection: Any, path: Sequence[str]) -> list[str] | None:
+    def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
         """CREATE and USAGE on the schema, if there is one."""
         schema = path[-2]
         asked = "SELECT nspname, has_schema_privilege(oid, 'CREATE'), has_schema_privilege(oid, 'USAGE')"

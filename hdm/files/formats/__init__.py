@@ -21,7 +21,7 @@ from hdm.model import Dataset, Table
 COMPRESSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
-class Marks:
+class RowOffsets:
     """Record borders of one uncompressed file as far as it was read, to start from later."""
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Format(ABC):
         compression: str,
         first: int = 0,
         count: int | None = None,
-        marks: Marks | None = None,
+        marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """``count`` rows from row ``first`` on, as batches of ``table``'s schema.
 

@@ -15,7 +15,7 @@ import pyarrow.csv as arrow_csv
 
 from hdm.arrow.batches import conform, silent
 from hdm.errors import CorruptFile, SchemaDrift, UsageError
-from hdm.files.formats import BatchWriter, Format, Marks, carries, text
+from hdm.files.formats import BatchWriter, Format, RowOffsets, carries, text
 from hdm.files.formats.csv_grammar import BOM, OTHER_DELIMITERS, Lines, other_delimiter, wrong_header
 from hdm.model import Column, Dataset, Kind, Table
 
@@ -97,7 +97,7 @@ class Csv(Format):
         compression: str,
         first: int = 0,
         count: int | None = None,
-        marks: Marks | None = None,
+        marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Parsed block by block, so that a record may be of any size."""
         header = self._header(stream, compression)
@@ -192,7 +192,7 @@ class Csv(Format):
         header: _Header,
         types: dict[str, pa.DataType],
         first: int,
-        marks: Marks | None,
+        marks: RowOffsets | None,
     ) -> Iterator[tuple[int, pa.Table]]:
         border = self._border(header)
         for row, block in text.located(stream, compression, border, header.end, first, marks):

@@ -14,7 +14,7 @@ import pyarrow.json as arrow_json
 
 from hdm.arrow.batches import conform, silent
 from hdm.errors import CorruptFile, SchemaDrift, UnrepresentableValue
-from hdm.files.formats import BatchWriter, Format, Marks, carries, json_values, text
+from hdm.files.formats import BatchWriter, Format, RowOffsets, carries, json_values, text
 from hdm.model import Column, Dataset, Kind, Table
 
 _SAFE = 2**53
@@ -124,7 +124,7 @@ class JsonLines(Format):
         compression: str,
         first: int = 0,
         count: int | None = None,
-        marks: Marks | None = None,
+        marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Parsed block by block, so that a record may be of any size."""
         for rows in text.cut(_parsed(stream, compression, table, first, marks), first, count):
@@ -156,7 +156,7 @@ def _border(buffer: bytearray, known: int) -> int:
 
 
 def _parsed(
-    stream: BinaryIO, compression: str, table: Table, first: int, marks: Marks | None
+    stream: BinaryIO, compression: str, table: Table, first: int, marks: RowOffsets | None
 ) -> Iterator[tuple[int, pa.Table]]:
     fast = pa.schema([(column.name, _parsed_as(column.type)) for column in table.columns])
     for place, block in _blocks(stream, compression, first, marks):
@@ -164,7 +164,7 @@ def _parsed(
 
 
 def _blocks(
-    stream: BinaryIO, compression: str, first: int, marks: Marks | None
+    stream: BinaryIO, compression: str, first: int, marks: RowOffsets | None
 ) -> Iterator[tuple[text.Place, bytes]]:
     """Blocks of whole lines; an array, or objects over several lines, are brought into lines first."""
     stream.seek(0)

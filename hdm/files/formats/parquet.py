@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from hdm.arrow.batches import BATCH_BYTES, BATCH_ROWS, conform
 from hdm.errors import CorruptFile, UnrepresentableValue, UnsupportedType
-from hdm.files.formats import BatchWriter, Format, Marks, carries
+from hdm.files.formats import BatchWriter, Format, RowOffsets, carries
 from hdm.model import Column, Dataset, Kind, Table
 from hdm.model.json import table_from_json, table_to_json
 
@@ -122,7 +122,7 @@ class Parquet(Format):
         compression: str,
         first: int = 0,
         count: int | None = None,
-        marks: Marks | None = None,
+        marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
         """Only row groups that hold wanted rows are decoded."""
         file = _open(stream)

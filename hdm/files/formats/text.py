@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from hdm.errors import CorruptFile
-from hdm.files.formats import Marks
+from hdm.files.formats import RowOffsets
 
 BLOCK = 4 * 1024 * 1024
 LARGEST = 1024 * 1024 * 1024
@@ -91,7 +91,7 @@ class Place:
 
     start: int
     _end: int
-    _marks: Marks | None
+    _marks: RowOffsets | None
     rows: int = 0
 
     def counted(self, rows: pa.Table) -> pa.Table:
@@ -108,7 +108,7 @@ def located(
     last_border: Callable[[bytearray, int], int],
     body: int,
     first: int,
-    marks: Marks | None,
+    marks: RowOffsets | None,
 ) -> Iterator[tuple[Place, bytes]]:
     """Blocks of whole records, each with its ``Place``, beginning at or before row ``first``.
 

@@ -27,7 +27,16 @@ from hdm.state.db import clock
 from hdm.state.db.database import among, locked
 from hdm.state.db.statements import Prepared, Query, Values, together
 from hdm.state.db.tables import artifact, chunk
-from hdm.state.records import COMMITTED, HELD, SUPERSEDED, SURE, VERIFIED, WAIVED, Lease, StaleArtifact
+from hdm.state.records import (
+    COMMITTED,
+    HELD,
+    LEASE_SAFE_FRACTION,
+    SUPERSEDED,
+    VERIFIED,
+    WAIVED,
+    Lease,
+    StaleArtifact,
+)
 from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 
@@ -107,7 +116,7 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     key, new = _begun(lease, uri, kind)
     if key in lease.announced:
         lease.announced.discard(key)
-        if time.monotonic() - lease.since < lease.ttl * SURE:
+        if time.monotonic() - lease.since < lease.ttl * LEASE_SAFE_FRACTION:
             lease.begun.add(key)
             return
 
@@ -119,7 +128,7 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     lease.begun.add(key)
 
 
-def announce(tx: Tx, lease: Lease, file: object) -> None:
+def preregister(tx: Tx, lease: Lease, file: object) -> None:
     """Record ``file``, a URI and its format, with the claim of ``lease``, which is to write it. What
     cannot be recorded is left to ``begin``, and is then its own attempt's failure."""
     match file:
@@ -127,7 +136,7 @@ def announce(tx: Tx, lease: Lease, file: object) -> None:
             key, new = _begun(lease, uri, kind)
         case _:
             return
-    tx.do(_BEGIN, new, then=lambda made: lease.announced.add(key) if made else None)
+    tx.queue(_BEGIN, new, then=lambda made: lease.announced.add(key) if made else None)
 
 
 def _fits(text: str, column: Column[Any]) -> bool:
@@ -136,10 +145,10 @@ def _fits(text: str, column: Column[Any]) -> bool:
     return 0 < len(text) <= longest and text.isprintable()
 
 
-def never_begun(tx: Tx, lease: Lease) -> None:
+def drop_unstarted(tx: Tx, lease: Lease) -> None:
     """The attempt is over: files that were announced and not begun there were none of."""
     for key in sorted(lease.announced):
-        tx.do(_NEVER, {"key": key})
+        tx.queue(_NEVER, {"key": key})
 
 
 def _begun(lease: Lease, uri: str, kind: str) -> tuple[str, Values]:
@@ -174,9 +183,9 @@ def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -
                 "key": key, "by": receipt.attempt, "size": file.bytes, "count": file.rows,
                 "hash": file.sha256, "tag": file.etag,
             }  # fmt: skip
-            tx.do(_PUBLISH, values)
+            tx.queue(_PUBLISH, values)
         else:
-            tx.do(
+            tx.queue(
                 _ADD,
                 {
                     "artifact_id": key, "chunk_id": chunk_id, "attempt": receipt.attempt,
@@ -189,7 +198,7 @@ def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -
 
 def consumed(tx: Tx, upstream_chunk_id: str) -> None:
     """The upstream chunk's files are used up once all chunks made of them are settled."""
-    tx.do(_CONSUME, {"of": upstream_chunk_id})
+    tx.queue(_CONSUME, {"of": upstream_chunk_id})
 
 
 def stale(base: Base) -> list[StaleArtifact]:

@@ -31,7 +31,7 @@ from hdm.state.db import clock
 from hdm.state.db.database import among, by_claim_index, locked
 from hdm.state.db.statements import Prepared, Query, Values, together
 from hdm.state.db.tables import chunk, job, run_job
-from hdm.state.records import DEAD, HELD, IN_ORDER, PENDING, GoOn, Lease
+from hdm.state.records import DEAD, HELD, IN_ORDER, PENDING, ClaimRequest, Lease
 from hdm.state.tx.context import JOB_COLUMNS, Base
 from hdm.state.tx.transaction import Tx
 
@@ -184,7 +184,7 @@ _RENEW = Prepared(
 )
 
 
-def claim(base: Base, worker_id: str, run_id: str, wish: GoOn, skip: frozenset[str]) -> Lease | None:
+def claim(base: Base, worker_id: str, run_id: str, wish: ClaimRequest, skip: frozenset[str]) -> Lease | None:
     """The next chunk that this worker may try, or None if there is nothing to do just now."""
     site = wish.site
     wanted = _wanted(run_id, site)
@@ -203,7 +203,7 @@ def claim(base: Base, worker_id: str, run_id: str, wish: GoOn, skip: frozenset[s
     ask = {} if skip else {"next": (_usual(due, site is not None, True), wanted)}
 
     def work(tx: Tx) -> Lease:
-        row: Any = next(iter(tx.asked["next"]), None) if ask else look(tx.conn, due, True)
+        row: Any = next(iter(tx.answers["next"]), None) if ask else look(tx.conn, due, True)
         # The last look is for one who lost a race with another run: there may be more.
         row = row or look(tx.conn, not due, True) or look(tx.conn, due, True)
         return _take(base, tx, row, worker_id, wish)
@@ -225,10 +225,10 @@ def asking(base: Base, run_id: str, site: str | None) -> dict[str, Query]:
     return {"next": (_plain(site is not None), _wanted(run_id, site))}
 
 
-def found(base: Base, tx: Tx, worker_id: str, wish: GoOn) -> Lease | None:
+def found(base: Base, tx: Tx, worker_id: str, wish: ClaimRequest) -> Lease | None:
     """The lease of what was asked for. None says nothing: ``claim`` looks more closely, also at jobs
     with ``max_parallel``, whose chunks at work are to be counted."""
-    row = next(iter(tx.asked.get("next", ())), None)
+    row = next(iter(tx.answers.get("next", ())), None)
     return None if row is None else _take(base, tx, row, worker_id, wish)
 
 
@@ -254,14 +254,14 @@ class _NothingToDo(Exception):
     """Ends the transaction without a trace."""
 
 
-def _take(base: Base, tx: Tx, row: Any, worker_id: str, wish: GoOn) -> Lease:
+def _take(base: Base, tx: Tx, row: Any, worker_id: str, wish: ClaimRequest) -> Lease:
     """Take the chunk, which the row's lock keeps as it was read."""
     if row is None or (row.max_parallel is not None and _is_full(tx, row)):
         raise _NothingToDo
     if row.status != PENDING:
         failpoints.point("H2")
     becomes = "written" if row.status == "written" else "leased"
-    tx.do(
+    tx.queue(
         _TAKE,
         {
             "id": row.chunk_id, "seen": row.attempt, "was": row.status, "becomes": becomes,
@@ -273,7 +273,7 @@ def _take(base: Base, tx: Tx, row: Any, worker_id: str, wish: GoOn) -> Lease:
         attempt=row.attempt + 1, was=row.status, now=becomes,
     )  # fmt: skip
     lease = _lease(base, tx.conn, row, worker_id, tx.run_id)
-    artifacts.announce(tx, lease, wish.announce(lease))
+    artifacts.preregister(tx, lease, wish.preregister(lease))
     return lease
 
 

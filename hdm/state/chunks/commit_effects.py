@@ -18,11 +18,13 @@ from hdm.state.tx.transaction import Tx
 _COMPARED = Prepared(insert(validation))
 
 
-def questions(
+def commit_lookups(
     of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
 ) -> dict[str, Query]:
-    """What ``follow_up`` must know: to be asked as the transaction begins. ``begun`` are the ids of
-    files that are known to be on record."""
+    """Give the queries whose answers ``apply_commit_effects`` needs; they are sent as the transaction begins.
+
+    ``begun``: ids of files that are known to be on record.
+    """
     ask = {}
     if any(artifacts.artifact_key(chunk_id, file.uri) not in begun for file in receipt.files):
         ask["files"] = artifacts.known(chunk_id)
@@ -33,24 +35,24 @@ def questions(
     return ask
 
 
-def follow_up(
+def apply_commit_effects(
     tx: Tx, of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
 ) -> None:
     """Files published and used up, lineage edge, kept digests, and the watermark; in a transaction
-    that asked ``questions`` of the same."""
-    on_record = {row.artifact_id for row in tx.asked.get("files", ())}
+    that asked ``commit_lookups`` of the same."""
+    on_record = {row.artifact_id for row in tx.answers.get("files", ())}
     artifacts.published(tx, chunk_id, receipt, on_record.union(begun))
-    lineage.add_edge(tx, of, part, chunk_id, receipt.rows, tx.asked.get("origin"))
+    lineage.add_edge(tx, of, part, chunk_id, receipt.rows, tx.answers.get("origin"))
     if part.upstream is not None:
         artifacts.consumed(tx, part.upstream)
     watermarks.keep_boundary(tx, of, part, receipt)
-    watermarks.advance(tx, of.job_id, of.info, tx.asked.get("growth"))
+    watermarks.advance(tx, of.job_id, of.info, tx.answers.get("growth"))
 
 
 def compared(tx: Tx, job_id: str, chunk_id: str, source_rows: int, target_rows: int, **who: Any) -> None:
     """Put on record that both sides of a chunk were counted; ``who`` did it, as events say it."""
     same = source_rows == target_rows
-    tx.do(
+    tx.queue(
         _COMPARED,
         {
             "validation_id": uuid.uuid4().hex,

@@ -30,7 +30,7 @@ def origin(upstream_chunk_id: str) -> Query:
 
 def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Sequence[Any] | None) -> None:
     """The edge that a committed chunk is: from its dataset, or the upstream sink's, to the target's."""
-    tx.do(
+    tx.queue(
         _EDGE,
         {
             "edge_id": digest("edge", part.upstream or "", chunk_id),

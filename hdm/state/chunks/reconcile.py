@@ -70,7 +70,7 @@ def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool
             was=None if row is None else row.status, now=COMMITTED, rows=receipt.rows,
             receipt=text_seal(values["receipt"]), plan=plan.told(),
         )  # fmt: skip
-        commit_effects.follow_up(tx, of, part, part.chunk_id, receipt)
+        commit_effects.apply_commit_effects(tx, of, part, part.chunk_id, receipt)
         return True
 
-    return base.change(of.in_run, work, ask=commit_effects.questions(of, part, part.chunk_id, receipt))
+    return base.change(of.in_run, work, ask=commit_effects.commit_lookups(of, part, part.chunk_id, receipt))

@@ -19,7 +19,7 @@ from hdm.state.chunks import artifacts, claims, commit_effects
 from hdm.state.db import clock
 from hdm.state.db.statements import Prepared, Query
 from hdm.state.db.tables import chunk, dead_letter
-from hdm.state.records import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, GoOn, Lease
+from hdm.state.records import COMMITTED, DEAD, HELD, LEASED, PENDING, VERIFIED, WRITTEN, ClaimRequest, Lease
 from hdm.state.redaction import dump, message
 from hdm.state.tx.chunk_rows import receipt_values
 from hdm.state.tx.context import Base
@@ -66,7 +66,7 @@ _COMMITTED = Prepared(
 
 def held(tx: Tx, lease: Lease) -> Any:
     """The chunk's row, locked; raises ``LeaseLost`` if another attempt has it."""
-    row = tx.held
+    row = tx.chunk_row
     if row is None or row.attempt != lease.attempt or row.lease_owner != lease.worker_id:
         raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
     return row
@@ -133,7 +133,7 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
         row = held(tx, lease)
         _must(lease, row, HELD, WRITTEN)
         values = _checked(lease, receipt)
-        tx.do(_WROTE, {**_fence(tx, lease), **values})
+        tx.queue(_WROTE, {**_fence(tx, lease), **values})
         _note(
             tx, lease, "chunk.written", row.status, WRITTEN, rows=receipt.rows, bytes=receipt.bytes,
             receipt=text_seal(values["new_receipt"]),
@@ -143,32 +143,32 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
 
 
 def commit(
-    base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, go_on: GoOn | None
+    base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, claim_next: ClaimRequest | None
 ) -> Lease | None:
     """The content is visible: status, counts, files, lineage and watermark in one transaction.
 
     ``target_rows`` is what the target says it holds, -1 for nothing: 'verified' if that are the
     receipt's rows. A chunk that is short of some stays 'committed', as one of a target that cannot say.
-    The worker's next lease, if it wants to ``go_on`` and one is easily found.
+    The worker's next lease, if it wants to ``claim_next`` and one is easily found.
     """
     try:
-        return _commit(base, lease, receipt, target_rows, go_on)
+        return _commit(base, lease, receipt, target_rows, claim_next)
     except (BrokenContract, IllegalTransition, LeaseLost, StateUnavailable):
         raise
     except Exception:
-        if go_on is None:
+        if claim_next is None:
             raise
         # Whatever is wrong with another chunk is no reason to lose this one, which is visible.
         return _commit(base, lease, receipt, target_rows, None)
 
 
 def _commit(
-    base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, go_on: GoOn | None
+    base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, claim_next: ClaimRequest | None
 ) -> Lease | None:
     tried: list[Lease | None] = [None]
-    ask = commit_effects.questions(lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
-    if go_on is not None:
-        ask |= claims.asking(base, lease.run_id, go_on.site)
+    ask = commit_effects.commit_lookups(lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
+    if claim_next is not None:
+        ask |= claims.asking(base, lease.run_id, claim_next.site)
 
     def work(tx: Tx) -> Lease | None:
         row = held(tx, lease)
@@ -178,7 +178,7 @@ def _commit(
         status = VERIFIED if target_rows == receipt.rows else COMMITTED
         # The digests have a table of their own, in the same transaction.
         values = _checked(lease, replace(receipt, boundary_digests=()))
-        tx.do(_COMMITTED, {**_fence(tx, lease), **values, "becomes": status})
+        tx.queue(_COMMITTED, {**_fence(tx, lease), **values, "becomes": status})
         _note(
             tx, lease, "chunk.committed", row.status, COMMITTED, rows=receipt.rows, bytes=receipt.bytes,
             filtered=receipt.filtered, rejected=receipt.rejected, sha256=receipt.sha256,
@@ -189,9 +189,9 @@ def _commit(
                 tx, lease.job.job_id, lease.chunk_id, receipt.rows, target_rows,
                 worker=lease.worker_id, attempt=lease.attempt,
             )  # fmt: skip
-        commit_effects.follow_up(tx, lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
-        artifacts.never_begun(tx, lease)
-        tried[0] = claims.found(base, tx, lease.worker_id, go_on) if go_on else None
+        commit_effects.apply_commit_effects(tx, lease.job, lease.chunk, lease.chunk_id, receipt, lease.begun)
+        artifacts.drop_unstarted(tx, lease)
+        tried[0] = claims.found(base, tx, lease.worker_id, claim_next) if claim_next else None
         return tried[0]
 
     return fenced(base, lease, COMMITTED, work, ask)
@@ -237,7 +237,7 @@ def fail(
                 {**_fence(tx, lease), "later_ms": int(max(0.0, retry_in) * 1000)},
             )
         kind = "chunk.dead" if retry_in is None else "chunk.failed"
-        artifacts.never_begun(tx, lease)
+        artifacts.drop_unstarted(tx, lease)
         _note(
             tx, lease, kind, row.status, status, error=name, phase=phase, retry_in=retry_in, counts=counts,
             **sealed,
@@ -312,7 +312,7 @@ def release(base: Base, lease: Lease) -> bool:
             .values(status=status, lease_expires_at=bindparam("at"), updated_on=bindparam("at")),
             _fence(tx, lease),
         )
-        artifacts.never_begun(tx, lease)
+        artifacts.drop_unstarted(tx, lease)
         _note(tx, lease, "chunk.released", row.status, status)
         return status == WRITTEN
 

@@ -175,7 +175,7 @@ def _put(
         "chunk_no": chunk_no,
         "committed_at": tx.now,
     }
-    tx.do(_ADD, row)
+    tx.queue(_ADD, row)
     tx.event(
         "watermark.advanced", job=job_id, column=cursor, chunk_no=chunk_no, seq=row["seq"],
         seal=seal("watermark", WATERMARK, row),
@@ -196,8 +196,8 @@ def _reach(job_id: str, info: JobInfo, end: int, chunk_id: str = "") -> Values:
 
 
 def _append(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None) -> None:
-    state = tx.held or tx.first(_LOCK_JOB, {"job": job_id})
-    if growth is None or tx.held is None or not state.planned:
+    state = tx.chunk_row or tx.first(_LOCK_JOB, {"job": job_id})
+    if growth is None or tx.chunk_row is None or not state.planned:
         end = _END if state.planned else _unbroken(tx.conn, job_id)
         found = tx.first(_GROWTH, _reach(job_id, info, end))
     else:
@@ -223,7 +223,7 @@ def forget_left(tx: Tx, pipeline_key: str) -> None:
     """An epoch is over: nothing asks for the ties of values that the watermark has left."""
     newest = tx.first(_NEWEST_VALUE, {"key": pipeline_key})
     if newest is not None:
-        tx.do(_FORGET_LEFT, {"key": pipeline_key, "at": newest.value})
+        tx.queue(_FORGET_LEFT, {"key": pipeline_key, "at": newest.value})
 
 
 def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
@@ -239,8 +239,8 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
         rows = receipt.extracted or receipt.rows + receipt.filtered + receipt.rejected
     merged = part.subtracts_its_own and (part.again or owner.info.mode is not Mode.APPEND)
     if part.seen_key and (counted or merged):
-        tx.do(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})
-    tx.do(
+        tx.queue(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})
+    tx.queue(
         _KEEP,
         {
             "pipeline_key": owner.pipeline_key,

@@ -46,27 +46,27 @@ def ident(name: str, *extra: Any, nullable: bool = False, primary_key: bool = Fa
     return Column(name, text(ID), *extra, nullable=nullable, primary_key=primary_key)
 
 
-def need(name: str, length: int, *extra: Any, **kw: Any) -> Column[str]:
+def not_null_text(name: str, length: int, *extra: Any, **kw: Any) -> Column[str]:
     """Text that must be there."""
     return Column(name, text(length), *extra, nullable=False, **kw)
 
 
-def maybe(name: str, length: int, *extra: Any) -> Column[str]:
+def nullable_text(name: str, length: int, *extra: Any) -> Column[str]:
     """Text that may be NULL."""
     return Column(name, text(length), *extra, nullable=True)
 
 
-def body(name: str, nullable: bool = True) -> Column[str]:
+def long_text(name: str, nullable: bool = True) -> Column[str]:
     """Text without a bound."""
     return Column(name, long(), nullable=nullable)
 
 
-def count(name: str, nullable: bool = True, default: str | None = None) -> Column[int]:
+def int64(name: str, nullable: bool = True, default: str | None = None) -> Column[int]:
     """A 64-bit number."""
     return Column(name, BigInteger(), nullable=nullable, server_default=default)
 
 
-def whole(name: str, nullable: bool = False, default: str | None = None, **kw: Any) -> Column[int]:
+def int32(name: str, nullable: bool = False, default: str | None = None, **kw: Any) -> Column[int]:
     """A 32-bit number."""
     return Column(name, Integer(), nullable=nullable, server_default=default, autoincrement=False, **kw)
 
@@ -96,6 +96,6 @@ def table(name: str, *parts: Any) -> Table:
     )  # fmt: skip
 
 
-def to(table: str, column: str) -> ForeignKey:
+def references(table: str, column: str) -> ForeignKey:
     """A foreign key."""
     return ForeignKey(f"hdm_{table}.{column}")

@@ -9,12 +9,12 @@ from contextlib import contextmanager, suppress
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
-RECYCLE, MOST = 1800, 8
+RECYCLE, MAX_IDLE = 1800, 8
 """Seconds after which a connection is made anew, should it stand idle: others may cut it; how many
 are kept at hand."""
 
 
-class Kept:
+class ConnectionCache:
     """The idle connections of one engine. Safe for threads."""
 
     def __init__(self, engine: Engine) -> None:
@@ -26,7 +26,7 @@ class Kept:
         return len(self._idle)
 
     @contextmanager
-    def lend(self) -> Iterator[Connection]:
+    def borrow(self) -> Iterator[Connection]:
         """A connection, kept for the next one who asks unless it was left by an error."""
         conn = self._newest() or self._engine.connect()
         try:
@@ -37,7 +37,7 @@ class Kept:
                 # So are the others, most likely: the pool, which knows of it by now, replaces them.
                 self._give_back()
             raise
-        if len(self._idle) < MOST:
+        if len(self._idle) < MAX_IDLE:
             self._idle.append((time.monotonic(), conn))
         else:
             conn.close()

@@ -34,7 +34,7 @@ from hdm.components.silence import waiting
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
 from hdm.state.db import encryption, pg_pipeline, sqlite_file
 from hdm.state.db.connect_args import connect_args, settle
-from hdm.state.db.connection_cache import MOST, RECYCLE, Kept
+from hdm.state.db.connection_cache import MAX_IDLE, RECYCLE, ConnectionCache
 from hdm.state.redaction import scrub
 
 T = TypeVar("T")
@@ -105,7 +105,7 @@ class Database:
         self._guard = threading.RLock()
         self._single: Connection | None = None
         self._immediate = False
-        self._kept: Kept | None = None
+        self._kept: ConnectionCache | None = None
         self._engine: Engine | None = None
 
     @property
@@ -178,10 +178,10 @@ class Database:
         if self.dialect == "sqlite":
             with self._one(immediate=True) as conn, conn.begin():
                 return work(conn)
-        with self._writers().lend() as conn, self._waiting(conn), conn.begin():
+        with self._writers().borrow() as conn, self._waiting(conn), conn.begin():
             return work(conn)
 
-    def _writers(self) -> Kept:
+    def _writers(self) -> ConnectionCache:
         _ = self.engine  # opens, and after a fork anew
         assert self._kept is not None
         return self._kept
@@ -278,7 +278,7 @@ class Database:
                     encryption.of_odbc(self.url),
                     isolation_level="READ COMMITTED",
                     hide_parameters=True,
-                    pool_size=MOST,
+                    pool_size=MAX_IDLE,
                     max_overflow=56,
                     pool_recycle=RECYCLE,
                     connect_args=connect_args(self.dialect, self.url),
@@ -286,7 +286,7 @@ class Database:
                 settle(engine)
                 if self.dialect == "postgresql":
                     pg_pipeline.end_only_what_is_open(engine.dialect)
-                self._kept = Kept(engine)
+                self._kept = ConnectionCache(engine)
                 _orphans.append(self._kept)  # outlives this object, lest a child's copy ends transactions
                 self._engine = engine  # last: another thread takes it for a sign that all is there
 

@@ -36,7 +36,7 @@ def _waiting(of: Job) -> Select[Any]:
     )
 
 
-def unfollowed(base: Base, of: Job, limit: int) -> list[Receipt]:
+def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
     """What upstream has committed and this job has not turned into chunks yet, in order."""
     if not of.info.upstream_keys:
         return []
@@ -49,7 +49,7 @@ def unfollowed(base: Base, of: Job, limit: int) -> list[Receipt]:
     return [receipt_from_json(row.receipt) for row in base.db.read(work)]
 
 
-def add_followers(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
+def add_downstream_chunks(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
     """Insert the chunks made of one upstream chunk; nothing, if it was followed before. False if
     this epoch replaces and is closed: its table is swapped, and what comes now is the next one's."""
 

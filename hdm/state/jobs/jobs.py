@@ -214,7 +214,7 @@ def add_plan(
         if unless_loading:
             replacing.hold(tx.conn, planned.pipeline_key)
             if replacing.is_loading(tx.conn, planned.pipeline_key, unless_loading, begun=True):
-                return not replacing.leave(tx, planned)
+                return not replacing.close_unread(tx, planned)
         added = insert_pending(tx, planned.job_id, chunks)
         values = {
             "planned": 1, "status": "in_progress", "snapshot_token": snapshot, "wm_low": low,

@@ -37,7 +37,7 @@ def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = 
         resumed_from=row.get("resumed_from"), number=number, seal=seals.seal("run", seals.RUN, row),
         end=seals.seal("run", seals.RUN_END, row), text_sha256=_keep_text(tx, text), **known,
     )  # fmt: skip
-    tx.flush()
+    tx.finish()
 
 
 def _link(conn: Connection, before: str) -> dict[str, Any]:

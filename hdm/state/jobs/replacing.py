@@ -95,7 +95,7 @@ def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
     return conn.execute(later.limit(1)).first() is not None
 
 
-def leave(tx: Tx, of: Job) -> bool:
+def close_unread(tx: Tx, of: Job) -> bool:
     """Close an epoch for which nothing was read, unless something was; whether it is closed so."""
     found = job_rows.hold(tx, of.job_id)
     if found["status"] == "success":

@@ -70,7 +70,7 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
     """Whether the pipeline has something to do: receipts to follow, chunks to move, a job to open or
     close. With ``whole``, an epoch of the upstream that closed since its own last is one, too."""
     above, own = job.alias(), job.alias()
-    unfollowed = (
+    pending_receipts = (
         select(chunk.c.chunk_id)
         .join(above, above.c.job_id == chunk.c.job_id)
         .where(
@@ -95,7 +95,7 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
         return conn.execute(query.limit(1)).first() is not None
 
     def work(conn: Connection) -> bool:
-        if any_of(conn, unfollowed) or any_of(conn, unmoved):
+        if any_of(conn, pending_receipts) or any_of(conn, unmoved):
             return True
         if any_of(conn, busy_above):
             return False

@@ -55,13 +55,14 @@ class Base:
     ) -> T:
         """One write transaction in the chain of ``run_id``; its events go with it.
 
-        ``hold`` locks that chunk at once: ``tx.held``. ``ask`` are put in the same breath: ``tx.asked``.
+        ``hold`` locks that chunk at once: its row is ``tx.chunk_row``. The queries of ``ask`` are sent in
+        the same round trip; their rows are ``tx.answers``.
         """
 
         def once(conn: Connection) -> T:
             tx = Tx(conn, run_id, self.mask, hold, ask)
             result = work(tx)
-            tx.flush(last=True)
+            tx.finish(last=True)
             return result
 
         return self.db.run(once)

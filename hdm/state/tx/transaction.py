@@ -94,9 +94,9 @@ class Tx:
         "_queue",
         "_seq",
         "_told",
-        "asked",
+        "answers",
+        "chunk_row",
         "conn",
-        "held",
         "mask",
         "now",
         "recorded",
@@ -119,8 +119,10 @@ class Tx:
         ask = ask or {}
         found = together(conn, [first, *ask.values()])
         head: Any = found[0].rows[0] if found[0].rows else None
-        self.held: Any = head if hold is not None else None
-        self.asked: dict[str, list[Any]] = {name: one.rows for name, one in zip(ask, found[1:], strict=True)}
+        self.chunk_row: Any = head if hold is not None else None
+        self.answers: dict[str, list[Any]] = {
+            name: one.rows for name, one in zip(ask, found[1:], strict=True)
+        }
         if head is None:
             head = _HEAD.first(conn, {"run": run_id})
         if head is None:
@@ -161,7 +163,7 @@ class Tx:
             }
         )
 
-    def do(self, change: Prepared, values: Values, then: Callable[[int], object] | None = None) -> None:
+    def queue(self, change: Prepared, values: Values, then: Callable[[int], object] | None = None) -> None:
         """Carry out ``change`` with whatever is carried out next; ``then`` is told how many rows it
         touched."""
         if then is not None:
@@ -169,13 +171,13 @@ class Tx:
         self._queue.append((change, values))
 
     def first(self, query: Prepared, values: Values) -> Any:
-        """The query's first row or None, after all that was left to ``do``."""
-        self.do(query, values)
-        rows = self.push()[-1].rows
+        """The query's first row or None, after all that was left to ``queue``."""
+        self.queue(query, values)
+        rows = self.send()[-1].rows
         return rows[0] if rows else None
 
-    def push(self, *, last: bool = False) -> list[Outcome]:
-        """Carry out all that was left to ``do``, in one round trip where that can be."""
+    def send(self, *, last: bool = False) -> list[Outcome]:
+        """Carry out all that was left to ``queue``, in one round trip where that can be."""
         if not self._queue:
             return []
         queue, self._queue = self._queue, []
@@ -185,20 +187,20 @@ class Tx:
             then(outcomes[place].touched)
         return outcomes
 
-    def flush(self, *, last: bool = False) -> None:
+    def finish(self, *, last: bool = False) -> None:
         """Push what is left, append the noted events and move the head; ``last``: then commit."""
         if not self._pending:
-            self.push(last=last)
+            self.send(last=last)
             return
         start = self._seq
         for record in self._pending:
             self._seq += 1
             record["seq"], record["prev_hash"] = self._seq, self._hash
             self._hash = record["hash"] = chain_hash(self._hash, record)
-            self.do(_APPEND, record)
-        self.do(_ADVANCE, {"run": self.run_id, "was": start, "new_seq": self._seq, "new_hash": self._hash})
+            self.queue(_APPEND, record)
+        self.queue(_ADVANCE, {"run": self.run_id, "was": start, "new_seq": self._seq, "new_hash": self._hash})
         failpoints.point("A1")
-        moved = self.push(last=last)[-1].touched
+        moved = self.send(last=last)[-1].touched
         if moved == 0:
             raise StateError(f"the event chain of run {self.run_id} was changed by another hand")
         self._pending = []

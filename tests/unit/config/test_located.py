@@ -7,13 +7,13 @@ import pickle
 
 import pytest
 
-from hdm.config.located import Place, PlacedDict, PlacedList, Problems, fold, kind_of, misread, suggest
+from hdm.config.located import LocatedDict, Place, PlacedList, Problems, fold, kind_of, misread, suggest
 from hdm.config.secrets import Secret
 from hdm.errors import ManifestError, ProfileError
 
 
-def placed() -> PlacedDict:
-    made = PlacedDict(file="m.yml", place=Place(1, 1))
+def placed() -> LocatedDict:
+    made = LocatedDict(file="m.yml", place=Place(1, 1))
     made.put("a", 1, Place(2, 1), Place(2, 4))
     made.put("b", "x", Place(3, 1), Place(3, 4, "x"))
     return made
@@ -27,10 +27,10 @@ def test_a_mapping_is_plain_to_everybody_else_and_knows_its_places():
     assert made.key_at("none") == made.value_at("none") == Place(1, 1)
 
 
-@pytest.mark.parametrize("other", [PlacedDict.copy, lambda made: pickle.loads(pickle.dumps(made))])
+@pytest.mark.parametrize("other", [LocatedDict.copy, lambda made: pickle.loads(pickle.dumps(made))])
 def test_a_copy_keeps_the_places(other):
     made = other(placed())
-    assert type(made) is PlacedDict
+    assert type(made) is LocatedDict
     assert (made, made.file, made.place) == ({"a": 1, "b": "x"}, "m.yml", Place(1, 1))
     assert made.value_at("b") == Place(3, 4, "x")
 

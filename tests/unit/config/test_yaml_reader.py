@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from hdm.config.located import PlacedDict
+from hdm.config.located import LocatedDict
 from hdm.config.yaml_reader import MAX_DEPTH, parse_yaml
 from hdm.errors import ManifestError, ProfileError
 
@@ -31,7 +31,7 @@ def test_every_node_knows_its_place() -> None:
     assert top.key_at("b")[:2] == (2, 1)
     assert top["b"].item_at(0)[:2] == (3, 5)
     inner = top["b"][1]
-    assert isinstance(inner, PlacedDict)
+    assert isinstance(inner, LocatedDict)
     assert (inner.key_at("c")[:2], inner.value_at("c")[:2]) == ((4, 6), (4, 9))
 
 

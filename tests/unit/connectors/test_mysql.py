@@ -323,7 +323,7 @@ def test_a_failing_source_leaves_nothing(maria: MySQLSystem) -> None:
 
 def test_a_newer_attempt_ends_the_session_of_an_older_one(maria: MySQLSystem) -> None:
     source, sink, table, chunk = _simple(maria)
-    paused, go_on = threading.Event(), threading.Event()
+    paused, claim_next = threading.Event(), threading.Event()
     failures: list[BaseException] = []
 
     def zombie() -> None:
@@ -333,7 +333,7 @@ def test_a_newer_attempt_ends_the_session_of_an_older_one(maria: MySQLSystem) ->
         def slow() -> Iterator[pa.RecordBatch]:
             yield from batches()
             paused.set()
-            go_on.wait(30)
+            claim_next.wait(30)
 
         payload.batches = slow
         try:
@@ -347,7 +347,7 @@ def test_a_newer_attempt_ends_the_session_of_an_older_one(maria: MySQLSystem) ->
     begun = time.monotonic()
     receipt = sink.write(table, chunk, Attempt(2), source.read(table, chunk), Mode.APPEND)
     assert time.monotonic() - begun < 4  # without the kill it waits 5 s for the lock
-    go_on.set()
+    claim_next.set()
     thread.join()
     assert not receipt.adopted and len(failures) == 1
     assert maria.run("SELECT COUNT(*) FROM copy") == [(20,)]

@@ -10,7 +10,7 @@ from hdm.components.check import NotNull
 from hdm.errors import CheckFailed, StateError
 from hdm.orchestrators.base import Orchestrator, OrchestratorConfig, RunReport, Session
 from hdm.planning.planner import Planner
-from hdm.planning.preflight import survey
+from hdm.planning.preflight import preflight
 from hdm.runtime import thread_engine
 from hdm.state import RunInfo
 from tests.unit.linkkit import Listed, Run, Shelf, words
@@ -39,7 +39,7 @@ def quick(monkeypatch):
 
 def session(run: Run, **options) -> Session:
     info = RunInfo("m", "0" * 64, "test", "tester", None, False, "0.1", "here")
-    return Session(run.state, run.links, survey(run.links), info, **options)
+    return Session(run.state, run.links, preflight(run.links), info, **options)
 
 
 def status(run: Run, report: RunReport) -> tuple:

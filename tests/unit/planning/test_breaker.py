@@ -238,9 +238,9 @@ def test_many_workers_look_once(run):
 def test_the_state_that_is_away_is_one_line_and_then_the_end():
     said = []
     outage = Outage(0.05, lambda event, text: said.append((event, text)))
-    assert all(outage.goes_on(StateUnavailable("full")) for _ in range(100))
+    assert all(outage.may_continue(StateUnavailable("full")) for _ in range(100))
     time.sleep(0.06)
-    assert not outage.goes_on(StateUnavailable("full"))
+    assert not outage.may_continue(StateUnavailable("full"))
     ended = outage.ended(StateUnavailable("full"))
     assert (ended.exit_code, [event for event, _ in said]) == (3, ["state.away"])
     outage.over()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from hdm.errors import ConnectionLost
 from hdm.model import Dataset
 from hdm.planning.load_order import load_order
-from hdm.planning.preflight import Prospect
+from hdm.planning.preflight import Pipeline
 from hdm.runtime.link import DataLink
 from tests.unit.linkkit import TABLE, Listed, Shelf, spec, words
 
@@ -27,17 +27,17 @@ class Referring(Shelf):
 
 
 def ordered(shelf: Referring, tables: str, staged: str = "") -> tuple[str, dict[str, frozenset[str]]]:
-    links, prospects = {}, []
+    links, pipelines = {}, []
     for name in tables:
         link = DataLink(spec(key=name), Listed(words(1)), shelf, {})
         links[link.spec.key] = link
         target = replace(TABLE, dataset=Dataset("shelf", name), path=("s", name))
-        prospects.append(
-            Prospect(link.spec, name, TABLE, target, (), (name.upper(),) if name in staged else ())
+        pipelines.append(
+            Pipeline(link.spec, name, TABLE, target, (), (name.upper(),) if name in staged else ())
         )
     for name in staged:
-        prospects.append(replace(prospects[0], pipeline_key=name.upper(), upstream_keys=()))
-    found, after = load_order(links, prospects)
+        pipelines.append(replace(pipelines[0], pipeline_key=name.upper(), upstream_keys=()))
+    found, after = load_order(links, pipelines)
     return "".join(one.pipeline_key for one in found), after
 
 

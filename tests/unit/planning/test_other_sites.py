@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from hdm.model import Attempt
 from hdm.planning import other_sites
-from hdm.planning.other_sites import Elsewhere
+from hdm.planning.other_sites import OtherSites
 from hdm.planning.planner import Planner
-from hdm.planning.preflight import pipeline_key, survey
+from hdm.planning.preflight import pipeline_key, preflight
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, words
 
 
@@ -27,7 +27,7 @@ class Two:
         self.below = run.add(Staged(words(4)), Shelf("last"), site="here", upstream=(self.above.spec.key,))
         self.specs = {link.spec.key: link.spec for link in (self.above, self.below)}
         self.there = self.planner(self.above)
-        self.there.begin(survey(self.there.links))
+        self.there.begin(preflight(self.there.links))
 
     def planner(self, link) -> Planner:
         own = {link.spec.key: link}
@@ -35,9 +35,9 @@ class Two:
             self.run.state, self.run.run_id, own, site=link.spec.site, specs=self.specs, joined=True
         )
 
-    def seen(self) -> Elsewhere:
+    def seen(self) -> OtherSites:
         own = {self.below.spec.key: self.below}
-        return Elsewhere(self.run.state, self.run.run_id, own, self.specs)
+        return OtherSites(self.run.state, self.run.run_id, own, self.specs)
 
     def publish(self) -> None:
         lease = self.run.state.claim(self.there_worker, self.run.run_id, site="there")
@@ -51,7 +51,7 @@ def test_a_link_below_another_sites_is_fed_and_so_is_what_is_below_it(run):
     free = run.add(Listed([]), Shelf("free"), site="here")
     own[free.spec.key] = free
     specs = {**two.specs, third.spec.key: third.spec, free.spec.key: free.spec}
-    assert Elsewhere(run.state, run.run_id, own, specs).fed == {two.below.spec.key, third.spec.key}
+    assert OtherSites(run.state, run.run_id, own, specs).fed == {two.below.spec.key, third.spec.key}
 
 
 def test_others_may_publish_while_a_live_worker_of_theirs_has_its_link_to_do(run):
@@ -71,7 +71,7 @@ def test_nobody_may_publish_without_a_live_worker(run):
     run.state.retire_worker(two.there_worker)
     assert not two.seen().may_publish()
     own = {two.above.spec.key: two.above}
-    assert not Elsewhere(run.state, run.run_id, own, two.specs).may_publish(), "nothing feeds the first link"
+    assert not OtherSites(run.state, run.run_id, own, two.specs).may_publish(), "nothing feeds the first link"
 
 
 def test_news_is_what_was_published_and_not_taken_up(run):
@@ -142,17 +142,17 @@ def test_the_second_site_takes_up_rests_and_finishes(run, monkeypatch):
     run.state.retire_worker(two.there_worker)  # it is stopped in the middle
     assert not here.tick()
     (job,) = here.jobs.values()
-    assert here.rests(job)
+    assert here.is_waiting_for_other_site(job)
     assert here.succeeded()
-    assert here.last_words() == ["words: all that was published is loaded; its source is not finished"]
+    assert here.closing_notes() == ["words: all that was published is loaded; its source is not finished"]
     two.there_worker = run.new_worker("there")
     two.publish()
-    assert not here.rests(job), "something is to be followed"
+    assert not here.is_waiting_for_other_site(job), "something is to be followed"
     two.there.tick()
     assert here.tick()
-    assert not here.rests(job), "something is to be moved"
+    assert not here.is_waiting_for_other_site(job), "something is to be moved"
     assert load() == 1
-    assert not here.rests(job), "all is done: it is to be closed"
+    assert not here.is_waiting_for_other_site(job), "all is done: it is to be closed"
     assert not here.tick()
     assert here.closed() == {job.pipeline_key: "success"}
     assert two.below.sink.calls[-1] == "finish"

@@ -18,7 +18,7 @@ from hdm.errors import (
 )
 from hdm.model import Attempt, Dataset, Mode
 from hdm.planning.planner import LOOKAHEAD, Planner
-from hdm.planning.preflight import prospect, survey
+from hdm.planning.preflight import pipeline_of, preflight
 from hdm.planning.tries import MAX_TRIES
 from hdm.runtime.link import DataLink
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, spec, words
@@ -489,7 +489,7 @@ def test_no_more_snapshots_are_held_at_once_than_the_lookahead(run):
     source, sink = Listed(words(1)), Shelf()
     link = run.add(source, sink)
     planner = Planner(run.state, run.run_id, run.links)
-    planner.begin([prospect(link, table) for table in tables])
+    planner.begin([pipeline_of(link, table) for table in tables])
     planner.tick()
     assert (len(planner.jobs), len(planner._snapshots)) == (LOOKAHEAD, LOOKAHEAD)
     key = link.spec.key
@@ -511,7 +511,7 @@ def test_offset_is_said_to_be_useless_where_it_would_double_rows(run):
 
 def test_a_source_says_why_it_did_not_cut(run):
     class Whole(Listed):
-        def uncut(self, table, chunks):
+        def why_not_split(self, table, chunks):
             return f"{len(chunks)} chunk(s)"
 
     run.add(Whole(words(2)), Shelf())
@@ -523,11 +523,11 @@ def test_a_source_says_why_it_did_not_cut(run):
 def test_a_survey_and_a_planner_agree_on_what_a_link_is(run):
     one(run)
     planner = Planner(run.state, run.run_id, run.links)
-    planner.begin(survey(run.links))
+    planner.begin(preflight(run.links))
     planner.tick()
     (link,) = run.links.values()
     assert isinstance(link, DataLink)
-    assert next(iter(planner.jobs)) == prospect(link, TABLE).pipeline_key
+    assert next(iter(planner.jobs)) == pipeline_of(link, TABLE).pipeline_key
 
 
 def test_other_sites_links_are_known_by_their_specs(run):
@@ -540,5 +540,5 @@ def test_other_sites_links_are_known_by_their_specs(run):
     planner = Planner(run.state, run.run_id, run.links, site="here", specs=specs)
     planner.begin([])
     assert not planner.tick()
-    assert planner.last_words() == ["nothing new was published for this site"]
+    assert planner.closing_notes() == ["nothing new was published for this site"]
     assert planner.succeeded()

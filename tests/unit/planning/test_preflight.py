@@ -1,4 +1,4 @@
-"""What a survey finds and refuses, before anything is touched."""
+"""What a preflight finds and refuses, before anything is touched."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hdm.components.check import NotNull
 from hdm.errors import ConnectionLost, LossRefused, ManifestError, UsageError
 from hdm.model import Dataset, Mode
-from hdm.planning.preflight import pipeline_key, prospect, survey
+from hdm.planning.preflight import pipeline_key, pipeline_of, preflight
 from hdm.runtime.link import DataLink
 from tests.unit.linkkit import TABLE, Listed, Shelf, spec, words
 
@@ -38,14 +38,14 @@ def test_a_pipeline_is_the_same_across_runs_and_differs_by_link_and_table():
 
 def test_a_prospect_says_whither_the_rows_go_and_touches_nothing():
     sink = Shelf()
-    found = prospect(link(sink=sink), TABLE)
+    found = pipeline_of(link(sink=sink), TABLE)
     assert (found.source, found.target.dataset, found.losses) == (TABLE, Dataset("shelf", "words"), ())
     assert sink.calls == []
 
 
 def test_a_mode_that_the_sink_cannot_honour_is_refused_with_those_it_can():
     with pytest.raises(UsageError, match="cannot honour mode merge") as wrong:
-        prospect(link(mode=Mode.MERGE), TABLE)
+        pipeline_of(link(mode=Mode.MERGE), TABLE)
     assert wrong.value.hint == "write mode: append, replace"
 
 
@@ -56,29 +56,29 @@ class Mirror(Shelf):
 
 def test_a_table_is_not_written_to_itself():
     with pytest.raises(ManifestError, match="sink words out: words would be written to itself"):
-        prospect(link(sink=Mirror()), TABLE)
+        pipeline_of(link(sink=Mirror()), TABLE)
 
 
 @pytest.mark.parametrize("allowed", [False, ("id",), ()])
 def test_a_loss_that_is_not_allowed_is_refused_by_column(allowed):
     with pytest.raises(LossRefused, match=r"word: cut to 10 letters"):
-        prospect(link(sink=Lossy(), allow_loss=allowed), TABLE)
+        pipeline_of(link(sink=Lossy(), allow_loss=allowed), TABLE)
 
 
 @pytest.mark.parametrize("allowed", [True, ("word",), ("id", "word")])
 def test_a_loss_that_is_allowed_is_kept_on_record(allowed):
-    found = prospect(link(sink=Lossy(), allow_loss=allowed), TABLE)
+    found = pipeline_of(link(sink=Lossy(), allow_loss=allowed), TABLE)
     assert found.losses == (("word", "cut to 10 letters"),)
 
 
 def test_a_check_that_the_columns_do_not_fit_is_refused_before_anything_moves():
     with pytest.raises(UsageError, match="has no column 'wrod'"):
-        prospect(link(checks=({"type": "NotNull", "column": "wrod"},)), TABLE)
+        pipeline_of(link(checks=({"type": "NotNull", "column": "wrod"},)), TABLE)
 
 
 def test_checks_and_sink_see_the_table_after_the_transform():
     one = link(transform="SELECT id AS number FROM batch", checks=({"type": "NotNull", "column": "number"},))
-    assert [column.name for column in prospect(one, TABLE).target.columns] == ["number"]
+    assert [column.name for column in pipeline_of(one, TABLE).target.columns] == ["number"]
 
 
 def test_what_the_sink_would_refuse_is_said_now():
@@ -87,13 +87,13 @@ def test_what_the_sink_would_refuse_is_said_now():
             raise UsageError("the target has other columns")
 
     with pytest.raises(UsageError, match="other columns"):
-        prospect(link(sink=Picky()), TABLE)
+        pipeline_of(link(sink=Picky()), TABLE)
 
 
 def test_a_chained_link_reads_what_the_sink_above_publishes():
     above = link(sink=Shelf("middle"))
     below = link(sink=Shelf("last"), upstream=(above.spec.key,))
-    first, second = survey({above.spec.key: above, below.spec.key: below})
+    first, second = preflight({above.spec.key: above, below.spec.key: below})
     assert second.source == first.target
     assert second.upstream_keys == (first.pipeline_key,)
     assert second.target.dataset.namespace == "last"
@@ -101,7 +101,7 @@ def test_a_chained_link_reads_what_the_sink_above_publishes():
 
 def test_of_a_link_below_another_sites_nothing_is_found():
     below = link(upstream=("elsewhere",))
-    assert survey({below.spec.key: below}) == []
+    assert preflight({below.spec.key: below}) == []
 
 
 def test_every_table_of_a_source_is_a_prospect():
@@ -111,7 +111,7 @@ def test_every_table_of_a_source_is_a_prospect():
             yield replace(TABLE, dataset=Dataset("list", "more"))
 
     one = link(source=Two([]))
-    assert [found.source.dataset.name for found in survey({one.spec.key: one})] == ["words", "more"]
+    assert [found.source.dataset.name for found in preflight({one.spec.key: one})] == ["words", "more"]
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_trouble_is_said_with_the_sources_name_unless_it_has_a_place(error, said
 
     one = link(source=Broken([]))
     with pytest.raises(type(error)) as wrong:
-        survey({one.spec.key: one})
+        preflight({one.spec.key: one})
     assert wrong.value.message == said
 
 
@@ -152,7 +152,7 @@ class Asked(Shelf):
 
 def surveyed(*sinks):
     links = [link(source=Listed([]), sink=sink) for sink in sinks]
-    return survey({one.spec.key: one for one in links})
+    return preflight({one.spec.key: one for one in links})
 
 
 def test_of_one_connection_every_place_is_asked_once():

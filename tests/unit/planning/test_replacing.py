@@ -99,7 +99,7 @@ def test_a_reading_that_was_left_is_swapped_by_nobody(run, monkeypatch, links):
         planner._open(planner._waiting[0])
         planner.close()
     (job,) = planner.jobs.values()
-    assert (job.epoch, job.is_left, len(planner.notes)) == (2, True, 1)
+    assert (job.epoch, job.closed_unread, len(planner.notes)) == (2, True, 1)
     assert again(run).succeeded()
     assert [sink.swaps for sink in sinks] == [[(1, 2), (3, 2)]] + [[(1, 2), (2, 2)]] * (links - 1)
 
@@ -117,7 +117,7 @@ def test_a_planner_that_comes_upon_a_left_job_closes_it_too(run, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(Planner, "_is_loading", lambda self, _: self is left)
         late.tick()
-    assert (first.held, [job.is_left for job in late.jobs.values()]) == (["split"], [True])
+    assert (first.held, [job.closed_unread for job in late.jobs.values()]) == (["split"], [True])
     late._waiting = waiting[1:]
     to_the_end(two, late)
     to_the_end(one, left)

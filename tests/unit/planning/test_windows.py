@@ -8,7 +8,7 @@ import pytest
 
 from hdm.model import Mode, Receipt, Window
 from hdm.planning.job_lifecycle import skip_lost
-from hdm.planning.preflight import prospect
+from hdm.planning.preflight import pipeline_of
 from hdm.planning.windows import WIDE_ROW, is_complete, job_info, window_of
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, words
 
@@ -24,7 +24,7 @@ class Offset(Listed):
 
 def opened(run: Run, mode=Mode.APPEND, table=TABLE, source=Offset, **options):
     link = run.add(source(words(2), table), Shelf(), mode=mode, **options)
-    one = prospect(link, table)
+    one = pipeline_of(link, table)
     return link, one, run.state.open_job(run.run_id, job_info(one, 1))
 
 

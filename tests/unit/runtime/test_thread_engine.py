@@ -213,7 +213,7 @@ def test_a_dead_chunk_does_not_keep_the_engine_running(run):
 def test_it_lingers_as_long_as_it_is_told(run):
     one(run, rows=2)
     turns = []
-    made = engine(run, linger=lambda: turns.append(1) or len(turns) < 5)
+    made = engine(run, keep_running=lambda: turns.append(1) or len(turns) < 5)
     made.run()
     assert len(turns) >= 5
 

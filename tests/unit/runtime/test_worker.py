@@ -110,7 +110,7 @@ def test_the_next_chunk_is_claimed_with_the_commit_and_renewed_from_then_on(run,
 @pytest.mark.parametrize("why", ["told to stop", "something is full"])
 def test_who_is_not_to_go_on_claims_nothing(run, several, why):
     if why == "told to stop":
-        several.goes_on = lambda: False
+        several.may_continue = lambda: False
     else:
         several.skip_jobs = lambda: frozenset({"another"})
     assert several.step().receipt.rows == 2
@@ -121,8 +121,8 @@ def test_who_leaves_hands_back_what_was_not_begun(run, several):
     told = []
     several.observe = lambda outcome: told.append(type(outcome.error))
     several.step()
-    several.leave()
-    several.leave()
+    several.release_unstarted()
+    several.release_unstarted()
     assert (leased(run), several.pulse._held, told) == ([], {}, [type(None), Drained])
     assert run.events().count("chunk.released") == 1
     assert made(run).step().lease.chunk.number == 1, "it is free at once"
@@ -135,14 +135,14 @@ def test_who_is_told_of_a_chunk_and_fails_leaves_no_lease(run, several):
     several.started = raising(RuntimeError("a display's"))
     with pytest.raises(HdmError):
         several.step()
-    several.leave()
+    several.release_unstarted()
     assert (leased(run), several.pulse._held) == ([], {})
 
 
 def test_a_state_that_is_away_does_not_keep_a_worker_from_leaving(run, several, monkeypatch):
     several.step()
     monkeypatch.setattr(run.state, "release", raising(StateUnavailable("away")))
-    several.leave()
+    several.release_unstarted()
     assert (leased(run), several.pulse._held) == ([1], {}), "its lease runs out"
 
 
@@ -156,7 +156,7 @@ def test_a_first_file_that_cannot_be_named_is_announced_later(run, sink, tmp_pat
     staged = FSSink(FSSink.Config.model_validate({"directory": str(tmp_path)}), name="staged")
     run.add(Listed(words(2)), staged)
     run.planned()
-    staged.first_file = raising(RuntimeError("a plugin's"))
+    staged.first_artifact = raising(RuntimeError("a plugin's"))
     assert made(run).step().receipt.rows == 2
     assert run.query("SELECT state FROM hdm_artifact") == [("PUBLISHED",)]
 

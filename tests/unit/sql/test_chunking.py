@@ -79,7 +79,7 @@ def test_no_key_and_no_pages_is_one_chunk(lite):  # noqa: F811
 
 def said(system, **options):  # noqa: F811
     source = system.source("t", **options)
-    return source.uncut(*plan(source))
+    return source.why_not_split(*plan(source))
 
 
 def test_that_a_table_without_a_key_is_not_cut_is_said(lite):  # noqa: F811
@@ -104,7 +104,7 @@ def test_nothing_is_said_of_a_table_that_is_one_chunk_anyway(lite, rows, size, i
     fill(lite, "t", [(1,)], "a integer")
     source = lite.source("t", chunk={"rows": 10, "bytes": 100})
     table, (chunk,) = plan(source)
-    found = source.uncut(replace(table, bytes=size), [replace(chunk, estimate_rows=rows)])
+    found = source.why_not_split(replace(table, bytes=size), [replace(chunk, estimate_rows=rows)])
     assert (found is not None) is is_said
 
 

@@ -9,25 +9,29 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from hdm.errors import ConnectionLost, LeaseLost
-from hdm.state import GoOn, Lease
+from hdm.state import ClaimRequest, Lease
 from hdm.state.records import StaleArtifact
 from tests.unit.state.conftest import World, in_threads, receipt_of
 
 
-def first_file(lease: Lease) -> tuple[str, str]:
+def first_artifact(lease: Lease) -> tuple[str, str]:
     return f"file:///stage/{lease.chunk_id}.{lease.attempt}.parquet", "parquet"
 
 
-ON = GoOn(announce=first_file)
+ON = ClaimRequest(preregister=first_artifact)
 
 
-def committed(world: World, lease: Lease, go_on: GoOn | None = ON, uri: str | None = None) -> Lease | None:
+def committed(
+    world: World, lease: Lease, claim_next: ClaimRequest | None = ON, uri: str | None = None
+) -> Lease | None:
     """What the commit of a chunk of one file, as announced or at ``uri``, gives back."""
     found = receipt_of(lease)
     (file,) = found.files
-    receipt = receipt_of(lease, files=(type(file)(uri or first_file(lease)[0], "parquet", 9, 10, "f" * 64),))
+    receipt = receipt_of(
+        lease, files=(type(file)(uri or first_artifact(lease)[0], "parquet", 9, 10, "f" * 64),)
+    )
     world.store.wrote(lease, receipt)
-    return world.store.commit(lease, receipt, target_rows=10, go_on=go_on)
+    return world.store.commit(lease, receipt, target_rows=10, claim_next=claim_next)
 
 
 def files(world: World, lease: Lease) -> list[tuple[object, ...]]:
@@ -66,7 +70,7 @@ def test_who_lost_the_lease_gets_no_other(world: World) -> None:
     world.expire(lease)
     newer = world.claim()
     with pytest.raises(LeaseLost):
-        world.store.commit(lease, receipt_of(lease), go_on=ON)
+        world.store.commit(lease, receipt_of(lease), claim_next=ON)
     assert committed(world, newer) is not None, "the other chunk was still free"
 
 
@@ -76,7 +80,7 @@ def test_going_on_heeds_the_site_and_leaves_the_rest_to_a_claim(world: World) ->
     world.planned(2, key=world.key + "-few", max_parallel=1)
     lease = world.claim(site="a")
     assert lease.job.pipeline_key.endswith("-a")
-    assert committed(world, lease, GoOn("a")) is None, "how many are at work is for a claim to count"
+    assert committed(world, lease, ClaimRequest("a")) is None, "how many are at work is for a claim to count"
     assert world.claim(site="a").job.pipeline_key.endswith("-few")
 
 
@@ -96,7 +100,7 @@ def test_many_who_go_on_never_get_one_chunk_twice(world: World) -> None:
     def work() -> None:
         worker = world.new_worker()
         lease: Lease | None = None
-        while lease := lease or world.store.claim(worker, world.run, announce=first_file):
+        while lease := lease or world.store.claim(worker, world.run, preregister=first_artifact):
             taken.append(lease.chunk_id)
             lease = committed(world, lease)
 
@@ -113,12 +117,12 @@ def test_many_who_go_on_never_get_one_chunk_twice(world: World) -> None:
 @pytest.mark.parametrize("with_a_commit", [False, True])
 def test_what_is_announced_is_on_record_before_it_is_begun(world: World, with_a_commit: bool) -> None:
     world.planned(2)
-    lease: Lease | None = world.claim(announce=first_file)
+    lease: Lease | None = world.claim(preregister=first_artifact)
     assert lease is not None
     if with_a_commit:
         lease = committed(world, lease)
         assert lease is not None
-    uri, kind = first_file(lease)
+    uri, kind = first_artifact(lease)
     assert files(world, lease) == [(uri, "TMP", 1)]
     world.store.begin_artifact(lease, uri, kind)
     assert files(world, lease) == [(uri, "TMP", 1)]
@@ -128,15 +132,15 @@ def test_what_is_announced_is_on_record_before_it_is_begun(world: World, with_a_
 
 def test_a_dead_attempt_leaves_what_it_announced_to_be_found(world: World) -> None:
     world.planned(1)
-    lease = world.claim(announce=first_file)
+    lease = world.claim(preregister=first_artifact)
     assert stale(world, lease) == []
     world.expire(lease)
-    assert [one["uri"] for one in stale(world, lease)] == [first_file(lease)[0]]
+    assert [one["uri"] for one in stale(world, lease)] == [first_artifact(lease)[0]]
 
 
 def test_what_was_never_begun_is_off_the_record_once_the_attempt_is_over(world: World) -> None:
     world.planned(3)
-    done, failed, released = (world.claim(announce=first_file) for _ in range(3))
+    done, failed, released = (world.claim(preregister=first_artifact) for _ in range(3))
     assert all(files(world, one) for one in (done, failed, released))
     world.store.begin_artifact(done, "file:///other", "parquet")
     committed(world, done, None, "file:///other")
@@ -148,8 +152,8 @@ def test_what_was_never_begun_is_off_the_record_once_the_attempt_is_over(world: 
 
 def test_what_was_begun_stays_on_record_when_the_attempt_fails(world: World) -> None:
     world.planned(1)
-    lease = world.claim(announce=first_file)
-    world.store.begin_artifact(lease, *first_file(lease))
+    lease = world.claim(preregister=first_artifact)
+    world.store.begin_artifact(lease, *first_artifact(lease))
     world.store.fail(lease, ConnectionLost("away"), retry_in=0, phase="x")
     assert [state for _, state, _ in files(world, lease)] == ["TMP"]
 
@@ -158,10 +162,10 @@ def test_a_file_that_is_known_already_is_not_taken_for_announced(world: World) -
     """A sink whose names do not carry the attempt: the record of the last attempt is brought up to date."""
     world.planned(1)
     same = "file:///stage/same.parquet", "parquet"
-    first = world.claim(announce=lambda lease: same)
+    first = world.claim(preregister=lambda lease: same)
     world.store.begin_artifact(first, *same)
     world.expire(first)
-    again = world.claim(announce=lambda lease: same)
+    again = world.claim(preregister=lambda lease: same)
     assert files(world, again) == [(same[0], "TMP", 1)]
     world.store.begin_artifact(again, *same)
     assert files(world, again) == [(same[0], "TMP", 2)]
@@ -175,7 +179,7 @@ def test_a_file_that_is_known_already_is_not_taken_for_announced(world: World) -
 def test_a_file_that_cannot_be_recorded_is_not_announced(world: World, answer: Any) -> None:
     """It is a plugin's mistake, and its own attempt's: not that of the chunk that is committed."""
     world.planned(2)
-    following = committed(world, world.claim(), GoOn(announce=lambda lease: answer))
+    following = committed(world, world.claim(), ClaimRequest(preregister=lambda lease: answer))
     assert following is not None
     assert files(world, following) == []
     assert following.announced == set()
@@ -219,28 +223,28 @@ def test_a_commit_whose_answer_was_lost_still_gives_the_next_lease(
     else:
         assert following is not None
         assert (following.chunk.number, world.claim().chunk.number) == (1, 2)
-        world.store.begin_artifact(following, *first_file(following))
+        world.store.begin_artifact(following, *first_artifact(following))
         assert [state for _, state, _ in files(world, following)] == ["TMP"]
 
 
 def test_what_was_announced_long_ago_is_begun_by_asking(world: World) -> None:
     """The lease may have run out meanwhile, and clean-up have passed."""
     world.planned(1)
-    young = world.claim(announce=first_file)
+    young = world.claim(preregister=first_artifact)
     lease = replace(young, since=young.since - 0.91 * young.ttl)
     world.expire(lease)
     (found,) = stale(world, lease)
     world.store.artifact_deleted(found["artifact_id"])
     world.store.renew(lease)
-    world.store.begin_artifact(lease, *first_file(lease))
+    world.store.begin_artifact(lease, *first_artifact(lease))
     assert [state for _, state, _ in files(world, lease)] == ["TMP"]
 
 
 def test_who_lost_the_lease_long_ago_cannot_begin_what_was_announced(world: World) -> None:
     world.planned(1)
-    young = world.claim(announce=first_file)
+    young = world.claim(preregister=first_artifact)
     lease = replace(young, since=young.since - young.ttl)
     world.expire(lease)
     world.claim()
     with pytest.raises(LeaseLost):
-        world.store.begin_artifact(lease, *first_file(lease))
+        world.store.begin_artifact(lease, *first_artifact(lease))

@@ -16,7 +16,7 @@ from hdm.arrow.batches import row_digests
 from hdm.components import registry
 from hdm.components.keys import keys_of
 from hdm.errors import CorruptFile, SchemaDrift, UnsupportedType, UsageError
-from hdm.files.formats import Format, Marks, format_named, format_names, format_of
+from hdm.files.formats import Format, RowOffsets, format_named, format_names, format_of
 from hdm.files.formats import text as text_format
 from hdm.files.grown_files import begins_with
 from hdm.files.sink import FileSinkConfig
@@ -98,7 +98,7 @@ def test_no_record_is_ever_cut(name, pressed, rows, block, first, count):
     )
     stream = written(name, pressed, described, [batch])
     form, old = format_named(name), text_format.BLOCK
-    marks = Marks()
+    marks = RowOffsets()
     text_format.BLOCK = block
     try:
         for start, size in ((0, None), (first, count), (first, count)):

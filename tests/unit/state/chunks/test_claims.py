@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import Connection
 
 from hdm.errors import LeaseLost
-from hdm.state import GoOn, Lease, StateManager
+from hdm.state import ClaimRequest, Lease, StateManager
 from hdm.state.chunks import claims, watermarks
 from hdm.state.db import pg_pipeline
 from hdm.state.db.statements import Prepared, Values
@@ -73,7 +73,9 @@ def test_neither_a_claim_nor_a_commit_reads_all_chunks_of_a_job(
         for _ in range(500):
             lease = following or world.claim()
             world.store.wrote(lease, receipt_of(lease))
-            following = world.store.commit(lease, receipt_of(lease), target_rows=10, go_on=GoOn())
+            following = world.store.commit(
+                lease, receipt_of(lease), target_rows=10, claim_next=ClaimRequest()
+            )
         lease = following or world.claim()
         asked = [claims._usual(False, False, True), claims._usual(True, False, True)]
         if most is None:

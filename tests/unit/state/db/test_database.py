@@ -164,10 +164,10 @@ def test_a_child_that_drops_the_database_leaves_the_parents_transaction_alone(
     db, other = Database(empty_url), Database(empty_url)
     other.run(lambda conn: conn.exec_driver_sql("CREATE TABLE t (a INTEGER)"))
     db.run(lambda conn: conn.exec_driver_sql("SELECT 1").all())
-    go_on, dropped = os.pipe(), os.pipe()
+    claim_next, dropped = os.pipe(), os.pipe()
     child = os.fork()
     if child == 0:
-        os.read(go_on[0], 1)
+        os.read(claim_next[0], 1)
         if leaves == "closed":
             db.close()
         del db
@@ -177,7 +177,7 @@ def test_a_child_that_drops_the_database_leaves_the_parents_transaction_alone(
 
     def work(conn: Connection) -> None:
         conn.exec_driver_sql("INSERT INTO t VALUES (1)")
-        os.write(go_on[1], b"x")
+        os.write(claim_next[1], b"x")
         os.read(dropped[0], 1)
         conn.exec_driver_sql("INSERT INTO t VALUES (2)")
 
@@ -233,7 +233,7 @@ def test_commits_of_two_runs_see_each_other_whatever_the_servers_default_is(
         job = first.planned(2)
         two.open_job(second.run, second.info())
         leases = first.claim(), second.claim()
-        began, follow_up = threading.Event(), commit_effects.follow_up
+        began, follow_up = threading.Event(), commit_effects.apply_commit_effects
 
         def slow(tx: Any, *rest: Any) -> None:
             if tx.run_id == first.run:

@@ -134,23 +134,23 @@ def test_an_expired_planner_is_replaced(world: World) -> None:
 
 def test_each_upstream_chunk_is_followed_exactly_once(world: World) -> None:
     above, below = chained(world)
-    assert world.store.unfollowed(below) == []
+    assert world.store.pending_receipts(below) == []
     receipts = [world.finish(world.claim()) for _ in range(2)]
-    assert world.store.unfollowed(below) == receipts
-    assert world.store.unfollowed(below, 1) == receipts[:1]
+    assert world.store.pending_receipts(below) == receipts
+    assert world.store.pending_receipts(below, 1) == receipts[:1]
     barrier = threading.Barrier(3)
 
     def follow() -> None:
         barrier.wait()
         for receipt in receipts:
-            world.store.add_followers(below, receipt.chunk_id, followers(below, receipt, 2))
+            world.store.add_downstream_chunks(below, receipt.chunk_id, followers(below, receipt, 2))
 
     threads = [threading.Thread(target=follow) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert world.store.unfollowed(below) == []
+    assert world.store.pending_receipts(below) == []
     assert world.store.counts(below.job_id) == {"pending": 4}
     assert world.events().count("job.followed") == 2
     taken = [world.claim() for _ in range(4)]
@@ -162,16 +162,16 @@ def test_each_upstream_chunk_is_followed_exactly_once(world: World) -> None:
 def test_numbers_go_on_whatever_has_become_of_the_chunks(world: World) -> None:
     _, below = chained(world)
     receipts = [world.finish(world.claim()) for _ in range(2)]
-    world.store.add_followers(below, receipts[0].chunk_id, followers(below, receipts[0], 2))
+    world.store.add_downstream_chunks(below, receipts[0].chunk_id, followers(below, receipts[0], 2))
     assert [world.claim().chunk.number, world.finish(world.claim()).rows] == [0, 10]
-    world.store.add_followers(below, receipts[1].chunk_id, followers(below, receipts[1], 2))
+    world.store.add_downstream_chunks(below, receipts[1].chunk_id, followers(below, receipts[1], 2))
     assert [world.claim().chunk.number for _ in range(2)] == [2, 3]
 
 
 def test_what_is_made_of_a_chunk_comes_from_where_that_was_written(world: World) -> None:
     above, below = chained(world, 1)
     receipt = world.finish(world.claim())
-    world.store.add_followers(below, receipt.chunk_id, followers(below, receipt))
+    world.store.add_downstream_chunks(below, receipt.chunk_id, followers(below, receipt))
     lease = world.claim()
     world.finish(lease)
     assert below.info.source.dataset != above.info.target.dataset
@@ -189,7 +189,7 @@ def test_settled_waits_for_upstream(world: World) -> None:
     assert not world.store.settled(below)
     assert world.store.close_job(above.job_id) == "success"
     assert not world.store.settled(below)
-    world.store.add_followers(below, receipt.chunk_id, followers(below, receipt))
+    world.store.add_downstream_chunks(below, receipt.chunk_id, followers(below, receipt))
     assert not world.store.settled(below)
     world.finish(world.claim())
     assert world.store.settled(below)
@@ -208,7 +208,7 @@ def test_staged_counts_what_downstream_has_to_move(world: World) -> None:
     assert world.store.staged(above) == 0
     receipt = world.finish(world.claim())
     assert world.store.staged(above) == 1
-    world.store.add_followers(below, receipt.chunk_id, followers(below, receipt, 2))
+    world.store.add_downstream_chunks(below, receipt.chunk_id, followers(below, receipt, 2))
     world.finish(world.claim())
     assert world.store.staged(above) == 1
     world.finish(world.claim())
@@ -251,7 +251,7 @@ def test_files_are_on_record_from_before_their_first_byte(world: World) -> None:
             world.store.artifact_deleted(one["artifact_id"])
     assert stale() == []
     assert [row[1:] for row in states()] == [("DELETED", 1), ("DELETED", 2), ("PUBLISHED", 2)]
-    world.store.add_followers(below, receipt.chunk_id, followers(below, receipt, 2))
+    world.store.add_downstream_chunks(below, receipt.chunk_id, followers(below, receipt, 2))
     world.finish(world.claim())
     assert states()[2][1] == "PUBLISHED"
     world.finish(world.claim())

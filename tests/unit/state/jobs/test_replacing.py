@@ -44,9 +44,9 @@ def move(world: World, *of: Job) -> None:
 
 def take(world: World, job: Job) -> int:
     """Follow one receipt; how many chunks the job has then."""
-    receipt = world.store.unfollowed(job, 1)[0]
+    receipt = world.store.pending_receipts(job, 1)[0]
     made = [one.at(epoch=job.epoch) for one in followers(job, receipt)]
-    world.store.add_followers(job, receipt.chunk_id, made)
+    world.store.add_downstream_chunks(job, receipt.chunk_id, made)
     return sum(world.store.counts(job.job_id).values())
 
 
@@ -58,7 +58,7 @@ def test_what_is_being_loaded_is_not_read_anew(world: World) -> None:
     assert take(world, below) == 1
     second, whole = read(world)
     assert (second.epoch, whole, world.store.counts(second.job_id)) == (2, False, {})
-    assert world.store.reread(second).is_left, "closed, but not planned"
+    assert world.store.reread(second).closed_unread, "closed, but not planned"
     assert not world.store.add_plan(second, world.chunks(second, 1)), "nor by another planner"
     assert world.store.skip_epochs(second, 9, None).epoch == 2
     assert stage(world, 0).epoch == 3
@@ -99,17 +99,17 @@ def test_the_last_of_three_links_keeps_the_first_from_reading(world: World) -> N
 
 def test_what_was_read_is_not_left(world: World) -> None:
     empty, whole = read(world, 0)
-    assert whole and not world.store.leave(empty), "there was nothing in the table"
+    assert whole and not world.store.close_unread(empty), "there was nothing in the table"
     world.store.close_job(empty.job_id)
     below = stage(world, 1)
     plan_empty(world, below)
-    assert not world.store.leave(below), "its first epoch is empty, too"
+    assert not world.store.close_unread(below), "its first epoch is empty, too"
     world.store.close_job(below.job_id)
-    assert not world.store.leave(below)
+    assert not world.store.close_unread(below)
     full, _ = read(world, 1)
     move(world, full)
     assert take(world, stage(world, 1)) == 1
-    assert not world.store.leave(stage(world, 1))
+    assert not world.store.close_unread(stage(world, 1))
 
 
 def plan_empty(world: World, job: Job) -> None:
@@ -125,13 +125,13 @@ def test_a_chained_epoch_is_left_unless_its_table_was_read_since(world: World) -
     move(world, below)
     second = stage(world, 1)
     plan_empty(world, second)
-    assert world.store.leave(second) and world.store.leave(second)
-    assert world.store.reread(second).is_left and world.store.settled(second)
+    assert world.store.close_unread(second) and world.store.close_unread(second)
+    assert world.store.reread(second).closed_unread and world.store.settled(second)
     empty, _ = read(world, 0)
     world.store.close_job(empty.job_id)
     third = stage(world, 1)
     plan_empty(world, third)
-    assert (third.epoch, world.store.leave(third)) == (3, False)
+    assert (third.epoch, world.store.close_unread(third)) == (3, False)
 
 
 def test_an_empty_reading_outdates_the_one_before(world: World) -> None:
@@ -141,7 +141,7 @@ def test_an_empty_reading_outdates_the_one_before(world: World) -> None:
     empty, whole = read(world, 0)
     assert whole and take(world, below) == 0
     world.store.close_job(empty.job_id)
-    assert world.store.settled(below) and not world.store.leave(below)
+    assert world.store.settled(below) and not world.store.close_unread(below)
 
 
 def test_what_replaces_waits_for_the_dead_above(world: World) -> None:
@@ -166,7 +166,7 @@ def test_a_site_is_not_behind_of_what_was_not_read(world: World) -> None:
     below = stage(world, 1)
     take(world, below)
     move(world, below)
-    assert world.store.leave(stage(world, 0))
+    assert world.store.close_unread(stage(world, 0))
     assert not is_behind(world, below)
     empty, _ = read(world, 0)
     world.store.close_job(empty.job_id)
@@ -197,10 +197,10 @@ def test_what_is_closed_is_not_followed_into(world: World) -> None:
     move(world, below)
     second, _ = read(world, 1)
     move(world, second)
-    receipt = world.store.unfollowed(below, 1)[0]
-    assert not world.store.add_followers(below, receipt.chunk_id, followers(below, receipt))
-    assert (world.store.reread(below).status, len(world.store.unfollowed(below))) == ("success", 1)
-    assert world.store.add_followers(stage(world, 1), receipt.chunk_id, [])
+    receipt = world.store.pending_receipts(below, 1)[0]
+    assert not world.store.add_downstream_chunks(below, receipt.chunk_id, followers(below, receipt))
+    assert (world.store.reread(below).status, len(world.store.pending_receipts(below))) == ("success", 1)
+    assert world.store.add_downstream_chunks(stage(world, 1), receipt.chunk_id, [])
 
 
 def slowly(decide: Callable[..., bool]) -> Callable[..., bool]:
@@ -220,7 +220,7 @@ def test_only_one_of_both_happens(world: World, shared_url: str, monkeypatch: py
     first, _ = read(world)
     move(world, first)
     below = stage(World(world.store, world.key), 1)  # another run, as another site's is
-    receipt = world.store.unfollowed(below, 1)[0]
+    receipt = world.store.pending_receipts(below, 1)[0]
     second = stage(world, 0)
     start, loaded = threading.Barrier(2), [0]
 
@@ -228,7 +228,7 @@ def test_only_one_of_both_happens(world: World, shared_url: str, monkeypatch: py
         with StateManager.open(shared_url) as store:
             start.wait()
             made = [one.at(epoch=below.epoch) for one in followers(below, receipt)]
-            store.add_followers(below, receipt.chunk_id, made)
+            store.add_downstream_chunks(below, receipt.chunk_id, made)
             loaded[0] = sum(store.counts(below.job_id).values())
 
     other = threading.Thread(target=load)

@@ -72,10 +72,10 @@ class Chain:
         return receipts
 
     def follow(self, receipt: Receipt) -> None:
-        self.world.store.add_followers(self.below, receipt.chunk_id, followers(self.below, receipt))
+        self.world.store.add_downstream_chunks(self.below, receipt.chunk_id, followers(self.below, receipt))
 
     def waiting(self) -> list[str]:
-        return [one.chunk_id for one in self.world.store.unfollowed(self.below)]
+        return [one.chunk_id for one in self.world.store.pending_receipts(self.below)]
 
 
 def test_a_later_reading_is_followed_once_the_earlier_is_settled(world: World) -> None:
@@ -113,4 +113,4 @@ def test_what_only_appends_follows_at_once(world: World) -> None:
     beside = world.store.open_job(world.run, info)
     world.store.add_plan(beside, [])
     everything = [one.chunk_id for one in (*chain.first, *chain.second)]
-    assert [one.chunk_id for one in world.store.unfollowed(beside)] == everything
+    assert [one.chunk_id for one in world.store.pending_receipts(beside)] == everything

@@ -68,11 +68,11 @@ def test_all_twelve(alone: World) -> None:
     part = Chunk(
         below.pipeline_key, below.info.source.dataset, 0, files=receipt.files, upstream=receipt.chunk_id
     )
-    store.add_followers(below, receipt.chunk_id, [part])
+    store.add_downstream_chunks(below, receipt.chunk_id, [part])
     last = world.claim()
     world.finish(last)
     store.close_job(above.job_id)
-    store.add_followers(below, second.chunk_id, [])
+    store.add_downstream_chunks(below, second.chunk_id, [])
     store.close_job(below.job_id)
     store.close_run(world.run, "success")
     store.anchor(world.run, "file:///anchors")

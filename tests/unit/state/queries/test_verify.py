@@ -53,7 +53,7 @@ def story(store: StateManager) -> World:
                          target=table("shop.final", "dst", None))  # fmt: skip
     below = store.open_job(world.run, chained)
     part = Chunk(below.pipeline_key, below.info.source.dataset, 0, files=kept.files, upstream=kept.chunk_id)
-    store.add_followers(below, kept.chunk_id, [part])
+    store.add_downstream_chunks(below, kept.chunk_id, [part])
     world.finish(world.claim(), 10, target_rows=10)
     store.close_job(above.job_id)
     store.close_run(world.run, "success")
