@@ -36,7 +36,6 @@ TESTED_ELSEWHERE = {
     "components/settings": "unit/config/test_profile.py",
     "runtime/host": "unit/runtime/test_thread_engine.py",
     "runtime/lease_keeper": "unit/runtime/test_worker.py",
-    "connectors/store": "flows/test_every_kind.py",
     "components/builtin": "unit/components/test_registry.py",
     "config/spellings": "unit/planning/test_manifest.py",
     "config/manifest_model": "unit/planning/test_manifest.py",

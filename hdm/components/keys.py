@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from types import NoneType, UnionType
@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
+from hdm.components.settings import Names
 from hdm.config.described import descriptions
 
 
@@ -38,7 +39,8 @@ def keys_of(model: type[BaseModel], within: str = "") -> Iterator[Key]:
         name = f"{within}{info.alias or field}"
         given = None if info.is_required() else info.get_default(call_default_factory=True)
         default = None if given is None else str(given)
-        yield Key(name, shown(info.annotation), info.is_required(), default, said.get(field, ""))
+        takes = _named(info.metadata) or shown(info.annotation)
+        yield Key(name, takes, info.is_required(), default, said.get(field, ""))
         for inner in models_in(info.annotation):
             yield from keys_of(inner, f"{name}.")
 
@@ -51,6 +53,11 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from models_in(part)
 
 
+def _named(metadata: Iterable[Any]) -> str:
+    """The names that a setting takes, if something says which."""
+    return next((" | ".join(one.known()) for one in metadata if isinstance(one, Names)), "")
+
+
 def shown(annotation: Any) -> str:
     """An annotation as a person would write it: the choices, or a mapping's keys."""
     parts = get_args(annotation)
@@ -59,7 +66,7 @@ def shown(annotation: Any) -> str:
     if get_origin(annotation) in (Union, UnionType):
         return " | ".join(shown(part) for part in parts if part is not NoneType)
     if get_origin(annotation) is Annotated:
-        return shown(parts[0])
+        return _named(parts[1:]) or shown(parts[0])
     if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
         return "{" + ", ".join(field.alias or key for key, field in annotation.model_fields.items()) + "}"
     if parts:

@@ -140,11 +140,14 @@ def load_until(register: Register, key: str, found: Callable[[], bool]) -> bool:
 
 
 def _load_point(point: EntryPoint, register: Register) -> str:
-    """Import an entry point's module and register its class, if it names one; why not, if not."""
+    """Import an entry point's module; register its class, if it names one, and whatever else that class's
+    module defines, such as the dialect that it needs; why not, if not."""
     try:
         found = point.load()
         if isinstance(found, type):
             register(found)
+            for cls in _templates_in(sys.modules[found.__module__]):
+                register(cls)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin must not break what does not need it
         return f"{point.name} ({point.value}): {why(error)}"
     return ""

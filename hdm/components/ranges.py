@@ -96,12 +96,12 @@ class Cutter:
     def parts(self) -> Iterator[Part]:
         """What each chunk will hold, in the order of the chunks."""
         step, columns = self._step(), self.key_columns(())
-        why_not_split = not columns and not self._has_pages()
+        uncuttable = not columns and not self._has_pages()
         rows = None if self.filtered else self.table.rows
-        if self.exact or (rows is None and not why_not_split):
+        if self.exact or (rows is None and not uncuttable):
             rows = self.count(())
             self.known.append(rows)
-        if why_not_split or rows is None:
+        if uncuttable or rows is None:
             yield Part((), rows)
         elif rows <= step:
             yield Part((), rows)

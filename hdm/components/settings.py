@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, ConfigDict
 
 from hdm.config.described import Described
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic_core import CoreSchema
 
 P = TypeVar("P")
 
@@ -20,6 +25,16 @@ def can_be_a_path(value: P) -> P:
 
 PathText = Annotated[str, AfterValidator(can_be_a_path)]
 """A setting that names a file or folder."""
+
+
+class Names:
+    """Says of a setting, within ``Annotated``, which names it takes; plugins may bring more of them."""
+
+    def __init__(self, known: Callable[[], list[str]]) -> None:
+        self.known = known
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(core), "examples": self.known()}
 
 
 def _is_a_file(value: str) -> str:

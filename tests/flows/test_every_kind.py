@@ -9,12 +9,16 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from hdm.components import registry
+from hdm.files import Store
+from hdm.testing import StoreConformance
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
@@ -102,6 +106,21 @@ def chain(**conf: object) -> dict[str, object]:
 
 def test_the_plugin_brings_one_of_each_kind_that_there_is() -> None:
     assert set(BROUGHT) == set(registry.KINDS)
+
+
+class TestStore(StoreConformance):
+    """The plugin's store keeps what a store promises."""
+
+    @pytest.fixture
+    def subject(self, tmp_path: Path) -> Store:
+        found = spec_from_file_location("moon_files", PLUGIN / "files.py")
+        assert found is not None and found.loader is not None
+        module = module_from_spec(found)
+        found.loader.exec_module(module)
+        made: Store = module.CraterStore.at(
+            f"crater://{tmp_path.name}", SimpleNamespace(file=tmp_path / "crater.db")
+        )
+        return made
 
 
 def test_each_is_listed_by_name_and_the_broken_file_is_named(place: Path) -> None:

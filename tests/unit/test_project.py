@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 
 import pytest
+from sqlalchemy import URL
 
+from hdm import locator
 from hdm import project as session
+from hdm.components import registry
 from hdm.errors import ManifestError, UsageError
 from hdm.planning import open_state
-from hdm.state import StateManager
+from hdm.state import SQLiteStateManager, StateManager
 from tests.flows.kit import direct, load, only, shop, stage
 from tests.unit.linkkit import Run
 
@@ -96,6 +100,58 @@ def test_the_state_is_made_on_first_use_private_and_found_again(place):
     assert folder.stat().st_mode & 0o077 == 0
     with project.recall_state() as state:
         assert state.latest_run("m", "dev") is None
+
+
+class OwnManager(StateManager):
+    """What a plugin derives."""
+
+
+class OwnStateManager(SQLiteStateManager):
+    """A state database at a place of its own, for which no connection is named."""
+
+    Profile = None
+    Manager = OwnManager
+
+    def url(self):
+        return URL.create("sqlite", database=os.environ["OWN_STATE"])
+
+
+class WrongStateManager(OwnStateManager):
+    Manager = dict
+
+
+@pytest.fixture
+def registered(monkeypatch):
+    monkeypatch.setattr(locator, "_known", {kind: dict(names) for kind, names in locator._known.items()})
+    registry.register(OwnStateManager)
+    registry.register(WrongStateManager)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_plugins_state_manager_is_the_one_that_is_opened(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("OWN_STATE", str(tmp_path / "own" / "state.db"))
+    place.manifest["state_manager"] = {"name": "state", "type": "OwnStateManager"}
+    project = opened(place.write())
+    assert project.recall_state() is None
+    with project.open_state() as state:
+        assert type(state) is OwnManager
+    with project.recall_state() as state:
+        assert type(state) is OwnManager
+    assert (tmp_path / "own" / "state.db").exists() and not place.home.exists()
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_manager_that_is_none_is_refused(place, tmp_path, monkeypatch):
+    monkeypatch.setenv("OWN_STATE", str(tmp_path / "state.db"))
+    place.manifest["state_manager"] = {"name": "state", "type": "WrongStateManager"}
+    with pytest.raises(UsageError, match="the Manager of WrongStateManager is not derived from StateManager"):
+        opened(place.write()).open_state()
+
+
+def test_hdms_own_state_manager_still_needs_its_connection(place):
+    place.manifest["state_manager"] = {"name": "state", "type": "PostgresStateManager"}
+    with pytest.raises(ManifestError, match="PostgresStateManager needs a connection"):
+        opened(place.write())
 
 
 @pytest.mark.parametrize(("given", "seconds"), [("3", 3.0), ("0.5", 0.5), ("", 30.0), ("86400", 86400.0)])

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from hdm import locator
 from hdm.components import registry
+from hdm.components.settings import Names
 from hdm.errors import UsageError
 from hdm.model import Dataset, Table
 
@@ -136,7 +137,7 @@ def _canonical(name: str) -> str:
     return found.name
 
 
-FormatName = Annotated[str, AfterValidator(_canonical)]
+FormatName = Annotated[str, AfterValidator(_canonical), Names(format_names)]
 """A setting that names a file format, by its own name or by its class's."""
 
 _ENDS = {

@@ -20,6 +20,7 @@ from hdm.components.source import Source
 from hdm.config.profile import load_profiles
 from hdm.config.secrets import Secret
 from hdm.config.yaml_reader import parse_yaml
+from hdm.dialects import dialect
 from hdm.errors import ManifestError, ProfileError, UnknownComponent, UsageError
 from hdm.model import ComponentSpec
 
@@ -293,6 +294,21 @@ def test_entry_points(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UnknownComponent, match="bad day") as caught:
         registry.find("sink", "nothing_like_it")
     assert "a_bad_one" in caught.value.message
+
+
+def test_what_lies_beside_an_entry_points_class_comes_with_it(
+    modules: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (modules / "plugged_pair.py").write_text(
+        PLUGIN.replace("@register\n", "").replace("Moonbase", "Pairbase")
+        + "from hdm.dialects import Dialect\nclass PairDialect(Dialect):\n    name = 'pair'\n"
+    )
+    points = [EntryPoint("pairbase", "plugged_pair:Pairbase", plugins.GROUP)]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    with pytest.raises(UnknownComponent):
+        dialect("pair")
+    assert registry.canonical("sink", "pairbase") == "Pairbase"
+    assert dialect("pair").name == "pair"
 
 
 def test_all_installed_plugins_are_listed_once_they_are_asked_for(

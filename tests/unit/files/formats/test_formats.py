@@ -1,6 +1,8 @@
 """Every format gives back exactly what it was given."""
 
+import hashlib
 import io
+from dataclasses import replace
 from decimal import Decimal
 
 import pyarrow as pa
@@ -9,11 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hdm import locator
 from hdm.arrow.batches import row_digests
+from hdm.components import registry
+from hdm.components.keys import keys_of
 from hdm.errors import CorruptFile, SchemaDrift, UnsupportedType, UsageError
-from hdm.files.formats import RowOffsets, format_named, format_of
+from hdm.files.formats import Format, RowOffsets, format_named, format_names, format_of
 from hdm.files.formats import text as text_format
-from hdm.model import Column, Dataset, Kind, Table
+from hdm.files.grown_files import begins_with
+from hdm.files.sink import FileSinkConfig
+from hdm.model import Column, Dataset, Kind, StagedFile, Table
 from tests.unit import awkward
 
 ALL = [(name, pressed) for name in ("parquet", "csv", "jsonl") for pressed in ("none", "gzip", "zstd")]
@@ -280,3 +287,34 @@ def test_csv_text_quotes_strings_and_leaves_null_bare():
         ",,",
         '"a",2,"@9223372036854775807"',
     ]
+
+
+class Lumps(Format):
+    name = "lumps"
+    suffix = ".lump"
+    suffixes = (".tar.lmp",)
+
+    def writer(self, stream, table, compression, group_bytes): ...
+
+    def read(self, stream, table, compression, first=0, count=None, marks=None): ...
+
+    def rows(self, stream, compression): ...
+
+    def describe(self, stream, compression, dataset, path): ...
+
+
+def test_a_plugins_format_is_told_by_the_end_of_a_name_and_grows_only_if_it_says_so(monkeypatch):
+    assert format_of("a/x.lump.gz") is None
+    monkeypatch.setattr(locator, "_known", {kind: dict(names) for kind, names in locator._known.items()})
+    registry.register(Lumps)
+    assert format_of("a/x.lump.gz") == ("lumps", "gzip") and format_of("X.TAR.LMP") == ("lumps", "none")
+    assert format_names() == ["parquet", "csv", "jsonl", "lumps"]
+    takes = {key.name: key.type for key in keys_of(FileSinkConfig)}
+    assert takes["file_format"] == "parquet | csv | jsonl | lumps"
+    assert FileSinkConfig(file_format="Lumps").file_format == "lumps"
+    assert type(format_named("lumps", ";")) is Lumps and format_named("Lumps", ";").delimiter == ";"
+    old = StagedFile("file:///x.lump", "lumps", 2, 1, hashlib.sha256(b"a\n").hexdigest())
+    assert not begins_with(io.BytesIO(b"a\nb\n"), old)
+    monkeypatch.setattr(Lumps, "grows_by_lines", True)
+    assert begins_with(io.BytesIO(b"a\nb\n"), old)
+    assert begins_with(io.BytesIO(b"a\nb\n"), replace(old, uri="file:///x.csv"))
