@@ -96,7 +96,7 @@ class Scope:
             for batch in self.batches:
                 if kept is not None:
                     state, run_id = kept
-                    state.record_crawl(run_id, bodies(batch.crawled), _views(batch))
+                    state.crawls.record(run_id, bodies(batch.crawled), _views(batch))
         return [batch.crawled for batch in self.batches]
 
     def map(self, out: Path) -> list[Mapped]:
@@ -135,8 +135,8 @@ class Scope:
                 applied = make(batch, PHASES_BY_NAME[phase])
                 if kept is not None:
                     state, run_id = kept
-                    state.record_crawl(run_id, bodies(batch.crawled), _views(batch))
-                    state.keep_objects(run_id, "ddl", _applied(batch, applied))
+                    state.crawls.record(run_id, bodies(batch.crawled), _views(batch))
+                    state.crawls.keep(run_id, "ddl", _applied(batch, applied))
                 found.append(Created(tuple(applied), batch.mapped.report))
         return found
 

@@ -54,7 +54,7 @@ def _measured(scope: Scope) -> float | None:
     if state is None:
         return None
     with state:
-        return state.throughput()
+        return state.crawls.throughput()
 
 
 def _print(one: Assessment) -> None:

@@ -46,6 +46,9 @@ DUMMY = Deprecated(since="0.1.0", why="nothing is made of it")
 DRIVER = Deprecated(since="0.1.0", why="hdm brings its own driver for this system")
 ENV = Deprecated(since="0.1.0", why="there is nothing to connect to")
 NAME = Deprecated(since="0.1.0", why="links are told apart by source and sink")
+CREATE_ONCE = Deprecated(since="0.1.0", why="Azure itself never overwrites a blob")
+OWN_STAGE = Deprecated(since="0.1.0", why="this sink makes a stage of its own")
+STAGE_DIRECTORY = Deprecated(since="0.1.0", why="files are found by the stage's URL")
 FILE_FORMAT = Deprecated(since="0.1.0", why="rows are staged as Parquet, and files as they are")
 
 

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 from pydantic import BaseModel, Field, model_validator
 
 from hdm.components.settings import Settings
+from hdm.config.deprecated import CREATE_ONCE
 from hdm.config.secrets import Secret, remember
 from hdm.config.tls import is_local
 from hdm.errors import HdmError, MissingDriver, UsageError
@@ -65,9 +66,7 @@ class _ContainerChunks(FileChunkConfig, _Container):
 
 
 class _ContainerSink(FileSinkConfig, _Container, Upload):
-    create_once: Literal["server", "check"] = Field(
-        "server", deprecated="has no effect: Azure itself never overwrites a blob; remove it"
-    )
+    create_once: Literal["server", "check"] = Field("server", deprecated=CREATE_ONCE)
     """Has no effect, and is taken as for S3: Azure itself never overwrites a blob."""
 
 

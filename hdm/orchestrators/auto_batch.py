@@ -249,7 +249,7 @@ class AutoBatchOrchestrator(Orchestrator):
         if state is None:
             return {}
         with closing(state):
-            bodies = state.objects(f"accepted:{key}", _namespace(source))
+            bodies = state.crawls.newest(f"accepted:{key}", _namespace(source))
         found = [relation_from_dict(body) for body in bodies.values() if body != _DROPPED]
         return {one.path: one for one in found}
 
@@ -258,7 +258,7 @@ class AutoBatchOrchestrator(Orchestrator):
     def before(self, session: Session, run_id: str) -> None:
         """Record the crawl; create what is missing; add and widen columns as the policy says."""
         for batch in self.batches:
-            session.state.record_crawl(run_id, bodies(batch.crawled))
+            session.state.crawls.record(run_id, bodies(batch.crawled))
             accept(session.state, run_id, batch, batch.verdict.accepted)
             if batch.target is None or not self.config.create:
                 continue
@@ -313,7 +313,7 @@ def accept(
         Dataset(namespace, ".".join(path)): relation_to_dict(one, sizes=False) for path, one in tables.items()
     }
     named |= {Dataset(namespace, ".".join(path)): _DROPPED for path in dropped}
-    state.keep_objects(run_id, kind, named)
+    state.crawls.keep(run_id, kind, named)
 
 
 def _batch_key(template: Template, env: str, source: Catalog, target: SqlCatalog | None) -> str:

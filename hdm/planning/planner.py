@@ -95,11 +95,8 @@ class Planner:
             self._other_sites = OtherSites(self.state, self.run_id, self.links, self.specs)
 
     def begin(self, pipelines: Sequence[Pipeline], after: Mapping[str, frozenset[str]] | None = None) -> None:
-        """Take the pipelines that the preflight found.
-
-        ``after`` maps a pipeline to those whose jobs must end before its own is opened, because its rows
-        refer to theirs.
-        """
+        """Take the pipelines that the preflight found. ``after`` maps a pipeline to those whose jobs must end
+        before its own is opened, because its rows refer to theirs."""
         self._waiting, self._after = list(pipelines), after or {}
 
     def tick(self) -> bool:

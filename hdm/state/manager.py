@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import URL
 
-from hdm.model import Chunk, Dataset, Receipt, Table
+from hdm.model import Chunk, Receipt
 from hdm.state import redaction
 from hdm.state.chunks import artifacts, check_results, claims, reconcile, transitions, watermarks
 from hdm.state.db import upgrade as schema
@@ -56,6 +56,7 @@ class StateManager(Questions):
         super().__init__(base)
         self.reports = Reports(base)
         self.gaps = gaps.Gaps(base)
+        self.crawls = crawled_objects.Crawls(base)
         self.lease_ttl = base.lease_ttl
 
     @classmethod
@@ -93,29 +94,6 @@ class StateManager(Questions):
 
     def __exit__(self, *error: object) -> None:
         self.close()
-
-    # -- catalogs ------------------------------------------------------------
-
-    def record_crawl(
-        self,
-        run_id: str,
-        tables: list[tuple[Table, dict[str, Any]]],
-        views: Mapping[Dataset, dict[str, Any]] | None = None,
-    ) -> dict[str, int]:
-        """Record a crawl as dataset versions; return how many are new, changed, the same."""
-        return crawled_objects.record(self._base, run_id, tables, views or {})
-
-    def keep_objects(self, run_id: str, kind: str, objects: Mapping[Dataset, dict[str, Any]]) -> None:
-        """Record objects of a catalog as versions of their own kind."""
-        crawled_objects.keep(self._base, run_id, kind, objects)
-
-    def objects(self, kind: str, namespace: str) -> dict[str, dict[str, Any]]:
-        """Return the newest version of every object of a kind (``relation``, ``view``, ...), by name."""
-        return crawled_objects.known(self._base, namespace, kind)
-
-    def throughput(self) -> float | None:
-        """Return the highest rate, in rows per second, of the newest runs; None if no run moved rows."""
-        return crawled_objects.throughput(self._base)
 
     # -- runs and workers ----------------------------------------------------
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, model_validator
 
 from hdm import failpoints
-from hdm.config.deprecated import FILE_FORMAT
+from hdm.config.deprecated import FILE_FORMAT, OWN_STAGE, STAGE_DIRECTORY
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.connectors.snowflake.staging import Put, Staging
@@ -20,13 +20,9 @@ from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
 from hdm.sql.swap import swap_chunk, swap_session
 from hdm.sql.table_name import TableNameLike
 
-_OWN_STAGE = "has no effect: this sink makes a stage of its own; SnowflakeS3CopySink and its like take one"
-
 
 class _Copied(SqlSinkConfig):
-    stage_directory: str | None = Field(
-        None, deprecated="names no folder: files are found by the stage's URL; remove it from a new manifest"
-    )
+    stage_directory: str | None = Field(None, deprecated=STAGE_DIRECTORY)
     """Is taken so that older manifests still work, and names no folder: files are found by the stage's URL.
     Another value makes another link."""
     file_format: str | None = Field(None, pattern="^(csv|parquet|CSV|PARQUET)$", deprecated=FILE_FORMAT)
@@ -36,11 +32,11 @@ class _Copied(SqlSinkConfig):
 class SnowflakeCopyConfig(_Copied):
     """Where rows go; what a stage is made of is taken and has no effect here."""
 
-    stage_name: TableNameLike | None = Field(None, deprecated=_OWN_STAGE)
+    stage_name: TableNameLike | None = Field(None, deprecated=OWN_STAGE)
     """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
-    storage_integration: str | None = Field(None, deprecated=_OWN_STAGE)
+    storage_integration: str | None = Field(None, deprecated=OWN_STAGE)
     """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
-    url: str | None = Field(None, deprecated=_OWN_STAGE)
+    url: str | None = Field(None, deprecated=OWN_STAGE)
     """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
 
 

@@ -20,82 +20,85 @@ from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 
 
-def record(
-    base: Base,
-    run_id: str,
-    tables: list[tuple[Table, dict[str, Any]]],
-    views: Mapping[Dataset, dict[str, Any]],
-) -> dict[str, int]:
-    """Record tables (with keys, indexes and so on) and views; return how many are new, changed, the same."""
+class Crawls:
+    """What crawls of catalogs have found: read and written by the state manager's ``crawls``."""
 
-    def work(tx: Tx) -> dict[str, int]:
-        counts = {"new": 0, "changed": 0, "same": 0}
-        for table, body in tables:
-            datasets.register(tx, table)
-            counts[_keep(tx, table.dataset, "relation", body)] += 1
-        for named, body in views.items():
-            counts[_keep(tx, named, "view", body)] += 1
-        tx.event("catalog.crawled", counts=counts, schemas=tx.recorded.told())
-        return counts
+    def __init__(self, base: Base) -> None:
+        self._base = base
 
-    return base.change(run_id, work)
+    def record(
+        self,
+        run_id: str,
+        tables: list[tuple[Table, dict[str, Any]]],
+        views: Mapping[Dataset, dict[str, Any]] | None = None,
+    ) -> dict[str, int]:
+        """Record tables (with keys, indexes ...) and views; return how many are new, changed, the same."""
 
+        def work(tx: Tx) -> dict[str, int]:
+            counts = {"new": 0, "changed": 0, "same": 0}
+            for table, body in tables:
+                datasets.register(tx, table)
+                counts[_keep(tx, table.dataset, "relation", body)] += 1
+            for named, body in (views or {}).items():
+                counts[_keep(tx, named, "view", body)] += 1
+            tx.event("catalog.crawled", counts=counts, schemas=tx.recorded.told())
+            return counts
 
-def keep(base: Base, run_id: str, kind: str, objects: Mapping[Dataset, dict[str, Any]]) -> None:
-    """Record objects as versions of a kind; an event tells which have changed."""
+        return self._base.change(run_id, work)
 
-    def work(tx: Tx) -> None:
-        fates = {named.name: _keep(tx, named, kind, body) for named, body in objects.items()}
-        changed = sorted(name for name, fate in fates.items() if fate != "same")
-        if changed:
-            tx.event("catalog.kept", objects=kind, changed=changed, schemas=tx.recorded.told())
+    def keep(self, run_id: str, kind: str, objects: Mapping[Dataset, dict[str, Any]]) -> None:
+        """Record objects as versions of a kind; an event tells which have changed."""
 
-    base.change(run_id, work)
+        def work(tx: Tx) -> None:
+            fates = {named.name: _keep(tx, named, kind, body) for named, body in objects.items()}
+            changed = sorted(name for name, fate in fates.items() if fate != "same")
+            if changed:
+                tx.event("catalog.kept", objects=kind, changed=changed, schemas=tx.recorded.told())
 
+        self._base.change(run_id, work)
 
-def known(base: Base, namespace: str, kind: str) -> dict[str, dict[str, Any]]:
-    """Return the newest version of every object of a kind in the namespace, by name."""
-    newest = (
-        select(dataset_schema.c.dataset_id, func.max(dataset_schema.c.version).label("version"))
-        .group_by(dataset_schema.c.dataset_id)
-        .subquery()
-    )
-    query = (
-        select(dataset.c.name, dataset_schema.c.columns_json)
-        .join(dataset_schema, dataset_schema.c.dataset_id == dataset.c.dataset_id)
-        .join(
-            newest,
-            (newest.c.dataset_id == dataset_schema.c.dataset_id)
-            & (newest.c.version == dataset_schema.c.version),
+    def newest(self, kind: str, namespace: str) -> dict[str, dict[str, Any]]:
+        """Return the newest version of every object of a kind in the namespace, by name."""
+        latest = (
+            select(dataset_schema.c.dataset_id, func.max(dataset_schema.c.version).label("version"))
+            .group_by(dataset_schema.c.dataset_id)
+            .subquery()
         )
-        .where(dataset.c.namespace == namespace, dataset.c.kind == kind.partition(":")[0])
-        .order_by(dataset.c.name)
-    )
-    rows = base.db.read(lambda connection: connection.execute(query).all())
-    end = f"#{kind}"
-    return {
-        row.name.removesuffix(end): json.loads(row.columns_json) for row in rows if row.name.endswith(end)
-    }
-
-
-def throughput(base: Base, runs: int = 10) -> float | None:
-    """Return the highest rate, in rows per second, of the newest ``runs`` that loaded rows, if any."""
-    loaded = (
-        select(
-            job.c.run_id,
-            func.sum(chunk.c.rows_loaded).label("rows"),
-            func.min(chunk.c.sourcing_start_time).label("first"),
-            func.max(chunk.c.sinking_end_time).label("last"),
+        query = (
+            select(dataset.c.name, dataset_schema.c.columns_json)
+            .join(dataset_schema, dataset_schema.c.dataset_id == dataset.c.dataset_id)
+            .join(
+                latest,
+                (latest.c.dataset_id == dataset_schema.c.dataset_id)
+                & (latest.c.version == dataset_schema.c.version),
+            )
+            .where(dataset.c.namespace == namespace, dataset.c.kind == kind.partition(":")[0])
+            .order_by(dataset.c.name)
         )
-        .join(chunk, chunk.c.job_id == job.c.job_id)
-        .where(chunk.c.rows_loaded > 0)
-        .group_by(job.c.run_id)
-        .order_by(func.max(chunk.c.sinking_end_time).desc())
-        .limit(runs)
-    )
-    found = base.db.read(lambda connection: connection.execute(loaded).all())
-    rates = [int(row.rows) / spent for row in found if (spent := _seconds(row.first, row.last)) > 0]
-    return max(rates, default=None)
+        rows = self._base.db.read(lambda connection: connection.execute(query).all())
+        end = f"#{kind}"
+        return {
+            row.name.removesuffix(end): json.loads(row.columns_json) for row in rows if row.name.endswith(end)
+        }
+
+    def throughput(self, runs: int = 10) -> float | None:
+        """Return the highest rate, in rows per second, of the newest ``runs`` that loaded rows, if any."""
+        loaded = (
+            select(
+                job.c.run_id,
+                func.sum(chunk.c.rows_loaded).label("rows"),
+                func.min(chunk.c.sourcing_start_time).label("first"),
+                func.max(chunk.c.sinking_end_time).label("last"),
+            )
+            .join(chunk, chunk.c.job_id == job.c.job_id)
+            .where(chunk.c.rows_loaded > 0)
+            .group_by(job.c.run_id)
+            .order_by(func.max(chunk.c.sinking_end_time).desc())
+            .limit(runs)
+        )
+        found = self._base.db.read(lambda connection: connection.execute(loaded).all())
+        rates = [int(row.rows) / spent for row in found if (spent := _seconds(row.first, row.last)) > 0]
+        return max(rates, default=None)
 
 
 def _seconds(first: str | None, last: str | None) -> float:

@@ -269,7 +269,8 @@ def said_of(known: Profiles, kind: str, spec: ComponentSpec) -> list[str]:
 def test_an_idle_key_of_a_connection_is_named_with_its_line(tmp_path: Path) -> None:
     file = tmp_path / "p.yml"
     file.write_text(
-        "dev:\n  a: {host: x, driver: y}\n  n: {host: x, driver: {name: org.netezza.Driver, path: j}}\n"
+        "dev:\n  a: {host: x, database: d, driver: y}\n"
+        "  n: {host: x, driver: {name: org.netezza.Driver, path: j}}\n"
     )
     file.chmod(0o600)
     known = load_profiles(file, "dev")

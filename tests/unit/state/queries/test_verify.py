@@ -38,7 +38,7 @@ def story(store: StateManager) -> World:
     first = store.open_run(replace(run_info("shop"), manifest_text=TEXT))
     store.close_run(first, "failure", "SourceUnavailable", "the source went away")
     catalogue = store.open_run(run_info("shop (catalog)"))
-    store.keep_objects(catalogue, "accepted:shop", {Dataset("src", "orders"): {"columns": ["id"]}})
+    store.crawls.keep(catalogue, "accepted:shop", {Dataset("src", "orders"): {"columns": ["id"]}})
     store.close_run(catalogue, "success")
     world = World(store, key="shop")
     above = world.planned(4, losses=[("ssn", "cut to 4 characters")])
