@@ -339,6 +339,7 @@ def test_a_file_that_changes_after_it_was_planned_is_refused(anywhere: Folder) -
         list(reader.read(table, chunks[0]).batches())
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "t.csv"
     file.write_text("id\n" + "".join(f"{n:07d}\n" for n in range(1_000_000)))

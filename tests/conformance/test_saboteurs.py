@@ -204,6 +204,7 @@ def test_source(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("name", SINKS)
+@pytest.mark.slow
 def test_sink(name: str, tmp_path: Path) -> None:
     folders = iter((tmp_path / "1", tmp_path / "2"))
 

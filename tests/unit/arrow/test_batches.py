@@ -20,6 +20,7 @@ def texts(*values):
 @given(
     st.lists(st.lists(st.text(max_size=30), max_size=40), max_size=8), st.integers(1, 9), st.integers(1, 300)
 )
+@pytest.mark.slow
 def test_rebatch_keeps_rows_and_order_within_both_bounds(lists, rows, size):
     out = list(rebatch([texts(*values) for values in lists], rows, size))
     assert [v for batch in out for v in batch.column(0).to_pylist()] == [v for vs in lists for v in vs]

@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 HOUSE = Path(__file__).parents[3]
 
 
+@pytest.mark.slow
 def test_a_module_in_the_current_folder_is_not_imported(tmp_path: Path) -> None:
     for name in ("yaml", "click", "pydantic", "typing", "pyarrow"):
         (tmp_path / f"{name}.py").write_text("open('imported', 'a').write(__name__)\nraise SystemExit(9)\n")

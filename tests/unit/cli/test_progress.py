@@ -21,6 +21,7 @@ def lease(run: Run):
     return run.claim()
 
 
+@pytest.mark.slow
 def test_each_event_is_one_json_line(lease, capsys):
     Secret("s3cret-canary")
     with JsonEvents().observing() as observer:

@@ -25,6 +25,7 @@ def dead(place) -> list[dict]:
     return place.hdm("status", "--dead", "--json").json
 
 
+@pytest.mark.slow
 def test_a_table_or_a_chunk_is_chosen_and_the_rest_left(place):
     tables = {row["table"]: row["chunk_id"] for row in dead(place)}
     assert len(tables) == 2
@@ -38,6 +39,7 @@ def test_a_table_or_a_chunk_is_chosen_and_the_rest_left(place):
 
 
 @pytest.mark.parametrize("option", ["--table", "--chunk"])
+@pytest.mark.slow
 def test_a_choice_that_matches_nothing_is_the_users_mistake(place, option):
     for verb in (["retry"], ["waive", "--by", "A. Person", "--reason", "known"]):
         done = place.hdm(verb[0], option, "zzz", *verb[1:])
@@ -45,6 +47,7 @@ def test_a_choice_that_matches_nothing_is_the_users_mistake(place, option):
     assert len(dead(place)) == 2
 
 
+@pytest.mark.slow
 def test_a_gap_is_waived_by_a_person_with_a_reason_or_not_at_all(place):
     for by, reason in ((" ", "known"), ("A. Person", " ")):
         done = place.hdm("waive", "--by", by, "--reason", reason)

@@ -34,6 +34,7 @@ def profile() -> Any:
     return profile_schema()
 
 
+@pytest.mark.slow
 def test_both_are_json_and_whole(manifest: Any, profile: Any) -> None:
     for schema in (manifest, profile):
         json.dumps(schema)

@@ -174,6 +174,7 @@ def holder(node: ast.expr) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_every_key_is_read_or_says_that_it_is_not() -> None:
     idle: list[str] = []
     for kind, classes in BUILTIN.items():
@@ -238,6 +239,7 @@ def test_no_exception_is_stale() -> None:
     assert {one.rpartition(".")[2] for one in OTHERWISE} <= keys
 
 
+@pytest.mark.slow
 def test_a_key_that_does_nothing_says_so(tmp_path: Path) -> None:
     place = shop(tmp_path, orders=3, items=3)
     link = stage("orders", place, checksum={"column": "nosuch"}, database="other")

@@ -66,6 +66,7 @@ def spec(text: str, type_name: str = "plant_orders") -> ComponentSpec:
     return ComponentSpec("orders", type_name, conf, conf.place[:2])
 
 
+@pytest.mark.slow
 def test_builtin_names_are_unique_and_lazy() -> None:
     for kind in registry.KINDS:
         folded = [registry.fold(name) for name in registry.names(kind)]

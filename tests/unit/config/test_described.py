@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
 from pydantic import BaseModel, Field, create_model
 
 from hdm.config.described import Described, descriptions
@@ -66,6 +67,7 @@ def test_the_schema_says_it_under_the_names_that_are_written() -> None:
     assert "description" not in inner["bare"]
 
 
+@pytest.mark.slow
 def test_no_source_is_read_before_somebody_asks() -> None:
     """Neither when a component is imported, nor when its configuration is made."""
     code = """

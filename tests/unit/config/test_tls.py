@@ -182,6 +182,7 @@ def connected(secured: Secured, **more: Any) -> bool:
         connection.close()
 
 
+@pytest.mark.slow
 def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Secured) -> None:
     for more in ({}, {"sslrootcert": secured.other_ca}):
         with pytest.raises(HdmError, match="TLS: no trusted connection"):
@@ -206,6 +207,7 @@ def state(secured: Secured, **more: Any) -> None:
         assert store.reports.is_open("nothing") is False
 
 
+@pytest.mark.slow
 def test_the_state_database_is_verified_likewise(secured: Secured) -> None:
     for more in ({}, {"sslrootcert": secured.other_ca}):
         with pytest.raises(StateError) as caught:

@@ -69,6 +69,7 @@ def _awkward(duck: DuckDBSystem) -> None:
 # -- values --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_every_type_comes_back_exactly(duck: DuckDBSystem, other: DuckDBSystem) -> None:
     _awkward(duck)
     move(duck.source("t"), other.sink())
@@ -90,6 +91,7 @@ def test_every_type_comes_back_exactly(duck: DuckDBSystem, other: DuckDBSystem) 
     assert wrong == []
 
 
+@pytest.mark.slow
 def test_unions_are_a_declared_loss(duck: DuckDBSystem, other: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t (id integer, u union(n int, s varchar), e enum('union'))")
     duck.run("INSERT INTO t VALUES (1, 2, 'union'), (2, NULL, NULL)")
@@ -111,6 +113,7 @@ def test_a_value_that_does_not_fit_is_refused(duck: DuckDBSystem) -> None:
     assert "1234567" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_query_is_described_and_read(duck: DuckDBSystem) -> None:
     _awkward(duck)
     by_table = {c.name: c.type for c in duck.source("t").describe().columns}
@@ -123,6 +126,7 @@ def test_a_query_is_described_and_read(duck: DuckDBSystem) -> None:
 
 
 @pytest.mark.parametrize("key", ["", "PRIMARY KEY"])
+@pytest.mark.slow
 def test_chunks_hold_every_row_once(duck: DuckDBSystem, key: str) -> None:
     duck.run(f"CREATE TABLE t (id integer {key}, v varchar)")
     duck.run("INSERT INTO t SELECT range, 'v' || range FROM range(10000)")
@@ -135,6 +139,7 @@ def test_chunks_hold_every_row_once(duck: DuckDBSystem, key: str) -> None:
     assert len(rows) == 8571 and set(rows.values()) == {1}
 
 
+@pytest.mark.slow
 def test_a_window_brings_ties_nulls_and_new_rows_once(duck: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t (id integer PRIMARY KEY, at_ timestamp_ns)")
     duck.run("INSERT INTO t SELECT range, make_timestamp_ns(1000000000 + range // 4) FROM range(40)")
@@ -159,6 +164,7 @@ def _ids(source: Any, table: Any, chunk: Any) -> list[tuple[int]]:
 # -- attempts and modes --------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_chunk_is_written_once_and_by_one_writer_at_a_time(duck: DuckDBSystem, other: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t AS SELECT range id FROM range(20000)")
     source, sink = duck.source("t", chunk={"rows": 4096}), other.sink()
@@ -182,12 +188,14 @@ def test_a_chunk_is_written_once_and_by_one_writer_at_a_time(duck: DuckDBSystem,
     assert other.run("SELECT COUNT(*), COUNT(DISTINCT id) FROM t") == [(20000, 20000)]
 
 
+@pytest.mark.slow
 def test_one_file_may_be_source_and_sink(duck: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t AS SELECT range id FROM range(5000)")
     move(duck.source("t"), duck.sink("copy"))
     assert duck.run("SELECT COUNT(*) FROM copy") == [(5000,)]
 
 
+@pytest.mark.slow
 def test_a_failing_source_leaves_nothing(duck: DuckDBSystem, other: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t AS SELECT range id FROM range(10)")
     source, sink = duck.source("t"), other.sink()
@@ -208,6 +216,7 @@ def test_a_failing_source_leaves_nothing(duck: DuckDBSystem, other: DuckDBSystem
 
 
 @pytest.mark.parametrize("mode", [Mode.APPEND, Mode.MERGE, Mode.REPLACE])
+@pytest.mark.slow
 def test_the_file_is_free_when_the_work_is_done(duck: DuckDBSystem, other: DuckDBSystem, mode: Mode) -> None:
     duck.run("CREATE TABLE t (id integer PRIMARY KEY, v varchar); INSERT INTO t VALUES (1, 'new'), (2, NULL)")
     other.run("CREATE TABLE t (id integer PRIMARY KEY, v varchar)")
@@ -220,6 +229,7 @@ def test_the_file_is_free_when_the_work_is_done(duck: DuckDBSystem, other: DuckD
     assert held == {(1, "new"), (2, None)} | ({(9, "old")} if mode is Mode.MERGE else set())
 
 
+@pytest.mark.slow
 def test_a_crash_before_the_swap_commits_leaves_the_old_table(
     duck: DuckDBSystem, other: DuckDBSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +255,7 @@ def test_a_crash_before_the_swap_commits_leaves_the_old_table(
 # -- the file --------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_another_process_holds_the_file(duck: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t (id integer)")
     script = (
@@ -269,6 +280,7 @@ def test_another_process_holds_the_file(duck: DuckDBSystem) -> None:
     assert duck.source("t").describe().columns[0].name == "id"
 
 
+@pytest.mark.slow
 def test_readers_leave_the_file_open_to_other_readers(duck: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t AS SELECT range id FROM range(100000)")
     source = duck.source("t")
@@ -344,6 +356,7 @@ def test_generated_columns_are_told_from_defaults(duck: DuckDBSystem) -> None:
 
 
 @pytest.mark.parametrize("hangs", ["an index", "a view", "a foreign key"])
+@pytest.mark.slow
 def test_replace_leaves_the_table_and_all_that_hangs_on_it(duck, hangs):
     duck.run("CREATE TABLE src (id integer PRIMARY KEY, v varchar)")
     duck.run("INSERT INTO src VALUES (1, 'a'), (2, 'b')")
@@ -366,6 +379,7 @@ def test_replace_leaves_the_table_and_all_that_hangs_on_it(duck, hangs):
     assert "CHECK" in duck.run(left)[0][0]
 
 
+@pytest.mark.slow
 def test_rows_that_others_refer_to_are_not_replaced_and_the_error_says_so(duck):
     duck.run("CREATE TABLE src (id integer PRIMARY KEY)")
     duck.run("INSERT INTO src VALUES (1)")

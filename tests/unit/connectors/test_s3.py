@@ -348,6 +348,7 @@ def test_the_sinks_encryption_is_asked_for(make, s3_server, bucket):
     assert {one.get("ServerSideEncryption") for one in found} == {"aws:kms"}
 
 
+@pytest.mark.slow
 def test_the_originals_profiles_are_taken(monkeypatch, tmp_path):
     (tmp_path / "credentials").write_text("[plant]\naws_access_key_id=a\naws_secret_access_key=b\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
@@ -476,6 +477,7 @@ def test_the_denied_permission_is_named(answering):
     assert "s3:ListBucket" in caught.value.hint
 
 
+@pytest.mark.slow
 def test_a_server_that_is_not_there_is_tried_again_later(monkeypatch):
     monkeypatch.setattr("hdm.connectors.s3._ATTEMPTS", 1)
     with socket.socket() as held:
@@ -535,6 +537,7 @@ def test_a_missing_driver_names_its_extra(monkeypatch):
     assert caught.value.hint == "pip install 'hdm[s3]'"
 
 
+@pytest.mark.slow
 def test_no_driver_is_imported_before_it_connects():
     code = (
         "import sys, hdm.connectors.s3, hdm.connectors.azure;"

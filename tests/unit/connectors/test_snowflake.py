@@ -558,6 +558,7 @@ class _Refusal(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_a_wrong_password_is_told_by_a_look():
     """The emulator takes any; real answers come with this code."""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Refusal) as server:

@@ -46,6 +46,7 @@ def status(run: Run, report: RunReport) -> tuple:
     return run.query("SELECT status, error_class FROM hdm_run WHERE run_id = :id", id=report.run_id)[0]
 
 
+@pytest.mark.slow
 def test_a_run_that_moved_everything_is_a_success(run):
     run.add(Listed(words(5)), Shelf())
     orchestrator, opened = Plain(), []

@@ -50,6 +50,7 @@ def engine(run: Run, **options) -> tuple[ThreadEngine, list[tuple[str, str]]]:
     return ThreadEngine(run.state, run.run_id, run.planner(), observer=observer, **options), said
 
 
+@pytest.mark.slow
 def test_while_the_target_is_away_no_attempt_is_spent_and_one_line_is_said(run):
     sink, outcomes = Remote(), []
     run.add(Listed(words(40)), sink)
@@ -167,6 +168,7 @@ def test_a_name_that_is_unknown_for_a_while_is_waited_for_once_it_was_reached(ru
     assert run.query("SELECT MAX(failures) FROM hdm_chunk") == [(0,)]
 
 
+@pytest.mark.slow
 def test_the_links_of_other_systems_go_on_meanwhile(run):
     lost, there = Remote(), Shelf("elsewhere")
     run.add(Listed(words(4)), lost, name="lost")

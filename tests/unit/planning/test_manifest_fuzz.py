@@ -78,6 +78,7 @@ class Login(Settings):
 @given(
     text=st.lists(st.sampled_from([*PIECES, "dev: ", "db: ", "host: ", "password: ", "env:X"])).map("".join)
 )
+@pytest.mark.slow
 def test_any_profile(tmp_path: Path, text: str) -> None:
     path = tmp_path / "p.yml"
     path.touch(mode=0o600)

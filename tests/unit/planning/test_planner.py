@@ -394,6 +394,7 @@ def test_a_chained_job_is_not_closed_before_the_one_above(run):
     assert last.calls[-1] == "finish"
 
 
+@pytest.mark.slow
 def test_what_replaces_is_not_read_anew_while_its_last_reading_is_being_loaded(run):
     first, _middle, _last = chain(run, rows=4, mode=Mode.REPLACE)
     planner = run.planner()
@@ -484,6 +485,7 @@ def test_a_joined_run_goes_on_with_a_closed_job_that_has_more_to_follow(run):
 # -- bounds --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_more_snapshots_are_held_at_once_than_the_lookahead(run):
     tables = [replace(TABLE, dataset=Dataset("list", f"t{n:02}"), path=(f"t{n:02}",)) for n in range(12)]
     source, sink = Listed(words(1)), Shelf()

@@ -66,6 +66,7 @@ def fail_one(run: Run) -> None:
 # -- for what was not read, nothing is swapped in ----------------------------------------
 
 
+@pytest.mark.slow
 def test_a_job_that_another_process_closes_first_is_not_swapped_for_nothing(run, monkeypatch):
     first, (_, last) = chain(run)
     read_only(run, run.planner())
@@ -89,6 +90,7 @@ def test_a_job_that_another_process_closes_first_is_not_swapped_for_nothing(run,
 
 
 @pytest.mark.parametrize("links", [1, 2])
+@pytest.mark.slow
 def test_a_reading_that_was_left_is_swapped_by_nobody(run, monkeypatch, links):
     _, sinks = chain(run, links=links)
     assert again(run).succeeded()
@@ -126,6 +128,7 @@ def test_a_planner_that_comes_upon_a_left_job_closes_it_too(run, monkeypatch):
 
 
 @pytest.mark.parametrize("links", [1, 2, 3])
+@pytest.mark.slow
 def test_a_table_that_is_empty_is_swapped_in(run, links):
     """Its reading has no chunk, and leaves nothing to follow."""
     first, sinks = chain(run, links=links)
@@ -174,6 +177,7 @@ def test_what_is_loaded_without_a_waived_chunk_is_whole(run):
 
 
 @pytest.mark.parametrize("mode", [Mode.APPEND, Mode.REPLACE])
+@pytest.mark.slow
 def test_a_source_that_is_away_ends_the_run_and_the_next_one_reads_it(run, monkeypatch, mode):
     at_once(monkeypatch)
     first, (_, last) = chain(run, mode=mode)
@@ -185,6 +189,7 @@ def test_a_source_that_is_away_ends_the_run_and_the_next_one_reads_it(run, monke
     assert last.swaps == [(1, 2), (2, 3 if mode is Mode.REPLACE else 1)]
 
 
+@pytest.mark.slow
 def test_what_comes_after_the_swap_is_the_next_epochs(run):
     """A process that still holds the closed job must not write to it."""
     first, (_, last) = chain(run)

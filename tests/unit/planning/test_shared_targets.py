@@ -60,6 +60,7 @@ def test_names_that_the_target_folds_are_one(place: Place) -> None:
     assert "Sales and SALES, which are one name there" in done.said
 
 
+@pytest.mark.slow
 def test_names_that_only_look_alike_are_two(place: Place) -> None:
     first, second = (unicodedata.normalize(form, "Bestellungen é") for form in ("NFC", "NFD"))
     done = run(place, link(1, "orders", first), link(2, "orders", second, env="other"))
@@ -74,6 +75,7 @@ def origin(name: str) -> str:
 
 
 @pytest.mark.parametrize("mode", ["append", "merge"])
+@pytest.mark.slow
 def test_a_declared_union_holds_the_rows_of_both(place: Place, mode: str) -> None:
     links = [
         link(n, "orders", env=env, mode=mode, union=True, transform=origin(env), key=["origin", "id"])
@@ -105,6 +107,7 @@ def test_a_declared_union_holds_the_rows_of_both(place: Place, mode: str) -> Non
         ({"union": ["tenant"]}, {"union": ["tenant"]}, "has no column tenant"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_union_that_mixes_rows_is_refused(place: Place, first, second, said) -> None:
     done = run(place, link(1, "orders", **first), link(2, "orders", env="other", **second))
     assert done.code == 2, done.said
@@ -112,6 +115,7 @@ def test_a_union_that_mixes_rows_is_refused(place: Place, first, second, said) -
     assert not place.target.exists()
 
 
+@pytest.mark.slow
 def test_columns_may_be_named_that_tell_rows_apart(place: Place) -> None:
     with sqlite3.connect(place.folder / "other.db") as other:
         other.execute("UPDATE orders SET id = id + 10")
@@ -130,6 +134,7 @@ def test_a_name_that_the_target_would_cut_is_refused(place: Place) -> None:
     assert "would cut the name" in done.said
 
 
+@pytest.mark.slow
 def test_an_existing_table_keeps_the_spelling_of_its_columns(place: Place) -> None:
     with sqlite3.connect(place.target) as made:
         made.execute("CREATE TABLE orders (ID INTEGER PRIMARY KEY, Word TEXT)")

@@ -90,6 +90,7 @@ def test_a_written_receipt_is_published_again_without_reading(run):
     assert (sink.ids, run.status(lease.chunk_id)) == ([0, 1], "verified")
 
 
+@pytest.mark.slow
 def test_the_first_file_is_named_without_running_the_transform(run, monkeypatch):
     """It is asked while the state's locks are held."""
     link, _, sink = started(run, words(4), transform="SELECT id FROM batch")
@@ -492,6 +493,7 @@ def test_outgoing_is_the_table_after_the_transform(run):
     assert plain.outgoing(TABLE) is TABLE
 
 
+@pytest.mark.slow
 def test_a_transform_may_change_the_columns_and_drop_rows(run):
     rows = [(0, "a"), (1, "b")]
     source, sink = Listed(rows), Shelf()

@@ -127,6 +127,7 @@ def test_a_link_keeps_to_its_limits_in_all_its_chunks(run: Run, clock, per):
     assert clock.slept == pytest.approx((4 if per == "rows_per_second" else size) / limit)
 
 
+@pytest.mark.slow
 def test_rows_that_a_transform_drops_were_read_all_the_same(run: Run, clock):
     none = "SELECT * FROM batch WHERE false"
     link = run.add(Listed(words(2)), Shelf(), limits={"rows_per_second": 1}, transform=none)

@@ -91,6 +91,7 @@ def tables(place: Place, count: int, **more: Any) -> Place:
         ({"threads": 6}, None, 6),
     ],
 )
+@pytest.mark.slow
 def test_no_more_is_read_at_once_than_was_written(
     tmp_path: Path, readers: Readers, more: dict[str, Any], workers: int | None, most: int
 ) -> None:
@@ -101,6 +102,7 @@ def test_no_more_is_read_at_once_than_was_written(
     assert readers.most == most, "threads: 6 also means six workers where none are written"
 
 
+@pytest.mark.slow
 def test_threads_beyond_the_workers_are_said(tmp_path: Path) -> None:
     place = tables(shop(tmp_path, orders=0, items=3), 1, threads=5)
     assert "threads: 5 is more than the 2 workers there are" in place.hdm("run").err

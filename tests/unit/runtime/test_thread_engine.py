@@ -67,6 +67,7 @@ class Staged(Listed):
     chunks_from_files = True
 
 
+@pytest.mark.slow
 def test_a_link_is_read_no_further_than_the_bound_while_what_it_staged_lies(run):
     """Loading is held up until the source has been read as far as the bound allows."""
     source, middle, last = Listed(words(20)), Shelf("middle"), Shelf("last")
@@ -85,6 +86,7 @@ def test_a_link_is_read_no_further_than_the_bound_while_what_it_staged_lies(run)
     assert max(most) <= 2 + 3, "the bound, and at most one in each worker while it was counted"
 
 
+@pytest.mark.slow
 def test_the_bound_holds_while_the_planner_is_still_at_its_first_round(run, monkeypatch):
     """Planning many tables takes long; the first must not be staged without bound meanwhile."""
     middle, last = Shelf("middle"), Shelf("last")

@@ -56,6 +56,7 @@ def carry(source: Any, sink: Any, mode: Mode, order: tuple[int, ...], job: str =
 
 
 @pytest.mark.parametrize("mode", [Mode.APPEND, Mode.MERGE, Mode.REPLACE])
+@pytest.mark.slow
 def test_every_order_of_four_chunks_gives_the_same_table(
     target: System, history: Any, mode: Mode, sample: Sample
 ) -> None:
@@ -74,6 +75,7 @@ def test_every_order_of_four_chunks_gives_the_same_table(
             assert sum(one.rows for one in receipts) >= len(newest)
 
 
+@pytest.mark.slow
 def test_of_versions_in_one_chunk_the_newest_stays(target: System, history: Any) -> None:
     table, chunks = plan(history)
     sink = target.sink(table_name="t", key=["k"])
@@ -84,6 +86,7 @@ def test_of_versions_in_one_chunk_the_newest_stays(target: System, history: Any)
     assert (receipt.rows, receipt.filtered) == (6, 18)
 
 
+@pytest.mark.slow
 def test_merges_without_a_constraint_wait_for_each_other(target: System, history: Any) -> None:
     """Each of four threads brings all keys: none may stand twice."""
     table, chunks = plan(history)
@@ -124,6 +127,7 @@ def test_what_no_cursor_orders_goes_in_order(target: System, history: Any, tmp_p
     assert target.sink(table_name="u").goes_in_order(keyed, Mode.MERGE, repeats=True)
 
 
+@pytest.mark.slow
 def test_a_cursor_that_the_target_keeps_as_text_is_not_compared(target: System, history: Any) -> None:
     text = "varchar(20)" if target.name == "mysql" else "TEXT"
     target.run(f"CREATE TABLE t (k {text}, ver bigint, stamp {text})")
@@ -145,6 +149,7 @@ FOLDING = {
 
 
 @pytest.mark.parametrize("unique", [False, True])
+@pytest.mark.slow
 def test_keys_that_differ_in_case_are_two_or_refused(target: System, tmp_path: Path, unique: bool) -> None:
     system = source_system(str(tmp_path / "source.db"))
     system.run("CREATE TABLE s (k TEXT NOT NULL PRIMARY KEY, v INTEGER)")

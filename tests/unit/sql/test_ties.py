@@ -53,6 +53,7 @@ def table(run: Run, tmp_path, monkeypatch, request):
 
 
 @pytest.mark.parametrize("n", [7, None])
+@pytest.mark.slow
 def test_few_are_told_apart(table, n):
     table.put(0, 4, 1)
     table.put(10, BOUND - 1, n)
@@ -65,6 +66,7 @@ def test_few_are_told_apart(table, n):
 
 
 @pytest.mark.parametrize("n", [7, None])
+@pytest.mark.slow
 def test_many_are_moved_and_only_counted(table, n):
     table.put(0, 2, 1)
     table.put(10, 3 * BOUND, n)
@@ -74,6 +76,7 @@ def test_many_are_moved_and_only_counted(table, n):
     assert table.move() == 0
 
 
+@pytest.mark.slow
 def test_what_comes_above_many_arrives_and_they_are_forgotten(table):
     table.put(10, 3 * BOUND, 7)
     table.move()
@@ -84,6 +87,7 @@ def test_what_comes_above_many_arrives_and_they_are_forgotten(table):
 
 
 @pytest.mark.parametrize("n", [7, None])
+@pytest.mark.slow
 def test_one_more_among_many_is_refused_and_nothing_is_doubled(table, n):
     table.put(0, 1, 1)
     table.put(10, 3 * BOUND, n)
@@ -99,6 +103,7 @@ def test_one_more_among_many_is_refused_and_nothing_is_doubled(table, n):
 
 
 @pytest.mark.parametrize("n", [7, None])
+@pytest.mark.slow
 def test_few_that_become_many_are_told_apart_once_more_and_counted_from_then_on(table, n):
     table.put(10, 4, n)
     table.move()
@@ -112,6 +117,7 @@ def test_few_that_become_many_are_told_apart_once_more_and_counted_from_then_on(
 
 @pytest.mark.parametrize("table", [Mode.MERGE], indirect=True)
 @pytest.mark.parametrize("n", [7, None])
+@pytest.mark.slow
 def test_many_that_are_merged_are_read_again_when_their_number_changes(table, n):
     table.put(0, 2, 1)
     table.put(10, 3, n)

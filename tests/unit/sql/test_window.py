@@ -92,6 +92,7 @@ def make_lite(run: Run, lite: System) -> Make:  # noqa: F811
 
 @pytest.mark.parametrize("n", [7, None])
 @pytest.mark.parametrize("mode", [APPEND, MERGE])
+@pytest.mark.slow
 def test_one_tie_for_another_is_found_though_their_number_is_the_same(make: Make, n: int | None, mode: Mode):
     table = make(mode=mode)
     table.put((1, 3, "a"), (2, n, "b"), (3, n, "c"))
@@ -107,6 +108,7 @@ def test_one_tie_for_another_is_found_though_their_number_is_the_same(make: Make
 
 
 @pytest.mark.parametrize("n", [7, None])
+@pytest.mark.slow
 def test_a_tie_that_is_changed_is_merged(make: Make, n: int | None):
     table = make(mode=MERGE)
     table.put((1, 3, "a"), (2, n, "b"))
@@ -118,6 +120,7 @@ def test_a_tie_that_is_changed_is_merged(make: Make, n: int | None):
 
 
 @pytest.mark.parametrize("n", [7, None])
+@pytest.mark.slow
 def test_a_tie_that_is_changed_is_not_appended_twice_and_it_is_said(make: Make, n: int | None):
     table = make()
     table.put((1, 3, "a"), (2, n, "b"))
@@ -231,6 +234,7 @@ def test_a_highest_value_may_be_declared(make: Make):
         wrong.ready(wrong.describe())
 
 
+@pytest.mark.slow
 def test_the_time_of_a_row_that_lay_ahead_comes_and_it_is_not_doubled(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ):
@@ -263,6 +267,7 @@ def test_a_table_that_begins_anew_below_the_watermark_is_said(make: Make):
 
 
 @pytest.mark.parametrize("mode", [APPEND, MERGE])
+@pytest.mark.slow
 def test_rows_that_are_gone_are_counted_until_they_are_no_more(make: Make, mode: Mode):
     table = make(mode=mode, key="n")
     table.put(*((n, n, "x") for n in range(10)))
@@ -278,6 +283,7 @@ def test_rows_that_are_gone_are_counted_until_they_are_no_more(make: Make, mode:
     assert "3 are gone" in table.word()
 
 
+@pytest.mark.slow
 def test_rows_whose_cursor_rises_are_not_called_gone_in_a_merge(make: Make):
     table = make(mode=MERGE)
     table.put(*((n, n, "x") for n in range(10)))
@@ -375,6 +381,7 @@ def test_without_one_of_these_a_row_would_be_missed_in_silence(
 
 
 @pytest.mark.parametrize("mode", [APPEND, MERGE])
+@pytest.mark.slow
 def test_an_id_that_was_missing_is_looked_for_again(make: Make, mode: Mode):
     """As where ids are handed out in blocks, or a transaction commits late."""
     table = make(mode=mode, key="n")
@@ -439,6 +446,7 @@ def test_rows_changed_without_their_cursor_are_counted_where_they_are_appended(m
     assert table.system.run("SELECT COUNT(*) FROM u") == [(10,)]
 
 
+@pytest.mark.slow
 def test_a_row_that_comes_late_is_known_by_its_key_whatever_the_cursor_is(make: Make):
     table = make()
     table.put((1, 10, "a"), (5, 50, "b"))
@@ -449,6 +457,7 @@ def test_a_row_that_comes_late_is_known_by_its_key_whatever_the_cursor_is(make: 
     assert table.move() == 0
 
 
+@pytest.mark.slow
 def test_a_row_that_comes_late_without_a_witness_is_counted(make_lite: Make):
     table = make_lite(key="")
     table.put((1, 1, "a"), (2, 5, "b"))

@@ -60,6 +60,7 @@ def test_every_statement_of_the_hot_path() -> None:
     assert found["hdm.state.tx.transaction._HEAD_AND_CHUNK"].count("WITH (UPDLOCK, ROWLOCK)") == 3
 
 
+@pytest.mark.slow
 def test_claiming() -> None:
     for expired, sited, skipping, hold, plain in itertools.product((True, False), repeat=5):
         sql = compiled(claims._candidate(expired, sited, skipping, hold, plain))

@@ -58,6 +58,7 @@ ROWS = st.tuples(st.none() | TEXT, st.none() | st.binary(max_size=6), st.none() 
 
 
 @given(st.lists(ROWS, min_size=1))
+@pytest.mark.slow
 def test_round_trip(rows):
     made = columns("text", "bytea", "bigint")
     schema = pa.schema([pa.field(c.name, c.type) for c in made])
@@ -69,6 +70,7 @@ def test_round_trip(rows):
 
 
 @given(st.lists(st.floats(width=64), min_size=1), st.lists(st.floats(width=32), min_size=1))
+@pytest.mark.slow
 def test_floats_round_trip(doubles, singles):
     for values, native in ((doubles, "double precision"), (singles, "real")):
         (column,) = columns(native)

@@ -91,6 +91,7 @@ ROWS = st.lists(st.tuples(CELLS, CELLS), max_size=40)
 )
 @settings(max_examples=60, deadline=None)
 @given(rows=ROWS, block=st.integers(1, 64), first=st.integers(0, 45), count=st.integers(0, 45))
+@pytest.mark.slow
 def test_no_record_is_ever_cut(name, pressed, rows, block, first, count):
     described = table(a=pa.string(), b=pa.string())
     batch = pa.record_batch(
@@ -122,6 +123,7 @@ def test_one_nullable_column(name):
 
 
 @pytest.mark.parametrize(("name", "pressed"), TEXT_ONLY)
+@pytest.mark.slow
 def test_a_record_larger_than_a_block(name, pressed):
     described = table(a=pa.string(), n=pa.int64())
     rows = ["x", 'é"\n,' * (text_format.BLOCK // 5 + 1000), None, "y"]

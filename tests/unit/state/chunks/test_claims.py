@@ -225,6 +225,7 @@ def _claim_all(url: str, run: str, start: object, found: Queue[list[str]]) -> No
         found.put(mine)
 
 
+@pytest.mark.slow
 def test_processes_never_claim_one_chunk_twice(world: World, shared_url: str) -> None:
     job = world.planned(24)
     fork = multiprocessing.get_context("fork")

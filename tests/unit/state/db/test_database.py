@@ -95,6 +95,7 @@ class _Deadlock(Exception):
         (Exception(1146, "no such table 'x'"), False),
     ],
 )
+@pytest.mark.slow
 def test_what_is_tried_again(world: World, origin: Exception, again: bool) -> None:
     turns = []
 

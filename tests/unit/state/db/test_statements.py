@@ -118,6 +118,7 @@ def test_the_last_steps_are_kept(db: Database) -> None:
     assert db.read(lambda conn: HEAD.first(conn, {"run": "r"})) is None
 
 
+@pytest.mark.slow
 def test_a_session_that_was_reset_is_taken_up_again(db: Database) -> None:
     """As a connection pooler between hdm and PostgreSQL does it."""
     db.run(begun)

@@ -62,6 +62,7 @@ def test_the_scripts_are_found_in_the_wheel_and_in_a_checkout(
     assert schema.migrations() == package / "_migrations"
 
 
+@pytest.mark.slow
 def test_the_view_has_the_originals_columns(empty_url: str) -> None:
     with StateManager.open(empty_url) as store:
         found = store._base.db.read(
@@ -144,6 +145,7 @@ def _upgrade(url: str, start: object, found: Queue[object]) -> None:
         found.put(repr(error))
 
 
+@pytest.mark.slow
 def test_five_processes_may_upgrade_at_once(empty_url: str) -> None:
     fork = multiprocessing.get_context("fork")  # what must be apart is the connection, not the interpreter
     found: Queue[object] = fork.Queue()
@@ -160,6 +162,7 @@ def test_five_processes_may_upgrade_at_once(empty_url: str) -> None:
 
 @pytest.mark.parametrize("again", ["upgrade", "open"])
 @pytest.mark.parametrize("point", ["M1", "M2"])
+@pytest.mark.slow
 def test_a_killed_upgrade_is_done_again(empty_url: str, point: str, again: str) -> None:
     code = f"from hdm.state.db import upgrade as schema; schema.upgrade({empty_url!r})"
     environ = {**os.environ, "HDM_FAILPOINT": f"{point}:1:kill", "PYTHONPATH": os.pathsep.join(sys.path)}

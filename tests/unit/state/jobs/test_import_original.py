@@ -77,6 +77,7 @@ def test_only_what_was_loaded_counts_as_success(alone: World, old: str) -> None:
     assert "123-45-6789" not in str(everything)
 
 
+@pytest.mark.slow
 def test_importing_again_adds_nothing(alone: World, old: str) -> None:
     alone.store.import_legacy(old)
     assert alone.store.import_legacy(old) == {"read": 4, "imported": 0, "success": 0}

@@ -34,6 +34,7 @@ def test_there_are_twelve_single_statements() -> None:
         assert ";" not in statement
 
 
+@pytest.mark.slow
 def test_all_twelve(alone: World) -> None:
     """One story: a chain of two jobs, a fenced zombie, a dead chunk waived, a lossy column."""
     world, store = alone, alone.store
@@ -156,6 +157,7 @@ def test_q2_finds_rows_that_are_not_accounted_for(alone: World, damage: str) -> 
 
 
 @pytest.mark.parametrize("status", ["pending", "leased", "written", "dead"])
+@pytest.mark.slow
 def test_q6_finds_a_watermark_ahead_of_its_data(alone: World, status: str) -> None:
     _finished(alone)
     assert ask(alone, 6) == []
@@ -177,6 +179,7 @@ BREAKS = {
 
 
 @pytest.mark.parametrize("damage", BREAKS)
+@pytest.mark.slow
 def test_a_changed_trail_is_found(alone: World, damage: str) -> None:
     _finished(alone)
     store = alone.store

@@ -270,6 +270,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("secret", ["test", "shop", "success", "a", "row_count"])
+@pytest.mark.slow
 def test_a_password_that_is_a_word_of_the_trail_breaks_nothing(tmp_path: Path, secret: str) -> None:
     """Masked are a person's and a driver's words, never what is compared with a row."""
     url = f"sqlite:///{tmp_path / 'state.db'}"
@@ -312,6 +313,7 @@ def tamperer(original: Path, tmp_path: Path) -> Iterator[Tamperer]:
 
 
 @pytest.mark.parametrize("name", TAMPERINGS)
+@pytest.mark.slow
 def test_a_tampering_is_found(tamperer: Tamperer, name: str) -> None:
     TAMPERINGS[name](tamperer)
     assert breaks(tamperer.store)
@@ -499,6 +501,7 @@ def test_a_trail_of_an_older_hdm_is_verified_as_far_as_it_goes(older: Tamperer) 
     ["an event edited", "who waived", "rows loaded", "a run's manifest", "a chunk's status", "a lineage edge",
      "a file's sha256", "a comparison"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_tampering_with_an_older_trail_is_found(older: Tamperer, name: str) -> None:
     if name == "a run's manifest":
         older.alter(f"UPDATE hdm_run SET manifest_sha256 = '{'1' * 64}'")
