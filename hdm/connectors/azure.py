@@ -21,7 +21,7 @@ from hdm.files.stores.object_base import Upload
 
 
 class AzureProfile(Settings):
-    """One account, and who asks: by key, by shared access signature, or as the machine itself."""
+    """Address of a storage account, and a key, a shared access signature or the machine's identity."""
 
     url: Secret | None = None
     """The account's https address, which may end with a SAS, or its whole connection string."""
@@ -71,7 +71,7 @@ class _ContainerSink(FileSinkConfig, _Container, Upload):
 
 
 class _Account:
-    """Where an account is and who asks, read from any of the spellings of a profile."""
+    """Address and credentials of a storage account, read from any spelling that a profile may use."""
 
     def __init__(self, profile: AzureProfile) -> None:
         text = profile.url.reveal() if profile.url else ""
@@ -213,7 +213,7 @@ class AzureBlobChunkSource(FileChunks):
 
 
 class AzureBlobSink(FileSink):
-    """Stages chunks as block blobs of a container, made once and proven after the upload."""
+    """Stages chunks as block blobs of a container; each is created once and checked after the upload."""
 
     Config: ClassVar[type[BaseModel]] = _ContainerSink
     Profile: ClassVar[type[BaseModel] | None] = AzureProfile

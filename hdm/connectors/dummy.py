@@ -1,4 +1,4 @@
-"""A source that makes its rows up and a sink that counts and forgets: for trials and load tests."""
+"""A source that generates its rows and a sink that counts and discards them, for trials and load tests."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _FIXED_BYTES = 40
 
 
 class _Rows(Settings):
-    """How many rows there are, and how they look."""
+    """Number and shape of the generated rows."""
 
     rows: int = Field(default=1000, ge=0)
     """How many rows there are to read."""
@@ -56,12 +56,15 @@ class _Rows(Settings):
 
 
 class DummySource(Source):
-    """Rows made from their number and the seed alone, so that every chunk can be read again."""
+    """Generates rows from their number and the seed alone, so that every chunk can be read again."""
 
     Config: ClassVar[type[BaseModel]] = _Rows
 
     def describe(self) -> Table:
-        """``id`` is key and cursor; then numbers, amounts, moments and texts in turn."""
+        """Return the generated table, whose key and cursor is ``id``.
+
+        The other columns are integers, texts, decimals and timestamps in turn.
+        """
         config = self.config
         path = tuple(config.table_name.split("."))
         columns = [Column("id", Kind.INT64, pa.int64(), nullable=False)]
@@ -83,11 +86,14 @@ class DummySource(Source):
         )  # fmt: skip
 
     def window(self) -> Window:
-        """The cursor is ``id``: a later run reads only what ``rows`` has grown by."""
+        """Return a window over the cursor ``id``.
+
+        A later run reads only the rows by which ``rows`` has grown.
+        """
         return Window(column="id")
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """Ranges of ``id`` of equal length."""
+        """Yield chunks that are ranges of ``id`` of equal length."""
         start = int(window.after) + 1 if window.after is not None else 0
         size = self._size(window)
         for number, low in enumerate(range(start, self.config.rows, size)):
@@ -104,7 +110,7 @@ class DummySource(Source):
             )
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """The rows of the chunk's range."""
+        """Return the rows of the chunk's range of ``id``."""
         bounds = {condition.op: int(condition.value or 0) for condition in chunk.conditions}
         low, high = bounds.get(">=", 0), bounds.get("<", self.config.rows)
         return Payload(table, lambda: self._batches(table, low, high))
@@ -136,7 +142,7 @@ class DummySource(Source):
 
 
 def _mixed(ids: pa.Array, seed: int) -> pa.Array:
-    """Numbers from 0 to 2^31 - 1 that look random, NULL for about one id in 32."""
+    """Return one pseudo-random number from 0 to 2^31 - 1 per id, and NULL for about one id in 32."""
     spread = pc.add(pc.multiply(pc.add(ids, seed), 0x5851F42D4C957F2D), 0x14057B7EF767814F)
     found = pc.bit_wise_and(pc.shift_right(spread, 24), 0x7FFFFFFF)
     rare = pc.equal(pc.bit_wise_and(found, 31), 31)
@@ -169,7 +175,7 @@ _MAKERS: tuple[tuple[Kind, pa.DataType, Callable[[pa.Array, int], pa.Array]], ..
 
 
 class _Nothing(Settings):
-    """Nothing that matters."""
+    """Keys of the dummy sink, none of which has an effect."""
 
     env: str | None = Field(None, deprecated=ENV)
     """Has no effect, and is taken as in other sinks: there is nothing to connect to."""
@@ -178,22 +184,22 @@ class _Nothing(Settings):
 
 
 class DummySink(Sink):
-    """Reads everything, keeps nothing. As it keeps nothing it never says of a chunk that it is
-    there: after a crash the chunk is read again."""
+    """Counts and discards all rows. It stores nothing, so it never reports a chunk as written: after a crash
+    the chunk is read again."""
 
     Config: ClassVar[type[BaseModel]] = _Nothing
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
 
     def dataset(self, table: Table) -> Dataset:
-        """Named as the source's table."""
+        """Return a dataset of namespace ``dummy`` with the name of the source's table."""
         return Dataset("dummy", table.dataset.name)
 
     def target(self, table: Table) -> Table:
-        """The columns as they come."""
+        """Return a table with the source's columns, key and cursor."""
         return Table(self.dataset(table), table.path, table.columns, table.key, table.cursor)
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Counts rows and bytes, and hashes the buffers."""
+        """Count rows and bytes, hash the batches, and return the receipt."""
         rows = size = 0
         total = hashlib.sha256()
         for batch in payload.batches():

@@ -63,7 +63,7 @@ class FSSource(FileSource):
         return LocalStore(self.config.directory)
 
     def tables(self) -> Iterator[Table]:
-        """Every dataset below the directory, which must be one."""
+        """Yield every dataset below the directory; ``UsageError`` if the directory does not exist."""
         _must_be_there(self.store)
         yield from super().tables()
 
@@ -80,7 +80,7 @@ class FSChunkSource(FileChunks):
         return LocalStore(self.config.directory)
 
     def tables(self) -> Iterator[Table]:
-        """Every dataset below the directory, which must be one."""
+        """Yield every dataset below the directory; ``UsageError`` if the directory does not exist."""
         _must_be_there(self.store)
         yield from super().tables()
 
@@ -97,7 +97,7 @@ class FSSink(FileSink):
         return LocalStore(self.config.directory, floor=self.config.min_free)
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """The directory must be one, or there must be room to make it."""
+        """Raise ``UsageError`` unless the directory can be written to, or can be created."""
         if not self._is_writable():
             raise UsageError(
                 f"sink {self.name} cannot write to {self.store.root}",
@@ -105,7 +105,7 @@ class FSSink(FileSink):
             )
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the directory can be written to."""
+        """Tell ``hdm doctor`` whether the directory can be written to."""
         return [("directory", self._is_writable(), str(self.store.root))]
 
     def _is_writable(self) -> bool:

@@ -24,9 +24,10 @@ from hdm.sql.odbc import OdbcDatabase, valued
 
 
 class ODBCProfile(Settings):
-    """``dsn``, or ``driver`` and what it needs, or a whole connection string as ``odbc``.
+    """Address of a system behind an ODBC driver: ``dsn``, ``driver`` with host or database, or ``odbc``.
 
-    ``options`` are further keywords of the driver. ``dialect`` may stand here or in the conf.
+    ``odbc`` is a whole connection string, ``options`` are further keywords of the driver. ``dialect`` may
+    stand here or in the conf.
     """
 
     odbc: Secret | None = None
@@ -63,13 +64,17 @@ class ODBCProfile(Settings):
 
 
 class ODBCDatabase(OdbcDatabase):
-    """What a profile reaches through its driver."""
+    """A database of any system, reached through the ODBC driver that the profile names."""
 
     def __init__(self, profile: Any = None) -> None:
         super().__init__(profile, profile.dialect or "")
 
     def connection_string(self, label: str) -> str:
-        """The profile's keywords in braces; an ``odbc:`` string stays as it is, completed."""
+        """Return the ODBC connection string.
+
+        An ``odbc:`` string stays as it is; each keyword of the profile that it does not contain is appended,
+        in braces where needed. Raises ``UsageError`` if no driver is known.
+        """
         profile: ODBCProfile = self.profile
         given = profile.odbc.reveal().rstrip("; ") if profile.odbc else ""
         parts: dict[str, str] = {}
@@ -112,13 +117,13 @@ class ODBCDatabase(OdbcDatabase):
         return {key: value for key, value in made.items() if key and value is not None}
 
     def default_schema(self) -> str | None:
-        """The user's own, in systems where each user has one by that name."""
+        """Return the user's own schema where each user has one of that name, else the system's default."""
         if self.facts.bare_names == "user" and self.profile.user:
             return str(self.profile.user).upper()
         return super().default_schema()
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """By host, or by DSN where there is none."""
+        """Return the OpenLineage name: by host, by DSN where there is no host, or by the path of a file."""
         if self.facts.is_file:
             return Dataset(f"{self._base}://{self.profile.database or self.profile.dsn}", path[-1])
         if not self.profile.host:
@@ -143,7 +148,7 @@ class ODBCSinkConfig(SqlSinkConfig):
 
 
 def _settled(config: Any, profile: Any, name: str) -> ODBCProfile:
-    """The profile with the dialect filled in from the conf."""
+    """Return the profile with the dialect filled in from the conf; ``UsageError`` if neither names one."""
     dialect = config.dialect or profile.dialect
     if dialect is None:
         raise UsageError(

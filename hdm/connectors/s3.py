@@ -21,7 +21,7 @@ _ATTEMPTS = 4
 
 
 class S3Profile(Settings):
-    """Who asks, and where. Without keys and ``profile``, boto3 looks for credentials itself."""
+    """Credentials, region and endpoint. Without keys and ``profile``, boto3 looks for credentials itself."""
 
     profile: str | None = None
     """Name of a profile in AWS's own configuration files; left out, boto3 looks for credentials itself."""
@@ -73,7 +73,7 @@ class _BucketChunks(FileChunkConfig, _Bucket):
 
 
 class _BucketSink(FileSinkConfig, _Bucket, Upload):
-    """A bucket that is written to."""
+    """Bucket to write to, and how objects are encrypted and uploaded."""
 
     sse: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
     """How S3 encrypts what is written; left out, ``aws:kms`` with ``kms_key_id``, else the bucket's own
@@ -83,7 +83,7 @@ class _BucketSink(FileSinkConfig, _Bucket, Upload):
 
     @property
     def encryption(self) -> dict[str, str]:
-        """As parameters of a request."""
+        """Parameters of a request that make S3 encrypt the object; none leaves it to the bucket."""
         found = {"ServerSideEncryption": self.sse or ("aws:kms" if self.kms_key_id else None)}
         return {k: v for k, v in {**found, "SSEKMSKeyId": self.kms_key_id}.items() if v}
 
@@ -115,7 +115,7 @@ def _connect(profile: S3Profile) -> Any:
             retries={"total_max_attempts": _ATTEMPTS, "mode": "standard"},
             max_pool_connections=32,
             s3={"addressing_style": style},
-            # Checksums are ours to send: trailing ones are more than many servers understand.
+            # hdm sends checksums itself: many servers do not understand boto3's trailing ones.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
             user_agent_extra="hdm",
@@ -183,7 +183,7 @@ class S3ChunkSource(FileChunks):
 
 
 class S3Sink(FileSink):
-    """Stages chunks as objects of a bucket, made once and proven after the upload. Objects are
+    """Stages chunks as objects of a bucket; each is created once and checked after the upload. Objects are
     private: no ACL is ever set."""
 
     Config: ClassVar[type[BaseModel]] = _BucketSink
@@ -200,7 +200,7 @@ class S3Sink(FileSink):
         return _namespace(self)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the bucket can be written to, and what its server can be trusted with."""
+        """Tell ``hdm doctor`` whether the bucket can be written to, and whether its server checks sums."""
         try:
             self.ready()
             self.store.ready()

@@ -1,5 +1,8 @@
-"""SQLite: one file, one writer. Each chunk is read in a transaction of its own, since SQLite cannot share
-a snapshot between connections; rows that change between chunks are read as they are when their chunk is."""
+"""SQLite files through Python's sqlite3: one file, one writer at a time.
+
+Each chunk is read in its own transaction, since SQLite's connections cannot share a snapshot: a chunk holds
+whatever was committed before it was read.
+"""
 
 from __future__ import annotations
 
@@ -69,18 +72,18 @@ class SQLiteDatabase(Database):
         return profile.file
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``sqlite:///path``."""
+        """Return the OpenLineage name: ``sqlite:///path`` and the table's name."""
         return Dataset(self.file.absolute().as_uri().replace("file:", "sqlite:"), ".".join(path))
 
     def reach(self) -> None:
-        """A file is always within reach: what is wrong with it says so itself."""
+        """Do nothing: a file needs no network, and connecting reports what is wrong with it."""
 
     def is_there(self) -> bool:
-        """Whether the file is."""
+        """Whether the file exists."""
         return is_there(self.file)
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """As written; ``main.table`` at most."""
+        """Return the name as written, at most ``main.table``; ``UsageError`` for more parts."""
         if len(parts) > 2:
             raise UsageError(
                 f"{'.'.join(parts)}: a SQLite table has one name",
@@ -89,12 +92,13 @@ class SQLiteDatabase(Database):
         return tuple(parts)
 
     def can_be_made(self) -> None:
-        """Its folder must be one, or there must be room to make it."""
+        """Raise ``UsageError`` unless the folder of the file exists or can be created."""
         if not has_room(self.file):
             raise UsageError(f"cannot make the file {self.file}", hint="check path in the profile")
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Autocommit; ``begin`` starts transactions. A file that is not there is made by sinks only."""
+        """Open the file in autocommit; ``begin`` starts transactions. With ``write``, a missing file is
+        created; without, it is a ``UsageError``."""
         import sqlite3
 
         mode = "rwc" if write else "rw"
@@ -124,11 +128,13 @@ class SQLiteDatabase(Database):
         return connection
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """``BEGIN IMMEDIATE`` to write: waits for the file's other writer, never fails half-way."""
+        """Start a transaction; with ``write``, wait for the file's other writer at once (BEGIN IMMEDIATE). No
+        later statement of it can then fail because of another writer."""
         self.run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """From ``table_xinfo``; the key's columns in the key's order."""
+        """Describe a table or view from ``table_xinfo``; None if there is none. Key columns are in the key's
+        order."""
         schema = path[-2] if len(path) > 1 else "main"
         quoted = self.dialect.quote(schema)
         names = self.run(
@@ -163,7 +169,8 @@ class SQLiteDatabase(Database):
         return Table(self.dataset(full), full, columns, tuple(column for _, column in keyed))
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """By the table's row in the schema: its definition and where in the file it begins."""
+        """Return a digest of the table's row in ``sqlite_master``: rowid, root page and definition. Another
+        table that takes its place has another one. None for a query or a view."""
         if path is None:
             return None
         schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
@@ -172,9 +179,9 @@ class SQLiteDatabase(Database):
         return digest("relation", *map(str, rows[0]))[:32] if rows else None
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Through a temporary view, which keeps the declared types of plain columns."""
+        """Describe a query's columns by a temporary view, which keeps the declared types of plain columns."""
         name = "_hdm_query"
-        self.run(connection, "PRAGMA query_only=OFF")  # for the session's own view, of one SELECT, alone
+        self.run(connection, "PRAGMA query_only=OFF")  # only to create the temporary view below
         self.run(connection, f"CREATE TEMP VIEW {name} AS {sql}")
         info = self.run(connection, f"SELECT name, type FROM pragma_table_xinfo('{name}')")
         self.run(connection, f"DROP VIEW temp.{name}")
@@ -182,7 +189,7 @@ class SQLiteDatabase(Database):
         return tuple(self.dialect.column_from_catalog(column, kind or "") for column, kind in info)
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Values are checked one by one: SQLite does not hold them to the declared type."""
+        """Yield the rows of a SELECT, each value checked: SQLite does not enforce declared types."""
         decoders = {column.name: _decoder(column) for column in columns}
         with self.classified():
             cursor = connection.execute(sql)
@@ -205,7 +212,7 @@ class SQLiteDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """One prepared INSERT for all rows."""
+        """Insert the batches by one prepared INSERT and return how many rows SQLite took."""
         names = [column.name for column in columns]
         sql = (
             f"INSERT INTO {self.dialect.qualify(path)} ({self.dialect.names(names)}) "
@@ -219,7 +226,8 @@ class SQLiteDatabase(Database):
         return taken
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
-        """By counting twice: nobody else writes meanwhile."""
+        """Return a function that counts the rows added since this call; None if the table has no trigger. It
+        compares two counts of the table, which is exact because nobody else writes meanwhile."""
         schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
         asked = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
         if not self.run(connection, asked, (path[-1],)):
@@ -229,18 +237,19 @@ class SQLiteDatabase(Database):
         return lambda: int(self.run(connection, counted)[0][0]) - before
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """A view on a table yet to come is no error
+        """Put the rows of ``new`` in the place of those of ``target``. With ``legacy_alter_table``, a view
+        that names a missing table does not keep a table from being renamed
         (https://www.sqlite.org/lang_altertable.html)."""
         self.run(connection, "PRAGMA legacy_alter_table=ON")
         super().swap(connection, target, new, old)
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By ``sqlite_master``."""
+        """List the tables whose name starts with ``prefix``, from ``sqlite_master``."""
         rows = self.run(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")
         return [(*path[:-1], name) for (name,) in rows if name.startswith(prefix)]
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """The file and SQLite's version."""
+        """Tell ``hdm doctor`` about the file and SQLite's version."""
         import sqlite3
 
         return [*super().probe(), ("version", True, sqlite3.sqlite_version)]
@@ -285,7 +294,7 @@ def _fetch(cursor: Any, rows: list[Sequence[Any]], unbounded: Sequence[int]) -> 
 
 
 def _cells(array: pa.Array) -> list[Any]:
-    """Values to bind; NaN, which SQLite would make NULL, as the text it is read back from."""
+    """Return the values to bind. NaN is bound as the text ``NaN``, since SQLite would turn it into NULL."""
     if pa.types.is_floating(array.type):
         return ["NaN" if v is not None and v != v else v for v in array.to_pylist()]  # noqa: PLR0124
     return row_codec.cells(array)
@@ -311,7 +320,7 @@ def _decoder(column: Column) -> row_codec.Decoder:
 
 
 def _each(wanted: type, convert: Callable[[Any], Any] | None = None) -> row_codec.Decoder:
-    """All values are NULL or of one Python type."""
+    """Return a decoder that requires one Python type of all values but NULL, then applies ``convert``."""
 
     def decode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         if any(v is not None and type(v) is not wanted for v in values):
@@ -355,7 +364,7 @@ def _decimals(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _digits(value: Any) -> str:
-    """A number as text: a real by its shortest exact form, in plain notation."""
+    """Return a number as text in plain notation; a float by its shortest exact form."""
     if isinstance(value, float):
         return format(Decimal(repr(value)), "f")
     return str(value)
@@ -368,7 +377,7 @@ def _temporals(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _texts(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Any number or text as text; a blob has none."""
+    """Return numbers and texts as text; ``TypeError`` for a blob, which has no text."""
     if any(isinstance(v, bytes) for v in values):
         raise TypeError("a blob")
     return pa.array([None if v is None else v if isinstance(v, str) else repr(v) for v in values], kind)

@@ -1,9 +1,9 @@
 """SQL Server and Azure SQL through Microsoft's ODBC driver.
 
-A source reads under SNAPSHOT isolation: consistent, and never blocked. A database that does not
-allow it is refused, for READ UNCOMMITTED loses and doubles rows. A snapshot belongs to its session,
-so chunks see their own moments; only rows whose key changes meanwhile can be missed. Sinks and
-catalogues read what is committed, which every database allows.
+A source reads under SNAPSHOT isolation, which is consistent and never blocked. A database that does not allow
+it is refused, because READ UNCOMMITTED loses and duplicates rows. A snapshot belongs to one database session,
+so each chunk is read as of its own moment: only a row whose key changes in between can be missed. Sinks and
+catalogues read under READ COMMITTED, which every database allows.
 """
 
 from __future__ import annotations
@@ -40,12 +40,15 @@ class SQLServerProfile(SqlProfile):
 
 
 class SQLServerDatabase(OdbcDatabase):
-    """One database. Encrypted and verified unless ``insecure: true``."""
+    """One SQL Server database, reached over TLS with a verified certificate unless ``insecure: true``."""
 
     dialect_name = "sqlserver"
 
     def connection_string(self, label: str) -> str:
-        """Values in braces where they need them, so that none can add a keyword."""
+        """Return the ODBC connection string.
+
+        Values are in braces where needed, so that none can add a keyword.
+        """
         profile: SQLServerProfile = self.profile
         port = f",{profile.port}" if profile.port else ""
         parts: dict[str, str | None] = {
@@ -66,16 +69,19 @@ class SQLServerDatabase(OdbcDatabase):
         return ";".join(f"{key}={valued(value)}" for key, value in parts.items() if value is not None)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``mssql://host:port``, ``database.schema.table``."""
+        """Return the OpenLineage name: ``mssql://host:port`` and ``database.schema.table``."""
         place = f"mssql://{self.profile.host}:{self.profile.port or 1433}"
         return Dataset(place, ".".join(part for part in (self.profile.database, *path) if part))
 
     def default_schema(self) -> str | None:
-        """``dbo``."""
+        """Return ``dbo``, the schema of names that are written without one."""
         return "dbo"
 
     def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """datetime2 takes no zone, datetimeoffset does."""
+        """Return the column's values as they are bound. datetimeoffset keeps the zone, datetime2 has none.
+
+        Times have at most seven digits of a second.
+        """
         zoned = through_odbc("sqlserver").stored(column).native.lower().startswith("datetimeoffset")
         if pa.types.is_timestamp(array.type) and not zoned:
             array = array.cast(pa.timestamp(array.type.unit))
@@ -84,7 +90,10 @@ class SQLServerDatabase(OdbcDatabase):
         return list(shortest(pa.array(super().cells(array, column), pa.string())).to_pylist())
 
     def mark(self, column: Column, number: int) -> str:
-        """A shape's own reference system, which its text begins with, counts, not the type's default."""
+        """Return the SQL that stands for one bound value.
+
+        A spatial value's text begins with its own SRID, which replaces the default of the type.
+        """
         native = through_odbc("sqlserver").stored(column).native.lower()
         if native not in ("geography", "geometry"):
             return super().mark(column, number)
@@ -96,7 +105,10 @@ class SQLServerDatabase(OdbcDatabase):
         )
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """As everywhere; the catalogue that hdm asks is the connected database's alone."""
+        """Return ``(schema, table)``; ``UsageError`` for a table in a database other than the profile's.
+
+        The catalogue queries see the connected database only.
+        """
         if len(parts) > 2:
             if str(parts[0]).lower() != str(self.profile.database or "").lower():
                 raise UsageError(
@@ -107,7 +119,10 @@ class SQLServerDatabase(OdbcDatabase):
         return super().default_path(parts)
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """SET IDENTITY_INSERT, for the one table at a time that a session may have so."""
+        """Set IDENTITY_INSERT for the table if identity values are given.
+
+        A database session can set it for one table at a time.
+        """
         if any(column.identity and column.name in names for column in held.columns):
             self.run(connection, f"SET IDENTITY_INSERT {self.dialect.qualify(held.path)} ON")
 
@@ -118,8 +133,11 @@ class SQLServerDatabase(OdbcDatabase):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """As everywhere; ``UnrepresentableValue`` for characters that a varchar column's code page lacks,
-        which the server would replace without a word."""
+        """Insert the batches.
+
+        Raises ``UnrepresentableValue`` for a character that a varchar column's code page lacks, which the
+        server would replace silently.
+        """
         seen: dict[str, set[str]] = {}
         taken = super().load(connection, path, columns, watched(batches, seen))
         if seen:
@@ -127,7 +145,7 @@ class SQLServerDatabase(OdbcDatabase):
         return taken
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By sys.tables."""
+        """List the tables of the schema whose name starts with ``prefix``, from sys.tables."""
         rows = self.run(
             connection,
             "SELECT t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
@@ -138,12 +156,12 @@ class SQLServerDatabase(OdbcDatabase):
 
 
 class _Snapshots(OdbcDatabase):
-    """What a source adds: every statement under SNAPSHOT isolation."""
+    """Mixin of the sources' databases: every statement reads under SNAPSHOT isolation."""
 
     read_only = ("SET TRANSACTION ISOLATION LEVEL SNAPSHOT",)
 
     def set_up(self, connection: Any, write: bool) -> None:
-        """Refuses to read where SNAPSHOT isolation is off."""
+        """Set up a database session; ``UsageError`` if the database does not allow SNAPSHOT isolation."""
         super().set_up(connection, write)
         allowed = self.run(
             connection, "SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()"
@@ -156,11 +174,11 @@ class _Snapshots(OdbcDatabase):
 
 
 class SQLServerSnapshots(_Snapshots, SQLServerDatabase):
-    """As a source reads it."""
+    """A SQL Server database that a source reads under SNAPSHOT isolation."""
 
 
 class AzureSQLServerProfile(SQLServerProfile):
-    """``host`` may be the server's short name; port 1433."""
+    """Address of an Azure SQL server, where ``host`` may be the server's short name."""
 
     port: int | None = 1433
     """TCP port on which the server listens; Azure's own is 1433."""
@@ -175,13 +193,13 @@ class AzureSQLServerDatabase(SQLServerDatabase):
     """Azure SQL Database or Managed Instance."""
 
     def connection_string(self, label: str) -> str:
-        """With the server's full name."""
+        """Return the ODBC connection string with the server's full host name."""
         full = self.profile.model_copy(update={"host": self.profile.address})
         return SQLServerDatabase(full).connection_string(label)
 
 
 class AzureSQLServerSnapshots(_Snapshots, AzureSQLServerDatabase):
-    """As a source reads it."""
+    """An Azure SQL database that a source reads under SNAPSHOT isolation."""
 
 
 class SQLServerSource(SqlSource):

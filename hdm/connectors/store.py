@@ -50,28 +50,28 @@ def _store_class(config: Any) -> type[Store]:
 
 
 class _InStore:
-    """What the three have in common: the store of the address, and its profile."""
+    """Mixin of the three components: the store that the scheme of ``url`` names, and its profile."""
 
     config: Any
     profile: Any
 
     @classmethod
     def profile_for(cls, config: Any) -> type[BaseModel] | None:
-        """What the store of the address wants of a profile entry."""
+        """Return the profile class of the store that the address names."""
         return _store_class(config).Profile
 
     @cached_property
     def store(self) -> Store:
-        """The folder of the address."""
+        """The store, opened at the address."""
         return _store_class(self.config).at(self.config.url, self.profile)
 
     @property
     def namespace(self) -> str:
-        """The address."""
+        """The address, without a slash at the end."""
         return str(self.config.url).rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the store can be looked into."""
+        """Tell ``hdm doctor`` whether the store can be read."""
         try:
             self.store.look()
         except HdmError as error:

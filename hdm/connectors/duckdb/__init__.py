@@ -1,9 +1,9 @@
-"""DuckDB: one file, one process. All sessions of this process share one open instance.
+"""DuckDB files: all database sessions of this process share one open instance of a file.
 
-Another process's lock on the file shows as a lost connection and is tried again. Readers open
-the file read-only, which several processes may do at once, unless this process writes it too.
-DuckDB reads 2,048 rows at a time, so memory grows with a row's width: cut tables of huge values
-into small chunks.
+DuckDB lets only one process write a file. If another process has locked it, connecting fails like a lost
+connection and is tried again. Readers open the file read-only, which several processes may do at once, unless
+this process also writes it. DuckDB reads 2,048 rows at a time, so memory grows with a row's width: cut tables
+of huge values into small chunks.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class DuckDBDatabase(Database):
 
     @cached_property
     def dialect(self) -> Dialect:
-        """DuckDB's SQL, for a file of this name."""
+        """DuckDB's SQL dialect, with the file's name as its catalog."""
         made = DuckDBDialect()
         made.catalog = self.file.name.partition(".")[0]
         return made
@@ -100,27 +100,30 @@ class DuckDBDatabase(Database):
         return profile.file
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``duckdb:///path``, named ``schema.table``."""
+        """Return the OpenLineage name: ``duckdb:///path`` and ``schema.table``."""
         return Dataset(self.file.absolute().as_uri().replace("file:", "duckdb:"), ".".join(path))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """In schema ``main``."""
+        """Return the name, with schema ``main`` in front if it has none."""
         return tuple(parts) if len(parts) > 1 else ("main", *parts)
 
     def reach(self) -> None:
-        """A file is always within reach: what is wrong with it says so itself."""
+        """Do nothing: a file needs no network, and connecting reports what is wrong with it."""
 
     def is_there(self) -> bool:
-        """Whether the file is."""
+        """Whether the file exists."""
         return is_there(self.file)
 
     def can_be_made(self) -> None:
-        """Its folder must be one, or there must be room to make it."""
+        """Raise ``UsageError`` unless the folder of the file exists or can be created."""
         if not has_room(self.file):
             raise UsageError(f"cannot make the file {self.file}", hint="check path in the profile")
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Session:
-        """Autocommit, in UTC, no extensions from the network."""
+        """Open a database session in autocommit, in UTC, without extensions from the network.
+
+        With ``write``, a missing folder and file are created; without, a missing file is a ``UsageError``.
+        """
         if not write and not is_there(self.file):
             raise UsageError(f"there is no DuckDB file {self.file}", hint="check path in the profile")
         if os.path.isdir(self.file):
@@ -138,13 +141,16 @@ class DuckDBDatabase(Database):
         return session
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """One snapshot. A writer waits for the file's other writers in this process."""
+        """Start a transaction, which reads one snapshot.
+
+        With ``write``, first wait for the file's other writers in this process.
+        """
         if write:
             connection.hold()
         self.run(connection, "BEGIN TRANSACTION" if write else "BEGIN TRANSACTION READ ONLY")
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """From DuckDB's own catalogue functions."""
+        """Describe a table or view from DuckDB's catalogue functions; None if there is none."""
         schema, name = path[-2:]
         found = self.run(connection, _NAMES, (schema, name))
         if not found:
@@ -156,7 +162,7 @@ class DuckDBDatabase(Database):
         return Table(self.dataset(full), full, columns, tuple(key[0][0]) if key else (), rows=rows)
 
     def _named(self, connection: Any, sql: str, values: Sequence[Any]) -> list[dict[str, Any]]:
-        """Rows by column name: versions differ in what they tell."""
+        """Return rows as dictionaries by column name, since DuckDB's versions differ in their columns."""
         rows = self.run(connection, sql, values)
         names = [str(column[0]) for column in connection.cursor().description]
         return [dict(zip(names, row, strict=True)) for row in rows]
@@ -173,13 +179,17 @@ class DuckDBDatabase(Database):
         )
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """By DESCRIBE."""
+        """Describe a query's columns by DESCRIBE."""
         described = self.run(connection, f"SELECT column_name, column_type FROM (DESCRIBE {sql})")
         return tuple(self.dialect.column_from_catalog(name, native) for name, native in described)
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """A table that is there gets the new rows: what an index or a foreign key hangs on cannot be
-        renamed, and else its defaults, checks and further columns would be lost."""
+        """Put the rows of ``new`` in the place of those of ``target``.
+
+        An existing table is refilled, never renamed: DuckDB cannot rename a table that has an index or a
+        foreign key, and a new table would lack its defaults, checks and further columns. Raises
+        ``RejectedRows`` if a foreign key keeps old rows from being deleted.
+        """
         held = self.find(connection, target)
         if held is None:
             super().swap(connection, target, new, old)
@@ -198,13 +208,13 @@ class DuckDBDatabase(Database):
             ) from error
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By ``duckdb_tables()``."""
+        """List the tables of the schema whose name starts with ``prefix``, from ``duckdb_tables()``."""
         sql = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
         names = [str(row[0]) for row in self.run(connection, sql, (path[-2],))]
         return [(*path[:-1], name) for name in names if name.startswith(prefix)]
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Ranges of ``PAGE_ROWS`` row ids; a view or a query has none."""
+        """Return how many ranges of ``PAGE_ROWS`` row ids the table has; 0 for a view or a query."""
         if len(table.path) < 2:
             return 0
         schema, name = table.path[-2:]
@@ -215,7 +225,10 @@ class DuckDBDatabase(Database):
         return 0 if last is None else int(last) // PAGE_ROWS + 1
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """DuckDB's own Arrow stream; temporals stay the integers that they are."""
+        """Yield the rows of a SELECT from DuckDB's own Arrow stream, in the columns' carriers.
+
+        Dates and times are never converted through text or Python objects.
+        """
         schema = pa.schema([pa.field(c.name, c.type, c.nullable) for c in columns])
         with self.classified():
             relation = connection.inner.sql(sql)
@@ -239,7 +252,7 @@ class DuckDBDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """INSERT from each batch, by name, cast to the table's own types."""
+        """Insert each batch by column name, cast to the table's types; return how many rows DuckDB took."""
         target, quote = self.dialect.qualify(path), self.dialect.quote
         described = self.run(connection, f"SELECT column_name, column_type FROM (DESCRIBE {target})")
         held = {str(name): str(native) for name, native in described}
@@ -262,12 +275,12 @@ class DuckDBDatabase(Database):
         return taken
 
     def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
-        """DuckDB reports the rows touched as a result of one row."""
+        """Execute a statement and return how many rows it touched, which DuckDB gives as its result."""
         rows = self.run(connection, sql, values)
         return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else 0
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """The file and DuckDB's version."""
+        """Tell ``hdm doctor`` about the file and DuckDB's version."""
         found = super().probe()
         return [*found, ("version", True, str(driver().__version__))] if found[0][1] else found
 
@@ -299,7 +312,7 @@ class DuckDBCatalog(SqlCatalog):
 
 
 def _carried(array: pa.Array, column: Column) -> pa.Array:
-    """What DuckDB gave, as the carrier; only spellings change."""
+    """Cast an array of DuckDB's to the column's carrier; ``UnrepresentableValue`` if a value does not fit."""
     kind = column.type
     if array.type == kind:
         return array
@@ -312,5 +325,5 @@ def _carried(array: pa.Array, column: Column) -> pa.Array:
 
 
 def _known(array: pa.Array) -> pa.Array:
-    """Carriers that DuckDB does not know, as text."""
+    """Return 256-bit decimals, which DuckDB does not read from Arrow, as text; other arrays as they are."""
     return decimal_texts(array) if pa.types.is_decimal256(array.type) else array

@@ -1,4 +1,4 @@
-"""One open DuckDB instance per file and process, shared by all sessions, closed with the last."""
+"""One open DuckDB instance per file and process: all database sessions share it, the last one closes it."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ _CONFIG = {
     "enable_external_access": "false",
     "python_enable_replacements": "false",
 }
-"""No statement reads or writes another file, or a variable of this process: the setting cannot be taken back
-while the database is open. https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview
-"""
+"""Settings that keep statements from reading or writing other files and this process's variables. They cannot
+be changed back while the database is open.
+https://duckdb.org/docs/stable/operations_manual/securing_duckdb/overview"""
 _PATIENCE = 300.0
 """Seconds to wait for this process's other writers and readers of the file."""
 
 
 @dataclass
 class Instance:
-    """One file as this process has it open; ``writing`` is held from BEGIN to COMMIT."""
+    """One file as this process has it open, with its number of ``users``. ``writing`` is locked from a
+    writer's BEGIN to its end; ``written_here`` keeps the file from being opened read-only."""
 
     file: Path
     users: int = 0
@@ -41,14 +42,14 @@ _changed = threading.Condition()
 
 
 def instance_of(file: Path) -> Instance:
-    """The one of this file, by its real path."""
+    """Return this process's only ``Instance`` of a file, found by the file's real path."""
     key = os.path.realpath(file)
     with _changed:
         return _instances.setdefault(key, Instance(file))
 
 
 class Session:
-    """A connection that leaves the shared instance when closed. DB-API as far as hdm needs it."""
+    """A DB-API connection to the shared instance, as far as hdm needs. Closing it releases the instance."""
 
     def __init__(self, instance: Instance, *, write: bool) -> None:
         self._instance = instance
@@ -72,21 +73,24 @@ class Session:
             self._instance.writing.release()
 
     def commit(self) -> None:
-        """Commit; the next writer may go."""
+        """Commit, then let this process's next writer of the file start."""
         try:
             self.inner.commit()
         finally:
             self._free()
 
     def rollback(self) -> None:
-        """Roll back; the next writer may go."""
+        """Roll back, then let this process's next writer of the file start."""
         try:
             self.inner.rollback()
         finally:
             self._free()
 
     def close(self) -> None:
-        """Roll back what is open; the last session of the process closes the file."""
+        """Close the session and roll back an open transaction.
+
+        The last session of the process closes the file.
+        """
         inner, self.inner = self.inner, None
         if inner is None:
             return
@@ -98,28 +102,28 @@ class Session:
 
 
 class _Cursor:
-    """A DuckDB cursor is a connection of its own, so this one uses the session's."""
+    """Runs statements on the database session itself: DuckDB's own cursor is a separate connection."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
         self.rowcount = -1
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Run; for INSERT, UPDATE and DELETE ``rowcount`` is what DuckDB reports."""
+        """Run a statement; ``rowcount`` stays -1, since DuckDB reports the rows touched as a result."""
         self._inner.execute(sql, list(values)) if values else self._inner.execute(sql)
 
     @property
     def description(self) -> Any:
-        """As in DB-API."""
+        """Columns of the last result, as in DB-API."""
         return self._inner.description
 
     def fetchall(self) -> list[tuple[Any, ...]]:
-        """All rows."""
+        """Return all rows of the last result."""
         rows: list[tuple[Any, ...]] = self._inner.fetchall()
         return rows
 
     def close(self) -> None:
-        """Nothing to do: the session stays."""
+        """Do nothing: the database session stays open."""
 
 
 def _join(instance: Instance, *, write: bool) -> Any:
@@ -150,8 +154,10 @@ def _join(instance: Instance, *, write: bool) -> Any:
 
 
 def _is_something_else(file: Path) -> bool:
-    """Whether the file's header is not DuckDB's; an empty one may be about to become a database.
-    Not to be asked while this process has the file open: closing it here would free DuckDB's lock."""
+    """Whether the file has a header that is not DuckDB's; an empty file may be about to become a database.
+
+    Do not call it while this process has the file open: closing the file here would release DuckDB's lock.
+    """
     try:
         with file.open("rb") as handle:
             head = handle.read(12)
@@ -170,7 +176,7 @@ def _leave(instance: Instance) -> None:
 
 
 def driver() -> Any:
-    """The module; ``MissingDriver`` if it is not installed."""
+    """Return the ``duckdb`` module; ``MissingDriver`` if it is not installed."""
     try:
         import duckdb
     except ImportError:

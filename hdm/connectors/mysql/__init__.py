@@ -28,7 +28,7 @@ __all__ = [
 
 
 class MySQLSourceConfig(SqlSourceConfig):
-    """One table or query of MySQL, and what becomes of values that no calendar or clock has."""
+    """One table or query of MySQL, and how it reads dates and times that do not exist."""
 
     zero_dates: Literal["error", "null", "text"] = "error"
     """What becomes of 0000-00-00 and of days that no month has: ``error`` refuses them, ``null`` makes them
@@ -53,7 +53,8 @@ class MySQLSource(SqlSource):
 
 
 class MySQLSink(SqlSink):
-    """Writes a MySQL table. Sessions are strict: what does not fit is refused, never cut."""
+    """Writes a MySQL table. Database sessions are strict: a value that does not fit is refused, never
+    truncated."""
 
     Profile: ClassVar[type[BaseModel] | None] = MySQLProfile
     Database: ClassVar[type[Database]] = MySQLDatabase
@@ -67,7 +68,7 @@ class MySQLCatalog(SqlCatalog):
 
 
 class MariaDBCatalog(MySQLCatalog):
-    """The same under its other name."""
+    """Finds and makes tables, keys, indexes and views of MariaDB."""
 
 
 class MariaDBSource(MySQLSource):

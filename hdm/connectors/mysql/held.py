@@ -1,4 +1,4 @@
-"""What holds a MySQL table's rows, so that a table that was put in its place is told from it."""
+"""Identify what holds a MySQL table's rows, to notice that another table was put in its place."""
 
 from __future__ import annotations
 
@@ -12,18 +12,22 @@ from hdm.model import digest
 from hdm.sql import Database
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_]+\Z")
-"""InnoDB keeps such names as they are: https://dev.mysql.com/doc/refman/8.4/en/identifier-mapping.html."""
+"""Names that InnoDB does not encode: https://dev.mysql.com/doc/refman/8.4/en/identifier-mapping.html."""
 WORKS = """
 SELECT command <> 'Sleep' AND COALESCE(state, '') NOT IN
   ('Reading from net', 'Receiving from client', 'Writing to net', 'Sending to client')
 FROM information_schema.processlist WHERE id = %s
 """
-"""Whether the server is at work for a session, and does not wait for its client."""
+"""Whether the server is working for a database session, rather than waiting for its client."""
 
 
 def relation(database: Database, connection: Any, origin: str, path: Sequence[str]) -> str | None:
-    """By InnoDB's table ids, which TRUNCATE, RENAME and rebuilding change. Without PROCESS, which they need,
-    by when the table was made, which MariaDB's TRUNCATE leaves as it was. A metadata lock keeps it so."""
+    """Return a digest that identifies what holds the table's rows; None if there is no such table.
+
+    It is made of InnoDB's table ids, which TRUNCATE, RENAME and a rebuild change. They need the privilege
+    PROCESS; without it, the digest is made of the time of creation, which MariaDB's TRUNCATE does not change.
+    The first statement takes a metadata lock, which keeps the table as it is until the transaction ends.
+    """
     database.run(connection, f"SELECT 1 FROM {origin} LIMIT 0")
     schema, name = path[-2:]
     if _PLAIN_NAME.match(schema) and _PLAIN_NAME.match(name):
@@ -33,20 +37,20 @@ def relation(database: Database, connection: Any, origin: str, path: Sequence[st
             return digest("relation", *ids)[:32]
     made = database.run(connection, mysql_catalog.CREATED, (schema, name))
     if any(int(young) for *_, young in made):
-        # known to the second only: what came within the same one would not be told apart
+        # creation times are whole seconds: wait until a table made from now on has another one
         database.run(connection, "DO SLEEP(1.1)")
     return digest("relation", *(f"{part}:{moment}" for part, moment, _ in made))[:32] if made else None
 
 
 def told(database: Database, connection: Any) -> str:
-    """What ``hdm doctor`` says of it."""
+    """Return the sentence for ``hdm doctor`` on whether a table that is replaced meanwhile is noticed."""
     if _ids(database, connection, "", "%"):
         return "a table that is truncated or replaced while it is read is noticed"
     return "PROCESS is not granted: a TRUNCATE while a table is read shows in its count of rows only"
 
 
 def _ids(database: Database, connection: Any, name: str, like: str) -> list[str]:
-    """``name:id`` of InnoDB's tables that are named so, or like so; none without PROCESS."""
+    """Return ``name:id`` of InnoDB's tables called ``name`` or matching ``like``; none without PROCESS."""
     maria = "mariadb" in connection.get_server_info().lower()
     sql = mysql_catalog.TABLE_IDS.format("INNODB_SYS_TABLES" if maria else "INNODB_TABLES")
     try:

@@ -1,4 +1,4 @@
-"""How MySQL is connected to, described and read."""
+"""Connections, catalogue queries and reading of MySQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _BATCH_ROWS, _BATCH_BYTES = 32_768, 8 * 1024 * 1024
 _FEW_ROWS = 50_000
 _CONNECTING = 15  # seconds, for each step of a login
 _BEHIND = 12
-"""No zone's clock is more hours behind UTC."""
+"""Hours by which the clock of a time zone is behind UTC at most."""
 
 
 class MySQLProfile(SqlProfile, OwnDriver):
-    """As any relational profile. ``host`` may be a socket's path. Beyond this host TLS is
+    """Address and credentials of a MySQL server; ``host`` may be a socket's path. Beyond this host TLS is
     verified, with ``ssl_ca`` if the system does not know the issuer, unless ``insecure: true``."""
 
     ssl_ca: str | None = None
@@ -46,7 +46,8 @@ class MySQLProfile(SqlProfile, OwnDriver):
 
 
 class MySQLReading(Database):
-    """Sessions, catalogue and rows; ``zero_dates`` and ``times`` as in ``MySQLSourceConfig``."""
+    """The reading half of ``MySQLDatabase``. ``zero_dates`` and ``times`` are those of
+    ``MySQLSourceConfig``."""
 
     dialect_name = "mysql"
     tls_hint = "name the authority's certificate as ssl_ca: in the profile, or write insecure: true"
@@ -57,7 +58,7 @@ class MySQLReading(Database):
 
     @cached_property
     def where(self) -> dict[str, Any]:
-        """host, port, database, user, password: from ``url`` what the profile does not say itself."""
+        """Host, port, database, user and password; ``url`` fills in what the profile's other keys lack."""
         profile: MySQLProfile = self.profile
         made = {
             "host": profile.host,
@@ -90,11 +91,11 @@ class MySQLReading(Database):
         return f"{self.where['host']}:{self.where['port']}"
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``mysql://host:port`` and ``database.table``."""
+        """Return the OpenLineage name: ``mysql://host:port`` and ``database.table``."""
         return Dataset(f"mysql://{self._address}", ".".join(part for part in path if part))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """With the profile's database in front."""
+        """Return the name with the profile's database in front; ``UsageError`` for more than two parts."""
         if len(parts) > 2:
             raise UsageError(
                 f"{'.'.join(parts)}: a MySQL table has two parts to its name",
@@ -105,7 +106,8 @@ class MySQLReading(Database):
         return (str(self.where["database"]), *parts)
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Autocommit; ``begin`` starts transactions. A writer holds the user lock of its label."""
+        """Open a database session in autocommit; ``begin`` starts transactions. With ``write`` it takes the
+        user lock of its label, by which ``evict`` finds the session of an older attempt."""
         pymysql = _driver()
         where = self.where
         if not where["database"]:
@@ -129,7 +131,7 @@ class MySQLReading(Database):
                 client_flag=pymysql.constants.CLIENT.FOUND_ROWS,
                 **self._tls(host),
             )
-            # the flag is for mysql_wire.load alone: no other answer may ask for a file
+            # only ``wire.load`` may send a file: PyMySQL itself must refuse a server that asks for one
             connection._local_infile = False
             cursor = connection.cursor()
             for statement in self.dialect.session:
@@ -148,18 +150,19 @@ class MySQLReading(Database):
                 raise TransientError(f"{self._address} keeps time zone {zone} in a session set to UTC")
             if write:
                 cursor.execute("SELECT GET_LOCK(%s, 0)", (self.lock_name(label),))
-            # From here on a statement may take as long as it takes: see ``works_for``.
+            # From here on a statement has no time limit; ``works_for`` tells whether the server works on it.
             connection._read_timeout = connection._write_timeout = None
             connection._sock.settimeout(None)
             keep_alive(connection._sock.fileno())
         return connection
 
     def socket_of(self, connection: Any) -> int | None:
-        """PyMySQL's own."""
+        """Return the file descriptor of PyMySQL's socket; None if it is closed."""
         return None if connection._sock is None else int(connection._sock.fileno())
 
     def works_for(self, connection: Any) -> bool | None:
-        """By the process list: a session that sleeps, or waits for us, was not told what is wanted."""
+        """Whether the server works for the connection, by its process list; None if that lacks it. A session
+        that sleeps or waits for its client never got the statement."""
         with closing(self.connect("hdm:silence")) as other, other.cursor() as cursor:
             found = cursor.fetchone() if cursor.execute(held.WORKS, (connection.thread_id(),)) else None
         return None if found is None else bool(found[0])
@@ -169,25 +172,26 @@ class MySQLReading(Database):
         return tls.mysql_arguments(host, own.ssl_ca, own.ssl_cert, own.ssl_key, insecure=own.insecure)
 
     def landing(self, path: Sequence[str]) -> tuple[str, ...]:
-        """In lower case where the server keeps or compares names so (``lower_case_table_names``)."""
+        """Return the name, in lower case where the server compares names so (``lower_case_table_names``)."""
         with looking(self, "hdm:names") as connection:
             told = self.run(connection, "SELECT @@lower_case_table_names")
         return tuple(part.lower() for part in path) if int(told[0][0]) else tuple(path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """One consistent snapshot, from now."""
+        """Start a transaction; to read, a read-only one on one consistent snapshot as of now."""
         kind = "" if write else " WITH CONSISTENT SNAPSHOT, READ ONLY"
         self.run(connection, f"START TRANSACTION{kind}")
 
     def rollback(self, connection: Any) -> None:
-        """Roll back; a connection that is gone has done so."""
+        """Roll back, unless the connection is closed: the server has rolled back then."""
         if connection.open:
             super().rollback(connection)
 
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """From information_schema; small tables have no estimate, since InnoDB's is wild there."""
+        """Describe a table from information_schema; None if there is none. Small tables get no estimate of
+        rows, since InnoDB's is far off there."""
         schema, name = path[-2:]
         found = self.run(connection, mysql_catalog.NAMES, (schema, name))
         same = [row for row in found if row[0] == name] or (found if len(found) == 1 else [])
@@ -212,11 +216,11 @@ class MySQLReading(Database):
         )
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """As ``held`` says."""
+        """Identify what holds the table's rows by ``held.relation``; None for a query."""
         return None if path is None else held.relation(self, connection, origin, path)
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """From the metadata of an empty result."""
+        """Describe a query's columns from the metadata of an empty result."""
         with self.classified(), connection.cursor() as cursor:
             cursor.execute(f"SELECT * FROM {self.dialect.derived(sql)} LIMIT 0")
             fields = cursor._result.fields
@@ -231,22 +235,24 @@ class MySQLReading(Database):
         return mysql_catalog.as_text(columns, frozenset({Kind.TIME})) if self.times == "text" else columns
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By information_schema."""
+        """List the tables of the database whose name starts with ``prefix``, from information_schema."""
         sql = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"
         names = [str(row[0]) for row in self.run(connection, sql, (path[-2],))]
         return [(*path[:-1], name) for name in names if name.startswith(prefix)]
 
     def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
-        """The start of the oldest transaction that wrote, for temporal cursors; None where the
-        user lacks PROCESS. Read before the view that the window is planned on, which starts anew.
+        """Return SQL for the start of the oldest open writing transaction, for temporal cursors. None if
+        there is none, or if the user lacks PROCESS. It is read before the snapshot in which the window is
+        planned, which therefore starts anew.
 
-        A TIMESTAMP is kept in UTC. A DATETIME is what its session's clock showed, which may be up to
-        ``_BEHIND`` hours behind UTC: rows so young wait until no transaction is open that wrote, unless
-        all sessions stamp in ``utc``."""
+        A TIMESTAMP is kept in UTC. A DATETIME is what the clock of the writer's session showed, which may be
+        up to ``_BEHIND`` hours behind UTC: rows of these last hours wait until no writing transaction is
+        open, unless every session writes in ``utc``.
+        """
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None
         try:
-            # InnoDB refreshes what it tells of its transactions every 0.1 s at most
+            # InnoDB refreshes its list of transactions every 0.1 s at most
             self.run(connection, "DO SLEEP(0.15)")
             oldest = str(self.run(connection, mysql_catalog.OLDEST_WRITER)[0][0])
         except HdmError:
@@ -260,7 +266,7 @@ class MySQLReading(Database):
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
     ) -> list[str]:
-        """Step by step along an index; by one sort where there is none."""
+        """Return cut points about every ``step`` rows, step by step along an index, else by one sort."""
         dialect, name = self.dialect, self.dialect.quote(column.name)
         shown = dialect.text_of(name, column)
 
@@ -294,7 +300,8 @@ class MySQLReading(Database):
     # -- rows --------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Short columns come as one line per row, parsed at once; the rest beside it."""
+        """Yield the rows of a SELECT. Short columns come as one CSV line per row, which Arrow parses at once,
+        the other columns beside it. Raises ``RejectedRows`` for a line longer than max_allowed_packet."""
         layout = text_codec.Layout(columns, zero_dates=self.zero_dates)
         wrapped = f"SELECT {layout.select(self.dialect.quote)} FROM ({sql}) AS hdm_w"
         gone: dict[str, int] = {}
@@ -315,11 +322,11 @@ class MySQLReading(Database):
             _LOG.warning("column %s: %d zero dates were read as NULL", name, number)
 
     def lock_name(self, label: str) -> str:
-        """A user lock is server-wide and has at most 64 characters."""
+        """Return a user lock's name: a hash, since names are server-wide and have at most 64 characters."""
         return hashlib.sha256(f"{self.where['database']}|{label}".encode()).hexdigest()[:40]
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Connection, version, bulk loading, and what guards against late commits."""
+        """Tell ``hdm doctor`` about connection, version, bulk loading, and guards against late commits."""
         found = super().probe()
         if not found[0][1]:
             return found

@@ -1,7 +1,7 @@
-"""MySQL rows to Arrow and back by whole columns, exactly.
+"""MySQL rows to Arrow and back exactly, by whole columns.
 
-Out: the server writes each row's short columns as one CSV line, which Arrow parses; long and
-binary columns travel beside it as they are. In: LOAD DATA's own text with backslash escapes
+Reading: the server writes each row's short columns as one CSV line, which Arrow parses; long and binary
+columns travel beside the line as they are. Writing: LOAD DATA's text format with backslash escapes
 (https://mariadb.com/kb/en/load-data-infile/), or literals for INSERT.
 """
 
@@ -30,7 +30,8 @@ _BAD_DAY = re.compile(r"\d{4}-(00-|\d\d-00)")
 
 
 class Layout:
-    """How the columns of a result travel. ``zero_dates`` is ``error``, ``null`` or ``text``."""
+    """Which columns of a result travel in the CSV line and which beside it. ``zero_dates`` is ``error``,
+    ``null`` or ``text``."""
 
     def __init__(self, columns: Sequence[Column], *, zero_dates: str = "error") -> None:
         self.columns = tuple(columns)
@@ -56,7 +57,7 @@ class Layout:
         return bool(self._names)
 
     def select(self, quote: Callable[[str], str]) -> str:
-        """The select list: the line first, then the columns beside it."""
+        """Return the select list: the line first, then the columns beside it."""
         flags = [f"IFNULL({_no_day(quote(c.name))}, 0)" for c in self.nulled]
         fields = [*(self._field(c, quote(c.name)) for c in self.inline), *flags]
         line = [f"CONCAT_WS(',', {', '.join(fields)})"] if fields else []
@@ -85,7 +86,7 @@ class Layout:
     def batch(
         self, lines: Sequence[bytes], beside: Sequence[Sequence[Raw]], count: int
     ) -> tuple[pa.RecordBatch, dict[str, int]]:
-        """Rows as a batch, and how many impossible dates became NULL in which column."""
+        """Return rows as a batch, and how many impossible dates became NULL in which column."""
         made: dict[str, pa.Array] = {}
         gone: dict[str, int] = {}
         if self._names:
@@ -106,7 +107,7 @@ class Layout:
     def _parsed(self, data: bytes) -> list[pa.Array]:
         try:
             arrays = self._read(data, self._typed)
-        except pa.ArrowInvalid:  # its text may quote a value: find the column by ourselves
+        except pa.ArrowInvalid:  # the error's text may quote a value: find the failing column instead
             arrays = self._read(data, self._text)
         kept = zip(self.inline, arrays, strict=False)
         return [*(_finished(c, a) for c, a in kept), *arrays[len(self.inline) :]]
@@ -134,7 +135,7 @@ def _is_quoted(column: Column) -> bool:
 
 
 def _no_day(name: str) -> str:
-    """Zero dates, zeros in dates, and days that a month does not have."""
+    """Return SQL that finds zero dates, zeros in dates, and days after the end of their month."""
     last = f"DAYOFMONTH(LAST_DAY({name}))"
     return f"(MONTH({name}) = 0 OR DAYOFMONTH({name}) = 0 OR DAYOFMONTH({name}) > {last})"
 
@@ -148,7 +149,7 @@ def _finished(column: Column, array: pa.Array) -> pa.Array:
     if array.type == kind:
         return array
     try:
-        if pa.types.is_time(kind):  # Arrow parses times in CSV only
+        if pa.types.is_time(kind):  # of texts, Arrow parses times only in CSV
             return temporal.from_texts(array, kind)
         return array.cast(_naive(kind)).cast(kind)
     except (ValueError, pa.ArrowNotImplementedError):
@@ -176,9 +177,9 @@ def _misfit(column: Column, texts: pa.Array) -> UnrepresentableValue:
 
 
 def to_texts(array: pa.Array, column: Column, native: str) -> pa.Array:
-    """A column as the text that a column of type ``native`` reads back exactly.
+    """Return a column as the text that a column of type ``native`` reads back exactly.
 
-    Bytes as hexadecimal digits. ``UnrepresentableValue`` for what MySQL has no place for.
+    Bytes become hexadecimal digits. Raises ``UnrepresentableValue`` for a value that MySQL cannot store.
     """
     kind = array.type
     if pa.types.is_boolean(kind):
@@ -225,7 +226,7 @@ def _within(numbers: pa.Array, low: int, high: int, column: Column) -> None:
 
 
 def _hex(array: pa.Array) -> pa.Array:
-    """All bytes at once: the offsets double, the data is spelled out."""
+    """Return bytes as hexadecimal digits, converted all at once; the offsets double."""
     wide = array.cast(pa.large_binary())
     if wide.offset:
         wide = pa.concat_arrays([wide, pa.array([], pa.large_binary())])
@@ -248,7 +249,7 @@ def _validity(array: pa.Array) -> pa.Buffer | None:
 
 
 def load_lines(texts: Sequence[pa.Array]) -> pa.Buffer:
-    """Columns of text as LOAD DATA lines: tab between, backslash escapes, ``\\N`` for NULL."""
+    """Return columns of text as LOAD DATA lines: tab between, backslash escapes, ``\\N`` for NULL."""
     escaped = [_escaped(array.cast(pa.large_string())) for array in texts]
     tab, end, null = (pa.scalar(mark, pa.large_string()) for mark in ("\t", "\n", "\\N"))
     rows = pc.binary_join_element_wise(*escaped, tab, null_handling="replace", null_replacement="\\N")
@@ -274,7 +275,7 @@ def _escaped(array: pa.Array, escapes: Sequence[tuple[str, str]] = _ESCAPES) -> 
 
 
 def insert_rows(texts: Sequence[pa.Array], forms: Sequence[str]) -> list[str]:
-    """Rows as ``(literal, ...)``. ``forms`` are the literals' prefixes: ``''``, ``x`` or ``b``."""
+    """Return rows as ``(literal, ...)``. ``forms`` are the literals' prefixes: ``''``, ``x`` or ``b``."""
     null = pa.scalar("NULL", pa.large_string())
     comma = pa.scalar(", ", pa.large_string())
     cells = []

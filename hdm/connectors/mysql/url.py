@@ -1,4 +1,4 @@
-"""The url of a MySQL profile."""
+"""Parsing of the ``url`` in a MySQL profile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from hdm.errors import UsageError
 
 
 def split_url(url: str) -> tuple[SplitResult, int | None]:
-    """The profile's url and the port in it; its text is never shown, since it may hold the password."""
+    """Return the profile's url in parts, and its port; ``UsageError`` if it is malformed.
+
+    The error never shows the url, since it may hold the password.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:

@@ -1,6 +1,6 @@
 """MySQL's text protocol below the driver: rows in bulk, LOAD DATA LOCAL from memory.
 
-The driver makes an object of every packet and value; here a row costs one slice per value.
+PyMySQL makes an object of every packet and value; here a row costs one slice per value.
 https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response.html
 """
 
@@ -17,12 +17,12 @@ _COM_QUERY = 3
 
 Guard = Callable[[], AbstractContextManager[None]]
 Rows = tuple[list[list[bytes | None]], int]
-"""Values by column, and how many rows."""
+"""Values by column, and the number of rows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What the server says of a LOAD DATA or INSERT."""
+    """Rows and warnings that the server reports for a LOAD DATA or INSERT."""
 
     rows: int
     warnings: int
@@ -33,8 +33,10 @@ class Ended(ConnectionError):
 
 
 def rows(connection: Any, sql: str, *, max_rows: int, max_bytes: int) -> Iterator[Rows]:
-    """The result of a SELECT in blocks of about ``max_bytes``. Left early, the connection is
-    closed, since the rest of the result would be in the way."""
+    """Yield the result of a SELECT in blocks of about ``max_bytes``.
+
+    If the caller stops early, the connection is closed, since the unread rest would precede the next answer.
+    """
     connection._execute_command(_COM_QUERY, sql)
     first = connection._read_packet()
     width = first.read_length_encoded_integer()
@@ -86,7 +88,7 @@ def _blocks(connection: Any, width: int, max_rows: int, max_bytes: int) -> Itera
 
 
 def _split(data: bytes, at: int, columns: list[list[bytes | None]]) -> None:
-    """One row's values: each a length and the bytes, or 0xFB for NULL."""
+    """Append one row's values to the columns. Each value is a length and the bytes, or 0xFB for NULL."""
     for column in columns:
         head = data[at]
         at += 1
@@ -102,7 +104,7 @@ def _split(data: bytes, at: int, columns: list[list[bytes | None]]) -> None:
 
 
 def _more(file: Any, missing: int) -> bytes:
-    """At least ``missing`` bytes; any number if 0."""
+    """Read at least ``missing`` bytes, any number if 0; ``Ended`` if the connection breaks."""
     if missing > _READ_BYTES:
         data: bytes = file.read(missing)
     else:
@@ -120,7 +122,7 @@ def _more(file: Any, missing: int) -> bytes:
 
 
 def _long(file: Any, buffer: bytes, at: int) -> tuple[bytes, bytes]:
-    """A row of several packets: its payload, and what follows it in the buffer."""
+    """Read a row of several packets; return its payload, and what follows it in the buffer."""
     parts = []
     while True:
         while len(buffer) - at < 4:
@@ -143,9 +145,11 @@ def _fail(packet: bytes) -> None:
 
 
 def load(connection: Any, sql: str, data: Iterable[memoryview], calling: Guard = nullcontext) -> Loaded:
-    """Run LOAD DATA LOCAL and answer the server's request for the file with ``data``, whatever
-    file it names. If ``data`` raises, the connection is closed and the load is undone. ``calling`` is
-    entered whenever the server is waited for, and not while ``data`` is."""
+    """Run LOAD DATA LOCAL or INSERT, and answer the server's request for a file with ``data``.
+
+    The file that it names does not matter. If ``data`` raises, the connection is closed and the load is
+    undone. ``calling`` is entered while waiting for the server, and not while waiting for ``data``.
+    """
     with calling():
         connection._execute_command(_COM_QUERY, sql)
         packet = connection._read_packet()

@@ -1,4 +1,4 @@
-"""How MySQL is written: bulk loads that accept no warning, evictions, atomic renames."""
+"""Writing of MySQL: bulk loads that accept no warning, eviction of older attempts, atomic renames."""
 
 from __future__ import annotations
 
@@ -38,7 +38,10 @@ class MySQLDatabase(MySQLReading):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """LOAD DATA LOCAL from memory; INSERT where the server forbids it. Any warning refuses the chunk."""
+        """Load the batches by LOAD DATA LOCAL, or by INSERT where the server forbids it.
+
+        Any warning refuses the chunk.
+        """
         natives = self._natives(connection, path, columns)
         allowed = int(self.run(connection, "SELECT @@local_infile")[0][0])
         if not allowed:
@@ -98,7 +101,7 @@ class MySQLDatabase(MySQLReading):
         return [held.get(column.name, "") for column in columns]
 
     def _accept(self, connection: Any, done: wire.Loaded, columns: Sequence[Column]) -> None:
-        """LOCAL turns errors into warnings, so none is accepted."""
+        """Raise ``RejectedRows`` or ``MissingParent`` for any warning: LOCAL turns errors into warnings."""
         if not done.warnings:
             return
         told = self.run(connection, "SHOW WARNINGS LIMIT 100")
@@ -115,8 +118,10 @@ class MySQLDatabase(MySQLReading):
         )
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """By what is granted to the user itself on the server and the database. What a role brings,
-        not every version lets the user see: with a role active it cannot be told."""
+        """List the rights that the user lacks on the server and the database; None if a role is active.
+
+        Not every version shows the user what a role grants, so it cannot be told then.
+        """
         if self._has_role(connection):
             return None
         name, _, host = self.run(connection, "SELECT CURRENT_USER()")[0][0].rpartition("@")
@@ -132,7 +137,10 @@ class MySQLDatabase(MySQLReading):
         return [f"{right} on {path[-2]}.*" for right in _RIGHTS if right not in have]
 
     def _has_role(self, connection: Any) -> bool:
-        """Servers before MySQL 8 and MariaDB 10 know no roles, and not the question."""
+        """Whether a role is active.
+
+        Servers before MySQL 8 and MariaDB 10 have no roles and reject the query.
+        """
         try:
             role = self.run(connection, "SELECT CURRENT_ROLE()")[0][0]
         except HdmError:
@@ -158,8 +166,10 @@ class MySQLDatabase(MySQLReading):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """Like the existing table, indexes and all; marked in its comment, so that a table that
-        was swapped in already is known again. DDL commits at once."""
+        """Create the empty table ``new`` like the existing one, with its indexes, or else from ``target``.
+
+        A mark in its comment tells later that it was swapped in already. DDL commits at once.
+        """
         mark, comment = f"[hdm:{new[-1]}]", self._comment(connection, target.path)
         if comment.endswith(mark):
             return
@@ -172,8 +182,12 @@ class MySQLDatabase(MySQLReading):
         self.change(connection, f"ALTER TABLE {qualified} COMMENT = {self.dialect.string(text)}")
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """One atomic RENAME, on a session of its own, since it would commit the caller's ledger row; where
-        anything hangs on the table, in the caller's transaction, row by row."""
+        """Put the rows of ``new`` in the place of those of ``target`` by one atomic RENAME.
+
+        The RENAME runs on its own database session, since it would commit the caller's ledger row. If
+        anything depends on the table, its rows are replaced one by one in the caller's transaction instead.
+        Raises ``UsageError`` if ``new`` is gone without having been swapped in.
+        """
         held = self.find(connection, target)
         named = self._comment(connection, target).endswith(f"[hdm:{new[-1]}]")
         there = held is not None and held.path[-1] == target[-1]
@@ -199,9 +213,11 @@ class MySQLDatabase(MySQLReading):
             own.close()
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether ``CREATE TABLE ... LIKE`` carries all of it: neither foreign keys in any direction nor
-        triggers, versions, a comment or a counter. What cannot be filled in one transaction (engines
-        without) changes names in any case; see ``unreplaceable``."""
+        """Whether ``CREATE TABLE ... LIKE`` copies everything that the table has, so that it may be renamed.
+
+        LIKE does not copy foreign keys in either direction, triggers, versions, a comment or a counter. A
+        table whose engine has no transactions is renamed in any case; see ``unreplaceable``.
+        """
         (kind, transactions, comment, counter, keys, triggers) = self.run(
             connection, catalog.BARE, tuple(path[-2:]) * 4
         )[0]
@@ -211,7 +227,10 @@ class MySQLDatabase(MySQLReading):
         return kind == "BASE TABLE" and not own and counter is None and not keys and not triggers
 
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
-        """A view or a sequence; triggers on a table of an engine without transactions."""
+        """Return why the table's rows cannot be replaced.
+
+        It may be a view or a sequence, or have triggers and an engine without transactions.
+        """
         found = self.run(connection, catalog.BARE, tuple(path[-2:]) * 4)
         if not found:
             return []
@@ -223,8 +242,11 @@ class MySQLDatabase(MySQLReading):
         return []
 
     def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
-        """A table that refers to itself is filled with its keys unchecked, since the server checks row by
-        row; then they are looked up."""
+        """Put the rows of ``new`` in the place of those of ``held``.
+
+        A table that refers to itself is filled with foreign key checks off, since the server checks row by
+        row; a query then checks the keys. Raises ``RejectedRows`` if a row refers to one that does not exist.
+        """
         outgoing = grouped(self.run(connection, catalog.OUTGOING, tuple(held.path[-2:])))
         if not any(key.table == tuple(held.path[-2:]) for key in outgoing):
             super().refill(connection, held, new)
@@ -243,7 +265,7 @@ class MySQLDatabase(MySQLReading):
                 )
 
     def _astray(self, connection: Any, path: Sequence[str], key: Referring) -> int:
-        """How many rows refer by the key to none."""
+        """Count the rows whose foreign key ``key`` refers to no row."""
         quote, pairs = self.dialect.quote, list(zip(key.columns, key.target, strict=True))
         given = " AND ".join(f"c.{quote(mine)} IS NOT NULL" for mine, _ in pairs)
         same = " AND ".join(f"p.{quote(theirs)} = c.{quote(mine)}" for mine, theirs in pairs)
@@ -252,8 +274,11 @@ class MySQLDatabase(MySQLReading):
         return int(self.run(connection, f"{rows} LOCK IN SHARE MODE")[0][0])
 
     def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
-        """Where none is seen but the table has a key, its own: tables that this user may not see can refer
-        to it, and their rows are to find theirs."""
+        """List the foreign keys that refer to the table.
+
+        If the user sees none, the table's own key is returned: tables that this user may not see can refer to
+        it, and their rows must still find the rows that they refer to.
+        """
         found = super().referring(connection, path)
         held = None if found else self.find(connection, path)
         return [Referring("", (), (), held.key)] if held is not None and held.key else found
@@ -274,7 +299,10 @@ def _texts(batch: pa.RecordBatch, columns: Sequence[Column], natives: Sequence[s
 def _load_statement(
     dialect: Any, path: Sequence[str], columns: Sequence[Column], natives: Sequence[str]
 ) -> str:
-    """Bytes and bits pass through variables, since LOAD DATA takes text alone."""
+    """Return the LOAD DATA statement.
+
+    Bytes and bits pass through variables, since LOAD DATA reads text alone.
+    """
     fields, settings = [], []
     for number, (column, native) in enumerate(zip(columns, natives, strict=True)):
         name = dialect.quote(column.name)

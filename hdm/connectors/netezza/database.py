@@ -1,14 +1,14 @@
 """A Netezza session by nzpy (https://pypi.org/project/nzpy).
 
-Netezza has no snapshot that sessions share. An UPDATE writes a new row with another rowid and
-createxid but on the same data slice, and keys of distribution cannot be updated; so a table is
-cut by data slices (or by key), each row lies in one chunk, and each chunk is one statement, which
-sees one moment. ``createxid``/``deletexid`` are not used to rebuild a past: a transaction that was
-open when the bound was taken could be seen in half.
+Netezza's sessions cannot share a snapshot. A table is cut by data slices (or by key), and each chunk is one
+statement, which reads as of one moment. Each row lies in exactly one chunk: an UPDATE writes a new version of
+the row with another rowid and createxid, but on the same data slice, and distribution keys cannot be updated.
+``createxid`` and ``deletexid`` are not used to read an earlier state, because a transaction that was open
+when the bound was taken could be seen in part.
 
-nzpy is left in autocommit, and BEGIN, COMMIT and ROLLBACK are sent as statements: left to itself it sends
-BEGIN before the first transaction of a session only, since it never learns that one ended (1.17.8). Whether
-a transaction is open is kept where nzpy keeps it, in the connection's ``in_transaction``.
+nzpy stays in autocommit, and hdm sends BEGIN, COMMIT and ROLLBACK as statements: nzpy itself sends BEGIN
+before the first transaction of a session only, since it never learns that one ended (1.17.8). nzpy's own
+attribute ``in_transaction`` of the connection records whether a transaction is open.
 """
 
 from __future__ import annotations
@@ -40,17 +40,20 @@ _SHORT_YEAR = re.compile(r"\d{1,3}-")
 
 
 class NetezzaDatabase(DbApiDatabase):
-    """One database by nzpy."""
+    """One Netezza database, reached by nzpy."""
 
     dialect_name = "netezza"
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
-        """By the driver that the profile asks for."""
+        """Return the ODBC database if the profile names an ODBC driver, else the one by nzpy."""
         return NetezzaOdbcDatabase(profile) if profile.driver else cls(profile)
 
     def open(self, label: str, *, write: bool) -> Any:
-        """TLS is insisted on unless the server is on this machine or ``insecure: true``."""
+        """Open a connection; TLS is required unless the server is on this machine or ``insecure: true``.
+
+        Raises ``UsageError`` if TLS is required and the profile has no ``ca_certs``.
+        """
         try:
             import nzpy
         except ImportError:
@@ -73,14 +76,14 @@ class NetezzaDatabase(DbApiDatabase):
                 ssl={"ca_certs": profile.ca_certs} if profile.ca_certs else None,
                 timeout=_LOGIN_SECONDS,
                 char_varchar_encoding=literals.LATIN,
-                logLevel=30,  # warnings, which ``login`` hears and nobody prints
+                logLevel=30,  # warnings, which ``login`` collects; nothing prints them
                 logOptions=nzpy.LogOptions.Disabled,
-                # without a CA nzpy refuses TLS altogether unless told so
+                # without a CA, nzpy refuses TLS unless it may skip verification
                 **({"skipCertVerification": True} if profile.insecure else {}),
             )
             connection.autocommit, connection.in_transaction = True, False
             connection.close = partial(_close, connection.close)
-        sock = getattr(connection, "_usock", None)  # the driver's own affair; under TLS it is an empty shell
+        sock = getattr(connection, "_usock", None)  # private to nzpy; a detached socket under TLS
         if sock is not None and sock.fileno() >= 0:
             sock.settimeout(None)
             keep_alive(sock.fileno())
@@ -88,14 +91,17 @@ class NetezzaDatabase(DbApiDatabase):
         return connection
 
     def set_up(self, connection: Any, write: bool) -> None:
-        """The dialect's settings, one by one."""
+        """Apply the dialect's settings one by one, then make the session read-only unless ``write``."""
         for name, setting in self.dialect.session_settings.items():
             self._set(connection, name, setting)
         if not write:
             self.make_read_only(connection)
 
     def _set(self, connection: Any, name: str, setting: str) -> None:
-        """TIMEZONE may be refused: no column of Netezza has a zone, so nothing is read by it."""
+        """Apply one setting.
+
+        A refused TIMEZONE is ignored: no column of Netezza has a zone, so no value depends on it.
+        """
         try:
             self.run(connection, self.dialect.set_session(name, setting))
         except ConnectionLost:
@@ -105,37 +111,43 @@ class NetezzaDatabase(DbApiDatabase):
                 raise
 
     def _named(self, connection: Any, label: str) -> None:
-        """So that _V_SESSION shows who it is; nzpy sends no name, and older servers take none."""
+        """Set the name that _V_SESSION shows, since nzpy sends none.
+
+        Older servers refuse it, which is ignored.
+        """
         with suppress(HdmError):
             shown = re.sub(r"[^\w:.-]", "_", label[:60])
             self.run(connection, f"SET CLIENT_APPLICATION_NAME = '{shown}'")
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """BEGIN, if something will be written. What is only read goes without: each statement sees one
-        moment, and a transaction would take one of the 63 places that all sessions share
-        (https://www.ibm.com/docs/en/SSTNZ3/barracuda/admin/c_sysadm_concur_trans_serial_queue.html)."""
+        """Send BEGIN with ``write``, unless a transaction is open.
+
+        Reading needs none: each statement reads as of one moment, and a transaction would take one of the 63
+        that all sessions together may have
+        (https://www.ibm.com/docs/en/SSTNZ3/barracuda/admin/c_sysadm_concur_trans_serial_queue.html).
+        """
         if write and not connection.in_transaction:
             self.run(connection, "BEGIN")
             connection.in_transaction = True
 
     def commit(self, connection: Any) -> None:
-        """COMMIT, if a transaction is open."""
+        """Send COMMIT if a transaction is open."""
         if connection.in_transaction:
             self.run(connection, "COMMIT")
             connection.in_transaction = False
 
     def rollback(self, connection: Any) -> None:
-        """ROLLBACK, if a transaction is open."""
+        """Send ROLLBACK if a transaction is open."""
         if connection.in_transaction:
             self.run(connection, "ROLLBACK")
             connection.in_transaction = False
 
     def execute(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> None:
-        """With literals in the text: see ``literals``."""
+        """Execute a statement with its values written into the text as literals; see ``literals``."""
         cursor.execute(literals.bound(sql, values, self.dialect.string) if values else sql)
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """By a temporary table without rows, which the catalogue then describes."""
+        """Describe a query's columns by an empty temporary table, which the catalogue then describes."""
         name = f"_HDM_QUERY_{uuid.uuid4().hex}".upper()
         self.run(connection, f'CREATE TEMP TABLE "{name}" AS SELECT * FROM ({sql}) AS hdm_q LIMIT 0')
         rows = self.run(
@@ -147,7 +159,8 @@ class NetezzaDatabase(DbApiDatabase):
         return tuple(self.dialect.column_from_catalog(str(n), str(t)) for n, t in rows)
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Data slices; each is a range of its own. A view or query has no DATASLICEID."""
+        """Return the number of data slices, each of which is a range of its own. 0 for a view or a query,
+        which has no DATASLICEID."""
         if self.relation(connection, "", table.path) is None:
             return 0
         return int(self.run(connection, "SELECT COUNT(*) FROM _V_DSLICE")[0][0])
@@ -155,11 +168,11 @@ class NetezzaDatabase(DbApiDatabase):
     # -- rows ------------------------------------------------------------------
 
     def decoder(self, column: Column) -> row_codec.Decoder:
-        """See ``_decode``."""
+        """Return the decoder of a column, which is ``_decode`` for all."""
         return _decode
 
     def checked(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> None:
-        """A value that was cast to text may have been cut."""
+        """Raise ``UnrepresentableValue`` if a value that was cast to text may have been truncated."""
         for number, column in enumerate(columns):
             if literals.is_cast(column):
                 wide = (row[number] is not None and len(row[number]) >= literals.CAST_WIDTH for row in rows)
@@ -167,26 +180,29 @@ class NetezzaDatabase(DbApiDatabase):
                     raise literals.cut(column)
 
     def mark(self, column: Column, number: int) -> str:
-        """See ``literals.mark``."""
+        """Return the SQL that stands for a value of the column in VALUES; see ``literals.mark``."""
         return literals.mark(column, self.dialect.stored(column).native)
 
     def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """One INSERT a row. For bulk, unload and load through external tables is Netezza's own way."""
+        """Send one INSERT per row and return how many rows the server took.
+
+        To load many rows, use external tables.
+        """
         taken = 0
         for row in rows:
             self.execute(cursor, sql, row)
-            taken += 1 if cursor.rowcount < 0 else int(cursor.rowcount)  # -1: not told, but no error
+            taken += 1 if cursor.rowcount < 0 else int(cursor.rowcount)  # -1: not known, but no error
         return taken
 
 
 def _close(close: Callable[[], None]) -> None:
-    """Close a session even if it is lost; nzpy's own ``close`` would raise then and hide why it was lost."""
+    """Close a session even if it is lost: nzpy's own ``close`` would raise and hide why it was lost."""
     with suppress(Exception):
         close()
 
 
 def _decode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """nzpy's values: Python's own for numbers, text for the rest, bytes too."""
+    """Convert nzpy's values to Arrow: numbers come as Python's own, all else as text, bytes too."""
     first = next((value for value in values if value is not None), None)
     if pa.types.is_string(kind):
         return pa.array([None if v is None else _text(v) for v in values], kind)
@@ -202,7 +218,7 @@ def _decode(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _year(value: str | None) -> str | None:
-    """With four digits, where nzpy writes fewer: 0001-01-01 comes as 01-01-01."""
+    """Return a date's text with a year of four digits: nzpy writes 0001-01-01 as 01-01-01."""
     return "0" * (4 - value.index("-")) + value if value and _SHORT_YEAR.match(value) else value
 
 

@@ -1,10 +1,10 @@
-"""NetezzaExternalTableSource: the server writes files, hdm passes them on.
+"""NetezzaExternalTableSource: the server unloads each chunk into a file, which hdm reads.
 
-https://www.ibm.com/docs/en/netezza (CREATE EXTERNAL TABLE). ``REMOTESOURCE 'python'`` (nzpy) has the
-server send the file to this machine; the text format escapes its own marks and line ends. A column has
-two fields, a flag and the value: so no value can be taken for a NULL, and none is cast or lengthened, which
-would cut it without a word. The rows in the file are held against the server's count, since nzpy 1.17.8
-takes a file that breaks off for a whole one.
+https://www.ibm.com/docs/en/netezza (CREATE EXTERNAL TABLE). ``REMOTESOURCE 'python'`` (nzpy) makes the server
+send the file to this machine; the text format escapes delimiters and line ends. Each column has two fields, a
+flag and the value. So no value can be mistaken for NULL, and none has to be cast or lengthened to tell it
+from NULL, which would truncate it silently. The rows in the file are compared with the server's count, since
+nzpy 1.17.8 takes a file that breaks off for a complete one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from hdm.sql import odbc_codec as casting
 
 _OPTIONS = "DELIMITER '|' ESCAPECHAR '\\' ENCODING 'utf8' INCLUDEHEADER FALSE CRINSTRING TRUE NULLVALUE ''"
 _NULL, _HERE, _INEXACT = "0", "1", "2"
-"""Flags before a value: it is NULL; it is as it stands; its text does not give it back."""
+"""Flags before a value: it is NULL; its text is exact; its text does not give the value back."""
 _FLOATS = (Kind.FLOAT32, Kind.FLOAT64)
 
 
@@ -41,8 +41,8 @@ class ExternalTableConfig(SqlSourceConfig):
     """One table or query of Netezza, and where it is unloaded to."""
 
     directory: PathText
-    """Folder on this machine that takes the unloaded files; it must exist. Each file goes once its chunk is
-    read."""
+    """Folder on this machine that takes the unloaded files; it must exist. Each file is deleted once its
+    chunk is read."""
 
 
 class NetezzaExternalTableSource(SqlSource):
@@ -53,11 +53,14 @@ class NetezzaExternalTableSource(SqlSource):
     Database: ClassVar[type[Database]] = NetezzaDatabase
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """The chunk's rows, from the file that the server has written."""
+        """Return the chunk's rows, which the server unloads into a file first."""
         return Payload(table, lambda: self._unloaded(table, chunk))
 
     def unload_sql(self, table: Table, chunk: Chunk, path: Path) -> str:
-        """One unload; every column as text, so that nothing depends on display settings."""
+        """Return the CREATE EXTERNAL TABLE statement.
+
+        Every column is unloaded as text, so that nothing depends on display settings.
+        """
         place = "'" + str(path).replace("'", "''") + "'"
         chosen = ", ".join(f"{self._flag(column)}, {self._as_text(column)}" for column in table.columns)
         rows = f"SELECT {chosen} FROM {self._origin(table)}{self._where(table, chunk)}"
@@ -69,7 +72,7 @@ class NetezzaExternalTableSource(SqlSource):
         return f" WHERE {where}" if where else ""
 
     def _flag(self, column: Column) -> str:
-        """The field before a value: whether it is NULL; and of a float, whether its text is exact."""
+        """Return the SQL of a value's flag: whether it is NULL, and whether a float's text is exact."""
         name, shown = self.dialect.quote(column.name), ""
         if column.kind in _FLOATS:
             again = f"CAST({self.dialect.text_of(name, column)} AS DOUBLE PRECISION)"
@@ -80,7 +83,7 @@ class NetezzaExternalTableSource(SqlSource):
         return f"CASE WHEN {name} IS NULL THEN '{_NULL}' {shown} END AS {alias}"
 
     def _as_text(self, column: Column) -> str:
-        """The value; all but texts as text, so that nothing depends on display settings."""
+        """Return the SQL of a value as text, cast explicitly so that nothing depends on display settings."""
         shown, name = self.dialect.select_expression(column), self.dialect.quote(column.name)
         if column.kind is Kind.BOOLEAN:
             shown = f"CASE WHEN {shown} THEN 'true' ELSE 'false' END"
@@ -89,7 +92,7 @@ class NetezzaExternalTableSource(SqlSource):
         return f"{shown} AS {name}"
 
     def _readable(self, table: Table) -> None:
-        """``UsageError`` if a column cannot be unloaded as text: bytes cannot be cast."""
+        """Raise ``UsageError`` if the table has a column of bytes, which Netezza cannot cast to text."""
         for column in table.columns:
             if column.kind is Kind.BINARY:
                 raise UsageError(
@@ -137,7 +140,7 @@ class NetezzaExternalTableSource(SqlSource):
 
 
 def read_unload(path: Path, table: Table) -> Iterator[pa.RecordBatch]:
-    """The rows of an unloaded text file, in the table's carriers."""
+    """Yield the rows of an unloaded text file, in the table's carriers."""
     if not path.exists() or path.stat().st_size == 0:
         return
     for batch in _fields(path, 2 * len(table.columns)):
@@ -150,7 +153,7 @@ def read_unload(path: Path, table: Table) -> Iterator[pa.RecordBatch]:
 
 
 def _fields(path: Path, count: int) -> Iterator[pa.RecordBatch]:
-    """Every line's fields as texts; ``CorruptFile`` where a line has not so many."""
+    """Yield the fields of all lines as text; ``CorruptFile`` if a line has not ``count`` fields."""
     names = [str(number) for number in range(count)]
     try:
         reader: Any = arrow_csv.open_csv(

@@ -1,7 +1,7 @@
 """Values as literals in a statement's text, since nzpy has no binds: it pastes values unescaped.
 
-``nzpy.core.Connection.Prepare`` (1.17.8) puts ``'{}'`` in the place of each ``?``: a quote in a value ends
-the literal there, and a ``?`` in a value takes the next one. So nzpy is given no values at all.
+``nzpy.core.Connection.Prepare`` (1.17.8) replaces each ``?`` by ``'{}'``: a quote in a value ends the
+literal, and a ``?`` in a value consumes the next value. Therefore nzpy is given no values at all.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from hdm.model import Column, Kind
 LATIN = "iso8859-15"
 """The character set of CHAR and VARCHAR (Latin-9); each of its 256 bytes is one character in Python."""
 CAST_WIDTH = 16_000
-"""Characters that a JSON or unknown value may not have: it is cast to text, which cuts without a word."""
+"""Characters from which a JSON or unknown value is refused: it is cast to text, which truncates silently."""
 _MARK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\?""")
 
 
 def bound(sql: str, values: Sequence[Any], string: Callable[[str], str]) -> str:
-    """The statement with a literal in the place of each ``?`` that is not within quotes.
+    """Return the statement with a literal in the place of each ``?`` that is not within quotes.
 
-    ``string`` writes a text. Raises ``BrokenContract`` unless there are as many marks as values.
+    ``string`` writes a text as a literal. Raises ``BrokenContract`` unless there are as many marks as values.
     """
     left = iter(values)
 
@@ -45,7 +45,10 @@ def bound(sql: str, values: Sequence[Any], string: Callable[[str], str]) -> str:
 
 
 def literal(value: Any, string: Callable[[str], str]) -> str:
-    """One value as Netezza reads it back, digit for digit."""
+    """Return a value as a literal that Netezza reads back digit for digit.
+
+    Raises ``UnrepresentableValue`` for a decimal that is NaN or infinite.
+    """
     if value is None:
         return "NULL"
     if isinstance(value, bool):
@@ -68,9 +71,9 @@ def literal(value: Any, string: Callable[[str], str]) -> str:
 
 
 def mark(column: Column, native: str) -> str:
-    """What stands for a value of the column in VALUES.
+    """Return the SQL that stands for a value of the column in VALUES.
 
-    Texts are not cast, since a cast cuts what is too long without a word, and bytes cannot be
+    Texts are not cast, since a cast silently truncates a long text, and bytes cannot be
     (https://www.ibm.com/docs/en/netezza: binary data types are written x'...').
     """
     if column.kind in (Kind.TEXT, Kind.BINARY) or native.startswith(("VARCHAR", "NVARCHAR")):
@@ -84,7 +87,7 @@ def is_cast(column: Column) -> bool:
 
 
 def cut(column: Column) -> UnrepresentableValue:
-    """What to raise for a value that may have been cut when it was read as text."""
+    """Return the error for a value that may have been truncated when it was read as text."""
     return UnrepresentableValue(
         f"column {column.name}: a value has {CAST_WIDTH} characters or more, and Netezza cuts it when it is "
         "read as text",

@@ -1,4 +1,4 @@
-"""Why a login fails: nzpy says no more than "Error in handshake", and tells its log the rest."""
+"""Reasons of a failed login: nzpy raises only "Error in handshake", and logs what went wrong."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def reasons(database: str) -> Iterator[None]:
-    """While the block lasts, what nzpy logs of this thread's login is kept, and joined to the error.
+    """Collect what nzpy logs of this thread's login during the block, and append it to the block's error.
 
     The logger's name has a brace too many in nzpy 1.17.8. Nothing is printed.
     """
@@ -28,7 +28,7 @@ def reasons(database: str) -> Iterator[None]:
 
 
 class _Heard(logging.Handler):
-    """Keeps the warnings of the thread that made it."""
+    """Log handler that keeps the warnings of the thread that made it."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)

@@ -7,12 +7,12 @@ from hdm.sql.odbc import OdbcDatabase, valued
 
 
 class NetezzaOdbcDatabase(OdbcDatabase):
-    """The same system by its ODBC driver, which delivers Arrow."""
+    """One Netezza database, reached by its ODBC driver, which delivers Arrow."""
 
     dialect_name = "netezza"
 
     def connection_string(self, label: str) -> str:
-        """The driver's own keywords; TLS insisted on unless ``insecure: true``."""
+        """Return the ODBC connection string; TLS is required unless ``insecure: true``."""
         profile: NetezzaProfile = self.profile
         parts: dict[str, str | None] = {
             "Driver": profile.driver,

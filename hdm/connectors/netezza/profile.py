@@ -1,4 +1,4 @@
-"""How a Netezza system is reached."""
+"""The profile entry of a Netezza system."""
 
 from __future__ import annotations
 
@@ -40,6 +40,6 @@ class NetezzaProfile(SqlProfile):
 
     @classmethod
     def ignored(cls, given: Mapping[str, Any]) -> dict[str, str]:
-        """Give the sentence on a JDBC driver, which older profiles name and which has no effect."""
+        """Return the note that a JDBC driver, which older profiles name, has no effect."""
         jdbc = "has no effect: nzpy is used; remove it, or name an ODBC driver"
         return {"driver": jdbc} if isinstance(given.get("driver"), Mapping) else {}

@@ -1,4 +1,4 @@
-"""How values are bound: what stands for each, as which of the driver's types, and what a database keeps."""
+"""Binding of values: SQL and driver type of each bind, and the characters that a database can store."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _CODECS = {
     "AR8MSWIN1256": "cp1256", "BLT8MSWIN1257": "cp1257", "JA16SJIS": "shift_jis", "JA16EUC": "euc-jp",
     "ZHS16GBK": "gbk", "ZHT16BIG5": "big5", "KO16MSWIN949": "cp949",
 }  # fmt: skip
-"""Character sets by Python's names. Of any other, only ASCII is known to be kept."""
+"""Python's names of character sets. Of any other set, only ASCII is known to be stored unchanged."""
 _LONG_NATIVES = ("CLOB", "NCLOB", "BLOB", "LONG", "XMLTYPE", "JSON")
 
 
 def is_long(column: Column) -> bool:
-    """Whether a value may be too long for anything but a LOB."""
+    """Whether a value may be too long for any type but a LOB."""
     return column.kind in (Kind.TEXT, Kind.BINARY, Kind.JSON) and column.length is None
 
 
 def width(column: Column) -> int:
-    """Bytes that a value may have; for a LOB, more than a frame's row should be planned with."""
+    """Return how many bytes a value may have; for a LOB 1 GiB, which the caller limits."""
     native = column.native.upper().partition("(")[0].strip()
     if native in _LONG_NATIVES or is_long(column):
         return 1 << 30
@@ -42,7 +42,7 @@ def width(column: Column) -> int:
 
 
 def mark(column: Column, number: int) -> str:
-    """How a bound text becomes the column's type."""
+    """Return the SQL that converts a bound text to the column's type."""
     kind, bound = column.kind, f":{number}"
     if kind is Kind.DATE:
         return f"TO_DATE({bound}, 'SYYYY-MM-DD')"
@@ -56,7 +56,7 @@ def mark(column: Column, number: int) -> str:
 
 
 def cells(array: pa.Array) -> list[Any]:
-    """The values to bind."""
+    """Return the column's values as they are bound."""
     if pa.types.is_boolean(array.type):
         return [None if value is None else int(value) for value in array.to_pylist()]
     if pa.types.is_timestamp(array.type):
@@ -65,8 +65,11 @@ def cells(array: pa.Array) -> list[Any]:
 
 
 def input_sizes(oracledb: Any, columns: Sequence[Column], national: Collection[str]) -> list[Any]:
-    """The driver's types, where its own choice would lose: a float is bound as NUMBER, which has no NaN, no
-    infinity and nothing beyond 1e126; a text as VARCHAR, which a narrow character set cuts to its own."""
+    """Return the driver's type of each bind; None leaves the choice to the driver.
+
+    The driver would bind a float as NUMBER, which has no NaN, no infinity and nothing beyond 1e126, and a
+    text as VARCHAR, which loses characters that the database's character set lacks.
+    """
     found: list[Any] = []
     for column in columns:
         if column.kind is Kind.FLOAT64:
@@ -82,7 +85,7 @@ def input_sizes(oracledb: Any, columns: Sequence[Column], national: Collection[s
 
 
 def hold_to(charset: str, column: Column, values: Sequence[Any]) -> None:
-    """``UnrepresentableValue`` if a text has a character that the database would replace by a mark."""
+    """Raise ``UnrepresentableValue`` if the database would store a replacement mark for a character."""
     if charset in UNICODE:
         return
     codec = _CODECS.get(charset, "ascii")

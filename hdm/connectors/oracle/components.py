@@ -33,12 +33,12 @@ class OracleSource(SqlSource):
 
     @property
     def oracle(self) -> OracleDatabase:
-        """The database, as what it is."""
+        """The database, typed as ``OracleDatabase``."""
         assert isinstance(self.database, OracleDatabase)
         return self.database
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """By key or watermark as everywhere, else by ROWID."""
+        """Yield chunks by key or watermark; a large table with neither is cut by ranges of ROWID."""
         chunks = list(super().split(table, window, job_key, snapshot))
         counted = chunks[0].rows_in_all if chunks else None  # NUM_ROWS may be years old
         rows = counted or table.rows or (chunks[0].estimate_rows if chunks else 0) or 0
@@ -60,7 +60,7 @@ class OracleSource(SqlSource):
             )
 
     def select(self, table: Table, chunk: Chunk) -> str:
-        """The SELECT of a chunk, at the chunk's SCN, with the configured parallel degree."""
+        """Return the SELECT of a chunk, at the chunk's SCN, with the configured parallel degree."""
         self.oracle.scn = checked_scn(chunk.snapshot) if chunk.snapshot else None
         sql = super().select(table, chunk)
         degree = self.config.parallel or self.degree

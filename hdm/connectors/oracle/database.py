@@ -1,7 +1,7 @@
 """Oracle and Exadata by python-oracledb: Arrow data frames out, array binds in.
 
-All chunks of a table read ``AS OF SCN``, which any session may use and which outlives sessions,
-as long as the undo is kept. https://python-oracledb.readthedocs.io
+All chunks of a table read ``AS OF SCN``. Any database session may use an SCN, and it stays valid as long as
+the database keeps the undo data. https://python-oracledb.readthedocs.io
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from hdm.sql.describe import described, relation_of
 
 _BATCH_BYTES, _INSERT_ROWS = 32 * 1024 * 1024, 5000
 _LOB_BYTES = 64 * 1024
-"""What a value of a LOB is taken to have when it is decided how many rows a frame gets."""
+"""Bytes assumed per value of a LOB when the number of rows of a data frame is chosen."""
 
 _ROWID_LENGTH = 18
 _TCPS = re.compile(r"\btcps\b", re.IGNORECASE)
 
 
 class OracleProfile(SqlProfile, OwnDriver):
-    """``service_name`` (or ``database``), ``sid`` or a whole ``dsn``; ``protocol`` is tcps unless
-    the server is on this machine or ``insecure: true``."""
+    """Address of an Oracle service: ``service_name`` (or ``database``), ``sid`` or a whole ``dsn``.
+    ``protocol`` is tcps unless the server is on this machine or ``insecure: true``."""
 
     takes_url: ClassVar[bool] = False
     service_name: str | None = None
@@ -63,29 +63,32 @@ class OracleProfile(SqlProfile, OwnDriver):
 
 
 class OracleDatabase(Database):
-    """One service. Definitions commit, so they are made before the load's transaction."""
+    """One Oracle service. DDL commits, so tables are created before the load's transaction begins."""
 
     dialect_name = "oracle"
     snapshots = True
     scn: str | None = None
-    """The SCN that this source reads at; part of every query's text."""
+    """The SCN at which this source reads; it is written into the text of every query."""
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``oracle://host:port``, ``service.schema.table``."""
+        """Return the OpenLineage name: ``oracle://host:port`` and ``service.schema.table``."""
         profile: OracleProfile = self.profile
         service = profile.service_name or profile.database or profile.sid or ""
         name = ".".join(part for part in (service, *path) if part)
         return Dataset(f"oracle://{profile.host}:{profile.port or 1521}", name)
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """The profile's schema, else the user's own, before a bare name."""
+        """Return the name; a bare one gets the profile's schema, else the user's own, in front."""
         if len(parts) > 1:
             return tuple(parts)
         owner = self.profile.schema_name or str(self.profile.user or "").upper()
         return (owner, *parts) if owner else tuple(parts)
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Thin unless ``thick: true``; LOBs come as values."""
+        """Open a database session in the driver's thin mode, or in thick mode with ``thick: true``.
+
+        LOBs are fetched as values.
+        """
         try:
             import oracledb
         except ImportError:
@@ -102,7 +105,10 @@ class OracleDatabase(Database):
         return connection
 
     def arguments(self) -> dict[str, Any]:
-        """What the driver is given; holds the password."""
+        """Return the arguments for ``oracledb.connect``, among them the password: never log them.
+
+        Raises ``UsageError`` if ``dsn`` does not ask for TLS.
+        """
         profile: OracleProfile = self.profile
         local = profile.insecure or is_local(profile.host)
         made: dict[str, Any] = {
@@ -131,26 +137,29 @@ class OracleDatabase(Database):
         }
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Oracle begins with the next statement; what only looks is a read-only transaction."""
+        """Start a read-only transaction to read. One to write starts by itself with its first statement."""
         if not write:
             self.run(connection, self.dialect.read_only_transaction)
 
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """From ALL_TAB_COLS and ALL_CONSTRAINTS."""
+        """Describe a table from ALL_TAB_COLS and ALL_CONSTRAINTS; None if there is none."""
         return described(self, connection, path, catalogue_sql("oracle"))
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """By the table's and its partitions' data objects, which TRUNCATE and MOVE change."""
+        """Identify what holds the table's rows.
+
+        Uses the data object ids of the table and its partitions, which TRUNCATE and MOVE change.
+        """
         return relation_of(self, connection, path, catalogue_sql("oracle"))
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """A table: AS OF SCN, each session sees the same of it."""
+        """Whether the name is a table: AS OF one SCN, every database session reads the same rows of it."""
         return self.relation(connection, "", path) is not None
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """By parsing; expressions without declared precision travel as text."""
+        """Describe a query's columns by parsing it. Expressions without declared precision travel as text."""
         with self.classified():
             cursor = connection.cursor()
             cursor.parse(sql)
@@ -173,7 +182,7 @@ class OracleDatabase(Database):
         )
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By ALL_TABLES."""
+        """List the tables of the schema whose name starts with ``prefix``, from ALL_TABLES."""
         rows = self.run(connection, "SELECT table_name FROM all_tables WHERE owner = :1", (path[-2],))
         return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
 
@@ -181,7 +190,7 @@ class OracleDatabase(Database):
 
     @contextmanager
     def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
-        """The current SCN; without the grant, DBMS_FLASHBACK's; a query has none."""
+        """Yield the current SCN as the snapshot's token, or None for a query."""
         if path is None:
             yield None
             return
@@ -193,13 +202,17 @@ class OracleDatabase(Database):
         yield str(rows[0][0])
 
     def _scn(self, connection: Any) -> list[tuple[Any, ...]]:
-        """TIMESTAMP_TO_SCN would need no grant, but names a moment up to three seconds ago, below which
-        rows may have been committed that a watermark then passes over."""
+        """Return the current SCN from V$DATABASE or DBMS_FLASHBACK.
+
+        Raises ``UsageError`` without a grant on either. TIMESTAMP_TO_SCN needs no grant, but its SCN is up to
+        three seconds old: rows that were committed since would not be read, although the watermark passes
+        them.
+        """
         try:
             return self.run(connection, "SELECT TO_CHAR(current_scn) FROM v$database")
         except ConnectionLost:
             raise
-        except HdmError:  # no SELECT on V_$DATABASE, which each release says in another way
+        except HdmError:  # no SELECT on V_$DATABASE; releases differ in the error that they give
             pass
         try:
             return self.run(connection, "SELECT TO_CHAR(dbms_flashback.get_system_change_number) FROM dual")
@@ -212,14 +225,17 @@ class OracleDatabase(Database):
             ) from None
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """The query's text carries the SCN."""
+        """Remember the SCN of ``token``, which every query's text then carries."""
         self.scn = checked_scn(token)
         return True
 
     # -- rows ------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """The driver's Arrow data frames, exact decimals, in the columns' carriers."""
+        """Yield the rows of a SELECT from the driver's Arrow data frames, in the columns' carriers.
+
+        Decimals are exact. Raises ``UnrepresentableValue`` for a date before the year 1 or after 9999.
+        """
         width = sum(min(binds.width(column), _LOB_BYTES) for column in columns)
         size = max(min(_BATCH_BYTES // max(width, 1), 50_000), 16)
         with self.classified():
@@ -246,10 +262,11 @@ class OracleDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Array binds; temporals and decimals as text with explicit formats, floats as BINARY_DOUBLE.
+        """Insert the batches by array binds and return how many rows Oracle took.
 
-        LOBs are bound last (ORA-24816). Where the database's character set is not Unicode, a text that it
-        would keep as a replacement mark is refused, unless its column is of the national character set.
+        Dates, timestamps and decimals are bound as text with explicit formats, floats as BINARY_DOUBLE. LOBs
+        are bound last (ORA-24816). If the database's character set is not Unicode, a text with a character
+        that it lacks is refused, unless its column is of the national character set.
         """
         import oracledb
 
@@ -280,9 +297,10 @@ class OracleDatabase(Database):
         return taken
 
     def rowid_ranges(self, connection: Any, origin: str, pieces: int) -> list[str]:
-        """The first address of each of ``pieces`` equal parts but the first, in order.
+        """Cut a table into ``pieces`` equal parts and return the first ROWID of each but the first, in order.
 
-        One scan of row addresses; needs no grant on DBA_EXTENTS.
+        It reads all ROWIDs once and needs no grant on DBA_EXTENTS. A table organised by an index has no
+        physical ROWIDs, so nothing is returned for it.
         """
         tiles = f"SELECT ROWID AS rid, NTILE({pieces:d}) OVER (ORDER BY ROWID) AS tile FROM {origin}"
         sql = (
@@ -292,12 +310,12 @@ class OracleDatabase(Database):
         found = [str(row[0]) for row in self.run(connection, sql)]
         physical = all(
             len(one) == _ROWID_LENGTH for one in found
-        )  # a table organised by its index has others
+        )  # a table organised by an index has ROWIDs of another length
         return found if physical else []
 
 
 def checked_scn(token: str) -> str:
-    """The token itself if it is a number; ``UsageError`` otherwise."""
+    """Return the token if it is a number; raise ``UsageError`` otherwise."""
     if not token.isdigit():
         raise UsageError("the chunk's snapshot is no SCN", hint="plan the job again")
     return token

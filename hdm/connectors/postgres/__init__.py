@@ -34,18 +34,19 @@ TIMEOUTS = {
     "keepalives_count": KEEPALIVE_COUNT,
     "tcp_user_timeout": USER_TIMEOUT,
 }
-"""How long a connection may be dead unnoticed; a profile's url may say otherwise
+"""Limits after which a dead connection is noticed; a profile's url may set others
 (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-KEEPALIVES)."""
 _WORKS = (
     "SELECT state LIKE 'active%%' AND coalesce(wait_event, '') NOT IN ('ClientRead', 'ClientWrite') "
     "FROM pg_stat_activity WHERE pid = %s AND state IS NOT NULL"
 )
-"""A server that waits for its client, while the client waits for it, was not told what is wanted."""
+"""Whether the server works for a database session. A server that waits for its client, while the client waits
+for it, never got the statement."""
 
 
 class PostgresProfile(SqlProfile, OwnDriver):
-    """As any relational profile, and libpq's TLS settings. Beyond this host TLS is verified
-    unless ``sslmode`` or ``insecure: true`` says otherwise."""
+    """Address and credentials of a PostgreSQL server, and libpq's TLS settings. Beyond this host TLS is
+    verified unless ``sslmode`` or ``insecure: true`` says otherwise."""
 
     sslmode: str | None = None
     """libpq's sslmode, e.g. ``verify-full`` or ``require``; left out, ``verify-full`` unless the server is on
@@ -92,13 +93,16 @@ class PostgresDatabase(Writing):
         return found | tls.postgres_defaults(hosts, found, insecure=profile.insecure)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``postgres://host:port``, ``database.schema.table``."""
+        """Return the OpenLineage name: ``postgres://host:port`` and ``database.schema.table``."""
         known = self._parameters
         place = f"postgres://{known.get('host', 'localhost')}:{known.get('port') or 5432}"
         return Dataset(place, ".".join((str(known.get("dbname", "")), *path)))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """``(schema, table)``; ``public`` by default. A database in front must be the profile's."""
+        """Return ``(schema, table)``; a bare name gets the profile's schema or ``public``.
+
+        Raises ``UsageError`` if a database in front is not the profile's.
+        """
         database = self._parameters.get("dbname")
         if len(parts) > 3 or (len(parts) == 3 and database and parts[0] != database):
             raise UsageError(
@@ -109,8 +113,11 @@ class PostgresDatabase(Writing):
         return tuple(parts[-2:]) if len(parts) > 1 else (schema, *parts)
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Autocommit; ``begin`` starts transactions. A writer that falls idle in one is ended: after 15
-        minutes if it waits for a chunk's rows, which may be slow to come, else after 30 seconds."""
+        """Open a database session in autocommit; ``begin`` starts transactions.
+
+        The server ends a writer that is idle in a transaction: after 15 minutes if its label ends with an
+        attempt's number, since a chunk's rows may be slow to come, else after 30 seconds.
+        """
         psycopg = driver()
         with self.connecting():
             connection = psycopg.connect(
@@ -125,23 +132,29 @@ class PostgresDatabase(Writing):
         return connection
 
     def socket_of(self, connection: Any) -> int | None:
-        """libpq's own."""
+        """Return the file descriptor of libpq's socket; None if the connection is closed."""
         return None if connection.closed else int(connection.pgconn.socket)
 
     def works_for(self, connection: Any) -> bool | None:
-        """By pg_stat_activity. A session that it does not know may have its number from a pooler."""
+        """Whether the server works for the connection, by pg_stat_activity; None if that does not list it.
+
+        The process id of a session that is not listed may be a pooler's.
+        """
         with closing(self.connect("hdm:silence")) as other:
             found = other.execute(_WORKS, (connection.pgconn.backend_pid,)).fetchone()
         return None if found is None else bool(found[0])
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """READ COMMITTED to write; one read-only snapshot to read."""
+        """Start a transaction: READ COMMITTED to write, one read-only snapshot to read."""
         self.run(connection, "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     # -- rows --------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """COPY (...) TO STDOUT as CSV: the server works on while a block is decoded."""
+        """Yield the rows of a SELECT by COPY (...) TO STDOUT as CSV.
+
+        The server works on while a block is decoded.
+        """
         decoder = CsvDecoder(columns)
         blocks = ahead(
             lambda: copy_out(connection, driver(), sql, partial(self.calling, connection)),
@@ -164,8 +177,11 @@ class PostgresDatabase(Writing):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """COPY FROM STDIN in the open transaction: binary where every column's type has a known
-        binary form, else CSV, which the server reads at twice the cost."""
+        """Load the batches by COPY FROM STDIN in the open transaction.
+
+        The format is binary if every column's type has a known binary form, else CSV, which costs the server
+        twice as much to read.
+        """
         try:
             from hdm.connectors.postgres.copy_binary import BinaryEncoder
         except ImportError:
@@ -186,7 +202,7 @@ class PostgresDatabase(Writing):
         return copy.end()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Connection, version, clock, and whether late commits can be guarded by time."""
+        """Tell ``hdm doctor`` about connection, version, clock, and how late commits are guarded against."""
         found = super().probe()
         if not found[0][1]:
             return found
@@ -247,7 +263,10 @@ class PostgresCatalog(SqlCatalog):
 
 
 def _parts(url: str) -> dict[str, Any]:
-    """What the profile's url says; its text is never shown, since it may hold the password."""
+    """Return libpq's parameters from the profile's url; ``UsageError`` if it is malformed.
+
+    The error never shows the url, since it may hold the password.
+    """
     psycopg = driver()
     try:
         found = dict(psycopg.conninfo.conninfo_to_dict(_libpq_url(url)))
@@ -270,5 +289,5 @@ def _parts(url: str) -> dict[str, Any]:
 
 
 def _libpq_url(url: str) -> str:
-    """Without SQLAlchemy's ``+driver``."""
+    """Return the url without SQLAlchemy's ``+driver``."""
     return re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", url)

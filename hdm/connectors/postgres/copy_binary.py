@@ -1,10 +1,10 @@
 """Arrow to PostgreSQL's COPY in binary format, for the types whose bytes are known exactly.
 
-A row is its number of fields, then each field's length (-1: NULL) and bytes, big-endian; the bytes
-are those of each type's ``send`` function. https://www.postgresql.org/docs/current/sql-copy.html
+A row is its number of fields, then each field's length (-1: NULL) and bytes, big-endian; the bytes are those
+of each type's ``send`` function. https://www.postgresql.org/docs/current/sql-copy.html
 
-Whatever is of one width in all rows becomes records of a numpy array; Arrow joins these with the
-bytes of varying length. Nothing happens row by row in Python.
+Fields that have one width in all rows become records of a numpy array; Arrow joins these with the bytes of
+varying length. Nothing happens row by row in Python.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from hdm.connectors.postgres.copy_stream import BLOCK_BYTES
 from hdm.model import Column
 
 _ROWS = 16_384
-"""Rows of a block: what is made of them stays in the processor's cache."""
+"""Rows of a block at most, so that what is made of them stays in the processor's cache."""
 
 
 class BinaryEncoder:
-    """Batches to blocks of a binary COPY; ``head`` goes before the first, ``tail`` after the last."""
+    """Encodes batches as blocks of a binary COPY; ``head`` goes before the first, ``tail`` after the last."""
 
     form = "binary"
     head, tail = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -36,13 +36,13 @@ class BinaryEncoder:
 
     @classmethod
     def of(cls, columns: Sequence[Column], types: Sequence[str]) -> BinaryEncoder | None:
-        """Into columns of these ``pg_type.typname``s; None if one of them is better told in text."""
+        """Return an encoder for columns of these ``pg_type.typname``s; None if one needs the text format."""
         found = [encoder(column, held) for column, held in zip(columns, types, strict=True)]
         known = [one for one in found if one is not None]
         return cls(known) if known and len(known) == len(columns) else None
 
     def encode(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
-        """Blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
+        """Yield blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
         width = max(batch.nbytes // max(batch.num_rows, 1), 1)
         step = max(min(BLOCK_BYTES // width, _ROWS), 1)
         for start in range(0, batch.num_rows, step):
@@ -63,7 +63,7 @@ class BinaryEncoder:
 
 
 class _Rows:
-    """Rows in the making: fields of one width side by side, pieces of varying length between."""
+    """Builds rows from fields of one width, side by side in records, and pieces of varying length between."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -72,23 +72,23 @@ class _Rows:
         self._pieces: list[pa.Array] = []
 
     def constant(self, same: bytes) -> None:
-        """The same bytes in every row."""
+        """Add the same bytes to every row."""
         self._template += same
 
     def varying(self, values: np.ndarray[Any, Any], stored: np.dtype[Any]) -> None:
-        """One value per row, stored as that type."""
+        """Add one value to every row, in the binary form of type ``stored``."""
         self._fields.append((len(self._template), stored, values))
         self._template += bytes(stored.itemsize)
 
     def ragged(self, lengths: np.ndarray[Any, Any], data: Any) -> None:
-        """So many bytes of ``data`` per row, one after the other; a negative length is none."""
+        """Add to each row the next ``lengths`` bytes of ``data``; none where the length is negative."""
         self._close()
         offsets = np.zeros(self._count + 1, np.int64)
         np.cumsum(np.maximum(lengths, 0), out=offsets[1:])
         self._add(offsets, pa.py_buffer(data))
 
     def joined(self) -> memoryview:
-        """All rows, one after the other."""
+        """Return the bytes of all rows, one after the other."""
         self._close()
         if len(self._pieces) == 1:
             return memoryview(self._pieces[0].buffers()[2])
@@ -121,6 +121,6 @@ class _Rows:
 
 @lru_cache(maxsize=1)
 def _nothing() -> pa.Scalar:
-    """An empty separator; ``pa.scalar`` would import pandas where there is one, for a second."""
+    """Return an empty separator; ``pa.scalar`` would take a second to import pandas where it is installed."""
     buffers = [None, pa.py_buffer(bytes(16)), pa.py_buffer(b"")]
     return pa.Array.from_buffers(pa.large_binary(), 1, buffers)[0]

@@ -1,4 +1,4 @@
-"""One column of Arrow values as PostgreSQL's binary fields, without a loop over its rows."""
+"""Encode one column of Arrow values as PostgreSQL's binary fields, without a loop over its rows."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from hdm.model import Column
 
 Numbers = np.ndarray[Any, Any]
 _EPOCH_DAYS = 10_957
-"""From 1970-01-01 to 2000-01-01, PostgreSQL's day 0."""
+"""Days from 1970-01-01 to 2000-01-01, which is PostgreSQL's day 0."""
 _EPOCH_MICROS = _EPOCH_DAYS * 86_400_000_000
 _MOST_BYTES = 2**30 - 1
 _NUL = re.compile(b"\0")
 _NARROW = 256
-"""Bytes up to which texts of one length are copied into records; longer ones are joined."""
+"""Bytes up to which texts of equal length are copied into records; longer ones are joined."""
 _TEXTS = frozenset({"text", "varchar", "bpchar", "json", "enum"})
 
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """A value in every row, stored as ``stored``, which is what makes the bytes big-endian."""
+    """Values of one width, one in every row; ``stored`` is the big-endian type in which they are sent."""
 
     numbers: Numbers
     stored: np.dtype[Any]
@@ -41,7 +41,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """``lengths`` (-1: NULL) and the bytes of all values in a row."""
+    """Values of varying width: ``lengths`` (-1: NULL) and the bytes of all values, one after the other."""
 
     lengths: Numbers
     data: Any
@@ -51,8 +51,11 @@ Encode = Callable[[pa.Array], Fixed | Ragged]
 
 
 def encoder(column: Column, held: str) -> Encode | None:
-    """How ``column`` goes into a column of the type ``held`` (``pg_type.typname``, or ``enum``);
-    None where text says it better, or where the server must convert."""
+    """Return the function that encodes ``column`` for a column of type ``held``.
+
+    This is a ``pg_type.typname``, or ``enum``. None if the text format is to be used: the binary form is not
+    known, or the server must convert.
+    """
     kind = column.type
     if pa.types.is_string(kind) and held in _TEXTS:
         return lambda array: _texts(array, column.name)
@@ -68,7 +71,7 @@ def encoder(column: Column, held: str) -> Encode | None:
 
 
 def _fixed(array: pa.Array, read: Callable[[pa.Array], Numbers], stored: np.dtype[Any]) -> Fixed | Ragged:
-    """Numbers of one width; those of NULLs are left out."""
+    """Encode numbers of one width; NULLs get no bytes."""
     valid = _valid(array)
     numbers = read(array)
     if valid is None:
@@ -81,7 +84,7 @@ def _with_nulls(valid: Numbers, present: Numbers) -> Ragged:
 
 
 def _valid(array: pa.Array) -> Numbers | None:
-    """Which rows have a value; None: all."""
+    """Return which rows have a value; None if all have."""
     if not array.null_count:
         return None
     return _bits(array.buffers()[0], array)
@@ -95,7 +98,7 @@ def _bits(buffer: pa.Buffer, array: pa.Array) -> Numbers:
 
 
 def _plain(array: pa.Array, stored: str) -> Numbers:
-    """The values as they lie in Arrow's buffer, whatever stands where NULLs are."""
+    """Return the values as they lie in Arrow's buffer; those of NULLs are arbitrary."""
     size = np.dtype(stored).itemsize
     return np.frombuffer(array.buffers()[1], stored, len(array), array.offset * size)
 
@@ -105,14 +108,17 @@ def _booleans(array: pa.Array) -> Numbers:
 
 
 def _floats(array: pa.Array) -> Numbers:
-    """With one NaN, as text would have: servers may hash the others differently."""
+    """Return floats with one form of NaN, as text has. Servers may hash its other forms differently."""
     numbers = _plain(array, "<f4" if array.type.bit_width == 32 else "<f8")
     odd = np.isnan(numbers)
     return np.where(odd, numbers.dtype.type("nan"), numbers) if odd.any() else numbers
 
 
 def _days(array: pa.Array) -> Numbers:
-    """From 2000 on; what is infinite stays so, what would wrap stays out of the server's range."""
+    """Return days since 2000-01-01; infinity stays infinity.
+
+    A day that would overflow becomes one that the server refuses.
+    """
     days = _plain(array, "<i4").astype(np.int64)
     shifted = np.maximum(days - _EPOCH_DAYS, 1 - INT32_MAX)
     return _endless(days, shifted, INT32_MAX)
@@ -152,7 +158,10 @@ _NUMBERS: dict[tuple[str, str], tuple[Callable[[pa.Array], Numbers], str]] = {
 
 
 def _texts(array: pa.Array, name: str) -> Fixed | Ragged:
-    """UTF-8 as it is; the server checks it, but says nothing about NUL that names the column."""
+    """Encode UTF-8 text as it is.
+
+    The server checks it, but its error for NUL does not name the column, so NUL is refused here.
+    """
     found = _bytes(array, name)
     data: Any = found.numbers.view(np.uint8) if isinstance(found, Fixed) else found.data
     if _NUL.search(data):
@@ -186,15 +195,17 @@ def _offsets(array: pa.Array) -> Numbers:
 
 
 def _decimals(array: pa.Array) -> Fixed | Ragged:
-    """Digits to the base of 10,000 either side of the point, as many for all rows; the server
-    drops leading and trailing zeros (``make_result`` in numeric.c)."""
+    """Encode decimals as digits to the base of 10,000, equally many for all rows.
+
+    The server drops leading and trailing zeros (``make_result`` in numeric.c).
+    """
     valid, scale = _valid(array), array.type.scale
     words = _plain_words(array)
     if valid is not None:
         words = words[valid]
     negative, magnitude = _magnitudes(words)
     fraction = -(-scale // 4)
-    digits: list[Numbers] = []  # the last first
+    digits: list[Numbers] = []  # the least significant first
     if fraction and scale % 4:
         magnitude, rest = _divided(magnitude, 10 ** (scale % 4))
         digits.append(rest * 10 ** (4 - scale % 4))
@@ -213,14 +224,17 @@ def _decimals(array: pa.Array) -> Fixed | Ragged:
 
 
 def _plain_words(array: pa.Array) -> Numbers:
-    """Two's complement as rows of 64-bit words, the lowest first."""
+    """Return two's complement numbers as rows of 64-bit words, the lowest first."""
     words = array.type.bit_width // 64
     flat = np.frombuffer(array.buffers()[1], "<i8", words * len(array), array.offset * words * 8)
     return flat.reshape(len(array), words)
 
 
 def _magnitudes(words: Numbers) -> tuple[Numbers, list[Numbers]]:
-    """Which are negative; absolute values as one 64-bit column, or as 32-bit limbs, lowest first."""
+    """Return which numbers are negative, and the absolute values.
+
+    These are one 64-bit column if they fit, else 32-bit limbs, the lowest first.
+    """
     low, negative = words[:, 0], words[:, -1] < 0
     if all((words[:, n] == low >> 63).all() for n in range(1, words.shape[1])):
         return negative, [np.abs(low).view(np.uint64)]
@@ -235,7 +249,10 @@ def _magnitudes(words: Numbers) -> tuple[Numbers, list[Numbers]]:
 
 
 def _divided(limbs: list[Numbers], by: int) -> tuple[list[Numbers], Numbers]:
-    """Quotients and remainders; a single limb may have 64 bits, several have 32 each."""
+    """Divide by ``by`` and return quotients and remainders.
+
+    A single limb may have 64 bits, several have 32 each.
+    """
     quotients, divisor = [], np.uint64(by)
     rest: Numbers | None = None
     for limb in reversed(limbs):

@@ -1,7 +1,7 @@
 """PostgreSQL's COPY in CSV format to and from Arrow, exactly.
 
-NULL is an empty unquoted field, '' a quoted one; strings are quoted when they must be. A block
-holds whole rows. https://www.postgresql.org/docs/current/sql-copy.html
+NULL is an empty unquoted field, an empty text a quoted one; texts are quoted only when needed. A block holds
+whole rows. https://www.postgresql.org/docs/current/sql-copy.html
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _QUOTE = re.compile(b'"')
 
 
 class CsvDecoder:
-    """Blocks of CSV rows to batches. Optimistic: a block that Arrow's parser refuses (infinity,
-    BC, NaN in a decimal) is read again as text and converted column by column."""
+    """Decodes blocks of CSV rows as batches. A block that Arrow's parser refuses (infinity, BC, NaN in a
+    decimal) is read again as text and converted column by column."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
@@ -51,9 +51,9 @@ class CsvDecoder:
         )
 
     def decode(self, block: bytes | memoryview) -> pa.RecordBatch:
-        """One block as one batch; ``UnrepresentableValue`` names the column that does not fit."""
+        """Return one block as one batch; ``UnrepresentableValue`` names the column that does not fit."""
         raw = block
-        if block[:3] == _BOM:  # Arrow takes a leading BOM away: give it one of its own
+        if block[:3] == _BOM:  # Arrow drops a leading BOM: add another one for it to drop
             raw = _BOM + bytes(block)
         parse = self._quoted if _QUOTE.search(raw) else self._bare  # a newline in a value is quoted
         try:
@@ -87,7 +87,7 @@ class CsvDecoder:
 
 
 def _beyond_csv(kind: pa.DataType) -> bool:
-    """Carriers that Arrow's CSV reader does not know, or would read otherwise."""
+    """Whether Arrow's CSV reader does not know the type, or does not read it as PostgreSQL writes it."""
     return bool(pa.types.is_binary(kind) or pa.types.is_decimal256(kind))
 
 
@@ -106,18 +106,18 @@ def _from_text(text: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 def _unhex(texts: pa.Array) -> pa.Array:
-    """``\\x6869`` to bytes."""
+    """Convert texts such as ``\\x6869`` to bytes."""
     return pa.array([None if t is None else bytes.fromhex(t[2:]) for t in texts.to_pylist()], pa.binary())
 
 
 class CsvEncoder:
-    """Batches to blocks of CSV rows that PostgreSQL reads back exactly."""
+    """Encodes batches as blocks of CSV rows that PostgreSQL reads back exactly."""
 
     form, head, tail = "csv", b"", b""
     _options = pcsv.WriteOptions(include_header=False, quoting_style="needed")
 
     def encode(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
-        """Blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
+        """Yield blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
         width = max(batch.nbytes // max(batch.num_rows, 1), 1)
         step = max(min(BLOCK_BYTES // width, 65_536), 1)
         arrays = [_to_text(array) for array in batch.columns]

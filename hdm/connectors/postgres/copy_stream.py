@@ -17,7 +17,7 @@ Guard = Callable[[], AbstractContextManager[None]]
 
 
 def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iterator[memoryview]:
-    """The CSV rows of a SELECT in blocks of whole rows of about ``BLOCK_BYTES``.
+    """Yield the CSV rows of a SELECT in blocks of whole rows of about ``BLOCK_BYTES``.
 
     One CopyData message is one row: https://www.postgresql.org/docs/current/protocol-flow.html
     """
@@ -42,16 +42,16 @@ def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iter
         elif size > 0:
             wide = [memoryview(row)]
             del row
-            yield wide.pop()  # a block of its own; neither copied nor kept here
+            yield wide.pop()  # a wide row is a block of its own; no copy and no reference stay here
     with classified():
         _finished(psycopg, raw)
 
 
 class CopyIn:
-    """COPY FROM STDIN, in the open transaction. ``form`` is ``csv`` or ``binary``.
+    """Runs COPY FROM STDIN in the open transaction. ``form`` is ``csv`` or ``binary``.
 
-    psycopg's connections never block: libpq would keep all that the server has not taken yet, and
-    hold the GIL while it sends that at the end. So each block is seen off before the next.
+    psycopg's connections do not block: libpq would buffer all that the server has not taken yet, and hold the
+    GIL while it sends that at the end. So each block is sent completely before the next one.
     """
 
     def __init__(self, connection: Any, psycopg: Any, into: str, form: str, classified: Guard) -> None:
@@ -61,7 +61,7 @@ class CopyIn:
             _expect(psycopg, self._raw.exec_(begin.encode()), "COPY_IN")
 
     def put(self, block: Any) -> None:
-        """Send one block; blocks while the server is behind, but no other thread."""
+        """Send one block; wait while the server is behind, without blocking other threads."""
         view = memoryview(block)
         with self._classified():
             for start in range(0, len(view), _MESSAGE_BYTES):
@@ -70,7 +70,7 @@ class CopyIn:
                 self._flush()
 
     def end(self) -> int:
-        """How many rows the server took; raises what it objected to."""
+        """End the COPY and return how many rows the server took; raises the server's error if it failed."""
         with self._classified():
             while not self._raw.put_copy_end():
                 self._flush()
@@ -81,14 +81,15 @@ class CopyIn:
             return _finished(self._psycopg, self._raw)
 
     def _flush(self) -> None:
-        """As https://www.postgresql.org/docs/current/libpq-async.html#LIBPQ-PQFLUSH asks for."""
+        """Send what libpq has buffered, in the loop that libpq requires of a connection that does not block.
+        https://www.postgresql.org/docs/current/libpq-async.html#LIBPQ-PQFLUSH"""
         while self._raw.flush():
             if _wait(self._raw.socket, write=True):
                 self._raw.consume_input()
 
 
 def _wait(socket: int, *, write: bool) -> bool:
-    """Wait until the socket can be read or, if asked for, written; whether it can be read."""
+    """Wait until the socket can be read or, with ``write``, written; return whether it can be read."""
     with selectors.DefaultSelector() as selector:
         selector.register(socket, selectors.EVENT_READ | (selectors.EVENT_WRITE if write else 0))
         return any(events & selectors.EVENT_READ for _, events in selector.select())
@@ -101,7 +102,7 @@ def _expect(psycopg: Any, result: Any, status: str) -> Any:
 
 
 def _finished(psycopg: Any, raw: Any) -> int:
-    """Read results to the end; rows of the command."""
+    """Read the command's results to the end and return how many rows it touched."""
     result, rows = raw.get_result(), 0
     while result is not None:
         rows = int(_expect(psycopg, result, "COMMAND_OK").command_tuples or 0)

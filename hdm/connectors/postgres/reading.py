@@ -1,8 +1,8 @@
-"""What a PostgreSQL source asks: the catalogue, cut points, snapshots, late commits.
+"""Catalogue queries, cut points, snapshots and late commits of PostgreSQL.
 
-A snapshot's token is ``exported id|pg_current_snapshot()|relation``. The id is what sessions
-join; the rest tells, when it is gone, whether the table still holds the same rows, and which
-rows committed late (``postgres_late``).
+A snapshot's token is ``exported id|pg_current_snapshot()|relation``. Database sessions join the snapshot by
+its exported id. Once the snapshot has ended, the other two parts tell whether the table still holds the same
+rows, and which rows committed late (``postgres_late``).
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _SAMPLE_FROM, _SAMPLE_ROWS = 200_000, 30_000
 _TRIES = 5
 _DIGEST = 32
 ONLY = "ONLY "
-"""Before a table's name: its own rows, without those of tables that inherit from it."""
+"""Before a table's name: without the rows of tables that inherit from it."""
 
 
 class Reading(Database):
-    """The asking half of ``PostgresDatabase``."""
+    """The reading half of ``PostgresDatabase``."""
 
     dialect_name = "postgres"
     snapshots = True
@@ -41,12 +41,15 @@ class Reading(Database):
     def __init__(self, profile: Any = None) -> None:
         super().__init__(profile)
         self._looked: dict[str, str] = {}
-        """Token -> the snapshot in which nothing was found to have changed."""
+        """For each token the latest snapshot in which the table was found unchanged."""
 
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """From pg_catalog. Domains are described by their base type."""
+        """Describe a table from pg_catalog; None if there is none.
+
+        Domains are described by their base type.
+        """
         schema, name = path[-2:]
         found = self.run(connection, catalog.FIND, (schema, name, schema, name))
         if not found:
@@ -82,7 +85,7 @@ class Reading(Database):
         return column
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """From the description of an empty result."""
+        """Describe a query's columns by the description of an empty result."""
         with self.classified():
             cursor = connection.execute(f"SELECT * FROM {self.dialect.derived(sql)} LIMIT 0")
             result = cursor.pgresult
@@ -96,14 +99,17 @@ class Reading(Database):
         )
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Blocks of a plain table; 0 for views and partitioned tables."""
+        """Return how many blocks a plain table has; 0 for views and partitioned tables."""
         found = self.run(connection, catalog.PAGES, (self.dialect.qualify(table.path),))
         return int(found[0][0]) if found else 0
 
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
     ) -> list[str]:
-        """From a sample when there are many rows: edges need not be exact, only ordered."""
+        """Return cut points about every ``step`` rows, of a large table from a sample.
+
+        They need not be exact, only ascending.
+        """
         plain = "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'm')"
         sampled = rows >= _SAMPLE_FROM and not origin.startswith("(")
         if not sampled or not self.run(connection, plain, (origin.removeprefix(ONLY),)):
@@ -125,7 +131,7 @@ class Reading(Database):
     # -- snapshots and late commits ----------------------------------------------
 
     def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
-        """Exported by a session that stays open."""
+        """Export a snapshot from a database session that stays open, and yield its token."""
         return self._exported(path)
 
     @contextmanager
@@ -139,7 +145,7 @@ class Reading(Database):
                 exported, seen = self.run(connection, catalog.SNAPSHOT)[0]
                 self.run(connection, "SAVEPOINT hdm_look")
                 holding = self._holding(connection, path)
-                self.run(connection, "ROLLBACK TO SAVEPOINT hdm_look")  # lets go of partitions' locks
+                self.run(connection, "ROLLBACK TO SAVEPOINT hdm_look")  # releases the locks on partitions
                 if holding == before:
                     break
                 self.rollback(connection)
@@ -150,7 +156,7 @@ class Reading(Database):
             connection.close()
 
     def _holding(self, connection: Any, path: Sequence[str] | None) -> str | None:
-        """What ``relation`` names, without a lock, which would last as long as the snapshot."""
+        """Return what ``relation`` returns, but take no lock, which would last as long as the snapshot."""
         if path is None:
             return None
         return self._named(connection, [self.dialect.qualify(path)])
@@ -160,8 +166,11 @@ class Reading(Database):
         return None if found is None else str(found)
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """A digest of the tables and files behind it. Takes ACCESS SHARE, as reading does, on all of them,
-        so that none can be truncated, rewritten, attached or dropped before the transaction ends."""
+        """Return a digest of the tables and files that hold the rows.
+
+        Takes ACCESS SHARE, as reading does, on all of them, so that none can be truncated, rewritten,
+        attached or dropped before the transaction ends.
+        """
         self.run(connection, f"SELECT 1 FROM {origin} LIMIT 0")
         if path is not None:
             return self._named(connection, [self.dialect.qualify(path)])
@@ -170,17 +179,24 @@ class Reading(Database):
         return self._named(connection, sorted(map(self.dialect.qualify, set(_scanned(plan)))))
 
     def relation_in(self, token: str) -> str | None:
-        """The token's third part; one of an older hdm, a file's number, is not compared."""
+        """Return the third part of the token.
+
+        None for a token of an older hdm, which has a file's number there.
+        """
         held = token.split("|")[2]
         return held if len(held) == _DIGEST else None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """A table, a materialized view, or partitions none of which is foreign."""
+        """Whether the name is a table, a materialized view, or partitioned without foreign partitions."""
         return bool(self.run(connection, catalog.RELATION, ([self.dialect.qualify(path)],))[0][1])
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """If the snapshot is gone, a new one for what has a watermark's bounds, or is all of the table; for
-        the rest, only if no row of the table was written since."""
+        """Make the open transaction read the token's snapshot, or a new one if that has ended.
+
+        False if a new snapshot is read, which is allowed for a chunk with a watermark's bounds or of all the
+        table. Any other chunk is read from a new one only if no row of the table was written since; else
+        ``SnapshotLost`` is raised.
+        """
         psycopg, exported = driver(), token.partition("|")[0]
         try:
             connection.execute(f"SET TRANSACTION SNAPSHOT {self.dialect.string(exported)}")
@@ -195,7 +211,11 @@ class Reading(Database):
             return self._goes_on(connection, token, table, chunk)
 
     def _goes_on(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Without the snapshot: True if what is read now is what it saw, False if it need not be."""
+        """Decide whether a chunk can be read without the snapshot.
+
+        True if the table still holds what the snapshot saw, False if it need not; raises ``SnapshotLost`` if
+        it must and does not.
+        """
         bounds = {one.column for one in chunk.conditions} if chunk is not None else set()
         if not bounds or (table.cursor in bounds and PAGE not in bounds):
             _LOG.warning(
@@ -230,7 +250,10 @@ class Reading(Database):
         self._looked[token] = now
 
     def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
-        """The start of the oldest open writing transaction this role can see (all: pg_monitor)."""
+        """Return SQL for the start of the oldest open writing transaction, for temporal cursors.
+
+        The role sees those of all users only with pg_monitor. None if there is none.
+        """
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None
         oldest = self.run(connection, catalog.OLDEST_WRITER)[0][0]
@@ -240,8 +263,10 @@ class Reading(Database):
         return moment if column.kind is Kind.TIMESTAMPTZ else f"({moment} AT TIME ZONE 'UTC')"
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Rows by transactions, and their savepoints, that were open in the last reading's snapshot. Where
-        it noted no ids, by the transactions alone."""
+        """Return a condition for rows by transactions that were open in the last reading's snapshot.
+
+        It includes their savepoints, unless the last reading recorded no ids.
+        """
         seen = writers.Seen.of(window.snapshot)
         if seen is None or not self._shows_writers(connection, table):
             return None
@@ -253,17 +278,23 @@ class Reading(Database):
         return Condition(LATE, "=", ids) if ids else None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Rows by all transactions that the last reading's snapshot did not see."""
+        """Return a condition for rows by all transactions that the last reading's snapshot did not see.
+
+        None if these cannot be told.
+        """
         seen, noted = writers.Seen.of(window.snapshot), window.last.get("ids")
         if seen is None or noted is None or not self._shows_writers(connection, table):
             return None
         now = writers.Seen.of("|" + str(self.run(connection, catalog.SEEN)[0][0]))
         if now is None or now.end <= seen.first or now.end - seen.first >= writers.IDS // 2:
-            return None  # another server, or half a lifetime of ids ago
+            return None  # another server, or so long ago that transaction ids may have wrapped around
         return Condition(writers.WRITTEN, "=", f"{seen.first}:{now.end}:{noted}")
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """The ids of the snapshot's middle that wrote rows it sees; none where all writers had ended."""
+        """Return the transaction ids between the snapshot's xmin and xmax that wrote rows which it sees.
+
+        Empty if no transaction was open.
+        """
         seen = writers.Seen.of("|" + str(self.run(connection, catalog.SEEN)[0][0]))
         if seen is None or not self._shows_writers(connection, table):
             return {}
@@ -279,7 +310,7 @@ class Reading(Database):
 
 
 def _scanned(plan: Any) -> Iterator[tuple[str, str]]:
-    """Schema and name of each relation that a plan reads."""
+    """Yield schema and name of each relation that a query plan reads."""
     if isinstance(plan, list):
         for one in plan:
             yield from _scanned(one)
@@ -291,7 +322,7 @@ def _scanned(plan: Any) -> Iterator[tuple[str, str]]:
 
 
 def driver() -> Any:
-    """psycopg; ``MissingDriver`` if it is not installed."""
+    """Return the ``psycopg`` module; ``MissingDriver`` if it is not installed."""
     try:
         import psycopg
     except ImportError:

@@ -1,4 +1,4 @@
-"""What a PostgreSQL sink does besides COPY: ends zombies, prepares and swaps tables."""
+"""Writing of PostgreSQL besides COPY: terminate older attempts, create and swap tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Writing(Reading):
     # -- writing -------------------------------------------------------------------
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """CREATE and USAGE on the schema, if there is one."""
+        """List what the user lacks of CREATE and USAGE on the schema, or the schema if there is none."""
         schema = path[-2]
         asked = "SELECT nspname, has_schema_privilege(oid, 'CREATE'), has_schema_privilege(oid, 'USAGE')"
         found = self.run(connection, f"{asked} FROM pg_namespace WHERE nspname = %s", (schema,))
@@ -26,8 +26,10 @@ class Writing(Reading):
         return [f"{right} on schema {schema}" for right, granted in rights if not granted]
 
     def wire_types(self, connection: Any, path: Sequence[str], columns: Sequence[Column]) -> list[str]:
-        """The ``pg_type.typname`` of each column as it is now, ``enum``, or '' for one that is not
-        built in, or not there."""
+        """Return the ``pg_type.typname`` of each column as it is now, or ``enum``.
+
+        It is '' for a type that is not built in, and for a column that does not exist.
+        """
         rows = self.run(connection, catalog.WIRE_TYPES, (self.dialect.qualify(path),))
         found = {str(name): str(held or "") for name, held in rows}
         return [found.get(column.name, "") for column in columns]
@@ -40,7 +42,10 @@ class Writing(Reading):
                 self.run(connection, "SELECT pg_terminate_backend(%s)", (pid,))
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
-        """By the rows' own mark of the transaction that wrote them (PostgreSQL manual 5.5, ``xmin``)."""
+        """Return a function that counts the rows that this transaction wrote; None without triggers.
+
+        Each row carries the transaction that wrote it (PostgreSQL manual 5.5, ``xmin``).
+        """
         table = self.dialect.qualify(path)
         if not self.run(connection, catalog.TRIGGERS, (table, table)):
             return None
@@ -49,8 +54,11 @@ class Writing(Reading):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """Like the table that it will fill: what its rows must be is found out while they are loaded. Nobody
-        else may read it, whatever the schema's default privileges are: a policy of the table hides rows."""
+        """Create the empty table ``new`` like the one that it will fill.
+
+        A row that breaks a constraint is thus found while it is loaded. Nobody else may read it, whatever the
+        schema's default privileges grant: a policy of the old table may hide rows.
+        """
         if existing is None:
             super().create_beside(connection, target, new, existing)
             return
@@ -62,10 +70,13 @@ class Writing(Reading):
             self.run(connection, f"ALTER TABLE {fresh} ENABLE ROW LEVEL SECURITY")
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Readers see the old rows until the end; who would change them waits."""
-        # A process that is stopped in here would keep everybody from the table, even from looking at it.
+        """Put the rows of ``new`` in the place of those of ``target``.
+
+        Readers see the old rows until the commit; other writers wait for it.
+        """
+        # A process that is stopped in here would lock everybody out of the table, readers too.
         self.run(connection, "SET LOCAL idle_in_transaction_session_timeout = '30s'")
-        self.run(connection, "SET LOCAL row_security = off")  # an error rather than rows that stay
+        self.run(connection, "SET LOCAL row_security = off")  # raises if a policy hides rows
         name = self.dialect.qualify(target)
         if self.run(connection, "SELECT to_regclass(%s)::text", (name,))[0][0]:
             self.run(connection, f"LOCK TABLE {name} IN EXCLUSIVE MODE")
@@ -77,16 +88,22 @@ class Writing(Reading):
             self.run(connection, f"ALTER INDEX {index} RENAME TO {self.dialect.quote(key[0][0])}")
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether it has columns, defaults, checks and a primary key, and else nothing, by every catalogue
-        that may name a table."""
+        """Whether the table has columns, defaults, checks and a primary key, and nothing else.
+
+        Every catalogue that may refer to a table is consulted.
+        """
         names = [self.dialect.qualify(one) for one in (path, new)]
         return bool(self.run(connection, catalog.BARE, (*path[-2:], *names)) == [(True,)])
 
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
-        """A view, a foreign table, tables that inherit from it, rules, policies that hold for this user."""
+        """Return why the table's rows cannot be replaced.
+
+        It may be a view or a foreign table, or have rules, tables that inherit from it, or policies that
+        apply to this user.
+        """
         found = self.run(connection, catalog.UNREPLACEABLE, (self.dialect.qualify(path),))
         return [str(why) for why in (found[0] if found else ()) if why]
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By pg_class."""
+        """List the tables of the schema whose name starts with ``prefix``, from pg_class."""
         return [(str(s), str(t)) for s, t in self.run(connection, catalog.TABLES_LIKE, (path[-2], prefix))]

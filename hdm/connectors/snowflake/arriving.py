@@ -1,8 +1,8 @@
-"""Rows that lie on a stage, on their way into a table that COPY alone would fill wrongly.
+"""Load staged files through a temporary table, where COPY alone would fill the target wrongly.
 
-COPY by column names gives NULL to columns that the files lack, whatever their default, and stores a JSON
+COPY by column names gives NULL to columns that the files lack, even if they have a default, and stores a JSON
 text in a VARIANT as one string (https://docs.snowflake.com/en/sql-reference/sql/copy-into-table). For such
-tables the files go into a temporary table first, and come in by INSERT ... SELECT.
+tables the files go into a temporary table first, and INSERT ... SELECT fills the target from it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST = "VARCHAR(134217728)"
 
 @dataclass(frozen=True, slots=True)
 class Detour:
-    """What a table needs beyond COPY: ``types`` are those of the temporary table, ``values`` what is
+    """A load through a temporary table. ``types`` are the types of its columns, ``values`` is what is
     selected from it."""
 
     types: dict[str, str]
@@ -30,12 +30,12 @@ class Detour:
 
 
 def base(native: str) -> str:
-    """A type's name without what stands in its parentheses."""
+    """Return a type's name without its parentheses and what they hold."""
     return native.upper().partition("(")[0].strip()
 
 
 def from_json(value: str, native: str) -> str:
-    """A JSON text as a value of a semi-structured, structured or vector type."""
+    """Return SQL that turns a JSON text into a value of a semi-structured, structured or vector type."""
     parsed = f"PARSE_JSON({value})"
     if base(native) == "VARIANT":
         return parsed
@@ -43,8 +43,10 @@ def from_json(value: str, native: str) -> str:
 
 
 def is_parsed(column: Column, native: str) -> bool:
-    """Whether the column's text is JSON that the type ``native`` takes apart. A plain text stays one in a
-    VARIANT."""
+    """Whether the column's text is JSON that must be parsed for the type ``native``.
+
+    A plain text stays a text in a VARIANT.
+    """
     if base(native) not in SEMI_STRUCTURED:
         return False
     return base(native) != "VARIANT" or column.kind in (Kind.JSON, Kind.ARRAY)
@@ -53,7 +55,7 @@ def is_parsed(column: Column, native: str) -> bool:
 def detour(
     database: Database, described: Sequence[dict[str, Any]], columns: Sequence[Column]
 ) -> Detour | None:
-    """What DESCRIBE says of the table, held against the columns that come; None if COPY does."""
+    """Return the ``Detour`` that the described table needs for these columns; None if COPY suffices."""
     quote = database.dialect.quote
     given = {column.name: column for column in columns}
     types: dict[str, str] = {}
@@ -78,7 +80,7 @@ def through(
     way: Detour,
     copy: Callable[[Sequence[str]], None],
 ) -> Callable[[], int]:
-    """Copies into a temporary table now; what it gives inserts the rows from there."""
+    """Copy files into a temporary table now; return the function that inserts its rows into the target."""
     dialect = database.dialect
     beside = (*into[:-1], f"_hdm_arriving_{uuid.uuid4().hex[:12]}")
     shown = ", ".join(f"{dialect.quote(name)} {native}" for name, native in way.types.items())
@@ -98,7 +100,7 @@ def through(
 
 
 def must_be(taken: int, wanted: int, into: Sequence[str]) -> int:
-    """``RejectedRows`` if the table took another number of rows than was staged."""
+    """Return ``taken``; ``RejectedRows`` if the table took another number of rows than was staged."""
     if taken != wanted:
         raise RejectedRows(
             f"{'.'.join(into)} took {taken} of {wanted} rows", hint="nothing was committed; run again"

@@ -1,4 +1,4 @@
-"""The COPY sinks: staged files go in as they are, in one transaction with the ledger row."""
+"""The COPY sinks: staged files are loaded unchanged, in one transaction with the ledger row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Copied(SqlSinkConfig):
 
 
 class SnowflakeCopyConfig(_Copied):
-    """Where rows go; what a stage is made of is taken and has no effect here."""
+    """Where rows go; keys that describe a stage are accepted and have no effect here."""
 
     stage_name: TableNameLike | None = Field(None, deprecated=OWN_STAGE)
     """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
@@ -70,7 +70,7 @@ class SnowflakeCopySink(SqlSink):
 
     @property
     def account(self) -> SnowflakeDatabase:
-        """The database, as what it is."""
+        """The database, typed as ``SnowflakeDatabase``."""
         assert isinstance(self.database, SnowflakeDatabase)
         return self.database
 
@@ -86,8 +86,11 @@ class SnowflakeCopySink(SqlSink):
         return self.account.taking(connection, into, target.columns, location, files, fold=fold)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """In mode ``replace``: a table that is there is filled in one transaction with the ledger row; one
-        that is not gets the name first, since a definition commits."""
+        """In mode ``replace``, put the new rows in the place of the target's.
+
+        An existing table is filled in one transaction with the ledger row. If there is none, the new table is
+        renamed first, since DDL commits.
+        """
         if mode is not Mode.REPLACE:
             return
         target = self.target(table)
@@ -113,7 +116,7 @@ class SnowflakeCopySink(SqlSink):
             connection.close()
 
     def _put(self, connection: Any, into: Sequence[str], payload: Payload) -> tuple[str, Sequence[Put]]:
-        """A stage, and the payload's files on it."""
+        """Put the payload's files on a stage; return the stage's location and the files."""
         assert payload.open is not None
         with Staging(self.account, connection, self.account.load_stage(connection, into)) as staging:
             put = []
@@ -123,7 +126,7 @@ class SnowflakeCopySink(SqlSink):
             return staging.location, put
 
     def _takes(self, payload: Payload) -> bool:
-        """Whether the bytes can be copied: known formats, whole files, types that COPY can read."""
+        """Whether the payload's files can be copied: known formats, whole files, types that COPY can read."""
         if not payload.files or payload.open is None or self.config.row_lineage:
             return False
         if any(file.format not in self.accepts_files for file in payload.files):
@@ -134,18 +137,21 @@ class SnowflakeCopySink(SqlSink):
 
 
 class _ExternalCopySink(SnowflakeCopySink):
-    """COPY from where the files lie already; only their names travel, once they are seen to be
-    the files that were staged."""
+    """Copies from the external stage on which the files lie already. Only names travel, once the files are
+    confirmed to be those that were staged."""
 
     Config: ClassVar[type[BaseModel]] = SnowflakeExternalCopyConfig
 
     @property
     def place(self) -> str:
-        """The stage."""
+        """The stage's full name, by which ``ready`` looks for it."""
         return ".".join(self.stage)
 
     def ready(self) -> None:
-        """Logs in, and looks for the stage, unless it is to be made."""
+        """Log in, and look for the stage unless ``prepare`` creates it.
+
+        Raises ``UsageError`` if there is none.
+        """
         super().ready()
         if self._makes_stage:
             return
@@ -163,7 +169,7 @@ class _ExternalCopySink(SnowflakeCopySink):
         return bool(conf.storage_integration and conf.url and self.stage)
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Also makes the stage, if ``storage_integration`` and ``url`` say how."""
+        """Create the stage if ``storage_integration`` and ``url`` are given, then prepare the table."""
         conf = self.config
         if self._makes_stage:
             assert conf.storage_integration and conf.url
@@ -199,7 +205,7 @@ class _ExternalCopySink(SnowflakeCopySink):
         return "@" + self.dialect.qualify(self.stage), files
 
     def _url(self, connection: Any) -> str:
-        """Where the stage lies; ``UsageError`` if it is not there."""
+        """Return the address that the stage lies over; ``UsageError`` if there is no such stage."""
         within = self.dialect.qualify(self.stage[:-1])
         listed = self.account.rows(connection, "SHOW STAGES" + (f" IN SCHEMA {within}" if within else ""))
         found = [row for row in listed if row["name"] == self.stage[-1] and row.get("url")]
@@ -230,8 +236,10 @@ class SnowflakeAzureCopySink(_ExternalCopySink):
 
 
 def location_of(uri: str) -> str:
-    """``bucket/key`` or ``container/key``, whatever spelling the address has; an account or its
-    host stands before an Azure container."""
+    """Return ``bucket/key`` or ``container/key`` of an address in any spelling.
+
+    Azure's account and host, which stand before the container, are left out.
+    """
     split = urlsplit(uri)
     path = unquote(split.path).lstrip("/")
     if split.scheme in ("s3", "s3a", "s3gov", "s3china"):

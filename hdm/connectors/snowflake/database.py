@@ -35,17 +35,17 @@ _CODES = {0: "NUMBER", 1: "FLOAT", 2: "TEXT", 3: "DATE", 4: "TIMESTAMP_NTZ", 5: 
 
 
 class SnowflakeDatabase(Database):
-    """One account. Statements that define objects commit, so none runs inside a transaction."""
+    """One Snowflake account. DDL commits, so it is refused inside a transaction."""
 
     dialect_name = "snowflake"
     brings_first = True
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``snowflake://account``."""
+        """Return the OpenLineage name: ``snowflake://account`` and the dotted path."""
         return Dataset(f"snowflake://{self.profile.account}", ".".join(path))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Database and schema from the profile before a bare name; both folded to upper case."""
+        """Return the name, a bare one behind the profile's database and schema, both folded to upper case."""
         profile: SnowflakeProfile = self.profile
         around = [folded(part) for part in parts[:-1]]
         if not around and profile.schema_name:
@@ -55,7 +55,7 @@ class SnowflakeDatabase(Database):
         return (*around, parts[-1])
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """A session whose queries carry ``label`` as QUERY_TAG; in autocommit unless it is to write."""
+        """Open a session whose queries carry ``label`` as QUERY_TAG; in autocommit unless ``write``."""
         try:
             from snowflake import connector  # noqa: F401 -- is it there?
         except ImportError:
@@ -66,7 +66,7 @@ class SnowflakeDatabase(Database):
             return Session(patient()(**arguments(self.profile, label, write=write)), label)
 
     def look(self, path: Sequence[str]) -> Table | None:
-        """As everywhere; a database that is not there is named, and is no drift of a table."""
+        """Log in and look for a table; ``UsageError`` with the database's name if that does not exist."""
         try:
             return super().look(path)
         except SchemaDrift:
@@ -75,7 +75,7 @@ class SnowflakeDatabase(Database):
             raise _absent("database", path[-3]) from None
 
     def must_be_there(self, schema: Sequence[str]) -> None:
-        """Log in and look for a schema; ``UsageError`` if there is none, or none for this role."""
+        """Log in and look for a schema; ``UsageError`` if it does not exist, or not for this role."""
         connection = self.connect("hdm:ready")
         try:
             home = self.dialect.quote(schema[-2]) + "." if len(schema) > 1 else ""
@@ -92,18 +92,18 @@ class SnowflakeDatabase(Database):
             raise _absent("schema", ".".join(schema))
 
     def begin(self, connection: Session, *, write: bool = False) -> None:
-        """To write: BEGIN goes out before the first statement that defines nothing, since defining
-        commits. Reads are consistent statement by statement."""
+        """Request a transaction if ``write``. BEGIN is sent before the first statement that is no DDL, since
+        DDL commits. Reads need none: they are consistent statement by statement."""
         if write:
             connection.transaction = "wanted"
 
     def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """As everywhere; ``BrokenContract`` for a definition inside a transaction."""
+        """Execute one statement and return its rows; ``BrokenContract`` for DDL inside a transaction."""
         self._enter(connection, sql)
         return super().run(connection, sql, values)
 
     def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
-        """As everywhere; ``BrokenContract`` for a definition inside a transaction."""
+        """Execute one statement, return how many rows it touched; ``BrokenContract`` as for ``run``."""
         self._enter(connection, sql)
         return super().change(connection, sql, values)
 
@@ -118,11 +118,11 @@ class SnowflakeDatabase(Database):
             )
 
     def commit(self, connection: Session) -> None:
-        """COMMIT, if a transaction is open."""
+        """Send COMMIT if a transaction is open."""
         self._end(connection, "COMMIT")
 
     def rollback(self, connection: Session) -> None:
-        """ROLLBACK, if a transaction is open."""
+        """Send ROLLBACK if a transaction is open."""
         self._end(connection, "ROLLBACK")
 
     def _end(self, connection: Session, how: str) -> None:
@@ -131,12 +131,12 @@ class SnowflakeDatabase(Database):
             super().run(connection, how)
 
     def tag(self, connection: Session, run_id: str, chunk: Chunk, attempt: int) -> None:
-        """QUERY_TAG: the run, the chunk, the attempt, so that COPY_HISTORY leads back to the state."""
+        """Set QUERY_TAG to run, chunk and attempt, so that COPY_HISTORY leads back to the state."""
         said = json.dumps({"app": "hdm", "run": run_id, "chunk": chunk.chunk_id, "attempt": attempt})
         self.run(connection, f"ALTER SESSION SET QUERY_TAG = {self.dialect.string(said)}")
 
     def evict(self, connection: Session, mark: str, attempt: int) -> None:
-        """Abort what a dead attempt left open: it would hold the ledger's lock for hours."""
+        """Abort the open transactions of older attempts, which would keep the ledger locked for hours."""
         start = transaction_name(mark)
         for row in self.rows(connection, "SHOW TRANSACTIONS"):
             name = str(row.get("name") or "").lower()
@@ -146,8 +146,9 @@ class SnowflakeDatabase(Database):
                 self.run(connection, f"SELECT SYSTEM$ABORT_TRANSACTION({int(row['id'])})")
 
     def load_stage(self, connection: Session, into: Sequence[str]) -> str:
-        """A stage beside the table ``into`` that ends, with its files, when the session does; made before
-        any transaction, since making it commits. The user's own where the role may make none."""
+        """Return a stage for files that are loaded into table ``into``. It is a temporary one in the table's
+        schema, which ends with the database session, files included; it is created before any transaction,
+        since DDL commits. It is the user's own stage if the role may create none."""
         if not connection.stage:
             connection.stage = "@~"
             if len(into) > 2:
@@ -160,7 +161,8 @@ class SnowflakeDatabase(Database):
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """From INFORMATION_SCHEMA and DESCRIBE TABLE, which has every type's precision."""
+        """Describe a table from INFORMATION_SCHEMA and DESCRIBE TABLE, which has every type's precision. None
+        if there is none; ``UsageError`` if only its case tells it from others."""
         schema = path[-2] if len(path) > 1 else None
         home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
         where = "table_schema = ?" if schema else "table_schema = CURRENT_SCHEMA()"
@@ -194,13 +196,13 @@ class SnowflakeDatabase(Database):
             if row.get("kind", "COLUMN") == "COLUMN"
         )
         keyed = []
-        if not str(what).upper().endswith("VIEW"):  # which has none, and may be refused as no table
+        if not str(what).upper().endswith("VIEW"):  # a view has no key, and may be refused as no table
             keyed = self.rows(connection, f"SHOW PRIMARY KEYS IN TABLE {self.dialect.qualify(full)}")
         key = [str(row["column_name"]) for row in sorted(keyed, key=lambda row: int(row["key_sequence"]))]
         return Table(self.dataset(full), full, columns, tuple(key), rows=_int(count), bytes=_int(size))
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """As the server describes the query without running it."""
+        """Describe a query's columns as the server does, without running it."""
         with self.classified():
             cursor = connection.cursor()
             described = cursor.describe(sql)
@@ -217,7 +219,7 @@ class SnowflakeDatabase(Database):
         )
 
     def rows(self, connection: Any, sql: str) -> list[dict[str, Any]]:
-        """The rows of SHOW or DESCRIBE, by column name."""
+        """Return the rows of SHOW or DESCRIBE as dictionaries by column name."""
         with self.classified():
             cursor = connection.cursor()
             try:
@@ -228,7 +230,7 @@ class SnowflakeDatabase(Database):
                 cursor.close()
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By INFORMATION_SCHEMA."""
+        """List the tables of the schema whose name starts with ``prefix``, from INFORMATION_SCHEMA."""
         home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
         rows = self.run(
             connection,
@@ -241,11 +243,11 @@ class SnowflakeDatabase(Database):
     # -- rows ------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """The result's own Arrow chunks, in the columns' carriers."""
+        """Yield the rows of a SELECT from the result's own Arrow chunks, in the columns' carriers."""
         with self.classified():
             cursor = connection.cursor()
             cursor.execute(sql)
-            # forced to microseconds the driver would cut what is finer without a word
+            # if forced to microseconds, the driver would silently truncate nanoseconds
             tables = cursor.fetch_arrow_batches(force_microsecond_precision=False)
         while True:
             with self.classified():
@@ -268,7 +270,7 @@ class SnowflakeDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """As ``bring`` and what it gives, in one."""
+        """Put the batches on a stage and load them into the table at once; return how many rows it took."""
         return self.bring(connection, path, columns, batches)()
 
     def bring(
@@ -278,9 +280,9 @@ class SnowflakeDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> Callable[[], int]:
-        """Parquet files, PUT on a stage; in the transaction they are only copied, and every file's rows
-        are checked. A transaction would hold the ledger's lock while files are on their way, and the server
-        ends one that is idle for five minutes while others wait for it."""
+        """Put the batches on a stage as Parquet files; return the function that copies them. It also checks
+        the rows of every file. Only it runs inside the transaction: an upload there would keep the ledger
+        locked, and the server ends a transaction that is idle for five minutes while others wait for it."""
         with Staging(self, connection, self.load_stage(connection, path)) as staging:
             files = staging.encode(columns, batches)
         return self.taking(connection, path, columns, staging.location, files)
@@ -295,8 +297,8 @@ class SnowflakeDatabase(Database):
         *,
         fold: bool = False,
     ) -> Callable[[], int]:
-        """What puts staged files into a table: by COPY, or by way of a temporary table where COPY would
-        fill it wrongly. ``fold`` matches columns whatever their case."""
+        """Return the function that loads staged files into a table. It uses COPY, or a temporary table where
+        COPY would fill it wrongly. ``fold`` matches column names in any case."""
         rows = sum(file.rows for file in files)
         names = [column.name for column in columns]
 
@@ -318,7 +320,7 @@ class SnowflakeDatabase(Database):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """As everywhere, with semi-structured columns as the table that is there has them."""
+        """Create the empty table ``new``; semi-structured columns get their types from the existing table."""
         held = {column.name: column for column in existing.columns} if existing else {}
         kept = [
             replace(column, native=held[column.name].native, origin=self.dialect.name)
@@ -329,8 +331,9 @@ class SnowflakeDatabase(Database):
         super().create_beside(connection, replace(target, columns=tuple(kept)), new, existing)
 
     def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
-        """INSERT OVERWRITE in the open transaction, which keeps grants, policies, tags, streams, and leaves
-        no row that a policy hides (https://docs.snowflake.com/en/sql-reference/sql/insert)."""
+        """Replace the rows of ``held`` by INSERT OVERWRITE in the open transaction. It keeps grants,
+        policies, tags and streams, and deletes rows that a policy hides, too
+        (https://docs.snowflake.com/en/sql-reference/sql/insert)."""
         fresh = self.find(connection, new)
         assert fresh is not None
         computed = {column.name for column in held.columns if column.generated}
@@ -339,11 +342,11 @@ class SnowflakeDatabase(Database):
         self.change(connection, f"INSERT OVERWRITE INTO {into} ({names}) SELECT {names} FROM {of}")
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
-        """In the target's schema: a session need not have one of its own."""
+        """Return the temporary table's name in the target's schema: a session may have no schema."""
         return (*target[:-1], name)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Connection, version, and whom and where the session is."""
+        """Tell ``hdm doctor`` about connection, version, role and warehouse."""
         found = super().probe()
         if all(ok for _, ok, _ in found):
             connection = self.connect("hdm:doctor")

@@ -1,4 +1,4 @@
-"""How a Snowflake session is reached, and what hdm keeps with it."""
+"""Profile, connector arguments and database session of Snowflake."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 
 
 class SnowflakeProfile(Settings):
-    """``account`` and ``user``, then ``private_key_path``, ``token`` or ``password``.
+    """Address and credentials of a Snowflake account: ``private_key_path``, ``token`` or ``password``.
 
     A ``token`` is an OAuth access token; with ``authenticator: programmatic_access_token`` it is one of
     Snowflake's own. ``network_timeout`` is how many seconds a request may go unanswered by the network; how
-    long a statement may work is the warehouse's STATEMENT_TIMEOUT_IN_SECONDS alone.
+    long a statement may run is limited by the warehouse's STATEMENT_TIMEOUT_IN_SECONDS alone.
 
-    ``host``, ``port`` and ``protocol`` are for private endpoints. Names in lower case are folded
-    to upper case, as Snowflake does; write ``'"name"'`` for one that is really in lower case.
+    ``host``, ``port`` and ``protocol`` are for private endpoints. Names in lower case are folded to upper
+    case, as Snowflake does; write ``'"name"'`` for one that is really in lower case.
     """
 
     account: str
@@ -70,7 +70,7 @@ class SnowflakeProfile(Settings):
 
 
 class Session:
-    """A connection with what hdm knows of it. Closing it rolls back what is open."""
+    """A connection with its label, stage and transaction state. Closing it rolls back an open transaction."""
 
     def __init__(self, raw: Any, label: str) -> None:
         self.raw = raw
@@ -78,21 +78,21 @@ class Session:
         self.stage = ""
         self.transaction = ""
         self.left: list[str] = []
-        """Folders of the user's stage to be removed in the end."""
+        """Folders on the user's own stage that ``close`` removes."""
 
     def cursor(self) -> Any:
-        """The driver's cursor."""
+        """Return a cursor of the driver."""
         return self.raw.cursor()
 
     def close(self) -> None:
-        """Also ends an open transaction; idempotent."""
+        """Roll back an open transaction, remove the folders of ``left``, and close; idempotent."""
         if self.transaction == "open" and not self.raw.is_closed():
             self.transaction = ""
             with contextlib.suppress(Exception):  # the server rolls back when the session ends
                 self.raw.cursor().execute("ROLLBACK")
         if self.left and not self.raw.is_closed():
             for folder in self.left:
-                with contextlib.suppress(Exception):  # what stays is on the user's own stage
+                with contextlib.suppress(Exception):  # a folder that remains is on the user's own stage
                     self.raw.cursor().execute(f"REMOVE {folder}/")
             self.left = []
         self.raw.close()
@@ -100,28 +100,31 @@ class Session:
 
 @cache
 def patient() -> type[Any]:
-    """The driver's connection, with two clocks instead of one: ``network_timeout`` bounds requests, and
-    statements may work as long as the server lets them. The driver's own takes the first for both."""
+    """Return the driver's connection class with two timeouts instead of one.
+
+    ``network_timeout`` limits each request, and statements may run as long as the server lets them; the
+    driver's own class takes ``network_timeout`` for both.
+    """
     from snowflake.connector import SnowflakeConnection
     from snowflake.connector.cursor import SnowflakeCursor
 
     class Cursor(SnowflakeCursor):
-        """Gives statements the time that the server can give at most."""
+        """Cursor whose statements may run for the longest time that the server can allow."""
 
         def execute(self, *args: Any, **more: Any) -> Any:
-            """As the driver's."""
+            """Execute a statement as the driver does, by default with that longest time."""
             more.setdefault("timeout", STATEMENT_SECONDS)
             return super().execute(*args, **more)
 
     class Connection(SnowflakeConnection):
-        """Bounds each request by itself."""
+        """Connection that applies ``network_timeout`` to each request by itself."""
 
         def cursor(self, cursor_class: Any = Cursor) -> Any:
-            """As the driver's."""
+            """Return a cursor; by default one whose statements have the longest time."""
             return super().cursor(cursor_class)
 
         def cmd_query(self, *args: Any, **more: Any) -> Any:
-            """As the driver's."""
+            """Send a query as the driver does, with ``network_timeout`` as the limit of the request."""
             more["timeout"] = self.network_timeout
             return super().cmd_query(*args, **more)
 
@@ -129,8 +132,11 @@ def patient() -> type[Any]:
 
 
 def arguments(profile: SnowflakeProfile, label: str, *, write: bool = False) -> dict[str, Any]:
-    """What the connector is given; holds the secrets. ``write``: rows without a transaction of hdm's own
-    are to be rolled back, should the server end one by itself."""
+    """Return the connector's arguments, among them the secrets: never log them.
+
+    With ``write``, autocommit is off: if the server ends a transaction of hdm's by itself, rows that come
+    after it are rolled back, too.
+    """
     secrets = ("password", "token", "private_key_passphrase")
     names = ("account", "user", "role", "warehouse", "database", "host", "port", "protocol")
     made: dict[str, Any] = {name: getattr(profile, name) for name in names}
@@ -149,15 +155,15 @@ def arguments(profile: SnowflakeProfile, label: str, *, write: bool = False) -> 
         made
         | {
             "paramstyle": "qmark",
-            "autocommit": not write,  # whatever the account's or the user's default is
+            "autocommit": not write,  # overrides the default of the account and of the user
             "application": "hdm",
-            "arrow_number_to_decimal": True,  # or NUMBER(p,s) would arrive as a float
+            "arrow_number_to_decimal": True,  # otherwise NUMBER(p,s) would arrive as a float
             "network_timeout": profile.network_timeout,
             "login_timeout": 60,
-            "socket_timeout": 300,  # a query that takes longer is asked after again and again
+            "socket_timeout": 300,  # the connector polls again for a query that takes longer
             "client_session_keep_alive": True,
             "validate_default_parameters": False,
-            "platform_detection_timeout_seconds": 0.0,  # ask no cloud's metadata service where this runs
+            "platform_detection_timeout_seconds": 0.0,  # do not query a cloud's metadata service
             "session_parameters": {
                 "QUERY_TAG": label[:2000],
                 "LOCK_TIMEOUT": 900,
@@ -176,12 +182,12 @@ def _typed(text: str) -> str | int | bool:
 
 
 def transaction_name(label: str) -> str:
-    """A session's label as the name of its transaction."""
+    """Return the name of a session's transaction: its label in lower-case letters, digits and underscores."""
     return re.sub(r"[^a-z0-9]", "_", label.lower())
 
 
 def folded(name: str) -> str:
-    """A plain name in upper case, a quoted one as it stands inside its quotes."""
+    """Return a plain name in upper case, a quoted one as it stands inside its quotes."""
     if len(name) > 2 and name[0] == name[-1] == '"':
         return name[1:-1].replace('""', '"')
     return name.upper() if _PLAIN.match(name) else name

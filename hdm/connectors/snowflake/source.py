@@ -26,14 +26,17 @@ class SnowflakeSourceConfig(SqlSourceConfig):
 
 
 class _Travelling(SnowflakeDatabase):
-    """Reads tables ``AT(TIMESTAMP => ...)`` of the token, which any session may use."""
+    """Reads tables ``AT(TIMESTAMP => ...)`` of the snapshot's token, which any database session may use."""
 
     snapshots = True
     moment: str | None = None
 
     @contextmanager
     def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
-        """The server's own clock, as text. Lives as long as the table's retention."""
+        """Yield the server's clock as the snapshot's token; None for a query.
+
+        It can be read as long as the table's retention lasts.
+        """
         if path is None:
             yield None
             return
@@ -46,7 +49,7 @@ class _Travelling(SnowflakeDatabase):
         yield token
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """By when the table was created: one that was swapped in or made anew is another."""
+        """Return the table's time of creation, which differs for a table that was swapped in or recreated."""
         if path is None or len(path) < 2:
             return None
         home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
@@ -59,11 +62,11 @@ class _Travelling(SnowflakeDatabase):
         return str(rows[0][0]) if rows else None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """A table: AT a timestamp, each session sees the same of it."""
+        """Whether the name is a table: AT one timestamp, every database session reads the same rows of it."""
         return self.relation(connection, "", path) is not None
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Remember the moment: the query text carries it."""
+        """Remember the moment of ``token``, which every query's text then carries."""
         self.moment = token
         return True
 
@@ -76,8 +79,11 @@ class SnowflakeSource(SqlSource):
     Database: ClassVar[type[Database]] = _Travelling
 
     def describe(self) -> Table:
-        """As everywhere; ``UsageError`` for columns that a masking policy may show otherwise than they are,
-        unless ``columns:`` names what to read."""
+        """Describe the table.
+
+        Raises ``UsageError`` if a masking policy may alter what is read, unless ``columns:`` names what to
+        read.
+        """
         table = super().describe()
         if self.path is not None and self.config.columns is None:
             with looking(self.database, "hdm:describe") as connection:
@@ -96,11 +102,11 @@ class SnowflakeSource(SqlSource):
         return table
 
     def snapshot(self) -> Any:
-        """The present moment, unless ``time_travel: false``."""
+        """Return the present moment as the snapshot; none with ``time_travel: false``."""
         return self.database.snapshot(self.path if self.config.time_travel else None)
 
     def select(self, table: Table, chunk: Chunk) -> str:
-        """The SELECT that reads a chunk, at the chunk's own moment."""
+        """Return the SELECT that reads a chunk, as of the chunk's own moment."""
         database = self.database
         assert isinstance(database, _Travelling)
         database.moment = chunk.snapshot

@@ -28,7 +28,7 @@ _BLOCK = 1024 * 1024
 
 
 class InternalStageConfig(Settings):
-    """Where on which stage the files go."""
+    """Stage and folder that the files are put into."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -43,7 +43,7 @@ class InternalStageConfig(Settings):
 
 
 class SnowflakeInternalStageSink(Sink):
-    """PUTs each chunk under a name of its own; the ledger beside the stage says which count."""
+    """PUTs each chunk under a name of its own; the ledger in the stage's schema says which files count."""
 
     Config: ClassVar[type[BaseModel]] = InternalStageConfig
     Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
@@ -56,30 +56,30 @@ class SnowflakeInternalStageSink(Sink):
 
     @property
     def stage(self) -> tuple[str, ...]:
-        """The stage's full name."""
+        """The stage's full name, folded as Snowflake folds plain names."""
         *around, name = name_parts(self.config.stage_name)
         return self.database.default_path((*around, folded(name)))
 
     def dataset(self, table: Table) -> Dataset:
-        """Named by stage, folder and table."""
+        """Return the dataset, named by stage, folder and table."""
         made = self.database.dataset((*self.stage, self.config.stage_directory, table.path[-1]))
         return Dataset(made.namespace, made.name)
 
     def target(self, table: Table) -> Table:
-        """The same columns."""
+        """Return the source's table under the dataset's name, with the same columns."""
         return replace(table, dataset=self.dataset(table))
 
     @property
     def place(self) -> str:
-        """The schema of the stage."""
+        """The full name of the stage's schema, which ``ready`` looks for."""
         return ".".join(self.stage[:-1])
 
     def ready(self) -> None:
-        """Logs in; only the stage is made, so its database and schema must be there."""
+        """Log in; ``UsageError`` if the stage's schema does not exist. Only the stage itself is created."""
         self.database.must_be_there(self.stage[:-1])
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Makes the stage and the ledger if they are not there."""
+        """Create the ledger and the stage if they do not exist."""
         connection = self.database.connect("hdm:prepare", write=True)
         try:
             self._ledger.create(connection)
@@ -89,7 +89,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """What the ledger holds of the job."""
+        """Yield the job's chunks and receipts that are recorded in the ledger."""
         connection = self.database.connect("hdm:ledger")
         try:
             if self._ledger.exists(connection):
@@ -98,7 +98,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """The ledger's receipt, read on a new session."""
+        """Return the chunk's receipt from the ledger, read on a new database session; None if it has none."""
         connection = self.database.connect("hdm:committed")
         try:
             return self._ledger.find(connection, chunk.chunk_id)
@@ -110,7 +110,7 @@ class SnowflakeInternalStageSink(Sink):
         return Ledger(self.database, self.stage[:-1])
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """PUT the files under the attempt's own names, then one transaction for the ledger row."""
+        """PUT the files under names of this attempt, then record them in the ledger in one transaction."""
         mark = f"hdm:{chunk.chunk_id[:12]}:"
         connection = self.database.connect(f"{mark}{attempt.number}", write=True)
         try:
@@ -190,13 +190,13 @@ class SnowflakeInternalStageSink(Sink):
         return StagedFile(self._uri(put.name), "parquet", size, put.rows, sha256)
 
     def discard(self, table: Table, chunk: Chunk, attempt: int) -> None:
-        """REMOVE what that attempt put, unless the ledger names it."""
+        """REMOVE the files that attempt ``attempt`` put, unless the ledger names them."""
         held = self.committed(table, chunk, Mode.APPEND)
         if held is None or held.attempt != attempt:
             self._remove(f"{self.config.stage_directory}/{chunk.chunk_id[:24]}.{attempt}/")
 
     def remove(self, uri: str) -> bool:
-        """REMOVE one file; False if it was not there."""
+        """REMOVE one file; return False if it did not exist."""
         root = self._uri("")
         return uri.startswith(root) and self._remove(uri[len(root) :])
 
@@ -210,7 +210,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """The account's own, and whether the stage's schema is there."""
+        """Tell ``hdm doctor`` about the account, and whether the stage's schema exists."""
         found = self.database.probe()
         if not found[0][1]:
             return found

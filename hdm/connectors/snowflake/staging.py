@@ -1,4 +1,4 @@
-"""Files on their way into a Snowflake table: encoded, put, copied, and counted one by one."""
+"""Encode files, PUT them on a stage, COPY them into a table, and check the rows of each."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hdm.sql import Database
 FILE_BYTES = 128 * 1024 * 1024
 _BLOCK = 1024 * 1024
 MOST_FILES = 1000
-"""As many names as one COPY may list (https://docs.snowflake.com/en/sql-reference/sql/copy-into-table)."""
+"""Names that one COPY may list at most (https://docs.snowflake.com/en/sql-reference/sql/copy-into-table)."""
 FORMATS = {
     "parquet": "TYPE = PARQUET USE_LOGICAL_TYPE = TRUE BINARY_AS_TEXT = FALSE",
     "csv": (
@@ -46,7 +46,7 @@ class Put:
 
 
 class Staging:
-    """Files put on an internal stage, ``location``, under a prefix that nothing else uses."""
+    """Puts files on an internal stage, ``location``, under a prefix that nothing else uses."""
 
     def __init__(self, database: Database, connection: Any, location: str) -> None:
         self.database = database
@@ -88,7 +88,7 @@ class Staging:
         return self.put(path, writer.rows, "parquet")
 
     def receive(self, file: StagedFile, stream: BinaryIO) -> Put:
-        """Take a staged file's bytes as they are; ``CorruptFile`` if they are not what was staged."""
+        """PUT a staged file's bytes unchanged; ``CorruptFile`` if they are not those that were staged."""
         path = Path(self.folder.name) / PurePosixPath(file.uri).name
         total, size = hashlib.sha256(), 0
         with path.open("wb") as out:
@@ -104,7 +104,7 @@ class Staging:
         return self.put(path, file.rows, file.format)
 
     def put(self, path: Path, rows: int, form: str) -> Put:
-        """PUT one local file and remove it here."""
+        """PUT one local file on the stage, then delete the local one."""
         failpoints.point("U2")
         where = place(self.database, f"{self.location}/{self.prefix}")
         quoted = self.database.dialect.string(f"file://{path.as_posix()}")
@@ -124,8 +124,8 @@ class Staging:
 
 
 def place(database: Database, location: str) -> str:
-    """A place on a stage, in quotes where it has characters that PUT and COPY cannot read bare
-    (https://docs.snowflake.com/en/sql-reference/sql/put)."""
+    """Return a place on a stage, quoted if PUT and COPY cannot read its characters bare.
+    https://docs.snowflake.com/en/sql-reference/sql/put"""
     return location if re.fullmatch(r'[\w./@"~$-]+', location) else database.dialect.string(location)
 
 
@@ -139,9 +139,9 @@ def copy_files(
     *,
     fold: bool = False,
 ) -> None:
-    """COPY exactly these files, all or nothing. ``RejectedRows`` unless each gave its rows.
+    """COPY exactly these files, all or nothing; ``RejectedRows`` unless each loaded all its rows.
 
-    ``fold`` matches column names whatever their case.
+    ``fold`` matches column names in any case.
     """
     for form in sorted({file.format for file in files}):
         wanted = [file for file in files if file.format == form]
@@ -162,10 +162,11 @@ def copy_sql(
     *,
     fold: bool = False,
 ) -> str:
-    """One COPY INTO. Never PATTERN or ON_ERROR = CONTINUE, and no file is taken away or text cut short.
+    """Return one COPY INTO statement.
 
-    FORCE, since COPY skips what its own history says it loaded into the table, and files that are older
-    than this history; what was loaded is the ledger's to say, in the same transaction.
+    It never uses PATTERN or ON_ERROR = CONTINUE, deletes no file and truncates no text. FORCE is set because
+    COPY skips files that its own history says were loaded into the table, and files that are older than this
+    history. The ledger, in the same transaction, decides what was loaded.
     """
     dialect = database.dialect
     listed = ", ".join(dialect.string(name) for name in files)
@@ -182,10 +183,10 @@ def copy_sql(
 
 
 def _check(result: Sequence[Sequence[Any]], files: Sequence[Put]) -> None:
-    """(file, status, rows_parsed, rows_loaded, ...) of each file against what was staged.
+    """Compare what COPY reports of each file with what was staged; ``RejectedRows`` if they differ.
 
-    Files are named by their whole path, before which the stage's own may stand: two folders may
-    hold files of one name.
+    COPY reports (file, status, rows_parsed, rows_loaded, ...). Files are matched by their whole path, before
+    which the stage's own may stand: two folders may hold files of one name.
     """
     loaded: dict[str, tuple[str, int]] = {}
     wanted = {file.name for file in files}
