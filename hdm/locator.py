@@ -1,9 +1,8 @@
-"""Where components are found and made: providah's registry (https://pypi.org/project/providah).
+"""Registers components, finds their classes and makes instances, by the registry of providah.
 
-An entry is a type's name in lower case, with its kind as library. Beside the class, which makes instances,
-stands a loader: whoever asks for a class calls it, and what hdm brings is imported only then. Dialects,
-formats, stores, crawlers and DDL writers are also asked for by a word that is not their class's name:
-``postgres``, ``csv``, ``s3``.
+An entry of that registry (https://pypi.org/project/providah) is a type's name in lower case, with its kind as
+the library. The entry contains a loader, which imports the class on first use. Dialects, formats, stores,
+crawlers and DDL writers are also found by a short name: ``postgres``, ``csv``, ``s3``.
 """
 
 from __future__ import annotations
@@ -18,29 +17,30 @@ _CLASS, _MADE = "class", "made"
 
 _lock = threading.RLock()
 _entries: set[tuple[str, str]] = set()
-"""Kind and key of all that providah was given: it keeps entries for good."""
+"""Kind and key of all entries in providah, which cannot remove entries."""
 _known: dict[str, dict[str, str]] = {}
-"""Kind -> key -> the name as it is shown. providah cannot be asked what it has, and logs an error for what
-it has not."""
+"""Kind -> key -> name to show. providah cannot list its entries, and logs an error for a missing one."""
 _words: dict[str, dict[str, str]] = {}
-"""Kind -> other word -> the key that it stands for."""
+"""Kind -> other name -> key."""
 _changes = 0
 
 
 class _Loader:
-    """An entry's class, imported on first use. Another class may take its place: providah keeps entries."""
+    """Imports an entry's class on first use; ``load`` may be replaced, since providah keeps entries."""
 
     def __init__(self, load: Callable[[], type]) -> None:
         self.load = load
 
     def __call__(self) -> _Loader:
-        """What providah calls to make an instance: the entry itself."""
+        """Return the loader itself, when providah calls it to make an instance."""
         return self
 
 
 def add(kind: str, key: str, name: str, load: Callable[[], type], words: Iterable[str] = ()) -> None:
-    """Register ``name``, and other words for it; ``load`` gives its class. One that is there already is
-    replaced."""
+    """Register a component under ``name`` and other names (``words``); ``load`` returns its class.
+
+    Replaces an earlier component with that key.
+    """
     global _changes  # noqa: PLW0603 -- the one registry of the process
     with _lock:
         if (kind, key) in _entries:
@@ -54,12 +54,12 @@ def add(kind: str, key: str, name: str, load: Callable[[], type], words: Iterabl
 
 
 def changes() -> int:
-    """How often something was registered: what was found before the last time may be out of date."""
+    """Return how often a component was registered; if it grew, earlier results may be out of date."""
     return _changes
 
 
 def key_of(kind: str, word: str) -> str | None:
-    """The key that a key or another word stands for; None if nothing answers to it."""
+    """Return the key of a key or other name; None if no component has it."""
     known = _known.get(kind, {})
     if word in known:
         return word
@@ -68,37 +68,37 @@ def key_of(kind: str, word: str) -> str | None:
 
 
 def knows(kind: str, word: str) -> bool:
-    """Whether something answers to the key or word."""
+    """Whether a component has this key or other name."""
     return key_of(kind, word) is not None
 
 
 def name_of(kind: str, word: str) -> str:
-    """The name behind a word that ``knows`` says is there, as it is shown."""
+    """Return the name to show for a key or other name, which must be known."""
     key = key_of(kind, word)
     assert key is not None
     return _known[kind][key]
 
 
 def names(kind: str) -> list[str]:
-    """The names of a kind, sorted."""
+    """Return the names of a kind, sorted."""
     with _lock:
         return sorted(_known.get(kind, {}).values())
 
 
 def words(kind: str) -> list[str]:
-    """The other words of a kind, sorted."""
+    """Return the other names of a kind, sorted."""
     with _lock:
         known = _known.get(kind, {})
         return sorted(word for word, key in _words.get(kind, {}).items() if key in known)
 
 
 def class_of(kind: str, word: str) -> type[Any]:
-    """The class behind a word that ``knows`` says is there; imports it if need be."""
+    """Return the class for a key or other name, which must be known; imports it on first use."""
     return _loader(kind, key_of(kind, word) or word).load()
 
 
 def make(kind: str, cls: type, configuration: Mapping[str, Any]) -> Any:
-    """An instance of a class, made by providah."""
+    """Make an instance of a class, by providah."""
     label = f"{_MADE}:{cls.__module__}.{cls.__qualname__}:{id(cls):x}"
     with _lock:
         PackageFactory.register(cls.__name__, cls, library=kind, label=label)

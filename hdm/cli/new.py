@@ -1,4 +1,4 @@
-"""hdm new: a module, its test and a manifest to begin a component with, all of which work at once."""
+"""hdm new: write a module, its test and a manifest for a new component; all three work as they are."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hdm.errors import UsageError
 
 KINDS = ("source", "sink", "check", "database", "catalog")
 _FILES = {
-    # What a blueprint's file is called -> what the written file is called.
+    # End of a blueprint's file name -> name of the written file.
     ".py": "{module}.py",
     "_test.py": "test_{module}.py",
     ".yml": "{module}.yml",
@@ -35,9 +35,9 @@ _LONGEST = 60
 def command_new(kind: str, name: str, folder: str) -> int:
     """Write a module, its test and a manifest for a component of your own, NAME.
 
-    NAME is one or more words: plant_orders, or PlantOrders. All three work at once, on data that is made
-    up: the test runs the conformance suite, the manifest runs. Then put your system in the place of what
-    stands for it. No file is overwritten.
+    NAME is one or more words: plant_orders, or PlantOrders. All three work as they are, on example data:
+    the test runs the conformance suite, the manifest runs. Then replace the example data by your system.
+    No file is overwritten.
     """
     words = _words(name, kind)
     names = _names(words, kind)
@@ -57,7 +57,10 @@ def command_new(kind: str, name: str, folder: str) -> int:
 
 
 def _words(name: str, kind: str) -> list[str]:
-    """``PlantOrders`` and ``plant_orders`` as two words, without the kind at their end."""
+    """Return the words of a name such as ``PlantOrders`` or ``plant_orders``, without a kind at its end.
+
+    Raises ``UsageError`` for a name that is not made of words.
+    """
     cut = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name)
     words = [word.lower() for word in re.split(r"[_-]+", cut) if word]
     if words and words[-1] == kind and len(words) > 1:
@@ -73,7 +76,7 @@ def _words(name: str, kind: str) -> list[str]:
 
 
 def _names(words: list[str], kind: str) -> dict[str, str]:
-    """What stands for what in a blueprint."""
+    """Return the placeholders of a blueprint, each with its text."""
     prefix = "".join(word.capitalize() for word in words)
     name = "_".join(words)
     return {
@@ -85,7 +88,7 @@ def _names(words: list[str], kind: str) -> dict[str, str]:
 
 
 def _free(kind: str, names: dict[str, str]) -> None:
-    """Raise ``UsageError`` where hdm, or an installed plugin, has a class of the name."""
+    """Raise ``UsageError`` if hdm or an installed plugin has a class of that name."""
     classes = {kind: names["Class"]}
     if kind == "database":
         classes = {one: f"{names['Prefix']}{one.capitalize()}" for one in ("source", "sink", "catalog")}
@@ -97,7 +100,7 @@ def _free(kind: str, names: dict[str, str]) -> None:
 
 
 def _blueprints(kind: str, names: dict[str, str]) -> dict[str, str]:
-    """What each file is called, with ``{module}`` in it -> its text."""
+    """Return each file's name, with the placeholder ``{module}``, and its text."""
     found = {}
     folder = resources.files("hdm.cli") / "blueprints"
     for ending, path in _FILES.items():
@@ -112,7 +115,7 @@ def _filled(text: str, names: dict[str, str]) -> str:
 
 
 def _write(place: Path, wanted: dict[Path, str]) -> None:
-    """Every file, none of which was there; profiles for their owner's eyes alone."""
+    """Write the files; raise ``UsageError`` if one exists. Only the owner may read a profiles file."""
     try:
         place.mkdir(parents=True, exist_ok=True)
         for path, text in wanted.items():

@@ -1,1 +1,1 @@
-"""What a consultant subclasses, and how a manifest finds it. Never sees the state."""
+"""The templates of components, and the registry by which a manifest finds them; never uses the state."""

@@ -1,4 +1,4 @@
-"""For sources written by hand: a table from a few words, batches held to it, ranges of a cursor."""
+"""Helps to write a source: declares tables, casts batches to them, and cuts ranges of a cursor."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def declare(
     key: tuple[str, ...] = (),
     cursor: str | None = None,
 ) -> Table:
-    """A table in words: ``declare("file://plant", "orders", {"day": "date not null",
-    "item": "text(40)", "price": "decimal(12,2)", "at": "timestamp(3)"}, cursor="day")``.
+    """Declare a table by the types of its columns.
 
-    The types are the values of ``Kind``. ``UsageError`` for one that is none, or for a key or
-    cursor that is no column.
+    E.g. ``declare("file://plant", "orders", {"day": "date not null", "item": "text(40)",
+    "price": "decimal(12,2)", "at": "timestamp(3)"}, cursor="day")``. The types are the values of ``Kind``.
+    Raises ``UsageError`` for an unknown type, or for a key or cursor that is not a column.
     """
     made = tuple(_column(column, words) for column, words in columns.items())
     for wanted in (*key, *((cursor,) if cursor else ())):
@@ -57,8 +57,11 @@ def _column(name: str, words: str) -> Column:
 
 
 def payload(table: Table, batches: Iterable[pa.RecordBatch]) -> Payload:
-    """These batches as a chunk's content, held to the table: columns by name, cast where no value
-    changes. ``SchemaDrift`` or ``UnrepresentableValue`` (naming the column) where that fails."""
+    """Make a chunk's payload of batches, cast to the table's columns by name.
+
+    A cast never changes a value: reading raises ``SchemaDrift`` or ``UnrepresentableValue``, which names the
+    column, instead.
+    """
     return Payload(table, lambda: (conform(batch, table.schema) for batch in batches))
 
 
@@ -66,12 +69,15 @@ def payload(table: Table, batches: Iterable[pa.RecordBatch]) -> Payload:
 
 
 def cursor_value(table: Table, text: str) -> Any:
-    """The int or date that a cursor value's text stands for."""
+    """Return the int or date of a cursor value's text."""
     return date.fromisoformat(text) if _column_of(table).kind is Kind.DATE else int(text)
 
 
 def ranges(table: Table, low: Any, high: Any, step: int, job_key: str) -> Iterator[Chunk]:
-    """Chunks of ``step`` cursor values each, which together hold ``low`` to ``high``, both included."""
+    """Yield chunks of ``step`` cursor values each, from ``low`` to ``high``, both included.
+
+    Raises ``UsageError`` if they would be more than ``MAX_CHUNKS``.
+    """
     first, last, column = _ordinal(low), _ordinal(high), _column_of(table)
     if (last - first) // step >= MAX_CHUNKS:
         raise UsageError(
@@ -94,7 +100,7 @@ def ranges(table: Table, low: Any, high: Any, step: int, job_key: str) -> Iterat
 
 
 def values(table: Table, chunk: Chunk) -> list[Any]:
-    """Every int or date in the range that ``ranges`` gave the chunk."""
+    """Return every int or date in the range that ``ranges`` gave the chunk."""
     bounds = {one.op: _ordinal(cursor_value(table, str(one.value))) for one in chunk.conditions}
     numbers = range(bounds[">="], bounds["<"])
     is_date = _column_of(table).kind is Kind.DATE

@@ -1,4 +1,4 @@
-"""Every component that hdm brings: kind -> class name -> module, imported on first use."""
+"""Lists every component that hdm brings: kind -> class name -> module, imported on first use."""
 
 from __future__ import annotations
 
@@ -100,7 +100,10 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 
 def missing_driver(cls: type[object]) -> MissingDriver | None:
-    """What to say if a module that a component (or what it is derived from) needs is not installed."""
+    """Return the error for a driver that the component or a base class needs and that is not installed.
+
+    None if all are installed.
+    """
     for base in cls.__mro__:
         for module, (extra, needed) in NEEDS.items():
             if base.__module__ == module or base.__module__.startswith(f"{module}."):
@@ -167,5 +170,4 @@ ALIASES: Final[dict[str, dict[str, str]]] = {
     "crawler": _CRAWLERS,
     "ddl_writer": _WRITERS,
 }
-"""Other words for what hdm brings: older spellings, and what dialects, formats, stores, crawlers and DDL
-writers call themselves."""
+"""Kind -> other name -> class name: older spellings, and short names such as ``postgres`` or ``csv``."""

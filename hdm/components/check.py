@@ -1,4 +1,4 @@
-"""The Check template: rules that hold while rows pass, and the ones that come with hdm."""
+"""The Check template: a rule on rows in flight; and the checks that hdm brings."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hdm.model import Table
 
 
 class CheckConfig(Settings):
-    """What every check takes. ``severity: warn`` records a failure without stopping."""
+    """The keys of every check. ``severity: warn`` records a failure without stopping."""
 
     column: str | None = None
     """Names the column that the check looks at, which the table must have; ``RowCount`` looks at none."""
@@ -25,7 +25,7 @@ class CheckConfig(Settings):
 
 
 class Check(ABC):
-    """Observes a chunk's batches and gives a verdict at the end. Made anew for each chunk."""
+    """Observes a chunk's batches and returns a verdict at the end. Each chunk gets a new instance."""
 
     Config: ClassVar[type[BaseModel]] = CheckConfig
 
@@ -42,18 +42,18 @@ class Check(ABC):
 
     @abstractmethod
     def observe(self, batch: pa.RecordBatch) -> None:
-        """See one batch, after the transform."""
+        """Observe one batch, after the link's transform."""
 
     @abstractmethod
     def verdict(self) -> str | None:
-        """None if the rule holds, else what was found: counts and names, never values."""
+        """Return None if no row broke the rule, else what was found: counts and names, never values."""
 
 
 class NotNull(Check):
     """A column without NULLs."""
 
     class Config(CheckConfig):
-        """``column`` is the one that must not be NULL."""
+        """Requires ``column``, the column that must not be NULL."""
 
         column: str
         """Names the column that must not hold NULL."""
@@ -63,11 +63,11 @@ class NotNull(Check):
         self.nulls = 0
 
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Count the NULLs."""
+        """Count the NULLs of one batch."""
         self.nulls += batch.column(self.config.column).null_count
 
     def verdict(self) -> str | None:
-        """How many NULLs there were."""
+        """Return how many NULLs were found; None if none."""
         return f"{self.nulls} NULLs in {self.config.column}" if self.nulls else None
 
 
@@ -75,7 +75,7 @@ class Range(Check):
     """A column between ``min`` and ``max``, both included; NULLs pass."""
 
     class Config(CheckConfig):
-        """At least one of ``min`` and ``max``."""
+        """Requires ``column``, and at least one of ``min`` and ``max``."""
 
         column: str
         """Names the column whose values must lie within the bounds; NULLs pass."""
@@ -104,13 +104,13 @@ class Range(Check):
             ) from None
 
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Count the values outside."""
+        """Count the values of one batch that are out of range."""
         values = batch.column(self.config.column)
         for limit, compare in self.limits:
             self.outside += pc.sum(pc.cast(compare(values, limit), pa.int64())).as_py() or 0
 
     def verdict(self) -> str | None:
-        """How many values were outside."""
+        """Return how many values were out of range; None if none."""
         return f"{self.outside} values of {self.config.column} out of range" if self.outside else None
 
 
@@ -118,7 +118,7 @@ class Unique(Check):
     """No value twice within a chunk; NULLs are not compared."""
 
     class Config(CheckConfig):
-        """``column`` is the one whose values must differ."""
+        """Requires ``column``, the column whose values must differ."""
 
         column: str
         """Names the column in which no value may stand twice within one chunk; NULLs are not compared."""
@@ -128,11 +128,11 @@ class Unique(Check):
         self.parts: list[pa.Array] = []
 
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Keep the values."""
+        """Keep the values of one batch, for the comparison at the end."""
         self.parts.append(batch.column(self.config.column).drop_null())
 
     def verdict(self) -> str | None:
-        """How many values came again."""
+        """Return how many values were duplicates; None if none."""
         if not self.parts:
             return None
         values = pa.chunked_array(self.parts)
@@ -156,11 +156,11 @@ class RowCount(Check):
         self.rows = 0
 
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Count."""
+        """Count the rows of one batch."""
         self.rows += batch.num_rows
 
     def verdict(self) -> str | None:
-        """The count, if it is out of bounds."""
+        """Return the number of rows if it is out of bounds, else None."""
         high = self.config.max
         if self.rows < self.config.min or (high is not None and self.rows > high):
             return f"{self.rows} rows, expected {self.config.min} to {high if high is not None else 'any'}"
@@ -168,7 +168,7 @@ class RowCount(Check):
 
 
 def make_checks(classes: Mapping[str, type[Check]], table: Table, specs: Any) -> list[Check]:
-    """Instances of the checks that a link's ``checks:`` names, for one chunk."""
+    """Make an instance of each check in a link's ``checks:``, for one chunk."""
     made = []
     for spec in specs:
         kind = classes[spec["type"]]

@@ -1,4 +1,4 @@
-"""JSON Schemas of manifests and profiles, made from the models, for editors and ``hdm schema``."""
+"""Makes JSON Schemas of manifests and profiles from their models, for editors and ``hdm schema``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EVERYWHERE = {
 
 
 def manifest_schema() -> Schema:
-    """The JSON Schema of manifests, in every accepted spelling."""
+    """Return the JSON Schema of manifests, with every accepted spelling."""
     schema = ManifestWords.model_json_schema()
     defs, top = schema["$defs"], schema["properties"]
     for kind in ("source", "sink"):
@@ -51,7 +51,7 @@ def manifest_schema() -> Schema:
 
 
 def profile_schema() -> Schema:
-    """The JSON Schema of ``hdm_profiles.yml``: environments, connections, what each may hold."""
+    """Return the JSON Schema of ``hdm_profiles.yml``: environments, connections and their keys."""
     defs: Schema = {}
     options = []
     for kind in registry.KINDS:
@@ -75,7 +75,7 @@ def profile_schema() -> Schema:
 
 
 def _component(base: Schema, kind: str, defs: Schema) -> Schema:
-    """A component, with the conf that each known type takes."""
+    """Return the schema of a component, with the schema of ``conf`` for each known type."""
     out: Schema = {**base, "additionalProperties": True, "allOf": []}
     properties = {**base["properties"]}
     out["properties"] = properties
@@ -106,7 +106,7 @@ def _component(base: Schema, kind: str, defs: Schema) -> Schema:
 def _model_of(kind: str, name: str, which: str) -> type[BaseModel] | None:
     try:
         found = getattr(registry.find(kind, name), which, None)
-    except UnknownComponent:  # a plugin or part that cannot be loaded has no schema to show
+    except UnknownComponent:  # a plugin that cannot be loaded has no schema
         return None
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
@@ -120,7 +120,7 @@ def _put(defs: Schema, name: str, model: type[BaseModel]) -> Schema:
 
 
 def _change(owner: Schema, key: str, schema: Schema) -> None:
-    """Put ``schema`` in the place of the one that the key has; what is said of the key stays."""
+    """Replace the schema of a key; its description and deprecation stay."""
     said = owner["properties"].get(key, {})
     owner["properties"][key] = {**schema, **{word: said[word] for word in _SAID if word in said}}
 

@@ -1,4 +1,4 @@
-"""The keys of a component's ``Config`` or ``Profile``, as people look them up."""
+"""Lists the keys of a component's ``Config`` or ``Profile``, for ``hdm components`` and the reference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hdm.config.described import descriptions
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. ``name`` is dotted below the key that holds it; ``default`` is text, None for none."""
+    """One key. A nested key has a dotted ``name``; ``default`` is text, or None if there is no default."""
 
     name: str
     type: str
@@ -27,13 +27,13 @@ class Key:
 
 
 def summary(cls: type[Any]) -> str:
-    """The first sentence of a component's docstring, in one line."""
+    """Return the first sentence of a component's docstring, in one line."""
     told = " ".join((cls.__doc__ or "").partition("\n\n")[0].split())
     return re.split(r"(?<=[^.][.])\s", told)[0].replace("``", "`")
 
 
 def keys_of(model: type[BaseModel], within: str = "") -> Iterator[Key]:
-    """Every key of the model in the order of its declaration, each followed by those that it holds."""
+    """Yield every key of the model in the order of declaration, each followed by its nested keys."""
     said = descriptions(model)
     for field, info in model.model_fields.items():
         name = f"{within}{info.alias or field}"
@@ -46,7 +46,7 @@ def keys_of(model: type[BaseModel], within: str = "") -> Iterator[Key]:
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """The models that a field of this annotation may hold, also in a list."""
+    """Yield the models that a field with this annotation may contain, also in a list."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
@@ -54,12 +54,12 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
 
 
 def _named(metadata: Iterable[Any]) -> str:
-    """The names that a setting takes, if something says which."""
+    """Return the accepted names of a setting with ``Names`` in its metadata; else empty text."""
     return next((" | ".join(one.known()) for one in metadata if isinstance(one, Names)), "")
 
 
 def shown(annotation: Any) -> str:
-    """An annotation as a person would write it: the choices, or a mapping's keys."""
+    """Return an annotation in readable form: its choices, or a mapping's keys."""
     parts = get_args(annotation)
     if get_origin(annotation) is Literal:
         return " | ".join(map(str, parts))

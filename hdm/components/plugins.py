@@ -22,19 +22,19 @@ GROUP = "hdm.plugins"
 
 _lock = threading.RLock()
 _loaded_points: dict[str, str] = {}
-"""Entry points tried so far, each with why it failed, or ''."""
+"""Entry points that were loaded or failed, each with the error, or empty text if it was loaded."""
 _broken_files: dict[str, str] = {}
-"""Files of plugin folders that could not be imported, and why."""
+"""Files of plugin folders that could not be imported, each with the error."""
 
 
 def load(wanted: Iterable[str], base: Path | None, register: Register) -> list[str]:
     """Load modules by their names, and files and folders by their paths, relative to ``base``.
 
-    A module registers its classes itself (``@hdm.register``). Of a file, and of each file of a folder whose
-    name begins with no underscore, every public class that derives from a template is registered; those of
-    a folder may import each other relatively. A file of a folder that cannot be imported stops nothing
-    else: what is wrong with it is returned, and said where a type is not found. Raises ``UnknownComponent``
-    if a module or file cannot be loaded, or a path is not there.
+    A module registers its classes itself (``@hdm.register``). In a file, every public class that derives
+    from a template is registered. In a folder, so are those of each file whose name does not begin with an
+    underscore; these files may import each other relatively. A file of a folder that cannot be imported
+    does not stop the others: its error is returned, and shown when a type is not found. Raises
+    ``UnknownComponent`` if a module or a named file cannot be loaded, or a path does not exist.
     """
     broken: list[str] = []
     for one in wanted:
@@ -64,7 +64,7 @@ def load(wanted: Iterable[str], base: Path | None, register: Register) -> list[s
 
 
 def _place(one: str, base: Path | None) -> Path | None:
-    """Where a path lies; None if it is a module's name."""
+    """Return the resolved path of a file or folder; None if ``one`` is the name of a module."""
     is_path = one.endswith(".py") or "/" in one or os.sep in one or one in (".", "..")
     if not is_path and not ((base or Path.cwd()) / one).is_dir():
         return None
@@ -81,7 +81,7 @@ def _load_folder(folder: Path, register: Register) -> Iterator[str]:
 
 
 def _load_file(file: Path, register: Register) -> str:
-    """Import a file as part of a package of its own and register its classes; why not, if not."""
+    """Import a file as a module of its folder's package and register its classes; return any error."""
     package = f"hdm_plugins_{hashlib.sha256(str(file.parent).encode()).hexdigest()[:12]}"
     if package not in sys.modules:
         made = ModuleType(package)
@@ -98,8 +98,10 @@ def _load_file(file: Path, register: Register) -> str:
 
 
 def _templates_in(module: ModuleType) -> Iterator[type]:
-    """The public classes that the module itself defines and that derive from a template, but for those
-    that leave something to their subclasses."""
+    """Yield the public classes that the module itself defines and that derive from a template.
+
+    Abstract classes are left out.
+    """
     from hdm.components.registry import kind_of
 
     for name, found in vars(module).items():
@@ -114,7 +116,7 @@ def _templates_in(module: ModuleType) -> Iterator[type]:
 
 
 def _from_here(module: str) -> None:
-    """Import what the manifest asks for; the current folder is looked at last, and for this alone."""
+    """Import a module; the current folder is searched too, last, and only for this import."""
     here = os.getcwd()
     known = here in sys.path or "" in sys.path
     if not known:
@@ -127,8 +129,10 @@ def _from_here(module: str) -> None:
 
 
 def load_until(register: Register, key: str, found: Callable[[], bool]) -> bool:
-    """Load installed plugins that were not tried yet, first those named like ``key``, until ``found()``;
-    whether it was."""
+    """Load installed plugins until ``found()`` is true, those named like ``key`` first; return if it is.
+
+    Plugins that were loaded or failed before are not tried again.
+    """
     with _lock:
         points = sorted(entry_points(group=GROUP), key=lambda point: (fold(point.name) != key, point.name))
         for point in points:
@@ -140,8 +144,10 @@ def load_until(register: Register, key: str, found: Callable[[], bool]) -> bool:
 
 
 def _load_point(point: EntryPoint, register: Register) -> str:
-    """Import an entry point's module; register its class, if it names one, and whatever else that class's
-    module defines, such as the dialect that it needs; why not, if not."""
+    """Import an entry point and return any error.
+
+    If it names a class, registers that and the other components of its module, such as its dialect.
+    """
     try:
         found = point.load()
         if isinstance(found, type):
@@ -154,16 +160,16 @@ def _load_point(point: EntryPoint, register: Register) -> str:
 
 
 def failures() -> list[str]:
-    """Installed plugins that could not be loaded, and why."""
+    """Return the errors of installed plugins that could not be loaded."""
     return [problem for problem in _loaded_points.values() if problem]
 
 
 def failed() -> str:
-    """What to add to the error where a type is not found: plugins that could not be loaded."""
+    """Return the text on broken plugins that is added to the error for an unknown type."""
     all_of_them = [*failures(), *(f"{file}: {problem}" for file, problem in _broken_files.items())]
     return "; plugins that could not be loaded: " + "; ".join(all_of_them) if all_of_them else ""
 
 
 def why(error: BaseException) -> str:
-    """An import's error in a line."""
+    """Return an import's error in one line, with secrets masked."""
     return redact(f"{type(error).__name__}: {error}".splitlines()[0])

@@ -1,7 +1,8 @@
-"""Cuts a table into disjoint chunks by four questions, which any system can answer that counts and sorts.
+"""Cuts a table into disjoint chunks, by four questions (``Ranges``) to a system that can count and sort.
 
-Ranges of the first key column (then of the next, where one value has very many rows), or ranges of the places
-at which rows lie, or one chunk. What is empty is not planned. The system compares all values, never hdm.
+The chunks are ranges of the first key column, and of the next one where one value has very many rows; or
+ranges of physical pages; or one chunk. Empty chunks are not planned. The system compares all values, never
+hdm.
 """
 
 from __future__ import annotations
@@ -20,25 +21,27 @@ _WIDTHS = {Kind.BOOLEAN: 1, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.DAT
 
 
 class Ranges(Protocol):
-    """What a system answers about one table, in one view of it that does not change meanwhile."""
+    """Answers questions about one table, in one snapshot of it."""
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the system orders the column's values, so that ranges of it hold each row once."""
+        """Whether the system sorts the column's values, so that each row is in exactly one range."""
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        """How many rows meet all of the conditions."""
+        """Count the rows that meet all of the conditions."""
 
     def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
-        """Of the rows that meet the conditions, sorted by the column without its NULLs, the value of every
-        ``step``-th, as text. ``rows`` is how many there are, roughly."""
+        """Return the column's value in every ``step``-th row that meets the conditions, as text.
+
+        The rows are sorted by the column, without its NULLs. ``rows`` is about how many there are.
+        """
 
     def pages(self) -> int:
-        """Of how many places (``@page`` in a condition) the table consists; 0 if it has no such thing."""
+        """Return how many physical pages (``@page`` in a condition) the table has; 0: none can be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Rows that one chunk will hold; ``upto`` as in ``Chunk``."""
+    """The rows of one planned chunk; the fields are those of ``Chunk``."""
 
     conditions: tuple[Condition, ...]
     rows: int | None = None
@@ -52,9 +55,10 @@ class Part:
 class Cutter:
     """Cuts one table, or a window of it.
 
-    ``relation`` as in ``Chunk``. ``exact``: chunks are read under the snapshot that is cut under, so all
-    rows are counted, even where an estimate would do; False: and may still find others; None: they are not.
-    ``filtered``: the table's own estimate of its rows does not hold.
+    ``relation`` is that of ``Chunk``. ``exact`` tells whether chunks are read in the snapshot in which they
+    are cut. True: they are, so all rows are counted even if an estimate would do. False: they are, but may
+    find other rows than were counted. None: they are not. ``filtered``: a condition selects rows, so that
+    the table's own estimate of its rows does not apply.
     """
 
     ranges: Ranges
@@ -66,8 +70,10 @@ class Cutter:
     known: list[int] = field(default_factory=list)
 
     def chunks(self, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """All chunks, numbered from 0 in cursor order; the last one says how many rows all of them hold,
-        where they were counted."""
+        """Yield all chunks, numbered from 0 in cursor order.
+
+        The last one gives the number of rows in all chunks, if they were counted.
+        """
         last: Chunk | None = None
         for number, part in enumerate(self.parts()):
             if last is not None:
@@ -94,7 +100,7 @@ class Cutter:
     # -- a whole table -----------------------------------------------------------
 
     def parts(self) -> Iterator[Part]:
-        """What each chunk will hold, in the order of the chunks."""
+        """Yield the rows of each chunk, in the order of the chunks."""
         step, columns = self._step(), self.key_columns(())
         uncuttable = not columns and not self._has_pages()
         rows = None if self.filtered else self.table.rows
@@ -111,7 +117,10 @@ class Cutter:
             yield from self._by_page((), rows)
 
     def _by_key(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
-        """Ranges of the first column; its NULLs are in none of them, but in one that has no bounds."""
+        """Yield ranges of the first column, after a part with its NULLs.
+
+        A single range has no bounds and includes the NULLs.
+        """
         parts = list(self.cut(base, columns, None, None, rows))
         if columns[0].nullable and len(parts) > 1:
             conditions = (*base, Condition(columns[0].name, "null"))
@@ -121,7 +130,7 @@ class Cutter:
         yield from parts
 
     def key_columns(self, apart_from: Sequence[str]) -> list[Column]:
-        """The sortable columns of the key, but those that are named."""
+        """Return the sortable columns of the key, without those in ``apart_from``."""
         key = [self.table.column(name) for name in self.table.key if name not in apart_from]
         return [column for column in key if self.ranges.is_sortable(column)]
 
@@ -140,7 +149,7 @@ class Cutter:
         *,
         watermark: bool = False,
     ) -> Iterator[Part]:
-        """Ranges of the first column above ``low`` and below ``high``; open where those are None."""
+        """Yield ranges of the first column above ``low`` and below ``high``; None: unbounded on that side."""
         column, step = columns[0], self._step()
         inside = (*base, *filter(None, (low, high)))
         edges = []
@@ -166,7 +175,7 @@ class Cutter:
             yield Part((*base, *filter(None, (low, high))), rest)
 
     def finer(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
-        """The rows of one heavy value, by the next key columns or by page."""
+        """Cut the rows that meet ``base`` by further key columns or by page, if they are too many."""
         if rows <= self._step() or not (columns or self._has_pages()):
             yield Part(base, rows)
         elif columns:
@@ -185,7 +194,7 @@ class Cutter:
             yield Part((*base, *above, *below), rows // len(starts))
 
     def _step(self) -> int:
-        """Rows per chunk: as configured, or by bytes at the table's mean width."""
+        """Return the rows per chunk: as configured, or by bytes per chunk and the mean width of a row."""
         window = self.window
         if window.rows_per_chunk and not window.bytes_per_chunk:
             return window.rows_per_chunk
@@ -197,13 +206,16 @@ class Cutter:
         return max(min(window.rows_per_chunk or ROWS_PER_CHUNK, int(size / max(width, 1))), 1)
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        """How many rows meet the conditions."""
+        """Count the rows that meet the conditions."""
         return self.ranges.count(conditions)
 
 
 def cut(
     ranges: Ranges, table: Table, window: Window, job_key: str, snapshot: str | None = None
 ) -> Iterator[Chunk]:
-    """The chunks of a whole table, for ``Source.split``: as large as the window's ``rows_per_chunk`` or
-    ``bytes_per_chunk`` says, else about 250,000 rows or 256 MiB."""
+    """Cut a whole table into chunks, for ``Source.split``.
+
+    A chunk has the window's ``rows_per_chunk`` or ``bytes_per_chunk``, else about 250,000 rows or 256 MiB,
+    whichever is less.
+    """
     return Cutter(ranges, table, window).chunks(job_key, snapshot)

@@ -1,7 +1,7 @@
-"""The service locator: type names in a manifest become instances, through providah (``locator``).
+"""Finds components by the type names in a manifest and makes instances, through ``hdm.locator``.
 
-What hdm brings is registered by name when this module is imported, and imported itself when it is first
-asked for; what plugins bring, when they are loaded (``plugins``).
+hdm's own components are registered by name when this module is imported; their modules are imported on first
+use. Components of plugins are registered when the plugins are loaded (``hdm.components.plugins``).
 """
 
 from __future__ import annotations
@@ -49,14 +49,14 @@ _CALLED = {
     "crawler": "system",
     "ddl_writer": "system",
 }
-"""Of kinds that are asked for by another word than their class's name: the attribute that holds it."""
+"""Kinds that are also found by a short name -> the class attribute that contains it."""
 _CONNECTION_KEYS = ("env", "connection")
 
 
 def register(cls: C) -> C:
-    """Make a class known by its name; its kind is that of the template it derives from.
+    """Register a class under its name; its kind is that of its template.
 
-    Raises ``UsageError`` if it derives from none, or if another class has the name.
+    Raises ``UsageError`` if it derives from no template, or if another class has the name.
     """
     kind, key = kind_of(cls), fold(cls.__name__)
     builtin = _builtin_name(kind, cls.__name__)
@@ -77,8 +77,10 @@ def register(cls: C) -> C:
 
 
 def _words_of(kind: str, cls: type) -> list[str]:
-    """What a dialect, format, store, crawler or DDL writer calls itself, in its own class body. Raises
-    ``UsageError`` if another class answers to it."""
+    """Return the short name of a dialect, format, store, crawler or DDL writer, as a list; else none.
+
+    Only the class's own body counts, not its bases. Raises ``UsageError`` if another class has that name.
+    """
     attribute = _CALLED.get(kind, "")
     word = vars(cls).get(attribute)
     if not isinstance(word, str) or not word:
@@ -94,7 +96,10 @@ def _words_of(kind: str, cls: type) -> list[str]:
 
 
 def kind_of(cls: type) -> str:
-    """``source``, ``sink``, ...: which template a class derives from."""
+    """Return the kind of a class: ``source``, ``sink``, ...
+
+    Raises ``UsageError`` if it derives from none of hdm's templates.
+    """
     for base in cls.__mro__[1:]:
         if base.__module__.partition(".")[0] == "hdm" and base.__name__ in _TEMPLATES:
             return _TEMPLATES[base.__name__]
@@ -105,24 +110,26 @@ def kind_of(cls: type) -> str:
 
 
 def names(kind: str) -> list[str]:
-    """Every type name of a kind: what hdm brings, and what is registered so far."""
+    """Return every type name of a kind that is registered so far, hdm's own included."""
     return locator.names(kind)
 
 
 def is_brought(kind: str, name: str) -> bool:
-    """Whether hdm itself brings the class of that name, so that it need not be imported to know it."""
+    """Whether hdm itself brings a class of that name; does not import it."""
     return name in BUILTIN[kind]
 
 
 def canonical(kind: str, type_name: str) -> str | None:
-    """The class name that a spelling stands for, without importing what hdm brings; None if
-    neither hdm, a registered class, nor an installed plugin answers to it."""
+    """Return the class name for a spelling of a type name; None if no component has it.
+
+    Loads installed plugins if needed, but does not import hdm's own components.
+    """
     key = _key(kind, type_name)
     return locator.name_of(kind, key) if _is_there(kind, key) else None
 
 
 def find(kind: str, type_name: str) -> type[Any]:
-    """The class for a type name in any spelling. Raises ``UnknownComponent``."""
+    """Return the class for a type name in any spelling; raises ``UnknownComponent``."""
     key = _key(kind, type_name)
     if not _is_there(kind, key):
         raise UnknownComponent(
@@ -133,21 +140,21 @@ def find(kind: str, type_name: str) -> type[Any]:
 
 
 def _key(kind: str, type_name: str) -> str:
-    """The key of a spelling: that of the class which answers to it, or its own."""
+    """Return the key of the class that has this name or short name; else the folded name."""
     return locator.key_of(kind, fold(type_name)) or fold(type_name)
 
 
 def _is_there(kind: str, key: str) -> bool:
-    """Whether something answers to the key, installed plugins included: they are loaded until one does."""
+    """Whether a class has the key; loads installed plugins until one has."""
     return locator.knows(kind, key) or plugins.load_until(register, key, lambda: locator.knows(kind, key))
 
 
 def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> Any:
-    """An instance of what ``spec`` names, its conf and its connection validated.
+    """Make an instance of the component ``spec``, after validating its conf and its connection.
 
-    ``conf.env`` (or ``conf.connection``) names the profile entry, of the class's ``Profile``, or of what its
-    ``profile_for`` gives for the conf. Raises ``ManifestError`` or ``ProfileError`` with the place of every
-    mistake, ``UnknownComponent``.
+    ``conf.env`` (or ``conf.connection``) names the profile entry, which is validated by the class's
+    ``Profile`` or by the model that its ``profile_for`` returns for the conf. Raises ``ManifestError`` or
+    ``ProfileError`` with the line of every mistake, or ``UnknownComponent``.
     """
     try:
         cls = find(kind, spec.type)
@@ -163,17 +170,17 @@ def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> 
 
 
 def build(kind: str, type_name: str, configuration: Mapping[str, Any]) -> Any:
-    """An instance of what has no conf of its own, made with these arguments. Raises ``UnknownComponent``."""
+    """Make an instance of a component without a conf, with these arguments; raises ``UnknownComponent``."""
     return locator.make(kind, find(kind, type_name), configuration)
 
 
 def deprecated_keys(kind: str, spec: ComponentSpec) -> list[str]:
-    """A line on each deprecated key of the component's conf, with its place."""
+    """Return a line about each deprecated key in the component's conf, with file and line."""
     return deprecated.notes(find(kind, spec.type).Config, spec.conf, f"{_word(kind)} '{spec.name}'")
 
 
 def connection_name(spec: ComponentSpec) -> str | None:
-    """The profile entry that a component names, or None."""
+    """Return the name of the component's profile entry; None if it names none."""
     found = [spec.conf[key] for key in _CONNECTION_KEYS if spec.conf.get(key) is not None]
     return str(found[0]) if found else None
 
@@ -222,7 +229,7 @@ def _profile(
             try:
                 return model()
             except ValueError:
-                pass  # it needs something after all: say so below
+                pass  # a validator needs more than the fields declare: raise the error below
         raise misplaced(
             spec,
             f"{_word(kind)} '{spec.name}': {cls.__name__} needs a connection",
@@ -245,7 +252,7 @@ def _placed(spec: ComponentSpec) -> LocatedDict:
 
 
 def misplaced(spec: ComponentSpec, message: str, hint: str) -> ManifestError:
-    """The mistake of naming a component where it stands, with that place."""
+    """Return an error with the line of the manifest at which the component is named."""
     file = getattr(spec.conf, "file", "")
     line, column = spec.place if file else (0, 0)
     return ManifestError(message, file=file, line=line, column=column, hint=hint)
@@ -271,17 +278,17 @@ def _import_builtin(kind: str, name: str) -> type[Any]:
 
 
 def full_name(cls: type) -> str:
-    """``module.Class``."""
+    """Return ``module.Class``."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def load_plugins(wanted: Iterable[str], base: Path | None = None) -> list[str]:
-    """Load what ``plugins:`` names, relative to the folder ``base``; see ``plugins.load``."""
+    """Load the plugins in ``plugins:``, relative to the folder ``base``; see ``plugins.load``."""
     return plugins.load(wanted, base, register)
 
 
 def load_installed() -> list[str]:
-    """Import every installed plugin, so that ``names`` has them all; those that failed, and why."""
+    """Load every installed plugin, so that ``names`` lists them; return the errors of those that failed."""
     plugins.load_until(register, "", lambda: False)
     return plugins.failures()
 

@@ -1,4 +1,4 @@
-"""Settings: what a manifest's ``conf`` and a profile's entry may hold, and the types of their fields."""
+"""Settings: the base of all models of a manifest's ``conf`` or a profile's entry, and field types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ P = TypeVar("P")
 
 
 def can_be_a_path(value: P) -> P:
-    """The value, unless no system takes it for a path."""
+    """Return the value; raises ``ValueError`` if it contains NUL, which no system allows in a path."""
     if "\0" in str(value):
         raise ValueError("holds a NUL character, which no path can")
     return value
@@ -28,7 +28,7 @@ PathText = Annotated[str, AfterValidator(can_be_a_path)]
 
 
 class Names:
-    """Says of a setting, within ``Annotated``, which names it takes; plugins may bring more of them."""
+    """Declares, within ``Annotated``, the names that a setting takes; plugins may bring more names."""
 
     def __init__(self, known: Callable[[], list[str]]) -> None:
         self.known = known

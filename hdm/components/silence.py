@@ -1,10 +1,10 @@
-"""Calls that wait for a server which says nothing: is it still at work, or has the network lost us?
+"""Ends calls to a server that no longer works for them, because the network lost the connection.
 
-TCP's keepalives end a connection whose other side is gone. They do not where something between answers
-in its place, a proxy or load balancer that forgot the connection. So whoever waits registers the call
-with ``waiting``. A thread looks after those that take long and whose socket is silent in both
-directions: it asks the server, by another connection, whether it is at work for that session, and cuts
-the connection if the answer is no, twice. The waiting call then fails as for any lost connection.
+TCP keepalives end a connection whose other side is gone. They do not if a proxy or load balancer that forgot
+the connection still answers them. So each call is registered with ``waiting``. A thread watches the calls
+that take long and whose sockets are silent in both directions: it asks the server, through another
+connection, whether it works for that database session, and shuts the socket down if the answer is twice no.
+The waiting call then fails as for any lost connection.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ connection: one whose other side is gone ends after half a minute."""
 USER_TIMEOUT = 30_000
 """Milliseconds for which sent data may stay unacknowledged (https://www.rfc-editor.org/rfc/rfc5482)."""
 _ASKING = 20.0
-"""Seconds within which a server must answer who asks it."""
+"""Seconds within which the server must answer whether it works for a call."""
 _LAST_DATA_SENT, _LAST_DATA_RECEIVED = 44, 52
 """Offsets in Linux's ``struct tcp_info``, in milliseconds since (linux/tcp.h)."""
 
 
 def patience() -> float:
-    """Seconds of silence before a server is asked: ``HDM_SILENCE``, else 60."""
+    """Return the seconds of silence before the server is asked: ``HDM_SILENCE``, else 60."""
     try:
         return max(0.1, float(os.environ.get("HDM_SILENCE") or 60))
     except ValueError:
@@ -40,7 +40,7 @@ def patience() -> float:
 
 @dataclass(slots=True)
 class _Call:
-    """One call in progress: since when, on which socket, how to ask after it, how often the answer was no."""
+    """A call in progress: its start, its socket, how to ask the server, how often the answer was no."""
 
     since: float
     socket: int
@@ -53,14 +53,15 @@ _calls: dict[int, _Call] = {}
 _lock = threading.Lock()
 _numbers = itertools.count()
 _watched: set[int] = set()
-"""The process whose thread looks after the calls: after a fork there is none."""
+"""The id of the process whose thread watches the calls; a forked child has no such thread."""
 
 
 @contextmanager
 def waiting(descriptor: int | None, works: Callable[[], bool | None]) -> Iterator[None]:
-    """While the block lasts, this thread waits for the server at socket ``descriptor`` (None: unknown).
+    """Register the block as a call that waits for the server on the socket ``descriptor``.
 
-    ``works`` says whether the server is at work for the session: True, False, None if it cannot tell.
+    Without a descriptor, the call is not watched. ``works`` asks whether the server works for the call's
+    database session: True, False, or None if it cannot tell.
     """
     if descriptor is None or descriptor < 0:
         yield
@@ -71,12 +72,12 @@ def waiting(descriptor: int | None, works: Callable[[], bool | None]) -> Iterato
     try:
         yield
     finally:
-        with _lock:  # not while its socket, whose number may be another's by then, is being cut
+        with _lock:  # wait until a shutdown is done: the descriptor may be reused after this
             _calls.pop(number, None)
 
 
 def keep_alive(descriptor: int) -> None:
-    """Have the kernel notice that the other side of a TCP socket is gone. Of no effect on others."""
+    """Turn on TCP keepalives for a socket; has no effect on other sockets."""
     with _of(descriptor) as sock, suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (
@@ -94,7 +95,7 @@ def _start() -> None:
         return
     with _lock:
         if os.getpid() not in _watched:
-            _calls.clear()  # those of the process that we were forked from
+            _calls.clear()  # calls of the parent process, copied by the fork
             _watched.clear()
             _watched.add(os.getpid())
             threading.Thread(target=_look_after, name="hdm-silence", daemon=True).start()
@@ -120,7 +121,7 @@ def _ask(number: int, call: _Call) -> None:
     asking = threading.Thread(target=ask, name="hdm-silence-asks", daemon=True)
     asking.start()
     asking.join(_ASKING)
-    works = answers[0] if answers else False  # the server cannot even be asked
+    works = answers[0] if answers else False  # no answer within the time: the server cannot be reached
     call.asked = time.monotonic()
     call.noes = call.noes + 1 if works is False else 0
     if call.noes < 2:
@@ -132,8 +133,10 @@ def _ask(number: int, call: _Call) -> None:
 
 
 def _is_silent(call: _Call, limit: float) -> bool:
-    """Whether nothing went either way for ``limit`` seconds; where the kernel does not say, taken for
-    so. A socket that is not TCP's has no network to be lost in."""
+    """Whether a call's socket sent and received nothing for ``limit`` seconds.
+
+    True if the kernel cannot tell. False for a socket that is not TCP, since no network is between.
+    """
     try:
         with _of(call.socket) as sock:
             if sock.family not in (socket.AF_INET, socket.AF_INET6):

@@ -1,4 +1,4 @@
-"""The Sink template: how a chunk's content becomes visible exactly once."""
+"""The Sink template: writes chunks so that each becomes visible exactly once."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, R
 
 
 class Sink(ABC):
-    """Writes one dataset. Holds no state between calls.
+    """Writes one dataset. Keeps no state between calls.
 
-    ``modes`` are what it can honour; anything else is refused when planned. ``publishes_files``
-    says that its receipts carry staged files, so that links can be chained to it.
+    ``modes`` are the modes that it supports; any other is refused when the link is planned.
+    ``publishes_files``: its receipts list staged files, so that other links can be chained to it.
     """
 
     Config: ClassVar[type[BaseModel]] = Settings
@@ -24,7 +24,7 @@ class Sink(ABC):
     modes: ClassVar[frozenset[Mode]] = frozenset({Mode.APPEND})
     publishes_files: ClassVar[bool] = False
     accepts_files: ClassVar[frozenset[str]] = frozenset()
-    """File formats whose bytes it takes as they are, e.g. ``{"parquet"}``."""
+    """Formats of files that it stores without decoding them, e.g. ``{"parquet"}``."""
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         self.config = config
@@ -41,94 +41,123 @@ class Sink(ABC):
 
     @property
     def system(self) -> str:
-        """The address of the system behind it, as ``Source.system``."""
+        """The address of the system that the sink writes to; see ``Source.system``."""
         return self.name
 
     def reach(self) -> None:
-        """Raises ``ConnectionLost`` if the system cannot be reached, as ``Source.reach``."""
+        """Raise ``ConnectionLost`` if the system cannot be reached; see ``Source.reach``."""
         return
 
     @abstractmethod
     def dataset(self, table: Table) -> Dataset:
-        """Where the rows of source table ``table`` go."""
+        """Return the dataset to which the rows of source table ``table`` are written."""
 
     @abstractmethod
     def target(self, table: Table) -> Table:
-        """The table as it will be stored: names, kinds and carriers after the sink's mapping."""
+        """Return the table as it will be stored: names, kinds and carriers after the sink's mapping."""
 
     def landing(self, table: Table) -> tuple[str, ...]:
-        """What the target tells its tables apart by, for source table ``table``: two of one landing are
-        written into one table. May ask the target; the default: the dataset's namespace and name."""
+        """Return the key by which the target distinguishes tables, for source table ``table``.
+
+        Two source tables with one key are written into one table. May connect to the target. The default
+        is the dataset's namespace and name.
+        """
         written = self.dataset(table)
         return (written.namespace, written.name)
 
     def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Which tables of the target refer to which, as schema and name: those referred to are loaded first.
-        The default: the target checks no foreign keys."""
+        """Return pairs of target tables whose foreign keys order the loads, each as schema and name.
+
+        A pair is the referring table and the table that it refers to, which is loaded first. The default:
+        none, for targets that enforce no foreign keys.
+        """
         return []
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
-        """Columns whose values may change on the way in, each with the reason. Declared here,
-        shown at plan time, recorded, and refused unless the manifest allows it."""
+        """Return the columns whose values may change when they are stored, each with the reason.
+
+        The plan shows them, the run records them, and hdm refuses them unless the manifest allows it.
+        """
         return []
 
     def ready(self) -> None:
-        """Raises ``UsageError`` if the target cannot be used as the profile says: a wrong password,
-        a database or a bucket that is not there. Looks only; asked once for each connection of a
-        manifest and ``place`` in it."""
+        """Raise ``UsageError`` if the target cannot be used, e.g. for a wrong password or a missing bucket.
+
+        Changes nothing. Called once for each connection of a manifest and ``place`` in it.
+        """
         return
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """Raises ``UsageError`` if ``prepare`` would, as far as a look can tell. Touches nothing."""
+        """Raise ``UsageError`` if ``prepare`` would, as far as reading can tell; changes nothing."""
         return
 
     def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
-        """Whether chunks must be loaded one at a time, in the order of their numbers, for the result not
-        to depend on which commits last. ``repeats``: several chunks may bring one row, in versions."""
+        """Whether chunks must be loaded one at a time, in the order of their numbers.
+
+        They must if the result would otherwise depend on which chunk commits last. ``repeats``: several
+        chunks may contain versions of one row.
+        """
         return False
 
     def grow(self, table: Table) -> None:
-        """Give the target the columns of ``table`` that it lacks, NULL in the rows that are there. Asked
-        under ``schema_policy: evolve`` before ``prepare``, which refuses what is still not right."""
+        """Add the columns of ``table`` that the target lacks; existing rows get NULL.
+
+        Called under ``schema_policy: evolve`` before ``prepare``, which refuses any other difference.
+        """
         return
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Make ready what ``write`` needs (table, ledger, folder). Idempotent, never drops the
-        target. In mode ``replace``, prepares the table beside, named from job key and epoch."""
+        """Create what ``write`` needs, such as table, ledger or folder. Idempotent; never drops the target.
+
+        In mode ``replace``, creates a new table beside the target, named by job key and epoch.
+        """
         return
 
     def identity(self, table: Table) -> str | None:
-        """Which target this is, as it says itself and as ``holding`` gives it: known once ``prepare`` has
-        run, and another one in another database of the same name. None if it cannot say. Asks nobody."""
+        """Return the identity of the target, which differs between databases of the same name.
+
+        Known after ``prepare``, and equal to that in ``holding``. None if the target has none. Must not
+        connect.
+        """
         return None
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Every chunk of the job that the target says it holds, for reconciliation: the target
-        is the truth, the state database its index."""
+        """Yield every chunk of the job that the target's ledger records, with its receipt.
+
+        Used to reconcile: where target and state database differ, the target is right.
+        """
         return iter(())
 
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
-        """What the target holds of the job, cheaply: each run asks, and holds it against what the state
-        database calls committed. None if the target cannot say."""
+        """Return a cheap summary of the job's chunks in the target; None if the target cannot tell.
+
+        Each run compares it with the chunks that the state database records as committed.
+        """
         if type(self).ledger is Sink.ledger:
             return None
         held = {chunk.chunk_id: receipt.rows for chunk, receipt in self.ledger(table, job_key)}
         return Holding(len(held), min(held, default=None), max(held, default=None), sum(held.values()))
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """The greatest epoch of the job that the target knows of, 0 if none: in mode ``replace``, a
-        later one is read anew into a table beside of its own."""
+        """Return the greatest epoch of the job that the target records; 0 if there is none.
+
+        In mode ``replace``, a later epoch is written into a new table beside the target.
+        """
         return max((chunk.epoch for chunk, _ in self.ledger(table, job_key)), default=0)
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """What the target itself says of this chunk: its receipt, or None if it is not there.
-        Asked on a new session before each attempt and to verify after commit."""
+        """Return the receipt that the target itself records of the chunk; None if it has none.
+
+        Called before each attempt, and after the commit to verify it; each time in a new database session.
+        """
         return None
 
     @abstractmethod
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Write the content: nothing visible before ``publish``, or atomic with the ledger.
-        If another attempt has won meanwhile, return its receipt with ``adopted=True``."""
+        """Write the chunk's content: invisible until ``publish``, or atomically with its ledger row.
+
+        If another attempt has committed the chunk meanwhile, return its receipt with ``adopted=True``.
+        """
 
     def first_artifact(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
         """Return URI and format of the first file that ``write`` will begin; None if it cannot tell.
@@ -138,26 +167,28 @@ class Sink(ABC):
         return None
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
-        """Make what was written visible; idempotent. Returns the receipt as published (the
-        winner's, should another attempt have won)."""
+        """Make the written content visible; idempotent.
+
+        Returns the published receipt: that of another attempt, if it published the chunk first.
+        """
         return receipt
 
     def discard(self, table: Table, chunk: Chunk, attempt: int) -> None:
-        """Remove whatever a dead attempt left. Idempotent; touches no other attempt."""
+        """Remove the files or rows of a dead attempt. Idempotent; changes nothing of other attempts."""
         return
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """All chunks of the epoch are committed: in mode ``replace``, swap. Idempotent."""
+        """End an epoch whose chunks are all committed: in mode ``replace``, swap. Idempotent."""
         return
 
     def rows(self, table: Table) -> int | None:
-        """How many rows the target of ``table`` holds, whoever put them there; None if that is not known."""
+        """Return how many rows the target of ``table`` has, whoever wrote them; None if not known."""
         return None
 
     def remove(self, uri: str) -> bool:
-        """Delete one staged or temporary object by its URI; False if it was not there."""
+        """Delete one staged or temporary object by its URI; False if it does not exist."""
         return False
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """For ``hdm doctor``: ``(what, ok, detail)``."""
+        """Return the checks for ``hdm doctor``: ``(what, ok, detail)``."""
         return []

@@ -1,4 +1,4 @@
-"""The Source template: how rows are found, cut into chunks, and read again at will."""
+"""The Source template: describes a dataset, cuts it into chunks and reads them, repeatably."""
 
 from __future__ import annotations
 
@@ -15,23 +15,25 @@ from hdm.model import Chunk, Dataset, Mode, Payload, Receipt, Table, Window
 
 
 class Source(ABC):
-    """Reads one dataset. Holds no state, assumes no order of its chunks.
+    """Reads one dataset. Keeps no state, and may read its chunks in any order.
 
-    ``Config`` is the manifest's ``conf``; ``Profile`` what a profile entry must hold (None:
-    the source needs no connection). A source is made anew in every process that reads.
+    ``Config`` is the model of the manifest's ``conf``, ``Profile`` that of a profile entry (None: the source
+    needs no connection). Every process that reads makes an instance of its own.
     """
 
     Config: ClassVar[type[BaseModel]] = Settings
     Profile: ClassVar[type[BaseModel] | None] = None
     chunks_from_files: ClassVar[bool] = False
-    """True: a link chained to an upstream sink hands this source its published files."""
+    """Whether the source reads the published files of an upstream sink, to which its link is chained."""
 
     chunks_are_content: ClassVar[bool] = False
-    """True: a chunk stands for unchanging content (a file by its checksum), so each run plans
-    only chunks never seen before, and a job is never complete."""
+    """Whether a chunk stands for unchanging content, e.g. a file by its checksum.
+
+    Each run then plans only chunks that were never planned before, and a job is never complete.
+    """
 
     values_per_chunk: ClassVar[int] = 1
-    """With ``bounds``: how many cursor values, whole numbers or days, make a chunk."""
+    """How many cursor values, whole numbers or days, are in a chunk; used with ``bounds``."""
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         self.config = config
@@ -40,61 +42,73 @@ class Source(ABC):
 
     @property
     def system(self) -> str:
-        """The address of the system behind it, as a person knows it: ``host:port``, a bucket. What
-        shares an address is away together."""
+        """The address of the system that the source reads, such as ``host:port`` or a bucket.
+
+        Components with one address become unreachable together.
+        """
         return self.name
 
     def reach(self) -> None:
-        """Raises ``ConnectionLost`` if the system cannot be reached. Asked after a lost connection: where
-        it cannot be, hdm waits for it and counts no attempts. The default cannot tell: it returns."""
+        """Raise ``ConnectionLost`` if the system cannot be reached.
+
+        Called after a lost connection: while the system is unreachable, hdm waits and counts no failed
+        attempts. The default cannot tell and returns.
+        """
         return
 
     @abstractmethod
     def describe(self) -> Table:
-        """The dataset's schema, key and cursor, from the system's catalogue, never guessed."""
+        """Return the dataset's schema, key and cursor, from the system's catalogue, never guessed."""
 
     def tables(self) -> Iterator[Table]:
-        """Every dataset that this source reads; usually the one of ``describe``."""
+        """Yield every dataset that this source reads; by default the one of ``describe``."""
         yield self.describe()
 
     def ready(self, table: Table) -> None:
-        """Raises ``UsageError`` if what is configured cannot be read from ``table``. Looks only."""
+        """Raise ``UsageError`` if ``table`` cannot be read as configured; changes nothing."""
         return
 
     def is_empty(self, table: Table) -> bool:
-        """Whether it is known that there is no row to read. Asked of a table without a cursor that
-        had none when it was read, before it is read again."""
+        """Whether the source knows that there is no row to read.
+
+        Asked before a table without a cursor, which was empty at its last reading, is read again.
+        """
         return False
 
     def snapshot(self) -> AbstractContextManager[str | None]:
-        """Hold one consistent view open while the context lasts; yields a token that other
-        sessions can join (goes into ``Chunk.snapshot``), or None if there is no such thing."""
+        """Hold one consistent view open while the context lasts; yields its token, or None.
+
+        Other database sessions read the same view by the token, which is stored in ``Chunk.snapshot``. None:
+        the system has no shared snapshots.
+        """
         return nullcontext(None)
 
     def bounds(self, after: Any) -> tuple[Any, Any] | None:
-        """Write this, and a cursor without NULL is cut into ranges: its least and greatest value
-        above ``after`` (None: of all), both int or both date; None if there is none. Rows that
-        come later must have a greater value."""
+        """Return the cursor's least and greatest value above ``after``; None if there is none.
+
+        Override this to have ``split`` cut ranges of a cursor without NULLs. ``after`` is None for the first
+        reading. Both values are int, or both date. Rows that come later must have a greater value.
+        """
         return None
 
     def values(self, table: Table, chunk: Chunk) -> list[Any]:
-        """With ``bounds``: every cursor value, int or date, that may be in the chunk."""
+        """Return every cursor value, int or date, that may be in the chunk; needs ``bounds``."""
         return authoring.values(table, chunk)
 
     @property
     def is_ranged(self) -> bool:
-        """Whether ``bounds`` is written."""
+        """Whether the class overrides ``bounds``."""
         return type(self).bounds is not Source.bounds
 
     def window(self) -> Window:
-        """The configured watermark and chunk size, as a window with nothing committed yet."""
+        """Return the configured watermark and chunk size, as a window with nothing committed yet."""
         return Window(column=self.describe().cursor) if self.is_ranged else Window()
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """Cut ``window`` into disjoint chunks that together hold every row of it once.
+        """Cut ``window`` into disjoint chunks that together contain every row of it once.
 
-        The default is ranges of the cursor if ``bounds`` is written, else one chunk of
-        everything. ``number`` counts from 0 in cursor order.
+        The default yields ranges of the cursor if ``bounds`` is overridden, else one chunk of all rows.
+        Chunks are numbered from 0 in cursor order.
         """
         if self.is_ranged:
             after = None if window.after is None else authoring.cursor_value(table, window.after)
@@ -105,17 +119,20 @@ class Source(ABC):
         yield Chunk(job_key, table.dataset, 0, schema_sha=table.schema_sha, snapshot=snapshot)
 
     def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
-        """With ``chunks_are_content``: what of ``chunk`` the chunks of earlier plans do not hold."""
+        """Yield the parts of ``chunk`` that no chunk of an earlier plan contains.
+
+        Only called with ``chunks_are_content``. The default yields the whole chunk.
+        """
         del before, mode
         yield chunk
 
     def leaving_out(self, columns: Collection[str]) -> Source | None:
-        """The same source without these columns; None if it cannot be read without them."""
+        """Return a source that reads all columns but these; None if that is not possible."""
         del columns
         return None
 
     def why_not_split(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
-        """Why ``split`` gave larger ``chunks`` than the configuration asks for; None if it did not."""
+        """Return why ``split`` gave larger ``chunks`` than configured; None if it did not."""
         return None
 
     def replaced(self) -> frozenset[Dataset]:
@@ -127,10 +144,10 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """The chunk's content. Replayable: the same chunk gives the same rows."""
+        """Return the chunk's content. A chunk must give the same rows whenever it is read."""
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """Chained: turn what the upstream sink wrote into chunks. One per staged file."""
+        """Turn an upstream sink's receipt into chunks of a chained link: one for each staged file."""
         for number, file in enumerate(receipt.files):
             yield Chunk(
                 job_key,
@@ -143,5 +160,5 @@ class Source(ABC):
             )
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """For ``hdm doctor``: ``(what, ok, detail)`` of connection, version, grants, clock."""
+        """Return the checks for ``hdm doctor``: ``(what, ok, detail)`` of connection, version and grants."""
         return []

@@ -1,8 +1,8 @@
-"""Why a system cannot be reached, in one word for all drivers, and where it was looked for.
+"""Finds out why a system cannot be reached, and at which address, from the errors of any driver.
 
-Drivers say it in texts of their own, wrapped in each other; whatever the driver, the cause is one of a
-name that is not known, a port at which nobody listens, no answer, no trusted TLS, or a connection that
-was cut. The texts themselves are not shown: they can hold what was sent.
+Drivers report it by texts of their own and by nested errors. The cause is one of: an unknown host name,
+nothing that listens on the port, no answer, no trusted TLS, a refused login, or a connection that was cut.
+The driver's text itself is not shown, since it may contain data that was sent.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOGIN = "login refused"
 CUT = "the connection was cut"
 
 AWAY = (DNS, REFUSED, TIMEOUT, ROUTE)
-"""What trying again may mend."""
+"""Causes that may be gone at the next try."""
 
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (ssl.SSLError, TLS),
@@ -60,11 +60,11 @@ _TEXTS: tuple[tuple[str, str], ...] = (
 )
 _MOST = 12
 _LOOK = 5.0
-"""Seconds for a look of our own."""
+"""Seconds within which hdm's own test connection must be opened."""
 
 
 def reason(error: BaseException) -> str | None:
-    """The cause in words, from the error and all that it was made of; None if none of them says."""
+    """Return the cause, from the error and the errors nested in it; None if none of them tells."""
     chain = list(_chain(error))
     for kind, word in _KINDS:
         if any(isinstance(one, kind) for one in chain):
@@ -74,7 +74,10 @@ def reason(error: BaseException) -> str | None:
 
 
 def looked(address: str) -> str | None:
-    """The cause as a look at ``host:port`` finds it, for drivers that do not say; None if it is open."""
+    """Return the cause, by a connection to ``host:port``; None if that succeeds.
+
+    For drivers whose errors do not tell it.
+    """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
         return None
@@ -97,13 +100,13 @@ def is_known(host: str) -> bool:
 
 
 def failed(error: BaseException, message: str, *, hint: str | None = None) -> ConnectionLost:
-    """The error of hdm for one of an HTTP driver: ``message``, where it looked, and why that failed."""
+    """Return hdm's error for one of an HTTP driver: ``message`` with the address and the cause."""
     kind = UnknownPlace if reason(error) == DNS else ConnectionLost
     return kind(message + at(error), hint=hint)
 
 
 def endpoint(error: BaseException) -> str | None:
-    """Where an HTTP driver looked, ``host:port`` or a URL, if it says so."""
+    """Return the address in an HTTP driver's error, ``host:port`` or a URL; None if it has none."""
     for one in _chain(error):
         named = getattr(one, "kwargs", None)
         if isinstance(named, dict) and isinstance(named.get("endpoint_url"), str):
@@ -116,13 +119,13 @@ def endpoint(error: BaseException) -> str | None:
 
 
 def at(error: BaseException) -> str:
-    """``: HOST:PORT: reason``, as far as the error says, to stand behind a sentence."""
+    """Return ``: HOST:PORT: reason``, as far as the error tells them, to append to a message."""
     found = [one for one in (endpoint(error), reason(error) or type(error).__name__) if one]
     return f": {': '.join(found)}"
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """The error, its causes, and errors that it holds, each once."""
+    """Yield the error, its causes and the errors in its attributes, each once."""
     todo: list[object] = [error]
     seen: set[int] = set()
     while todo and len(seen) < _MOST:

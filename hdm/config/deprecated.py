@@ -1,6 +1,6 @@
-"""Keys that are still taken and will go: the one place that declares them, and the sentence that each gets.
+"""Declares the deprecated keys, with the note that hdm prints for each.
 
-docs/reference/compatibility.md gives the rule and lists them. A plugin says in its own field what is said:
+docs/reference/compatibility.md gives the rule and lists them. A plugin declares the note at its own field:
 ``old: Any = Field(None, deprecated="has no effect: ...")``.
 """
 
@@ -16,10 +16,10 @@ from hdm.config.located import LocatedDict, PlacedList, Problems
 
 
 class Deprecated(str):
-    """What is said of a key after its name, since version ``since``.
+    """The note on a deprecated key, to be printed after its name.
 
-    With ``instead``, the key beside it that takes its value; without, the key does nothing, and ``why`` says
-    what is so without it.
+    The key is deprecated since version ``since``. ``instead`` is the key that takes its value. Without it,
+    the key has no effect, and ``why`` gives the reason.
     """
 
     __slots__ = ("instead", "since")
@@ -27,14 +27,14 @@ class Deprecated(str):
     instead: str
 
     def __new__(cls, *, since: str, instead: str = "", why: str = "") -> Deprecated:
-        """One declaration; the text is made of its parts."""
+        """Make the note's text of its parts."""
         does = f"is deprecated since hdm {since}: write '{instead}'"
         made = super().__new__(cls, does if instead else f"has no effect since hdm {since}: {why}; remove it")
         made.since, made.instead = since, instead
         return made
 
     def __deepcopy__(self, memo: object) -> Deprecated:
-        """Itself: it never changes."""
+        """Return the note itself, since it never changes."""
         return self
 
 
@@ -53,7 +53,7 @@ FILE_FORMAT = Deprecated(since="0.1.0", why="rows are staged as Parquet, and fil
 
 
 def notes(model: type[BaseModel], data: Any, what: str) -> list[str]:
-    """A line on each key in ``data``, at any depth, that the model has as deprecated, with its place."""
+    """Return a line about each deprecated key in ``data``, at any depth, with file and line."""
     return [
         f"{at.file}:{at.key_at(key).line}: {what}: '{key}' {said}"
         if isinstance(at, LocatedDict) and at.file
@@ -63,9 +63,9 @@ def notes(model: type[BaseModel], data: Any, what: str) -> list[str]:
 
 
 def renewed(model: type[BaseModel], data: Any, problems: Problems, what: str) -> Any:
-    """``data`` with the value of each renamed key under its new name, at its place, at any depth.
+    """Return ``data`` with each renamed key under its new name, at any depth; lines and columns are kept.
 
-    Notes a mistake where both names are given.
+    Adds to ``problems`` if a mapping has both names.
     """
     if not _has_renamed(model):
         return data
@@ -109,13 +109,13 @@ def _old_keys(model: type[BaseModel], data: Any) -> Iterator[tuple[Mapping[str, 
 
 @lru_cache(maxsize=512)
 def _fields(model: type[BaseModel]) -> Mapping[str, object]:
-    """Key -> what is said of it, where anything is."""
+    """Return the model's keys, each with its note of deprecation; None for a key without one."""
     return {info.alias or name: info.deprecated for name, info in model.model_fields.items()}
 
 
 @lru_cache(maxsize=512)
 def _inner(model: type[BaseModel], key: str) -> tuple[type[BaseModel], ...]:
-    """The models that the value of a key may be."""
+    """Return the models that the value of a key may have."""
     names = {info.alias or name: info.annotation for name, info in model.model_fields.items()}
     return tuple(_models(names.get(key)))
 

@@ -1,4 +1,4 @@
-"""Finds the column whose text cannot be read, where the database only says that some text cannot."""
+"""Finds the column whose text cannot be decoded, where the database's error names none."""
 
 from __future__ import annotations
 
@@ -15,19 +15,23 @@ _TEXTS = (Kind.TEXT, Kind.JSON)
 
 
 def named(error: UnrepresentableValue, columns: Sequence[str]) -> None:
-    """Add the columns that the error may be about, unless it names one."""
+    """Add the names of ``columns`` to the error's message, unless it names a column already."""
     if columns and "column" not in error.message:
         known = ", ".join(columns)
         error.message += f" in column {known}" if len(columns) == 1 else f" in one of the columns {known}"
 
 
 def of_text(columns: Sequence[Column]) -> list[str]:
-    """The names of the columns that hold text."""
+    """Return the names of the columns of text and JSON."""
     return [column.name for column in columns if column.kind in _TEXTS]
 
 
 def unreadable(source: SqlSource, table: Table, chunk: Chunk) -> list[str]:
-    """The text columns of a chunk that cannot be read, found by reading each alone on a new session."""
+    """Return the text columns of a chunk that cannot be decoded.
+
+    Reads each text column alone, in a database session of its own. Returns none if a reading fails for
+    another reason.
+    """
     found = []
     for column in table.columns:
         if column.kind not in _TEXTS:

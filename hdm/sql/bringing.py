@@ -1,4 +1,4 @@
-"""A chunk's rows on their way from its payload into the target's table."""
+"""Loads a chunk's rows from its payload into the target's table, and counts them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,11 @@ def bring(
     chunk: Chunk,
     payload: Payload,
 ) -> Callable[[], int]:
-    """Called before the transaction; what it gives puts the rows in, inside of it, and says how many.
+    """Prepare a chunk's rows for loading, and return the function that loads them.
 
-    Raises ``RejectedRows`` if the table took fewer, and the source's own error if reading fails.
+    Call ``bring`` before the transaction opens. The function that it returns inserts the rows inside the
+    open transaction and returns how many were sent. It raises ``RejectedRows`` if the table stored fewer,
+    and the source's own error if reading fails.
     """
     sent = 0
     broken: list[Exception] = []
@@ -49,7 +51,7 @@ def bring(
         try:
             yield
         except HdmError as error:
-            if broken:  # the source's failure, which is not to pass for the target's
+            if broken:  # reading failed: raise the source's error, not the target's
                 raise broken[0] from None
             if isinstance(error, UnrepresentableValue):
                 blame.named(error, blame.of_text(columns))

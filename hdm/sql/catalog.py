@@ -1,4 +1,4 @@
-"""SqlCatalog: any database with a ``Database`` and a crawler becomes a catalogue by naming it."""
+"""SqlCatalog: the catalogue of any database that has a ``Database`` and a crawler."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hdm.sql.database import Database, SqlProfile
 
 
 class SqlCatalog(Catalog):
-    """Crawls in one read-only transaction. A subclass names its ``Database``; that is all."""
+    """Crawls in one read-only transaction. A subclass only has to name its ``Database``."""
 
     Profile: ClassVar[type[BaseModel] | None] = SqlProfile
     Database: ClassVar[type[Database]]
@@ -35,7 +35,7 @@ class SqlCatalog(Catalog):
         self.database: Database = database if database is not None else self.Database.reached(profile)
 
     def crawl(self, selection: Selection | None = None) -> Schema:
-        """With the system's crawler."""
+        """Describe the selected tables, with the system's crawler, in one read-only transaction."""
         connection = self.database.connect("hdm:crawl")
         try:
             self.database.begin(connection)
@@ -69,11 +69,11 @@ class SqlCatalog(Catalog):
             return crawler.crawl(selection)
 
     def dataset(self, path: Path) -> Dataset:
-        """As the database names it."""
+        """Return the OpenLineage name of a table."""
         return self.database.dataset(self.database.default_path(path))
 
     def flavour(self) -> str:
-        """Which fork the server is, e.g. ``mariadb``; empty where the dialect has one alone."""
+        """Return which variant of the system the server is, e.g. ``mariadb``; empty if there is only one."""
         known = self.database.dialect
         if known.flavour_query is None or known.name != self.database.dialect_name:
             return ""
@@ -85,15 +85,21 @@ class SqlCatalog(Catalog):
         return known.flavour_of(version)
 
     def held(self, selection: Selection) -> Schema:
-        """As ``crawl``; a file that is not there yet holds nothing, and is not made."""
+        """Describe the selected tables as ``crawl`` does; for a database file that does not exist yet, none.
+
+        The file is not created.
+        """
         place = getattr(self.database, "file", None)
         if isinstance(place, FilePath) and not is_there(place):
             return Schema(self.database.dialect.name)
         return self.crawl(selection)
 
     def measured(self, schema: Schema) -> Schema:
-        """``schema`` with the digits of its open numbers, and in SQLite the storage class of what is
-        declared BLOB or not at all, measured here in one snapshot."""
+        """Return ``schema`` with facts about its columns that only the rows show, read in one snapshot.
+
+        They are the precision and scale of numbers that are declared without one, and in SQLite the storage
+        class of columns that are declared BLOB or without a type.
+        """
         connection = self.database.connect("hdm:measure")
         try:
             self.database.begin(connection)
@@ -107,7 +113,7 @@ class SqlCatalog(Catalog):
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """One writing connection."""
+        """Yield a database session on one connection that may write; it is closed afterwards."""
         connection = self.database.connect("hdm:ddl", write=True)
         try:
             yield _Session(self.database, connection)
@@ -116,7 +122,7 @@ class SqlCatalog(Catalog):
 
 
 def catalog_over(database: Database, name: str = "") -> SqlCatalog:
-    """The catalogue of a database that a sink or source has already."""
+    """Return a catalogue over the ``Database`` object of a sink or source."""
     return SqlCatalog(CatalogConfig(), None, name=name or database.dialect_name, database=database)
 
 

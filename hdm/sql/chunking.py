@@ -1,6 +1,6 @@
-"""Cuts a table of a database into chunks: how SQL answers the questions of ``hdm.components.ranges``.
+"""Cuts a table of a database into chunks: answers the questions of ``hdm.components.ranges`` in SQL.
 
-``window`` cuts the window of a cursor.
+``hdm.sql.window`` cuts a table that has a watermark.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def _orders(dialect: Dialect, column: Column) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SqlRanges:
-    """One table or query on one connection, whose view does not change meanwhile.
+    """Answers the questions of ``Ranges`` about one table or query, on one connection and in one snapshot.
 
     ``origin`` is the table expression to read from, ``where`` the configured filter in brackets.
     """
@@ -56,74 +56,74 @@ class SqlRanges:
     where: str = ""
 
     def is_sortable(self, column: Column) -> bool:
-        """By the dialect; decimals in any case, which every database orders in some way."""
+        """Whether the column's values have an order that chunks can be cut by; decimals always have."""
         return _orders(self.database.dialect, column)
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        """By COUNT(*)."""
+        """Count the rows that meet all of the conditions, by ``COUNT(*)``."""
         return int(self.one(self.select("COUNT(*)", self.where_of(conditions)))[0])
 
     def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
-        """By the database, in its own way."""
+        """Return the values that part the rows into ranges of ``step`` rows; see ``Database.edges``."""
         filters = self.where_of(conditions)
         return self.database.edges(self.connection, self.origin, column, filters, step, rows)
 
     def pages(self) -> int:
-        """Where the dialect can name them."""
+        """Return how many physical pages the table has; 0 if the dialect cannot select rows by page."""
         return self.database.pages(self.connection, self.table) if self.database.dialect.page_ranges else 0
 
     def where_of(self, conditions: Sequence[Condition]) -> str:
-        """The configured filter and these conditions, ANDed."""
+        """Return the configured filter and the conditions, joined by AND."""
         return all_of([self.where, self.database.dialect.predicate(conditions, self.table)])
 
     def select(self, what: str, where: str) -> str:
-        """A SELECT from the table; all rows if ``where`` is empty."""
+        """Return a SELECT of ``what`` from the table; of all rows if ``where`` is empty."""
         return f"SELECT {what} FROM {self.origin}" + (f" WHERE {where}" if where else "")
 
     def one(self, sql: str) -> tuple[Any, ...]:
-        """The first row of a query."""
+        """Run a query and return its first row."""
         return self.database.run(self.connection, sql)[0]
 
 
 @dataclass(frozen=True, slots=True)
 class Splitter(Cutter):
-    """One split of a table of a database; what it asks beside the four questions is SQL as well."""
+    """Cuts a table of a database; subclasses may also send SQL of their own to it."""
 
     ranges: SqlRanges
 
     @property
     def database(self) -> Database:
-        """The database."""
+        """The database that contains the table."""
         return self.ranges.database
 
     @property
     def connection(self) -> Any:
-        """The connection whose view is split."""
+        """The connection whose snapshot is cut."""
         return self.ranges.connection
 
     @property
     def origin(self) -> str:
-        """The table expression."""
+        """The table expression to read from: a table's name, or a query in brackets."""
         return self.ranges.origin
 
     @property
     def where(self) -> str:
-        """The configured filter."""
+        """The configured filter in brackets; empty if there is none."""
         return self.ranges.where
 
     def where_of(self, conditions: Sequence[Condition]) -> str:
-        """See ``SqlRanges``."""
+        """Return the configured filter and the conditions, joined by AND."""
         return self.ranges.where_of(conditions)
 
     def select(self, what: str, where: str) -> str:
-        """See ``SqlRanges``."""
+        """Return a SELECT of ``what`` from the table; of all rows if ``where`` is empty."""
         return self.ranges.select(what, where)
 
     def one(self, sql: str) -> tuple[Any, ...]:
-        """See ``SqlRanges``."""
+        """Run a query and return its first row."""
         return self.ranges.one(sql)
 
 
 def all_of(filters: Sequence[str]) -> str:
-    """These filters, ANDed; empty ones are left out."""
+    """Join the filters by AND; empty ones are left out."""
     return " AND ".join(filter(None, filters))

@@ -1,4 +1,4 @@
-"""The source, the sink and the catalogue of a database, made of its profile and its ``Database``."""
+"""Makes the source, sink and catalogue classes of a database from its profile and its ``Database``."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def components(
 ) -> tuple[type[SqlSource], type[SqlSink], type[SqlCatalog]]:
     """Make and register ``XSource``, ``XSink`` and ``XCatalog`` for a class ``XDatabase``.
 
-    Give them the same names in the module of ``XDatabase``, or in the one that ``within`` names: there
-    pickle and ``plugins:`` look for them.
+    Assign them to these names in the module of ``XDatabase``, or in the module ``within``: pickle and
+    ``plugins:`` look for them there.
     """
     name = database.__name__.removesuffix("Database")
 

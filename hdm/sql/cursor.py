@@ -1,4 +1,4 @@
-"""Which columns may be a watermark, and up to which value they are believed."""
+"""Decides which columns may be a watermark, and the greatest value that may become one."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from hdm.sql.sessions import looking
 
 FLOATS = (Kind.FLOAT32, Kind.FLOAT64)
 AHEAD = timedelta(days=2)
-"""A date or timestamp further ahead of the server's clock than that is no time at which a row was written.
+"""How far a date or timestamp may lie ahead of the server's clock to be the time of a written row.
 Two days leave room for every time zone."""
 _FINITE = {Kind.FLOAT32: "3.4028234e38", Kind.FLOAT64: "1.7976931348623157e308"}
 LATER = (*INTEGERS, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
-"""Kinds whose values may have the order of time by themselves."""
+"""Kinds that may be a watermark without ``order: monotone``: later rows may have greater values."""
 
 
 class WatermarkConf(Settings):
-    """How a source tells new rows from those that were moved: by a column, and by what is vouched for."""
+    """The keys of ``watermark``: the column by which new rows are found, and what is known about it."""
 
     column: str | None = None
     """Names the column whose later rows have greater values: a whole number, decimal, date or timestamp, or
@@ -55,7 +55,10 @@ class WatermarkConf(Settings):
 
 
 def hold_to_order(database: Database, where: str, column: Column, mark: WatermarkConf) -> None:
-    """Raises ``UsageError`` unless the column can be the watermark. ``where`` is a table with a WHERE."""
+    """Raise ``UsageError`` unless the column can be the watermark.
+
+    ``where`` is the SQL of a table and its WHERE clause, to which conditions are added by AND.
+    """
     admit(database.dialect, column, monotone=mark.order is not None)
     with looking(database, "hdm:ready") as connection:
         if mark.max is not None:
@@ -65,8 +68,10 @@ def hold_to_order(database: Database, where: str, column: Column, mark: Watermar
 
 
 def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
-    """Raises ``UsageError`` unless later rows have greater values: by the column's type, or since the
-    manifest says so (``monotone``)."""
+    """Raise ``UsageError`` unless later rows have greater values in the column.
+
+    They have if the column's kind is in ``LATER``, or if the manifest vouches for it (``monotone``).
+    """
     what = f"watermark column {column.name} is {column.kind} ({column.native})"
     if not dialect.is_sortable(column) or column.kind is Kind.UUID:
         raise UsageError(
@@ -86,7 +91,10 @@ def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
 
 
 def highest(dialect: Dialect, column: Column, now: datetime | None) -> str | None:
-    """The greatest value that may become a watermark, as text; None: any. ``now`` is the server's."""
+    """Return the greatest value that may become a watermark, as text; None: any.
+
+    ``now`` is the time of the server's clock.
+    """
     if column.kind in INTEGERS:
         return str(2 ** (INTEGERS[column.kind] - 1) - 2)
     if column.kind in FLOATS:
@@ -99,7 +107,7 @@ def highest(dialect: Dialect, column: Column, now: datetime | None) -> str | Non
 
 
 def check_top(database: Database, connection: Any, where: str, column: Column, top: str) -> None:
-    """Raises ``UsageError`` unless the database takes ``top`` for a value of the column."""
+    """Raise ``UsageError`` unless the database can compare the column with the value ``top``."""
     try:
         literal = database.dialect.literal(top, column)
         name = database.dialect.quote(column.name)
@@ -114,7 +122,10 @@ def check_top(database: Database, connection: Any, where: str, column: Column, t
 
 
 def check_forms(database: Database, connection: Any, where: str, column: Column) -> None:
-    """Raises ``UsageError`` if the column's type does not hold its values to one form, and they are not."""
+    """Raise ``UsageError`` if the values of the column are written in more than one form.
+
+    Only asked of types that do not enforce one form, e.g. timestamps as text in SQLite.
+    """
     forms = database.dialect.forms(column)
     if not forms:
         return

@@ -1,4 +1,4 @@
-"""One database behind a profile: how to connect, read its catalogue, stream rows and load them."""
+"""``Database``: how to connect to one database, read its catalogue, stream rows and load them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hdm.sql.server_calls import ServerCalls
 
 
 class SqlProfile(Settings):
-    """What a profile entry for a relational server may hold: parts, or one ``url``."""
+    """The keys of a profile entry for a relational server: the parts of its address, or one ``url``."""
 
     takes_url: ClassVar[bool] = True
     """Whether the system has an address of one URL."""
@@ -56,71 +56,73 @@ class SqlProfile(Settings):
 
 
 class OwnDriver(Settings):
-    """For profiles of systems that hdm reaches by one driver alone."""
+    """Base of the profiles of systems for which hdm has exactly one driver."""
 
     driver: Any = Field(None, deprecated=DRIVER)
     """Has no effect, and is taken so that older profiles still work: each run says so."""
 
 
 class Database(ServerCalls):
-    """One database. A connection is the driver's own DB-API object, in no transaction.
+    """Connects to one database, reads and writes it. A connection is the driver's own DB-API object.
 
     Subclasses fill in ``connect``, ``find``, ``query_columns``, ``stream`` and ``load``; the
-    rest has portable defaults. Every driver error leaves as an ``HdmError`` (``classified``).
+    rest has portable defaults. ``connect`` returns a connection with no open transaction. Every
+    driver error is raised as an ``HdmError`` (``classified``).
     """
 
     dialect_name: ClassVar[str] = ""
     shows_writers: ClassVar[bool] = False
-    """Whether a plain table shows who wrote a row, so that ``since`` names what was changed in place."""
+    """Whether a table shows which transaction wrote a row, so that ``since`` finds rows changed in place."""
     snapshots: ClassVar[bool] = False
     """Whether ``snapshot`` yields a token that other sessions can ``join``."""
     keys_act: ClassVar[bool] = True
-    """Whether a row that goes takes those with it that refer to it, or is kept by them, in hdm's sessions."""
+    """Whether foreign keys are enforced in hdm's database sessions: a delete cascades or is refused."""
     catalog_lists_unreadable_tables: ClassVar[bool] = False
-    """Whether its catalogue describes tables that the user may not read, so that it is to be tried."""
+    """Whether its catalogue also lists tables that the user may not read, so that hdm tries a SELECT."""
     brings_first: ClassVar[bool] = False
-    """Whether ``bring`` does the most of the work, so that a later attempt asks the ledger before it."""
+    """Whether ``bring`` does most of the work, so that a later attempt first looks into the ledger."""
     sessions_stand_alone: ClassVar[bool] = True
-    """Whether a session that does nothing is in nobody's way, and may be kept for the next question."""
+    """Whether an idle database session blocks nobody, and may be kept for the next query."""
 
     def __init__(self, profile: Any = None) -> None:
         self.profile = profile
         self.ledgers: dict[tuple[str, ...], str] = {}
-        """Those that are known to be there, each with its identity, so that they are looked for once and
-        not per table."""
+        """Path of each ledger that is known to exist -> its identity; saves a look for every table."""
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
-        """The database that a profile leads to; where it may name another driver, another class."""
+        """Return the database of a profile; of another class if the profile names another driver."""
         return cls(profile)
 
     @property
     def dialect(self) -> Dialect:
-        """The database's SQL."""
+        """The dialect: all SQL and type knowledge about the system."""
         return dialect_named(self.dialect_name)
 
     # -- to be filled in -------------------------------------------------------
 
     @abstractmethod
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """The OpenLineage name of a table (https://openlineage.io/docs/spec/naming); no connecting."""
+        """Return the OpenLineage name of a table (https://openlineage.io/docs/spec/naming); no connecting."""
 
     @abstractmethod
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """A session in the dialect's canonical settings, named ``label`` where the server shows it."""
+        """Open a database session with the dialect's settings, named ``label`` where the server shows it."""
 
     @abstractmethod
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """The table as the catalogue has it, its key, and estimates; None if there is none.
-        A name that is not there in its exact case may match one in another case."""
+        """Describe a table from the catalogue, with its key and estimates; None if there is none.
+
+        If no table has exactly this name, one whose name differs only in case may be returned.
+        """
 
     @abstractmethod
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """The columns of a query, without running it."""
+        """Return the columns of a query, without reading its rows."""
 
     @abstractmethod
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """The rows of a SELECT as batches of bounded bytes, with the columns' carriers."""
+        """Yield the rows of a SELECT as batches of bounded bytes, in the carriers of ``columns``."""
 
     @abstractmethod
     def load(
@@ -130,8 +132,10 @@ class Database(ServerCalls):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Insert batches into the named columns, inside the open transaction; how many rows the
-        database says it took. ``columns`` are the source's, under the target's names."""
+        """Insert batches inside the open transaction; return how many rows the database says it stored.
+
+        ``columns`` are the source's columns under the target's names.
+        """
 
     def bring(
         self,
@@ -140,48 +144,51 @@ class Database(ServerCalls):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> Callable[[], int]:
-        """Called before the transaction opens; what it gives is called inside of it, and returns what
-        ``load`` does. Where a transaction must be short, the rows are read and carried to the server here."""
+        """Prepare a load before the transaction opens; return the function that loads inside it.
+
+        The function returns what ``load`` returns. Where the transaction must be short, ``bring`` itself
+        reads the rows and sends them to the server. The default sends nothing before the transaction.
+        """
         return lambda: self.load(connection, path, columns, batches)
 
     # -- defaults --------------------------------------------------------------
 
     def is_there(self) -> bool:
-        """Whether there is anything to connect to yet; a file may have to be made first."""
+        """Whether the database exists; a database file may have to be created first."""
         return True
 
     def can_be_made(self) -> None:
-        """Asked where ``is_there`` is false: raises ``UsageError`` if it cannot be made."""
+        """Raise ``UsageError`` if the database, which does not exist, cannot be created."""
         return
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """The name with the default schema filled in; no connecting."""
+        """Return the name with the default schema filled in, without connecting."""
         return tuple(parts)
 
     def landing(self, path: Sequence[str]) -> tuple[str, ...]:
-        """A table's full name as the database compares it with others."""
+        """Return a table's full name, folded to the case in which the database compares names."""
         return tuple(self.dialect.folded_table(part) for part in path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Start a transaction: one consistent view to read, or the one that will be committed."""
+        """Begin a transaction: with one consistent view to read, or, with ``write``, to write in."""
         return
 
     def commit(self, connection: Any) -> None:
-        """Commit."""
+        """Commit the open transaction."""
         with self.calling(connection):
             connection.commit()
 
     def rollback(self, connection: Any) -> None:
-        """Roll back."""
+        """Roll the open transaction back."""
         with self.calling(connection):
             connection.rollback()
 
     def execute(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> None:
-        """Execute one statement with bound values on a cursor; the driver's errors leave as they are."""
+        """Execute one statement with bound values on a cursor; raises the driver's own errors."""
         cursor.execute(sql, values) if values else cursor.execute(sql)
 
     def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Execute one statement with bound values; all its rows, if it gives any."""
+        """Execute one statement with bound values and return all its rows; none if it gives none."""
         with self.calling(connection):
             cursor = connection.cursor()
             try:
@@ -191,7 +198,7 @@ class Database(ServerCalls):
                 cursor.close()
 
     def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute one statement with bound values; how many rows it touched."""
+        """Execute one statement with bound values and return how many rows it changed."""
         with self.calling(connection):
             cursor = connection.cursor()
             try:
@@ -203,48 +210,59 @@ class Database(ServerCalls):
     # -- snapshots and watermarks ----------------------------------------------
 
     def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
-        """Holds one consistent view open; yields its token, or None if it cannot be shared."""
+        """Hold one consistent view of ``path`` open; yields its token, or None if it cannot be shared."""
         return nullcontext(None)
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Make the transaction that ``begin`` opened see the snapshot of ``token``. False if that is gone
-        and the chunk may be read from a new one; raises ``SnapshotLost`` if it may not."""
+        """Make the open transaction read from the snapshot that ``token`` names.
+
+        Returns False if the snapshot is lost and the chunk may be read from a new one. Raises
+        ``SnapshotLost`` if it may not.
+        """
         raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Name what holds the rows of ``origin`` (``path``: the table's name; None: it is a query), so that
-        what was truncated, rewritten, replaced or cut into other partitions since has another name. Keeps
-        it so until the transaction ends, where the system has a lock for it. None: that cannot be told."""
+        """Return an identifier of the storage that holds the rows of ``origin``; None if there is none.
+
+        ``path`` is the table's name, None for a query. The identifier differs after the table was truncated,
+        rewritten, replaced or partitioned anew. Where the system has a lock against this, it is taken
+        until the transaction ends.
+        """
         return None
 
     def relation_in(self, token: str) -> str | None:
-        """What ``relation`` gave when the snapshot of ``token`` was taken, if the token says so."""
+        """Return what ``relation`` gave when the snapshot was taken, if its token tells; else None."""
         return None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Whether every session that sees one snapshot finds the same rows in the table, so that they can
-        be counted in one and read in others: not so for a view that asks the clock, or foreign rows."""
+        """Whether all database sessions that share a snapshot find the same rows in the table.
+
+        Then rows can be counted in one of them and read in others. False for a view that depends on the
+        clock, and for foreign tables. The default cannot tell: False.
+        """
         return False
 
     def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
-        """SQL for a cursor value below which no open transaction can still commit rows. ``utc``: the
-        column's clock is said to be in UTC whoever writes."""
+        """Return SQL for a cursor value below which no open transaction can still commit rows; None: unknown.
+
+        ``utc``: the manifest says that every writer stamps the column in UTC.
+        """
         return None
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Names the rows that committed after the last reading, by transactions that were open in it."""
+        """Return a condition for rows of transactions that were open in the last reading; None: not known."""
         return None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Names every row that the last reading did not see as it is now, where the database shows that."""
+        """Return a condition for all rows added or changed since the last reading; None: not known."""
         return None
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """What ``late`` and ``since`` will want to know of this reading, as JSON: ``Window.last``."""
+        """Return what ``late`` and ``since`` need to know of this reading, as JSON, for ``Window.last``."""
         return {}
 
     def now(self, connection: Any) -> datetime:
-        """The server's clock, in UTC; this machine's where the dialect has no ``clock``."""
+        """Return the time of the server's clock in UTC; of this machine's if the dialect has no ``clock``."""
         if not self.dialect.clock:
             return datetime.now(UTC)
         return datetime.fromisoformat(str(self.run(connection, self.dialect.clock)[0][0])[:19])
@@ -252,8 +270,11 @@ class Database(ServerCalls):
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
     ) -> list[str]:
-        """Cut points about every ``step`` rows, ascending, as text; a value that repeats has
-        more than ``step`` rows. ``rows`` is how many there are, roughly."""
+        """Return the column's value at about every ``step``-th row, ascending, as text.
+
+        A value that occurs more than once in the list has more than ``step`` rows. ``rows`` is about how
+        many rows there are.
+        """
         dialect, name = self.dialect, self.dialect.quote(column.name)
         ordered = dialect.comparable(column)
         inner = (
@@ -266,42 +287,46 @@ class Database(ServerCalls):
         return [str(row[0]) for row in self.run(connection, sql)]
 
     def pages(self, connection: Any, table: Table) -> int:
-        """How many physical pages the table has, for ``@page`` ranges."""
+        """Return how many physical pages the table has, for ``@page`` ranges; 0: it has no such ranges."""
         return 0
 
     # -- writing ---------------------------------------------------------------
 
     def tag(self, connection: Any, run_id: str, chunk: Chunk, attempt: int) -> None:
-        """Have the server's own history say what the session loads, where it has such a place."""
+        """Label the database session with its run, chunk and attempt, if the server has a query history."""
         return
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
-        """End the sessions of older attempts whose label starts with ``mark``."""
+        """Terminate database sessions whose label is ``mark`` and an older attempt's number."""
         return
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """What the user may not do and a sink for the table must; None where it cannot be told."""
+        """Return the privileges that a sink for the table needs and the user lacks; None if not known."""
         return None
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Have the table take values for its identity columns among ``names``, until the session ends, where
-        a statement of its own says so."""
+        """Allow inserts into the identity columns among ``names``, if the system needs a statement for it.
+
+        The permission lasts until the database session ends.
+        """
         return
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
-        """Asked before rows are inserted into a table: what tells, afterwards, how many of them are still
-        there; None where no trigger can have taken any away."""
+        """Return a function that tells, after an insert, how many of the inserted rows still exist.
+
+        Called before the insert. None if no trigger can have removed any.
+        """
         return None
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
-        """The temporary table in which rows for ``target`` lie before they are merged."""
+        """Return the path of the temporary table in which rows for ``target`` are staged before a merge."""
         return (name,)
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Put the rows of table ``new`` in the place of those of ``target``, in the open transaction.
+        """Replace the rows of ``target`` by those of table ``new``, in the open transaction.
 
-        A table that is there gets the new rows and stays what it is. Only one that nothing hangs on changes
-        names with ``new``; ``old`` is the name to drop it under.
+        A missing target is made by renaming ``new``. An existing one to which no grants, views, keys or
+        the like belong is renamed to ``old`` and dropped; any other is refilled in place.
         """
         dialect, held = self.dialect, self.find(connection, target)
         if held is None or dialect.folded_table(held.path[-1]) != dialect.folded_table(target[-1]):
@@ -314,22 +339,26 @@ class Database(ServerCalls):
             self.refill(connection, held, new)
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether the catalogue says that nothing hangs on the table which ``new`` has not as well, so that
-        they may change names. The default: it is not asked, and the table is filled anew."""
+        """Whether table ``new`` can replace the table by renaming without losing grants, views or the like.
+
+        The default does not ask the catalogue and returns False: the table is refilled.
+        """
         return False
 
     def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
-        """Foreign keys of other tables that refer to the table; none where keys are not enforced."""
+        """Return the foreign keys of other tables that refer to the table; none if keys are not enforced."""
         sql = self.dialect.referring(path)
         return grouped(self.run(connection, sql)) if sql else []
 
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
-        """Why the rows of what has that name cannot be replaced: it is a view, a policy hides rows."""
+        """Return why the rows of ``path`` cannot be replaced, e.g. a policy hides rows; empty: they can."""
         return []
 
     def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
-        """Put the rows of table ``new`` in the place of those of ``held``; see ``hdm.sql.refill``. Where a
-        definition would commit, ``new`` is dropped later."""
+        """Replace the rows of the existing table ``held`` by those of ``new``; see ``hdm.sql.refill``.
+
+        Drops ``new`` too, unless DDL would commit the transaction; then the caller drops it later.
+        """
         refill(self, connection, held, new)
         if self.dialect.transactional_ddl:
             self.change(connection, self.dialect.drop_table(new))
@@ -341,11 +370,11 @@ class Database(ServerCalls):
         self.change(connection, self.dialect.create_table(new, target.columns, target.key))
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Tables in the schema of ``path`` whose name starts with ``prefix``."""
+        """Return the tables in the schema of ``path`` whose name starts with ``prefix``."""
         return []
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """For ``hdm doctor``: connection and version."""
+        """Check the connection for ``hdm doctor``; return ``(what, ok, detail)``."""
         try:
             connection = self.connect("hdm:doctor")
         except HdmError as error:
@@ -358,7 +387,7 @@ class Database(ServerCalls):
         return found
 
     def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
-        """For ``hdm doctor``: whether the user may do all that a sink for the table must."""
+        """Check for ``hdm doctor`` whether the user has all privileges that a sink for the table needs."""
         connection = self.connect("hdm:doctor")
         try:
             missing_grants = self.missing_grants(connection, path)
@@ -370,7 +399,7 @@ class Database(ServerCalls):
         return [("grants", not missing_grants, what)]
 
     def look(self, path: Sequence[str]) -> Table | None:
-        """Log in and look for a table: whatever keeps that from working is raised."""
+        """Log in and describe a table; None if there is none. Raises ``HdmError`` if that fails."""
         connection = self.connect("hdm:ready")
         try:
             self.begin(connection)

@@ -35,22 +35,26 @@ class DbApiDatabase(Database):
     begin_write: ClassVar[str | None] = "BEGIN"
     """Begins a transaction that writes; None: the driver begins one by itself."""
     begin_read: ClassVar[str | None] = "BEGIN"
-    """Begins one that reads only; None: each statement sees a moment of its own."""
+    """Begins a transaction that only reads; None: each statement sees a snapshot of its own."""
     read_only: ClassVar[tuple[str, ...]] = ()
-    """Statements that a session for reading starts with, beside the dialect's."""
+    """Statements that a database session for reading starts with, after those of the dialect."""
     counts_many: ClassVar[bool] = False
-    """Whether ``rowcount`` tells the rows of a whole ``executemany``. False: an INSERT of VALUES takes its
-    rows or raises, and what was sent is what is counted."""
+    """Whether ``rowcount`` counts all rows of an ``executemany``.
+
+    False: the rows sent are counted instead, since an INSERT of VALUES stores its rows or raises.
+    """
 
     @abstractmethod
     def open(self, label: str, *, write: bool) -> Any:
-        """The driver's connection, in autocommit, named ``label`` where the server shows it. The driver is
-        imported here; its errors may leave as they are."""
+        """Return the driver's connection in autocommit, named ``label`` where the server shows it.
+
+        Import the driver inside this method; its errors may be raised as they are.
+        """
 
     # -- sessions --------------------------------------------------------------
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """A connection in the dialect's settings."""
+        """Open a connection and apply the dialect's settings."""
         with self.connecting():
             connection = self.open(label, write=write)
         try:
@@ -61,24 +65,24 @@ class DbApiDatabase(Database):
         return connection
 
     def set_up(self, connection: Any, write: bool) -> None:
-        """Bring a new session into the dialect's canonical settings."""
+        """Apply the dialect's settings to a new database session; read-only unless ``write``."""
         for statement in self.settings(write):
             self.run(connection, statement)
         if not write:
             self.make_read_only(connection)
 
     def make_read_only(self, connection: Any) -> None:
-        """Let the server refuse every change in this session, where it has a statement for that."""
+        """Make the database session read-only, if the dialect has a statement for that."""
         for statement in self.dialect.read_only_session:
             self.run(connection, statement)
 
     def settings(self, write: bool) -> list[str]:
-        """The statements that a session starts with."""
+        """Return the statements that a new database session starts with."""
         own = list(self.dialect.session)
         return own if write else [*own, *self.read_only]
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """By ``begin_write`` or ``begin_read``."""
+        """Begin a transaction with the statement in ``begin_write`` or ``begin_read``."""
         statement = self.begin_write if write else self.begin_read
         if statement:
             self.run(connection, statement)
@@ -89,36 +93,36 @@ class DbApiDatabase(Database):
 
     @property
     def questions(self) -> CatalogueSql:
-        """The questions to the system's catalogue."""
+        """The SQL that reads the system's catalogue."""
         return catalogue_sql(self.dialect.name)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``<dialect>://host:port``, ``database.schema.table``."""
+        """Return the OpenLineage name: ``<dialect>://host:port``, ``database.schema.table``."""
         place = f"{self.profile.host}:{self.profile.port}" if self.profile.port else self.profile.host
         parts = path if self.dialect.schemas_are_databases else (self.profile.database, *path)
         return Dataset(f"{self.dialect.name}://{place}", ".".join(part for part in parts if part))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """The profile's schema, else the system's own default, before a bare name."""
+        """Return the name; a bare one gets the profile's schema, else the system's default."""
         if len(parts) > 1:
             return tuple(parts)
         named: str | None = getattr(self.profile, "schema_name", None) or self.default_schema()
         return (named, *parts) if named else tuple(parts)
 
     def default_schema(self) -> str | None:
-        """Where bare names lie."""
+        """Return the schema of names without one, if the profile gives none; None: there is no schema."""
         return self.questions.schema
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """By the dialect's questions; a name in any case."""
+        """Describe a table by the dialect's catalogue SQL; its name may differ in case."""
         return described(self, connection, path, self.questions)
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """By the dialect's questions."""
+        """Return a digest that identifies the storage of the table's rows; None for a view or a query."""
         return relation_of(self, connection, path, self.questions)
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """By a temporary table without rows, which the catalogue then describes."""
+        """Return the columns of a query, by creating an empty temporary table from it and describing that."""
         name = f"hdm_query_{uuid.uuid4().hex}"
         stage, dialect = self.stage_path((), name), self.dialect
         empty = f"SELECT * FROM {dialect.derived(sql)} WHERE 1 = 0"
@@ -135,7 +139,10 @@ class DbApiDatabase(Database):
         return found.columns
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By the dialect's question for the tables of a schema; none where it has no such question."""
+        """Return the tables in the schema of ``path`` whose name starts with ``prefix``.
+
+        None are found if the dialect has no SQL for it.
+        """
         if self.questions.tables is None:
             return []
         schema = path[-2] if len(path) > 1 else (self.questions.schema or "")
@@ -145,7 +152,7 @@ class DbApiDatabase(Database):
     # -- rows ------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Rows by ``fetchmany``, as many at a time as fit into 8 MiB by the width of the last ones."""
+        """Yield the rows of a SELECT by ``fetchmany``, as many at a time as fit into about 8 MiB."""
         decoders = {column.name: self.decoder(column) for column in columns}
         with self.calling(connection):
             cursor = connection.cursor()
@@ -165,11 +172,11 @@ class DbApiDatabase(Database):
             cursor.close()
 
     def decoder(self, column: Column) -> row_codec.Decoder:
-        """Turns the driver's values of a column into its carrier: see ``dbapi_codec``."""
+        """Return the function that turns the driver's values of a column into its carrier."""
         return dbapi_codec.decoder(column)
 
     def checked(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> None:
-        """Raises ``UnrepresentableValue`` for fetched rows that the driver may have damaged."""
+        """Raise ``UnrepresentableValue`` if the driver may have altered values of the fetched rows."""
         return
 
     def load(
@@ -179,7 +186,7 @@ class DbApiDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """One prepared INSERT, for many rows at a time."""
+        """Insert batches by ``executemany``, 2,000 rows at a time; return how many rows were stored."""
         sql, taken = self.insert_sql(path, columns), 0
         with self.calling(connection):
             cursor = connection.cursor()
@@ -195,23 +202,23 @@ class DbApiDatabase(Database):
         return taken
 
     def insert_sql(self, path: Sequence[str], columns: Sequence[Column]) -> str:
-        """The INSERT of one row, with a mark for each value."""
+        """Return the INSERT of one row, with a placeholder for each value."""
         dialect = self.dialect
         marks = ", ".join(self.mark(column, number) for number, column in enumerate(columns, 1))
         names = dialect.names(column.name for column in columns)
         return f"INSERT INTO {dialect.qualify(path)} ({names}) {dialect.insert_override}VALUES ({marks})"
 
     def mark(self, column: Column, number: int) -> str:
-        """What stands for the ``number``-th value, from 1, in an INSERT."""
+        """Return the placeholder of the ``number``-th value in an INSERT, counted from 1."""
         return self.dialect.placeholder(number)
 
     def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Insert these rows; how many the database took."""
+        """Insert the rows and return how many the database stored."""
         cursor.executemany(sql, rows)
         return int(cursor.rowcount) if self.counts_many else len(rows)
 
     def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """The values to bind: temporals and decimals as exact text, all else as Python's own."""
+        """Return the values to bind: dates, times and decimals as exact text, others as Python objects."""
         if self.dialect.zoneless and pa.types.is_timestamp(array.type):
             array = array.cast(pa.timestamp(array.type.unit))
         return row_codec.cells(array)

@@ -1,7 +1,8 @@
-"""What DB-API drivers give for a column, as Arrow, exactly or not at all.
+"""Turns the values that DB-API drivers return into Arrow arrays, exactly or not at all.
 
-PEP 249 says little of a value's type: one driver gives ``datetime``, another the text of one. Both are read;
-what would have to be rounded, cut or guessed is refused (``ValueError`` or ``TypeError``).
+PEP 249 (https://peps.python.org/pep-0249/) says little about the types of values: one driver returns
+``datetime``, another its text. Both are read. A value that would have to be rounded, truncated or guessed
+raises ``ValueError`` or ``TypeError``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _TRUE, _FALSE = ("t", "true", "1"), ("f", "false", "0")
 
 
 def decoder(column: Column) -> row_codec.Decoder:
-    """Turns the driver's values of the column into its carrier."""
+    """Return the function that turns the driver's values of the column into its carrier."""
     kind, carried = column.kind, column.type
     if kind is Kind.TEXT:
         return _each(_text)
@@ -59,7 +60,7 @@ def _text(value: Any) -> str:
 
 
 def _as_text(value: Any) -> str:
-    """Kinds that travel as the source's own text, whatever Python object the driver makes of them."""
+    """Return the text of a value whose kind is carried as text, whatever Python type the driver uses."""
     if isinstance(value, bytes | bytearray | memoryview):
         raise TypeError("bytes have no text")
     if isinstance(value, datetime):
@@ -99,7 +100,7 @@ def _float(value: Any) -> float:
 
 
 def _short(value: Any) -> float:
-    """Of 32 bits; drivers give such a value as it is, or as the double that its shortest text says."""
+    """Return a 32-bit float, from its exact value or from the double nearest to its shortest text."""
     number = _float(value)
     if math.isnan(number) or math.isinf(number):
         return number
@@ -119,7 +120,7 @@ def _decimal(value: Any) -> Decimal:
 
 
 def _digits(value: Any) -> str:
-    """A decimal without bound, in plain notation."""
+    """Return a decimal of unbounded precision as text without an exponent."""
     number = _decimal(value)
     return f"{number:f}" if number.is_finite() else str(number)
 
@@ -136,7 +137,10 @@ def _temporals(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def _moment(value: Any, kind: pa.DataType) -> Any:
-    """The value, if it is of the kind: pyarrow alone would drop a time of day or a zone without a word."""
+    """Return the value if its Python type fits the kind; else raise ``TypeError``.
+
+    pyarrow alone would silently drop a time of day or a zone.
+    """
     if pa.types.is_time(kind):
         fits = isinstance(value, time) and value.tzinfo is None
     elif pa.types.is_date(kind):

@@ -1,4 +1,4 @@
-"""A table as a system's catalogue SQL describes it, whatever driver asks."""
+"""Describes tables by the SQL of a system's catalogue, through any driver."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hdm.sql.database import Database
 def described(
     database: Database, connection: Any, path: Sequence[str], questions: CatalogueSql
 ) -> Table | None:
-    """The table, its key and estimates; None if there is none of that name in any case."""
+    """Describe a table, its key and estimates; None if there is none, whatever the case of its name."""
     dialect = database.dialect
 
     def ask(sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -50,7 +50,10 @@ def described(
 
 
 def chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...]:
-    """The columns of these names, in their order; ``UsageError`` unless each is there and named once."""
+    """Return the columns in the order of ``names``.
+
+    Raises ``UsageError`` unless each exists and is named once.
+    """
     if not names:
         raise UsageError("columns is empty", hint="leave columns out to read all of them")
     twice = [name for name, count in Counter(names).items() if count > 1]
@@ -64,7 +67,7 @@ def chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...
 
 
 def sees_all(database: Database, connection: Any, table: Table, origin: str) -> None:
-    """``UsageError`` if the table has columns that the user is not shown, for lack of a grant."""
+    """Raise ``UsageError`` if the table has columns that the user has no privilege to see."""
     try:
         database.run(connection, f"SELECT * FROM {origin} WHERE 1 = 0")
     except UsageError as error:
@@ -78,7 +81,7 @@ def sees_all(database: Database, connection: Any, table: Table, origin: str) -> 
 def relation_of(
     database: Database, connection: Any, path: Sequence[str] | None, questions: CatalogueSql
 ) -> str | None:
-    """A digest of what the catalogue says holds the table's rows now; None for a view or a query."""
+    """Return a digest that identifies the storage of the table's rows; None for a view or a query."""
     if path is None:
         return None
     schema = path[-2] if len(path) > 1 else (questions.schema or "")
@@ -87,7 +90,7 @@ def relation_of(
 
 
 def asked(database: Database, connection: Any, sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
-    """The rows of a question to the catalogue, whose ``?`` marks become the driver's own."""
+    """Run catalogue SQL, with its ``?`` replaced by the driver's placeholders, and return all rows."""
     numbers = itertools.count(1)
     parts = sql.split("?")
     marked = parts[0] + "".join(database.dialect.placeholder(next(numbers)) + part for part in parts[1:])
@@ -95,7 +98,7 @@ def asked(database: Database, connection: Any, sql: str, values: Sequence[str]) 
 
 
 def _one_name(rows: Sequence[Sequence[Any]], schema: str, name: str) -> tuple[str, str] | None:
-    """The exact match, or the only one in another case."""
+    """Return the exact match, or the only name that differs in case; None if there is none."""
     found = [(str(a), str(b)) for a, b in rows]
     if (schema, name) in found:
         return schema, name

@@ -1,4 +1,4 @@
-"""A target table gains the columns that its source has gained."""
+"""Adds columns that the source has gained to the target table."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hdm.sql.database import Database
 
 
 def grow(database: Database, target: Table, find: Callable[[Any, Sequence[str]], Table | None]) -> None:
-    """Add each column of ``target`` that its table lacks, by ALTER TABLE, NULL in the rows that are there.
+    """Add the columns of ``target`` that the existing table lacks, by ALTER TABLE; existing rows get NULL.
 
-    ``find(connection, path)`` gives the table as it is; one that is not there is left alone.
+    ``find(connection, path)`` describes the existing table. Does nothing if there is none.
     """
     fold = database.dialect.folded
     connection = database.connect("hdm:grow", write=True)

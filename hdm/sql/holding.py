@@ -1,4 +1,4 @@
-"""What a database still holds of a job, by its ledger and by the table itself."""
+"""Finds what a target still contains of a job, from its ledger and from the table itself."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from hdm.sql.database import Database
 from hdm.sql.ledger import Ledger
 
 COUNTED = 5_000_000
-"""Of a table that was given more rows, a run only looks whether it has any."""
+"""Rows up to which a run counts the table; of a larger table it only checks that it is not empty."""
 NO_LEDGER = Holding(target="")
 
 
 def held_by(database: Database, ledger: Ledger, target: Table, job_key: str, looks: Mode | None) -> Holding:
-    """What the ledger names; with ``looks``, the job's mode, also what is in the table. One session."""
+    """Return what the ledger records of a job and, if ``looks`` is not None, what the table contains.
+
+    ``looks`` is the job's mode; None: do not look at the table. Uses one database session.
+    """
     connection = database.connect("hdm:holding")
     try:
         held, there = NO_LEDGER, ledger.exists(connection)
@@ -32,7 +35,7 @@ def held_by(database: Database, ledger: Ledger, target: Table, job_key: str, loo
 
 
 def _rows(database: Database, connection: Any, target: Table, *, counts: bool) -> int:
-    """How many rows the table has, or, unless that ``counts``, whether it has any; 0 if it is gone."""
+    """Count the table's rows; without ``counts``, return 1 if it has any, else 0. 0 if it is missing."""
     found, fold = database.find(connection, target.path), database.dialect.folded
     if found is None or fold(found.path[-1]) != fold(target.path[-1]):
         return 0

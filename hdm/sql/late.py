@@ -1,7 +1,7 @@
-"""Finds rows that lie below the watermark and were not moved, and says where the source differs.
+"""Finds rows below the watermark that were not moved, and reports how the source differs.
 
-Three witnesses: the ids that were missing when the last reading ended (``gaps``), the transactions that
-wrote a row (where the database shows them), and the number of rows that were there.
+Three facts of the last reading tell which rows are new: the ids that were missing when it ended (``gaps``),
+the transactions that wrote the rows (if the database shows them), and the number of rows.
 """
 
 from __future__ import annotations
@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from hdm.sql.chunking import Splitter
 
 LOOKS_BACK = 100_000
-"""How far below the end of a reading missing ids are noted."""
+"""Ids below the greatest one of a reading among which missing ids are recorded."""
 GAPS = 1_000
-"""How many gaps between ids are noted, the newest first."""
+"""Greatest number of gaps between ids that are recorded; the newest are kept."""
 
 
 def numbered_by(table: Table) -> Column | None:
-    """The column that is the whole key and a whole number: a row with one that was missing is new."""
+    """Return the key column if the key is one column of whole numbers; else None.
+
+    A row whose id was missing in the last reading is then known to be new.
+    """
     if len(table.key) != 1:
         return None
     column = table.column(table.key[0])
@@ -32,8 +35,11 @@ def numbered_by(table: Table) -> Column | None:
 
 
 def missing_ids(splitter: Splitter, column: Column, moved: str) -> str | None:
-    """The ids that no row has that is ``moved`` (a predicate), as ``within`` takes them: the newest
-    ``GAPS`` gaps, and what lies above the greatest. None if there is no row."""
+    """Return the ranges of ids that the moved rows do not have, as the condition ``in`` takes them.
+
+    ``moved`` is the SQL predicate of the moved rows. The ranges are the newest ``GAPS`` gaps, and all ids
+    above the greatest. None if there is no row.
+    """
     dialect, name = splitter.database.dialect, column.name
     quoted, least = dialect.quote(name), -(2 ** (INTEGERS[column.kind] - 1))
     (high,) = splitter.one(splitter.select(f"MAX({quoted})", all_of((splitter.where, moved))))
@@ -61,8 +67,11 @@ def _range(low: int, high: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Rows below the watermark that are to be moved: ``condition`` names them. ``added`` of them were
-    not there before. ``changes`` were made below it and are not moved."""
+    """Rows below the watermark that must be moved: ``rows`` rows, which ``condition`` selects.
+
+    ``added`` of them are new. ``changes`` is how many other rows below the watermark were changed; they
+    are not moved.
+    """
 
     condition: Condition | None = None
     rows: int = 0
@@ -71,7 +80,10 @@ class Late:
 
 
 def find_late(splitter: Splitter, below: Sequence[Condition], held: int | None) -> Late:
-    """What of the rows ``below`` the watermark came since the last reading. ``held``: how many there are."""
+    """Find the rows ``below`` the watermark that came since the last reading.
+
+    ``held`` is how many rows the source has below the watermark; None if they were not counted.
+    """
     window, database = splitter.window, splitter.database
     surplus = None if held is None or window.moved is None else held - window.moved
     gaps = _counted(splitter, below, _in_gaps(splitter))
@@ -79,7 +91,7 @@ def find_late(splitter: Splitter, below: Sequence[Condition], held: int | None) 
     if window.again:
         chosen = since if since[0] is not None else gaps
         return Late(*chosen, added=min(chosen[1], max(surplus or 0, 0))) if chosen[1] else Late()
-    if window.unclear:  # a range that is, or was, read later gives those that lie in it by itself
+    if window.unclear:  # a range that is read later will find its late rows itself
         return Late()
     late = _counted(splitter, below, database.late(splitter.connection, splitter.table, window))
     chosen = _new_rows(window, surplus, gaps, since, late)
@@ -91,7 +103,7 @@ _Found = tuple[Condition | None, int]
 
 
 def _new_rows(window: Window, surplus: int | None, gaps: _Found, since: _Found, late: _Found) -> _Found:
-    """In mode append a row that is there must not come again: those that are new beyond doubt."""
+    """Return the rows that are certainly new, since mode append must not store a row twice."""
     if gaps[1] and (window.exact or surplus == gaps[1]):
         return gaps
     if surplus is None:
@@ -109,9 +121,10 @@ def _counted(splitter: Splitter, below: Sequence[Condition], condition: Conditio
 
 
 def said_of_late(window: Window, held: int, late: Late, rose: int, name: str, *, back: bool) -> str | None:
-    """What is to be said of ``held`` rows below the watermark; None if they are those that were moved.
+    """Return the report on the rows below the watermark; None if they are those that were moved.
 
-    ``rose``: how many of them may since have got a greater value, and are read again for it.
+    ``held`` is how many rows the source has there. ``rose`` is how many moved rows may since have got a
+    greater value, so that they are above the watermark now. ``back``: no row reaches the watermark any more.
     """
     kept, drift = window.findings.kept, int(window.last.get("drift", 0))
     kept["changes"] = changes = int(window.last.get("changes", 0)) + late.changes

@@ -1,8 +1,8 @@
-"""The ledger: the table in the target that says which chunks it holds, and which target it is.
+"""The ledger: the table in the target that records which chunks it contains, and the target's identity.
 
-A chunk's row is written in the transaction of the chunk's rows, so both are there or neither is. One
-row more is the identity of the target (decision 0021): a random number, written once, that tells this
-database from another one of the same name. A copy and a restored backup have the one of the original.
+A chunk's ledger row is written in the transaction that loads the chunk, so both exist or neither does. One
+more row contains the identity of the target (decision 0021): a random number, written once, that tells this
+database from another one of the same name. A copy or a restored backup has the identity of the original.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from hdm.sql.database import Database
 NAME = "_hdm_load_ledger"
 HEAD = "_hdm_ledger_head"
 SELF = "_target"
-"""Job key and chunk id of the row whose ``chunk_json`` gives the identity of the target."""
+"""Job key and chunk id of the row whose ``chunk_json`` contains the identity of the target."""
 
 
 def _column(name: str, kind: Kind, length: int | None = None, *, nullable: bool = False) -> Column:
@@ -47,7 +47,7 @@ COLUMNS = (
 
 
 class Ledger:
-    """The ledger in one schema. Calls are part of the caller's transaction."""
+    """Reads and writes the ledger of one schema; by default in the caller's transaction."""
 
     def __init__(self, database: Database, schema: Sequence[str]) -> None:
         self.database = database
@@ -58,7 +58,10 @@ class Ledger:
         self._head = database.dialect.qualify(self.head)
 
     def create(self, connection: Any) -> str:
-        """Create it if it is not there; another session may be doing the same. The target's identity."""
+        """Create the ledger if it does not exist, and return the target's identity.
+
+        Safe if another database session creates it at the same time. Runs transactions of its own.
+        """
         if self.path in self.database.ledgers:
             return self.database.ledgers[self.path]
         self._make(connection, self.path, COLUMNS, ("chunk_id",))
@@ -73,7 +76,7 @@ class Ledger:
         return identity
 
     def _identify(self, connection: Any) -> str:
-        """The target's identity, given to it now if it has none."""
+        """Return the target's identity; store a new one if it has none."""
         self.database.begin(connection)
         known = self.identity(connection)
         self.database.rollback(connection)
@@ -94,7 +97,7 @@ class Ledger:
         return known
 
     def identity(self, connection: Any) -> str | None:
-        """The identity of the target; None if an hdm before it made the ledger."""
+        """Return the identity of the target; None if a version of hdm without identities made the ledger."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,
@@ -118,7 +121,7 @@ class Ledger:
                 raise
 
     def exists(self, connection: Any, path: Sequence[str] | None = None) -> bool:
-        """Whether the table is there; in a transaction of its own."""
+        """Whether the ledger, or the table ``path``, exists; asked in a transaction of its own."""
         self.database.begin(connection)
         found: Table | None = self.database.find(connection, path or self.path)
         self.database.rollback(connection)
@@ -126,8 +129,11 @@ class Ledger:
         return found is not None and fold(found.path[-1]) == fold((path or self.path)[-1])
 
     def claim(self, connection: Any, chunk: Chunk, attempt: Attempt) -> bool:
-        """Insert the chunk's row; False if it is there already. Where keys are enforced, waits
-        for another attempt on the same chunk to end, and the transaction is then of no use."""
+        """Insert the chunk's row; False if it exists already.
+
+        Where keys are enforced, waits until another attempt at the same chunk ends its transaction. After
+        False, the caller must roll back.
+        """
         values = (
             chunk.job_key,
             chunk.chunk_id,
@@ -143,7 +149,7 @@ class Ledger:
         return self._insert(connection, values, once=chunk.chunk_id)
 
     def _insert(self, connection: Any, values: Sequence[Any], *, once: str) -> bool:
-        """Insert a row; False if there is one of the chunk ``once`` already."""
+        """Insert a row; False if the ledger has one for chunk id ``once`` already."""
         dialect = self.database.dialect
         if not dialect.enforces_keys:
             loads = dialect.quote("loads")
@@ -168,7 +174,7 @@ class Ledger:
         return True
 
     def fill(self, connection: Any, receipt: Receipt) -> None:
-        """Complete the chunk's row with what was loaded; ``TransientError`` if the claim is gone."""
+        """Store the receipt in the chunk's row; raises ``TransientError`` if ``claim``'s row is gone."""
         mark = self.database.dialect.placeholder
         quote = self.database.dialect.quote
         touched = self.database.change(
@@ -182,7 +188,7 @@ class Ledger:
             raise TransientError("the server ended the transaction that had claimed the chunk")
 
     def find(self, connection: Any, chunk_id: str) -> Receipt | None:
-        """The receipt of a chunk that the target holds."""
+        """Return the receipt of a chunk; None if the ledger has none."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,
@@ -192,7 +198,7 @@ class Ledger:
         return receipt_from_json(str(rows[0][0])) if rows and rows[0][0] is not None else None
 
     def rows(self, connection: Any, job_key: str, epoch: int) -> int:
-        """How many rows the chunks of one epoch brought."""
+        """Return how many rows were loaded by the chunks of one epoch."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         sql = (
             f"SELECT SUM({quote('row_count')}) FROM {self._committed} "
@@ -201,7 +207,7 @@ class Ledger:
         return int(self.database.run(connection, sql, (job_key, epoch))[0][0] or 0)
 
     def holding(self, connection: Any, job_key: str) -> Holding:
-        """What it holds of a job, in one look."""
+        """Return the number, least and greatest id, and rows of a job's recorded chunks, by one query."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         chunk_id = quote("chunk_id")
         sql = (
@@ -213,7 +219,7 @@ class Ledger:
         return Holding(int(chunks), least, greatest, int(rows or 0))
 
     def entries(self, connection: Any, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Every chunk of a job that the target holds, oldest epoch first."""
+        """Yield every chunk of a job that is recorded, with its receipt, oldest epoch first."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,

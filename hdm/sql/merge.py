@@ -1,7 +1,7 @@
-"""Mode ``merge``: a chunk's rows lie in a temporary table first, then come in by key.
+"""Mode ``merge``: stages a chunk's rows in a temporary table, then merges them into the target by key.
 
-Which row of a key stays is decided here, never by which chunk commits last (decision 0011); what the
-table holds afterwards is counted before the transaction is committed (decision 0012).
+Which of several rows with one key stays does not depend on which chunk commits last (decision 0011). The
+rows in the target are counted before the transaction is committed (decision 0012).
 """
 
 from __future__ import annotations
@@ -18,12 +18,14 @@ from hdm.sql.target import CHUNK_ID, ROW_NO
 LATER = {Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP} | {
     Kind.TIMESTAMPTZ
 }
-"""Kinds of a cursor that every database puts in the same order."""
+"""Kinds of a cursor that every database sorts in one order."""
 
 
 def newest_by(database: Database, target: Table) -> str | None:
-    """The cursor of the target's table by which the newest of several rows is known; None if it has
-    none that the database compares as the source does."""
+    """Return the cursor column that tells which of several rows with one key is the newest; else None.
+
+    None if the target has no cursor, or if its database may sort the cursor otherwise than the source.
+    """
     for column in target.columns:
         if column.name == target.cursor and column.kind in LATER and database.dialect.is_sortable(column):
             return column.name
@@ -33,7 +35,7 @@ def newest_by(database: Database, target: Table) -> str | None:
 def make_stage(
     database: Database, connection: Any, target: Table, chunk: Chunk, attempt: Attempt
 ) -> tuple[str, ...]:
-    """Create the temporary table, in a transaction of its own: DDL may commit."""
+    """Create the temporary table for a chunk, in a transaction of its own, since DDL may commit."""
     path = database.stage_path(target.path, f"_hdm_stage_{chunk.chunk_id[:12]}_{attempt.number}")
     database.begin(connection, write=True)
     database.change(connection, database.dialect.create_stage(path, target.path, target.columns))
@@ -43,10 +45,10 @@ def make_stage(
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Brings one chunk's staged rows into ``target``, inside the open transaction.
+    """Merges one chunk's staged rows into ``target``, inside the open transaction.
 
-    ``held`` is the table as the target has it. ``repeats``: another chunk of the same reading may bring
-    the same key, so that the cursor decides which row is the newest.
+    ``held`` is the existing table as the catalogue describes it. ``repeats``: other chunks of the reading
+    may contain rows with the same keys, so that the cursor decides which row is the newest.
     """
 
     database: Database
@@ -57,8 +59,11 @@ class Merge:
     repeats: bool
 
     def run(self, sent: int) -> int:
-        """Bring ``sent`` staged rows in; how many were passed over for newer ones. ``RejectedRows`` if
-        two rows of a key cannot be told apart, or the table does not hold what it was given."""
+        """Merge ``sent`` staged rows; return how many were skipped because a newer row has their key.
+
+        Raises ``RejectedRows`` if nothing tells which of two rows with one key is newer, or if the table
+        does not contain all rows afterwards.
+        """
         newest = newest_by(self.database, self.target) if self.repeats else None
         if newest is not None:
             self._can_compare(newest)
@@ -78,7 +83,7 @@ class Merge:
         return bool(self.held.key) and {*map(fold, self.held.key)} == {*map(fold, self.target.key)}
 
     def _wait_for_others(self) -> None:
-        """Merges that could bring one key at a time go one after the other."""
+        """Take the target's merge lock, so that no other merge inserts the same keys meanwhile."""
         lock = self.database.dialect.merge_lock(self.target.path)
         if lock is None:
             return
@@ -87,7 +92,7 @@ class Merge:
             raise TransientError(f"{self._name}: another merge into it does not end")
 
     def _can_compare(self, newest: str) -> None:
-        """A cursor is compared with what the table holds, so that must be of its kind."""
+        """Raise ``SchemaDrift`` unless the cursor can be compared with the existing table's column."""
         fold = self.database.dialect.folded
         kinds = [column.kind for column in self.held.columns if fold(column.name) == fold(newest)]
         wanted = self.target.column(newest).kind
@@ -100,8 +105,10 @@ class Merge:
             )
 
     def _keep_one(self, newest: str | None) -> tuple[int, int]:
-        """One row of each key in the stage, the newest; how many were not older than another, and how
-        many that leaves."""
+        """Keep only the newest staged row of each key.
+
+        Returns how many rows were not older than another of their key, and how many are kept.
+        """
         dialect, key = self.database.dialect, self.target.key
         for name in self._texts if dialect.exact_text else ():
             exact = dialect.exact_text.format(self._quote(name))
@@ -136,7 +143,7 @@ class Merge:
             raise
 
     def _account(self, staged: int, touched: int, newest: str | None, kinds: Sequence[bool]) -> int:
-        """How many staged rows are older than the table's. Holds the stage against the table."""
+        """Return how many staged rows are older than the target's; ``RejectedRows`` if any is missing."""
         there = sum(self._found(null_keys=null_keys) for null_keys in kinds)
         older = (
             sum(self._found(null_keys=null_keys, older_than=newest) for null_keys in kinds) if newest else 0
@@ -184,7 +191,7 @@ class Merge:
         return int(self.database.run(self.connection, counted)[0][0])
 
     def _has(self, rest: str) -> bool:
-        """Whether the stage gives a row: ``{}`` is its name, ``{key}`` the key's columns."""
+        """Whether ``SELECT 1 FROM`` rest finds a row; ``{}`` is the stage, ``{key}`` the key's columns."""
         dialect = self.database.dialect
         rest = rest.format(dialect.qualify(self.stage), key=dialect.names(self.target.key))
         return bool(self.database.run(self.connection, dialect.first(f"SELECT 1 FROM {rest}")))

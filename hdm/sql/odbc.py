@@ -1,4 +1,4 @@
-"""A database behind an ODBC driver: catalogue by SQL, bulk reads in Arrow, array inserts."""
+"""OdbcDatabase: any database with an ODBC driver; bulk reads in Arrow, array inserts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KINDS = {
 
 
 class OdbcDatabase(DbApiDatabase):
-    """Subclasses say the dialect and the connection string; the rest is common to all drivers."""
+    """A database behind an ODBC driver. A subclass gives the dialect and the connection string."""
 
     def __init__(self, profile: Any = None, dialect_name: str = "") -> None:
         super().__init__(profile)
@@ -39,31 +39,31 @@ class OdbcDatabase(DbApiDatabase):
 
     @property
     def dialect(self) -> Dialect:
-        """The system's SQL as ODBC carries it."""
+        """The system's dialect, adapted to ODBC."""
         return through_odbc(self._base)
 
     @property
     def facts(self) -> OdbcFacts:
-        """What is special about the system's driver."""
+        """Facts about the system's ODBC driver."""
         return self.dialect.odbc
 
     def connection_string(self, label: str) -> str:
-        """Everything that the driver is told; holds the password, so it is never shown."""
+        """Return the connection string; it contains the password, so it must never be shown."""
         raise UsageError("no connection string", hint="name dsn:, driver: or odbc: in the profile")
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """``<dialect>://host:port``, as OpenLineage names the system itself."""
+        """Return the OpenLineage name of a table, which does not tell that ODBC is used."""
         place = f"{self.profile.host}:{self.profile.port}" if self.profile.port else self.profile.host
         parts = path if self.dialect.schemas_are_databases else (self.profile.database, *path)
         return Dataset(f"{self._base}://{place}", ".".join(part for part in parts if part))
 
     def open(self, label: str, *, write: bool) -> Any:
-        """A pyodbc connection in autocommit."""
+        """Return a pyodbc connection in autocommit."""
         pyodbc, _ = codec.modules()
         return pyodbc.connect(self.connection_string(label), autocommit=True, timeout=60)
 
     def set_up(self, connection: Any, write: bool) -> None:
-        """Bring a new session into the dialect's canonical settings."""
+        """Apply the dialect's settings to a new database session; read-only unless ``write``."""
         if self.facts.one_write:
             connection.maxwrite = 1 << 30
         if not write:
@@ -71,16 +71,18 @@ class OdbcDatabase(DbApiDatabase):
         super().set_up(connection, write)
 
     def make_read_only(self, connection: Any) -> None:
-        """Let the server refuse every change in this session, if it knows a statement for that."""
+        """Make the database session read-only, if the server knows a statement for that."""
         self._guard(lambda statement: self.run(connection, statement))
 
     def settings(self, write: bool) -> list[str]:
-        """What a session starts with; the character set is the connection string's business."""
+        """Return the first statements of a database session; the connection string sets the character set."""
         return [one for one in super().settings(write) if not one.startswith("SET NAMES")]
 
     def _guard(self, execute: Callable[[str], Any]) -> None:
-        """Make a session that reads read-only. A server that does not know the statement, as another one
-        behind the same dialect may, is read all the same: what is begun is rolled back."""
+        """Make a database session read-only, by ``execute``.
+
+        A server that does not know the statement is read nevertheless: hdm rolls its transactions back.
+        """
         for statement in self.dialect.read_only_session:
             try:
                 with self.classified():
@@ -89,20 +91,20 @@ class OdbcDatabase(DbApiDatabase):
                 _LOG.info("%s takes no %s: %s", self.dialect.name, statement, error.message)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """The driver begins with the next statement; what only looks says so where it is said each time."""
+        """Turn autocommit off, so that the driver begins a transaction with the next statement."""
         with self.classified():
             connection.autocommit = False
         if not write and self.dialect.read_only_transaction:
             self.run(connection, self.dialect.read_only_transaction)
 
     def commit(self, connection: Any) -> None:
-        """Commit, and be in no transaction again."""
+        """Commit the open transaction and turn autocommit on."""
         with self.classified():
             connection.commit()
             connection.autocommit = True
 
     def rollback(self, connection: Any) -> None:
-        """Roll back, and be in no transaction again."""
+        """Roll the open transaction back and turn autocommit on."""
         with self.classified():
             connection.rollback()
             connection.autocommit = True
@@ -111,17 +113,17 @@ class OdbcDatabase(DbApiDatabase):
 
     @property
     def questions(self) -> CatalogueSql:
-        """Those of the system itself, whatever carries them: ODBC gives no declared precision."""
+        """The SQL that reads the system's own catalogue, since ODBC does not tell declared precisions."""
         return catalogue_sql(self._base)
 
     def default_schema(self) -> str | None:
-        """Where bare names lie."""
+        """Return the schema of names without one, if the profile gives none; None: there is no schema."""
         if self.facts.bare_names == "database":
             return self.profile.database  # type: ignore[no-any-return]
         return None if self.facts.bare_names == "none" else super().default_schema()
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """As the driver describes the result; decimals as text, since drivers invent their scale."""
+        """Return the columns of a query as the driver describes them, by running it for no rows."""
         with self.classified():
             cursor = connection.cursor()
             cursor.execute(f"SELECT * FROM {self.dialect.derived(sql)} WHERE 1 = 0")
@@ -141,7 +143,7 @@ class OdbcDatabase(DbApiDatabase):
     # -- rows ------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """In bulk; row by row if a value is wider than a bound buffer should be."""
+        """Yield rows in bulk; row by row if a value is wider than ``WIDEST`` or bulk reads would fail."""
         widest = self._widest(connection, sql, columns)
         if widest <= codec.WIDEST and not self._bulk_breaks(columns):
             batches = self._bulk(sql, columns, widest)
@@ -189,8 +191,10 @@ class OdbcDatabase(DbApiDatabase):
         yield from self._classifying(codec.bulk(connection, sql, columns, self.facts, widest))
 
     def _reading(self, label: str, widest: int) -> str:
-        """The connection string for long reads: psqlODBC reports long types as wide as they are,
-        and keeps no more rows than fit into memory."""
+        """Return the connection string for reading values up to ``widest`` bytes.
+
+        psqlODBC is told this width, and to fetch only as many rows at once as fit into memory.
+        """
         text = self.connection_string(label)
         if not self.facts.told_width:
             return text
@@ -216,8 +220,10 @@ class OdbcDatabase(DbApiDatabase):
             yield batch
 
     def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Array inserts of text and plain values, as many at a time as fit into 16 MiB, where the driver
-        stands them; an INSERT of VALUES takes its rows or raises."""
+        """Insert the rows and return their number; as arrays of up to 16 MiB if the driver supports that.
+
+        The rows need not be counted: an INSERT of VALUES stores its rows or raises.
+        """
         cursor.fast_executemany = fast = self.facts.fast_inserts
         if not fast:
             return super().insert(cursor, sql, rows)
@@ -229,13 +235,13 @@ class OdbcDatabase(DbApiDatabase):
         return len(rows)
 
     def mark(self, column: Column, number: int) -> str:
-        """With its type, where the system must be told it."""
+        """Return the placeholder of a value, cast to its type if the system needs that."""
         if not self.facts.casts or column.kind in (Kind.TEXT, Kind.BINARY):
             return "?"
         return f"CAST(? AS {self.dialect.stored(column).native})"
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """By ODBC's own catalogue function."""
+        """Return the tables whose name starts with ``prefix``, by ODBC's catalogue function."""
         with self.classified():
             cursor = connection.cursor()
             found = [str(row.table_name) for row in cursor.tables(tableType="TABLE").fetchall()]
@@ -243,7 +249,7 @@ class OdbcDatabase(DbApiDatabase):
         return [(*path[:-1], name) for name in found if name.startswith(prefix)]
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Connection, driver and server version."""
+        """Check the connection for ``hdm doctor``, and tell the driver's and the server's version."""
         found = super().probe()
         if not all(ok for _, ok, _ in found):
             return found
@@ -258,16 +264,18 @@ class OdbcDatabase(DbApiDatabase):
 
 
 class _TooWideError(Exception):
-    """The first batch held a value wider than the driver's buffers."""
+    """Raised if the first batch has a value wider than the driver's buffers."""
 
 
 def valued(value: str) -> str:
-    """A value of a connection string, in braces only where it needs them: not every driver takes
-    them off a number."""
+    """Return a value for a connection string, in braces only if it needs them.
+
+    Not every driver removes the braces around a number.
+    """
     plain = re.fullmatch(r"[A-Za-z0-9_.:,/\\ @~-]*", value) and value == value.strip()
     return value if plain else braced(value)
 
 
 def braced(value: str) -> str:
-    """A value of a connection string that cannot end it: ``{...}`` with ``}`` doubled."""
+    """Return a value for a connection string in braces, with each ``}`` doubled, so that none ends it."""
     return "{" + value.replace("}", "}}") + "}"

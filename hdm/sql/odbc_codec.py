@@ -1,8 +1,8 @@
-"""Rows through ODBC: bulk reads by arrow-odbc, row by row by pyodbc where that could break.
+"""Reads rows through ODBC: in bulk by arrow-odbc, or row by row by pyodbc where bulk reads could fail.
 
-arrow-odbc binds buffers of a fixed width. It is given the schema it is to deliver, since its own
-guess reads psqlODBC's float8 as float32 and aborts the process on some fixed-width binaries; and
-the widest value that the query holds, since drivers report no bound for long types.
+arrow-odbc binds buffers of a fixed width. It is given the schema, since its own guess reads psqlODBC's
+float8 as float32 and aborts the process on some fixed-width binaries. It is also given the width of the
+query's widest value, since drivers report no bound for long types.
 """
 
 from __future__ import annotations
@@ -32,8 +32,10 @@ _ZONED = r"([+-]\d\d(:?\d\d){0,2}|Z)( BC)?$"
 
 
 def only_reads(connection: Any) -> None:
-    """Tell the driver of a pyodbc connection that nothing will be written: some refuse it then, others take
-    no notice (https://learn.microsoft.com/en-us/sql/odbc/reference/syntax/sqlsetconnectattr-function)."""
+    """Set the connection's access mode to read-only; some drivers then refuse writes, others ignore it.
+
+    https://learn.microsoft.com/en-us/sql/odbc/reference/syntax/sqlsetconnectattr-function
+    """
     import pyodbc
 
     with suppress(pyodbc.Error):
@@ -41,11 +43,14 @@ def only_reads(connection: Any) -> None:
 
 
 def modules() -> tuple[Any, Any]:
-    """``pyodbc`` and ``arrow_odbc``; ``MissingDriver`` if one, or what they load, is not installed."""
+    """Import and return ``pyodbc`` and ``arrow_odbc``.
+
+    Raises ``MissingDriver`` if one of them, or the ODBC driver manager, is not installed.
+    """
     try:
         import pyodbc
 
-        import arrow_odbc  # isort: skip -- its library says less of what is missing
+        import arrow_odbc  # isort: skip -- its error does not name the missing library
     except OSError:
         raise _no_driver_manager() from None
     except ImportError as error:
@@ -66,7 +71,7 @@ def _no_driver_manager() -> MissingDriver:
 
 
 def unbounded(facts: OdbcFacts, columns: Sequence[Column]) -> list[Column]:
-    """The columns whose widest value must be measured before buffers are bound."""
+    """Return the columns whose widest value must be measured before buffers are bound."""
     found = []
     for column in columns:
         carried = wire(facts, column)
@@ -83,7 +88,7 @@ def unbounded(facts: OdbcFacts, columns: Sequence[Column]) -> list[Column]:
 def bulk(
     connection: Any, sql: str, columns: Sequence[Column], facts: OdbcFacts, widest: int
 ) -> Iterator[pa.RecordBatch]:
-    """Batches from an arrow-odbc connection; ``widest`` bounds its text and binary buffers."""
+    """Yield batches from an arrow-odbc connection; ``widest`` is the buffers' size for a value, in bytes."""
     schema = pa.schema([pa.field(c.name, wire(facts, c)) for c in columns])
     options = {}
     if facts.wide_text:
@@ -106,7 +111,10 @@ def bulk(
 def one_by_one(
     cursor: Any, columns: Sequence[Column], facts: OdbcFacts, widest: int
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of bounded bytes from an executed pyodbc cursor; no value is wider than ``widest``."""
+    """Yield batches of bounded bytes from an executed pyodbc cursor.
+
+    ``widest`` is the width in bytes of the widest value.
+    """
     schema = pa.schema([pa.field(c.name, wire(facts, c)) for c in columns])
     wired = [Column(c.name, c.kind, field.type) for c, field in zip(columns, schema, strict=True)]
     decoders = {c.name: _decoder(c.type) for c in wired}
@@ -120,14 +128,14 @@ def one_by_one(
 
 
 def rows_within(size: int, widest: int) -> int:
-    """How many rows of ``widest`` bytes (and 1 kB beside) fit into ``size``; at least one."""
+    """Return how many rows of ``widest`` bytes plus 1 KiB fit into ``size`` bytes; 1 to 5,000."""
     return max(min(5000, size // (widest + 1024)), 1)
 
 
 def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
-    """What pyodbc is to bind each column as, and a row's greatest width in bytes.
+    """Return the types by which pyodbc shall bind the columns, and a row's greatest width in bytes.
 
-    pyodbc asks the driver otherwise, and drivers answer with too small a size, or none.
+    Without them pyodbc asks the driver, and some drivers give too small a size or none.
     """
     pyodbc, _ = modules()
     sizes: list[Any] = []
@@ -149,7 +157,10 @@ def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
 
 
 def carried(batch: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
-    """The batch in the columns' own carriers; ``UnrepresentableValue`` names the column."""
+    """Return the batch cast to the carriers of its columns.
+
+    Raises ``UnrepresentableValue``, which names the column, if a value does not fit.
+    """
     arrays = []
     for array, column in zip(batch.columns, columns, strict=True):
         try:

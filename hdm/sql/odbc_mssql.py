@@ -1,4 +1,4 @@
-"""What SQL Server would alter or refuse of the values that it is sent as text."""
+"""Handles text values that SQL Server would alter or refuse: long fractions, and code pages."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ _SHORTER = (
 
 
 def shortest(texts: pa.Array) -> pa.Array:
-    """Times of day and timestamps without zeros at the end, and with at most seven digits of a second:
-    datetime takes three, datetime2 seven, and either refuses a text with more."""
+    """Return times and timestamps with at most seven digits of a second, without trailing zeros.
+
+    ``datetime`` takes three digits and ``datetime2`` seven; a text with more is refused.
+    """
     for pattern, kept in _SHORTER:
         texts = pc.replace_substring_regex(texts, pattern=pattern, replacement=kept)
     return texts
 
 
 def watched(batches: Iterator[pa.RecordBatch], seen: dict[str, set[str]]) -> Iterator[pa.RecordBatch]:
-    """The same batches; ``seen`` gets each column's characters beyond ASCII."""
+    """Yield the batches unchanged, and add each text column's characters beyond ASCII to ``seen``."""
     for batch in batches:
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
             if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
@@ -42,7 +44,7 @@ def watched(batches: Iterator[pa.RecordBatch], seen: dict[str, set[str]]) -> Ite
 
 
 def must_keep(database: Database, connection: Any, path: Sequence[str], seen: Mapping[str, set[str]]) -> None:
-    """``UnrepresentableValue`` if a varchar column of the table does not give those characters back."""
+    """Raise ``UnrepresentableValue`` if the code page of a varchar column lacks a character in ``seen``."""
     dialect = database.dialect
     qualified = dialect.qualify(path)
     home = "tempdb." if qualified.startswith("[#") else ""

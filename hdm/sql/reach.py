@@ -1,4 +1,4 @@
-"""What is behind a SQL source or sink, for those who must know whether it is there."""
+"""Tells whether the database of a SQL source or sink can be reached."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from hdm.sql.database import Database
 
 
 class BehindDatabase:
-    """A component whose system is its ``database``."""
+    """Base of components whose system is the database in ``database``."""
 
     database: Database
 
     @property
     def system(self) -> str:
-        """The database's address."""
+        """The database's address: ``host:port``, or the path of a file."""
         return self.database.address
 
     def reach(self) -> None:
-        """By a new session."""
+        """Open and close a database session; raises ``ConnectionLost`` if none can be opened."""
         self.database.reach()

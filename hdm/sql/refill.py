@@ -1,6 +1,6 @@
-"""Gives a table that is there new rows, and leaves everything that hangs on it as it is.
+"""Replaces the rows of an existing table; its grants, keys, views and other definitions stay.
 
-The rows come from a table beside it, in the caller's transaction: if anything fails, the old rows stay.
+The new rows are copied from another table in the caller's transaction: if anything fails, the old rows stay.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Referring:
-    """A foreign key of ``table`` that refers to ``target`` columns of the table in question."""
+    """A foreign key: ``columns`` of ``table`` refer to the refilled table's columns ``target``."""
 
     name: str
     table: tuple[str, ...]
@@ -27,7 +27,10 @@ class Referring:
 
 
 def grouped(rows: Iterable[Sequence[Any]]) -> list[Referring]:
-    """From rows of key, schema, table, column and referred column, in the order of the keys' columns."""
+    """Make foreign keys of catalogue rows ``(key, schema, table, column, referred column)``.
+
+    The rows of a key must be in the order of its columns.
+    """
     found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for name, schema, table, column, target in rows:
         path = (str(schema), str(table)) if schema else (str(table),)
@@ -39,11 +42,11 @@ def grouped(rows: Iterable[Sequence[Any]]) -> list[Referring]:
 
 
 def refill(database: Database, connection: Any, held: Table, new: Sequence[str]) -> None:
-    """Put the rows of table ``new`` in the place of those of ``held``.
+    """Replace the rows of the existing table ``held`` by those of table ``new``.
 
-    Rows that others refer to are changed in place, by the key that is referred to, so that no foreign key
-    cascades. Raises ``RejectedRows``, and has changed nothing, if others refer to rows that are not among
-    the new ones, and if the table has not taken every row.
+    If foreign keys refer to the table, its rows are updated in place by the key referred to, so that no
+    delete cascades. Raises ``RejectedRows`` if other tables refer to rows that are not among the new ones,
+    or if the table does not contain every new row afterwards; the caller then rolls back.
     """
     fresh = database.find(connection, new)
     assert fresh is not None

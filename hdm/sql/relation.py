@@ -1,4 +1,7 @@
-"""Binds a reading to the relation that it was planned on: chunks of two tables never make one."""
+"""Checks that all chunks of a reading are read from the relation that they were planned on.
+
+A relation is what contains a table's rows now; a table that is truncated or replaced gets another one.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,16 @@ ANEW = (
     "run again: modes replace and merge then read it anew; in mode append, empty the target's table and "
     "give the source another name first"
 )
-"""What to do about a table that changed under its reading."""
+"""Hint for a table that was replaced while it was read."""
 _CALL = re.compile(r"(\w+)\s*\(|\b(current_\w+|localtime\w*|sysdate\w*|systimestamp|sessiontimezone)\b", re.I)
 _NO_CALLS = frozenset({"in", "and", "or", "not", "exists", "any", "all", "some", "where", "select", "from"})
 
 
 def asks_something(where: str) -> bool:
-    """Whether a condition may come out otherwise in another session, since it calls a function or a clock."""
+    """Whether a condition may give another result in another database session.
+
+    It may if it calls a function or asks a clock.
+    """
     plain = re.sub(r"'(?:[^']|'')*'", "''", where)
     return any(found[2] or found[1].lower() not in _NO_CALLS for found in _CALL.finditer(plain))
 
@@ -28,7 +34,7 @@ def asks_something(where: str) -> bool:
 def is_steady(
     database: Database, connection: Any, table: Table, path: Sequence[str] | None, where: str
 ) -> bool:
-    """Whether what is counted under a snapshot is what other sessions read under it."""
+    """Whether rows counted in a snapshot are those that other database sessions read in it."""
     return path is not None and not asks_something(where) and database.is_steady(connection, table.path)
 
 
@@ -40,8 +46,11 @@ def planned(
     path: Sequence[str] | None,
     snapshot: str | None,
 ) -> str | None:
-    """The relation that a plan is made on. Raises ``TransientError`` if it is not the one whose snapshot
-    was taken any more, so that a new snapshot is tried."""
+    """Return the identifier of the relation that is planned; None if the system has none.
+
+    Raises ``TransientError`` if the table was replaced since the snapshot was taken, so that the caller
+    tries again with a new snapshot.
+    """
     found = database.relation(connection, origin, path and table.path)
     seen = database.relation_in(snapshot) if snapshot is not None else None
     if seen is not None and found != seen:
@@ -52,7 +61,7 @@ def planned(
 def hold(
     database: Database, connection: Any, table: Table, origin: str, path: Sequence[str] | None, chunk: Chunk
 ) -> None:
-    """Raises ``SourceChanged`` unless the relation is the one that ``chunk`` was planned on."""
+    """Raise ``SourceChanged`` if the relation is not the one that ``chunk`` was planned on."""
     if chunk.relation is None:
         return
     if database.relation(connection, origin, path and table.path) != chunk.relation:

@@ -1,4 +1,4 @@
-"""Calls of a driver: errors in hdm's words, with the server's address; none waits for ever."""
+"""Wraps a driver's calls: turns errors into hdm's, with the server's address, and ends lost calls."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ T = TypeVar("T")
 
 
 class ServerCalls(ABC):
-    """What every ``Database`` calls its server by."""
+    """Base of ``Database``: context managers around calls of the driver."""
 
     tls_hint: ClassVar[str] = "name the authority's certificate in the profile, or write insecure: true"
-    """What to do where a server's certificate is not trusted."""
+    """Hint for a server whose certificate is not trusted."""
 
     @property
     @abstractmethod
     def dialect(self) -> Dialect:
-        """The database's SQL."""
+        """The dialect: all SQL and type knowledge about the system."""
 
     @abstractmethod
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """The OpenLineage name of a table; no connecting."""
+        """Return the OpenLineage name of a table, without connecting."""
 
     @abstractmethod
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """The name with the default schema filled in; no connecting."""
+        """Return the name with the default schema filled in, without connecting."""
 
     @abstractmethod
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """A session, named ``label`` where the server shows it."""
+        """Open a database session, named ``label`` where the server shows it."""
 
     @property
     def address(self) -> str:
-        """Where the server is: ``host:port``, or the path of a file."""
+        """The server's address: ``host:port``, or the path of a file."""
         return self.dataset(self.default_path(("",))).namespace.partition("://")[2] or self.dialect.name
 
     def reach(self) -> None:
-        """Raises ``ConnectionLost`` if no session can be had."""
+        """Open and close a database session; raises ``ConnectionLost`` if none can be opened."""
         self.connect("hdm:reach").close()
 
     @contextmanager
     def classified(self) -> Iterator[None]:
-        """Turns driver errors into ``HdmError`` without their text."""
+        """Turn driver errors into ``HdmError``, without the driver's text."""
         try:
             yield
         except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
@@ -61,8 +61,10 @@ class ServerCalls(ABC):
 
     @contextmanager
     def connecting(self) -> Iterator[None]:
-        """``classified``, for a login: whatever is wrong is said with the server's address and, in one
-        word, whether it was DNS, a refusal, a time-out, TLS or the login: see ``unreachable``."""
+        """Turn driver errors of a login into ``HdmError`` with the server's address and the cause.
+
+        The cause is e.g. DNS, a refused connection, a time-out, TLS or the login: see ``unreachable``.
+        """
         try:
             yield
         except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
@@ -70,7 +72,7 @@ class ServerCalls(ABC):
         except Exception as error:  # noqa: BLE001 -- drivers share no base class
             found, why = self.dialect.classify(error), unreachable.reason(error)
             if why in (None, unreachable.TIMEOUT) and isinstance(found, ConnectionLost):
-                why = self._unknown() or why  # some drivers wait in vain for a name that nobody knows
+                why = self._unknown() or why  # some drivers time out on a host name that DNS does not know
             if why == unreachable.DNS:
                 found = UnknownPlace(found.message, hint="correct the host's name in the profile")
             elif why == unreachable.TLS:
@@ -80,7 +82,7 @@ class ServerCalls(ABC):
             raise self._placed(found, error) from None
 
     def _unknown(self) -> str | None:
-        """That the host's name is not known, if a look of our own finds so."""
+        """Return ``unreachable.DNS`` if the host's name cannot be resolved; else None."""
         try:
             host, _, port = self.address.rpartition(":")
         except HdmError:
@@ -88,7 +90,7 @@ class ServerCalls(ABC):
         return unreachable.DNS if port.isdecimal() and not unreachable.is_known(host) else None
 
     def _placed(self, found: HdmError, error: BaseException) -> HdmError:
-        """The error with the server's address and why it was not reached."""
+        """Add the server's address and why it was not reached to the error's message; return the error."""
         try:
             address = self.address
         except HdmError:
@@ -104,13 +106,15 @@ class ServerCalls(ABC):
 
     @contextmanager
     def calling(self, connection: Any) -> Iterator[None]:
-        """``classified``, for a call that waits for the server: should it never answer, the call ends
-        as for a lost connection. See ``hdm.components.silence``."""
+        """Turn driver errors into ``HdmError``, and end a call whose server stopped working for it.
+
+        Such a call fails as for a lost connection. See ``hdm.components.silence``.
+        """
         with self.classified(), waiting(self.socket_of(connection), lambda: self.works_for(connection)):
             yield
 
     def called(self, connection: Any, items: Iterator[T]) -> Iterator[T]:
-        """The items of a generator that waits for the server for each: see ``calling``."""
+        """Yield the items of a generator; each item is awaited inside ``calling``."""
         try:
             while True:
                 with self.calling(connection):
@@ -123,10 +127,12 @@ class ServerCalls(ABC):
             items.close()  # type: ignore[attr-defined]  # a generator
 
     def socket_of(self, connection: Any) -> int | None:
-        """The descriptor of a session's socket; None if the driver does not give it away."""
+        """Return the file descriptor of a connection's socket; None if the driver does not tell it."""
         return None
 
     def works_for(self, connection: Any) -> bool | None:
-        """Whether the server is at work for that session just now, asked by another one; None if it
-        cannot tell. Called from another thread while the session waits."""
+        """Whether the server is working for the connection's database session now; None if not known.
+
+        Asks through another database session, from another thread, while the first one waits.
+        """
         return None

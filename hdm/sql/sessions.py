@@ -1,8 +1,8 @@
-"""Sessions that only look, used again while somebody plans.
+"""Keeps read-only database sessions open while a plan is made, so that they are used again.
 
-Planning asks each table's source several short questions. Some systems make a session dear: SQLite reads
-its whole schema for each, others log in. Within ``kept`` such a session is handed on, rolled back, to the
-next question of the same thread to the same system; outside it ends with its question.
+Planning sends several short queries for each table. A new database session is expensive: SQLite reads its
+whole schema for each, others log in. Within ``kept``, a database session is rolled back and used for the next
+query to the same database in the same context; outside of it, each is closed after use.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 _Free = list[tuple[type, Any, Any]]
 _FREE: ContextVar[_Free | None] = ContextVar("hdm_free_sessions", default=None)
-"""Class of the database, its profile, and a session that nobody uses just now."""
+"""Idle connections, each with the class of its database and its profile; None outside of ``kept``."""
 
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keep sessions that only look until the end of the block. Blocks may lie in each other."""
+    """Keep idle database sessions of ``looking`` open until the end of the block; blocks may be nested."""
     if _FREE.get() is not None:
         yield
         return
@@ -39,8 +39,10 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def looking(database: Database, label: str) -> Iterator[Any]:
-    """A session with an open transaction that reads; it ends with the block. ``label`` names the session
-    where the server shows it, if it is a new one."""
+    """Yield a connection with an open read transaction, which ends with the block.
+
+    ``label`` names a new database session where the server shows it; a kept one has its first label.
+    """
     free = _FREE.get() if database.sessions_stand_alone else None
     connection = _take(database)
     if connection is None:

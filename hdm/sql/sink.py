@@ -1,4 +1,4 @@
-"""SqlSink: rows and ledger row in one transaction; append, merge by key, or replace by swap."""
+"""SqlSink: writes rows and their ledger row in one transaction; appends, merges by key, or replaces."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_ther
 
 
 class SqlSink(BehindDatabase, Sink):
-    """Writes one table. A subclass names its ``Database``; that is all.
+    """Writes one table. A subclass only has to name its ``Database``.
 
-    A chunk is one transaction with its ledger row. Where the target enforces no keys, loads of
-    one schema are serialised on the ledger's head row.
+    A chunk and its ledger row are written in one transaction. Where the target enforces no keys, loads
+    into one schema are serialised by an update of the ledger's head row.
     """
 
     Config: ClassVar[type[BaseModel]] = SqlSinkConfig
@@ -45,20 +45,20 @@ class SqlSink(BehindDatabase, Sink):
         self.mapping = TargetMapping(config, self.database)
 
     def dataset(self, table: Table) -> Dataset:
-        """Named as the target's tables are named in OpenLineage."""
+        """Return the OpenLineage name of the target of source table ``table``."""
         return self.mapping.dataset(table)
 
     def target(self, table: Table) -> Table:
-        """The table as it will be stored; ``UsageError`` if two names become one."""
+        """Return the table as it will be stored; ``UsageError`` if two columns get one name."""
         return self.mapping.target(table)
 
     def landing(self, table: Table) -> tuple[str, ...]:
-        """The full name as the database folds it."""
+        """Return the target's server and full name, in the case in which the database compares names."""
         path = self.mapping.path(table)
         return (self.database.dataset(path).namespace, *self.database.landing(path))
 
     def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """By the catalogue, where the database checks them."""
+        """Return (referring, referred) tables from the catalogue; none if keys are not checked."""
         if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
             return []
         with looking(self.database, "hdm:keys") as connection:
@@ -66,21 +66,24 @@ class SqlSink(BehindDatabase, Sink):
         return [((str(a), str(b)), (str(c), str(d))) for a, b, c, d in rows]
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
-        """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
+        """Return the columns stored with loss, each with the reason, without those in ``allow_loss``."""
         return self.mapping.losses(table)
 
     # -- before ----------------------------------------------------------------
 
     def ready(self) -> None:
-        """Logs in, and looks for a table; a file that is not there yet must have room."""
+        """Log in and look for the ledger; check that a missing database file can be created."""
         if self.database.is_there():
             self.database.look(self.database.default_path((LEDGER,)))
         else:
             self.database.can_be_made()
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """A merge needs a key; without ``create``, the table must be there; what is replaced, must be a
-        table whose every row the user may remove."""
+        """Raise ``UsageError`` if the mode cannot work.
+
+        Mode ``merge`` needs a key; ``create: false`` an existing table; mode ``replace`` a table all of
+        whose rows the user may delete.
+        """
         target = self.target(table)
         must_have_key(target, mode)
         if self.config.create and (mode is not Mode.REPLACE or not self.database.is_there()):
@@ -101,19 +104,25 @@ class SqlSink(BehindDatabase, Sink):
             raise not_there(target)
 
     def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
-        """In mode merge, of rows with one key that may come in several chunks, where no cursor says
-        which is the newest."""
+        """Whether chunks must be loaded one at a time, in the order of their numbers.
+
+        They must in mode merge if several chunks may contain rows with one key and no cursor tells which
+        row is the newest.
+        """
         target = self.target(table)
         if mode is not Mode.MERGE or not (repeats or self.mapping.repeats(table, target)):
             return False
         return newest_by(self.database, target) is None
 
     def grow(self, table: Table) -> None:
-        """By ALTER TABLE, a column at a time; a target that is not there yet is left to ``prepare``."""
+        """Add missing columns to an existing target, by one ALTER TABLE for each column."""
         grow(self.database, self.target(table), self._held)
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Create what is missing, verify what is there; no row is touched."""
+        """Create a missing table and ledger, and verify an existing table; no row is changed.
+
+        In mode ``replace``, creates the table beside the target that will be swapped in.
+        """
         target = self.target(table)
         must_have_key(target, mode)
         connection = self.database.connect("hdm:prepare", write=True)
@@ -170,7 +179,10 @@ class SqlSink(BehindDatabase, Sink):
 
     @staticmethod
     def _with_key(target: Table, mode: Mode) -> Table:
-        """Without its key where that could break: NULLs, or new versions of a row appended."""
+        """Return the table without its key if the key could be violated.
+
+        NULLs in the key, and new versions of a row in mode append, would violate it.
+        """
         versions = mode is Mode.APPEND and target.cursor is not None and target.cursor not in target.key
         null_keys = any(target.column(name).nullable for name in target.key)
         return replace(target, key=()) if versions or null_keys else target
@@ -178,11 +190,11 @@ class SqlSink(BehindDatabase, Sink):
     # -- the target's own word -------------------------------------------------
 
     def identity(self, table: Table) -> str | None:
-        """The ledger's, as ``prepare`` found or made it."""
+        """Return the identity in the ledger, as ``prepare`` found or stored it; None before ``prepare``."""
         return self.database.ledgers.get(self._ledger(self.target(table)).path)
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """What the ledger holds of the job."""
+        """Yield every chunk of the job that the ledger records, with its receipt."""
         if not self.database.is_there():
             return
         target = self.target(table)
@@ -198,8 +210,10 @@ class SqlSink(BehindDatabase, Sink):
             connection.close()
 
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
-        """What the ledger says; and whether the table is gone or empty, in mode append how many rows it
-        has, unless others delete there."""
+        """Return what the ledger records of the job, and whether the table is missing or empty.
+
+        In mode append also how many rows the table has. With ``others_delete`` only the ledger is read.
+        """
         if not self.database.is_there():
             return NO_LEDGER
         target = self.target(table)
@@ -207,11 +221,11 @@ class SqlSink(BehindDatabase, Sink):
         return held_by(self.database, self._ledger(target), target, job_key, looks)
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """The ledger's; an epoch without a chunk is known by its swap."""
+        """Return the greatest epoch in the ledger; an epoch without chunks is recorded by its swap."""
         return self._ledger(self.target(table)).newest_epoch(job_key)
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """The ledger's receipt, read on a new session."""
+        """Return the chunk's receipt from the ledger, read in a new database session; None if it has none."""
         connection = self.database.connect("hdm:committed")
         try:
             self.database.begin(connection)
@@ -225,8 +239,10 @@ class SqlSink(BehindDatabase, Sink):
     # -- writing ---------------------------------------------------------------
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """One transaction: ledger row, rows, count, commit. What takes long is done before it where the
-        database can."""
+        """Write a chunk in one transaction: insert the ledger row and the rows, count them, commit.
+
+        Where the database can, the rows are sent to the server before the transaction opens.
+        """
         target, mark = self.target(table), f"hdm:{chunk.chunk_id[:12]}:"
         ledger = self._ledger(target)
         connection = self.database.connect(f"{mark}{attempt.number}", write=True)
@@ -269,7 +285,7 @@ class SqlSink(BehindDatabase, Sink):
             connection.close()
 
     def _writable(self, connection: Any, target: Table) -> tuple[Table, Table | None]:
-        """As an existing table spells its columns, without those that it computes itself; and that table."""
+        """Return the target in the existing table's spelling, without generated columns; and that table."""
         self.database.begin(connection)
         held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)
@@ -286,7 +302,7 @@ class SqlSink(BehindDatabase, Sink):
         return replace(target, columns=tuple(columns), key=tuple(key), cursor=cursor), held
 
     def _held(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """The table of exactly that name."""
+        """Describe the table whose name equals ``path`` after folding; None if there is none."""
         found, fold = self.database.find(connection, path), self.dialect.folded_table
         return found if found is not None and fold(found.path[-1]) == fold(path[-1]) else None
 
@@ -303,7 +319,7 @@ class SqlSink(BehindDatabase, Sink):
     def _bring(
         self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload
     ) -> Callable[[], int]:
-        """Before the transaction; what it gives puts the rows in, inside of it, and says how many."""
+        """Prepare the load before the transaction; see ``hdm.sql.bringing.bring``."""
         return bring(self.database, self.mapping, connection, into, target, chunk, payload)
 
     # -- replace ---------------------------------------------------------------
@@ -313,7 +329,7 @@ class SqlSink(BehindDatabase, Sink):
         return (*target.path[:-1], name)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """In mode ``replace``, swap: once per epoch, as the ledger knows."""
+        """Swap the new table in, in mode ``replace``; once per epoch, since the ledger records the swap."""
         if mode is not Mode.REPLACE:
             return
         target = self.target(table)
@@ -323,7 +339,7 @@ class SqlSink(BehindDatabase, Sink):
         swap_once(self.database, ledger, swap, target, new, old)
 
     def rows(self, table: Table) -> int:
-        """By counting."""
+        """Count the rows of the target."""
         connection = self.database.connect("hdm:count")
         try:
             self.database.begin(connection)
@@ -333,7 +349,7 @@ class SqlSink(BehindDatabase, Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """The database's own; a file that is not there yet will be made."""
+        """Check the connection and the privileges for ``hdm doctor``; a missing file is no fault."""
         if not self.database.is_there():
             return [("connection", True, "not there yet: hdm run makes it")]
         name = self.config.table_name

@@ -1,4 +1,4 @@
-"""SqlSource: any database with a ``Database`` becomes a source by naming it."""
+"""SqlSource: reads a table or query of any system that has a ``Database``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ from hdm.sql.window import Increment
 
 
 def first_line(error: BaseException) -> str:
-    """What the driver said of a statement that was not run over any row, without its later lines."""
+    """Return the first line of the driver's own error text.
+
+    Only for statements that read no rows: such a text contains no row's values.
+    """
     return (str(error.__context__ or error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -88,7 +91,7 @@ class SqlSourceConfig(Settings):
     @model_validator(mode="before")
     @classmethod
     def _from_params(cls, values: Any) -> Any:
-        """The original's ``params: {table, watermark}``."""
+        """Take ``table`` and ``watermark`` from the older key ``params``."""
         params = values.get("params") if isinstance(values, dict) else None
         if not isinstance(params, dict):
             return values
@@ -112,10 +115,10 @@ class SqlSourceConfig(Settings):
 
 
 class SqlSource(BehindDatabase, Source):
-    """Reads one table or query. A subclass names its ``Database``; that is all.
+    """Reads one table or query. A subclass only has to name its ``Database``.
 
-    Chunks are planned by ``chunking``; every chunk is read in one transaction, on the shared
-    snapshot where the database has such a thing.
+    ``hdm.sql.chunking`` plans the chunks. Each chunk is read in one transaction, on a shared snapshot if
+    the database has one.
     """
 
     Config: ClassVar[type[BaseModel]] = SqlSourceConfig
@@ -138,8 +141,10 @@ class SqlSource(BehindDatabase, Source):
         return self.database.default_path(parts)
 
     def describe(self) -> Table:
-        """From the catalogue; for a query, from the prepared statement. Raises ``UsageError`` if
-        the user may not read it."""
+        """Describe the table from the catalogue, or a query from its prepared statement.
+
+        Raises ``UsageError`` if the user may not read it.
+        """
         with looking(self.database, "hdm:describe") as connection:
             table = self._described(connection)
             if self.path is not None and self.database.catalog_lists_unreadable_tables:
@@ -156,7 +161,7 @@ class SqlSource(BehindDatabase, Source):
             raise UsageError(error.message, hint=error.hint) from None
 
     def ready(self, table: Table) -> None:
-        """Has the database read ``where``, and the dialect ``lag`` and ``offset``."""
+        """Check the watermark, ``lag``, ``offset`` and ``where``, by queries that read no rows."""
         mark, cursor = self.config.watermark, table.cursor
         if mark and cursor is not None:
             where = f"{self._origin(table)} WHERE {self._filter or '1 = 1'}"
@@ -207,7 +212,7 @@ class SqlSource(BehindDatabase, Source):
         return replace(table, columns=columns, key=key, cursor=cursor)
 
     def _like(self, connection: Any) -> str | None:
-        """A table whose name is near, if there is one."""
+        """Return a hint that names a similar table, if there is one; else None."""
         assert self.path is not None
         near: list[str] = []
         with suppress(HdmError):
@@ -234,7 +239,7 @@ class SqlSource(BehindDatabase, Source):
         return self.database.snapshot(self.path)
 
     def window(self) -> Window:
-        """The configured watermark and chunk size."""
+        """Return the configured watermark and chunk size, as a window with nothing committed yet."""
         mark, chunk = self.config.watermark or WatermarkConf(), self.config.chunk
         return Window(
             column=self.describe().cursor if mark.column else None,
@@ -248,7 +253,7 @@ class SqlSource(BehindDatabase, Source):
         )
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """As ``chunking`` says, under one view of the source."""
+        """Cut the window into chunks, in one snapshot of the source."""
         window = replace(
             window,
             rows_per_chunk=window.rows_per_chunk or (self.config.chunk and self.config.chunk.rows),
@@ -270,24 +275,27 @@ class SqlSource(BehindDatabase, Source):
             yield from splitter.chunks(job_key, snapshot)
 
     def why_not_split(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
-        """A table without a key, in a database without pages to go by, is one chunk."""
+        """Return a warning if a large table without a key could not be split; else None."""
         wanted = self.config.chunk
         return wanted and why_not_split(self.dialect, table, chunks, wanted.rows, wanted.bytes)
 
     def is_empty(self, table: Table) -> bool:
-        """By counting."""
+        """Whether the table or query has no rows now, by ``COUNT(*)``."""
         with looking(self.database, "hdm:count") as connection:
             where = f" WHERE {self._filter}" if self._filter else ""
             counted = f"SELECT COUNT(*) FROM {self._origin(table)}{where}"
             return int(self.database.run(connection, counted)[0][0]) == 0
 
     def leaving_out(self, columns: Collection[str]) -> SqlSource:
-        """By ``columns:`` that name the others."""
+        """Return a source that reads all columns but these."""
         kept = {"columns": [one.name for one in self.describe().columns if one.name not in columns]}
         return type(self)(self.config.model_copy(update=kept), self.profile, name=self.name)
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """One SELECT in one transaction; ``SchemaDrift`` if the table is not as planned."""
+        """Read the chunk by one SELECT in one transaction.
+
+        Raises ``SchemaDrift`` if columns or types differ from the plan.
+        """
         payload = Payload(table, lambda: self._batches(table, chunk, payload.tally))
         return payload
 
@@ -321,11 +329,11 @@ class SqlSource(BehindDatabase, Source):
             yield batch
 
     def select(self, table: Table, chunk: Chunk) -> str:
-        """The SELECT that reads a chunk."""
+        """Return the SELECT that reads a chunk."""
         return self.selecting(table, chunk, table.columns)
 
     def selecting(self, table: Table, chunk: Chunk, columns: Sequence[Column]) -> str:
-        """The SELECT that reads some columns of a chunk."""
+        """Return the SELECT that reads some columns of a chunk."""
         shown = ", ".join(
             f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in columns
         )
@@ -347,7 +355,7 @@ class SqlSource(BehindDatabase, Source):
         return self.dialect.qualify(table.path)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """The database's own, and whether the table can be described."""
+        """Check the connection, and that the table can be described, for ``hdm doctor``."""
         found = self.database.probe()
         if all(ok for _, ok, _ in found):
             try:

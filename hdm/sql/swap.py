@@ -1,4 +1,4 @@
-"""The swap that ends mode ``replace``: once per epoch, by whoever finishes the job."""
+"""Swaps the new table in at the end of mode ``replace``, once per epoch."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from hdm.sql.ledger import Ledger
 
 
 def swap_chunk(job_key: str, dataset: Dataset, epoch: int) -> Chunk:
-    """What the ledger knows a swap of mode ``replace`` by."""
+    """Return the chunk under which the ledger records a swap of mode ``replace``."""
     return Chunk(job_key, replace(dataset, name=dataset.name + "#swap"), 0, epoch=epoch)
 
 
 def swap_session(database: Database, swap: Chunk) -> Any:
-    """A session to swap on. Who finishes a job holds its lease alone: a session that is still at
-    this swap is a dead process's, and its transaction would keep everybody from the ledger."""
+    """Open a database session for the swap, after terminating any other one that is at this swap.
+
+    The caller has the lease of the job's end, so that such a database session belongs to a dead process,
+    and its open transaction would block the ledger.
+    """
     mark = f"hdm:{swap.chunk_id[:12]}:"
     before = database.connect("hdm:swap", write=True)
     try:
@@ -31,7 +34,7 @@ def swap_session(database: Database, swap: Chunk) -> Any:
 
 
 def _is_whole(database: Database, connection: Any, ledger: Ledger, swap: Chunk, target: Table) -> None:
-    """Counts the table once it is in its place: ``RejectedRows`` unless it holds all that was loaded."""
+    """Count the table after the swap; raise ``RejectedRows`` unless it contains all loaded rows."""
     loaded = ledger.rows(connection, swap.job_key, swap.epoch)
     counted = f"SELECT COUNT(*) FROM {database.dialect.qualify(target.path)}"
     held = int(database.run(connection, counted)[0][0])
@@ -45,9 +48,11 @@ def _is_whole(database: Database, connection: Any, ledger: Ledger, swap: Chunk, 
 def swap_once(
     database: Database, ledger: Ledger, swap: Chunk, target: Table, new: Sequence[str], old: Sequence[str]
 ) -> None:
-    """Put the rows of table ``new`` in the place of those of ``target``, unless the ledger says that it was
-    done; ``old`` is the name to drop a table under. Where each definition commits, a process may have ended
-    half-way."""
+    """Replace the rows of ``target`` by those of table ``new``, unless the ledger records that swap.
+
+    ``old`` is the name that the replaced table gets before it is dropped. Where DDL commits the
+    transaction, an earlier process may have ended half-way; then the rest is done.
+    """
     connection = swap_session(database, swap)
     try:
         failpoints.point("W1")
@@ -76,7 +81,7 @@ def swap_once(
 
 
 def _drop_late(database: Database, connection: Any, *paths: Sequence[str]) -> None:
-    """Drop what is of no use any more, where that could not be done in the transaction."""
+    """Drop the tables that are no longer needed, if DDL was not possible in the transaction."""
     if not database.dialect.transactional_ddl:
         for path in paths:
             database.change(connection, database.dialect.drop_table(path))

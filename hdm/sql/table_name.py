@@ -1,4 +1,4 @@
-"""How a table is named in a manifest: dotted, as a list of parts, or as ``{database, schema, table}``."""
+"""Reads the name of a table in a manifest: dotted, a list, or ``{database, schema, table}``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class TableName(Settings):
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """The parts that were given, outermost first."""
+        """The given parts of the name, outermost first."""
         return tuple(part for part in (self.database, self.schema_name, self.table) if part)
 
 
@@ -28,7 +28,10 @@ TableNameLike = str | list[str] | TableName
 
 
 def name_parts(name: TableNameLike) -> tuple[str, ...]:
-    """``schema.table``, ``[schema, table]`` or ``{schema, table}`` as parts."""
+    """Return the parts of ``schema.table``, ``[schema, table]`` or ``{schema, table}``.
+
+    Raises ``UsageError`` if there is none, or one is empty.
+    """
     if isinstance(name, TableName):
         return name.parts
     parts = tuple(name.split(".")) if isinstance(name, str) else tuple(name)

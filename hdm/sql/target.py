@@ -1,4 +1,4 @@
-"""How a source's table looks in a SQL target, and whether an existing table can take its rows."""
+"""Maps a source's table to its SQL target, and checks whether an existing table can take its rows."""
 
 from __future__ import annotations
 
@@ -57,18 +57,18 @@ class SqlSinkConfig(Settings):
 
 @dataclass(frozen=True)
 class TargetMapping:
-    """Names, types and losses on the way into one database, as the sink's conf says."""
+    """Maps names and types of a source's table to one database, as the sink's conf says."""
 
     config: Any
     database: Database
 
     @property
     def dialect(self) -> Dialect:
-        """The target's SQL."""
+        """The dialect of the target's database."""
         return self.database.dialect
 
     def path(self, table: Table) -> tuple[str, ...]:
-        """The target table's full name."""
+        """Return the target table's full name."""
         if self.config.table_name is not None:
             parts = name_parts(self.config.table_name)
         else:
@@ -78,11 +78,14 @@ class TargetMapping:
         return self.database.default_path(parts)
 
     def dataset(self, table: Table) -> Dataset:
-        """Named as the target's tables are named in OpenLineage."""
+        """Return the OpenLineage name of the target of source table ``table``."""
         return self.database.dataset(self.path(table))
 
     def target(self, table: Table) -> Table:
-        """The table as it will be stored; ``UsageError`` if two names become one."""
+        """Return the table as it will be stored.
+
+        Raises ``UsageError`` if two columns get one name, or the key names an unknown column.
+        """
         columns = tuple(self._target_column(column) for column in table.columns)
         if self.config.row_lineage:
             columns += (
@@ -113,8 +116,11 @@ class TargetMapping:
         return Table(self.dataset(table), path, columns, tuple(key), cursor, table.rows, table.bytes)
 
     def arriving(self, column: Column) -> Column:
-        """The column as it comes: a date or time that the source was told to send as text, since it has
-        values that no calendar or clock has, is a text to any other system."""
+        """Return the column as the target must store it: a date or time that is sent as text becomes text.
+
+        A source sends them as text if they may have values outside any calendar or clock. A target of the
+        source's own system still stores them as dates or times.
+        """
         sent_as_text = column.kind in _TEMPORAL and pa.types.is_string(column.type)
         if not sent_as_text or column.origin == self.dialect.name:
             return column
@@ -131,7 +137,7 @@ class TargetMapping:
         return replace(kept, default=None, identity=False, generated=None)
 
     def _emptied(self, column: Column, key: Sequence[str]) -> Column:
-        """Without NOT NULL, if the target keeps an empty value as NULL and the source may send one."""
+        """Return the column without NOT NULL if the target stores empty values as NULL; key columns as is."""
         empty = self.dialect.empty_is_null and column.kind in (Kind.TEXT, Kind.BINARY)
         return replace(column, nullable=True) if empty and column.name not in key else column
 
@@ -140,18 +146,18 @@ class TargetMapping:
         return self.dialect.column_from_catalog(name, self.dialect.stored(bare).native)
 
     def repeats(self, table: Table, target: Table) -> bool:
-        """Whether a reading may give several rows with one key: the source does not say that it cannot."""
+        """Whether several rows of a reading may have one key, since the source declares no key within it."""
         declared = {self.cased(name) for name in table.key}
         return not declared or not declared <= set(target.key)
 
     def cased(self, name: str) -> str:
-        """A source's name as the target spells it."""
+        """Return a source's name in the case that ``identifiers`` wants."""
         if self.config.identifiers == "keep":
             return name
         return name.lower() if self.config.identifiers == "lower" else name.upper()
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
-        """Columns that the dialect stores with loss, less those that ``allow_loss`` names."""
+        """Return the columns stored with loss, each with the reason, without those in ``allow_loss``."""
         allowed = self.config.allow_loss
         found = []
         for column in table.columns:
@@ -162,7 +168,10 @@ class TargetMapping:
         return found
 
     def outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
-        """A source's batch as the target's table takes it; ``before``: rows of the chunk that came before."""
+        """Return a source's batch with the columns of the target's table, in their order.
+
+        ``before`` is how many rows of the chunk were in earlier batches.
+        """
         cased, fold = self.cased, self.dialect.folded
         arrays = {fold(cased(name)): batch.column(n) for n, name in enumerate(batch.schema.names)}
         if self.config.row_lineage:
@@ -177,12 +186,15 @@ class TargetMapping:
         return pa.RecordBatch.from_arrays([arrays[fold(name)] for name in names], names=names)
 
     def _but_so(self, name: str, existing: Table) -> str:
-        """Names of the table that differ from ``name`` in nothing but case."""
+        """Return, for an error, the existing columns whose names differ from ``name`` only in case."""
         near = [c.name for c in existing.columns if c.name.lower() == name.lower()]
         return f" ({', '.join(near)} is, which is another name to {self.dialect.name})" if near else ""
 
     def verify(self, target: Table, existing: Table) -> None:
-        """By names and types, never by position."""
+        """Raise ``SchemaDrift`` if the existing table cannot take the rows; compares names and types.
+
+        The order of the columns does not matter.
+        """
         fold = self.dialect.folded
         held = {fold(column.name): column for column in existing.columns}
         wrong = []
@@ -206,7 +218,7 @@ class TargetMapping:
 
 
 def must_have_key(target: Table, mode: Mode) -> None:
-    """``UsageError`` if it is merged and has none."""
+    """Raise ``UsageError`` if the mode is ``merge`` and the target has no key."""
     if mode is Mode.MERGE and not target.key:
         raise UsageError(
             f"{target.dataset.name}: mode merge needs a key, and the source declares none",
@@ -215,7 +227,7 @@ def must_have_key(target: Table, mode: Mode) -> None:
 
 
 def not_there(target: Table) -> UsageError:
-    """What to raise where the table is missing, and is not to be made."""
+    """Return the error for a missing table under ``create: false``."""
     return UsageError(
         f"there is no table {target.dataset.name}, and create is false",
         hint="create it, or write create: true",

@@ -1,8 +1,8 @@
-"""Cuts a watermark's window into chunks: what came since the last reading, in whatever order.
+"""Cuts a watermark's window into chunks: all rows that came since the last reading.
 
-In this order: rows that came below the watermark since, rows tied at it, rows without a place in the
-order (NULL, NaN, infinity, dates that lie ahead), then ranges ``(lo, hi]`` up to the window's end, whose
-ties are a chunk of their own (``boundary``). What is empty is not planned.
+The chunks are, in this order: late rows below the watermark; ties at the watermark; rows without a place in
+the order (NULL, NaN, infinity, dates in the future); ranges ``(lo, hi]`` up to the window's end, whose ties
+are a chunk of their own (``boundary``). Empty chunks are not planned.
 """
 
 from __future__ import annotations
@@ -25,15 +25,16 @@ _ONLY_COUNTED = (
     "come, with watermark: {{lag: ...}}"
 )
 TIES_TOLD_APART = 1_000_000
-"""Of more rows with the window's last value, or without a place, only the number is kept."""
+"""Greatest number of ties, or of rows without a place in the order, whose digests are recorded.
+Of more rows only the number is recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Increment(Splitter):
-    """One split of a window, whose ``column`` is set."""
+    """Cuts a window that has a watermark column."""
 
     def parts(self) -> Iterator[Part]:
-        """What each chunk will hold, in the order of the chunks."""
+        """Yield the conditions of each chunk, in the order of the chunks."""
         column, window = self.table.column(self.window.column or ""), self.window
         after, top = window.after, self._top(column)
         if after is not None and window.offset:
@@ -70,7 +71,7 @@ class Increment(Splitter):
     # -- what came below the watermark --------------------------------------------
 
     def _below(self, column: Column, after: str, rows: int, tied: int, top: str | None) -> Iterator[Part]:
-        """Rows below the watermark that were not there, or not visible, in the last reading."""
+        """Yield rows below the watermark that did not exist, or were not visible, in the last reading."""
         window, findings = self.window, self.window.findings
         mark = str(window.after)
         below = (Condition(column.name, "<", mark),)
@@ -95,11 +96,14 @@ class Increment(Splitter):
             self._differs(said)
 
     def _rose(self, column: Column, rows: int) -> int:
-        """How many rows at or below the watermark may since have got a greater value: they come again."""
+        """Return how many moved rows may since have got a greater value, and so are in the window again."""
         return rows if self.window.again and column.name not in self.table.key else 0
 
     def _base(self, column: Column, at: str | None, held: int | None, tied: int, rows: int) -> int | None:
-        """How many rows lie below where this reading begins; ties count once the watermark moves on."""
+        """Return how many rows lie below the start of this reading; None if they are not counted.
+
+        Ties at the old watermark are below it as soon as the watermark moves on.
+        """
         if at is not None:
             return self.count((Condition(column.name, "<=", at),))
         return None if held is None else held + (tied if rows else 0)
@@ -141,8 +145,11 @@ class Increment(Splitter):
             yield Part(conditions, found, upto=after, boundary=not newer, counted=counted, seen_key="point")
 
     def _unplaced(self, column: Column, top: str | None, rows: int, left: list[int]) -> Iterator[Part]:
-        """Rows with NULL, or a value beyond ``top``, which never becomes a watermark. How many of those
-        that are known are no more among them goes to ``left``: their time may have come."""
+        """Yield rows whose cursor is NULL or beyond ``top``, which never become the watermark.
+
+        Appends to ``left`` how many of those moved earlier are no longer among them: they may have got an
+        ordinary value since, and so be in the window.
+        """
         window, none = self.window, Condition(column.name, "null")
         condition = none if top is None else Condition(column.name, "beyond", top)
         if top is None and not column.nullable:
@@ -174,7 +181,7 @@ class Increment(Splitter):
         counted: bool,
         column: Column,
     ) -> Compared:
-        """How the rows differ from those that were moved, by digest; by number where only that is kept."""
+        """Compare the rows with those moved earlier by digest, or by number if no digests are recorded."""
         window = self.window
         if counted or window.recall is None or found > TIES_TOLD_APART:
             if found != known:
@@ -199,7 +206,7 @@ class Increment(Splitter):
             return
         gone = compared.gone - (min(compared.new, compared.gone) if window.again else 0)
         gone = max(gone - self._rose(column, rows), 0)
-        if rows or (window.again and compared.new):  # nothing is kept of them any more
+        if rows or (window.again and compared.new):  # their digests are not recorded any more
             kept["drift"] = int(kept.get("drift", 0)) + gone
             kept["changes"] = int(kept.get("changes", 0)) + self._changed(compared)
         self._say(compared, gone, f"at the watermark's {column.name}")
@@ -215,7 +222,7 @@ class Increment(Splitter):
         return 0 if self.window.again or self.window.reshaped else compared.changed
 
     def _say_of_unplaced(self, column: Column, compared: Compared, rows: int) -> None:
-        """Rows that have a place now come again in the window, or are known there."""
+        """Report changed and missing rows without a place in the order, except those now in the window."""
         window = self.window
         if window.on_missing == "ignore":
             return
@@ -235,7 +242,7 @@ class Increment(Splitter):
             )
 
     def _can_tell(self, column: Column, known: int, found: int, *, counted: bool) -> None:
-        """``TiesUnknown`` if only a number is known and the rows must not be read again."""
+        """Raise ``TiesUnknown`` if only a number is recorded and no row may be moved twice."""
         if counted and not self.window.again:
             raise TiesUnknown(
                 f"{self.table.dataset.name}: {known:,} rows with one {column.name} were moved and now there "
@@ -248,7 +255,7 @@ class Increment(Splitter):
     # -- the window --------------------------------------------------------------
 
     def _end(self, column: Column, after: str | None, top: str | None) -> tuple[str | None, int]:
-        """The frozen end of the window, and how many rows lie in ``(after, end]``."""
+        """Return the fixed end of the window and the number of rows in ``(after, end]``; None: no row."""
         dialect, name = self.database.dialect, self.database.dialect.comparable(column)
         placed = () if top is None else (Condition(column.name, "<=", top),)
         low = () if after is None else (Condition(column.name, ">", after),)

@@ -2,9 +2,9 @@
 
 ``SourceConformance``, ``SinkConformance``, ``CheckConformance``, ``StoreConformance``, ``DialectConformance``
 and (in ``hdm.testing.catalogs``) ``CatalogConformance`` are test classes. Every check is also a plain
-function (``hdm.testing.sources.check_...``), and for each of them hdm's own tests hold a saboteur:
-a connector broken in that one way, which the check must catch. What a connector cannot promise
-stands in its class's ``gaps``, with the reason; a gap whose check passes is an error too.
+function (``hdm.testing.sources.check_...``). For each of them hdm's own tests contain a connector that is
+broken in that one way, which the check must find. A check that a connector cannot pass is listed in the
+test class's ``gaps``, with the reason; a listed check that passes is an error too.
 """
 
 import pytest

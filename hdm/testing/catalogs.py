@@ -1,4 +1,4 @@
-"""CatalogConformance: what is crawled is all there is, and can be made again, exactly."""
+"""CatalogConformance: checks that a catalogue finds every object and can create each again exactly."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from hdm.testing import leaks
 
 
 def check_all_objects_are_found(crawled: Schema, expected: Mapping[str, int]) -> None:
-    """As many of each kind as the script makes: nothing is overlooked."""
+    """Check that the crawl finds as many objects of each kind as the script creates."""
     assert {kind: number for kind, number in count(crawled).items() if number} == expected
 
 
 def check_two_crawls_are_equal(catalog: Catalog, crawled: Schema, selection: Selection) -> None:
-    """Nothing depends on the moment."""
+    """Check that a second crawl gives an equal schema."""
     assert catalog.crawl(selection).sha == crawled.sha
 
 
 def check_json_keeps_everything(crawled: Schema) -> None:
-    """What the state database keeps is what was found."""
+    """Check that a schema is unchanged after it was written to JSON and read again."""
     assert schema_from_json(schema_to_json(crawled)) == crawled
 
 
 def check_only_the_selection_is_found(catalog: Catalog, crawled: Schema) -> None:
-    """One table, asked for by name, comes alone and as it came with the others."""
+    """Check that a crawl for one table finds only that, described as in the crawl of all."""
     for relation in crawled.relations:
         found = catalog.crawl(exactly([relation.path]))
         assert found.relations == (relation,)
@@ -47,7 +47,7 @@ def check_only_the_selection_is_found(catalog: Catalog, crawled: Schema) -> None
 
 
 def check_created_again_it_is_the_same(other: Catalog, crawled: Schema, selection: Selection) -> None:
-    """Crawl, create elsewhere, crawl: a fixed point, reached without a refusal."""
+    """Check that a crawled schema, created in another place and crawled there, is equal; none is refused."""
     mapped = map_schema(crawled, crawled.system, flavour=crawled.flavour)
     assert mapped.report.counts["approximated"] == 0
     with other.session() as session:
@@ -59,7 +59,7 @@ def check_created_again_it_is_the_same(other: Catalog, crawled: Schema, selectio
 
 
 def check_nothing_is_left_to_do_afterwards(other: Catalog, crawled: Schema, selection: Selection) -> None:
-    """Neither columns nor keys, indexes, comments or views differ."""
+    """Check that columns, keys, indexes, comments and views do not differ after the schema was created."""
     mapped = map_schema(crawled, crawled.system, flavour=crawled.flavour)
     with other.session() as session:
         apply(ordered(mapped.schema), session)
@@ -70,7 +70,7 @@ def check_nothing_is_left_to_do_afterwards(other: Catalog, crawled: Schema, sele
 
 
 def check_drift_is_seen(catalog: Catalog, crawled: Schema) -> None:
-    """A table drifts when it changes, and only then."""
+    """Check that ``drift`` reports a changed table, and no unchanged one."""
     for relation in crawled.relations:
         assert catalog.drift(relation.table) == []
     path = (*crawled.relations[0].path[:-1], "hdm_drifting")
@@ -84,7 +84,7 @@ def check_drift_is_seen(catalog: Catalog, crawled: Schema) -> None:
 
 
 def check_refusals_are_errors(catalog: Catalog) -> None:
-    """What the system refuses leaves the session as an ``HdmError``."""
+    """Check that a statement that the system refuses raises an ``HdmError``."""
     with catalog.session() as session, pytest.raises(HdmError):
         session.execute("CREATE TABLE")
 
@@ -95,7 +95,7 @@ CHECKS: tuple[Callable[..., None], ...] = tuple(
 
 
 def count(schema: Schema) -> dict[str, int]:
-    """How many objects of each kind there are; columns with a default, generated, commented."""
+    """Count the objects of each kind, and the columns with a default, an expression or a comment."""
     relations, columns = schema.relations, [c for one in schema.relations for c in one.table.columns]
     remarked: Sequence[Any] = [*relations, *schema.views, *columns]
     return {
@@ -118,7 +118,10 @@ def count(schema: Schema) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Given:
-    """What the checks take, by the names of their parameters. ``catalog`` has been crawled."""
+    """The arguments of the checks, by the names of their parameters.
+
+    ``crawled`` is the crawl of ``catalog``.
+    """
 
     catalog: Catalog
     other: Catalog
@@ -127,23 +130,26 @@ class Given:
     selection: Selection = field(default_factory=Selection)
 
     def call(self, check: Callable[..., None]) -> None:
-        """Call a check with what it asks for."""
+        """Call a check with the arguments that its parameters name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
 class CatalogConformance:
-    """Inherit, and give ``catalog``, ``other`` (both empty places of one system), ``script`` (its
-    own DDL that makes one of everything it has) and ``expected`` (how many objects that makes, by
-    the kinds of ``count``)."""
+    """Tests a catalogue: inherit it and define its fixtures.
+
+    They are ``catalog`` and ``other``, catalogues of two empty databases or schemas of one system;
+    ``script``, DDL of the system that creates an object of each kind; and ``expected``, how many
+    objects the script creates, by the kinds of ``count``.
+    """
 
     selection = Selection()
-    """What of the place belongs to the test."""
+    """The tables that belong to the test."""
     gaps: ClassVar[Mapping[str, str]] = {}
-    """Checks, without ``check_``, that the catalogue cannot pass: name -> reason."""
+    """Checks that the catalogue cannot pass: name without ``check_`` -> reason."""
 
     @pytest.fixture
     def crawled(self, catalog: Catalog, script: Sequence[str]) -> Schema:
-        """What a crawl finds after the script."""
+        """Run the script and return what a crawl finds."""
         with catalog.session() as session:
             for sql in script:
                 session.execute(sql)
@@ -151,7 +157,7 @@ class CatalogConformance:
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, request: pytest.FixtureRequest, check: Callable[..., None]) -> None:
-        """One promise; see the function of that name in ``hdm.testing.catalogs``."""
+        """Run one check; see the function of that name in ``hdm.testing.catalogs``."""
 
         def given(name: str) -> Any:
             return self.selection if name == "selection" else request.getfixturevalue(name)

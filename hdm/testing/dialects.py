@@ -1,4 +1,4 @@
-"""DialectConformance: what every dialect promises, as checks that can fail."""
+"""DialectConformance: tests that every dialect must pass."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ NAMES = (
     "日本",
     "select",
 )
-"""Names that naive quoting breaks."""
+"""Names that simple quoting does not protect."""
 INJECTIONS = ("1); DROP TABLE t; --", "1 OR 1=1", "' OR ''='", "NaN; --", "1--", "")
-"""What must never pass for a number."""
+"""Texts that must be refused as numbers."""
 TEXTS = ("", "'", "''", "\\", "\\'", "a'); DROP TABLE t; --", "%s ? :1", "line\nbreak", "日本 😀", '"')
 
 Run = Callable[[str], list[tuple[Any, ...]]]
-"""Executes one query on a real session in the dialect's canonical settings."""
+"""Executes one query in a real database session with the dialect's settings."""
 
 Unknown = Sequence[tuple[str, str]]
-"""What sqlglot cannot read though the system can: patterns, each with what to read instead."""
+"""SQL that sqlglot cannot parse though the system can: regular expressions and their replacements."""
 
 
 def parsed(dialect: Dialect, sql: str, unknown: Unknown = ()) -> Any:
-    """The one statement that ``sql`` is, as sqlglot reads it."""
+    """Parse ``sql`` by sqlglot; raises ``AssertionError`` unless it is exactly one statement."""
     import sqlglot
 
     for pattern, instead in unknown:
@@ -58,7 +58,7 @@ def parsed(dialect: Dialect, sql: str, unknown: Unknown = ()) -> Any:
 
 
 def check_names_survive_quoting(dialect: Dialect) -> None:
-    """A hostile name is quoted so that it is read back as it was, or refused by name."""
+    """Check that a hostile name is quoted so that it parses to itself, or is refused by name."""
     from sqlglot import exp
 
     for name in NAMES:
@@ -79,7 +79,7 @@ def check_names_survive_quoting(dialect: Dialect) -> None:
 
 
 def check_impossible_names_are_refused(dialect: Dialect) -> None:
-    """Nothing, NUL, and what the database would cut: never altered, always a ``UsageError``."""
+    """Check that empty names, NUL and names that are too long raise ``UsageError``."""
     for name in ("", "nul\0"):
         with pytest.raises(UsageError):
             dialect.quote(name)
@@ -92,7 +92,7 @@ def check_impossible_names_are_refused(dialect: Dialect) -> None:
 
 
 def check_names_beside_fit(dialect: Dialect) -> None:
-    """A table beside another has a name that is allowed, and two long names do not become one."""
+    """Check that tables made beside others get allowed names, different ones for two long names."""
     long = min(dialect.max_identifier, 1000)
     made = [dialect.beside(name, "__hdm_a1b2c3_7") for name in ("t", "é" * (long // 2), "x" * long)]
     made.append(dialect.beside("x" * (long - 1) + "y", "__hdm_a1b2c3_7"))
@@ -103,7 +103,7 @@ def check_names_beside_fit(dialect: Dialect) -> None:
 
 
 def check_numbers_are_numbers(dialect: Dialect) -> None:
-    """Only digits get into a statement unquoted: as value, as lag, as page."""
+    """Check that only numbers get into a statement without quotes, as value, lag or page."""
     for text in INJECTIONS:
         for kind in INTEGERS:
             with pytest.raises(HdmError):
@@ -118,7 +118,7 @@ def check_numbers_are_numbers(dialect: Dialect) -> None:
 
 
 def check_texts_stay_inside_their_quotes(dialect: Dialect) -> None:
-    """A text literal is one expression with that very text, whatever is in it."""
+    """Check that a text literal parses to one literal with exactly that text."""
     from sqlglot import exp
 
     column = typed(dialect, Kind.TEXT)
@@ -134,7 +134,7 @@ def check_texts_stay_inside_their_quotes(dialect: Dialect) -> None:
 
 
 def check_literals_round_trip(dialect: Dialect, run: Run | None) -> None:
-    """On the real system: ``text_of`` of a value's ``literal`` is the text that it was made of."""
+    """Check, on the real system, that ``text_of`` a ``literal`` returns the literal's text."""
     if run is None:
         return
     values = {
@@ -152,8 +152,10 @@ def check_literals_round_trip(dialect: Dialect, run: Run | None) -> None:
 
 
 def check_every_kind_is_kept_or_declared(dialect: Dialect) -> None:
-    """Each kind has a type here; what is not exact says why; and what is called exact holds every
-    value that the column's declaration allows."""
+    """Check that each kind has a native type, and that an inexact type gives its reason.
+
+    A type that is called exact must store every value that the column's declaration allows.
+    """
     for column in foreign():
         stored = dialect.stored(column)
         what = f"{column.kind} {column.length or column.precision or ''} as {stored.native}"
@@ -167,7 +169,7 @@ def check_every_kind_is_kept_or_declared(dialect: Dialect) -> None:
 
 
 def check_own_types_stay(dialect: Dialect) -> None:
-    """A column of the same system keeps its declaration, letter by letter."""
+    """Check that a column of the same system keeps its declaration exactly."""
     for column in foreign():
         own = dialect.column_from_catalog(column.name, dialect.native(column).native)
         if own.kind is not Kind.OTHER:
@@ -176,13 +178,13 @@ def check_own_types_stay(dialect: Dialect) -> None:
 
 
 def check_statements_parse(dialect: Dialect, unknown: Unknown) -> None:
-    """sqlglot reads each statement that is emitted, as exactly one."""
+    """Check that sqlglot parses each emitted statement as exactly one."""
     for sql in statements(dialect) if dialect.sqlglot else ():
         parsed(dialect, sql, unknown)
 
 
 def check_statements_hold_hostile_names(dialect: Dialect, unknown: Unknown) -> None:
-    """Columns with hostile names change no statement's shape."""
+    """Check that hostile column names do not change the kind of any statement."""
     hostile = ['a"b; --', "o'clock", "semi;` ]DROP"]
     hostile = [name if can_have(dialect, name) else f"{n} x;--" for n, name in enumerate(hostile)]
     if dialect.sqlglot:
@@ -192,7 +194,7 @@ def check_statements_hold_hostile_names(dialect: Dialect, unknown: Unknown) -> N
 
 
 def check_conditions_are_strict(dialect: Dialect) -> None:
-    """An unknown comparison, column or pseudo-column is refused, not passed on."""
+    """Check that a condition with an unknown comparison, column or pseudo-column is refused."""
     column = typed(dialect, Kind.INT64)
     table = Table(Dataset("n", "t"), ("t",), (column,))
     for one in (
@@ -207,7 +209,7 @@ def check_conditions_are_strict(dialect: Dialect) -> None:
 
 
 def check_errors_are_sorted(dialect: Dialect, errors: Sequence[tuple[Exception, Recovery]]) -> None:
-    """Documented driver errors lead to the right recovery; unknown ones are tried again."""
+    """Check that documented driver errors lead to the right recovery, and unknown ones to a retry."""
     for error, recovery in (
         *errors,
         (ConnectionResetError(), Recovery.RETRY),
@@ -221,7 +223,7 @@ def check_errors_are_sorted(dialect: Dialect, errors: Sequence[tuple[Exception, 
 
 
 def check_errors_show_no_values(dialect: Dialect, errors: Sequence[tuple[Exception, Recovery]]) -> None:
-    """What an error says is never the driver's text where that may quote a row."""
+    """Check that a classified error does not repeat a driver's text that may quote values."""
     for error in (*(type(error)(*error.args) for error, _ in errors), ValueError(), RuntimeError()):
         error.args = (*error.args[:-1], "row value 4711-canary") if error.args else ("4711-canary",)
         assert "4711-canary" not in str(dialect.classify(error))
@@ -229,7 +231,7 @@ def check_errors_show_no_values(dialect: Dialect, errors: Sequence[tuple[Excepti
 
 @dataclass
 class Given:
-    """What the checks take, by the names of their parameters."""
+    """The arguments of the checks, by the names of their parameters."""
 
     dialect: Dialect
     errors: Sequence[tuple[Exception, Recovery]] = ()
@@ -237,7 +239,7 @@ class Given:
     unknown: Unknown = ()
 
     def call(self, check: Callable[..., None]) -> None:
-        """Call a check with what it asks for."""
+        """Call a check with the arguments that its parameters name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -247,26 +249,28 @@ CHECKS: tuple[Callable[..., None], ...] = tuple(
 
 
 class DialectConformance:
-    """Inherit, and give ``subject``: the dialect. ``errors`` are driver errors with the recovery
-    that each must lead to, ``run`` executes a query on a real system, ``unknown`` is what sqlglot
-    cannot read."""
+    """Tests a dialect: inherit it and define the fixture ``subject``, the dialect.
+
+    Optional fixtures: ``errors``, driver errors with the recovery that each must lead to; ``run``, which
+    executes a query on a real system; ``unknown``, the SQL that sqlglot cannot parse.
+    """
 
     gaps: ClassVar[Mapping[str, str]] = {}
-    """Checks, without ``check_``, that the dialect cannot pass: name -> reason."""
+    """Checks that the dialect cannot pass: name without ``check_`` -> reason."""
 
     @pytest.fixture
     def errors(self) -> Sequence[tuple[Exception, Recovery]]:
-        """None known."""
+        """Return no errors; override it with documented ones."""
         return ()
 
     @pytest.fixture
     def run(self) -> Run | None:
-        """None: no real system at hand."""
+        """Return None: checks that need a real system are not made."""
         return None
 
     @pytest.fixture
     def unknown(self) -> Unknown:
-        """sqlglot reads it all."""
+        """Return nothing: sqlglot can parse all statements."""
         return ()
 
     @pytest.fixture
@@ -277,10 +281,10 @@ class DialectConformance:
         run: Run | None,
         unknown: Unknown,
     ) -> Given:
-        """All of them."""
+        """Collect the fixtures for the checks."""
         return Given(subject, errors, run, unknown)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, given: Given, check: Callable[..., None]) -> None:
-        """One promise; see the function of that name in ``hdm.testing.dialects``."""
+        """Run one check; see the function of that name in ``hdm.testing.dialects``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: given.call(check))

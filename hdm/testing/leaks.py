@@ -1,4 +1,4 @@
-"""What a connector must give back, keep to itself, and say about its failures."""
+"""Checks for open files, shown secrets and unclassified errors, common to all conformance suites."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hdm.errors import HdmError
 
 
 def descriptors() -> dict[str, str]:
-    """Open files and sockets of this process, by number."""
+    """Return this process's open file descriptors: number -> file or socket."""
     folder = Path("/proc/self/fd") if Path("/proc/self/fd").exists() else Path("/dev/fd")
     found = {}
     for name in os.listdir(folder):
@@ -29,14 +29,17 @@ def descriptors() -> dict[str, str]:
 
 
 def held() -> tuple[int, int]:
-    """How many descriptors and threads are in use."""
+    """Return how many file descriptors and threads are in use."""
     gc.collect()
     return len(descriptors()), threading.active_count()
 
 
 @contextmanager
 def nothing_stays_open(once: Callable[[], None]) -> Iterator[None]:
-    """Runs ``once`` first, so that what is made once per process is not counted."""
+    """Check that the block closes every file, socket and thread that it opens.
+
+    Runs ``once`` before it counts, so that resources made once per process do not matter.
+    """
     once()
     before = held()
     yield
@@ -44,21 +47,21 @@ def nothing_stays_open(once: Callable[[], None]) -> Iterator[None]:
 
 
 def no_secret_shows(component: Any, secret: str | None) -> None:
-    """Neither the component nor its parts show the secret when printed."""
+    """Check that neither the component nor its attributes contain the secret when printed."""
     if secret:
         shown = f"{component!r} {component} {component.config!r} {component.profile!r} {vars(component)!r}"
         assert secret not in shown
 
 
 def misspelt_key_is_refused(component: Any) -> None:
-    """A key that the configuration does not have is an error."""
+    """Check that an unknown key in the configuration is an error."""
     body = {**component.config.model_dump(by_alias=True), "no_such_key": 1}
     with pytest.raises(ValidationError):
         type(component.config).model_validate(body)
 
 
 def classified(action: Callable[[], Any], secret: str | None) -> None:
-    """``action`` fails as an ``HdmError`` that says something, without the secret."""
+    """Check that ``action`` raises an ``HdmError`` with a message, without the secret."""
     with pytest.raises(HdmError) as caught:
         action()
     assert caught.value.message.strip()
@@ -67,7 +70,7 @@ def classified(action: Callable[[], Any], secret: str | None) -> None:
 
 
 def judge(name: str, gaps: Mapping[str, str], check: Callable[[], None]) -> None:
-    """Run a check; one that is declared a gap must fail."""
+    """Run a check, which must pass, or must fail if it is listed in ``gaps``."""
     if name not in gaps:
         check()
         return

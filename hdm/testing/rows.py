@@ -1,4 +1,4 @@
-"""The awkward table: every carrier with NULL, extremes, and text that breaks naive tools."""
+"""Makes the awkward table: every carrier with NULL, extreme values and text that other tools alter."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TEXTS = (
     "😀 e\u0301",
     " pad ",
 )
-"""Strings that have each been lost or altered by some tool."""
+"""Strings each of which some tool has lost or altered."""
 
 _DECIMAL = Decimal("99999999999999999999999999999999999.999")
 
@@ -57,7 +57,7 @@ _VALUES: dict[str, tuple[Kind, pa.DataType, list[Any]]] = {
 
 
 def awkward_table(names: tuple[str, ...] = (), *, path: tuple[str, ...] = ("awkward",)) -> Table:
-    """The table: ``id`` is its key, and one nullable column for each carrier (or for ``names``)."""
+    """Return the table: the key ``id``, and one nullable column for each carrier (or for ``names``)."""
     columns = [Column("id", Kind.INT64, pa.int64(), nullable=False)]
     for name, (kind, carrier, _) in _VALUES.items():
         if not names or name in names:
@@ -69,7 +69,7 @@ def awkward_table(names: tuple[str, ...] = (), *, path: tuple[str, ...] = ("awkw
 
 
 def awkward_batch(table: Table, *, first_id: int = 1) -> pa.RecordBatch:
-    """Rows for that table: each value once, each column's NULL, and one row of nothing but NULLs."""
+    """Return rows for the table with every value, NULL in each column, and a row with only NULLs."""
     values = {c.name: [*_VALUES[c.name][2], None] for c in table.columns if c.name != "id"}
     count = 1 + max((len(v) for v in values.values()), default=0)
     rows = {"id": list(range(first_id, first_id + count))}
@@ -80,13 +80,13 @@ def awkward_batch(table: Table, *, first_id: int = 1) -> pa.RecordBatch:
 
 
 def as_rows(batches: Any) -> list[tuple[Any, ...]]:
-    """The rows of batches, as a sorted multiset that can be compared; NULL differs from anything."""
+    """Return the rows of batches as a sorted list, for comparison; NULL differs from any value."""
     rows = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
     return sorted_rows(rows)
 
 
 def sorted_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows in the order of ``as_rows``; NaN equals itself here, as '<NaN>'."""
+    """Sort rows as ``as_rows`` does; NaN becomes '<NaN>', so that it equals itself."""
     plain = [tuple("<NaN>" if value != value else value for value in row) for row in rows]  # noqa: PLR0124
     return sorted(plain, key=_sortable)
 

@@ -1,4 +1,4 @@
-"""SinkConformance: what every sink promises, as checks that can fail."""
+"""SinkConformance: tests that every sink must pass."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ JOB = "conformance"
 EPOCH = 1
 
 ReadBack = Callable[[Sink, Table], list[tuple[Any, ...]]]
-"""Gives the rows that a user of the target sees now, for the source table given."""
+"""Returns the rows of a source table that a user of the target sees now."""
 
 
 class Exploded(Exception):
-    """What the exploding stream of ``check_exploding_stream_leaves_nothing`` raises."""
+    """Raised by the stream of ``check_exploding_stream_leaves_nothing``."""
 
 
 def chunk_of(table: Table, number: int = 0) -> Chunk:
-    """A chunk with an identity of its own."""
+    """Return a chunk whose id depends on ``number``."""
     return Chunk(JOB, table.dataset, number, schema_sha=table.schema_sha, snapshot=str(number))
 
 
 def payload_of(table: Table, *batches: pa.RecordBatch) -> Payload:
-    """A payload of these batches."""
+    """Return a payload of these batches."""
     return Payload(table, lambda: iter(batches))
 
 
 def deliver(sink: Sink, table: Table, chunk: Chunk, attempt: int, *batches: pa.RecordBatch) -> Receipt:
-    """Write and publish, as a link does."""
+    """Write and publish a chunk, as a link does."""
     payload = payload_of(table, *batches)
     receipt = sink.write(table, chunk, Attempt(attempt), payload, Mode.APPEND)
     return sink.publish(table, chunk, payload.tally.complete(receipt))
 
 
 def check_rows_arrive_exactly(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Every value of the awkward table is there afterwards, unaltered."""
+    """Check that every value of the awkward table is stored unaltered."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch = awkward_batch(table)
     receipt = deliver(sink, table, chunk_of(table), 1, batch)
@@ -56,7 +56,7 @@ def check_rows_arrive_exactly(sink: Sink, table: Table, read_back: ReadBack) -> 
 
 
 def check_every_batch_arrives(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """A chunk of several batches is there with the rows of all of them, and its receipt counts them."""
+    """Check that all batches of a chunk are stored, and its receipt counts their rows."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batches = [awkward_batch(table, first_id=1 + number * 1000) for number in range(3)]
     receipt = deliver(sink, table, chunk_of(table), 1, *batches)
@@ -65,7 +65,7 @@ def check_every_batch_arrives(sink: Sink, table: Table, read_back: ReadBack) -> 
 
 
 def check_chunks_add_up(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Chunks of one table, written by several workers at once, are there side by side."""
+    """Check that all chunks of a table are stored if several workers write at once."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batches = [awkward_batch(table, first_id=1 + number * 1000) for number in range(4)]
 
@@ -79,7 +79,7 @@ def check_chunks_add_up(sink: Sink, table: Table, read_back: ReadBack) -> None:
 
 
 def check_exploding_stream_leaves_nothing(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """When the source fails half-way, nothing is visible, nothing committed, and a retry works."""
+    """Check that after the source failed half-way no row is visible or committed, and a retry works."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch, chunk = awkward_batch(table), chunk_of(table)
 
@@ -97,7 +97,7 @@ def check_exploding_stream_leaves_nothing(sink: Sink, table: Table, read_back: R
 
 
 def check_twice_is_once(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """A chunk written and published again, by a later attempt, is there once."""
+    """Check that a chunk is stored once if a later attempt writes and publishes it again."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch, chunk = awkward_batch(table), chunk_of(table)
     first = deliver(sink, table, chunk, 1, batch)
@@ -108,7 +108,7 @@ def check_twice_is_once(sink: Sink, table: Table, read_back: ReadBack) -> None:
 
 
 def check_rivals_leave_one(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Two attempts write, the stale one publishes last: the chunk is there once."""
+    """Check that a chunk is stored once if two attempts write it and the stale one publishes last."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch, chunk = awkward_batch(table), chunk_of(table)
     stale = sink.write(table, chunk, Attempt(1), payload_of(table, batch), Mode.APPEND)
@@ -121,7 +121,10 @@ def check_rivals_leave_one(sink: Sink, table: Table, read_back: ReadBack) -> Non
 
 
 def check_committed_tells_the_truth(sink: Sink, table: Table) -> None:
-    """None before, the receipt's rows after, asked of a new instance; other chunks stay None."""
+    """Check that ``committed`` gives None before the write, and the receipt after it, in a new instance.
+
+    For other chunks it must still give None.
+    """
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch, chunk = awkward_batch(table), chunk_of(table)
     assert sink.committed(table, chunk, Mode.APPEND) is None
@@ -134,7 +137,7 @@ def check_committed_tells_the_truth(sink: Sink, table: Table) -> None:
 
 
 def check_ledger_lists_the_chunk(sink: Sink, table: Table) -> None:
-    """The target alone can say which chunks of the job it holds."""
+    """Check that ``ledger`` yields exactly the committed chunks of the job."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch = awkward_batch(table)
     chunks = [chunk_of(table, number) for number in range(2)]
@@ -147,7 +150,7 @@ def check_ledger_lists_the_chunk(sink: Sink, table: Table) -> None:
 
 
 def check_prepare_again_keeps_rows(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """``prepare`` is idempotent: it never empties or replaces what is there."""
+    """Check that a second ``prepare`` keeps the existing rows."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch = awkward_batch(table)
     deliver(sink, table, chunk_of(table), 1, batch)
@@ -156,7 +159,7 @@ def check_prepare_again_keeps_rows(sink: Sink, table: Table, read_back: ReadBack
 
 
 def check_discard_spares_the_winner(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Discarding a dead attempt leaves the published one alone."""
+    """Check that discarding a dead attempt does not change the published one."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch, chunk = awkward_batch(table), chunk_of(table)
     sink.write(table, chunk, Attempt(1), payload_of(table, batch), Mode.APPEND)
@@ -168,7 +171,7 @@ def check_discard_spares_the_winner(sink: Sink, table: Table, read_back: ReadBac
 
 
 def check_first_file_is_the_first(sink: Sink, table: Table) -> None:
-    """A file that ``first_artifact`` names is the first that ``write`` announces."""
+    """Check that the first file of ``write`` is the one that ``first_artifact`` returned."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     chunk, told = chunk_of(table), list[tuple[str, str]]()
     named = sink.first_artifact(table, chunk, 1, Mode.APPEND)
@@ -178,7 +181,7 @@ def check_first_file_is_the_first(sink: Sink, table: Table) -> None:
 
 
 def check_empty_chunk_counts(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """A chunk without rows is committed with 0 rows, so that it is never read again."""
+    """Check that a chunk without rows is committed with 0 rows, so that it is not read again."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     chunk = chunk_of(table)
     receipt = deliver(sink, table, chunk, 1)
@@ -188,7 +191,7 @@ def check_empty_chunk_counts(sink: Sink, table: Table, read_back: ReadBack) -> N
 
 
 def check_replace_swaps_at_the_end(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """In mode replace the old rows stay until ``finish``; then there are only the new ones."""
+    """Check that in mode ``replace`` the old rows stay until ``finish``, which leaves only the new ones."""
     if Mode.REPLACE not in sink.modes:
         return
     old, new = awkward_batch(table), awkward_batch(table, first_id=5000)
@@ -207,7 +210,7 @@ def check_replace_swaps_at_the_end(sink: Sink, table: Table, read_back: ReadBack
 
 
 def check_merge_updates_by_key(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """In mode merge a row with a known key replaces the old one, a new key is added."""
+    """Check that in mode ``merge`` a row replaces the one with its key, and other rows are added."""
     if Mode.MERGE not in sink.modes:
         return
     sink.prepare(table, JOB, EPOCH, Mode.MERGE)
@@ -225,7 +228,7 @@ def check_merge_updates_by_key(sink: Sink, table: Table, read_back: ReadBack) ->
 
 
 def check_ledger_keeps_the_counts(sink: Sink, table: Table) -> None:
-    """What the link filtered is in the target's own record, not only in the state."""
+    """Check that the target's receipt records how many rows the link filtered."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch, chunk = awkward_batch(table), chunk_of(table)
     payload = payload_of(table, batch)
@@ -239,7 +242,7 @@ def check_ledger_keeps_the_counts(sink: Sink, table: Table) -> None:
 
 
 def check_lost_lease_leaves_nothing(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """A worker that is told to stop (``attempt.check``) stops, and nothing of it shows."""
+    """Check that a write stops if ``attempt.check`` raises, and none of its rows is visible."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     chunk = chunk_of(table)
 
@@ -253,7 +256,7 @@ def check_lost_lease_leaves_nothing(sink: Sink, table: Table, read_back: ReadBac
 
 
 def check_wide_rows_arrive(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Rows of a few megabytes arrive whole."""
+    """Check that rows of a few megabytes are stored whole."""
     wide: dict[str, Any] = {"words": "wörd \n" * 500_000, "raw": bytes(range(256)) * 12_000}
     names = [column.name for column in table.columns if column.name in wide]
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
@@ -267,7 +270,7 @@ def check_wide_rows_arrive(sink: Sink, table: Table, read_back: ReadBack) -> Non
 
 
 def check_target_is_stable(sink: Sink, table: Table) -> None:
-    """Two instances say the same of where and how the table is kept, and no column is missing."""
+    """Check that two instances return one ``target`` and ``dataset``, with all columns."""
     target = sink.target(table)
     assert fresh(sink).target(table) == target
     assert target.dataset == sink.dataset(table) == fresh(sink).dataset(table)
@@ -275,7 +278,7 @@ def check_target_is_stable(sink: Sink, table: Table) -> None:
 
 
 def check_writing_closes_what_it_opens(sink: Sink, table: Table) -> None:
-    """After a chunk, and after one that failed, no file, socket or thread is left."""
+    """Check that no file, socket or thread stays open after a chunk, or after one that failed."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     numbers = iter(range(1000))
 
@@ -299,35 +302,35 @@ def check_writing_closes_what_it_opens(sink: Sink, table: Table) -> None:
 
 
 def check_errors_are_classified(unreachable: Sink | None, table: Table, secret: str | None) -> None:
-    """When the other side is not there, ``prepare`` raises an ``HdmError`` without the secret."""
+    """Check that ``prepare`` raises an ``HdmError`` without the secret if the system is unreachable."""
     if unreachable is not None:
         sink = unreachable
         leaks.classified(lambda: sink.prepare(table, JOB, EPOCH, Mode.APPEND), secret)
 
 
 def check_manifests_can_name_it(sink: Sink) -> None:
-    """The class is found by its own name, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the class, as hdm's own or as a registered plugin."""
     assert registry.find("sink", type(sink).__name__) is type(sink)
 
 
 def check_unknown_keys_are_refused(sink: Sink) -> None:
-    """A misspelt key of the configuration is an error."""
+    """Check that a misspelt key in the configuration is an error."""
     leaks.misspelt_key_is_refused(sink)
 
 
 def check_repr_shows_no_secret(sink: Sink, secret: str | None) -> None:
-    """Neither the sink nor its parts show the secret when printed."""
+    """Check that neither the sink nor its attributes contain the secret when printed."""
     leaks.no_secret_shows(sink, secret)
 
 
 def fresh(sink: Sink) -> Sink:
-    """Another instance with the same configuration, as another process would make it."""
+    """Return another instance with the same configuration, as another process would make it."""
     return type(sink)(sink.config, sink.profile, name=sink.name)
 
 
 @dataclass
 class Given:
-    """What the checks take, by the names of their parameters."""
+    """The arguments of the checks, by the names of their parameters."""
 
     sink: Sink
     table: Table
@@ -336,7 +339,7 @@ class Given:
     secret: str | None = None
 
     def run(self, check: Callable[..., None]) -> None:
-        """Call a check with what it asks for."""
+        """Call a check with the arguments that its parameters name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -346,38 +349,38 @@ CHECKS: tuple[Callable[..., None], ...] = tuple(
 
 
 class SinkConformance:
-    """Inherit, and give ``subject`` (the sink, its target empty) and ``read_back`` (a ``ReadBack``).
+    """Tests a sink: inherit it, define ``subject`` (a sink with an empty target) and ``read_back``.
 
-    ``table`` may be narrowed to the columns that the target can hold exactly. ``unreachable``
-    is a sink whose other side is not there, ``secret`` a canary of its profile.
+    Optional fixtures: ``table``, with only the columns that the target can store exactly; ``unreachable``,
+    a sink whose system cannot be reached; ``secret``, a password of its profile.
     """
 
     gaps: ClassVar[Mapping[str, str]] = {}
-    """Checks, without ``check_``, that the sink cannot pass: name -> reason."""
+    """Checks that the sink cannot pass: name without ``check_`` -> reason."""
 
     @pytest.fixture
     def table(self) -> Table:
-        """The awkward table; override with ``awkward_table(names)`` to leave columns out."""
+        """Return the awkward table; override with ``awkward_table(names)`` to leave columns out."""
         return awkward_table()
 
     @pytest.fixture
     def unreachable(self) -> Sink | None:
-        """None: there is no other side that could be missing."""
+        """Return None: the sink connects to no system."""
         return None
 
     @pytest.fixture
     def secret(self) -> str | None:
-        """None: the sink has no secret."""
+        """Return None: the sink has no secret."""
         return None
 
     @pytest.fixture
     def given(
         self, subject: Sink, table: Table, read_back: ReadBack, unreachable: Sink | None, secret: str | None
     ) -> Given:
-        """All of them."""
+        """Collect the fixtures for the checks."""
         return Given(subject, table, read_back, unreachable, secret)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, given: Given, check: Callable[..., None]) -> None:
-        """One promise; see the function of that name in ``hdm.testing.sinks``."""
+        """Run one check; see the function of that name in ``hdm.testing.sinks``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: given.run(check))

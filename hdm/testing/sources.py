@@ -1,4 +1,4 @@
-"""SourceConformance: what every source promises, as checks that can fail."""
+"""SourceConformance: tests that every source must pass."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ Grow = Callable[[], Rows]
 
 
 def fresh(source: Source) -> Source:
-    """Another instance with the same configuration, as another process would make it."""
+    """Return another instance with the same configuration, as another process would make it."""
     return type(source)(source.config, source.profile, name=source.name)
 
 
 def plan(source: Source, window: Window | None = None) -> tuple[Table, list[Chunk]]:
-    """The source's table and the chunks of a window (default: of everything)."""
+    """Return the source's table and the chunks of a window, by default of the first one."""
     table = source.describe()
     with source.snapshot() as token:
         return table, list(source.split(table, window or source.window(), JOB, token))
 
 
 def read_batches(source: Source) -> Iterator[pa.RecordBatch]:
-    """Every batch of every chunk."""
+    """Yield every batch of every chunk."""
     table = source.describe()
     with source.snapshot() as token:
         for chunk in source.split(table, source.window(), JOB, token):
@@ -46,24 +46,24 @@ def read_batches(source: Source) -> Iterator[pa.RecordBatch]:
 
 
 def read_all(source: Source) -> Rows:
-    """Every row of every chunk, sorted."""
+    """Return every row of every chunk, sorted."""
     return as_rows(read_batches(source))
 
 
 def check_every_row_once(source: Source, rows: Rows) -> None:
-    """The chunks together hold each row exactly once, NULL and tied cursors included."""
+    """Check that each row is in exactly one chunk, even with NULL or tied cursors."""
     assert read_all(source) == sorted_rows(rows)
 
 
 def check_schema_is_kept(source: Source) -> None:
-    """Every batch has exactly the schema that ``describe`` gives."""
+    """Check that every batch has exactly the schema that ``describe`` gives."""
     schema = source.describe().schema
     for batch in read_batches(source):
         assert batch.schema.equals(schema), f"{batch.schema} is not {schema}"
 
 
 def check_describe_is_stable(source: Source) -> None:
-    """Two instances describe the same table, and it survives JSON."""
+    """Check that two instances describe one table, which is unchanged after JSON."""
     table = source.describe()
     again = replace(fresh(source).describe(), rows=table.rows, bytes=table.bytes)
     assert again == table, "estimates aside, the two differ"
@@ -71,7 +71,7 @@ def check_describe_is_stable(source: Source) -> None:
 
 
 def check_plan_is_deterministic(source: Source) -> None:
-    """The same window is cut into the same chunks again, numbered from 0 without gaps."""
+    """Check that a window is cut into the same chunks again, numbered from 0 without gaps."""
     table = source.describe()
     with source.snapshot() as token:
         first = [c.chunk_id for c in source.split(table, source.window(), JOB, token)]
@@ -82,7 +82,7 @@ def check_plan_is_deterministic(source: Source) -> None:
 
 
 def check_chunk_is_replayable(source: Source) -> None:
-    """A chunk read twice, by two instances, the second from JSON, gives the same rows."""
+    """Check that a chunk, written to JSON and read by another instance, gives the same rows."""
     table = source.describe()
     with source.snapshot() as token:
         for chunk in source.split(table, source.window(), JOB, token):
@@ -93,7 +93,7 @@ def check_chunk_is_replayable(source: Source) -> None:
 
 
 def check_order_does_not_matter(source: Source) -> None:
-    """Chunks read last to first give the same rows: a source holds no state between them."""
+    """Check that chunks give the same rows if read from last to first: a source keeps no state."""
     table = source.describe()
     with source.snapshot() as token:
         chunks = list(source.split(table, source.window(), JOB, token))
@@ -103,7 +103,7 @@ def check_order_does_not_matter(source: Source) -> None:
 
 
 def committed_window(source: Source, rows: Rows) -> Window | None:
-    """The window that remains once all of ``rows`` are committed; None without a watermark."""
+    """Return the window that remains once all of ``rows`` are committed; None without a watermark."""
     table, chunks = plan(source)
     if table.cursor is None or not chunks or source.window().column is None:
         return None
@@ -116,15 +116,17 @@ def committed_window(source: Source, rows: Rows) -> Window | None:
 
 
 def check_nothing_new_reads_nothing(source: Source, rows: Rows) -> None:
-    """With everything committed, a source with a watermark plans no chunk."""
+    """Check that a source with a watermark plans no chunk if all rows are committed."""
     done = committed_window(source, rows)
     if done is not None:
         assert plan(source, done)[1] == [], "chunks were planned although nothing is new"
 
 
 def check_only_new_rows_are_read(source: Source, rows: Rows, grow: Grow | None) -> None:
-    """After the dataset grew, a source with a watermark reads the new rows, and known ones at
-    most where the chunk says which boundary they share (``seen_key``)."""
+    """Check that a source with a watermark reads only the new rows after the dataset grew.
+
+    Chunks with a ``seen_key`` may contain known rows too, which are removed by digest.
+    """
     done = committed_window(source, rows)
     if done is None or grow is None:
         return
@@ -139,8 +141,11 @@ def check_only_new_rows_are_read(source: Source, rows: Rows, grow: Grow | None) 
 
 
 def check_watermark_is_never_ahead(source: Source) -> None:
-    """Were a run to end after any chunk, the next would read every row of the chunks behind it,
-    those without a cursor value aside: no chunk's ``upto`` says too much."""
+    """Check that no chunk's ``upto`` is above a row of a later chunk.
+
+    If a run ended after any chunk, the next run would read all rows of the later chunks. Rows without a
+    cursor value are not compared.
+    """
     table, window = source.describe(), source.window()
     if table.cursor is None or window.column is None:
         return
@@ -159,8 +164,10 @@ def check_watermark_is_never_ahead(source: Source) -> None:
 
 
 def check_chunks_stay_as_planned(source: Source, grow: Grow | None) -> None:
-    """A chunk planned before the dataset grew holds the same rows afterwards, so that a retry
-    reads what the first try read. Boundary chunks, whose rows are known by digest, may gain ties."""
+    """Check that a chunk planned before the dataset grew gives the same rows afterwards.
+
+    So a retry reads the rows of the first try. Boundary chunks may gain ties, which are recognised by digest.
+    """
     if grow is None:
         return
     table, chunks = plan(source)
@@ -171,26 +178,26 @@ def check_chunks_stay_as_planned(source: Source, grow: Grow | None) -> None:
 
 
 def check_empty_is_empty(empty: Source | None) -> None:
-    """A dataset without rows is described, planned and read, and gives none."""
+    """Check that a dataset without rows can be described, planned and read, and gives no row."""
     if empty is not None:
         assert empty.describe().columns
         assert read_all(empty) == []
 
 
 def check_batches_are_bounded(source: Source) -> None:
-    """However wide its rows are: a batch of several rows stays below ``BATCH_BOUND`` bytes."""
+    """Check that a batch of several rows has at most ``BATCH_BOUND`` bytes, however wide the rows are."""
     for batch in read_batches(source):
         assert batch.num_rows == 1 or batch.nbytes <= BATCH_BOUND, f"{batch.nbytes} bytes at once"
 
 
 def check_reading_closes_what_it_opens(source: Source) -> None:
-    """After describing, planning and reading, no file, socket or thread is left."""
+    """Check that no file, socket or thread stays open after describing, planning and reading."""
     with leaks.nothing_stays_open(lambda: as_nothing(read_all(source))):
         read_all(fresh(source))
 
 
 def check_stopping_closes_what_it_opens(source: Source) -> None:
-    """A read that is given up after its first batch leaves no file, socket or thread."""
+    """Check that no file, socket or thread stays open if a reading is stopped after its first batch."""
     table = source.describe()
     kept: list[Any] = []
 
@@ -208,7 +215,7 @@ def check_stopping_closes_what_it_opens(source: Source) -> None:
 
 
 def check_snapshot_is_released(source: Source) -> None:
-    """Leaving the context of ``snapshot`` gives back what held it open, also when left by an error."""
+    """Check that no file, socket or thread stays open after ``snapshot`` is left by an error."""
 
     def hold() -> None:
         with pytest.raises(KeyError), source.snapshot():
@@ -219,8 +226,10 @@ def check_snapshot_is_released(source: Source) -> None:
 
 
 def check_errors_are_classified(source: Source, unreachable: Source | None, secret: str | None) -> None:
-    """When the other side is not there, ``describe`` raises an ``HdmError`` without the secret, and so
-    does reading a chunk that was planned while it was."""
+    """Check that ``describe`` and ``read`` raise an ``HdmError`` without the secret if unreachable.
+
+    The chunk to be read was planned while the system could be reached.
+    """
     if unreachable is None:
         return
     gone = unreachable
@@ -231,27 +240,27 @@ def check_errors_are_classified(source: Source, unreachable: Source | None, secr
 
 
 def check_manifests_can_name_it(source: Source) -> None:
-    """The class is found by its own name, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the class, as hdm's own or as a registered plugin."""
     assert registry.find("source", type(source).__name__) is type(source)
 
 
 def check_unknown_keys_are_refused(source: Source) -> None:
-    """A misspelt key of the configuration is an error."""
+    """Check that a misspelt key in the configuration is an error."""
     leaks.misspelt_key_is_refused(source)
 
 
 def check_repr_shows_no_secret(source: Source, secret: str | None) -> None:
-    """Neither the source nor its parts show the secret when printed."""
+    """Check that neither the source nor its attributes contain the secret when printed."""
     leaks.no_secret_shows(source, secret)
 
 
 def as_nothing(_: object) -> None:
-    """Takes a result and forgets it."""
+    """Do nothing with a result, so that it is freed."""
 
 
 @dataclass
 class Given:
-    """What the checks take, by the names of their parameters."""
+    """The arguments of the checks, by the names of their parameters."""
 
     source: Source
     rows: Rows
@@ -261,7 +270,7 @@ class Given:
     secret: str | None = None
 
     def run(self, check: Callable[..., None]) -> None:
-        """Call a check with what it asks for."""
+        """Call a check with the arguments that its parameters name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -271,34 +280,34 @@ CHECKS: tuple[Callable[..., None], ...] = tuple(
 
 
 class SourceConformance:
-    """Inherit, and give ``subject`` (the source) and ``rows`` (its rows as tuples, any order).
+    """Tests a source: inherit it, define ``subject`` (the source) and ``rows`` (its rows as tuples).
 
-    Give more to prove more: ``grow`` adds rows with greater cursor values and returns them,
-    ``empty`` is a source of a dataset without rows, ``unreachable`` one whose other side is
-    not there, ``secret`` a canary of its profile.
+    Optional fixtures: ``grow``, which adds rows with greater cursor values and returns them; ``empty``, a
+    source of a dataset without rows; ``unreachable``, a source whose system cannot be reached; ``secret``,
+    a password of its profile.
     """
 
     gaps: ClassVar[Mapping[str, str]] = {}
-    """Checks, without ``check_``, that the source cannot pass: name -> reason."""
+    """Checks that the source cannot pass: name without ``check_`` -> reason."""
 
     @pytest.fixture
     def grow(self) -> Grow | None:
-        """None: the dataset does not grow."""
+        """Return None: the dataset does not grow."""
         return None
 
     @pytest.fixture
     def empty(self) -> Source | None:
-        """None: the dataset is never empty."""
+        """Return None: the dataset is never empty."""
         return None
 
     @pytest.fixture
     def unreachable(self) -> Source | None:
-        """None: there is no other side that could be missing."""
+        """Return None: the source connects to no system."""
         return None
 
     @pytest.fixture
     def secret(self) -> str | None:
-        """None: the source has no secret."""
+        """Return None: the source has no secret."""
         return None
 
     @pytest.fixture
@@ -311,10 +320,10 @@ class SourceConformance:
         unreachable: Source | None,
         secret: str | None,
     ) -> Given:
-        """All of them."""
+        """Collect the fixtures for the checks."""
         return Given(subject, rows, grow, empty, unreachable, secret)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, given: Given, check: Callable[..., None]) -> None:
-        """One promise; see the function of that name in ``hdm.testing.sources``."""
+        """Run one check; see the function of that name in ``hdm.testing.sources``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: given.run(check))

@@ -1,4 +1,4 @@
-"""StoreConformance: what every store of staged files promises, as checks that can fail."""
+"""StoreConformance: tests that every store of staged files must pass."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from hdm.files.stores.base import Store
 from hdm.testing import leaks
 
 ESCAPES = ("../x", "a/../../x", "/x", "a//b", "a/./b", "", "a\\..\\x", "nul\x00")
-"""Keys that lead out of the root, or mean another object on some system."""
+"""Keys that name an object outside the root, or another object on some system."""
 HOSTILE = ("a/plain.csv", "ä ö/ü%41.csv", "日本/😀+&=?#.csv", "quote'\".csv")
-"""Keys that need care in an address."""
+"""Keys that have to be escaped in a URI."""
 
 
 def content(store: Store, key: str) -> bytes:
-    """The object's bytes."""
+    """Return the object's bytes."""
     with store.open(key) as stream:
         return stream.read()
 
 
 def keys(store: Store, prefix: str = "") -> list[str]:
-    """What ``list`` gives."""
+    """Return the keys that ``list`` gives."""
     return [stat.key for stat in store.list(prefix)]
 
 
 def put_file(store: Store, key: str, data: bytes) -> None:
-    """As a sink does it: through the scratch file."""
+    """Put an object as a sink does, through a scratch file."""
     scratch = store.scratch(key)
     scratch.write_bytes(data)
     store.put_new(key, scratch)
 
 
 def check_bytes_come_back(store: Store) -> None:
-    """What was put is read again, from bytes and from a scratch file, which is then gone."""
+    """Check that objects put from bytes or a scratch file are read back, and the scratch file is removed."""
     large = bytes(range(256)) * 30_000
     made = store.put_new("a/bytes.bin", b"\x00\xffdata")
     scratch = store.scratch("a/file.bin")
@@ -50,7 +50,7 @@ def check_bytes_come_back(store: Store) -> None:
 
 
 def check_nothing_shows_before_put(store: Store) -> None:
-    """A scratch file is neither listed nor found as an object."""
+    """Check that a scratch file is neither listed nor found as an object."""
     store.scratch("a/b.csv").write_bytes(b"half")
     assert keys(store) == []
     assert store.stat("a/b.csv") is None
@@ -59,7 +59,7 @@ def check_nothing_shows_before_put(store: Store) -> None:
 
 
 def check_names_are_taken_once(store: Store) -> None:
-    """A second ``put_new`` raises ``FileExistsError`` and changes nothing."""
+    """Check that a second ``put_new`` raises ``FileExistsError`` and changes nothing."""
     store.put_new("a/b", b"first")
     with pytest.raises(FileExistsError):
         store.put_new("a/b", b"second")
@@ -71,7 +71,7 @@ def check_names_are_taken_once(store: Store) -> None:
 
 
 def check_one_of_many_wins(store: Store) -> None:
-    """Of eight threads that put one name at once, one succeeds, and its bytes are there."""
+    """Check that of eight threads that put one key at once, one succeeds, and its bytes are stored."""
     start, won, broken = threading.Barrier(8), list[int](), list[Exception]()
 
     def race(number: int) -> None:
@@ -94,7 +94,7 @@ def check_one_of_many_wins(store: Store) -> None:
 
 
 def check_list_is_complete(store: Store) -> None:
-    """Every object under a prefix, by key, with its size, and no other."""
+    """Check that ``list`` gives exactly the objects under a prefix, sorted by key, with their sizes."""
     names = ["a/1", "a/10", "a/2", "ab/1", "b", "c/d/e/f"]
     for name in reversed(names):
         store.put_new(name, name.encode())
@@ -106,7 +106,7 @@ def check_list_is_complete(store: Store) -> None:
 
 
 def check_stat_tells_the_truth(store: Store) -> None:
-    """Size and time of what is there; None for what is not; a folder is no object."""
+    """Check that ``stat`` gives an object's size and time, and None for a missing key or a folder."""
     store.put_new("a/b", b"12345")
     found = store.stat("a/b")
     assert found is not None
@@ -117,13 +117,13 @@ def check_stat_tells_the_truth(store: Store) -> None:
 
 
 def check_missing_is_said_so(store: Store) -> None:
-    """Opening what is not there raises ``FileNotFoundError``."""
+    """Check that opening a missing object raises ``FileNotFoundError``."""
     with pytest.raises(FileNotFoundError):
         store.open("not/there").read()
 
 
 def check_delete_removes_one(store: Store) -> None:
-    """True and gone; False the second time; its neighbours stay, and the name is free again."""
+    """Check that ``delete`` removes one object, returns False the second time, and frees the key."""
     store.put_new("a/1", b"x")
     store.put_new("a/10", b"y")
     assert store.delete("a/1") is True
@@ -134,7 +134,7 @@ def check_delete_removes_one(store: Store) -> None:
 
 
 def check_escapes_are_refused(store: Store) -> None:
-    """A key that leads out of the root is a ``UsageError``, whatever is asked of it."""
+    """Check that every method raises ``UsageError`` for a key outside the root."""
     for key in ESCAPES:
         for ask in (store.open, store.stat, store.delete, store.scratch, store.uri):
             with pytest.raises(UsageError):
@@ -144,7 +144,7 @@ def check_escapes_are_refused(store: Store) -> None:
 
 
 def check_addresses_lead_back(store: Store) -> None:
-    """``key(uri(key))`` is the key, whatever characters it has; addresses elsewhere are refused."""
+    """Check that ``key(uri(key))`` is the key for all characters, and other URIs are refused."""
     for key in HOSTILE:
         put_file(store, key, key.encode())
         assert store.key(store.uri(key)) == key
@@ -157,7 +157,7 @@ def check_addresses_lead_back(store: Store) -> None:
 
 
 def check_uploads_are_aborted(store: Store) -> None:
-    """What was begun under a prefix is given up and counted; finished objects and others stay."""
+    """Check that ``abort_uploads`` removes and counts only unfinished uploads under a prefix."""
     for key in ("a/1", "a/2", "b/1"):
         store.scratch(key).write_bytes(b"half")
     store.put_new("a/done", b"whole")
@@ -169,7 +169,7 @@ def check_uploads_are_aborted(store: Store) -> None:
 
 
 def check_nothing_stays_open(store: Store) -> None:
-    """After use, refused puts included, no file, socket or thread is left."""
+    """Check that no file, socket or thread stays open after use, even after a refused put."""
     names = iter(range(1000))
 
     def work() -> None:
@@ -193,12 +193,12 @@ CHECKS: tuple[Callable[[Store], None], ...] = tuple(
 
 
 class StoreConformance:
-    """Inherit, and give ``subject``: the store, its root empty."""
+    """Tests a store: inherit it and define the fixture ``subject``, a store with an empty root."""
 
     gaps: ClassVar[Mapping[str, str]] = {}
-    """Checks, without ``check_``, that the store cannot pass: name -> reason."""
+    """Checks that the store cannot pass: name without ``check_`` -> reason."""
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, subject: Store, check: Callable[[Store], None]) -> None:
-        """One promise; see the function of that name in ``hdm.testing.stores``."""
+        """Run one check; see the function of that name in ``hdm.testing.stores``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: check(subject))
