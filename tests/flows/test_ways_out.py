@@ -247,7 +247,8 @@ def test_a_chain_is_read_whole_from_its_source(place):
 @pytest.mark.parametrize("how", [growing, staged])
 def test_what_would_double_is_refused(place, how):
     how(place)
-    place.hdm("run")
+    first = place.hdm("run")
+    assert (first.code, ids(place)) == (0, list(range(100))), first.said
     done = place.hdm("run", "--full-refresh", "orders")
     assert (done.code, "a second time" in done.err) == (2, True), done.said
     assert ids(place) == list(range(100))
