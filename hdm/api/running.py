@@ -44,7 +44,10 @@ class Display(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """The arguments of a run, see ``Project.run``; set ``stop`` to make the run drain."""
+    """The arguments of a run; see ``Project.run``.
+
+    ``stop.set()`` ends the run gracefully: it starts no more chunks, and workers hand theirs back.
+    """
 
     select: Sequence[str] = ()
     full_refresh: Sequence[str] = ()

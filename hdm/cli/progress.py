@@ -76,7 +76,7 @@ class Quiet(_ForPeople):
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
-        """Give the engine the callbacks of this display."""
+        """Yield the observer that prints a run's failures."""
         yield Observer(settled=self.settled, said=self.said)
 
 
@@ -91,7 +91,7 @@ class Bars(_ForPeople):
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
-        """Show the bars, and give the engine the callbacks that update them."""
+        """Show the bars, and yield the observer that updates them."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.table import Column

@@ -149,7 +149,11 @@ class Cutter:
         *,
         watermark: bool = False,
     ) -> Iterator[Part]:
-        """Yield ranges of the first column above ``low`` and below ``high``; None: unbounded on that side."""
+        """Split the rows that meet ``base``, ``low`` and ``high`` into ranges of the first of ``columns``.
+
+        ``low`` and ``high`` are conditions on that column; without one, that side has no bound. ``rows`` is
+        how many rows meet them all. The ranges come in ascending order.
+        """
         column, step = columns[0], self._step()
         inside = (*base, *filter(None, (low, high)))
         edges = []

@@ -154,9 +154,11 @@ class Sink(ABC):
 
     @abstractmethod
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Write the chunk's content: invisible until ``publish``, or atomically with its ledger row.
+        """Write the chunk's content and return its receipt.
 
-        If another attempt has committed the chunk meanwhile, return its receipt with ``adopted=True``.
+        A sink does one of two things: it keeps the content invisible until ``publish``, or it writes the
+        content in one transaction with the chunk's row in the ledger. If another attempt has committed the
+        chunk in the meantime, it returns that attempt's receipt with ``adopted=True``.
         """
 
     def first_artifact(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:

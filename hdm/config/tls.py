@@ -13,9 +13,10 @@ from typing import Any
 
 
 def is_local(*hosts: str | None) -> bool:
-    """Whether all the hosts are on this machine.
+    """Return whether every host is this machine.
 
-    Each may be a list, separated by commas; no host at all means a Unix socket.
+    An argument may hold several hosts, separated by commas. A missing host means a Unix socket, which is
+    local.
     """
     return all(_is_loopback(one.strip()) for host in hosts for one in (host or "").split(","))
 

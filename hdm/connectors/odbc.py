@@ -24,10 +24,10 @@ from hdm.sql.odbc import OdbcDatabase, valued
 
 
 class ODBCProfile(Settings):
-    """Address of a system behind an ODBC driver: ``dsn``, ``driver`` with host or database, or ``odbc``.
+    """How to reach a system through an ODBC driver.
 
-    ``odbc`` is a whole connection string, ``options`` are further keywords of the driver. ``dialect`` may
-    stand here or in the conf.
+    Give one of: ``dsn``; ``driver`` with a host or a database; or ``odbc``, a complete connection string.
+    ``options`` are further keywords of the driver. ``dialect`` may be given here or in the manifest.
     """
 
     odbc: Secret | None = None

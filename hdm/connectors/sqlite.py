@@ -83,7 +83,10 @@ class SQLiteDatabase(Database):
         return is_there(self.file)
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return the name as written, at most ``main.table``; ``UsageError`` for more parts."""
+        """Return ``parts`` unchanged, since names in SQLite need no schema.
+
+        Raises ``UsageError`` for more than two parts (``main.table``).
+        """
         if len(parts) > 2:
             raise UsageError(
                 f"{'.'.join(parts)}: a SQLite table has one name",
@@ -237,9 +240,11 @@ class SQLiteDatabase(Database):
         return lambda: int(self.run(connection, counted)[0][0]) - before
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Put the rows of ``new`` in the place of those of ``target``. With ``legacy_alter_table``, a view
-        that names a missing table does not keep a table from being renamed
-        (https://www.sqlite.org/lang_altertable.html)."""
+        """Replace the rows of ``target`` by those of ``new``; see ``Database.swap``.
+
+        SQLite refuses to rename a table while any view names a missing table, unless ``legacy_alter_table``
+        is on (https://www.sqlite.org/lang_altertable.html).
+        """
         self.run(connection, "PRAGMA legacy_alter_table=ON")
         super().swap(connection, target, new, old)
 

@@ -175,7 +175,11 @@ class PostgresDialect(PostgresFacts, Dialect):
         return kind, None, None, None
 
     def stored(self, column: Column) -> Stored:
-        """Return the column's own type if it is built in; text for a type that a database defines."""
+        """Return the type in which a PostgreSQL target stores the column.
+
+        That is the column's own type if PostgreSQL has it built in, and ``text`` if users defined it (an
+        enum, a domain).
+        """
         if column.origin != self.name or not column.native:
             return self.native(column)
         base = column.native.removesuffix("[]")

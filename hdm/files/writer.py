@@ -153,7 +153,10 @@ class Writing:
 
 
 def nth_file(base: str, number: int, ending: str) -> str:
-    """Return the key of an attempt's file; ``number`` counts from 0, ``ending`` has the dot."""
+    """Return the object key of file ``number`` of an attempt, counted from 0.
+
+    ``base`` is the start of all keys of the attempt; ``ending`` includes the dot.
+    """
     return f"{base}.{number}{ending}"
 
 

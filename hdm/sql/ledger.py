@@ -232,9 +232,9 @@ class Ledger:
             yield chunk_from_json(str(chunk)), receipt_from_json(str(receipt))
 
     def newest_epoch(self, job_key: str) -> int:
-        """Return the greatest epoch of a job that the target knows; 0 if there is none.
+        """Return the greatest epoch number that the target's ledger records for a job; 0 if it records none.
 
-        Looks at chunks and swaps, in a database session of its own.
+        Rows of chunks and rows of table swaps count. The ledger is read in a database session of its own.
         """
         if not self.database.is_there():
             return 0

@@ -121,9 +121,9 @@ def check_rivals_leave_one(sink: Sink, table: Table, read_back: ReadBack) -> Non
 
 
 def check_committed_tells_the_truth(sink: Sink, table: Table) -> None:
-    """Check that ``committed`` gives None before the write, and the receipt after it, in a new instance.
+    """Check that ``committed`` gives None before the write and the receipt after it.
 
-    For other chunks it must still give None.
+    A new instance of the sink must give the same receipt, and None for chunks that were not written.
     """
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch, chunk = awkward_batch(table), chunk_of(table)

@@ -19,7 +19,10 @@ _VIEW = re.compile(
 
 
 class SQLiteCrawler(Crawler):
-    """Reads one SQLite file, whose only schema is ``main``; paths have one part."""
+    """Finds the tables, keys, indexes and views of a SQLite file.
+
+    Its only schema is ``main``, so the path of a table is its name alone.
+    """
 
     system = "sqlite"
 

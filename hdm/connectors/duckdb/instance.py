@@ -26,8 +26,11 @@ _PATIENCE = 300.0
 
 @dataclass
 class Instance:
-    """One file as this process has it open, with its number of ``users``. ``writing`` is locked from a
-    writer's BEGIN to its end; ``written_here`` keeps the file from being opened read-only."""
+    """A DuckDB file that this process has open, shared by ``users`` connections.
+
+    ``writing`` is locked for the whole of a writing transaction. ``written_here``: this process has written
+    to the file, so it is not opened read-only again.
+    """
 
     file: Path
     users: int = 0

@@ -1,4 +1,4 @@
-"""Binding of values: SQL and driver type of each bind, and the characters that a database can store."""
+"""Chooses SQL expression and driver type for each bound value; finds characters that Oracle cannot store."""
 
 from __future__ import annotations
 

@@ -20,14 +20,14 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 
 
 class SnowflakeProfile(Settings):
-    """Address and credentials of a Snowflake account: ``private_key_path``, ``token`` or ``password``.
+    """How to reach a Snowflake account: with ``private_key_path``, ``token`` or ``password``.
 
-    A ``token`` is an OAuth access token; with ``authenticator: programmatic_access_token`` it is one of
-    Snowflake's own. ``network_timeout`` is how many seconds a request may go unanswered by the network; how
-    long a statement may run is limited by the warehouse's STATEMENT_TIMEOUT_IN_SECONDS alone.
+    A ``token`` is an OAuth access token or, with ``authenticator: programmatic_access_token``, a programmatic
+    access token of Snowflake. ``network_timeout`` is how many seconds hdm waits for the answer to a network
+    request; how long a statement may run is limited only by the warehouse's STATEMENT_TIMEOUT_IN_SECONDS.
 
-    ``host``, ``port`` and ``protocol`` are for private endpoints. Names in lower case are folded to upper
-    case, as Snowflake does; write ``'"name"'`` for one that is really in lower case.
+    ``host``, ``port`` and ``protocol`` are for private endpoints. Names of the warehouse, role, database and
+    schema are folded to upper case, as Snowflake does; write ``'"name"'`` for one in lower case.
     """
 
     account: str

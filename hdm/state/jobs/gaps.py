@@ -125,9 +125,9 @@ def left_of_older(base: Base, pipeline_key: str) -> int:
 def read_again(base: Base, chunk_ids: Sequence[str], by: str | None) -> list[str]:
     """Read chunks from their source again; return the ids of the new chunks.
 
-    A named chunk may be anywhere down the chain: the source chunk that it was made of is read again, and all
-    that was made of the old one is superseded. Raises ``UsageError`` if rows would be loaded twice, or a
-    worker has a lease on one of the chunks.
+    Each id may name a source chunk or any chunk that was made of one. hdm reads the source chunk again and
+    supersedes every chunk that was made of the old source chunk. ``by`` is the person who asked. Raises
+    ``UsageError`` if rows would be loaded twice, or if a worker has a lease on one of these chunks.
     """
     roots = base.db.read(lambda conn: sorted({_root(conn, one) for one in chunk_ids}))
     made: list[str] = []

@@ -52,7 +52,7 @@ def jobs_of(name: str, env: str, links: Collection[str]) -> Select[Any]:
 
 
 class Standing:
-    """The part of ``Reports`` about processes and waived chunks."""
+    """Queries that list a run's processes and the chunks that somebody waived; part of ``Reports``."""
 
     _base: Base
 
