@@ -4,6 +4,7 @@ They are the ways in which other tools lose or double rows; the suite must notic
 """
 
 NO_LEDGER = """
+from hdm.planning import presence
 from hdm.sql import swap
 from hdm.sql.ledger import Ledger
 held = {}
@@ -11,6 +12,7 @@ Ledger.claim = lambda self, connection, chunk, attempt: True
 Ledger.fill = lambda self, connection, receipt: held.update({receipt.chunk_id: receipt})
 Ledger.find = lambda self, connection, chunk_id: held.get(chunk_id)
 swap._is_whole = lambda *rest: None  # it would miss the ledger's rows at once
+presence.whole = lambda *rest: None
 """
 
 NAIVE_ORDER = """
