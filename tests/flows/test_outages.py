@@ -107,7 +107,7 @@ def said(place: Place) -> str:
 
 def end(process: subprocess.Popen[str]) -> int:
     try:
-        return process.wait(60)
+        return process.wait(150)
     finally:
         process.kill()
         process.wait()

@@ -121,7 +121,7 @@ def _note(self: Any, table: str) -> str:
     return str(found[0][0] or "").replace("'", "''") if found else ""
 
 
-_open: dict[str, Any] = {}
+_open: dict[tuple[str, str], Any] = {}
 _tags: list[str] = []
 _CHANGE = re.compile(r"\s*(?:UPDATE|DELETE\s+FROM|MERGE\s+INTO)\s+(\S+)", re.IGNORECASE)
 _ENDS = re.compile(r"\s*(COMMIT|ROLLBACK)\s*\Z", re.IGNORECASE)
@@ -159,10 +159,14 @@ def _release(connection: Any) -> None:
 def _transactions(self: Any, command: str) -> Any:
     """SHOW TRANSACTIONS, SYSTEM$ABORT_TRANSACTION and named BEGINs."""
     if found := re.match(r"\s*BEGIN\s+NAME\s+(\w+)\s*\Z", command, re.IGNORECASE):
-        _open[found[1]] = self._conn
+        _open[self._conn.database, found[1]] = self._conn
         return _execute(self, "BEGIN")
     if re.match(r"\s*SHOW\s+TRANSACTIONS\b", command, re.IGNORECASE):
-        rows = [f'SELECT {id(held)} AS "id", \'{name}\' AS "name"' for name, held in _open.items()]
+        rows = [
+            f'SELECT {id(held)} AS "id", \'{name}\' AS "name"'
+            for (_, name), held in _open.items()
+            if held.database == self._conn.database  # an account sees its own
+        ]
         return _execute(self, " UNION ALL ".join(rows) or 'SELECT 0 AS "id", \'\' AS "name"')
     if re.match(r"\s*(COMMIT|ROLLBACK)\s*\Z", command, re.IGNORECASE):
         for name in [name for name, held in _open.items() if held is self._conn]:
