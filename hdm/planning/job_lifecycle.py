@@ -181,7 +181,9 @@ def can_never_finish(state: StateManager, job: Job, above: Sequence[str | None])
     if None in above:
         return False
     if holds_back(state, job):
-        return True
+        # A job whose last chunk was settled after the caller asked is closed in the next tick, so that the
+        # next run may pass its dead chunks.
+        return not state.settled(job)
     if not {FAILED, "failure"} & set(above):
         return False
     return not (any(map(state.counts(job.job_id).get, UNFINISHED)) or state.pending_receipts(job, 1))

@@ -21,6 +21,7 @@ from hdm.planning.planner import LOOKAHEAD, Planner
 from hdm.planning.preflight import pipeline_of, preflight
 from hdm.planning.tries import MAX_TRIES
 from hdm.runtime.link import DataLink
+from hdm.state import StateManager
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, spec, words
 
 
@@ -166,6 +167,33 @@ def test_a_dead_chunk_leaves_the_epoch_open_and_the_sink_unfinished(run):
     again = later.planner()
     assert to_the_end(later, again) == 1
     assert (again.succeeded(), sink.ids, sink.calls.count("finish")) == (True, [0, 1, 2, 3], 1)
+
+
+def test_a_merging_job_whose_last_chunk_is_settled_between_two_questions_is_closed(run, monkeypatch):
+    """The worker buries the last chunk after the planner has asked whether the job is settled. Left open, the
+    job would keep the next run from the rows after it."""
+    sink = Shelf()
+    sink.modes = frozenset(Mode)
+    run.add(Listed(words(2), replace(TABLE, key=("id",))), sink, mode=Mode.MERGE)
+    planner = run.planner()
+    planner.tick()
+    settled, asked = StateManager.settled, []
+
+    def late(self, job):
+        if asked:
+            return settled(self, job)
+        asked.append(settled(self, job))
+        run.state.fail(run.claim(), CheckFailed("bad"), retry_in=None, phase="x")
+        work(run)
+        return asked[0]
+
+    monkeypatch.setattr(StateManager, "settled", late)
+    planner.tick()
+    planner.tick()
+    assert asked == [False]
+    assert list(planner.closed().values()) == ["failure"]
+    (job,) = planner.jobs.values()
+    assert run.state.reread(job).status == "failure", "closed in the state database, too"
 
 
 def test_a_second_run_reads_only_above_the_watermark(run):
