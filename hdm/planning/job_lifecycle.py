@@ -50,8 +50,10 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
 
 
 def prepare_another(state: StateManager, one: Pipeline, link: DataLink) -> None:
-    """Ready another target for what was planned, and of which nothing was committed to the last one: before
-    its job is opened, since workers begin then."""
+    """Prepare a target that is another one than the open epoch was planned for.
+
+    Nothing was committed to the first one yet. Called before the job is opened, because workers begin then.
+    """
     planned = state.reports.open_epoch(one.pipeline_key)
     if planned is not None:
         link.sink.prepare(link.outgoing(one.source), one.pipeline_key, planned, one.link.mode)

@@ -61,8 +61,10 @@ def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str,
 
 
 def whole(state: StateManager, job: Job, link: DataLink) -> None:
-    """Before a reading takes a table's place: raises ``PermanentError`` unless the target holds every chunk
-    of it. A server that fell back to a standby, or was restored, since the run began may have lost some."""
+    """Raise ``PermanentError`` unless the target holds every chunk of a reading that is to replace a table.
+
+    A server that failed over to a standby, or was restored, since the run began may have lost some.
+    """
     if job.info.mode is not Mode.REPLACE or link.sink.publishes_files:
         return
     one = as_pipeline(job, link)
@@ -75,13 +77,15 @@ def whole(state: StateManager, job: Job, link: DataLink) -> None:
 
 
 def is_another(known: Holding, held: Holding) -> bool:
-    """Whether a target says that it is not the one that was written to. One that was written to by an hdm
-    before targets had identities, or that cannot say who it is, is told by its chunks alone."""
+    """Return whether the target's identity differs from that of the target that was written to.
+
+    False if either is unknown: targets written by an hdm without identities are compared by their chunks.
+    """
     return bool(known.target and held.target and known.target != held.target)
 
 
 def _missed(one: Pipeline, known: Holding, held: Holding, gone: Sequence[Known]) -> PermanentError:
-    """What to raise where ``gone`` is missing."""
+    """Return the error for chunks ``gone`` that the target lacks, with what is likely and what to do."""
     name, rows = one.target.dataset.name, sum(rows for _, rows in gone)
     what = f"{name} does not hold {len(gone)} of {known.chunks} chunks ({rows:,} rows) that were committed"
     if is_another(known, held):
@@ -243,8 +247,10 @@ def _unclear(target: Dataset, key: str, what: str) -> PermanentError:
 def _gone(
     state: StateManager, one: Pipeline, link: DataLink, epoch: int | None, *, another: bool
 ) -> list[Known]:
-    """Committed chunks, in their order, that the target does not hold: all, of ``another`` target, whose
-    chunks were read by others, whatever they are called."""
+    """Return the committed chunks that the target does not hold, in order; all of them for ``another`` target.
+
+    Chunks of another target were loaded by others, even if their ids are equal.
+    """
     every = state.reports.committed_chunks(one.pipeline_key, epoch)
     if another:
         return every
