@@ -5,6 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 LOCK   := requirements/lock.txt
 PROCESSES ?= 4
+# make test AFTER_CHECK=1: without the tests that make check has just run.
 # Tests wait for servers and leases more than they compute: twice as many processes as cores.
 TESTS  := $(BIN)/python -m pytest -q $(if $(ROOM),--room $(ROOM)) $(if $(SEED),--seed $(SEED))
 QUICK  := tests/unit tests/conformance $(wildcard tests/test_*.py)
@@ -23,7 +24,7 @@ demo: $(VENV)/.demo ## Move five real tables through files into a second databas
 
 test: $(VENV)/.test ## Run every test against real servers, started here and stopped again; ROOM=state: one room's
 	@status=0; \
-	$(TESTS) -n $(PROCESSES) -m "not live and not alone" || status=$$?; \
+	$(TESTS) -n $(PROCESSES) -m "not live and not alone$(if $(AFTER_CHECK), and (server or slow))" || status=$$?; \
 	$(TESTS) -m "alone and not live" || [ $$? -eq 5 ] || status=1; \
 	exit $$status
 

@@ -247,7 +247,7 @@ def _unclear(target: Dataset, key: str, what: str) -> PermanentError:
 def _gone(
     state: StateManager, one: Pipeline, link: DataLink, epoch: int | None, *, another: bool
 ) -> list[Known]:
-    """Return the committed chunks that the target does not hold, in order; all of them for ``another`` target.
+    """Return the committed chunks that the target does not hold, in order; all of them if it is ``another``.
 
     Chunks of another target were loaded by others, even if their ids are equal.
     """

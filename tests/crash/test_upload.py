@@ -145,7 +145,7 @@ def strays(shop: LongShop) -> list[str]:
 
 
 @pytest.mark.draw("store", STORES, 1)
-@pytest.mark.draw("point", POINTS, 6)
+@pytest.mark.draw("point", POINTS, 4)
 def test_kill_around_uploads(
     store: str,
     point: str,
