@@ -122,6 +122,21 @@ def test_gaps_of_several_readings_are_all_on_record(place):
     assert (place.hdm("run").code, ids(place)) == (0, without())
 
 
+def test_a_dead_chunk_whose_rows_arrived_is_found_and_moves_no_later_watermark(place):
+    """The target committed it, and the worker failed before the state did: the next reading finds it."""
+    growing(place, mode="append")
+    place.manifest["orchestrator"]["conf"]["workers"] = 1
+    assert place.write().start("run", HDM_FAILPOINT="L6:3:raise:RejectedRows").wait(60) == 1
+    assert ids(place) == list(range(100))
+    more(place, 100, 130)
+    place.hdm("run")
+    place.hdm("run")
+    assert (place.hdm("run").code, ids(place)) == (0, without())
+    of = "SELECT COUNT(*) FROM hdm_lineage_edge e JOIN hdm_chunk c ON c.chunk_id = e.to_chunk_id"
+    assert place.state(f"{of} WHERE c.job_id <> e.job_id") == [(0,)]
+    assert place.state("SELECT value FROM hdm_watermark ORDER BY seq DESC LIMIT 1") == [("129",)]
+
+
 def test_who_says_so_stops_a_table_at_its_dead_chunk(place):
     growing(place, mode="append", on_dead="stop")
     spoil(place, 45)

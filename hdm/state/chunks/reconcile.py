@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from hdm import failpoints
 from hdm.model import Chunk, Receipt
 from hdm.state.chunks import commit_effects
+from hdm.state.db import clock
 from hdm.state.db.database import locked
-from hdm.state.db.tables import chunk, dead_letter
-from hdm.state.records import COMMITTED, DEAD, SUPERSEDED, VERIFIED, Job
+from hdm.state.db.tables import chunk, dead_letter, job
+from hdm.state.records import COMMITTED, DEAD, HELD, SUPERSEDED, VERIFIED, Job
 from hdm.state.tx.chunk_rows import pending_row, receipt_values
-from hdm.state.tx.context import Base
+from hdm.state.tx.context import JOB_COLUMNS, Base
 from hdm.state.tx.seals import PLANNED, Sum, text_seal
 from hdm.state.tx.transaction import Tx
 
@@ -21,19 +22,21 @@ from hdm.state.tx.transaction import Tx
 def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool:
     """Record a chunk that the target's ledger names as committed; return whether it was not recorded.
 
-    Its attempt number grows, so that a worker that still has a lease on it is fenced.
+    ``of`` gets the chunk if no job has it; a chunk of another epoch stays in that epoch's job. The attempt
+    number grows, so that a worker whose lease expired is fenced. While a lease is live, nothing is recorded: its
+    worker commits the chunk.
     """
+    of = base.db.read(lambda conn: _owner(base, conn, of, part))
 
     def work(tx: Tx) -> bool:
+        busy = (chunk.c.lease_expires_at > clock.now).label("busy")
+        columns = (chunk.c.status, chunk.c.attempt, busy)
         row = tx.conn.execute(
-            locked(
-                select(chunk.c.status, chunk.c.attempt, chunk.c.job_id).where(
-                    chunk.c.chunk_id == part.chunk_id
-                ),
-                chunk,
-            )
+            locked(select(*columns).where(chunk.c.chunk_id == part.chunk_id), chunk)
         ).one_or_none()
         if row is not None and row.status in (COMMITTED, VERIFIED, SUPERSEDED):
+            return False
+        if row is not None and row.status in HELD and row.busy:
             return False
         plan = Sum()
         if row is None:
@@ -74,3 +77,10 @@ def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool
         return True
 
     return base.change(of.in_run, work, ask=commit_effects.commit_lookups(of, part, part.chunk_id, receipt))
+
+
+def _owner(base: Base, conn: Connection, of: Job, part: Chunk) -> Job:
+    """Return the job that has the chunk, ``of`` if none has."""
+    query = select(*JOB_COLUMNS).join(chunk, chunk.c.job_id == job.c.job_id)
+    row = conn.execute(query.where(chunk.c.chunk_id == part.chunk_id)).first()
+    return of if row is None or row.job_id == of.job_id else base.job_of(conn, row, of.in_run)

@@ -135,6 +135,8 @@ def edge_key(row: Row) -> str:
 
 def _of_chunk(row: Row, around: _Around, *, sealed: bool) -> Iterator[str]:
     events = around.events[row["chunk_id"]]
+    if {one["job_id"] for one in events} - {None, row["job_id"]}:
+        yield "its events name another job"
     if not _is_readable(row["receipt"]):
         yield "its receipt cannot be read"
         return

@@ -198,11 +198,45 @@ def test_imported_chunks_count_only_without_a_gap(world: World) -> None:
     assert world.store.counts(job.job_id) == {"committed": 4, "pending": 1}
 
 
-def test_importing_fences_the_holder(world: World) -> None:
+def test_importing_leaves_a_chunk_under_a_live_lease_to_its_worker(world: World) -> None:
+    job = world.planned(1)
+    lease = world.claim()
+    receipt = receipt_of(lease)
+    world.store.wrote(lease, receipt)
+    assert not world.store.import_committed(job, lease.chunk, receipt)
+    world.store.commit(lease, receipt)
+    assert world.events(lease.chunk_id).count("chunk.committed") == 1
+
+
+@pytest.mark.parametrize("settled", ["dead", "expired"])
+def test_a_chunk_of_an_earlier_epoch_is_imported_into_its_own_job(world: World, settled: str) -> None:
+    earlier = world.planned(2)
+    lease, other = world.claim(), world.claim()
+    world.store.fail(lease, ValueError("x"), retry_in=None, phase="publish")
+    world.finish(other)
+    world.store.close_job(earlier.job_id)
+    later = world.store.open_job(world.run, world.info(), go_past=True)
+    assert later.epoch == earlier.epoch + 1
+    if settled == "expired":
+        world.store.retry(chunk_id=lease.chunk_id)
+        lease = world.claim()
+        world.expire(lease)
+    assert value(world, later) == "19"
+    assert world.store.import_committed(later, lease.chunk, receipt_of(lease))
+    assert value(world, later) == "19"
+    edges = world.query("SELECT job_id FROM hdm_lineage_edge WHERE to_chunk_id = :c", c=lease.chunk_id)
+    assert edges == [(earlier.job_id,)]
+    adopted = "SELECT job_id FROM hdm_event WHERE chunk_id = :c AND event_type = 'chunk.adopted'"
+    assert world.query(adopted, c=lease.chunk_id) == [(earlier.job_id,)]
+    assert [text for run, text in world.store.verify().breaks if run == world.run] == []
+
+
+def test_importing_fences_a_worker_whose_lease_expired(world: World) -> None:
     from hdm.errors import LeaseLost
 
     job = world.planned(1)
     lease = world.claim()
+    world.expire(lease)
     assert world.store.import_committed(job, lease.chunk, receipt_of(lease))
     with pytest.raises(LeaseLost):
         world.store.commit(lease, receipt_of(lease))

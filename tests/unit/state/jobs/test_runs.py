@@ -146,6 +146,8 @@ def test_the_failpoints_of_a_run_are_passed(
     lease = world.claim()
     world.store.commit(lease, receipt_of(lease))
     other = world.planned(1, key=world.key + "-2")
-    world.store.import_committed(other, world.chunks(other, 1)[0], receipt_of(world.claim()))
+    lease = world.claim()
+    world.expire(lease)
+    assert world.store.import_committed(other, lease.chunk, receipt_of(lease))
     for name in ("R1", "R2", "R4", "H1", "H2", "A1", "L7", "L8", "Z1"):
         assert name in passed
