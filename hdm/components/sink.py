@@ -128,6 +128,10 @@ class Sink(ABC):
         """
         return iter(())
 
+    def present(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
+        """Yield the ledger's chunks whose content is still in the target, where that shows for each chunk."""
+        return self.ledger(table, job_key)
+
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
         """Return a cheap summary of the job's chunks in the target; None if the target cannot tell.
 
@@ -135,7 +139,7 @@ class Sink(ABC):
         """
         if type(self).ledger is Sink.ledger:
             return None
-        held = {chunk.chunk_id: receipt.rows for chunk, receipt in self.ledger(table, job_key)}
+        held = {chunk.chunk_id: receipt.rows for chunk, receipt in self.present(table, job_key)}
         return Holding(len(held), min(held, default=None), max(held, default=None), sum(held.values()))
 
     def newest_epoch(self, table: Table, job_key: str) -> int:

@@ -41,6 +41,8 @@ class FileSinkConfig(Settings):
     keep: Literal["verified"] | Annotated[float, Field(ge=0)] | None = None
     """When ``hdm gc --staged`` may delete a file: ``verified``, once all chunks made of it are verified, or a
     number of days that must also have passed. Left out, never."""
+    others_delete: bool = False
+    """Says that others delete published files, so that files which are gone are not missed."""
 
 
 class FileSink(Sink):
@@ -127,6 +129,22 @@ class FileSink(Sink):
         """Yield every published chunk of the job, with its receipt."""
         for _, manifest in files.manifests(self.store, self._folder(table)):
             if manifest.chunk.job_key == job_key:
+                yield manifest.chunk, manifest.receipt
+
+    def present(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
+        """Yield the ledger's chunks whose files are still there in full, or were removed by ``hdm gc``.
+
+        All of the ledger's chunks if others delete files (``others_delete``).
+        """
+        folder = self._folder(table)
+        sizes = {found.key: found.size for found in self.store.list(f"{folder}/")}
+        for key, manifest in files.manifests(self.store, folder):
+            whole = (
+                self.config.others_delete
+                or files.removed_key(key) in sizes
+                or all(sizes.get(self.store.key(file.uri)) == file.bytes for file in manifest.receipt.files)
+            )
+            if whole and manifest.chunk.job_key == job_key:
                 yield manifest.chunk, manifest.receipt
 
     def newest_epoch(self, table: Table, job_key: str) -> int:

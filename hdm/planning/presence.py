@@ -254,5 +254,5 @@ def _gone(
     every = state.reports.committed_chunks(one.pipeline_key, epoch)
     if another:
         return every
-    held = {chunk.chunk_id for chunk, _ in link.sink.ledger(link.outgoing(one.source), one.pipeline_key)}
+    held = {chunk.chunk_id for chunk, _ in link.sink.present(link.outgoing(one.source), one.pipeline_key)}
     return [(chunk, rows) for chunk, rows in every if chunk.chunk_id not in held]

@@ -83,6 +83,44 @@ def test_what_a_target_lost_is_said_and_brought_back(
     assert place.hdm("state", "verify").code == 0
 
 
+def files_of(place: Place) -> list[Path]:
+    return sorted(place.stage.rglob("*.parquet"))
+
+
+def cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("lose", [Path.unlink, cut])
+def test_a_file_that_is_gone_from_a_target_of_files_is_said_and_written_anew(
+    place: Place, lose: Callable[[Path], None]
+) -> None:
+    only(place, stage("orders", place, watermark={"column": "changed"}))
+    assert place.hdm("run").code == 0
+    assert place.hdm("run").code == 0
+    before = len(files_of(place))
+    lose(files_of(place)[0])
+    for verb in ("plan", "run", "run"):
+        done = place.hdm(verb)
+        assert (done.code, "does not hold 1 of " in done.err) == (1, True), done.said
+    assert place.hdm("state", "reconcile", "--reload").code == 0
+    assert place.hdm("run").code == 0
+    assert len(files_of(place)) == before + (lose is cut)
+    assert place.hdm("run").code == 0
+
+
+def test_files_that_others_take_away_are_not_missed(place: Place) -> None:
+    link = stage("orders", place, watermark={"column": "changed"})
+    link["sink"]["conf"]["others_delete"] = True
+    only(place, link)
+    assert place.hdm("run").code == 0
+    for file in files_of(place):
+        file.unlink()
+    place.sql("INSERT INTO orders VALUES (900, 'new', 0, 900)")
+    assert place.hdm("run").code == 0
+    assert len(files_of(place)) == 1
+
+
 @pytest.mark.parametrize("removed", [False, True])
 def test_a_chain_is_brought_back_from_its_files_or_its_source(place: Place, removed: bool) -> None:
     above = stage("orders", place, watermark={"column": "changed"})
