@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from hdm.config import secrets
-from tests.runner import rooms
+from tests.runner import rooms, scratch
 from tests.runner.budget import Budget, Meter
 from tests.runner.desk import Ask, Desk, ask_at
 from tests.runner.sample import Sample, of_config
@@ -25,6 +25,7 @@ from tests.servers import azurite, fakesnow, mariadb, moto, postgres, provision,
 from tests.servers.process import Database
 
 DESK = pytest.StashKey[Desk]()
+SCRATCH = pytest.StashKey[Path | None]()
 
 
 @pytest.fixture(autouse=True)
@@ -148,6 +149,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
+        config.stash[SCRATCH] = scratch.take()
         config.stash[DESK] = Desk()
         config.pluginmanager.register(Budget())
     config.pluginmanager.register(Tables())
@@ -191,10 +193,17 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if exitstatus and SCRATCH in session.config.stash:
+        session.config.stash[SCRATCH] = None  # whoever looks into a failure wants to see the files
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     gc.unfreeze()
     if DESK in config.stash:
         config.stash[DESK].stop()
+    if made := config.stash.get(SCRATCH, None):
+        scratch.leave(made)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

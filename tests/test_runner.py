@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.runner import budget, desk, rooms
+from tests.runner import budget, desk, rooms, scratch
 from tests.runner.budget import Budget, folder_of
 from tests.runner.sample import Sample
 from tests.servers.process import Server, ServerFailed
@@ -128,3 +131,23 @@ def test_a_server_that_does_not_start_fails_each_test_that_asks(monkeypatch: pyt
                 ask("s3")
     finally:
         shared.stop()
+
+
+def test_tests_write_to_memory_where_there_is_room_and_dead_runs_leave_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    dead = tmp_path / f"hdm-tests-{os.getuid()}-999999999"
+    dead.mkdir()
+    monkeypatch.setattr(scratch, "ROOM", 1)
+    made = scratch.take(tmp_path)
+    assert made is not None
+    assert (tempfile.gettempdir(), dead.exists(), made.stat().st_mode & 0o7777) == (str(made), False, 0o1777)
+    assert scratch.take(tmp_path) is None, "TMPDIR is set"
+    for name in ("pytest-of-x", "pymp-x"):
+        (made / name).mkdir()
+    scratch.leave(made)
+    assert [one.name for one in made.iterdir()] == ["pymp-x"]
+    monkeypatch.setattr(scratch, "ROOM", 1 << 60)
+    assert scratch.take(tmp_path) is None, "no room"

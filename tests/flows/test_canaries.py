@@ -243,7 +243,7 @@ def _places(data: bytes) -> list[int]:
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # drivers' own lost sockets
 @pytest.mark.slow
-@pytest.mark.draw(("kind", "name", "field", "way"), components(), 46)
+@pytest.mark.draw(("kind", "name", "field", "way"), components(), 24)
 def test_no_canary_is_seen(
     kind: str, name: str, field: str, way: str, tmp_path: Path, babble: int, odbc_drivers: None
 ) -> None:
