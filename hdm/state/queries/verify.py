@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, select
 
-from hdm.state.db.tables import chain_head, event, run, trail
+from hdm.state.db.tables import chain_head, event, run, schema_history, trail
+from hdm.state.db.upgrade import REVISIONS
 from hdm.state.queries import anchors, verify_chunks, verify_tables
 from hdm.state.queries.anchors import Anchor
 from hdm.state.queries.audit import chain_breaks
@@ -47,12 +48,20 @@ def _verify(conn: Connection, known: list[Anchor]) -> Verdict:
     verdict.older = sum(one.opened is None or "seal" not in one.opened for one in facts.runs.values())
     verdict.breaks += _order(conn, facts)
     verdict.breaks += anchors.compare(conn, known)
+    verdict.breaks += _upgrades(conn)
     verdict.breaks += verify_tables.runs(conn, facts)
     jobs = verify_tables.all_jobs(conn)
     verdict.breaks += verify_tables.jobs(conn, facts, jobs)
     for job_id, text in verify_chunks.chunks(conn, facts, jobs):
         verdict.breaks.append((jobs[job_id]["run_id"] if job_id in jobs else "", text))
     return verdict
+
+
+def _upgrades(conn: Connection) -> Iterator[tuple[str, str]]:
+    """Yield what is wrong with the record of schema upgrades: every version up to this hdm's is named once."""
+    found = sorted(conn.execute(select(schema_history.c.version)).scalars())
+    if found != sorted(REVISIONS):
+        yield "", f"schema upgrades on record: {', '.join(found) or 'none'}; there were {', '.join(REVISIONS)}"
 
 
 def _order(conn: Connection, facts: Facts) -> Iterator[tuple[str, str]]:
