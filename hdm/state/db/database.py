@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import threading
 import time
@@ -29,7 +28,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, Operat
 from sqlalchemy.exc import TimeoutError as OutOfConnections
 from sqlalchemy.pool import NullPool
 
-from hdm.components import unreachable
+from hdm.components import back_off, unreachable
 from hdm.components.silence import waiting
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
 from hdm.state.db import encryption, pg_pipeline, sqlite_file
@@ -244,20 +243,18 @@ class Database:
 
     def _again(self, once: Callable[[], T]) -> T:
         conflicts, until = 0, time.monotonic() + _PATIENCE
-        for turn in range(_TRIES):
-            try:
-                with self._translated(final=False):
-                    return once()
-            except DBAPIError as error:
-                conflicts += isinstance(error, IntegrityError)
-                over = turn == _TRIES - 1 or (error.connection_invalidated and time.monotonic() > until)
-                if over or conflicts > 3 or not _transient(error):
-                    raise translate(error, self.place) from None
-                time.sleep(random.uniform(0, min(1.0, 0.01 * 2**turn)))  # noqa: S311
-        raise AssertionError("unreachable")
+
+        def passes(error: DBAPIError) -> bool:
+            nonlocal conflicts
+            conflicts += isinstance(error, IntegrityError)
+            lost = error.connection_invalidated and time.monotonic() > until
+            return not lost and conflicts <= 3 and _transient(error)
+
+        with self._translated():
+            return back_off.STATE.run(once, DBAPIError, _TRIES, passes)
 
     @contextmanager
-    def _translated(self, *, final: bool = True) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except NoSuchModuleError as error:
@@ -274,9 +271,7 @@ class Database:
                 hint=f"pip install 'hdm[{extra}]'",
             ) from None
         except DBAPIError as error:
-            if final:
-                raise translate(error, self.place) from None
-            raise
+            raise translate(error, self.place) from None
 
     def _open(self) -> None:
         if self._engine is not None:
