@@ -28,6 +28,7 @@ DRIVERS = {
     "nzpy",
     "keyring",
     "sqlglot",
+    "jinja2",
     "dask",
     "distributed",
 }

@@ -342,7 +342,9 @@ def test_the_wheel_carries_everything(tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     modules = {str(path.relative_to(ROOT)) for path in (ROOT / "hdm").rglob("*.py")}
     blueprints = {str(path.relative_to(ROOT)) for path in (ROOT / "hdm/cli/blueprints").iterdir()}
-    assert (modules | blueprints) - names == set()
+    pages = {str(path.relative_to(ROOT)) for path in (ROOT / "hdm").rglob("*.html")}
+    assert pages
+    assert (modules | blueprints | pages) - names == set()
     assert {"hdm/py.typed", "hdm/_migrations/env.py"} <= names
     assert any(name.startswith("hdm/_migrations/versions/") and name.endswith(".py") for name in names)
     assert not any(name.startswith(("tests/", "demo/", "benchmarks/")) for name in names)

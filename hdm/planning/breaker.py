@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from hdm.components import back_off
 from hdm.errors import ConnectionLost, HdmError, Recovery, StateUnavailable, Throttled
-from hdm.planning import back_off
 
 if TYPE_CHECKING:
     from hdm.components.sink import Sink
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 MAX_WAIT = 300.0
 """Seconds that a system may be away before a run ends; ``--max-wait`` overrides it."""
-LONGEST_PAUSE = 15.0
-"""Longest wait, in seconds, between two probes of a system that is away or two tries of a throttled link."""
 LEAST_PAUSE = 0.5
 """Shortest wait, in seconds, of a link whose system asked to slow down."""
 SAY_AGAIN = 60.0
@@ -170,24 +168,17 @@ class Breaker:
 
     def _watch(self, end: Source | Sink, away: _Away) -> None:
         """Probe the system until it can be reached again or the run is over."""
-        from tenacity import Retrying, retry_if_result, sleep_using_event, wait_random_exponential
 
-        def looked() -> bool:
-            if self._over.is_set():
-                return False
+        def reached() -> bool:
             why = self._look(end)
             if why is not None:
                 self._tell(away, why)
-            return why is not None
+            return why is None
 
         soon = threading.Timer(SAY_BY, self._tell, (away, away.why))  # a look may take a minute to fail
         soon.daemon = True
         soon.start()
-        Retrying(
-            retry=retry_if_result(bool),
-            wait=wait_random_exponential(multiplier=0.25, max=LONGEST_PAUSE),
-            sleep=sleep_using_event(self._over),
-        )(looked)
+        back_off.PROBE.until(reached, self._over)
         soon.cancel()
         with self._lock:
             self._away.pop(end.system, None)
@@ -219,9 +210,7 @@ class Breaker:
             if now < slow.until:
                 return
             slow.times += 1
-            slow.until = now + max(
-                back_off.seconds(slow.times, LONGEST_PAUSE), LEAST_PAUSE, error.retry_after
-            )
+            slow.until = now + max(back_off.THROTTLED.seconds(slow.times), LEAST_PAUSE, error.retry_after)
             first = slow.times == 1
         if first:
             self.say("system.slow", f"{slow.what} is asked to slow down: {error.message}")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from hdm.components import back_off
 from hdm.errors import HdmError, Recovery, StateUnavailable, UsageError
 from hdm.planning.preflight import Pipeline
 
@@ -56,7 +56,7 @@ class Tries:
             if link_key in links and breaker.failed(links[link_key], error):
                 return False
             if error.recovery is Recovery.RETRY and tries + 1 < MAX_TRIES:
-                wait = time.monotonic() + random.uniform(0, 2.0**tries)  # noqa: S311 -- jitter
+                wait = time.monotonic() + back_off.PLAN.seconds(tries + 1)
                 self._made[key] = (tries + 1, wait)
                 return False
             if error.recovery is Recovery.ABORT and not isinstance(error, UsageError):

@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hdm.components import back_off
 from hdm.errors import (
     ConnectionLost,
     Drained,
@@ -25,7 +26,6 @@ from hdm.errors import (
     unexpected,
 )
 from hdm.model import Attempt, Receipt
-from hdm.planning import back_off
 from hdm.planning.breaker import Breaker
 from hdm.runtime.lease_keeper import ActiveLease, Pulse
 from hdm.state.records import ClaimRequest
@@ -40,8 +40,6 @@ MAX_ATTEMPTS = 5
 """Transient failures of one chunk before it is buried; those of a system that is away do not count."""
 MAX_OUTAGES = 25
 """Attempts at one chunk after which lost connections count, even if a system is away."""
-MAX_WAIT = 60.0
-"""Longest back-off between two attempts, in seconds."""
 
 
 @dataclass(slots=True)
@@ -221,4 +219,4 @@ class Worker:
     def _wait(self, attempt: int, error: HdmError) -> float:
         """Return the seconds until the next try: full jitter, and never less than the other side asks for."""
         asked = error.retry_after if isinstance(error, Throttled) else 0.0
-        return max(back_off.seconds(attempt, MAX_WAIT), asked)
+        return max(back_off.CHUNK.seconds(attempt), asked)

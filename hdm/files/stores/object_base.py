@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import random
-import time
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ from typing import Any, BinaryIO, ClassVar, Literal, cast
 
 from pydantic import Field
 
+from hdm.components import back_off
 from hdm.components.settings import Settings
 from hdm.errors import TransientError, UsageError
 from hdm.files.stores import scratch
@@ -243,30 +242,29 @@ class Download(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         """Read the next bytes into ``buffer``; return how many, 0 at the end."""
-        failed = 0
-        while self._at < self._size:
-            try:
-                if self._body is None:
-                    self._body = self._open_at(self._at)
-                block = self._body.read(len(buffer))
-                if not block:
-                    raise TransientError(f"the stream ended {self._size - self._at} bytes early")
-            except TransientError:
-                self._drop()
-                failed += 1
-                if failed > self._tries:
-                    raise
-                time.sleep(random.uniform(0, 0.1 * 2**failed))  # noqa: S311 -- jitter
-                continue
-            buffer[: len(block)] = block
-            self._at += len(block)
-            return len(block)
-        return 0
+        if self._at >= self._size:
+            return 0
+        block = back_off.DOWNLOAD.run(lambda: self._block(len(buffer)), TransientError, 1 + self._tries)
+        buffer[: len(block)] = block
+        self._at += len(block)
+        return len(block)
 
     def close(self) -> None:
         """Close the connection; idempotent."""
         self._drop()
         super().close()
+
+    def _block(self, most: int) -> bytes:
+        try:
+            if self._body is None:
+                self._body = self._open_at(self._at)
+            block: bytes = self._body.read(most)
+            if not block:
+                raise TransientError(f"the stream ended {self._size - self._at} bytes early")
+        except TransientError:
+            self._drop()
+            raise
+        return block
 
     def _drop(self) -> None:
         body, self._body = self._body, None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import re
 import threading
 import time
@@ -29,12 +28,13 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, NoSuchModuleError, Operat
 from sqlalchemy.exc import TimeoutError as OutOfConnections
 from sqlalchemy.pool import NullPool
 
-from hdm.components import unreachable
+from hdm.components import back_off, unreachable
 from hdm.components.silence import waiting
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
 from hdm.state.db import encryption, pg_pipeline, sqlite_file
 from hdm.state.db.connect_args import connect_args, settle
 from hdm.state.db.connection_cache import MAX_IDLE, RECYCLE, ConnectionCache
+from hdm.state.db.statements import PLAIN, plain_is_wanted
 from hdm.state.redaction import scrub
 
 T = TypeVar("T")
@@ -100,11 +100,15 @@ def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bo
 
 
 class Database:
-    """One state database as one process sees it. Safe for threads; notices a fork."""
+    """One state database as one process sees it. Safe for threads; notices a fork.
+
+    Raises ``UsageError`` if ``HDM_STATE_PLAIN`` cannot be read.
+    """
 
     def __init__(self, url: str | URL) -> None:
         self.url = resolve(url)
         self.dialect = self.url.get_backend_name()
+        self._plain = plain_is_wanted()
         self._pid = 0
         self._guard = threading.RLock()
         self._single: Connection | None = None
@@ -182,13 +186,12 @@ class Database:
         if self.dialect == "sqlite":
             with self._one(immediate=True) as conn, conn.begin():
                 return work(conn)
-        with self._writers().borrow() as conn, self._waiting(conn), conn.begin():
+        with self._writer() as conn, self._waiting(conn), conn.begin():
             return work(conn)
 
-    def _writers(self) -> ConnectionCache:
-        _ = self.engine  # opens the engine, again after a fork
-        assert self._kept is not None
-        return self._kept
+    def _writer(self) -> AbstractContextManager[Connection]:
+        engine = self.engine  # opens the engine, again after a fork
+        return engine.connect() if self._kept is None else self._kept.borrow()
 
     def _read(self, work: Callable[[Connection], T]) -> T:
         engine = self.engine
@@ -240,20 +243,18 @@ class Database:
 
     def _again(self, once: Callable[[], T]) -> T:
         conflicts, until = 0, time.monotonic() + _PATIENCE
-        for turn in range(_TRIES):
-            try:
-                with self._translated(final=False):
-                    return once()
-            except DBAPIError as error:
-                conflicts += isinstance(error, IntegrityError)
-                over = turn == _TRIES - 1 or (error.connection_invalidated and time.monotonic() > until)
-                if over or conflicts > 3 or not _transient(error):
-                    raise translate(error, self.place) from None
-                time.sleep(random.uniform(0, min(1.0, 0.01 * 2**turn)))  # noqa: S311
-        raise AssertionError("unreachable")
+
+        def passes(error: DBAPIError) -> bool:
+            nonlocal conflicts
+            conflicts += isinstance(error, IntegrityError)
+            lost = error.connection_invalidated and time.monotonic() > until
+            return not lost and conflicts <= 3 and _transient(error)
+
+        with self._translated():
+            return back_off.STATE.run(once, DBAPIError, _TRIES, passes)
 
     @contextmanager
-    def _translated(self, *, final: bool = True) -> Iterator[None]:
+    def _translated(self) -> Iterator[None]:
         try:
             yield
         except NoSuchModuleError as error:
@@ -270,9 +271,7 @@ class Database:
                 hint=f"pip install 'hdm[{extra}]'",
             ) from None
         except DBAPIError as error:
-            if final:
-                raise translate(error, self.place) from None
-            raise
+            raise translate(error, self.place) from None
 
     def _open(self) -> None:
         if self._engine is not None:
@@ -294,13 +293,19 @@ class Database:
                     connect_args=connect_args(self.dialect, self.url),
                 )
                 settle(engine)
-                if self.dialect == "postgresql":
-                    pg_pipeline.end_only_what_is_open(engine.dialect)
-                self._kept = ConnectionCache(engine)
-                # Keep a reference: if a forked child garbage-collected its copy, it would roll back the
-                # parent's open transactions.
-                _orphans.append(self._kept)
+                if self._plain:
+                    engine.update_execution_options(**PLAIN)
+                else:
+                    self._keep_writers(engine)
                 self._engine = engine  # assigned last: other threads then use it without the lock
+
+    def _keep_writers(self, engine: Engine) -> None:
+        if self.dialect == "postgresql":
+            pg_pipeline.end_only_what_is_open(engine.dialect)
+        self._kept = ConnectionCache(engine)
+        # Keep a reference: if a forked child garbage-collected its copy, it would roll back the
+        # parent's open transactions.
+        _orphans.append(self._kept)
 
     def _sqlite(self) -> Engine:
         path = self.url.database
@@ -311,6 +316,7 @@ class Database:
             poolclass=NullPool,
             hide_parameters=True,
             connect_args={"timeout": 30.0, "check_same_thread": False, "cached_statements": 256},
+            execution_options=PLAIN if self._plain else {},
         )
 
         @event.listens_for(engine, "connect")

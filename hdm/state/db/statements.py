@@ -2,11 +2,12 @@
 
 A chunk needs some twenty small statements. SQLAlchemy's work around each execution costs several times what
 the driver's part does, so only its compiler is used. Bound values are text and integers, which no dialect
-converts.
+converts. With ``HDM_STATE_PLAIN=1`` SQLAlchemy executes them, too.
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections import namedtuple
 from collections.abc import Iterator, Sequence
@@ -16,9 +17,24 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Delete, Insert, Select, Update
 from sqlalchemy.exc import DBAPIError
 
+from hdm.errors import UsageError
 from hdm.state.db import pg_pipeline
 
 Values = dict[str, Any]
+PLAIN = {"hdm_plain": True, "preserve_rowcount": True}
+"""Execution options of an engine whose statements SQLAlchemy executes; the second one is its own, and keeps
+the number of rows that an INSERT touched."""
+
+
+def plain_is_wanted() -> bool:
+    """Return whether ``HDM_STATE_PLAIN`` is 1: then SQLAlchemy executes all statements of the state.
+
+    Raises ``UsageError`` if it is anything else but 0 or empty.
+    """
+    given = os.environ.get("HDM_STATE_PLAIN", "")
+    if given not in ("", "0", "1"):
+        raise UsageError(f"HDM_STATE_PLAIN is {given!r}", hint="write 1 for plain SQLAlchemy, or unset it")
+    return given == "1"
 
 
 class Prepared:
@@ -83,6 +99,8 @@ def together(conn: Connection, steps: Sequence[Query], *, last: bool = False) ->
 
     ``last``: the transaction ends with them, so its COMMIT may be sent along.
     """
+    if "hdm_plain" in conn.get_execution_options():
+        return [_plainly(conn, *one) for one in steps]
     ready = [(step, step.compiled(conn, values), values) for step, values in steps]
     with _driver(conn) as driver:
         if conn.dialect.name == "postgresql":
@@ -97,6 +115,12 @@ def together(conn: Connection, steps: Sequence[Query], *, last: bool = False) ->
             return [_step(cursor, *one) for one in ready]
         finally:
             cursor.close()
+
+
+def _plainly(conn: Connection, step: Prepared, values: Values) -> Outcome:
+    """Run one step by SQLAlchemy alone; the caller's transaction commits it."""
+    done = conn.execute(step.statement, values)
+    return Outcome(_named(step, [tuple(row) for row in done]) if step.row else [], done.rowcount)
 
 
 def _step(cursor: Any, step: Prepared, compiled: Compiled, values: Values) -> Outcome:

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from hdm.components import back_off
+from hdm.components.back_off import BackOff
 from hdm.errors import ConnectionLost, Deadlock, StateUnavailable, Throttled, UnknownPlace, UsageError
 from hdm.planning import breaker as module
 from hdm.planning.breaker import Breaker, Outage
@@ -20,7 +22,8 @@ from tests.unit.runtime.test_worker import chunk, made
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.05)
+    monkeypatch.setattr(back_off, "PROBE", BackOff(0.25, 0.05))
+    monkeypatch.setattr(back_off, "THROTTLED", BackOff(0.5, 0.05))
     monkeypatch.setattr(thread_engine, "IDLE_FIRST", 0.001)
     monkeypatch.setattr(thread_engine, "IDLE_LAST", 0.02)
 
@@ -219,7 +222,7 @@ def test_a_chunk_that_takes_the_server_down_each_time_is_given_up_in_the_end(run
 
 def test_what_asks_to_slow_down_is_slowed_down_for_and_spends_nothing(run, monkeypatch):
     monkeypatch.setattr(module, "LEAST_PAUSE", 0.0)
-    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(back_off, "THROTTLED", BackOff(0.5, 0.01))
     sink, asked = Shelf(), []
 
     def slow(*_):

@@ -1,0 +1,95 @@
+"""Decides how long hdm waits before it tries again what has failed, and does the trying; all by tenacity.
+
+Every wait is drawn between 0 and a bound that doubles with each failure in a row (exponential back-off with
+full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). How often something
+is tried, and which failures count, stays with the caller. The drivers of S3, Azure and Snowflake try again by
+themselves below this. What waits for an event or polls for work waits elsewhere: nothing has failed there.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    retry_if_result,
+    sleep_using_event,
+    stop_after_attempt,
+    wait_random_exponential,
+)
+
+T = TypeVar("T")
+E = TypeVar("E", bound=Exception)
+
+
+@dataclass(frozen=True, slots=True)
+class BackOff:
+    """Waits of at most ``first`` seconds after the first failure, doubled each time up to ``most``."""
+
+    first: float
+    most: float
+
+    def seconds(self, times: int) -> float:
+        """Return a random wait in seconds after the ``times``-th failure in a row."""
+        call = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
+        call.attempt_number = times
+        return float(self._wait(call))
+
+    def run(
+        self, act: Callable[[], T], on: type[E], tries: int, passes: Callable[[E], bool] = lambda error: True
+    ) -> T:
+        """Return the result of ``act``; run it at most ``tries`` times, as long as it raises ``on``.
+
+        ``passes`` is called with each such error and returns whether it may pass. The last error is raised.
+        """
+        try:
+            return act()  # by itself: tenacity's bookkeeping would cost the state a twentieth of its time
+        except on as error:
+            failed: E | None = error
+
+        def turn() -> T:
+            nonlocal failed
+            if failed is not None:
+                first, failed = failed, None
+                raise first
+            return act()
+
+        return Retrying(
+            retry=retry_if_exception(lambda error: isinstance(error, on) and passes(error)),
+            wait=self._wait,
+            stop=stop_after_attempt(tries),
+            reraise=True,
+        )(turn)
+
+    def until(self, done: Callable[[], bool], over: threading.Event) -> None:
+        """Call ``done`` until it returns True or ``over`` is set; the latter ends a wait at once."""
+        Retrying(
+            retry=retry_if_result(lambda is_done: not is_done),
+            wait=self._wait,
+            stop=lambda call: over.is_set(),
+            sleep=sleep_using_event(over),
+            retry_error_callback=lambda call: None,
+        )(lambda: over.is_set() or done())
+
+    @property
+    def _wait(self) -> wait_random_exponential:
+        return wait_random_exponential(multiplier=self.first, max=self.most)
+
+
+CHUNK = BackOff(0.5, 60.0)
+"""Between two attempts at a chunk."""
+PLAN = BackOff(1.0, 60.0)
+"""Between two tries to plan or close a job."""
+PROBE = BackOff(0.25, 15.0)
+"""Between two probes of a system that is away."""
+THROTTLED = BackOff(0.5, 15.0)
+"""Of a link whose system asks to slow down."""
+DOWNLOAD = BackOff(0.2, 60.0)
+"""Before a download reconnects."""
+STATE = BackOff(0.01, 1.0)
+"""Between two tries of a transaction of the state: long enough to let another go first."""
