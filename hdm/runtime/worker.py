@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from hdm import failpoints
 from hdm.errors import (
     ConnectionLost,
     Drained,
@@ -31,7 +32,7 @@ from hdm.runtime.lease_keeper import ActiveLease, Pulse
 from hdm.state.records import ClaimRequest
 
 if TYPE_CHECKING:
-    from hdm.runtime.link import DataLink
+    from hdm.runtime.link import DataLink, Published
     from hdm.state import Lease, StateManager
 
 log = logging.getLogger("hdm.worker")
@@ -115,7 +116,7 @@ class Worker:
             self.started(lease)
             return self.pulse.hold(lease)
 
-    def _commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> None:
+    def _commit(self, lease: Lease, done: Published) -> None:
         """Commit the chunk, and claim the next one in the same transaction unless jobs must be skipped."""
         with self.claim_lock:
             claim_next = (
@@ -123,10 +124,14 @@ class Worker:
                 if self.may_continue() and not self.skip_jobs()
                 else None
             )
-            following = self.state.commit(lease, receipt, target_rows=target_rows, claim_next=claim_next)
+            following = self.state.commit(
+                lease, done.receipt, target_rows=done.target_rows, claim_next=claim_next
+            )
             if following is not None:
                 self._next = self.pulse.hold(following)
                 self.started(following)
+        failpoints.point("V2")
+        self.state.record_checks(lease, done.checks)
 
     def _first_artifact(self, lease: Lease) -> tuple[str, str] | None:
         try:
@@ -139,9 +144,10 @@ class Worker:
         attempt = self._attempt(lease, held)
         try:
             link = self.links[lease.job.link_key]
-            receipt = link.attempt(lease, attempt, self.state, self._commit)
+            done = link.attempt(lease, attempt, self.state)
+            self._commit(lease, done)
             self.breaker.succeeded(link)
-            return Outcome(lease, receipt)
+            return Outcome(lease, done.receipt)
         except HdmError as error:
             return self._failed(lease, error)
         except (ConnectionError, TimeoutError) as error:

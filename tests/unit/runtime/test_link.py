@@ -24,7 +24,7 @@ FILE = StagedFile("shelf:a", "parquet", 9, 2, "a" * 64)
 
 def go(run: Run, link: DataLink, lease=None, **options):
     lease = lease or run.claim()
-    return lease, link.attempt(lease, Attempt(lease.attempt, run.worker_id, **options), run.state)
+    return lease, run.move(lease, Attempt(lease.attempt, run.worker_id, **options), link)
 
 
 def started(run: Run, rows=None, **options) -> tuple[DataLink, Listed, Shelf]:
@@ -54,6 +54,14 @@ def test_a_pending_chunk_is_written_published_compared_committed_in_that_order(r
     assert run.status(lease.chunk_id) == "verified"
     assert (receipt.rows, receipt.extracted, sink.ids) == (2, 2, [0, 1])
     assert counts(run, lease.chunk_id) == (2, 2, 0)
+
+
+def test_an_attempt_ends_when_the_chunk_is_visible_and_leaves_the_commit_to_its_caller(run):
+    link, _, sink = started(run)
+    lease = run.claim()
+    done = link.attempt(lease, Attempt(1, run.worker_id), run.state)
+    assert (sink.ids, run.status(lease.chunk_id)) == ([0, 1], "written")
+    assert (done.receipt.rows, done.target_rows, list(done.checks)) == (2, 2, [])
 
 
 def test_what_the_target_holds_already_is_adopted_and_not_read_again(run):

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from hdm import failpoints
 from hdm.connectors.local import FSSink
 from hdm.errors import (
     BrokenContract,
@@ -77,6 +78,22 @@ def test_a_chunk_is_settled_and_told_and_then_there_is_nothing(run, worker, sink
     assert worker.step() is None
     assert (sink.ids, chunk(run)) == ([0, 1], ("verified",))
     assert worker.pulse._held == {}
+
+
+def test_the_target_is_asked_before_the_commit_and_checks_are_recorded_after_it(run, worker, monkeypatch):
+    passed = []
+
+    def note(name: str, *_) -> None:
+        if name in ("C7", "L6", "U4", "V1", "V2", "checks"):
+            passed.append((name, *chunk(run)))
+
+    monkeypatch.setattr(failpoints, "point", note)
+    monkeypatch.setattr(run.state, "record_checks", lambda *_: note("checks"))
+    worker.step()
+    assert passed == [
+        ("C7", "written"), ("L6", "written"), ("U4", "written"), ("V1", "written"),
+        ("V2", "verified"), ("checks", "verified"),
+    ]  # fmt: skip
 
 
 # -- going on ----------------------------------------------------------------------
