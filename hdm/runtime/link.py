@@ -52,7 +52,6 @@ class DataLink:
     ) -> None:
         self.spec = spec
         self._found: dict[str, list[CheckResult]] = {}
-        self._tables: dict[str, Table] = {}
         self.source = source
         self.sink = sink
         self.grows = False
@@ -121,20 +120,6 @@ class DataLink:
         """Whether the sink can tell which rows the target has."""
         return type(self.sink).committed is not Sink.committed
 
-    def first_artifact(self, lease: Lease) -> tuple[str, str] | None:
-        """Return URI and format of the first file that the attempt will write; None if the sink cannot tell.
-
-        Called within the state's transaction, so it must not do I/O. With ``transform:``, None until the
-        first attempt of the job has computed the outgoing table.
-        """
-        if lease.receipt is not None:
-            return None
-        info = lease.job.info
-        table = self._tables.get(lease.job.job_id) if self.spec.transform else info.source
-        if table is None:
-            return None
-        return self.sink.first_artifact(table, lease.chunk, lease.attempt, info.mode)
-
     @final
     def attempt(self, lease: Lease, attempt: Attempt, state: StateManager) -> Published:
         """Read, write and publish one leased chunk, and count it in the target; the caller commits it.
@@ -143,7 +128,7 @@ class DataLink:
         raise; the worker decides by the error's ``recovery``.
         """
         job, chunk, mode = lease.job, lease.chunk, lease.job.info.mode
-        table = self._tables[job.job_id] = self.outgoing(job.info.source)
+        table = self.outgoing(job.info.source)
         receipt = lease.receipt
         if receipt is None:
             receipt = self.sink.committed(table, chunk, mode)

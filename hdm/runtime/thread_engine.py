@@ -193,6 +193,7 @@ class ThreadEngine:
             pulse,
             self._hurry,
             self.site,
+            self.planner.file_names,
             skip_jobs=self._barred,
             claim_lock=self._claim_lock,
             may_continue=lambda: not self._ends(),

@@ -25,7 +25,7 @@ from hdm.errors import (
     Throttled,
     unexpected,
 )
-from hdm.model import Attempt, Receipt
+from hdm.model import Attempt, FileNames, Receipt
 from hdm.planning import back_off
 from hdm.planning.breaker import Breaker
 from hdm.runtime.lease_keeper import ActiveLease, Pulse
@@ -61,11 +61,12 @@ class Outcome:
 class Worker:
     """Claims chunks of one run and carries them through their links, which are given by link key.
 
-    Once ``stop`` is set, a chunk in work is handed back at the next batch. ``observe`` receives every
-    outcome. ``claim_lock`` is held while a worker checks ``skip_jobs`` (jobs not to claim from) and claims,
-    until ``started`` returns, so that two workers cannot both take the last free slot. While ``may_continue``
-    returns True, the next chunk is claimed in the transaction that commits the last one;
-    ``release_unstarted`` hands that claim back.
+    ``file_names`` says how sinks name their files, by pipeline key: see ``Sink.file_names``. Once ``stop`` is
+    set, a chunk in work is handed back at the next batch. ``observe`` receives every outcome. ``claim_lock``
+    is held while a worker checks ``skip_jobs`` (jobs not to claim from) and claims, until ``started``
+    returns, so that two workers cannot both take the last free slot. While ``may_continue`` returns True, the
+    next chunk is claimed in the transaction that commits the last one; ``release_unstarted`` hands that claim
+    back.
     """
 
     state: StateManager
@@ -75,6 +76,7 @@ class Worker:
     pulse: Pulse
     stop: threading.Event
     site: str | None = None
+    file_names: Mapping[str, FileNames] = field(default_factory=dict)
     skip_jobs: Callable[[], frozenset[str]] = frozenset
     claim_lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
     may_continue: Callable[[], bool] = lambda: True
@@ -109,7 +111,7 @@ class Worker:
         with self.claim_lock:
             skip = self.skip_jobs()
             lease = self.state.claim(
-                self.worker_id, self.run_id, site=self.site, skip_jobs=skip, preregister=self._first_artifact
+                self.worker_id, self.run_id, site=self.site, skip_jobs=skip, file_names=self.file_names
             )
             if lease is None:
                 return None
@@ -120,7 +122,7 @@ class Worker:
         """Commit the chunk, and claim the next one in the same transaction unless jobs must be skipped."""
         with self.claim_lock:
             claim_next = (
-                ClaimRequest(self.site, self._first_artifact)
+                ClaimRequest(self.site, self.file_names)
                 if self.may_continue() and not self.skip_jobs()
                 else None
             )
@@ -132,12 +134,6 @@ class Worker:
                 self.started(following)
         failpoints.point("V2")
         self.state.record_checks(lease, done.checks)
-
-    def _first_artifact(self, lease: Lease) -> tuple[str, str] | None:
-        try:
-            return self.links[lease.job.link_key].first_artifact(lease)
-        except Exception:  # noqa: BLE001 -- a plugin may raise anything; the attempt will meet it again
-            return None
 
     def _settle(self, held: ActiveLease) -> Outcome:
         lease = held.lease

@@ -88,30 +88,11 @@ def test_a_written_receipt_is_published_again_without_reading(run):
     assert run.status(first.chunk_id) == "written"
     sink.before.clear()
     run.state.release(first)
-    sink.first_artifact = lambda *about: ("file:///first", "parquet")
-    assert link.first_artifact(first) == ("file:///first", "parquet")
     lease, receipt = go(run, link)
-    assert link.first_artifact(lease) is None, "nothing is written any more"
     assert (lease.receipt is not None, lease.attempt, receipt.attempt) == (True, 2, 1)
     assert len(source.reads) == 1
     assert sink.calls.count("write") == 1
     assert (sink.ids, run.status(lease.chunk_id)) == ([0, 1], "verified")
-
-
-@pytest.mark.slow
-def test_the_first_file_is_named_without_running_the_transform(run, monkeypatch):
-    """It is asked while the state's locks are held."""
-    link, _, sink = started(run, words(4), transform="SELECT id FROM batch")
-    sink.first_artifact = lambda table, *about: (
-        f"file:///{'-'.join(c.name for c in table.columns)}",
-        "parquet",
-    )
-    lease = run.claim()
-    assert link.first_artifact(lease) is None, "nothing has made the table yet"
-    go(run, link, lease)
-    following = run.claim()
-    monkeypatch.setattr("hdm.runtime.link.Transform", None)
-    assert link.first_artifact(following) == ("file:///id", "parquet")
 
 
 def test_a_lease_lost_between_write_and_the_record_publishes_nothing(run):

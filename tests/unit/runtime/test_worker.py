@@ -169,13 +169,19 @@ def test_a_chunk_that_fails_claims_no_other(run, several, sink):
     assert leased(run) == []
 
 
-def test_a_first_file_that_cannot_be_named_is_announced_later(run, sink, tmp_path):
+@pytest.mark.parametrize("named", [True, False])
+def test_the_first_file_is_on_record_with_the_claim_if_its_name_is_known(run, tmp_path, monkeypatch, named):
     staged = FSSink(FSSink.Config.model_validate({"directory": str(tmp_path)}), name="staged")
+    if not named:
+        staged.file_names = lambda *about: None
     run.add(Listed(words(2)), staged)
-    run.planned()
-    staged.first_artifact = raising(RuntimeError("a plugin's"))
-    assert made(run).step().receipt.rows == 2
+    planner = run.planner()
+    planner.tick()
+    told = []
+    worker = made(run, file_names=planner.file_names, started=lambda lease: told.append(len(lease.announced)))
+    assert worker.step().receipt.rows == 2
     assert run.query("SELECT state FROM hdm_artifact") == [("PUBLISHED",)]
+    assert told == [1 if named else 0]
 
 
 # -- recovery: retry -------------------------------------------------------------
