@@ -10,9 +10,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hdm import failpoints
 from hdm.errors import (
@@ -32,6 +31,7 @@ from hdm.runtime.lease_keeper import ActiveLease, Pulse
 from hdm.state.records import ClaimRequest
 
 if TYPE_CHECKING:
+    from hdm.runtime.back_pressure import BackPressure
     from hdm.runtime.link import DataLink, Published
     from hdm.state import Lease, StateManager
 
@@ -62,11 +62,10 @@ class Worker:
     """Claims chunks of one run and carries them through their links, which are given by link key.
 
     ``file_names`` says how sinks name their files, by pipeline key: see ``Sink.file_names``. Once ``stop`` is
-    set, a chunk in work is handed back at the next batch. ``observe`` receives every outcome. ``claim_lock``
-    is held while a worker checks ``skip_jobs`` (jobs not to claim from) and claims, until ``started``
-    returns, so that two workers cannot both take the last free slot. While ``may_continue`` returns True, the
-    next chunk is claimed in the transaction that commits the last one; ``release_unstarted`` hands that claim
-    back.
+    set, a chunk in work is handed back at the next batch. ``pressure`` tells which jobs are full. ``started``
+    receives every lease, ``observe`` every outcome. While ``may_continue`` returns True and no job is full,
+    the next chunk is claimed in the transaction that commits the last one; ``release_unstarted`` hands that
+    claim back.
     """
 
     state: StateManager
@@ -75,10 +74,9 @@ class Worker:
     links: Mapping[str, DataLink]
     pulse: Pulse
     stop: threading.Event
+    pressure: BackPressure
     site: str | None = None
     file_names: Mapping[str, FileNames] = field(default_factory=dict)
-    skip_jobs: Callable[[], frozenset[str]] = frozenset
-    claim_lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
     may_continue: Callable[[], bool] = lambda: True
     started: Callable[[Lease], None] = lambda lease: None
     observe: Callable[[Outcome], None] = lambda outcome: None
@@ -92,7 +90,7 @@ class Worker:
         if held is None:
             return None
         outcome = self._settle(held)
-        self.observe(outcome)
+        self._tell(outcome)
         return outcome
 
     def release_unstarted(self) -> None:
@@ -105,25 +103,30 @@ class Worker:
             self.state.release(held.lease)
         except HdmError as trouble:
             log.warning("chunk %s is left to its lease: %s", held.lease.chunk_id[:12], trouble.message)
-        self.observe(Outcome(held.lease, error=Drained("told to stop")))
+        self._tell(Outcome(held.lease, error=Drained("told to stop")))
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.pressure.settled(outcome.lease.job)
+        self.observe(outcome)
 
     def _claim(self) -> ActiveLease | None:
-        with self.claim_lock:
-            skip = self.skip_jobs()
+        with self.pressure.claim_lock:
+            skip = self.pressure.full_jobs()
             lease = self.state.claim(
                 self.worker_id, self.run_id, site=self.site, skip_jobs=skip, file_names=self.file_names
             )
             if lease is None:
                 return None
+            self.pressure.started(lease.job)
             self.started(lease)
             return self.pulse.hold(lease)
 
     def _commit(self, lease: Lease, done: Published) -> None:
-        """Commit the chunk, and claim the next one in the same transaction unless jobs must be skipped."""
-        with self.claim_lock:
+        """Commit the chunk, and claim the next one in the same transaction unless a job is full."""
+        with self.pressure.claim_lock:
             claim_next = (
                 ClaimRequest(self.site, self.file_names)
-                if self.may_continue() and not self.skip_jobs()
+                if self.may_continue() and not self.pressure.full_jobs()
                 else None
             )
             following = self.state.commit(
@@ -131,6 +134,7 @@ class Worker:
             )
             if following is not None:
                 self._next = self.pulse.hold(following)
+                self.pressure.started(following.job)
                 self.started(following)
         failpoints.point("V2")
         self.state.record_checks(lease, done.checks)

@@ -27,6 +27,7 @@ from hdm.errors import (
     UsageError,
 )
 from hdm.files.layout import MANIFEST
+from hdm.runtime.back_pressure import BackPressure
 from hdm.runtime.lease_keeper import STALL_FACTOR, Pulse
 from hdm.runtime.worker import MAX_ATTEMPTS, MAX_WAIT, Worker
 from tests.unit.linkkit import Listed, Run, Shelf, words
@@ -60,7 +61,10 @@ def worker(run: Run, source: Listed, sink: Shelf) -> Worker:
 
 def made(run: Run, **options) -> Worker:
     pulse = Pulse(run.state, run.worker_id, 20)
-    return Worker(run.state, run.run_id, run.worker_id, run.links, pulse, threading.Event(), **options)
+    pressure = BackPressure(run.planner(), workers=1)
+    return Worker(
+        run.state, run.run_id, run.worker_id, run.links, pulse, threading.Event(), pressure, **options
+    )
 
 
 def chunk(run: Run, columns: str = "status") -> tuple:
@@ -125,11 +129,11 @@ def test_the_next_chunk_is_claimed_with_the_commit_and_renewed_from_then_on(run,
 
 
 @pytest.mark.parametrize("why", ["told to stop", "something is full"])
-def test_who_is_not_to_go_on_claims_nothing(run, several, why):
+def test_who_is_not_to_go_on_claims_nothing(run, several, monkeypatch, why):
     if why == "told to stop":
         several.may_continue = lambda: False
     else:
-        several.skip_jobs = lambda: frozenset({"another"})
+        monkeypatch.setattr(several.pressure, "full_jobs", lambda: frozenset({"another"}))
     assert several.step().receipt.rows == 2
     assert leased(run) == []
 
