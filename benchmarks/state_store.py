@@ -21,13 +21,8 @@ import uuid
 import pyarrow as pa
 from sqlalchemy import make_url
 
-from hdm.model import Chunk, Column, Condition, Dataset, Kind, Mode, Receipt, StagedFile, Table
-from hdm.state import ClaimRequest, JobInfo, Lease, RunInfo, StateManager
-
-
-def first_artifact(lease: Lease) -> tuple[str, str]:
-    """As a sink for files names it."""
-    return f"file:///stage/{lease.chunk_id}.{lease.attempt}.parquet", "parquet"
+from hdm.model import Chunk, Column, Condition, Dataset, FileNames, Kind, Mode, Receipt, StagedFile, Table
+from hdm.state import ClaimRequest, JobInfo, RunInfo, StateManager
 
 
 def measure(url: str, chunks: int) -> list[float]:
@@ -36,7 +31,8 @@ def measure(url: str, chunks: int) -> list[float]:
     source = Table(Dataset("bench", "source"), ("source",), columns, ("c0",), "c0")
     target = Table(Dataset("bench", "target"), ("target",), columns, ("c0",))
     key = f"bench-{uuid.uuid4().hex}"
-    times = []
+    names = FileNames("file:///stage/{chunk}.{attempt}.parquet", "parquet")
+    wanted, times = ClaimRequest(file_names={key: names}), []
     with StateManager.open(url) as store:
         run = store.open_run(RunInfo(key, "0" * 64, "bench", "bench", None, False, "0", "host"))
         worker = store.register_worker(run, "host", os.getpid(), "token", "0")
@@ -61,16 +57,15 @@ def measure(url: str, chunks: int) -> list[float]:
         lease = None
         for _ in range(chunks):
             start = time.perf_counter()
-            lease = lease or store.claim(worker, run, preregister=first_artifact)
+            lease = lease or store.claim(worker, run, file_names=wanted.file_names)
             assert lease is not None
-            name, kind = first_artifact(lease)
-            store.begin_artifact(lease, name, kind)
+            name = names.first(lease.chunk, lease.attempt)
+            assert name is not None
+            store.begin_artifact(lease, name, names.format)
             file = StagedFile(name, "parquet", 1 << 20, 1000, "0" * 64)
             receipt = Receipt(lease.chunk_id, lease.attempt, 1000, 1 << 20, 1000, files=(file,))
             store.wrote(lease, receipt)
-            lease = store.commit(
-                lease, receipt, target_rows=1000, claim_next=ClaimRequest(preregister=first_artifact)
-            )
+            lease = store.commit(lease, receipt, target_rows=1000, claim_next=wanted)
             times.append((time.perf_counter() - start) * 1000)
         assert store.settled(job)
         assert store.close_job(job.job_id) == "success"

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from hdm.model import Column as Column
     from hdm.model import Condition as Condition
     from hdm.model import Dataset as Dataset
+    from hdm.model import FileNames as FileNames
     from hdm.model import Kind as Kind
     from hdm.model import Mode as Mode
     from hdm.model import Payload as Payload
@@ -63,6 +64,7 @@ _HOME = {
     "Column": "hdm.model",
     "Condition": "hdm.model",
     "Dataset": "hdm.model",
+    "FileNames": "hdm.model",
     "Kind": "hdm.model",
     "Mode": "hdm.model",
     "Payload": "hdm.model",

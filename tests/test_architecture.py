@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import re
 import sqlite3
@@ -17,7 +18,7 @@ import pytest
 import hdm
 from hdm import catalog, files, sql
 from hdm.dialects.base import Dialect
-from hdm.state import StateManager
+from hdm.state import ClaimRequest, StateManager
 from hdm.state.records import DONE, STATUSES, UNFINISHED
 from tests.fixtures.hdm_0_1_0.make import HERE, KILLS
 
@@ -75,15 +76,53 @@ def test_every_class_that_is_drawn_has_the_methods_that_are() -> None:
 
 
 def test_the_walk_names_files_and_functions_that_are_there() -> None:
-    table = PAGE.partition("## The walk of one chunk")[2]
-    named = re.findall(r"`([a-z_/]+\.py)`(?: `(\w+)`)?", table)
-    assert len(named) >= 20
-    for file, name in named:
-        path = ROOT / "hdm" / file.removeprefix("hdm/")
-        assert path.is_file(), file
-        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        defined = {n.name for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)}
-        assert not name or name in defined, f"{file} has no {name}"
+    assert len(WALK) >= 12
+    for step, where, _ in WALK:
+        assert where, step
+        for file, name in where:
+            assert code_of(file, name), f"{step}: {file} has no {name}"
+
+
+def test_each_step_of_the_walk_calls_what_it_says_and_is_called_by_one_before_it() -> None:
+    come = {name for _, name in WALK[0][1]}
+    for step, where, following in WALK:
+        assert come & {name for _, name in where}, f"nothing before it calls {step}"
+        named = {word for file, name in where for node in code_of(file, name) for word in words_in(node)}
+        assert set(following) - named == set(), step
+        come |= set(following) | {name for _, name in where}
+
+
+def test_the_walk_goes_down_only() -> None:
+    """What a plugin or a room above could be called for is a value, and no function in it."""
+    callables = [one for one in dataclasses.fields(ClaimRequest) if "Callable" in str(one.type)]
+    handed = inspect.signature(hdm.DataLink.attempt).parameters
+    assert (callables, list(handed)) == ([], ["self", "lease", "attempt", "state"])
+
+
+def steps() -> list[tuple[str, list[tuple[str, str]], list[str]]]:
+    """Each row of the walk: its step, files with functions, and what these call next."""
+    rows = re.findall(
+        r"^\| (.+?) \| .+? \| (.+?) \| (.+?) \|$", PAGE.partition("## The walk of one chunk")[2], re.M
+    )
+    return [
+        (step, re.findall(r"`([a-z_/]+\.py)` `(\w+)`", where), re.findall(r"`(\w+)`", following))
+        for step, where, following in rows[1:]
+    ]
+
+
+def code_of(file: str, name: str) -> list[ast.AST]:
+    """The functions and classes of that name."""
+    tree = ast.parse((ROOT / "hdm" / file).read_text(encoding="utf-8"))
+    kinds = ast.FunctionDef | ast.ClassDef
+    return [node for node in ast.walk(tree) if isinstance(node, kinds) and node.name == name]
+
+
+def words_in(node: ast.AST) -> set[str]:
+    found = {one.attr for one in ast.walk(node) if isinstance(one, ast.Attribute)}
+    return found | {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+
+
+WALK = steps()
 
 
 def test_every_room_is_drawn() -> None:

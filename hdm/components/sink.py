@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pydantic import BaseModel
 
 from hdm.components.settings import Settings
-from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, FileNames, Holding, Mode, Payload, Receipt, Table
 
 
 class Sink(ABC):
@@ -165,10 +165,11 @@ class Sink(ABC):
         chunk in the meantime, it returns that attempt's receipt with ``adopted=True``.
         """
 
-    def first_artifact(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
-        """Return URI and format of the first file that ``write`` will begin; None if it cannot tell.
+    def file_names(self, table: Table, job_key: str, mode: Mode) -> FileNames | None:
+        """Return how each attempt names the first file that ``write`` begins; None if the sink cannot tell.
 
-        The file is then recorded with the claim. Called before anything is read; must not do I/O.
+        With a pattern, that file is recorded with the claim of the chunk, which saves a transaction for each
+        chunk. Called once for each table of a run, before anything is prepared; should not do I/O.
         """
         return None
 

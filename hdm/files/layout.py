@@ -68,12 +68,24 @@ def table_folder(sink: str, table: Table) -> str:
 
 def chunk_folder(folder: str, job_key: str, epoch: int, mode: Mode) -> str:
     """Return the folder of a chunk's files; in mode ``replace`` each epoch has a folder of its own."""
-    return f"{folder}/epoch-{digest(job_key)[:8]}-{epoch:06d}" if mode is Mode.REPLACE else folder
+    return f"{epoch_folders(folder, job_key)}{epoch:06d}" if mode is Mode.REPLACE else folder
+
+
+def epoch_folders(folder: str, job_key: str) -> str:
+    """Return the start of the keys of a job's epoch folders; six digits of the epoch follow."""
+    return f"{folder}/epoch-{digest(job_key)[:8]}-"
 
 
 def stem(chunk: Chunk) -> str:
     """Return the first part of the names of all objects that belong to the chunk."""
     return chunk.chunk_id[:24]
+
+
+def attempt_pattern(folder: str, job_key: str, mode: Mode) -> tuple[str, str]:
+    """Return how the keys of an attempt's files start: literal text, then a pattern for ``FileNames``."""
+    if mode is Mode.REPLACE:
+        return epoch_folders(folder, job_key), "{epoch:06d}/{chunk:.24}.{attempt}"
+    return f"{folder}/", "{chunk:.24}.{attempt}"
 
 
 @dataclass(frozen=True, slots=True)

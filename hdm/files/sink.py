@@ -19,7 +19,7 @@ from hdm.files.formats import FormatName, carries, format_named, format_of
 from hdm.files.layout import Split
 from hdm.files.stores.base import Store
 from hdm.files.writer import WriteOptions, Writing, disk, nth_file
-from hdm.model import Attempt, Chunk, Dataset, Mode, Payload, Receipt, StagedFile, Table
+from hdm.model import Attempt, Chunk, Dataset, FileNames, Mode, Payload, Receipt, StagedFile, Table
 
 
 class FileSinkConfig(Settings):
@@ -149,7 +149,7 @@ class FileSink(Sink):
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
         """Return the greatest epoch of the job for which a folder exists, 0 if there is none."""
-        start = files.chunk_folder(self._folder(table), job_key, 0, Mode.REPLACE).removesuffix("000000")
+        start = files.epoch_folders(self._folder(table), job_key)
         keys = (found.key.removeprefix(start).partition("/")[0] for found in self.store.list(start))
         return max((int(key) for key in keys if key.isdecimal()), default=0)
 
@@ -181,15 +181,15 @@ class FileSink(Sink):
             location=self.store.uri(self._chunk_folder(table, chunk, mode)),
         )
 
-    def first_artifact(self, table: Table, chunk: Chunk, attempt: int, mode: Mode) -> tuple[str, str] | None:
-        """Return the URI and format of the attempt's first file.
+    def file_names(self, table: Table, job_key: str, mode: Mode) -> FileNames:
+        """Return how the first file of each attempt is named.
 
-        Returns None for a chunk of files, since these may be copied and then keep their own endings.
+        The names do not hold for chunks of files, since these may be copied and then keep their own endings.
         """
-        if chunk.files:
-            return None
-        ending = self.format.extension(self.compression)
-        return self.store.uri(nth_file(self._base(table, chunk, attempt, mode), 0, ending)), self.format.name
+        start, rest = files.attempt_pattern(self._folder(table), job_key, mode)
+        before = FileNames.literal(self.store.uri(f"{start}0").removesuffix("0"))
+        first = nth_file(rest, 0, self.format.extension(self.compression))
+        return FileNames(before + first, self.format.name, of_files=False)
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
         """Publish the files by creating the chunk record.

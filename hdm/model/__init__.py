@@ -1,5 +1,6 @@
 """hdm's data model as immutable values, and its conversion to JSON and back."""
 
+from hdm.model.file_names import FileNames
 from hdm.model.holding import Holding
 from hdm.model.json import (
     chunk_from_json,
@@ -38,6 +39,7 @@ __all__ = [
     "ComponentSpec",
     "Condition",
     "Dataset",
+    "FileNames",
     "Findings",
     "Holding",
     "Kind",

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError
-from hdm.model import LinkSpec, Mode
+from hdm.model import FileNames, LinkSpec, Mode
 from hdm.planning import presence
 from hdm.planning.breaker import Breaker
 from hdm.planning.epoch_plan import plan_root
@@ -60,7 +60,7 @@ class Planner:
     ``links`` are carried out by this process, ``specs`` are all links of the manifest. ``joined``: another
     process started the run, and jobs that it closed are not opened again. ``refresh``: pipelines that are
     read whole, whatever their watermark. ``differing`` collects names of tables whose source has changed
-    below the watermark.
+    below the watermark. ``file_names`` says, by pipeline key, how sinks name their files.
     """
 
     state: StateManager
@@ -74,6 +74,7 @@ class Planner:
     notes: list[str] = field(default_factory=list)
     differing: list[str] = field(default_factory=list)
     jobs: dict[str, Job] = field(default_factory=dict)
+    file_names: dict[str, FileNames] = field(default_factory=dict)
     _waiting: list[Pipeline] = field(default_factory=list)
     _snapshots: dict[str, ExitStack] = field(default_factory=dict)
     _closed: dict[str, str] = field(default_factory=dict)
@@ -225,6 +226,8 @@ class Planner:
         self.failed.update({key: f"{table.dataset.name}: {why.in_one_line}" for key, table in left.items()})
 
     def _open(self, one: Pipeline) -> None:
+        if one.file_names is not None:
+            self.file_names[one.pipeline_key] = one.file_names  # before any of its chunks can be claimed
         if self.joined and self._opened_before(one.pipeline_key):
             return
         link = self.links[one.link.key]
@@ -232,10 +235,8 @@ class Planner:
             self._held_back.add(one.pipeline_key)
             self.notes.append(f"{one.source.dataset.name}: {FINISHES_FIRST}")
             return
-        refreshed = one.pipeline_key in self.refresh
-        anew = False
-        if not (refreshed and one.link.mode is Mode.REPLACE):
-            anew = presence.look(self.state, one, link, self.specs)
+        refreshed, replaces = one.pipeline_key in self.refresh, one.link.mode is Mode.REPLACE
+        anew = not (refreshed and replaces) and presence.look(self.state, one, link, self.specs)
         if anew:
             prepare_another(self.state, one, link)
         if refreshed and one.pipeline_key not in self._refreshed:
@@ -301,7 +302,6 @@ class Planner:
         return job.closed_unread
 
     def _waits_for_chain(self, one: Pipeline) -> bool:
-        """Return whether a table in mode replace waits for links that still load its last reading."""
         return waits_for_chain(self.state, one, self.specs)
 
     def _is_loading(self, one: Pipeline) -> bool:

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING
 from hdm.components.builtin import missing_driver
 from hdm.components.registry import misplaced
 from hdm.config.visible import listed
-from hdm.errors import HdmError, LossRefused, ManifestError, Recovery, UnknownPlace, UsageError
-from hdm.model import ComponentSpec, Dataset, LinkSpec, Mode, Origin, Table, digest
+from hdm.errors import (
+    BrokenContract,
+    HdmError,
+    LossRefused,
+    ManifestError,
+    Recovery,
+    UnknownPlace,
+    UsageError,
+)
+from hdm.model import ComponentSpec, Dataset, FileNames, LinkSpec, Mode, Origin, Table, digest
 from hdm.planning.shared_targets import refuse_shared_targets
 from hdm.planning.unanswered import Asking
 from hdm.sql.sessions import kept
@@ -34,6 +42,8 @@ class Pipeline:
     """Whether its chunks are loaded one at a time, in the order of their numbers: see ``Sink.goes_in_order``.
     """
     origins: tuple[Origin, ...] = ()
+    file_names: FileNames | None = None
+    """How the sink names its files, if it can tell: see ``Sink.file_names``."""
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
@@ -70,12 +80,18 @@ def pipeline_of(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = (
                 hint="write another table_name, or another connection, for the sink",
             )
         sink.accepts(outgoing, spec.mode)
+        key = pipeline_key(spec, table.dataset)
+        names = sink.file_names(outgoing, key, spec.mode)
+        if not isinstance(names, FileNames | None):
+            raise BrokenContract(
+                f"file_names gave a {type(names).__name__}", hint="return a FileNames, or None"
+            )
     except HdmError as error:
         raise _named("sink", spec.sink, error) from None
     found = link.source.chunks_are_content and not upstream_keys  # one row may be repeated in many files
     in_order = sink.goes_in_order(outgoing, spec.mode, repeats=found)
-    key, origins = pipeline_key(spec, table.dataset), link.column_lineage(table)
-    return Pipeline(spec, key, table, target, losses, upstream_keys, in_order, origins)
+    origins = link.column_lineage(table)
+    return Pipeline(spec, key, table, target, losses, upstream_keys, in_order, origins, names)
 
 
 def _named(kind: str, spec: ComponentSpec, error: HdmError) -> HdmError:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol, final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, final
 
 import pyarrow as pa
 
@@ -28,11 +28,17 @@ if TYPE_CHECKING:
 log = logging.getLogger("hdm.link")
 
 
-class Commit(Protocol):
-    """A function that commits a chunk like ``StateManager.commit``, and may do more."""
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What an attempt has made visible in the target, for the worker to commit.
 
-    def __call__(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> object:
-        """Commit the chunk; see ``StateManager.commit``."""
+    ``target_rows`` is how many rows of the chunk the target says it stores: -1 if it does not know the chunk,
+    None if it cannot be asked. ``checks`` are the results of the link's checks, empty if nothing was read.
+    """
+
+    receipt: Receipt
+    target_rows: int | None
+    checks: Sequence[CheckResult] = ()
 
 
 class DataLink:
@@ -46,7 +52,6 @@ class DataLink:
     ) -> None:
         self.spec = spec
         self._found: dict[str, list[CheckResult]] = {}
-        self._tables: dict[str, Table] = {}
         self.source = source
         self.sink = sink
         self.grows = False
@@ -115,31 +120,15 @@ class DataLink:
         """Whether the sink can tell which rows the target has."""
         return type(self.sink).committed is not Sink.committed
 
-    def first_artifact(self, lease: Lease) -> tuple[str, str] | None:
-        """Return URI and format of the first file that the attempt will write; None if the sink cannot tell.
-
-        Called within the state's transaction, so it must not do I/O. With ``transform:``, None until the
-        first attempt of the job has computed the outgoing table.
-        """
-        if lease.receipt is not None:
-            return None
-        info = lease.job.info
-        table = self._tables.get(lease.job.job_id) if self.spec.transform else info.source
-        if table is None:
-            return None
-        return self.sink.first_artifact(table, lease.chunk, lease.attempt, info.mode)
-
     @final
-    def attempt(
-        self, lease: Lease, attempt: Attempt, state: StateManager, commit: Commit | None = None
-    ) -> Receipt:
-        """Take one leased chunk from its current status to ``committed`` and ``verified``.
+    def attempt(self, lease: Lease, attempt: Attempt, state: StateManager) -> Published:
+        """Read, write and publish one leased chunk, and count it in the target; the caller commits it.
 
-        ``commit`` replaces the state's own commit. Raises what source, sink or state raise; the worker
-        decides by the error's ``recovery``.
+        A chunk whose status is ``written`` is only published and counted. Raises what source, sink or state
+        raise; the worker decides by the error's ``recovery``.
         """
         job, chunk, mode = lease.job, lease.chunk, lease.job.info.mode
-        table = self._tables[job.job_id] = self.outgoing(job.info.source)
+        table = self.outgoing(job.info.source)
         receipt = lease.receipt
         if receipt is None:
             receipt = self.sink.committed(table, chunk, mode)
@@ -153,10 +142,8 @@ class DataLink:
         attempt.check()
         receipt = self.sink.publish(table, chunk, receipt)
         failpoints.point("U4")
-        (commit or state.commit)(lease, receipt, target_rows=self._held(lease, table))
-        failpoints.point("V2")
-        state.record_checks(lease, self._found.pop(lease.chunk_id, []))
-        return receipt
+        rows = self._held(lease, table)
+        return Published(receipt, rows, self._found.pop(lease.chunk_id, ()))
 
     def _carry(self, lease: Lease, table: Table, attempt: Attempt, state: StateManager) -> Receipt:
         payload = self.source.read(lease.job.info.source, lease.chunk)

@@ -14,9 +14,9 @@ from hdm._version import __version__
 from hdm.errors import HdmError, StateError, StateUnavailable, unexpected
 from hdm.planning.breaker import MAX_WAIT, Breaker, Outage
 from hdm.planning.planner import Planner
+from hdm.runtime.back_pressure import BackPressure
 from hdm.runtime.host import host_identity, start_token
 from hdm.runtime.lease_keeper import Pulse
-from hdm.runtime.shares import Shares
 from hdm.runtime.worker import Outcome, Worker
 
 if TYPE_CHECKING:
@@ -62,20 +62,14 @@ class ThreadEngine:
     stop: threading.Event = field(default_factory=threading.Event)
     observer: Observer = field(default_factory=Observer)
     breaker: Breaker = field(default_factory=Breaker)
-    _skip: frozenset[str] = frozenset()
-    _load: dict[str, int] = field(default_factory=dict)
-    _flying: dict[str, int] = field(default_factory=dict)
-    _count: threading.Lock = field(default_factory=threading.Lock)
-    _claim_lock: threading.Lock = field(default_factory=threading.Lock)
-    _wake: threading.Event = field(default_factory=threading.Event)
     _over: threading.Event = field(default_factory=threading.Event)
     _hurry: threading.Event = field(default_factory=threading.Event)
     _trouble: list[HdmError] = field(default_factory=list)
     _outage: Outage = field(default_factory=Outage)
-    _shares: Shares = field(init=False)
+    _pressure: BackPressure = field(init=False)
 
     def __post_init__(self) -> None:
-        self._shares = Shares({key: link.spec for key, link in self.planner.links.items()}, self.workers)
+        self._pressure = BackPressure(self.planner, self.workers, self.back_pressure)
 
     def run(self) -> None:
         """Run until every job is closed. Raises the error that ended the run, if there was one."""
@@ -123,7 +117,7 @@ class ThreadEngine:
         while not self.stop.is_set() and not self._trouble:
             try:
                 busy = self.planner.tick() or self.keep_running()
-                self._skip = self._full() if self.back_pressure else frozenset()
+                self._pressure.recount()
                 self._outage.over()
                 self.observer.ticked(self.planner)
             except StateUnavailable as away:
@@ -132,8 +126,7 @@ class ThreadEngine:
                 self.planner.leave_for_now(*late)
             if not busy:
                 return
-            self._wake.wait(wait)
-            self._wake.clear()
+            self._pressure.wait_for_change(wait)
             wait = min(wait * 1.5, IDLE_LAST / 4)
 
     def _goes_on_without_state(self, away: StateUnavailable) -> bool:
@@ -143,47 +136,6 @@ class ThreadEngine:
         self._trouble.append(self._outage.ended(away))
         return False
 
-    def _barred(self) -> frozenset[str]:
-        """Return the jobs of which no chunk may be claimed now.
-
-        Enough of their chunks are staged, their link is at a bound of ``threads`` or ``limits``, or one of
-        its systems is away.
-        """
-        if not (links := {*self.breaker.barred(), *self._shares.full()}):
-            return self._skip
-        jobs = list(self.planner.jobs.values())
-        return self._skip | {job.job_id for job in jobs if job.link_key in links}
-
-    def _full(self) -> frozenset[str]:
-        """Return the jobs whose staged chunks have reached the bound of ``back_pressure``."""
-        for job in [job for job in self.planner.jobs.values() if self.planner.feeds(job)]:
-            lying = self.state.staged(job)
-            with self._count:
-                self._load[job.job_id] = lying + self._flying.get(job.job_id, 0)
-        bound = self.back_pressure or 0
-        return frozenset(job_id for job_id, load in self._load.items() if load >= bound)
-
-    def _started(self, lease: Lease) -> None:
-        self._shares.started(lease.job.link_key)
-        job_id, bound = lease.job.job_id, self.back_pressure
-        with self._count:
-            self._flying[job_id] = self._flying.get(job_id, 0) + 1
-            if bound and self.planner.feeds(lease.job):
-                # Counted here, too, as the planner's first round may last long and plan many tables.
-                self._load[job_id] = self._load.get(job_id, 0) + 1
-                if self._load[job_id] >= bound:
-                    self._skip |= {job_id}
-                    self._wake.set()
-        self.observer.started(lease)
-
-    def _settled(self, outcome: Outcome) -> None:
-        self._shares.settled(outcome.lease.job.link_key)
-        with self._count:
-            self._flying[outcome.lease.job.job_id] -= 1
-        if self._skip:
-            self._wake.set()
-        self.observer.settled(outcome)
-
     def _work(self, worker_id: str, pulse: Pulse) -> None:
         worker = Worker(
             self.state,
@@ -192,12 +144,12 @@ class ThreadEngine:
             self.planner.links,
             pulse,
             self._hurry,
+            self._pressure,
             self.site,
-            skip_jobs=self._barred,
-            claim_lock=self._claim_lock,
+            self.planner.file_names,
             may_continue=lambda: not self._ends(),
-            started=self._started,
-            observe=self._settled,
+            started=self.observer.started,
+            observe=self.observer.settled,
             progress=self.observer.progress,
             breaker=self.breaker,
         )

@@ -10,10 +10,10 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hdm import failpoints
 from hdm.components import back_off
 from hdm.errors import (
     ConnectionLost,
@@ -25,13 +25,14 @@ from hdm.errors import (
     Throttled,
     unexpected,
 )
-from hdm.model import Attempt, Receipt
+from hdm.model import Attempt, FileNames, Receipt
 from hdm.planning.breaker import Breaker
 from hdm.runtime.lease_keeper import ActiveLease, Pulse
 from hdm.state.records import ClaimRequest
 
 if TYPE_CHECKING:
-    from hdm.runtime.link import DataLink
+    from hdm.runtime.back_pressure import BackPressure
+    from hdm.runtime.link import DataLink, Published
     from hdm.state import Lease, StateManager
 
 log = logging.getLogger("hdm.worker")
@@ -58,11 +59,11 @@ class Outcome:
 class Worker:
     """Claims chunks of one run and carries them through their links, which are given by link key.
 
-    Once ``stop`` is set, a chunk in work is handed back at the next batch. ``observe`` receives every
-    outcome. ``claim_lock`` is held while a worker checks ``skip_jobs`` (jobs not to claim from) and claims,
-    until ``started`` returns, so that two workers cannot both take the last free slot. While ``may_continue``
-    returns True, the next chunk is claimed in the transaction that commits the last one;
-    ``release_unstarted`` hands that claim back.
+    ``file_names`` says how sinks name their files, by pipeline key: see ``Sink.file_names``. Once ``stop`` is
+    set, a chunk in work is handed back at the next batch. ``pressure`` tells which jobs are full. ``started``
+    receives every lease, ``observe`` every outcome. While ``may_continue`` returns True and no job is full,
+    the next chunk is claimed in the transaction that commits the last one; ``release_unstarted`` hands that
+    claim back.
     """
 
     state: StateManager
@@ -71,9 +72,9 @@ class Worker:
     links: Mapping[str, DataLink]
     pulse: Pulse
     stop: threading.Event
+    pressure: BackPressure
     site: str | None = None
-    skip_jobs: Callable[[], frozenset[str]] = frozenset
-    claim_lock: AbstractContextManager[Any] = field(default_factory=nullcontext)
+    file_names: Mapping[str, FileNames] = field(default_factory=dict)
     may_continue: Callable[[], bool] = lambda: True
     started: Callable[[Lease], None] = lambda lease: None
     observe: Callable[[Outcome], None] = lambda outcome: None
@@ -87,7 +88,7 @@ class Worker:
         if held is None:
             return None
         outcome = self._settle(held)
-        self.observe(outcome)
+        self._tell(outcome)
         return outcome
 
     def release_unstarted(self) -> None:
@@ -100,46 +101,51 @@ class Worker:
             self.state.release(held.lease)
         except HdmError as trouble:
             log.warning("chunk %s is left to its lease: %s", held.lease.chunk_id[:12], trouble.message)
-        self.observe(Outcome(held.lease, error=Drained("told to stop")))
+        self._tell(Outcome(held.lease, error=Drained("told to stop")))
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.pressure.settled(outcome.lease.job)
+        self.observe(outcome)
 
     def _claim(self) -> ActiveLease | None:
-        with self.claim_lock:
-            skip = self.skip_jobs()
+        with self.pressure.claim_lock:
+            skip = self.pressure.full_jobs()
             lease = self.state.claim(
-                self.worker_id, self.run_id, site=self.site, skip_jobs=skip, preregister=self._first_artifact
+                self.worker_id, self.run_id, site=self.site, skip_jobs=skip, file_names=self.file_names
             )
             if lease is None:
                 return None
+            self.pressure.started(lease.job)
             self.started(lease)
             return self.pulse.hold(lease)
 
-    def _commit(self, lease: Lease, receipt: Receipt, *, target_rows: int | None) -> None:
-        """Commit the chunk, and claim the next one in the same transaction unless jobs must be skipped."""
-        with self.claim_lock:
+    def _commit(self, lease: Lease, done: Published) -> None:
+        """Commit the chunk, and claim the next one in the same transaction unless a job is full."""
+        with self.pressure.claim_lock:
             claim_next = (
-                ClaimRequest(self.site, self._first_artifact)
-                if self.may_continue() and not self.skip_jobs()
+                ClaimRequest(self.site, self.file_names)
+                if self.may_continue() and not self.pressure.full_jobs()
                 else None
             )
-            following = self.state.commit(lease, receipt, target_rows=target_rows, claim_next=claim_next)
+            following = self.state.commit(
+                lease, done.receipt, target_rows=done.target_rows, claim_next=claim_next
+            )
             if following is not None:
                 self._next = self.pulse.hold(following)
+                self.pressure.started(following.job)
                 self.started(following)
-
-    def _first_artifact(self, lease: Lease) -> tuple[str, str] | None:
-        try:
-            return self.links[lease.job.link_key].first_artifact(lease)
-        except Exception:  # noqa: BLE001 -- a plugin may raise anything; the attempt will meet it again
-            return None
+        failpoints.point("V2")
+        self.state.record_checks(lease, done.checks)
 
     def _settle(self, held: ActiveLease) -> Outcome:
         lease = held.lease
         attempt = self._attempt(lease, held)
         try:
             link = self.links[lease.job.link_key]
-            receipt = link.attempt(lease, attempt, self.state, self._commit)
+            done = link.attempt(lease, attempt, self.state)
+            self._commit(lease, done)
             self.breaker.succeeded(link)
-            return Outcome(lease, receipt)
+            return Outcome(lease, done.receipt)
         except HdmError as error:
             return self._failed(lease, error)
         except (ConnectionError, TimeoutError) as error:

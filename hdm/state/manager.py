@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import URL
 
-from hdm.model import Chunk, Receipt
+from hdm.model import Chunk, FileNames, Receipt
 from hdm.state import redaction
 from hdm.state.chunks import artifacts, check_results, claims, reconcile, transitions, watermarks
 from hdm.state.db import upgrade as schema
@@ -34,7 +35,6 @@ from hdm.state.queries.run_queries import Questions
 from hdm.state.records import (
     CheckResult,
     ClaimRequest,
-    FirstArtifact,
     Job,
     JobInfo,
     Lease,
@@ -256,14 +256,14 @@ class StateManager(Questions):
         *,
         site: str | None = None,
         skip_jobs: frozenset[str] = frozenset(),
-        preregister: FirstArtifact = lambda lease: None,
+        file_names: Mapping[str, FileNames] = MappingProxyType({}),
     ) -> Lease | None:
         """Claim the next chunk, downstream first; return None if there is nothing to claim now.
 
-        With ``site``, only from jobs of that site or without a site. The file that ``preregister`` returns is
-        recorded with the claim, as by ``begin_artifact``.
+        With ``site``, only from jobs of that site or without a site. ``file_names`` says how sinks name their
+        files, by pipeline key: the attempt's first file is recorded with the claim, as by ``begin_artifact``.
         """
-        return claims.claim(self._base, worker_id, run_id, ClaimRequest(site, preregister), skip_jobs)
+        return claims.claim(self._base, worker_id, run_id, ClaimRequest(site, file_names), skip_jobs)
 
     def renew(self, lease: Lease, *, rows: int = 0, bytes: int = 0) -> None:  # noqa: A002
         """Extend the lease and record progress; raise ``LeaseLost``."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypedDict
 
-from hdm.model import Chunk, Mode, Origin, Receipt, Table
+from hdm.model import Chunk, FileNames, Mode, Origin, Receipt, Table
 
 PENDING, LEASED, WRITTEN, COMMITTED = "pending", "leased", "written", "committed"
 VERIFIED, DEAD, WAIVED, SUPERSEDED = "verified", "dead", "waived", "superseded"
@@ -133,19 +133,16 @@ class Lease:
     since: float = field(default_factory=time.monotonic)
 
 
-FirstArtifact = Callable[[Lease], tuple[str, str] | None]
-"""Returns URI and format of the first file that an attempt will write; None if unknown."""
-
-
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
     """Which chunk a worker wants next: jobs of ``site`` or without a site; any job if ``site`` is None.
 
-    ``preregister`` returns the first file of the attempt, which is recorded with the claim.
+    ``file_names`` says, by pipeline key, how a sink names its files, so that the first file of the attempt is
+    recorded with the claim.
     """
 
     site: str | None = None
-    preregister: FirstArtifact = lambda lease: None
+    file_names: Mapping[str, FileNames] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

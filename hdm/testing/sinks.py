@@ -171,13 +171,16 @@ def check_discard_spares_the_winner(sink: Sink, table: Table, read_back: ReadBac
 
 
 def check_first_file_is_the_first(sink: Sink, table: Table) -> None:
-    """Check that the first file of ``write`` is the one that ``first_artifact`` returned."""
-    sink.prepare(table, JOB, EPOCH, Mode.APPEND)
-    chunk, told = chunk_of(table), list[tuple[str, str]]()
-    named = sink.first_artifact(table, chunk, 1, Mode.APPEND)
-    attempt = Attempt(1, will_write=lambda uri, kind: told.append((uri, kind)))
-    sink.write(table, chunk, attempt, payload_of(table, awkward_batch(table)), Mode.APPEND)
-    assert named is None or told[:1] == [named]
+    """Check that the first file of ``write`` has the name that ``file_names`` gives, in each attempt."""
+    for number, mode in ((1, Mode.APPEND), (12, Mode.APPEND), (3, Mode.REPLACE)):
+        names = sink.file_names(table, JOB, mode) if mode in sink.modes else None
+        if names is None:
+            continue
+        sink.prepare(table, JOB, EPOCH, mode)
+        chunk, told = chunk_of(table, number), list[str]()
+        attempt = Attempt(number, will_write=lambda *file, told=told: told.extend(file))
+        sink.write(table, chunk, attempt, payload_of(table, awkward_batch(table)), mode)
+        assert told[:2] == [names.first(chunk, number), names.format]
 
 
 def check_empty_chunk_counts(sink: Sink, table: Table, read_back: ReadBack) -> None:

@@ -23,7 +23,7 @@ from hdm.dialects.sqlite import SQLiteDialect
 from hdm.dialects.types import Stored
 from hdm.errors import HdmError, RejectedRows
 from hdm.files.stores.base import LocalStore, Stat
-from hdm.model import Column, Condition, Dataset, Kind, Mode, Payload, Receipt, Table
+from hdm.model import Column, Condition, Dataset, FileNames, Kind, Mode, Payload, Receipt, Table
 from tests.conformance.systems import CANARY
 
 LEFT_OPEN: list[Any] = []
@@ -345,8 +345,8 @@ class SinkRawErrors(SQLiteSink):
 
 
 class NamesAnotherFile(SQLiteSink):
-    def first_artifact(self, *_: Any) -> tuple[str, str]:
-        return "file:///elsewhere.parquet", "parquet"
+    def file_names(self, *_: Any) -> FileNames:
+        return FileNames("file:///elsewhere/{chunk}.{attempt}.parquet", "parquet")
 
 
 class SinkTakesAnyKey(SQLiteSink):

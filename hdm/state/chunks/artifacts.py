@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from hdm.errors import LeaseLost
-from hdm.model import Receipt, digest
+from hdm.model import FileNames, Receipt, digest
 from hdm.state.db import clock
 from hdm.state.db.database import among, locked
 from hdm.state.db.statements import Prepared, Query, Values, together
@@ -132,16 +132,18 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     lease.begun.add(key)
 
 
-def preregister(tx: Tx, lease: Lease, file: object) -> None:
-    """Record ``file``, a pair of URI and format, together with the claim of ``lease``, which will write it.
+def preregister(tx: Tx, lease: Lease, names: FileNames | None) -> None:
+    """Record the first file of the attempt by its sink's ``names``, together with the claim of ``lease``.
 
-    A value that cannot be recorded is ignored here: ``begin`` then fails for that attempt alone.
+    Does nothing for a chunk whose content is already written. A name that cannot be recorded is ignored here:
+    ``begin`` then fails for that attempt alone.
     """
-    match file:
-        case (str(uri), str(kind)) if _fits(uri, artifact.c.uri) and _fits(kind, artifact.c.format):
-            key, new = _begun(lease, uri, kind)
-        case _:
-            return
+    uri = names.first(lease.chunk, lease.attempt) if names is not None and lease.receipt is None else None
+    if names is None or uri is None:
+        return
+    if not (_fits(uri, artifact.c.uri) and _fits(names.format, artifact.c.format)):
+        return
+    key, new = _begun(lease, uri, names.format)
     tx.queue(_BEGIN, new, then=lambda made: lease.announced.add(key) if made else None)
 
 

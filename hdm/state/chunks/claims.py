@@ -285,7 +285,7 @@ def _take(base: Base, tx: Tx, row: Any, worker_id: str, wish: ClaimRequest) -> L
         attempt=row.attempt + 1, was=row.status, now=becomes,
     )  # fmt: skip
     lease = _lease(base, tx.conn, row, worker_id, tx.run_id)
-    artifacts.preregister(tx, lease, wish.preregister(lease))
+    artifacts.preregister(tx, lease, wish.file_names.get(lease.job.pipeline_key))
     return lease
 
 

@@ -249,7 +249,7 @@ def test_whole_files_travel_as_bytes(make, tmp_path):
     table = first.target(SMALL)
     (one,) = reader.follow(table, receipt, "next")
     assert one.upstream == receipt.chunk_id
-    assert second.first_artifact(table, one, 1, APPEND) is None, (
+    assert second.file_names(table, "next", APPEND).first(one, 1) is None, (
         "its ending is that of the file that is passed on"
     )
     given = reader.read(table, one)

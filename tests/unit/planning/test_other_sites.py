@@ -41,7 +41,7 @@ class Two:
 
     def publish(self) -> None:
         lease = self.run.state.claim(self.there_worker, self.run.run_id, site="there")
-        self.above.attempt(lease, Attempt(lease.attempt), self.run.state)
+        self.run.move(lease, Attempt(lease.attempt), self.above)
 
 
 def test_a_link_below_another_sites_is_fed_and_so_is_what_is_below_it(run):
@@ -133,7 +133,7 @@ def test_the_second_site_takes_up_rests_and_finishes(run, monkeypatch):
     def load() -> int:
         done = 0
         while (lease := run.state.claim(here_worker, run.run_id, site="here")) is not None:
-            two.below.attempt(lease, Attempt(lease.attempt), run.state)
+            run.move(lease, Attempt(lease.attempt), two.below)
             done += 1
         return done
 

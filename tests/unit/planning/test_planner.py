@@ -42,7 +42,7 @@ def work(run: Run, planner: Planner | None = None) -> int:
     """Carry every chunk that can be claimed through its link; how many."""
     done = 0
     while (lease := run.state.claim(run.worker_id, run.run_id)) is not None:
-        run.links[lease.job.link_key].attempt(lease, Attempt(lease.attempt), run.state)
+        run.move(lease, Attempt(lease.attempt))
         done += 1
     return done
 
@@ -138,7 +138,7 @@ def test_an_epoch_stays_open_while_a_chunk_is_unfinished_and_the_next_run_finish
     source, sink = one(run, rows=4)
     run.planner().tick()
     lease = run.claim()
-    run.links[lease.job.link_key].attempt(lease, Attempt(1), run.state)
+    run.move(lease, Attempt(1))
     source.rows = words(8)
     later = run.again()
     planner = later.planner()
@@ -397,7 +397,7 @@ def test_a_chained_job_follows_each_receipt_once_and_as_it_comes(run):
     planner = run.planner()
     planner.tick()
     lease = run.claim()
-    run.links[lease.job.link_key].attempt(lease, Attempt(1), run.state)
+    run.move(lease, Attempt(1))
     planner.tick()
     planner.tick()
     kinds = run.query("SELECT stage_no, COUNT(*) FROM hdm_chunk c JOIN hdm_job j ON j.job_id = c.job_id "
@@ -430,7 +430,7 @@ def test_what_replaces_is_not_read_anew_while_its_last_reading_is_being_loaded(r
     above, below = planner.jobs.values()
     for _ in range(2):
         upper = run.state.claim(run.worker_id, run.run_id, skip_jobs=frozenset({below.job_id}))
-        run.links[upper.job.link_key].attempt(upper, Attempt(1), run.state)
+        run.move(upper, Attempt(1))
     planner.tick()
     assert planner.closed()[above.pipeline_key] == "success"
     first.rows = words(6)

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from hdm.components.check import NotNull
-from hdm.errors import ConnectionLost, LossRefused, ManifestError, UnknownPlace, UsageError
-from hdm.model import Dataset, Mode
+from hdm.errors import BrokenContract, ConnectionLost, LossRefused, ManifestError, UnknownPlace, UsageError
+from hdm.model import Dataset, FileNames, Mode
 from hdm.planning import unanswered
 from hdm.planning.preflight import pipeline_key, pipeline_of, preflight
 from hdm.runtime.link import DataLink
@@ -90,6 +90,20 @@ def test_what_the_sink_would_refuse_is_said_now():
 
     with pytest.raises(UsageError, match="other columns"):
         pipeline_of(link(sink=Picky()), TABLE)
+
+
+def test_how_a_sink_names_its_files_is_asked_once_of_the_outgoing_table():
+    shelf = Shelf()
+    shelf.file_names = lambda table, key, mode: FileNames(f"{table.path[0]}-{key}-{mode}-{{chunk}}", "csv")
+    one = pipeline_of(DataLink(spec(), Listed(words(2)), shelf), TABLE)
+    assert one.file_names == FileNames(f"words-{one.pipeline_key}-append-{{chunk}}", "csv")
+
+
+def test_names_of_files_that_are_no_value_are_the_sinks_mistake():
+    shelf = Shelf()
+    shelf.file_names = lambda *about: ("file:///a", "csv")
+    with pytest.raises(BrokenContract, match="sink words out: file_names gave a tuple"):
+        pipeline_of(DataLink(spec(), Listed(words(2)), shelf), TABLE)
 
 
 def test_a_chained_link_reads_what_the_sink_above_publishes():

@@ -43,7 +43,7 @@ def publish(run: Run, planner: Planner) -> None:
     planner.tick()
     below = frozenset(job.job_id for job in planner.jobs.values() if job.info.upstream_keys)
     while (lease := run.state.claim(run.worker_id, run.run_id, skip_jobs=below)) is not None:
-        run.links[lease.job.link_key].attempt(lease, Attempt(lease.attempt), run.state)
+        run.move(lease, Attempt(lease.attempt))
 
 
 def again(run: Run) -> Planner:

@@ -24,7 +24,7 @@ FILE = StagedFile("shelf:a", "parquet", 9, 2, "a" * 64)
 
 def go(run: Run, link: DataLink, lease=None, **options):
     lease = lease or run.claim()
-    return lease, link.attempt(lease, Attempt(lease.attempt, run.worker_id, **options), run.state)
+    return lease, run.move(lease, Attempt(lease.attempt, run.worker_id, **options), link)
 
 
 def started(run: Run, rows=None, **options) -> tuple[DataLink, Listed, Shelf]:
@@ -56,6 +56,14 @@ def test_a_pending_chunk_is_written_published_compared_committed_in_that_order(r
     assert counts(run, lease.chunk_id) == (2, 2, 0)
 
 
+def test_an_attempt_ends_when_the_chunk_is_visible_and_leaves_the_commit_to_its_caller(run):
+    link, _, sink = started(run)
+    lease = run.claim()
+    done = link.attempt(lease, Attempt(1, run.worker_id), run.state)
+    assert (sink.ids, run.status(lease.chunk_id)) == ([0, 1], "written")
+    assert (done.receipt.rows, done.target_rows, list(done.checks)) == (2, 2, [])
+
+
 def test_what_the_target_holds_already_is_adopted_and_not_read_again(run):
     link, source, sink = started(run)
     first = run.claim()  # whose worker died after the target's commit and before the state's
@@ -80,30 +88,11 @@ def test_a_written_receipt_is_published_again_without_reading(run):
     assert run.status(first.chunk_id) == "written"
     sink.before.clear()
     run.state.release(first)
-    sink.first_artifact = lambda *about: ("file:///first", "parquet")
-    assert link.first_artifact(first) == ("file:///first", "parquet")
     lease, receipt = go(run, link)
-    assert link.first_artifact(lease) is None, "nothing is written any more"
     assert (lease.receipt is not None, lease.attempt, receipt.attempt) == (True, 2, 1)
     assert len(source.reads) == 1
     assert sink.calls.count("write") == 1
     assert (sink.ids, run.status(lease.chunk_id)) == ([0, 1], "verified")
-
-
-@pytest.mark.slow
-def test_the_first_file_is_named_without_running_the_transform(run, monkeypatch):
-    """It is asked while the state's locks are held."""
-    link, _, sink = started(run, words(4), transform="SELECT id FROM batch")
-    sink.first_artifact = lambda table, *about: (
-        f"file:///{'-'.join(c.name for c in table.columns)}",
-        "parquet",
-    )
-    lease = run.claim()
-    assert link.first_artifact(lease) is None, "nothing has made the table yet"
-    go(run, link, lease)
-    following = run.claim()
-    monkeypatch.setattr("hdm.runtime.link.Transform", None)
-    assert link.first_artifact(following) == ("file:///id", "parquet")
 
 
 def test_a_lease_lost_between_write_and_the_record_publishes_nothing(run):

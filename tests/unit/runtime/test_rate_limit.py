@@ -122,7 +122,7 @@ def test_a_link_keeps_to_its_limits_in_all_its_chunks(run: Run, clock, per):
     run.planned()
     for _ in range(2):
         lease = run.claim()
-        link.attempt(lease, Attempt(lease.attempt, run.worker_id), run.state)
+        run.move(lease, Attempt(lease.attempt, run.worker_id), link)
     assert sink.ids == [0, 1, 2, 3]
     assert clock.slept == pytest.approx((4 if per == "rows_per_second" else size) / limit)
 

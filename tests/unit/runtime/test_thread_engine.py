@@ -113,7 +113,7 @@ def test_without_a_bound_nothing_is_held_up(run):
     one(run)
     made = engine(run, back_pressure=None)
     made.run()
-    assert made._skip == frozenset()
+    assert made._pressure.full_jobs() == frozenset()
 
 
 def test_a_stop_lets_chunks_in_work_end_within_the_grace(run):

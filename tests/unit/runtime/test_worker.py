@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from hdm import failpoints
 from hdm.connectors.local import FSSink
 from hdm.errors import (
     BrokenContract,
@@ -26,6 +27,7 @@ from hdm.errors import (
     UsageError,
 )
 from hdm.files.layout import MANIFEST
+from hdm.runtime.back_pressure import BackPressure
 from hdm.runtime.lease_keeper import STALL_FACTOR, Pulse
 from hdm.runtime.worker import MAX_ATTEMPTS, Worker
 from tests.unit.linkkit import Listed, Run, Shelf, words
@@ -59,7 +61,10 @@ def worker(run: Run, source: Listed, sink: Shelf) -> Worker:
 
 def made(run: Run, **options) -> Worker:
     pulse = Pulse(run.state, run.worker_id, 20)
-    return Worker(run.state, run.run_id, run.worker_id, run.links, pulse, threading.Event(), **options)
+    pressure = BackPressure(run.planner(), workers=1)
+    return Worker(
+        run.state, run.run_id, run.worker_id, run.links, pulse, threading.Event(), pressure, **options
+    )
 
 
 def chunk(run: Run, columns: str = "status") -> tuple:
@@ -77,6 +82,22 @@ def test_a_chunk_is_settled_and_told_and_then_there_is_nothing(run, worker, sink
     assert worker.step() is None
     assert (sink.ids, chunk(run)) == ([0, 1], ("verified",))
     assert worker.pulse._held == {}
+
+
+def test_the_target_is_asked_before_the_commit_and_checks_are_recorded_after_it(run, worker, monkeypatch):
+    passed = []
+
+    def note(name: str, *_) -> None:
+        if name in ("C7", "L6", "U4", "V1", "V2", "checks"):
+            passed.append((name, *chunk(run)))
+
+    monkeypatch.setattr(failpoints, "point", note)
+    monkeypatch.setattr(run.state, "record_checks", lambda *_: note("checks"))
+    worker.step()
+    assert passed == [
+        ("C7", "written"), ("L6", "written"), ("U4", "written"), ("V1", "written"),
+        ("V2", "verified"), ("checks", "verified"),
+    ]  # fmt: skip
 
 
 # -- going on ----------------------------------------------------------------------
@@ -108,11 +129,11 @@ def test_the_next_chunk_is_claimed_with_the_commit_and_renewed_from_then_on(run,
 
 
 @pytest.mark.parametrize("why", ["told to stop", "something is full"])
-def test_who_is_not_to_go_on_claims_nothing(run, several, why):
+def test_who_is_not_to_go_on_claims_nothing(run, several, monkeypatch, why):
     if why == "told to stop":
         several.may_continue = lambda: False
     else:
-        several.skip_jobs = lambda: frozenset({"another"})
+        monkeypatch.setattr(several.pressure, "full_jobs", lambda: frozenset({"another"}))
     assert several.step().receipt.rows == 2
     assert leased(run) == []
 
@@ -152,13 +173,19 @@ def test_a_chunk_that_fails_claims_no_other(run, several, sink):
     assert leased(run) == []
 
 
-def test_a_first_file_that_cannot_be_named_is_announced_later(run, sink, tmp_path):
+@pytest.mark.parametrize("named", [True, False])
+def test_the_first_file_is_on_record_with_the_claim_if_its_name_is_known(run, tmp_path, monkeypatch, named):
     staged = FSSink(FSSink.Config.model_validate({"directory": str(tmp_path)}), name="staged")
+    if not named:
+        staged.file_names = lambda *about: None
     run.add(Listed(words(2)), staged)
-    run.planned()
-    staged.first_artifact = raising(RuntimeError("a plugin's"))
-    assert made(run).step().receipt.rows == 2
+    planner = run.planner()
+    planner.tick()
+    told = []
+    worker = made(run, file_names=planner.file_names, started=lambda lease: told.append(len(lease.announced)))
+    assert worker.step().receipt.rows == 2
     assert run.query("SELECT state FROM hdm_artifact") == [("PUBLISHED",)]
+    assert told == [1 if named else 0]
 
 
 # -- recovery: retry -------------------------------------------------------------

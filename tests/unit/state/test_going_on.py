@@ -9,16 +9,29 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from hdm.errors import ConnectionLost, LeaseLost
+from hdm.model import FileNames
 from hdm.state import ClaimRequest, Lease
 from hdm.state.records import StaleArtifact
 from tests.unit.state.conftest import World, in_threads, receipt_of
 
 
-def first_artifact(lease: Lease) -> tuple[str, str]:
+class NamesOfAll(dict[str, FileNames]):
+    """One pattern for the files of whatever pipeline."""
+
+    def __init__(self, pattern: str, kind: str = "parquet") -> None:
+        super().__init__()
+        self.names = FileNames(pattern, kind)
+
+    def get(self, key: str, default: Any = None) -> FileNames:
+        return self.names
+
+
+NAMES = NamesOfAll("file:///stage/{chunk}.{attempt}.parquet")
+ON = ClaimRequest(file_names=NAMES)
+
+
+def first_file_of(lease: Lease) -> tuple[str, str]:
     return f"file:///stage/{lease.chunk_id}.{lease.attempt}.parquet", "parquet"
-
-
-ON = ClaimRequest(preregister=first_artifact)
 
 
 def committed(
@@ -28,7 +41,7 @@ def committed(
     found = receipt_of(lease)
     (file,) = found.files
     receipt = receipt_of(
-        lease, files=(type(file)(uri or first_artifact(lease)[0], "parquet", 9, 10, "f" * 64),)
+        lease, files=(type(file)(uri or first_file_of(lease)[0], "parquet", 9, 10, "f" * 64),)
     )
     world.store.wrote(lease, receipt)
     return world.store.commit(lease, receipt, target_rows=10, claim_next=claim_next)
@@ -100,7 +113,7 @@ def test_many_who_go_on_never_get_one_chunk_twice(world: World) -> None:
     def work() -> None:
         worker = world.new_worker()
         lease: Lease | None = None
-        while lease := lease or world.store.claim(worker, world.run, preregister=first_artifact):
+        while lease := lease or world.store.claim(worker, world.run, file_names=NAMES):
             taken.append(lease.chunk_id)
             lease = committed(world, lease)
 
@@ -117,12 +130,12 @@ def test_many_who_go_on_never_get_one_chunk_twice(world: World) -> None:
 @pytest.mark.parametrize("with_a_commit", [False, True])
 def test_what_is_announced_is_on_record_before_it_is_begun(world: World, with_a_commit: bool) -> None:
     world.planned(2)
-    lease: Lease | None = world.claim(preregister=first_artifact)
+    lease: Lease | None = world.claim(file_names=NAMES)
     assert lease is not None
     if with_a_commit:
         lease = committed(world, lease)
         assert lease is not None
-    uri, kind = first_artifact(lease)
+    uri, kind = first_file_of(lease)
     assert files(world, lease) == [(uri, "TMP", 1)]
     world.store.begin_artifact(lease, uri, kind)
     assert files(world, lease) == [(uri, "TMP", 1)]
@@ -132,15 +145,15 @@ def test_what_is_announced_is_on_record_before_it_is_begun(world: World, with_a_
 
 def test_a_dead_attempt_leaves_what_it_announced_to_be_found(world: World) -> None:
     world.planned(1)
-    lease = world.claim(preregister=first_artifact)
+    lease = world.claim(file_names=NAMES)
     assert stale(world, lease) == []
     world.expire(lease)
-    assert [one["uri"] for one in stale(world, lease)] == [first_artifact(lease)[0]]
+    assert [one["uri"] for one in stale(world, lease)] == [first_file_of(lease)[0]]
 
 
 def test_what_was_never_begun_is_off_the_record_once_the_attempt_is_over(world: World) -> None:
     world.planned(3)
-    done, failed, released = (world.claim(preregister=first_artifact) for _ in range(3))
+    done, failed, released = (world.claim(file_names=NAMES) for _ in range(3))
     assert all(files(world, one) for one in (done, failed, released))
     world.store.begin_artifact(done, "file:///other", "parquet")
     committed(world, done, None, "file:///other")
@@ -152,8 +165,8 @@ def test_what_was_never_begun_is_off_the_record_once_the_attempt_is_over(world: 
 
 def test_what_was_begun_stays_on_record_when_the_attempt_fails(world: World) -> None:
     world.planned(1)
-    lease = world.claim(preregister=first_artifact)
-    world.store.begin_artifact(lease, *first_artifact(lease))
+    lease = world.claim(file_names=NAMES)
+    world.store.begin_artifact(lease, *first_file_of(lease))
     world.store.fail(lease, ConnectionLost("away"), retry_in=0, phase="x")
     assert [state for _, state, _ in files(world, lease)] == ["TMP"]
 
@@ -162,27 +175,40 @@ def test_a_file_that_is_known_already_is_not_taken_for_announced(world: World) -
     """A sink whose names do not carry the attempt: the record of the last attempt is brought up to date."""
     world.planned(1)
     same = "file:///stage/same.parquet", "parquet"
-    first = world.claim(preregister=lambda lease: same)
+    first = world.claim(file_names=NamesOfAll(*same))
     world.store.begin_artifact(first, *same)
     world.expire(first)
-    again = world.claim(preregister=lambda lease: same)
+    again = world.claim(file_names=NamesOfAll(*same))
     assert files(world, again) == [(same[0], "TMP", 1)]
     world.store.begin_artifact(again, *same)
     assert files(world, again) == [(same[0], "TMP", 2)]
 
 
 @pytest.mark.parametrize(
-    "answer", ["file:///x", ("file:///x",), ("file:///x", None), (b"x", "csv"), ("", "csv"),
-               ("x" * 1025, "csv"), ("x\0y", "csv"), ("\ud800", "csv"), ("x", "f" * 33), 7],
+    ("uri", "kind"), [("", "csv"), ("x" * 1025, "csv"), ("x\0y", "csv"), ("\ud800", "csv"), ("x", "f" * 33)],
     ids=repr,
 )  # fmt: skip
-def test_a_file_that_cannot_be_recorded_is_not_announced(world: World, answer: Any) -> None:
+def test_a_file_that_cannot_be_recorded_is_not_announced(world: World, uri: str, kind: str) -> None:
     """It is a plugin's mistake, and its own attempt's: not that of the chunk that is committed."""
     world.planned(2)
-    following = committed(world, world.claim(), ClaimRequest(preregister=lambda lease: answer))
+    following = committed(world, world.claim(), ClaimRequest(file_names=NamesOfAll(uri, kind)))
     assert following is not None
     assert files(world, following) == []
     assert following.announced == set()
+
+
+def test_files_are_named_by_pipeline_and_only_while_there_is_something_to_write(world: World) -> None:
+    job = world.planned(2)
+    names = {job.pipeline_key: NAMES.names}
+    first = world.claim(file_names={"another": NAMES.names})
+    assert files(world, first) == []
+    second = world.claim(file_names=names)
+    assert files(world, second) == [(first_file_of(second)[0], "TMP", 1)]
+    world.store.wrote(first, receipt_of(first))
+    world.expire(first)
+    again = world.claim(file_names=names)
+    assert (again.chunk_id, again.receipt is None) == (first.chunk_id, False)
+    assert files(world, again) == [], "nothing is written any more"
 
 
 def test_whatever_is_wrong_with_the_next_chunk_this_one_is_committed(world: World) -> None:
@@ -223,28 +249,28 @@ def test_a_commit_whose_answer_was_lost_still_gives_the_next_lease(
     else:
         assert following is not None
         assert (following.chunk.number, world.claim().chunk.number) == (1, 2)
-        world.store.begin_artifact(following, *first_artifact(following))
+        world.store.begin_artifact(following, *first_file_of(following))
         assert [state for _, state, _ in files(world, following)] == ["TMP"]
 
 
 def test_what_was_announced_long_ago_is_begun_by_asking(world: World) -> None:
     """The lease may have run out meanwhile, and clean-up have passed."""
     world.planned(1)
-    young = world.claim(preregister=first_artifact)
+    young = world.claim(file_names=NAMES)
     lease = replace(young, since=young.since - 0.91 * young.ttl)
     world.expire(lease)
     (found,) = stale(world, lease)
     world.store.artifact_deleted(found["artifact_id"])
     world.store.renew(lease)
-    world.store.begin_artifact(lease, *first_artifact(lease))
+    world.store.begin_artifact(lease, *first_file_of(lease))
     assert [state for _, state, _ in files(world, lease)] == ["TMP"]
 
 
 def test_who_lost_the_lease_long_ago_cannot_begin_what_was_announced(world: World) -> None:
     world.planned(1)
-    young = world.claim(preregister=first_artifact)
+    young = world.claim(file_names=NAMES)
     lease = replace(young, since=young.since - young.ttl)
     world.expire(lease)
     world.claim()
     with pytest.raises(LeaseLost):
-        world.store.begin_artifact(lease, *first_artifact(lease))
+        world.store.begin_artifact(lease, *first_file_of(lease))

@@ -1,0 +1,79 @@
+"""Back-pressure: which jobs the workers of a process must not claim from now."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from hdm.runtime.shares import Shares
+
+if TYPE_CHECKING:
+    from hdm.planning.planner import Planner
+    from hdm.state import Job
+
+
+class BackPressure:
+    """Counts the chunks that are staged or in work, and tells which jobs are full.
+
+    A job is full while ``bound`` of its chunks are staged and not loaded downstream or in work (None: no
+    bound), while its link is at a bound of ``threads`` or ``limits``, and while a system of its link is away.
+    The workers tell what they have ``started`` and ``settled``; the thread of the planner calls ``recount``.
+
+    A worker holds ``claim_lock`` from asking ``full_jobs`` until it has told what it ``started``, so that two
+    workers cannot both take the last free slot.
+    """
+
+    def __init__(self, planner: Planner, workers: int, bound: int | None = None) -> None:
+        self.claim_lock = threading.Lock()
+        self._planner = planner
+        self._bound = bound
+        self._shares = Shares({key: link.spec for key, link in planner.links.items()}, workers)
+        self._in_work: Counter[str] = Counter()
+        self._load: Counter[str] = Counter()
+        self._at_bound: frozenset[str] = frozenset()
+        self._count = threading.Lock()
+        self._changed = threading.Event()
+
+    def full_jobs(self) -> frozenset[str]:
+        """Return the ids of the jobs of which no chunk may be claimed now."""
+        if not (links := {*self._planner.breaker.barred(), *self._shares.full()}):
+            return self._at_bound
+        jobs = list(self._planner.jobs.values())
+        return self._at_bound | {job.job_id for job in jobs if job.link_key in links}
+
+    def started(self, job: Job) -> None:
+        """Count a chunk of the job as in work."""
+        self._shares.started(job.link_key)
+        with self._count:
+            self._in_work[job.job_id] += 1
+            if self._bound and self._planner.feeds(job):
+                # Counted here, too, as the planner's first round may last long and plan many tables.
+                self._load[job.job_id] += 1
+                if self._load[job.job_id] >= self._bound:
+                    self._at_bound |= {job.job_id}
+                    self._changed.set()
+
+    def settled(self, job: Job) -> None:
+        """Count a chunk of the job as no longer in work."""
+        self._shares.settled(job.link_key)
+        with self._count:
+            self._in_work[job.job_id] -= 1
+        if self._at_bound:
+            self._changed.set()
+
+    def recount(self) -> None:
+        """Ask the state how many chunks of each job are staged. Raises ``StateUnavailable``."""
+        if not self._bound:
+            return
+        for job in [job for job in self._planner.jobs.values() if self._planner.feeds(job)]:
+            staged = self._planner.state.staged(job)
+            with self._count:
+                self._load[job.job_id] = staged + self._in_work[job.job_id]
+        with self._count:
+            self._at_bound = frozenset(key for key, load in self._load.items() if load >= self._bound)
+
+    def wait_for_change(self, timeout: float) -> None:
+        """Wait until a recount may free or fill a job, for at most ``timeout`` seconds."""
+        self._changed.wait(timeout)
+        self._changed.clear()
