@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hdm.model import Chunk, LinkSpec, Mode, Table
 from hdm.planning import presence
+from hdm.planning.pipeline_run import FAILED
 from hdm.planning.preflight import Pipeline
 from hdm.planning.recovery import Recovered, take_over, verify_rest
 from hdm.planning.windows import UNFINISHED
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
     from hdm.state import Job, StateManager
 
-FAILED = "failed"
-"""Outcome of a job that could not be planned; the other outcomes are those of ``StateManager.close_job``."""
 FINISHES_FIRST = "this run finishes what the last one read; run again to read anew"
 READ_ONCE = (
     "moved before and not read again: it has no watermark to tell new rows by "
