@@ -68,7 +68,7 @@ def table_folder(sink: str, table: Table) -> str:
 
 def chunk_folder(folder: str, job_key: str, epoch: int, mode: Mode) -> str:
     """Return the folder of a chunk's files; in mode ``replace`` each epoch has a folder of its own."""
-    return f"{folder}/epoch-{digest(job_key)[:8]}-{epoch:06d}" if mode is Mode.REPLACE else folder
+    return f"{folder}/epoch-{digest(job_key)[:8]}-{epoch:06d}" if mode.rules.swaps_at_end else folder
 
 
 def stem(chunk: Chunk) -> str:

@@ -11,6 +11,7 @@ from hdm.model.json import (
     type_from_text,
     type_text,
 )
+from hdm.model.modes import Mode, ModeRules
 from hdm.model.origin import Origin
 from hdm.model.values import (
     Attempt,
@@ -21,7 +22,6 @@ from hdm.model.values import (
     Dataset,
     Kind,
     LinkSpec,
-    Mode,
     Payload,
     Receipt,
     StagedFile,
@@ -43,6 +43,7 @@ __all__ = [
     "Kind",
     "LinkSpec",
     "Mode",
+    "ModeRules",
     "Origin",
     "Payload",
     "Receipt",

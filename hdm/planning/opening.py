@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hdm.model import LinkSpec, Mode
+from hdm.model import LinkSpec
 from hdm.planning import presence
 from hdm.planning.epoch_plan import plan_root
 from hdm.planning.job_lifecycle import (
@@ -60,7 +60,7 @@ class Opening:
             return
         refreshed = run.key in self.refresh
         anew = False
-        if not (refreshed and one.link.mode is Mode.REPLACE):
+        if not (refreshed and one.link.mode.rules.swaps_at_end):
             anew = presence.look(self.state, one, link, self.specs)
         if anew:
             prepare_another(self.state, one, link)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError, StateUnavailable
-from hdm.model import LinkSpec, Mode
+from hdm.model import LinkSpec
 from hdm.planning.breaker import Breaker
 from hdm.planning.job_lifecycle import can_never_finish, close, holds_back, note, surplus, waits_for_dead
 from hdm.planning.open_gaps import OpenGaps
@@ -232,10 +232,10 @@ class Planner:
 
     def _follow(self, run: PipelineRun, job: Job) -> None:
         link = self.links[run.link_key]
-        replaces = job.info.mode is Mode.REPLACE
+        epoch = job.info.mode.rules.followers_epoch(job.epoch)
         for receipt in self.state.pending_receipts(job):
             followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
-            chunks = [replace(chunk, epoch=job.epoch if replaces else 1) for chunk in followers]
+            chunks = [replace(chunk, epoch=epoch) for chunk in followers]
             if not self.state.add_downstream_chunks(job, receipt.chunk_id, chunks):
                 run.close(SUCCESS)  # closed unread by another process
                 return
