@@ -79,8 +79,8 @@ class Opening:
             self.notes.extend(self.gaps.take_up(job))
         if job.planned and job.run_id != self.run_id and one.source.cursor and is_merged(one, self.specs):
             run.reads_on = True
-        if not job.planned and self._is_to_be_planned(run, job, one):
-            self.plan(run, run.job)
+        if not job.planned:
+            self.plan(run, job)
         run.opened()
 
     def _opened_before(self, run: PipelineRun) -> bool:
@@ -100,12 +100,37 @@ class Opening:
         run.opened()
         return True
 
-    def _is_to_be_planned(self, run: PipelineRun, job: Job, one: Pipeline) -> bool:
+    def plan(self, run: PipelineRun, job: Job) -> None:
+        """Write the plan of an open job, unless another process does so now."""
+        with self.state.plan_lease(job) as mine:
+            if not mine:
+                return
+            job = self.state.reread(job)
+            if job.status == "planning" and self._is_to_be_planned(run, job):  # no other process was first
+                self._write_plan(run, job, self.links[run.link_key])
+        self._is_closed_unread(run, self.state.reread(job))  # reread: add_plan may have closed it unread
+
+    def _write_plan(self, run: PipelineRun, job: Job, link: DataLink) -> None:
+        taken = prepare(self.state, job, link, self.notes)
+        run.is_exhausted |= taken.complete
+        if job.info.upstream_keys:
+            self.state.add_plan(taken.job, [], target_id=taken.target_id)
+            return
+        words = {"empty": run.is_exhausted, "whole": run.key in self.refresh,
+                 "merged": feeds_merges(run.link_key, self.specs)}  # fmt: skip
+        run.snapshot = plan_root(
+            self.state, taken, link, list(self.specs), self.notes, self.differing, **words
+        )
+
+    def _is_to_be_planned(self, run: PipelineRun, job: Job) -> bool:
         """Return whether to plan the open job's epoch.
 
-        Asked only once the epoch is open: another process may have closed the last one.
+        Asked by the process that plans it, under its lease: the one that opened the job may be gone, and
+        another one may have closed the last epoch.
         """
-        link = self.links[run.link_key]
+        one, link = run.pipeline, self.links[run.link_key]
+        if one is None:
+            return False
         if run.key not in self.refresh and is_complete(job.epoch, one, link):
             if not self.state.reports.moved_nothing(run.key):
                 self.notes.append(f"{run.name}: {READ_ONCE}")
@@ -127,23 +152,3 @@ class Opening:
             run.close(SUCCESS)
             run.release_snapshot()
         return job.closed_unread
-
-    def plan(self, run: PipelineRun, job: Job) -> None:
-        """Write the plan of an open job, unless another process does so now."""
-        link = self.links[run.link_key]
-        with self.state.plan_lease(job) as mine:
-            if not mine:
-                return
-            job = self.state.reread(job)
-            if job.status == "planning":  # no other process was first
-                taken = prepare(self.state, job, link, self.notes)
-                run.is_exhausted |= taken.complete
-                if job.info.upstream_keys:
-                    self.state.add_plan(taken.job, [], target_id=taken.target_id)
-                else:
-                    words = {"empty": run.is_exhausted, "whole": run.key in self.refresh,
-                             "merged": feeds_merges(run.link_key, self.specs)}  # fmt: skip
-                    run.snapshot = plan_root(
-                        self.state, taken, link, list(self.specs), self.notes, self.differing, **words
-                    )
-        self._is_closed_unread(run, self.state.reread(job))  # reread: add_plan may have closed it unread

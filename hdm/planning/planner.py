@@ -116,7 +116,7 @@ class Planner:
     @property
     def jobs(self) -> dict[str, Job]:
         """The newest job that was opened here for each pipeline, by its key. Any thread may ask."""
-        return {run.key: run.job for run in list(self._runs.values()) if run.job is not None}
+        return {run.key: job for run in list(self._runs.values()) if (job := run.job) is not None}
 
     @property
     def failed(self) -> dict[str, str]:
@@ -255,10 +255,8 @@ class Planner:
             note(job, surplus(self.state, job, link, ended), self.notes, self.differing)
         if run.reads_on and ended == SUCCESS and run.pipeline is not None:
             run.reads_on = False
-            run.wait(run.pipeline)
-            self._opening.open(
-                run, run.pipeline
-            )  # what an earlier run planned is moved; newer rows are read at once
+            run.wait(run.pipeline)  # what an earlier run planned is moved; newer rows are read at once
+            self._opening.open(run, run.pipeline)
 
     def _give_up(self, run: PipelineRun, job: Job) -> None:
         """Stop waiting for a job that can never finish; it stays open for the run that mends it."""

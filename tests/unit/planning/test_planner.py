@@ -21,6 +21,7 @@ from hdm.model import Attempt, Dataset, Mode
 from hdm.planning.planner import LOOKAHEAD, Planner
 from hdm.planning.preflight import pipeline_of, preflight
 from hdm.planning.tries import MAX_TRIES
+from hdm.planning.windows import job_info
 from hdm.runtime.link import DataLink
 from hdm.state import StateManager
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, spec, words
@@ -245,6 +246,18 @@ def test_it_is_not_appended_twice_if_the_state_is_away_when_that_is_asked(run, m
         planner.tick()
     assert to_the_end(later, planner) == 0
     assert (sink.ids, planner.succeeded()) == ([0, 1, 2], True)
+
+
+def test_it_is_not_appended_twice_by_a_process_that_joins_before_it_is_planned(run):
+    """The process that opened its job may be slow, or killed before it asked whether to read it."""
+    _source, sink = one(run, table=replace(TABLE, cursor=None))
+    to_the_end(run, run.planner())
+    later = run.again()
+    (link,) = later.links.values()
+    later.state.open_job(later.run_id, job_info(pipeline_of(link, link.source.table), 1))
+    joined = later.planner(joined=True)
+    assert to_the_end(later, joined) == 0
+    assert (sink.ids, joined.succeeded()) == ([0, 1, 2], True)
 
 
 def test_what_replaces_is_read_anew_each_time(run):
