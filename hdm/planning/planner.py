@@ -6,7 +6,7 @@ once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ class Planner:
         """Take the pipelines that the preflight found. ``after`` maps a pipeline to those whose jobs must end
         before its own is opened, because its rows refer to theirs."""
         for one in pipelines:
-            self._run(one.pipeline_key).wait(one)
+            self._let_wait(one)
         self._after = after or {}
 
     def refuse(self, reasons: Mapping[str, str]) -> None:
@@ -117,6 +117,11 @@ class Planner:
     def jobs(self) -> dict[str, Job]:
         """The newest job that was opened here for each pipeline, by its key. Any thread may ask."""
         return {run.key: job for run in list(self._runs.values()) if (job := run.job) is not None}
+
+    def jobs_of(self, links: Collection[str]) -> frozenset[str]:
+        """Return the ids of the newest jobs of these links. Any thread may ask, at each claim."""
+        runs = list(self._runs.values())
+        return frozenset(job.job_id for run in runs if run.link_key in links and (job := run.job) is not None)
 
     @property
     def failed(self) -> dict[str, str]:
@@ -199,7 +204,9 @@ class Planner:
         return more
 
     def _wait_below(self, link: DataLink, above: Job) -> None:
-        one = pipeline_of(link, above.info.target, (above.pipeline_key,))
+        self._let_wait(pipeline_of(link, above.info.target, (above.pipeline_key,)))
+
+    def _let_wait(self, one: Pipeline) -> None:
         self._run(one.pipeline_key).wait(one)
 
     def _open_waiting(self) -> None:

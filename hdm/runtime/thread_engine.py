@@ -151,8 +151,7 @@ class ThreadEngine:
         """
         if not (links := {*self.breaker.barred(), *self._shares.full()}):
             return self._skip
-        jobs = list(self.planner.jobs.values())
-        return self._skip | {job.job_id for job in jobs if job.link_key in links}
+        return self._skip | self.planner.jobs_of(links)
 
     def _full(self) -> frozenset[str]:
         """Return the jobs whose staged chunks have reached the bound of ``back_pressure``."""

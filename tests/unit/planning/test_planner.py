@@ -562,6 +562,8 @@ def test_no_more_snapshots_are_held_at_once_than_the_lookahead(run):
     planner.tick()
     assert (len(planner.jobs), len(snapshots(planner))) == (LOOKAHEAD, LOOKAHEAD)
     key = link.spec.key
+    assert planner.jobs_of({key}) == {job.job_id for job in planner.jobs.values()}
+    assert planner.jobs_of({"another"}) == frozenset()
     assert planner.progress()[key] == ("words -> words out", 0, LOOKAHEAD)
     to_the_end(run, planner)
     assert (len(planner.jobs), snapshots(planner)) == (12, [])
