@@ -18,6 +18,9 @@ import pytest
 import hdm
 from hdm import catalog, files, sql
 from hdm.dialects.base import Dialect
+from hdm.model import ComponentSpec, Dataset, LinkSpec, Table
+from hdm.planning.pipeline_run import Phase, PipelineRun
+from hdm.planning.preflight import Pipeline
 from hdm.state import ClaimRequest, StateManager
 from hdm.state.records import DONE, STATUSES, UNFINISHED
 from tests.fixtures.hdm_0_1_0.make import HERE, KILLS
@@ -27,8 +30,13 @@ PAGE = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
 PICTURES = {text.split()[0]: text for text in re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)}
 ARROWS = {
     (was, now)
-    for was, now in re.findall(r"^  (\w+|\[\*\]) --> (\w+|\[\*\])", PICTURES["stateDiagram-v2"], re.MULTILINE)
+    for was, now in re.findall(
+        r"^  (\w+|\[\*\]) --> (\w+|\[\*\])",
+        PAGE.partition("## What becomes of a chunk")[2].partition("\n## ")[0],
+        re.MULTILINE,
+    )
 }
+PHASES = PAGE.partition("## What becomes of a pipeline")[2].partition("\n## ")[0]
 
 
 def test_every_status_of_a_chunk_is_drawn_and_no_other() -> None:
@@ -59,6 +67,25 @@ def gone_through(script: str) -> set[tuple[str, str]]:
         state.executescript(script)
         rows = state.execute(asked).fetchall()
     return {(was or "[*]", now) for was, now in rows if now in STATUSES}
+
+
+def test_every_phase_of_a_pipeline_is_drawn_and_no_other() -> None:
+    drawn = {one for arrow in re.findall(r"^  (\w+) --> (\w+):", PHASES, re.MULTILINE) for one in arrow}
+    assert drawn == {phase.value for phase in Phase}
+    over = set(re.findall(r"^  (\w+) --> \[\*\]", PHASES, re.MULTILINE)) | {Phase.IDLE}
+    assert over == {phase for phase in Phase if PipelineRun("key", phase=phase).is_over}
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "method"), re.findall(r"^  (\w+) --> (\w+): (\w+)$", PHASES, re.MULTILINE)
+)
+def test_a_pipeline_goes_where_the_arrow_points(was: str, now: str, method: str) -> None:
+    link = LinkSpec("key", ComponentSpec("from", "t", {}), ComponentSpec("to", "t", {}))
+    table = Table(Dataset("list", "words"), ("words",), ())
+    given = {"wait": [Pipeline(link, "key", table, table, ())], "close": ["success"], "fail": ["why"]}
+    run = PipelineRun("key", phase=Phase(was))
+    getattr(run, method)(*given.get(method, ()))
+    assert run.phase == now
 
 
 def test_every_class_that_is_drawn_has_the_methods_that_are() -> None:
@@ -138,5 +165,5 @@ def test_every_room_is_drawn() -> None:
 def test_every_picture_begins_as_mermaid_wants() -> None:
     kinds = [text.split()[0] for text in re.findall(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)]
     assert sorted(kinds) == sorted(
-        ["flowchart", "classDiagram", "flowchart", "erDiagram", "stateDiagram-v2", "sequenceDiagram"]
+        ["flowchart", "classDiagram", "flowchart", "erDiagram", *["stateDiagram-v2"] * 2, "sequenceDiagram"]
     )

@@ -33,6 +33,7 @@ TESTED_ELSEWHERE = {
     "planning/open_gaps": "flows/test_ways_out.py",
     "planning/unanswered": "unit/planning/test_preflight.py",
     "planning/tries": "unit/planning/test_planner.py",
+    "planning/opening": "unit/planning/test_planner.py",
     "components/settings": "unit/config/test_profile.py",
     "runtime/host": "unit/runtime/test_thread_engine.py",
     "runtime/lease_keeper": "unit/runtime/test_worker.py",

@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 from hdm.errors import UsageError
-from hdm.model import Mode
 from hdm.planning.preflight import Pipeline
 from hdm.runtime.link import DataLink
 
@@ -49,12 +48,12 @@ def to_refresh(
     fed = {key for one in chosen for key in one.upstream_keys}
     for one in chosen:
         name, link = one.source.dataset.name, links[one.link.key]
-        if one.pipeline_key not in fed and one.link.mode is Mode.APPEND:
+        if one.pipeline_key not in fed and one.link.mode.rules.only_adds:
             raise UsageError(
                 f"{name}: mode append would load every row that is there a second time",
                 hint="write mode: merge (with a key) or mode: replace on the link",
             )
-        if not one.upstream_keys and link.source.chunks_are_content and one.link.mode is not Mode.REPLACE:
+        if not one.upstream_keys and link.source.chunks_are_content and one.link.mode.rules.plans_by_content:
             raise UsageError(
                 f"{name}: its files are known by their content, and none is loaded a second time",
                 hint="write mode: replace on the link, or stage them anew",

@@ -34,7 +34,7 @@ def rest_of(chunk: Chunk, before: Sequence[Chunk], begins: Begins, mode: Mode) -
             known[old.sha256] = begins(file, old)
     newest = earlier[-1].files[0]
     if not known[newest.sha256]:
-        if mode is Mode.MERGE:
+        if mode.rules.merges_by_key:
             yield chunk
             return
         raise UsageError(

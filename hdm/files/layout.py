@@ -68,7 +68,7 @@ def table_folder(sink: str, table: Table) -> str:
 
 def chunk_folder(folder: str, job_key: str, epoch: int, mode: Mode) -> str:
     """Return the folder of a chunk's files; in mode ``replace`` each epoch has a folder of its own."""
-    return f"{epoch_folders(folder, job_key)}{epoch:06d}" if mode is Mode.REPLACE else folder
+    return f"{epoch_folders(folder, job_key)}{epoch:06d}" if mode.rules.swaps_at_end else folder
 
 
 def epoch_folders(folder: str, job_key: str) -> str:

@@ -219,7 +219,7 @@ class FileSink(Sink):
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """In mode ``replace``, mark the epoch complete: from then on, sources read this epoch."""
-        if mode is not Mode.REPLACE:
+        if not mode.rules.swaps_at_end:
             return
         folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
         with suppress(FileExistsError), disk(f"the end mark of {table.dataset.name}"):

@@ -12,6 +12,7 @@ from hdm.model.json import (
     type_from_text,
     type_text,
 )
+from hdm.model.modes import Mode, ModeRules
 from hdm.model.origin import Origin
 from hdm.model.values import (
     Attempt,
@@ -22,7 +23,6 @@ from hdm.model.values import (
     Dataset,
     Kind,
     LinkSpec,
-    Mode,
     Payload,
     Receipt,
     StagedFile,
@@ -45,6 +45,7 @@ __all__ = [
     "Kind",
     "LinkSpec",
     "Mode",
+    "ModeRules",
     "Origin",
     "Payload",
     "Receipt",

@@ -15,6 +15,8 @@ from typing import Any, BinaryIO
 
 import pyarrow as pa
 
+from hdm.model.modes import Mode
+
 
 class Kind(StrEnum):
     """Meaning of a column's values; the Arrow type in which they travel is declared beside it.
@@ -45,14 +47,6 @@ class Kind(StrEnum):
     BIT = "bit"
     ENUM = "enum"
     OTHER = "other"
-
-
-class Mode(StrEnum):
-    """How a job changes the target's rows: append to them, replace them all, or merge into them by key."""
-
-    APPEND = "append"
-    REPLACE = "replace"
-    MERGE = "merge"
 
 
 @dataclass(frozen=True, slots=True)

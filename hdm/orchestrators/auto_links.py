@@ -146,12 +146,13 @@ def fed_by(link: LinkSpec, made: Sequence[LinkSpec]) -> LinkSpec:
     run).
     """
     above = [one for one in made if one.sink.name == link.source.name]
-    wrong = next((one for one in above if (one.mode is Mode.REPLACE) != (link.mode is Mode.REPLACE)), None)
-    if wrong is not None and (link.mode is Mode.REPLACE or link.mode is Mode.APPEND):
+    whole = link.mode.rules.reads_everything
+    wrong = next((one for one in above if one.mode.rules.reads_everything != whole), None)
+    if wrong is not None and not link.mode.rules.merges_by_key:
         raise registry.misplaced(
             link.source,
             f"mode {link.mode.value} does not fit: '{link.source.name}' is filled in mode {wrong.mode.value}",
-            f"write mode: {'replace or merge' if link.mode is Mode.APPEND else 'append or merge'} here",
+            f"write mode: {'replace or merge' if link.mode.rules.only_adds else 'append or merge'} here",
         )
     return replace(link, upstream=(*link.upstream, *(one.key for one in above)))
 

@@ -176,7 +176,7 @@ class Orchestrator(ABC):
         for host, chunks in state.held_by_others(host_identity(), list(session.links)).items():
             session.waits(host, chunks, state.lease_ttl)
         planner = Planner(state, run_id, session.links, session.site, session.specs, joined, session.refresh)
-        planner.failed.update(self.waiting | self.refused)
+        planner.refuse(self.waiting | self.refused)
         planner.notes.extend(self.notes)
         share_pace(session.links)
         workers = session.workers or self.config.workers
@@ -202,7 +202,7 @@ class Orchestrator(ABC):
         )
         try:
             settled = settle(state, session.pipelines, session.links, self.weighed)
-            planner.failed.update(settled.held)
+            planner.refuse(settled.held)
             planner.notes.extend(settled.notes)
             planner.begin(*load_order(session.links, settled.pipelines))
             if not joined:

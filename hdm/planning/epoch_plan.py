@@ -43,7 +43,7 @@ def cut_epoch(
         window = replace(link.source.window(), again=True)
     if empty:
         return Cut(window, ())
-    fixed = link.source.chunks_are_content and mode is not Mode.REPLACE
+    fixed = link.source.chunks_are_content and mode.rules.plans_by_content
     chunks = link.source.split(table, window, pipeline_key, token)
     if fixed and state is not None:
         chunks = unread(state, pipeline_key, mode, link, chunks)
@@ -75,7 +75,7 @@ def plan_root(
         taken.admit(chunks)
         high = next((c.upto for c in reversed(chunks) if c.upto is not None), window.after)
         marks = {"snapshot": token, "wm_low": window.after, "wm_high": high, "target_id": taken.target_id}
-        waits_for = links if mode is Mode.REPLACE else []
+        waits_for = links if mode.rules.reads_everything else []
         kept = reading_of(window, chunks)
         state.add_plan(job, chunks, **marks, unless_loading=waits_for, reading=kept)
         log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))

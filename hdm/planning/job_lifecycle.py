@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hdm.model import Chunk, LinkSpec, Mode, Table
 from hdm.planning import presence
+from hdm.planning.pipeline_run import FAILED
 from hdm.planning.preflight import Pipeline
 from hdm.planning.recovery import Recovered, take_over, verify_rest
 from hdm.planning.windows import UNFINISHED
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
     from hdm.state import Job, StateManager
 
-FAILED = "failed"
-"""Outcome of a job that could not be planned; the other outcomes are those of ``StateManager.close_job``."""
 FINISHES_FIRST = "this run finishes what the last one read; run again to read anew"
 READ_ONCE = (
     "moved before and not read again: it has no watermark to tell new rows by "
@@ -36,7 +35,7 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
     name = job.info.source.dataset.name
     if link.grows:
         link.sink.grow(outgoing)
-    if mode is Mode.REPLACE:
+    if mode.rules.reads_everything:
         ready = skip_lost(state, job, link, outgoing)
         if ready.epoch != job.epoch:
             notes.append(f"{name}: the state database knows less than the target: read anew")
@@ -61,7 +60,7 @@ def prepare_another(state: StateManager, one: Pipeline, link: DataLink) -> None:
 
 def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
     """Yield a warning for each part of the configuration that a plan of ``chunks`` does not carry out."""
-    if mode is Mode.APPEND and link.source.window().offset:
+    if mode.rules.only_adds and link.source.window().offset:
         yield (
             "offset is not used: in mode append it would double rows. For rows that come "
             "later, below the watermark, write lag:, or mode: merge"
@@ -84,7 +83,7 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
 
     Does not swap the target's table for an epoch that was closed unread.
     """
-    if job.info.mode is Mode.REPLACE and job.info.upstream_keys and state.close_unread(job):
+    if job.info.mode.rules.swaps_at_end and job.info.upstream_keys and state.close_unread(job):
         return "success"
     counts = state.counts(job.job_id)
     verify_rest(state, job, link, counts)
@@ -99,7 +98,7 @@ def holds_back(state: StateManager, job: Job) -> bool:
 
     That is so if all other chunks are settled, or wait for the dead one because rows are loaded in order.
     """
-    if job.info.mode is not Mode.MERGE:
+    if not job.info.mode.rules.merges_by_key:
         return False
     counts = state.counts(job.job_id)
     in_order = job.info.max_parallel == IN_ORDER
@@ -110,7 +109,7 @@ def holds_back(state: StateManager, job: Job) -> bool:
 def is_merged(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
     """Return whether a root pipeline stages rows for a link of ``specs`` that merges them."""
     below = (spec for spec in specs.values() if one.link.key in spec.upstream)
-    return not one.upstream_keys and any(spec.mode is Mode.MERGE for spec in below)
+    return not one.upstream_keys and any(spec.mode.rules.merges_by_key for spec in below)
 
 
 def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
@@ -128,7 +127,7 @@ def waits_for_chain(state: StateManager, one: Pipeline, specs: Mapping[str, Link
 
 def is_loading(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
     """Return whether links of ``specs`` still load the last reading of a table in mode replace."""
-    if one.link.mode is not Mode.REPLACE or one.upstream_keys:
+    if not one.link.mode.rules.reads_everything or one.upstream_keys:
         return False
     return state.is_loading(one.pipeline_key, list(specs))
 
@@ -155,7 +154,7 @@ def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequen
     """
     if (
         ended != "success"
-        or job.info.mode is not Mode.MERGE
+        or not job.info.mode.rules.merges_by_key
         or job.info.upstream_keys
         or link.makes_rows_of_its_own
     ):

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from hdm.errors import HdmError, Recovery
-from hdm.model import Chunk, LinkSpec, Mode
+from hdm.model import Chunk, LinkSpec
 from hdm.planning import presence
 from hdm.planning.epoch_plan import cut_epoch
 from hdm.planning.job_lifecycle import (
@@ -67,7 +67,7 @@ def look_ahead(
         return _cut(None, one, link, specs, 1, whole=whole)
     if waits_for_chain(state, one, specs):
         return Outlook(notes=(FINISHES_FIRST,))
-    refilled = whole and one.link.mode is Mode.REPLACE
+    refilled = whole and one.link.mode.rules.swaps_at_end
     if not refilled and (said := _is_gone(state, one, link, specs)):
         return said
     found = _look(state, one, link, specs, whole=whole)
@@ -141,6 +141,6 @@ def _cut(
         merged = feeds_merges(one.link.key, specs)
         cut = cut_epoch(state, key, mode, epoch, table, link, token, whole=whole, merged=merged)
     found = cut.window.findings
-    limits = () if mode is Mode.REPLACE else found.limits
+    limits = () if mode.rules.reads_everything else found.limits
     said = (*plan_warnings(table, mode, link, cut.chunks), *found.differs, *found.notes, *limits)
     return Outlook(tuple(cut.chunks), notes=said)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from hdm.model import LinkSpec, Mode
+from hdm.model import LinkSpec
 from hdm.planning.preflight import pipeline_key
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class OtherSites:
         return any(self.news((), ()))
 
     def _is_behind(self, link: DataLink, mine: str, above: Job) -> bool:
-        whole = link.spec.mode is Mode.REPLACE
+        whole = link.spec.mode.rules.reads_everything
         return self._state.is_behind(mine, above.pipeline_key, whole=whole)
 
     def closing_notes(self, any_job: bool, resting: Sequence[Job]) -> list[str]:

@@ -186,14 +186,14 @@ def _refuse_mixed(draft: _Draft, above: Sequence[_Draft], problems: Problems) ->
     mode = draft.link.mode or Mode.APPEND
     others = [one.link.mode or Mode.APPEND for one in above]
     here, there = draft.sink.name, draft.source.name
-    if mode is Mode.REPLACE and any(other is not Mode.REPLACE for other in others):
+    if mode.rules.reads_everything and not all(other.rules.reads_everything for other in others):
         problems.add(
             f"mode replace would leave in '{here}' only what '{there}' was given last: it is not filled in "
             "mode replace",
             _place(draft),
             f"write mode: append or merge here, or mode: replace where '{there}' is the sink, if that can",
         )
-    elif mode is Mode.APPEND and Mode.REPLACE in others:
+    elif mode.rules.only_adds and any(other.rules.reads_everything for other in others):
         problems.add(
             f"mode append would add every row to '{here}' again with each run: '{there}' is filled in mode "
             "replace, which reads all of them",

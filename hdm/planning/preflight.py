@@ -19,7 +19,7 @@ from hdm.errors import (
     UnknownPlace,
     UsageError,
 )
-from hdm.model import ComponentSpec, Dataset, FileNames, LinkSpec, Mode, Origin, Table, digest
+from hdm.model import ComponentSpec, Dataset, FileNames, LinkSpec, Origin, Table, digest
 from hdm.planning.shared_targets import refuse_shared_targets
 from hdm.planning.unanswered import Asking
 from hdm.sql.sessions import kept
@@ -195,7 +195,7 @@ def _tables(link: DataLink, asking: Asking) -> Iterator[Table]:
     """Yield the tables that the source reads; an error carries the source's name."""
     try:
         with asking.of(f"source {link.spec.source.name}", link.source.system):
-            replaced = link.source.replaced() if link.spec.mode is Mode.APPEND else ()
+            replaced = link.source.replaced() if link.spec.mode.rules.only_adds else ()
             tables = iter(link.source.tables())
             first = next(tables, None)
         for table in chain(() if first is None else (first,), tables):

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
-from hdm.model import Chunk, Condition, Dataset, Holding, LinkSpec, Mode
+from hdm.model import Chunk, Condition, Dataset, Holding, LinkSpec
 from hdm.planning.preflight import Pipeline
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str,
     if feeds and link.sink.publishes_files:
         return False
     epoch = None
-    if one.link.mode is Mode.REPLACE:
+    if one.link.mode.rules.swaps_at_end:
         epoch = state.reports.open_epoch(one.pipeline_key)
         if epoch is None:
             return False
@@ -65,7 +65,7 @@ def whole(state: StateManager, job: Job, link: DataLink) -> None:
 
     A server that failed over to a standby, or was restored, since the run began may have lost some.
     """
-    if job.info.mode is not Mode.REPLACE or link.sink.publishes_files:
+    if not job.info.mode.rules.swaps_at_end or link.sink.publishes_files:
         return
     one = as_pipeline(job, link)
     held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
@@ -100,7 +100,7 @@ def _missed(one: Pipeline, known: Holding, held: Holding, gone: Sequence[Known])
     else:
         why = "it was restored, emptied or dropped, or it is another one"
         way = f"correct the profile, if it names another target; else: {RELOAD}"
-    if one.link.mode is Mode.REPLACE and not one.upstream_keys:
+    if one.link.mode.rules.swaps_at_end and not one.upstream_keys:
         what, way = (
             f"{what} of a reading that is not finished",
             way.replace(RELOAD, f"hdm run --full-refresh {one.source.dataset.name}"),
@@ -115,8 +115,8 @@ def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Ch
     chunks after the first lost one are included: an older row must not be merged after a newer one. Of mode
     replace, only staged files are loaded again.
     """
-    epoch, merges = None, one.link.mode is Mode.MERGE
-    if one.link.mode is Mode.REPLACE:
+    epoch, merges = None, one.link.mode.rules.merges_by_key
+    if one.link.mode.rules.swaps_at_end:
         epoch = state.reports.open_epoch(one.pipeline_key)
         if epoch is None or not one.upstream_keys:
             return [], 0, set()
@@ -129,7 +129,7 @@ def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Ch
     if epoch is not None:
         return [chunk for chunk, _ in gone], sum(rows for _, rows in gone), set()
     every = state.reports.committed_chunks(one.pipeline_key)
-    if gone and one.link.mode is Mode.APPEND and (another or not held.chunks) and held.there:
+    if gone and one.link.mode.rules.only_adds and (another or not held.chunks) and held.there:
         raise _doubled(one, held.there, another=another)
     if gone and merges and one.upstream_keys:
         first = gone[0][0].chunk_id
@@ -204,7 +204,7 @@ def _stage_again(
         every = state.reports.committed_chunks(key)
         again = [known for known in every if known[0].chunk_id in chunk_ids]
         within = set()
-        if below.info.mode is not Mode.MERGE:
+        if not below.info.mode.rules.merges_by_key:
             within = _given_by_others(below.info.target.dataset, key, again, every)
         state.reload(above, [chunk for chunk, _ in again], by, uncopied=within)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hdm.errors import PermanentError
-from hdm.model import Chunk, Mode, Receipt, Table
+from hdm.model import Chunk, Receipt, Table
 from hdm.model.values import UNPLACED
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class Recovered:
         grown.
         """
         found = {chunk.chunk_id: chunk for chunk in planned}
-        merges = self.job.info.mode is not Mode.APPEND
+        merges = not self.job.info.mode.rules.only_adds
         way_out = "" if merges else "; or use mode merge"
         for held in self.unfinished:
             again = found.get(held.chunk_id, held if merges else None)
@@ -117,7 +117,7 @@ def _place(chunk: Chunk) -> int:
 def _is_all_there_is(job: Job, held: Iterable[LedgerEntry]) -> bool:
     """Return whether a table without a cursor was read whole: then nothing is left; see ``is_complete``."""
     had_rows = any(receipt.rows or receipt.extracted for _, receipt in held)
-    return had_rows and job.info.source.cursor is None and job.info.mode is Mode.APPEND
+    return had_rows and job.info.source.cursor is None and job.info.mode.rules.only_adds
 
 
 def _is_finished(chunks: Sequence[Chunk], link: DataLink, cursor: str | None) -> bool:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from hdm.components.registry import misplaced
 from hdm.errors import HdmError, ManifestError, Recovery
-from hdm.model import Mode
 
 if TYPE_CHECKING:
     from hdm.planning.preflight import Pipeline
@@ -33,7 +32,7 @@ def refuse_shared_targets(links: Mapping[str, DataLink], pipelines: Sequence[Pip
         for other in others:
             if not (first.link.union and other.link.union):
                 raise _refusal(first, other, "", _TOLD_APART)
-            if Mode.REPLACE in (first.link.mode, other.link.mode):
+            if first.link.mode.rules.swaps_at_end or other.link.mode.rules.swaps_at_end:
                 hint = "write mode: append or merge on both links, or table_name: on one of the sinks"
                 raise _refusal(first, other, ": mode replace keeps the rows of the last one only", hint)
         _are_told_apart(links, group)
@@ -92,7 +91,7 @@ def _are_told_apart(links: Mapping[str, DataLink], group: Sequence[Pipeline]) ->
         )
         raise _refusal(first, other, what, hint)
     for one in group:
-        if one.link.mode is Mode.MERGE and not telling & set(one.target.key):
+        if one.link.mode.rules.merges_by_key and not telling & set(one.target.key):
             what = f", and the key of the merge, {', '.join(one.target.key)}, does not tell their rows apart"
             raise _refusal(
                 first, one, what, f"write key: with {', '.join(sorted(telling))} in it on each sink"

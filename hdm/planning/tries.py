@@ -3,68 +3,41 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hdm.components import back_off
 from hdm.errors import HdmError, Recovery, StateUnavailable, UsageError
-from hdm.planning.preflight import Pipeline
 
 if TYPE_CHECKING:
     from hdm.planning.breaker import Breaker
+    from hdm.planning.pipeline_run import PipelineRun
     from hdm.runtime.link import DataLink
-    from hdm.state import Job
 
 MAX_TRIES = 5
 """How often an action is tried if its error is transient and its systems can be reached."""
 
 
-@dataclass(slots=True)
-class Tries:
-    """Counts the tries of each pipeline and when it may be tried again.
+def attempt(run: PipelineRun, act: Callable[[], None], link: DataLink | None, breaker: Breaker) -> bool:
+    """Run ``act`` for a pipeline; return whether it is over, even if it failed for good.
 
-    ``lost`` is the last error if the state database was away.
+    ``link`` is None for a link of another site. Raises ``StateUnavailable``, and the errors that end the run:
+    those that are neither the pipeline's nor a system's.
     """
-
-    lost: StateUnavailable | None = None
-    _made: dict[str, tuple[int, float]] = field(default_factory=dict)
-
-    def attempt(
-        self,
-        what: Job | Pipeline,
-        act: Callable[[], None],
-        links: Mapping[str, DataLink],
-        breaker: Breaker,
-        failed: dict[str, str],
-    ) -> bool:
-        """Run ``act`` for a pipeline; return whether it is over, even if it failed for good.
-
-        Raises errors that end the run: those that are neither the pipeline's nor a system's.
-        """
-        key, name = what.pipeline_key, _table(what)
-        link_key = what.link.key if isinstance(what, Pipeline) else what.link_key
-        tries, not_before = self._made.get(key, (0, 0.0))
-        if time.monotonic() < not_before or link_key in breaker.barred():
+    if time.monotonic() < run.not_before or run.link_key in breaker.barred():
+        return False
+    try:
+        act()
+    except StateUnavailable:
+        raise
+    except HdmError as error:
+        if link is not None and breaker.failed(link, error):
             return False
-        try:
-            act()
-        except StateUnavailable as error:
-            self.lost = error
+        if error.recovery is Recovery.RETRY and run.tries + 1 < MAX_TRIES:
+            run.not_before = time.monotonic() + back_off.PLAN.seconds(run.tries + 1)
+            run.tries += 1
             return False
-        except HdmError as error:
-            if link_key in links and breaker.failed(links[link_key], error):
-                return False
-            if error.recovery is Recovery.RETRY and tries + 1 < MAX_TRIES:
-                wait = time.monotonic() + back_off.PLAN.seconds(tries + 1)
-                self._made[key] = (tries + 1, wait)
-                return False
-            if error.recovery is Recovery.ABORT and not isinstance(error, UsageError):
-                raise
-            failed[key] = f"{name}: {error.in_one_line}"
-        return True
-
-
-def _table(what: Job | Pipeline) -> str:
-    source = what.source if isinstance(what, Pipeline) else what.info.source
-    return source.dataset.name
+        if error.recovery is Recovery.ABORT and not isinstance(error, UsageError):
+            raise
+        run.fail(f"{run.name}: {error.in_one_line}")
+    return True

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hdm.errors import SourceChanged
-from hdm.model import Mode
 
 if TYPE_CHECKING:
     from hdm.state import Job, StateManager
@@ -54,7 +53,7 @@ def begins_anew(state: StateManager, job: Job, *, feeds: bool) -> bool:
 
 
 def _may_begin_anew(job: Job, *, feeds: bool) -> bool:
-    return job.planned and not job.info.upstream_keys and not feeds and job.info.mode is not Mode.APPEND
+    return job.planned and not job.info.upstream_keys and not feeds and not job.info.mode.rules.only_adds
 
 
 def _is_short(state: StateManager, job: Job) -> bool:

@@ -84,7 +84,7 @@ def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
     True for a table without a cursor in mode append after its first epoch, which is closed only once every
     chunk is committed.
     """
-    if one.upstream_keys or one.link.mode is not Mode.APPEND or one.source.cursor:
+    if one.upstream_keys or not one.link.mode.rules.only_adds or one.source.cursor:
         return False
     return epoch > 1 and not link.source.chunks_are_content
 
@@ -92,7 +92,7 @@ def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
 def feeds_merges(key: str, specs: Mapping[str, LinkSpec]) -> bool:
     """Return whether every link of ``specs`` that loads what this link stages merges it."""
     below = [spec.mode for spec in specs.values() if key in spec.upstream]
-    return bool(below) and all(mode is Mode.MERGE for mode in below)
+    return bool(below) and all(mode.rules.merges_by_key for mode in below)
 
 
 def window_of(
@@ -112,20 +112,20 @@ def window_of(
     window = link.source.window()
     if state is None:
         return window
-    if mode is Mode.MERGE or (merged and mode is Mode.APPEND):
+    if mode.rules.merges_by_key or (merged and mode.rules.only_adds):
         window = replace(window, again=True)
-    if window.column is None or mode is Mode.REPLACE:
+    if window.column is None or not mode.rules.keeps_watermark:
         return window
     mark = state.watermark(pipeline_key)
     if mark is None or mark.column != window.column:
         _refuse_another_cursor(pipeline_key, mode, window.column, mark, state)
         return window
-    if mode is Mode.APPEND:
+    if mode.rules.only_adds:
         # Appending would double what an offset reads again; ties are found without it.
         window = replace(window, offset=None)
     reshaped = bool(mark.schemas - {table.schema_sha})
     # Digests of another schema cannot be compared; keys, which appending keeps beside them, can.
-    counted = reshaped and not (mode is Mode.APPEND and table.key)
+    counted = reshaped and not (mode.rules.only_adds and table.key)
     last = state.reports.last_reading(pipeline_key)
     window = replace(
         window,
@@ -156,7 +156,7 @@ def _refuse_another_cursor(
     """Refuse to append by another cursor than before, which could load rows twice."""
     before = state.last_closed(pipeline_key)
     was = mark.column if mark is not None else before.info.source.cursor if before is not None else column
-    if mode is Mode.APPEND and was != column and not state.reports.moved_nothing(pipeline_key):
+    if mode.rules.only_adds and was != column and not state.reports.moved_nothing(pipeline_key):
         raise PermanentError(
             f"its watermark is now {column}, and its rows were moved with {was or 'none'}: "
             "which of them are new cannot be told",

@@ -39,8 +39,7 @@ class BackPressure:
         """Return the ids of the jobs of which no chunk may be claimed now."""
         if not (links := {*self._planner.breaker.barred(), *self._shares.full()}):
             return self._at_bound
-        jobs = list(self._planner.jobs.values())
-        return self._at_bound | {job.job_id for job in jobs if job.link_key in links}
+        return self._at_bound | self._planner.jobs_of(links)
 
     def started(self, job: Job) -> None:
         """Count a chunk of the job as in work."""

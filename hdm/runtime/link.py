@@ -16,7 +16,7 @@ from hdm.components.check import Check, make_checks
 from hdm.components.sink import Sink
 from hdm.components.source import Source
 from hdm.errors import BrokenContract, CheckFailed
-from hdm.model import Attempt, Chunk, LinkSpec, Mode, Origin, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, LinkSpec, Origin, Payload, Receipt, Table
 from hdm.runtime import column_lineage
 from hdm.runtime.rate_limit import Pace
 from hdm.runtime.transform import Transform
@@ -149,7 +149,7 @@ class DataLink:
         payload = self.source.read(lease.job.info.source, lease.chunk)
         info = lease.job.info
         # Appending a row that was changed in place would store it twice; a merge needs the new version.
-        again = info.mode is not Mode.APPEND or lease.chunk.again
+        again = not info.mode.rules.only_adds or lease.chunk.again
         key = () if again else info.source.key
         seen: KnownRows | None = None
         if lease.chunk.seen_key:

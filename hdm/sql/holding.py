@@ -27,7 +27,7 @@ def held_by(database: Database, ledger: Ledger, target: Table, job_key: str, loo
             held = replace(ledger.holding(connection, job_key), target=ledger.identity(connection))
         if looks is None or (held.chunks and not held.rows):
             return held
-        counts = looks is Mode.APPEND and held.rows <= COUNTED
+        counts = looks.rules.only_adds and held.rows <= COUNTED
         rows = _rows(database, connection, target, counts=counts)
         return replace(held, there=rows if counts or not rows else None)
     finally:

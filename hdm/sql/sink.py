@@ -86,14 +86,14 @@ class SqlSink(BehindDatabase, Sink):
         """
         target = self.target(table)
         must_have_key(target, mode)
-        if self.config.create and (mode is not Mode.REPLACE or not self.database.is_there()):
+        if self.config.create and (not mode.rules.swaps_at_end or not self.database.is_there()):
             return
         if not self.database.is_there():
             raise not_there(target)
         with looking(self.database, "hdm:accepts") as connection:
             existing = self._held(connection, target.path)
             wrong = []
-            if existing is not None and mode is Mode.REPLACE:
+            if existing is not None and mode.rules.swaps_at_end:
                 wrong = self.database.unreplaceable(connection, existing.path)
         if wrong:
             raise UsageError(
@@ -110,7 +110,7 @@ class SqlSink(BehindDatabase, Sink):
         row is the newest.
         """
         target = self.target(table)
-        if mode is not Mode.MERGE or not (repeats or self.mapping.repeats(table, target)):
+        if not mode.rules.merges_by_key or not (repeats or self.mapping.repeats(table, target)):
             return False
         return newest_by(self.database, target) is None
 
@@ -137,9 +137,9 @@ class SqlSink(BehindDatabase, Sink):
                 self.mapping.verify(target, existing)
             elif not self.config.create:
                 raise not_there(target)
-            if mode is Mode.REPLACE and swapped is None:
+            if mode.rules.swaps_at_end and swapped is None:
                 self._prepare_beside(connection, target, existing, job_key, epoch)
-            elif existing is None and mode is not Mode.REPLACE:
+            elif existing is None and not mode.rules.swaps_at_end:
                 self._create(connection, ledger, self._with_key(target, mode))
         finally:
             connection.close()
@@ -183,7 +183,7 @@ class SqlSink(BehindDatabase, Sink):
 
         NULLs in the key, and new versions of a row in mode append, would violate it.
         """
-        versions = mode is Mode.APPEND and target.cursor is not None and target.cursor not in target.key
+        versions = mode.rules.only_adds and target.cursor is not None and target.cursor not in target.key
         null_keys = any(target.column(name).nullable for name in target.key)
         return replace(target, key=()) if versions or null_keys else target
 
@@ -253,9 +253,9 @@ class SqlSink(BehindDatabase, Sink):
             stage = None
             if self.database.brings_first and attempt.number > 1 and ledger.find(connection, chunk.chunk_id):
                 return self._adopted(connection, ledger, chunk, attempt)
-            if mode is Mode.MERGE:
+            if mode.rules.merges_by_key:
                 stage = make_stage(self.database, connection, target, chunk, attempt)
-            if mode is Mode.REPLACE:
+            if mode.rules.swaps_at_end:
                 into = self._beside(target, chunk.job_key, chunk.epoch)
             else:
                 into = stage or target.path
@@ -330,7 +330,7 @@ class SqlSink(BehindDatabase, Sink):
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
         """Swap the new table in, in mode ``replace``; once per epoch, since the ledger records the swap."""
-        if mode is not Mode.REPLACE:
+        if not mode.rules.swaps_at_end:
             return
         target = self.target(table)
         swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)

@@ -219,7 +219,7 @@ class TargetMapping:
 
 def must_have_key(target: Table, mode: Mode) -> None:
     """Raise ``UsageError`` if the mode is ``merge`` and the target has no key."""
-    if mode is Mode.MERGE and not target.key:
+    if mode.rules.merges_by_key and not target.key:
         raise UsageError(
             f"{target.dataset.name}: mode merge needs a key, and the source declares none",
             hint="write key: [column, ...] in the sink's conf",

@@ -91,7 +91,7 @@ class SnowflakeCopySink(SqlSink):
         An existing table is filled in one transaction with the ledger row. If there is none, the new table is
         renamed first, since DDL commits.
         """
-        if mode is not Mode.REPLACE:
+        if not mode.rules.swaps_at_end:
             return
         target = self.target(table)
         swap, ledger = swap_chunk(job_key, target.dataset, epoch), self._ledger(target)

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from hdm import failpoints
-from hdm.model import Chunk, Mode, Receipt
+from hdm.model import Chunk, Receipt
 from hdm.model.json import type_text
 from hdm.model.values import UNPLACED
 from hdm.state.db.database import among, by_claim_index, locked
@@ -241,7 +241,7 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
     rows = len(receipt.boundary_digests)
     if counted:
         rows = receipt.extracted or receipt.rows + receipt.filtered
-    merged = part.subtracts_its_own and (part.again or owner.info.mode is not Mode.APPEND)
+    merged = part.subtracts_its_own and (part.again or not owner.info.mode.rules.only_adds)
     if part.seen_key and (counted or merged):
         tx.queue(_FORGET[null], {"key": owner.pipeline_key, **({} if null else {"at": point})})
     tx.queue(

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, and_, exists, func, insert, or_, select, union_all
 
-from hdm.model import Chunk, Mode, Receipt
+from hdm.model import Chunk, Receipt
 from hdm.model.json import receipt_from_json
 from hdm.state.db.database import among, by_claim_index, locked
 from hdm.state.db.tables import chunk, follow, job, job_upstream, run_job
@@ -44,7 +44,7 @@ def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
 
     def work(conn: Connection) -> Sequence[Any]:
         rows = conn.execute(query).all()
-        return in_turn(conn, of, rows) if rows and of.info.mode is Mode.MERGE else rows
+        return in_turn(conn, of, rows) if rows and of.info.mode.rules.merges_by_key else rows
 
     return [receipt_from_json(row.receipt) for row in base.db.read(work)]
 
@@ -67,10 +67,10 @@ def add_downstream_chunks(base: Base, of: Job, upstream_chunk_id: str, chunks: S
         ).first()
         if done is not None:
             return True
-        if state == "success" and of.info.mode is Mode.REPLACE:
+        if state == "success" and of.info.mode.rules.swaps_at_end:
             return False
         start = _next_number(tx.conn, of.job_id)
-        outdated = of.info.mode is Mode.REPLACE and replacing.is_outdated(tx.conn, upstream_chunk_id)
+        outdated = of.info.mode.rules.reads_everything and replacing.is_outdated(tx.conn, upstream_chunk_id)
         ordered = [] if outdated else sorted(chunks, key=lambda one: one.number)
         added = insert_pending(tx, of.job_id, [one.at(number=start + n) for n, one in enumerate(ordered)])
         tx.conn.execute(
@@ -125,7 +125,7 @@ def settled(base: Base, of: Job) -> bool:
         if not mine.planned and mine.status != "success":
             return False
         if of.info.upstream_keys:
-            waits_for = OPEN_JOB if of.info.mode is Mode.REPLACE else ("planning", "in_progress")
+            waits_for = OPEN_JOB if of.info.mode.rules.reads_everything else ("planning", "in_progress")
             busy = select(job.c.job_id).where(
                 job.c.pipeline_key.in_(of.info.upstream_keys), among(job.c.status, waits_for)
             )

@@ -14,7 +14,6 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from hdm.errors import UsageError
-from hdm.model import Mode
 from hdm.model.json import chunk_from_json
 from hdm.state.chunks import watermarks
 from hdm.state.db import clock
@@ -47,9 +46,9 @@ def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
     It must wait while chunks are unfinished, if chunks are merged in order, or if a dead chunk decides which
     rows share the window's end.
     """
-    if info.source.cursor is None or info.upstream_keys or info.mode is Mode.REPLACE:
+    if info.source.cursor is None or info.upstream_keys or info.mode.rules.reads_everything:
         return None
-    if info.mode is Mode.MERGE and info.max_parallel == IN_ORDER:
+    if info.mode.rules.merges_by_key and info.max_parallel == IN_ORDER:
         return None
     rows = conn.execute(
         select(chunk.c.chunk_id, chunk.c.body).where(
@@ -214,12 +213,12 @@ def _refuse_doubling(base: Base, tx: Tx, row: Any, *, is_last: bool) -> None:
         )
     info = base.info(tx.conn, row.job_id)
     name = info.source.dataset.name
-    if info.mode is Mode.REPLACE:
+    if info.mode.rules.reads_everything:
         raise UsageError(
             f"{name} is replaced as a whole: a part of it cannot be read again",
             hint="hdm run --full-refresh TABLE reads the whole table again",
         )
-    if is_last and info.mode is Mode.APPEND and row.status in (COMMITTED, VERIFIED):
+    if is_last and info.mode.rules.only_adds and row.status in (COMMITTED, VERIFIED):
         raise UsageError(
             f"{name}: chunk {row.chunk_id[:12]} is in the target already; mode append would double it",
             hint="write mode: merge (with a key) on the link, then reload",

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 
 from sqlalchemy import Connection, and_, exists, func, or_, select
 
-from hdm.model import Mode
+from hdm.model.modes import READ_EVERYTHING
 from hdm.state.db.database import among, locked
 from hdm.state.db.tables import chunk, follow, job, job_upstream, lease
 from hdm.state.records import OPEN_JOB, SUPERSEDED, Job
@@ -68,7 +68,7 @@ def is_outdated(conn: Connection, chunk_id: str) -> bool:
     return any(
         _is_followed(conn, key, epoch)
         for step, (mode, key, epoch) in enumerate(line)
-        if step == 0 or mode == Mode.REPLACE.value
+        if step == 0 or mode in READ_EVERYTHING
     )
 
 
@@ -124,5 +124,5 @@ def _is_fed(conn: Connection, of: Job) -> bool:
     last = conn.execute(before).scalar()
     above = select(job.c.job_id).where(job.c.pipeline_key.in_(of.info.upstream_keys), *read)
     if last is not None:
-        above = above.where(job.c.mode == Mode.REPLACE.value, job.c.ended_at > last)
+        above = above.where(among(job.c.mode, READ_EVERYTHING), job.c.ended_at > last)
     return conn.execute(above.limit(1)).first() is not None

@@ -8,7 +8,9 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, func, or_, select
 
+from hdm.model.modes import READ_EVERYTHING
 from hdm.state.db import clock
+from hdm.state.db.database import among
 from hdm.state.db.tables import chunk, dataset, dead_letter, job, run, run_job, worker
 from hdm.state.records import WAIVED
 from hdm.state.tx.context import Base
@@ -98,7 +100,7 @@ class Standing:
                 chunk.c.status == WAIVED,
                 chunk.c.bound_kind != "legacy",
                 chunk.c.job_id.in_(jobs_of(name, env, links)),
-                or_(job.c.mode != "replace", job.c.epoch == newest.c.epoch),
+                or_(~among(job.c.mode, READ_EVERYTHING), job.c.epoch == newest.c.epoch),
             )
             .order_by(dataset.c.name, chunk.c.chunk_no)
         )  # fmt: skip

@@ -58,10 +58,10 @@ def _verify(conn: Connection, known: list[Anchor]) -> Verdict:
 
 
 def _upgrades(conn: Connection) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with the record of schema upgrades: every version up to this hdm's is named once."""
+    """Yield what is wrong with the record of schema upgrades, which names each version once."""
     found = sorted(conn.execute(select(schema_history.c.version)).scalars())
     if found != sorted(REVISIONS):
-        yield "", f"schema upgrades on record: {', '.join(found) or 'none'}; there were {', '.join(REVISIONS)}"
+        yield "", f"upgrades on record: {', '.join(found) or 'none'}; there were {', '.join(REVISIONS)}"
 
 
 def _order(conn: Connection, facts: Facts) -> Iterator[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
@@ -20,6 +21,7 @@ from hdm.model import Attempt, Dataset, Mode
 from hdm.planning.planner import LOOKAHEAD, Planner
 from hdm.planning.preflight import pipeline_of, preflight
 from hdm.planning.tries import MAX_TRIES
+from hdm.planning.windows import job_info
 from hdm.runtime.link import DataLink
 from hdm.state import StateManager
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, spec, words
@@ -66,6 +68,11 @@ def one(run: Run, rows=3, mode=Mode.APPEND, table=TABLE, **options) -> tuple[Lis
     source, sink = Listed(words(rows), table), Shelf()
     run.add(source, sink, mode=mode, **options)
     return source, sink
+
+
+def snapshots(planner: Planner) -> list[ExitStack]:
+    """The snapshots that the planner holds open."""
+    return [one.snapshot for one in planner._runs.values() if one.snapshot is not None]
 
 
 def chain(run: Run, rows=4, mode=Mode.APPEND) -> tuple[Listed, Shelf, Shelf]:
@@ -128,8 +135,7 @@ def test_a_snapshot_that_breaks_while_it_is_let_go_does_not_spoil_a_finished_job
     planner = run.planner()
     planner.tick()
     work(run)
-    (key,) = planner._snapshots
-    planner._snapshots[key].callback(raising(ConnectionLost("gone")))
+    snapshots(planner)[0].callback(raising(ConnectionLost("gone")))
     assert not planner.tick()
     assert planner.succeeded()
 
@@ -219,6 +225,39 @@ def test_a_table_without_a_watermark_is_not_appended_twice(run):
     assert "moved before and not read again" in planner.notes[0]
     assert "finish" not in sink.calls, "an epoch without anything in it must not end a swap"
     assert planner.succeeded()
+
+
+def test_it_is_not_appended_twice_if_the_state_is_away_when_that_is_asked(run, monkeypatch):
+    """Its job is open by then; it must not be planned before the question is answered."""
+    _source, sink = one(run, table=replace(TABLE, cursor=None))
+    to_the_end(run, run.planner())
+    later = run.again()
+    planner, reports, away = later.planner(), type(run.state.reports), [1]
+    real = reports.moved_nothing
+
+    def moved_nothing(self, key):
+        if away:
+            away.pop()
+            raise StateUnavailable("away")
+        return real(self, key)
+
+    monkeypatch.setattr(reports, "moved_nothing", moved_nothing)
+    with pytest.raises(StateUnavailable):
+        planner.tick()
+    assert to_the_end(later, planner) == 0
+    assert (sink.ids, planner.succeeded()) == ([0, 1, 2], True)
+
+
+def test_it_is_not_appended_twice_by_a_process_that_joins_before_it_is_planned(run):
+    """The process that opened its job may be slow, or killed before it asked whether to read it."""
+    _source, sink = one(run, table=replace(TABLE, cursor=None))
+    to_the_end(run, run.planner())
+    later = run.again()
+    (link,) = later.links.values()
+    later.state.open_job(later.run_id, job_info(pipeline_of(link, link.source.table), 1))
+    joined = later.planner(joined=True)
+    assert to_the_end(later, joined) == 0
+    assert (sink.ids, joined.succeeded()) == ([0, 1, 2], True)
 
 
 def test_what_replaces_is_read_anew_each_time(run):
@@ -374,7 +413,7 @@ def test_a_failure_of_anything_is_no_success(run):
     planner = run.planner()
     to_the_end(run, planner)
     assert planner.succeeded()
-    planner.failed["a table that waits for a person"] = "narrowed"
+    planner.refuse({"a table that waits for a person": "narrowed"})
     assert not planner.succeeded()
 
 
@@ -468,8 +507,8 @@ def test_two_planners_plan_and_finish_one_job_once(run):
 def test_a_job_that_another_process_plans_just_now_is_left_to_it(run):
     source, _ = one(run)
     planner = run.planner()
-    (waiting,) = planner._waiting
-    planner._open(replace(waiting))
+    (waiting,) = planner._runs.values()
+    planner._opening.open(waiting, waiting.pipeline)
     (job,) = planner.jobs.values()
     run.alter("UPDATE hdm_job SET planned = 0, status = 'planning'")
     job = run.state.reread(job)
@@ -477,7 +516,7 @@ def test_a_job_that_another_process_plans_just_now_is_left_to_it(run):
     source.before_split = lambda: splits.append(1)
     with run.state.plan_lease(job) as mine:
         assert mine
-        planner._plan(job, run.links[job.link_key])
+        planner._opening.plan(waiting, job)
     assert splits == []
 
 
@@ -521,11 +560,42 @@ def test_no_more_snapshots_are_held_at_once_than_the_lookahead(run):
     planner = Planner(run.state, run.run_id, run.links)
     planner.begin([pipeline_of(link, table) for table in tables])
     planner.tick()
-    assert (len(planner.jobs), len(planner._snapshots)) == (LOOKAHEAD, LOOKAHEAD)
+    assert (len(planner.jobs), len(snapshots(planner))) == (LOOKAHEAD, LOOKAHEAD)
     key = link.spec.key
+    assert planner.jobs_of({key}) == {job.job_id for job in planner.jobs.values()}
+    assert planner.jobs_of({"another"}) == frozenset()
     assert planner.progress()[key] == ("words -> words out", 0, LOOKAHEAD)
     to_the_end(run, planner)
-    assert (len(planner.jobs), planner._snapshots) == (12, {})
+    assert (len(planner.jobs), snapshots(planner)) == (12, [])
+
+
+@pytest.mark.slow
+def test_tables_that_fail_at_their_end_do_not_keep_the_others_from_being_opened(run):
+    """Their snapshots are let go: as many as the lookahead would else be held, and the run never end."""
+    source, sink = Listed(words(1)), Shelf()
+    link = run.add(source, sink)
+    tables = [
+        replace(TABLE, dataset=Dataset("list", f"t{n:02}"), path=(f"t{n:02}",)) for n in range(LOOKAHEAD + 1)
+    ]
+    sink.before["finish"] = raising(CheckFailed("no"))
+    planner = Planner(run.state, run.run_id, run.links)
+    planner.begin([pipeline_of(link, table) for table in tables])
+    to_the_end(run, planner)
+    assert (len(planner.failed), source.held) == (LOOKAHEAD + 1, [])
+
+
+@pytest.mark.slow
+def test_tables_of_a_system_that_stays_away_do_not_keep_the_others_from_being_opened(run):
+    away, there = run.add(Listed(words(1)), Shelf("away")), run.add(Listed(words(1)), Shelf("there"))
+    tables = [
+        replace(TABLE, dataset=Dataset("list", f"t{n:02}"), path=(f"t{n:02}",)) for n in range(LOOKAHEAD + 1)
+    ]
+    planner = Planner(run.state, run.run_id, run.links)
+    planner.begin([*(pipeline_of(away, table) for table in tables), pipeline_of(there, TABLE)])
+    planner.tick()
+    planner.leave_for_now(frozenset({away.spec.key}), ConnectionLost("away"))
+    to_the_end(run, planner)
+    assert (len(planner.failed), there.sink.ids) == (LOOKAHEAD + 1, [0])
 
 
 def test_offset_is_said_to_be_useless_where_it_would_double_rows(run):

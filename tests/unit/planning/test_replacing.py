@@ -6,6 +6,8 @@ import pytest
 
 from hdm.errors import CheckFailed, ConnectionLost
 from hdm.model import Attempt, Mode
+from hdm.planning import opening
+from hdm.planning.pipeline_run import Phase
 from hdm.planning.planner import Planner
 from tests.unit.linkkit import Listed, Run, Shelf, words
 from tests.unit.planning.test_planner import Staged, at_once, raising, to_the_end
@@ -72,15 +74,15 @@ def test_a_job_that_another_process_closes_first_is_not_swapped_for_nothing(run,
     read_only(run, run.planner())
     first.rows = words(6)
     ours = run.again()
-    mine, real, others = ours.planner(), Planner._waits_for_chain, [run]
+    mine, real, others = ours.planner(), opening.waits_for_chain, [run]
 
-    def waits(planner, one):
-        found = real(planner, one)
-        if planner is mine and others:
+    def waits(state, one, specs):
+        found = real(state, one, specs)
+        if specs is mine.specs and others:
             again(others.pop())
         return found
 
-    monkeypatch.setattr(Planner, "_waits_for_chain", waits)
+    monkeypatch.setattr(opening, "waits_for_chain", waits)
     to_the_end(ours, mine)
     assert mine.succeeded()
     assert mine.notes == ["words: this run finishes what the last one read; run again to read anew"]
@@ -95,10 +97,11 @@ def test_a_reading_that_was_left_is_swapped_by_nobody(run, monkeypatch, links):
     _, sinks = chain(run, links=links)
     assert again(run).succeeded()
     with monkeypatch.context() as patched:
-        patched.setattr(Planner, "_waits_for_chain", lambda *_: False)
-        patched.setattr(Planner, "_is_loading", lambda _, one: not one.upstream_keys)
+        patched.setattr(opening, "waits_for_chain", lambda *_: False)
+        patched.setattr(opening, "is_loading", lambda _state, one, _specs: not one.upstream_keys)
         planner = run.again().planner()
-        planner._open(planner._waiting[0])
+        above = next(iter(planner._runs.values()))
+        planner._opening.open(above, above.pipeline)
         planner.close()
     (job,) = planner.jobs.values()
     assert (job.epoch, job.closed_unread, len(planner.notes)) == (2, True, 1)
@@ -110,17 +113,19 @@ def test_a_planner_that_comes_upon_a_left_job_closes_it_too(run, monkeypatch):
     """It had opened the same epoch, and its snapshot is let go."""
     first, (_, last) = chain(run)
     read_only(run, run.planner())
-    monkeypatch.setattr(Planner, "_waits_for_chain", lambda *_: False)
+    monkeypatch.setattr(opening, "waits_for_chain", lambda *_: False)
     one, two = run.again(), run.again()
     left, late = one.planner(), two.planner()
-    waiting = late._waiting
+    below = [one for one in late._runs.values() if one.pipeline.upstream_keys]
     first.before_split = lambda: first.held.append("split") or left.tick()
-    late._waiting = waiting[:1]
+    for one_below in below:
+        one_below.phase = Phase.IDLE
     with monkeypatch.context() as patched:
-        patched.setattr(Planner, "_is_loading", lambda self, _: self is left)
+        patched.setattr(opening, "is_loading", lambda _state, _one, specs: specs is left.specs)
         late.tick()
     assert (first.held, [job.closed_unread for job in late.jobs.values()]) == (["split"], [True])
-    late._waiting = waiting[1:]
+    for one_below in below:
+        one_below.phase = Phase.WAITING
     to_the_end(two, late)
     to_the_end(one, left)
     assert late.succeeded() and left.succeeded()

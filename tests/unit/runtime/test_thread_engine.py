@@ -11,6 +11,7 @@ import time
 import pytest
 
 from hdm.errors import CheckFailed, StateError, StateUnavailable, Unexpected
+from hdm.planning.opening import Opening
 from hdm.planning.planner import Planner
 from hdm.runtime import thread_engine
 from hdm.runtime.host import is_alive, start_token, take_over_dead
@@ -92,18 +93,18 @@ def test_the_bound_holds_while_the_planner_is_still_at_its_first_round(run, monk
     middle, last = Shelf("middle"), Shelf("last")
     above = run.add(Listed(words(20)), middle)
     below = run.add(Staged(words(2)), last, upstream=(above.spec.key,))
-    opened, staged = Planner._open, []
+    opened, staged = Opening.open, []
 
-    def slow(self, one):
+    def slow(self, run, one):
         if one.link.key == below.spec.key:
             until = time.monotonic() + 10
             while len(middle.shown) < 2 and time.monotonic() < until:
                 time.sleep(0.01)
             time.sleep(0.3)
             staged.append(len(middle.shown))
-        opened(self, one)
+        opened(self, run, one)
 
-    monkeypatch.setattr(Planner, "_open", slow)
+    monkeypatch.setattr(Opening, "open", slow)
     engine(run, workers=2, back_pressure=2).run()
     assert staged == [2]
     assert len(last.shown) == 10

@@ -1,0 +1,58 @@
+"""The modes of a link, and what each of them means for reading, loading and the chain below."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class ModeRules:
+    """What a mode means. Code asks these questions by name, and does not compare modes.
+
+    A new mode answers them here, once.
+    """
+
+    reads_everything: bool = False
+    """Each epoch reads the whole table, whatever was read before; with dead chunks it is no whole one."""
+    keeps_watermark: bool = True
+    """An epoch begins where the one before ended, for a table that has a cursor."""
+    plans_by_content: bool = True
+    """A file is planned once by its content, and not again in a later epoch."""
+    swaps_at_end: bool = False
+    """An epoch is loaded beside the target, and takes its place once it is whole."""
+    merges_by_key: bool = False
+    """A row takes the place of the one with its key: the target needs a key, and later rows come later."""
+    only_adds: bool = False
+    """Rows are only added: one that is loaded twice is there twice, a changed one beside its old version."""
+
+    def followers_epoch(self, epoch: int) -> int:
+        """Return the epoch of chunks that a link makes of published ones, in its own epoch ``epoch``.
+
+        Always 1 where epochs do not stand apart, so that a chunk is the same in whichever epoch it is made.
+        """
+        return epoch if self.reads_everything else 1
+
+
+class Mode(StrEnum):
+    """How a job changes the target's rows: append to them, replace them all, or merge into them by key."""
+
+    APPEND = "append"
+    REPLACE = "replace"
+    MERGE = "merge"
+
+    @property
+    def rules(self) -> ModeRules:
+        """What the mode means for reading, loading and the chain below."""
+        return _RULES[self]
+
+
+_RULES = {
+    Mode.APPEND: ModeRules(only_adds=True),
+    Mode.REPLACE: ModeRules(
+        reads_everything=True, keeps_watermark=False, plans_by_content=False, swaps_at_end=True
+    ),
+    Mode.MERGE: ModeRules(merges_by_key=True),
+}
+READ_EVERYTHING = tuple(mode.value for mode in Mode if mode.rules.reads_everything)
+"""Names of the modes whose epochs read the whole table, for queries of the state."""
