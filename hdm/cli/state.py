@@ -15,7 +15,7 @@ from hdm.config.secrets import redact
 from hdm.errors import HdmError, UsageError
 from hdm.planning.open_state import named_state, old_state_url, open_state, upgrade_state
 from hdm.planning.preflight import pipeline_key
-from hdm.planning.presence import load_again
+from hdm.planning.presence import ANOTHER, is_another_target, load_again
 from hdm.planning.recovery import record_known
 from hdm.project import open_project, open_state_only, read_plan
 from hdm.state.queries.anchors import read as read_anchors
@@ -62,11 +62,11 @@ def reconcile(
     exist, else from the source as it is then.
 
     Chunks that the state does not know, because it was lost or restored, are recorded by the next run,
-    in their order, before it reads anything. A sink that cannot be asked is named, and the exit code
-    is 1.
+    in their order, before it reads anything. A sink that cannot be asked, or is in another database
+    than the one that was written to, is named, and the exit code is 1.
     """
     project = open_project(manifest, env, profiles, site)
-    rows, silent = [], set[str]()
+    rows, silent, others = [], set[str](), set[str]()
     with project.open_state() as state:
         for job in state.reports.open_jobs(set(project.links)):
             link = project.links[job.link_key]
@@ -74,6 +74,10 @@ def reconcile(
                 continue
             table = link.outgoing(job.info.source)
             try:
+                if is_another_target(state, job, link):
+                    others.add(link.sink.name)
+                    remark(f"hdm: sink {link.sink.name}: {ANOTHER}; nothing of it is taken over")
+                    continue
                 held = list(link.sink.ledger(table, pipeline_key(link.spec, job.info.source.dataset)))
             except HdmError as trouble:
                 silent.add(link.sink.name)
@@ -95,7 +99,7 @@ def reconcile(
                 row = {"table": job.info.source.dataset.name, "sink": job.info.sink_name}
                 rows.append({**row, "to be loaded again": chunks, "rows": count})
     emit(rows, as_json=as_json, empty="no open jobs")
-    return 1 if silent else 0
+    return 1 if silent or (others and not again) else 0
 
 
 @command_state.command(name="import")

@@ -12,7 +12,7 @@ from hdm.planning.pipeline_run import FAILED
 from hdm.planning.preflight import Pipeline
 from hdm.planning.recovery import Recovered, take_over, verify_rest
 from hdm.planning.windows import UNFINISHED
-from hdm.state.records import IN_ORDER
+from hdm.state.records import DONE, IN_ORDER
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
@@ -81,14 +81,17 @@ def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Jo
 def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
     """Close a settled job and return its outcome.
 
-    Does not swap the target's table for an epoch that was closed unread.
+    Does not swap the target's table for an epoch that was closed unread. Raises ``PermanentError`` if the
+    target lost committed chunks since the run began.
     """
     if job.info.mode.rules.swaps_at_end and job.info.upstream_keys and state.close_unread(job):
         return "success"
     counts = state.counts(job.job_id)
     verify_rest(state, job, link, counts)
-    if swap and not counts.get("dead"):
-        presence.whole(state, job, link)
+    is_whole = swap and not counts.get("dead")
+    if is_whole if job.info.mode.rules.swaps_at_end else any(map(counts.get, DONE)):
+        presence.still_there(state, job, link)
+    if is_whole:
         link.sink.finish(link.outgoing(job.info.source), job.pipeline_key, job.epoch, job.info.mode)
     return state.close_job(job.job_id)
 

@@ -22,6 +22,7 @@ Known = tuple[Chunk, int]
 PHYSICAL = ("@page", "@rowid")
 """Pseudo-columns for ranges of a whole table by physical position."""
 RELOAD = "hdm state reconcile --reload"
+ANOTHER = "it is in another database than the one they were written to, by the identity in its ledger"
 
 
 def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> bool:
@@ -48,6 +49,15 @@ def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str,
     another = is_another(known, held)
     if not known.chunks:
         return another or held.target == ""
+    _compare(state, one, link, epoch, known, held)
+    return False
+
+
+def _compare(
+    state: StateManager, one: Pipeline, link: DataLink, epoch: int | None, known: Holding, held: Holding
+) -> None:
+    """Raise ``PermanentError`` if ``held``, asked for after ``known``, lacks chunks or rows of it."""
+    another = is_another(known, held)
     same = (held.chunks, held.least, held.greatest) == (known.chunks, known.least, known.greatest)
     if (another or not same) and (gone := _gone(state, one, link, epoch, another=another)):
         raise _missed(one, known, held, gone)
@@ -57,23 +67,22 @@ def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str,
             "committed, though its ledger names them",
             hint=f"if others delete there, write others_delete: true in the sink's conf; else: {RELOAD}",
         )
-    return False
 
 
-def whole(state: StateManager, job: Job, link: DataLink) -> None:
-    """Raise ``PermanentError`` unless the target holds every chunk of a reading that is to replace a table.
+def still_there(state: StateManager, job: Job, link: DataLink) -> None:
+    """Raise ``PermanentError`` unless the target still holds every chunk that was committed to it.
 
-    A server that failed over to a standby, or was restored, since the run began may have lost some.
+    A server that failed over to a standby, or was restored, since the run began may have lost some. In mode
+    replace only the chunks of the reading that is to take the table's place are compared.
     """
-    if not job.info.mode.rules.swaps_at_end or link.sink.publishes_files:
+    if link.sink.publishes_files:
         return
     one = as_pipeline(job, link)
+    epoch = job.epoch if job.info.mode.rules.swaps_at_end else None
+    known = state.reports.committed(one.pipeline_key, epoch)
     held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
-    if held is None:
-        return
-    known = state.reports.committed(one.pipeline_key, job.epoch)
-    if gone := _gone(state, one, link, job.epoch, another=is_another(known, held)):
-        raise _missed(one, known, held, gone)
+    if held is not None:
+        _compare(state, one, link, epoch, known, held)
 
 
 def is_another(known: Holding, held: Holding) -> bool:
@@ -84,12 +93,20 @@ def is_another(known: Holding, held: Holding) -> bool:
     return bool(known.target and held.target and known.target != held.target)
 
 
+def is_another_target(state: StateManager, job: Job, link: DataLink) -> bool:
+    """Return whether the sink leads to another target than the one that the job's pipeline was moved into."""
+    one = as_pipeline(job, link)
+    known = state.reports.committed(one.pipeline_key)
+    held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
+    return held is not None and is_another(known, held)
+
+
 def _missed(one: Pipeline, known: Holding, held: Holding, gone: Sequence[Known]) -> PermanentError:
     """Return the error for chunks ``gone`` that the target lacks, with what is likely and what to do."""
     name, rows = one.target.dataset.name, sum(rows for _, rows in gone)
     what = f"{name} does not hold {len(gone)} of {known.chunks} chunks ({rows:,} rows) that were committed"
     if is_another(known, held):
-        why = "it is in another database than the one they were written to, by the identity in its ledger"
+        why = ANOTHER
         way = f"correct the profile; to load what was moved into this target too: {RELOAD}"
     elif held.target == "":
         why = "no ledger is there; the database was emptied or made anew, or it is another one"

@@ -109,6 +109,30 @@ def test_another_target_is_not_taken_for_the_one_that_was_loaded(
     assert two.rows("a") == first
 
 
+def test_reconciling_takes_nothing_over_from_another_target(
+    place: Place, fresh_postgres: Callable[..., Database]
+) -> None:
+    """Though its ledger names the very chunks that are missing in the right one."""
+    two = Two(place, "sqlite", fresh_postgres)
+    only(place, direct(place, "orders", two.sink, **CURSOR))
+    mine = place.home
+    two.use("b")
+    place.home = place.folder / "others"
+    assert place.hdm("run").code == 0
+    place.home = mine
+    two.use("a")
+    killed(place, "L6:2")
+    counted = "SELECT COUNT(*) FROM hdm_chunk WHERE status IN ('committed', 'verified')"
+    before = place.state(counted)
+    two.use("b")
+    done = place.hdm("state", "reconcile")
+    assert (done.code, "nothing of it is taken over" in done.err) == (1, True), done.said
+    assert place.state(counted) == before
+    two.use("a")
+    assert place.hdm("run").code == 0
+    assert two.rows("a") == two.rows("b") == place.source_rows("orders")
+
+
 def test_rows_are_not_doubled_in_a_target_that_one_comes_back_to(place: Place) -> None:
     only(place, direct(place, "orders", **CURSOR))
     assert place.hdm("run").code == 0
@@ -206,6 +230,34 @@ def test_a_part_does_not_replace_a_table_where_the_target_falls_back_in_the_run(
     assert place.rows("orders") == before
     monkeypatch.undo()
     assert place.hdm("run", "--full-refresh", "orders").code == 0
+    assert place.rows("orders", "id, customer, cents, changed") == place.source_rows("orders")
+
+
+@pytest.mark.parametrize("mode", ["append", "merge"])
+def test_a_target_that_falls_back_in_the_run_is_not_called_complete(
+    place: Place, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    link = {**direct(place, "orders"), "mode": mode}
+    link["sink"]["conf"]["row_lineage"] = True
+    only(place, link)
+    as_it_was = job_lifecycle.verify_rest
+
+    def falls_back(*words: Any) -> None:
+        as_it_was(*words)
+        ((gone,),) = place.rows(LEDGER, "MAX(chunk_id)")
+        by_hand(
+            place,
+            f"DELETE FROM {LEDGER} WHERE chunk_id = '{gone}'",
+            f"DELETE FROM orders WHERE _hdm_chunk_id = '{gone}'",
+        )
+
+    monkeypatch.setattr(job_lifecycle, "verify_rest", falls_back)
+    done = place.hdm("run")
+    assert (done.code, "does not hold 1 of" in done.err) == (1, True), done.said
+    assert "not all committed" in done.said
+    monkeypatch.undo()
+    assert place.hdm("state", "reconcile", "--reload").code == 0
+    assert place.hdm("run").code == 0
     assert place.rows("orders", "id, customer, cents, changed") == place.source_rows("orders")
 
 
