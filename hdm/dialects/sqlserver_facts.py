@@ -75,4 +75,5 @@ class SQLServerFacts(Facts):
         own_codes=True,
         exact_temporals=True,
         fast_inserts=True,
+        writes="hdm.sql.odbc_mssql:SQLServerWrites",
     )

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import sqlglot
 
+from hdm.connectors.odbc import ODBCProfile, ODBCSink
 from hdm.connectors.sqlserver import SQLServerCatalog, SQLServerDatabase, SQLServerSink
 from hdm.dialects import dialect
 from hdm.dialects.odbc import octets, through_odbc
@@ -73,7 +74,16 @@ HELD = [
 ]
 
 
-def write(monkeypatch, name, *answers, mode=Mode.APPEND):
+BY_NAME = SQLServerSink(SQLServerSink.Config(), profile(), name="t")
+BY_DSN = ODBCSink(
+    ODBCSink.Config.model_validate({"dialect": "mssql"}),
+    ODBCProfile.model_validate({"dsn": "shop", "database": "shop", "schema": "dbo"}),
+    name="t",
+)
+"""The same server, reached in two ways."""
+
+
+def write(monkeypatch, name, *answers, mode=Mode.APPEND, one=BY_NAME):
     said = recorded(
         monkeypatch,
         *answers,
@@ -84,14 +94,14 @@ def write(monkeypatch, name, *answers, mode=Mode.APPEND):
         ("^(INSERT|UPDATE)", None),
     )
     rows = pa.RecordBatch.from_pylist([{"id": 1, "name": name}], schema=PEOPLE.schema)
-    one = SQLServerSink(SQLServerSink.Config(), profile(), name="t")
     payload = Payload(PEOPLE, lambda: iter([rows]))
     one.write(PEOPLE, Chunk(JOB, PEOPLE.dataset, 0), Attempt(1), payload, mode)
     return said
 
 
-def test_identity_columns_take_the_sources_values(monkeypatch):
-    said = write(monkeypatch, "Ada")
+@pytest.mark.parametrize("one", [BY_NAME, BY_DSN], ids=["by name", "by DSN"])
+def test_identity_columns_take_the_sources_values(monkeypatch, one):
+    said = write(monkeypatch, "Ada", one=one)
     order = [s for s, _ in said.said if s.startswith(("SET IDENTITY", "INSERT INTO [dbo].[people]"))]
     assert order[0] == "SET IDENTITY_INSERT [dbo].[people] ON"
     assert order[1].startswith("INSERT INTO [dbo].[people] ([id], [name]) "), "[since] is the server's own"
@@ -111,16 +121,17 @@ def test_a_table_that_is_filled_anew_takes_identities_too(monkeypatch):
     assert order[0] == "SET IDENTITY_INSERT [dbo].[people] ON" and order[1].startswith("INSERT")
 
 
-def test_characters_that_a_code_page_lacks_are_refused(monkeypatch):
+@pytest.mark.parametrize("one", [BY_NAME, BY_DSN], ids=["by name", "by DSN"])
+def test_characters_that_a_code_page_lacks_are_refused(monkeypatch, one):
     """The server would put a question mark for each, without a word."""
     pages = ("collation_name", [("name", "SQL_Latin1_General_CP1_CI_AS")])
     with pytest.raises(UnrepresentableValue, match=r"column name.*SQL_Latin1"):
-        write(monkeypatch, "Łódź", pages, ("^SELECT 1 WHERE", [(1,)]))
-    said = write(monkeypatch, "Zoë", pages, ("^SELECT 1 WHERE", []))
+        write(monkeypatch, "Łódź", pages, ("^SELECT 1 WHERE", [(1,)]), one=one)
+    said = write(monkeypatch, "Zoë", pages, ("^SELECT 1 WHERE", []), one=one)
     (asked,) = said.sql("^SELECT 1 WHERE")
     assert "N'ë' COLLATE SQL_Latin1_General_CP1_CI_AS AS varchar(max)" in asked
     assert "COLLATE Latin1_General_BIN2 <> N'ë'" in asked
-    assert not write(monkeypatch, "Zoe").sql("collation_name"), "ASCII is in every code page"
+    assert not write(monkeypatch, "Zoe", one=one).sql("collation_name"), "ASCII is in every code page"
 
 
 def test_a_key_without_a_bound_is_left_to_hdm():
@@ -158,6 +169,8 @@ def test_a_name_in_another_database_is_refused():
     assert database.default_path(("SHOP", "dbo", "t")) == ("dbo", "t")
     with pytest.raises(UsageError, match="another database"):
         database.default_path(("other", "dbo", "t"))
+    with pytest.raises(UsageError, match="another database"):
+        BY_DSN.database.default_path(("other", "dbo", "t"))
 
 
 def test_text_is_measured_in_utf_8_and_read_in_utf_16(monkeypatch):
