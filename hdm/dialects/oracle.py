@@ -12,9 +12,10 @@ from typing import ClassVar
 
 from hdm.dialects import referring
 from hdm.dialects.base import Dialect
+from hdm.dialects.native_type import is_read_coarser
 from hdm.dialects.oracle_errors import ERRORS, HINTS
 from hdm.dialects.oracle_facts import OracleFacts
-from hdm.dialects.types import INTEGERS, Fidelity, Stored
+from hdm.dialects.types import INTEGERS, SECONDS, Fidelity, Stored
 from hdm.errors import HdmError, UsageError
 from hdm.model import Column, Condition, Kind
 
@@ -146,7 +147,7 @@ class OracleDialect(OracleFacts, Dialect):
         if kind is Kind.DECIMAL and (column.precision is None or _scales(column.native)):
             text = f"TO_CHAR({name}, 'TM9', '{_doubled(_MARKS)}')"
             return rf"REGEXP_REPLACE({text}, '^(-?)\.', '\10.')"
-        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ) and (column.precision or 0) > 6:
+        if kind in SECONDS and ((column.precision or 0) > 6 or is_read_coarser(column)):
             return self.text_of(name, column)
         if kind is Kind.TIMESTAMPTZ:
             return f"CAST(SYS_EXTRACT_UTC({name}) AS TIMESTAMP({column.precision or 0}))"

@@ -244,6 +244,12 @@ def read_one(monkeypatch, native, answer):
     ]
 
 
+def test_nanoseconds_that_are_to_be_read_with_fewer_digits_are_not_cut():
+    """types: {at: TIMESTAMP(6)} on a TIMESTAMP(9), whose last digits the frames would leave out."""
+    coarser = replace(dialect("oracle").column_from_catalog("at", "TIMESTAMP(6)"), native="TIMESTAMP(9)")
+    assert dialect("oracle").select_expression(coarser).startswith('LTRIM(TO_CHAR("at", ')
+
+
 def test_a_scaled_number_and_a_far_year_arrive_exactly(monkeypatch):
     _, rows = read_one(monkeypatch, "NUMBER(5,-2)", [pa.table({"C": ["12300"]})])
     assert rows == [Decimal(12300)]

@@ -11,7 +11,8 @@ import sqlglot
 from hdm.connectors.odbc import ODBCProfile, ODBCSink
 from hdm.connectors.sqlserver import SQLServerCatalog, SQLServerDatabase, SQLServerSink
 from hdm.dialects import dialect
-from hdm.dialects.odbc import octets, through_odbc
+from hdm.dialects.odbc import octets, through_odbc, wire
+from hdm.dialects.types import Fidelity
 from hdm.errors import ConnectionLost, Deadlock, TransientError, UnrepresentableValue, UsageError
 from hdm.model import Attempt, Chunk, Column, Condition, Dataset, Kind, Mode, Payload, Table
 from hdm.sql import Ledger, refill
@@ -225,3 +226,48 @@ def test_shapes_keep_their_reference_system():
     assert plain == "?" and mark.count("?") == 1
     assert "geometry::STGeomFromText(STUFF(v.x, 1, CHARINDEX(';', v.x), '')," in mark
     assert "ELSE geometry::Parse(v.x) END" in mark, "NULL, and texts without one"
+
+
+def test_the_end_of_a_rows_period_is_text_and_needs_no_nanoseconds():
+    """It is 9999-12-31 23:59:59.9999999 in every current row of a system-versioned table."""
+    ends = SQL.column_from_catalog("until", "datetime2(7)", generated="row end")
+    through = through_odbc("sqlserver")
+    assert pa.types.is_string(ends.type) and ends.kind is Kind.TIMESTAMP
+    assert through.select_expression(ends) == "CONVERT(varchar(40), [until], 121)"
+    assert wire(SQL.odbc, ends) == pa.string()
+    begins = SQL.column_from_catalog("since", "datetime2(7)", generated="always")
+    assert begins.type == pa.timestamp("ns")
+
+
+@pytest.mark.parametrize(
+    ("native", "declared", "sent"),
+    [
+        ("datetime2(7)", "datetime2(6)", "9999-12-31 23:59:59.9999999"),
+        ("datetimeoffset(7)", "datetimeoffset(3)", "2020-01-01 00:00:00.1234567"),
+    ],
+)
+def test_a_time_that_is_to_be_read_with_fewer_digits_is_not_cut(monkeypatch, native, declared, sent):
+    """The driver would fill a buffer of microseconds and leave the seventh digit out."""
+    catalogue = [("at", native, True, None, None, None, None, False, None, None)]
+    answers = (ALLOWED, DESCRIBED[0], ("OBJECT_DEFINITION", catalogue), *DESCRIBED[2:])
+    for text in (sent, sent[:23] + "0000" + sent[27:]):
+        batch = pa.RecordBatch.from_pylist([{"at": text}], schema=pa.schema([("at", pa.string())]))
+        said = recorded(monkeypatch, *answers, ("^SELECT", [batch]))
+        one = source(types={"at": declared})
+        table = one.describe()
+        read = one.read(table, Chunk(JOB, table.dataset, 0)).batches()
+        if text == sent:
+            with pytest.raises(UnrepresentableValue, match="at"):
+                list(read)
+        else:
+            (found,) = read
+            assert found.schema == table.schema and found.column(0)[0].as_py().microsecond % 1000 == 0
+        options = next(o for _, o in said.said if isinstance(o, dict) and "max_text_size" in o)
+        assert options["schema"].field("at").type == pa.string()
+
+
+def test_a_variants_own_type_is_a_declared_loss():
+    """It arrives as text, which a sql_variant keeps as nvarchar."""
+    column = SQL.column_from_catalog("any", "sql_variant")
+    stored = SQL.stored(column)
+    assert (stored.native, stored.fidelity) == ("sql_variant", Fidelity.LOSSY)
