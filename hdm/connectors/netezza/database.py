@@ -27,6 +27,7 @@ from hdm.arrow import temporal
 from hdm.components.silence import keep_alive
 from hdm.config.tls import is_local
 from hdm.connectors.netezza import literals, login
+from hdm.connectors.netezza.loading import BringsFirst
 from hdm.connectors.netezza.odbc import NetezzaOdbcDatabase
 from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
@@ -39,10 +40,11 @@ _LOGIN_SECONDS = 30
 _SHORT_YEAR = re.compile(r"\d{1,3}-")
 
 
-class NetezzaDatabase(DbApiDatabase):
+class NetezzaDatabase(BringsFirst, DbApiDatabase):
     """One Netezza database, reached by nzpy."""
 
     dialect_name = "netezza"
+    remote = "python"
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
@@ -184,10 +186,7 @@ class NetezzaDatabase(DbApiDatabase):
         return literals.mark(column, self.dialect.stored(column).native)
 
     def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Send one INSERT per row and return how many rows the server took.
-
-        To load many rows, use external tables.
-        """
+        """Send one INSERT per row and return how many rows the server took; see ``loading`` for files."""
         taken = 0
         for row in rows:
             self.execute(cursor, sql, row)
