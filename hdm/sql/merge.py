@@ -7,7 +7,7 @@ rows in the target are counted before the transaction is committed (decision 001
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hdm.errors import RejectedRows, SchemaDrift, TransientError
@@ -131,9 +131,9 @@ class Merge:
 
     def _bring_in(self, newest: str | None, *, null_keys: bool) -> int:
         names = [column.name for column in self.target.columns]
-        statements = self.database.dialect.merge(
-            self.target.path, self.stage, names, self.target.key,
-            null_keys=null_keys, exact=self._texts, newest=newest,
+        statements = self.database.merging(
+            self.connection, replace(self.held, path=self.target.path), self.stage,
+            columns=names, key=self.target.key, null_keys=null_keys, exact=self._texts, newest=newest,
         )  # fmt: skip
         try:
             return sum(self.database.change(self.connection, statement) for statement in statements)

@@ -301,3 +301,27 @@ def test_a_row_that_the_server_cannot_read_ends_the_load(server: Netezza) -> Non
     with pytest.raises(HdmError):
         load_wide(server, [{**WIDE_ROWS[0], "ID": 70_000}], Mode.APPEND, 1)
     assert len(wide(server)) == 1
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+@pytest.mark.parametrize("place", ["NAME", "ID"])
+def test_a_row_whose_column_of_distribution_changes_is_moved_and_keeps_the_rest(
+    server: Netezza, place: str
+) -> None:
+    """An UPDATE cannot set such a column; columns that only the table has keep their values."""
+    database = NetezzaDatabase(profile(server))
+    connection = database.connect(write=True)
+    natives = "BIGINT NOT NULL, NVARCHAR(60), NUMERIC(12,2), BOOLEAN, DATE, TIMESTAMP, DOUBLE PRECISION"
+    natives = natives.replace("(12,2)", "(12;2)")
+    shown = zip(WIDE.columns, natives.split(", "), strict=True)
+    declared = ", ".join(f'"{c.name}" {native.replace(";", ",")}' for c, native in shown)
+    own = f'CREATE TABLE "ADMIN"."WIDE" ({declared}, "OWN" INTEGER) DISTRIBUTE ON ("{place}")'
+    database.run(connection, own)
+    load_wide(server, WIDE_ROWS[:3], Mode.MERGE)
+    database.run(connection, 'UPDATE "ADMIN"."WIDE" SET "OWN" = 7')
+    connection.close()
+    changed = [{**WIDE_ROWS[1], "NAME": "new"}, WIDE_ROWS[5]]
+    load_wide(server, changed, Mode.MERGE, 1)
+    found = wide(server)
+    assert [row.pop("OWN") for row in found] == [7, 7, 7, None]
+    assert found == [WIDE_ROWS[0], changed[0], WIDE_ROWS[2], WIDE_ROWS[5]]

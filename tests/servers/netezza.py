@@ -31,6 +31,8 @@ _LOAD = re.compile(
     r"(INSERT INTO .*) FROM EXTERNAL '((?:[^']|'')*)' \((.*)\) USING \((REMOTESOURCE 'python' .*)\)\Z",
     re.DOTALL,
 )
+_PLACED = re.compile(r"(CREATE TABLE (\S+) .*) DISTRIBUTE ON (\(.*\))\Z", re.DOTALL)
+_UPDATED = re.compile(r"UPDATE (\S+) t SET (.*?) FROM ", re.DOTALL)
 _FIELD = re.compile(r"((?:[^|\\\n]|\\.)*)([|\n])", re.DOTALL)
 _GREETINGS = (
     (re.compile("select version"), ["11.2", "python", "x", "linux", "hdm"]),
@@ -57,6 +59,8 @@ CREATE VIEW _v_table AS
     c.oid::bigint AS objid, 0::bigint AS reltuples
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r';
 CREATE VIEW _v_dslice AS SELECT generate_series(1, 4)::bigint AS ds_id;
+CREATE TABLE _placed (schema text, tablename text, attname text, distseqno bigint);
+CREATE VIEW _v_table_dist_map AS SELECT *, current_database()::text AS database FROM _placed;
 CREATE SCHEMA "ADMIN";
 """
 
@@ -193,11 +197,29 @@ class _Session:
             return self.unload(behind, found[1].replace("''", "'"), found[2], found[3])
         if found := _LOAD.match(sql):
             return self.load(behind, *found.groups())
+        if found := _PLACED.match(sql):
+            self.place(behind, found[2], found[3])
+            sql = found[1]
+        if found := _UPDATED.match(sql):
+            self.may_update(behind, found[1], found[2])
         cursor = behind.execute(translated(sql).encode())
         if cursor.description is not None:
             rows = cursor.fetchall()
             self.rows(rows, [_kind([row[n] for row in rows]) for n in range(len(cursor.description))])
         return cursor.statusmessage or ""
+
+    def place(self, behind: psycopg.Connection[Any], table: str, columns: str) -> None:
+        """Keep which columns decide the slice of a row."""
+        for number, name in enumerate(re.findall(r'"([^"]*)"', columns), 1):
+            row = (*re.findall(r'"([^"]*)"', table), name, number)
+            behind.execute(b"INSERT INTO _placed VALUES (%s, %s, %s, %s)", row)
+
+    def may_update(self, behind: psycopg.Connection[Any], table: str, assigned: str) -> None:
+        """Refuse to set a column of distribution."""
+        path = re.findall(r'"([^"]*)"', table)
+        found = behind.execute(b"SELECT attname FROM _placed WHERE schema = %s AND tablename = %s", path[-2:])
+        if {row[0] for row in found} & set(re.findall(r'"([^"]*)" = ', assigned)):
+            raise RefusedError("update of a distribution column is not allowed")
 
     def unload(self, behind: psycopg.Connection[Any], path: str, options: str, query: str) -> str:
         """The client opens the file, then is sent blocks."""

@@ -28,6 +28,7 @@ from hdm.components.silence import keep_alive
 from hdm.config.tls import is_local
 from hdm.connectors.netezza import literals, login
 from hdm.connectors.netezza.loading import BringsFirst
+from hdm.connectors.netezza.merging import MovesRows
 from hdm.connectors.netezza.odbc import NetezzaOdbcDatabase
 from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
@@ -40,7 +41,7 @@ _LOGIN_SECONDS = 30
 _SHORT_YEAR = re.compile(r"\d{1,3}-")
 
 
-class NetezzaDatabase(BringsFirst, DbApiDatabase):
+class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
     """One Netezza database, reached by nzpy."""
 
     dialect_name = "netezza"

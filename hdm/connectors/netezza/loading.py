@@ -118,7 +118,7 @@ class BringsFirst(Database):
             raise RejectedRows(
                 f"{stage[-1]} took {rows} of {batch.num_rows} rows", hint="nothing was committed; run again"
             )
-        return batch.num_rows
+        return int(batch.num_rows)
 
     def _load_sql(
         self, stage: Sequence[str], columns: Sequence[Column], natives: dict[str, str], file: Path
