@@ -444,6 +444,17 @@ def test_a_dsn_takes_the_wallet_and_the_servers_name_along():
     assert made["ssl_server_cert_dn"] == "CN=x" and made["ssl_server_dn_match"] is True
 
 
+def test_no_call_waits_for_ever_and_one_that_did_costs_an_attempt(monkeypatch):
+    """Oracle has no lock time-out: a row that another session holds would be waited for without end."""
+    recorded(monkeypatch)
+    given = OracleSource(OracleSource.Config(table_name="t"), profile(), name="s").database.connect()
+    more = OracleSource(OracleSource.Config(table_name="t"), profile(call_timeout=60), name="s")
+    assert (given.call_timeout, more.database.connect().call_timeout) == (14_400_000, 60_000)
+    for code in ("DPY-4024", "DPI-1067"):
+        found = dialect("oracle").classify(oracle_error(code))
+        assert type(found) is TransientError and "call_timeout" in str(found.hint)
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
