@@ -325,3 +325,12 @@ def test_a_row_whose_column_of_distribution_changes_is_moved_and_keeps_the_rest(
     found = wide(server)
     assert [row.pop("OWN") for row in found] == [7, 7, 7, None]
     assert found == [WIDE_ROWS[0], changed[0], WIDE_ROWS[2], WIDE_ROWS[5]]
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_doctor_says_where_names_without_a_schema_are(server: Netezza) -> None:
+    """A database's default schema is its owner's, not ADMIN."""
+    told = {what: (ok, said) for what, ok, said in NetezzaDatabase(profile(server)).probe()}
+    assert told["schema"][0] is False and "ADMIN" in told["schema"][1] and "public" in told["schema"][1]
+    named = NetezzaDatabase(profile(server, schema="ADMIN"))
+    assert all(ok for _, ok, _ in named.probe())

@@ -168,6 +168,23 @@ class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
             return 0
         return int(self.run(connection, "SELECT COUNT(*) FROM _V_DSLICE")[0][0])
 
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Check the connection for ``hdm doctor``, and in which schema names without one are.
+
+        A database's own default schema is its owner's, and need not be hdm's default, ADMIN.
+        """
+        found = super().probe()
+        if all(ok for _, ok, _ in found) and not self.profile.schema_name:
+            connection = self.connect("hdm:doctor")
+            try:
+                own = str(self.run(connection, "SELECT CURRENT_SCHEMA")[0][0])
+            finally:
+                connection.close()
+            said = f"names without one are in {self.default_schema()}; the database's own is {own}"
+            same = own.upper() == self.default_schema()
+            found.append(("schema", same, said if same else f"{said}: write schema: in the profile"))
+        return found
+
     # -- rows ------------------------------------------------------------------
 
     def decoder(self, column: Column) -> row_codec.Decoder:
