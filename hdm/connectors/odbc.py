@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, Field, model_validator
@@ -15,7 +16,7 @@ from pydantic import BaseModel, Field, model_validator
 from hdm.components.settings import Settings
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
-from hdm.dialects import canonical
+from hdm.dialects import canonical, dialect, load
 from hdm.errors import UsageError
 from hdm.model import Dataset
 from hdm.sql import Database, SqlSink, SqlSinkConfig, SqlSource, SqlSourceConfig
@@ -68,6 +69,11 @@ class ODBCDatabase(OdbcDatabase):
 
     def __init__(self, profile: Any = None) -> None:
         super().__init__(profile, profile.dialect or "")
+
+    @classmethod
+    def reached(cls, profile: Any) -> Database:
+        """Return the database of the profile's dialect, which may write in a way of its own."""
+        return (_writing(cls, canonical(profile.dialect)) if profile.dialect else cls)(profile)
 
     def connection_string(self, label: str) -> str:
         """Return the ODBC connection string.
@@ -131,6 +137,13 @@ class ODBCDatabase(OdbcDatabase):
         return super().dataset(path)
 
 
+@cache
+def _writing(base: type[ODBCDatabase], name: str) -> type[ODBCDatabase]:
+    """Return ``base``, with the dialect's own way to write before it where it has one."""
+    way = dialect(name).odbc.writes
+    return type(base.__name__, (load(way), base), {}) if way else base
+
+
 class ODBCSourceConfig(SqlSourceConfig):
     """One table or query behind an ODBC driver."""
 
@@ -149,13 +162,13 @@ class ODBCSinkConfig(SqlSinkConfig):
 
 def _settled(config: Any, profile: Any, name: str) -> ODBCProfile:
     """Return the profile with the dialect filled in from the conf; ``UsageError`` if neither names one."""
-    dialect = config.dialect or profile.dialect
-    if dialect is None:
+    named = config.dialect or profile.dialect
+    if named is None:
         raise UsageError(
             f"{name}: which system is behind the ODBC driver?",
             hint="write dialect: postgres (or mysql, sqlserver, netezza, oracle, sqlite, snowflake)",
         )
-    made: ODBCProfile = profile.model_copy(update={"dialect": canonical(dialect)})
+    made: ODBCProfile = profile.model_copy(update={"dialect": canonical(named)})
     return made
 
 

@@ -8,19 +8,17 @@ catalogues read under READ COMMITTED, which every database allows.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import pyarrow as pa
 from pydantic import BaseModel, Field
 
-from hdm.dialects.odbc import through_odbc
 from hdm.errors import UsageError
-from hdm.model import Column, Dataset, Table
+from hdm.model import Dataset
 from hdm.sql import Database, SqlProfile, SqlSink, SqlSource
 from hdm.sql.catalog import SqlCatalog
 from hdm.sql.odbc import OdbcDatabase, valued
-from hdm.sql.odbc_mssql import must_keep, shortest, watched
+from hdm.sql.odbc_mssql import SQLServerWrites
 
 
 class SQLServerProfile(SqlProfile):
@@ -39,7 +37,7 @@ class SQLServerProfile(SqlProfile):
     """Further keywords of the driver, ``keyword: value``; they come before hdm's own."""
 
 
-class SQLServerDatabase(OdbcDatabase):
+class SQLServerDatabase(SQLServerWrites):
     """One SQL Server database, reached over TLS with a verified certificate unless ``insecure: true``."""
 
     dialect_name = "sqlserver"
@@ -76,73 +74,6 @@ class SQLServerDatabase(OdbcDatabase):
     def default_schema(self) -> str | None:
         """Return ``dbo``, the schema of names that are written without one."""
         return "dbo"
-
-    def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """Return the column's values as they are bound. datetimeoffset keeps the zone, datetime2 has none.
-
-        Times have at most seven digits of a second.
-        """
-        zoned = through_odbc("sqlserver").stored(column).native.lower().startswith("datetimeoffset")
-        if pa.types.is_timestamp(array.type) and not zoned:
-            array = array.cast(pa.timestamp(array.type.unit))
-        if not (pa.types.is_timestamp(array.type) or pa.types.is_time(array.type)):
-            return super().cells(array, column)
-        return list(shortest(pa.array(super().cells(array, column), pa.string())).to_pylist())
-
-    def mark(self, column: Column, number: int) -> str:
-        """Return the SQL that stands for one bound value.
-
-        A spatial value's text begins with its own SRID, which replaces the default of the type.
-        """
-        native = through_odbc("sqlserver").stored(column).native.lower()
-        if native not in ("geography", "geometry"):
-            return super().mark(column, number)
-        shape = "STUFF(v.x, 1, CHARINDEX(';', v.x), '')"
-        srid = "CAST(SUBSTRING(v.x, 6, CHARINDEX(';', v.x) - 6) AS int)"
-        made = f"CASE WHEN v.x LIKE 'SRID=%' THEN {native}::STGeomFromText({shape}, {srid}) "
-        return (
-            f"(SELECT {made}ELSE {native}::Parse(v.x) END FROM (VALUES (CAST(? AS nvarchar(max)))) AS v(x))"
-        )
-
-    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return ``(schema, table)``; ``UsageError`` for a table in a database other than the profile's.
-
-        The catalogue queries see the connected database only.
-        """
-        if len(parts) > 2:
-            if str(parts[0]).lower() != str(self.profile.database or "").lower():
-                raise UsageError(
-                    f"{'.'.join(parts)} lies in another database than the profile's, {self.profile.database}",
-                    hint="name that database in a profile of its own",
-                )
-            parts = parts[-2:]
-        return super().default_path(parts)
-
-    def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Set IDENTITY_INSERT for the table if identity values are given.
-
-        A database session can set it for one table at a time.
-        """
-        if any(column.identity and column.name in names for column in held.columns):
-            self.run(connection, f"SET IDENTITY_INSERT {self.dialect.qualify(held.path)} ON")
-
-    def load(
-        self,
-        connection: Any,
-        path: Sequence[str],
-        columns: Sequence[Column],
-        batches: Iterator[pa.RecordBatch],
-    ) -> int:
-        """Insert the batches.
-
-        Raises ``UnrepresentableValue`` for a character that a varchar column's code page lacks, which the
-        server would replace silently.
-        """
-        seen: dict[str, set[str]] = {}
-        taken = super().load(connection, path, columns, watched(batches, seen))
-        if seen:
-            must_keep(self, connection, path, seen)
-        return taken
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """List the tables of the schema whose name starts with ``prefix``, from sys.tables."""

@@ -94,6 +94,7 @@ def _decimal(column: Column) -> Stored:
     precision, scale = column.precision, column.scale or 0
     if precision is None or scale < 0:
         return Stored("STRING", Fidelity.APPROXIMATED, "a number without bound: kept as text")
+    precision = max(precision, scale)  # NUMERIC(2,5), with which Oracle means 0.000nn, is refused
     if scale <= 9 and precision - scale <= 29:
         return Stored(f"NUMERIC({precision},{scale})")
     if scale <= 38 and precision - scale <= 38:

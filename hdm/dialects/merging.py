@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from typing import ClassVar
 
+from hdm.model import Column
+
 
 class Merging(ABC):
     """The part of a dialect that merges staged rows into a table."""
@@ -24,6 +26,9 @@ class Merging(ABC):
     """Whether triggers or rules can make a statement skip rows, so that its row count must be compared."""
     row_address: ClassVar[str | None] = None
     """A pseudo-column that identifies each row of a stage; None if there is none that can be used."""
+
+    plain_stage: ClassVar[bool] = False
+    """Whether a stage is an ordinary table where the server refuses to make a temporary one."""
 
     @abstractmethod
     def quote(self, name: str) -> str:
@@ -184,6 +189,10 @@ class Merging(ABC):
         """Return a query that gives a row if the stage has different rows with the same key."""
         distinct = self.derived(f"SELECT DISTINCT {self.names(columns)} FROM {self.qualify(stage)}")
         return self.first(f"SELECT 1 FROM {distinct} GROUP BY {self.names(key)} HAVING COUNT(*) > 1")
+
+    def conflicts(self, stage: Sequence[str], columns: Sequence[Column], key: Sequence[str]) -> str:
+        """Return ``conflicting`` for the columns; a dialect may compare some types in another way."""
+        return self.conflicting(stage, [column.name for column in columns], key)
 
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]

@@ -58,6 +58,15 @@ def words_and_numbers(native: str) -> tuple[str, tuple[int, ...] | None]:
     return " ".join(outside.upper().split()), tuple(map(int, parts)) if whole else None
 
 
+def is_read_coarser(column: Column) -> bool:
+    """Whether ``types:`` has a date or time read with fewer digits of a second than its own type has.
+
+    Drivers cut the other digits without a word, so such a column is read as text.
+    """
+    _, numbers = words_and_numbers(column.native)
+    return column.precision is not None and numbers is not None and column.precision < max(numbers, default=0)
+
+
 def own_type(column: Column) -> str:
     """Return the column's declared type, '' if it has none; ``UsageError`` if the text is not a type."""
     return type_text(column.native, f"column {column.name}") if column.native else ""

@@ -92,7 +92,7 @@ ERRORS: dict[str, type[HdmError]] = {
     "AUTH": UsageError, "TLS": UsageError, "LOGIN": UsageError, "DENIED": UsageError,
     "READS": UsageError,
     "MISSING": SchemaDrift, "EXISTS": PermanentError, "SYNTAX": PermanentError, "WIDE": UsageError,
-    "PLACED": UsageError, "SERIAL": Deadlock, "VALUE": RejectedRows, "LOST": ConnectionLost,
+    "PLACED": UsageError, "SERIAL": Throttled, "VALUE": RejectedRows, "LOST": ConnectionLost,
     "PAUSED": ConnectionLost, "FULL": Throttled, "SPACE": TransientError,
     "08": ConnectionLost, "HYT": ConnectionLost, "40001": Deadlock, "28": UsageError, "IM": UsageError,
     "22": RejectedRows, "23": RejectedRows, "42S": SchemaDrift, "42": PermanentError,
@@ -104,7 +104,7 @@ HINTS: dict[str, str] = {
     "LOGIN": "look at user, password, database and TLS in the profile: the server gave no reason",
     "DENIED": "grant LIST and SELECT on the table (and CREATE EXTERNAL TABLE to unload)",
     "PAUSED": "bring the system online: nzstart, or nzsystem resume",
-    "SERIAL": "another transaction holds the rows; it is tried again",
+    "SERIAL": "another transaction wrote the same rows first; it is tried again, and costs no attempt",
     "FULL": "63 transactions may write at a time: run fewer workers, or wait",
     "WIDE": "a row has 65,535 bytes at most, four for each character of NVARCHAR: create the table with "
     "shorter columns, or choose fewer with columns:",

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hdm.dialects import dialect
+from hdm.dialects.native_type import is_read_coarser
 from hdm.dialects.odbc_facts import OdbcFacts
-from hdm.dialects.types import INTEGERS
+from hdm.dialects.types import INTEGERS, SECONDS
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -116,7 +117,8 @@ def as_text(facts: OdbcFacts, column: Column) -> bool:
     if kind in INTEGERS or kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN, Kind.BINARY):
         return False
     if kind in _TEMPORAL:
-        return not facts.exact_temporals or kind is Kind.TIME
+        inexact = kind is Kind.TIME or pa.types.is_string(column.type)
+        return inexact or not facts.exact_temporals or (kind in SECONDS and is_read_coarser(column))
     if kind is Kind.DECIMAL:
         narrow = pa.types.is_decimal128(column.type) and (column.scale or 0) >= 0
         return facts.inexact_decimals or not narrow

@@ -58,3 +58,6 @@ class OdbcFacts:
     """Whether texts are read in UTF-16, because narrow ones arrive in the locale's encoding."""
     told_width: bool = False
     """Whether the driver is told the widest value and the number of rows to buffer (``Fetch``)."""
+    writes: str | None = None
+    """Class (``module:name``) through which a database is written that would alter or refuse values; None:
+    ODBC serves as it is."""

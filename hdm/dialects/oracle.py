@@ -6,15 +6,16 @@ Data types: https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 from hdm.dialects import referring
-from hdm.dialects.base import Dialect
+from hdm.dialects.native_type import is_read_coarser
 from hdm.dialects.oracle_errors import ERRORS, HINTS
 from hdm.dialects.oracle_facts import OracleFacts
-from hdm.dialects.types import INTEGERS, Fidelity, Stored
+from hdm.dialects.oracle_merging import OracleMerging
+from hdm.dialects.types import INTEGERS, SECONDS, Fidelity, Stored
 from hdm.errors import HdmError, UsageError
 from hdm.model import Column, Condition, Kind
 
@@ -38,7 +39,7 @@ _MARKS = "NLS_NUMERIC_CHARACTERS='.,'"
 _EMPTY = "Oracle keeps '' as NULL"
 
 
-class OracleDialect(OracleFacts, Dialect):
+class OracleDialect(OracleFacts, OracleMerging):
     """Oracle Database 12.2 or later, and Exadata; DDL statements commit the transaction."""
 
     name = "oracle"
@@ -146,7 +147,7 @@ class OracleDialect(OracleFacts, Dialect):
         if kind is Kind.DECIMAL and (column.precision is None or _scales(column.native)):
             text = f"TO_CHAR({name}, 'TM9', '{_doubled(_MARKS)}')"
             return rf"REGEXP_REPLACE({text}, '^(-?)\.', '\10.')"
-        if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ) and (column.precision or 0) > 6:
+        if kind in SECONDS and ((column.precision or 0) > 6 or is_read_coarser(column)):
             return self.text_of(name, column)
         if kind is Kind.TIMESTAMPTZ:
             return f"CAST(SYS_EXTRACT_UTC({name}) AS TIMESTAMP({column.precision or 0}))"
@@ -263,59 +264,6 @@ class OracleDialect(OracleFacts, Dialect):
             f"BEGIN EXECUTE IMMEDIATE {drop}; "
             "EXCEPTION WHEN OTHERS THEN IF SQLCODE != -942 THEN RAISE; END IF; END;"
         )
-
-    def merge(
-        self,
-        target: Sequence[str],
-        stage: Sequence[str],
-        columns: Sequence[str],
-        key: Sequence[str],
-        *,
-        null_keys: bool = False,
-        exact: Collection[str] = (),
-        newest: str | None = None,
-    ) -> list[str]:
-        """Return one MERGE statement, because Oracle has no UPDATE ... FROM."""
-        rest = [name for name in columns if name not in key]
-        update = ""
-        if rest:
-            pairs = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in rest)
-            guard = f"WHERE {self.not_older('s', 't', newest)} " if newest else ""
-            update = f"WHEN MATCHED THEN UPDATE SET {pairs} {guard}"
-        return [
-            f"MERGE INTO {self.qualify(target)} t USING ({self.staged(stage, key, null_keys)}) s "
-            f"ON ({self.match('t', 's', key, null_safe=null_keys, exact=exact)}) {update}"
-            f"WHEN NOT MATCHED THEN INSERT ({', '.join('t.' + self.quote(n) for n in columns)}) "
-            f"VALUES ({', '.join('s.' + self.quote(n) for n in columns)})"
-        ]
-
-    def merge_lock(self, target: Sequence[str]) -> str | None:
-        """Return a LOCK TABLE statement; the lock lasts until the transaction ends."""
-        return f"LOCK TABLE {self.qualify(target)} IN EXCLUSIVE MODE"
-
-    def alias(self, name: str) -> str:
-        """Return the alias without AS, which Oracle does not allow here."""
-        return name
-
-    def staged(self, stage: Sequence[str], key: Sequence[str], null_keys: bool) -> str:
-        """Return a query for the staged rows whose key has no NULL, or for the other rows."""
-        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-        return f"SELECT * FROM {self.qualify(stage)} WHERE " + joint.join(
-            f"{self.quote(name)} {test}" for name in key
-        )
-
-    def first(self, sql: str) -> str:
-        """Return the query limited to at most one row."""
-        return f"{sql} FETCH FIRST 1 ROWS ONLY"
-
-    def keep_one(
-        self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
-    ) -> list[str]:
-        """Return a statement that keeps one row per key by ROWID; rows with one key must be equal already."""
-        of = self.qualify(stage)
-        return [
-            f"DELETE FROM {of} WHERE ROWID NOT IN (SELECT MIN(ROWID) FROM {of} GROUP BY {self.names(key)})"
-        ]
 
     # -- errors ----------------------------------------------------------------
 

@@ -55,7 +55,8 @@ ERRORS: dict[str, type[HdmError]] = {
     "ORA-00": PermanentError, "ORA-01": PermanentError,
     # https://python-oracledb.readthedocs.io/en/latest/user_guide/exception_handling.html
     "DPY-4011": ConnectionLost, "DPY-6005": ConnectionLost, "DPY-1001": ConnectionLost,
-    "DPY-4024": ConnectionLost, "DPI-1080": ConnectionLost, "DPI-1010": ConnectionLost,
+    "DPY-4024": TransientError, "DPI-1067": TransientError,
+    "DPI-1080": ConnectionLost, "DPI-1010": ConnectionLost,
     "DPY-6001": UsageError, "DPY-6000": UsageError, "DPY-4000": UsageError, "DPY-3010": UsageError,
     "DPY-3015": UsageError, "DPY-2019": UsageError, "DPY-4016": RejectedRows,
     "DPY-3030": UnrepresentableValue, "DPY-3031": UnrepresentableValue,
@@ -64,8 +65,11 @@ ERRORS: dict[str, type[HdmError]] = {
     "DPY-3001": UsageError, "DPI-1047": UsageError,
     "DPY-4036": UnrepresentableValue, "DPY-4037": UnrepresentableValue, "DPY-4038": UnrepresentableValue,
 }  # fmt: skip
+_WAITED = "end the session that holds the lock, or raise call_timeout: in the profile"
 HINTS: dict[str, str] = {
     "ORA-01456": WRITES,
+    "DPY-4024": _WAITED,
+    "DPI-1067": _WAITED,
     "ORA-02291": "load the table that the key refers to first, then: hdm retry",
     "ORA-01555": "raise UNDO_RETENTION, or make chunks smaller; then run again",
     "ORA-08181": "the SCN is too old: plan again",

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pyarrow as pa
 
 from hdm.dialects import referring
+from hdm.dialects.native_type import is_read_coarser
 from hdm.dialects.sqlserver_errors import ERRORS
 from hdm.dialects.sqlserver_facts import SQLServerFacts
 from hdm.dialects.sqlserver_merging import SQLServerMerging
-from hdm.dialects.types import INTEGERS, Fidelity, Stored
+from hdm.dialects.types import INTEGERS, SECONDS, Fidelity, Stored
 from hdm.errors import HdmError
 from hdm.model import Column, Kind
 
@@ -37,6 +41,8 @@ _NATIVE: dict[Kind, str] = {
     Kind.UUID: "uniqueidentifier",
 }  # fmt: skip
 _FINE = {"datetime": 3, "smalldatetime": 0}
+ROW_END = "row end"
+"""What the catalogue query says of the column that ends a row's period in a system-versioned table."""
 _LONG = ("text", "ntext", "image", "xml")
 
 
@@ -162,6 +168,9 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     def select_expression(self, column: Column) -> str:
         """Convert values for which ODBC has no type, or no exact one."""
         name, native = self.quote(column.name), _bare(column.native)
+        if column.kind in SECONDS and (pa.types.is_string(column.type) or is_read_coarser(column)):
+            here = f"CONVERT(datetime2(7), SWITCHOFFSET({name}, '+00:00'))"
+            return f"CONVERT(varchar(40), {here if native == 'datetimeoffset' else name}, 121)"
         if native == "datetimeoffset":
             return f"CONVERT(datetime2(7), SWITCHOFFSET({name}, '+00:00'))"
         if native in ("money", "smallmoney"):
@@ -229,6 +238,15 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
             return kind, size if size and size > 0 and name not in _LONG else None, None, None
         return kind, None, None, None
 
+    def column_from_catalog(self, name: str, native: str, **more: Any) -> Column:
+        """Return a column from its declaration. The end of a row's period travels as text.
+
+        It is 9999-12-31 in every row that is current, a year that no nanoseconds can carry.
+        """
+        made = super().column_from_catalog(name, native, **more)
+        far = made.generated == ROW_END and (made.precision or 0) > 6
+        return replace(made, type=pa.string()) if far else made
+
     def native(self, column: Column) -> Stored:
         """Return the type for another system's column."""
         kind = column.kind
@@ -271,6 +289,8 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         """Return the column's own type, but ``binary(8)`` for a rowversion, which cannot be written."""
         if column.origin == self.name and _bare(column.native) in ("rowversion", "timestamp"):
             return Stored("binary(8)", Fidelity.APPROXIMATED, "the server would make a new rowversion")
+        if column.origin == self.name and _bare(column.native) == "sql_variant":
+            return Stored("sql_variant", Fidelity.LOSSY, "each value's own type becomes nvarchar")
         return super().stored(column)
 
     def rename_table(self, path: Sequence[str], name: str) -> str:

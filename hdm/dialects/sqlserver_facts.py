@@ -22,7 +22,8 @@ _CATALOG = CatalogueSql(
         WHEN t.name IN ('datetime2', 'datetimeoffset', 'time') THEN '(' + CAST(c.scale AS varchar(10)) + ')'
         WHEN t.name = 'float' THEN '(' + CAST(c.precision AS varchar(10)) + ')' ELSE '' END,
         c.is_nullable, NULL, NULL, NULL, OBJECT_DEFINITION(c.default_object_id), c.is_identity,
-        CASE WHEN c.is_computed = 1 THEN 'computed' WHEN c.generated_always_type <> 0 THEN 'always' END,
+        CASE WHEN c.is_computed = 1 THEN 'computed' WHEN c.generated_always_type = 2 THEN 'row end'
+        WHEN c.generated_always_type <> 0 THEN 'always' END,
         CAST(e.value AS nvarchar(4000))
         FROM sys.columns c JOIN sys.objects o ON o.object_id = c.object_id
         JOIN sys.schemas s ON s.schema_id = o.schema_id
@@ -75,4 +76,5 @@ class SQLServerFacts(Facts):
         own_codes=True,
         exact_temporals=True,
         fast_inserts=True,
+        writes="hdm.sql.odbc_mssql:SQLServerWrites",
     )

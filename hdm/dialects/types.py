@@ -23,6 +23,9 @@ ORDERED = frozenset(
 )
 """Kinds whose values a source can sort and compare, so that ranges over them make sense."""
 
+SECONDS = frozenset({Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
+"""Kinds with fractions of a second, of which ``precision`` is the number of digits."""
+
 
 class Fidelity(StrEnum):
     """How well a target type keeps a column's values."""

@@ -322,6 +322,10 @@ class Database(ServerCalls):
         """Return the path of the temporary table in which rows for ``target`` are staged before a merge."""
         return (name,)
 
+    def merging(self, connection: Any, held: Table, stage: Sequence[str], **how: Any) -> list[str]:
+        """Return the statements that merge the stage's rows into table ``held``; see ``Merging.merge``."""
+        return self.dialect.merge(held.path, stage, **how)
+
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """Replace the rows of ``target`` by those of table ``new``, in the open transaction.
 

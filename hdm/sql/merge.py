@@ -7,10 +7,11 @@ rows in the target are counted before the transaction is committed (decision 001
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any
 
-from hdm.errors import RejectedRows, SchemaDrift, TransientError
+from hdm.errors import ConnectionLost, HdmError, RejectedRows, SchemaDrift, TransientError
 from hdm.model import Attempt, Chunk, Kind, Table
 from hdm.sql.database import Database
 from hdm.sql.target import CHUNK_ID, ROW_NO
@@ -35,12 +36,39 @@ def newest_by(database: Database, target: Table) -> str | None:
 def make_stage(
     database: Database, connection: Any, target: Table, chunk: Chunk, attempt: Attempt
 ) -> tuple[str, ...]:
-    """Create the temporary table for a chunk, in a transaction of its own, since DDL may commit."""
-    path = database.stage_path(target.path, f"_hdm_stage_{chunk.chunk_id[:12]}_{attempt.number}")
-    database.begin(connection, write=True)
-    database.change(connection, database.dialect.create_stage(path, target.path, target.columns))
-    database.commit(connection)
+    """Create the temporary table for a chunk, in a transaction of its own, since DDL may commit.
+
+    Where the server refuses, and the dialect says so, it is an ordinary table, which ``drop_stage`` drops.
+    """
+    dialect, start = database.dialect, f"_hdm_stage_{chunk.chunk_id[:12]}_"
+    path = database.stage_path(target.path, f"{start}{attempt.number}")
+    try:
+        _make(database, connection, dialect.create_stage(path, target.path, target.columns))
+    except ConnectionLost:
+        raise
+    except HdmError:
+        if not dialect.plain_stage:
+            raise
+        for left in database.tables_like(connection, target.path, start):  # an attempt that is dead left it
+            _make(database, connection, dialect.drop_table(left))
+        path = (*target.path[:-1], *path)
+        loose = [replace(column, nullable=True) for column in target.columns]
+        _make(database, connection, dialect.create_table(path, loose))
     return path
+
+
+def _make(database: Database, connection: Any, sql: str) -> None:
+    database.begin(connection, write=True)
+    database.change(connection, sql)
+    database.commit(connection)
+
+
+def drop_stage(database: Database, connection: Any, stage: Sequence[str] | None) -> None:
+    """Drop a stage that is an ordinary table, after a rollback of what is still open, since DDL commits."""
+    if stage is not None and len(stage) > 1 and database.dialect.plain_stage:
+        with suppress(HdmError):  # else a later attempt drops it
+            database.rollback(connection)
+            database.change(connection, database.dialect.drop_table(stage))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +147,8 @@ class Merge:
         left = self._staged()
         names = [column.name for column in self.target.columns]
         content = [name for name in names if name not in (CHUNK_ID, ROW_NO)]
-        if self.database.run(self.connection, dialect.conflicting(self.stage, content, key)):
+        columns = [column for column in self.target.columns if column.name in content]
+        if self.database.run(self.connection, dialect.conflicts(self.stage, columns, key)):
             raise RejectedRows(
                 f"{self._name}: one chunk holds different rows with one key ({', '.join(key)})",
                 hint="give a key that is unique in the source",
@@ -131,9 +160,9 @@ class Merge:
 
     def _bring_in(self, newest: str | None, *, null_keys: bool) -> int:
         names = [column.name for column in self.target.columns]
-        statements = self.database.dialect.merge(
-            self.target.path, self.stage, names, self.target.key,
-            null_keys=null_keys, exact=self._texts, newest=newest,
+        statements = self.database.merging(
+            self.connection, replace(self.held, path=self.target.path), self.stage,
+            columns=names, key=self.target.key, null_keys=null_keys, exact=self._texts, newest=newest,
         )  # fmt: skip
         try:
             return sum(self.database.change(self.connection, statement) for statement in statements)

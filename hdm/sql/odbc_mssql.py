@@ -1,15 +1,18 @@
-"""Handles text values that SQL Server would alter or refuse: long fractions, and code pages."""
+"""What is particular about writing to SQL Server through ODBC: values that it would alter or refuse."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from hdm.arrow import rows as row_codec
+from hdm.errors import UsageError
+from hdm.model import Column, Table
 from hdm.sql.database import Database
+from hdm.sql.odbc import OdbcDatabase
 
 _CODE_PAGES = """SELECT c.name, c.collation_name FROM {home}sys.columns c
 JOIN {home}sys.types t ON t.user_type_id = c.system_type_id
@@ -58,3 +61,75 @@ def must_keep(database: Database, connection: Any, path: Sequence[str], seen: Ma
             raise row_codec.unrepresentable(
                 name, f"the target is varchar, and the code page of {collation} lacks some of its characters"
             )
+
+
+class SQLServerWrites(OdbcDatabase):
+    """A SQL Server database as it is written to, whichever profile names the ODBC driver."""
+
+    def cells(self, array: pa.Array, column: Column) -> list[Any]:
+        """Return the column's values as they are bound. datetimeoffset keeps the zone, datetime2 has none.
+
+        Times have at most seven digits of a second.
+        """
+        zoned = self.dialect.stored(column).native.lower().startswith("datetimeoffset")
+        if pa.types.is_timestamp(array.type) and not zoned:
+            array = array.cast(pa.timestamp(array.type.unit))
+        if not (pa.types.is_timestamp(array.type) or pa.types.is_time(array.type)):
+            return super().cells(array, column)
+        return list(shortest(pa.array(super().cells(array, column), pa.string())).to_pylist())
+
+    def mark(self, column: Column, number: int) -> str:
+        """Return the SQL that stands for one bound value.
+
+        A spatial value's text begins with its own SRID, which replaces the default of the type.
+        """
+        native = self.dialect.stored(column).native.lower()
+        if native not in ("geography", "geometry"):
+            return super().mark(column, number)
+        shape = "STUFF(v.x, 1, CHARINDEX(';', v.x), '')"
+        srid = "CAST(SUBSTRING(v.x, 6, CHARINDEX(';', v.x) - 6) AS int)"
+        made = f"CASE WHEN v.x LIKE 'SRID=%' THEN {native}::STGeomFromText({shape}, {srid}) "
+        return (
+            f"(SELECT {made}ELSE {native}::Parse(v.x) END FROM (VALUES (CAST(? AS nvarchar(max)))) AS v(x))"
+        )
+
+    def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """Return ``(schema, table)``; ``UsageError`` for a table in a database other than the profile's.
+
+        The catalogue queries see the connected database only.
+        """
+        if len(parts) > 2:
+            if str(parts[0]).lower() != str(self.profile.database or "").lower():
+                raise UsageError(
+                    f"{'.'.join(parts)} lies in another database than the profile's"
+                    + (f", {self.profile.database}" if self.profile.database else ", which names none"),
+                    hint="name that database in a profile of its own",
+                )
+            parts = parts[-2:]
+        return super().default_path(parts)
+
+    def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
+        """Set IDENTITY_INSERT for the table if identity values are given.
+
+        A database session can set it for one table at a time.
+        """
+        if any(column.identity and column.name in names for column in held.columns):
+            self.run(connection, f"SET IDENTITY_INSERT {self.dialect.qualify(held.path)} ON")
+
+    def load(
+        self,
+        connection: Any,
+        path: Sequence[str],
+        columns: Sequence[Column],
+        batches: Iterator[pa.RecordBatch],
+    ) -> int:
+        """Insert the batches.
+
+        Raises ``UnrepresentableValue`` for a character that a varchar column's code page lacks, which the
+        server would replace silently.
+        """
+        seen: dict[str, set[str]] = {}
+        taken = super().load(connection, path, columns, watched(batches, seen))
+        if seen:
+            must_keep(self, connection, path, seen)
+        return taken

@@ -18,7 +18,7 @@ from hdm.sql.grow import grow
 from hdm.sql.holding import NO_LEDGER, held_by
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
-from hdm.sql.merge import Merge, make_stage, newest_by
+from hdm.sql.merge import Merge, drop_stage, make_stage, newest_by
 from hdm.sql.reach import BehindDatabase
 from hdm.sql.sessions import looking
 from hdm.sql.swap import swap_chunk, swap_once
@@ -246,11 +246,11 @@ class SqlSink(BehindDatabase, Sink):
         target, mark = self.target(table), f"hdm:{chunk.chunk_id[:12]}:"
         ledger = self._ledger(target)
         connection = self.database.connect(f"{mark}{attempt.number}", write=True)
+        stage: tuple[str, ...] | None = None
         try:
             self.database.tag(connection, attempt.run_id, chunk, attempt.number)
             self.database.evict(connection, mark, attempt.number)
             target, held = self._writable(connection, target)
-            stage = None
             if self.database.brings_first and attempt.number > 1 and ledger.find(connection, chunk.chunk_id):
                 return self._adopted(connection, ledger, chunk, attempt)
             if mode.rules.merges_by_key:
@@ -282,6 +282,7 @@ class SqlSink(BehindDatabase, Sink):
             failpoints.point("L5")
             return receipt
         finally:
+            drop_stage(self.database, connection, stage)
             connection.close()
 
     def _writable(self, connection: Any, target: Table) -> tuple[Table, Table | None]:

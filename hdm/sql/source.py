@@ -17,6 +17,7 @@ from hdm.config.deprecated import CHECKSUM, DATABASE
 from hdm.config.located import suggest
 from hdm.dialects.base import one_predicate
 from hdm.dialects.native_type import is_type
+from hdm.dialects.types import SECONDS
 from hdm.dialects.user_input import one_query
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableValue, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
@@ -232,7 +233,11 @@ class SqlSource(BehindDatabase, Source):
         native = self.config.types.get(column.name)
         if native is None:
             return column
-        return self.dialect.column_from_catalog(column.name, native, nullable=column.nullable)
+        made = self.dialect.column_from_catalog(column.name, native, nullable=column.nullable)
+        coarser = made.kind in SECONDS and made.kind is column.kind and made.precision is not None
+        if coarser and (made.precision or 0) < (column.precision or 0):  # what is finer must not be cut
+            return replace(made, native=column.native)
+        return made
 
     def snapshot(self) -> AbstractContextManager[str | None]:
         """The database's shared snapshot, if it has one."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import re
 import socket
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -224,3 +226,111 @@ def test_the_kernel_is_told_to_look_for_the_other_side(server: Netezza) -> None:
     assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == silence.USER_TIMEOUT
     connection.close()
+
+
+WIDE = Table(
+    Dataset("memory", "wide"),
+    ("WIDE",),
+    (
+        Column("ID", Kind.INT64, pa.int64(), nullable=False),
+        Column("NAME", Kind.TEXT, pa.string(), length=60),
+        Column("PRICE", Kind.DECIMAL, pa.decimal128(12, 2), precision=12, scale=2),
+        Column("OK", Kind.BOOLEAN, pa.bool_()),
+        Column("DAY", Kind.DATE, pa.date32()),
+        Column("AT", Kind.TIMESTAMP, pa.timestamp("us")),
+        Column("RATIO", Kind.FLOAT64, pa.float64()),
+    ),
+    ("ID",),
+)
+MARKED = [*NAMES, "a|b", "cr\rlf\r\n", "tab\t\x01", "\\n", "|"]
+WIDE_ROWS: list[dict[str, Any]] = [
+    {
+        "ID": n, "NAME": name, "PRICE": Decimal("-0.05"), "OK": n % 2 == 0, "DAY": dt.date(1, 1, 1),
+        "AT": dt.datetime(2020, 2, 29, 1, 2, 3, 4), "RATIO": 1e-300 if n % 3 else float("-inf"),
+    }
+    for n, name in enumerate(MARKED)
+]  # fmt: skip
+WIDE_ROWS.append({"ID": len(WIDE_ROWS), **dict.fromkeys(("NAME", "PRICE", "OK", "DAY", "AT", "RATIO"))})
+
+
+def load_wide(server: Netezza, rows: list[dict[str, Any]], mode: Mode, number: int = 0) -> None:
+    one = NetezzaSink(NetezzaSink.Config(table_name="ADMIN.WIDE"), profile(server), name="t")
+    batch = pa.RecordBatch.from_pylist(rows, schema=WIDE.schema)
+    one.prepare(WIDE, JOB, 0, mode)
+    chunk = Chunk(JOB, WIDE.dataset, number, epoch=number)
+    one.write(WIDE, chunk, Attempt(1), Payload(WIDE, lambda: iter([batch])), mode)
+
+
+def wide(server: Netezza) -> list[dict[str, Any]]:
+    with psycopg.connect(server.database.dsn) as connection:
+        found = connection.execute(b'SELECT * FROM "ADMIN"."WIDE" ORDER BY "ID"')
+        names = [one.name for one in found.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in found]
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+@pytest.mark.parametrize("mode", [Mode.APPEND, Mode.MERGE, Mode.REPLACE])
+def test_rows_go_by_file_before_a_transaction_that_only_moves_them(server: Netezza, mode: Mode) -> None:
+    """Head row first and rows one by one, all loads but one would end with a serialisation error."""
+    load_wide(server, WIDE_ROWS, mode)
+    if mode is Mode.REPLACE:
+        NetezzaSink(NetezzaSink.Config(table_name="ADMIN.WIDE"), profile(server), name="t").finish(
+            WIDE, JOB, 0, mode
+        )
+    assert wide(server) == WIDE_ROWS
+    head = next(n for n, sql in enumerate(server.said) if 'SET "loads"' in sql and "_target" not in sql)
+    loads = [n for n, sql in enumerate(server.said) if " FROM EXTERNAL " in sql]
+    claims = [n for n, sql in enumerate(server.said) if "chunk_json" in sql and sql.startswith("INSERT")]
+    assert head and len(loads) == 1 and claims[1] > loads[0]
+    folder = re.search(r"LOGDIR '([^']*)'", server.said[loads[0]])
+    assert folder and not Path(folder[1]).exists(), "what the server says of bad rows holds their values"
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_without_the_right_to_make_external_tables_rows_go_one_by_one(server: Netezza) -> None:
+    server.loads = False
+    load_wide(server, WIDE_ROWS, Mode.APPEND)
+    assert wide(server) == WIDE_ROWS
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_a_row_that_the_server_cannot_read_ends_the_load(server: Netezza) -> None:
+    load_wide(server, WIDE_ROWS[:1], Mode.APPEND)
+    with psycopg.connect(server.database.dsn, autocommit=True) as connection:
+        connection.execute(b'ALTER TABLE "ADMIN"."WIDE" ALTER COLUMN "ID" TYPE smallint')
+    with pytest.raises(HdmError):
+        load_wide(server, [{**WIDE_ROWS[0], "ID": 70_000}], Mode.APPEND, 1)
+    assert len(wide(server)) == 1
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+@pytest.mark.parametrize("place", ["NAME", "ID"])
+def test_a_row_whose_column_of_distribution_changes_is_moved_and_keeps_the_rest(
+    server: Netezza, place: str
+) -> None:
+    """An UPDATE cannot set such a column; columns that only the table has keep their values."""
+    database = NetezzaDatabase(profile(server))
+    connection = database.connect(write=True)
+    natives = "BIGINT NOT NULL, NVARCHAR(60), NUMERIC(12,2), BOOLEAN, DATE, TIMESTAMP, DOUBLE PRECISION"
+    natives = natives.replace("(12,2)", "(12;2)")
+    shown = zip(WIDE.columns, natives.split(", "), strict=True)
+    declared = ", ".join(f'"{c.name}" {native.replace(";", ",")}' for c, native in shown)
+    own = f'CREATE TABLE "ADMIN"."WIDE" ({declared}, "OWN" INTEGER) DISTRIBUTE ON ("{place}")'
+    database.run(connection, own)
+    load_wide(server, WIDE_ROWS[:3], Mode.MERGE)
+    database.run(connection, 'UPDATE "ADMIN"."WIDE" SET "OWN" = 7')
+    connection.close()
+    changed = [{**WIDE_ROWS[1], "NAME": "new"}, WIDE_ROWS[5]]
+    load_wide(server, changed, Mode.MERGE, 1)
+    found = wide(server)
+    assert [row.pop("OWN") for row in found] == [7, 7, 7, None]
+    assert found == [WIDE_ROWS[0], changed[0], WIDE_ROWS[2], WIDE_ROWS[5]]
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_doctor_says_where_names_without_a_schema_are(server: Netezza) -> None:
+    """A database's default schema is its owner's, not ADMIN."""
+    told = {what: (ok, said) for what, ok, said in NetezzaDatabase(profile(server)).probe()}
+    assert told["schema"][0] is False and "ADMIN" in told["schema"][1] and "public" in told["schema"][1]
+    named = NetezzaDatabase(profile(server, schema="ADMIN"))
+    assert all(ok for _, ok, _ in named.probe())

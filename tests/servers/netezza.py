@@ -27,6 +27,13 @@ _INT8, _VARCHAR, _VARBINARY, _NVARCHAR = 20, 16, 23, 26
 _LATIN = "iso8859-15"
 _QUOTED = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")""")
 _UNLOAD = re.compile(r"CREATE EXTERNAL TABLE '((?:[^']|'')*)' USING \((.*?)\) AS (.*)\Z", re.DOTALL)
+_LOAD = re.compile(
+    r"(INSERT INTO .*) FROM EXTERNAL '((?:[^']|'')*)' \((.*)\) USING \((REMOTESOURCE 'python' .*)\)\Z",
+    re.DOTALL,
+)
+_PLACED = re.compile(r"(CREATE TABLE (\S+) .*) DISTRIBUTE ON (\(.*\))\Z", re.DOTALL)
+_UPDATED = re.compile(r"UPDATE (\S+) t SET (.*?) FROM ", re.DOTALL)
+_FIELD = re.compile(r"((?:[^|\\\n]|\\.)*)([|\n])", re.DOTALL)
 _GREETINGS = (
     (re.compile("select version"), ["11.2", "python", "x", "linux", "hdm"]),
     (re.compile("select ascii"), [" ", "utf8"]),
@@ -52,6 +59,8 @@ CREATE VIEW _v_table AS
     c.oid::bigint AS objid, 0::bigint AS reltuples
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind = 'r';
 CREATE VIEW _v_dslice AS SELECT generate_series(1, 4)::bigint AS ds_id;
+CREATE TABLE _placed (schema text, tablename text, attname text, distseqno bigint);
+CREATE VIEW _v_table_dist_map AS SELECT *, current_database()::text AS database FROM _placed;
 CREATE SCHEMA "ADMIN";
 """
 
@@ -71,6 +80,8 @@ class Netezza:
         self.database, self.escapes, self.password = database, escapes, password
         self.said: list[str] = []
         self.cut_unloads = False
+        self.loads = True
+        """Whether the user may make external tables."""
         self.dies_at: str | None = None
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             connection.execute(_VIEWS.encode())
@@ -184,11 +195,31 @@ class _Session:
             raise RefusedError("Read-only session, cannot process this request")
         if found := _UNLOAD.match(sql):
             return self.unload(behind, found[1].replace("''", "'"), found[2], found[3])
+        if found := _LOAD.match(sql):
+            return self.load(behind, *found.groups())
+        if found := _PLACED.match(sql):
+            self.place(behind, found[2], found[3])
+            sql = found[1]
+        if found := _UPDATED.match(sql):
+            self.may_update(behind, found[1], found[2])
         cursor = behind.execute(translated(sql).encode())
         if cursor.description is not None:
             rows = cursor.fetchall()
             self.rows(rows, [_kind([row[n] for row in rows]) for n in range(len(cursor.description))])
         return cursor.statusmessage or ""
+
+    def place(self, behind: psycopg.Connection[Any], table: str, columns: str) -> None:
+        """Keep which columns decide the slice of a row."""
+        for number, name in enumerate(re.findall(r'"([^"]*)"', columns), 1):
+            row = (*re.findall(r'"([^"]*)"', table), name, number)
+            behind.execute(b"INSERT INTO _placed VALUES (%s, %s, %s, %s)", row)
+
+    def may_update(self, behind: psycopg.Connection[Any], table: str, assigned: str) -> None:
+        """Refuse to set a column of distribution."""
+        path = re.findall(r'"([^"]*)"', table)
+        found = behind.execute(b"SELECT attname FROM _placed WHERE schema = %s AND tablename = %s", path[-2:])
+        if {row[0] for row in found} & set(re.findall(r'"([^"]*)" = ', assigned)):
+            raise RefusedError("update of a distribution column is not allowed")
 
     def unload(self, behind: psycopg.Connection[Any], path: str, options: str, query: str) -> str:
         """The client opens the file, then is sent blocks."""
@@ -202,6 +233,36 @@ class _Session:
         self.number()  # the client has opened it
         self.give(b"U", bytes(4), bytes(4), struct.pack("!ii", 1, len(data)), data, struct.pack("!i", 3))
         return f"INSERT 0 {len(rows)}"
+
+    def load(self, behind: psycopg.Connection[Any], insert: str, path: str, fields: str, options: str) -> str:
+        """The client is told the file's name, and sends blocks of it. One bad line ends the load."""
+        if not self.server.loads:
+            raise RefusedError("permission denied.  CREATE EXTERNAL TABLE")
+        name = path.replace("''", "'").encode()
+        self.give(b"l", bytes(8), name, b"\0", struct.pack("!i", 1))
+        self.number()  # the client's version
+        self.give(struct.pack("!ii", 1, 64))
+        data = b""
+        while (status := self.number()) == 1:
+            data += self.take(self.number())
+        if status != 3:
+            raise RefusedError("external table: the client broke off")
+        kinds = re.findall(r"[fv]\d+ ((?:[^(),]|\([^)]*\))+)", fields)
+        behind.execute(translated(f"CREATE TEMP TABLE _external ({fields})").encode())
+        try:
+            for line in _lines(data.decode(), options):
+                if len(line) != len(kinds):
+                    raise RefusedError("bad external table input: number of fields")
+                marks = ", ".join(f"%s::text::{one}" for one in map(translated, kinds))
+                for value, kind in zip(line, kinds, strict=True):
+                    size = re.search(r"CHAR.*\((\d+)\)", kind)
+                    if size and value and len(value) > int(size[1]):
+                        raise RefusedError("bad external table input: string too long")
+                behind.execute(f"INSERT INTO _external VALUES ({marks})".encode(), line)
+            cursor = behind.execute(f"{translated(insert)} FROM _external".encode())
+            return cursor.statusmessage or ""
+        finally:
+            behind.execute(b"DROP TABLE _external")
 
     # -- rows --------------------------------------------------------------------
 
@@ -236,6 +297,18 @@ class _Session:
             self.give(b"Y", bytes(4), struct.pack("!ii", 0, len(data)), data)
 
 
+def _lines(text: str, options: str) -> list[list[str | None]]:
+    """The rows of a file; an empty field is NULL. A control character is refused unless CTRLCHARS is on."""
+    if "CTRLCHARS TRUE" not in options and re.search(r"[\x01-\x09\x0b-\x1f]", text):
+        raise RefusedError("bad external table input: unescaped control character")
+    lines: list[list[str | None]] = [[]]
+    for found in _FIELD.finditer(text):
+        lines[-1].append(re.sub(r"\\(.)", r"\1", found[1], flags=re.DOTALL) or None)
+        if found[2] == "\n":
+            lines.append([])
+    return lines[:-1]
+
+
 def translated(sql: str) -> str:
     """As PostgreSQL spells it. Raises ``RefusedError`` for what Netezza refuses."""
     if re.search(r"HEX_TO_BINARY|BINARY_TO_HEX|EEEE", sql):
@@ -245,8 +318,8 @@ def translated(sql: str) -> str:
     parts = _QUOTED.split(sql)
     for place in range(0, len(parts), 2):
         text = parts[place].replace(_OPTIONS, "").replace("ROWID", "ctid")
-        text = re.sub(r"\bNVARCHAR\(", "VARCHAR(", text)
-        text = re.sub(r"\bVARBINARY\(\d+\)", "BYTEA", text)
+        text = re.sub(r"\b(NVARCHAR|NATIONAL CHARACTER VARYING)\(", "VARCHAR(", text)
+        text = re.sub(r"\b(VARBINARY|BINARY VARYING)\(\d+\)", "BYTEA", text)
         text = text.replace("BYTEINT", "SMALLINT")
         if text.endswith("x") and place + 1 < len(parts):
             text, parts[place + 1] = text[:-1], f"decode({parts[place + 1]}, 'hex')"

@@ -11,6 +11,10 @@ from hdm.catalog.model import ForeignKey, Key, Relation, View
 from hdm.catalog.writers.base import Writer
 from hdm.model import Column
 
+_CLUSTERING = frozenset(
+    {"BIGNUMERIC", "BOOL", "DATE", "DATETIME", "GEOGRAPHY", "INT64", "NUMERIC", "STRING", "TIMESTAMP"}
+)
+
 
 class BigQueryWriter(Writer):
     """Writes DDL for BigQuery: keys are NOT ENFORCED, comments are the option ``description``."""
@@ -43,8 +47,13 @@ class BigQueryWriter(Writer):
         return ()
 
     def suffix(self, relation: Relation) -> str:
-        """Return the CLUSTER BY clause and the table's description."""
-        sort = relation.distribution.sort[:4] if relation.distribution else ()
+        """Return the CLUSTER BY clause and the table's description.
+
+        Columns of some types cannot cluster: https://cloud.google.com/bigquery/docs/clustered-tables.
+        """
+        natives = {column.name: self.dialect.stored(column).native for column in relation.table.columns}
+        able = relation.distribution.sort if relation.distribution else ()
+        sort = [name for name in able if natives.get(name, "").partition("(")[0] in _CLUSTERING][:4]
         made = f" CLUSTER BY {self.dialect.names(sort)}" if sort else ""
         if relation.comment:
             made += f" OPTIONS(description={self.dialect.string(relation.comment)})"

@@ -50,11 +50,18 @@ class SynapseWriter(Writer):
         return f"{self.constraint(key.name)}UNIQUE ({self.dialect.names(key.columns)}) NOT ENFORCED"
 
     def suffix(self, relation: Relation) -> str:
-        """Return the distribution (hash, replicated or round robin) and the columnstore index."""
-        placed = relation.distribution
+        """Return the distribution (hash, replicated or round robin) and the columnstore index.
+
+        No columnstore has a column of type (max), and an identity column cannot be hashed: such a table is a
+        HEAP, or hashed by another column.
+        """
+        placed, columns = relation.distribution, relation.table.columns
+        identities = {column.name for column in columns if column.identity}
+        hashed = [name for name in placed.columns if name not in identities] if placed else []
         style = "ROUND_ROBIN"
-        if placed and placed.style == "HASH" and placed.columns:
-            style = f"HASH({self.dialect.names(placed.columns[:1])})"
+        if placed and placed.style == "HASH" and hashed:
+            style = f"HASH({self.dialect.names(hashed[:1])})"
         elif placed and placed.style == "ALL":
             style = "REPLICATE"
-        return f" WITH (DISTRIBUTION = {style}, CLUSTERED COLUMNSTORE INDEX)"
+        long = any(self.dialect.stored(column).native.lower().endswith("(max)") for column in columns)
+        return f" WITH (DISTRIBUTION = {style}, {'HEAP' if long else 'CLUSTERED COLUMNSTORE INDEX'})"

@@ -27,6 +27,8 @@ from hdm.arrow import temporal
 from hdm.components.silence import keep_alive
 from hdm.config.tls import is_local
 from hdm.connectors.netezza import literals, login
+from hdm.connectors.netezza.loading import BringsFirst
+from hdm.connectors.netezza.merging import MovesRows
 from hdm.connectors.netezza.odbc import NetezzaOdbcDatabase
 from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
@@ -39,10 +41,11 @@ _LOGIN_SECONDS = 30
 _SHORT_YEAR = re.compile(r"\d{1,3}-")
 
 
-class NetezzaDatabase(DbApiDatabase):
+class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
     """One Netezza database, reached by nzpy."""
 
     dialect_name = "netezza"
+    remote = "python"
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
@@ -165,6 +168,23 @@ class NetezzaDatabase(DbApiDatabase):
             return 0
         return int(self.run(connection, "SELECT COUNT(*) FROM _V_DSLICE")[0][0])
 
+    def probe(self) -> list[tuple[str, bool, str]]:
+        """Check the connection for ``hdm doctor``, and in which schema names without one are.
+
+        A database's own default schema is its owner's, and need not be hdm's default, ADMIN.
+        """
+        found = super().probe()
+        if all(ok for _, ok, _ in found) and not self.profile.schema_name:
+            connection = self.connect("hdm:doctor")
+            try:
+                own = str(self.run(connection, "SELECT CURRENT_SCHEMA")[0][0])
+            finally:
+                connection.close()
+            said = f"names without one are in {self.default_schema()}; the database's own is {own}"
+            same = own.upper() == self.default_schema()
+            found.append(("schema", same, said if same else f"{said}: write schema: in the profile"))
+        return found
+
     # -- rows ------------------------------------------------------------------
 
     def decoder(self, column: Column) -> row_codec.Decoder:
@@ -184,10 +204,7 @@ class NetezzaDatabase(DbApiDatabase):
         return literals.mark(column, self.dialect.stored(column).native)
 
     def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Send one INSERT per row and return how many rows the server took.
-
-        To load many rows, use external tables.
-        """
+        """Send one INSERT per row and return how many rows the server took; see ``loading`` for files."""
         taken = 0
         for row in rows:
             self.execute(cursor, sql, row)

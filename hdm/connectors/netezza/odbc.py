@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from hdm.connectors.netezza.loading import BringsFirst
+from hdm.connectors.netezza.merging import MovesRows
 from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.sql.odbc import OdbcDatabase, valued
 
 
-class NetezzaOdbcDatabase(OdbcDatabase):
+class NetezzaOdbcDatabase(BringsFirst, MovesRows, OdbcDatabase):
     """One Netezza database, reached by its ODBC driver, which delivers Arrow."""
 
     dialect_name = "netezza"

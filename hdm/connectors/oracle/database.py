@@ -56,6 +56,8 @@ class OracleProfile(SqlProfile, OwnDriver):
     """Folder of tnsnames.ora, and in thick mode of sqlnet.ora; used with ``dsn`` or ``thick``."""
     ssl_server_cert_dn: str | None = None
     """Distinguished name that the server's certificate must have; left out, it must name the host."""
+    call_timeout: int = Field(14_400, ge=0)
+    """Seconds for which one call waits for the server, a lock of others included; 0: for ever."""
     thick: bool = False
     """Uses Oracle's client libraries, which must be installed, in the place of the driver's own protocol."""
     lib_dir: str | None = None
@@ -100,6 +102,7 @@ class OracleDatabase(Database):
             connection = oracledb.connect(**self.arguments())
             connection.module, connection.action = "hdm", label[:32]
             connection.outputtypehandler = _lobs_as_values(oracledb)
+            connection.call_timeout = profile.call_timeout * 1000  # milliseconds
             for statement in self.dialect.session:
                 self.run(connection, statement)
         return connection

@@ -14,9 +14,11 @@ from hdm.config.deprecated import FILE_FORMAT, OWN_STAGE, STAGE_DIRECTORY
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile, folded
 from hdm.connectors.snowflake.staging import Put, Staging
+from hdm.connectors.snowflake.targets import must_be_standard
 from hdm.errors import UsageError
 from hdm.model import Attempt, Chunk, Mode, Payload, Receipt, StagedFile, Table
 from hdm.sql import Database, SqlSink, SqlSinkConfig, name_parts
+from hdm.sql.sessions import looking
 from hdm.sql.swap import swap_chunk, swap_session
 from hdm.sql.table_name import TableNameLike
 
@@ -73,6 +75,12 @@ class SnowflakeCopySink(SqlSink):
         """The database, typed as ``SnowflakeDatabase``."""
         assert isinstance(self.database, SnowflakeDatabase)
         return self.database
+
+    def accepts(self, table: Table, mode: Mode) -> None:
+        """Raise ``UsageError`` if the mode cannot work, or the target is no standard table."""
+        super().accepts(table, mode)
+        with looking(self.database, "hdm:accepts") as connection:
+            must_be_standard(self.account, connection, self.target(table).path)
 
     def _bring(
         self, connection: Any, into: Sequence[str], target: Table, chunk: Chunk, payload: Payload

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, ClassVar
 
 from pydantic import BaseModel
 
 from hdm.connectors.snowflake.database import SnowflakeDatabase
 from hdm.connectors.snowflake.session import SnowflakeProfile
-from hdm.errors import UsageError
+from hdm.errors import PermanentError, UsageError
 from hdm.model import Chunk, Table
 from hdm.sql import Database, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
@@ -82,9 +82,11 @@ class SnowflakeSource(SqlSource):
         """Describe the table.
 
         Raises ``UsageError`` if a masking policy may alter what is read, unless ``columns:`` names what to
-        read.
+        read, or if a row access policy may hide rows.
         """
         table = super().describe()
+        if self.path is not None:
+            self._shows_all_rows(table)
         if self.path is not None and self.config.columns is None:
             with looking(self.database, "hdm:describe") as connection:
                 assert isinstance(self.database, _Travelling)
@@ -100,6 +102,28 @@ class SnowflakeSource(SqlSource):
                     "policies let see",
                 )
         return table
+
+    def _shows_all_rows(self, table: Table) -> None:
+        """Raise ``UsageError`` if a row access policy stands on the table.
+
+        A role that may not see policies is told of none
+        (https://docs.snowflake.com/en/sql-reference/functions/policy_references).
+        """
+        home = self.dialect.quote(table.path[-3]) + "." if len(table.path) > 2 else ""
+        name = self.dialect.string(self.dialect.qualify(table.path))
+        found: list[tuple[Any, ...]] = []
+        with suppress(PermanentError, UsageError), looking(self.database, "hdm:describe") as connection:
+            found = self.database.run(
+                connection,
+                f"SELECT policy_name FROM TABLE({home}information_schema.policy_references("
+                f"ref_entity_name => {name}, ref_entity_domain => 'TABLE')) "
+                "WHERE policy_kind = 'ROW_ACCESS_POLICY'",
+            )
+        if found:
+            raise UsageError(
+                f"{table.dataset.name}: the row access policy {found[0][0]} may hide rows from this role",
+                hint="write query: with what is to be read as this role sees it, or use a role that sees all",
+            )
 
     def snapshot(self) -> Any:
         """Return the present moment as the snapshot; none with ``time_travel: false``."""

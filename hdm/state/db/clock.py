@@ -73,7 +73,8 @@ def _(element: Later, compiler: SQLCompiler, **kw: Any) -> str:
     return _MY.format(f"(UTC_TIMESTAMP(6) + INTERVAL ({_shift(compiler, **kw)} * 1000) MICROSECOND)")
 
 
-_MS = "(CONVERT(VARCHAR(26), CAST({} AS DATETIME2(6)), 126) + 'Z')"
+_MS = "(REPLACE(CONVERT(VARCHAR(26), CAST({} AS DATETIME2(6)), 121), ' ', 'T') + 'Z')"
+"""Style 121 has all six digits; 126 leaves out a fraction of 0, and such a text would sort after its second."""
 
 
 @compiles(Now, "mssql")

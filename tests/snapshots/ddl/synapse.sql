@@ -10,7 +10,7 @@ CREATE TABLE [sales].[customers] (
   [seen] datetimeoffset(6) NULL,
   [balance] decimal(12,2) DEFAULT 0 NOT NULL,
   [shown] nvarchar(max) NULL
-) WITH (DISTRIBUTION = HASH([id]), CLUSTERED COLUMNSTORE INDEX);
+) WITH (DISTRIBUTION = ROUND_ROBIN, HEAP);
 
 -- table sales.customers
 ALTER TABLE [sales].[customers] ADD CONSTRAINT [customers_pkey] PRIMARY KEY NONCLUSTERED ([id]) NOT ENFORCED;
@@ -26,7 +26,7 @@ CREATE TABLE [sales].[orders] (
   [state] nvarchar(4) NULL,
   [amount] nvarchar(max) NULL,
   [raw] varbinary(max) NULL
-) WITH (DISTRIBUTION = ROUND_ROBIN, CLUSTERED COLUMNSTORE INDEX);
+) WITH (DISTRIBUTION = ROUND_ROBIN, HEAP);
 
 -- table sales.orders
 ALTER TABLE [sales].[orders] ADD CONSTRAINT [orders_pkey] PRIMARY KEY NONCLUSTERED ([id]) NOT ENFORCED;

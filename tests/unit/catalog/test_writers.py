@@ -8,17 +8,22 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlglot
 
 from hdm.catalog.ddl_files import ordered, script, statements_of, write_files
 from hdm.catalog.expressions import sqlglot_name
 from hdm.catalog.mapper import MappedSchema, map_schema
+from hdm.catalog.model import Distribution, Relation
 from hdm.catalog.rules import MapOptions, make_rules
 from hdm.catalog.traits import targets
 from hdm.catalog.writers import PHASES, writer_for
+from hdm.dialects import dialect
 from hdm.errors import UsageError
+from hdm.model import Column, Dataset, Kind, Table
 from tests.unit.catalog.zoo import ZOO
 
 RENAMED = MapOptions(rules=make_rules([{"table": "sales.orders", "rename": {"a b.c": "a_b_c"}}]))
@@ -108,3 +113,34 @@ def test_duckdb_builds_a_table_anew_with_its_foreign_keys_after_the_load() -> No
 def test_an_unknown_target_is_refused_by_name() -> None:
     with pytest.raises(UsageError, match="no DDL writer for 'oracle'"):
         writer_for(replace(ZOO, system="oracle"))
+
+
+def placed(target: str, held: tuple[Column, ...], **more: Any) -> str:
+    table = Table(Dataset("x", "s.t"), ("s", "t"), held)
+    made = replace(ZOO, system=target)
+    return writer_for(made).suffix(Relation(table, distribution=Distribution(**more)))
+
+
+def test_synapse_makes_no_columnstore_of_long_columns_and_hashes_no_identity() -> None:
+    number = Column("id", Kind.INT64, pa.int64(), False, identity=True)
+    other = Column("n", Kind.INT64, pa.int64())
+    long = Column("body", Kind.TEXT, pa.string())
+    how: dict[str, Any] = {"style": "HASH", "columns": ("id", "n")}
+    assert placed("synapse", (number, other), **how) == (
+        " WITH (DISTRIBUTION = HASH([n]), CLUSTERED COLUMNSTORE INDEX)"
+    )
+    assert (
+        placed("synapse", (number, long), style="HASH", columns=("id",))
+        == " WITH (DISTRIBUTION = ROUND_ROBIN, HEAP)"
+    )
+
+
+def test_bigquery_clusters_by_types_that_it_can_cluster_by() -> None:
+    kinds = {
+        "f": Column("f", Kind.FLOAT64, pa.float64()), "b": Column("b", Kind.BINARY, pa.binary()),
+        "t": Column("t", Kind.TIME, pa.time64("us")), "s": Column("s", Kind.TEXT, pa.string(), length=9),
+        "d": Column("d", Kind.DATE, pa.date32()),
+    }  # fmt: skip
+    assert placed("bigquery", tuple(kinds.values()), sort=tuple(kinds)) == " CLUSTER BY `s`, `d`"
+    small = Column("n", Kind.DECIMAL, pa.decimal128(5, 5), precision=2, scale=5)
+    assert dialect("bigquery").stored(small).native == "NUMERIC(5,5)"

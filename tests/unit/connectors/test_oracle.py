@@ -18,6 +18,7 @@ from hdm.connectors.oracle import ExadataSource, OracleProfile, OracleSink, Orac
 from hdm.dialects import dialect
 from hdm.errors import (
     ConnectionLost,
+    HdmError,
     MissingDriver,
     PermanentError,
     RejectedRows,
@@ -204,6 +205,62 @@ def test_rows_are_bound_as_arrays_beside_their_ledger_row(monkeypatch):
         sqlglot.parse_one(re.sub(r":\d+", "NULL", sql), read="oracle")
 
 
+STAGED = (
+    ("FROM all_objects", [("SALES", "ORDERS")]), ("FROM all_tab_cols", []), ("FROM all_constraints", []),
+    ("num_rows", []), ("FROM all_tables WHERE owner = :1$", []),
+    (r"^SELECT COUNT\(\*\) FROM .*(EXISTS|_hdm_stage)", [(1,)]),
+    ("^SELECT 1 FROM", []), ("^(LOCK|MERGE|INSERT|UPDATE|CREATE TABLE|BEGIN)", None),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["ORA-00901: invalid CREATE command", "ORA-00903: invalid table name"])
+def test_a_server_without_private_temporary_tables_is_merged_into_by_an_ordinary_one(monkeypatch, word):
+    """They came with 18c, and a server may have been given another prefix for them."""
+    left = f"_hdm_stage_{Chunk(JOB, TABLE.dataset, 0).chunk_id[:12]}_0"
+    listed = ("FROM all_tables WHERE owner = :1$", [("OTHER",), (left,)])
+    refused = ("^CREATE PRIVATE", oracle_error(word.partition(":")[0], word))
+    said = recorded(monkeypatch, refused, listed, *STAGED)
+    one = OracleSink(OracleSink.Config(), profile(), name="t")
+    rows = pa.RecordBatch.from_pylist([{"ID": 1}], schema=TABLE.schema)
+    chunk = Chunk(JOB, TABLE.dataset, 0)
+    one.write(TABLE, chunk, Attempt(1), Payload(TABLE, lambda: iter([rows])), Mode.MERGE)
+    texts = [sql for sql, _ in said.said]
+    stage = f'"SALES"."_hdm_stage_{chunk.chunk_id[:12]}_1"'
+    made = next(n for n, sql in enumerate(texts) if sql.startswith(f"CREATE TABLE {stage}"))
+    assert f'"SALES"."{left}" PURGE' in texts[made - 2], "what a dead attempt left"
+    (merged,) = said.sql("^MERGE")
+    assert f"FROM {stage}" in merged and f"DROP TABLE {stage} PURGE" in texts[-2]
+    assert "COMMIT" in texts[texts.index(merged) : -3] and texts[-3] == "ROLLBACK"
+
+
+def test_a_merge_that_fails_leaves_nothing_that_dropping_its_stage_could_commit(monkeypatch):
+    refused = ("^CREATE PRIVATE", oracle_error("ORA-00901", "ORA-00901: invalid CREATE command"))
+    failing = ("^MERGE", oracle_error("ORA-30926", "ORA-30926: unable to get a stable set of rows"))
+    said = recorded(monkeypatch, refused, failing, *STAGED)
+    one = OracleSink(OracleSink.Config(), profile(), name="t")
+    rows = pa.RecordBatch.from_pylist([{"ID": 1}], schema=TABLE.schema)
+    chunk = Chunk(JOB, TABLE.dataset, 0)
+    with pytest.raises(HdmError):
+        one.write(TABLE, chunk, Attempt(1), Payload(TABLE, lambda: iter([rows])), Mode.MERGE)
+    texts = [sql for sql, _ in said.said]
+    dropped = next(n for n, sql in enumerate(texts) if "DROP TABLE" in sql and '_1" PURGE' in sql)
+    assert texts[dropped - 1] == "ROLLBACK", "DROP commits what is open"
+
+
+def test_lobs_of_rows_with_one_key_are_compared_by_what_can_compare_them():
+    """SELECT DISTINCT of a CLOB is ORA-00932."""
+    columns = [
+        Column("K", Kind.INT64, pa.int64(), False),
+        Column("N", Kind.INT64, pa.int64()),
+        Column("BODY", Kind.TEXT, pa.string()),
+    ]
+    sql = dialect("oracle").conflicts(("_hdm_stage_x",), columns, ["K"])
+    assert "DISTINCT" not in sql and 'DBMS_LOB.COMPARE(a."BODY", b."BODY") <> 0' in sql
+    assert 'DECODE(a."N", b."N", 0, 1) = 1' in sql and "a.ROWID <> b.ROWID" in sql
+    sqlglot.parse_one(sql, read="oracle")
+    assert "SELECT DISTINCT" in dialect("oracle").conflicts(("_hdm_stage_x",), columns[:2], ["K"])
+
+
 # -- what the driver's frames falsify -------------------------------------------------------
 
 
@@ -242,6 +299,12 @@ def read_one(monkeypatch, native, answer):
     return said, [
         row["C"] for batch in one.read(one.describe(), chunk).batches() for row in batch.to_pylist()
     ]
+
+
+def test_nanoseconds_that_are_to_be_read_with_fewer_digits_are_not_cut():
+    """types: {at: TIMESTAMP(6)} on a TIMESTAMP(9), whose last digits the frames would leave out."""
+    coarser = replace(dialect("oracle").column_from_catalog("at", "TIMESTAMP(6)"), native="TIMESTAMP(9)")
+    assert dialect("oracle").select_expression(coarser).startswith('LTRIM(TO_CHAR("at", ')
 
 
 def test_a_scaled_number_and_a_far_year_arrive_exactly(monkeypatch):
@@ -379,6 +442,17 @@ def test_a_dsn_takes_the_wallet_and_the_servers_name_along():
     made = OracleSource(OracleSource.Config(table_name="t"), profile(**more), name="s").database.arguments()
     assert {name: made[name] for name in wallet} == wallet
     assert made["ssl_server_cert_dn"] == "CN=x" and made["ssl_server_dn_match"] is True
+
+
+def test_no_call_waits_for_ever_and_one_that_did_costs_an_attempt(monkeypatch):
+    """Oracle has no lock time-out: a row that another session holds would be waited for without end."""
+    recorded(monkeypatch)
+    given = OracleSource(OracleSource.Config(table_name="t"), profile(), name="s").database.connect()
+    more = OracleSource(OracleSource.Config(table_name="t"), profile(call_timeout=60), name="s")
+    assert (given.call_timeout, more.database.connect().call_timeout) == (14_400_000, 60_000)
+    for code in ("DPY-4024", "DPI-1067"):
+        found = dialect("oracle").classify(oracle_error(code))
+        assert type(found) is TransientError and "call_timeout" in str(found.hint)
 
 
 @pytest.mark.parametrize(

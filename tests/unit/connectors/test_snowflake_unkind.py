@@ -362,6 +362,21 @@ def test_masked_columns_are_not_taken_for_the_data(account, monkeypatch):  # noq
     assert [int(row["id"]) for row in read(account, columns=["id"])] == [1]
 
 
+def test_rows_that_a_policy_hides_are_not_taken_for_gone(account, monkeypatch):  # noqa: F811
+    write(sink(account), chunk(), batch(1))
+    run = SnowflakeDatabase.run
+
+    def hiding(self, connection, sql, values=()):
+        return [("ONLY_MINE",)] if "policy_references" in sql else run(self, connection, sql, values)
+
+    monkeypatch.setattr(SnowflakeDatabase, "run", hiding)
+    with pytest.raises(UsageError, match="row access policy ONLY_MINE"):
+        read(account)
+    home = f'"{account["database"]}"."PUBLIC"'
+    asked = {"table_name": None, "query": f'SELECT "id" FROM {home}."orders"'}
+    assert [int(row["id"]) for row in read(account, **asked)] == [1]
+
+
 def test_a_view_is_not_asked_for_keys(account):  # noqa: F811
     write(sink(account), chunk(), batch(1))
     one = SnowflakeDatabase(profile(account))
@@ -384,3 +399,32 @@ def test_a_table_without_history_is_told_how_to_be_read():
 
     found = dialect("snowflake").classify(ProgrammingError(msg="x", errno=707, sqlstate="02000"))
     assert "time_travel: false" in found.hint
+
+
+@pytest.mark.parametrize(
+    ("fact", "word"),
+    [
+        ("is_dynamic", "dynamic table"), ("is_external", "external table"), ("is_event", "event table"),
+        ("is_iceberg", "Iceberg table"), ("is_hybrid", "hybrid table"),
+        ("enable_schema_evolution", "ENABLE_SCHEMA_EVOLUTION"),
+    ],
+)  # fmt: skip
+def test_only_standard_tables_are_written_to(account, monkeypatch, fact, word):  # noqa: F811
+    """Under schema evolution a NULL takes the target's NOT NULL away."""
+    one = sink(account)
+    write(one, chunk(), batch(1))
+    one.accepts(TABLE, Mode.APPEND)
+    rows, name = SnowflakeDatabase.rows, TABLE.path[-1]
+
+    def showing(self, connection, sql):
+        found = rows(self, connection, sql)
+        return (
+            [{**row, fact: "Y" if row["name"] == name else "N"} for row in found]
+            if "TABLES" in sql
+            else found
+        )
+
+    monkeypatch.setattr(SnowflakeDatabase, "rows", showing)
+    with pytest.raises(UsageError, match=word):
+        one.accepts(TABLE, Mode.APPEND)
+    sink(account, table_name="other").accepts(TABLE, Mode.APPEND)

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pytest
 import sqlglot
 
+from hdm.connectors.odbc import ODBCProfile, ODBCSink
 from hdm.connectors.sqlserver import SQLServerCatalog, SQLServerDatabase, SQLServerSink
 from hdm.dialects import dialect
-from hdm.dialects.odbc import octets, through_odbc
+from hdm.dialects.odbc import octets, through_odbc, wire
+from hdm.dialects.types import Fidelity
 from hdm.errors import ConnectionLost, Deadlock, TransientError, UnrepresentableValue, UsageError
 from hdm.model import Attempt, Chunk, Column, Condition, Dataset, Kind, Mode, Payload, Table
 from hdm.sql import Ledger, refill
@@ -73,7 +75,16 @@ HELD = [
 ]
 
 
-def write(monkeypatch, name, *answers, mode=Mode.APPEND):
+BY_NAME = SQLServerSink(SQLServerSink.Config(), profile(), name="t")
+BY_DSN = ODBCSink(
+    ODBCSink.Config.model_validate({"dialect": "mssql"}),
+    ODBCProfile.model_validate({"dsn": "shop", "database": "shop", "schema": "dbo"}),
+    name="t",
+)
+"""The same server, reached in two ways."""
+
+
+def write(monkeypatch, name, *answers, mode=Mode.APPEND, one=BY_NAME):
     said = recorded(
         monkeypatch,
         *answers,
@@ -84,14 +95,14 @@ def write(monkeypatch, name, *answers, mode=Mode.APPEND):
         ("^(INSERT|UPDATE)", None),
     )
     rows = pa.RecordBatch.from_pylist([{"id": 1, "name": name}], schema=PEOPLE.schema)
-    one = SQLServerSink(SQLServerSink.Config(), profile(), name="t")
     payload = Payload(PEOPLE, lambda: iter([rows]))
     one.write(PEOPLE, Chunk(JOB, PEOPLE.dataset, 0), Attempt(1), payload, mode)
     return said
 
 
-def test_identity_columns_take_the_sources_values(monkeypatch):
-    said = write(monkeypatch, "Ada")
+@pytest.mark.parametrize("one", [BY_NAME, BY_DSN], ids=["by name", "by DSN"])
+def test_identity_columns_take_the_sources_values(monkeypatch, one):
+    said = write(monkeypatch, "Ada", one=one)
     order = [s for s, _ in said.said if s.startswith(("SET IDENTITY", "INSERT INTO [dbo].[people]"))]
     assert order[0] == "SET IDENTITY_INSERT [dbo].[people] ON"
     assert order[1].startswith("INSERT INTO [dbo].[people] ([id], [name]) "), "[since] is the server's own"
@@ -111,16 +122,17 @@ def test_a_table_that_is_filled_anew_takes_identities_too(monkeypatch):
     assert order[0] == "SET IDENTITY_INSERT [dbo].[people] ON" and order[1].startswith("INSERT")
 
 
-def test_characters_that_a_code_page_lacks_are_refused(monkeypatch):
+@pytest.mark.parametrize("one", [BY_NAME, BY_DSN], ids=["by name", "by DSN"])
+def test_characters_that_a_code_page_lacks_are_refused(monkeypatch, one):
     """The server would put a question mark for each, without a word."""
     pages = ("collation_name", [("name", "SQL_Latin1_General_CP1_CI_AS")])
     with pytest.raises(UnrepresentableValue, match=r"column name.*SQL_Latin1"):
-        write(monkeypatch, "Łódź", pages, ("^SELECT 1 WHERE", [(1,)]))
-    said = write(monkeypatch, "Zoë", pages, ("^SELECT 1 WHERE", []))
+        write(monkeypatch, "Łódź", pages, ("^SELECT 1 WHERE", [(1,)]), one=one)
+    said = write(monkeypatch, "Zoë", pages, ("^SELECT 1 WHERE", []), one=one)
     (asked,) = said.sql("^SELECT 1 WHERE")
     assert "N'ë' COLLATE SQL_Latin1_General_CP1_CI_AS AS varchar(max)" in asked
     assert "COLLATE Latin1_General_BIN2 <> N'ë'" in asked
-    assert not write(monkeypatch, "Zoe").sql("collation_name"), "ASCII is in every code page"
+    assert not write(monkeypatch, "Zoe", one=one).sql("collation_name"), "ASCII is in every code page"
 
 
 def test_a_key_without_a_bound_is_left_to_hdm():
@@ -158,6 +170,8 @@ def test_a_name_in_another_database_is_refused():
     assert database.default_path(("SHOP", "dbo", "t")) == ("dbo", "t")
     with pytest.raises(UsageError, match="another database"):
         database.default_path(("other", "dbo", "t"))
+    with pytest.raises(UsageError, match="another database"):
+        BY_DSN.database.default_path(("other", "dbo", "t"))
 
 
 def test_text_is_measured_in_utf_8_and_read_in_utf_16(monkeypatch):
@@ -212,3 +226,48 @@ def test_shapes_keep_their_reference_system():
     assert plain == "?" and mark.count("?") == 1
     assert "geometry::STGeomFromText(STUFF(v.x, 1, CHARINDEX(';', v.x), '')," in mark
     assert "ELSE geometry::Parse(v.x) END" in mark, "NULL, and texts without one"
+
+
+def test_the_end_of_a_rows_period_is_text_and_needs_no_nanoseconds():
+    """It is 9999-12-31 23:59:59.9999999 in every current row of a system-versioned table."""
+    ends = SQL.column_from_catalog("until", "datetime2(7)", generated="row end")
+    through = through_odbc("sqlserver")
+    assert pa.types.is_string(ends.type) and ends.kind is Kind.TIMESTAMP
+    assert through.select_expression(ends) == "CONVERT(varchar(40), [until], 121)"
+    assert wire(SQL.odbc, ends) == pa.string()
+    begins = SQL.column_from_catalog("since", "datetime2(7)", generated="always")
+    assert begins.type == pa.timestamp("ns")
+
+
+@pytest.mark.parametrize(
+    ("native", "declared", "sent"),
+    [
+        ("datetime2(7)", "datetime2(6)", "9999-12-31 23:59:59.9999999"),
+        ("datetimeoffset(7)", "datetimeoffset(3)", "2020-01-01 00:00:00.1234567"),
+    ],
+)
+def test_a_time_that_is_to_be_read_with_fewer_digits_is_not_cut(monkeypatch, native, declared, sent):
+    """The driver would fill a buffer of microseconds and leave the seventh digit out."""
+    catalogue = [("at", native, True, None, None, None, None, False, None, None)]
+    answers = (ALLOWED, DESCRIBED[0], ("OBJECT_DEFINITION", catalogue), *DESCRIBED[2:])
+    for text in (sent, sent[:23] + "0000" + sent[27:]):
+        batch = pa.RecordBatch.from_pylist([{"at": text}], schema=pa.schema([("at", pa.string())]))
+        said = recorded(monkeypatch, *answers, ("^SELECT", [batch]))
+        one = source(types={"at": declared})
+        table = one.describe()
+        read = one.read(table, Chunk(JOB, table.dataset, 0)).batches()
+        if text == sent:
+            with pytest.raises(UnrepresentableValue, match="at"):
+                list(read)
+        else:
+            (found,) = read
+            assert found.schema == table.schema and found.column(0)[0].as_py().microsecond % 1000 == 0
+        options = next(o for _, o in said.said if isinstance(o, dict) and "max_text_size" in o)
+        assert options["schema"].field("at").type == pa.string()
+
+
+def test_a_variants_own_type_is_a_declared_loss():
+    """It arrives as text, which a sql_variant keeps as nvarchar."""
+    column = SQL.column_from_catalog("any", "sql_variant")
+    stored = SQL.stored(column)
+    assert (stored.native, stored.fidelity) == ("sql_variant", Fidelity.LOSSY)

@@ -105,3 +105,11 @@ def test_no_statement_waits_for_ever_and_none_leaves_half_a_transaction() -> Non
 def test_what_passes_is_tried_again(number: int, passes: bool) -> None:
     origin = Exception("42000", f"[42000] [Microsoft] x 12 (it) ({number}) (SQLExecDirectW)")
     assert _transient(ProgrammingError("x", None, origin)) is passes
+
+
+def test_the_clocks_text_has_a_fixed_width() -> None:
+    """Style 126 shows 12:00:00 without its fraction, and "12:00:00Z" sorts after "12:00:00.5Z": a lease that
+    ends then would be held for a second too long."""
+    for moment in (clock.now, clock.later):
+        sql = compiled(select(moment))
+        assert "AS DATETIME2(6)), 121), ' ', 'T') + 'Z'" in sql and "126" not in sql
