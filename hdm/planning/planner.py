@@ -1,7 +1,7 @@
-"""Turns pipelines into jobs, and jobs into chunks that are planned ahead; closes settled jobs.
+"""Plans a run: opens a job for each table, cuts it into chunks, closes it when all are settled.
 
-``Planner`` opens jobs, freezes windows, writes plans, adds downstream chunks for receipts, and closes. Any
-number of processes may plan one run at once: leases and unique keys in the state make each step happen once.
+A chained job gets its chunks from upstream receipts. Any number of processes may plan one run at once: leases
+and unique keys in the state make each step happen once.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ LOOKAHEAD = 8
 
 @dataclass(slots=True)
 class Planner:
-    """Moves the jobs of one run on; the engine calls ``tick`` again and again.
+    """Opens, plans and closes the jobs of one run; the engine calls ``tick`` again and again.
 
     ``links`` are carried out by this process, ``specs`` are all links of the manifest. ``joined``: another
     process started the run, and jobs that it closed are not opened again. ``refresh``: pipelines that are
@@ -95,12 +95,13 @@ class Planner:
             self._other_sites = OtherSites(self.state, self.run_id, self.links, self.specs)
 
     def begin(self, pipelines: Sequence[Pipeline], after: Mapping[str, frozenset[str]] | None = None) -> None:
-        """Take the pipelines that the preflight found. ``after`` maps a pipeline to those whose jobs must end
-        before its own is opened, because its rows refer to theirs."""
+        """Take the pipelines to move; ``after`` maps one to those whose jobs must end before its job
+        opens.
+        """
         self._waiting, self._after = list(pipelines), after or {}
 
     def tick(self) -> bool:
-        """Do every step that can be done now; return True while anything of this run is not closed.
+        """Do every planning step that is possible now; return True while any job of this run is not closed.
 
         Raises ``StateUnavailable`` at the end if the state database was away for one of the steps.
         """
@@ -130,24 +131,24 @@ class Planner:
         )
 
     def close(self) -> None:
-        """Release all snapshots."""
+        """Close all snapshots of sources that are still open."""
         while self._snapshots:
             self._snapshots.popitem()[1].close()
 
     def progress(self) -> dict[str, tuple[str, int, int]]:
-        """Return for each link key its table (its name, if several), chunks settled and chunks known."""
+        """Return for each link key: its table (or link name, if several), chunks settled, chunks known."""
         return progress(self.state, list(self.jobs.values()))
 
     def feeds(self, job: Job) -> bool:
-        """Return whether another link of this plan reads what ``job`` publishes."""
+        """Return whether another link of this plan reads what the job's sink publishes."""
         return any(job.link_key in spec.upstream for spec in self.specs.values())
 
     def closed(self) -> Mapping[str, str]:
-        """Return the outcome of each closed job by pipeline key."""
+        """Return how each closed job ended, by pipeline key."""
         return self._closed
 
     def is_waiting_for_other_site(self, job: Job) -> bool:
-        """Return whether all published chunks are loaded and the rest must come from another site."""
+        """Return whether all that is published is loaded, and the rest must come from another site."""
         if self._other_sites is None or job.link_key not in self._other_sites.fed or not job.planned:
             return False
         unfinished = any(map(self.state.counts(job.job_id).get, UNFINISHED))
@@ -157,7 +158,7 @@ class Planner:
         return all(self.is_waiting_for_other_site(one) for one in above) and not self.state.settled(job)
 
     def succeeded(self) -> bool:
-        """Return whether every job of this process is closed with success or waits for another site.
+        """Return whether every job of this process ended with success or waits for another site.
 
         False while a job is still to be opened.
         """
@@ -214,11 +215,11 @@ class Planner:
 
     @property
     def failed(self) -> dict[str, str]:
-        """Why a pipeline's job could not even be planned, by pipeline key."""
+        """The reasons why jobs could not even be planned, by pipeline key."""
         return self._failed
 
     def leave_for_now(self, links: frozenset[str], why: HdmError) -> None:
-        """Stop waiting for the systems of these links; their unfinished jobs are left to the next run."""
+        """Leave the unfinished jobs of these links to the next run; a system was away too long."""
         left = {job.pipeline_key: job.info.source for job in self._unclosed() if job.link_key in links}
         left |= {one.pipeline_key: one.source for one in self._waiting if one.link.key in links}
         self._waiting = [one for one in self._waiting if one.pipeline_key not in left]

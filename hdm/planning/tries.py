@@ -1,4 +1,4 @@
-"""Runs one action for one pipeline: tries again while a system is away; a failure ends that pipeline only."""
+"""Runs an action for one pipeline: repeats it while a system is away, confines other failures."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MAX_TRIES = 5
 
 @dataclass(slots=True)
 class Tries:
-    """Counts the tries of each pipeline and when it may be tried again.
+    """Counts the tries of each pipeline, and knows when it may be tried again.
 
     ``lost`` is the last error if the state database was away.
     """
@@ -38,7 +38,7 @@ class Tries:
         breaker: Breaker,
         failed: dict[str, str],
     ) -> bool:
-        """Run ``act`` for a pipeline; return whether it is over, even if it failed for good.
+        """Run ``act`` for a pipeline; return True if it succeeded or failed for good, else False.
 
         Raises errors that end the run: those that are neither the pipeline's nor a system's.
         """
