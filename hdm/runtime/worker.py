@@ -1,4 +1,4 @@
-"""The worker loop, the same in every engine: claim -> attempt -> settle.
+"""The loop of a worker: claim a chunk, move it, record the outcome. The same in every engine.
 
 A worker works on one chunk at a time. A ``Pulse`` renews the leases of all workers of the process from a
 thread of its own. A worker stops writing once its lease is lost or it made no progress for too long.
@@ -46,7 +46,7 @@ MAX_WAIT = 60.0
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened to one claimed chunk."""
+    """What happened to one claimed chunk: committed, failed or handed back, with its error if any."""
 
     lease: Lease
     receipt: Receipt | None = None
@@ -58,13 +58,13 @@ class Outcome:
 
 @dataclass(slots=True)
 class Worker:
-    """Claims chunks of one run and carries them through their links, which are given by link key.
+    """Claims chunks of one run, one after another, and moves each through its link.
 
-    Once ``stop`` is set, a chunk in work is handed back at the next batch. ``observe`` receives every
-    outcome. ``claim_lock`` is held while a worker checks ``skip_jobs`` (jobs not to claim from) and claims,
-    until ``started`` returns, so that two workers cannot both take the last free slot. While ``may_continue``
-    returns True, the next chunk is claimed in the transaction that commits the last one;
-    ``release_unstarted`` hands that claim back.
+    Links are given by key. Once ``stop`` is set, a chunk in work is handed back at the next batch.
+    ``observe`` receives every outcome. ``claim_lock`` is held while a worker checks ``skip_jobs`` (jobs not
+    to claim from) and claims, until ``started`` returns, so that two workers cannot both take the last free
+    slot. While ``may_continue`` returns True, the next chunk is claimed in the transaction that commits the
+    last one; ``release_unstarted`` hands that claim back.
     """
 
     state: StateManager
@@ -84,7 +84,7 @@ class Worker:
     _next: ActiveLease | None = None
 
     def step(self) -> Outcome | None:
-        """Claim one chunk and settle it; return None if there is nothing to claim now."""
+        """Claim one chunk, move it and record the outcome; return None if there is nothing to claim now."""
         held, self._next = self._next or self._claim(), None
         if held is None:
             return None
