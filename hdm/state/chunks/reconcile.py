@@ -1,4 +1,4 @@
-"""Reconciliation: the target's ledger is the truth, the state database follows it."""
+"""Brings the state database into line with the targets' ledgers, which are the truth."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from hdm.state.tx.transaction import Tx
 
 
 def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool:
-    """Record a chunk that the target's ledger names as committed; return whether it was not recorded.
+    """Record as committed a chunk that the target's ledger names; return whether that was news.
 
     ``of`` gets the chunk if no job has it; a chunk of another epoch stays in that epoch's job. The attempt
-    number grows, so that a worker whose lease expired is fenced. While a lease is live, nothing is recorded: its
-    worker commits the chunk.
+    number grows, so that a worker whose lease expired can no longer write. While a lease is live, nothing is
+    recorded: its worker commits the chunk.
     """
     of = base.db.read(lambda conn: _owner(base, conn, of, part))
 
