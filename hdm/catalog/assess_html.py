@@ -1,4 +1,4 @@
-"""Render an assessment as one HTML page with charts that loads nothing from elsewhere."""
+"""Makes one HTML page with charts of an assessment; the page loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ td,th{border-color:#3a4048}svg text{fill:#dde}}
 
 
 def to_html(made: Assessment, shown: int = 200) -> str:
-    """Return the page; long lists show their first ``shown`` entries and say how many there are."""
+    """Return an assessment as an HTML page; lists show ``shown`` entries and how many more there are."""
     parts = [
         f"<h1>{escape(made.source)} to {escape(made.target)}</h1>",
         _tiles(made),
@@ -67,7 +67,7 @@ def to_html(made: Assessment, shown: int = 200) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape text for HTML content and attributes; characters that HTML forbids become U+FFFD."""
+    """Return text escaped for HTML content and attributes; characters that HTML forbids become U+FFFD."""
     return html.escape(_UNPRINTABLE.sub("\ufffd", text))
 
 
@@ -76,7 +76,7 @@ def _why(risk: Risk) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration for people: 90 s, 12 min, 3.5 h, 2.1 d."""
+    """Return a duration as a short text for people: 90 s, 12 min, 3.5 h, 2.1 d."""
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"

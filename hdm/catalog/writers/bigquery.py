@@ -1,4 +1,4 @@
-"""DDL for BigQuery.
+"""Writes DDL for BigQuery.
 
 See https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language.
 """
@@ -19,7 +19,7 @@ class BigQueryWriter(Writer):
     named_constraints = True
 
     def column(self, relation: Relation, column: Column) -> str:
-        """Return a column's declaration with its description."""
+        """Return a column's declaration with its comment, as the option ``description``."""
         made = super().column(relation, column)
         return made + (
             f" OPTIONS(description={self.dialect.string(column.comment)})" if column.comment else ""
@@ -38,12 +38,12 @@ class BigQueryWriter(Writer):
         return super().table_lines(replace(relation, uniques=()))
 
     def late_uniques(self, relation: Relation) -> tuple[Key, ...]:
-        """Return nothing, since BigQuery has no unique constraints."""
+        """Return no constraints, since BigQuery has no unique ones."""
         del relation
         return ()
 
     def suffix(self, relation: Relation) -> str:
-        """Return the CLUSTER BY clause and the table's description."""
+        """Return the CLUSTER BY clause and the table's comment, as the option ``description``."""
         sort = relation.distribution.sort[:4] if relation.distribution else ()
         made = f" CLUSTER BY {self.dialect.names(sort)}" if sort else ""
         if relation.comment:
@@ -51,7 +51,7 @@ class BigQueryWriter(Writer):
         return made
 
     def create_view(self, view: View) -> list[str]:
-        """Return CREATE VIEW with the view's description."""
+        """Return CREATE VIEW with the view's comment, as the option ``description``."""
         options = f" OPTIONS(description={self.dialect.string(view.comment)})" if view.comment else ""
         names = f" ({self.dialect.names(view.columns)})" if view.columns else ""
         return [f"CREATE VIEW {self.path(view.path)}{names}{options} AS\n{view.sql.strip().rstrip(';')}"]
