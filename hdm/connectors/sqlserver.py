@@ -1,4 +1,4 @@
-"""SQL Server and Azure SQL through Microsoft's ODBC driver.
+"""Reads and writes SQL Server and Azure SQL through Microsoft's ODBC driver.
 
 A source reads under SNAPSHOT isolation, which is consistent and never blocked. A database that does not allow
 it is refused, because READ UNCOMMITTED loses and duplicates rows. A snapshot belongs to one database session,
@@ -24,8 +24,11 @@ from hdm.sql.odbc_mssql import must_keep, shortest, watched
 
 
 class SQLServerProfile(SqlProfile):
-    """``driver`` is the ODBC driver's name. ``authentication`` is one of the driver's own words,
-    e.g. ActiveDirectoryServicePrincipal or ActiveDirectoryMsi."""
+    """Profile entry of a SQL Server: address, credentials, and ``driver``, the ODBC driver's name.
+
+    ``authentication`` is one of the driver's own words, e.g. ActiveDirectoryServicePrincipal or
+    ActiveDirectoryMsi.
+    """
 
     takes_url: ClassVar[bool] = False
     driver: str = "ODBC Driver 18 for SQL Server"
@@ -40,7 +43,7 @@ class SQLServerProfile(SqlProfile):
 
 
 class SQLServerDatabase(OdbcDatabase):
-    """One SQL Server database, reached over TLS with a verified certificate unless ``insecure: true``."""
+    """Connects to one SQL Server database, by TLS with a verified certificate unless ``insecure: true``."""
 
     dialect_name = "sqlserver"
 
@@ -69,7 +72,7 @@ class SQLServerDatabase(OdbcDatabase):
         return ";".join(f"{key}={valued(value)}" for key, value in parts.items() if value is not None)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``mssql://host:port`` and ``database.schema.table``."""
+        """Return a table's OpenLineage name: ``mssql://host:port`` and ``database.schema.table``."""
         place = f"mssql://{self.profile.host}:{self.profile.port or 1433}"
         return Dataset(place, ".".join(part for part in (self.profile.database, *path) if part))
 
@@ -78,9 +81,9 @@ class SQLServerDatabase(OdbcDatabase):
         return "dbo"
 
     def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """Return the column's values as they are bound. datetimeoffset keeps the zone, datetime2 has none.
+        """Return a column's values as they are bound.
 
-        Times have at most seven digits of a second.
+        datetimeoffset keeps the zone, datetime2 has none. Times have at most seven digits of a second.
         """
         zoned = through_odbc("sqlserver").stored(column).native.lower().startswith("datetimeoffset")
         if pa.types.is_timestamp(array.type) and not zoned:
@@ -90,7 +93,7 @@ class SQLServerDatabase(OdbcDatabase):
         return list(shortest(pa.array(super().cells(array, column), pa.string())).to_pylist())
 
     def mark(self, column: Column, number: int) -> str:
-        """Return the SQL that stands for one bound value.
+        """Return the SQL that stands for one bound value of an INSERT.
 
         A spatial value's text begins with its own SRID, which replaces the default of the type.
         """
@@ -105,9 +108,10 @@ class SQLServerDatabase(OdbcDatabase):
         )
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return ``(schema, table)``; ``UsageError`` for a table in a database other than the profile's.
+        """Return ``(schema, table)`` for a table's name.
 
-        The catalogue queries see the connected database only.
+        Raises ``UsageError`` for a table in a database other than the profile's: the catalogue queries see
+        the connected database only.
         """
         if len(parts) > 2:
             if str(parts[0]).lower() != str(self.profile.database or "").lower():
@@ -119,7 +123,7 @@ class SQLServerDatabase(OdbcDatabase):
         return super().default_path(parts)
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Set IDENTITY_INSERT for the table if identity values are given.
+        """Allow inserts into the table's identity column (IDENTITY_INSERT), if ``names`` contains it.
 
         A database session can set it for one table at a time.
         """
@@ -133,7 +137,7 @@ class SQLServerDatabase(OdbcDatabase):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Insert the batches.
+        """Insert batches and return how many rows were stored.
 
         Raises ``UnrepresentableValue`` for a character that a varchar column's code page lacks, which the
         server would replace silently.
@@ -145,7 +149,7 @@ class SQLServerDatabase(OdbcDatabase):
         return taken
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """List the tables of the schema whose name starts with ``prefix``, from sys.tables."""
+        """Return the tables of the schema whose names start with ``prefix``."""
         rows = self.run(
             connection,
             "SELECT t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
@@ -178,7 +182,7 @@ class SQLServerSnapshots(_Snapshots, SQLServerDatabase):
 
 
 class AzureSQLServerProfile(SQLServerProfile):
-    """Address of an Azure SQL server, where ``host`` may be the server's short name."""
+    """Profile entry of an Azure SQL server; ``host`` may be the server's short name."""
 
     port: int | None = 1433
     """TCP port on which the server listens; Azure's own is 1433."""
@@ -190,7 +194,7 @@ class AzureSQLServerProfile(SQLServerProfile):
 
 
 class AzureSQLServerDatabase(SQLServerDatabase):
-    """Azure SQL Database or Managed Instance."""
+    """Connects to an Azure SQL database or Managed Instance, reads and writes it."""
 
     def connection_string(self, label: str) -> str:
         """Return the ODBC connection string with the server's full host name."""
@@ -217,7 +221,7 @@ class AzureSQLServerSource(SqlSource):
 
 
 class SQLServerSink(SqlSink):
-    """Writes a SQL Server table with array binds (``fast_executemany``)."""
+    """Writes a SQL Server table by INSERTs with arrays of bound values (``fast_executemany``)."""
 
     Profile: ClassVar[type[BaseModel] | None] = SQLServerProfile
     Database: ClassVar[type[Database]] = SQLServerDatabase
@@ -231,7 +235,7 @@ class AzureSQLServerSink(SqlSink):
 
 
 class SQLServerCatalog(SqlCatalog):
-    """Finds and makes tables, keys and indexes."""
+    """Reads and creates tables, keys and indexes in SQL Server."""
 
     Profile: ClassVar[type[BaseModel] | None] = SQLServerProfile
     Database: ClassVar[type[Database]] = SQLServerDatabase

@@ -1,4 +1,4 @@
-"""Files in any store that opens by an address, such as one that a plugin brings for a scheme of its own."""
+"""Reads and writes files in any store that opens by an address, e.g. a plugin's with its own scheme."""
 
 from __future__ import annotations
 
@@ -80,18 +80,18 @@ class _InStore:
 
 
 class StoreSource(_InStore, FileSource):
-    """Reads staged or other files from the store of an address, one chunk per file."""
+    """Reads staged or other files from the store at an address, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _StoreSource
 
 
 class StoreChunkSource(_InStore, FileChunks):
-    """Reads files from the store of an address in chunks of some rows or bytes."""
+    """Reads files from the store at an address in chunks of some rows or bytes."""
 
     Config: ClassVar[type[BaseModel]] = _StoreChunks
 
 
 class StoreSink(_InStore, FileSink):
-    """Stages chunks as files in the store of an address."""
+    """Writes chunks as files in the store at an address."""
 
     Config: ClassVar[type[BaseModel]] = _StoreSink

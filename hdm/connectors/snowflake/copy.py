@@ -1,4 +1,4 @@
-"""The COPY sinks: staged files are loaded unchanged, in one transaction with the ledger row."""
+"""Sinks that load staged files by COPY, unchanged, in one transaction with the ledger row."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ class _Copied(SqlSinkConfig):
 
 
 class SnowflakeCopyConfig(_Copied):
-    """Where rows go; keys that describe a stage are accepted and have no effect here."""
+    """Configuration of a COPY sink: where rows go.
+
+    Keys that describe a stage are accepted and have no effect here.
+    """
 
     stage_name: TableNameLike | None = Field(None, deprecated=OWN_STAGE)
     """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
@@ -41,7 +44,7 @@ class SnowflakeCopyConfig(_Copied):
 
 
 class SnowflakeExternalCopyConfig(_Copied):
-    """Where rows go, and on which external stage the files lie."""
+    """Configuration of a COPY sink: where rows go, and which external stage has the files."""
 
     stage_name: TableNameLike | None = None
     """Names the external stage, ``database.schema.stage``."""
@@ -60,7 +63,7 @@ class SnowflakeExternalCopyConfig(_Copied):
 
 
 class SnowflakeCopySink(SqlSink):
-    """Loads by COPY from an internal stage; upstream files pass through this machine untouched."""
+    """Loads Snowflake by COPY from an internal stage, onto which it puts upstream files unchanged."""
 
     Config: ClassVar[type[BaseModel]] = SnowflakeCopyConfig
     Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
@@ -70,7 +73,7 @@ class SnowflakeCopySink(SqlSink):
 
     @property
     def account(self) -> SnowflakeDatabase:
-        """The database, typed as ``SnowflakeDatabase``."""
+        """The sink's database, typed as ``SnowflakeDatabase``."""
         assert isinstance(self.database, SnowflakeDatabase)
         return self.database
 
@@ -86,7 +89,7 @@ class SnowflakeCopySink(SqlSink):
         return self.account.taking(connection, into, target.columns, location, files, fold=fold)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """In mode ``replace``, put the new rows in the place of the target's.
+        """In mode ``replace``, replace the target's rows by the new ones.
 
         An existing table is filled in one transaction with the ledger row. If there is none, the new table is
         renamed first, since DDL commits.
@@ -228,15 +231,15 @@ class _ExternalCopySink(SnowflakeCopySink):
 
 
 class SnowflakeS3CopySink(_ExternalCopySink):
-    """COPY from an S3 stage."""
+    """Loads Snowflake by COPY from an external stage on S3."""
 
 
 class SnowflakeAzureCopySink(_ExternalCopySink):
-    """COPY from an Azure Blob stage."""
+    """Loads Snowflake by COPY from an external stage on Azure Blob Storage."""
 
 
 def location_of(uri: str) -> str:
-    """Return ``bucket/key`` or ``container/key`` of an address in any spelling.
+    """Return ``bucket/key`` or ``container/key`` of a file's address in any spelling.
 
     Azure's account and host, which stand before the container, are left out.
     """

@@ -1,4 +1,4 @@
-"""SnowflakeSource: Arrow result batches; time travel makes all chunks see one moment."""
+"""Defines SnowflakeSource: Arrow result batches; time travel makes all chunks see one moment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hdm.sql.sessions import looking
 
 
 class SnowflakeSourceConfig(SqlSourceConfig):
-    """One table or query of Snowflake."""
+    """Configuration of a Snowflake source: one table or query."""
 
     time_travel: bool = True
     """Reads all chunks of a table as of one moment, which needs the table's retention; ``false`` reads each
@@ -79,7 +79,7 @@ class SnowflakeSource(SqlSource):
     Database: ClassVar[type[Database]] = _Travelling
 
     def describe(self) -> Table:
-        """Describe the table.
+        """Return the table as the catalogue describes it.
 
         Raises ``UsageError`` if a masking policy may alter what is read, unless ``columns:`` names what to
         read.
@@ -102,11 +102,11 @@ class SnowflakeSource(SqlSource):
         return table
 
     def snapshot(self) -> Any:
-        """Return the present moment as the snapshot; none with ``time_travel: false``."""
+        """Give the ``with`` block the present moment as the snapshot; None with ``time_travel: false``."""
         return self.database.snapshot(self.path if self.config.time_travel else None)
 
     def select(self, table: Table, chunk: Chunk) -> str:
-        """Return the SELECT that reads a chunk, as of the chunk's own moment."""
+        """Return the SELECT that reads a chunk, as of the moment in the chunk's snapshot."""
         database = self.database
         assert isinstance(database, _Travelling)
         database.moment = chunk.snapshot
@@ -123,7 +123,7 @@ class SnowflakeSource(SqlSource):
 
 
 class SnowflakeCatalog(SqlCatalog):
-    """Finds and makes tables and keys."""
+    """Reads and creates tables and keys in Snowflake."""
 
     Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
     Database: ClassVar[type[Database]] = SnowflakeDatabase
