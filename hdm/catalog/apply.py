@@ -27,9 +27,7 @@ class Session(Protocol):
         """Execute one SQL statement."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Put the statements of the ``with`` block into one transaction, if the system allows that for
-        DDL.
-        """
+        """Put the ``with`` block's statements into one transaction, if the system allows that for DDL."""
 
 
 @dataclass(frozen=True, slots=True)
