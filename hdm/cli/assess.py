@@ -1,4 +1,4 @@
-"""hdm assess: take stock before a migration."""
+"""The command ``hdm assess``: assesses a migration before it begins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hdm catalog: crawl, map, compare and create whole schemas."""
+"""The command ``hdm catalog``: crawls, maps, compares and creates whole schemas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hdm doctor: check drivers, connections, grants, clock and versions."""
+"""The command ``hdm doctor``: checks drivers, connections, grants, clock and versions."""
 
 from __future__ import annotations
 

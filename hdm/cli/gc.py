@@ -1,4 +1,4 @@
-"""hdm gc: remove what dead attempts left behind, and nothing else."""
+"""The command ``hdm gc``: removes what dead attempts left behind, and nothing else."""
 
 from __future__ import annotations
 

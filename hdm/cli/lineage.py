@@ -1,4 +1,4 @@
-"""hdm lineage: where a table came from and went to."""
+"""The command ``hdm lineage``: shows where a table came from and went to."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hdm plan: show what would run now, without changing the state database, a table or a file."""
+"""The command ``hdm plan``: shows what would run now, without changing a table, a file or the state."""
 
 from __future__ import annotations
 

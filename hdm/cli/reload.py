@@ -1,4 +1,4 @@
-"""hdm reload: read a part of a table from its source again."""
+"""The command ``hdm reload``: reads a part of a table from its source again."""
 
 from __future__ import annotations
 

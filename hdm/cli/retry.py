@@ -1,4 +1,4 @@
-"""hdm retry and hdm waive: record what a person decides about dead chunks."""
+"""The commands ``hdm retry`` and ``hdm waive``: record what a person decides about dead chunks."""
 
 from __future__ import annotations
 

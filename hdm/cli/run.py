@@ -1,4 +1,4 @@
-"""hdm run: move what a manifest says; again: move what is left."""
+"""The command ``hdm run``: moves what a manifest says; run again, moves what is left."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def command_run(
 
 
 def bound_memory() -> None:
-    """Make the allocators return freed memory, so that the peak depends on the widest batches only.
+    """Make memory allocators give freed memory back, so that memory depends on the widest batches only.
 
     Arrow's default allocator keeps much memory per thread; jemalloc does not. If Arrow is built without
     jemalloc, malloc is used. Python's own strings and bytes come from malloc. Whenever a large block is

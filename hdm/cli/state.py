@@ -1,4 +1,4 @@
-"""hdm state: upgrade, reconcile, import, verify, anchor."""
+"""The commands ``hdm state``: upgrade, reconcile, import, verify, anchor."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hdm status: show the progress and result of runs and their tables."""
+"""The command ``hdm status``: shows the progress and result of runs and their tables."""
 
 from __future__ import annotations
 

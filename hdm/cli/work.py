@@ -1,4 +1,4 @@
-"""hdm work: add one more worker to runs that other processes open."""
+"""The command ``hdm work``: adds one more worker to runs that other processes open."""
 
 from __future__ import annotations
 

@@ -57,9 +57,7 @@ _VALUES: dict[str, tuple[Kind, pa.DataType, list[Any]]] = {
 
 
 def awkward_table(names: tuple[str, ...] = (), *, path: tuple[str, ...] = ("awkward",)) -> Table:
-    """Return the awkward table: the key ``id``, and a nullable column for each Arrow type (or in
-    ``names``).
-    """
+    """Return the awkward table: the key ``id``, and a nullable column for each Arrow type (or name)."""
     columns = [Column("id", Kind.INT64, pa.int64(), nullable=False)]
     for name, (kind, carrier, _) in _VALUES.items():
         if not names or name in names:
