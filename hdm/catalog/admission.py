@@ -75,7 +75,9 @@ class Admission:
         return replace(self, system=target, own=frozenset())
 
     def known(self, text: str) -> str:
-        """Return ``text`` if its tokens are unambiguous and its functions known; it is not parsed."""
+        """Return ``text`` if its tokens are unambiguous and every function in it is known; does not parse
+        it.
+        """
         known_tokens(text, self.system, self.own, self.sequences)
         return text
 

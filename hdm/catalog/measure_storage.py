@@ -50,7 +50,7 @@ def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
 
 
 def classed(schema: Schema, found: Classes) -> Schema:
-    """Return ``schema`` with the types of these columns set by their storage class."""
+    """Return ``schema`` with column types set by the storage classes in ``found``."""
     known = find(schema.system)
     if known is None or not known.storage_classes:
         return schema

@@ -55,7 +55,7 @@ def command_run(
     max_wait: float,
     quiet: bool,
 ) -> int:
-    """Move what MANIFEST says; run it again to move what is left.
+    """Move the tables that MANIFEST names; run it again to move what is left.
 
     If it is killed at any moment, the next run goes on where it stopped. SIGTERM drains: no new chunk
     is claimed, those in work are finished or handed back, and the process ends within 30 seconds.

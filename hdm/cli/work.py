@@ -39,7 +39,7 @@ def command_work(
     workers: int | None,
     max_wait: float,
 ) -> int:
-    """Claim and carry chunks of an existing run of MANIFEST until it is over.
+    """Help a run of MANIFEST that another process has opened: move its chunks until it is over.
 
     With --site, stay and load whatever other sites publish, run after run, until stopped by SIGTERM
     or idle for --wait seconds.

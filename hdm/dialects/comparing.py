@@ -68,11 +68,11 @@ class Comparing(ABC):
         return self.quote(column.name)
 
     def predicate(self, conditions: Sequence[Condition], table: Table) -> str:
-        """Return the conditions as one boolean expression, joined by AND; '' if there are none."""
+        """Return conditions as one SQL expression, joined by AND; '' if there are none."""
         return " AND ".join(self.condition(one, table) for one in conditions)
 
     def condition(self, one: Condition, table: Table) -> str:
-        """Return one condition, which the database evaluates in the column's own type."""
+        """Return one condition as SQL, which the database evaluates in the column's own type."""
         if one.column.startswith("@"):
             return self.physical(one)
         try:

@@ -7,7 +7,7 @@ from hdm.dialects.traits import Traits
 
 
 class DuckDBFacts(Facts):
-    """Facts about DuckDB 1.4 or later."""
+    """What hdm knows about DuckDB 1.4 or later besides its SQL."""
 
     # https://duckdb.org/docs/sql/statements/create_table ; generated columns are virtual only
     traits = Traits(

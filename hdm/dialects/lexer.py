@@ -45,10 +45,9 @@ class UnclearSQL(UsageError):
 
 
 def tokens(text: str, *, brackets: bool = False, plain: bool = False) -> list[Token]:
-    """Return every token of ``text``, spaces and comments included.
+    """Return every token of a SQL text, spaces and comments included.
 
-    ``brackets``: ``[a name]`` is a quoted name. ``plain``: the system gives a backslash no meaning in a
-    text,
+    ``brackets``: ``[a name]`` is a quoted name. ``plain``: the system gives a backslash no meaning in a text,
     except in PostgreSQL's E'...'. Raises ``UnclearSQL`` for a text, name or comment that is not closed, and
     for what servers read in more than one way.
     """

@@ -75,7 +75,7 @@ class Merging(ABC):
         return f"({other} IS NULL OR {one} >= {other})"
 
     def older(self, a: str, b: str, newest: str) -> str:
-        """Return the opposite of ``not_older``, as a test that is never NULL."""
+        """Return a SQL test that the row of ``a`` is older than that of ``b``; it is never NULL."""
         one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
         return f"({other} IS NOT NULL AND ({one} IS NULL OR {one} < {other}))"
 

@@ -291,7 +291,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return f"MySQL {self.code(error)}: {words}" if words else super().describe_error(error)
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the statement for a stage with the target's own types and collations.
+        """Return the statement for a temporary table with the target's own types and collations.
 
         Columns of different collations could not be compared.
         """

@@ -31,7 +31,7 @@ _CATALOG = CatalogueSql(
 
 
 class MySQLFacts(Facts):
-    """Facts that MySQL and MariaDB have in common."""
+    """What hdm knows about both MySQL and MariaDB besides their SQL."""
 
     flavour_query = "SELECT VERSION()"
     catalog_queries = _CATALOG

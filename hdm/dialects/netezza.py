@@ -185,14 +185,14 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """Return the UPDATE with table aliases that have no AS."""
+        """Return the UPDATE of a merge, with table aliases that have no AS."""
         assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
         return f"UPDATE {into} t SET {assigned} FROM {of} s WHERE {only} AND {same}{guard}"
 
     def insert_missing(
         self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
     ) -> str:
-        """Return the INSERT with an outer join that finds the missing rows.
+        """Return the INSERT of a merge, with an outer join that finds the missing rows.
 
         In a correlated NOT EXISTS, Netezza refuses OR and comparisons other than =.
         """

@@ -24,7 +24,7 @@ _CATALOG = CatalogueSql(
 
 
 class NetezzaFacts(Facts):
-    """Facts about Netezza 7.2 or later."""
+    """What hdm knows about Netezza 7.2 or later besides its SQL."""
 
     catalog_queries = _CATALOG
     # https://www.ibm.com/docs/en/netezza?topic=reference-set-session: temporary tables are taken all the same

@@ -35,7 +35,7 @@ _CATALOG = CatalogueSql(
 
 
 class OracleFacts(Facts):
-    """Facts about Oracle Database 12.2 or later."""
+    """What hdm knows about Oracle Database 12.2 or later besides its SQL."""
 
     catalog_queries = _CATALOG
     decimal_word = "NUMBER"

@@ -36,7 +36,7 @@ _CATALOG = CatalogueSql(
 
 
 class PostgresFacts(Facts):
-    """Facts about PostgreSQL 12 or later."""
+    """What hdm knows about PostgreSQL 12 or later besides its SQL."""
 
     catalog_queries = _CATALOG
     # https://www.postgresql.org/docs/current/sql-createtable.html

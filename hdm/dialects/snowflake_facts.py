@@ -25,7 +25,7 @@ _CATALOG = CatalogueSql(
 
 
 class SnowflakeFacts(Facts):
-    """Facts about Snowflake."""
+    """What hdm knows about Snowflake besides its SQL."""
 
     catalog_queries = _CATALOG
     # https://docs.snowflake.com/en/sql-reference/constraints-overview

@@ -22,7 +22,7 @@ _CATALOG = CatalogueSql(
 
 
 class SQLiteFacts(Facts):
-    """Facts about SQLite 3.24 or later."""
+    """What hdm knows about SQLite 3.24 or later besides its SQL."""
 
     catalog_queries = _CATALOG
     # https://sqlite.org/lang_createtable.html

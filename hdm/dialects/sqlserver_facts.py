@@ -48,7 +48,7 @@ _CATALOG = CatalogueSql(
 
 
 class SQLServerFacts(Facts):
-    """Facts about SQL Server 2016 or later, and Azure SQL."""
+    """What hdm knows about SQL Server 2016 or later, and Azure SQL, besides their SQL."""
 
     catalog_queries: ClassVar[CatalogueSql | None] = _CATALOG
     # https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql

@@ -115,7 +115,7 @@ def is_merged(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
 
 
 def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether a table is read on although it has dead chunks (``on_dead: continue``).
+    """Return whether reading of a table goes on although it has dead chunks (``on_dead: continue``).
 
     Never if links of ``specs`` merge the staged rows: rows that were read later must be merged later.
     """

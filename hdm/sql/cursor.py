@@ -70,7 +70,7 @@ def hold_to_order(database: Database, where: str, column: Column, mark: Watermar
 def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
     """Raise ``UsageError`` unless rows that come later have greater values in the column.
 
-    They have if the column's kind is in ``LATER``, or if the manifest vouches for it (``monotone``).
+    They are taken to have if the column's kind is in ``LATER``, or if the manifest says so (``monotone``).
     """
     what = f"watermark column {column.name} is {column.kind} ({column.native})"
     if not dialect.is_sortable(column) or column.kind is Kind.UUID:

@@ -22,7 +22,10 @@ _FREE: ContextVar[_Free | None] = ContextVar("hdm_free_sessions", default=None)
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keep idle database sessions of ``looking`` open until the ``with`` block ends; blocks may be nested."""
+    """Keep database sessions open, for reuse by ``looking``, until the ``with`` block ends.
+
+    Such blocks may be nested.
+    """
     if _FREE.get() is not None:
         yield
         return

@@ -165,7 +165,7 @@ class StateManager(Questions):
         return jobs.open_job(self._base, run_id, info, gaps.go_past if go_past else None)
 
     def reread(self, job: Job) -> Job:
-        """Return the job of the same epoch with its values as they are now, even if it is closed."""
+        """Read a job's record again and return it as it is now, even if the job is closed."""
         return jobs.reread(self._base, job)
 
     def last_closed(self, pipeline_key: str) -> Job | None:
@@ -227,7 +227,7 @@ class StateManager(Questions):
         return self._base.db.read(lambda conn: replacing.is_loading(conn, pipeline_key, links))
 
     def pending_receipts(self, job: Job, limit: int = 100) -> list[Receipt]:
-        """Return the committed upstream receipts of which this job has not made chunks yet, in order."""
+        """Return upstream's committed receipts for which this job has no chunks yet, in order."""
         return follow.pending_receipts(self._base, job, limit)
 
     def add_downstream_chunks(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
@@ -243,7 +243,7 @@ class StateManager(Questions):
         return jobs.counts(self._base, job_id)
 
     def staged(self, job: Job) -> int:
-        """Return how many committed chunks of the job its run's downstream jobs have not loaded yet."""
+        """Return how many of the job's committed chunks the run's downstream jobs have yet to load."""
         return follow.staged(self._base, job)
 
     def close_job(self, job_id: str) -> str:
@@ -339,7 +339,7 @@ class StateManager(Questions):
         return reload.reload(self._base, job, chunks, by, uncopied, target_id)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
-        """Record as committed a chunk that the target's ledger names; return whether that was news."""
+        """Record as committed a chunk that the target's ledger names; return whether it was new here."""
         return reconcile.import_committed(self._base, job, chunk, receipt)
 
     def note_failure(self, run_id: str, pipeline_key: str, text: str) -> None:

@@ -160,7 +160,10 @@ class Parquet(Format):
         return int(_open(stream).metadata.num_rows)
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """Return which columns the file lacks or has too many; None if none. Order and width may differ."""
+        """Return which columns the file lacks or has in addition; None if none.
+
+        Order and width of the columns may differ.
+        """
         names = _open(stream).schema_arrow.names
         wanted = [column.name for column in table.columns]
         if set(names) == set(wanted):

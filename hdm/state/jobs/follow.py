@@ -37,7 +37,7 @@ def _waiting(of: Job) -> Select[Any]:
 
 
 def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
-    """Return the committed upstream receipts of which this job has not made chunks yet, in order."""
+    """Return upstream's committed receipts for which this job has no chunks yet, in order."""
     if not of.info.upstream_keys:
         return []
     query = _waiting(of).order_by(job.c.epoch, chunk.c.chunk_no, chunk.c.chunk_id).limit(limit)
@@ -140,7 +140,7 @@ def settled(base: Base, of: Job) -> bool:
 
 
 def staged(base: Base, of: Job) -> int:
-    """Return how many committed chunks of the job its run's downstream jobs have not loaded yet."""
+    """Return how many of the job's committed chunks the run's downstream jobs have yet to load."""
     below = job.alias()
     downstream = (
         select(below.c.pipeline_key)

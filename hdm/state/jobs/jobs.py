@@ -77,7 +77,7 @@ def open_job(
 
 
 def reread(base: Base, of: Job) -> Job:
-    """Return the job of the same epoch with its values as they are now, even if it is closed."""
+    """Read a job's record again and return it as it is now, even if the job is closed."""
 
     def work(conn: Connection) -> Job:
         row = conn.execute(select(*JOB_COLUMNS).where(job.c.job_id == of.job_id)).one()

@@ -24,7 +24,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def plan_resource(pipeline_key: str) -> str:
-    """Return the name of the lease under which a pipeline is planned."""
+    """Return the name of the lease by which one process alone plans a pipeline (link over a table)."""
     return f"plan:{pipeline_key}"
 
 
