@@ -167,8 +167,8 @@ class ConnectionLost(TransientError):
 class UnknownPlace(ConnectionLost):
     """No host, service or database of that name is known.
 
-    Before a run has reached anything by it, that is a mistake in what the user wrote; later it may pass, as
-    in a failover.
+    Before a run has reached anything under the name, that is a mistake in what the user wrote; later it may
+    pass, as in a failover.
     """
 
 

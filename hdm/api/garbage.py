@@ -19,7 +19,7 @@ from hdm.state.records import StaleArtifact
 
 
 def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool) -> Collected:
-    """Remove such files, or only list them with ``dry_run``; return what was or would be removed.
+    """Remove the files of dead attempts, or only list them with ``dry_run``; return what was found.
 
     With ``staged``, also staged files that ``keep:`` no longer keeps. If a sink cannot say which files it has
     committed, its files stay, and the result names it.

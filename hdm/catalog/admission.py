@@ -75,9 +75,7 @@ class Admission:
         return replace(self, system=target, own=frozenset())
 
     def known(self, text: str) -> str:
-        """Return ``text`` if its tokens are unambiguous and every function in it is known; does not parse
-        it.
-        """
+        """Return ``text`` if its tokens are unambiguous and its functions known; does not parse it."""
         known_tokens(text, self.system, self.own, self.sequences)
         return text
 

@@ -119,7 +119,7 @@ def _shape(column: Column) -> tuple[object, ...]:
 
 
 def missing_part(wanted: Schema, held: Schema) -> Schema:
-    """Return a schema of those tables, views, sequences and types that the existing schema ``held`` lacks.
+    """Return those tables, views, sequences and types of ``wanted`` that the existing schema ``held`` lacks.
 
     Tables that exist are not compared; ``compare`` does that.
     """
@@ -136,7 +136,7 @@ def missing_part(wanted: Schema, held: Schema) -> Schema:
 
 
 def unfinished(wanted: Schema, held: Schema) -> Schema:
-    """Return a schema of those keys, indexes, comments and views that the existing schema ``held`` lacks.
+    """Return those keys, indexes, comments and views of ``wanted`` that the existing schema ``held`` lacks.
 
     They remain to be created after the load.
     """

@@ -188,9 +188,9 @@ class EnumType:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view.
+    """A database view with its query.
 
-    ``sql`` is its query without CREATE VIEW, ``uses`` are the paths that the query reads.
+    ``sql`` is the query without CREATE VIEW, ``uses`` are the paths that it reads.
     """
 
     path: Path

@@ -1,4 +1,4 @@
-"""The Sink template, the base class of what writes chunks to a target, each visible exactly once."""
+"""The Sink template, the base class of components that write chunks to a target, exactly once each."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Sink(ABC):
 
     @property
     def place(self) -> str:
-        """The bucket, schema or folder that ``ready`` checks, as text that tells it from others.
+        """The name of the bucket, schema or folder that ``ready`` checks.
 
         ``ready`` is called once for all sinks with the same type, connection and place.
         """

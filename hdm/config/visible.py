@@ -1,4 +1,4 @@
-"""Escapes text from systems and files before it is shown, so that no name can fake a line."""
+"""Escapes invisible characters in text from systems and files before it is shown."""
 
 from __future__ import annotations
 

@@ -125,7 +125,7 @@ class Comparing(ABC):
         return self.quote(column.name)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return SQL for a cursor or key value as exact text, from which ``literal`` makes it again."""
+        """Return SQL that renders a cursor or key value as exact text; ``literal`` reads the text back."""
         return f"CAST({expression} AS {self.text_type})"
 
     def minus(self, expression: str, amount: str, column: Column) -> str:

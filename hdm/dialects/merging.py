@@ -98,7 +98,7 @@ class Merging(ABC):
         exact: Collection[str] = (),
         newest: str | None = None,
     ) -> list[str]:
-        """Return SQL statements that merge a stage's rows into the target by key: UPDATE, then INSERT.
+        """Return SQL statements that merge the rows of ``stage`` into the target by key: UPDATE, then INSERT.
 
         Without ``null_keys``, they merge the rows whose key has no NULL; with it, the other rows, and NULL
         matches NULL (slowly, because databases cannot hash that comparison). ``exact``: see ``match``.
@@ -166,7 +166,7 @@ class Merging(ABC):
         return f"AS {name}"
 
     def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
-        """Return SQL that keeps, for each key in a stage, only the rows with the greatest cursor.
+        """Return SQL that keeps, for each key in ``stage``, only the rows with the greatest cursor.
 
         Returns none if the database cannot do that in a transaction.
         """

@@ -238,7 +238,10 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return super().create_table(path, fitted, key, temporary=temporary) + _TABLE_OPTIONS
 
     def column_ddl(self, column: Column) -> str:
-        """Return a column's declaration; a TIMESTAMP says NULL or gets a default, for old servers."""
+        """Return a column's declaration for CREATE TABLE.
+
+        A TIMESTAMP says NULL or gets a default, since old servers would alter it otherwise.
+        """
         made = super().column_ddl(column)
         is_stamp = column.nullable and base_name(self.stored(column).native) == "timestamp"
         if is_stamp:

@@ -46,7 +46,7 @@ class MySQLMerging(Dialect):
         return f"SELECT GET_LOCK('{name}', {_MERGE_WAIT})"
 
     def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
-        """Return SQL that keeps, for each key in a stage, only the rows with the greatest cursor.
+        """Return SQL that keeps, for each key in ``stage``, only the rows with the greatest cursor.
 
         It uses a second temporary table, since MySQL cannot refer to one twice in a statement.
         """

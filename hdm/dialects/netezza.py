@@ -102,7 +102,10 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return self.text_of(name, column) if travels else name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return SQL for ``expression`` minus ``amount`` seconds (to the microsecond; a date: days)."""
+        """Return SQL for ``expression`` minus ``amount`` seconds.
+
+        To the microsecond; in whole days for a date.
+        """
         if column.kind is Kind.DATE:
             return f"({expression} - {round(amount / 86400):d})"
         return f"({expression} - INTERVAL '{amount:.6f} seconds')"

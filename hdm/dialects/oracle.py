@@ -86,7 +86,7 @@ class OracleDialect(OracleFacts, Dialect):
         return super().quote(name)
 
     def qualify(self, path: Sequence[str]) -> str:
-        """Return a full name; that of a temporary table, which has no schema, gets the prefix for these."""
+        """Return a table's full name; a private temporary table's name gets Oracle's prefix for these."""
         if len(path) == 1 and path[0].startswith("_hdm_stage_"):
             return self.quote("ORA$PTT_" + path[0])
         return super().qualify(path)

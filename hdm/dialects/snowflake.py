@@ -160,7 +160,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return SQL for ``expression`` minus ``amount`` seconds (to the microsecond; a date: days)."""
+        """Return SQL for ``expression`` minus ``amount`` seconds.
+
+        To the microsecond; in whole days for a date.
+        """
         if column.kind is Kind.DATE:
             return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
         return f"DATEADD(microsecond, -{round(amount * 1_000_000):d}, {expression})"

@@ -269,7 +269,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         *,
         temporary: bool = False,
     ) -> str:
-        """Return CREATE TABLE, without the key if a column of it has no length limit."""
+        """Return CREATE TABLE, without a primary key if one of its columns has no length limit."""
         long = [c.name for c in columns if c.name in key and self.stored(c).native.endswith("(max)")]
         return super().create_table(path, columns, () if long else key, temporary=temporary)
 

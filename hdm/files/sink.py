@@ -88,7 +88,7 @@ class FileSink(Sink):
         return self.namespace
 
     def dataset(self, table: Table) -> Dataset:
-        """Return the dataset that a table's files are; its name is their folder below the store's root."""
+        """Return the dataset of a table's files; its name is their folder below the store's root."""
         return Dataset(self.namespace, files.table_folder(self.name, table))
 
     def target(self, table: Table) -> Table:

@@ -33,7 +33,7 @@ def cut_epoch(
     state: StateManager | None, pipeline_key: str, mode: Mode, epoch: int, table: Table, link: DataLink,
     token: str | None, *, empty: bool = False, whole: bool = False, merged: bool = False,
 ) -> Cut:  # fmt: skip
-    """Cut the rows that an epoch of a pipeline must read into chunks; return both.
+    """Cut what an epoch of a pipeline must read into chunks, and return window and chunks.
 
     ``token`` names the snapshot of the source. Writes nothing: a run and ``hdm plan`` both call this.
     ``state`` is None if nothing was ever run. For ``empty``, ``whole`` and ``merged`` see ``plan_root``.

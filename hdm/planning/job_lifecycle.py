@@ -123,7 +123,7 @@ def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
 
 
 def waits_for_chain(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether a replaced table must not be read yet, because links still load its last reading."""
+    """Return whether a table in mode replace must not be read yet, as links still load its last reading."""
     return not state.reports.is_open(one.pipeline_key) and is_loading(state, one, specs)
 
 

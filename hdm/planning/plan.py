@@ -60,7 +60,7 @@ class _Draft:
 
 
 def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | None = None) -> Plan:
-    """Make a plan of a manifest: fill its templates, and chain links by the names of their sides.
+    """Make a plan of a manifest: fill its templates, and chain links by the names of sources and sinks.
 
     ``discover`` returns the scenarios of a template without a batch_definition; if it is None such templates
     stay open. Raises one ``ManifestError`` that names every mistake.

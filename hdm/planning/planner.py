@@ -95,7 +95,7 @@ class Planner:
             self._other_sites = OtherSites(self.state, self.run_id, self.links, self.specs)
 
     def begin(self, pipelines: Sequence[Pipeline], after: Mapping[str, frozenset[str]] | None = None) -> None:
-        """Take the pipelines to move; ``after`` maps one to those whose jobs must end before its opens."""
+        """Set the pipelines to move; ``after`` maps each to those whose jobs must end first."""
         self._waiting, self._after = list(pipelines), after or {}
 
     def tick(self) -> bool:

@@ -18,7 +18,7 @@ PATIENCE = 3.0
 
 
 class Asking:
-    """Watches how long one thread waits for systems; used by ``with``, each question runs within ``of``."""
+    """Reports systems that one thread waits for; use it in a ``with`` block, and ``of`` around questions."""
 
     def __init__(self) -> None:
         self._now: tuple[str, str, float] | None = None
@@ -34,7 +34,7 @@ class Asking:
 
     @contextmanager
     def of(self, who: str, system: str) -> Iterator[None]:
-        """Note, for the ``with`` block, that ``system`` is being asked for ``who`` (``sink warehouse``)."""
+        """Mark the ``with`` block as a question to ``system``, asked for ``who`` (``sink warehouse``)."""
         self._now = (who, system, time.monotonic())
         try:
             yield

@@ -396,7 +396,7 @@ class Database(ServerCalls):
         return [("grants", not missing_grants, what)]
 
     def look(self, path: Sequence[str]) -> Table | None:
-        """Open a session and return a table's description; None if there is none; raise ``HdmError``."""
+        """Return a table's description, None if there is none; raise ``HdmError`` if no session opens."""
         connection = self.connect("hdm:ready")
         try:
             self.begin(connection)

@@ -44,7 +44,7 @@ class OdbcDatabase(DbApiDatabase):
 
     @property
     def facts(self) -> OdbcFacts:
-        """Facts about the ODBC driver of this system, such as how it reads wide values."""
+        """Facts about the system's ODBC driver, such as which values it damages."""
         return self.dialect.odbc
 
     def connection_string(self, label: str) -> str:

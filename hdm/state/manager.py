@@ -152,7 +152,7 @@ class StateManager(Questions):
         return sites.at_work(self._base, run_id, at, links)
 
     def held_by_others(self, host: str, links: Collection[str]) -> dict[str, int]:
-        """Return, by host, how many chunks of the links processes of other hosts have leased."""
+        """Return host -> number of the links' chunks that processes of that other host have leased."""
         return sites.held_by_others(self._base, host, links)
 
     # -- jobs ----------------------------------------------------------------
@@ -247,7 +247,7 @@ class StateManager(Questions):
         return follow.staged(self._base, job)
 
     def close_job(self, job_id: str) -> str:
-        """Close a job: 'success', or 'failure' if a chunk is dead, which ``retry`` may mend; return which."""
+        """Close a job; return 'success', or 'failure' if a chunk is dead (then ``retry`` or ``waive`` it)."""
         return jobs.close_job(self._base, job_id)
 
     # -- chunks --------------------------------------------------------------
@@ -339,7 +339,7 @@ class StateManager(Questions):
         return reload.reload(self._base, job, chunks, by, uncopied, target_id)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
-        """Record as committed a chunk that the target's ledger names; return whether it was new here."""
+        """Record a chunk that the target's ledger names as committed; return whether the state lacked it."""
         return reconcile.import_committed(self._base, job, chunk, receipt)
 
     def note_failure(self, run_id: str, pipeline_key: str, text: str) -> None:
@@ -401,5 +401,5 @@ class StateManager(Questions):
     # -- the trail -----------------------------------------------------------
 
     def anchor(self, run_id: str, location: str) -> tuple[int, str]:
-        """Record where the end of a run's event chain is stored outside; return its number and hash."""
+        """Record where the last hash of a run's chain is stored outside; return its number and the hash."""
         return audit.put_anchor(self._base, run_id, location)

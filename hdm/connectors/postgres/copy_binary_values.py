@@ -28,7 +28,7 @@ _TEXTS = frozenset({"text", "varchar", "bpchar", "json", "enum"})
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Values of one width, one in every row.
+    """An encoded column whose values all have one width.
 
     ``stored`` is the big-endian type in which they are sent.
     """
@@ -44,7 +44,7 @@ class Fixed:
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """Values of varying width.
+    """An encoded column whose values vary in width.
 
     ``lengths`` (-1: NULL) and the bytes of all values, one after the other.
     """

@@ -45,7 +45,7 @@ class SnowflakeDatabase(Database):
         return Dataset(f"snowflake://{self.profile.account}", ".".join(path))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return a table's name in upper case, with the parts that it lacks from the profile in front."""
+        """Return a table's name in upper case, completed by the profile's database and schema."""
         profile: SnowflakeProfile = self.profile
         around = [folded(part) for part in parts[:-1]]
         if not around and profile.schema_name:
@@ -75,7 +75,7 @@ class SnowflakeDatabase(Database):
             raise _absent("database", path[-3]) from None
 
     def must_be_there(self, schema: Sequence[str]) -> None:
-        """Raise ``UsageError`` if a schema does not exist, or not for this role."""
+        """Raise ``UsageError`` if a schema does not exist or this role cannot see it."""
         connection = self.connect("hdm:ready")
         try:
             home = self.dialect.quote(schema[-2]) + "." if len(schema) > 1 else ""

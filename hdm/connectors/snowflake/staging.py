@@ -62,7 +62,7 @@ class Staging:
         self.folder.cleanup()
 
     def encode(self, columns: Sequence[Column], batches: Iterator[pa.RecordBatch]) -> list[Put]:
-        """Write batches as Parquet files of bounded size, each put on the stage at once; return them."""
+        """Write batches as Parquet files, put each on the stage as soon as it is full; return them."""
         kept = [_storable(column) for column in columns]
         table = Table(Dataset("", ""), ("",), tuple(kept))
         made: list[Put] = []

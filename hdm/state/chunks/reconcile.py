@@ -20,7 +20,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool:
-    """Record as committed a chunk that the target's ledger names; return whether it was new to the state.
+    """Record a chunk that the target's ledger names as committed; return whether the state lacked it.
 
     ``of`` gets the chunk if no job has it; a chunk of another epoch stays in that epoch's job. The attempt
     number grows, so that a worker whose lease expired can no longer write. While a lease is live, nothing is

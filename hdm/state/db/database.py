@@ -100,7 +100,7 @@ def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bo
 
 
 class Database:
-    """A connection to one state database, for all threads of a process; reconnects after a fork."""
+    """One state database, as the threads of a process use it; reconnects after a fork."""
 
     def __init__(self, url: str | URL) -> None:
         self.url = resolve(url)

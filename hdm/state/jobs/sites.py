@@ -112,7 +112,10 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
 
 
 def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, int]:
-    """Return, by host, how many chunks of the links processes of other hosts have leased, dead or alive."""
+    """Return host -> number of the links' chunks that processes of that other host have leased.
+
+    Dead processes count, too.
+    """
     held = union_all(
         *(
             select(worker.c.host)

@@ -89,7 +89,7 @@ class Facts:
         return self.jobs.setdefault(job_id, JobFacts())
 
     def take(self, row: Mapping[str, Any]) -> None:
-        """Add what one event says."""
+        """Add the facts that one event records."""
         self.events += 1
         try:
             payload = json.loads(row["payload"])

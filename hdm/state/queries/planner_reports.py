@@ -60,7 +60,7 @@ class PlannerReports:
         return self._jobs(select(*JOB_COLUMNS).where(job.c.job_id == job_id))[0]
 
     def statuses(self, chunk_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Return, by chunk id, the job's id and the status of each of these chunks that is recorded."""
+        """Return chunk id -> (job id, status) for each of these chunks that is recorded."""
 
         def work(conn: Connection) -> dict[str, tuple[str, str]]:
             found: dict[str, tuple[str, str]] = {}
