@@ -38,12 +38,12 @@ class _ForPeople:
         self.quiet = quiet
 
     def opened(self, run_id: str, taken: int) -> None:
-        """Say how many chunks were taken over from dead processes."""
+        """Print how many chunks were taken over from dead processes."""
         if taken and not self.quiet:
             remark(f"took over {taken} chunk(s) from a dead process of this host")
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """Say how many chunks another host has leased, and for how long this run may have to wait."""
+        """Print how many chunks another host has leased, and how long this run may have to wait."""
         if not self.quiet:
             name = host.split("/", maxsplit=1)[0]
             until = f"if it is dead, up to {seconds:.0f} s to wait"

@@ -69,7 +69,7 @@ def command_run(
 
 
 def bound_memory() -> None:
-    """Make memory allocators give freed memory back, so that memory depends on the widest batches only.
+    """Make memory allocators give freed memory back, so that the peak depends on the widest batch only.
 
     Arrow's default allocator keeps much memory per thread; jemalloc does not. If Arrow is built without
     jemalloc, malloc is used. Python's own strings and bytes come from malloc. Whenever a large block is

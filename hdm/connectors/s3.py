@@ -86,7 +86,7 @@ class _BucketSink(FileSinkConfig, _Bucket, Upload):
 
     @property
     def encryption(self) -> dict[str, str]:
-        """Parameters of a request that make S3 encrypt the object; none leaves it to the bucket."""
+        """Request parameters that make S3 encrypt the object; empty to leave that to the bucket."""
         found = {"ServerSideEncryption": self.sse or ("aws:kms" if self.kms_key_id else None)}
         return {k: v for k, v in {**found, "SSEKMSKeyId": self.kms_key_id}.items() if v}
 

@@ -165,7 +165,7 @@ class _Snapshots(OdbcDatabase):
     read_only = ("SET TRANSACTION ISOLATION LEVEL SNAPSHOT",)
 
     def set_up(self, connection: Any, write: bool) -> None:
-        """Set up a database session; ``UsageError`` if the database does not allow SNAPSHOT isolation."""
+        """Set up a session; raise ``UsageError`` if the database does not allow SNAPSHOT isolation."""
         super().set_up(connection, write)
         allowed = self.run(
             connection, "SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()"

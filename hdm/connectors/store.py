@@ -57,21 +57,21 @@ class _InStore:
 
     @classmethod
     def profile_for(cls, config: Any) -> type[BaseModel] | None:
-        """Return the profile class of the store that the address names."""
+        """Return the class of the profile entry that the store at the address needs."""
         return _store_class(config).Profile
 
     @cached_property
     def store(self) -> Store:
-        """The store, opened at the address."""
+        """The store at the configured address."""
         return _store_class(self.config).at(self.config.url, self.profile)
 
     @property
     def namespace(self) -> str:
-        """The address, without a slash at the end."""
+        """The OpenLineage namespace of the files: the store's address without a slash at the end."""
         return str(self.config.url).rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` whether the store can be read."""
+        """Return, for ``hdm doctor``, whether the store can be read."""
         try:
             self.store.look()
         except HdmError as error:

@@ -59,13 +59,13 @@ def through_odbc(name: str) -> Dialect:
     base: type[Dialect] = type(inner)
 
     class Odbc(base):  # type: ignore[misc, valid-type]
-        """The dialect's SQL with ODBC's marks and error codes."""
+        """The dialect's SQL with ODBC's placeholders and error codes."""
 
         paramstyle = "qmark"
         page_ranges = False
 
         def select_expression(self, column: Column) -> str:
-            """Read values that the driver might damage as text; ``wire`` gives their type on arrival."""
+            """Return SQL that reads values as text that the driver might damage; see ``wire``."""
             shown: str = super().select_expression(column)
             ready = self.odbc.exact_temporals and shown != self.quote(column.name)
             if ready or not as_text(self.odbc, column):
@@ -83,12 +83,12 @@ def through_odbc(name: str) -> Dialect:
             return next((code for words, code in self.odbc.words if words in str(error)), _code(error, self))
 
         def describe_error(self, error: BaseException) -> str:
-            """Return the system's name and the code."""
+            """Return the system's name and the error's code."""
             code = self.code(error)
             return f"{self.name} through ODBC" + (f": {code}" if code else f": {type(error).__name__}")
 
         def classify(self, error: BaseException) -> HdmError:
-            """Translate the error by the dialect's own codes, then by ODBC's SQLSTATEs."""
+            """Translate a driver's error by the dialect's own codes, then by ODBC's SQLSTATEs."""
             if isinstance(error, HdmError):
                 return error
             code = self.code(error) or ""

@@ -104,7 +104,7 @@ class _Server(StateSettings):
     drivername: ClassVar[str]
 
     def url(self) -> URL:
-        """Return the URL of the database on the server."""
+        """Return the URL of the state database on the server."""
         if self.profile.url is not None:
             try:
                 url = make_url(self.profile.url.reveal())

@@ -115,12 +115,12 @@ class _Cursor:
         self.rowcount = -1
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Run a statement; ``rowcount`` stays -1, since DuckDB reports the rows touched as a result."""
+        """Execute a statement; ``rowcount`` stays -1, since DuckDB returns the count as a result."""
         self._inner.execute(sql, list(values)) if values else self._inner.execute(sql)
 
     @property
     def description(self) -> Any:
-        """Columns of the last result, as in DB-API."""
+        """The columns of the last result, in the form that DB-API defines."""
         return self._inner.description
 
     def fetchall(self) -> list[tuple[Any, ...]]:

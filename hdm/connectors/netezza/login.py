@@ -36,6 +36,6 @@ class _Heard(logging.Handler):
         self.thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a warning's text."""
+        """Keep the text of a warning that nzpy logs."""
         if record.thread == self.thread:
             self.said.append(record.getMessage())

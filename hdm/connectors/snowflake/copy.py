@@ -147,11 +147,11 @@ class _ExternalCopySink(SnowflakeCopySink):
 
     @property
     def place(self) -> str:
-        """The stage's full name, by which ``ready`` looks for it."""
+        """The full name of the stage that ``ready`` checks."""
         return ".".join(self.stage)
 
     def ready(self) -> None:
-        """Log in, and look for the stage unless ``prepare`` creates it.
+        """Open a session, and look for the stage unless ``prepare`` creates it.
 
         Raises ``UsageError`` if there is none.
         """
@@ -190,7 +190,7 @@ class _ExternalCopySink(SnowflakeCopySink):
 
     @property
     def stage(self) -> tuple[str, ...]:
-        """The stage's full name, folded as Snowflake folds plain names."""
+        """The stage's full name, in the case in which Snowflake keeps it."""
         if self.config.stage_name is None:
             raise UsageError(
                 f"{self.name}: which stage are the files on?",

@@ -33,7 +33,7 @@ class _Travelling(SnowflakeDatabase):
 
     @contextmanager
     def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
-        """Yield the server's clock as the snapshot's token; None for a query.
+        """Give the ``with`` block the server's time as the snapshot's token; None for a query.
 
         It can be read as long as the table's retention lasts.
         """
@@ -66,7 +66,7 @@ class _Travelling(SnowflakeDatabase):
         return self.relation(connection, "", path) is not None
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Remember the moment of ``token``, which every query's text then carries."""
+        """Make this connection's queries read as of the moment in ``token``."""
         self.moment = token
         return True
 
