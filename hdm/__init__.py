@@ -1,7 +1,7 @@
-"""hdm moves data warehouses: resumable, proven, on record.
+"""hdm moves data between data warehouses: resumable, proven, on record.
 
-The names exported here are those that a user's own code needs; each is imported on first use, so
-that ``import hdm`` loads no other module and needs no driver.
+The names exported here are those that a user's own code needs; each is imported on first use, so that
+``import hdm`` loads no other module and needs no driver.
 """
 
 from __future__ import annotations

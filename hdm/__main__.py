@@ -1,4 +1,4 @@
-"""Run the command line as ``python -m hdm``."""
+"""Runs the command line for ``python -m hdm``."""
 
 from hdm.cli import main
 

@@ -1,4 +1,4 @@
-"""Define every exception of hdm; the class decides what the runtime does next.
+"""Defines every exception of hdm; an exception's class decides what the runtime does next.
 
 ``recovery`` is that decision: ABORT ends the command, BURY makes the chunk a dead letter,
 RETRY tries again with back-off, YIELD leaves the chunk to the worker that has its lease now.
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Recovery(StrEnum):
-    """Name what the runtime does after an error."""
+    """What the runtime does after an error: end the command, bury the chunk, try again, or yield."""
 
     ABORT = "abort"
     BURY = "bury"
@@ -35,7 +35,7 @@ class HdmError(Exception):
 
     @property
     def in_one_line(self) -> str:
-        """The message with its hint in brackets, where there is one line for both."""
+        """The error's message, with its hint in brackets if there is one."""
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     def __str__(self) -> str:
@@ -46,7 +46,7 @@ class HdmError(Exception):
 
 
 class UsageError(HdmError):
-    """A mistake in what the user wrote or asked; nothing was created."""
+    """A mistake in what the user wrote or asked for; nothing was created."""
 
     exit_code = 2
 
@@ -69,52 +69,52 @@ class ManifestError(UsageError):
 
 
 class ProfileError(ManifestError):
-    """A profile that is missing, unsafe to read, or wrong."""
+    """A profile that is missing, that others can read, or that has a mistake."""
 
 
 class UnknownComponent(UsageError):
-    """A type name for which no source, sink or other component is registered."""
+    """A type name in a manifest for which no source, sink or other component is registered."""
 
 
 class MissingDriver(UsageError):
-    """A driver that is not installed; the hint is the pip command."""
+    """A driver is not installed; the hint is the pip command that installs it."""
 
 
 class UnsupportedType(UsageError):
-    """A column whose type no Arrow type of hdm can carry."""
+    """A column whose type hdm cannot move, since no Arrow type of hdm carries its values."""
 
 
 class LossRefused(UsageError):
-    """A declared loss that the manifest does not allow."""
+    """A change of values by the target's types that the manifest does not allow."""
 
 
 # -- permanent: the chunk is buried with its context -------------------------
 
 
 class PermanentError(HdmError):
-    """An error that would recur if the chunk were tried again."""
+    """An error that would occur again if the chunk were tried again."""
 
     recovery = Recovery.BURY
 
 
 class SchemaDrift(PermanentError):
-    """The dataset's schema is not the one that was planned."""
+    """The columns of a dataset are not those that were planned."""
 
 
 class CheckFailed(PermanentError):
-    """A check on rows in flight failed."""
+    """Rows of a chunk broke a rule that the manifest's ``checks:`` declares."""
 
 
 class RejectedRows(PermanentError):
-    """Rows that the target refused."""
+    """The target refused rows, or stored fewer than it was given."""
 
 
 class UnrepresentableValue(PermanentError):
-    """A value that the target's type cannot hold; never altered silently."""
+    """A value that the target's type cannot hold; hdm never alters it silently."""
 
 
 class BrokenContract(PermanentError):
-    """A promise of a template class (``Source``, ``Sink``, ...) that a connector broke."""
+    """A connector broke a promise of its template class (``Source``, ``Sink``, ...)."""
 
 
 class CorruptFile(PermanentError):
@@ -122,11 +122,11 @@ class CorruptFile(PermanentError):
 
 
 class SnapshotLost(PermanentError):
-    """The snapshot of the source ended too early; reading on without it could lose rows."""
+    """The source's snapshot ended too early; reading on without it could lose rows."""
 
 
 class SourceChanged(PermanentError):
-    """The source's table was replaced after it was planned, or a chunk gave other rows than it has."""
+    """The source's table was replaced after it was planned, or a chunk gave other rows than were planned."""
 
 
 class TiesUnknown(PermanentError):
@@ -138,7 +138,7 @@ class Unexpected(PermanentError):
 
 
 def unexpected(error: BaseException) -> Unexpected:
-    """Wrap an unexpected exception, named by its class and place.
+    """Return an ``Unexpected`` error that names the class and the place of an exception.
 
     Its text is left out, because it can quote values.
     """
@@ -165,12 +165,18 @@ class ConnectionLost(TransientError):
 
 
 class UnknownPlace(ConnectionLost):
-    """Nobody knows a host, a service or a database by that name. Before a run has reached anything by it,
-    that is a mistake in what the user wrote; later it may pass, as in a failover."""
+    """No host, service or database of that name is known.
+
+    Before a run has reached anything under the name, that is a mistake in what the user wrote; later it may
+    pass, as in a failover.
+    """
 
 
 class Throttled(TransientError):
-    """A system asks for fewer requests; ``retry_after`` is in seconds, 0 if the system names no time."""
+    """A system asked hdm to slow down.
+
+    ``retry_after`` is in seconds, 0 if the system names no time.
+    """
 
     def __init__(self, message: str, *, retry_after: float = 0.0, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -178,11 +184,11 @@ class Throttled(TransientError):
 
 
 class Deadlock(TransientError):
-    """A deadlock, a lock time-out or a serialisation failure."""
+    """A transaction ended with a deadlock, a lock time-out or a serialisation failure."""
 
 
 class MissingParent(TransientError):
-    """A foreign key refused rows because the rows that they refer to are not in the target yet.
+    """The target refused rows, because rows that their foreign keys refer to are not there yet.
 
     Other chunks of the run may bring those rows.
     """
@@ -212,11 +218,14 @@ class StateMissing(SchemaOutOfDate):
 
 
 class IllegalTransition(StateError):
-    """A change of a chunk's status that the chunk protocol does not allow."""
+    """A chunk's status was to change in a way that the protocol does not allow."""
 
 
 class EpochOpen(StateError):
-    """A new epoch was to be planned before the job's last epoch was closed."""
+    """A new epoch was to be planned before the job's last epoch was closed.
+
+    An epoch is one planned reading of a job.
+    """
 
 
 class LeaseLost(StateError):
@@ -226,7 +235,7 @@ class LeaseLost(StateError):
 
 
 class Drained(HdmError):
-    """The worker was told to stop and has handed back its leased chunks."""
+    """The worker was told to stop, and has handed back its leased chunks."""
 
     recovery = Recovery.YIELD
     exit_code = 143

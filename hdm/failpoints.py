@@ -1,4 +1,4 @@
-"""Define named failpoints: calls that do nothing unless ``HDM_FAILPOINT`` is set.
+"""Defines failpoints: places in the code where a test can make hdm crash or fail.
 
 ``HDM_FAILPOINT="L6:2:kill"`` acts on the second passing of point L6 in this process;
 several are separated by commas. Actions: ``kill`` (SIGKILL), ``term``, ``stop`` (SIGSTOP),
@@ -33,7 +33,7 @@ _trace: str | None = None
 
 
 def arm() -> None:
-    """Read the failpoints from the environment and reset their counts; call it again in a forked child."""
+    """Read from the environment which failpoints act, and reset their counts; also in a forked child."""
     global _points, _trace  # noqa: PLW0603 -- one switch per process
     _points = _parse(os.environ.get("HDM_FAILPOINT", ""))
     _trace = os.environ.get("HDM_FAILPOINT_TRACE")
@@ -41,7 +41,7 @@ def arm() -> None:
 
 
 def point(name: str) -> None:
-    """Mark a boundary of the chunk protocol; act there only if ``HDM_FAILPOINT`` names this point."""
+    """Mark a step of the chunk protocol; act here if ``HDM_FAILPOINT`` names this point, else do nothing."""
     if _trace is not None:
         _append(_trace, name)
     if _points and name in _points:

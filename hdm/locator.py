@@ -1,4 +1,4 @@
-"""Registers components, finds their classes and makes instances, by the registry of providah.
+"""Registers components, finds their classes and makes instances, through providah's registry.
 
 An entry of that registry (https://pypi.org/project/providah) is a type's name in lower case, with its kind as
 the library. The entry contains a loader, which imports the class on first use. Dialects, formats, stores,
@@ -37,7 +37,7 @@ class _Loader:
 
 
 def add(kind: str, key: str, name: str, load: Callable[[], type], words: Iterable[str] = ()) -> None:
-    """Register a component under ``name`` and other names (``words``); ``load`` returns its class.
+    """Register a component under ``name`` and the short names ``words``; ``load`` returns its class.
 
     Replaces an earlier component with that key.
     """
@@ -54,12 +54,12 @@ def add(kind: str, key: str, name: str, load: Callable[[], type], words: Iterabl
 
 
 def changes() -> int:
-    """Return how often a component was registered; if it grew, earlier results may be out of date."""
+    """Return how often components were registered; if the number grew, earlier results may be out of date."""
     return _changes
 
 
 def key_of(kind: str, word: str) -> str | None:
-    """Return the key of a key or other name; None if no component has it."""
+    """Return the key that a component's key or other name stands for; None if no component has it."""
     known = _known.get(kind, {})
     if word in known:
         return word
@@ -68,37 +68,37 @@ def key_of(kind: str, word: str) -> str | None:
 
 
 def knows(kind: str, word: str) -> bool:
-    """Whether a component has this key or other name."""
+    """Whether a component of this kind has ``word`` as its key or another name."""
     return key_of(kind, word) is not None
 
 
 def name_of(kind: str, word: str) -> str:
-    """Return the name to show for a key or other name, which must be known."""
+    """Return the name to show for a component, by its key or other name, which must be known."""
     key = key_of(kind, word)
     assert key is not None
     return _known[kind][key]
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of a kind, sorted."""
+    """Return the names of all components of one kind, sorted."""
     with _lock:
         return sorted(_known.get(kind, {}).values())
 
 
 def words(kind: str) -> list[str]:
-    """Return the other names of a kind, sorted."""
+    """Return the short names of all components of one kind, sorted."""
     with _lock:
         known = _known.get(kind, {})
         return sorted(word for word, key in _words.get(kind, {}).items() if key in known)
 
 
 def class_of(kind: str, word: str) -> type[Any]:
-    """Return the class for a key or other name, which must be known; imports it on first use."""
+    """Return a component's class by its key or another name, which must be known; imports it on first use."""
     return _loader(kind, key_of(kind, word) or word).load()
 
 
 def make(kind: str, cls: type, configuration: Mapping[str, Any]) -> Any:
-    """Make an instance of a class, by providah."""
+    """Make an instance of a component by providah, and return it."""
     label = f"{_MADE}:{cls.__module__}.{cls.__qualname__}:{id(cls):x}"
     with _lock:
         PackageFactory.register(cls.__name__, cls, library=kind, label=label)

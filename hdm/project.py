@@ -1,4 +1,4 @@
-"""Read a manifest and make the components that it names; nothing is created until all of it is valid."""
+"""Reads a manifest and makes the components that it names; makes none until all of it is valid."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Assembly:
     site: str | None = None
 
     def preflight(self) -> list[Pipeline]:
-        """Find every pipeline of the links, without writing anything; roots come first.
+        """Find every pipeline (one link over one table) of the manifest, upstream first. Writes nothing.
 
         A pipeline that is refused here fails in the run. See ``hdm.planning.preflight.preflight``.
         """
@@ -65,7 +65,7 @@ class Assembly:
 
 
 def open_project(manifest: str, env: str, profiles: str | None, site: str | None = None) -> Assembly:
-    """Read a manifest and make its components, without touching a system.
+    """Read a manifest and make its components, without connecting to any system.
 
     ``site`` works as in ``assemble``.
     """
@@ -74,10 +74,10 @@ def open_project(manifest: str, env: str, profiles: str | None, site: str | None
 
 
 def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
-    """Make the components of a plan, and check them without touching a system.
+    """Make the components of a plan and check their settings, without connecting to any system.
 
-    With ``site``, make only the links of that site and those without a site. Drivers and profile
-    entries that only other sites need may be missing on this machine.
+    With ``site``, make only the links of that site and those without a site. Drivers and profile entries that
+    only other sites need may be missing on this machine.
     """
     broken = registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
@@ -130,18 +130,21 @@ def run_info(plan: Plan) -> RunInfo:
 
 
 def read_plan(manifest: str, env: str) -> Plan:
-    """Read a manifest and make its plan; touch no system and no profile."""
+    """Read a manifest and return its plan, without connecting to any system or reading a profile."""
     return make_plan(load_manifest(manifest, env, os.environ))
 
 
 def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan, StateManager | None]:
-    """Open a manifest's state database without making components; the state is None if there is none."""
+    """Open a manifest's state database without making components; return it with the plan.
+
+    The state is None if there is none yet.
+    """
     plan = read_plan(manifest, env)
     return plan, recall_state(plan, load_profiles(profiles, env))
 
 
 def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
-    """Return the id of the run that begins with ``run``, or of the newest run if ``run`` is None.
+    """Return the id of the run whose id begins with ``run``, or of the newest run if ``run`` is None.
 
     Raises ``UsageError`` if no run's id begins with ``run``; returns None if there are no runs at all.
     """
@@ -152,12 +155,12 @@ def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
 
 
 def link_keys(plan: Plan) -> list[str]:
-    """Return the keys of the links that the manifest lists; they stay the same when it is renamed."""
+    """Return the keys of a manifest's links, which stay the same when the manifest is renamed."""
     return [link.key for link in plan.links]
 
 
 def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
-    """Return the message that the manifest has no runs, with the manifests that have some.
+    """Return a message that a manifest has no runs, with the names of manifests that have some.
 
     If the manifest does have runs, return ``otherwise`` (when it is given).
     """
@@ -169,7 +172,7 @@ def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
 
 
 def no_such_run(plan: Plan, run: str) -> UsageError:
-    """Return the error for a run that is not recorded."""
+    """Return the error that says that no run has the given id."""
     return UsageError(
         f"no run of {plan.manifest_name} in environment {plan.env} begins with {run!r}",
         hint="hdm status --runs lists them",
@@ -185,7 +188,7 @@ def _at_site(specs: Mapping[str, LinkSpec], site: str | None, manifest: str) -> 
 
 
 def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataLink]:
-    """Make a DataLink for each spec, keyed by the spec's key, with its source and sink made and checked."""
+    """Make a ``DataLink``, with its source and sink, for each spec; return them by the specs' keys."""
     links: dict[str, DataLink] = {}
     checks = _checks()
     wrong: list[ManifestError] = []

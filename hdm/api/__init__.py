@@ -1,4 +1,4 @@
-"""Use hdm from Python: ``hdm.open`` returns a ``Project``, whose results and events have these types."""
+"""Types for using hdm from Python: ``hdm.open`` returns a ``Project`` with these results and events."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Convert every exception that leaves hdm into an ``HdmError`` without secrets."""
+"""Turns every exception that leaves hdm's Python API into an ``HdmError`` without secrets."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ R = TypeVar("R")
 
 
 def guarded(function: Callable[P, R]) -> Callable[P, R]:
-    """Wrap ``function`` so that it raises only ``HdmError``, with secrets masked.
+    """Return a version of ``function`` that raises only ``HdmError``, with secrets masked.
 
-    Another exception, whose text may quote row values, becomes ``Unexpected``; with HDM_DEBUG set it is
+    Any other exception, whose text may quote row values, becomes ``Unexpected``; with HDM_DEBUG set it is
     kept as the cause.
     """
 

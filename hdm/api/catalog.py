@@ -1,4 +1,4 @@
-"""Crawl, compare, map, create and accept whole schemas, of a manifest or of two connections."""
+"""Works on whole schemas of a source and its target: crawls, compares, maps, creates and accepts them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PHASES_BY_NAME = {"before": BEFORE_LOAD, "after": AFTER_LOAD, "all": PHASES}
 
 @dataclass(frozen=True, slots=True)
 class CatalogDifference:
-    """One difference between the target's schema and the one mapped from the source.
+    """One difference between the target's schema and the one that the source's schema maps to.
 
     ``column`` is empty if the whole object differs.
     """
@@ -46,7 +46,7 @@ class CatalogDifference:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """The DDL of one template, written to ``files`` files in ``folder``, with a report on each object."""
+    """Result of mapping one template's schema: ``files`` DDL files in ``folder``, and a report."""
 
     folder: Path
     files: int
@@ -55,20 +55,23 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """The statements applied to the target of one template, with a report on each object."""
+    """Result of creating objects in one template's target: the statements, and a report on each object."""
 
     applied: tuple[Applied, ...]
     report: Report
 
     @property
     def refused(self) -> tuple[Applied, ...]:
-        """The statements that the target refused."""
+        """The statements that the target refused to execute."""
         return tuple(one for one in self.applied if one.error)
 
 
 @dataclass(slots=True)
 class Scope:
-    """The crawled batches that a command works on; ``plan`` is None without a manifest."""
+    """The catalogues (schemas of a source and its target) that one command works on.
+
+    ``plan`` is None if the command was given two connections instead of a manifest.
+    """
 
     batches: list[Batch]
     profiles: Profiles
@@ -76,7 +79,7 @@ class Scope:
 
     @contextmanager
     def recorded(self) -> Iterator[tuple[StateManager, str] | None]:
-        """Record a run in the manifest's state database around the work; give None without a manifest."""
+        """Record a run in the manifest's state database for the ``with`` block; None without a manifest."""
         if self.plan is None:
             yield None
             return
@@ -91,7 +94,7 @@ class Scope:
             state.close_run(run_id, "success")
 
     def crawl(self) -> list[Schema]:
-        """Return the objects of each source, and record them in the state database."""
+        """Read the schema of each source, record it in the state database, and return it."""
         with self.recorded() as kept:
             for batch in self.batches:
                 if kept is not None:
@@ -100,7 +103,7 @@ class Scope:
         return [batch.crawled for batch in self.batches]
 
     def map(self, out: Path) -> list[Mapped]:
-        """Write each target's DDL into files below ``out``."""
+        """Write the DDL of each target into files below ``out``; return one result for each template."""
         found = []
         for batch in self.batches:
             folder = out if len(self.batches) == 1 else out / batch.template.source.name
@@ -109,7 +112,7 @@ class Scope:
         return found
 
     def diff(self) -> list[CatalogDifference]:
-        """Return how each target's schema differs from the one mapped from its source."""
+        """Return each difference between a target's schema and the one that its source's schema maps to."""
         found: list[CatalogDifference] = []
         for batch in self.batches:
             if batch.held is None:
@@ -118,7 +121,7 @@ class Scope:
         return found
 
     def create(self, phase: str) -> list[Created]:
-        """Create the objects that each target lacks.
+        """Create the objects that each target lacks; return one result for each template.
 
         ``phase`` is ``before`` (schemas, tables), ``after`` (keys, indexes, views, comments) or ``all``.
         """
@@ -141,7 +144,10 @@ class Scope:
         return found
 
     def accept(self, tables: Sequence[str]) -> list[list[str]]:
-        """Accept ``tables`` as they are now, or all that wait if none is named; return names per template."""
+        """Accept changed source tables as they are now; return their names, a list per template.
+
+        ``tables`` names them; if it is empty, all that wait for a decision are accepted.
+        """
         found = []
         with self.recorded() as kept:
             if kept is None:
@@ -159,7 +165,7 @@ class Scope:
 
 
 def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None = None) -> Scope:
-    """Crawl the batches of a manifest's templates that a catalog fills.
+    """Read the schemas of a manifest's templates that have no ``batch_definition``.
 
     ``target`` names a system to map to instead of the sinks'. Raises ``UsageError`` if the manifest has no
     such template.
@@ -180,7 +186,7 @@ def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None =
 
 
 class CatalogView:
-    """``Project.catalog``: the schemas of the manifest's templates; each method crawls them anew."""
+    """The schemas of a manifest's templates, as ``Project.catalog``; each method reads them anew."""
 
     def __init__(self, manifest: str, plan: Plan, profiles: Profiles) -> None:
         self._manifest, self._plan, self._profiles = manifest, plan, profiles
@@ -190,22 +196,22 @@ class CatalogView:
 
     @guarded
     def crawl(self) -> tuple[Schema, ...]:
-        """Return the objects of each template's source, and record them in the state database."""
+        """Read the schema of each template's source, record it in the state database, and return it."""
         return tuple(self._scope().crawl())
 
     @guarded
     def diff(self) -> tuple[CatalogDifference, ...]:
-        """Return how the target's schema differs from the one mapped from the source; empty if equal."""
+        """Return each difference between the target's schema and the one the source maps to."""
         return tuple(self._scope().diff())
 
     @guarded
     def map(self, folder: str | os.PathLike[str]) -> tuple[Mapped, ...]:
-        """Write the target's DDL into files for review."""
+        """Write the target's DDL into files below ``folder``, for a person to review."""
         return tuple(self._scope().map(Path(folder)))
 
     @guarded
     def create(self, phase: str = "all") -> tuple[Created, ...]:
-        """Create the objects that the target lacks.
+        """Create the objects that the target lacks; return one result for each template.
 
         ``phase`` is ``before`` the load (schemas, tables), ``after`` it (keys, indexes, views, comments), or
         ``all``.
@@ -214,9 +220,9 @@ class CatalogView:
 
     @guarded
     def accept(self, *tables: str) -> tuple[str, ...]:
-        """Accept tables of the source (default: all that wait) as they are now, for later runs.
+        """Accept changed tables of the source as they are now, for later runs; return their names.
 
-        Returns their names. Raises ``UsageError`` for an unknown name.
+        Without ``tables``, accepts all that wait for a decision. Raises ``UsageError`` for an unknown name.
         """
         return tuple(name for names in self._scope().accept(tables) for name in names)
 
@@ -238,7 +244,7 @@ def _must_be_known(tables: Sequence[str], batches: Sequence[Batch]) -> None:
 
 
 def make(batch: Batch, phases: tuple[str, ...]) -> list[Any]:
-    """Create the objects of these phases that the target lacks."""
+    """Create the objects of the given phases that the target lacks; return the executed statements."""
     assert batch.target is not None
     schema, held = batch.mapped.schema, batch.held or Schema(batch.mapped.schema.system)
     first = [

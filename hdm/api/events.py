@@ -1,4 +1,4 @@
-"""Define the typed events that a run tells while it runs.
+"""Defines the types of the events that a run reports.
 
 ``hdm run --log-format json`` prints each event's ``as_dict()`` as one line; ``Project.run(on_event=...)``
 passes the event itself.
@@ -26,7 +26,7 @@ def _now() -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One event of a run.
+    """Something that happened in a run.
 
     ``at`` is UTC by this host's clock, ISO 8601 with milliseconds; ``event`` names the kind, as in the JSON
     line.
@@ -36,7 +36,7 @@ class Event:
     event: str
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the event's fields as the JSON line has them, with secrets masked."""
+        """Return the event as the dict that is printed as a JSON line, with secrets masked."""
         found = {one.name: getattr(self, one.name) for one in fields(self)}
         plain = {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
         return dict(redact_values(plain))
@@ -44,9 +44,9 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """``run.started``: a run was opened or joined.
+    """Event ``run.started``: a run was opened, or this process joined one.
 
-    ``taken_over`` is the number of chunks whose leases were taken over from dead processes of this host.
+    ``taken_over`` is the number of chunks whose leases were taken from dead processes of this host.
     """
 
     event: str = "run.started"
@@ -56,7 +56,10 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseWaiting(Event):
-    """``lease.waiting``: another host has leased chunks; if it is dead, they expire within ``seconds``."""
+    """Event ``lease.waiting``: processes of another host have leased chunks.
+
+    If those processes are dead, the leases expire within ``seconds``.
+    """
 
     event: str = "lease.waiting"
     host: str
@@ -66,7 +69,7 @@ class LeaseWaiting(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkEvent(Event):
-    """An event about one chunk.
+    """Base of events about one chunk.
 
     ``chunk`` is the beginning of its id, ``number`` its number in the epoch's plan; ``attempt`` counts from
     1.
@@ -81,14 +84,17 @@ class ChunkEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkStarted(ChunkEvent):
-    """``chunk.started``: a worker has claimed a chunk."""
+    """Event ``chunk.started``: a worker has begun to move a chunk."""
 
     event: str = "chunk.started"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkCommitted(ChunkEvent):
-    """``chunk.committed``: the chunk is in the target; ``adopted``: an earlier attempt had written it."""
+    """Event ``chunk.committed``: a chunk's rows are in the target.
+
+    ``adopted``: an earlier attempt had written them.
+    """
 
     event: str = "chunk.committed"
     rows: int
@@ -98,10 +104,10 @@ class ChunkCommitted(ChunkEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChunkFailed(ChunkEvent):
-    """A failed attempt at a chunk; ``event`` says what follows, ``error`` is the class in ``hdm.errors``.
+    """Event of a failed attempt at a chunk; ``error`` is the name of a class in ``hdm.errors``.
 
-    ``chunk.failed``: it will be tried again. ``chunk.waits``: a system is unreachable, and the chunk waits
-    for it. ``chunk.dead``: the chunk is set aside for a person to decide.
+    ``event`` says what follows. ``chunk.failed``: it will be tried again. ``chunk.waits``: a system is
+    unreachable, and the chunk waits for it. ``chunk.dead``: the chunk is set aside for a person to decide.
     """
 
     error: str
@@ -111,14 +117,14 @@ class ChunkFailed(ChunkEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said(Event):
-    """A system or the state database is unreachable, or is back; ``event`` says which."""
+    """Event that a system or the state database became unreachable or is back; ``event`` says which."""
 
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted(Event):
-    """``note``: a remark on the run; ``table.failed``: why a table could not be planned."""
+    """Event ``note``, a remark on the run, or ``table.failed``: why a table could not be planned."""
 
     event: str = "note"
     run: str
@@ -127,7 +133,10 @@ class Noted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnded(Event):
-    """``run.ended``: the last event of a run; ``differing`` names tables, see ``RunReport``."""
+    """Event ``run.ended``, the last one of a run.
+
+    ``differing`` names tables whose source changed below the watermark; see ``RunReport``.
+    """
 
     event: str = "run.ended"
     run: str
@@ -140,11 +149,10 @@ class RunEnded(Event):
 
 
 class EventStream:
-    """Turns the callbacks of a run into events, and passes them to ``tell`` one at a time, from any thread.
+    """Turns a run's callbacks into events and passes each to the function ``tell``, one at a time.
 
-    If ``tell`` raises an exception, the run is told to stop: chunks in work are finished, no further event
-    is
-    passed, and ``failure`` keeps the exception for the caller.
+    Callbacks may come from any thread. If ``tell`` raises an exception, the run is told to stop: chunks in
+    work are finished, no further event is passed, and ``failure`` keeps the exception for the caller.
     """
 
     def __init__(self, tell: Callable[[Event], object], stop: threading.Event | None = None) -> None:
@@ -153,7 +161,7 @@ class EventStream:
         self.failure: Exception | None = None
 
     def tell(self, event: Event) -> None:
-        """Pass one event to the receiver."""
+        """Pass one event to the function that receives events."""
         with self._lock:
             if self.failure is not None:
                 return
@@ -166,19 +174,19 @@ class EventStream:
                 self._stop.set()
 
     def opened(self, run_id: str, taken: int) -> None:
-        """Tell that a run was opened or joined."""
+        """Report that a run was opened, or that this process joined it."""
         self.tell(RunStarted(run=run_id, taken_over=taken))
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """Tell that another host has leased chunks of this run."""
+        """Report that another host's processes have leased chunks of this run."""
         self.tell(LeaseWaiting(host=host, chunks=chunks, seconds=seconds))
 
     def started(self, lease: Lease) -> None:
-        """Tell that a chunk was claimed."""
+        """Report that a worker has begun to move a chunk."""
         self.tell(ChunkStarted(**_chunk(lease)))
 
     def settled(self, outcome: Outcome) -> None:
-        """Tell that a chunk was committed, or that its attempt failed."""
+        """Report that a chunk was committed, or that an attempt at it failed."""
         about, receipt, error = _chunk(outcome.lease), outcome.receipt, outcome.error
         if receipt is not None:
             self.tell(
@@ -195,11 +203,11 @@ class EventStream:
             self.tell(ChunkFailed(event=name, **about, **said))
 
     def said(self, event: str, text: str) -> None:
-        """Tell that a system is unreachable, or is back."""
+        """Report that a system became unreachable or is back."""
         self.tell(Said(event=event, message=redact(text)))
 
     def ended(self, report: RunReport) -> None:
-        """Tell the run's notes and failed tables, and how it ended."""
+        """Report the run's notes, its failed tables, and its end."""
         for text in report.notes:
             self.tell(Noted(run=report.run_id, message=text))
         for text in report.failed:
@@ -213,7 +221,7 @@ class EventStream:
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
-        """Give the engine the callbacks of this stream."""
+        """Give the engine, for the ``with`` block, the callbacks that report to this stream."""
         yield Observer(started=self.started, settled=self.settled, said=self.said)
 
 

@@ -1,4 +1,4 @@
-"""Remove the files that dead attempts left, and staged files that are no longer kept; nothing else."""
+"""Removes files of dead attempts, and staged files whose time to be kept is over; nothing else."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from hdm.state.records import StaleArtifact
 
 
 def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool) -> Collected:
-    """Remove these files, or only list them with ``dry_run``.
+    """Remove the files of dead attempts, or only list them with ``dry_run``; return what was found.
 
-    If a sink cannot say which files it has committed, its files stay, and the result names it.
+    With ``staged``, also staged files that ``keep:`` no longer keeps. If a sink cannot say which files it has
+    committed, its files stay, and the result names it.
     """
     take_over_dead(state)
     found = [(one, _discard) for one in state.stale_artifacts()]
@@ -54,7 +55,7 @@ def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool)
 
 
 def is_held(link: DataLink, job: Job, chunk: Chunk, uri: str) -> bool:
-    """Whether the target has committed the file, even if the state database does not know it yet."""
+    """Whether the target's own record names a file as committed, whatever the state database says."""
     held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
     return held is not None and any(file.uri == uri for file in held.files)
 

@@ -1,4 +1,4 @@
-"""Check everything that a manifest needs: drivers, connections, grants, clock, versions."""
+"""Checks everything that a manifest needs: drivers, connections, grants, clock, versions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_SKEW = 5.0
 
 
 def findings(made: Assembly) -> tuple[Finding, ...]:
-    """Return the result of every check, each once."""
+    """Run every check once and return the results."""
     parts = [one for link in made.links.values() for one in (link.source, link.sink)]
     probed = [row for part in parts for row in _probe(part)]
     found = [*_versions(), *probed, *_state(made)]

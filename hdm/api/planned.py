@@ -1,4 +1,4 @@
-"""Show what a run would do now, for each table of a manifest, without changing anything."""
+"""Finds out what a run would do now for each table of a manifest, without changing anything."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def planned(ready: Preflight) -> PlanReport:
-    """Decide for each table as a run would, and write nothing."""
+    """Return the plan for each table, made by the functions that a run uses; writes nothing."""
     made, pipelines = ready.made, ready.pipelines
     notes = list(made.orchestrator.notes)
     with made.recall_state() or nullcontext() as state:

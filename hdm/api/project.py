@@ -1,4 +1,4 @@
-"""Open a manifest from Python: the same verbs as the command line, with typed results."""
+"""Opens a manifest from Python: the same commands as the command line has, with typed results."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ OnEvent = Callable[[Event], object]
 def open(  # noqa: A001 -- the public name is hdm.open
     manifest: PathText, env: str | None = None, profiles: PathText | None = None, site: str | None = None
 ) -> Project:
-    """Read a manifest and its profiles; connect to nothing and create nothing.
+    """Read a manifest and its profiles, and return a ``Project``; connect to nothing.
 
     ``env`` is a top-level key of the profiles file (default: $HDM_ENV, else ``dev``), ``profiles`` that
     file (default: $HDM_PROFILES, else ~/.hashmap_data_migrator/hdm_profiles.yml). With ``site``, only the
@@ -59,7 +59,7 @@ def open(  # noqa: A001 -- the public name is hdm.open
 
 
 class Project:
-    """A manifest in one environment, as it was when ``hdm.open`` read it.
+    """A manifest in one environment, with a method for each command of the command line.
 
     Every method makes the components anew, and keeps no connection open after it returns: a project may be
     used from any thread, and several may be open at once. Methods raise ``HdmError``, print nothing, install
@@ -103,7 +103,7 @@ class Project:
         stop: threading.Event | None = None,
         on_event: OnEvent | None = None,
     ) -> RunReport:
-        """Move what the manifest says, and return how that ended; called again, move what is left.
+        """Move the manifest's tables until nothing is left to do, and return how each ended.
 
         ``select`` and ``full_refresh`` are names or patterns of tables, as ``hdm run --select`` takes them;
         ``workers`` is the number of threads; ``max_wait`` is how many seconds a system may be unreachable.
@@ -137,7 +137,7 @@ class Project:
         stop: threading.Event | None = None,
         on_event: OnEvent | None = None,
     ) -> WorkReport:
-        """Help a run that another process has opened: the one whose id begins with ``run``, or the newest.
+        """Help a run that another process has opened, and return which runs this process worked on.
 
         Waits up to ``wait`` seconds for something to do (``math.inf``: until ``stop`` is set). A project
         with
@@ -161,9 +161,10 @@ class Project:
 
     @guarded
     def status(self, run: str | None = None) -> RunStatus | None:
-        """Return how a run stands: the one whose id begins with ``run``, or the newest; None if none exists.
+        """Return the progress and result of one run; None if there is none.
 
-        Raises ``UsageError`` if ``run`` is given and no run's id begins with it.
+        It is the run whose id begins with ``run``, or the newest. Raises ``UsageError`` if ``run`` is given
+        and no run's id begins with it.
         """
         state = self.recall_state()
         if state is None:
@@ -175,20 +176,20 @@ class Project:
 
     @guarded
     def runs(self) -> tuple[RunRow, ...]:
-        """Return every recorded run, newest first."""
+        """Return every recorded run of this manifest, newest first."""
         with self.recall_state() or nullcontext() as state:
             found = state.reports.runs(*standing.mine(self._plan)) if state else ()
             return tuple(RunRow(**row) for row in found)
 
     @guarded
     def dead(self) -> tuple[DeadChunk, ...]:
-        """Return the chunks that were set aside, with their errors."""
+        """Return the chunks that were set aside after failed attempts, with their errors."""
         with self.recall_state() or nullcontext() as state:
             return standing.dead(state, self._plan) if state else ()
 
     @guarded
     def lineage(self, table: str) -> tuple[Hop, ...]:
-        """Return where a table came from and went to, one hop for each link.
+        """Return the datasets that a table came from and went to, one ``Hop`` for each link.
 
         ``table`` is a dataset's name or the end of it. Raises ``UsageError`` if it is not recorded.
         """
@@ -199,7 +200,7 @@ class Project:
 
     @guarded
     def column_lineage(self, table: str) -> tuple[dict[str, Any], ...]:
-        """Return the lineage of each column in the links that ``lineage`` returns.
+        """Return which source column each column was made of, for the links that ``lineage`` returns.
 
         Each row has the source and sink column with their types, how the sink column is made of the source
         column, ``masking`` and ``lossy``.
@@ -211,7 +212,7 @@ class Project:
 
     @guarded
     def chunk_lineage(self, table: str) -> tuple[dict[str, Any], ...]:
-        """Return every chunk that was read from or written to a table: rows, status, digest, run."""
+        """Return every chunk that was read from or written to a table: its rows, status, digest and run."""
         with self.recall_state() or nullcontext() as state:
             if state is None:
                 raise standing.unknown_table(table)
@@ -219,12 +220,15 @@ class Project:
 
     @guarded
     def doctor(self) -> tuple[Finding, ...]:
-        """Check everything that the manifest needs: versions, drivers, connections, grants, clock."""
+        """Check everything that the manifest needs, and return one result for each check.
+
+        Checks versions, drivers, connections, grants and the clock.
+        """
         return health.findings(self.assemble())
 
     @property
     def catalog(self) -> CatalogView:
-        """The schemas of the manifest's templates, to crawl, compare, map and create."""
+        """Access to the schemas of the manifest's templates: crawl, compare, map and create them."""
         from hdm.api.catalog import CatalogView
 
         return CatalogView(self.manifest, self._plan, self._profiles)
@@ -233,10 +237,10 @@ class Project:
 
     @guarded
     def retry(self, *, table: str | None = None, chunk: str | None = None, reread: bool = False) -> Retried:
-        """Make dead chunks pending again: all, those of a ``table``, or those whose id begins with ``chunk``.
+        """Let the next run try dead chunks again: all, or those of a ``table`` or an id's beginning.
 
-        The next run takes them up. With ``reread`` it reads their rows from the source again. Raises
-        ``UsageError`` if no dead chunk matches.
+        With ``reread``, the run reads their rows from the source again. Raises ``UsageError`` if no dead
+        chunk matches.
         """
         with self.recall_state() or nullcontext() as state:
             if state is None:
@@ -247,9 +251,10 @@ class Project:
     def waive(
         self, *, by: str, reason: str, table: str | None = None, chunk: str | None = None
     ) -> tuple[DeadChunk, ...]:
-        """Accept the gap that dead chunks leave, in the name of a person and with a reason.
+        """Accept that the rows of dead chunks stay missing, in the name of a person and with a reason.
 
-        Both are recorded for good. Raises ``UsageError`` if either is empty, or if no dead chunk matches.
+        Returns the chunks. Name and reason are recorded for good. Raises ``UsageError`` if either is empty,
+        or if no dead chunk matches.
         """
         if not by.strip() or not reason.strip():
             raise UsageError("--by and --reason must not be empty", hint="name the person and say why")
@@ -258,11 +263,10 @@ class Project:
 
     @guarded
     def gc(self, *, dry_run: bool = False, staged: bool = False) -> Collected:
-        """Remove the files that dead attempts left.
+        """Remove the files that dead attempts left; return what was removed.
 
         With ``staged``, also remove staged files that ``keep:`` of their sink no longer keeps. With
-        ``dry_run``,
-        only list the files.
+        ``dry_run``, only list the files.
         """
         made = self.assemble()
         with made.recall_state() or nullcontext() as state:
@@ -273,11 +277,11 @@ class Project:
     # -- for the command line ----------------------------------------------------
 
     def assemble(self) -> Assembly:
-        """Make the manifest's components."""
+        """Make the sources, sinks and links that the manifest names, and return them together."""
         return assemble(self._plan, self._profiles, self.site)
 
     def preflight(self, select: Sequence[str] = (), full_refresh: Sequence[str] = ()) -> running.Preflight:
-        """Make the components, and find the tables to move."""
+        """Make the manifest's sources, sinks and links, and find the tables that they would move."""
         return running.preflighted(self.assemble(), select, full_refresh)
 
     def recall_state(self) -> StateManager | None:

@@ -1,4 +1,4 @@
-"""Define what the methods of ``Project`` return: plain, frozen values without a database connection."""
+"""Defines the results of ``Project``'s methods: plain, frozen values without a database connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hdm.orchestrators.base import RunReport
 
 @dataclass(frozen=True, slots=True)
 class PlannedTable:
-    """The plan for one table: what a run would do with it now.
+    """What a run would do now with one table.
 
     ``chunks`` are those that the run would plan. None means that only the run can tell: for links that load
     staged files of other links, and where ``notes`` say so. ``left`` counts chunks of unfinished epochs.
@@ -37,7 +37,7 @@ class PlannedTable:
 
 @dataclass(frozen=True, slots=True)
 class PlanReport:
-    """The plan for a whole manifest: what a run would do now.
+    """What a run would do now with a whole manifest.
 
     ``notes`` are about the manifest; ``refused`` says which tables would not be moved, and why.
     """
@@ -48,13 +48,13 @@ class PlanReport:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of ``hdm plan``: 1 if something would not be moved."""
+        """The exit code of ``hdm plan``: 1 if a table would not be moved, else 0."""
         return 1 if self.refused or any(one.refused for one in self.tables) else 0
 
 
 @dataclass(frozen=True, slots=True)
 class WorkReport:
-    """The runs that a worker took part in; ``stopped``: it was told to stop."""
+    """The runs that a worker process took part in; ``stopped`` says that it was told to stop."""
 
     runs: tuple[RunReport, ...]
     stopped: bool = False
@@ -67,7 +67,10 @@ class WorkReport:
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One recorded run; times are UTC by the database's clock, ISO 8601."""
+    """One recorded run of a manifest.
+
+    Times are UTC by the database's clock, ISO 8601.
+    """
 
     run_id: str
     status: str
@@ -83,11 +86,11 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """The status of one table in a run.
+    """Progress of one table in a run.
 
-    ``done``, ``open``, ``dead`` and ``waived`` count chunks. ``differs`` says where the source differs,
-    below the watermark, from what was moved of it. ``problem`` says why the table could not be planned; if
-    its job was never opened, the other fields are None.
+    ``done``, ``open``, ``dead`` and ``waived`` count chunks. ``differs`` says where the source differs, below
+    the watermark, from what was moved of it. ``problem`` says why the table could not be planned; if its job
+    was never opened, the other fields are None.
     """
 
     job: str | None
@@ -109,7 +112,7 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """A process that worked on a run; ``at_work``: it still does.
+    """A process that worked on a run; ``at_work`` says that it still does.
 
     ``since`` is when it began, ``heard`` when the state database last heard of it.
     """
@@ -123,7 +126,7 @@ class ProcessStatus:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A gap that somebody accepted: the rows of one chunk are missing for good."""
+    """A person's decision that the rows of one chunk may stay missing for good."""
 
     table: str
     sink: str
@@ -135,7 +138,7 @@ class Waiver:
 
 @dataclass(frozen=True, slots=True)
 class RunStatus:
-    """The status of one run.
+    """Progress or result of one run, with its tables and processes.
 
     ``broken_off``: it has begun but not ended, and no process works on it. ``manifest`` is the name that the
     manifest had when it ran.
@@ -153,19 +156,19 @@ class RunStatus:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """The reasons why tables could not be planned."""
+        """Texts that say which tables could not be planned, and why."""
         return tuple(one.problem for one in self.tables if one.problem is not None)
 
     @property
     def exit_code(self) -> int:
-        """The exit code of ``hdm status``: 1 if anything is dead, failed or broken off."""
+        """The exit code of ``hdm status``: 1 if anything is dead, failed or broken off, else 0."""
         bad = any(one.dead or one.failed_checks for one in self.tables)
         return 1 if self.broken_off or bad or self.failed else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One link between two datasets, as lineage records it.
+    """One link between two datasets, as recorded when its chunks were moved.
 
     ``hops`` is the distance from the table that was asked for: above 0 downstream, below 0 upstream.
     ``chunks`` and ``rows`` count what was moved over this link.
@@ -186,7 +189,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class DeadChunk:
-    """A chunk that was set aside after ``attempts`` attempts; ``since`` is UTC, ISO 8601."""
+    """A chunk that was set aside after ``attempts`` failed attempts; ``since`` is UTC, ISO 8601."""
 
     table: str
     sink: str
@@ -200,7 +203,7 @@ class DeadChunk:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """The dead chunks that were chosen, and how many chunks the next run takes up for them."""
+    """Result of ``retry``: the chosen dead chunks, and how many chunks the next run moves for them."""
 
     chunks: tuple[DeadChunk, ...]
     count: int
@@ -208,7 +211,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A file or object of a dead attempt, or one that is no longer kept."""
+    """A file or object that ``gc`` removed or would remove."""
 
     uri: str
     chunk: str
@@ -217,7 +220,7 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What ``gc`` removed or would remove.
+    """Result of ``gc``: what it removed, or would remove.
 
     ``left`` pairs each sink whose files stay with the reason why it could not be asked.
     """
@@ -227,13 +230,13 @@ class Collected:
 
     @property
     def exit_code(self) -> int:
-        """The exit code of ``hdm gc``: 1 if a sink could not be asked."""
+        """The exit code of ``hdm gc``: 1 if a sink could not say which files it has committed, else 0."""
         return 1 if self.left else 0
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The result of one check of ``doctor``."""
+    """Result of one check that ``doctor`` makes: what was checked, whether it is in order, and details."""
 
     about: str
     what: str
@@ -242,5 +245,5 @@ class Finding:
 
 
 def dead_chunk(row: dict[str, Any]) -> DeadChunk:
-    """Return a dead chunk from its row in the state database."""
+    """Make a ``DeadChunk`` from a row of the state database."""
     return DeadChunk(**row)

@@ -1,4 +1,4 @@
-"""Log what a run does: start and end of run and tables, each chunk's commit, retry and death.
+"""Writes a run's progress to Python's logging: start and end of run and tables, and each chunk's outcome.
 
 The logger is ``hdm.run``. Commits are logged at level info, a retry is a warning, a dead chunk an error.
 """
@@ -21,7 +21,7 @@ log = logging.getLogger(RUN)
 
 
 def logged(observer: Observer) -> Observer:
-    """Return an observer that logs each event before it passes the event to ``observer``."""
+    """Return an observer that logs each event and then passes it to ``observer``."""
 
     def started(lease: Lease) -> None:
         log.debug("chunk begun: %s", _about(lease))
@@ -39,7 +39,7 @@ def logged(observer: Observer) -> Observer:
 
 
 def run_started(run_id: str, plan: Plan, user: str, host: str) -> None:
-    """Log who started which run, with which manifest."""
+    """Log that a run started: its id, its manifest, its user and host."""
     log.info(
         "run started: run=%s manifest=%s sha256=%s env=%s user=%s host=%s",
         run_id, plan.manifest_path, plan.manifest_sha256[:12], plan.env, user, host,
@@ -47,7 +47,7 @@ def run_started(run_id: str, plan: Plan, user: str, host: str) -> None:
 
 
 def run_ended(report: RunReport) -> None:
-    """Log how each table and the run ended."""
+    """Log how each table and the whole run ended."""
     for job in report.jobs:
         log.log(
             logging.INFO if job.status == "success" else logging.ERROR,

@@ -1,4 +1,4 @@
-"""Carry out a manifest, or help a run that another process opened."""
+"""Carries out a manifest's run, or helps a run that another process opened."""
 
 from __future__ import annotations
 
@@ -27,24 +27,27 @@ POLL = 0.5
 
 
 class Display(Protocol):
-    """Shows the progress of a run; its methods are called from any thread."""
+    """Interface of an object that shows a run's progress; its methods are called from any thread."""
 
     def opened(self, run_id: str, taken: int) -> None:
-        """Tell that a run was opened or joined; ``taken`` chunks of dead processes were taken over."""
+        """Show that a run was opened or joined, and that ``taken`` chunks of dead processes are free."""
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """Tell that another host has leased chunks; if it is dead, for ``seconds`` more at most."""
+        """Show that another host's processes have leased ``chunks`` chunks.
+
+        If they are dead, the leases expire within ``seconds``.
+        """
 
     def observing(self) -> AbstractContextManager[Observer]:
-        """Give the engine the callbacks of this display, while the run lasts."""
+        """Give the engine, for the ``with`` block, the callbacks that report to this display."""
 
     def ended(self, report: RunReport) -> None:
-        """Tell that the run is over."""
+        """Show that the run is over, and how it ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """The arguments of a run; see ``Project.run``.
+    """Arguments of a run, as ``Project.run`` takes them.
 
     ``stop.set()`` ends the run gracefully: it starts no more chunks, and workers hand theirs back.
     """
@@ -58,9 +61,10 @@ class Wishes:
 
 @dataclass(slots=True)
 class Preflight:
-    """A manifest's components and the pipelines that they found, ready to be run.
+    """A manifest's components and the tables that they would move, ready for a run.
 
-    ``found`` are all pipelines, ``pipelines`` those selected, ``refresh`` the keys of those to read whole.
+    A pipeline is one link over one table. ``found`` are all pipelines, ``pipelines`` those selected,
+    ``refresh`` the keys of those to read whole.
     """
 
     made: Assembly
@@ -69,12 +73,12 @@ class Preflight:
     refresh: frozenset[str]
 
     def run(self, wishes: Wishes, display: Display) -> RunReport:
-        """Open a run, move everything, close it."""
+        """Open a run, move all selected tables, close the run, and return its report."""
         with self.made.open_state() as state:
             return _carry_out(self.made, self.session(state, wishes), display)
 
     def session(self, state: StateManager, wishes: Wishes) -> Session:
-        """Return what the orchestrator needs for a run."""
+        """Return everything that the orchestrator needs for a run, with the state database ``state``."""
         made = self.made
         return Session(
             state, made.links, self.pipelines, made.run_info(), specs=made.specs, site=made.site,
@@ -84,7 +88,10 @@ class Preflight:
 
 
 def preflighted(made: Assembly, chosen: Sequence[str] = (), refreshed: Sequence[str] = ()) -> Preflight:
-    """Find the tables to move: all, or those that ``chosen`` and ``refreshed`` name, by name or pattern."""
+    """Find the tables to move: all, or those selected by names or patterns in ``chosen`` and ``refreshed``.
+
+    Tables in ``refreshed`` are read whole.
+    """
     found = made.preflight()
     pipelines = select(found, (*chosen, *refreshed)) if chosen or refreshed else found
     return Preflight(made, found, pipelines, to_refresh(found, refreshed, made.links))
@@ -115,7 +122,7 @@ def _masked(report: RunReport) -> RunReport:
 def work(
     ready: Preflight, run: str | None, patience: float, manifest: str, wishes: Wishes, display: Display
 ) -> WorkReport:
-    """Help runs that other processes open, until there has been nothing to do for ``patience`` seconds."""
+    """Help runs that other processes open, until nothing was to be done for ``patience`` seconds."""
     state = _state(ready.made, patience, wishes.stop)
     if state is None:
         return _idle(ready.made, manifest, wishes.stop)

@@ -1,4 +1,4 @@
-"""Select tables by names and patterns from those that a preflight found."""
+"""Selects tables by names and patterns from all those that a manifest would move."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from hdm.runtime.link import DataLink
 
 
 def is_named(name: str, pattern: str) -> bool:
-    """Whether a table's full name, or its end after a dot or slash, fits the pattern (``*``, ``?``)."""
+    """Whether a table's name matches a pattern with ``*`` and ``?``.
+
+    The full name is compared, and each end of it after a dot or slash.
+    """
     ends = [name, *(name[at + 1 :] for at, mark in enumerate(name) if mark in "./")]
     return any(fnmatchcase(end, pattern) for end in ends)
 
 
 def select(pipelines: Sequence[Pipeline], patterns: Collection[str]) -> list[Pipeline]:
-    """Return the pipelines whose table, source or sink fits a pattern, with all up- and downstream of them.
+    """Return the pipelines whose table, source or sink matches a pattern, and all up- and downstream of them.
 
-    Raises ``UsageError`` for a pattern that fits nothing.
+    A pipeline is one link over one table. Raises ``UsageError`` for a pattern that matches nothing.
     """
     chosen: set[str] = set()
     for pattern in patterns:
@@ -40,7 +43,7 @@ def select(pipelines: Sequence[Pipeline], patterns: Collection[str]) -> list[Pip
 def to_refresh(
     pipelines: Sequence[Pipeline], patterns: Collection[str], links: Mapping[str, DataLink]
 ) -> frozenset[str]:
-    """Return the keys of the pipelines that read the named tables whole from the source.
+    """Return the keys of the pipelines whose tables are named to be read whole from the source.
 
     Raises ``UsageError`` if the target would then have rows twice.
     """

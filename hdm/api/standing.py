@@ -1,4 +1,4 @@
-"""Read the status of runs from the state database, and record decisions about dead chunks."""
+"""Reads the progress of runs from the state database, and records people's decisions about dead chunks."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from hdm.state.queries.standing import Process
 
 
 def mine(plan: Plan) -> tuple[str, str, list[str]]:
-    """Return what identifies the runs of a manifest: its name, its environment, its links' keys."""
+    """Return the name, environment and link keys by which a manifest's runs are found."""
     return plan.manifest_name, plan.env, link_keys(plan)
 
 
 def status_of(state: StateManager, plan: Plan, run: str | None) -> RunStatus | None:
-    """Return how a run stands; None if there is none."""
+    """Return the progress and result of one run; None if there is none."""
     run_id = find_run(state, plan, run)
     if run_id is None:
         return None
@@ -52,9 +52,10 @@ def _process(one: Process, ttl: float) -> ProcessStatus:
 
 
 def at_work(one: Process, ttl: float) -> bool:
-    """Whether the process still works.
+    """Whether a process that worked on a run is still alive.
 
-    A process of this host does if it exists; one of another host, if it was heard of within a lease's time.
+    A process of this host is if it exists; one of another host, if the state database heard of it within a
+    lease's time.
     """
     if one.state != "alive":
         return False
@@ -80,26 +81,26 @@ def _tables(jobs: list[dict[str, Any]], failures: dict[str, str]) -> tuple[Table
 
 
 def on_record(state: StateManager, table: str) -> StateManager:
-    """Return ``state`` if a dataset of that name is recorded there; raise ``UsageError`` if not."""
+    """Return ``state`` if it has a dataset of that name; raise ``UsageError`` if not."""
     if not state.reports.find_datasets(table):
         raise unknown_table(table)
     return state
 
 
 def unknown_table(table: str) -> UsageError:
-    """Return the error for a table that is not recorded."""
+    """Return the error that says that no table of that name is recorded."""
     return UsageError(
         f"no dataset named {table!r} is on record", hint="hdm status lists the tables of the newest run"
     )
 
 
 def dead(state: StateManager, plan: Plan) -> tuple[DeadChunk, ...]:
-    """Return the manifest's dead chunks."""
+    """Return the dead chunks of a manifest."""
     return tuple(dead_chunk(row) for row in state.reports.dead(*mine(plan)))
 
 
 def retry(state: StateManager, plan: Plan, table: str | None, chunk: str | None, *, reread: bool) -> Retried:
-    """Make dead chunks pending again, or have their rows read from the source again."""
+    """Let the next run try dead chunks again, or read their source again; return these chunks."""
     chosen = _chosen(dead(state, plan), table, chunk)
     if reread:
         return Retried(chosen, len(state.gaps.read_again([one.chunk_id for one in chosen])))
@@ -109,7 +110,7 @@ def retry(state: StateManager, plan: Plan, table: str | None, chunk: str | None,
 def waive(
     state: StateManager, plan: Plan, by: str, reason: str, table: str | None, chunk: str | None
 ) -> tuple[DeadChunk, ...]:
-    """Accept the gap that dead chunks leave, and return these chunks."""
+    """Record that a person accepts the missing rows of dead chunks; return these chunks."""
     chosen = _chosen(dead(state, plan), table, chunk)
     for one in chosen:
         state.waive(one.chunk_id, by, reason)

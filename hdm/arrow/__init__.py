@@ -1,1 +1,1 @@
-"""Resize, count and prefetch Arrow record batches; convert them from and to Python values without loss."""
+"""Functions over Arrow record batches: resize, count, prefetch, and convert from and to Python values."""

@@ -1,4 +1,4 @@
-"""Tools over streams of Arrow record batches: resize, count, compare rows, fit to a schema."""
+"""Functions over streams of Arrow record batches: resize, count, compare rows, fit to a schema."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
 
 
 class Tally:
-    """Counts rows, bytes and batches of the stream that passes through ``over``."""
+    """Counts the rows, bytes and batches of a stream that passes through ``over``."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -86,7 +86,7 @@ _KEY_DIGITS = 32
 
 
 def row_digests(batch: pa.RecordBatch) -> list[str]:
-    """Return the sha256 of each row, 64 hex digits, independent of batch borders and string width.
+    """Return the sha256 of each row as 64 hex digits, whatever batch the row is in.
 
     A row is encoded as its values in column order. Each value is a NULL tag, or a type tag, an 8-byte
     length and the bytes; so NULL, '' and 'NULL' differ, and ('ab','c') differs from ('a','bc').
@@ -171,7 +171,7 @@ def subtract(batch: pa.RecordBatch, known: Counter[str]) -> tuple[pa.RecordBatch
 
 
 def row_tokens(batch: pa.RecordBatch, key: Sequence[str] = ()) -> list[str]:
-    """Return one token per row, by which a later reading recognises the row.
+    """Return a text (token) for each row, by which a later reading recognises the row.
 
     A token is the row's digest. If ``key`` names columns, a full stop and the first 32 hex digits of the
     key's digest follow: they tell a row that was changed in place from a new one.
@@ -185,7 +185,7 @@ def row_tokens(batch: pa.RecordBatch, key: Sequence[str] = ()) -> list[str]:
 
 @dataclass(slots=True)
 class Compared:
-    """Numbers from a comparison of some rows with the known ones.
+    """Result of comparing some rows with rows that were moved before: numbers of rows.
 
     ``new``: rows that are not known. ``changed``: rows with a known key and other values. ``gone``: known
     rows that were not found.
@@ -197,7 +197,7 @@ class Compared:
 
 
 class KnownRows:
-    """Multiset of tokens of rows that were moved already; removes these rows from batches.
+    """Tokens of rows that were moved before, each with a count; removes such rows from batches.
 
     A token removes as many rows as it was counted. With a ``key``, a row whose key is known is not new,
     whatever its values are now.
@@ -245,7 +245,7 @@ class KnownRows:
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    """Return the batch with exactly ``schema``: columns found by name, in its order, cast to its types.
+    """Return a batch with exactly the given schema: columns found by name, cast to the schema's types.
 
     Raises ``SchemaDrift`` when names differ or a NOT NULL column holds NULL, and ``UnrepresentableValue``
     when a value does not fit the type. Never alters a value.
@@ -291,5 +291,5 @@ def _carry(array: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def silent(error: BaseException) -> BaseException:
-    """Return an exception that names only the type of ``error``, whose own text may quote row values."""
+    """Return an exception that names only the class of ``error``, whose own text may quote row values."""
     return ValueError(f"{type(error).__name__}: details withheld, they may quote row values")

@@ -1,4 +1,4 @@
-"""Run a producer in a thread of its own, a bounded number of items ahead of its consumer."""
+"""Runs a producer in a thread of its own, at most some items ahead of its consumer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def ahead(
     depth: int = 1,
     weigh: Callable[[T], int] = lambda one: 0,
 ) -> Iterator[T]:
-    """Yield what ``produce()`` yields, from a thread that runs at most ``depth`` items ahead.
+    """Yield the items that ``produce()`` yields, from a thread that runs at most ``depth`` items ahead.
 
     Closing the generator early calls ``stop``, which must make a blocked producer return, and waits for the
     thread. An exception of the producer is raised here.

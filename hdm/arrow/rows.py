@@ -1,4 +1,4 @@
-"""Convert columns of Python values to Arrow and back without loss; refuse values that do not fit."""
+"""Converts columns of Python values to Arrow and back without loss; refuses values that do not fit."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def unrepresentable(column: str, why: str) -> UnrepresentableValue:
 
 
 def nul_in_text(columns: Sequence[str]) -> UnrepresentableValue:
-    """Return the error for text that PostgreSQL refuses because it holds a NUL character."""
+    """Return the error for a text that PostgreSQL refuses because it contains a NUL character."""
     return UnrepresentableValue(
         f"column {', '.join(columns)}: PostgreSQL's text cannot hold a NUL character",
         hint="take it out with transform: SELECT ..., replace(column, chr(0), '') AS column FROM batch",
@@ -46,7 +46,7 @@ def check_length(texts: pa.Array, column: str, length: int) -> None:
 def to_batch(
     rows: Sequence[Sequence[Any]], columns: Sequence[Column], decoders: Mapping[str, Decoder] | None = None
 ) -> pa.RecordBatch:
-    """Return rows of a driver as one batch with the columns' Arrow types.
+    """Return a driver's rows as one batch with the columns' Arrow types.
 
     Raises ``UnrepresentableValue``, which names the column, if a value does not fit.
     """
@@ -63,12 +63,12 @@ def to_batch(
 
 
 def plain(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Return an array of values that are Python values of type ``kind`` already."""
+    """Return an Arrow array of values that are already Python values of type ``kind``."""
     return pa.array(values, kind)
 
 
 def cells(array: pa.Array, zone: str = "+00:00") -> list[Any]:
-    """Return an array as Python values that any DB-API driver takes: temporals and decimals as exact text."""
+    """Return an array as Python values for any DB-API driver: times and decimals as exact text."""
     kind = array.type
     if pa.types.is_temporal(kind):
         return list(temporal.to_texts(array, zone).to_pylist())
@@ -78,7 +78,7 @@ def cells(array: pa.Array, zone: str = "+00:00") -> list[Any]:
 
 
 def decimal_texts(array: pa.Array) -> pa.Array:
-    """Return decimals as text in plain notation: every digit, never an exponent."""
+    """Return decimals as text with every digit, never with an exponent."""
     texts = array.cast(pa.string())
     if any(text is not None and "E" in text for text in texts.to_pylist()):
         shown = [None if v is None else f"{v:f}" for v in array.to_pylist()]

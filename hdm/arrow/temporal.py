@@ -1,8 +1,8 @@
-"""Convert dates and timestamps to text and back without loss: years BC, years beyond 9999, infinity.
+"""Converts dates and timestamps to text and back without loss, also BC, beyond 9999, and infinity.
 
-Carriers count days or ticks from 1970-01-01 in the proleptic Gregorian calendar; infinity is the largest
-integer of the carrier, -infinity its negative (as in DuckDB). Text is ISO 8601 with PostgreSQL's `` BC``
-suffix and ``infinity``.
+Arrow values count days or ticks from 1970-01-01 in the proleptic Gregorian calendar; infinity is the largest
+integer of the type, -infinity its negative (as in DuckDB). Text is ISO 8601 with PostgreSQL's `` BC`` suffix
+and ``infinity``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STAMP = re.compile(
 
 
 def day_number(year: int, month: int, day: int) -> int:
-    """Return the days since 1970-01-01; raise ``ValueError`` if the day does not exist."""
+    """Return the number of days since 1970-01-01; raise ``ValueError`` if the day does not exist."""
     if not 1 <= month <= 12 or not 1 <= day <= _month_days(year, month):
         raise ValueError("no such day")
     shifted = year - (month <= 2)
@@ -50,7 +50,7 @@ def _civil(days: int) -> tuple[int, int, int]:
 
 
 def date_from_text(text: str) -> int:
-    """Return the days since 1970-01-01 of a date; raise ``ValueError`` if the text is not a date."""
+    """Return the number of days since 1970-01-01 for a date's text; ``ValueError`` if it is no date."""
     if text in ("infinity", "-infinity"):
         return INT32_MAX if text == "infinity" else -INT32_MAX
     found = _DATE.match(text)
@@ -72,9 +72,10 @@ def date_to_text(days: int) -> str:
 
 
 def stamp_from_text(text: str, *, zoned: bool, per_second: int = 1_000_000) -> int:
-    """Return the ticks since 1970-01-01 (in UTC if ``zoned``) of a timestamp.
+    """Return the ticks since 1970-01-01 (in UTC if ``zoned``) for a timestamp's text.
 
-    Raises ``ValueError`` if the text is not a timestamp, or if no whole number of ticks holds it exactly.
+    There are ``per_second`` ticks in a second. Raises ``ValueError`` if the text is not a timestamp, or if no
+    whole number of ticks holds it exactly.
     """
     if text in ("infinity", "-infinity"):
         return INT64_MAX if text == "infinity" else -INT64_MAX
@@ -102,7 +103,7 @@ def _offset(zone: str | None) -> int:
 
 
 def stamp_to_text(ticks: int, zone: str = "", per_second: int = 1_000_000) -> str:
-    """Return ticks as the text that ``stamp_from_text`` reads; ``zone`` is appended unchanged."""
+    """Return the text of a timestamp in ticks, as ``stamp_from_text`` reads it; ``zone`` is appended."""
     if abs(ticks) == INT64_MAX:
         return "infinity" if ticks > 0 else "-infinity"
     whole, fraction = divmod(ticks, per_second)
@@ -115,17 +116,17 @@ def stamp_to_text(ticks: int, zone: str = "", per_second: int = 1_000_000) -> st
 
 
 def clock_from_text(text: str, per_second: int = 1_000_000) -> int:
-    """Return the ticks since midnight of a time of day; raise ``ValueError`` for 24:00:00."""
+    """Return the ticks since midnight for the text of a time; raise ``ValueError`` for 24:00:00."""
     return stamp_from_text("1970-01-01 " + text, zoned=False, per_second=per_second)
 
 
 def per_second(unit: str) -> int:
-    """Return the ticks per second of an Arrow time unit."""
+    """Return how many ticks a second has in an Arrow time unit."""
     return {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}[unit]
 
 
 def is_plain(array: pa.Array) -> bool:
-    """Whether every date or timestamp lies in the years 1 to 9999."""
+    """Whether every date or timestamp in an array lies in the years 1 to 9999."""
     if pa.types.is_date32(array.type):
         numbers, low, high = array.cast(pa.int32()), _FIRST_DAY, _LAST_DAY
     else:
@@ -138,7 +139,7 @@ def is_plain(array: pa.Array) -> bool:
 
 
 def to_texts(array: pa.Array, zone: str = "+00:00") -> pa.Array:
-    """Return dates, times or timestamps as exact text; zoned timestamps end with ``zone``."""
+    """Return dates, times or timestamps as exact text; those with a time zone end with ``zone``."""
     kind = array.type
     if pa.types.is_time(kind):
         return _clock_texts(array)
@@ -172,7 +173,7 @@ def _mapped(numbers: pa.Array, render: Callable[[int], str]) -> pa.Array:
 
 
 def from_texts(texts: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return an array of type ``kind`` from the text that ``to_texts`` wrote.
+    """Return an array of type ``kind`` for texts that ``to_texts`` wrote.
 
     Raises ``ValueError`` (``ArrowInvalid`` is one) if ``kind`` cannot hold a text.
     """

@@ -1,4 +1,4 @@
-"""Crawl whole schemas, map them to another system, write them as DDL, and report on the result."""
+"""Reads whole schemas, maps them to another system, writes them as DDL, and reports on the result."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decide which SQL texts of a catalogue may stand in DDL: one expression or query of known words.
+"""Decides which SQL texts of a source's catalogue may stand in DDL for a target.
 
 A source is not trusted: whoever may create a table there could write SQL that runs on the target. So a text
 is carried over only if its tokens are unambiguous, every function it calls is a known one of the system,
@@ -52,7 +52,7 @@ _ON_UPDATE = re.compile(r"\s+on\s+update\s+(?:current_timestamp|now)(?:\(\d?\))?
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """Rules for the functions that SQL texts of ``system`` may call.
+    """Decides which functions the SQL texts of one system may call.
 
     Allowed are the known functions of the system, except those in ``own``, which the source defines itself,
     and ``nextval`` of ``sequences``, which are carried over as well. Names are in lower case. Every method
@@ -65,22 +65,22 @@ class Admission:
 
     @classmethod
     def of(cls, schema: Schema) -> Admission:
-        """Return the rules for the texts of a crawl."""
+        """Return the rules for the SQL texts of a crawled schema."""
         own = {name.split(".")[-1].lower() for kind, name in schema.unread if kind == "routine"}
         sequences = {one.path[-1].lower() for one in schema.sequences}
         return cls(schema.system, frozenset(own), frozenset(sequences))
 
     def on(self, target: str) -> Admission:
-        """Return the rules for texts of the target, where the source has defined nothing."""
+        """Return the rules for SQL texts of a target system, where the source has defined no functions."""
         return replace(self, system=target, own=frozenset())
 
     def known(self, text: str) -> str:
-        """Return ``text`` if its tokens are unambiguous and its functions known; it is not parsed."""
+        """Return ``text`` if its tokens are unambiguous and its functions known; does not parse it."""
         known_tokens(text, self.system, self.own, self.sequences)
         return text
 
     def expression(self, text: str) -> str:
-        """Return ``text`` without comments if it is one expression without a query in it."""
+        """Return ``text`` without comments if it is one SQL expression that contains no query."""
         if not _is_value(known_tokens(text, self.system, self.own, self.sequences)):
             _only_reads(parse(text, self.system), query=False)
         return without_comments(text, self.system)
@@ -95,7 +95,10 @@ class Admission:
         return without_comments(text, self.system)
 
     def default(self, text: str) -> str:
-        """Return a default if it is an expression; MySQL's ON UPDATE CURRENT_TIMESTAMP may follow it."""
+        """Return a column's default if it is a SQL expression.
+
+        MySQL's ON UPDATE CURRENT_TIMESTAMP may follow it.
+        """
         tail = _ON_UPDATE.search(text) if self.system == "mysql" else None
         base = text[: tail.start()] if tail else text
         return self.expression(base) + (tail[0] if tail else "")
@@ -126,7 +129,7 @@ def known_tokens(
     sequences: Collection[str] = (),
     words: Collection[str] = _BEFORE_BRACKETS,
 ) -> list[Token]:
-    """Return the tokens without blanks and comments after a check that every function is known.
+    """Check that a SQL text calls only known functions; return its tokens without blanks and comments.
 
     ``own`` are functions that the source defines, ``sequences`` those that are carried over, ``words`` what
     else a bracket may follow, all in lower case. Raises ``Untranslatable``.
@@ -193,7 +196,7 @@ def _drawn(read: list[Token], place: int) -> str:
 
 
 def without_comments(text: str, system: str) -> str:
-    """Return ``text`` with a blank in place of each comment."""
+    """Return SQL text with a blank in place of each comment."""
     read = dialect(system).tokens(text, anywhere=True)
     return "".join(" " if one.kind == "comment" else one.text for one in read)
 

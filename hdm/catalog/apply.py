@@ -1,4 +1,7 @@
-"""Apply DDL to a target, statement by statement; objects that it refuses become manual in the report."""
+"""Applies DDL to a target, statement by statement; objects that it refuses are reported as manual.
+
+Manual means that a person must create them.
+"""
 
 from __future__ import annotations
 
@@ -18,18 +21,18 @@ _MUST = frozenset({"schema", "table"})
 
 
 class Session(Protocol):
-    """A connection to a target that takes DDL; its errors are raised as ``HdmError``."""
+    """Interface of a connection to a target that executes DDL; its errors are raised as ``HdmError``."""
 
     def execute(self, sql: str) -> None:
-        """Run one statement."""
+        """Execute one SQL statement."""
 
     def transaction(self) -> AbstractContextManager[None]:
-        """Keep the statements within it together, where the system has transactional DDL."""
+        """Put the ``with`` block's statements into one transaction, if the system allows that for DDL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """One object that was applied, or the reason why it was not."""
+    """Result of applying the DDL of one object: it was applied, or the reason why not."""
 
     statement: Statement
     error: str = ""
@@ -41,7 +44,7 @@ def apply(
     report: Report | None = None,
     done: Callable[[Applied], None] = lambda one: None,
 ) -> list[Applied]:
-    """Apply statements in order; the statements of one object are applied together.
+    """Apply DDL statements in order, those of one object together; return the result for each object.
 
     If a table or schema is refused, its error is raised. Any other object that is refused becomes manual in
     ``report``. Transient errors are raised, too: call it again.

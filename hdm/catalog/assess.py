@@ -1,4 +1,4 @@
-"""Assess a migration before it begins: sizes, types at risk, gaps by effort, waves, a forecast."""
+"""Assesses a migration before it begins: sizes, types at risk, gaps by effort, order, a forecast."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ DEFAULT_RATE = 50_000.0
 class Risk:
     """A column whose values or declaration the target cannot keep exactly.
 
-    ``grave``: values may change.
+    ``grave``: its values may change, not only its declaration.
     """
 
     column: str
@@ -34,7 +34,7 @@ class Risk:
 
 @dataclass(slots=True)
 class Assessment:
-    """The result that ``hdm assess`` shows.
+    """Result of assessing a migration, as ``hdm assess`` shows it.
 
     ``rate`` is in rows per second; ``measured`` says where it comes from.
     """
@@ -53,31 +53,31 @@ class Assessment:
 
     @property
     def rows(self) -> int:
-        """Number of rows, by the catalogue's estimates."""
+        """The number of rows in all tables, by the catalogue's estimates."""
         return sum(one["rows"] or 0 for one in self.tables)
 
     @property
     def bytes(self) -> int:
-        """Size in bytes, by the catalogue's estimates."""
+        """The size of all tables in bytes, by the catalogue's estimates."""
         return sum(one["bytes"] or 0 for one in self.tables)
 
     @property
     def sized(self) -> bool:
-        """Whether the source's catalogue knows the size of any table."""
+        """Whether the source's catalogue has the size of any table."""
         return any(one["bytes"] is not None for one in self.tables)
 
     @property
     def seconds(self) -> float:
-        """Seconds that moving all rows takes at ``rate``."""
+        """How many seconds it takes to move all rows at ``rate``."""
         return self.rows / self.rate
 
     @property
     def minutes_of_work(self) -> int:
-        """Minutes of a person's work for the gaps, by rule of thumb."""
+        """How many minutes a person needs for the objects that hdm cannot convert, by rule of thumb."""
         return sum(int(one["minutes"]) for one in self.effort)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the assessment as plain data, for JSON."""
+        """Return the assessment as plain dicts and lists, for JSON."""
         return {
             "source": self.source,
             "target": self.target,
@@ -111,7 +111,7 @@ class Assessment:
 
 
 def assess(schema: Schema, mapped: MappedSchema, rate: float | None = None, measured: str = "") -> Assessment:
-    """Assess a crawl and its mapping.
+    """Assess a migration from a crawled schema and its mapping to a target.
 
     ``rate`` is in rows per second, measured or given; ``measured`` says where it comes from.
     """

@@ -1,4 +1,4 @@
-"""Render an assessment as one HTML page with charts that loads nothing from elsewhere."""
+"""Makes one HTML page with charts of an assessment; the page loads nothing from elsewhere."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def to_html(made: Assessment, shown: int = 200) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return a duration for people: 90 s, 12 min, 3.5 h, 2.1 d."""
+    """Return a duration as a short text for people: 90 s, 12 min, 3.5 h, 2.1 d."""
     for limit, size, unit in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
         if seconds < limit:
             return f"{seconds / size:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""The base class of catalogues: crawl a system, write DDL for another one, compare the two."""
+"""The base class of catalogues: reads a system's schemas, creates objects there, compares the two."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hdm.model import Dataset, Table
 
 
 class CatalogConfig(Settings):
-    """Which tables and views are crawled, by patterns as in ``hdm.catalog.patterns``."""
+    """Configuration of a catalogue: patterns of the tables and views it reads (``hdm.catalog.patterns``)."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -51,18 +51,21 @@ class Catalog(ABC):
 
     @abstractmethod
     def crawl(self, selection: Selection | None = None) -> Schema:
-        """Read everything from the system's catalogue that the selection has (default: that of the conf)."""
+        """Return the selected objects, as the system's catalogue describes them.
+
+        The default selection is that of the conf.
+        """
 
     @abstractmethod
     def session(self) -> AbstractContextManager[Session]:
-        """Open a database session that takes DDL."""
+        """Open a database session that executes DDL, for the ``with`` block."""
 
     def dataset(self, path: Path) -> Dataset:
         """Return the OpenLineage name of an object; by default ``system://name of the catalogue``."""
         return Dataset(f"{self.system}://{self.name}", ".".join(path))
 
     def measured(self, schema: Schema) -> Schema:
-        """Return ``schema`` with facts that only the rows show, e.g. the digits of numbers.
+        """Return ``schema`` with facts that only the rows show, such as how many digits numbers have.
 
         The default returns it unchanged.
         """
@@ -70,7 +73,7 @@ class Catalog(ABC):
 
     @property
     def selection(self) -> Selection:
-        """The selection that the conf's patterns make."""
+        """The tables and views that the configured patterns select."""
         return select(self.config.include, self.config.exclude)
 
     @final
@@ -91,15 +94,16 @@ class Catalog(ABC):
 
     @final
     def ddl(self, table: Table, target: str, options: MapOptions | None = None) -> list[str]:
-        """Return the DDL that creates the table, with its keys and comments, in dialect ``target``."""
+        """Return the DDL that creates a table with keys and comments, in the SQL of dialect ``target``."""
         alone = Schema(self.system, relations=(self.relation(table.path),))
         return [one.sql for one in statements_of(map_schema(alone, target, options))]
 
     @final
     def create(self, wanted: MappedSchema, phases: Iterable[str] = PHASES) -> list[Applied]:
-        """Apply the DDL of ``phases`` to this system; refused objects become manual in the report.
+        """Create the objects of a mapped schema in this system, and return the result for each.
 
-        If a table or schema is refused, the system's error is raised.
+        Only those of the given ``phases``. Refused objects become manual in the schema's report. If a table
+        or schema is refused, the system's error is raised.
         """
         chosen = set(phases)
         statements = [one for one in statements_of(wanted) if one.phase in chosen]
@@ -107,12 +111,12 @@ class Catalog(ABC):
 
     @final
     def apply(self, statements: Iterable[Statement], wanted: MappedSchema | None = None) -> list[Applied]:
-        """Apply statements in order, in one database session."""
+        """Apply DDL statements in order, in one database session; return the result for each object."""
         with self.session() as session:
             return apply(statements, session, wanted.report if wanted else None)
 
     @final
     def drift(self, table: Table) -> list[Difference]:
-        """Return how the table, as the system has it now, differs from ``table``; empty if it does not."""
+        """Return how the table that the system has now differs from ``table``; empty if it does not."""
         now = self.relation(table.path)
         return compare_tables(now, Relation(table))

@@ -1,4 +1,4 @@
-"""Write DDL files for review: one per phase in the order of application, the new names, and the report."""
+"""Writes DDL files for review: one for each phase of the load, the new names, and the report."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from hdm.catalog.writers import PHASES, Statement, writer_for
 
 
 def statements_of(mapped: MappedSchema) -> list[Statement]:
-    """Return every statement in the order of application."""
+    """Return every DDL statement of a mapped schema, in the order in which they must be applied."""
     return ordered(mapped.schema)
 
 
 def ordered(schema: Schema) -> list[Statement]:
-    """Return every statement of a schema, in its system's SQL, in the order of application."""
+    """Return every DDL statement of a schema in its system's SQL, in the order of application."""
     return sorted(writer_for(schema).statements(), key=lambda one: PHASES.index(one.phase))
 
 
@@ -30,8 +30,8 @@ def script(statements: Iterable[Statement]) -> str:
 def write_files(mapped: MappedSchema, folder: Path, views: Iterable[View] = ()) -> list[Path]:
     """Write the DDL of each phase, ``names.json``, ``report.json`` and ``report.md``; return their paths.
 
-    ``views`` are the source's views; the SQL of those that are manual is written, unchanged and commented
-    out, to a file of its own.
+    ``views`` are the source's views; the SQL of those that are manual (a person must translate them) is
+    written, unchanged and commented out, to a file of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     statements, written = statements_of(mapped), []

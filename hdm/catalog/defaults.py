@@ -1,4 +1,4 @@
-"""Translate the defaults of columns: fit literals to the target's type, translate functions."""
+"""Translates the defaults of columns: fits literals to the target's type, and translates functions."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _NUMERIC = frozenset({*INTEGERS, Kind.DECIMAL, Kind.FLOAT32, Kind.FLOAT64})
 def translate_default(
     column: Column, kept: Column, admission: Admission, target: str, rename: Rename
 ) -> str | None:
-    """Return the default of source column ``column`` for its target column ``kept``; None if it is NULL.
+    """Return the default for a target column, translated from the source column's; None if it is NULL.
 
-    Raises ``Untranslatable``.
+    ``column`` is the source's column, ``kept`` the target's. Raises ``Untranslatable``.
     """
     source, text = admission.system, _ON_UPDATE.sub("", column.default or "").strip()
     if not text or text.upper() in ("NULL", "(NULL)"):
@@ -41,7 +41,7 @@ def translate_default(
 
 
 def has_on_update(column: Column) -> bool:
-    """Whether the default has MySQL's ON UPDATE clause, which sets the value again at every UPDATE."""
+    """Whether a default has MySQL's ON UPDATE clause, which sets the value again at every UPDATE."""
     return bool(_ON_UPDATE.search(column.default or ""))
 
 

@@ -1,4 +1,4 @@
-"""Compare an existing schema with the wanted one, and tell which changes are safe."""
+"""Compares an existing schema with the one that is wanted, and tells which changes are safe."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hdm.model import Column, Kind
 
 
 class Change(StrEnum):
-    """Kinds of difference; ``WIDER`` needs no person, and ``NEW_*`` needs none if the policy allows it."""
+    """Kinds of difference between schemas; ``WIDER`` needs no person, ``NEW_*`` if the policy allows it."""
 
     NEW_TABLE = "new table"
     NEW_COLUMN = "new column"
@@ -29,7 +29,7 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One difference between two schemas.
+    """One difference between an existing schema and the one that is wanted.
 
     ``path`` is the table's in the wanted schema; for a dropped table, in the existing one.
     """
@@ -41,7 +41,7 @@ class Difference:
 
     @property
     def text(self) -> str:
-        """The difference in words: what, where, how."""
+        """The difference in words: what differs, in which object, and how."""
         where = dotted(self.path) + (f".{self.column}" if self.column else "")
         return f"{self.change.value}: {where}" + (f" ({self.detail})" if self.detail else "")
 
@@ -61,7 +61,7 @@ def compare(wanted: Schema, held: Schema) -> list[Difference]:
 
 
 def compare_tables(wanted: Relation, held: Relation) -> list[Difference]:
-    """Return every difference between two versions of one table.
+    """Return every difference between the wanted and the existing version of one table.
 
     ``held`` is the existing version.
     """
@@ -100,7 +100,10 @@ def _compare_columns(path: Path, wanted: Column, held: Column, *, keyed: bool) -
 
 
 def too_narrow(held: Column, wanted: Column) -> bool:
-    """Whether values of ``wanted`` may not fit into the existing column ``held``, by their declarations."""
+    """Whether values of the column ``wanted`` may not fit into the existing column ``held``.
+
+    Decided by their declarations.
+    """
     if held.kind is wanted.kind and held.kind in (Kind.TEXT, Kind.BINARY):
         return held.length is not None and (wanted.length is None or wanted.length > held.length)
     return misfit(held, wanted) is not None
@@ -116,7 +119,7 @@ def _shape(column: Column) -> tuple[object, ...]:
 
 
 def missing_part(wanted: Schema, held: Schema) -> Schema:
-    """Return the tables, views, sequences and types of ``wanted`` that the existing schema ``held`` lacks.
+    """Return those tables, views, sequences and types of ``wanted`` that the existing schema ``held`` lacks.
 
     Tables that exist are not compared; ``compare`` does that.
     """
@@ -133,9 +136,9 @@ def missing_part(wanted: Schema, held: Schema) -> Schema:
 
 
 def unfinished(wanted: Schema, held: Schema) -> Schema:
-    """Return ``wanted`` with only those keys, indexes, comments and views that ``held`` lacks.
+    """Return those keys, indexes, comments and views of ``wanted`` that the existing schema ``held`` lacks.
 
-    This is what remains to be done after the load.
+    They remain to be created after the load.
     """
     theirs = {one.path: one for one in held.relations}
     views = {one.path for one in held.views}

@@ -1,4 +1,4 @@
-"""Decide which changes of a source a policy allows, and write their DDL for the target."""
+"""Decides which changes of a source a policy allows, and writes the target's DDL for them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _GROWTH = frozenset({Change.NEW_COLUMN, Change.WIDER, Change.NULLABLE})
 
 @dataclass(slots=True)
 class Verdict:
-    """The decision about each change of a source; paths are the source's.
+    """Decision about each change of a source since its tables were accepted; paths are the source's.
 
-    ``held`` tables are not moved until a person acts, ``left_out`` tables are not moved by policy,
-    ``fatal`` changes stop the run. ``accepted`` are the tables in the form that counts from now on,
-    ``alters`` the DDL for the target.
+    ``held`` tables are not moved until a person acts, ``left_out`` tables are not moved by policy, ``fatal``
+    changes stop the run. ``accepted`` are the tables in the form that counts from now on, ``alters`` the DDL
+    for the target.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -35,7 +35,7 @@ class Verdict:
     accepted: dict[Path, Relation] = field(default_factory=dict)
 
     def trimmed(self, mapped: MappedSchema) -> Schema:
-        """Return the mapped schema without the tables and columns that are held or left out."""
+        """Return the mapped schema without tables and columns that are not moved."""
         gone = {mapped.tables[path] for path in (*self.held, *self.left_out) if path in mapped.tables}
         names = {
             mapped.tables[path]: {mapped.columns[path][column] for column in columns}
@@ -57,7 +57,7 @@ class Verdict:
 def judge(
     now: Schema, mapped: MappedSchema, held: Schema | None, policy: str, known: Mapping[Path, Relation]
 ) -> Verdict:
-    """Decide about every change of ``now`` against ``known``, the accepted tables.
+    """Decide about every difference of the source's schema ``now`` from the accepted tables ``known``.
 
     ``known`` is empty in the first run. ``held`` is the target's existing schema, None without a target.
     """
@@ -181,7 +181,7 @@ def _statement(relation: Relation, column: Column, sql: str) -> Statement:
 
 
 def add_column(writer: Writer, relation: Relation, column: Column) -> str:
-    """Return ALTER TABLE that adds a column, which is NULL in existing rows."""
+    """Return an ALTER TABLE that adds a column, which is NULL in existing rows."""
     plain = replace(column, nullable=True, default=None, identity=False)
     bare = replace(relation, identities=())
     verb = writer.dialect.add_column_verb
@@ -189,7 +189,7 @@ def add_column(writer: Writer, relation: Relation, column: Column) -> str:
 
 
 def widen_column(writer: Writer, relation: Relation, column: Column) -> str | None:
-    """Return ALTER TABLE that gives a column a wider type; None where the system has no such statement."""
+    """Return an ALTER TABLE that widens a column's type; None if the system has no such statement."""
     clause = writer.dialect.widen_clause
     if clause is None:
         return None

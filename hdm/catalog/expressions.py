@@ -1,4 +1,4 @@
-"""Translate SQL expressions and queries between dialects with sqlglot.
+"""Translates SQL expressions and queries between dialects with sqlglot.
 
 SQL that is not understood for certain is refused, never guessed.
 """
@@ -38,7 +38,7 @@ def translate_expression(
     rename: Rename = lambda name: name,
     admission: Admission | None = None,
 ) -> str:
-    """Return a scalar expression of ``source`` in the SQL of ``target``, its columns renamed and quoted.
+    """Return a SQL expression of system ``source`` in the SQL of ``target``, its columns renamed and quoted.
 
     ``admission`` says which functions the source's texts may call. Raises ``Untranslatable``.
     """
@@ -50,7 +50,7 @@ def translate_expression(
 
 
 def generate(tree: Any, system: str) -> str:
-    """Return the tree as SQL of ``system`` with every identifier quoted.
+    """Return a sqlglot tree as SQL of one system, with every identifier quoted.
 
     The text is parsed once more, so that it is known to parse. Raises ``Untranslatable``.
     """
@@ -96,7 +96,7 @@ def _renamed(tree: Any, rename: Rename) -> Any:
 
 
 def simplified(tree: Any, target: str) -> Any:
-    """Return the tree in a form that the target can write.
+    """Return a sqlglot tree changed so that the target's SQL can express it.
 
     Casts that catalogues put around literals and character sets are removed, PostgreSQL's ANY (ARRAY[...])
     becomes IN, and booleans and Unicode literals are spelled as the target needs them.

@@ -1,4 +1,4 @@
-"""List the functions that SQL texts of a catalogue may call on a target.
+"""Lists the functions that SQL texts of a source's catalogue may call on a target.
 
 These are functions of the system itself that compute a value from their arguments and do nothing else.
 Functions that read a file, open a connection, sleep, change a setting or run SQL are on no list, nor is any

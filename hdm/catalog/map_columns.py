@@ -1,4 +1,4 @@
-"""Map the columns of a table: types, nullability, defaults, identities, generated columns, comments."""
+"""Maps a table's columns: types, nullability, defaults, identities, generated columns, comments."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LOAD_HINT = "write allow_loss for the column, or give it a type by rule"
 
 
 class ColumnMapper:
-    """Maps the columns of one table to the target; ``names`` gives their new names."""
+    """Maps the columns of one table to the target's types; ``names`` gives their new names."""
 
     def __init__(
         self, source: Schema, target: str, options: MapOptions, report: Report, names: Mapping[str, str]
@@ -33,7 +33,7 @@ class ColumnMapper:
         self.same, self.admission = self.source == target, Admission.of(source)
 
     def map(self, relation: Relation, path: Path) -> Relation:
-        """Return the table with its mapped columns; keys and indexes are added by ``KeyMapper``."""
+        """Return a table with its columns mapped, under its new path; ``KeyMapper`` adds keys and indexes."""
         columns, identities, virtual = [], [], []
         for column in relation.table.columns:
             name = f"{dotted(relation.path)}.{column.name}"
@@ -203,7 +203,7 @@ class ColumnMapper:
 
 
 def rename_in(names: Mapping[str, str], name: str) -> str:
-    """Return the new name of a column in an expression; raise ``Untranslatable`` if it is unknown."""
+    """Return a column's new name for an expression; raise ``Untranslatable`` for an unknown column."""
     if name in names:
         return names[name]
     near = [new for old, new in names.items() if old.casefold() == name.casefold()]
@@ -213,5 +213,5 @@ def rename_in(names: Mapping[str, str], name: str) -> str:
 
 
 def is_text(column: Column) -> bool:
-    """Whether the column holds text or bytes of unlimited length, which some systems' keys cannot take."""
+    """Whether a column has text or bytes of unlimited length, which some systems' keys cannot take."""
     return column.kind in (Kind.TEXT, Kind.BINARY, Kind.OTHER, Kind.JSON) and column.length is None

@@ -1,4 +1,4 @@
-"""Map the keys, checks and indexes of one table to a target."""
+"""Maps the keys, checks and indexes of one table to a target."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNINDEXED = "the system finds rows by its own statistics: nothing to do"
 
 
 class KeyMapper:
-    """Adds the source table's keys, checks and indexes to a mapped table.
+    """Maps a table's keys, checks and indexes, and adds them to its mapped columns.
 
     ``closing`` are the foreign keys that close a cycle of tables.
     """
@@ -40,7 +40,7 @@ class KeyMapper:
         self.same, self.admission = self.source == target, Admission.of(source)
 
     def map(self, relation: Relation, mapped: Relation) -> Relation:
-        """Return ``mapped`` with the keys, checks and indexes of ``relation``."""
+        """Return ``mapped`` with the keys, checks and indexes of the source's table ``relation``."""
         self.path = relation.path
         self.names, self.where = self.columns[relation.path], dotted(relation.path)
         self.counted = [one.column for one in mapped.identities]

@@ -1,7 +1,7 @@
-"""Fit tables to MySQL's limits on keys and rows: https://mariadb.com/kb/en/innodb-limitations/.
+"""Changes tables to fit MySQL's limits on keys and rows: https://mariadb.com/kb/en/innodb-limitations/.
 
-A sorted key has 3,072 bytes at most, so it cannot hold text without a limit of length, and the VARCHARs of
-a row must fit into 65,535 bytes.
+A sorted key has 3,072 bytes at most, so it cannot hold text without a limit of length, and the VARCHARs of a
+row must fit into 65,535 bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SIZED = re.compile(r"(?P<name>varchar|char|varbinary|binary)\((?P<size>\d+)\)",
 
 
 def fit_mysql(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
-    """Return the tables with keys that are short enough, indexes on prefixes, and rows that fit."""
+    """Return the tables with short enough keys, indexes on prefixes, and rows that fit; report changes."""
     known = {one.path: one for one in relations}
     keys = _sorted_keys(known, dialect.flavour)
     room = {path: _room(known[path], columns) for path, columns in keys.items()}

@@ -1,4 +1,4 @@
-"""Fit tables to SQL Server's limits on keys.
+"""Changes tables to fit SQL Server's limits on keys.
 
 An index entry has at most 1,700 bytes (900 in a clustered index), and no column without a limit of length:
 see "Maximum capacity specifications for SQL Server" in Microsoft's documentation.
@@ -18,7 +18,10 @@ _CLUSTERED, _OTHER = 900, 1700
 
 
 def fit_sqlserver(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
-    """Return the tables with bounded key columns; indexes on columns without a limit become manual."""
+    """Return the tables with a length limit on key columns; indexes that cannot be made become manual.
+
+    Those are indexes on columns without a limit; manual means that a person must act.
+    """
     return [_fitted(one, dialect, report) for one in relations]
 
 

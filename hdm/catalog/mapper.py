@@ -1,4 +1,4 @@
-"""Map a schema of one system to another, and report what became of every object."""
+"""Maps a schema of one system to another system, and reports the result for every object."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ among them."""
 
 @dataclass(frozen=True, slots=True)
 class MappedSchema:
-    """A mapped schema with its report.
+    """A schema mapped to another system, with its report.
 
     ``tables`` and ``columns`` map the source's names to the target's.
     """
@@ -49,7 +49,7 @@ class MappedSchema:
 def map_schema(
     source: Schema, target: str, options: MapOptions | None = None, flavour: str = ""
 ) -> MappedSchema:
-    """Return ``source`` mapped to dialect ``target``.
+    """Map a schema to the system of dialect ``target``, and return it with a report.
 
     Raises one ``UsageError`` that lists every name which the target cannot have or would confuse with
     another.

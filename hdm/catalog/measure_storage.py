@@ -1,4 +1,4 @@
-"""Measure the storage class of SQLite columns that are declared BLOB or without a type.
+"""Finds the storage class of SQLite columns that are declared BLOB or without a type.
 
 SQLite keeps a value's class with the value (https://sqlite.org/datatype3.html): programs write text into
 columns that they declare BLOB. A column whose values all have one class is mapped by that class; a column
@@ -21,12 +21,15 @@ Classes = Mapping[Path, Mapping[str, str]]
 
 
 def unsaid_columns(relation: Relation) -> list[Column]:
-    """Return the columns whose declaration does not say what they hold."""
+    """Return the columns whose declaration does not say which values they have."""
     return [c for c in relation.table.columns if c.kind in (Kind.BINARY, Kind.OTHER) and c.generated is None]
 
 
 def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
-    """Return table -> column -> storage class, for columns whose values all have one; one query per table."""
+    """Return table -> column -> storage class, for columns whose values all have one.
+
+    Runs one query per table.
+    """
     found: dict[Path, dict[str, str]] = {}
     known = find(schema.system)
     if known is None or not known.storage_classes:
@@ -47,7 +50,7 @@ def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
 
 
 def classed(schema: Schema, found: Classes) -> Schema:
-    """Return ``schema`` with these columns typed by their storage class."""
+    """Return ``schema`` with column types set by the storage classes in ``found``."""
     known = find(schema.system)
     if known is None or not known.storage_classes:
         return schema

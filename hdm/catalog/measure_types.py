@@ -1,8 +1,8 @@
-"""Measure the digits of numbers that the catalogue declares without precision.
+"""Counts the digits of numbers whose precision the catalogue does not declare.
 
 One query per table, run in the source, returns the largest number of digits before and after the decimal
-point. The measured type fits the values of today; the target refuses a later value that does not fit, with
-an error.
+point. The measured type fits the values of today; the target refuses a later value that does not fit, with an
+error.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ HEADROOM = 2
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """Most digits before and after the decimal point among ``rows`` values.
+    """Greatest numbers of digits before and after the decimal point among ``rows`` values of a column.
 
     ``odd`` is the number of values that are not numbers, such as NaN.
     """
@@ -36,15 +36,15 @@ class Measure:
 
 
 def open_columns(relation: Relation) -> list[Column]:
-    """Return the decimal columns without precision."""
+    """Return the table's decimal columns that are declared without precision."""
     return [c for c in relation.table.columns if c.kind is Kind.DECIMAL and c.precision is None]
 
 
 def measuring_sql(system: str, path: Path, columns: list[Column]) -> str | None:
-    """Return the query that measures ``columns``; None if nothing is to be measured.
+    """Return the query that counts the digits of columns; None if there is nothing to count.
 
-    It returns four numbers for each column: digits before the point, digits after it, values, values that
-    are not numbers. Nothing is measured in systems whose numbers always have a precision.
+    It returns four numbers for each column: digits before the point, digits after it, values, values that are
+    not numbers. Nothing is measured in systems whose numbers always have a precision.
     """
     known = find(system)
     if known is None or known.decimal_digits is None or not columns:
@@ -57,7 +57,7 @@ def measuring_sql(system: str, path: Path, columns: list[Column]) -> str | None:
 
 
 def measure(schema: Schema, query: Query) -> dict[Path, dict[str, Measure]]:
-    """Return the measured digits by table and column; columns without a value are left out."""
+    """Count digits by one query per table; return table -> column -> result, without empty columns."""
     found: dict[Path, dict[str, Measure]] = {}
     for relation in schema.relations:
         columns = open_columns(relation)
@@ -73,7 +73,7 @@ def measure(schema: Schema, query: Query) -> dict[Path, dict[str, Measure]]:
 
 
 def measured(schema: Schema, measures: Mapping[Path, Mapping[str, Measure]]) -> Schema:
-    """Return ``schema`` with the measured digits.
+    """Return ``schema`` with decimal types that have the measured digits.
 
     Columns that hold NaN or infinity stay as they are: no decimal of another system has such a value.
     """

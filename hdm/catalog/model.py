@@ -1,4 +1,4 @@
-"""A whole schema as immutable values: everything that a crawl finds, in the system's own SQL.
+"""A whole schema as values that cannot change: all that a crawl finds, in the system's own SQL.
 
 Texts (defaults, checks, generated columns, views) are SQL of ``Schema.system``. The mapper turns a schema
 into a schema of another system, made of the same classes.
@@ -19,7 +19,10 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A primary key or a unique constraint. ``name`` is empty if the system has none for it."""
+    """A primary key or a unique constraint.
+
+    ``name`` is empty if the system has none for it.
+    """
 
     name: str
     columns: tuple[str, ...]
@@ -28,7 +31,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class ForeignKey:
-    """A foreign key: ``columns`` refer to ``target_columns`` of the table ``target``.
+    """A foreign key: ``columns`` refer to the columns ``target_columns`` of the table ``target``.
 
     Actions are in upper case.
     """
@@ -44,7 +47,7 @@ class ForeignKey:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A check constraint: a predicate that every row fulfils."""
+    """A check constraint, with the SQL condition that every row fulfils."""
 
     name: str
     expression: str
@@ -52,7 +55,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class IndexPart:
-    """A column, or an expression, of an index. ``length`` is MySQL's prefix, in characters."""
+    """A column, or an expression, of an index.
+
+    ``length`` is MySQL's prefix, in characters.
+    """
 
     column: str | None = None
     expression: str | None = None
@@ -62,7 +68,10 @@ class IndexPart:
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """An index that does not belong to a key; ``method`` is empty for the ordinary sorted one."""
+    """An index that does not belong to a key.
+
+    ``method`` is empty for the ordinary sorted one.
+    """
 
     name: str
     parts: tuple[IndexPart, ...]
@@ -74,10 +83,10 @@ class Index:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """How the system numbers an identity column.
+    """How the system numbers the rows in an identity column.
 
-    ``always``: values given by an INSERT are refused. ``style`` tells spellings of one system apart
-    (SQLite: ``rowid`` or ``autoincrement``).
+    ``always``: values given by an INSERT are refused. ``style`` tells spellings of one system apart (SQLite:
+    ``rowid`` or ``autoincrement``).
     """
 
     column: str
@@ -89,7 +98,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Partitioning:
-    """How a table is partitioned.
+    """How the system partitions a table.
 
     ``kind`` is RANGE, LIST, HASH or the system's word; ``text`` is the clause as the system spells it.
     """
@@ -153,7 +162,10 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Sequence:
-    """A named sequence of numbers; ``owner`` is the column it was made for: table path + name."""
+    """A named sequence of numbers.
+
+    ``owner`` is the column that it was made for: table path + name.
+    """
 
     path: Path
     start: int = 1
@@ -168,7 +180,7 @@ class Sequence:
 
 @dataclass(frozen=True, slots=True)
 class EnumType:
-    """A named enumeration type with its labels, in their order."""
+    """A named enumeration type with its labels in their order."""
 
     path: Path
     labels: tuple[str, ...]
@@ -176,7 +188,10 @@ class EnumType:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A view: ``sql`` is its query without CREATE VIEW, ``uses`` are the paths that the query reads."""
+    """A database view with its query.
+
+    ``sql`` is the query without CREATE VIEW, ``uses`` are the paths that it reads.
+    """
 
     path: Path
     sql: str
@@ -188,7 +203,7 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Everything that a crawl found.
+    """All that a crawl found in one system: tables, views, sequences and types.
 
     ``system`` is a dialect's name, ``flavour`` its fork (``mariadb``). ``unread`` lists objects that exist
     and cannot be described: kind, name.
@@ -212,7 +227,7 @@ class Schema:
 
     @property
     def schemas(self) -> list[str]:
-        """Names of the schemas in which the objects are, sorted; empty for a system without schemas."""
+        """The names of the schemas with objects in them, sorted; empty for a system without schemas."""
         paths = [one.path for one in self.relations]
         paths += [one.path for one in self.views] + [one.path for one in self.sequences]
         return sorted({path[-2] for path in paths if len(path) > 1})
@@ -223,12 +238,12 @@ class Schema:
 
     @property
     def sha(self) -> str:
-        """Digest of all that was found, except the database's name and estimates of size."""
+        """A digest of all that was found, except the database's name and estimates of size."""
         return digest("schema", schema_to_json(replace(self, database=""), sizes=False))
 
 
 def dotted(path: Path) -> str:
-    """Return a path for people; parts that hold a dot are quoted."""
+    """Return a name's parts joined by dots, for people; parts that contain a dot are quoted."""
     return ".".join(f'"{part}"' if "." in part or not part else part for part in path)
 
 
@@ -246,7 +261,7 @@ def schema_to_json(schema: Schema, *, sizes: bool = True) -> str:
 
 
 def schema_from_json(text: str) -> Schema:
-    """Return the schema that ``schema_to_json`` wrote."""
+    """Return the schema for a JSON text that ``schema_to_json`` wrote."""
     body = json.loads(text)
     return Schema(
         body["system"],
@@ -261,7 +276,7 @@ def schema_from_json(text: str) -> Schema:
 
 
 def relation_to_dict(relation: Relation, *, sizes: bool = True) -> dict[str, Any]:
-    """Return a table with its keys, indexes and other properties as plain data."""
+    """Return a table with its keys, indexes and other properties as plain dicts and lists."""
     table = relation.table if sizes else replace(relation.table, rows=None, bytes=None)
     rest = asdict(replace(relation, table=_NOTHING))
     rest["table"] = json.loads(table_to_json(table))
@@ -271,7 +286,7 @@ def relation_to_dict(relation: Relation, *, sizes: bool = True) -> dict[str, Any
 
 
 def relation_from_dict(body: dict[str, Any]) -> Relation:
-    """Return the table that ``relation_to_dict`` wrote."""
+    """Return the table for the plain data that ``relation_to_dict`` returned."""
     body = dict(body)
     return Relation(
         table=table_from_json(json.dumps(body.pop("table"))),

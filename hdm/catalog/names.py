@@ -1,4 +1,4 @@
-"""Choose the names of objects on the target.
+"""Chooses the names of objects on the target.
 
 Names are kept or brought into one case; names that are too long are cut and marked with a hash; names that
 would collide, or that the target cannot have, are refused.
@@ -18,7 +18,7 @@ _HASH_DIGITS = 8
 
 
 class Case(StrEnum):
-    """Which case the letters of a name get."""
+    """Which case the letters of a name get on the target."""
 
     KEEP = "keep"
     UPPER = "upper"
@@ -27,14 +27,17 @@ class Case(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NamePolicy:
-    """Rules for the names on a target; ``renames`` maps names to others before any other rule."""
+    """Rules for the names on a target.
+
+    ``renames`` maps names to others before any other rule.
+    """
 
     dialect: Dialect
     case: Case = Case.KEEP
     renames: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, name: str) -> str:
-        """Return the name on the target; raise ``UsageError`` if the target cannot have it."""
+        """Return the target's name for a source's name; raise ``UsageError`` if the target cannot have it."""
         renamed = self.renames.get(name, name)
         cased = renamed.upper() if self.case is Case.UPPER else renamed
         cased = cased.lower() if self.case is Case.LOWER else cased
@@ -47,9 +50,9 @@ class NamePolicy:
         return fit(cased, self.dialect)
 
     def names(self, names: Iterable[str], where: str, *, tables: bool = False) -> dict[str, str]:
-        """Return old name -> new name for the names of one scope.
+        """Return old name -> new name for names that must differ from each other.
 
-        ``where`` names the scope in the error. Raises one ``UsageError`` about all names that are refused
+        ``where`` names their scope in the error. Raises one ``UsageError`` about all names that are refused
         and all pairs that would become one.
         """
         made: dict[str, str] = {}
@@ -73,7 +76,7 @@ class NamePolicy:
         return made
 
     def folded(self, name: str, *, tables: bool = False) -> str:
-        """Return the name in the form in which the target compares it."""
+        """Return a name in the case in which the target compares names."""
         return self.dialect.folded_table(name) if tables else self.dialect.folded(name)
 
 
@@ -87,7 +90,10 @@ def refusal(name: str, dialect: Dialect) -> str | None:
 
 
 def fit(name: str, dialect: Dialect) -> str:
-    """Return the name within the limit of length: cut, with eight hex digits of the whole name's sha256."""
+    """Return a name within the system's length limit.
+
+    A longer name is cut, and ends with eight hex digits of the whole name's sha256.
+    """
     if size(name, dialect) <= dialect.max_identifier:
         return name
     mark = "_" + hashlib.sha256(name.encode()).hexdigest()[:_HASH_DIGITS]
@@ -98,5 +104,5 @@ def fit(name: str, dialect: Dialect) -> str:
 
 
 def size(name: str, dialect: Dialect) -> int:
-    """Return the name's length as the system counts it, in bytes or characters."""
+    """Return a name's length as the system counts it, in bytes or characters."""
     return len(name.encode()) if dialect.identifier_unit == "bytes" else len(name)

@@ -1,4 +1,4 @@
-"""Sort objects by dependency: parents before children, views after what they read, cycles found."""
+"""Sorts objects by dependency: referenced tables first, views after what they read; finds cycles."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ N = TypeVar("N", bound=Hashable)
 
 
 def waves(needs: Mapping[N, Iterable[N]]) -> list[list[N]]:
-    """Return nodes in waves: each node needs only nodes of earlier waves.
+    """Return nodes in groups (waves): each node needs only nodes of earlier groups.
 
-    Within a wave, nodes have the order of ``needs``. Where only cycles are left, the node with the fewest
-    open needs goes first.
+    ``needs`` says which nodes each node needs. Within a wave, nodes have the order of ``needs``. Where only
+    cycles are left, the node with the fewest open needs goes first.
     """
     known = set(needs)
     open_needs = {node: {n for n in of if n in known and n != node} for node, of in needs.items()}
@@ -32,19 +32,19 @@ def waves(needs: Mapping[N, Iterable[N]]) -> list[list[N]]:
 
 
 def table_waves(relations: Iterable[Relation]) -> list[list[Relation]]:
-    """Return tables in waves, referenced ones first."""
+    """Return tables in groups (waves): each refers by foreign keys only to tables of earlier groups."""
     by_path = {one.path: one for one in relations}
     needs = {path: _parents(one) for path, one in by_path.items()}
     return [[by_path[path] for path in wave] for wave in waves(needs)]
 
 
 def table_order(relations: Iterable[Relation]) -> list[Relation]:
-    """Return tables in order, referenced ones first."""
+    """Return tables sorted so that referenced tables come before those that refer to them."""
     return [one for wave in table_waves(relations) for one in wave]
 
 
 def closing_keys(ordered: Iterable[Relation]) -> set[tuple[Path, ForeignKey]]:
-    """Return the foreign keys that refer to a later table in the order, and so close a cycle.
+    """Return the foreign keys that refer to a table later in the order, and so close a cycle.
 
     Foreign keys of a table to itself are not among them.
     """
@@ -59,7 +59,7 @@ def closing_keys(ordered: Iterable[Relation]) -> set[tuple[Path, ForeignKey]]:
 
 
 def view_order(views: Iterable[View]) -> list[View]:
-    """Return views in order; a view that others read comes before them."""
+    """Return views sorted so that a view comes after those that it reads."""
     by_path = {one.path: one for one in views}
     ordered = waves({path: one.uses for path, one in by_path.items()})
     return [by_path[path] for wave in ordered for path in wave]

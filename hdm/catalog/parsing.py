@@ -1,4 +1,4 @@
-"""Parse SQL of a catalogue with sqlglot; SQL that it does not understand is refused."""
+"""Parses SQL of a catalogue with sqlglot; refuses SQL that sqlglot does not understand."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from hdm.errors import HdmError
 
 
 class Untranslatable(HdmError):
-    """Raised for SQL that cannot be carried over for certain; the message says why."""
+    """SQL that cannot be translated for certain; the message says why."""
 
 
 def sqlglot_name(system: str) -> str | None:
-    """Return the name of the dialect in sqlglot; None for sqlglot's own dialect.
+    """Return the name of a dialect in sqlglot; None for sqlglot's own dialect.
 
     A system that sqlglot does not know is parsed as a related one.
     """
@@ -24,7 +24,7 @@ def sqlglot_name(system: str) -> str | None:
 
 
 def parse(text: str, system: str, *, query: bool = False) -> Any:
-    """Return the expression (or query) as a sqlglot tree; raise ``Untranslatable`` if it is none."""
+    """Return a SQL expression (or query) as a sqlglot tree; raise ``Untranslatable`` if it is none."""
     try:
         import sqlglot
         from sqlglot import exp

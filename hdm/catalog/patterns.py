@@ -1,4 +1,4 @@
-"""Select objects by patterns such as ``sales.*``, ``*.orders`` and ``"Odd.Name".*``.
+"""Selects tables and views by patterns such as ``sales.*``, ``*.orders`` and ``"Odd.Name".*``.
 
 A pattern is compared with the last parts of a name. ``*`` and ``?`` stand for any text and any character. A
 part in double quotes is taken exactly as it stands; any other is compared without regard to case.
@@ -18,22 +18,22 @@ _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The objects that a pattern of ``include`` matches and no pattern of ``exclude`` does."""
+    """Selects the objects that match a pattern of ``include`` and no pattern of ``exclude``."""
 
     include: tuple[str, ...] = ("*",)
     exclude: tuple[str, ...] = ()
 
     def has(self, path: Sequence[str]) -> bool:
-        """Whether the object of that name is selected."""
+        """Whether the object with that name is selected."""
         return matches(path, self.include) and not matches(path, self.exclude)
 
     def schemas(self, known: Iterable[str]) -> list[str]:
-        """Return those of the known schemas in which an object may be selected."""
+        """Return those of the schemas ``known`` in which an object may be selected."""
         return [name for name in known if any(_may_hold(name, pattern) for pattern in self.include)]
 
 
 def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selection:
-    """Return a selection after a check of its patterns; raise ``UsageError`` about a wrong one."""
+    """Check patterns and return a selection made of them; raise ``UsageError`` about a wrong one."""
     chosen = Selection(tuple(include) or ("*",), tuple(exclude))
     for pattern in (*chosen.include, *chosen.exclude):
         _parts(pattern)
@@ -41,15 +41,15 @@ def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selectio
 
 
 def exactly(paths: Iterable[Sequence[str]]) -> Selection:
-    """Return a selection of the objects of those names, and no others."""
+    """Return a selection of exactly the objects with these names."""
     quoted = [".".join('"' + part.replace('"', '""') + '"' for part in path) for path in paths]
     return Selection(tuple(quoted) or ('""',))
 
 
 def matches(path: Sequence[str], patterns: Iterable[str]) -> bool:
-    """Whether any pattern matches the last parts of ``path``.
+    """Whether any pattern matches the last parts of a name.
 
-    A pattern of more parts than the path matches only if its surplus first parts are ``*``.
+    A pattern of more parts than the name matches only if its surplus first parts are ``*``.
     """
     return any(_matches(tuple(path), pattern) for pattern in patterns)
 

@@ -1,4 +1,4 @@
-"""Report what became of every object: converted, approximated or manual, why, and what to do."""
+"""Reports for every object whether it was converted, approximated or left to a person, and why."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EFFORT = {
 
 
 class Status(StrEnum):
-    """How the target has an object of the source: as it was, in a similar form, or not at all."""
+    """How the target has an object of the source: the same, in a similar form, or not at all."""
 
     CONVERTED = "converted"
     APPROXIMATED = "approximated"
@@ -26,7 +26,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """The outcome of the mapping for one object; ``name`` is dotted, for people."""
+    """Result of the mapping for one object.
+
+    ``name`` is dotted, for people.
+    """
 
     kind: str
     name: str
@@ -36,7 +39,7 @@ class Finding:
 
     @property
     def minutes(self) -> int:
-        """Minutes of work that remain for a person, by rule of thumb."""
+        """How many minutes of work remain for a person, by rule of thumb."""
         if self.status is Status.CONVERTED:
             return 0
         whole = EFFORT.get(self.kind, 30)
@@ -45,7 +48,7 @@ class Finding:
 
 @dataclass(slots=True)
 class Report:
-    """Every finding of one mapping, in the order of the objects."""
+    """The results of one mapping for all objects, in the order of the objects."""
 
     source: str = ""
     target: str = ""
@@ -60,23 +63,23 @@ class Report:
         self.findings.append(Finding(kind, name, Status.APPROXIMATED, reason, hint))
 
     def manual(self, kind: str, name: str, reason: str, hint: str) -> None:
-        """Record that the target lacks the object, so that a person must act."""
+        """Record that the target lacks an object, so that a person must act."""
         self.findings.append(Finding(kind, name, Status.MANUAL, reason, hint))
 
     def demote(self, kind: str, name: str, reason: str, hint: str) -> None:
-        """Record that the target refused the object when it was applied, in place of earlier findings."""
+        """Record that the target refused an object when it was applied; replaces earlier results for it."""
         self.findings = [one for one in self.findings if (one.kind, one.name) != (kind, name)]
         self.manual(kind, name, reason, hint)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of objects with each status."""
+        """The number of objects with each status."""
         found = Counter(one.status.value for one in self.findings)
         return {status.value: found.get(status.value, 0) for status in Status}
 
     @property
     def by_kind(self) -> dict[str, dict[str, int]]:
-        """Kind -> status -> number of objects, kinds sorted."""
+        """The number of objects by kind and status; kinds are sorted."""
         kinds = sorted({one.kind for one in self.findings})
         return {
             kind: Report(findings=[one for one in self.findings if one.kind == kind]).counts for kind in kinds
@@ -84,18 +87,18 @@ class Report:
 
     @property
     def gaps(self) -> list[Finding]:
-        """Findings about objects that are not simply converted, manual ones first."""
+        """The results for objects that were not simply converted; those left to a person come first."""
         rest = [one for one in self.findings if one.status is not Status.CONVERTED]
         return sorted(rest, key=lambda one: (one.status is not Status.MANUAL, one.kind, one.name))
 
     @property
     def minutes(self) -> int:
-        """Minutes of work that remain for all objects, by rule of thumb."""
+        """How many minutes of work remain for all objects, by rule of thumb."""
         return sum(one.minutes for one in self.findings)
 
 
 def worst(findings: Iterable[Finding]) -> Status:
-    """Return the gravest status among the findings."""
+    """Return the worst status among results: manual, else approximated, else converted."""
     statuses = {one.status for one in findings}
     for status in (Status.MANUAL, Status.APPROXIMATED):
         if status in statuses:

@@ -1,4 +1,4 @@
-"""Rules that override the mapping, as the manifest or the command line gives them."""
+"""Rules by which users override the mapping, in the manifest or on the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hdm.model import Column
 
 
 class Rule(Described):
-    """One rule: stores matching columns as type ``to``, or renames matching tables and columns.
+    """A user's rule that gives matching columns the type ``to``, or renames tables and columns.
 
     ``table``, ``column`` and ``type`` are patterns; ``rename`` maps old names to new ones.
     """
@@ -53,7 +53,7 @@ class Rule(Described):
 
 @dataclass(frozen=True, slots=True)
 class MapOptions:
-    """How a schema is mapped.
+    """Options that say how a schema is mapped.
 
     ``schemas`` maps schema names; ``into`` takes all others. If ``keep_generated`` is False, generated
     columns become plain ones that are loaded.
@@ -66,7 +66,7 @@ class MapOptions:
     keep_generated: bool = True
 
     def renames(self, path: Path) -> dict[str, str]:
-        """Return the new names that the rules give to a table and its columns."""
+        """Return old name -> new name for a table and its columns, as the rules say."""
         found: dict[str, str] = {}
         for rule in self.rules:
             if rule.rename and matches(path, (rule.table,)):
@@ -74,12 +74,12 @@ class MapOptions:
         return found
 
     def override(self, path: Path, column: Column) -> str | None:
-        """Return the native type that the first matching rule gives a column; None if no rule matches."""
+        """Return the type that the first matching rule gives a column; None if no rule matches."""
         return next((rule.to for rule in self.rules if rule.fits(path, column)), None)
 
 
 def make_rules(raw: Iterable[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    """Return rules from plain data; raise ``UsageError`` about the first wrong one."""
+    """Return rules made of plain data; raise ``UsageError`` about the first wrong one."""
     made = []
     for number, one in enumerate(raw, 1):
         try:

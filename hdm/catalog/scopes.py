@@ -1,7 +1,7 @@
-"""Make names of constraints and indexes unique in their scope on the target.
+"""Makes names of constraints and indexes unique where the target requires it.
 
-A name that another object of the scope has gets the table's name in front. No rows are read through such
-names, so a new name is no loss.
+A name that another object has already gets the table's name in front. No rows are read through such names, so
+a new name is no loss.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hdm.dialects.traits import Traits
 
 
 def settle_names(relations: Iterable[Relation], dialect: Dialect) -> list[Relation]:
-    """Return the tables, in order, with no name twice in a scope."""
+    """Return the tables, in order, with unique names for their constraints and indexes."""
     known = list(relations)
     taken: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for one in known:

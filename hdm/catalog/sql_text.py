@@ -1,10 +1,10 @@
-"""Change SQL text without a parser."""
+"""Changes SQL text without parsing it."""
 
 from __future__ import annotations
 
 
 def unwrapped(text: str) -> str:
-    """Return SQL without one pair of brackets around everything."""
+    """Return SQL without the pair of brackets around all of it, if there is one."""
     return text[1:-1] if _wraps(text) else text
 
 

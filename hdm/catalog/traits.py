@@ -1,4 +1,4 @@
-"""Look up through its dialect what DDL a target can declare."""
+"""Looks up, through its dialect, what a target system can declare in DDL."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ def targets() -> tuple[str, ...]:
 
 
 def traits_of(system: str, flavour: str = "") -> Traits:
-    """Return what DDL the target can declare, in that flavour; raise ``UsageError`` if it is no target."""
+    """Return what a target can declare in DDL; raise ``UsageError`` if the system is no target.
+
+    ``flavour`` names a fork of the system (``mariadb``).
+    """
     known = dialect(flavour) if flavour else find(system)
     if known is None or known.traits is None:
         raise UsageError(f"no DDL writer for {system!r}", hint="targets: " + ", ".join(targets()))

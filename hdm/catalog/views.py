@@ -1,4 +1,4 @@
-"""Translate the queries of views to the target's SQL, with the new names of tables and columns."""
+"""Translates the queries of views to the target's SQL, with the new names of tables and columns."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hdm.catalog.model import Path, Schema, View, dotted
 
 
 class Names:
-    """The tables and columns of a crawl, found by the names that a query mentions.
+    """Finds tables and columns of a crawled schema by the names that a query uses.
 
     An exact match comes first, then one without regard to case.
     """
@@ -29,7 +29,7 @@ class Names:
         self.folded.setdefault(tuple(part.casefold() for part in path), path)
 
     def table(self, parts: Path, schema: str | None) -> Path | None:
-        """Return the path of a table that a query mentions; None if it is not in the crawl.
+        """Return the path of a table that a query names; None if the crawl did not find it.
 
         A name without a schema is sought in ``schema``, the view's own.
         """
@@ -42,12 +42,12 @@ class Names:
         return None
 
     def column(self, path: Path, name: str) -> str:
-        """Return the column's name as the catalogue spells it."""
+        """Return a column's name as the catalogue spells it."""
         return self.exact.get(path, {}).get(name.casefold(), name)
 
 
 def mentioned(view_sql: str, system: str, path: Path, names: Names) -> tuple[Path, ...]:
-    """Return the tables and views that a query reads, as far as they are in the crawl."""
+    """Return the tables and views that a view's query reads, as far as the crawl found them."""
     try:
         tree = parse(view_sql, system, query=True)
         tables = _tables(tree).values()
@@ -67,10 +67,10 @@ def translate_view(
     columns: Mapping[Path, Mapping[str, str]],
     admission: Admission | None = None,
 ) -> str:
-    """Return the view's query for ``target``.
+    """Return a view's query translated for ``target``.
 
-    ``columns`` maps a source table's columns to new names. Raises ``Untranslatable``, also if the view
-    reads an object that is not carried over.
+    ``columns`` maps a source table's columns to new names. Raises ``Untranslatable``, also if the view reads
+    an object that is not carried over.
     """
     admission = admission or Admission(source)
     tree = simplified(parse(admission.query(view.sql), source, query=True), target)
@@ -91,7 +91,7 @@ def translate_view(
 
 
 def admitted_view(view: View, admission: Admission, names: Names, resolve: Resolve) -> str:
-    """Return the view's query unchanged, for a target of the same system that keeps every name.
+    """Return a view's query unchanged, for a target of the same system that keeps every name.
 
     Raises ``Untranslatable``, also if the view reads an object that is not carried over.
     """

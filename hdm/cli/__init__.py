@@ -1,4 +1,4 @@
-"""Define the command line; the module of each verb is imported when the verb is used."""
+"""Defines the command line; the module of each command is imported when the command is used."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def cli() -> None:
 
 
 def main(args: list[str] | None = None) -> Any:
-    """Run the command line and exit with its code; no traceback for a user's mistake."""
+    """Run the command line and exit with its exit code; shows no traceback for a user's mistake."""
     from hdm.errors import HdmError
 
     try:

@@ -1,4 +1,4 @@
-"""hdm assess: take stock before a migration."""
+"""The command ``hdm assess``: assesses a migration before it begins."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hdm.planning.open_state import recall_state
     "--json", "json_file", type=click.Path(dir_okay=False, allow_dash=True), help="Write JSON; - prints it."
 )
 def command_assess(rate: float | None, html: str | None, json_file: str | None, **options: Any) -> int:
-    """Take stock: tables, sizes, types at risk, gaps by effort, waves, how long it will take."""
+    """Assess a migration: tables, sizes, types at risk, work for a person, order and time of loading."""
     scope = open_scope(**options)
     measured = None if rate else _measured(scope)
     source = "given" if rate else "measured in earlier runs"

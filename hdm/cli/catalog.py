@@ -1,4 +1,4 @@
-"""hdm catalog: crawl, map, compare and create whole schemas."""
+"""The command ``hdm catalog``: crawls, maps, compares and creates whole schemas."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hdm.cli.output import emit, say, say_json, size
 
 @click.group()
 def command_catalog() -> None:
-    """Crawl, map, compare and create whole schemas."""
+    """Crawl, map, compare and create whole schemas of a source and its target."""
 
 
 @command_catalog.command("crawl")

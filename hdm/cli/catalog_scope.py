@@ -1,4 +1,4 @@
-"""Read the options that say which catalogs a command works on: a manifest's, or two connections'."""
+"""Reads the options that select the catalogues of a command: a manifest's, or two connections'."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def scope_options(function: F) -> F:
-    """Add MANIFEST, --from and --to, --include, --exclude, --env, --profiles and --log-settings."""
+    """Add the options that select catalogues to a command: a manifest, or --from and --to, and filters.
+
+    They are MANIFEST, --from, --to, --include, --exclude, --env, --profiles and --log-settings.
+    """
     function = with_logging(function)
     options = [
         click.argument("manifest", type=click.Path(dir_okay=False), required=False),
@@ -62,10 +65,10 @@ def open_scope(
     *,
     one_sided: bool = False,
 ) -> Scope:
-    """Crawl the catalogs that the options name.
+    """Read the schemas of the sources and targets that the options name, and return them.
 
-    Raises ``UsageError`` if the options name neither a manifest nor a connection, or both, or no target;
-    a ``one_sided`` command needs no target.
+    Raises ``UsageError`` if the options name neither a manifest nor a connection, or both, or no target; a
+    ``one_sided`` command needs no target.
     """
     if (manifest is None) == (source is None):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""hdm components: list the types that a manifest may name, with their configuration."""
+"""The command ``hdm components``: lists the types that a manifest may name, with their configuration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""hdm doctor: check drivers, connections, grants, clock and versions."""
+"""The command ``hdm doctor``: checks drivers, connections, grants, clock and versions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hdm.cli.output import emit, say
 def command_doctor(
     manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
 ) -> int:
-    """Check everything MANIFEST needs; exit 1 if something is wrong."""
+    """Check everything that MANIFEST needs; exit code 1 if something is wrong."""
     rows = [asdict(one) for one in api.open(manifest, env, profiles, site).doctor()]
     emit(rows if as_json else list(_shortened(_grouped(rows))), as_json=as_json)
     wrong = [row for row in rows if not row["ok"]]

@@ -1,4 +1,4 @@
-"""hdm gc: remove what dead attempts left behind, and nothing else."""
+"""The command ``hdm gc``: removes what dead attempts left behind, and nothing else."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command_gc(
     staged: bool,
     as_json: bool,
 ) -> int:
-    """Remove temporary files, objects and uploads of MANIFEST's dead attempts.
+    """Remove the temporary files, objects and uploads that dead attempts of MANIFEST left.
 
     A file that a live lease may still need, or that a receipt names, is never deleted. --staged also
     deletes staged files whose every row is verified in the targets that were loaded from them, if their

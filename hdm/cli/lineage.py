@@ -1,4 +1,4 @@
-"""hdm lineage: where a table came from and went to."""
+"""The command ``hdm lineage``: shows where a table came from and went to."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def command_lineage(
     chunks: bool,
     columns: bool,
 ) -> int:
-    """Show where TABLE came from and went to, as the state database of MANIFEST records it.
+    """Show the tables from which TABLE was loaded, and those that were loaded from it.
 
     TABLE is a dataset's name or the end of it: flights, main.flights, shop.public.orders.
     """

@@ -1,4 +1,4 @@
-"""Set up a command's logging: the target and form of log records, with secrets masked."""
+"""Sets up the logging of a command: where log records go, in which form, with secrets masked."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ RUN = "hdm.run"
 class RedactingFormatter(logging.Formatter):
     """A log formatter that masks secrets in the message, in the traceback and in the final text.
 
-    Both are masked before the inner formatter runs, because it may escape characters (as JSON does), so
-    that a secret in its output would not be recognised.
+    Message and traceback are masked before the inner formatter runs, because it may escape characters (as
+    JSON does), so that a secret in its output would not be recognised.
     """
 
     def __init__(self, inner: logging.Formatter) -> None:
@@ -34,7 +34,7 @@ class RedactingFormatter(logging.Formatter):
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the record as the inner formatter writes it, with secrets masked."""
+        """Return a log record as the inner formatter writes it, with secrets masked."""
         masked = copy.copy(record)
         text = redact(record.getMessage())
         masked.msg, masked.args = (text if isinstance(self._inner, JsonFormatter) else one_line(text)), None
@@ -49,7 +49,7 @@ class JsonFormatter(logging.Formatter):
     """A log formatter that writes one JSON object per line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return time, level, logger, message and, if there is one, the exception."""
+        """Return a log record as JSON: time, level, logger, message and, if there is one, the exception."""
         body: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "event": "log",
@@ -65,7 +65,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up(log_format: str, settings: str | None, level: str) -> None:
-    """Configure logging once for this process.
+    """Configure logging for this process, once.
 
     Raises ``UsageError`` if the settings file cannot be read or applied.
     """

@@ -1,4 +1,7 @@
-"""hdm new: write a module, its test and a manifest for a new component; all three work as they are."""
+"""The command ``hdm new``: writes a module, its test and a manifest for a new component.
+
+All three work as they are.
+"""
 
 from __future__ import annotations
 

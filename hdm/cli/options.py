@@ -1,4 +1,4 @@
-"""Define options that several verbs share."""
+"""Defines options that several commands share."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_logging(function: F) -> F:
-    """Set up logging before the command runs, by those log options that the command has."""
+    """Return a command that sets up logging before it runs, by the log options that it has."""
 
     takes = "log_settings" in signature(function).parameters
 
@@ -31,7 +31,7 @@ def with_logging(function: F) -> F:
 
 
 def log_option(function: F) -> F:
-    """Add -l/--log-settings."""
+    """Add the option -l/--log-settings to a command."""
     return click.option(
         "-l", "--log_settings", "--log-settings", "log_settings", type=click.Path(dir_okay=False),
         help="Log settings: YAML for logging.config.dictConfig, or INI for logging.config.fileConfig.",
@@ -39,7 +39,10 @@ def log_option(function: F) -> F:
 
 
 def manifest_options(function: F) -> F:
-    """Add MANIFEST, -e/--env, --profiles and -l/--log-settings, which is applied before the command runs."""
+    """Add MANIFEST, -e/--env, --profiles and -l/--log-settings to a command.
+
+    The log settings are applied before the command runs.
+    """
     function = with_logging(function)
     for option in reversed(
         [
@@ -61,7 +64,7 @@ def manifest_options(function: F) -> F:
 
 
 def place_options(function: F) -> F:
-    """Add MANIFEST, -e/--env, --profiles and -l/--log-settings, and --state as an alternative to MANIFEST."""
+    """Add the options of ``manifest_options`` to a command, and --state as an alternative to MANIFEST."""
     function = with_logging(function)
     for option in reversed(
         [
@@ -87,17 +90,17 @@ def place_options(function: F) -> F:
 
 
 def json_option(function: F) -> F:
-    """Add --json, which prints the same content for programs."""
+    """Add the option --json to a command, which makes it print its result for programs."""
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
 
 
 def site_option(function: F) -> F:
-    """Add --site, which takes only the links of one site and those without a site."""
+    """Add the option --site to a command, which takes only the links of one site and those without one."""
     return click.option("--site", help="Take only the links that carry this site (or none).")(function)
 
 
 def max_wait_option(command: F) -> F:
-    """Add --max-wait: the seconds for which a system may be unreachable before the run ends."""
+    """Add the option --max-wait to a command: how many seconds a system may be unreachable."""
     return click.option(
         "--max-wait",
         type=click.FloatRange(min=0),

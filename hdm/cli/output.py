@@ -1,7 +1,7 @@
-"""Print results: a table for people, JSON for programs.
+"""Prints results: a table for people, JSON for programs.
 
-The whole output of the command line passes through this module: secrets are masked, and characters of
-a name that could control a terminal (escapes, reversed text, line ends) are written out instead.
+The whole output of the command line passes through this module: secrets are masked, and characters of a name
+that could control a terminal (escapes, reversed text, line ends) are written out instead.
 """
 
 from __future__ import annotations
@@ -32,11 +32,10 @@ def emit(
     empty: str = "nothing",
     least: Sequence[str] = (),
 ) -> None:
-    """Print rows that share their keys, as a table or as one JSON array.
+    """Print rows with the same keys, as a table or as one JSON array.
 
-    A table shows twelve digits of an id, and omits columns without a value. If it is wider than the
-    terminal, the columns in ``least`` are omitted, the first one first; columns that are still too wide
-    are folded.
+    A table shows twelve digits of an id, and omits columns without a value. If it is wider than the terminal,
+    the columns in ``least`` are omitted, the first one first; columns that are still too wide are folded.
     """
     if as_json:
         say_json(list(rows))
@@ -64,7 +63,7 @@ def emit(
 
 
 def screen_width() -> int | None:
-    """Return the terminal's width, or that in $COLUMNS; None for a pipe if $COLUMNS is not set."""
+    """Return the terminal's width in characters, or $COLUMNS; None for a pipe without $COLUMNS."""
     if not os.environ.get("COLUMNS", "").isdecimal() and not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns
@@ -111,17 +110,17 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
-    """Print text of several lines; a name in it must have gone through ``one_line`` before."""
+    """Print a text of several lines; ``one_line`` must have been applied to each name in it."""
     click.echo(visible(redact(text)), err=err)
 
 
 def say_json(value: Any, *, indent: int | None = 2) -> None:
-    """Print a structure as JSON; secrets are masked before it is serialised."""
+    """Print a value as JSON; secrets are masked before it is serialised."""
     click.echo(json_text(value, indent=indent))
 
 
 def json_text(value: Any, *, indent: int | None = None) -> str:
-    """Return a structure as JSON, in one line if ``indent`` is None.
+    """Return a value as JSON text, in one line if ``indent`` is None.
 
     Secrets are masked, and invisible characters are escaped.
     """
@@ -130,11 +129,11 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 
 def describe(error: HdmError) -> str:
-    """Return the error's message and, on a second line, its hint.
+    """Return an error's message and, on a second line, its hint.
 
-    Line ends in a message are escaped, because a name in it may contain one, except in two cases: lines
-    that begin with two blanks list several mistakes, and the texts in a ``ManifestError`` were each made
-    one line when the error was created.
+    Line ends in a message are escaped, because a name in it may contain one, except in two cases: lines that
+    begin with two blanks list several mistakes, and the texts in a ``ManifestError`` were each made one line
+    when the error was created.
     """
     listed = isinstance(error, ManifestError)
     message = visible(error.message) if listed else _FORGED.sub("\\\\n", visible(error.message))
@@ -169,7 +168,7 @@ def size(count: int | None) -> str:
 
 
 def spell_waiver(gap: Mapping[str, Any]) -> str:
-    """Return one line about a gap that a person accepted."""
+    """Return one line about a chunk whose missing rows a person accepted."""
     chunk = f"chunk {gap['chunk_id'][:12]} of {gap['table']} -> {gap['sink']}"
     return f"{chunk}, by {gap['by']} at {gap['at']}: {gap['reason']}"
 
@@ -184,7 +183,7 @@ def remark(text: str) -> None:
 
 
 def in_a_line(error: HdmError) -> str:
-    """Return the error with its hint as one line."""
+    """Return an error's message with its hint, as one line."""
     return _cell(error.in_one_line)
 
 

@@ -1,4 +1,4 @@
-"""hdm plan: show what would run now, without changing the state database, a table or a file."""
+"""The command ``hdm plan``: shows what would run now, without changing a table, a file or the state."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hdm.cli.output import emit, remark, size
 def command_plan(
     manifest: str, env: str, profiles: str | None, log_settings: str | None, site: str | None, as_json: bool
 ) -> int:
-    """Show what MANIFEST would run now: links, tables, chunks, bytes, declared losses.
+    """Show what a run of MANIFEST would move now: links, tables, chunks, bytes, declared losses.
 
     Chunks that earlier runs have moved, as the state database records them, are not shown. Links that
     load staged files of other links have no chunks before those links run.

@@ -1,4 +1,4 @@
-"""Show the progress of a run: bars on a terminal, one JSON line per event, or failures only."""
+"""Shows the progress of a run: bars on a terminal, one JSON line per event, or failures only."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class _ForPeople:
         self.quiet = quiet
 
     def opened(self, run_id: str, taken: int) -> None:
-        """Say how many chunks were taken over from dead processes."""
+        """Print how many chunks were taken over from dead processes."""
         if taken and not self.quiet:
             remark(f"took over {taken} chunk(s) from a dead process of this host")
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """Say how many chunks another host has leased, and for how long this run may have to wait."""
+        """Print how many chunks another host has leased, and how long this run may have to wait."""
         if not self.quiet:
             name = host.split("/", maxsplit=1)[0]
             until = f"if it is dead, up to {seconds:.0f} s to wait"
@@ -56,7 +56,7 @@ class _ForPeople:
 
 
 def display_for(log_format: str, *, quiet: bool) -> Display:
-    """Return JSON lines, bars if standard error is a terminal, or else the display for pipes."""
+    """Return the display for a run: JSON lines, else bars on a terminal, else failures only."""
     if log_format == "json":
         return JsonEvents()
     return Bars() if on_terminal() and not quiet else Quiet(quiet=quiet)
@@ -66,17 +66,17 @@ class Quiet(_ForPeople):
     """Prints only failures, on standard error; for pipes."""
 
     def settled(self, outcome: Outcome) -> None:
-        """Print a failed attempt in one line."""
+        """Print one line about a failed attempt at a chunk."""
         if outcome.error is not None and not outcome.waits:
             say_lines(_failure(outcome), err=True)
 
     def said(self, event: str, text: str) -> None:
-        """Print in one line that a system is unreachable or back."""
+        """Print one line that a system is unreachable or back."""
         say_lines(text, err=True)
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
-        """Yield the observer that prints a run's failures."""
+        """Give the ``with`` block the callbacks that print a run's failures."""
         yield Observer(settled=self.settled, said=self.said)
 
 
@@ -91,7 +91,7 @@ class Bars(_ForPeople):
 
     @contextmanager
     def observing(self) -> Iterator[Observer]:
-        """Show the bars, and yield the observer that updates them."""
+        """Show the bars during the ``with`` block, and give it the callbacks that update them."""
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
         from rich.table import Column

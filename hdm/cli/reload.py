@@ -1,4 +1,4 @@
-"""hdm reload: read a part of a table from its source again."""
+"""The command ``hdm reload``: reads a part of a table from its source again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def command_reload(
     chunk: str | None,
     as_json: bool,
 ) -> int:
-    """Read chunks of TABLE from the source again; the next run carries them through and merges them.
+    """Plan chunks of TABLE to be read from the source again; the next run reads and merges them.
 
     Whole chunks are read: those that overlap the range. Rows that are in the target already must be
     merged there: mode append is refused, and mode replace reads all anyway.

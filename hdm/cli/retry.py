@@ -1,4 +1,4 @@
-"""hdm retry and hdm waive: record what a person decides about dead chunks."""
+"""The commands ``hdm retry`` and ``hdm waive``: record what a person decides about dead chunks."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command_retry(
     reread: bool,
     as_json: bool,
 ) -> int:
-    """Make the dead chunks of MANIFEST pending again; the next run takes them up.
+    """Let the next run try the dead chunks of MANIFEST again.
 
     A chunk that was made of a staged file is loaded from that file again. With --reread its rows are
     read from the source again: use it after the rows were mended in the source.
@@ -60,7 +60,7 @@ def command_waive(
     reason: str,
     as_json: bool,
 ) -> int:
-    """Accept the gap that dead chunks of MANIFEST leave. It is recorded for good."""
+    """Accept that the rows of dead chunks of MANIFEST stay missing; the decision is recorded for good."""
     project = api.open(manifest, env, profiles)
     waived = project.waive(by=by, reason=reason, table=table, chunk=chunk)
     _show(project, waived, f"{len(waived)} chunk(s) waived by {by}", as_json=as_json)

@@ -1,4 +1,4 @@
-"""hdm run: move what a manifest says; again: move what is left."""
+"""The command ``hdm run``: moves what a manifest says; run again, moves what is left."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def command_run(
     max_wait: float,
     quiet: bool,
 ) -> int:
-    """Move what MANIFEST says; run it again to move what is left.
+    """Move the tables that MANIFEST names; run it again to move what is left.
 
     If it is killed at any moment, the next run goes on where it stopped. SIGTERM drains: no new chunk
     is claimed, those in work are finished or handed back, and the process ends within 30 seconds.
@@ -69,7 +69,7 @@ def command_run(
 
 
 def bound_memory() -> None:
-    """Make the allocators return freed memory, so that the peak depends on the widest batches only.
+    """Make memory allocators give freed memory back, so that the peak depends on the widest batch only.
 
     Arrow's default allocator keeps much memory per thread; jemalloc does not. If Arrow is built without
     jemalloc, malloc is used. Python's own strings and bytes come from malloc. Whenever a large block is

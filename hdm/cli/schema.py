@@ -1,4 +1,4 @@
-"""hdm schema: print JSON Schemas for editors."""
+"""The command ``hdm schema``: prints JSON Schemas for editors."""
 
 from __future__ import annotations
 

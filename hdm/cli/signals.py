@@ -1,4 +1,4 @@
-"""Handle SIGTERM and SIGINT: drain the command, and end the process if it does not stop in time."""
+"""Handles SIGTERM and SIGINT: lets a command finish its chunks, or ends the process after a time."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRAIN = 30.0
 
 @contextmanager
 def stop_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and SIGINT set.
+    """Give the ``with`` block an event that SIGTERM and SIGINT set.
 
     The process ends at once at a second signal, or when ``drain_seconds()`` have passed. Nothing is lost
     then: other workers take over the leased chunks when the leases expire. A thread reads the signals from
@@ -48,7 +48,7 @@ def stop_signals() -> Iterator[threading.Event]:
 
 
 def drain_seconds() -> float:
-    """Return the seconds that a stop may take: ``HDM_DRAIN``, else 30."""
+    """Return how many seconds a command may take to stop: ``HDM_DRAIN``, else 30."""
     try:
         return max(0.1, float(os.environ.get("HDM_DRAIN") or DRAIN))
     except ValueError:

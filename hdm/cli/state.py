@@ -1,4 +1,4 @@
-"""hdm state: upgrade, reconcile, import, verify, anchor."""
+"""The commands ``hdm state``: upgrade, reconcile, import, verify, anchor."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 @click.group()
 def command_state() -> None:
-    """Look after the state database."""
+    """Upgrade, reconcile, import into, verify or anchor the state database."""
 
 
 @command_state.command()
 @manifest_options
 def upgrade(manifest: str, env: str, profiles: str | None, log_settings: str | None) -> int:
-    """Bring the state database of MANIFEST to this version's schema, under a lock."""
+    """Upgrade the state database of MANIFEST to this version's schema, under a lock."""
     plan = read_plan(manifest, env)
     before, after = upgrade_state(plan, load_profiles(profiles, env))
     say(f"at {after} already" if before == after else f"upgraded from {before or 'nothing'} to {after}")
@@ -55,7 +55,7 @@ def reconcile(
     again: bool,
     as_json: bool,
 ) -> int:
-    """Record as committed every planned chunk that a target's ledger names. The target wins.
+    """Record every planned chunk as committed that a target's ledger names; the target is the truth.
 
     --reload also does the opposite: chunks that are committed but missing in a target (it was
     restored, emptied, or replaced) are loaded again by the next run, from the staged files if these
@@ -109,7 +109,7 @@ def reconcile(
 def import_old(
     manifest: str, env: str, profiles: str | None, log_settings: str | None, old_database: str, as_json: bool
 ) -> int:
-    """Import the rows of an old state_manager table.
+    """Import the rows of an old state_manager table into the state database.
 
     OLD_DATABASE is the path of a SQLite file, or the name of a profile entry that has the
     old state manager's connection.
@@ -137,7 +137,7 @@ def verify(
     run: str | None,
     as_json: bool,
 ) -> int:
-    """Recompute every chain of events, and compare every table with it.
+    """Verify a state database: recompute every chain of events, and compare every table with its events.
 
     Verifies the state database of MANIFEST, or the one that --state names, with all runs in it, of
     any manifest. With --anchor it also finds what the chains alone cannot show: that a chain was cut
@@ -202,7 +202,7 @@ def anchor(
     log_settings: str | None,
     output: str | None,
 ) -> int:
-    """Write down where every chain ends now, to be kept outside of the database.
+    """Print where every chain of events ends now, to be kept outside of the database.
 
     One line of JSON: each run's number of events and the hash of its last, and how many runs there
     are. Keep it where people who may write the state database may not write: a log, a ticket,

@@ -1,4 +1,4 @@
-"""hdm status: show the progress and result of runs and their tables."""
+"""The command ``hdm status``: shows the progress and result of runs and their tables."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ def command_status(
     runs: bool,
     dead: bool,
 ) -> int:
-    """Show how the newest run of MANIFEST stands: each table's chunks, rows and watermark, who works on
-    it since when, and which gaps were accepted by whom.
+    """Show the newest run of MANIFEST: each table's chunks, rows and watermark, workers, accepted gaps.
 
     Exits with 1 if anything is dead, has failed its checks, or could not be planned, and if the run was
     broken off: begun, not ended, and nobody works on it.

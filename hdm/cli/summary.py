@@ -1,4 +1,4 @@
-"""Print the summary at the end of a run, for a person."""
+"""Prints the summary at the end of a run, for a person."""
 
 from __future__ import annotations
 

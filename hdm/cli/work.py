@@ -1,4 +1,4 @@
-"""hdm work: add one more worker to runs that other processes open."""
+"""The command ``hdm work``: adds one more worker to runs that other processes open."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def command_work(
     workers: int | None,
     max_wait: float,
 ) -> int:
-    """Claim and carry chunks of an existing run of MANIFEST until it is over.
+    """Help a run of MANIFEST that another process has opened: move its chunks until it is over.
 
     With --site, stay and load whatever other sites publish, run after run, until stopped by SIGTERM
     or idle for --wait seconds.

@@ -1,1 +1,4 @@
-"""The templates of components, and the registry by which a manifest finds them; never uses the state."""
+"""Base classes of sources, sinks and checks, and the registry that finds a class by its type name.
+
+Nothing in this package reads or writes the state database.
+"""

@@ -1,4 +1,4 @@
-"""Helps to write a source: declares tables, casts batches to them, and cuts ranges of a cursor."""
+"""Functions for people who write a source: declare a table, cast batches, cut a cursor into chunks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def declare(
     key: tuple[str, ...] = (),
     cursor: str | None = None,
 ) -> Table:
-    """Declare a table by the types of its columns.
+    """Return a ``Table`` made from a short text for each column, such as ``"decimal(12,2)"``.
 
     E.g. ``declare("file://plant", "orders", {"day": "date not null", "item": "text(40)",
     "price": "decimal(12,2)", "at": "timestamp(3)"}, cursor="day")``. The types are the values of ``Kind``.
@@ -57,10 +57,10 @@ def _column(name: str, words: str) -> Column:
 
 
 def payload(table: Table, batches: Iterable[pa.RecordBatch]) -> Payload:
-    """Make a chunk's payload of batches, cast to the table's columns by name.
+    """Return a chunk's payload: the given batches, with their columns cast by name to the table's types.
 
-    A cast never changes a value: reading raises ``SchemaDrift`` or ``UnrepresentableValue``, which names the
-    column, instead.
+    A cast never changes a value. While the payload is read, ``SchemaDrift`` or ``UnrepresentableValue`` is
+    raised, with the column's name, for a batch that does not fit.
     """
     return Payload(table, lambda: (conform(batch, table.schema) for batch in batches))
 
@@ -69,14 +69,14 @@ def payload(table: Table, batches: Iterable[pa.RecordBatch]) -> Payload:
 
 
 def cursor_value(table: Table, text: str) -> Any:
-    """Return the int or date of a cursor value's text."""
+    """Convert the text of a cursor value (the column that orders the rows) to its int or date."""
     return date.fromisoformat(text) if _column_of(table).kind is Kind.DATE else int(text)
 
 
 def ranges(table: Table, low: Any, high: Any, step: int, job_key: str) -> Iterator[Chunk]:
-    """Yield chunks of ``step`` cursor values each, from ``low`` to ``high``, both included.
+    """Cut the cursor values from ``low`` to ``high``, both included, into chunks of ``step`` values.
 
-    Raises ``UsageError`` if they would be more than ``MAX_CHUNKS``.
+    The values are int or date. Raises ``UsageError`` if there would be more than ``MAX_CHUNKS`` chunks.
     """
     first, last, column = _ordinal(low), _ordinal(high), _column_of(table)
     if (last - first) // step >= MAX_CHUNKS:
@@ -100,7 +100,7 @@ def ranges(table: Table, low: Any, high: Any, step: int, job_key: str) -> Iterat
 
 
 def values(table: Table, chunk: Chunk) -> list[Any]:
-    """Return every int or date in the range that ``ranges`` gave the chunk."""
+    """Return every int or date that lies in a chunk's cursor range, for chunks that ``ranges`` made."""
     bounds = {one.op: _ordinal(cursor_value(table, str(one.value))) for one in chunk.conditions}
     numbers = range(bounds[">="], bounds["<"])
     is_date = _column_of(table).kind is Kind.DATE

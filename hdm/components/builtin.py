@@ -1,4 +1,4 @@
-"""Lists every component that hdm brings: kind -> class name -> module, imported on first use."""
+"""Table of all components that hdm contains: kind -> class name -> module, imported on first use."""
 
 from __future__ import annotations
 
@@ -100,9 +100,9 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
 
 
 def missing_driver(cls: type[object]) -> MissingDriver | None:
-    """Return the error for a driver that the component or a base class needs and that is not installed.
+    """Return the error that names the driver to install; None if all drivers of the component are installed.
 
-    None if all are installed.
+    The drivers that its base classes need are checked, too.
     """
     for base in cls.__mro__:
         for module, (extra, needed) in NEEDS.items():

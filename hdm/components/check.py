@@ -1,4 +1,4 @@
-"""The Check template: a rule on rows in flight; and the checks that hdm brings."""
+"""The Check template, a rule that rows must obey on their way to the sink; and the built-in checks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from hdm.model import Table
 
 
 class CheckConfig(Settings):
-    """The keys of every check. ``severity: warn`` records a failure without stopping."""
+    """Configuration keys that every check has.
+
+    ``severity: warn`` records a broken rule without stopping the chunk.
+    """
 
     column: str | None = None
     """Names the column that the check looks at, which the table must have; ``RowCount`` looks at none."""
@@ -25,7 +28,10 @@ class CheckConfig(Settings):
 
 
 class Check(ABC):
-    """Observes a chunk's batches and returns a verdict at the end. Each chunk gets a new instance."""
+    """Tests one rule on the rows of one chunk: sees every batch, then gives a verdict.
+
+    Each chunk gets a new instance.
+    """
 
     Config: ClassVar[type[BaseModel]] = CheckConfig
 
@@ -42,18 +48,18 @@ class Check(ABC):
 
     @abstractmethod
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Observe one batch, after the link's transform."""
+        """Look at one batch of the chunk, as it is after the link's transform."""
 
     @abstractmethod
     def verdict(self) -> str | None:
-        """Return None if no row broke the rule, else what was found: counts and names, never values."""
+        """Return what broke the rule, as counts and names without any row's values; None if nothing did."""
 
 
 class NotNull(Check):
-    """A column without NULLs."""
+    """Check that a column contains no NULL."""
 
     class Config(CheckConfig):
-        """Requires ``column``, the column that must not be NULL."""
+        """Configuration of ``NotNull``: ``column`` is the column that must not be NULL."""
 
         column: str
         """Names the column that must not hold NULL."""
@@ -63,19 +69,19 @@ class NotNull(Check):
         self.nulls = 0
 
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Count the NULLs of one batch."""
+        """Count the NULLs in the column of one batch."""
         self.nulls += batch.column(self.config.column).null_count
 
     def verdict(self) -> str | None:
-        """Return how many NULLs were found; None if none."""
+        """Return a text with the number of NULLs in the chunk; None if there were none."""
         return f"{self.nulls} NULLs in {self.config.column}" if self.nulls else None
 
 
 class Range(Check):
-    """A column between ``min`` and ``max``, both included; NULLs pass."""
+    """Check that a column's values lie between ``min`` and ``max``, both included; NULLs pass."""
 
     class Config(CheckConfig):
-        """Requires ``column``, and at least one of ``min`` and ``max``."""
+        """Configuration of ``Range``: ``column``, and at least one of ``min`` and ``max``."""
 
         column: str
         """Names the column whose values must lie within the bounds; NULLs pass."""
@@ -110,15 +116,15 @@ class Range(Check):
             self.outside += pc.sum(pc.cast(compare(values, limit), pa.int64())).as_py() or 0
 
     def verdict(self) -> str | None:
-        """Return how many values were out of range; None if none."""
+        """Return a text with the number of values out of range; None if there were none."""
         return f"{self.outside} values of {self.config.column} out of range" if self.outside else None
 
 
 class Unique(Check):
-    """No value twice within a chunk; NULLs are not compared."""
+    """Check that no value of a column occurs twice within a chunk; NULLs are not compared."""
 
     class Config(CheckConfig):
-        """Requires ``column``, the column whose values must differ."""
+        """Configuration of ``Unique``: ``column`` is the column whose values must differ."""
 
         column: str
         """Names the column in which no value may stand twice within one chunk; NULLs are not compared."""
@@ -128,11 +134,11 @@ class Unique(Check):
         self.parts: list[pa.Array] = []
 
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Keep the values of one batch, for the comparison at the end."""
+        """Keep the column's values of one batch; ``verdict`` compares them all."""
         self.parts.append(batch.column(self.config.column).drop_null())
 
     def verdict(self) -> str | None:
-        """Return how many values were duplicates; None if none."""
+        """Return a text with the number of duplicate values in the chunk; None if there were none."""
         if not self.parts:
             return None
         values = pa.chunked_array(self.parts)
@@ -141,10 +147,10 @@ class Unique(Check):
 
 
 class RowCount(Check):
-    """Each chunk has at least ``min`` and at most ``max`` rows."""
+    """Check that each chunk has at least ``min`` and at most ``max`` rows."""
 
     class Config(CheckConfig):
-        """Bounds in rows, both included."""
+        """Configuration of ``RowCount``: ``min`` and ``max``, in rows, both included."""
 
         min: int = 0
         """Least number of rows that a chunk may have."""
@@ -156,11 +162,11 @@ class RowCount(Check):
         self.rows = 0
 
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Count the rows of one batch."""
+        """Add the rows of one batch to the chunk's count."""
         self.rows += batch.num_rows
 
     def verdict(self) -> str | None:
-        """Return the number of rows if it is out of bounds, else None."""
+        """Return a text with the chunk's number of rows if it is out of bounds; else None."""
         high = self.config.max
         if self.rows < self.config.min or (high is not None and self.rows > high):
             return f"{self.rows} rows, expected {self.config.min} to {high if high is not None else 'any'}"
@@ -168,7 +174,7 @@ class RowCount(Check):
 
 
 def make_checks(classes: Mapping[str, type[Check]], table: Table, specs: Any) -> list[Check]:
-    """Make an instance of each check in a link's ``checks:``, for one chunk."""
+    """Return a new instance of each check that a link's ``checks:`` declares, for one chunk."""
     made = []
     for spec in specs:
         kind = classes[spec["type"]]

@@ -1,4 +1,4 @@
-"""Makes JSON Schemas of manifests and profiles from their models, for editors and ``hdm schema``."""
+"""Makes JSON Schemas of manifests and profiles from their pydantic models, for editors and ``hdm schema``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EVERYWHERE = {
 
 
 def manifest_schema() -> Schema:
-    """Return the JSON Schema of manifests, with every accepted spelling."""
+    """Return the JSON Schema of a manifest, including every accepted spelling of its keys."""
     schema = ManifestWords.model_json_schema()
     defs, top = schema["$defs"], schema["properties"]
     for kind in ("source", "sink"):

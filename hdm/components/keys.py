@@ -17,7 +17,11 @@ from hdm.config.described import descriptions
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key. A nested key has a dotted ``name``; ``default`` is text, or None if there is no default."""
+    """One configuration key of a component.
+
+    ``name`` is dotted for a nested key, e.g. ``watermark.column``; ``default`` is text, or None if there is
+    no default.
+    """
 
     name: str
     type: str
@@ -27,13 +31,13 @@ class Key:
 
 
 def summary(cls: type[Any]) -> str:
-    """Return the first sentence of a component's docstring, in one line."""
+    """Return the first sentence of a component's docstring, without line breaks."""
     told = " ".join((cls.__doc__ or "").partition("\n\n")[0].split())
     return re.split(r"(?<=[^.][.])\s", told)[0].replace("``", "`")
 
 
 def keys_of(model: type[BaseModel], within: str = "") -> Iterator[Key]:
-    """Yield every key of the model in the order of declaration, each followed by its nested keys."""
+    """Yield every key of the model in its declared order, each nested key after the one around it."""
     said = descriptions(model)
     for field, info in model.model_fields.items():
         name = f"{within}{info.alias or field}"
@@ -46,7 +50,7 @@ def keys_of(model: type[BaseModel], within: str = "") -> Iterator[Key]:
 
 
 def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    """Yield the models that a field with this annotation may contain, also in a list."""
+    """Yield the pydantic models that a field with this annotation may contain, also as a list's items."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
     for part in get_args(annotation):
@@ -59,7 +63,7 @@ def _named(metadata: Iterable[Any]) -> str:
 
 
 def shown(annotation: Any) -> str:
-    """Return an annotation in readable form: its choices, or a mapping's keys."""
+    """Return a field's type annotation in readable form: its choices, a mapping's keys, or the type."""
     parts = get_args(annotation)
     if get_origin(annotation) is Literal:
         return " | ".join(map(str, parts))

@@ -1,4 +1,7 @@
-"""Loads plugins: modules, files and folders that a manifest names, and installed ones (``hdm.plugins``)."""
+"""Loads plugins: modules, files and folders named in a manifest, and installed packages.
+
+An installed package names its plugin modules in the entry point group ``hdm.plugins``.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +31,12 @@ _broken_files: dict[str, str] = {}
 
 
 def load(wanted: Iterable[str], base: Path | None, register: Register) -> list[str]:
-    """Load modules by their names, and files and folders by their paths, relative to ``base``.
+    """Load plugins: modules by name, files and folders by path relative to ``base``.
 
-    A module registers its classes itself (``@hdm.register``). In a file, every public class that derives
-    from a template is registered. In a folder, so are those of each file whose name does not begin with an
-    underscore; these files may import each other relatively. A file of a folder that cannot be imported
-    does not stop the others: its error is returned, and shown when a type is not found. Raises
+    A module registers its classes itself (``@hdm.register``). In a file, every public class that derives from
+    a template is registered. In a folder, so are those of each file whose name does not begin with an
+    underscore; these files may import each other relatively. A file of a folder that cannot be imported does
+    not stop the others: its error is in the returned list, and shown when a type is not found. Raises
     ``UnknownComponent`` if a module or a named file cannot be loaded, or a path does not exist.
     """
     broken: list[str] = []
@@ -129,9 +132,10 @@ def _from_here(module: str) -> None:
 
 
 def load_until(register: Register, key: str, found: Callable[[], bool]) -> bool:
-    """Load installed plugins until ``found()`` is true, those named like ``key`` first; return if it is.
+    """Load installed plugins until ``found()`` is true; return whether it became true.
 
-    Plugins that were loaded or failed before are not tried again.
+    Plugins whose names resemble ``key`` are loaded first. Plugins that were loaded or failed before are not
+    tried again.
     """
     with _lock:
         points = sorted(entry_points(group=GROUP), key=lambda point: (fold(point.name) != key, point.name))
@@ -160,16 +164,16 @@ def _load_point(point: EntryPoint, register: Register) -> str:
 
 
 def failures() -> list[str]:
-    """Return the errors of installed plugins that could not be loaded."""
+    """Return the error of each installed plugin that could not be loaded."""
     return [problem for problem in _loaded_points.values() if problem]
 
 
 def failed() -> str:
-    """Return the text on broken plugins that is added to the error for an unknown type."""
+    """Return a text that lists plugins that failed to load, to be added to an unknown-type error."""
     all_of_them = [*failures(), *(f"{file}: {problem}" for file, problem in _broken_files.items())]
     return "; plugins that could not be loaded: " + "; ".join(all_of_them) if all_of_them else ""
 
 
 def why(error: BaseException) -> str:
-    """Return an import's error in one line, with secrets masked."""
+    """Return the error of a failed import as one line, with secrets masked."""
     return redact(f"{type(error).__name__}: {error}".splitlines()[0])

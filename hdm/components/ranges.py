@@ -1,8 +1,8 @@
-"""Cuts a table into disjoint chunks, by four questions (``Ranges``) to a system that can count and sort.
+"""Cuts a table into disjoint chunks by asking its system to count and sort (the protocol ``Ranges``).
 
-The chunks are ranges of the first key column, and of the next one where one value has very many rows; or
-ranges of physical pages; or one chunk. Empty chunks are not planned. The system compares all values, never
-hdm.
+The chunks are ranges of the first key column. Where one value of it has very many rows, they are ranges of
+the next key column within that value. Without a usable key, they are ranges of physical pages, or one chunk
+for the whole table. Ranges without rows give no chunk. hdm itself never compares values; the system does.
 """
 
 from __future__ import annotations
@@ -21,27 +21,28 @@ _WIDTHS = {Kind.BOOLEAN: 1, Kind.INT8: 1, Kind.INT16: 2, Kind.INT32: 4, Kind.DAT
 
 
 class Ranges(Protocol):
-    """Answers questions about one table, in one snapshot of it."""
+    """Interface to a system that can count and sort the rows of one table, in one snapshot of it."""
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the system sorts the column's values, so that each row is in exactly one range."""
+        """Whether the system can sort this column's values, so that each row lies in exactly one range."""
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the rows that meet all of the conditions."""
+        """Count the table's rows that meet all of the conditions."""
 
     def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
-        """Return the column's value in every ``step``-th row that meets the conditions, as text.
+        """Return the column's value in every ``step``-th row, as text, to be used as limits between chunks.
 
-        The rows are sorted by the column, without its NULLs. ``rows`` is about how many there are.
+        Only rows that meet the conditions and are not NULL in the column count, sorted by the column.
+        ``rows`` is an estimate of their number.
         """
 
     def pages(self) -> int:
-        """Return how many physical pages (``@page`` in a condition) the table has; 0: none can be read."""
+        """Return how many physical pages the table has; 0 if pages cannot be read one by one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The rows of one planned chunk; the fields are those of ``Chunk``."""
+    """The rows of one chunk that is about to be planned; see ``Chunk`` for its fields."""
 
     conditions: tuple[Condition, ...]
     rows: int | None = None
@@ -53,12 +54,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Cutter:
-    """Cuts one table, or a window of it.
+    """Cuts one table, or a window of its rows, into chunks.
 
-    ``relation`` is that of ``Chunk``. ``exact`` tells whether chunks are read in the snapshot in which they
-    are cut. True: they are, so all rows are counted even if an estimate would do. False: they are, but may
-    find other rows than were counted. None: they are not. ``filtered``: a condition selects rows, so that
-    the table's own estimate of its rows does not apply.
+    ``relation`` has the same meaning as in ``Chunk``. ``filtered`` says that a condition selects rows, so
+    that the table's own estimate of its rows does not apply. ``exact`` says how chunks are read. True: in the
+    snapshot in which they are cut, so all rows are counted even where an estimate would do. False: in that
+    snapshot, but a chunk may find other rows than were counted. None: not in that snapshot.
     """
 
     ranges: Ranges
@@ -72,7 +73,7 @@ class Cutter:
     def chunks(self, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Yield all chunks, numbered from 0 in cursor order.
 
-        The last one gives the number of rows in all chunks, if they were counted.
+        If the rows were counted, the last chunk has the number of rows in all chunks.
         """
         last: Chunk | None = None
         for number, part in enumerate(self.parts()):
@@ -100,7 +101,7 @@ class Cutter:
     # -- a whole table -----------------------------------------------------------
 
     def parts(self) -> Iterator[Part]:
-        """Yield the rows of each chunk, in the order of the chunks."""
+        """Yield the rows of each chunk as a ``Part``, in the order of the chunks."""
         step, columns = self._step(), self.key_columns(())
         uncuttable = not columns and not self._has_pages()
         rows = None if self.filtered else self.table.rows
@@ -130,7 +131,7 @@ class Cutter:
         yield from parts
 
     def key_columns(self, apart_from: Sequence[str]) -> list[Column]:
-        """Return the sortable columns of the key, without those in ``apart_from``."""
+        """Return the table's key columns that the system can sort, except those named in ``apart_from``."""
         key = [self.table.column(name) for name in self.table.key if name not in apart_from]
         return [column for column in key if self.ranges.is_sortable(column)]
 
@@ -149,7 +150,7 @@ class Cutter:
         *,
         watermark: bool = False,
     ) -> Iterator[Part]:
-        """Split the rows that meet ``base``, ``low`` and ``high`` into ranges of the first of ``columns``.
+        """Cut the rows that meet ``base``, ``low`` and ``high`` into ranges of the first of ``columns``.
 
         ``low`` and ``high`` are conditions on that column; without one, that side has no bound. ``rows`` is
         how many rows meet them all. The ranges come in ascending order.
@@ -179,7 +180,10 @@ class Cutter:
             yield Part((*base, *filter(None, (low, high))), rest)
 
     def finer(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
-        """Cut the rows that meet ``base`` by further key columns or by page, if they are too many."""
+        """Cut rows that are too many for one chunk by further key columns, or by physical page.
+
+        The rows are those that meet the conditions ``base``. Yields the parts.
+        """
         if rows <= self._step() or not (columns or self._has_pages()):
             yield Part(base, rows)
         elif columns:
@@ -210,14 +214,14 @@ class Cutter:
         return max(min(window.rows_per_chunk or ROWS_PER_CHUNK, int(size / max(width, 1))), 1)
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the rows that meet the conditions."""
+        """Count the table's rows that meet the conditions."""
         return self.ranges.count(conditions)
 
 
 def cut(
     ranges: Ranges, table: Table, window: Window, job_key: str, snapshot: str | None = None
 ) -> Iterator[Chunk]:
-    """Cut a whole table into chunks, for ``Source.split``.
+    """Cut a whole table into chunks and yield them; ``Source.split`` may call this.
 
     A chunk has the window's ``rows_per_chunk`` or ``bytes_per_chunk``, else about 250,000 rows or 256 MiB,
     whichever is less.

@@ -1,4 +1,4 @@
-"""Finds components by the type names in a manifest and makes instances, through ``hdm.locator``.
+"""Finds the component class for a type name in a manifest and makes instances, by ``hdm.locator``.
 
 hdm's own components are registered by name when this module is imported; their modules are imported on first
 use. Components of plugins are registered when the plugins are loaded (``hdm.components.plugins``).
@@ -54,9 +54,10 @@ _CONNECTION_KEYS = ("env", "connection")
 
 
 def register(cls: C) -> C:
-    """Register a class under its name; its kind is that of its template.
+    """Register a component class under its own name, for use as ``type`` in a manifest; return the class.
 
-    Raises ``UsageError`` if it derives from no template, or if another class has the name.
+    Its kind (source, sink, ...) is that of the template from which it derives. Raises ``UsageError`` if it
+    derives from no template, or if another class has the name.
     """
     kind, key = kind_of(cls), fold(cls.__name__)
     builtin = _builtin_name(kind, cls.__name__)
@@ -96,7 +97,7 @@ def _words_of(kind: str, cls: type) -> list[str]:
 
 
 def kind_of(cls: type) -> str:
-    """Return the kind of a class: ``source``, ``sink``, ...
+    """Return the kind of a component class: ``source``, ``sink``, ``check``, ...
 
     Raises ``UsageError`` if it derives from none of hdm's templates.
     """
@@ -110,17 +111,17 @@ def kind_of(cls: type) -> str:
 
 
 def names(kind: str) -> list[str]:
-    """Return every type name of a kind that is registered so far, hdm's own included."""
+    """Return every type name of one kind of component that is registered so far, hdm's own included."""
     return locator.names(kind)
 
 
 def is_brought(kind: str, name: str) -> bool:
-    """Whether hdm itself brings a class of that name; does not import it."""
+    """Whether hdm itself contains a component of this kind and name; does not import it."""
     return name in BUILTIN[kind]
 
 
 def canonical(kind: str, type_name: str) -> str | None:
-    """Return the class name for a spelling of a type name; None if no component has it.
+    """Return the class name for a manifest's type name in any spelling; None if no component has it.
 
     Loads installed plugins if needed, but does not import hdm's own components.
     """
@@ -129,7 +130,7 @@ def canonical(kind: str, type_name: str) -> str | None:
 
 
 def find(kind: str, type_name: str) -> type[Any]:
-    """Return the class for a type name in any spelling; raises ``UnknownComponent``."""
+    """Return the component class for a type name in any spelling; raise ``UnknownComponent`` for none."""
     key = _key(kind, type_name)
     if not _is_there(kind, key):
         raise UnknownComponent(
@@ -150,7 +151,7 @@ def _is_there(kind: str, key: str) -> bool:
 
 
 def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> Any:
-    """Make an instance of the component ``spec``, after validating its conf and its connection.
+    """Validate the conf and the connection of a component in a manifest, and return an instance of its class.
 
     ``conf.env`` (or ``conf.connection``) names the profile entry, which is validated by the class's
     ``Profile`` or by the model that its ``profile_for`` returns for the conf. Raises ``ManifestError`` or
@@ -170,17 +171,20 @@ def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> 
 
 
 def build(kind: str, type_name: str, configuration: Mapping[str, Any]) -> Any:
-    """Make an instance of a component without a conf, with these arguments; raises ``UnknownComponent``."""
+    """Return an instance of a component class that needs no conf, made with the arguments ``configuration``.
+
+    Raises ``UnknownComponent`` if the kind has no class of that type name.
+    """
     return locator.make(kind, find(kind, type_name), configuration)
 
 
 def deprecated_keys(kind: str, spec: ComponentSpec) -> list[str]:
-    """Return a line about each deprecated key in the component's conf, with file and line."""
+    """Return one line of text for each deprecated key in a component's conf, with file and line."""
     return deprecated.notes(find(kind, spec.type).Config, spec.conf, f"{_word(kind)} '{spec.name}'")
 
 
 def connection_name(spec: ComponentSpec) -> str | None:
-    """Return the name of the component's profile entry; None if it names none."""
+    """Return the name of the profile entry (connection) that a component uses; None if it names none."""
     found = [spec.conf[key] for key in _CONNECTION_KEYS if spec.conf.get(key) is not None]
     return str(found[0]) if found else None
 
@@ -252,7 +256,7 @@ def _placed(spec: ComponentSpec) -> LocatedDict:
 
 
 def misplaced(spec: ComponentSpec, message: str, hint: str) -> ManifestError:
-    """Return an error with the line of the manifest at which the component is named."""
+    """Return a ``ManifestError`` that points to the manifest's line with this component."""
     file = getattr(spec.conf, "file", "")
     line, column = spec.place if file else (0, 0)
     return ManifestError(message, file=file, line=line, column=column, hint=hint)
@@ -278,17 +282,20 @@ def _import_builtin(kind: str, name: str) -> type[Any]:
 
 
 def full_name(cls: type) -> str:
-    """Return ``module.Class``."""
+    """Return a class's full name, ``module.Class``."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def load_plugins(wanted: Iterable[str], base: Path | None = None) -> list[str]:
-    """Load the plugins in ``plugins:``, relative to the folder ``base``; see ``plugins.load``."""
+    """Load the plugins that a manifest lists under ``plugins:``; return the errors of those left out.
+
+    Paths are relative to the folder ``base``. See ``plugins.load``.
+    """
     return plugins.load(wanted, base, register)
 
 
 def load_installed() -> list[str]:
-    """Load every installed plugin, so that ``names`` lists them; return the errors of those that failed."""
+    """Load every installed plugin, so that ``names`` lists its types; return the errors of failed ones."""
     plugins.load_until(register, "", lambda: False)
     return plugins.failures()
 

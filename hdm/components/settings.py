@@ -1,4 +1,4 @@
-"""Settings: the base of all models of a manifest's ``conf`` or a profile's entry, and field types."""
+"""Settings, the base class of models of a ``conf`` or a profile's entry; and types for their fields."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ P = TypeVar("P")
 
 
 def can_be_a_path(value: P) -> P:
-    """Return the value; raises ``ValueError`` if it contains NUL, which no system allows in a path."""
+    """Return a path's text; raise ``ValueError`` if it contains NUL, which no system allows."""
     if "\0" in str(value):
         raise ValueError("holds a NUL character, which no path can")
     return value
@@ -28,7 +28,7 @@ PathText = Annotated[str, AfterValidator(can_be_a_path)]
 
 
 class Names:
-    """Declares, within ``Annotated``, the names that a setting takes; plugins may bring more names."""
+    """Marks a field, inside ``Annotated``, as taking one of these names; plugins may add further names."""
 
     def __init__(self, known: Callable[[], list[str]]) -> None:
         self.known = known
@@ -48,7 +48,7 @@ DatabaseFile = Annotated[PathText, AfterValidator(_is_a_file)]
 
 
 class Settings(Described):
-    """Base of every ``Config`` and ``Profile``: unknown keys are errors, values are frozen.
+    """Base class of every ``Config`` and ``Profile``: refuses unknown keys, and its values cannot be changed.
 
     The docstring under a field says what the key does; ``hdm components``, ``hdm schema`` and the reference
     show it.

@@ -1,10 +1,10 @@
-"""Ends calls to a server that no longer works for them, because the network lost the connection.
+"""Ends calls to a server that no longer works on them, because the network lost the connection.
 
-TCP keepalives end a connection whose other side is gone. They do not if a proxy or load balancer that forgot
-the connection still answers them. So each call is registered with ``waiting``. A thread watches the calls
-that take long and whose sockets are silent in both directions: it asks the server, through another
-connection, whether it works for that database session, and shuts the socket down if the answer is twice no.
-The waiting call then fails as for any lost connection.
+TCP keepalives end a connection whose other side is gone, but not one that a forgetful proxy or load balancer
+still answers. So each call is registered with ``waiting``. A thread watches calls that take long while their
+sockets are silent in both directions. It asks the server, through another connection, whether the call's
+database session is at work. If the answer is no twice, it shuts the socket down; the waiting call then fails
+like any lost connection.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LAST_DATA_SENT, _LAST_DATA_RECEIVED = 44, 52
 
 
 def patience() -> float:
-    """Return the seconds of silence before the server is asked: ``HDM_SILENCE``, else 60."""
+    """Return how many seconds a call may be silent until the server is asked: ``HDM_SILENCE``, else 60."""
     try:
         return max(0.1, float(os.environ.get("HDM_SILENCE") or 60))
     except ValueError:
@@ -58,9 +58,9 @@ _watched: set[int] = set()
 
 @contextmanager
 def waiting(descriptor: int | None, works: Callable[[], bool | None]) -> Iterator[None]:
-    """Register the block as a call that waits for the server on the socket ``descriptor``.
+    """Watch the code of the ``with`` block as a call that waits for a server on the socket ``descriptor``.
 
-    Without a descriptor, the call is not watched. ``works`` asks whether the server works for the call's
+    Without a descriptor, the call is not watched. ``works`` asks the server whether it works on the call's
     database session: True, False, or None if it cannot tell.
     """
     if descriptor is None or descriptor < 0:
@@ -77,7 +77,7 @@ def waiting(descriptor: int | None, works: Callable[[], bool | None]) -> Iterato
 
 
 def keep_alive(descriptor: int) -> None:
-    """Turn on TCP keepalives for a socket; has no effect on other sockets."""
+    """Turn on keepalives for a TCP socket; leave a socket of another kind as it is."""
     with _of(descriptor) as sock, suppress(OSError):
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (

@@ -1,4 +1,4 @@
-"""The Sink template: writes chunks so that each becomes visible exactly once."""
+"""The Sink template, the base class of components that write chunks to a target, exactly once each."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from hdm.model import Attempt, Chunk, Column, Dataset, FileNames, Holding, Mode,
 
 
 class Sink(ABC):
-    """Writes one dataset. Keeps no state between calls.
+    """Writes one dataset to a target. Keeps no state between calls.
 
-    ``modes`` are the modes that it supports; any other is refused when the link is planned.
-    ``publishes_files``: its receipts list staged files, so that other links can be chained to it.
+    ``modes`` are the modes (append, replace, merge, ...) that it supports; any other is refused when the link
+    is planned. ``publishes_files``: its receipts list staged files, so that other links can read them.
     """
 
     Config: ClassVar[type[BaseModel]] = Settings
@@ -33,48 +33,47 @@ class Sink(ABC):
 
     @property
     def place(self) -> str:
-        """The key of what ``ready`` checks beyond the connection, such as a bucket, a schema or a folder.
+        """The name of the bucket, schema or folder that ``ready`` checks.
 
-        Sinks with the same type, connection and key are checked once.
+        ``ready`` is called once for all sinks with the same type, connection and place.
         """
         return ""
 
     @property
     def system(self) -> str:
-        """The address of the system that the sink writes to; see ``Source.system``."""
+        """The address of the target's system, such as ``host:port`` or a bucket; see ``Source.system``."""
         return self.name
 
     def reach(self) -> None:
-        """Raise ``ConnectionLost`` if the system cannot be reached; see ``Source.reach``."""
+        """Raise ``ConnectionLost`` if the target's system cannot be reached; see ``Source.reach``."""
         return
 
     @abstractmethod
     def dataset(self, table: Table) -> Dataset:
-        """Return the dataset to which the rows of source table ``table`` are written."""
+        """Return the dataset (system and name) to which the rows of ``table`` are written."""
 
     @abstractmethod
     def target(self, table: Table) -> Table:
-        """Return the table as it will be stored: names, kinds and carriers after the sink's mapping."""
+        """Return the table as it will be stored, with the target's column names and types."""
 
     def landing(self, table: Table) -> tuple[str, ...]:
-        """Return the key by which the target distinguishes tables, for source table ``table``.
+        """Return a key that is equal for two source tables exactly if their rows go into one target table.
 
-        Two source tables with one key are written into one table. May connect to the target. The default
-        is the dataset's namespace and name.
+        May connect to the target. The default is the namespace and name of the target's dataset.
         """
         written = self.dataset(table)
         return (written.namespace, written.name)
 
     def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Return pairs of target tables whose foreign keys order the loads, each as schema and name.
+        """Return pairs of target tables (schema, name) where the first refers to the second by a foreign key.
 
-        A pair is the referring table and the table that it refers to, which is loaded first. The default:
-        none, for targets that enforce no foreign keys.
+        The second is loaded before the first. The default is no pairs, for targets that enforce no foreign
+        keys.
         """
         return []
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
-        """Return the columns whose values may change when they are stored, each with the reason.
+        """Return the columns whose values the target's types may change, each with the reason.
 
         The plan shows them, the run records them, and hdm refuses them unless the manifest allows it.
         """
@@ -83,12 +82,15 @@ class Sink(ABC):
     def ready(self) -> None:
         """Raise ``UsageError`` if the target cannot be used, e.g. for a wrong password or a missing bucket.
 
-        Changes nothing. Called once for each connection of a manifest and ``place`` in it.
+        Changes nothing. Called once for each connection and ``place`` in a manifest.
         """
         return
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """Raise ``UsageError`` if ``prepare`` would, as far as reading can tell; changes nothing."""
+        """Raise ``UsageError`` if the target would refuse this table in this mode; changes nothing.
+
+        Finds, by reading only, what would make ``prepare`` fail later.
+        """
         return
 
     def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
@@ -100,42 +102,44 @@ class Sink(ABC):
         return False
 
     def grow(self, table: Table) -> None:
-        """Add the columns of ``table`` that the target lacks; existing rows get NULL.
+        """Add the columns of ``table`` that the target table lacks; existing rows get NULL there.
 
-        Called under ``schema_policy: evolve`` before ``prepare``, which refuses any other difference.
+        Called before ``prepare`` if the manifest says ``schema_policy: evolve``; ``prepare`` refuses any
+        other difference.
         """
         return
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Create what ``write`` needs, such as table, ledger or folder. Idempotent; never drops the target.
+        """Create what ``write`` needs, such as table, ledger or folder.
 
-        In mode ``replace``, creates a new table beside the target, named by job key and epoch.
+        May be called again without harm. Never drops the target. In mode ``replace``, creates a new table
+        beside the target, named by job key and epoch.
         """
         return
 
     def identity(self, table: Table) -> str | None:
-        """Return the identity of the target, which differs between databases of the same name.
+        """Return the random number in the ledger that tells this target from others of the same name.
 
-        Known after ``prepare``, and equal to that in ``holding``. None if the target has none. Must not
-        connect.
+        Known after ``prepare``, and equal to ``target`` in what ``holding`` returns. None if the target has
+        none. Must not connect.
         """
         return None
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Yield every chunk of the job that the target's ledger records, with its receipt.
+        """Yield every chunk that the target's ledger records for the job, with its receipt.
 
-        Used to reconcile: where target and state database differ, the target is right.
+        hdm corrects its state database by it: where the two differ, the target is right.
         """
         return iter(())
 
     def present(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Yield the ledger's chunks whose content is still in the target, where that shows for each chunk."""
+        """Yield the ledger's chunks whose rows or files are still in the target, with their receipts."""
         return self.ledger(table, job_key)
 
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
-        """Return a cheap summary of the job's chunks in the target; None if the target cannot tell.
+        """Return counts of the job's chunks and rows in the target, cheaply; None if it cannot tell.
 
-        Each run compares it with the chunks that the state database records as committed.
+        Each run compares this with the chunks that the state database records as committed.
         """
         if type(self).ledger is Sink.ledger:
             return None
@@ -143,26 +147,26 @@ class Sink(ABC):
         return Holding(len(held), min(held, default=None), max(held, default=None), sum(held.values()))
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """Return the greatest epoch of the job that the target records; 0 if there is none.
+        """Return the greatest epoch (number of a plan) that the target records for the job; 0 if none.
 
         In mode ``replace``, a later epoch is written into a new table beside the target.
         """
         return max((chunk.epoch for chunk, _ in self.ledger(table, job_key)), default=0)
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """Return the receipt that the target itself records of the chunk; None if it has none.
+        """Return the receipt that the target's own ledger has for the chunk; None if the chunk is not in it.
 
-        Called before each attempt, and after the commit to verify it; each time in a new database session.
+        Called before each attempt, and after the commit to verify it, each time in a new database session.
         """
         return None
 
     @abstractmethod
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Write the chunk's content and return its receipt.
+        """Write the chunk's rows or files and return a receipt for them.
 
-        A sink does one of two things: it keeps the content invisible until ``publish``, or it writes the
-        content in one transaction with the chunk's row in the ledger. If another attempt has committed the
-        chunk in the meantime, it returns that attempt's receipt with ``adopted=True``.
+        A sink does one of two things: it keeps them invisible until ``publish``, or it writes them in one
+        transaction with the chunk's row in the ledger. If another attempt has committed the chunk in the
+        meantime, the sink returns that attempt's receipt with ``adopted=True``.
         """
 
     def file_names(self, table: Table, job_key: str, mode: Mode) -> FileNames | None:
@@ -174,28 +178,35 @@ class Sink(ABC):
         return None
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
-        """Make the written content visible; idempotent.
+        """Make what ``write`` wrote visible, and return the receipt of what is visible now.
 
-        Returns the published receipt: that of another attempt, if it published the chunk first.
+        That is another attempt's receipt if that attempt published the chunk first. May be called again
+        without harm.
         """
         return receipt
 
     def discard(self, table: Table, chunk: Chunk, attempt: int) -> None:
-        """Remove the files or rows of a dead attempt. Idempotent; changes nothing of other attempts."""
+        """Remove the files or rows that a dead attempt at the chunk left, and nothing of other attempts.
+
+        May be called again without harm.
+        """
         return
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """End an epoch whose chunks are all committed: in mode ``replace``, swap. Idempotent."""
+        """Complete an epoch whose chunks are all committed: in mode ``replace``, swap the tables.
+
+        May be called again without harm.
+        """
         return
 
     def rows(self, table: Table) -> int | None:
-        """Return how many rows the target of ``table`` has, whoever wrote them; None if not known."""
+        """Return how many rows the target of ``table`` has, others' rows included; None if not known."""
         return None
 
     def remove(self, uri: str) -> bool:
-        """Delete one staged or temporary object by its URI; False if it does not exist."""
+        """Delete the staged or temporary object at a URI; return False if it does not exist."""
         return False
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the checks for ``hdm doctor``: ``(what, ok, detail)``."""
+        """Return the results of the sink's tests for ``hdm doctor``, each as ``(what, ok, detail)``."""
         return []

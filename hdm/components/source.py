@@ -1,4 +1,4 @@
-"""The Source template: describes a dataset, cuts it into chunks and reads them, repeatably."""
+"""The Source template: describes a dataset, cuts it into chunks, and reads each chunk repeatably."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Source(ABC):
         return self.name
 
     def reach(self) -> None:
-        """Raise ``ConnectionLost`` if the system cannot be reached.
+        """Raise ``ConnectionLost`` if the source's system cannot be reached.
 
         Called after a lost connection: while the system is unreachable, hdm waits and counts no failed
         attempts. The default cannot tell and returns.
@@ -58,10 +58,10 @@ class Source(ABC):
 
     @abstractmethod
     def describe(self) -> Table:
-        """Return the dataset's schema, key and cursor, from the system's catalogue, never guessed."""
+        """Return the dataset's schema, key and cursor as the system's own catalogue declares them."""
 
     def tables(self) -> Iterator[Table]:
-        """Yield every dataset that this source reads; by default the one of ``describe``."""
+        """Yield every table that this source reads; by default the one that ``describe`` returns."""
         yield self.describe()
 
     def ready(self, table: Table) -> None:
@@ -69,17 +69,16 @@ class Source(ABC):
         return
 
     def is_empty(self, table: Table) -> bool:
-        """Whether the source knows that there is no row to read.
+        """Return True if the source knows that the table is empty; False if not, or if it cannot tell.
 
-        Asked before a table without a cursor, which was empty at its last reading, is read again.
+        Called before a table without a cursor, empty at its last reading, is read again.
         """
         return False
 
     def snapshot(self) -> AbstractContextManager[str | None]:
-        """Hold one consistent view open while the context lasts; yields its token, or None.
+        """Hold one consistent view of the source during the ``with`` block; give its token, or None.
 
-        Other database sessions read the same view by the token, which is stored in ``Chunk.snapshot``. None:
-        the system has no shared snapshots.
+        Other database sessions read the same view by the token, which is stored in ``Chunk.snapshot``.
         """
         return nullcontext(None)
 
@@ -92,20 +91,20 @@ class Source(ABC):
         return None
 
     def values(self, table: Table, chunk: Chunk) -> list[Any]:
-        """Return every cursor value, int or date, that may be in the chunk; needs ``bounds``."""
+        """Return every cursor value, int or date, in the chunk's range; needs ``bounds``."""
         return authoring.values(table, chunk)
 
     @property
     def is_ranged(self) -> bool:
-        """Whether the class overrides ``bounds``."""
+        """Whether this class overrides ``bounds``, so that ``split`` cuts ranges of the cursor."""
         return type(self).bounds is not Source.bounds
 
     def window(self) -> Window:
-        """Return the configured watermark and chunk size, as a window with nothing committed yet."""
+        """Return the configured cursor column and chunk size, with nothing committed yet."""
         return Window(column=self.describe().cursor) if self.is_ranged else Window()
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """Cut ``window`` into disjoint chunks that together contain every row of it once.
+        """Cut the rows of ``window`` into chunks, with each row in exactly one; yield the chunks.
 
         The default yields ranges of the cursor if ``bounds`` is overridden, else one chunk of all rows.
         Chunks are numbered from 0 in cursor order.
@@ -121,18 +120,18 @@ class Source(ABC):
     def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
         """Yield the parts of ``chunk`` that no chunk of an earlier plan contains.
 
-        Only called with ``chunks_are_content``. The default yields the whole chunk.
+        Only called if ``chunks_are_content``. The default yields the whole chunk.
         """
         del before, mode
         yield chunk
 
     def leaving_out(self, columns: Collection[str]) -> Source | None:
-        """Return a source that reads all columns but these; None if that is not possible."""
+        """Return a source that reads all columns except ``columns``; None if that is not possible."""
         del columns
         return None
 
     def why_not_split(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
-        """Return why ``split`` gave larger ``chunks`` than configured; None if it did not."""
+        """Return why ``split`` gave larger ``chunks`` than the manifest asks for; None if it did not."""
         return None
 
     def replaced(self) -> frozenset[Dataset]:
@@ -144,10 +143,13 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """Return the chunk's content. A chunk must give the same rows whenever it is read."""
+        """Return the chunk's content.
+
+        However often a chunk is read, it must give the same rows.
+        """
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """Turn an upstream sink's receipt into chunks of a chained link: one for each staged file."""
+        """Yield the chunks that a link reads from an upstream sink's receipt, one for each of its files."""
         for number, file in enumerate(receipt.files):
             yield Chunk(
                 job_key,
@@ -160,5 +162,5 @@ class Source(ABC):
             )
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the checks for ``hdm doctor``: ``(what, ok, detail)`` of connection, version and grants."""
+        """Return the results of the source's tests for ``hdm doctor``, each as ``(what, ok, detail)``."""
         return []

@@ -1,6 +1,6 @@
-"""Finds out why a system cannot be reached, and at which address, from the errors of any driver.
+"""Finds out from any driver's error why a system cannot be reached, and at which address.
 
-Drivers report it by texts of their own and by nested errors. The cause is one of: an unknown host name,
+Drivers report it in texts of their own and in nested errors. The cause is one of: an unknown host name,
 nothing that listens on the port, no answer, no trusted TLS, a refused login, or a connection that was cut.
 The driver's text itself is not shown, since it may contain data that was sent.
 """
@@ -64,7 +64,7 @@ _LOOK = 5.0
 
 
 def reason(error: BaseException) -> str | None:
-    """Return the cause, from the error and the errors nested in it; None if none of them tells."""
+    """Return why a connection failed, from the error and those nested in it; None if it is not told."""
     chain = list(_chain(error))
     for kind, word in _KINDS:
         if any(isinstance(one, kind) for one in chain):
@@ -74,9 +74,9 @@ def reason(error: BaseException) -> str | None:
 
 
 def looked(address: str) -> str | None:
-    """Return the cause, by a connection to ``host:port``; None if that succeeds.
+    """Try to connect to ``host:port`` and return why that fails; None if it succeeds.
 
-    For drivers whose errors do not tell it.
+    For drivers whose errors do not tell the reason.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
@@ -89,7 +89,7 @@ def looked(address: str) -> str | None:
 
 
 def is_known(host: str) -> bool:
-    """Whether the name of a host can be resolved."""
+    """Whether a host name can be resolved to an address."""
     try:
         socket.getaddrinfo(host.strip("[]"), None)
     except socket.gaierror:
@@ -100,13 +100,13 @@ def is_known(host: str) -> bool:
 
 
 def failed(error: BaseException, message: str, *, hint: str | None = None) -> ConnectionLost:
-    """Return hdm's error for one of an HTTP driver: ``message`` with the address and the cause."""
+    """Turn an HTTP driver's error into a ``ConnectionLost`` with ``message``, address and cause."""
     kind = UnknownPlace if reason(error) == DNS else ConnectionLost
     return kind(message + at(error), hint=hint)
 
 
 def endpoint(error: BaseException) -> str | None:
-    """Return the address in an HTTP driver's error, ``host:port`` or a URL; None if it has none."""
+    """Return the address in an HTTP driver's error, ``host:port`` or a URL; None if it contains none."""
     for one in _chain(error):
         named = getattr(one, "kwargs", None)
         if isinstance(named, dict) and isinstance(named.get("endpoint_url"), str):
@@ -119,7 +119,7 @@ def endpoint(error: BaseException) -> str | None:
 
 
 def at(error: BaseException) -> str:
-    """Return ``: HOST:PORT: reason``, as far as the error tells them, to append to a message."""
+    """Return ``: HOST:PORT: reason`` to append to a message, without the parts that are not known."""
     found = [one for one in (endpoint(error), reason(error) or type(error).__name__) if one]
     return f": {': '.join(found)}"
 

@@ -1,1 +1,1 @@
-"""Read what people write: manifests, profiles, secrets and templates, without knowing any component."""
+"""Reads what people write: manifests, profiles, secrets and templates. Knows no component."""

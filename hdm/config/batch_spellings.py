@@ -1,4 +1,4 @@
-"""Convert every accepted spelling of ``batch_definition`` to one: source_name, scenarios, threads."""
+"""Converts every spelling of a ``batch_definition`` to one: source_name, scenarios, threads."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from hdm.config.located import LocatedDict, Place, PlacedList, Problems, fold, m
 
 
 def shape_batch(value: LocatedDict | PlacedList, at: Place, problems: Problems) -> LocatedDict | None:
-    """Return ``{source_name, scenarios, threads}`` from a mapping or from a list of mappings.
+    """Return a ``batch_definition``, a mapping or a list, as ``{source_name, scenarios, threads}``.
 
-    Mistakes are added to ``problems``; after one that makes the rest meaningless, the answer is None.
+    Mistakes are added to ``problems``. Returns None after a mistake that makes the rest meaningless.
     """
     entries = value if isinstance(value, PlacedList) else PlacedList([value], place=at)
     if not entries:

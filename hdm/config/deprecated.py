@@ -1,4 +1,4 @@
-"""Declares the deprecated keys, with the note that hdm prints for each.
+"""Lists the deprecated configuration keys, each with the note that hdm prints when a file uses it.
 
 docs/reference/compatibility.md gives the rule and lists them. A plugin declares the note at its own field:
 ``old: Any = Field(None, deprecated="has no effect: ...")``.
@@ -16,10 +16,10 @@ from hdm.config.located import LocatedDict, PlacedList, Problems
 
 
 class Deprecated(str):
-    """The note on a deprecated key, to be printed after its name.
+    """Text that hdm prints after the name of a deprecated key.
 
-    The key is deprecated since version ``since``. ``instead`` is the key that takes its value. Without it,
-    the key has no effect, and ``why`` gives the reason.
+    ``since`` is the version that deprecated the key; ``instead`` is the key that replaces it. Without
+    ``instead``, the key has no effect, and ``why`` gives the reason.
     """
 
     __slots__ = ("instead", "since")
@@ -53,7 +53,7 @@ FILE_FORMAT = Deprecated(since="0.1.0", why="rows are staged as Parquet, and fil
 
 
 def notes(model: type[BaseModel], data: Any, what: str) -> list[str]:
-    """Return a line about each deprecated key in ``data``, at any depth, with file and line."""
+    """Return one line of text for each deprecated key in ``data``, at any depth, with file and line."""
     return [
         f"{at.file}:{at.key_at(key).line}: {what}: '{key}' {said}"
         if isinstance(at, LocatedDict) and at.file
@@ -63,7 +63,7 @@ def notes(model: type[BaseModel], data: Any, what: str) -> list[str]:
 
 
 def renewed(model: type[BaseModel], data: Any, problems: Problems, what: str) -> Any:
-    """Return ``data`` with each renamed key under its new name, at any depth; lines and columns are kept.
+    """Return ``data`` with the old names of renamed keys replaced, at any depth; places are kept.
 
     Adds to ``problems`` if a mapping has both names.
     """

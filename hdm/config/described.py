@@ -1,7 +1,7 @@
-"""Read the description of a configuration key: the docstring under its field.
+"""Reads the description of a configuration key, which is the docstring under its field in the source code.
 
-Pydantic's ``use_attribute_docstrings`` reads every model's source as soon as the model is imported, which
-would slow down every start of hdm. Here the source is read only when somebody asks for a description.
+Pydantic's ``use_attribute_docstrings`` reads every model's source when the model is imported, which would
+slow down every start of hdm. Here the source is read only when somebody asks for a description.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Described(BaseModel):
-    """Base class of models whose JSON Schema contains the description of each key."""
+    """Base class of pydantic models whose JSON Schema includes the description of each key."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> Any:
@@ -35,7 +35,7 @@ class Described(BaseModel):
 
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Return field -> description in one line, for each field that has a description.
+    """Return a model's descriptions, field -> one line of text, for each field that has one.
 
     ``Field(description=...)`` comes first, then the docstring under the field in the class that declared it
     last. A model whose source is not available, or that was made at run time, has only the former.

@@ -1,7 +1,7 @@
-"""Values of a YAML file that know their line and column, and errors that show them.
+"""Dicts and lists of a YAML file that know the line and column of their parts, and errors that show them.
 
-``LocatedDict`` and ``PlacedList`` behave as plain dicts and lists everywhere else; they survive pickling,
-and lose only their places in JSON.
+``LocatedDict`` and ``PlacedList`` behave as plain dicts and lists everywhere else; pickling keeps the places,
+JSON does not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Place(NamedTuple):
 
 
 class LocatedDict(dict[str, Any]):
-    """A mapping that knows the places of itself, its keys and its values."""
+    """A dict that knows the line and column of itself, its keys and its values in a YAML file."""
 
     def __init__(self, *args: Any, file: str = "", place: Place | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,16 +39,16 @@ class LocatedDict(dict[str, Any]):
         self.values_at: dict[str, Place] = {}
 
     def put(self, key: str, value: Any, key_at: Place, value_at: Place) -> None:
-        """Set a value together with its places."""
+        """Set a value, and record the places of its key and of itself."""
         self[key] = value
         self.keys_at[key], self.values_at[key] = key_at, value_at
 
     def take(self, other: LocatedDict, key: str, to: str | None = None) -> None:
-        """Copy one entry with its places from another mapping."""
+        """Copy the entry ``key`` of another mapping, with its places, into this one under the name ``to``."""
         self.put(to or key, other[key], other.key_at(key), other.value_at(key))
 
     def like(self) -> LocatedDict:
-        """Return an empty mapping with the place of this one."""
+        """Return an empty mapping that has the same place in the file as this one."""
         return LocatedDict(file=self.file, place=self.place)
 
     def copy(self) -> LocatedDict:
@@ -56,7 +56,7 @@ class LocatedDict(dict[str, Any]):
         return self.without()
 
     def without(self, *keys: str) -> LocatedDict:
-        """Return a shallow copy without some keys."""
+        """Return a shallow copy without the given keys, places included."""
         out = self.like()
         for key in self:
             if key not in keys:
@@ -64,16 +64,16 @@ class LocatedDict(dict[str, Any]):
         return out
 
     def key_at(self, key: str) -> Place:
-        """Return the place of the key; the mapping's own place if the key's is not known."""
+        """Return the line and column of a key; those of the mapping if the key's are not known."""
         return self.keys_at.get(key, self.place)
 
     def value_at(self, key: str) -> Place:
-        """Return the place of the value; the mapping's own place if the value's is not known."""
+        """Return the line and column of a key's value; those of the mapping if the value's are not known."""
         return self.values_at.get(key, self.place)
 
 
 class PlacedList(list[Any]):
-    """A list that knows the places of itself and of its items."""
+    """A list that knows the line and column of itself and of its items in a YAML file."""
 
     def __init__(self, items: Iterable[Any] = (), *, file: str = "", place: Place | None = None) -> None:
         super().__init__(items)
@@ -82,18 +82,18 @@ class PlacedList(list[Any]):
         self.items_at: list[Place] = []
 
     def add(self, value: Any, at: Place) -> None:
-        """Append a value together with its place."""
+        """Append a value and record its place."""
         self.append(value)
         self.items_at.append(at)
 
     def item_at(self, index: int) -> Place:
-        """Return the place of the item; the list's own place if the item's is not known."""
+        """Return the line and column of an item; those of the list if the item's are not known."""
         return self.items_at[index] if 0 <= index < len(self.items_at) else self.place
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One mistake in a file."""
+    """One mistake in a file that a person wrote, with its place and a hint."""
 
     message: str
     place: Place
@@ -109,13 +109,13 @@ class Problems:
     found: list[Problem] = field(default_factory=list)
 
     def add(self, message: str, place: Place, hint: str | None = None) -> None:
-        """Note a mistake; the same one at the same place is noted once."""
+        """Record a mistake; the same one at the same place is recorded only once."""
         problem = Problem(one_line(redact(message)), place, one_line(redact(hint)) if hint else None)
         if problem not in self.found:
             self.found.append(problem)
 
     def raise_any(self) -> None:
-        """Raise one error with every noted mistake, in file order; do nothing if there is none."""
+        """Raise one error that lists every recorded mistake in file order; do nothing if there is none."""
         if not self.found:
             return
         first, *rest = sorted(self.found, key=lambda problem: (problem.place.line, problem.place.column))
@@ -137,12 +137,12 @@ class Problems:
 
 
 def fold(word: str) -> str:
-    """Return a name without case, underscores and hyphens: ``netezza_source`` equals ``NetezzaSource``."""
+    """Return a name without case, underscores and hyphens, to compare spellings."""
     return word.replace("_", "").replace("-", "").casefold()
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """Return ``did you mean 'x'?``, else the list of known words; None if there are none."""
+    """Return a hint for a wrong word: ``did you mean 'x'?``, or the known words; None without any."""
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(fold(name), name)
@@ -155,7 +155,7 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
 
 
 def misread(key: str, place: Place, *, private: bool = False) -> tuple[str, str] | None:
-    """Return message and hint for a value that YAML did not read as text; None if it did."""
+    """Return message and hint for text that YAML read as, say, a number; None if YAML read it as text."""
     if place.raw is None:
         return None
     if place.raw == "":
@@ -169,7 +169,7 @@ def misread(key: str, place: Place, *, private: bool = False) -> tuple[str, str]
 
 
 def kind_of(raw: str) -> str:
-    """Say in words what YAML 1.1 makes of an unquoted scalar that is not text."""
+    """Say in words what YAML 1.1 takes an unquoted scalar for, such as a number or a boolean."""
     if raw.casefold() in ("", "~", "null"):
         return "nothing (null)"
     if raw.casefold() in ("yes", "on", "true"):
@@ -180,7 +180,7 @@ def kind_of(raw: str) -> str:
 
 
 class ManifestErrors(Exception):
-    """Several mistakes that were found one by one, raised together."""
+    """Error that holds several mistakes in a manifest, which were found one after another."""
 
     def __init__(self, errors: list[ManifestError]) -> None:
         super().__init__(f"{len(errors)} mistakes")
@@ -188,7 +188,7 @@ class ManifestErrors(Exception):
 
 
 def raise_all(errors: Iterable[ManifestError]) -> None:
-    """Raise one error with all of them, in the order of their places; do nothing if there is none."""
+    """Raise one error that contains all the given ones, sorted by place; do nothing if there is none."""
     by_text = {(one.file, one.line, one.column, one.message): one for one in errors}
     if not by_text:
         return

@@ -1,4 +1,4 @@
-"""Models of a manifest whose spellings were already converted to one."""
+"""Pydantic models of a manifest, after all accepted spellings were converted to one."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ class _Words(Described):
 
 
 class Component(_Words):
-    """A source or a sink. Keys that stand beside ``type`` count as ``conf``."""
+    """A source or a sink of a manifest: its type, name and ``conf``.
+
+    Keys that stand beside ``type`` count as ``conf``.
+    """
 
     name: Annotated[str, Field(min_length=1)]
     """Says what the component is called; a source with the name of an earlier sink reads what that one
@@ -45,7 +48,7 @@ class Component(_Words):
 
 
 class Service(_Words):
-    """The orchestrator or the state manager."""
+    """A manifest's orchestrator or state manager: its type and ``conf``."""
 
     type: Annotated[str, Field(min_length=1)]
     """Class name of the orchestrator or state manager, in any spelling; ``hdm components`` lists them."""
@@ -57,7 +60,7 @@ class Service(_Words):
 
 
 class Limits(_Words):
-    """What a link may take from its source: connections at once, rows and bytes a second."""
+    """The load that a link may put on its source: connections at once, rows and bytes per second."""
 
     connections: Count | None = None
     """Most chunks that are read from the source at once, in each process; left out, no bound."""
@@ -69,7 +72,7 @@ class Limits(_Words):
 
 
 class CheckWords(_Words):
-    """A check on rows in flight: its type, and the keys of that type."""
+    """A check that a link's rows must pass: its type, and the keys of that type."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
     type: Annotated[str, Field(min_length=1)]
@@ -78,7 +81,7 @@ class CheckWords(_Words):
 
 
 class WatermarkWords(_Words):
-    """The ordered column by which only new rows are read, with its options."""
+    """The ordered column (cursor) that selects only new rows in each run, with its options."""
 
     column: str
     """Names the column whose later rows have greater values: a whole number, decimal, date or timestamp, or
@@ -101,7 +104,7 @@ class WatermarkWords(_Words):
 
 
 class ChunkWords(_Words):
-    """How large a chunk may be."""
+    """How many rows or bytes a chunk may have."""
 
     rows: Count | None = None
     """About how many rows one chunk holds at most; left out, as the source's type says."""
@@ -110,7 +113,7 @@ class ChunkWords(_Words):
 
 
 class Link(_Words):
-    """One source -> sink pair: a stage."""
+    """One stage of a manifest: a source, a sink, and what happens between them."""
 
     source: Component
     """Where rows are read: ``{name, type, conf}``."""
@@ -157,7 +160,7 @@ class Link(_Words):
 
 
 class Batch(_Words):
-    """What a template is filled with: one link per scenario."""
+    """A ``batch_definition``: the scenarios that fill a template, each of which makes one link."""
 
     source_name: Annotated[str, Field(min_length=1)]
     """Names the template's source or sink in whose conf a scenario also replaces what is written; ``<<...>>``
@@ -171,7 +174,7 @@ class Batch(_Words):
 
 
 class Template(Link):
-    """A link with placeholders ``<<...>>``, filled by ``batch_definition`` or else from the catalogue."""
+    """A link with placeholders ``<<...>>``, filled by ``batch_definition`` or the source's catalogue."""
 
     batch_definition: Batch | None = None
     """What the template is filled with, one link for each scenario; left out, the ``AutoBatchOrchestrator``
@@ -179,7 +182,7 @@ class Template(Link):
 
 
 class ManifestWords(_Words):
-    """A whole manifest."""
+    """A whole manifest, with every key that may stand at its top."""
 
     version: Annotated[Literal[1], BeforeValidator(_version)] = 1
     """Version of the manifest's language; 1 is the only one."""

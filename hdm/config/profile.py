@@ -1,4 +1,4 @@
-"""Read hdm_profiles.yml: how each system is reached, per environment; never printed, never pickled."""
+"""Reads ``hdm_profiles.yml``, which says how to reach each system; never printed, never pickled."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILE = "hdm_profiles.yml"
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
-    """Return hdm's own folder: ``.hashmap_data_migrator`` under $HDM_HOME, $HOME or %USERPROFILE%."""
+    """Return hdm's folder ``.hashmap_data_migrator`` under $HDM_HOME, $HOME or %USERPROFILE%."""
     environ = os.environ if environ is None else environ
     base = environ.get("HDM_HOME") or environ.get("HOME") or environ.get("USERPROFILE")
     if not base:
@@ -45,7 +45,10 @@ def environment(env: str | None = None, environ: Mapping[str, str] | None = None
 
 @dataclass(frozen=True)
 class Profiles:
-    """The connections of one environment; the file ``path`` need not exist until one is asked for."""
+    """The connections of one environment, as the profile file ``path`` declares them.
+
+    The file need not exist until somebody asks for a connection.
+    """
 
     path: Path
     env: str
@@ -64,7 +67,7 @@ class Profiles:
         return sorted(self.entries or ())
 
     def entry(self, name: str) -> LocatedDict:
-        """Return one connection as it is written; raise ``ProfileError`` if there is none of that name."""
+        """Return one connection as the profile file has it; raise ``ProfileError`` for an unknown name."""
         if self.entries is None:
             raise ProfileError(
                 f"the profile file does not exist, and the connection '{name}' is needed",
@@ -89,10 +92,10 @@ class Profiles:
         return found
 
     def connection(self, name: str, model: type[P]) -> P:
-        """Return one connection as ``model``: the same object each time.
+        """Return one connection, validated as an instance of ``model``; the same object each time.
 
-        Fields of type ``Secret`` are looked up when they are revealed, references in other fields now.
-        Raises ``ProfileError`` with the place of every mistake.
+        A field of type ``Secret`` looks its value up when it is revealed; references in other fields are
+        looked up now. Raises ``ProfileError`` with the place of every mistake.
         """
         if (known := self._made.get((name, model))) is not None:
             return cast("P", known)
@@ -112,11 +115,10 @@ def load_profiles(
     env: str | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> Profiles:
-    """Read the profile file: ``path``, else $HDM_PROFILES, else the one under ``home()``.
+    """Read the profile file: the one at ``path``, else at $HDM_PROFILES, else in the folder ``home()``.
 
-    A missing default file is an error only once a connection is asked for. Raises
-    ``ProfileError`` for a file (or default folder) that others can read, for an unknown
-    environment, and for mistakes in the file.
+    A missing default file is an error only once a connection is asked for. Raises ``ProfileError`` for a file
+    (or default folder) that others can read, for an unknown environment, and for mistakes in the file.
     """
     environ = os.environ if environ is None else environ
     name = environment(env, environ)

@@ -1,8 +1,8 @@
-"""Secrets that never print, and the redaction of whatever else might print them.
+"""Keeps secrets from being printed, and masks them in text that other software produces.
 
-A secret is written as a reference (``env:NAME``, ``file:/path``, ``keyring:service/user``) or
-literally, and looked up when it is first needed. Every value looked up is remembered, so that
-``redact`` can mask it in text that drivers produce.
+A secret is written as a reference (``env:NAME``, ``file:/path``, ``keyring:service/user``) or literally, and
+looked up when it is first needed. Every value looked up is remembered, so that ``redact`` can mask it in text
+that drivers produce.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ _NOT_PRIVATE = re.compile(
 
 
 class Secret:
-    """A value that shows as ``***`` wherever it is printed, and cannot be pickled.
+    """A secret value that prints as ``***`` and cannot be pickled.
 
-    ``reveal()`` is the only way to the value; it raises ``ProfileError`` if the value
-    that a reference names does not exist. ``where`` is the place in the profile, for that error.
+    ``reveal()`` is the only way to the value; it raises ``ProfileError`` if a reference names a value that
+    does not exist. ``where`` is the place in the profile, for that error.
     """
 
     __slots__ = ("_lock", "_source", "_value", "_where")
@@ -71,14 +71,14 @@ class Secret:
             remember(source)
 
     def reveal(self) -> str:
-        """Return the value itself, looked up on first use and remembered for ``redact``."""
+        """Return the secret's value; it is looked up on first use and remembered for ``redact``."""
         with self._lock:
             if self._value is None:
                 self._value = look_up(self._source, where=self._where)
             return self._value
 
     def refused(self) -> tuple[str, str] | None:
-        """Return message and hint if the secret is in a kind of vault that hdm cannot open yet; else None."""
+        """Return message and hint if the secret refers to a kind of vault that hdm cannot open; else None."""
         match = _REFERENCE.fullmatch(self._source)
         return _not_yet(match[1]) if match and match[1] in _LATER else None
 
@@ -134,22 +134,22 @@ class Secret:
 
 
 def must_be_private(key: str) -> bool:
-    """Whether a key can hold nothing but a secret, and so belongs in a profile."""
+    """Whether a configuration key of this name always holds a secret, and so may only stand in a profile."""
     return _CERTAIN.fullmatch(key) is not None
 
 
 def is_private(key: str) -> bool:
-    """Whether a profile key of this name holds a secret."""
+    """Whether a profile key of this name holds a secret, such as ``password``."""
     return bool(_PRIVATE.search(key)) and not _NOT_PRIVATE.search(key)
 
 
 def is_reference(text: str) -> bool:
-    """Whether the text refers to a value that is kept elsewhere."""
+    """Whether the text is a reference to a secret (``env:NAME``, ``file:/path``), not the secret itself."""
     return _REFERENCE.fullmatch(text) is not None
 
 
 def look_up(source: str, *, where: str = "") -> str:
-    """Return the value that a reference refers to; text that is no reference is its own value.
+    """Return the value to which a secret's reference points; text that is no reference is returned as it is.
 
     Raises ``ProfileError`` if the value does not exist or cannot be read. The value is remembered for
     ``redact``.
@@ -258,19 +258,19 @@ def remember(value: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Return the text with every secret that was looked up so far masked.
+    """Return the text with every secret masked that was looked up so far.
 
-    All usual spellings are masked: as it is, URL-encoded, in base64 (also inside longer base64), in hex,
-    and as JSON, SQL and Python quote it.
+    All usual spellings are masked: as it is, URL-encoded, in base64 (also inside longer base64), in hex, and
+    as JSON, SQL and Python quote it.
     """
     return _pattern.sub(MASK, text) if _pattern else text
 
 
 def redact_values(value: Any) -> Any:
-    """Return the same structure with every secret masked in its texts, keys included.
+    """Return a nested structure of dicts and lists with every secret masked in its texts and keys.
 
-    Use this before a structure is serialised: to mask a secret that is a word or a number in the finished
-    JSON would damage the JSON itself.
+    Call this before a structure is serialised: masking a secret that is a word or a number in finished JSON
+    would damage the JSON.
     """
     if isinstance(value, str):
         return redact(value)

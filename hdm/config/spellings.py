@@ -1,4 +1,4 @@
-"""Convert every accepted spelling of a manifest to one shape; the places are kept.
+"""Converts every accepted spelling of a manifest to one shape, and keeps lines and columns for errors.
 
 The accepted shapes are hdm's own, those of the example manifests and those of the original project;
 docs/reference/manifest.md shows each.
@@ -22,9 +22,10 @@ _GENERATORS = ("generates_on", "generators")
 
 
 def fill_variables(value: Any, at: Place, environ: Mapping[str, str], problems: Problems) -> Any:
-    """Return a copy with ``$VAR`` and ``${VAR}`` replaced by environment variables in every value.
+    """Return a copy of ``value`` with ``$VAR`` and ``${VAR}`` replaced by environment variables.
 
-    ``$$`` is a dollar sign. What is filled in is always text.
+    ``$$`` becomes a dollar sign. A replaced value is always text. Unknown variables are added to
+    ``problems``.
     """
     if isinstance(value, LocatedDict):
         out = value.like()
@@ -67,7 +68,7 @@ def fill_variables(value: Any, at: Place, environ: Mapping[str, str], problems: 
 
 
 def shape(top: LocatedDict, problems: Problems) -> LocatedDict:
-    """Return the manifest with one spelling for everything; mistakes are added to ``problems``."""
+    """Return the manifest with all spellings converted to one shape; mistakes are added to ``problems``."""
     out = top.like()
     for key in top:
         value, at = top[key], top.value_at(key)

@@ -1,4 +1,4 @@
-"""Fill the placeholders ``<<...>>`` of a template from the scenarios of a batch."""
+"""Fills the placeholders ``<<...>>`` of a link template with the values of each scenario of a batch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Filled:
-    """The confs of a template's source and sink with one scenario filled in."""
+    """The ``conf`` of a template's source and sink, after one scenario has filled their placeholders."""
 
     source: LocatedDict
     sink: LocatedDict
@@ -30,11 +30,11 @@ class Filled:
 def fill(
     template: Template, scenarios: Sequence[Mapping[str, Any]], source_name: str, problems: Problems
 ) -> Iterator[Filled]:
-    """Yield the template's source and sink conf for each scenario.
+    """Yield, for each scenario, the ``conf`` of the template's source and sink with the placeholders filled.
 
-    ``<<template>>`` takes the scenario's value at the same path of keys, ``<<a.b>>`` the one at ``a.b``. In
-    the component called ``source_name`` a scenario also replaces the value at its path. A key whose
-    placeholder other scenarios fill, but this one does not, is left out.
+    ``<<template>>`` becomes the scenario's value at the same path of keys, ``<<a.b>>`` the one at ``a.b``. In
+    the component called ``source_name``, a scenario also replaces the value at its path. A key whose
+    placeholder other scenarios fill, but not this one, is left out.
     """
     names = {template.source.name: template.source, template.sink.name: template.sink}
     holes = {path for part in names.values() for path in _holes(part.conf, ())}
@@ -58,7 +58,7 @@ def fill(
 
 
 def find_holes(component: Component) -> list[tuple[str, Place]]:
-    """Return every placeholder ``<<...>>`` of a component's conf, with its place."""
+    """Return every placeholder ``<<...>>`` in a component's ``conf``, with its line and column."""
     return [(".".join(path), _at(component.conf, path)) for path in _holes(component.conf, (), raw=True)]
 
 

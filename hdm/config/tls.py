@@ -1,7 +1,8 @@
-"""Decide which connections verify TLS: all but those to this machine and those that the user exempts.
+"""Decides which connections verify TLS: all except those to this machine and those that the user exempts.
 
-One rule for every connector and for the state database. A host is local only if it cannot be another
-machine: a loopback address, ``localhost`` itself, or a Unix socket. Names are not resolved to find out.
+This one rule holds for every connector and for the state database. A host is local only if it cannot be
+another machine: a loopback address, ``localhost`` itself, or a Unix socket. Names are not resolved to find
+out.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def postgres_defaults(hosts: Iterable[str | None], named: Iterable[str], *, insecure: bool) -> dict[str, str]:
-    """Return libpq's TLS settings to add to those ``named`` already.
+    """Return the TLS settings to add to a PostgreSQL connection, except those that ``named`` has already.
 
     A ``service`` may name hosts that are not known here, so it counts as remote. Settings:
     https://www.postgresql.org/docs/current/libpq-ssl.html
@@ -47,10 +48,10 @@ def postgres_defaults(hosts: Iterable[str | None], named: Iterable[str], *, inse
 def mysql_arguments(
     host: str | None, ca: str | None, cert: str | None, key: str | None, *, insecure: bool
 ) -> dict[str, Any]:
-    """Return PyMySQL's TLS arguments.
+    """Return the TLS arguments to pass to PyMySQL for a host.
 
-    Certificate and host name are verified for a remote host, or if a file is given. ``insecure`` does
-    without TLS, or with ``ca`` does not compare the host name.
+    Certificate and host name are verified for a remote host, or if a file is given. With ``insecure``, TLS is
+    off; with ``insecure`` and ``ca``, TLS is on but the host name is not compared.
     """
     if not (ca or cert):
         if is_local(host):

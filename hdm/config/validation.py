@@ -1,4 +1,4 @@
-"""Turn pydantic's errors into messages for people: which key, where it stands, what to write instead."""
+"""Turns pydantic's validation errors into messages that name the key, its place and what to write instead."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ Path = tuple[str | int, ...]
 def validate(
     model: type[M], data: Mapping[str, Any], problems: Problems, *, what: str, private: bool = False
 ) -> M | None:
-    """Return the model made from ``data``; None after every mistake was added to ``problems``.
+    """Return an instance of ``model`` made from ``data``; None if ``data`` has a mistake.
 
-    For ``private`` data (profiles) no message shows a value.
+    Every mistake is added to ``problems``. No message shows a value of ``private`` data (profiles).
     """
     data = renewed(model, data, problems, what)
     wrong = _wrong_booleans(model, data)
@@ -189,7 +189,7 @@ def _find(data: Any, path: Path) -> tuple[Place, Place, Any]:
 
 
 def fields_at(model: Any, path: Path) -> list[str]:
-    """Return the keys that a model, or the models nested in it at ``path``, accepts."""
+    """Return the keys that are accepted at ``path`` inside a model, which may lead through nested models."""
     models = _models_in(model)
     for part in path:
         if isinstance(part, int):

@@ -1,4 +1,4 @@
-"""Make text from systems and files safe to show: no name can move a cursor or forge a line."""
+"""Escapes invisible characters in text from systems and files before it is shown."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def visible(text: str) -> str:
-    """Write characters that cannot be seen as escapes (``\\x1b``, ``\\u202e``); keep newlines and tabs."""
+    r"""Return the text with invisible characters as escapes (``\x1b``); newlines and tabs stay."""
     return _BUT_LINES.sub(_escape, text)
 
 
 def one_line(text: str) -> str:
-    """Write characters that cannot be seen as escapes, newlines and tabs too: the text stays in its line."""
+    """Return the text on one line: invisible characters, newlines and tabs are written as escapes."""
     return _ALL.sub(_escape, text)
 
 
 def listed(items: Iterable[str]) -> str:
-    """Return each item on an indented line of its own, for the end of an error's message."""
+    """Return the items as text, each on an indented line of its own, for the end of an error's message."""
     return "".join(f"\n  {one_line(item)}" for item in items)
 
 
 def visible_json(text: str) -> str:
-    """Write characters that cannot be seen as JSON's own escapes; the JSON says the same as before."""
+    """Return JSON text with invisible characters written as JSON escapes; its meaning stays the same."""
     return _BUT_LINES.sub(_json_escape, text)
 
 

@@ -1,8 +1,8 @@
-"""Read YAML safely: nothing is executed, ambiguous values are refused, every mistake has its place.
+"""Reads YAML without executing anything, refuses ambiguous values, and gives the place of every mistake.
 
-YAML 1.1 is read (https://yaml.org/spec/1.1), without its traps: dates stay text; numbers that mean
-different things to different readers (``0123``, ``0o12``, ``12:30``, ``1_000``) are errors; tags, duplicate
-keys, keys that are not text and alias bombs are refused.
+It reads YAML 1.1 (https://yaml.org/spec/1.1) without its traps: dates stay text; numbers that mean different
+things to different readers (``0123``, ``0o12``, ``12:30``, ``1_000``) are errors; tags, duplicate keys, keys
+that are not text and alias bombs are refused.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _Frame:
 
 
 def read_yaml(path: Path, *, error: type[ManifestError] = ManifestError) -> LocatedDict:
-    """Return the file's top mapping; raise ``error`` with the place of every mistake."""
+    """Read a YAML file and return the mapping at its top; raise ``error`` with the place of every mistake."""
     try:
         with path.open("rb") as handle:
             raw = handle.read(MAX_BYTES + 1)
@@ -73,7 +73,10 @@ def read_yaml(path: Path, *, error: type[ManifestError] = ManifestError) -> Loca
 
 
 def parse_yaml(raw: bytes, file: str, *, error: type[ManifestError] = ManifestError) -> LocatedDict:
-    """Return the top mapping of a file's content; raise ``error`` with the place of every mistake."""
+    """Parse the content ``raw`` of a YAML file and return the mapping at its top.
+
+    Raises ``error`` with the place of every mistake.
+    """
     if len(raw) > MAX_BYTES:
         raise error(f"is larger than {MAX_BYTES >> 20} MB", file=file, hint="split it into several files")
     try:

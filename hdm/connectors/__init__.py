@@ -1,1 +1,1 @@
-"""One file or package per system; a driver is imported only when its connector connects."""
+"""Sources and sinks, one file or package per system; a driver is imported only to connect."""

@@ -1,4 +1,4 @@
-"""Files in Azure Blob Storage: the original's AzureBlobSource and AzureBlobSink."""
+"""Reads and writes files in Azure Blob Storage, with the original's AzureBlobSource and AzureBlobSink."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ from hdm.files.stores.object_base import Upload
 
 
 class AzureProfile(Settings):
-    """Address of a storage account, and a key, a shared access signature or the machine's identity."""
+    """Profile entry of an Azure storage account: its address, and how to log in.
+
+    A key, a shared access signature or the machine's identity.
+    """
 
     url: Secret | None = None
     """The account's https address, which may end with a SAS, or its whole connection string."""
@@ -171,63 +174,63 @@ def _probe(component: Any) -> list[tuple[str, bool, str]]:
 
 
 class AzureBlobSource(FileSource):
-    """Reads staged or other files from a container, one chunk per file."""
+    """Reads staged or other files from an Azure container, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _ContainerSource
     Profile: ClassVar[type[BaseModel] | None] = AzureProfile
 
     @cached_property
     def store(self) -> AzureStore:
-        """The container, below the prefix."""
+        """The Azure container, or the part of it below the prefix."""
         return _store(self)
 
     @property
     def namespace(self) -> str:
-        """Account, container and prefix."""
+        """The OpenLineage namespace of the files: account, container and prefix."""
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the container can be read and listed."""
+        """Return, for ``hdm doctor``, whether the container can be read and listed."""
         return _probe(self)
 
 
 class AzureBlobChunkSource(FileChunks):
-    """Reads files from a container in chunks of some rows or bytes."""
+    """Reads files from an Azure container in chunks of some rows or bytes."""
 
     Config: ClassVar[type[BaseModel]] = _ContainerChunks
     Profile: ClassVar[type[BaseModel] | None] = AzureProfile
 
     @cached_property
     def store(self) -> AzureStore:
-        """The container, below the prefix."""
+        """The Azure container, or the part of it below the prefix."""
         return _store(self)
 
     @property
     def namespace(self) -> str:
-        """Account, container and prefix."""
+        """The OpenLineage namespace of the files: account, container and prefix."""
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the container can be read and listed."""
+        """Return, for ``hdm doctor``, whether the container can be read and listed."""
         return _probe(self)
 
 
 class AzureBlobSink(FileSink):
-    """Stages chunks as block blobs of a container; each is created once and checked after the upload."""
+    """Writes chunks as block blobs of an Azure container; each is created once and checked after upload."""
 
     Config: ClassVar[type[BaseModel]] = _ContainerSink
     Profile: ClassVar[type[BaseModel] | None] = AzureProfile
 
     @cached_property
     def store(self) -> AzureStore:
-        """The container, below the prefix."""
+        """The Azure container, or the part of it below the prefix."""
         return _store(self, self.config)
 
     @property
     def namespace(self) -> str:
-        """Account, container and prefix."""
+        """The OpenLineage namespace of the files: account, container and prefix."""
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the container can be read and listed."""
+        """Return, for ``hdm doctor``, whether the container can be read and listed."""
         return _probe(self)

@@ -1,4 +1,4 @@
-"""A source that generates its rows and a sink that counts and discards them, for trials and load tests."""
+"""A source that generates rows and a sink that counts and discards them, for trials and load tests."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class _Rows(Settings):
 
 
 class DummySource(Source):
-    """Generates rows from their number and the seed alone, so that every chunk can be read again."""
+    """Generates rows from their numbers and a seed alone, so that every chunk can be read again."""
 
     Config: ClassVar[type[BaseModel]] = _Rows
 
@@ -86,10 +86,7 @@ class DummySource(Source):
         )  # fmt: skip
 
     def window(self) -> Window:
-        """Return a window over the cursor ``id``.
-
-        A later run reads only the rows by which ``rows`` has grown.
-        """
+        """Return a window over the cursor ``id``; a later run reads only rows by which ``rows`` has grown."""
         return Window(column="id")
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
@@ -110,7 +107,7 @@ class DummySource(Source):
             )
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """Return the rows of the chunk's range of ``id``."""
+        """Return generated rows for the chunk's range of ``id``."""
         bounds = {condition.op: int(condition.value or 0) for condition in chunk.conditions}
         low, high = bounds.get(">=", 0), bounds.get("<", self.config.rows)
         return Payload(table, lambda: self._batches(table, low, high))
@@ -184,8 +181,10 @@ class _Nothing(Settings):
 
 
 class DummySink(Sink):
-    """Counts and discards all rows. It stores nothing, so it never reports a chunk as written: after a crash
-    the chunk is read again."""
+    """Counts and discards all rows.
+
+    It stores nothing, so it never reports a chunk as written: after a crash the chunk is read again.
+    """
 
     Config: ClassVar[type[BaseModel]] = _Nothing
     modes: ClassVar[frozenset[Mode]] = frozenset(Mode)
@@ -199,7 +198,7 @@ class DummySink(Sink):
         return Table(self.dataset(table), table.path, table.columns, table.key, table.cursor)
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Count rows and bytes, hash the batches, and return the receipt."""
+        """Count the rows and bytes of a chunk, hash its batches, and return the receipt."""
         rows = size = 0
         total = hashlib.sha256()
         for batch in payload.batches():

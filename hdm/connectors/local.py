@@ -1,4 +1,4 @@
-"""Files on a local or mounted disk: the original's FSSource, FSChunkSource and FSSink."""
+"""Reads and writes files on a local or mounted disk: FSSource, FSChunkSource and FSSink."""
 
 from __future__ import annotations
 
@@ -52,18 +52,18 @@ class _DirectorySink(FileSinkConfig):
 
 
 class FSSource(FileSource):
-    """Reads staged files from a directory, one chunk per file."""
+    """Reads staged files from a directory, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _DirectorySource
     namespace = _NAMESPACE
 
     @cached_property
     def store(self) -> LocalStore:
-        """The directory."""
+        """The store of the configured directory."""
         return LocalStore(self.config.directory)
 
     def tables(self) -> Iterator[Table]:
-        """Yield every dataset below the directory; ``UsageError`` if the directory does not exist."""
+        """Yield every dataset below the directory; raise ``UsageError`` if the directory does not exist."""
         _must_be_there(self.store)
         yield from super().tables()
 
@@ -76,24 +76,24 @@ class FSChunkSource(FileChunks):
 
     @cached_property
     def store(self) -> LocalStore:
-        """The directory."""
+        """The store of the configured directory."""
         return LocalStore(self.config.directory)
 
     def tables(self) -> Iterator[Table]:
-        """Yield every dataset below the directory; ``UsageError`` if the directory does not exist."""
+        """Yield every dataset below the directory; raise ``UsageError`` if the directory does not exist."""
         _must_be_there(self.store)
         yield from super().tables()
 
 
 class FSSink(FileSink):
-    """Stages chunks as files in a directory."""
+    """Writes chunks as files in a directory."""
 
     Config: ClassVar[type[BaseModel]] = _DirectorySink
     namespace = _NAMESPACE
 
     @cached_property
     def store(self) -> LocalStore:
-        """The directory."""
+        """The store of the configured directory."""
         return LocalStore(self.config.directory, floor=self.config.min_free)
 
     def accepts(self, table: Table, mode: Mode) -> None:
@@ -105,7 +105,7 @@ class FSSink(FileSink):
             )
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` whether the directory can be written to."""
+        """Return, for ``hdm doctor``, whether the directory can be written to."""
         return [("directory", self._is_writable(), str(self.store.root))]
 
     def _is_writable(self) -> bool:

@@ -1,7 +1,7 @@
-"""Any system with an ODBC driver, by DSN, driver name or connection string.
+"""Reads and writes any system with an ODBC driver, by DSN, driver name or connection string.
 
-Bulk reads come from arrow-odbc. Each chunk is one statement; ODBC cannot share a snapshot between
-sessions, so rows whose key changes while a table is read may be missed or read twice.
+Bulk reads come from arrow-odbc. Each chunk is one statement; ODBC cannot share a snapshot between sessions,
+so rows whose key changes while a table is read may be missed or read twice.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hdm.sql.odbc import OdbcDatabase, valued
 
 
 class ODBCProfile(Settings):
-    """How to reach a system through an ODBC driver.
+    """Profile entry of a system that is reached through an ODBC driver.
 
     Give one of: ``dsn``; ``driver`` with a host or a database; or ``odbc``, a complete connection string.
     ``options`` are further keywords of the driver. ``dialect`` may be given here or in the manifest.
@@ -65,7 +65,7 @@ class ODBCProfile(Settings):
 
 
 class ODBCDatabase(OdbcDatabase):
-    """A database of any system, reached through the ODBC driver that the profile names."""
+    """Connects to a database of any system through the ODBC driver that the profile names."""
 
     def __init__(self, profile: Any = None) -> None:
         super().__init__(profile, profile.dialect or "")
@@ -123,13 +123,13 @@ class ODBCDatabase(OdbcDatabase):
         return {key: value for key, value in made.items() if key and value is not None}
 
     def default_schema(self) -> str | None:
-        """Return the user's own schema where each user has one of that name, else the system's default."""
+        """Return the schema for bare names: the user's own, else the system's default."""
         if self.facts.bare_names == "user" and self.profile.user:
             return str(self.profile.user).upper()
         return super().default_schema()
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: by host, by DSN where there is no host, or by the path of a file."""
+        """Return a table's OpenLineage name: by host, by DSN if there is no host, or by a file's path."""
         if self.facts.is_file:
             return Dataset(f"{self._base}://{self.profile.database or self.profile.dsn}", path[-1])
         if not self.profile.host:
@@ -145,7 +145,7 @@ def _writing(base: type[ODBCDatabase], name: str) -> type[ODBCDatabase]:
 
 
 class ODBCSourceConfig(SqlSourceConfig):
-    """One table or query behind an ODBC driver."""
+    """Configuration of an ODBC source: one table or query."""
 
     dialect: str | None = None
     """Names the system behind the driver, which says how its SQL is written: ``postgres``, ``mysql``,
@@ -153,7 +153,7 @@ class ODBCSourceConfig(SqlSourceConfig):
 
 
 class ODBCSinkConfig(SqlSinkConfig):
-    """Where rows go behind an ODBC driver."""
+    """Configuration of an ODBC sink: where rows go."""
 
     dialect: str | None = None
     """Names the system behind the driver, which says how its SQL is written: ``postgres``, ``mysql``,
@@ -195,7 +195,7 @@ class ODBCSink(SqlSink):
 
 
 class ODBCCatalog(SqlCatalog):
-    """Finds tables and keys; the profile says the dialect."""
+    """Reads tables and keys through an ODBC driver; the profile names the dialect."""
 
     Profile: ClassVar[type[BaseModel] | None] = ODBCProfile
     Database: ClassVar[type[Database]] = ODBCDatabase

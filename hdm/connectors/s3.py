@@ -1,4 +1,4 @@
-"""Files in S3 or in a server that speaks its protocol: the original's S3Source and S3Sink."""
+"""Reads and writes files in S3 or a server that speaks its protocol: S3Source, S3ChunkSource, S3Sink."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _ATTEMPTS = 4
 
 
 class S3Profile(Settings):
-    """Credentials, region and endpoint. Without keys and ``profile``, boto3 looks for credentials itself."""
+    """Profile entry of an S3 account: credentials, region and endpoint.
+
+    Without keys and ``profile``, boto3 looks for credentials itself.
+    """
 
     profile: str | None = None
     """Name of a profile in AWS's own configuration files; left out, boto3 looks for credentials itself."""
@@ -83,7 +86,7 @@ class _BucketSink(FileSinkConfig, _Bucket, Upload):
 
     @property
     def encryption(self) -> dict[str, str]:
-        """Parameters of a request that make S3 encrypt the object; none leaves it to the bucket."""
+        """Request parameters that make S3 encrypt the object; empty to leave that to the bucket."""
         found = {"ServerSideEncryption": self.sse or ("aws:kms" if self.kms_key_id else None)}
         return {k: v for k, v in {**found, "SSEKMSKeyId": self.kms_key_id}.items() if v}
 
@@ -141,23 +144,23 @@ def _probe(component: Any) -> list[tuple[str, bool, str]]:
 
 
 class S3Source(FileSource):
-    """Reads staged or other files from a bucket, one chunk per file."""
+    """Reads staged or other files from a bucket, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _BucketSource
     Profile: ClassVar[type[BaseModel] | None] = S3Profile
 
     @cached_property
     def store(self) -> S3Store:
-        """The bucket, below the prefix."""
+        """The bucket, or the part of it below the prefix."""
         return _store(self)
 
     @property
     def namespace(self) -> str:
-        """The bucket and the prefix."""
+        """The OpenLineage namespace of the files: bucket and prefix."""
         return _namespace(self)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the bucket can be listed."""
+        """Return, for ``hdm doctor``, whether the bucket can be listed."""
         return _probe(self)
 
 
@@ -169,38 +172,40 @@ class S3ChunkSource(FileChunks):
 
     @cached_property
     def store(self) -> S3Store:
-        """The bucket, below the prefix."""
+        """The bucket, or the part of it below the prefix."""
         return _store(self)
 
     @property
     def namespace(self) -> str:
-        """The bucket and the prefix."""
+        """The OpenLineage namespace of the files: bucket and prefix."""
         return _namespace(self)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Whether the bucket can be listed."""
+        """Return, for ``hdm doctor``, whether the bucket can be listed."""
         return _probe(self)
 
 
 class S3Sink(FileSink):
-    """Stages chunks as objects of a bucket; each is created once and checked after the upload. Objects are
-    private: no ACL is ever set."""
+    """Writes chunks as objects of a bucket; each is created once and checked after the upload.
+
+    Objects are private: no ACL is ever set.
+    """
 
     Config: ClassVar[type[BaseModel]] = _BucketSink
     Profile: ClassVar[type[BaseModel] | None] = S3Profile
 
     @cached_property
     def store(self) -> S3Store:
-        """The bucket, below the prefix."""
+        """The bucket, or the part of it below the prefix."""
         return _store(self, self.config, self.config.encryption)
 
     @property
     def namespace(self) -> str:
-        """The bucket and the prefix."""
+        """The OpenLineage namespace of the files: bucket and prefix."""
         return _namespace(self)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` whether the bucket can be written to, and whether its server checks sums."""
+        """Return, for ``hdm doctor``, whether the bucket can be written to and checksums are compared."""
         try:
             self.ready()
             self.store.ready()

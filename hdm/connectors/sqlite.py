@@ -1,4 +1,4 @@
-"""SQLite files through Python's sqlite3: one file, one writer at a time.
+"""Reads and writes SQLite files through Python's sqlite3: one file, one writer at a time.
 
 Each chunk is read in its own transaction, since SQLite's connections cannot share a snapshot: a chunk holds
 whatever was committed before it was read.
@@ -31,7 +31,7 @@ _TEMPORAL = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 
 
 class SQLiteProfile(Settings):
-    """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
+    """Profile entry of a SQLite file: its ``path``, or a folder ``dbpath`` and a file name ``database``."""
 
     path: DatabaseFile | None = None
     """The SQLite file, with ``~`` and ``$NAME`` filled in; it is made if rows are written to it. Or give
@@ -50,7 +50,7 @@ class SQLiteProfile(Settings):
 
     @property
     def file(self) -> Path:
-        """The database file."""
+        """The path of the database file."""
         if self.path is not None:
             return Path(os.path.expandvars(self.path)).expanduser()
         name = str(self.database)
@@ -60,30 +60,30 @@ class SQLiteProfile(Settings):
 
 
 class SQLiteDatabase(Database):
-    """One SQLite file."""
+    """Connects to one SQLite file, reads and writes it."""
 
     dialect_name = "sqlite"
     keys_act = False  # PRAGMA foreign_keys is off unless asked for
 
     @property
     def file(self) -> Path:
-        """The database file."""
+        """The path of the database file."""
         profile: SQLiteProfile = self.profile
         return profile.file
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``sqlite:///path`` and the table's name."""
+        """Return a table's OpenLineage name: ``sqlite:///path`` and the table's name."""
         return Dataset(self.file.absolute().as_uri().replace("file:", "sqlite:"), ".".join(path))
 
     def reach(self) -> None:
         """Do nothing: a file needs no network, and connecting reports what is wrong with it."""
 
     def is_there(self) -> bool:
-        """Whether the file exists."""
+        """Whether the database file exists."""
         return is_there(self.file)
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return ``parts`` unchanged, since names in SQLite need no schema.
+        """Return a table's name unchanged, since names in SQLite need no schema.
 
         Raises ``UsageError`` for more than two parts (``main.table``).
         """
@@ -100,8 +100,10 @@ class SQLiteDatabase(Database):
             raise UsageError(f"cannot make the file {self.file}", hint="check path in the profile")
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Open the file in autocommit; ``begin`` starts transactions. With ``write``, a missing file is
-        created; without, it is a ``UsageError``."""
+        """Open the file in autocommit; ``begin`` starts transactions.
+
+        With ``write``, a missing file is created; without, it is a ``UsageError``.
+        """
         import sqlite3
 
         mode = "rwc" if write else "rw"
@@ -131,13 +133,17 @@ class SQLiteDatabase(Database):
         return connection
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Start a transaction; with ``write``, wait for the file's other writer at once (BEGIN IMMEDIATE). No
-        later statement of it can then fail because of another writer."""
+        """Begin a transaction; with ``write``, wait at once for the file's other writer (BEGIN IMMEDIATE).
+
+        No later statement of it can then fail because of another writer.
+        """
         self.run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Describe a table or view from ``table_xinfo``; None if there is none. Key columns are in the key's
-        order."""
+        """Return a table or view as ``table_xinfo`` describes it; None if there is none.
+
+        Key columns are in the key's order.
+        """
         schema = path[-2] if len(path) > 1 else "main"
         quoted = self.dialect.quote(schema)
         names = self.run(
@@ -172,8 +178,10 @@ class SQLiteDatabase(Database):
         return Table(self.dataset(full), full, columns, tuple(column for _, column in keyed))
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return a digest of the table's row in ``sqlite_master``: rowid, root page and definition. Another
-        table that takes its place has another one. None for a query or a view."""
+        """Return a digest that identifies a table by its row in ``sqlite_master``; None for a query or view.
+
+        The row has rowid, root page and definition. Another table that takes its place has another one.
+        """
         if path is None:
             return None
         schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
@@ -182,7 +190,7 @@ class SQLiteDatabase(Database):
         return digest("relation", *map(str, rows[0]))[:32] if rows else None
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Describe a query's columns by a temporary view, which keeps the declared types of plain columns."""
+        """Return the columns of a query, found by a temporary view, which keeps declared types."""
         name = "_hdm_query"
         self.run(connection, "PRAGMA query_only=OFF")  # only to create the temporary view below
         self.run(connection, f"CREATE TEMP VIEW {name} AS {sql}")
@@ -192,7 +200,7 @@ class SQLiteDatabase(Database):
         return tuple(self.dialect.column_from_catalog(column, kind or "") for column, kind in info)
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT, each value checked: SQLite does not enforce declared types."""
+        """Yield the rows of a SELECT as batches; check each value, as SQLite does not enforce types."""
         decoders = {column.name: _decoder(column) for column in columns}
         with self.classified():
             cursor = connection.execute(sql)
@@ -215,7 +223,7 @@ class SQLiteDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Insert the batches by one prepared INSERT and return how many rows SQLite took."""
+        """Insert batches by one prepared INSERT and return how many rows SQLite stored."""
         names = [column.name for column in columns]
         sql = (
             f"INSERT INTO {self.dialect.qualify(path)} ({self.dialect.names(names)}) "
@@ -229,8 +237,10 @@ class SQLiteDatabase(Database):
         return taken
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
-        """Return a function that counts the rows added since this call; None if the table has no trigger. It
-        compares two counts of the table, which is exact because nobody else writes meanwhile."""
+        """Return a function that counts the rows added since this call; None if the table has no trigger.
+
+        It compares two counts of the table, which is exact because nobody else writes meanwhile.
+        """
         schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
         asked = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"
         if not self.run(connection, asked, (path[-1],)):
@@ -249,12 +259,12 @@ class SQLiteDatabase(Database):
         super().swap(connection, target, new, old)
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """List the tables whose name starts with ``prefix``, from ``sqlite_master``."""
+        """Return the tables whose names start with ``prefix``."""
         rows = self.run(connection, "SELECT name FROM sqlite_master WHERE type = 'table'")
         return [(*path[:-1], name) for (name,) in rows if name.startswith(prefix)]
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` about the file and SQLite's version."""
+        """Return results for ``hdm doctor`` about the file and SQLite's version."""
         import sqlite3
 
         return [*super().probe(), ("version", True, sqlite3.sqlite_version)]
@@ -268,14 +278,14 @@ class SQLiteSource(SqlSource):
 
 
 class SQLiteSink(SqlSink):
-    """Writes a SQLite table; the file is made if it is not there."""
+    """Writes a SQLite table; creates the file if it does not exist."""
 
     Profile: ClassVar[type[BaseModel] | None] = SQLiteProfile
     Database: ClassVar[type[Database]] = SQLiteDatabase
 
 
 class SQLiteCatalog(SqlCatalog):
-    """Finds and makes tables, keys, indexes and views."""
+    """Reads and creates tables, keys, indexes and views in a SQLite file."""
 
     Profile: ClassVar[type[BaseModel] | None] = SQLiteProfile
     Database: ClassVar[type[Database]] = SQLiteDatabase

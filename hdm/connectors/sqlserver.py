@@ -1,4 +1,4 @@
-"""SQL Server and Azure SQL through Microsoft's ODBC driver.
+"""Reads and writes SQL Server and Azure SQL through Microsoft's ODBC driver.
 
 A source reads under SNAPSHOT isolation, which is consistent and never blocked. A database that does not allow
 it is refused, because READ UNCOMMITTED loses and duplicates rows. A snapshot belongs to one database session,
@@ -22,8 +22,11 @@ from hdm.sql.odbc_mssql import SQLServerWrites
 
 
 class SQLServerProfile(SqlProfile):
-    """``driver`` is the ODBC driver's name. ``authentication`` is one of the driver's own words,
-    e.g. ActiveDirectoryServicePrincipal or ActiveDirectoryMsi."""
+    """Profile entry of a SQL Server: address, credentials, and ``driver``, the ODBC driver's name.
+
+    ``authentication`` is one of the driver's own words, e.g. ActiveDirectoryServicePrincipal or
+    ActiveDirectoryMsi.
+    """
 
     takes_url: ClassVar[bool] = False
     driver: str = "ODBC Driver 18 for SQL Server"
@@ -38,7 +41,7 @@ class SQLServerProfile(SqlProfile):
 
 
 class SQLServerDatabase(SQLServerWrites):
-    """One SQL Server database, reached over TLS with a verified certificate unless ``insecure: true``."""
+    """Connects to one SQL Server database, by TLS with a verified certificate unless ``insecure: true``."""
 
     dialect_name = "sqlserver"
 
@@ -67,7 +70,7 @@ class SQLServerDatabase(SQLServerWrites):
         return ";".join(f"{key}={valued(value)}" for key, value in parts.items() if value is not None)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``mssql://host:port`` and ``database.schema.table``."""
+        """Return a table's OpenLineage name: ``mssql://host:port`` and ``database.schema.table``."""
         place = f"mssql://{self.profile.host}:{self.profile.port or 1433}"
         return Dataset(place, ".".join(part for part in (self.profile.database, *path) if part))
 
@@ -76,7 +79,7 @@ class SQLServerDatabase(SQLServerWrites):
         return "dbo"
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """List the tables of the schema whose name starts with ``prefix``, from sys.tables."""
+        """Return the tables of the schema whose names start with ``prefix``."""
         rows = self.run(
             connection,
             "SELECT t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
@@ -92,7 +95,7 @@ class _Snapshots(OdbcDatabase):
     read_only = ("SET TRANSACTION ISOLATION LEVEL SNAPSHOT",)
 
     def set_up(self, connection: Any, write: bool) -> None:
-        """Set up a database session; ``UsageError`` if the database does not allow SNAPSHOT isolation."""
+        """Set up a session; raise ``UsageError`` if the database does not allow SNAPSHOT isolation."""
         super().set_up(connection, write)
         allowed = self.run(
             connection, "SELECT snapshot_isolation_state FROM sys.databases WHERE database_id = DB_ID()"
@@ -109,7 +112,7 @@ class SQLServerSnapshots(_Snapshots, SQLServerDatabase):
 
 
 class AzureSQLServerProfile(SQLServerProfile):
-    """Address of an Azure SQL server, where ``host`` may be the server's short name."""
+    """Profile entry of an Azure SQL server; ``host`` may be the server's short name."""
 
     port: int | None = 1433
     """TCP port on which the server listens; Azure's own is 1433."""
@@ -121,7 +124,7 @@ class AzureSQLServerProfile(SQLServerProfile):
 
 
 class AzureSQLServerDatabase(SQLServerDatabase):
-    """Azure SQL Database or Managed Instance."""
+    """Connects to an Azure SQL database or Managed Instance, reads and writes it."""
 
     def connection_string(self, label: str) -> str:
         """Return the ODBC connection string with the server's full host name."""
@@ -148,7 +151,7 @@ class AzureSQLServerSource(SqlSource):
 
 
 class SQLServerSink(SqlSink):
-    """Writes a SQL Server table with array binds (``fast_executemany``)."""
+    """Writes a SQL Server table by INSERTs with arrays of bound values (``fast_executemany``)."""
 
     Profile: ClassVar[type[BaseModel] | None] = SQLServerProfile
     Database: ClassVar[type[Database]] = SQLServerDatabase
@@ -162,7 +165,7 @@ class AzureSQLServerSink(SqlSink):
 
 
 class SQLServerCatalog(SqlCatalog):
-    """Finds and makes tables, keys and indexes."""
+    """Reads and creates tables, keys and indexes in SQL Server."""
 
     Profile: ClassVar[type[BaseModel] | None] = SQLServerProfile
     Database: ClassVar[type[Database]] = SQLServerDatabase

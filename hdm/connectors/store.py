@@ -1,4 +1,4 @@
-"""Files in any store that opens by an address, such as one that a plugin brings for a scheme of its own."""
+"""Reads and writes files in any store that opens by an address, e.g. a plugin's with its own scheme."""
 
 from __future__ import annotations
 
@@ -57,21 +57,21 @@ class _InStore:
 
     @classmethod
     def profile_for(cls, config: Any) -> type[BaseModel] | None:
-        """Return the profile class of the store that the address names."""
+        """Return the class of the profile entry that the store at the address needs."""
         return _store_class(config).Profile
 
     @cached_property
     def store(self) -> Store:
-        """The store, opened at the address."""
+        """The store at the configured address."""
         return _store_class(self.config).at(self.config.url, self.profile)
 
     @property
     def namespace(self) -> str:
-        """The address, without a slash at the end."""
+        """The OpenLineage namespace of the files: the store's address without a slash at the end."""
         return str(self.config.url).rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` whether the store can be read."""
+        """Return, for ``hdm doctor``, whether the store can be read."""
         try:
             self.store.look()
         except HdmError as error:
@@ -80,18 +80,18 @@ class _InStore:
 
 
 class StoreSource(_InStore, FileSource):
-    """Reads staged or other files from the store of an address, one chunk per file."""
+    """Reads staged or other files from the store at an address, one chunk for each file."""
 
     Config: ClassVar[type[BaseModel]] = _StoreSource
 
 
 class StoreChunkSource(_InStore, FileChunks):
-    """Reads files from the store of an address in chunks of some rows or bytes."""
+    """Reads files from the store at an address in chunks of some rows or bytes."""
 
     Config: ClassVar[type[BaseModel]] = _StoreChunks
 
 
 class StoreSink(_InStore, FileSink):
-    """Stages chunks as files in the store of an address."""
+    """Writes chunks as files in the store at an address."""
 
     Config: ClassVar[type[BaseModel]] = _StoreSink

@@ -1,4 +1,4 @@
-"""Define SQL and types of every database, one file per database; no driver is imported here."""
+"""The SQL and the types of every database, one file per database; imports no driver."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:
 
 
 def dialect(name: str) -> Dialect:
-    """Return the dialect of that name, in any case; ``UnknownComponent`` if there is none."""
+    """Return the dialect of that name, in any case; raise ``UnknownComponent`` if there is none."""
     return _made(name, locator.changes())
 
 
@@ -75,7 +75,10 @@ def _instance(cls: Any) -> Dialect:
 
 
 def find(name: str) -> Dialect | None:
-    """Return the dialect whose own name this is, not the name of a fork; None if there is none."""
+    """Return the dialect of exactly that name; None if there is none.
+
+    Names of forks, such as ``mariadb``, are not found.
+    """
     known = dialect(name) if locator.knows(_KIND, fold(name)) else None
     return known if known is not None and known.name == name else None
 
@@ -87,12 +90,12 @@ def canonical(name: str) -> str:
 
 
 def names_with(fact: str) -> list[str]:
-    """Return the sorted names of the dialects whose attribute ``fact`` is not None."""
+    """Return the sorted names of the dialects whose attribute named ``fact`` is not None."""
     return [name for name in _names() if (known := find(name)) and getattr(known, fact) is not None]
 
 
 def load(home: str) -> Any:
-    """Import what a fact of the form ``module:name`` refers to."""
+    """Import and return the object that a text ``module:name`` refers to."""
     module, _, name = home.partition(":")
     return getattr(importlib.import_module(module), name)
 

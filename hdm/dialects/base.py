@@ -1,4 +1,4 @@
-"""Define a database's SQL as values and short methods; one subclass per database, without a driver."""
+"""Defines the base class of dialects: one database's SQL as values and short methods, without a driver."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PAGE = "@page"
 
 
 class Dialect(Facts, Comparing, Merging):
-    """The SQL of one database and its abilities; stateless, so one instance serves all threads."""
+    """The SQL of one database and what it can do; without state, so one instance serves all threads."""
 
     sqlglot: ClassVar[str | None] = None
     """The dialect's name in sqlglot; None if it has none."""
@@ -96,18 +96,18 @@ class Dialect(Facts, Comparing, Merging):
 
     @property
     def session(self) -> tuple[str, ...]:
-        """The statements that every session starts with."""
+        """The SQL statements with which every session starts."""
         settings = (self.set_session(name, value) for name, value in self.session_settings.items())
         return (*self.session_statements, *settings)
 
     def set_session(self, name: str, value: str) -> str:
-        """Return the statement that gives a setting its value until the session ends."""
+        """Return the SQL statement that gives a setting its value until the session ends."""
         return f"SET {name} = {value}"
 
     # -- names ---------------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        """Return the name in quotation marks; ``UsageError`` if the database cannot have it."""
+        """Return a name in quotation marks; raise ``UsageError`` if the database cannot have that name."""
         if not name or "\0" in name:
             raise UsageError(f"not a name in {self.name}: {name!r}", hint="give a name without NUL")
         size = len(name.encode()) if self.identifier_unit == "bytes" else len(name)
@@ -120,15 +120,15 @@ class Dialect(Facts, Comparing, Merging):
         return start + name.replace(end, end * 2) + end
 
     def qualify(self, path: Sequence[str]) -> str:
-        """Return a table's full name, quoted, from its parts."""
+        """Return a table's full, quoted name from its parts."""
         return ".".join(self.quote(part) for part in path if part)
 
     def folded(self, name: str) -> str:
-        """Return a column's name in the form in which the database compares names."""
+        """Return a column's name in the case in which the database compares names."""
         return self._folded(name, self.ignores_case)
 
     def folded_table(self, name: str) -> str:
-        """Return the name of a table or schema in the form in which the database compares names."""
+        """Return a table's or schema's name in the case in which the database compares names."""
         return self._folded(name, self.ignores_case_of_tables or self.ignores_case)
 
     def _folded(self, name: str, case: Literal["no", "ascii", "all"]) -> str:
@@ -140,11 +140,11 @@ class Dialect(Facts, Comparing, Merging):
         return composed
 
     def names(self, names: Iterable[str]) -> str:
-        """Return a comma-separated list of quoted names."""
+        """Return names quoted and separated by commas."""
         return ", ".join(self.quote(name) for name in names)
 
     def beside(self, name: str, suffix: str) -> str:
-        """Return a name for a second table beside ``name``, within the length limit, without collisions."""
+        """Return a name for a second table next to ``name``: unique, and within the length limit."""
         full = name + suffix
         size = len(full.encode()) if self.identifier_unit == "bytes" else len(full)
         if size <= self.max_identifier:
@@ -154,19 +154,18 @@ class Dialect(Facts, Comparing, Merging):
         return short + mark
 
     def placeholder(self, number: int) -> str:
-        """Return the mark of the bound value ``number``, counted from 1."""
+        """Return the placeholder for bound value ``number``, counted from 1."""
         return {"qmark": "?", "format": "%s", "numeric": f":{number}"}[self.paramstyle]
 
     def placeholders(self, count: int) -> str:
-        """Return ``count`` marks, comma-separated."""
+        """Return ``count`` placeholders for bound values, separated by commas."""
         return ", ".join(self.placeholder(n + 1) for n in range(count))
 
     def tokens(self, text: str, *, anywhere: bool = False) -> list[Token]:
-        """Split SQL into tokens; ``UnclearSQL`` if they are not certain.
+        """Split SQL text into tokens; raise ``UnclearSQL`` if servers may split it differently.
 
         With ``anywhere``, sessions that hdm did not open may run the SQL, so that a backslash before a
-        quotation
-        mark is not certain.
+        quotation mark is not certain.
         """
         read = tokens(text, brackets=self.bracket_names, plain=self.plain_strings and not anywhere)
         bare = "".join(one.text if one.kind in ("word", "mark") else " " for one in read)
@@ -176,7 +175,7 @@ class Dialect(Facts, Comparing, Merging):
         return read
 
     def derived(self, sql: str) -> str:
-        """Return a query as a table expression."""
+        """Return a query as a table expression for a FROM clause."""
         return f"({sql}) AS hdm_q"
 
     # -- types and tables ----------------------------------------------------
@@ -195,7 +194,7 @@ class Dialect(Facts, Comparing, Merging):
         generated: str | None = None,
         comment: str | None = None,
     ) -> Column:
-        """Return a column from its declaration in the catalog, with its kind and carrier."""
+        """Return a column, with its kind and Arrow type, from its declaration in the system's catalogue."""
         kind, length, precision, scale = self.kind(native, length, precision, scale)
         return Column(
             name,
@@ -216,9 +215,11 @@ class Dialect(Facts, Comparing, Merging):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Kind, length, precision and scale of a native type; OTHER travels as text.
+        """Return kind, length, precision and scale of the system's type ``native``.
 
-        The default looks into ``kinds``. Numbers in the type's text come before those given apart."""
+        A type that is not known is of kind OTHER and travels as text. The default looks into ``kinds``.
+        Numbers in the type's text come before those given apart.
+        """
         words, numbers = words_and_numbers(native)
         kind = self.kinds.get(words, Kind.OTHER) if numbers is not None else Kind.OTHER
         first, second = (*(numbers or ()), None, None)[:2]
@@ -232,13 +233,13 @@ class Dialect(Facts, Comparing, Merging):
         return kind, None, None, None
 
     def stored(self, column: Column) -> Stored:
-        """Return the type that stores the column here: its own declaration if it comes from this system."""
+        """Return the type that stores a column in this system: its own declaration if it comes from here."""
         if column.origin == self.name and column.native:
             return Stored(own_type(column))
         return self.native(column)
 
     def native(self, column: Column) -> Stored:
-        """Return the type that stores a column of another system."""
+        """Return the type that stores a column of another system in this one."""
         return Stored(self.text_type)
 
     def create_table(
@@ -257,7 +258,7 @@ class Dialect(Facts, Comparing, Merging):
         return f"{verb} {self.qualify(path)} (\n  " + ",\n  ".join(lines) + "\n)"
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the statement for a temporary table that rows pass through on their way into ``target``.
+        """Return the statement for a temporary table (stage) that takes rows on their way into ``target``.
 
         All its columns may be NULL.
         """
@@ -265,7 +266,7 @@ class Dialect(Facts, Comparing, Merging):
         return self.create_table(path, loose, temporary=True)
 
     def column_ddl(self, column: Column) -> str:
-        """Return one column's declaration."""
+        """Return one column's declaration for CREATE TABLE."""
         not_null = "" if column.nullable else " NOT NULL"
         return f"{self.quote(column.name)} {self.stored(column).native}{not_null}"
 
@@ -301,12 +302,12 @@ class Dialect(Facts, Comparing, Merging):
         return None
 
     def describe_error(self, error: BaseException) -> str:
-        """Return what may be shown of an error; its text is left out, because it can quote values."""
+        """Return what may be shown of an error, without its text, because that can quote values."""
         code = self.code(error)
         return f"{self.name} {type(error).__name__}" + (f" {code}" if code else "")
 
     def classify(self, error: BaseException) -> HdmError:
-        """Translate a driver's error into an error of hdm; one with an unknown code counts as transient."""
+        """Translate a driver's error to hdm's; one with an unknown code counts as transient."""
         if isinstance(error, HdmError):
             return error
         if isinstance(error, ConnectionError | TimeoutError):
@@ -320,11 +321,11 @@ class Dialect(Facts, Comparing, Merging):
         return TransientError(self.describe_error(error))
 
     def hint(self, code: str) -> str | None:
-        """Return what the operator can do about an error code."""
+        """Return a hint, for an error code, on what the operator can do; None if there is none."""
         return None
 
     def hint_for(self, error: BaseException) -> str | None:
-        """Return what the operator can do about an error whose code alone does not tell."""
+        """Return a hint on what the operator can do about an error whose code alone does not tell."""
         return None
 
     def is_duplicate(self, error: BaseException) -> bool:

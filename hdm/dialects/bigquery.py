@@ -1,4 +1,4 @@
-"""Describe BigQuery's types and DDL, for schemas that are created there; hdm has no connector for it.
+"""Types and DDL of BigQuery, for schemas to be created there; hdm has no connector for it.
 
 https://cloud.google.com/bigquery/docs/reference/standard-sql/data-types.
 """
@@ -30,7 +30,7 @@ _FIXED: dict[Kind, Stored] = {
 
 
 class BigQueryDialect(Dialect):
-    """BigQuery: identifiers in backticks, strings with backslash escapes."""
+    """BigQuery's SQL: identifiers in backticks, strings with backslash escapes."""
 
     name = "bigquery"
     sqlglot = "bigquery"
@@ -53,13 +53,16 @@ class BigQueryDialect(Dialect):
     widen_clause = "ALTER COLUMN {name} SET DATA TYPE {type}"
 
     def quote(self, name: str) -> str:
-        """Return the name in backticks; ``UsageError`` if it has a backtick or backslash."""
+        """Return a name in backticks; raise ``UsageError`` if it contains a backtick or backslash."""
         if "`" in name or "\\" in name:
             raise UsageError(f"bigquery cannot have the name {name!r}", hint="give it another by a rule")
         return super().quote(name)
 
     def refusal(self, name: str) -> str | None:
-        """Refuse names with other characters: https://cloud.google.com/bigquery/docs/schemas#column_names."""
+        """Return why BigQuery cannot have a name, such as a character that it does not allow; else None.
+
+        https://cloud.google.com/bigquery/docs/schemas#column_names
+        """
         return None if _NAME.match(name) else "names are made of letters, digits and underscores"
 
     def string(self, text: str) -> str:
@@ -68,7 +71,7 @@ class BigQueryDialect(Dialect):
         return f"'{escaped}'"
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column.
+        """Return BigQuery's type for another system's column.
 
         NUMERIC holds 29 digits before the point and 9 after it, BIGNUMERIC 38 and 38.
         """

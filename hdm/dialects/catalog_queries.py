@@ -1,10 +1,10 @@
-"""Hold the queries to a database's own catalog, as SQL with ``?`` marks for schema and table.
+"""Queries that read a database's own catalogue, as SQL with ``?`` for schema and table.
 
 ``names`` gives (schema, table) for a name in any case. ``columns`` gives (name, native type, nullable,
-length, precision, scale, default, identity, generated, comment) in order. ``key`` gives the primary
-key's columns in its order, ``size`` (rows, bytes) as the system estimates them. ``relation`` gives values
-that identify the storage which holds the rows now, and change if the table is replaced; of a view, it
-gives no row.
+length, precision, scale, default, identity, generated, comment) in order. ``key`` gives the primary key's
+columns in its order, ``size`` (rows, bytes) as the system estimates them. ``relation`` gives values that
+identify the storage which holds the rows now, and change if the table is replaced; of a view, it gives no
+row.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ from hdm.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSql:
-    """The catalog queries of one system; ``schema`` is the schema of unqualified names."""
+    """The queries that read one system's catalogue.
+
+    ``schema`` is the schema of names without one.
+    """
 
     names: str
     columns: str
@@ -30,7 +33,7 @@ class CatalogueSql:
 
 
 def catalogue_sql(name: str) -> CatalogueSql:
-    """Return the catalog queries of the dialect of that name; ``UsageError`` if it has none."""
+    """Return the catalogue queries of a dialect by its name; raise ``UsageError`` if it has none."""
     known = dialect(name)
     if known.catalog_queries is None:
         raise UsageError(

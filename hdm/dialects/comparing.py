@@ -1,4 +1,4 @@
-"""Write values and conditions in a database's SQL, for values that were rendered as text."""
+"""Writes values and conditions in a database's SQL, for values that were rendered as text."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z")
 
 
 class Comparing(ABC):
-    """The part of a dialect that writes values and conditions."""
+    """The part of a dialect that writes values and conditions in SQL."""
 
     name: ClassVar[str] = ""
     text_type: ClassVar[str] = "VARCHAR"
 
     @abstractmethod
     def quote(self, name: str) -> str:
-        """Return the name in quotation marks."""
+        """Return a name in quotation marks."""
 
     @abstractmethod
     def stored(self, column: Column) -> Stored:
-        """Return how the column is stored in a table that hdm makes."""
+        """Return the type that stores a column in a table that hdm creates."""
 
     def string(self, text: str) -> str:
-        """Return a string literal."""
+        """Return a string literal with this text."""
         return "'" + text.replace("'", "''") + "'"
 
     def literal(self, text: str, column: Column) -> str:
-        """Return a literal of the column's own type for a value that the source rendered as ``text``."""
+        """Return a SQL literal of the column's type, for a value that the source rendered as ``text``."""
         if column.kind in INTEGERS:
             return self.number(text, column)
         return f"CAST({self.string(text)} AS {self.cast_type(column)})"
 
     def number(self, text: str, column: Column) -> str:
-        """Return ``text`` as a bare number; ``UsageError`` if it is not a number."""
+        """Return ``text`` as a number in SQL; raise ``UsageError`` if it is not a number."""
         if not _NUMBER.match(text):
             raise UsageError(f"not a number for column {column.name}", hint="plan again")
         return text
@@ -52,28 +52,27 @@ class Comparing(ABC):
         return column.kind in ORDERED
 
     def cast_type(self, column: Column) -> str:
-        """Return the type that a text is cast to for comparison with the column."""
+        """Return the SQL type to which a text is cast to compare it with the column."""
         return own_type(column) or self.stored(column).native
 
     def forms(self, column: Column) -> str:
-        """Return an expression that tells apart the forms in which a column's values are written.
+        """Return a SQL expression that tells in which form a value of the column is written.
 
         Only values of one form sort by their meaning. The expression is NULL for a value of no known form.
-        Returns
-        '' if the column's type allows one form only.
+        Returns '' if the column's type allows one form only.
         """
         return ""
 
     def comparable(self, column: Column) -> str:
-        """Return the column as an expression to compare and sort by."""
+        """Return the SQL expression by which the column is compared and sorted."""
         return self.quote(column.name)
 
     def predicate(self, conditions: Sequence[Condition], table: Table) -> str:
-        """Return the conditions as one boolean expression, joined by AND; '' if there are none."""
+        """Return conditions as one SQL expression, joined by AND; '' if there are none."""
         return " AND ".join(self.condition(one, table) for one in conditions)
 
     def condition(self, one: Condition, table: Table) -> str:
-        """Return one condition, which the database evaluates in the column's own type."""
+        """Return one condition as SQL, which the database evaluates in the column's own type."""
         if one.column.startswith("@"):
             return self.physical(one)
         try:
@@ -94,7 +93,7 @@ class Comparing(ABC):
         return f"{self.comparable(column)} {one.op} {self.literal(one.value, column)}"
 
     def within(self, column: Column, ranges: str) -> str:
-        """Return a test that an integer column is in a list of numbers and ranges, such as ``3,7..9``."""
+        """Return a SQL test that an integer column is in a list of numbers and ranges, such as ``3,7..9``."""
         name, alone, parts = self.comparable(column), [], []
         for piece in ranges.split(","):
             low, _, high = piece.partition("..")
@@ -110,7 +109,7 @@ class Comparing(ABC):
         return f"({parts[0]})"
 
     def day(self, day: date, column: Column) -> str:
-        """Return the beginning of a day as ``text_of`` would render it."""
+        """Return the beginning of a day as the text that ``text_of`` gives for the column's type."""
         return day.isoformat() if column.kind is Kind.DATE else f"{day.isoformat()} 00:00:00"
 
     def greatest_decimal(self, column: Column) -> str | None:
@@ -118,19 +117,19 @@ class Comparing(ABC):
         return None
 
     def physical(self, one: Condition) -> str:
-        """Return a condition on a pseudo-column such as ``@page``; ``UsageError`` if it is not known."""
+        """Return SQL for a condition on a pseudo-column such as ``@page``; ``UsageError`` if unknown."""
         raise UsageError(f"{self.name} has no {one.column} ranges", hint="plan again")
 
     def select_expression(self, column: Column) -> str:
-        """Return an expression that reads the column so that its carrier holds the value exactly."""
+        """Return a SQL expression that reads a column so that its Arrow type holds the value exactly."""
         return self.quote(column.name)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return an expression for a cursor or key value as exact text; ``literal`` reads it back."""
+        """Return SQL that renders a cursor or key value as exact text; ``literal`` reads the text back."""
         return f"CAST({expression} AS {self.text_type})"
 
     def minus(self, expression: str, amount: str, column: Column) -> str:
-        """Return ``expression`` less a lag or an offset: a number, or a duration for dates and timestamps."""
+        """Return SQL for ``expression`` minus a lag or offset: a number, or a duration for dates."""
         if column.kind in INTEGERS or column.kind is Kind.DECIMAL:
             if not _NUMBER.match(amount):
                 raise UsageError(
@@ -145,9 +144,9 @@ class Comparing(ABC):
         )
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return ``expression`` less ``amount`` seconds."""
+        """Return SQL for ``expression`` minus ``amount`` seconds."""
         return f"({expression} - INTERVAL '{amount:.6f}' SECOND)"
 
     def modulo(self, expression: str, step: int) -> str:
-        """Return the remainder of an integer expression divided by ``step``."""
+        """Return SQL for the remainder of an integer expression divided by ``step``."""
         return f"MOD({expression}, {step:d})"

@@ -1,4 +1,4 @@
-"""Describe DuckDB's SQL: strict types, keys enforced, one process per database file.
+"""DuckDB's SQL: strict types, keys enforced, one process per database file.
 
 Types: https://duckdb.org/docs/stable/sql/data_types/overview.
 """
@@ -79,7 +79,7 @@ _KEEPS: dict[Kind, Stored] = {
 
 
 class DuckDBDialect(DuckDBFacts, Dialect):
-    """DuckDB 1.4 or later."""
+    """The SQL of DuckDB 1.4 or later."""
 
     name = "duckdb"
     sqlglot = "duckdb"
@@ -126,7 +126,10 @@ class DuckDBDialect(DuckDBFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Return the kind by ``data_type`` of ``duckdb_columns()``; structures travel as DuckDB's text."""
+        """Return kind, length, precision and scale of a type as ``duckdb_columns()`` names it.
+
+        Structures travel as DuckDB's text.
+        """
         name = native.strip()
         upper = name.upper()
         if upper.endswith("]"):
@@ -140,7 +143,7 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return kind, None, digits, decimals
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column; lengths and labels are not enforced here."""
+        """Return DuckDB's type for another system's column; lengths and enum labels are not enforced."""
         kind, digits = column.kind, column.precision
         if kind in _KEEPS:
             return _KEEPS[kind]
@@ -161,13 +164,13 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return Stored("VARCHAR", *_AS_TEXT)
 
     def stored(self, column: Column) -> Stored:
-        """Return the column's own type, but text for a union or variant, whose values lose their types."""
+        """Return the column's own type, or text for a union or variant, whose values lose their types."""
         if column.origin == self.name and _UNTOLD.search(column.native) and column.kind is not Kind.ENUM:
             return Stored("VARCHAR", Fidelity.LOSSY, "text does not keep the type inside it")
         return super().stored(column)
 
     def select_expression(self, column: Column) -> str:
-        """Cast types that DuckDB delivers in another Arrow type: wide integers, structures, coarse times."""
+        """Return SQL that casts what DuckDB delivers inexactly: wide integers, structures, coarse times."""
         quoted = self.quote(column.name)
         if column.kind in TEXTS and column.kind is not Kind.TEXT:
             as_text = f"CAST({quoted} AS VARCHAR)"
@@ -178,7 +181,7 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return f"CAST({quoted} AS {cast})" if cast else quoted
 
     def literal(self, text: str, column: Column) -> str:
-        """Return bytes from hexadecimal digits; cast all else from text."""
+        """Return a SQL literal: bytes from hexadecimal digits, all else cast from text."""
         if column.kind is Kind.BINARY:
             return f"from_hex({self.string(text)})"
         return super().literal(text, column)
@@ -189,13 +192,13 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return parts[0] if len(parts) == 1 else "(" + " || chr(0) || ".join(parts) + ")"
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return the value as text; bytes as hexadecimal digits."""
+        """Return SQL that renders a value as exact text; bytes as hexadecimal digits."""
         if column.kind is Kind.BINARY:
             return f"hex({expression})"
         return super().text_of(expression, column)
 
     def physical(self, one: Condition) -> str:
-        """Return a range of ``rowid`` for ``@page``."""
+        """Return a SQL condition on ``rowid`` for a range of ``@page``."""
         if one.column != "@page" or one.value is None or not one.value.isdigit():
             return super().physical(one)
         if one.op not in (">=", "<"):
@@ -203,7 +206,7 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return f"rowid {one.op} {int(one.value) * PAGE_ROWS}"
 
     def qualify(self, path: Sequence[str]) -> str:
-        """Return the table's full name, with the catalog if the schema has the same name as the catalog.
+        """Return the table's full name, with the catalogue if it and the schema have the same name.
 
         Such a name alone could mean either (https://duckdb.org/docs/stable/sql/statements/attach, name
         qualification).
@@ -219,13 +222,13 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return name if name.endswith("Exception") else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether a PRIMARY KEY or UNIQUE constraint is violated."""
+        """Whether an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("ConstraintException", "TransactionException") and (
             "duplicate key" in str(error).lower()
         )
 
     def hint(self, code: str) -> str | None:
-        """Return what to do about the most common error classes."""
+        """Return a hint on what to do about a common class of error."""
         return _HINTS.get(code)
 
 

@@ -1,4 +1,4 @@
-"""State DuckDB's facts besides its SQL: what its DDL can declare."""
+"""What DuckDB can declare in DDL, and other facts besides its SQL."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from hdm.dialects.traits import Traits
 
 
 class DuckDBFacts(Facts):
-    """DuckDB 1.4 or later."""
+    """What hdm knows about DuckDB 1.4 or later besides its SQL."""
 
     # https://duckdb.org/docs/sql/statements/create_table ; generated columns are virtual only
     traits = Traits(

@@ -1,4 +1,4 @@
-"""Define facts about a system besides its SQL; each system's values are in ``<system>_facts.py``."""
+"""Defines facts about a system besides its SQL; each system's values are in ``<system>_facts.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hdm.dialects.traits import Traits
 
 
 class Facts:
-    """The part of a dialect that describes the system, and names the modules that know more of it."""
+    """The part of a dialect that states facts about the system, and names modules that know more of it."""
 
     flavour: ClassVar[str] = ""
     """The name of a fork, such as ``mariadb``, if one dialect serves several products."""
@@ -58,9 +58,9 @@ class Facts:
     """What ``TABLE(name(...))`` may call in a query, in lower case; None: whatever it calls only reads."""
 
     def refusal(self, name: str) -> str | None:
-        """Return why the system cannot have a name, apart from its length; None if it can."""
+        """Return why the system cannot have a name, whatever its length; None if it can."""
         return None
 
     def flavour_of(self, version: str) -> str:
-        """Return the fork's name from the server's answer to ``flavour_query``."""
+        """Return the name of the server's fork (``mariadb``), from its answer to ``flavour_query``."""
         return ""

@@ -1,4 +1,4 @@
-"""Split SQL into tokens, in a way in which every server that could run it agrees.
+"""Splits SQL text into tokens, only where every server that could run it splits it the same way.
 
 Text that servers read differently (a comment within a comment, a backslash before a quotation mark,
 dollar quotes) is refused. Lexical rules: https://www.postgresql.org/docs/current/sql-syntax-lexical.html,
@@ -26,7 +26,7 @@ _OPENING, _CLOSING = {"(": ")", "[": "]", "{": "}"}, {")": "(", "]": "[", "}": "
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token; ``kind`` is space, comment, string, name (quoted), word, number or mark."""
+    """One token of SQL text; ``kind`` is space, comment, string, name (quoted), word, number or mark."""
 
     kind: str
     text: str
@@ -41,14 +41,13 @@ class Token:
 
 
 class UnclearSQL(UsageError):
-    """SQL that cannot be split into tokens with certainty; the message says why."""
+    """SQL text that servers may split into tokens differently; the message says why."""
 
 
 def tokens(text: str, *, brackets: bool = False, plain: bool = False) -> list[Token]:
-    """Return every token of ``text``, spaces and comments included.
+    """Return every token of a SQL text, spaces and comments included.
 
-    ``brackets``: ``[a name]`` is a quoted name. ``plain``: the system gives a backslash no meaning in a
-    text,
+    ``brackets``: ``[a name]`` is a quoted name. ``plain``: the system gives a backslash no meaning in a text,
     except in PostgreSQL's E'...'. Raises ``UnclearSQL`` for a text, name or comment that is not closed, and
     for what servers read in more than one way.
     """
@@ -116,7 +115,7 @@ def _quoted(text: str, place: int, without: bool, before: Token | None) -> Token
 
 
 def balanced(read: list[Token]) -> bool:
-    """Whether every bracket among the tokens is closed by one of its own kind, and no other is closed."""
+    """Whether all brackets among the tokens come in pairs of one kind."""
     open_ones: list[str] = []
     for token in read:
         if token.kind == "mark" and token.text in _OPENING:

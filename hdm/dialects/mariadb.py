@@ -1,4 +1,4 @@
-"""Describe MariaDB: MySQL's SQL, and what only the fork has."""
+"""MariaDB's SQL: that of MySQL, and what only the fork has."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from hdm.dialects.traits import Traits
 
 
 class MariaDBDialect(MySQLDialect):
-    """MariaDB 10.2 or later; its ``name`` is ``mysql``, since its types and tables are the same."""
+    """The SQL of MariaDB 10.2 or later.
+
+    Its ``name`` is ``mysql``, since its types and tables are the same.
+    """
 
     flavour = "mariadb"
     traits = replace(MySQLDialect.traits or Traits(), sequences=True)

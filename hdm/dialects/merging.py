@@ -1,4 +1,4 @@
-"""Merge staged rows into a table by key, in portable statements."""
+"""Merges rows from a temporary table (stage) into another table by key, in portable SQL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hdm.model import Column
 
 
 class Merging(ABC):
-    """The part of a dialect that merges staged rows into a table."""
+    """The part of a dialect that merges rows from a temporary table (stage) into another by key."""
 
     null_safe: ClassVar[str] = "{a} IS NOT DISTINCT FROM {b}"
     temporary_table: ClassVar[str] = "CREATE TEMPORARY TABLE"
@@ -32,28 +32,27 @@ class Merging(ABC):
 
     @abstractmethod
     def quote(self, name: str) -> str:
-        """Return the name in quotation marks."""
+        """Return a name in quotation marks."""
 
     @abstractmethod
     def qualify(self, path: Sequence[str]) -> str:
-        """Return a table's full name, quoted."""
+        """Return a table's full, quoted name."""
 
     @abstractmethod
     def names(self, names: Iterable[str]) -> str:
-        """Return a comma-separated list of quoted names."""
+        """Return names quoted and separated by commas."""
 
     @abstractmethod
     def derived(self, sql: str) -> str:
-        """Return a query as a table expression."""
+        """Return a query as a table expression for a FROM clause."""
 
     def match(
         self, a: str, b: str, key: Sequence[str], *, null_safe: bool, exact: Collection[str] = ()
     ) -> str:
-        """Return a test that rows of ``a`` and ``b`` (aliases) have the same key.
+        """Return a SQL test that rows of the aliases ``a`` and ``b`` have the same key.
 
         ``exact`` names the text columns of the key that are compared byte for byte too, because a collation
-        can
-        take different texts for equal.
+        can take different texts for equal.
         """
         tests = []
         for name in key:
@@ -65,12 +64,15 @@ class Merging(ABC):
         return " AND ".join(f"({test})" for test in tests)
 
     def equal(self, one: str, other: str, *, null_safe: bool, text: bool) -> str:
-        """Whether two expressions are equal; ``null_safe``: so are two NULLs; ``text``: by a collation, which
-        could take others for equal too."""
+        """Return a SQL test that two expressions are equal.
+
+        ``null_safe``: two NULLs are equal. ``text``: the values are text, and are compared by a collation,
+        which could take others for equal too.
+        """
         return self.null_safe.format(a=one, b=other) if null_safe else f"{one} = {other}"
 
     def not_older(self, a: str, b: str, newest: str) -> str:
-        """Return a test that the row of ``a`` may replace that of ``b``: its cursor is at least as great.
+        """Return a SQL test that the row of ``a`` may replace that of ``b``: its cursor is at least as great.
 
         A row whose cursor is NULL is older than any other.
         """
@@ -78,16 +80,15 @@ class Merging(ABC):
         return f"({other} IS NULL OR {one} >= {other})"
 
     def older(self, a: str, b: str, newest: str) -> str:
-        """Return the opposite of ``not_older``, as a test that is never NULL."""
+        """Return a SQL test that the row of ``a`` is older than that of ``b``; it is never NULL."""
         one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
         return f"({other} IS NOT NULL AND ({one} IS NULL OR {one} < {other}))"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
-        """Return a statement that makes other merges into the table wait until this transaction ends.
+        """Return SQL that makes other merges into the table wait until this transaction ends.
 
         If it returns a row, the row's first value is 1 when the lock was granted. None if loads into one
-        table
-        wait for each other anyway.
+        table wait for each other anyway.
         """
         return None
 
@@ -102,13 +103,11 @@ class Merging(ABC):
         exact: Collection[str] = (),
         newest: str | None = None,
     ) -> list[str]:
-        """Return the statements that merge staged rows into the target by key: UPDATE, then INSERT.
+        """Return SQL statements that merge the rows of ``stage`` into the target by key: UPDATE, then INSERT.
 
         Without ``null_keys``, they merge the rows whose key has no NULL; with it, the other rows, and NULL
-        matches
-        NULL (slowly, because databases cannot hash that comparison). ``exact``: see ``match``. ``newest``
-        names
-        the cursor by which an older row must not replace a newer one.
+        matches NULL (slowly, because databases cannot hash that comparison). ``exact``: see ``match``.
+        ``newest`` names the cursor by which an older row must not replace a newer one.
         """
         rest = [name for name in columns if name not in key]
         into, of = self.qualify(target), self.qualify(stage)
@@ -125,7 +124,7 @@ class Merging(ABC):
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """Return the UPDATE of a merge: columns ``names`` of table ``into`` (t) get those of ``of`` (s).
+        """Return the UPDATE of a merge, which copies columns ``names`` from table ``of`` (s) to ``into`` (t).
 
         ``same`` is the test for a match, ``only`` selects the staged rows, ``guard`` (`` AND ...`` or empty)
         those
@@ -137,7 +136,7 @@ class Merging(ABC):
     def insert_missing(
         self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
     ) -> str:
-        """Return the INSERT of a merge: staged rows that match (``same``) no row of ``into``."""
+        """Return the INSERT of a merge, for rows of ``of`` that match (``same``) no row of ``into``."""
         return (
             f"INSERT INTO {into} ({self.names(columns)}) {self.insert_override}"
             f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "
@@ -154,9 +153,9 @@ class Merging(ABC):
         exact: Collection[str],
         older_than: str | None = None,
     ) -> str:
-        """Return a query that counts the staged rows whose key exists in the target.
+        """Return a query that counts the rows of ``stage`` whose key exists in the target.
 
-        With ``older_than``, a cursor column, count only those that are older than the target's row.
+        With ``older_than``, a cursor column, it counts only those that are older than the target's row.
         """
         same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
@@ -168,11 +167,11 @@ class Merging(ABC):
         )
 
     def alias(self, name: str) -> str:
-        """Return the text that gives a table in FROM the alias ``name``."""
+        """Return the SQL that gives a table in FROM the alias ``name``."""
         return f"AS {name}"
 
     def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
-        """Return statements that keep, for each key in the stage, only the rows with the greatest cursor.
+        """Return SQL that keeps, for each key in ``stage``, only the rows with the greatest cursor.
 
         Returns none if the database cannot do that in a transaction.
         """
@@ -186,7 +185,7 @@ class Merging(ABC):
         return [f"DELETE FROM {of} WHERE {at} IN (SELECT hdm_at FROM {self.derived(ranked)} WHERE hdm_n > 1)"]
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
-        """Return a query that gives a row if the stage has different rows with the same key."""
+        """Return a query that gives a row if ``stage`` has different rows with the same key."""
         distinct = self.derived(f"SELECT DISTINCT {self.names(columns)} FROM {self.qualify(stage)}")
         return self.first(f"SELECT 1 FROM {distinct} GROUP BY {self.names(key)} HAVING COUNT(*) > 1")
 
@@ -197,7 +196,10 @@ class Merging(ABC):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return statements that keep one of several rows equal in ``columns``; ``rest`` gets the minimum."""
+        """Return SQL that keeps one of several rows that are equal in ``columns``.
+
+        The columns ``rest`` of the row that is kept get the minimum of all.
+        """
         of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_1"))
         least = "".join(f", MIN({self.quote(name)}) AS {self.quote(name)}" for name in rest)
         content, every = self.names(columns), self.names([*columns, *rest])
@@ -209,9 +211,9 @@ class Merging(ABC):
         ]
 
     def drop_temporary(self, qualified: str) -> str:
-        """Drop a temporary table that is there, within the open transaction."""
+        """Return the SQL that drops an existing temporary table without ending the open transaction."""
         return f"DROP TABLE {qualified}"
 
     def first(self, sql: str) -> str:
-        """Return the query limited to at most one row."""
+        """Return a query limited to at most one row."""
         return f"{sql} LIMIT 1"

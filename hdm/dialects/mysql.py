@@ -1,4 +1,4 @@
-"""Describe the SQL that MySQL and MariaDB share; features of only one of them are not used.
+"""The SQL that MySQL and MariaDB share; what only one of them has is not used.
 
 Types: https://mariadb.com/kb/en/data-types/ and https://dev.mysql.com/doc/refman/8.4/en/data-types.html.
 """
@@ -51,7 +51,7 @@ Each server executes its own comment only: https://mariadb.com/kb/en/comment-syn
 
 
 class MySQLDialect(MySQLFacts, MySQLMerging):
-    """MySQL 8.0.17 or later and MariaDB 10.2 or later."""
+    """The SQL of MySQL 8.0.17 or later and MariaDB 10.2 or later."""
 
     name = "mysql"
     sqlglot = "mysql"
@@ -81,9 +81,9 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
 
     @property
     def session(self) -> tuple[str, ...]:
-        """The statements that every session starts with: all settings in one SET, with each server's own.
+        """The SQL statement with which every session starts, one SET for all settings.
 
-        The latter are in comments that only this server executes.
+        Settings that only one server has are in comments that only this server executes.
         """
         own = (f"/*{mark} , {assigned(some)} */" for mark, some in self.own_settings.items())
         return (*self.session_statements, f"SET {assigned(self.session_settings)} {' '.join(own)}")
@@ -91,7 +91,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     # -- names and values ------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        """Return the quoted name; ``UsageError`` for a name that the server would alter.
+        """Return a quoted name; raise ``UsageError`` for a name that the server would alter.
 
         These are names with characters beyond U+FFFF, and names that end in a blank.
         """
@@ -103,11 +103,11 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return super().quote(name)
 
     def string(self, text: str) -> str:
-        """Return a string literal; in the session's sql_mode, a backslash is an escape."""
+        """Return a string literal, with backslashes escaped as the session's sql_mode requires."""
         return "'" + text.replace("\\", "\\\\").replace("'", "''").replace("\0", "\\0") + "'"
 
     def literal(self, text: str, column: Column) -> str:
-        """Return numbers bare, temporals cast, and text in the column's own character set and collation."""
+        """Return a SQL literal: numbers bare, times cast, text in the column's charset and collation."""
         kind = column.kind
         if kind in INTEGERS or kind in (Kind.DECIMAL, Kind.FLOAT32, Kind.FLOAT64):
             return self.number(text, column)
@@ -119,7 +119,10 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return f"CAST({self.string(text)} AS {kept})" if kept else self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return the value as text; floats are widened first, as FLOAT shows 6 digits, DOUBLE(M,D) only D."""
+        """Return SQL that renders a value as exact text.
+
+        Floats are widened first, as FLOAT shows 6 digits, DOUBLE(M,D) only D.
+        """
         if column.kind is Kind.BINARY:
             return f"HEX({expression})"
         if column.kind in (Kind.FLOAT32, Kind.FLOAT64):
@@ -127,7 +130,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return f"CAST({expression} AS CHAR)"
 
     def select_expression(self, column: Column) -> str:
-        """Read floats with all digits, BIT as 0 and 1, geometries as hexadecimal digits."""
+        """Return SQL that reads floats with all digits, BIT as 0 and 1, geometries as hexadecimal digits."""
         quoted = self.quote(column.name)
         if column.kind in (Kind.FLOAT32, Kind.FLOAT64):
             return f"({quoted} + 0e0)"
@@ -142,7 +145,10 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Return the kind by COLUMN_TYPE, e.g. ``bigint(20) unsigned``; ``tinyint(1)`` is an integer."""
+        """Return kind, length, precision and scale of a COLUMN_TYPE, e.g. ``bigint(20) unsigned``.
+
+        ``tinyint(1)`` is an integer.
+        """
         found = _NATIVE.match(native)
         name, inside, rest = (found[1].lower(), found[2], found[3].lower()) if found else (native, None, "")
         numbers = [int(n) for n in (inside or "").split(",") if n.strip().isdigit()]
@@ -170,7 +176,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return _PLAIN.get(name, Kind.OTHER), None, None, None
 
     def stored(self, column: Column) -> Stored:
-        """Return the column's own declaration, but ``longtext`` for a VARCHAR that utf8mb4 makes too wide."""
+        """Return the column's own type, or ``longtext`` for a VARCHAR that utf8mb4 makes too wide."""
         made = super().stored(column)
         wide = column.kind is Kind.TEXT and (column.length or 0) > _MAX_VARCHAR
         if wide and made.native.lower().startswith(("varchar", "char")):
@@ -178,7 +184,10 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return made
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column; zones become UTC, bounds and labels may be lost."""
+        """Return MySQL's type for another system's column.
+
+        Times with a zone become UTC; bounds and labels may be lost.
+        """
         kind, length = column.kind, column.length
         fixed = _KEEPS.get(kind)
         if fixed is not None:
@@ -229,7 +238,10 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return super().create_table(path, fitted, key, temporary=temporary) + _TABLE_OPTIONS
 
     def column_ddl(self, column: Column) -> str:
-        """Return the declaration; TIMESTAMP says NULL or gets a default, or old servers would alter it."""
+        """Return a column's declaration for CREATE TABLE.
+
+        A TIMESTAMP says NULL or gets a default, since old servers would alter it otherwise.
+        """
         made = super().column_ddl(column)
         is_stamp = column.nullable and base_name(self.stored(column).native) == "timestamp"
         if is_stamp:
@@ -259,30 +271,30 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     # -- statements --------------------------------------------------------------
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
-        """Return a RENAME TABLE within the same database."""
+        """Return a RENAME TABLE statement, within the same database."""
         return f"RENAME TABLE {self.qualify(path)} TO {self.qualify((*path[:-1], name))}"
 
     def swap(self, target: Sequence[str], beside: Sequence[str], old: Sequence[str]) -> str:
-        """Return the statement that atomically renames ``target`` to ``old``, ``beside`` to ``target``."""
+        """Return the statement that renames ``target`` to ``old`` and ``beside`` to ``target`` at once."""
         into, new, gone = self.qualify(target), self.qualify(beside), self.qualify(old)
         return f"RENAME TABLE {into} TO {gone}, {new} TO {into}"
 
     # -- errors --------------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return the errno, e.g. 1213; 2013 if the driver lost the connection and gives no number."""
+        """Return a driver error's number, e.g. 1213; 2013 for a lost connection without a number."""
         number = error.args[0] if error.args else None
         if isinstance(number, int) and number:
             return str(number)
         return "2013" if type(error).__name__ in ("InterfaceError", "InternalError") else None
 
     def describe_error(self, error: BaseException) -> str:
-        """Return the error's number and its meaning."""
+        """Return an error's number and its meaning."""
         words = WORDS.get(self.code(error) or "")
         return f"MySQL {self.code(error)}: {words}" if words else super().describe_error(error)
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the statement for a stage with the target's own types and collations.
+        """Return the statement for a temporary table with the target's own types and collations.
 
         Columns of different collations could not be compared.
         """
@@ -290,11 +302,11 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
 
     def hint(self, code: str) -> str | None:
-        """Return what to do about the most common error numbers."""
+        """Return a hint on what to do about a common error number."""
         return HINTS.get(code)
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether a PRIMARY KEY or UNIQUE constraint is violated."""
+        """Whether an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("1062", "1586")
 
 
@@ -313,7 +325,7 @@ _KEEPS: dict[Kind, Stored] = {
 
 
 def base_name(native: str) -> str:
-    """Return the first word of a native type in lower case: ``bigint`` of ``bigint(20) unsigned``."""
+    """Return the first word of a type in lower case: ``bigint`` for ``bigint(20) unsigned``."""
     found = _NATIVE.match(native)
     return found[1].lower() if found else native.lower()
 

@@ -1,4 +1,4 @@
-"""Read columns from information_schema and from result metadata of MySQL and MariaDB."""
+"""Makes columns from MySQL's and MariaDB's information_schema and from the metadata of results."""
 
 from __future__ import annotations
 
@@ -85,7 +85,10 @@ _WIDEST_CHARACTER = 4
 def columns(
     dialect: Dialect, rows: Iterable[Sequence[Any]], checks: Iterable[str] = ()
 ) -> tuple[Column, ...]:
-    """Return columns from the rows of ``COLUMNS``; ``checks`` are the clauses that make a LONGTEXT a JSON."""
+    """Return columns made of rows of information_schema's ``COLUMNS``.
+
+    ``checks`` are the check clauses that make a LONGTEXT a JSON column.
+    """
     json = {clause[len("json_valid(") : -1].strip("`") for clause in checks}
     made = []
     for name, native, nullable, length, precision, scale, default, extra, expression, comment in rows:
@@ -108,7 +111,7 @@ def columns(
 
 
 def field_column(dialect: Dialect, field: Any) -> Column:
-    """Return a column from the metadata of a result's column (a PyMySQL ``FieldDescriptorPacket``)."""
+    """Return a column made of a result's metadata (a PyMySQL ``FieldDescriptorPacket``)."""
     column = dialect.column_from_catalog(field.name, _native(field), nullable=not field.flags & _NOT_NULL)
     if column.kind is Kind.TEXT and column.native == "longtext":
         return replace(column, length=None)
@@ -139,5 +142,8 @@ def _native(field: Any) -> str:
 
 
 def as_text(columns: Sequence[Column], kinds: frozenset[Kind]) -> tuple[Column, ...]:
-    """Return the columns with a text carrier for ``kinds``; the kind stays for targets of this system."""
+    """Return the columns, with text as Arrow type for those of the given kinds.
+
+    The kind stays, for targets of this system.
+    """
     return tuple(replace(c, type=carrier(Kind.TEXT)) if c.kind in kinds else c for c in columns)

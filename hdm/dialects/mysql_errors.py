@@ -1,4 +1,4 @@
-"""Map error numbers of MySQL and MariaDB to error classes, meanings and hints.
+"""Classes, meanings and hints for the error numbers of MySQL and MariaDB.
 
 https://mariadb.com/kb/en/mariadb-error-code-reference/ and
 https://dev.mysql.com/doc/mysql-errors/8.4/en/server-error-reference.html.

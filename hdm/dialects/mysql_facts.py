@@ -1,4 +1,4 @@
-"""State facts about MySQL besides its SQL: what its DDL can declare, and how to use its ODBC driver."""
+"""What MySQL can declare in DDL, how to use its ODBC driver, and other facts besides its SQL."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _CATALOG = CatalogueSql(
 
 
 class MySQLFacts(Facts):
-    """The facts that MySQL and MariaDB have in common."""
+    """What hdm knows about both MySQL and MariaDB besides their SQL."""
 
     flavour_query = "SELECT VERSION()"
     catalog_queries = _CATALOG
@@ -58,7 +58,7 @@ class MySQLFacts(Facts):
     )
 
     def refusal(self, name: str) -> str | None:
-        """Return why the name is refused: https://mariadb.com/kb/en/identifier-names/."""
+        """Return why the server cannot have a name: https://mariadb.com/kb/en/identifier-names/."""
         if name.endswith(" "):
             return "names cannot end with a blank"
         if any(ord(mark) > 0xFFFF for mark in name):

@@ -1,4 +1,4 @@
-"""Merge staged rows into a table by key, in MySQL and MariaDB."""
+"""Merges rows from a temporary table into another by key, in MySQL and MariaDB."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ https://mariadb.com/kb/en/comment-syntax/.
 
 
 class MySQLMerging(Dialect):
-    """The part of the dialect that merges staged rows into a table."""
+    """The part of MySQL's dialect that merges rows from a temporary table into another by key."""
 
     null_safe = "{a} <=> {b}"
     exact_text = "CAST(CONVERT({} USING utf8mb4) AS BINARY)"
 
     def equal(self, one: str, other: str, *, null_safe: bool, text: bool) -> str:
-        """Texts by the collation of hdm's own tables: two others would be an illegal mix (1267)."""
+        """Return a SQL test that two expressions are equal; texts compare by hdm's own collation.
+
+        Texts of two different collations would be an illegal mix (error 1267).
+        """
         converted = f"CONVERT({other} USING utf8mb4){COLLATION}"
         return super().equal(one, converted if text else other, null_safe=null_safe, text=text)
 
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """Return the UPDATE as a join."""
+        """Return the UPDATE of a merge, as a join."""
         assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in names)
         return f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}{guard}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
-        """Return a query for a user-level lock, which is released at the end of the session.
+        """Return a query that takes a user-level lock, which the end of the session releases.
 
         LOCK TABLES would commit the transaction.
         """
@@ -43,7 +46,10 @@ class MySQLMerging(Dialect):
         return f"SELECT GET_LOCK('{name}', {_MERGE_WAIT})"
 
     def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
-        """Use a second temporary table, since MySQL cannot refer to one twice in a statement."""
+        """Return SQL that keeps, for each key in ``stage``, only the rows with the greatest cursor.
+
+        It uses a second temporary table, since MySQL cannot refer to one twice in a statement.
+        """
         of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_2"))
         cursor = self.quote(newest)
         top = f"SELECT {self.names(key)}, MAX({cursor}) AS {cursor} FROM {of} GROUP BY {self.names(key)}"
@@ -55,5 +61,5 @@ class MySQLMerging(Dialect):
         ]
 
     def drop_temporary(self, qualified: str) -> str:
-        """DROP TABLE would commit."""
+        """Return DROP TEMPORARY TABLE, as a plain DROP TABLE would commit the transaction."""
         return f"DROP TEMPORARY TABLE {qualified}"

@@ -1,4 +1,4 @@
-"""List the settings that every session of MySQL and MariaDB starts with, whatever the server has set."""
+"""Settings with which every session of MySQL and MariaDB starts, whatever the server's own are."""
 
 from __future__ import annotations
 
@@ -40,5 +40,5 @@ OWN_SETTINGS: Mapping[str, Mapping[str, str]] = {
 
 
 def assigned(settings: Mapping[str, str]) -> str:
-    """Return the settings as the assignments of a SET statement."""
+    """Return settings as the assignments of a SET statement."""
     return ", ".join(f"SESSION {name} = {value}" for name, value in settings.items())

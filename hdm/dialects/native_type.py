@@ -1,4 +1,4 @@
-"""Check the text of a column's type against one strict grammar for all systems.
+"""Checks that the text of a column's type is a type and nothing else, by one strict grammar.
 
 A type is words, quoted names and dots, with numbers, words, other types or quoted labels in brackets:
 ``numeric(10,2)[]``, ``int(10) unsigned``, ``timestamp(3) with time zone``, ``enum('a','b')``,
@@ -23,7 +23,7 @@ _HINT = "give the column another type: a rule with to:, or types: on the source"
 
 
 def is_type(text: str) -> bool:
-    """Whether ``text`` is the name of one type and nothing else."""
+    """Whether a text is the name of one type and nothing else."""
     try:
         read = [one for one in tokens(text) if one.kind != "space"]
         return bool(read) and _type(read, 0) == len(read)
@@ -32,16 +32,18 @@ def is_type(text: str) -> bool:
 
 
 def type_text(text: str, what: str) -> str:
-    """Return ``text`` if it is one type; otherwise raise a ``UsageError`` that names ``what``."""
+    """Return ``text`` if it is one type; else raise a ``UsageError`` that names ``what``."""
     if not is_type(text):
         raise UsageError(f"{what}: {_short(text)} is not the name of one type", hint=_HINT)
     return text
 
 
 def words_and_numbers(native: str) -> tuple[str, tuple[int, ...] | None]:
-    """A type's words in capitals, without what is in round brackets, and the numbers of its first brackets:
+    """Return a type's words in capitals, without brackets, and the numbers in its first brackets.
+
     ``timestamp(3) with time zone`` is ``TIMESTAMP WITH TIME ZONE`` and 3. No numbers (None) if the brackets
-    hold anything else."""
+    hold anything else.
+    """
     depth, outside, inside = 0, "", [""]
     for mark in native:
         depth += mark == "("
@@ -68,7 +70,7 @@ def is_read_coarser(column: Column) -> bool:
 
 
 def own_type(column: Column) -> str:
-    """Return the column's declared type, '' if it has none; ``UsageError`` if the text is not a type."""
+    """Return the column's declared type, '' if it has none; raise ``UsageError`` if it is not a type."""
     return type_text(column.native, f"column {column.name}") if column.native else ""
 
 

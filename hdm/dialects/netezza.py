@@ -1,7 +1,7 @@
-"""Describe the SQL of IBM Netezza Performance Server, which keeps rows on data slices.
+"""The SQL of IBM Netezza Performance Server, which keeps rows on data slices.
 
-https://www.ibm.com/docs/en/netezza (data types, system views, SQL limits). It has no sqlglot
-dialect; it descends from PostgreSQL 7, so most of its SQL is similar.
+https://www.ibm.com/docs/en/netezza (data types, system views, SQL limits). It has no sqlglot dialect; it
+descends from PostgreSQL 7, so most of its SQL is similar.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _NATIVE: dict[Kind, str] = {
 
 
 class NetezzaDialect(NetezzaFacts, Dialect):
-    """Netezza 7.2 or later. Keys are declared but not enforced."""
+    """The SQL of Netezza 7.2 or later; keys are declared but not enforced."""
 
     name = "netezza"
     max_identifier = 128
@@ -61,7 +61,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     # -- values ----------------------------------------------------------------
 
     def string(self, text: str) -> str:
-        """Return a string literal that is the same whether or not the server treats a backslash as an escape.
+        """Return a string literal that is right whether or not the server takes a backslash for an escape.
 
         Raises ``UnrepresentableValue`` for a NUL, at which nzpy ends a statement.
         """
@@ -71,7 +71,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return parts[0] if len(parts) == 1 else "(" + " || CHR(92) || ".join(parts) + ")"
 
     def literal(self, text: str, column: Column) -> str:
-        """Return a literal of the column's own type; bytes as a hexadecimal literal."""
+        """Return a SQL literal of the column's type; bytes as a hexadecimal literal."""
         if column.kind is Kind.BINARY:
             return f"x{super().string(text)}"
         if column.kind in INTEGERS or column.kind is Kind.DECIMAL:
@@ -81,7 +81,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return super().literal(text, column)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return the value as text, timestamps with all six fractional digits.
+        """Return SQL that renders a value as text, timestamps with all six fractional digits.
 
         Floats are as the server writes them, which is not exact in every release: TO_CHAR has no EEEE here.
         """
@@ -92,23 +92,29 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return f"CAST({expression} AS VARCHAR(64))"
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the values can be sorted; not floats, whose text is not exact in every release."""
+        """Whether a column's values can be sorted; not floats, whose text is not exact in every release."""
         return super().is_sortable(column) and column.kind not in (Kind.FLOAT32, Kind.FLOAT64)
 
     def select_expression(self, column: Column) -> str:
-        """Render kinds that travel as text as NVARCHAR, since VARCHAR holds Latin-9 only."""
+        """Return SQL that reads kinds without an Arrow type as NVARCHAR; VARCHAR holds Latin-9 only."""
         name = self.quote(column.name)
         travels = column.kind in (Kind.JSON, Kind.OTHER, Kind.INTERVAL, Kind.TIMETZ)
         return self.text_of(name, column) if travels else name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return ``expression`` less ``amount`` seconds, to the microsecond; whole days for a date."""
+        """Return SQL for ``expression`` minus ``amount`` seconds.
+
+        To the microsecond; in whole days for a date.
+        """
         if column.kind is Kind.DATE:
             return f"({expression} - {round(amount / 86400):d})"
         return f"({expression} - INTERVAL '{amount:.6f} seconds')"
 
     def physical(self, one: Condition) -> str:
-        """Return a range of data slices for ``@page``, which counts from 0; Netezza counts slices from 1."""
+        """Return a SQL condition on data slices for a range of ``@page``.
+
+        ``@page`` counts from 0; Netezza counts slices from 1.
+        """
         if one.column != PAGE or one.op not in (">=", "<") or not (one.value or "").isdigit():
             return super().physical(one)
         return f"DATASLICEID {one.op} {int(one.value or 0) + 1}"
@@ -118,7 +124,10 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """By ``format_type`` as ``_v_relation_column`` shows it; a NUMERIC without digits has 18."""
+        """Return kind, length, precision and scale of a type as ``_v_relation_column`` shows it.
+
+        A NUMERIC without digits has 18.
+        """
         kind, length, precision, scale = super().kind(native, length, precision, scale)
         if kind is Kind.DECIMAL:
             return kind, None, precision or 18, scale or 0
@@ -127,7 +136,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return kind, length, precision, scale
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column; NVARCHAR for text, as VARCHAR is Latin-9 only."""
+        """Return Netezza's type for another system's column; text is NVARCHAR, as VARCHAR is Latin-9."""
         kind = column.kind
         if kind in _NATIVE:
             return Stored(_NATIVE[kind])
@@ -179,14 +188,14 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """Return the UPDATE with table aliases that have no AS."""
+        """Return the UPDATE of a merge, with table aliases that have no AS."""
         assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
         return f"UPDATE {into} t SET {assigned} FROM {of} s WHERE {only} AND {same}{guard}"
 
     def insert_missing(
         self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
     ) -> str:
-        """Return the INSERT with an outer join that finds the missing rows.
+        """Return the INSERT of a merge, with an outer join that finds the missing rows.
 
         In a correlated NOT EXISTS, Netezza refuses OR and comparisons other than =.
         """
@@ -207,7 +216,10 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         exact: Collection[str],
         older_than: str | None = None,
     ) -> str:
-        """Return the count by a join that counts each staged row once, though keys are not enforced."""
+        """Return a query that counts the rows of ``stage`` whose key exists in the target, by a join.
+
+        Each row is counted once, though keys are not enforced.
+        """
         older = f" AND {self.older('s', 't', older_than)}" if older_than else ""
         return (
             f"SELECT COUNT(DISTINCT s.ROWID) FROM {self.qualify(stage)} s JOIN {self.qualify(target)} t "
@@ -223,7 +235,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return a statement that keeps one row per key by ROWID; rows with one key must be equal already."""
+        """Return SQL that keeps one row per key by ROWID; rows with one key must be equal already."""
         of = self.qualify(stage)
         return [
             f"DELETE FROM {of} WHERE ROWID NOT IN (SELECT MIN(ROWID) FROM {of} GROUP BY {self.names(key)})"
@@ -232,11 +244,11 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return an SQLSTATE from ODBC, or an error class of hdm's own by the server's words."""
+        """Return an error's SQLSTATE from ODBC, or hdm's own class for the words of the server."""
         return code_of(error)
 
     def hint(self, code: str) -> str | None:
-        """Return what to do about the error classes that an operator can mend."""
+        """Return a hint on what to do about an error that an operator can mend."""
         return HINTS.get(code)
 
 

@@ -1,4 +1,4 @@
-"""Classify errors of Netezza's servers and drivers by their words, with hints.
+"""Classifies errors of Netezza's servers and drivers by their words, with hints.
 
 nzpy gives no codes, only the server's own words. They are from IBM's documentation and support pages
 (https://www.ibm.com/docs/en/netezza, https://www.ibm.com/support/pages/) and from nzpy 1.17.8.
@@ -113,7 +113,7 @@ HINTS: dict[str, str] = {
 
 
 def code_of(error: BaseException) -> str | None:
-    """Return an SQLSTATE from ODBC, or an error class of hdm's own by the server's words."""
+    """Return an error's SQLSTATE from ODBC, or hdm's own class for the words of the server."""
     text = " ".join(str(part) for part in error.args) or str(error)
     low = text.lower()
     for words, code in _WORDS:

@@ -1,4 +1,4 @@
-"""State facts about Netezza besides its SQL: its crawler, and how to use its ODBC driver."""
+"""Netezza's crawler, how to use its ODBC driver, and other facts besides its SQL."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _CATALOG = CatalogueSql(
 
 
 class NetezzaFacts(Facts):
-    """Netezza 7.2 or later."""
+    """What hdm knows about Netezza 7.2 or later besides its SQL."""
 
     catalog_queries = _CATALOG
     # https://www.ibm.com/docs/en/netezza?topic=reference-set-session: temporary tables are taken all the same

@@ -1,4 +1,4 @@
-"""Adapt any dialect to ODBC: ``?`` marks, SQLSTATEs in tuples, and types that drivers damage as text.
+"""Adapts any dialect to ODBC: ``?`` placeholders, SQLSTATEs, and types that drivers damage as text.
 
 Such damage: psqlODBC shows infinity as 9999-12-31 and numerics without bound as (28,6); MariaDB's driver
 shows 0000-00-00 as NULL and unsigned bigints as negative; SQLite's cuts fractions of seconds and turns
@@ -48,25 +48,25 @@ _STATES: dict[str, type[HdmError]] = {
 
 
 def octets(facts: OdbcFacts, expression: str, column: Column) -> str:
-    """Return an expression for the bytes of a value as UTF-8, or slightly more."""
+    """Return SQL for the number of bytes that a value has as UTF-8, or slightly more."""
     binary = facts.octets_of_binary if column.kind is Kind.BINARY else None
     return (binary or facts.octets).format(expression)
 
 
 @cache
 def through_odbc(name: str) -> Dialect:
-    """Return the dialect ``name`` for sessions that go through an ODBC driver."""
+    """Return the dialect of that name, adapted to sessions that go through an ODBC driver."""
     inner = dialect(name)
     base: type[Dialect] = type(inner)
 
     class Odbc(base):  # type: ignore[misc, valid-type]
-        """The dialect's SQL with ODBC's marks and error codes."""
+        """The dialect's SQL with ODBC's placeholders and error codes."""
 
         paramstyle = "qmark"
         page_ranges = False
 
         def select_expression(self, column: Column) -> str:
-            """Read values that the driver might damage as text; ``wire`` gives their type on arrival."""
+            """Return SQL that reads values as text that the driver might damage; see ``wire``."""
             shown: str = super().select_expression(column)
             ready = self.odbc.exact_temporals and shown != self.quote(column.name)
             if ready or not as_text(self.odbc, column):
@@ -84,12 +84,12 @@ def through_odbc(name: str) -> Dialect:
             return next((code for words, code in self.odbc.words if words in str(error)), _code(error, self))
 
         def describe_error(self, error: BaseException) -> str:
-            """Return the system's name and the code."""
+            """Return the system's name and the error's code."""
             code = self.code(error)
             return f"{self.name} through ODBC" + (f": {code}" if code else f": {type(error).__name__}")
 
         def classify(self, error: BaseException) -> HdmError:
-            """Translate the error by the dialect's own codes, then by ODBC's SQLSTATEs."""
+            """Translate a driver's error by the dialect's own codes, then by ODBC's SQLSTATEs."""
             if isinstance(error, HdmError):
                 return error
             code = self.code(error) or ""
@@ -112,7 +112,7 @@ _HINTS = {
 
 
 def as_text(facts: OdbcFacts, column: Column) -> bool:
-    """Whether the column is read as text."""
+    """Whether a column is read as text, because the driver would damage its values."""
     kind = column.kind
     if kind in INTEGERS or kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN, Kind.BINARY):
         return False
@@ -126,7 +126,7 @@ def as_text(facts: OdbcFacts, column: Column) -> bool:
 
 
 def wire(facts: OdbcFacts, column: Column) -> pa.DataType:
-    """Return the Arrow type in which the driver is asked to deliver the column."""
+    """Return the Arrow type in which the ODBC driver is asked to deliver a column."""
     if as_text(facts, column) or pa.types.is_large_string(column.type):
         return pa.string()
     if pa.types.is_large_binary(column.type):

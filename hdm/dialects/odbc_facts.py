@@ -1,4 +1,4 @@
-"""Define facts about a system's ODBC driver, as values."""
+"""Defines facts about a system's ODBC driver, as values."""
 
 from __future__ import annotations
 

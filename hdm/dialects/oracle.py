@@ -1,4 +1,4 @@
-"""Describe Oracle's SQL: one NUMBER for all numbers, '' is NULL, DATE has a time, DDL commits.
+"""Oracle's SQL: one NUMBER for all numbers, '' is NULL, DATE has a time, DDL commits.
 
 Data types: https://docs.oracle.com/en/database/oracle/oracle-database/23/sqlrf/Data-Types.html
 """
@@ -40,7 +40,7 @@ _EMPTY = "Oracle keeps '' as NULL"
 
 
 class OracleDialect(OracleFacts, OracleMerging):
-    """Oracle Database 12.2 or later, and Exadata; DDL statements commit the transaction."""
+    """The SQL of Oracle Database 12.2 or later, and Exadata; DDL statements commit the transaction."""
 
     name = "oracle"
     sqlglot = "oracle"
@@ -81,13 +81,13 @@ class OracleDialect(OracleFacts, OracleMerging):
     # -- names and values ------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        """Return the quoted name; ``UsageError`` for a double quote, which Oracle cannot have in a name."""
+        """Return a quoted name; raise ``UsageError`` for a double quote, which no name can contain."""
         if '"' in name:
             raise UsageError(f"oracle cannot have a double quote in a name: {name!r}", hint="rename it")
         return super().quote(name)
 
     def qualify(self, path: Sequence[str]) -> str:
-        """Return the full name; a stage, which has no schema, gets the prefix of private temporary tables."""
+        """Return a table's full name; a private temporary table's name gets Oracle's prefix for these."""
         if len(path) == 1 and path[0].startswith("_hdm_stage_"):
             return self.quote("ORA$PTT_" + path[0])
         return super().qualify(path)
@@ -97,7 +97,7 @@ class OracleDialect(OracleFacts, OracleMerging):
         return f"({sql}) hdm_q"
 
     def literal(self, text: str, column: Column) -> str:
-        """Return a literal with an explicit format, so that the session's NLS settings do not matter."""
+        """Return a SQL literal with an explicit format, so that the session's NLS settings do not matter."""
         kind = column.kind
         if kind in INTEGERS or kind is Kind.DECIMAL:
             return self.number(text, column)
@@ -114,7 +114,7 @@ class OracleDialect(OracleFacts, OracleMerging):
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return the value as text by explicit formats, numbers with all their digits."""
+        """Return SQL that renders a value as text by an explicit format, numbers with all their digits."""
         kind = column.kind
         if kind in (Kind.FLOAT32, Kind.FLOAT64):
             return f"TO_CHAR({expression}, '9.9999999999999999EEEE', '{_doubled(_MARKS)}')"
@@ -131,17 +131,15 @@ class OracleDialect(OracleFacts, OracleMerging):
         return f"CAST({expression} AS VARCHAR2(4000))"
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the values can be sorted; not LOBs, which cannot be compared."""
+        """Whether a column's values can be sorted; not LOBs, which cannot be compared."""
         return super().is_sortable(column) and _bare(column.native) not in _LOBS
 
     def select_expression(self, column: Column) -> str:
-        """Read as text what the driver's data frames falsify, and types without an Arrow type; zones to UTC.
+        """Return SQL that reads as text what would else be falsified or has no Arrow type; zones to UTC.
 
-        The former are numbers with a scale that is negative or beyond the precision (they arrive unscaled),
-        and
-        seconds with more than six digits (cut; outside of 1677 to 2262 they wrap around). The latter are
-        numbers
-        without bound, XML, JSON and intervals.
+        The driver's data frames falsify numbers with a scale that is negative or beyond the precision (they
+        arrive unscaled), and seconds with more than six digits (cut; outside of 1677 to 2262 they wrap
+        around). Numbers without bound, XML, JSON and intervals have no Arrow type.
         """
         name, native, kind = self.quote(column.name), _bare(column.native), column.kind
         if kind is Kind.DECIMAL and (column.precision is None or _scales(column.native)):
@@ -162,11 +160,11 @@ class OracleDialect(OracleFacts, OracleMerging):
         return name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return ``expression`` less ``amount`` seconds, for DATE and TIMESTAMP."""
+        """Return SQL for ``expression`` minus ``amount`` seconds, for DATE and TIMESTAMP."""
         return f"({expression} - NUMTODSINTERVAL({amount:.6f}, 'SECOND'))"
 
     def physical(self, one: Condition) -> str:
-        """Return a range of row addresses, which Oracle scans directly."""
+        """Return a SQL condition on a range of row addresses, which Oracle scans directly."""
         if one.column != ROWID or one.op not in (">=", "<") or not _ROWID.match(one.value or ""):
             return super().physical(one)
         return f"ROWID {one.op} CHARTOROWID({self.string(one.value or '')})"
@@ -176,7 +174,10 @@ class OracleDialect(OracleFacts, OracleMerging):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Return the kind; NUMBER without precision is a decimal without bound, which travels as text."""
+        """Return kind, length, precision and scale of a type.
+
+        NUMBER without precision is a decimal without bound, which travels as text.
+        """
         found = _NAME.match(native.upper())
         name = found[1] if found else native.upper()
         first = int(found[2]) if found and found[2] and found[2] != "*" else None
@@ -211,7 +212,7 @@ class OracleDialect(OracleFacts, OracleMerging):
         return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column; texts lose the difference between '' and NULL."""
+        """Return Oracle's type for another system's column; texts lose the difference between '' and NULL."""
         kind = column.kind
         if kind in INTEGERS:
             return Stored(f"NUMBER({_DIGITS[kind]})")
@@ -276,11 +277,11 @@ class OracleDialect(OracleFacts, OracleMerging):
         return f"{found[1]}-{found[2]}" if found else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether a unique constraint is violated (ORA-00001)."""
+        """Whether an error says that a unique constraint is violated (ORA-00001)."""
         return self.code(error) == "ORA-00001"
 
     def hint(self, code: str) -> str | None:
-        """Return what to do about the codes that an operator can mend."""
+        """Return a hint on what to do about an error code that an operator can mend."""
         return HINTS.get(code)
 
 

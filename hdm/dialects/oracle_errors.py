@@ -1,4 +1,4 @@
-"""Map Oracle's error codes to error classes and hints."""
+"""Error classes and hints for Oracle's error codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""State facts about Oracle besides its SQL: its crawler, and how to use its ODBC driver."""
+"""Oracle's crawler, how to use its ODBC driver, and other facts besides its SQL."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _CATALOG = CatalogueSql(
 
 
 class OracleFacts(Facts):
-    """Oracle Database 12.2 or later."""
+    """What hdm knows about Oracle Database 12.2 or later besides its SQL."""
 
     catalog_queries = _CATALOG
     decimal_word = "NUMBER"
@@ -61,5 +61,5 @@ class OracleFacts(Facts):
     )
 
     def refusal(self, name: str) -> str | None:
-        """Return why a name is refused: a double quote cannot be written inside a name."""
+        """Return why Oracle cannot have a name: a double quote cannot be written inside it."""
         return "it holds a double quote" if '"' in name else None

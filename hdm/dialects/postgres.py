@@ -1,4 +1,4 @@
-"""Describe the SQL of PostgreSQL 12 or later.
+"""The SQL of PostgreSQL 12 or later.
 
 SQLSTATEs: https://www.postgresql.org/docs/current/errcodes-appendix.html
 """
@@ -60,7 +60,10 @@ _SHOWN = ("08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57")
 
 
 class PostgresDialect(PostgresFacts, Dialect):
-    """PostgreSQL, whose text form of every value is exact: ISO dates, shortest floats, hex bytes, UTC."""
+    """The SQL of PostgreSQL, whose text form of every value is exact.
+
+    That is: ISO dates, shortest floats, hex bytes, UTC.
+    """
 
     name = "postgres"
     sqlglot = "postgres"
@@ -118,7 +121,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return f"SET {name} TO {value}"
 
     def physical(self, one: Condition) -> str:
-        """Return a condition on block numbers (``@page``) or writing transactions (``@late``, ``@written``).
+        """Return a SQL condition on block numbers (``@page``) or on transactions (``@late``, ``@written``).
 
         Block numbers are scanned by TID range in PostgreSQL 14 and later.
         """
@@ -132,29 +135,32 @@ class PostgresDialect(PostgresFacts, Dialect):
         return super().physical(one)
 
     def greatest_decimal(self, column: Column) -> str | None:
-        """Return the greatest value below NaN and, from PostgreSQL 14 on, Infinity; None for money."""
+        """Return a decimal column's greatest finite value; None for money.
+
+        Above it are NaN and, from PostgreSQL 14 on, Infinity.
+        """
         if column.native == "money":
             return None
         digits = column.precision or 1000
         return "9" * max(digits - (column.scale or 0), 1) + ("." + "9" * column.scale if column.scale else "")
 
     def select_expression(self, column: Column) -> str:
-        """Read the column as it is, but money as numeric, since money's text depends on the locale."""
+        """Return SQL that reads a column as it is, but money as numeric: its text depends on the locale."""
         quoted = self.quote(column.name)
         return f"{quoted}::numeric" if column.native == "money" else quoted
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return the value as text, which is exact in the session's settings."""
+        """Return SQL that renders a value as text, which is exact in the session's settings."""
         return f"({expression})::text"
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return ``expression`` less an interval of ``amount`` seconds."""
+        """Return SQL for ``expression`` minus an interval of ``amount`` seconds."""
         return f"({expression} - interval '{amount:.6f} seconds')"
 
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Return the kind by the type's name as ``format_type`` prints it."""
+        """Return kind, length, precision and scale of a type as ``format_type`` prints it."""
         found = _NATIVE.match(native)
         assert found is not None
         name, first, second = found[1].strip() + (found[4] or ""), found[2], found[3]
@@ -190,7 +196,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return Stored("text", Fidelity.APPROXIMATED, why)
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column; seconds finer than a microsecond are lost."""
+        """Return PostgreSQL's type for another system's column; seconds finer than a microsecond are lost."""
         kind, digits = column.kind, column.precision
         if kind in _PLAIN:
             return Stored(_PLAIN[kind])
@@ -213,7 +219,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return Stored("text", Fidelity.APPROXIMATED, f"{kind.value} is kept as its text")
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the statement for a stage with the target's own types, as text is not cast to an enum."""
+        """Return the statement for a temporary table with the target's own types: text is no enum."""
         names = self.names(column.name for column in columns)
         origin = f"SELECT {names} FROM {self.qualify(target)} WITH NO DATA"
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
@@ -223,7 +229,10 @@ class PostgresDialect(PostgresFacts, Dialect):
         return f"LOCK TABLE {self.qualify(target)} IN SHARE ROW EXCLUSIVE MODE"
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
-        """Compare the rows as text, because some types have no equality (json, point)."""
+        """Return a query that gives a row if ``stage`` has different rows with the same key.
+
+        The rows are compared as text, because some types have no equality (json, point).
+        """
         of, names = self.qualify(stage), self.names(columns)
         rows = f"SELECT DISTINCT {self.names(key)}, ROW({names})::text FROM {of}"
         return f"SELECT 1 FROM ({rows}) q GROUP BY {self.names(key)} HAVING COUNT(*) > 1 LIMIT 1"
@@ -231,17 +240,17 @@ class PostgresDialect(PostgresFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return a statement that keeps one row per key by its physical address."""
+        """Return SQL that keeps one row per key, by its physical address."""
         of, same = self.qualify(stage), self.match("a", "b", key, null_safe=True)
         return [f"DELETE FROM {of} a USING {of} b WHERE a.ctid > b.ctid AND {same}"]
 
     def code(self, error: BaseException) -> str | None:
-        """Return the SQLSTATE."""
+        """Return the SQLSTATE of a driver's error."""
         state = getattr(error, "sqlstate", None)
         return str(state) if state else None
 
     def describe_error(self, error: BaseException) -> str:
-        """Return the SQLSTATE and the objects it names, with the message if it cannot contain values."""
+        """Return an error's SQLSTATE and the objects in it, with the message if it cannot contain values."""
         code = self.code(error) or ""
         text, detail = f"PostgreSQL {code} {type(error).__name__}".strip(), getattr(error, "diag", None)
         if detail is None:
@@ -257,7 +266,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return f"{text} at {shown}" if shown else text
 
     def classify(self, error: BaseException) -> HdmError:
-        """Translate the error; one without a SQLSTATE is a broken or refused connection."""
+        """Translate a driver's error to hdm's; one without a SQLSTATE is a broken or refused connection."""
         if not isinstance(error, HdmError) and self.code(error) is None:
             name = type(error).__name__
             if name in ("OperationalError", "InterfaceError", "ConnectionTimeout", "DatabaseError"):
@@ -293,7 +302,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         )
 
     def hint(self, code: str) -> str | None:
-        """Return what to do about the most common SQLSTATEs."""
+        """Return a hint on what to do about a common SQLSTATE."""
         if code == "22P05":
             return (
                 "the target's encoding has no such character: load into a database of ENCODING 'UTF8', or "
@@ -314,13 +323,13 @@ class PostgresDialect(PostgresFacts, Dialect):
         return None
 
     def hint_for(self, error: BaseException) -> str | None:
-        """Return the hint for a NUL, which has the same SQLSTATE as other bytes that are no valid text."""
+        """Return a hint for a NUL in a text, which has the same SQLSTATE as other invalid bytes."""
         if self.code(error) == "22021" and "0x00" in str(error):
             return "take it out with transform: SELECT ..., replace(column, chr(0), '') AS column FROM batch"
         return None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether a unique constraint is violated (23505, unique_violation)."""
+        """Whether an error says that a unique constraint is violated (23505, unique_violation)."""
         return self.code(error) == "23505"
 
 

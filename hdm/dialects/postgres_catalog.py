@@ -1,4 +1,4 @@
-"""Hold the queries to PostgreSQL's catalog, as statements for psycopg (values bound with ``%s``)."""
+"""Queries that read PostgreSQL's catalogue, as statements for psycopg (values bound with ``%s``)."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 
 
 def short_ids(ids: str) -> str:
-    """Return the lower 32 bits, which rows carry, of 64-bit transaction ids; both comma-separated."""
+    """Return the lower 32 bits of 64-bit transaction ids, as rows carry them; both comma-separated."""
     return ",".join(str(int(one) % 2**32) for one in ids.split(",") if one)
 
 

@@ -1,4 +1,4 @@
-"""State facts about PostgreSQL besides its SQL: what its DDL can declare, how to use its ODBC driver."""
+"""What PostgreSQL can declare in DDL, how to use its ODBC driver, and other facts besides its SQL."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _CATALOG = CatalogueSql(
 
 
 class PostgresFacts(Facts):
-    """PostgreSQL 12 or later."""
+    """What hdm knows about PostgreSQL 12 or later besides its SQL."""
 
     catalog_queries = _CATALOG
     # https://www.postgresql.org/docs/current/sql-createtable.html

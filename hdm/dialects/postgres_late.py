@@ -1,4 +1,4 @@
-"""Find rows of a PostgreSQL table that an earlier snapshot did not see, by their writing transactions.
+"""Finds rows of a PostgreSQL table that an earlier snapshot did not see, by their writing transactions.
 
 Every version of a row carries the id of the transaction or savepoint that wrote it (``xmin``). A snapshot
 ``xmin:xmax:running`` sees the committed ids below ``xmin``, and none from ``xmax`` on. Between these two,
@@ -32,7 +32,7 @@ Those of views and foreign tables do not; a materialized view's rows get new ids
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A snapshot's bounds and its open transactions."""
+    """The transactions that a snapshot saw: its bounds, and those that were open."""
 
     first: int
     end: int
@@ -40,14 +40,17 @@ class Seen:
 
     @classmethod
     def of(cls, token: str | None) -> Seen | None:
-        """Return the snapshot in a token ``exported id|snapshot|file node``; None if there is none."""
+        """Return the snapshot in a token ``exported id|snapshot|file node``; None if it contains none."""
         parts = (token or "").split("|")
         found = parts[1].split(":") if len(parts) > 1 else []
         return cls(int(found[0]), int(found[1]), found[2]) if len(found) == 3 else None
 
 
 def noted(origin: str, where: str, first: int, end: int) -> str:
-    """Return a query for ids from ``first`` to ``end`` whose rows this session sees, as ``id - first``."""
+    """Return a query for transaction ids from ``first`` to ``end`` whose rows this session sees.
+
+    It gives them as ``id - first``.
+    """
     condition = f"{_offset(first)} < {end - first}"
     filters = f"{condition} AND {where}" if where else condition
     return (
@@ -57,7 +60,7 @@ def noted(origin: str, where: str, first: int, end: int) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str | None:
-    """Return ascending numbers as ranges, ``3-3,7-9``; None if these are more than ``MOST_RANGES``."""
+    """Return ascending numbers as a text of ranges, ``3-3,7-9``; None above ``MOST_RANGES``."""
     found: list[list[int]] = []
     for number in numbers:
         if found and found[-1][1] == number - 1:
@@ -68,7 +71,7 @@ def ranges(numbers: Iterable[int]) -> str | None:
 
 
 def condition(value: str) -> str | None:
-    """Return the predicate for a value of ``WRITTEN``; None if it is not such a value.
+    """Return the SQL condition for a value of the pseudo-column ``WRITTEN``; None for any other value.
 
     It selects the rows with ids from ``first`` to ``end`` that are not in ``seen``.
     """

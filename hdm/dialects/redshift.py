@@ -1,4 +1,4 @@
-"""Describe Amazon Redshift's types and DDL, for schemas created there; hdm has no connector for it.
+"""Types and DDL of Amazon Redshift, for schemas to be created there; hdm has no connector for it.
 
 https://docs.aws.amazon.com/redshift/latest/dg/c_Supported_data_types.html.
 """
@@ -33,7 +33,7 @@ _MAX_BYTES = 65_535
 
 
 class RedshiftDialect(Dialect):
-    """Redshift, which folds names to lower case; VARCHAR counts bytes, at most 65,535."""
+    """The SQL of Redshift, which folds names to lower case; VARCHAR counts bytes, at most 65,535."""
 
     name = "redshift"
     sqlglot = "redshift"
@@ -52,7 +52,7 @@ class RedshiftDialect(Dialect):
     widen_clause = "ALTER COLUMN {name} TYPE {type}"
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column.
+        """Return Redshift's type for another system's column.
 
         Lengths of text are multiplied by four, the bytes that a character of UTF-8 may need.
         """

@@ -1,7 +1,7 @@
-"""Hold the queries for foreign keys to the catalogs of databases that enforce them.
+"""Queries that read foreign keys from the catalogues of databases that enforce them.
 
-Queries about one table give key, schema, table, column and the column referred to, in the order of the
-key's columns; queries about all tables (``..._ALL``) give schema and table of both sides.
+Queries about one table give key, schema, table, column and the column referred to, in the order of the key's
+columns; queries about all tables (``..._ALL``) give schema and table of both sides.
 """
 
 from __future__ import annotations

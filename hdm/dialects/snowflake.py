@@ -1,4 +1,4 @@
-"""Describe Snowflake's SQL: keys are not enforced, DDL commits, semi-structured values are VARIANTs.
+"""Snowflake's SQL: keys are not enforced, DDL commits, semi-structured values are VARIANTs.
 
 Types: https://docs.snowflake.com/en/sql-reference/intro-summary-data-types.
 """
@@ -53,7 +53,7 @@ _STAMP = "YYYY-MM-DD HH24:MI:SS.FF9"
 
 
 class SnowflakeDialect(SnowflakeFacts, Dialect):
-    """Snowflake, with names always quoted, so that they keep their case."""
+    """The SQL of Snowflake, with names always quoted, so that they keep their case."""
 
     name = "snowflake"
     session_settings: ClassVar[Mapping[str, str]] = {
@@ -101,11 +101,11 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return "'" + text.replace("\\", "\\\\").replace("'", "''") + "'"
 
     def day(self, day: date, column: Column) -> str:
-        """Return the beginning of a day, with the nine fractional digits that ``literal`` expects."""
+        """Return the beginning of a day as text, with the nine fractional digits that ``literal`` expects."""
         return super().day(day, column) + ("" if column.kind is Kind.DATE else ".000000000")
 
     def literal(self, text: str, column: Column) -> str:
-        """Return numbers bare, and all else cast by an explicit format."""
+        """Return a SQL literal: numbers bare, and all else cast by an explicit format."""
         kind = column.kind
         if kind in INTEGERS or kind is Kind.DECIMAL:
             return self.number(text, column)
@@ -124,7 +124,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return the value as text by an explicit format, with zones converted to UTC."""
+        """Return SQL that renders a value as text by an explicit format, with zones converted to UTC."""
         kind = column.kind
         if kind is Kind.TIMESTAMP:
             return f"TO_CHAR({expression}, '{_STAMP}')"
@@ -139,11 +139,11 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return f"TO_CHAR({expression})"
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the values can be sorted; not floats: TO_CHAR shows fewer digits than they have."""
+        """Whether a column's values can be sorted; not floats: TO_CHAR shows fewer digits than they have."""
         return super().is_sortable(column) and column.kind is not Kind.FLOAT64
 
     def select_expression(self, column: Column) -> str:
-        """Read semi-structured values as JSON text, and convert zones to UTC."""
+        """Return SQL that reads semi-structured values as JSON text, and times with a zone in UTC."""
         name, native = self.quote(column.name), column.native.upper().partition("(")[0].strip()
         if native == "VARIANT" or column.native.upper() in ("OBJECT", "ARRAY"):
             return f"TO_JSON({name})"
@@ -160,7 +160,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return ``expression`` less ``amount`` seconds, to the microsecond; whole days for a date."""
+        """Return SQL for ``expression`` minus ``amount`` seconds.
+
+        To the microsecond; in whole days for a date.
+        """
         if column.kind is Kind.DATE:
             return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
         return f"DATEADD(microsecond, -{round(amount * 1_000_000):d}, {expression})"
@@ -170,7 +173,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Return the kind by the type's name in INFORMATION_SCHEMA, DESCRIBE or DDL."""
+        """Return kind, length, precision and scale of a type as Snowflake's catalogue or DDL names it."""
         words, numbers = words_and_numbers(native)
         if numbers is None or words not in self.kinds:  # ARRAY(NUMBER(38,0)), VARCHAR(20) COLLATE 'de'
             native = native.partition("(")[0]
@@ -182,7 +185,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return kind, None if length in _GREATEST else length, precision, scale
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column; a NUMBER has at most 38 digits, a FLOAT 64 bits."""
+        """Return Snowflake's type for another system's column; NUMBER has 38 digits, FLOAT 64 bits."""
         kind = column.kind
         if kind in _INTEGERS:
             return Stored(f"NUMBER({_INTEGERS[kind]},0)")
@@ -212,7 +215,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return Stored("VARCHAR", Fidelity.APPROXIMATED, "kept as text, character for character")
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
-        """Return the ALTER TABLE; the new name is qualified, or it would be in the session's schema."""
+        """Return the ALTER TABLE that renames a table, with the schema in the new name too."""
         return f"ALTER TABLE {self.qualify(path)} RENAME TO {self.qualify((*path[:-1], name))}"
 
     def merge(
@@ -226,7 +229,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         exact: Collection[str] = (),
         newest: str | None = None,
     ) -> list[str]:
-        """Return one MERGE statement, which takes one of several staged rows with the same key."""
+        """Return one MERGE statement, which takes one of several rows of ``stage`` with the same key."""
         rest = [name for name in columns if name not in key]
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         only = joint.join(f"{self.quote(name)} {test}" for name in key)
@@ -254,7 +257,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return []
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the statement for a stage with the target's own types, so that a VARIANT stays one."""
+        """Return the statement for a temporary table with the target's own types, VARIANT included."""
         names = self.names(column.name for column in columns)
         named = self.qualify(target)
         return f"{self.temporary_table} {self.qualify(path)} AS SELECT {names} FROM {named} WHERE 1 = 0"
@@ -262,7 +265,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     # -- errors ----------------------------------------------------------------
 
     def classify(self, error: BaseException) -> HdmError:
-        """Translate the error by its number, or by its SQLSTATE's class if the number is unknown.
+        """Translate a driver's error by its number, or by its SQLSTATE's class if the number is unknown.
 
         Without the SQLSTATE, every unknown number would count as transient and be tried again.
         """
@@ -278,7 +281,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return found
 
     def code(self, error: BaseException) -> str | None:
-        """Return the six-digit code; for HTTP failures the connector gives 290000 plus the status."""
+        """Return an error's six-digit code; for HTTP failures the connector gives 290000 plus the status."""
         number = getattr(error, "errno", None)
         if isinstance(number, int) and number > 0:
             return f"{number:06d}"
@@ -286,7 +289,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return found[1] if found else (getattr(error, "sqlstate", None) or None)
 
     def hint(self, code: str) -> str | None:
-        """Return what to do about the codes that an operator can mend."""
+        """Return a hint on what to do about an error code that an operator can mend."""
         return {
             "250001": "check account (and host), the network, and the proxy",
             "000707": _TRAVEL,

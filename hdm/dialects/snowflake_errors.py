@@ -1,4 +1,4 @@
-"""Map Snowflake's error codes and SQLSTATEs to error classes."""
+"""Error classes for Snowflake's error codes and SQLSTATEs."""
 
 from __future__ import annotations
 

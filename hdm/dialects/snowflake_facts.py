@@ -1,4 +1,4 @@
-"""State facts about Snowflake besides its SQL: what its DDL can declare, how to use its ODBC driver."""
+"""What Snowflake can declare in DDL, how to use its ODBC driver, and other facts besides its SQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CATALOG = CatalogueSql(
 
 
 class SnowflakeFacts(Facts):
-    """Snowflake."""
+    """What hdm knows about Snowflake besides its SQL."""
 
     catalog_queries = _CATALOG
     # https://docs.snowflake.com/en/sql-reference/constraints-overview

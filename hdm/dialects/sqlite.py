@@ -1,4 +1,4 @@
-"""Describe SQLite's SQL: declared types are only hints (affinity), so hdm checks the values.
+"""SQLite's SQL: declared types are only hints (affinity), so hdm checks the values.
 
 Affinity rules: https://sqlite.org/datatype3.html. A type whose name contains ``TEXT`` but not ``INT`` has
 TEXT affinity, which keeps every digit; therefore decimals are declared as ``DECIMAL_TEXT(38,18)``.
@@ -49,7 +49,7 @@ _NATIVE: dict[Kind, str] = {
 
 
 class SQLiteDialect(SQLiteFacts, Dialect):
-    """SQLite 3.24 or later; it stores any value in any column, except in STRICT tables."""
+    """The SQL of SQLite 3.24 or later, which stores any value in any column, except in STRICT tables."""
 
     name = "sqlite"
     sqlglot = "sqlite"
@@ -89,7 +89,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Return the kind by the declared name, or by SQLite's affinity rules if the name is unknown."""
+        """Return kind, length, precision and scale of a declared type, by name or by affinity."""
         found = _DECLARED.match(native.upper())
         name, first, second = (found[1], found[2], found[3]) if found else (native.upper(), None, None)
         name = " ".join(f"{name} {found[4] if found and found[4] else ''}".split())
@@ -104,7 +104,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return kind, None, None, None
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column.
+        """Return SQLite's type for another system's column.
 
         Every kind is stored exactly (but -0.0 becomes 0.0); lengths and labels are not enforced.
         """
@@ -126,22 +126,21 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return Stored(_NATIVE[kind])
 
     def stored(self, column: Column) -> Stored:
-        """Return the column's own type; for an untyped column a text type, so its numbers become text."""
+        """Return the column's own type; text for a column without a type, so its numbers become text."""
         if column.origin == self.name and column.kind is Kind.OTHER:
             return Stored("OTHER_TEXT", Fidelity.LOSSY, "it has no declared type: values arrive as text")
         return super().stored(column)
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the values can be sorted; not decimals stored as text, where '9' comes after '10'."""
+        """Whether a column's values can be sorted; not decimals stored as text ('9' is after '10')."""
         as_text = column.kind is Kind.DECIMAL and "TEXT" in column.native.upper()
         return super().is_sortable(column) and not as_text
 
     def forms(self, column: Column) -> str:
-        """Return an expression for the form of a date or timestamp, which SQLite stores as any text.
+        """Return SQL for the form of a date or timestamp, since SQLite stores them as any text.
 
         Two values have the same form if the character before the time of day and the zone after it are the
-        same;
-        if there is a zone, their length too.
+        same; if there is a zone, their length too.
         """
         if column.kind not in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return ""
@@ -155,7 +154,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         )
 
     def literal(self, text: str, column: Column) -> str:
-        """Return a plain literal: SQLite compares by storage class, which a CAST would change."""
+        """Return a plain SQL literal: SQLite compares by storage class, which a CAST would change."""
         if column.kind in INTEGERS or column.kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN):
             return self.number(text, column)
         if column.kind is Kind.DECIMAL and self.is_sortable(column):
@@ -163,7 +162,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return the value as text; reals with 17 digits, which is exact."""
+        """Return SQL that renders a value as text; reals with 17 digits, which is exact."""
         as_text = f"CAST({expression} AS TEXT)"
         if column.kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.DECIMAL):
             exact = f"printf('%!.17g', {expression})"
@@ -171,29 +170,29 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return as_text
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return ``expression`` less ``amount`` seconds, to the millisecond, which is SQLite's limit."""
+        """Return SQL for ``expression`` minus ``amount`` seconds, to the millisecond, SQLite's limit."""
         if column.kind is Kind.DATE:
             return f"date({expression}, '-{amount / 86400:.9f} days')"
         return f"strftime('%Y-%m-%d %H:%M:%f', {expression}, '-{amount:.6f} seconds')"
 
     def modulo(self, expression: str, step: int) -> str:
-        """Return the remainder by ``%``, as SQLite may lack MOD()."""
+        """Return SQL for the remainder by ``%``, as SQLite may lack MOD()."""
         return f"({expression} % {step:d})"
 
     def hint(self, code: str) -> str | None:
-        """Return what to do about mistakes in a profile."""
+        """Return a hint on what to do about a mistake in a profile."""
         return {
             "SQLITE_NOTADB": "the file is no SQLite database: check path in the profile",
             "SQLITE_READONLY": "grant the user write access to the file and its folder",
         }.get(code)
 
     def code(self, error: BaseException) -> str | None:
-        """Return SQLite's extended error name, e.g. SQLITE_BUSY."""
+        """Return an error's extended name in SQLite, e.g. SQLITE_BUSY."""
         name = getattr(error, "sqlite_errorname", None)
         return str(name) if name else None
 
     def classify(self, error: BaseException) -> HdmError:
-        """Translate the error; text that is not UTF-8 fails in the driver, without a code."""
+        """Translate a driver's error to hdm's; text that is not UTF-8 fails in the driver, without a code."""
         if self.code(error) is None and "Could not decode" in str(error):
             column = re.match(r"Could not decode to UTF-8 column '(.*)' with text ", str(error), re.DOTALL)
             where = f" in column {column[1]}" if column else ""
@@ -204,7 +203,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return super().classify(error)
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether a PRIMARY KEY or UNIQUE constraint is violated."""
+        """Whether an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 
 

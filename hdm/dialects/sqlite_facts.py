@@ -1,4 +1,4 @@
-"""State facts about SQLite besides its SQL: what its DDL can declare, and how to use its ODBC driver."""
+"""What SQLite can declare in DDL, how to use its ODBC driver, and other facts besides its SQL."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _CATALOG = CatalogueSql(
 
 
 class SQLiteFacts(Facts):
-    """SQLite 3.24 or later."""
+    """What hdm knows about SQLite 3.24 or later besides its SQL."""
 
     catalog_queries = _CATALOG
     # https://sqlite.org/lang_createtable.html

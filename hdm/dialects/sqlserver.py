@@ -1,4 +1,4 @@
-"""Describe the SQL of SQL Server and Azure SQL: bracketed names, CONVERT styles, numbered errors.
+"""The SQL of SQL Server and Azure SQL: bracketed names, CONVERT styles, numbered errors.
 
 Types: https://learn.microsoft.com/sql/t-sql/data-types/data-types-transact-sql. Styles:
 https://learn.microsoft.com/sql/t-sql/functions/cast-and-convert-transact-sql.
@@ -47,7 +47,7 @@ _LONG = ("text", "ntext", "image", "xml")
 
 
 class SQLServerDialect(SQLServerFacts, SQLServerMerging):
-    """SQL Server 2016 or later, Azure SQL Database and Managed Instance."""
+    """The SQL of SQL Server 2016 or later, Azure SQL Database and Managed Instance."""
 
     name = "sqlserver"
     sqlglot = "tsql"
@@ -92,15 +92,15 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
 
     @property
     def session(self) -> tuple[str, ...]:
-        """The statements that every session starts with, as one batch."""
+        """The SQL statements with which every session starts, as one batch."""
         return ("; ".join(super().session),)
 
     def set_session(self, name: str, value: str) -> str:
-        """Return the SET statement, which has no equals sign."""
+        """Return the SET statement for a setting, which has no equals sign."""
         return f"SET {name} {value}"
 
     def qualify(self, path: Sequence[str]) -> str:
-        """Return the full name; a stage, which has no schema, gets the ``#`` of temporary tables."""
+        """Return a full name; that of a temporary table, which has no schema, gets a ``#``."""
         if len(path) == 1 and path[0].startswith("_hdm_stage_"):
             return self.quote("#" + path[0])
         return super().qualify(path)
@@ -112,7 +112,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return "N" + super().string(text)
 
     def literal(self, text: str, column: Column) -> str:
-        """Return a literal of the column's own type by CONVERT style, so that an index can be used."""
+        """Return a SQL literal of the column's type by CONVERT style, so that an index can be used."""
         kind, native = column.kind, self.cast_type(column)
         if kind in INTEGERS:
             return self.number(text, column)
@@ -135,7 +135,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return self.string(text)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return the value as text: floats by style 3 (17 digits), temporals by 121, bytes by 1."""
+        """Return SQL for a value as text: floats by style 3 (17 digits), times by 121, bytes by 1."""
         kind = column.kind
         if kind in (Kind.FLOAT32, Kind.FLOAT64):
             return f"CONVERT(varchar(40), {expression}, 3)"
@@ -153,7 +153,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return f"CONVERT(nvarchar(max), {expression})"
 
     def comparable(self, column: Column) -> str:
-        """Return the column to compare and sort by, as nvarchar if it is a query's text of unknown type.
+        """Return the SQL by which a column is compared; a query's text of unknown type as nvarchar.
 
         A varchar would be sorted in one order but compared with ``literal``, an nvarchar, in another.
         """
@@ -162,11 +162,11 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return super().comparable(column)
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the values can be sorted; not old long types, nor uniqueidentifier (last bytes first)."""
+        """Whether a column's values can be sorted; not old long types, nor uniqueidentifier."""
         return super().is_sortable(column) and _bare(column.native) not in (*_LONG, "uniqueidentifier")
 
     def select_expression(self, column: Column) -> str:
-        """Convert values for which ODBC has no type, or no exact one."""
+        """Return SQL that converts values for which ODBC has no type, or no exact one."""
         name, native = self.quote(column.name), _bare(column.native)
         if column.kind in SECONDS and (pa.types.is_string(column.type) or is_read_coarser(column)):
             here = f"CONVERT(datetime2(7), SWITCHOFFSET({name}, '+00:00'))"
@@ -195,14 +195,17 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return ``expression`` less ``amount`` seconds, rounded up: DATEADD takes integers below 2**31."""
+        """Return SQL for ``expression`` minus ``amount`` seconds, rounded up.
+
+        DATEADD takes integers below 2**31.
+        """
         if column.kind is Kind.DATE:
             return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
         days, rest = divmod(amount, 86400)
         return f"DATEADD(second, -{-int(-rest // 1):d}, DATEADD(day, -{int(days):d}, {expression}))"
 
     def modulo(self, expression: str, step: int) -> str:
-        """Return the remainder by ``%``, as there is no MOD()."""
+        """Return SQL for the remainder by ``%``, as there is no MOD()."""
         return f"({expression} % {step:d})"
 
     # -- types and tables ------------------------------------------------------
@@ -210,7 +213,10 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     def kind(
         self, native: str, length: int | None, precision: int | None, scale: int | None
     ) -> tuple[Kind, int | None, int | None, int | None]:
-        """Return the kind; tinyint has values 0 to 255, so it travels in 16 bits; float(1..24) is real."""
+        """Return kind, length, precision and scale of a type.
+
+        tinyint has values 0 to 255, so it travels in 16 bits; float(1..24) is real.
+        """
         found = _NAME.match(native.lower())
         name = found[1] if found else native.lower()
         first = int(found[2]) if found and found[2] and found[2] != "max" else None
@@ -248,7 +254,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return replace(made, type=pa.string()) if far else made
 
     def native(self, column: Column) -> Stored:
-        """Return the type for another system's column."""
+        """Return SQL Server's type for another system's column."""
         kind = column.kind
         if kind in _NATIVE:
             weaker = kind is Kind.INT8
@@ -281,7 +287,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         *,
         temporary: bool = False,
     ) -> str:
-        """Return CREATE TABLE, without the key if one of its columns has no bound and cannot be indexed."""
+        """Return CREATE TABLE, without a primary key if one of its columns has no length limit."""
         long = [c.name for c in columns if c.name in key and self.stored(c).native.endswith("(max)")]
         return super().create_table(path, columns, () if long else key, temporary=temporary)
 
@@ -294,17 +300,17 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return super().stored(column)
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
-        """Return a call of sp_rename, which takes the old name quoted and the new one unquoted."""
+        """Return a call of sp_rename, with the old name quoted and the new one unquoted."""
         self.quote(name)
         return f"EXEC sp_rename {self.string(self.qualify(path))}, {self.string(name)}, 'OBJECT'"
 
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return the server's number as ``E1205`` if it is a known one, else the SQLSTATE.
+        """Return an error's number as ``E1205`` if it is a known one, else its SQLSTATE.
 
-        pyodbc gives ``(sqlstate, '... (1205) (SQLExecDirectW)')``; arrow-odbc ``State: 40001,
-        Native error: 1205`` in its text.
+        pyodbc gives ``(sqlstate, '... (1205) (SQLExecDirectW)')``; arrow-odbc ``State: 40001, Native error:
+        1205`` in its text.
         """
         text = str(error.args[1] if len(error.args) > 1 else error)
         for found in _NUMBERED.finditer(text):
@@ -318,11 +324,11 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return state[1] if state else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether a constraint (2627) or a unique index (2601) is violated."""
+        """Whether an error says that a constraint (2627) or a unique index (2601) is violated."""
         return self.code(error) in ("E2627", "E2601")
 
     def hint(self, code: str) -> str | None:
-        """Return what to do about the codes that an operator can mend."""
+        """Return a hint on what to do about an error code that an operator can mend."""
         return {
             "E3952": "ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
             "E229": "grant SELECT and VIEW DEFINITION to the user",

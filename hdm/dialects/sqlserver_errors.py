@@ -1,4 +1,4 @@
-"""Map SQL Server's error codes to error classes."""
+"""Error classes for SQL Server's error codes."""
 
 from __future__ import annotations
 

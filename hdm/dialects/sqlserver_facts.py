@@ -1,4 +1,4 @@
-"""State facts about SQL Server besides its SQL: what its DDL can declare, how to use its ODBC driver."""
+"""What SQL Server can declare in DDL, how to use its ODBC driver, and other facts besides its SQL."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _CATALOG = CatalogueSql(
 
 
 class SQLServerFacts(Facts):
-    """SQL Server 2016 or later, and Azure SQL."""
+    """What hdm knows about SQL Server 2016 or later, and Azure SQL, besides their SQL."""
 
     catalog_queries: ClassVar[CatalogueSql | None] = _CATALOG
     # https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql

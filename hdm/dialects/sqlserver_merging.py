@@ -1,4 +1,4 @@
-"""Use queries as tables, and merge staged rows into a table by key, in SQL Server."""
+"""SQL Server's SQL for queries as tables, and for merging rows from a temporary table by key."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hdm.model import Column
 
 
 class SQLServerMerging(Dialect):
-    """The part of the dialect that composes statements."""
+    """The part of SQL Server's dialect that composes statements of queries and temporary tables."""
 
     def derived(self, sql: str) -> str:
-        """Return a query as a table expression; ORDER BY gets the OFFSET that SQL Server requires there.
+        """Return a query as a table expression; an ORDER BY in it gets the OFFSET that SQL Server requires.
 
         Raises ``UsageError`` for a query that begins with WITH, which is never allowed there.
         """
@@ -36,11 +36,10 @@ class SQLServerMerging(Dialect):
         return super().derived(f"{sql} OFFSET 0 ROWS" if ordered else sql)
 
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the statement for a stage with the target's own types and collations.
+        """Return the statement for a temporary table with the target's own types and collations.
 
         Those of tempdb may not be comparable with the target's. UNION ALL keeps the identity property out of
-        the
-        stage.
+        the stage.
         """
         names, named = self.names(column.name for column in columns), self.qualify(target)
         nothing = f"FROM {named} WHERE 1 = 0"
@@ -49,7 +48,7 @@ class SQLServerMerging(Dialect):
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:
-        """Return the UPDATE by alias; HOLDLOCK keeps key ranges locked until the INSERT."""
+        """Return the UPDATE of a merge; HOLDLOCK keeps key ranges locked until the INSERT."""
         assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
         joined = f"{into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {only} AND {same}{guard}"
         return f"UPDATE t SET {assigned} FROM {joined}"
@@ -59,13 +58,13 @@ class SQLServerMerging(Dialect):
         return f"SELECT 1 FROM {self.qualify(target)} WITH (TABLOCKX, HOLDLOCK) WHERE 1 = 0"
 
     def first(self, sql: str) -> str:
-        """Return the query limited to at most one row."""
+        """Return a query limited to at most one row."""
         return f"{sql} ORDER BY (SELECT NULL) OFFSET 0 ROWS FETCH NEXT 1 ROWS ONLY"
 
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return a DELETE through a numbered query that keeps one row per key."""
+        """Return SQL that keeps one row per key, by a DELETE through a numbered query."""
         numbered = (
             f"SELECT ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY (SELECT NULL)) AS hdm_n "
             f"FROM {self.qualify(stage)}"

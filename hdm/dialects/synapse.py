@@ -1,7 +1,7 @@
-"""Describe Azure Synapse dedicated SQL pools, for schemas created there: SQL Server's types, less some.
+"""Types of dedicated SQL pools of Azure Synapse, for schemas to be created there.
 
-https://learn.microsoft.com/en-us/azure/synapse-analytics/sql-data-warehouse/sql-data-warehouse-tables-data-
-types.
+They are SQL Server's, less some.
+https://learn.microsoft.com/en-us/azure/synapse-analytics/sql-data-warehouse/sql-data-warehouse-tables-data-types
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hdm.dialects.traits import NONE, Traits
 
 
 class SynapseDialect(SQLServerDialect):
-    """Synapse: SQL Server's SQL; xml, geography, hierarchyid and similar types are stored as text."""
+    """The SQL of Synapse: SQL Server's, but xml, geography, hierarchyid and the like are stored as text."""
 
     name = "synapse"
     enforces_keys = False

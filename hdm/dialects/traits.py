@@ -1,4 +1,4 @@
-"""Define what a system can declare in DDL, as values that the mapper and the writers read."""
+"""Defines what a system can declare in DDL, as values that the mapper and the writers read."""
 
 from __future__ import annotations
 

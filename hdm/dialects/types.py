@@ -1,4 +1,4 @@
-"""Map kinds to Arrow carriers, say how well a target stores them, and compare columns."""
+"""Converts kinds to Arrow types, says how well a target stores them, and compares columns."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SECONDS = frozenset({Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ})
 
 
 class Fidelity(StrEnum):
-    """How well a target type keeps a column's values."""
+    """How well a target's type keeps a column's values."""
 
     EXACT = "exact"
     APPROXIMATED = "approximated"
@@ -39,7 +39,7 @@ class Fidelity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The native type in which a target stores a column, and how well."""
+    """The type in which a target stores a column, and how well it keeps the values."""
 
     native: str
     fidelity: Fidelity = Fidelity.EXACT
@@ -63,11 +63,11 @@ _FIXED: dict[Kind, pa.DataType] = {
 
 
 def carrier(kind: Kind, precision: int | None = None, scale: int | None = None) -> pa.DataType:
-    """Return the Arrow type in which a kind travels.
+    """Return the Arrow type that carries the values of a kind.
 
-    Decimals: decimal128 up to 38 digits, decimal256 up to 76, ``string`` beyond or without a
-    bound. Dates and timestamps represent infinity as DuckDB does: by the largest integer and its
-    negative. Temporals finer than a microsecond travel in nanoseconds.
+    Decimals: decimal128 up to 38 digits, decimal256 up to 76, ``string`` beyond or without a bound. Dates and
+    timestamps represent infinity as DuckDB does: by the largest integer and its negative. Temporals finer
+    than a microsecond travel in nanoseconds.
     """
     if kind is Kind.DECIMAL:
         return decimal_carrier(precision, scale)
@@ -79,7 +79,7 @@ def carrier(kind: Kind, precision: int | None = None, scale: int | None = None) 
 
 
 def decimal_carrier(precision: int | None, scale: int | None) -> pa.DataType:
-    """Return decimal128, decimal256 or string for ``numeric(precision, scale)``.
+    """Return the Arrow type for ``numeric(precision, scale)``: decimal128, decimal256 or string.
 
     A scale may be negative or greater than the precision.
     """
@@ -93,10 +93,10 @@ def decimal_carrier(precision: int | None, scale: int | None) -> pa.DataType:
 
 
 def misfit(held: Column, wanted: Column) -> str | None:
-    """Return why values declared as ``wanted`` could change or fail in the existing column ``held``.
+    """Return why values of column ``wanted`` could change or fail in the existing column ``held``; else None.
 
-    None if they fit. Only declarations are compared, and only narrowing that a database would
-    do silently (rounding, cutting) or that makes no sense is refused.
+    Only declarations are compared, and only narrowing that a database would do silently (rounding, cutting)
+    or that makes no sense is refused.
     """
     if held.kind in (Kind.TEXT, Kind.OTHER) and wanted.kind is not Kind.BINARY:
         return None  # the database refuses a text that is too long with an error

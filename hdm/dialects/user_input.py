@@ -1,4 +1,4 @@
-"""Check what users write in manifests: durations, predicates and queries."""
+"""Checks what users write in manifests: durations, predicates and queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 
 
 def seconds(text: str, *, days: bool = False) -> float:
-    """Return the seconds of a duration such as ``90``, ``15m``, ``2 hours`` or ``1d``.
+    """Return the number of seconds in a duration such as ``90``, ``15m``, ``2 hours`` or ``1d``.
 
     A bare number counts seconds, with ``days`` days. Raises ``UsageError``.
     """
@@ -30,7 +30,7 @@ def seconds(text: str, *, days: bool = False) -> float:
 
 
 def one_predicate(text: str) -> str:
-    """Return ``text`` if it can only be one SQL predicate; ``UsageError`` otherwise.
+    """Return ``text`` if it can only be one SQL predicate; else raise ``UsageError``.
 
     It must not contain a second statement, a comment or an open bracket.
     """
@@ -64,9 +64,10 @@ def one_query(
     acting: Sequence[str] = (),
     table_functions: Collection[str] | None = None,
 ) -> str:
-    """Return ``text`` without comments and last semicolon, if it can only be one query that reads.
+    """Return a text that can only be one query that reads, without comments and last semicolon.
 
-    ``tokens``, ``acting`` and ``table_functions`` are the dialect's. Raises ``UsageError`` otherwise.
+    ``tokens``, ``acting`` and ``table_functions`` are the dialect's. Raises ``UsageError`` for any other
+    text.
     """
     hint = "write one SELECT; put a view in its place if it needs more"
     try:

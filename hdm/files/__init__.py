@@ -1,4 +1,4 @@
-"""Find, read and write staged files, in every format and in every store."""
+"""Finds, reads and writes staged files, in every format and in every store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Create files that are new, whole and durable, or not there at all."""
+"""Creates files that are complete and durable, or not there at all."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SCRATCH = ".tmp"
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is something at ``path``; ``UsageError`` if this user may not look there."""
+    """Whether a file or folder exists at ``path``; raise ``UsageError`` if this user may not look there."""
     try:
         return path.exists()
     except PermissionError as error:
@@ -29,14 +29,14 @@ def is_there(path: Path) -> bool:
 def has_room(path: Path) -> bool:
     """Whether ``path`` is a folder, or this user may create a folder or file there.
 
-    The second holds if the user may write to the nearest existing folder above ``path``.
+    The user may if the nearest existing folder above ``path`` is writable.
     """
     nearest = next(part for part in (path.absolute(), *path.absolute().parents) if os.path.exists(part))
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
 
 
 def disk_error(error: OSError, what: str) -> HdmError:
-    """Return the error of hdm for a failed disk operation on ``what``."""
+    """Return hdm's error for a failed disk operation; ``what`` names the operation's file or folder."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return TransientError(
             f"no room to write {what}: {error.strerror}",
@@ -50,7 +50,7 @@ def disk_error(error: OSError, what: str) -> HdmError:
 
 
 class NewFile(io.RawIOBase):
-    """A file that did not exist before, hashed as it is written, readable by its owner only (mode 0600).
+    """A new file, hashed as it is written, that only its owner can read (mode 0600).
 
     ``seal`` makes it durable. ``floor`` is how many bytes must stay free on the disk.
     """
@@ -71,7 +71,7 @@ class NewFile(io.RawIOBase):
 
     @property
     def sha256(self) -> str:
-        """The SHA-256 sum of everything written so far, as hex digits."""
+        """The SHA-256 of everything written so far, in hex digits."""
         return self._hash.hexdigest()
 
     def writable(self) -> bool:
@@ -83,7 +83,7 @@ class NewFile(io.RawIOBase):
         return self.size
 
     def write(self, data: Any) -> int:
-        """Write all of ``data``, with as many system calls as that takes."""
+        """Write all of ``data``, with as many system calls as needed, and return its length in bytes."""
         view = memoryview(data).cast("B")
         if self.size - self._probed > self._PROBE:
             self._check_space()
@@ -98,7 +98,7 @@ class NewFile(io.RawIOBase):
         return len(view)
 
     def seal(self) -> None:
-        """Make the bytes durable and close the file; ``OSError`` if its size on disk is wrong."""
+        """Make the bytes durable and close the file; raise ``OSError`` if its size on disk is wrong."""
         os.fsync(self._fd)
         on_disk = os.fstat(self._fd).st_size
         self.close()
@@ -106,7 +106,7 @@ class NewFile(io.RawIOBase):
             raise OSError(errno.EIO, f"{on_disk} of {self.size} bytes are on disk", str(self.path))
 
     def close(self) -> None:
-        """Close the file without making it durable; idempotent."""
+        """Close the file without making it durable; may be called again."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             os.close(fd)
@@ -121,10 +121,10 @@ class NewFile(io.RawIOBase):
 
 
 def create(path: Path, content: bytes) -> None:
-    """Create ``path`` with this content, whole or not at all; ``FileExistsError`` if it exists.
+    """Create a file with this content, complete or not at all; raise ``FileExistsError`` if it exists.
 
-    Where the file system has ``O_TMPFILE`` (https://man7.org/linux/man-pages/man2/open.2.html), the
-    content goes into a file without a name first; elsewhere into one that ends with ``SCRATCH``.
+    Where the file system has ``O_TMPFILE`` (https://man7.org/linux/man-pages/man2/open.2.html), the content
+    goes into a file without a name first; elsewhere into one that ends with ``SCRATCH``.
     """
     try:
         handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
@@ -151,7 +151,7 @@ def create(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names of the files in ``folder`` durable."""
+    """Make the names of the files in a folder durable (fsync)."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Find the datasets under a store's root: staged ones by their chunk records, other files by name."""
+"""Finds the datasets under a store's root: staged files by their chunk records, other files by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BLOCK = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which files a source reads, and how: the values of ``FileSourceConfig``."""
+    """A source's settings that say which files it reads, and how; see ``FileSourceConfig``."""
 
     file_format: str | None = None
     table_name: str | None = None
@@ -37,13 +37,13 @@ class Wanted:
         return format_named(name, None if files.is_staged(key) else self.delimiter)
 
     def values(self, key: str) -> dict[str, str | None]:
-        """Return the columns, with their values, that the names of the file's folders give."""
+        """Return the columns and values that the names of a file's folders give (``dt=2024-01-01``)."""
         return {} if files.is_staged(key) or not self.partitions else partition_folders.values_of(key)
 
 
 @dataclass(slots=True)
 class Found:
-    """One dataset that was found: its table, and the keys of the objects that hold its rows.
+    """A dataset that was found in a store: its table, and the keys of the objects with its rows.
 
     ``replaced``: it is staged as a whole again and again, and these are the newest files.
     """
@@ -55,7 +55,7 @@ class Found:
     replaced: bool = False
 
     def files(self, store: Store) -> Iterator[StagedFile]:
-        """Yield the dataset's published files in a stable order, without those that retention removed.
+        """Yield the dataset's published files in a stable order, except those that were removed on purpose.
 
         A file that hdm did not stage is read once, for its checksum and row count.
         """
@@ -70,10 +70,10 @@ class Found:
 
 
 def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
-    """Return every dataset under the root that ``wanted`` asks for, ordered by name.
+    """Return every dataset under the store's root that the source's settings select, sorted by name.
 
-    Raises ``UsageError`` if there is a data file of a format that hdm does not read among the files to
-    read: without its rows the dataset would be incomplete.
+    Raises ``UsageError`` if there is a data file of a format that hdm does not read among the files to read:
+    without its rows the dataset would be incomplete.
     """
     listed = list(store.list(""))
     found = _staged(store, listed, wanted) if wanted.pattern is None else []
@@ -85,7 +85,7 @@ def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
 
 
 def unread(store: Store) -> list[str]:
-    """Return up to five names of files under the root, without marks that hdm and other systems write."""
+    """Return up to five names of files under the root, leaving out marker files of hdm and other systems."""
     seen = (stat.key for stat in store.list("") if not _is_mark(stat.key))
     return list(islice(seen, 5))
 

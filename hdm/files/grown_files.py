@@ -1,4 +1,4 @@
-"""Find the rows that were appended to a file since it was moved; refuse other changes."""
+"""Finds the rows that were appended to a file since it was moved; refuses other changes of the file."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ Begins = Callable[[StagedFile, StagedFile], bool]
 
 
 def rest_of(chunk: Chunk, before: Sequence[Chunk], begins: Begins, mode: Mode) -> Iterator[Chunk]:
-    """Yield the rows of ``chunk`` that the chunks ``before`` do not hold.
+    """Yield the part of a file's chunk with rows that no earlier chunk has.
 
-    ``before`` are all chunks of the job's earlier epochs, in their order. Raises ``UsageError`` if rows that
-    were moved before may have changed, except in mode merge: then the whole file is read again.
+    ``before`` are all chunks of the job's earlier epochs, in their order. ``begins`` tells whether a file
+    begins with the bytes of an older one. Raises ``UsageError`` if rows that were moved before may have
+    changed, except in mode merge: then the whole file is read again.
     """
     file = chunk.files[0]
     earlier = [one for one in before if one.files and one.files[0].uri == file.uri]
@@ -65,9 +66,10 @@ def _without(chunk: Chunk, held: Sequence[tuple[int, int]]) -> Iterator[Chunk]:
 
 
 def begins_with(stream: BinaryIO, old: StagedFile) -> bool:
-    """Whether the stream's first bytes are those of ``old``, of text that ended with a line's end.
+    """Whether a file begins with all bytes of an older text file, so that the rest is new rows.
 
-    Of compressed files, of Parquet and of formats that are no lines it cannot be told which rows are new.
+    The old file must have ended with a line's end. False for compressed files, Parquet and other formats
+    without lines, where new rows cannot be told.
     """
     found = format_of(old.uri)
     if found is None or found[1] != "none" or not format_named(found[0]).grows_by_lines:

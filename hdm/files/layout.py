@@ -1,9 +1,9 @@
-"""Define the layout of staged files under a store's root: names, sidecars, chunk records.
+"""Defines the names of staged files under a store's root: data files, sidecars, chunk records.
 
-``<sink>/<table>-<hash8>/[epoch folder/]<chunk 24>.<attempt>.<part>.<ext>`` are data files.
-``<chunk 24>.manifest.json`` beside them is the chunk record: it is created once, and names the files
-of the attempt that won. These records are the ledger: a data file that none of them names is not
-published. ``_hdm_table.<schema 8>.json``, the sidecar, holds the table's schema.
+``<sink>/<table>-<hash8>/[epoch folder/]<chunk 24>.<attempt>.<part>.<ext>`` are data files. ``<chunk
+24>.manifest.json`` beside them is the chunk record: it is created once, and names the files of the attempt
+that won. These records are the ledger: a data file that none of them names is not published.
+``_hdm_table.<schema 8>.json``, the sidecar, holds the table's schema.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ REMOVED = ".removed.json"
 
 
 class Split(Settings):
-    """Upper bounds of one file or chunk; ``bytes`` is approximate."""
+    """Configuration of the greatest size of a file or chunk, in rows and bytes (approximate)."""
 
     rows: int | None = Field(default=None, gt=0)
     """Most rows that one file or chunk holds; left out, no bound."""
@@ -50,24 +50,24 @@ _STAGED = re.compile(r"[0-9a-f]{24}\.\d+\.\d+\.[a-z.]+")
 
 
 def is_staged(key: str) -> bool:
-    """Whether the object's name is one that hdm gives to the files it stages."""
+    """Whether an object's name is one that hdm gives to the files it stages."""
     return _STAGED.fullmatch(key.rpartition("/")[2]) is not None
 
 
 def slug(name: str) -> str:
-    """Return ``name`` if it is a safe folder name, else a safe form of it with a hash appended."""
+    """Return a safe folder name: ``name`` itself if it is safe, else a safe form of it with a hash."""
     safe = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_")[:40]
     return safe if safe == name else f"{safe or 'x'}-{digest(name)[:8]}"
 
 
 def table_folder(sink: str, table: Table) -> str:
-    """Return the folder of ``table``'s files in the sink named ``sink``."""
+    """Return the folder for a table's files in the sink named ``sink``."""
     label = re.sub(r"[^A-Za-z0-9_-]+", "_", ".".join(table.path)).strip("_")[:40] or "x"
     return f"{slug(sink)}/{label}-{table.dataset.dataset_id[:8]}"
 
 
 def chunk_folder(folder: str, job_key: str, epoch: int, mode: Mode) -> str:
-    """Return the folder of a chunk's files; in mode ``replace`` each epoch has a folder of its own."""
+    """Return the folder for a chunk's files; in mode ``replace`` each epoch has a folder of its own."""
     return f"{epoch_folders(folder, job_key)}{epoch:06d}" if mode.rules.swaps_at_end else folder
 
 
@@ -77,7 +77,7 @@ def epoch_folders(folder: str, job_key: str) -> str:
 
 
 def stem(chunk: Chunk) -> str:
-    """Return the first part of the names of all objects that belong to the chunk."""
+    """Return the beginning of the names of all objects that belong to a chunk."""
     return chunk.chunk_id[:24]
 
 
@@ -90,14 +90,14 @@ def attempt_pattern(folder: str, job_key: str, mode: Mode) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The record of one published chunk: what it holds, and the receipt with its files."""
+    """The record of one published chunk (chunk record): the chunk, and the receipt with its files."""
 
     chunk: Chunk
     receipt: Receipt
     schema_sha: str
 
     def encode(self) -> bytes:
-        """Return the bytes of the object that stores this record, with their own checksum."""
+        """Return the bytes that store this chunk record, with their own checksum."""
         body = json.dumps(
             {
                 "version": 1,
@@ -111,7 +111,10 @@ class Manifest:
 
 
 def read_manifest(store: Store, key: str) -> Manifest | None:
-    """Return the chunk record ``key``, or None if there is none; ``CorruptFile`` if it is damaged."""
+    """Return the chunk record at ``key``; None if there is none.
+
+    Raises ``CorruptFile`` if it is damaged.
+    """
     body = _unsealed(store, key)
     if body is None:
         return None
@@ -120,7 +123,7 @@ def read_manifest(store: Store, key: str) -> Manifest | None:
 
 
 def manifests(store: Store, folder: str) -> Iterator[tuple[str, Manifest]]:
-    """Yield every chunk record at or below ``folder``, with its key."""
+    """Yield every chunk record at or below a folder, with its key."""
     for found in store.list(f"{folder}/" if folder else ""):
         if found.key.endswith(MANIFEST):
             manifest = read_manifest(store, found.key)
@@ -129,23 +132,29 @@ def manifests(store: Store, folder: str) -> Iterator[tuple[str, Manifest]]:
 
 
 def removed_key(manifest_key: str) -> str:
-    """Return the key of the object that marks the files of a chunk record as removed on purpose."""
+    """Return the key of the object that marks a chunk's files as removed on purpose."""
     return manifest_key.removesuffix(MANIFEST) + REMOVED
 
 
 def write_removed(store: Store, manifest_key: str) -> None:
-    """Mark a chunk's files as removed on purpose; call it before the first file is deleted. Idempotent."""
+    """Mark a chunk's files as removed on purpose.
+
+    Call this before the first file is deleted. May be called again without harm.
+    """
     with suppress(FileExistsError):
         store.put_new(removed_key(manifest_key), _sealed(json.dumps({"version": 1})))
 
 
 def sidecar_key(folder: str, table: Table) -> str:
-    """Return the key of the object that holds the table's schema."""
+    """Return the key of the sidecar, the object with the table's schema."""
     return f"{folder}/{SIDECAR}{table.schema_sha[:8]}.json"
 
 
 def write_sidecar(store: Store, folder: str, table: Table) -> None:
-    """Write the table's schema beside its files; idempotent."""
+    """Write the sidecar, an object with the table's schema, beside the table's files.
+
+    May be called again without harm.
+    """
     key = sidecar_key(folder, table)
     if store.stat(key) is None:
         try:
@@ -155,7 +164,10 @@ def write_sidecar(store: Store, folder: str, table: Table) -> None:
 
 
 def read_sidecar(store: Store, key: str) -> Table:
-    """Return the table that ``write_sidecar`` wrote; ``CorruptFile`` if it is gone or damaged."""
+    """Return the table whose schema ``write_sidecar`` wrote.
+
+    Raises ``CorruptFile`` if the object is gone or damaged.
+    """
     body = _unsealed(store, key)
     if body is None:
         raise CorruptFile(f"{key} is gone", hint="stage the table again")

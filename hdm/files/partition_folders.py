@@ -1,4 +1,4 @@
-"""Read columns from the names of folders, ``dt=2024-01-01/``, as Hive and Spark write them."""
+"""Reads columns from the names of folders, ``dt=2024-01-01/``, as Hive and Spark write them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def values_of(key: str) -> dict[str, str | None]:
-    """Return the columns, with their values, of the folders in an object's key, outermost first."""
+    """Return the columns and values that the folders in an object's key give, outermost first."""
     found: dict[str, str | None] = {}
     for part in key.split("/")[:-1]:
         name, mark, value = part.partition("=")
@@ -23,22 +23,22 @@ def values_of(key: str) -> dict[str, str | None]:
 
 
 def folder_without(key: str) -> str:
-    """Return the object's folder, without the parts of its name that give columns."""
+    """Return an object's folder without the parts such as ``dt=2024-01-01`` that give columns."""
     return "/".join(part for part in key.split("/")[:-1] if part.find("=") < 1)
 
 
 def with_columns(table: Table, names: list[str]) -> tuple[Column, ...]:
-    """Return the table's columns and, after them, those of its folders, which are of type text."""
+    """Return the table's columns, followed by text columns for those that its folders give."""
     return (*table.columns, *(Column(name, Kind.TEXT, pa.string()) for name in names))
 
 
 def without_columns(table: Table, names: dict[str, str | None]) -> tuple[Column, ...]:
-    """Return the columns that the table's files hold themselves."""
+    """Return the table's columns without those that its folders give."""
     return tuple(column for column in table.columns if column.name not in names)
 
 
 def completed(batch: pa.RecordBatch, table: Table, values: dict[str, str | None]) -> pa.RecordBatch:
-    """Add the columns of a file's folders to one of its batches, in the table's order of columns."""
+    """Return a file's batch with the columns that its folders give, in the table's order of columns."""
     arrays = [
         pa.repeat(pa.scalar(values[column.name], column.type), batch.num_rows)
         if column.name in values

@@ -1,4 +1,4 @@
-"""Define the base class of all sinks that write files: create-once names, checksums, chunk records."""
+"""Defines the base class of all sinks that write files: create-once names, checksums, chunk records."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hdm.model import Attempt, Chunk, Dataset, FileNames, Mode, Payload, Receipt
 
 
 class FileSinkConfig(Settings):
-    """The keys that every file sink accepts."""
+    """Configuration keys that every file sink accepts."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -66,54 +66,54 @@ class FileSink(Sink):
     @property
     @abstractmethod
     def store(self) -> Store:
-        """The store that the files are written to."""
+        """The store (local folder or bucket) to which the files are written."""
 
     @property
     def system(self) -> str:
-        """The system that holds the files, as an OpenLineage namespace."""
+        """The address of the system that has the files, as an OpenLineage namespace."""
         return self.namespace
 
     def reach(self) -> None:
-        """Connect to the store by looking for one object, which need not exist."""
+        """Raise ``ConnectionLost`` if the store cannot be reached, by looking for one object."""
         self.store.look()
 
     @property
     @abstractmethod
     def namespace(self) -> str:
-        """The OpenLineage namespace of the datasets written."""
+        """The OpenLineage namespace of the datasets that this sink writes."""
 
     @property
     def place(self) -> str:
-        """The bucket, container or folder that ``ready`` looks at; each is looked at once per connection."""
+        """The bucket, container or folder that ``ready`` checks, once for each connection."""
         return self.namespace
 
     def dataset(self, table: Table) -> Dataset:
-        """Return the dataset of ``table``'s files, named by their folder relative to the store's root."""
+        """Return the dataset of a table's files; its name is their folder below the store's root."""
         return Dataset(self.namespace, files.table_folder(self.name, table))
 
     def target(self, table: Table) -> Table:
-        """Return ``table`` with this sink's dataset; every format holds all its columns exactly.
+        """Return the source's table with this sink's dataset; every format holds all its columns exactly.
 
         ``path`` stays that of the source.
         """
         return replace(table, dataset=self.dataset(table))
 
     def ready(self) -> None:
-        """Look into the store; ``UsageError`` if it cannot be used.
+        """Raise ``UsageError`` if the store cannot be used, by reading only.
 
         ``store.ready`` is left to ``prepare``, because it may write to the store.
         """
         self.store.look()
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Check the store and write the table's schema beside its files."""
+        """Check that the store keeps its promises, and write the table's schema beside its files."""
         carries(table)
         self.store.ready()
         with disk(f"the folder of {table.dataset.name}"):
             files.write_sidecar(self.store, self._folder(table), self.target(table))
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """Return the receipt in the chunk's record, or None if the chunk is not published.
+        """Return the receipt in the chunk's record; None if the chunk is not published.
 
         Raises ``CorruptFile`` if one of its files is missing or has another size, unless it was removed on
         purpose.
@@ -132,9 +132,9 @@ class FileSink(Sink):
                 yield manifest.chunk, manifest.receipt
 
     def present(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Yield the ledger's chunks whose files are still there in full, or were removed by ``hdm gc``.
+        """Yield the published chunks whose files are complete, or were removed by ``hdm gc``.
 
-        All of the ledger's chunks if others delete files (``others_delete``).
+        Yields all published chunks if others delete files (``others_delete``).
         """
         folder = self._folder(table)
         sizes = {found.key: found.size for found in self.store.list(f"{folder}/")}
@@ -148,13 +148,13 @@ class FileSink(Sink):
                 yield manifest.chunk, manifest.receipt
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """Return the greatest epoch of the job for which a folder exists, 0 if there is none."""
+        """Return the greatest epoch of the job for which a folder exists; 0 if there is none."""
         start = files.epoch_folders(self._folder(table), job_key)
         keys = (found.key.removeprefix(start).partition("/")[0] for found in self.store.list(start))
         return max((int(key) for key in keys if key.isdecimal()), default=0)
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Write the chunk's rows as complete, durable files, which are not published yet."""
+        """Write the chunk's rows as complete, durable files; return their receipt; publish nothing yet."""
         held = self.committed(table, chunk, mode)
         if held is not None:
             return replace(held, attempt=attempt.number, adopted=True)
@@ -192,10 +192,9 @@ class FileSink(Sink):
         return FileNames(before + first, self.format.name, of_files=False)
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
-        """Publish the files by creating the chunk record.
+        """Publish the files by creating the chunk record, and return the receipt in it.
 
-        If another attempt has created it already, delete this attempt's files and return the other's
-        receipt.
+        If another attempt has created it already, delete this attempt's files and return the other's receipt.
         """
         key = self._published_key(table, chunk, receipt)
         held = files.read_manifest(self.store, key)
@@ -218,7 +217,7 @@ class FileSink(Sink):
             self._discard_beside(self._manifest_key(table, chunk, mode), chunk, attempt)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """In mode ``replace``, mark the epoch complete: from then on, sources read this epoch."""
+        """In mode ``replace``, mark the epoch complete: from then on, sources read its files."""
         if not mode.rules.swaps_at_end:
             return
         folder = files.chunk_folder(self._folder(table), job_key, epoch, mode)
@@ -226,13 +225,16 @@ class FileSink(Sink):
             self.store.put_new(f"{folder}/{files.DONE}", b"{}")
 
     def remove(self, uri: str) -> bool:
-        """Delete the object, and abort unfinished uploads of it; False if there was neither."""
+        """Delete an object, and abort unfinished uploads of it; return False if there was neither."""
         key = self.store.key(uri)
         aborted = self.store.abort_uploads(key)
         return self.store.delete(key) or bool(aborted)
 
     def retire(self, chunk: Chunk, uri: str) -> bool:
-        """Delete a staged file that is no longer needed; ``committed`` still returns the chunk's receipt."""
+        """Delete a staged file that is not needed any more; return False if it was gone.
+
+        ``committed`` still returns the chunk's receipt.
+        """
         folder = self.store.key(uri).rpartition("/")[0]
         with disk(f"the note that {uri} is removed"):
             files.write_removed(self.store, f"{folder}/{files.stem(chunk)}{files.MANIFEST}")

@@ -1,4 +1,4 @@
-"""Define the base classes of all sources that read files: verified bytes, chunks of whole records."""
+"""Defines the base classes of all sources that read files: verified bytes, chunks of whole records."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _one_delimiter(value: str) -> str:
 
 
 class FileSourceConfig(Settings):
-    """The keys that every file source accepts."""
+    """Configuration keys that every file source accepts."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -77,15 +77,15 @@ class FileSource(Source):
     @property
     @abstractmethod
     def store(self) -> Store:
-        """The store that the files are read from."""
+        """The store (local folder or bucket) from which the files are read."""
 
     @property
     def system(self) -> str:
-        """The system that holds the files, as an OpenLineage namespace."""
+        """The address of the system that has the files, as an OpenLineage namespace."""
         return self.namespace
 
     def reach(self) -> None:
-        """Connect to the store by looking for one object, which need not exist."""
+        """Raise ``ConnectionLost`` if the store cannot be reached, by looking for one object."""
         self.store.look()
 
     @property
@@ -94,11 +94,11 @@ class FileSource(Source):
         """The OpenLineage namespace of datasets that hdm did not stage."""
 
     def piece(self, file: StagedFile) -> int | None:
-        """Return how many rows of ``file`` one chunk holds; None: all of them."""
+        """Return how many rows of a file one chunk has; None if a chunk is the whole file."""
         return None
 
     def describe(self) -> Table:
-        """Return the one dataset under the root; ``UsageError`` if there is none, or several."""
+        """Return the only dataset under the root; raise ``UsageError`` if there is none, or several."""
         found = list(self.tables())
         if len(found) == 1:
             return found[0]
@@ -109,7 +109,7 @@ class FileSource(Source):
         )
 
     def tables(self) -> Iterator[Table]:
-        """Yield every dataset under the root that the configuration asks for.
+        """Yield every dataset under the root that the source's settings select.
 
         Raises ``UsageError`` if there are files, but none of them would be read.
         """
@@ -124,11 +124,11 @@ class FileSource(Source):
             yield dataset.table
 
     def replaced(self) -> frozenset[Dataset]:
-        """Return the datasets that were staged in mode ``replace``."""
+        """Return the datasets that hdm staged in mode ``replace``, as a whole on every run."""
         return frozenset(one.table.dataset for one in self._datasets() if one.replaced)
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """Yield one chunk or several per published file, identified by the file's checksum."""
+        """Yield one chunk or several for each published file, identified by the file's checksum."""
         number = 0
         for dataset in self._datasets():
             if dataset.table.dataset != table.dataset:
@@ -139,7 +139,10 @@ class FileSource(Source):
                     number += 1
 
     def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
-        """Yield what was appended to a text file; ``UsageError`` if a file has changed otherwise."""
+        """Yield a chunk of the rows that were appended to a text file since it was moved.
+
+        Raises ``UsageError`` if a file has changed otherwise.
+        """
         yield from grown_files.rest_of(chunk, before, self._begins, mode)
 
     def _begins(self, file: StagedFile, old: StagedFile) -> bool:
@@ -149,7 +152,7 @@ class FileSource(Source):
             return grown_files.begins_with(stream, old)
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """Yield the files of an upstream's chunk as chunks, each whole or in pieces."""
+        """Yield the chunks that a link reads from an upstream chunk's files, each file whole or in pieces."""
         number = 0
         for file in receipt.files:
             for chunk in self._pieces(file, table, job_key):
@@ -157,7 +160,7 @@ class FileSource(Source):
                 number += 1
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """Return the chunk's rows, and its files where these can be copied byte for byte.
+        """Return the chunk's rows, and its files if they can be copied byte for byte.
 
         Reading raises ``CorruptFile`` if a file is not what was staged.
         """
@@ -314,14 +317,14 @@ def _verify(file: StagedFile, stream: BinaryIO, copy: BinaryIO | None) -> None:
 
 
 class FileChunkConfig(FileSourceConfig):
-    """The keys of a source that cuts files into chunks."""
+    """Configuration of a source that cuts files into chunks."""
 
     chunk: Annotated[int, Field(gt=0)] | Split = 1_000_000
     """Most rows that one chunk holds, or ``{rows, bytes}``."""
 
 
 class FileChunks(FileSource):
-    """Cuts files into chunks of some rows or bytes, at record borders only."""
+    """Reads files, cut into chunks of some rows or bytes, between records only."""
 
     Config: ClassVar[type[BaseModel]] = FileChunkConfig
 
@@ -331,7 +334,7 @@ class FileChunks(FileSource):
         self.bound: Split = bound
 
     def piece(self, file: StagedFile) -> int | None:
-        """Return how many rows one chunk holds: the smaller of the bounds in rows and in bytes.
+        """Return how many rows of a file one chunk has: the smaller of the bounds in rows and in bytes.
 
         The file's bytes count as evenly spread over its rows.
         """

@@ -1,4 +1,4 @@
-"""Write the files of one attempt: encoded from batches, or copied byte for byte."""
+"""Writes the files of one attempt: encoded from batches, or copied byte for byte."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COPY_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class WriteOptions:
-    """How and where files are written; ``min_free`` bytes of the disk always stay free."""
+    """Settings for writing files: where and how; ``min_free`` bytes of the disk always stay free."""
 
     store: Store
     format: Format
@@ -33,12 +33,12 @@ class WriteOptions:
 
     @property
     def extension(self) -> str:
-        """The ending, with the dot, of files that are encoded from batches."""
+        """The ending, with the dot, of the names of files that are encoded from batches."""
         return self.format.extension(self.compression)
 
 
 class Writing:
-    """Writes the files of one attempt and collects them in ``staged``."""
+    """Writes the files of one attempt at a chunk, and collects them in ``staged``."""
 
     def __init__(self, options: WriteOptions, base: str, attempt: Attempt) -> None:
         self.options = options
@@ -48,7 +48,7 @@ class Writing:
         self._scratch: Path | None = None
 
     def encode(self, table: Table, payload: Payload) -> None:
-        """Write the payload's batches into as many files as ``split`` requires."""
+        """Write the payload's batches into as many files as the limits in ``split`` require."""
         options, split = self.options, self.options.split
         group = min(_GROUP_BYTES, 4 * split.bytes) if split.bytes else _GROUP_BYTES
         open_file: tuple[str, NewFile, Any] | None = None
@@ -80,7 +80,7 @@ class Writing:
                 open_file[1].close()
 
     def copy(self, staged: StagedFile, payload: Payload) -> None:
-        """Copy a staged file byte for byte; ``CorruptFile`` if its bytes are not what was staged."""
+        """Copy a staged file byte for byte; raise ``CorruptFile`` if its bytes are not what was staged."""
         if payload.open is None:
             raise BrokenContract("a payload with files cannot open them", hint="give Payload.open")
         found = format_of(staged.uri)
@@ -102,7 +102,7 @@ class Writing:
             self._seal(key, file, staged.rows)
 
     def give_up(self) -> None:
-        """Delete the files that this attempt has made so far."""
+        """Delete the files that this attempt has written so far."""
         if self._scratch is not None:
             self._scratch.unlink(missing_ok=True)
         for file in self.staged:
@@ -153,7 +153,7 @@ class Writing:
 
 
 def nth_file(base: str, number: int, ending: str) -> str:
-    """Return the object key of file ``number`` of an attempt, counted from 0.
+    """Return the object key of an attempt's file ``number``, counted from 0.
 
     ``base`` is the start of all keys of the attempt; ``ending`` includes the dot.
     """
@@ -162,7 +162,7 @@ def nth_file(base: str, number: int, ending: str) -> str:
 
 @contextmanager
 def disk(what: str) -> Iterator[None]:
-    """Turn an ``OSError`` of writing into an error of hdm, except ``FileExistsError``.
+    """Translate an ``OSError`` of writing in the ``with`` block to hdm's error.
 
     ``FileExistsError`` goes through, because callers handle it as an answer.
     """

@@ -1,4 +1,4 @@
-"""hdm's data model as immutable values, and its conversion to JSON and back."""
+"""hdm's data model, as values that cannot change, and their conversion to JSON and back."""
 
 from hdm.model.file_names import FileNames
 from hdm.model.holding import Holding

@@ -1,4 +1,4 @@
-"""Summary of what a target has recorded of one job."""
+"""Summary of the chunks and rows that a target has recorded for one job."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """Number of chunks and rows that a target's own records show for one job.
+    """Counts of the chunks and rows that a target's own ledger shows for one job.
 
     ``chunks`` is the number of recorded chunks, ``least`` and ``greatest`` are their smallest and largest
     chunk id, ``rows`` is the number of rows that they brought. ``there`` is the number of rows in the table,
-    None if nobody counted them. ``target`` is the target's identity from its ledger: None if the target
-    gives none, '' if it has no ledger.
+    None if nobody counted them. ``target`` is the random identity of the target in its ledger: None if the
+    target gives none, '' if it has no ledger.
     """
 
     chunks: int = 0

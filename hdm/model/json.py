@@ -1,4 +1,4 @@
-"""Convert the model's values to JSON and back, for the state database and the ledgers.
+"""Converts the model's values to JSON and back, for the state database and the targets' ledgers.
 
 The format is private to hdm but stable: JSON that any earlier version wrote can be read.
 """
@@ -32,7 +32,7 @@ def type_text(carrier: pa.DataType) -> str:
 
 
 def type_from_text(text: str) -> pa.DataType:
-    """Return the Arrow type that ``type_text`` wrote; raise ``ValueError`` for one that hdm does not use."""
+    """Return the Arrow type for a text of ``type_text``; raise ``ValueError`` for any other type."""
     plain = _PLAIN_TYPES.get(text)
     if plain is not None:
         return plain
@@ -53,7 +53,7 @@ def table_to_json(table: Table) -> str:
 
 
 def table_from_json(text: str) -> Table:
-    """Return the table that ``table_to_json`` wrote."""
+    """Return the table for a JSON text that ``table_to_json`` wrote."""
     body = json.loads(text)
     columns = tuple(
         Column(**{**raw, "type": type_from_text(raw["type"]), "kind": Kind(raw["kind"])})
@@ -70,7 +70,7 @@ def chunk_to_json(chunk: Chunk) -> str:
 
 
 def chunk_from_json(text: str) -> Chunk:
-    """Return the chunk that ``chunk_to_json`` wrote; it has the same ``chunk_id``."""
+    """Return the chunk for a JSON text that ``chunk_to_json`` wrote; it has the same ``chunk_id``."""
     body = json.loads(text)
     body["dataset"] = Dataset(**body["dataset"])
     body["conditions"] = tuple(Condition(**c) for c in body["conditions"])
@@ -84,7 +84,7 @@ def receipt_to_json(receipt: Receipt) -> str:
 
 
 def receipt_from_json(text: str) -> Receipt:
-    """Return the receipt that ``receipt_to_json`` wrote."""
+    """Return the receipt for a JSON text that ``receipt_to_json`` wrote."""
     body = json.loads(text)
     body.pop("rejected", None)  # of hdm 0.1: always 0, as nothing rejects single rows
     body["files"] = tuple(StagedFile(**f) for f in body["files"])

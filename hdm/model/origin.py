@@ -1,4 +1,4 @@
-"""Column lineage as a value: the source columns of one target column."""
+"""Column lineage: the source columns from which a target column is made."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The source columns from which one column that a link writes is made.
+    """The source columns from which a link makes one target column, and in which way.
 
     ``sources`` are the columns whose values go into it; ``masked`` are those sources whose values cannot be
     recovered from it; ``conditions`` are columns that only decide which value it gets. ``how`` is

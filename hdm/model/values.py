@@ -1,7 +1,7 @@
-"""hdm's data model as immutable values: datasets and tables, chunks, receipts, links.
+"""hdm's data model, as values that cannot change: datasets and tables, chunks, receipts, links.
 
-Everything that a plan holds is plain data that survives JSON (``hdm.model.json`` converts it), so that a
-plan made on one machine can be carried out on another.
+A plan consists of plain data that survives JSON (``hdm.model.json`` converts it), so that one machine can
+plan and another carry it out.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from hdm.model.modes import Mode
 
 
 class Kind(StrEnum):
-    """Meaning of a column's values; the Arrow type in which they travel is declared beside it.
+    """What a column's values mean, such as a decimal, a date or JSON, whatever Arrow type they have.
 
-    A kind whose values Arrow cannot hold exactly (a decimal without bound, an interval, JSON, an array,
-    ...) travels as the source's own text, in a ``string`` column.
+    A kind whose values Arrow cannot hold exactly (a decimal without bound, an interval, JSON, an array, ...)
+    travels as the source's own text, in a ``string`` column.
     """
 
     BOOLEAN = "boolean"
@@ -51,26 +51,25 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """What is read or written, named as in OpenLineage: ``(namespace, name)``."""
+    """Name of data that is read or written, as in OpenLineage: ``(namespace, name)``."""
 
     namespace: str
     name: str
 
     @property
     def dataset_id(self) -> str:
-        """Stable identity, 32 hex digits."""
+        """The dataset's identity as 32 hex digits, always the same for one namespace and name."""
         return digest("dataset", self.namespace, self.name)[:32]
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column: its meaning (``kind``), its carrier (``type``) and its declaration.
+    """A table's column: meaning (``kind``), Arrow type (``type``) and declaration in its system.
 
-    ``native`` is the type as the system ``origin`` (a dialect's name) declares it, e.g.
-    ``numeric(38,18)``; between two tables of one system it is used as it stands.
-    ``length`` is the declared maximum: characters for text, bytes for binary, bits for BIT.
-    ``precision``/``scale`` are decimal digits; for temporal kinds ``precision`` is the number
-    of fractional second digits.
+    ``native`` is the type as the system ``origin`` (a dialect's name) declares it, e.g. ``numeric(38,18)``;
+    between two tables of one system it is used as it stands. ``length`` is the declared maximum: characters
+    for text, bytes for binary, bits for BIT. ``precision``/``scale`` are decimal digits; for temporal kinds
+    ``precision`` is the number of fractional second digits.
     """
 
     name: str
@@ -107,12 +106,12 @@ class Table:
 
     @property
     def schema(self) -> pa.Schema:
-        """The Arrow schema that the table's batches have."""
+        """The Arrow schema of the table's batches."""
         return pa.schema([pa.field(c.name, c.type, c.nullable) for c in self.columns])
 
     @property
     def schema_sha(self) -> str:
-        """Identity of the schema: names, order, kinds, carriers, nullability, native types."""
+        """A hash of the schema: column names, order, kinds, Arrow types, nullability, native types."""
         rows = [
             [c.name, c.kind.value, str(c.type), c.nullable, c.native, c.length, c.precision, c.scale]
             for c in self.columns
@@ -129,7 +128,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One comparison that the source itself evaluates: ``column op value``.
+    """One comparison, ``column op value``, that selects rows and that the source's system evaluates.
 
     ``op`` is one of ``>= > <= < = null beyond in``. ``value`` is text as the source rendered it, at full
     precision; None for ``null``. ``beyond`` selects NULL and every value greater than ``value``, NaN
@@ -148,7 +147,7 @@ UNPLACED = ("null", "beyond")
 
 @dataclass(frozen=True, slots=True)
 class StagedFile:
-    """A published file with its size in bytes and the sha256 of its content, in hex digits."""
+    """A published file: its URI, its size in bytes and the sha256 of its content, in hex digits."""
 
     uri: str
     format: str
@@ -160,7 +159,7 @@ class StagedFile:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A disjoint, replayable part of a dataset: the unit of work, of commit and of resume.
+    """A disjoint part of a dataset that can be read again: the unit of work, commit and resume.
 
     Which rows it holds: ``conditions`` are ANDed; without any, the chunk is the whole dataset. ``files``
     are set when the chunk is read from staged files; ``first_row`` and ``row_count`` then narrow it to a
@@ -202,7 +201,7 @@ class Chunk:
 
     @property
     def chunk_id(self) -> str:
-        """The sha256 over everything that decides which rows the chunk holds, 64 hex digits."""
+        """The sha256 over everything that decides which rows the chunk contains, as 64 hex digits."""
         return digest(
             "chunk",
             self.job_key,
@@ -220,21 +219,21 @@ class Chunk:
 
     @property
     def subtracts_its_own(self) -> bool:
-        """Whether the rows that the chunk subtracts were recorded for its own boundary.
+        """Whether the rows to leave out of this chunk were recorded for the chunk's own boundary.
 
-        If not, they had no place in the order of the cursor before, and count as rows of the window's end
-        from now on.
+        If not, they had no place in the cursor's order before, and count as rows at the window's end from now
+        on.
         """
         return self.seen_key != "null" or any(condition.op in UNPLACED for condition in self.conditions)
 
     def at(self, **changes: Any) -> Chunk:
-        """Return a copy with some fields changed."""
+        """Return a copy of the chunk with the given fields changed."""
         return replace(self, **changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """Proof of the rows that a sink wrote for one chunk.
+    """A sink's proof of the rows that it wrote for one chunk.
 
     ``rows`` were written, ``filtered`` were left out; ``extracted`` is their sum. ``sha256`` is over the
     content (files: their bytes; tables: the link's running digest). ``location`` tells people where the rows
@@ -259,12 +258,12 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try at a chunk, as a sink sees it.
+    """One try at a chunk, through which a sink reports and asks whether to go on.
 
-    ``number`` is the fence: the names of everything that is written contain it. ``will_write(uri, format)``
-    must be called before the first byte of a file is written, so that a crash leaves a record. ``check()``
-    raises ``LeaseLost`` or ``Drained`` if the worker must stop now; call it between batches and before a
-    commit. ``count(rows, bytes)`` reports progress.
+    ``number`` grows with every try; the names of everything that is written contain it, so that a late try
+    cannot disturb a newer one. ``will_write(uri, format)`` must be called before the first byte of a file is
+    written, so that a crash leaves a record. ``check()`` raises ``LeaseLost`` or ``Drained`` if the worker
+    must stop now; call it between batches and before a commit. ``count(rows, bytes)`` reports progress.
     """
 
     number: int
@@ -277,7 +276,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts that a link makes while a payload's batches pass; final once the batches are exhausted."""
+    """Counts of rows and bytes that a link keeps while batches pass; final after the last batch."""
 
     extracted: int = 0
     filtered: int = 0
@@ -286,9 +285,9 @@ class Tally:
     anew: bool = False
 
     def complete(self, receipt: Receipt) -> Receipt:
-        """Return ``receipt`` with the link's counts.
+        """Return the receipt with the link's counts added.
 
-        A sink calls it before it writes its ledger, so that the ledger alone can restore the state
+        A sink calls this before it writes its ledger, so that the ledger alone can restore the state
         database.
         """
         extracted, digests = self.extracted or receipt.rows + self.filtered, tuple(self.digests)
@@ -298,12 +297,11 @@ class Tally:
 
 @dataclass(slots=True)
 class Payload:
-    """A chunk's content on its way from source to sink.
+    """A chunk's content on its way from source to sink: batches, or files to pass on.
 
-    ``table`` is the schema of the batches. ``batches()`` may be called only once. ``files`` are staged
-    files whose bytes may be passed on unchanged: ``open(file)`` opens one for reading; ``confirm(file)``,
-    for sinks whose server fetches the file, raises ``CorruptFile`` unless the file is still as it was
-    staged.
+    ``table`` is the schema of the batches. ``batches()`` may be called only once. ``files`` are staged files
+    whose bytes may be passed on unchanged: ``open(file)`` opens one for reading; ``confirm(file)``, for sinks
+    whose server fetches the file, raises ``CorruptFile`` unless the file is still as it was staged.
     """
 
     table: Table
@@ -316,7 +314,7 @@ class Payload:
 
 @dataclass(frozen=True, slots=True)
 class ComponentSpec:
-    """One source or sink as the manifest declares it; ``place`` is its ``(line, column)`` there."""
+    """One source or sink as a manifest declares it; ``place`` is its ``(line, column)`` there."""
 
     name: str
     type: str
@@ -326,7 +324,7 @@ class ComponentSpec:
 
 @dataclass(frozen=True, slots=True)
 class LinkSpec:
-    """One source -> sink pair of a plan, ready to be carried out.
+    """One pair of source and sink in a plan, with everything that is needed to carry it out.
 
     ``key`` identifies the link across runs. ``upstream`` holds the keys of the links that feed this one,
     that is, whose sink has the name of this link's source; it is empty at the root of a chain.
@@ -353,7 +351,7 @@ class LinkSpec:
 
 
 def digest(*parts: str) -> str:
-    """Return the sha256 over length-prefixed parts, in hex digits: ('ab','c') differs from ('a','bc')."""
+    """Return one sha256, in hex digits, over several parts; ('ab','c') gives another one than ('a','bc')."""
     total = hashlib.sha256()
     for part in parts:
         raw = part.encode()

@@ -1,4 +1,4 @@
-"""The window of rows that an epoch reads, and what the source found out while it split the window."""
+"""The rows that one reading of a job covers, and what came up while they were split into chunks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class Findings:
-    """Facts that a split found out about the source besides its chunks.
+    """Facts about the source that came up while its rows were split into chunks.
 
     ``differs`` says where the source no longer matches what the state recorded as moved, ``notes`` what
     else people should know about this reading, ``limits`` which changes no reading of this table can
@@ -24,7 +24,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The rows that a job's new epoch reads, with what is known of earlier readings.
+    """The range of rows that a job's next reading covers, and what is known from earlier readings.
 
     Where it begins: rows whose value of ``column`` is at most ``after`` are committed already (text,
     rendered by the source; None: no row is). ``ties`` and ``nulls`` count the committed rows at ``after``

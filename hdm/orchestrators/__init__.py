@@ -1,1 +1,1 @@
-"""Orchestrators: each decides which links a plan has; their base class carries out the run."""
+"""Orchestrators decide which links a plan has; their base class carries out the run."""

@@ -1,4 +1,4 @@
-"""Make one link for each table of a catalogue that the patterns match.
+"""Makes one link for each table of the source's catalogue that the manifest's patterns match.
 
 Each run crawls both sides, reports what has changed since the last run, and does what ``schema_policy``
 allows:
@@ -47,7 +47,7 @@ from hdm.state import StateManager
 
 
 class AutoBatchConfig(OrchestratorConfig):
-    """Which tables are moved, and how their names and types are mapped.
+    """Configuration of ``AutoBatchOrchestrator``: which tables are moved, and how names and types are mapped.
 
     ``include``, ``exclude`` and ``watermarks`` may also stand in the source's conf.
     """
@@ -85,7 +85,7 @@ class AutoBatchConfig(OrchestratorConfig):
 
 @dataclass(slots=True)
 class Batch:
-    """One template applied to one catalogue, with the schemas of both sides.
+    """One link template applied to one catalogue, with the schemas of source and target.
 
     ``crawled`` is the source's schema, ``shaped`` the same with measured types, ``mapped`` the schema that
     the target needs, ``held`` the one that it has (None without a sink), ``verdict`` the decision about
@@ -106,13 +106,13 @@ class Batch:
     applied: list[Applied] = field(default_factory=list)
 
     def mine(self) -> Selection:
-        """Return a selection of the target's tables and views that belong to the batch."""
+        """Return a filter for the target's tables and views that belong to this batch."""
         wanted = self.mapped.schema
         return exactly([one.path for one in wanted.relations] + [one.path for one in wanted.views])
 
 
 class AutoBatchOrchestrator(Orchestrator):
-    """Runs the declared links, and one link for each table of a catalogue that the patterns match."""
+    """Runs the links that the manifest declares, and one link for each table that the patterns match."""
 
     Config: ClassVar[type[BaseModel]] = AutoBatchConfig
     fills_templates: ClassVar[bool] = True
@@ -185,7 +185,7 @@ class AutoBatchOrchestrator(Orchestrator):
     # -- both sides ------------------------------------------------------------------
 
     def batch(self, template: Template, env: str, system: str | None = None) -> Batch:
-        """Crawl both sides of a template and decide about every change, without changing anything.
+        """Read the schemas of a template's source and target, and decide about every change; change nothing.
 
         ``system`` names a dialect to map to instead of the sink's; the sink is then not connected to.
         """
@@ -256,7 +256,7 @@ class AutoBatchOrchestrator(Orchestrator):
     # -- making what links need --------------------------------------------------------
 
     def before(self, session: Session, run_id: str) -> None:
-        """Record the crawl; create what is missing; add and widen columns as the policy says."""
+        """Record the crawled schema; create missing objects, and add or widen columns as the policy says."""
         for batch in self.batches:
             session.state.crawls.record(run_id, bodies(batch.crawled))
             accept(session.state, run_id, batch, batch.verdict.accepted)
@@ -290,7 +290,7 @@ def _heirs(crawled: Schema) -> dict[Path, list[Path]]:
 
 
 def finish(batch: Batch) -> list[Applied]:
-    """Create what the target lacks after the load: keys, indexes, views and comments."""
+    """Create what the target lacks after the load: keys, indexes, views, comments; return the statements."""
     assert batch.target is not None
     rest = unfinished(batch.verdict.trimmed(batch.mapped), batch.target.crawl(batch.mine()))
     return batch.target.apply([one for one in ordered(rest) if one.phase in AFTER_LOAD], batch.mapped)
@@ -329,7 +329,7 @@ def _batch_key(template: Template, env: str, source: Catalog, target: SqlCatalog
 
 
 def bodies(schema: Schema) -> list[tuple[Any, dict[str, Any]]]:
-    """Return the tables of a crawl in the form in which the state database keeps them."""
+    """Return the tables of a crawled schema in the form in which the state database stores them."""
     return [(one.table, relation_to_dict(one, sizes=False)) for one in schema.relations]
 
 

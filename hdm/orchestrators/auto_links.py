@@ -1,4 +1,4 @@
-"""Turn one table of a catalogue into a link of a template."""
+"""Turns one table of a source's catalogue into a link, by filling a link template."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _HOLE = re.compile(r"<<\s*(schema|table|target_schema|target_table)\s*>>")
 
 
 class WatermarkRule(Settings):
-    """Rule that makes a matching column its table's watermark; the first matching rule decides.
+    """Rule that chooses a table's watermark column: the first rule that matches a column decides.
 
     ``column`` and ``type`` are patterns that ignore case; ``type`` is compared with the catalogue's type.
     """
@@ -50,7 +50,7 @@ class WatermarkRule(Settings):
     """Takes columns that may be NULL, too."""
 
     def fits(self, table: Table, column: Column) -> bool:
-        """Whether the rule makes this column the watermark."""
+        """Whether the rule makes this column the table's watermark."""
         pairs = ((self.column, column.name), (self.type, column.native), (self.table, table.path[-1]))
         named = all(fnmatchcase(name.lower(), pattern.lower()) for pattern, name in pairs)
         ordered = self.order is not None or column.kind in LATER
@@ -60,7 +60,7 @@ class WatermarkRule(Settings):
 def watermark_of(
     table: Table, rules: Iterable[WatermarkRule], columns: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Return the watermark's conf by the first rule that matches; None if none does.
+    """Return the ``watermark`` settings for a table by the first rule that matches; None if none does.
 
     Rules are tried in order, and for each rule the columns in order.
     """
@@ -73,7 +73,10 @@ def watermark_of(
 
 
 def bare_spec(component: Component, **extra: Any) -> ComponentSpec:
-    """Return a component without the keys that only a table can fill, so that its system can be reached."""
+    """Return a component without the settings that only a table can fill, to reach its system.
+
+    ``extra`` are settings to add.
+    """
     conf = _placed(component.conf).without(*OWN_KEYS)
     for key in list(conf):
         if isinstance(conf[key], str) and "<<" in conf[key]:
@@ -94,7 +97,7 @@ def make_link(
     *,
     only: bool = False,
 ) -> LinkSpec:
-    """Return the link that moves source table ``paths[0]`` to ``paths[1]``.
+    """Return the link that moves the source table ``paths[0]`` to the target table ``paths[1]``.
 
     ``columns`` maps old names to new ones; ``types`` gives the native types of measured columns; ``only``
     leaves out rows of tables that inherit from the source table.
@@ -141,9 +144,8 @@ def make_link(
 def fed_by(link: LinkSpec, made: Sequence[LinkSpec]) -> LinkSpec:
     """Return a declared link, chained to the generated links whose sink has its source's name.
 
-    Raises ``ManifestError`` if a replacing link is fed by one that does not replace (it would keep only
-    what was staged last), or an appending link by one that replaces (it would load everything again in each
-    run).
+    Raises ``ManifestError`` if a replacing link is fed by one that does not replace (it would keep only what
+    was staged last), or an appending link by one that replaces (it would load everything again in each run).
     """
     above = [one for one in made if one.sink.name == link.source.name]
     whole = link.mode.rules.reads_everything

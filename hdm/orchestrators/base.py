@@ -1,4 +1,4 @@
-"""The base class of orchestrators: a subclass gives the links, the base class carries out one run."""
+"""The base class of orchestrators: a subclass decides on the links, the base class runs them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from hdm.state.queries.reports import TableReport
 
 
 class OrchestratorConfig(Settings):
-    """How many chunks are moved at once, and how far reading may run ahead of loading."""
+    """Configuration of every orchestrator: how many chunks at once, how far reading runs ahead."""
 
     workers: int = Field(default=4, ge=1, le=256)
     """Threads of one process that carry chunks, 1 to 256. Left out, 4, or as many as the largest ``threads``
@@ -61,17 +61,17 @@ class RunReport:
 
     @property
     def tables(self) -> tuple[TableReport, ...]:
-        """Report of each table; another name for ``jobs``."""
+        """The report of each table; another name for ``jobs``."""
         return self.jobs
 
     @property
     def arrived(self) -> tuple[TableReport, ...]:
-        """Reports of the tables at the ends of their chains; files staged on the way do not count again."""
+        """The reports of the tables at the ends of their chains; staged files do not count again."""
         return tuple(job for job in self.jobs if job.sink in self.ends) or self.jobs
 
     @property
     def rows(self) -> int:
-        """Rows that this run committed at the ends of the chains."""
+        """The number of rows that this run committed at the ends of the chains."""
         return sum(job.rows for job in self.arrived)
 
     @property
@@ -84,10 +84,10 @@ class RunReport:
 
 @dataclass(slots=True)
 class Session:
-    """Everything that a run needs besides the plan.
+    """Everything that a run needs besides its plan.
 
-    ``run_id``: the run to join; None opens a new one. ``refresh``: keys of the pipelines that are read
-    whole. ``selected``: ``pipelines`` are only some of those that the plan has.
+    ``run_id``: the run to join; None opens a new one. ``refresh``: keys of the pipelines that are read whole.
+    ``selected``: ``pipelines`` are only some of those that the plan has.
     """
 
     state: StateManager
@@ -111,7 +111,7 @@ class Session:
 
 
 def nothing_found(session: Session) -> list[str]:
-    """Return a note on each source that has nothing to read, in case its name or pattern is misspelt."""
+    """Return a note on each source that has nothing to read, as its name or pattern may be misspelt."""
     busy = {one.link.key for one in session.pipelines}
     idle = {
         link.spec.source.name
@@ -128,7 +128,7 @@ def _ends(session: Session) -> frozenset[str]:
 
 
 class Orchestrator(ABC):
-    """Base class of orchestrators: a subclass gives the links of a plan; ``run`` is the same for all."""
+    """Base class of orchestrators: a subclass decides on the links of a plan; ``run`` is the same for all."""
 
     Config: ClassVar[type[BaseModel]] = OrchestratorConfig
     Profile: ClassVar[type[BaseModel] | None] = None
@@ -151,19 +151,19 @@ class Orchestrator(ABC):
 
     @abstractmethod
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
-        """Yield the links to carry out, upstream before downstream."""
+        """Yield the links that the run carries out, upstream before downstream."""
 
     def before(self, session: Session, run_id: str) -> None:
-        """Prepare what the links need, once per run before anything is moved (default: nothing)."""
+        """Prepare what the links need, once per run before any row is moved; by default nothing."""
         return
 
     def after(self, session: Session, run_id: str) -> None:
-        """Do what remains once per run when everything is moved and nothing failed (default: nothing)."""
+        """Finish the run's work, once, after everything was moved and nothing failed; by default nothing."""
         return
 
     @final
     def run(self, session: Session) -> RunReport:
-        """Open the run, move everything and close it; no lease is left behind.
+        """Open a run, move everything, close the run, and return its report; no lease is left behind.
 
         Raises ``StateError`` if the state database cannot be used.
         """

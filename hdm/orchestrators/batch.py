@@ -10,7 +10,7 @@ from hdm.planning.plan import Plan
 
 
 class BatchOrchestrator(Orchestrator):
-    """Runs the declared links, and one link for each scenario of each template."""
+    """Runs the links that the manifest declares, and one link for each scenario of each template."""
 
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
         """Yield the plan's links, upstream first: one per scenario of a template, and the declared ones."""

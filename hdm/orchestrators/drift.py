@@ -1,4 +1,4 @@
-"""Decide by ``schema_policy`` about the changes of a link's source since it was last moved.
+"""Applies ``schema_policy`` to changes of a link's source since it was last moved.
 
 * ``fail`` (the default): any change stops the run before anything moves;
 * ``freeze``: a table that has changed is not moved until a person acts; all others are;
@@ -32,7 +32,7 @@ _HARMLESS = frozenset({Change.NOT_NULL})
 
 @dataclass(slots=True)
 class Settled:
-    """Pipelines that may be carried out, with the reasons why others may not.
+    """Result of applying ``schema_policy``: the pipelines that may run, and why others may not.
 
     ``held``: pipeline key -> why its table is not moved. ``fatal``: changes that stop the run.
     """
@@ -49,7 +49,7 @@ def settle(
     links: Mapping[str, DataLink],
     weighed: Collection[str] = (),
 ) -> Settled:
-    """Compare each source's columns with those of its newest closed job, and apply ``schema_policy``.
+    """Compare each source's columns with those of its last closed job, and apply ``schema_policy``.
 
     Links in ``weighed`` are taken as they are. Raises ``SchemaDrift``, which names every change that policy
     ``fail`` forbids.

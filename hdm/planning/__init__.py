@@ -1,1 +1,1 @@
-"""Turns a manifest into a plan, and a plan into jobs and chunks."""
+"""Turns a manifest into a plan, and the plan into jobs and chunks."""

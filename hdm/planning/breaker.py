@@ -1,4 +1,4 @@
-"""A circuit breaker for each system: while one is away, nothing is tried on it and no failure is counted.
+"""Stops all work on a system that is unreachable, until it is back (a circuit breaker).
 
 A worker that meets a lost connection calls ``Breaker.failed``, which probes the link's systems. If a system
 cannot be reached, all links that need it are barred until a watching thread reaches it again. If all can be
@@ -64,10 +64,10 @@ class _Slow:
 
 @dataclass(slots=True)
 class Breaker:
-    """Tells which links must wait; safe for threads, one for each run of a process.
+    """Tells which links must wait because a system is unreachable or asks to slow down.
 
-    ``say`` is called with ``(event, text)``, once when a system goes away and once when it is back. ``close``
-    ends the watching threads.
+    One for each run of a process; safe for threads. ``say`` is called with ``(event, text)``, once when a
+    system goes away and once when it is back. ``close`` ends the watching threads.
     """
 
     max_wait: float = MAX_WAIT
@@ -80,9 +80,10 @@ class Breaker:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def failed(self, link: DataLink, error: HdmError) -> bool:
-        """Return whether a failed try is the fault of a system of ``link``, not of what was tried.
+        """Report a link's error; return True if a system is to blame, so that no failure counts.
 
-        True if a system is away or asks to slow down. Probes the systems, which takes as long as connecting.
+        A system is to blame if it is unreachable or asks to slow down. Probes the systems, which takes as
+        long as connecting.
         """
         if isinstance(error, Throttled):
             self._pause(link, error)
@@ -93,13 +94,13 @@ class Breaker:
         return source or any(target)
 
     def succeeded(self, link: DataLink) -> None:
-        """Record that a chunk of the link was committed, so the link is not throttled any more."""
+        """Report that a chunk of the link was committed, which ends the slowing down of the link."""
         if self._slow:
             with self._lock:
                 self._slow.pop(link.spec.key, None)
 
     def barred(self) -> frozenset[str]:
-        """Return the keys of the links that must not be tried now."""
+        """Return the keys of the links on which nothing may be started now."""
         if not self._away and not self._slow:
             return frozenset()
         now = time.monotonic()
@@ -108,9 +109,9 @@ class Breaker:
             return frozenset(slow.union(*(one.links for one in self._away.values())))
 
     def overdue(self) -> tuple[frozenset[str], HdmError] | None:
-        """Return the links to give up in this run, with the error that says why; None if there are none.
+        """Return the keys of links to give up in this run, with the error to show; None if there are none.
 
-        Their system was away or throttled them for longer than ``max_wait``.
+        Their system was unreachable or slowed them down for longer than ``max_wait`` seconds.
         """
         if not self._away and not self._slow:
             return None
@@ -127,7 +128,7 @@ class Breaker:
         return None
 
     def close(self) -> None:
-        """End the threads that watch for systems."""
+        """End the threads that wait for unreachable systems to come back."""
         self._over.set()
 
     # -- away --------------------------------------------------------------------
@@ -234,7 +235,7 @@ def _state(one: _Away | _Slow) -> str:
 
 @dataclass(slots=True)
 class Outage:
-    """Tracks an outage of the state database for all threads of a run; ends the run if it lasts too long."""
+    """Follows an outage of the state database for all threads of a run; too long a one ends the run."""
 
     max_wait: float = MAX_WAIT
     say: Callable[[str, str], None] = lambda event, text: None
@@ -243,7 +244,10 @@ class Outage:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def may_continue(self, error: StateUnavailable) -> bool:
-        """Return whether to try again; reports the outage at once and then every ``SAY_AGAIN`` seconds."""
+        """Return whether to try again after an error of the state database.
+
+        Reports the outage at once and then every ``SAY_AGAIN`` seconds.
+        """
         now = time.monotonic()
         with self._lock:
             if self._since is None:
@@ -258,7 +262,7 @@ class Outage:
         return gone < self.max_wait
 
     def over(self) -> None:
-        """Record that the state database answers again, and report it."""
+        """Record that the state database answers again, and report that once."""
         if self._since is None:
             return
         with self._lock:
@@ -266,7 +270,7 @@ class Outage:
         self.say("state.back", f"the state database is back after {gone:.0f} s")
 
     def ended(self, error: StateUnavailable) -> StateUnavailable:
-        """Return the error with which the run ends."""
+        """Return the error that ends the run after too long an outage."""
         return StateUnavailable(
             f"the state database could not be used for {self.max_wait:.0f} s: {error.message}",
             hint="mend it and run again: what was moved stays moved (or give it longer: --max-wait)",

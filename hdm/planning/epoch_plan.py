@@ -1,4 +1,4 @@
-"""Cuts the window of an epoch into chunks, and writes them to the state as its plan before any is read."""
+"""Cuts what an epoch (one planned reading) covers into chunks, stored before any is read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ log = logging.getLogger("hdm.planner")
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """A window and the chunks that it was cut into, numbered from 0."""
+    """A range of rows to read, and the chunks that it was cut into, numbered from 0."""
 
     window: Window
     chunks: Sequence[Chunk]
@@ -33,10 +33,10 @@ def cut_epoch(
     state: StateManager | None, pipeline_key: str, mode: Mode, epoch: int, table: Table, link: DataLink,
     token: str | None, *, empty: bool = False, whole: bool = False, merged: bool = False,
 ) -> Cut:  # fmt: skip
-    """Cut into chunks what ``epoch`` of a pipeline reads from its source under the snapshot ``token``.
+    """Cut what an epoch of a pipeline must read into chunks, and return window and chunks.
 
-    Writes nothing: a run and ``hdm plan`` both call it. ``state`` is None if nothing was ever run. For
-    ``empty``, ``whole`` and ``merged`` see ``plan_root``.
+    ``token`` names the snapshot of the source. Writes nothing: a run and ``hdm plan`` both call this.
+    ``state`` is None if nothing was ever run. For ``empty``, ``whole`` and ``merged`` see ``plan_root``.
     """
     window = window_of(pipeline_key, mode, link, state, table, merged=merged)
     if whole:
@@ -54,7 +54,7 @@ def plan_root(
     state: StateManager, taken: Recovered, link: DataLink, links: Sequence[str], notes: list[str],
     differing: list[str], *, empty: bool, whole: bool = False, merged: bool = False,
 ) -> ExitStack:  # fmt: skip
-    """Cut the window of the job ``taken.job`` and write its chunks to the state; return the open snapshot.
+    """Cut what the job ``taken.job`` must read into chunks, store these, return the open snapshot.
 
     The caller closes the snapshot when it closes the job. ``links`` are the keys of all links of the
     manifest. ``empty``: the source is known to have nothing, so no chunks are planned. ``whole``: read all

@@ -1,4 +1,4 @@
-"""Prepares a job before it is planned, by what its target already holds, and closes it when it is settled."""
+"""Prepares a job's target before the job is planned, and closes the job when all chunks are settled."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ READ_ONCE = (
 
 
 def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> Recovered:
-    """Prepare the sink for an unplanned job, and take over chunks that only the target's ledger records.
+    """Prepare the sink for an unplanned job, and record chunks that only the target's ledger knows.
 
-    The target is the truth. A table in mode replace takes over nothing: it is read again, in an epoch after
-    all epochs that the ledger names.
+    Returns what was recovered. The target is the truth. A table in mode replace recovers nothing: it is read
+    again, in an epoch after all epochs that the ledger names.
     """
     outgoing, key, mode = link.outgoing(job.info.source), job.pipeline_key, job.info.mode
     name = job.info.source.dataset.name
@@ -49,9 +49,10 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
 
 
 def prepare_another(state: StateManager, one: Pipeline, link: DataLink) -> None:
-    """Prepare a target that is another one than the open epoch was planned for.
+    """Prepare the sink of an open epoch for a target other than the one that the epoch was planned for.
 
-    Nothing was committed to the first one yet. Called before the job is opened, because workers begin then.
+    Nothing was committed to the first target yet. Called before the job is opened, because workers begin
+    then.
     """
     planned = state.reports.open_epoch(one.pipeline_key)
     if planned is not None:
@@ -59,7 +60,7 @@ def prepare_another(state: StateManager, one: Pipeline, link: DataLink) -> None:
 
 
 def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chunk]) -> Iterator[str]:
-    """Yield a warning for each part of the configuration that a plan of ``chunks`` does not carry out."""
+    """Yield a warning for each setting that a plan with these ``chunks`` does not follow."""
     if mode.rules.only_adds and link.source.window().offset:
         yield (
             "offset is not used: in mode append it would double rows. For rows that come "
@@ -70,7 +71,7 @@ def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chu
 
 
 def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Job:
-    """Move an unplanned job in mode replace past the epochs that only the target's ledger names.
+    """Give an unplanned job in mode replace an epoch number after all those in the target's ledger.
 
     Without this the job would reuse such an epoch, and take its chunks and its table swap for its own.
     """
@@ -97,7 +98,7 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
 
 
 def holds_back(state: StateManager, job: Job) -> bool:
-    """Return whether a merging job can do nothing more until a person retries or waives its dead chunk.
+    """Return whether a job in mode merge can do nothing more until a person retries or waives its dead chunk.
 
     That is so if all other chunks are settled, or wait for the dead one because rows are loaded in order.
     """
@@ -110,21 +111,21 @@ def holds_back(state: StateManager, job: Job) -> bool:
 
 
 def is_merged(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether a root pipeline stages rows for a link of ``specs`` that merges them."""
+    """Return whether the rows that a pipeline stages from its source are merged by a later link."""
     below = (spec for spec in specs.values() if one.link.key in spec.upstream)
     return not one.upstream_keys and any(spec.mode.rules.merges_by_key for spec in below)
 
 
 def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether a table is read on although it has dead chunks (``on_dead: continue``).
+    """Return whether reading of a table goes on although it has dead chunks (``on_dead: continue``).
 
-    Never if links of ``specs`` merge what it stages: rows that were read later must be merged later.
+    Never if links of ``specs`` merge the staged rows: rows that were read later must be merged later.
     """
     return one.link.on_dead == "continue" and not is_merged(one, specs)
 
 
 def waits_for_chain(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether links still load a replaced table's last reading, so that it must not be read yet."""
+    """Return whether a table in mode replace must not be read yet, as links still load its last reading."""
     return not state.reports.is_open(one.pipeline_key) and is_loading(state, one, specs)
 
 
@@ -136,14 +137,14 @@ def is_loading(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]
 
 
 def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:
-    """Yield a note for a job whose later rows wait for a dead chunk."""
+    """Yield a note if rows of the job that were read later wait for a dead chunk."""
     if holds_back(state, job):
         said = "what was read later waits for its dead chunk: retry or waive it"
         yield f"{job.info.source.dataset.name}: {said}"
 
 
 def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] | None = None) -> None:
-    """Append ``texts`` to ``notes``, each after the job's table name, and that name to ``differing``."""
+    """Append ``texts`` to ``notes``, each with the job's table name, and the name to ``differing``."""
     name = job.info.source.dataset.name
     notes.extend(f"{name}: {text}" for text in texts)
     if differing is not None and texts:
@@ -151,9 +152,10 @@ def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] 
 
 
 def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequence[str]:
-    """Return a note if a fully merged table holds another number of rows in the target than in the source.
+    """Return a note if a fully merged table has another number of rows in the target than in the source.
 
-    Deletions at the source show only here if an update moves a row past the watermark. Writes nothing.
+    Rows deleted at the source show only here, unless an update moves a row past the watermark. Writes
+    nothing.
     """
     if (
         ended != "success"
@@ -177,7 +179,7 @@ def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequen
 
 
 def can_never_finish(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
-    """Return whether an unsettled job can never finish in this run.
+    """Return whether an open job can never finish in this run.
 
     ``above`` are the outcomes of its upstream jobs, None for one that is still open. True if none is open,
     one failed, and all chunks that they published are loaded; or if only dead chunks of its own are left.

@@ -1,4 +1,4 @@
-"""Orders pipelines so that tables which foreign keys refer to are loaded before those that refer to them."""
+"""Orders tables for loading so that a table comes after those that its foreign keys refer to."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Pair = tuple[str, str]
 def load_order(
     links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]
 ) -> tuple[list[Pipeline], dict[str, frozenset[str]]]:
-    """Return the pipelines in loading order, and for each pipeline key those that must be closed before it.
+    """Return the pipelines in loading order, and for each key those that must be closed before.
 
     Each target is asked once for its foreign keys. Tables in a circle of foreign keys do not wait for each
     other: a chunk that fails on a missing parent row is tried again, as in a table that refers to itself.

@@ -38,7 +38,7 @@ READS_ON = "the run finishes what was staged before it reads what is new since"
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What a run would do with one table at its source.
+    """What a run would do with one table that it reads from its source.
 
     ``left``: how many chunks of unfinished plans are still to be moved. ``chunks``: those that the run would
     plan anew; None if only the run can tell. ``refused``: why the table would not be moved.
@@ -60,8 +60,8 @@ def look_ahead(
 ) -> Outlook:
     """Return what a run would do with a table that is read from its source.
 
-    ``whole``: as if the table were refreshed. ``state`` is None if nothing was ever run. Raises what the
-    source raises.
+    ``whole``: as if the table were to be read whole. ``state`` is None if nothing was ever run. Lets the
+    source's errors pass.
     """
     if state is None:
         return _cut(None, one, link, specs, 1, whole=whole)

@@ -1,4 +1,4 @@
-"""Reads a manifest: YAML in, ``Manifest`` out.
+"""Reads a manifest file (YAML) and returns it as a ``Manifest``.
 
 Every mistake is reported as file:line:column, with what to write instead.
 """
@@ -57,7 +57,7 @@ class Manifest:
 def load_manifest(
     path: str | Path, env: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Manifest:
-    """Read and validate a manifest. ``env`` defaults to $HDM_ENV, then ``dev``.
+    """Read and validate a manifest; ``env`` defaults to $HDM_ENV, then ``dev``.
 
     Imports the modules under ``plugins:`` and nothing else. Raises one ``ManifestError`` that names every
     mistake in the file.
@@ -93,7 +93,7 @@ def load_manifest(
 
 
 def spec_of(component: Component | Service, default_name: str = "") -> ComponentSpec:
-    """Return the component in the form that the plan uses."""
+    """Return a source or sink of a manifest as the plan stores it."""
     place = getattr(component.conf, "place", Place())
     return ComponentSpec(
         component.name or default_name, component.type, component.conf, (place.line, place.column)

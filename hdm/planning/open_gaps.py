@@ -1,4 +1,4 @@
-"""Tracks earlier readings of a run's tables that have dead chunks, or had them until a retry."""
+"""Tracks unfinished earlier epochs of a run's tables: those that have, or had, dead chunks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class OpenGaps:
-    """The gaps of one run: earlier epochs, adopted with their table and closed once they are mended."""
+    """The unfinished earlier epochs of one run's tables; each is closed once its dead chunks are resolved."""
 
     state: StateManager
     run_id: str
@@ -26,7 +26,7 @@ class OpenGaps:
     _ends: dict[str, str] = field(default_factory=dict)
 
     def take_up(self, job: Job) -> Iterator[str]:
-        """Adopt unfinished earlier epochs of the job's table into the run; yield a note for dead chunks."""
+        """Make a table's unfinished earlier epochs part of this run; yield a note on dead chunks."""
         for gap in self.state.gaps.older(self.run_id, job):
             self._jobs[gap.job_id] = gap
             if dead := self.state.counts(gap.job_id).get("dead"):
@@ -34,7 +34,7 @@ class OpenGaps:
                 yield f"{job.info.source.dataset.name}: {said}: hdm retry or hdm waive"
 
     def finish(self, attempt: Callable[[Job, Callable[[], None]], bool]) -> bool:
-        """Close the gaps whose chunks are settled; return whether any gap is still open.
+        """Close the earlier epochs whose chunks are all settled; return whether any is still open.
 
         ``attempt`` runs each closing and returns False if it must be tried again.
         """
@@ -50,5 +50,5 @@ class OpenGaps:
 
     @property
     def are_closed(self) -> bool:
-        """Whether every gap was closed with success."""
+        """Whether every unfinished earlier epoch was closed with success."""
         return all(self._ends.get(job_id) == "success" for job_id in self._jobs)

@@ -1,4 +1,4 @@
-"""Opens the state database that a plan's ``state_manager`` names."""
+"""Opens the state database that a manifest's ``state_manager`` names."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFAULT_TTL = 30.0
 
 
 def open_state(plan: Plan, profiles: Profiles) -> StateManager:
-    """Open the plan's state database; create it if it does not exist.
+    """Open a plan's state database, and create it if it does not exist.
 
     Raises ``StateError`` if it cannot be reached or its schema is not this version's.
     """
@@ -32,7 +32,7 @@ def open_state(plan: Plan, profiles: Profiles) -> StateManager:
 
 
 def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
-    """Open the plan's state database for reading; None if it does not exist yet. Creates nothing."""
+    """Open a plan's state database for reading; return None if it does not exist. Creates nothing."""
     url, manager = _found(plan.state, profiles)
     file = _file(url)
     if file is not None and not is_there(file):
@@ -73,14 +73,17 @@ def _filled(url: str) -> str:
 
 
 def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
-    """Upgrade the state database under a lock; return its schema versions before and after."""
+    """Upgrade a plan's state database to this version's schema, under a lock; return both schema versions.
+
+    The version before is None if there was no schema.
+    """
     from hdm.state.db.upgrade import upgrade
 
     return upgrade(_made_room(_found(plan.state, profiles)[0]))
 
 
 def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
-    """Return the URL of an old state manager, given as a SQLite file's path or a profile entry's name."""
+    """Return the database URL of an old state manager, given a SQLite path or a profile entry's name."""
     if is_there(Path(where)):
         return f"sqlite:///{where}"
     if where not in profiles.names():

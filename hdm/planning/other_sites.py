@@ -1,4 +1,7 @@
-"""Shows one site what the other sites have published, and whether they may publish more."""
+"""Tells the workers of one site what other sites have published, and whether more may come.
+
+A site is a label on links; a worker started with ``--site`` takes only those.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ LOOK_EVERY = 1.0
 
 
 class OtherSites:
-    """The links of other sites, as far as links of this site depend on them.
+    """The links of other sites that links of this site depend on.
 
     ``fed`` are the links of this site that depend on another site, directly or through other links;
     ``published`` are the known pipelines of other sites.
@@ -40,22 +43,22 @@ class OtherSites:
                 self.fed.add(key)
 
     def may_publish(self) -> bool:
-        """Return whether a live process of another site has yet to run a link that feeds this site."""
+        """Return whether a live process of another site still has to run a link that this site depends on."""
         return bool(self._above) and self._state.at_work(self._run_id, self._sites, self._above)
 
     def is_time(self, *, now: bool) -> bool:
-        """Return whether to look for news: once per ``LOOK_EVERY``, or at once if ``now``."""
+        """Return whether to look for news now: every ``LOOK_EVERY`` seconds, or at once if ``now``."""
         if not now and time.monotonic() - self._looked < LOOK_EVERY:
             return False
         self._looked = time.monotonic()
         return True
 
     def has_more(self, job: Job) -> bool:
-        """Return whether a job that was closed here has received more to load since."""
+        """Return whether chunks for a job that was closed here have been published since."""
         return job.link_key in self.fed and bool(self._state.pending_receipts(job, 1))
 
     def news(self, known: Collection[str], busy: Collection[str]) -> Iterator[tuple[DataLink, Job]]:
-        """Yield each link of this site with an upstream job whose published chunks it has not all loaded.
+        """Yield (link, upstream job) where the link, of this site, has not loaded all that the job published.
 
         Also yields upstream jobs that are ``busy``. Skips pipelines of this site that are ``known``.
         """
@@ -71,7 +74,7 @@ class OtherSites:
                         yield link, above
 
     def is_behind(self) -> bool:
-        """Return whether other sites have published chunks that are not loaded here yet."""
+        """Return whether other sites have published chunks that this site has not loaded yet."""
         return any(self.news((), ()))
 
     def _is_behind(self, link: DataLink, mine: str, above: Job) -> bool:
@@ -79,7 +82,10 @@ class OtherSites:
         return self._state.is_behind(mine, above.pipeline_key, whole=whole)
 
     def closing_notes(self, any_job: bool, resting: Sequence[Job]) -> list[str]:
-        """Return the notes for the end of a run. ``resting``: jobs whose source another site must finish."""
+        """Return notes about other sites for the end of a run.
+
+        ``resting``: jobs whose source another site must finish.
+        """
         if not any_job and self.fed:
             return ["nothing new was published for this site"]
         said = "all that was published is loaded; its source is not finished"

@@ -1,4 +1,7 @@
-"""Turns a manifest into a plan: a list of links, each with a key that is the same in every run. Pure."""
+"""Turns a manifest into a plan: a list of links, each with a key that is the same in every run.
+
+Does no I/O of its own.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ _IDENTITY = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The links that a manifest asks for, in the order of its stages. ``state`` None: the embedded database.
+    """The links that a manifest asks for, in the order of its stages.
 
-    ``open_templates`` are templates whose scenarios must come from a catalog first. ``notes`` tell where the
-    manifest was not taken literally.
+    ``state`` names the state database; None: the embedded one. ``open_templates`` are templates whose
+    scenarios must come from a catalogue first. ``notes`` tell where the manifest was not taken literally.
     """
 
     manifest_name: str
@@ -57,7 +60,7 @@ class _Draft:
 
 
 def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | None = None) -> Plan:
-    """Expand the templates and chain the links.
+    """Make a plan of a manifest: fill its templates, and chain links by the names of sources and sinks.
 
     ``discover`` returns the scenarios of a template without a batch_definition; if it is None such templates
     stay open. Raises one ``ManifestError`` that names every mistake.
@@ -93,7 +96,7 @@ def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | No
 
 
 def link_key(source: ComponentSpec, sink: ComponentSpec, env: str) -> str:
-    """Return the key of a link across runs: 32 hex digits of environment, names and places of both sides.
+    """Return a link's key, the same in every run: 32 hex digits over environment and both sides.
 
     Sizes, threads, offsets and the manifest's own name do not change it.
     """

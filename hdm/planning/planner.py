@@ -74,8 +74,7 @@ class Planner:
         )  # fmt: skip
 
     def begin(self, pipelines: Sequence[Pipeline], after: Mapping[str, frozenset[str]] | None = None) -> None:
-        """Take the pipelines that the preflight found. ``after`` maps a pipeline to those whose jobs must end
-        before its own is opened, because its rows refer to theirs."""
+        """Set the pipelines to move; ``after`` maps each to those whose jobs must end first."""
         for one in pipelines:
             self._let_wait(one)
         self._after = after or {}
@@ -86,7 +85,7 @@ class Planner:
             self._run(key).fail(why)
 
     def tick(self) -> bool:
-        """Do every step that can be done now; return True while anything of this run is not closed.
+        """Do every planning step that is possible now; return True while any job of this run is not closed.
 
         Raises ``StateUnavailable`` at the end if the state database was away for one of the steps.
         """
@@ -111,7 +110,7 @@ class Planner:
         return more or mending or not all(map(self._is_done, self._runs.values()))
 
     def close(self) -> None:
-        """Release all snapshots."""
+        """Close all snapshots of sources that are still open."""
         for run in self._runs.values():
             run.release_snapshot()
 
@@ -131,20 +130,20 @@ class Planner:
         return {run.key: run.why for run in self._runs.values() if run.phase is Phase.FAILED}
 
     def closed(self) -> dict[str, str]:
-        """Return the outcome of each closed job by pipeline key."""
+        """Return how each closed job ended, by pipeline key."""
         runs = (run for run in self._runs.values() if run.phase is Phase.CLOSED)
         return {run.key: run.outcome for run in runs if run.outcome is not None}
 
     def progress(self) -> dict[str, tuple[str, int, int]]:
-        """Return for each link key its table (its name, if several), chunks settled and chunks known."""
+        """Return for each link key: its table (or link name, if several), chunks settled, chunks known."""
         return progress(self.state, self.jobs.values())
 
     def feeds(self, job: Job) -> bool:
-        """Return whether another link of this plan reads what ``job`` publishes."""
+        """Return whether another link of this plan reads what the job's sink publishes."""
         return feeds(job, self.specs)
 
     def succeeded(self) -> bool:
-        """Return whether every job of this process is closed with success or waits for another site.
+        """Return whether every job of this process ended with success or waits for another site.
 
         False while a job is still to be opened.
         """
@@ -160,7 +159,7 @@ class Planner:
         return self._other_sites.closing_notes(bool(jobs), resting)
 
     def leave_for_now(self, links: frozenset[str], why: HdmError) -> None:
-        """Stop waiting for the systems of these links; their unfinished jobs are left to the next run."""
+        """Leave the unfinished jobs of these links to the next run; a system was away too long."""
         for run in self._runs.values():
             if run.link_key in links and not run.is_over:
                 run.fail(f"{run.name}: {why.in_one_line}")
@@ -172,7 +171,7 @@ class Planner:
         return run.phase is Phase.OPEN and run.job is not None and self.is_waiting_for_other_site(run.job)
 
     def is_waiting_for_other_site(self, job: Job) -> bool:
-        """Return whether all published chunks are loaded and the rest must come from another site."""
+        """Return whether all that is published is loaded, and the rest must come from another site."""
         if self._other_sites is None or job.link_key not in self._other_sites.fed or not job.planned:
             return False
         unfinished = any(map(self.state.counts(job.job_id).get, UNFINISHED))

@@ -1,4 +1,4 @@
-"""Finds what each link would move, and checks that its sink can hold it. Writes nothing."""
+"""Finds the tables that each link would move, and checks that its sink can take them. Writes nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One link over one table: what would be moved, to which table, and which values would be lost."""
+    """One link over one table: what is moved, to which table, and which values would change on the way."""
 
     link: LinkSpec
     pipeline_key: str
@@ -47,12 +47,12 @@ class Pipeline:
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
-    """Return the identity of one link over one dataset across runs: 32 hex digits."""
+    """Return the key of one link over one dataset, the same in every run: 32 hex digits."""
     return digest("pipeline", link.key, dataset.namespace, dataset.name)[:32]
 
 
 def pipeline_of(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) -> Pipeline:
-    """Return what ``link`` would do with ``table``; raise ``UsageError`` if it cannot or must not."""
+    """Return the pipeline of ``link`` over ``table``; raise ``UsageError`` if the link cannot move it."""
     spec, sink = link.spec, link.sink
     if not table.columns:
         raise UsageError(f"{table.dataset.name} has no columns", hint="leave it out")
@@ -110,7 +110,7 @@ def _allowed(spec: LinkSpec, column: str) -> bool:
 
 
 def preflight(links: Mapping[str, DataLink], refused: dict[str, str] | None = None) -> list[Pipeline]:
-    """Return every pipeline of the links, roots first. Writes nothing.
+    """Find every pipeline of the links and return them, upstream first. Writes nothing.
 
     Raises one error that names everything that is wrong. If ``refused`` is given, a failing link that a
     template made is put there, by key, with the reason, and the other links are still returned.

@@ -1,4 +1,4 @@
-"""Checks that a target still holds what the state database calls committed (decisions 0012 and 0021).
+"""Checks that a target still contains the chunks that the state database calls committed.
 
 A target's own ledger shows which target it is and which chunks it holds. By that a run notices a target
 that was restored, emptied or dropped, or is another one of the same name. Nothing is moved into such a target
@@ -26,11 +26,11 @@ ANOTHER = "it is in another database than the one they were written to, by the i
 
 
 def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> bool:
-    """Raise ``PermanentError`` if the target lost committed chunks or rows, or is another one.
+    """Compare a target with the state database; raise ``PermanentError`` if committed rows are gone.
 
-    Return True if another target has to be made ready, since nothing was committed yet. In mode replace only
-    the chunks of an unfinished reading are compared. Files between two links of ``specs`` are not, since they
-    may be removed once they are loaded.
+    It also raises if the target is another database of the same name. Returns True if another target has to
+    be prepared, since nothing was committed yet. In mode replace only the chunks of an unfinished reading are
+    compared. Files between two links of ``specs`` are not, since they may be removed once they are loaded.
     """
     feeds = any(one.link.key in spec.upstream for spec in specs.values())
     if feeds and link.sink.publishes_files:
@@ -86,9 +86,9 @@ def still_there(state: StateManager, job: Job, link: DataLink) -> None:
 
 
 def is_another(known: Holding, held: Holding) -> bool:
-    """Return whether the target's identity differs from that of the target that was written to.
+    """Return whether the target is another one than was written to, by the identities in their ledgers.
 
-    False if either is unknown: targets written by an hdm without identities are compared by their chunks.
+    False if either identity is unknown: such targets are compared by their chunks.
     """
     return bool(known.target and held.target and known.target != held.target)
 
@@ -126,11 +126,11 @@ def _missed(one: Pipeline, known: Holding, held: Holding, gone: Sequence[Known])
 
 
 def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Chunk], int, set[str]]:
-    """Return the committed chunks that the target lost, in order, their rows, and ids not to copy again.
+    """Return the committed chunks that a target has lost, their number of rows, and ids not to copy again.
 
-    The ids are of chunks whose rows come back when other lost chunks are read again. In a merging chain all
-    chunks after the first lost one are included: an older row must not be merged after a newer one. Of mode
-    replace, only staged files are loaded again.
+    The chunks are in order. The ids are of chunks whose rows come back when other lost chunks are read again.
+    In a merging chain all chunks after the first lost one are included: an older row must not be merged after
+    a newer one. Of mode replace, only staged files are loaded again.
     """
     epoch, merges = None, one.link.mode.rules.merges_by_key
     if one.link.mode.rules.swaps_at_end:
@@ -178,7 +178,7 @@ def _lacks(known: Holding, held: Holding) -> int:
 
 
 def as_pipeline(job: Job, link: DataLink) -> Pipeline:
-    """Return the pipeline of a job."""
+    """Return the pipeline (one link over one table) that a job carries out."""
     info = job.info
     return Pipeline(link.spec, job.pipeline_key, info.source, info.target, (), info.upstream_keys)
 
@@ -186,7 +186,7 @@ def as_pipeline(job: Job, link: DataLink) -> Pipeline:
 def load_again(
     state: StateManager, links: Mapping[str, DataLink], jobs: Sequence[Job], by: str
 ) -> Iterator[tuple[Job, int, int]]:
-    """Mark lost chunks to be loaded again; yield each job with its number of such chunks and rows.
+    """Plan lost chunks to be loaded again; yield each job with its number of such chunks and rows.
 
     They are loaded from staged files if these still exist, else from the source.
     """

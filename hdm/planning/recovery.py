@@ -25,10 +25,10 @@ LedgerEntry = tuple[Chunk, Receipt]
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The result of taking over ``job``, whose epoch number may have grown.
+    """What was recovered of ``job`` from its target; the job's epoch number may have grown.
 
-    ``complete``: the target holds all of a table that has no cursor. ``unfinished``: the chunks of an epoch
-    of which the ledger holds only a part. ``numbers``: how many chunk numbers are already used.
+    ``complete``: the target contains all of a table that has no cursor. ``unfinished``: the chunks of an
+    epoch of which the ledger names only a part. ``numbers``: how many chunk numbers are already used.
     ``target_id``: the identity of the target, from its ledger.
     """
 
@@ -40,11 +40,11 @@ class Recovered:
     target_id: str | None = None
 
     def numbered(self, chunk: Chunk) -> Chunk:
-        """Return a chunk of a new plan, numbered after the chunks that were taken over."""
+        """Return a newly planned chunk with a number after those of the recovered chunks."""
         return chunk.at(number=self.numbers + chunk.number, first_number=self.numbers)
 
     def admit(self, planned: Iterable[Chunk]) -> None:
-        """Raise ``PermanentError`` unless the plan holds every chunk of the unfinished epoch.
+        """Raise ``PermanentError`` unless the new plan has every recovered chunk of the unfinished epoch.
 
         Mode merge may go on without them. A chunk that ended the window must still end it: else it may have
         grown.
@@ -65,7 +65,7 @@ class Recovered:
 
 
 def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Recovered:
-    """Record the chunks that the ledger of ``table`` holds for the pipeline of an unplanned job."""
+    """Record chunks that only the target's ledger has, for an unplanned job; return the recovered."""
     held = sorted(link.sink.ledger(table, job.pipeline_key), key=lambda one: (one[0].epoch, _place(one[0])))
     known = state.reports.statuses([chunk.chunk_id for chunk, _ in held])
     count = record_known(state, job, held, known)
@@ -95,13 +95,13 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Re
 def record_known(
     state: StateManager, job: Job, held: Iterable[LedgerEntry], known: dict[str, tuple[str, str]]
 ) -> int:
-    """Record as committed the planned chunks that the target holds, whatever their status in the state."""
+    """Record as committed the planned chunks that the target's ledger names; return how many there were."""
     news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
     return sum(state.import_committed(job, *one) for one in news)
 
 
 def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
-    """Count again the chunks that were recorded as committed because a ledger names them."""
+    """Count rows again for chunks that were recorded as committed only because a ledger names them."""
     if counts.get("committed") and link.verifies:
         for chunk, rows in state.reports.unverified(job.job_id):
             held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)

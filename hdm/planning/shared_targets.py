@@ -1,4 +1,4 @@
-"""Finds target tables that several pipelines would write to, and refuses those whose rows would mix.
+"""Finds target tables into which several links would write, and refuses those whose rows would mix.
 
 Two links share a table if the target compares the names of theirs as one: ``"Orders"`` and ``orders`` are two
 tables in PostgreSQL and one in SQLite. They may do so only if both say ``union:``, and a column tells their
@@ -26,7 +26,7 @@ _TOLD_APART = (
 
 
 def refuse_shared_targets(links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]) -> None:
-    """Raise ``ManifestError`` with both places if two pipelines share a table without ``union:``."""
+    """Raise ``ManifestError``, with both places, if two links write to one table without ``union:``."""
     for group in _sharing(links, pipelines):
         first, *others = group
         for other in others:
@@ -127,7 +127,7 @@ def _constants(link: DataLink, one: Pipeline) -> dict[str, str]:
 
 
 def constant_columns(sql: str) -> dict[str, str]:
-    """Return the columns to which the SELECT gives one value for all rows, each with that value as text.
+    """Return the columns that a SELECT sets to one value for all rows, each with the value as text.
 
     Empty for more than one statement.
     """

@@ -1,4 +1,4 @@
-"""Runs one action for one pipeline: tries again while a system is away; a failure ends that pipeline only."""
+"""Runs an action for one pipeline: repeats it while a system is away, confines other failures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Says which system a planner waits for, once it has waited for a few seconds."""
+"""Reports which system a planner waits for, once the wait has lasted a few seconds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PATIENCE = 3.0
 
 
 class Asking:
-    """Watches the questions of one thread; ``with`` it, each question is asked within ``of``."""
+    """Reports systems that one thread waits for; use it in a ``with`` block, and ``of`` around questions."""
 
     def __init__(self) -> None:
         self._now: tuple[str, str, float] | None = None
@@ -34,7 +34,7 @@ class Asking:
 
     @contextmanager
     def of(self, who: str, system: str) -> Iterator[None]:
-        """While the block lasts, ``system`` is asked for the sake of ``who``, e.g. ``sink warehouse``."""
+        """Mark the ``with`` block as a question to ``system``, asked for ``who`` (``sink warehouse``)."""
         self._now = (who, system, time.monotonic())
         try:
             yield

@@ -1,4 +1,4 @@
-"""Compares the rows that a job read with those its plan counted; gives up readings that cannot be whole."""
+"""Compares the number of rows that a job read with its plan; gives up readings that cannot be complete."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ READ_ANEW = "it changed while it was read last: read anew"
 
 
 def missing(state: StateManager, job: Job) -> Iterator[str]:
-    """Yield a note if a settled job read another number of rows than was counted.
+    """Yield a note if a settled job read another number of rows than its plan counted.
 
     Raises ``SourceChanged`` if both happened under one snapshot, so that no row can have come or gone.
     """
@@ -35,9 +35,10 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
 
 
 def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) -> bool:
-    """Give up an adopted reading that can never be whole, so that a new one can begin; return whether it did.
+    """Give up an unfinished reading that can never be complete, so that a new one can begin.
 
-    Not in mode append, where rows would be loaded twice, nor if other links load what it staged.
+    Returns whether it did. Not in mode append, where rows would be loaded twice, nor if other links load what
+    it staged.
     """
     if not job.adopted or not _may_begin_anew(job, feeds=feeds):
         return False
@@ -48,7 +49,7 @@ def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) 
 
 
 def begins_anew(state: StateManager, job: Job, *, feeds: bool) -> bool:
-    """Return whether the next run would give up an open job as ``begin_anew`` does. Writes nothing."""
+    """Return whether the next run would give up an open job, as ``begin_anew`` does. Writes nothing."""
     return _may_begin_anew(job, feeds=feeds) and state.gaps.is_torn(job, short=_is_short(state, job))
 
 

@@ -1,4 +1,4 @@
-"""Helpers about one epoch: its job record, the window to read, completeness, progress."""
+"""Functions about one epoch (one planned reading): its job record, rows to read, completeness, progress."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ UNFINISHED = ("pending", "leased", "written")
 
 
 def depth(spec: LinkSpec, specs: Mapping[str, LinkSpec]) -> int:
-    """Return how many links a chain has from its root down to this link, itself included."""
+    """Return the number of links in a chain from its root down to this link, itself included."""
     return 1 + max((depth(specs[up], specs) for up in spec.upstream), default=0)
 
 
 def job_info(one: Pipeline, depth: int) -> JobInfo:
-    """Return the job record of a pipeline."""
+    """Return the record of a pipeline's job for the state database."""
     from hdm.state import JobInfo
 
     return JobInfo(
@@ -50,7 +50,7 @@ def job_info(one: Pipeline, depth: int) -> JobInfo:
 
 
 def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, int, int]]:
-    """Return for each link key its table (its name, if several), chunks settled and chunks known."""
+    """Return for each link key: its table (or link name, if several), chunks settled, chunks known."""
     sums: dict[str, tuple[str, int, int]] = {}
     for job in jobs:
         counts = state.counts(job.job_id)
@@ -66,9 +66,9 @@ def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, i
 def unread(
     state: StateManager, pipeline_key: str, mode: Mode, link: DataLink, chunks: Iterable[Chunk]
 ) -> Iterator[Chunk]:
-    """Yield the content chunks that no earlier plan has, or the new part of a grown one, numbered from 0.
+    """Yield the chunks whose content no earlier plan has, or the new part of a grown one, numbered from 0.
 
-    A content chunk stands for a file's bytes, not for a range of values.
+    Such a chunk stands for a file's bytes, not for a range of values.
     """
     planned = [chunk.at(epoch=1) for chunk in chunks]
     known = state.reports.statuses([chunk.chunk_id for chunk in planned])
@@ -79,7 +79,7 @@ def unread(
 
 
 def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
-    """Return whether a table was read whole, so that no further epoch is read.
+    """Return whether a table was read completely, so that no further epoch is read.
 
     True for a table without a cursor in mode append after its first epoch, which is closed only once every
     chunk is committed.
@@ -90,7 +90,7 @@ def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
 
 
 def feeds_merges(key: str, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether every link of ``specs`` that loads what this link stages merges it."""
+    """Return whether every link of ``specs`` that loads the files of this link merges the rows."""
     below = [spec.mode for spec in specs.values() if key in spec.upstream]
     return bool(below) and all(mode.rules.merges_by_key for mode in below)
 
@@ -104,9 +104,9 @@ def window_of(
     *,
     merged: bool = False,
 ) -> Window:
-    """Return the window to read: all above the watermark, or everything in mode replace.
+    """Return the rows to read next: all above the watermark, or everything in mode replace.
 
-    ``merged``: rows may be read again, since links below merge them. ``state`` is None if nothing was read
+    ``merged``: rows may be read again, since later links merge them. ``state`` is None if nothing was read
     yet.
     """
     window = link.source.window()
@@ -166,7 +166,7 @@ def _refuse_another_cursor(
 
 
 def reading_of(window: Window, chunks: Sequence[Chunk]) -> dict[str, Any] | None:
-    """Return what the state must remember about a reading; None if its window found nothing."""
+    """Return what the state must remember about a reading for the next one; None if there is nothing."""
     kept = window.findings.kept
     if not kept:
         return None

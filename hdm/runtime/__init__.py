@@ -1,1 +1,1 @@
-"""Carries chunks through their links, and records the receipts."""
+"""Moves chunks through their links, and records the receipts."""

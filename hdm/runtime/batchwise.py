@@ -1,4 +1,4 @@
-"""Finds whether a ``transform:`` gives the same rows however its input is cut into batches.
+"""Finds out whether a ``transform:`` gives the same rows for any division of its input into batches.
 
 DuckDB parses the statement, as it also runs it (json_serialize_sql,
 https://duckdb.org/docs/stable/data/json/sql_to_and_from_json).
@@ -29,9 +29,9 @@ _WORDS = frozenset(
 
 @lru_cache(maxsize=256)
 def depends_on_batches(sql: str, columns: tuple[str, ...] = ()) -> str | None:
-    """Return why a SELECT over ``batch`` gives another result for other batches, or at another time.
+    """Return why a SELECT over ``batch`` depends on how rows are batched, or on the time; else None.
 
-    None if it does not. ``columns`` are the columns of ``batch``.
+    ``columns`` are the columns of ``batch``.
     """
     import duckdb
 

@@ -1,4 +1,4 @@
-"""Finds the column lineage of a link: parsed from ``transform:``, or declared by the link itself.
+"""Finds which source columns a link's columns are made of, from ``transform:`` or the link's declaration.
 
 Nothing is guessed: what cannot be derived is recorded as unknown. Parsing needs sqlglot (the extra
 ``catalog``).
@@ -22,17 +22,17 @@ _LONGEST = 500
 
 
 def unknown(table: Table, why: str) -> tuple[Origin, ...]:
-    """Return an origin for every column of ``table`` that says it is unknown, and ``why``."""
+    """Return an ``Origin`` for each column of ``table`` that says that its source is unknown, and ``why``."""
     return tuple(Origin(column.name, how="unknown", expression=why) for column in table.columns)
 
 
 def as_they_are(table: Table) -> tuple[Origin, ...]:
-    """Return an origin for every column of ``table`` that says it is the source's column, unchanged."""
+    """Return an ``Origin`` for each column of ``table``: the source's column, unchanged."""
     return tuple(Origin(column.name, (column.name,)) for column in table.columns)
 
 
 def of_statement(sql: str, given: Table, made: Table) -> tuple[Origin, ...]:
-    """Return the origins of the columns of ``made``, which ``transform:`` makes of ``given``.
+    """Return an ``Origin`` for each column of ``made``, the result of the statement ``sql`` over ``given``.
 
     An origin named ``*`` lists the columns that decide which rows remain.
     """
@@ -50,7 +50,10 @@ def of_statement(sql: str, given: Table, made: Table) -> tuple[Origin, ...]:
 
 
 def declared(given: Sequence[Origin], said: Sequence[Origin]) -> tuple[Origin, ...]:
-    """Apply a link's declared origins to the origins of its input; columns not named stay as they are."""
+    """Return the origins of a link's columns: those it declares, else those of its input.
+
+    The sources of declared origins are followed back through the input.
+    """
     below = {one.column: one for one in given}
     named = {one.column: one for one in said}
     found = [

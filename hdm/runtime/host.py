@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def host_identity() -> str:
-    """Return the host's name and, on Linux, its process-id namespace: ``name/pid:[...]``."""
+    """Return this host's name and, on Linux, its process-id namespace: ``name/pid:[...]``."""
     try:
         return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"
     except OSError:
@@ -33,7 +33,10 @@ def start_token(pid: int) -> str:
 
 
 def is_alive(pid: int, token: str) -> bool:
-    """Return whether this very process still runs on this host; True if stopped, False for a zombie."""
+    """Return whether a process still runs on this host and is not a later one with the same id.
+
+    True for a stopped process, False for a zombie.
+    """
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -44,7 +47,7 @@ def is_alive(pid: int, token: str) -> bool:
 
 
 def take_over_dead(state: StateManager) -> int:
-    """Release at once the chunks leased by dead processes of this host; return how many there were."""
+    """End the leases of dead processes of this host; return how many chunks are free again."""
     gone = [
         worker_id for worker_id, pid, token, _ in state.workers(host_identity()) if not is_alive(pid, token)
     ]

@@ -1,4 +1,4 @@
-"""Renews the leases of all workers of a process from one thread, and notices when one is lost."""
+"""Renews the leases of all workers of a process from one thread, and notices when a lease is lost."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ STALL_FACTOR = 20
 
 @dataclass(slots=True)
 class ActiveLease:
-    """A lease that is being worked on, with the progress of its chunk.
+    """A chunk's lease that a worker of this process holds now, with the chunk's progress.
 
     ``renewed`` and ``moved`` are times of the last renewal and the last progress, by ``time.monotonic``.
     """
@@ -40,7 +40,7 @@ class ActiveLease:
 
 
 class Pulse:
-    """Renews every active lease after each third of its time, and marks those that are lost."""
+    """Renews every active lease each third of its duration, and marks those that are lost."""
 
     def __init__(self, state: StateManager, worker_id: str, ttl: float) -> None:
         self._state = state
@@ -52,16 +52,16 @@ class Pulse:
         self._thread = threading.Thread(target=self._run, name="hdm-pulse", daemon=True)
 
     def start(self) -> None:
-        """Start the renewing thread."""
+        """Start the thread that renews leases."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the renewing thread; the leases themselves stay as they are."""
+        """End the thread that renews leases; the leases themselves stay as they are."""
         self._stop.set()
         self._thread.join(timeout=self._ttl)
 
     def hold(self, lease: Lease) -> ActiveLease:
-        """Begin to renew a lease."""
+        """Begin to renew a lease, and return it as an active one."""
         now = time.monotonic()
         held = ActiveLease(lease, now, now)
         with self._lock:
@@ -69,12 +69,12 @@ class Pulse:
         return held
 
     def drop(self, held: ActiveLease) -> None:
-        """Stop renewing a lease."""
+        """Stop renewing a lease; the lease itself stays as it is."""
         with self._lock:
             self._held.pop(held.lease.chunk.chunk_id, None)
 
     def check(self, held: ActiveLease) -> None:
-        """Raise ``LeaseLost`` if another worker may have the chunk by now.
+        """Raise ``LeaseLost`` if another worker may have taken the chunk by now.
 
         The time is counted from before the last renewal was sent. So the answer is safe even if the whole
         process was stopped or the state database was away.

@@ -1,4 +1,4 @@
-"""A link: source -> transform -> checks -> sink, and the one path that a chunk takes through it."""
+"""A link from source to sink, with transform and checks, and the path of each chunk through it."""
 
 from __future__ import annotations
 
@@ -61,19 +61,19 @@ class DataLink:
         """The rate limit of the source, shared by all its links: see ``shares.share_pace``."""
 
     def transform(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the batch to pass on; override to change or drop rows. The default returns it unchanged.
+        """Return a batch's rows as the sink shall get them; override this to change or drop rows.
 
-        The result has the same columns of the same types, and as many rows or fewer; else the attempt fails
-        with ``BrokenContract``.
+        The default returns the batch unchanged. The result has the same columns of the same types, and as
+        many rows or fewer; else the attempt fails with ``BrokenContract``.
         """
         return batch
 
     def outgoing(self, table: Table) -> Table:
-        """Return the source table as the sink will see it, after ``transform:``."""
+        """Return the source's table with the columns that the sink gets, after ``transform:``."""
         return Transform(self.spec.transform, table).table if self.spec.transform else table
 
     def origins(self, given: Table) -> Sequence[Origin] | None:
-        """Declare what an overridden ``transform`` makes of the columns: an ``Origin`` for each it changes.
+        """Declare, for a class that overrides ``transform``, an ``Origin`` for each column that it changes.
 
         The default returns None: the lineage of a link that overrides ``transform`` is then unknown.
         """
@@ -81,7 +81,7 @@ class DataLink:
 
     @final
     def column_lineage(self, table: Table) -> tuple[Origin, ...]:
-        """Return where each column that leaves the link comes from, by ``transform:`` and ``origins``."""
+        """Return which source columns each of the link's columns is made of."""
         made = self.outgoing(table)
         own = type(self).transform is not DataLink.transform or type(self).outgoing is not DataLink.outgoing
         if self.spec.transform:
@@ -95,7 +95,7 @@ class DataLink:
         return column_lineage.unknown(made, why) if own else found
 
     def checks(self, table: Table) -> list[Check]:
-        """Return the link's checks for one chunk of the outgoing ``table``.
+        """Return new instances of the link's checks, for a chunk of the table that leaves the link.
 
         Raises ``UsageError`` for a rule that does not fit the table's columns.
         """
@@ -103,7 +103,7 @@ class DataLink:
 
     @property
     def passes_files(self) -> bool:
-        """Whether staged files may be passed on as bytes, because nothing in the link looks at rows.
+        """Whether staged files may be copied as bytes, because nothing in the link looks at their rows.
 
         False with a limit of rows or bytes a second, which is applied batch by batch.
         """
@@ -112,12 +112,12 @@ class DataLink:
 
     @property
     def makes_rows_of_its_own(self) -> bool:
-        """Whether the rows that are stored may differ from those that were read."""
+        """Whether the rows that are stored may differ from those read, because a transform changes them."""
         return bool(self.spec.transform) or type(self).transform is not DataLink.transform
 
     @property
     def verifies(self) -> bool:
-        """Whether the sink can tell which rows the target has."""
+        """Whether the link's sink can tell which rows the target has."""
         return type(self.sink).committed is not Sink.committed
 
     @final

@@ -1,4 +1,4 @@
-"""Limits how many rows and bytes a second are read from a source (``limits:``)."""
+"""Limits how many rows and bytes per second are read from a source (``limits:`` in the manifest)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLICE = 0.2
 
 
 class Pace:
-    """Token bucket for one source, shared by all links and workers of the process.
+    """Rate limit of one source, shared by all links and workers of the process: a token bucket.
 
     Each batch reserves ``rows / rate`` (and ``bytes / rate``) seconds; the thread that read it sleeps until
     its reservation is due.
@@ -30,11 +30,11 @@ class Pace:
 
     @property
     def is_set(self) -> bool:
-        """Whether the source has any limit."""
+        """Whether the source has a limit of rows or of bytes."""
         return any(self._rates)
 
     def keep(self, rows: int, size: int, check: Callable[[], None]) -> None:
-        """Sleep until the batch that was just read is due.
+        """Sleep until a batch that was just read may pass; ``size`` is in bytes.
 
         ``check`` is called repeatedly and may end the wait by raising; the batch still counts.
         """

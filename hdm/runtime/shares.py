@@ -17,7 +17,7 @@ Group = tuple[str, ...]
 
 
 def groups_of(spec: LinkSpec) -> dict[Group, int]:
-    """Return the groups that a chunk of the link counts for, each with its bound.
+    """Return the groups of links whose chunks are counted together with this link's, each with its limit.
 
     Links that read one source share its ``limits.connections``; links of one template share its ``threads``.
     """
@@ -35,7 +35,7 @@ def _source(spec: LinkSpec) -> Group:
 
 
 def share_pace(links: Mapping[str, DataLink]) -> None:
-    """Give links that read one source a common rate limit: the lowest of their rates."""
+    """Give all links that read one source a common rate limit: the lowest of their rates."""
     together: dict[Group, list[DataLink]] = {}
     for link in links.values():
         together.setdefault(_source(link.spec), []).append(link)
@@ -50,14 +50,14 @@ def share_pace(links: Mapping[str, DataLink]) -> None:
 
 
 def wanted_workers(specs: Iterable[LinkSpec]) -> int:
-    """Return the highest ``threads`` of a link; 0 if none sets it."""
+    """Return the highest ``threads`` that any link sets; 0 if none sets it."""
     return max((spec.threads or 0 for spec in specs), default=0)
 
 
 class Shares:
-    """Counts the chunks in work of each group; ``full`` names links of which no chunk may be started now.
+    """Counts how many chunks of each group of links are in work, and names links that must wait.
 
-    Bounds that ``workers`` threads cannot reach are not counted.
+    Limits that ``workers`` threads cannot reach are not counted.
     """
 
     def __init__(self, specs: Mapping[str, LinkSpec], workers: int) -> None:
@@ -71,15 +71,15 @@ class Shares:
         self._lock = threading.Lock()
 
     def started(self, link_key: str) -> None:
-        """Count a chunk of the link as in work."""
+        """Count one more chunk of the link as in work."""
         self._change(link_key, 1)
 
     def settled(self, link_key: str) -> None:
-        """Count a chunk of the link as no longer in work."""
+        """Count one chunk of the link as no longer in work."""
         self._change(link_key, -1)
 
     def full(self) -> Collection[str]:
-        """Return the keys of links that have a group at its bound."""
+        """Return the keys of links of which no further chunk may be started now."""
         if not self._bounds:
             return ()
         with self._lock:

@@ -1,4 +1,4 @@
-"""The default engine: worker threads in this process, the planner in the calling thread."""
+"""Runs worker threads in this process, and the planner in the calling thread; the default engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ IDLE_FIRST, IDLE_LAST = 0.02, 1.0
 
 @dataclass(slots=True)
 class Observer:
-    """Callbacks through which the engine reports progress; each may be called from any thread."""
+    """Functions that the engine calls to report progress; each may be called from any thread."""
 
     started: Callable[[Lease], None] = lambda lease: None
     progress: Callable[[Lease, int, int], None] = lambda lease, rows, size: None
@@ -41,7 +41,7 @@ class Observer:
 
 @dataclass(slots=True)
 class ThreadEngine:
-    """Runs one run's jobs to their end, or until ``stop`` is set and the workers have drained.
+    """Runs the jobs of one run to their end, or until ``stop`` is set and the workers have stopped.
 
     ``workers`` threads claim chunks. ``back_pressure`` is how many chunks of a link may be staged and not
     loaded before its source is read on (None: no bound). ``grace`` is how many seconds a drain lets chunks in
@@ -72,7 +72,7 @@ class ThreadEngine:
         self._pressure = BackPressure(self.planner, self.workers, self.back_pressure)
 
     def run(self) -> None:
-        """Run until every job is closed. Raises the error that ended the run, if there was one."""
+        """Run until every job is closed; raise the error that ended the run, if there was one."""
         self.breaker = self.planner.breaker = Breaker(self.max_wait, self.observer.said)
         self._outage = Outage(self.max_wait, self.observer.said)
         worker_id = self.state.register_worker(

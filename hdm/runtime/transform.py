@@ -1,8 +1,8 @@
-"""Runs ``transform:`` of a link: one DuckDB SELECT over each batch, which it calls ``batch``.
+"""Runs a link's ``transform:``, a DuckDB SELECT over one batch at a time, which it calls ``batch``.
 
-The statement sees one batch at a time, so it may map, cast and filter rows. What would give another result
-for other batches (aggregates, LIMIT, DISTINCT, windows, now()) is refused. The schema of its result is found
-by running it once over an empty batch.
+It may map, cast and filter rows. What would give another result for other batches (aggregates, LIMIT,
+DISTINCT, windows, now()) is refused. The schema of its result is found by running it once over an empty
+batch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _KINDS: list[tuple[Any, Kind]] = [
 
 
 class Transform:
-    """A compiled ``transform:``; ``table`` is the schema of its result."""
+    """A ``transform:`` statement ready to be run; ``table`` is the schema of its result."""
 
     def __init__(self, sql: str, table: Table) -> None:
         try:

@@ -1,4 +1,4 @@
-"""The worker loop, the same in every engine: claim -> attempt -> settle.
+"""The loop of a worker: claim a chunk, move it, record the outcome. The same in every engine.
 
 A worker works on one chunk at a time. A ``Pulse`` renews the leases of all workers of the process from a
 thread of its own. A worker stops writing once its lease is lost or it made no progress for too long.
@@ -45,7 +45,7 @@ MAX_OUTAGES = 25
 
 @dataclass(slots=True)
 class Outcome:
-    """What happened to one claimed chunk."""
+    """What happened to one claimed chunk: committed, failed or handed back, with its error if any."""
 
     lease: Lease
     receipt: Receipt | None = None
@@ -83,7 +83,7 @@ class Worker:
     _next: ActiveLease | None = None
 
     def step(self) -> Outcome | None:
-        """Claim one chunk and settle it; return None if there is nothing to claim now."""
+        """Claim one chunk, move it and record the outcome; return None if there is nothing to claim now."""
         held, self._next = self._next or self._claim(), None
         if held is None:
             return None

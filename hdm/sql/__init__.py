@@ -1,4 +1,4 @@
-"""The middle level of every SQL system: ``SqlSource`` and ``SqlSink`` over a ``Database``."""
+"""What all SQL systems share: ``SqlSource`` and ``SqlSink`` over a ``Database``, and what these use."""
 
 from hdm.sql.catalog import SqlCatalog
 from hdm.sql.component_classes import components

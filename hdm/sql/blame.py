@@ -1,4 +1,4 @@
-"""Finds the column whose text cannot be decoded, where the database's error names none."""
+"""Finds the column whose text cannot be decoded, when the database's error does not name one."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _TEXTS = (Kind.TEXT, Kind.JSON)
 
 
 def named(error: UnrepresentableValue, columns: Sequence[str]) -> None:
-    """Add the names of ``columns`` to the error's message, unless it names a column already."""
+    """Add the names of ``columns`` to an error's message, unless it names one of the columns already."""
     if columns and "column" not in error.message:
         known = ", ".join(columns)
         error.message += f" in column {known}" if len(columns) == 1 else f" in one of the columns {known}"
 
 
 def of_text(columns: Sequence[Column]) -> list[str]:
-    """Return the names of the columns of text and JSON."""
+    """Return the names of those columns that contain text or JSON."""
     return [column.name for column in columns if column.kind in _TEXTS]
 
 
 def unreadable(source: SqlSource, table: Table, chunk: Chunk) -> list[str]:
-    """Return the text columns of a chunk that cannot be decoded.
+    """Return the text columns of a chunk that contain values which cannot be decoded.
 
     Reads each text column alone, in a database session of its own. Returns none if a reading fails for
     another reason.

@@ -1,4 +1,4 @@
-"""Loads a chunk's rows from its payload into the target's table, and counts them."""
+"""Inserts a chunk's rows into the target's table, and counts them."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def bring(
     chunk: Chunk,
     payload: Payload,
 ) -> Callable[[], int]:
-    """Prepare a chunk's rows for loading, and return the function that loads them.
+    """Prepare to load a chunk's rows, and return the function that loads them.
 
-    Call ``bring`` before the transaction opens. The function that it returns inserts the rows inside the
-    open transaction and returns how many were sent. It raises ``RejectedRows`` if the table stored fewer,
-    and the source's own error if reading fails.
+    Call ``bring`` before the transaction opens. The function that it returns inserts the rows inside the open
+    transaction and returns how many were sent. It raises ``RejectedRows`` if the table stored fewer, and the
+    source's own error if reading fails.
     """
     sent = 0
     broken: list[Exception] = []

@@ -1,4 +1,4 @@
-"""SqlCatalog: the catalogue of any database that has a ``Database`` and a crawler."""
+"""SqlCatalog reads the catalogue of any database that has a ``Database`` class and a crawler."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from hdm.sql.database import Database, SqlProfile
 
 
 class SqlCatalog(Catalog):
-    """Crawls in one read-only transaction. A subclass only has to name its ``Database``."""
+    """Reads a database's catalogue in one read-only transaction.
+
+    A subclass only has to name its ``Database``.
+    """
 
     Profile: ClassVar[type[BaseModel] | None] = SqlProfile
     Database: ClassVar[type[Database]]
@@ -35,7 +38,7 @@ class SqlCatalog(Catalog):
         self.database: Database = database if database is not None else self.Database.reached(profile)
 
     def crawl(self, selection: Selection | None = None) -> Schema:
-        """Describe the selected tables, with the system's crawler, in one read-only transaction."""
+        """Return the selected tables and views, read by the system's crawler in one read-only transaction."""
         connection = self.database.connect("hdm:crawl")
         try:
             self.database.begin(connection)
@@ -69,7 +72,7 @@ class SqlCatalog(Catalog):
             return crawler.crawl(selection)
 
     def dataset(self, path: Path) -> Dataset:
-        """Return the OpenLineage name of a table."""
+        """Return the name of a table as OpenLineage spells it."""
         return self.database.dataset(self.database.default_path(path))
 
     def flavour(self) -> str:
@@ -85,7 +88,7 @@ class SqlCatalog(Catalog):
         return known.flavour_of(version)
 
     def held(self, selection: Selection) -> Schema:
-        """Describe the selected tables as ``crawl`` does; for a database file that does not exist yet, none.
+        """Return the selected tables as ``crawl`` does, but none if the database file does not exist yet.
 
         The file is not created.
         """
@@ -97,7 +100,7 @@ class SqlCatalog(Catalog):
     def measured(self, schema: Schema) -> Schema:
         """Return ``schema`` with facts about its columns that only the rows show, read in one snapshot.
 
-        They are the precision and scale of numbers that are declared without one, and in SQLite the storage
+        These are the precision and scale of numbers that are declared without one, and in SQLite the storage
         class of columns that are declared BLOB or without a type.
         """
         connection = self.database.connect("hdm:measure")
@@ -113,7 +116,7 @@ class SqlCatalog(Catalog):
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Yield a database session on one connection that may write; it is closed afterwards."""
+        """Open a connection that may write, for the ``with`` block; it is closed afterwards."""
         connection = self.database.connect("hdm:ddl", write=True)
         try:
             yield _Session(self.database, connection)
@@ -122,7 +125,7 @@ class SqlCatalog(Catalog):
 
 
 def catalog_over(database: Database, name: str = "") -> SqlCatalog:
-    """Return a catalogue over the ``Database`` object of a sink or source."""
+    """Return a catalogue that reads through the ``Database`` object of a sink or source."""
     return SqlCatalog(CatalogConfig(), None, name=name or database.dialect_name, database=database)
 
 

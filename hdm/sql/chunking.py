@@ -1,4 +1,4 @@
-"""Cuts a table of a database into chunks: answers the questions of ``hdm.components.ranges`` in SQL.
+"""Cuts a database's table into chunks, by SQL that answers the questions of ``hdm.components.ranges``.
 
 ``hdm.sql.window`` cuts a table that has a watermark.
 """
@@ -20,9 +20,9 @@ __all__ = ["Part", "Splitter", "SqlRanges", "all_of", "why_not_split"]
 def why_not_split(
     dialect: Dialect, table: Table, chunks: Sequence[Chunk], rows: int | None, size: int | None
 ) -> str | None:
-    """Return a warning if a large table, or one of unknown size, could not be split; else None.
+    """Return a warning if a large table, or one of unknown size, is moved as one chunk; else None.
 
-    It is moved as one chunk because it has no key to split by. Large is more than ``rows`` or ``size`` bytes.
+    That happens if it has no key to split by. Large is more than ``rows`` rows or ``size`` bytes.
     """
     if (
         len(chunks) != 1
@@ -44,9 +44,10 @@ def _orders(dialect: Dialect, column: Column) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SqlRanges:
-    """Answers the questions of ``Ranges`` about one table or query, on one connection and in one snapshot.
+    """Answers, by SQL, what must be known to cut one table or query into chunks (see ``Ranges``).
 
-    ``origin`` is the table expression to read from, ``where`` the configured filter in brackets.
+    Uses one connection and one snapshot. ``origin`` is the table expression to read from, ``where`` the
+    configured filter in brackets.
     """
 
     database: Database
@@ -56,7 +57,7 @@ class SqlRanges:
     where: str = ""
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the column's values have an order that chunks can be cut by; decimals always have."""
+        """Whether the column's values have an order by which chunks can be cut; decimals always have."""
         return _orders(self.database.dialect, column)
 
     def count(self, conditions: Sequence[Condition]) -> int:
@@ -64,7 +65,7 @@ class SqlRanges:
         return int(self.one(self.select("COUNT(*)", self.where_of(conditions)))[0])
 
     def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
-        """Return the values that part the rows into ranges of ``step`` rows; see ``Database.edges``."""
+        """Return column values that divide the rows into ranges of ``step`` rows; see ``Database.edges``."""
         filters = self.where_of(conditions)
         return self.database.edges(self.connection, self.origin, column, filters, step, rows)
 
@@ -73,11 +74,11 @@ class SqlRanges:
         return self.database.pages(self.connection, self.table) if self.database.dialect.page_ranges else 0
 
     def where_of(self, conditions: Sequence[Condition]) -> str:
-        """Return the configured filter and the conditions, joined by AND."""
+        """Return SQL for the configured filter and the conditions, joined by AND."""
         return all_of([self.where, self.database.dialect.predicate(conditions, self.table)])
 
     def select(self, what: str, where: str) -> str:
-        """Return a SELECT of ``what`` from the table; of all rows if ``where`` is empty."""
+        """Return a SELECT of ``what`` from the table, for all rows if ``where`` is empty."""
         return f"SELECT {what} FROM {self.origin}" + (f" WHERE {where}" if where else "")
 
     def one(self, sql: str) -> tuple[Any, ...]:
@@ -87,18 +88,18 @@ class SqlRanges:
 
 @dataclass(frozen=True, slots=True)
 class Splitter(Cutter):
-    """Cuts a table of a database; subclasses may also send SQL of their own to it."""
+    """Cuts a table of a database into chunks; subclasses may also send SQL of their own to it."""
 
     ranges: SqlRanges
 
     @property
     def database(self) -> Database:
-        """The database that contains the table."""
+        """The database that has the table to be cut."""
         return self.ranges.database
 
     @property
     def connection(self) -> Any:
-        """The connection whose snapshot is cut."""
+        """The connection on whose snapshot the table is cut."""
         return self.ranges.connection
 
     @property
@@ -112,11 +113,11 @@ class Splitter(Cutter):
         return self.ranges.where
 
     def where_of(self, conditions: Sequence[Condition]) -> str:
-        """Return the configured filter and the conditions, joined by AND."""
+        """Return SQL for the configured filter and the conditions, joined by AND."""
         return self.ranges.where_of(conditions)
 
     def select(self, what: str, where: str) -> str:
-        """Return a SELECT of ``what`` from the table; of all rows if ``where`` is empty."""
+        """Return a SELECT of ``what`` from the table, for all rows if ``where`` is empty."""
         return self.ranges.select(what, where)
 
     def one(self, sql: str) -> tuple[Any, ...]:
@@ -125,5 +126,5 @@ class Splitter(Cutter):
 
 
 def all_of(filters: Sequence[str]) -> str:
-    """Join the filters by AND; empty ones are left out."""
+    """Return the SQL filters joined by AND; empty ones are left out."""
     return " AND ".join(filter(None, filters))

@@ -1,4 +1,4 @@
-"""Makes the source, sink and catalogue classes of a database from its profile and its ``Database``."""
+"""Makes a database's source, sink and catalogue classes from its profile and its ``Database`` class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hdm.sql.source import SqlSource
 def components(
     profile: type[BaseModel], database: type[Database], *, within: str | None = None
 ) -> tuple[type[SqlSource], type[SqlSink], type[SqlCatalog]]:
-    """Make and register ``XSource``, ``XSink`` and ``XCatalog`` for a class ``XDatabase``.
+    """Make, register and return ``XSource``, ``XSink`` and ``XCatalog`` for a class ``XDatabase``.
 
     Assign them to these names in the module of ``XDatabase``, or in the module ``within``: pickle and
     ``plugins:`` look for them there.

@@ -1,4 +1,4 @@
-"""Decides which columns may be a watermark, and the greatest value that may become one."""
+"""Decides which columns may be a watermark (order of reading), and up to which value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LATER = (*INTEGERS, Kind.DECIMAL, Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
 
 
 class WatermarkConf(Settings):
-    """The keys of ``watermark``: the column by which new rows are found, and what is known about it."""
+    """Configuration of ``watermark``: the column by which new rows are found, and facts about it."""
 
     column: str | None = None
     """Names the column whose later rows have greater values: a whole number, decimal, date or timestamp, or
@@ -55,7 +55,7 @@ class WatermarkConf(Settings):
 
 
 def hold_to_order(database: Database, where: str, column: Column, mark: WatermarkConf) -> None:
-    """Raise ``UsageError`` unless the column can be the watermark.
+    """Raise ``UsageError`` unless the column's values can be ordered, as a watermark needs.
 
     ``where`` is the SQL of a table and its WHERE clause, to which conditions are added by AND.
     """
@@ -68,9 +68,9 @@ def hold_to_order(database: Database, where: str, column: Column, mark: Watermar
 
 
 def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
-    """Raise ``UsageError`` unless later rows have greater values in the column.
+    """Raise ``UsageError`` unless rows that come later have greater values in the column.
 
-    They have if the column's kind is in ``LATER``, or if the manifest vouches for it (``monotone``).
+    They are taken to have if the column's kind is in ``LATER``, or if the manifest says so (``monotone``).
     """
     what = f"watermark column {column.name} is {column.kind} ({column.native})"
     if not dialect.is_sortable(column) or column.kind is Kind.UUID:
@@ -91,7 +91,7 @@ def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
 
 
 def highest(dialect: Dialect, column: Column, now: datetime | None) -> str | None:
-    """Return the greatest value that may become a watermark, as text; None: any.
+    """Return the greatest value that may become a watermark, as text; None if any value may.
 
     ``now`` is the time of the server's clock.
     """
@@ -122,9 +122,9 @@ def check_top(database: Database, connection: Any, where: str, column: Column, t
 
 
 def check_forms(database: Database, connection: Any, where: str, column: Column) -> None:
-    """Raise ``UsageError`` if the values of the column are written in more than one form.
+    """Raise ``UsageError`` if the column's values are written in more than one form.
 
-    Only asked of types that do not enforce one form, e.g. timestamps as text in SQLite.
+    Only for types that do not enforce one form, e.g. timestamps as text in SQLite.
     """
     forms = database.dialect.forms(column)
     if not forms:

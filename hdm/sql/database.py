@@ -1,4 +1,4 @@
-"""``Database``: how to connect to one database, read its catalogue, stream rows and load them."""
+"""The base class ``Database``: connects to one database, reads its catalogue, streams rows and loads them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from hdm.sql.server_calls import ServerCalls
 
 
 class SqlProfile(Settings):
-    """The keys of a profile entry for a relational server: the parts of its address, or one ``url``."""
+    """Profile entry of a relational server: the parts of its address, or one ``url``."""
 
     takes_url: ClassVar[bool] = True
     """Whether the system has an address of one URL."""
@@ -56,14 +56,14 @@ class SqlProfile(Settings):
 
 
 class OwnDriver(Settings):
-    """Base of the profiles of systems for which hdm has exactly one driver."""
+    """Base class of profile entries for systems for which hdm has exactly one driver."""
 
     driver: Any = Field(None, deprecated=DRIVER)
     """Has no effect, and is taken so that older profiles still work: each run says so."""
 
 
 class Database(ServerCalls):
-    """Connects to one database, reads and writes it. A connection is the driver's own DB-API object.
+    """Connects to one database, reads from it and writes to it, through a driver's DB-API connections.
 
     Subclasses fill in ``connect``, ``find``, ``query_columns``, ``stream`` and ``load``; the
     rest has portable defaults. ``connect`` returns a connection with no open transaction. Every
@@ -91,7 +91,7 @@ class Database(ServerCalls):
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
-        """Return the database of a profile; of another class if the profile names another driver."""
+        """Return the ``Database`` of a profile; of another class if the profile names another driver."""
         return cls(profile)
 
     @property
@@ -103,15 +103,15 @@ class Database(ServerCalls):
 
     @abstractmethod
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name of a table (https://openlineage.io/docs/spec/naming); no connecting."""
+        """Return a table's OpenLineage name (https://openlineage.io/docs/spec/naming); no connecting."""
 
     @abstractmethod
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Open a database session with the dialect's settings, named ``label`` where the server shows it."""
+        """Open a session with the dialect's settings, shown by the server as ``label``; return it."""
 
     @abstractmethod
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Describe a table from the catalogue, with its key and estimates; None if there is none.
+        """Return a table as the catalogue describes it, with key and size estimates; None if there is none.
 
         If no table has exactly this name, one whose name differs only in case may be returned.
         """
@@ -122,7 +122,7 @@ class Database(ServerCalls):
 
     @abstractmethod
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT as batches of bounded bytes, in the carriers of ``columns``."""
+        """Yield the rows of a SELECT as batches of bounded size, with the Arrow types of ``columns``."""
 
     @abstractmethod
     def load(
@@ -154,23 +154,23 @@ class Database(ServerCalls):
     # -- defaults --------------------------------------------------------------
 
     def is_there(self) -> bool:
-        """Whether the database exists; a database file may have to be created first."""
+        """Whether the database exists; False if its file has yet to be created."""
         return True
 
     def can_be_made(self) -> None:
-        """Raise ``UsageError`` if the database, which does not exist, cannot be created."""
+        """Raise ``UsageError`` if the missing database cannot be created."""
         return
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return the name with the default schema filled in, without connecting."""
+        """Return a table's name with the default schema filled in, without connecting."""
         return tuple(parts)
 
     def landing(self, path: Sequence[str]) -> tuple[str, ...]:
-        """Return a table's full name, folded to the case in which the database compares names."""
+        """Return a table's full name in the case in which the database compares names."""
         return tuple(self.dialect.folded_table(part) for part in path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Begin a transaction: with one consistent view to read, or, with ``write``, to write in."""
+        """Begin a transaction, which reads one consistent view, or with ``write`` may write."""
         return
 
     def commit(self, connection: Any) -> None:
@@ -179,16 +179,16 @@ class Database(ServerCalls):
             connection.commit()
 
     def rollback(self, connection: Any) -> None:
-        """Roll the open transaction back."""
+        """Roll back the open transaction."""
         with self.calling(connection):
             connection.rollback()
 
     def execute(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> None:
-        """Execute one statement with bound values on a cursor; raises the driver's own errors."""
+        """Execute one statement with bound values on a cursor; the driver's own errors pass through."""
         cursor.execute(sql, values) if values else cursor.execute(sql)
 
     def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Execute one statement with bound values and return all its rows; none if it gives none."""
+        """Execute one statement with bound values and return all its rows; none if it is no query."""
         with self.calling(connection):
             cursor = connection.cursor()
             try:
@@ -210,28 +210,28 @@ class Database(ServerCalls):
     # -- snapshots and watermarks ----------------------------------------------
 
     def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
-        """Hold one consistent view of ``path`` open; yields its token, or None if it cannot be shared."""
+        """Hold one consistent view of a table for the ``with`` block; give its token, None if not shared."""
         return nullcontext(None)
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Make the open transaction read from the snapshot that ``token`` names.
+        """Make the open transaction read from the snapshot that ``token`` names; return whether it does.
 
-        Returns False if the snapshot is lost and the chunk may be read from a new one. Raises
-        ``SnapshotLost`` if it may not.
+        False if the snapshot is lost and the chunk may be read from a new one. Raises ``SnapshotLost`` if it
+        may not.
         """
         raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return an identifier of the storage that holds the rows of ``origin``; None if there is none.
+        """Return an identifier of the storage that contains a table's rows now; None if there is none.
 
-        ``path`` is the table's name, None for a query. The identifier differs after the table was truncated,
-        rewritten, replaced or partitioned anew. Where the system has a lock against this, it is taken
-        until the transaction ends.
+        It differs after the table was truncated, rewritten, replaced or partitioned anew. ``origin`` is the
+        SQL to read from; ``path`` is the table's name, None for a query. Where the system has a lock against
+        such changes, it is taken until the transaction ends.
         """
         return None
 
     def relation_in(self, token: str) -> str | None:
-        """Return what ``relation`` gave when the snapshot was taken, if its token tells; else None."""
+        """Return what ``relation`` gave at the time of a snapshot, if the snapshot's token tells it."""
         return None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
@@ -243,22 +243,22 @@ class Database(ServerCalls):
         return False
 
     def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
-        """Return SQL for a cursor value below which no open transaction can still commit rows; None: unknown.
+        """Return SQL for a cursor value below which no more rows can be committed; None if not known.
 
         ``utc``: the manifest says that every writer stamps the column in UTC.
         """
         return None
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows of transactions that were open in the last reading; None: not known."""
+        """Return a condition for rows of transactions open at the last reading; None if not known."""
         return None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for all rows added or changed since the last reading; None: not known."""
+        """Return a condition for all rows added or changed since the last reading; None if not known."""
         return None
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """Return what ``late`` and ``since`` need to know of this reading, as JSON, for ``Window.last``."""
+        """Return facts about this reading that ``late`` and ``since`` need next, for ``Window.last``."""
         return {}
 
     def now(self, connection: Any) -> datetime:
@@ -270,10 +270,10 @@ class Database(ServerCalls):
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
     ) -> list[str]:
-        """Return the column's value at about every ``step``-th row, ascending, as text.
+        """Return the column's value at about every ``step``-th row, in ascending order, as text.
 
-        A value that occurs more than once in the list has more than ``step`` rows. ``rows`` is about how
-        many rows there are.
+        A value that occurs more than once in the list has more than ``step`` rows. ``rows`` is an estimate of
+        the number of rows.
         """
         dialect, name = self.dialect, self.dialect.quote(column.name)
         ordered = dialect.comparable(column)
@@ -287,39 +287,36 @@ class Database(ServerCalls):
         return [str(row[0]) for row in self.run(connection, sql)]
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Return how many physical pages the table has, for ``@page`` ranges; 0: it has no such ranges."""
+        """Return how many physical pages the table has; 0 if rows cannot be selected by page (``@page``)."""
         return 0
 
     # -- writing ---------------------------------------------------------------
 
     def tag(self, connection: Any, run_id: str, chunk: Chunk, attempt: int) -> None:
-        """Label the database session with its run, chunk and attempt, if the server has a query history."""
+        """Label the database session with run, chunk and attempt, if the server keeps a query history."""
         return
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
-        """Terminate database sessions whose label is ``mark`` and an older attempt's number."""
+        """Terminate sessions labelled ``mark`` that belong to an older attempt than ``attempt``."""
         return
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """Return the privileges that a sink for the table needs and the user lacks; None if not known."""
+        """Return the privileges on a table that a sink needs and the user lacks; None if not known."""
         return None
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Allow inserts into the identity columns among ``names``, if the system needs a statement for it.
-
-        The permission lasts until the database session ends.
-        """
+        """Allow inserts into the identity columns among ``names``, until the session ends."""
         return
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
-        """Return a function that tells, after an insert, how many of the inserted rows still exist.
+        """Return a function that tells how many rows of the next insert still exist after it.
 
-        Called before the insert. None if no trigger can have removed any.
+        Call this before the insert. None if no trigger can remove rows.
         """
         return None
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
-        """Return the path of the temporary table in which rows for ``target`` are staged before a merge."""
+        """Return the name of the temporary table that takes rows for ``target`` before a merge."""
         return (name,)
 
     def merging(self, connection: Any, held: Table, stage: Sequence[str], **how: Any) -> list[str]:
@@ -327,10 +324,10 @@ class Database(ServerCalls):
         return self.dialect.merge(held.path, stage, **how)
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Replace the rows of ``target`` by those of table ``new``, in the open transaction.
+        """Replace the rows of table ``target`` by those of table ``new``, in the open transaction.
 
-        A missing target is made by renaming ``new``. An existing one to which no grants, views, keys or
-        the like belong is renamed to ``old`` and dropped; any other is refilled in place.
+        A missing target is made by renaming ``new``. An existing one to which no grants, views, keys or the
+        like belong is renamed to ``old`` and dropped; any other is refilled in place.
         """
         dialect, held = self.dialect, self.find(connection, target)
         if held is None or dialect.folded_table(held.path[-1]) != dialect.folded_table(target[-1]):
@@ -343,23 +340,23 @@ class Database(ServerCalls):
             self.refill(connection, held, new)
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether table ``new`` can replace the table by renaming without losing grants, views or the like.
+        """Whether the table may be replaced by renaming ``new``, without loss of grants, views or keys.
 
         The default does not ask the catalogue and returns False: the table is refilled.
         """
         return False
 
     def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
-        """Return the foreign keys of other tables that refer to the table; none if keys are not enforced."""
+        """Return the foreign keys of other tables that refer to this table; none if keys are not enforced."""
         sql = self.dialect.referring(path)
         return grouped(self.run(connection, sql)) if sql else []
 
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
-        """Return why the rows of ``path`` cannot be replaced, e.g. a policy hides rows; empty: they can."""
+        """Return reasons why a table's rows cannot be replaced, such as a policy that hides rows."""
         return []
 
     def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
-        """Replace the rows of the existing table ``held`` by those of ``new``; see ``hdm.sql.refill``.
+        """Replace the rows of the existing table ``held`` by those of table ``new``; see ``hdm.sql.refill``.
 
         Drops ``new`` too, unless DDL would commit the transaction; then the caller drops it later.
         """
@@ -370,15 +367,15 @@ class Database(ServerCalls):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """Create the empty table ``new`` that will replace ``target``."""
+        """Create an empty table ``new`` with the columns of ``target``, which it will replace."""
         self.change(connection, self.dialect.create_table(new, target.columns, target.key))
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables in the schema of ``path`` whose name starts with ``prefix``."""
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
         return []
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Check the connection for ``hdm doctor``; return ``(what, ok, detail)``."""
+        """Return the results of connection tests for ``hdm doctor``, each as ``(what, ok, detail)``."""
         try:
             connection = self.connect("hdm:doctor")
         except HdmError as error:
@@ -391,7 +388,7 @@ class Database(ServerCalls):
         return found
 
     def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
-        """Check for ``hdm doctor`` whether the user has all privileges that a sink for the table needs."""
+        """Return, for ``hdm doctor``, whether the user has the privileges that a sink needs."""
         connection = self.connect("hdm:doctor")
         try:
             missing_grants = self.missing_grants(connection, path)
@@ -403,7 +400,7 @@ class Database(ServerCalls):
         return [("grants", not missing_grants, what)]
 
     def look(self, path: Sequence[str]) -> Table | None:
-        """Log in and describe a table; None if there is none. Raises ``HdmError`` if that fails."""
+        """Return a table's description, None if there is none; raise ``HdmError`` if no session opens."""
         connection = self.connect("hdm:ready")
         try:
             self.begin(connection)

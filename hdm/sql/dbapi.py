@@ -1,4 +1,4 @@
-"""DbApiDatabase: any system with a DB-API 2 driver (https://peps.python.org/pep-0249/) and a dialect.
+"""DbApiDatabase, a database with a DB-API 2 driver (https://peps.python.org/pep-0249/) and a dialect.
 
 A subclass opens a connection; the catalogue is read by the dialect's ``catalog_queries``, rows are fetched
 in steps of bounded bytes and inserted by ``executemany``. ``docs/howto/write-a-database.md`` builds one.
@@ -26,7 +26,7 @@ _INSERT_ROWS = 2000
 
 
 class DbApiDatabase(Database):
-    """A database behind a DB-API 2 driver. A subclass writes ``open``; the rest has defaults.
+    """A database behind a DB-API 2 driver; a subclass writes ``open``, the rest has defaults.
 
     Connections are in autocommit: a transaction begins with the statement in ``begin_write`` or
     ``begin_read``, and ends with the driver's own ``commit`` or ``rollback``.
@@ -46,15 +46,16 @@ class DbApiDatabase(Database):
 
     @abstractmethod
     def open(self, label: str, *, write: bool) -> Any:
-        """Return the driver's connection in autocommit, named ``label`` where the server shows it.
+        """Open and return the driver's connection, in autocommit.
 
-        Import the driver inside this method; its errors may be raised as they are.
+        The server shows it under the name ``label`` if it can. Import the driver inside this method; its
+        errors may be raised as they are.
         """
 
     # -- sessions --------------------------------------------------------------
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Open a connection and apply the dialect's settings."""
+        """Open a connection, apply the dialect's settings to it, and return it."""
         with self.connecting():
             connection = self.open(label, write=write)
         try:
@@ -65,19 +66,19 @@ class DbApiDatabase(Database):
         return connection
 
     def set_up(self, connection: Any, write: bool) -> None:
-        """Apply the dialect's settings to a new database session; read-only unless ``write``."""
+        """Apply the dialect's settings to a new database session; make it read-only unless ``write``."""
         for statement in self.settings(write):
             self.run(connection, statement)
         if not write:
             self.make_read_only(connection)
 
     def make_read_only(self, connection: Any) -> None:
-        """Make the database session read-only, if the dialect has a statement for that."""
+        """Make a database session read-only, if the dialect has a statement for that."""
         for statement in self.dialect.read_only_session:
             self.run(connection, statement)
 
     def settings(self, write: bool) -> list[str]:
-        """Return the statements that a new database session starts with."""
+        """Return the SQL statements with which a new database session starts."""
         own = list(self.dialect.session)
         return own if write else [*own, *self.read_only]
 
@@ -97,32 +98,35 @@ class DbApiDatabase(Database):
         return catalogue_sql(self.dialect.name)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``<dialect>://host:port``, ``database.schema.table``."""
+        """Return a table's OpenLineage name: ``<dialect>://host:port``, ``database.schema.table``."""
         place = f"{self.profile.host}:{self.profile.port}" if self.profile.port else self.profile.host
         parts = path if self.dialect.schemas_are_databases else (self.profile.database, *path)
         return Dataset(f"{self.dialect.name}://{place}", ".".join(part for part in parts if part))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return the name; a bare one gets the profile's schema, else the system's default."""
+        """Return a table's name; a bare one gets the profile's schema, else the system's default."""
         if len(parts) > 1:
             return tuple(parts)
         named: str | None = getattr(self.profile, "schema_name", None) or self.default_schema()
         return (named, *parts) if named else tuple(parts)
 
     def default_schema(self) -> str | None:
-        """Return the schema of names without one, if the profile gives none; None: there is no schema."""
+        """Return the schema for bare names if the profile names none; None if there are no schemas."""
         return self.questions.schema
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Describe a table by the dialect's catalogue SQL; its name may differ in case."""
+        """Return a table as the dialect's catalogue SQL describes it; its name may differ in case.
+
+        None if there is no such table.
+        """
         return described(self, connection, path, self.questions)
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return a digest that identifies the storage of the table's rows; None for a view or a query."""
+        """Return a digest that identifies the storage of a table's rows; None for a view or a query."""
         return relation_of(self, connection, path, self.questions)
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Return the columns of a query, by creating an empty temporary table from it and describing that."""
+        """Return the columns of a query, found by an empty temporary table that is created from it."""
         name = f"hdm_query_{uuid.uuid4().hex}"
         stage, dialect = self.stage_path((), name), self.dialect
         empty = f"SELECT * FROM {dialect.derived(sql)} WHERE 1 = 0"
@@ -139,7 +143,7 @@ class DbApiDatabase(Database):
         return found.columns
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables in the schema of ``path`` whose name starts with ``prefix``.
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``.
 
         None are found if the dialect has no SQL for it.
         """
@@ -152,7 +156,7 @@ class DbApiDatabase(Database):
     # -- rows ------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT by ``fetchmany``, as many at a time as fit into about 8 MiB."""
+        """Yield the rows of a SELECT as batches, fetched as many at a time as fit into about 8 MiB."""
         decoders = {column.name: self.decoder(column) for column in columns}
         with self.calling(connection):
             cursor = connection.cursor()
@@ -172,11 +176,11 @@ class DbApiDatabase(Database):
             cursor.close()
 
     def decoder(self, column: Column) -> row_codec.Decoder:
-        """Return the function that turns the driver's values of a column into its carrier."""
+        """Return the function that converts the driver's values of a column to an Arrow array."""
         return dbapi_codec.decoder(column)
 
     def checked(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> None:
-        """Raise ``UnrepresentableValue`` if the driver may have altered values of the fetched rows."""
+        """Raise ``UnrepresentableValue`` if the driver may have altered values of these fetched rows."""
         return
 
     def load(
@@ -202,23 +206,23 @@ class DbApiDatabase(Database):
         return taken
 
     def insert_sql(self, path: Sequence[str], columns: Sequence[Column]) -> str:
-        """Return the INSERT of one row, with a placeholder for each value."""
+        """Return the INSERT statement for one row, with a placeholder for each value."""
         dialect = self.dialect
         marks = ", ".join(self.mark(column, number) for number, column in enumerate(columns, 1))
         names = dialect.names(column.name for column in columns)
         return f"INSERT INTO {dialect.qualify(path)} ({names}) {dialect.insert_override}VALUES ({marks})"
 
     def mark(self, column: Column, number: int) -> str:
-        """Return the placeholder of the ``number``-th value in an INSERT, counted from 1."""
+        """Return the placeholder for one value of an INSERT; ``number`` counts from 1."""
         return self.dialect.placeholder(number)
 
     def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Insert the rows and return how many the database stored."""
+        """Insert rows and return how many the database stored."""
         cursor.executemany(sql, rows)
         return int(cursor.rowcount) if self.counts_many else len(rows)
 
     def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """Return the values to bind: dates, times and decimals as exact text, others as Python objects."""
+        """Return a column's values to bind: dates, times and decimals as text, others as Python objects."""
         if self.dialect.zoneless and pa.types.is_timestamp(array.type):
             array = array.cast(pa.timestamp(array.type.unit))
         return row_codec.cells(array)

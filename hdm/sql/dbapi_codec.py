@@ -1,4 +1,4 @@
-"""Turns the values that DB-API drivers return into Arrow arrays, exactly or not at all.
+"""Converts the values that DB-API drivers return to Arrow arrays, exactly or not at all.
 
 PEP 249 (https://peps.python.org/pep-0249/) says little about the types of values: one driver returns
 ``datetime``, another its text. Both are read. A value that would have to be rounded, truncated or guessed
@@ -25,7 +25,7 @@ _TRUE, _FALSE = ("t", "true", "1"), ("f", "false", "0")
 
 
 def decoder(column: Column) -> row_codec.Decoder:
-    """Return the function that turns the driver's values of the column into its carrier."""
+    """Return the function that converts the driver's values of a column to an Arrow array of its type."""
     kind, carried = column.kind, column.type
     if kind is Kind.TEXT:
         return _each(_text)

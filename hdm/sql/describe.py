@@ -16,7 +16,10 @@ from hdm.sql.database import Database
 def described(
     database: Database, connection: Any, path: Sequence[str], questions: CatalogueSql
 ) -> Table | None:
-    """Describe a table, its key and estimates; None if there is none, whatever the case of its name."""
+    """Return a table with its key and size estimates, by catalogue SQL; None if there is none.
+
+    Its name may differ in case.
+    """
     dialect = database.dialect
 
     def ask(sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -50,7 +53,7 @@ def described(
 
 
 def chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...]:
-    """Return the columns in the order of ``names``.
+    """Return the named columns in the order of ``names``.
 
     Raises ``UsageError`` unless each exists and is named once.
     """
@@ -81,7 +84,7 @@ def sees_all(database: Database, connection: Any, table: Table, origin: str) -> 
 def relation_of(
     database: Database, connection: Any, path: Sequence[str] | None, questions: CatalogueSql
 ) -> str | None:
-    """Return a digest that identifies the storage of the table's rows; None for a view or a query."""
+    """Return a digest that identifies the storage of a table's rows; None for a view or a query."""
     if path is None:
         return None
     schema = path[-2] if len(path) > 1 else (questions.schema or "")
@@ -90,7 +93,10 @@ def relation_of(
 
 
 def asked(database: Database, connection: Any, sql: str, values: Sequence[str]) -> list[tuple[Any, ...]]:
-    """Run catalogue SQL, with its ``?`` replaced by the driver's placeholders, and return all rows."""
+    """Run catalogue SQL with bound values and return all rows.
+
+    Each ``?`` is replaced by the driver's own placeholder.
+    """
     numbers = itertools.count(1)
     parts = sql.split("?")
     marked = parts[0] + "".join(database.dialect.placeholder(next(numbers)) + part for part in parts[1:])

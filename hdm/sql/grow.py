@@ -1,4 +1,4 @@
-"""Adds columns that the source has gained to the target table."""
+"""Adds columns that the source table has gained to the target table."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hdm.sql.database import Database
 
 
 def grow(database: Database, target: Table, find: Callable[[Any, Sequence[str]], Table | None]) -> None:
-    """Add the columns of ``target`` that the existing table lacks, by ALTER TABLE; existing rows get NULL.
+    """Add the columns of ``target`` that the existing table lacks; existing rows get NULL there.
 
     ``find(connection, path)`` describes the existing table. Does nothing if there is none.
     """

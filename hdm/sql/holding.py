@@ -15,9 +15,9 @@ NO_LEDGER = Holding(target="")
 
 
 def held_by(database: Database, ledger: Ledger, target: Table, job_key: str, looks: Mode | None) -> Holding:
-    """Return what the ledger records of a job and, if ``looks`` is not None, what the table contains.
+    """Return counts of a job's chunks from the ledger and, unless ``looks`` is None, of the table's rows.
 
-    ``looks`` is the job's mode; None: do not look at the table. Uses one database session.
+    ``looks`` is the job's mode. Uses one database session.
     """
     connection = database.connect("hdm:holding")
     try:

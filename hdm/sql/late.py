@@ -1,4 +1,4 @@
-"""Finds rows below the watermark that were not moved, and reports how the source differs.
+"""Finds rows below the watermark that were not moved yet, and reports how the source differs.
 
 Three facts of the last reading tell which rows are new: the ids that were missing when it ended (``gaps``),
 the transactions that wrote the rows (if the database shows them), and the number of rows.
@@ -26,7 +26,7 @@ GAPS = 1_000
 def numbered_by(table: Table) -> Column | None:
     """Return the key column if the key is one column of whole numbers; else None.
 
-    A row whose id was missing in the last reading is then known to be new.
+    A row whose number was missing at the last reading is then known to be new.
     """
     if len(table.key) != 1:
         return None
@@ -35,7 +35,7 @@ def numbered_by(table: Table) -> Column | None:
 
 
 def missing_ids(splitter: Splitter, column: Column, moved: str) -> str | None:
-    """Return the ranges of ids that the moved rows do not have, as the condition ``in`` takes them.
+    """Return the ranges of ids that none of the moved rows has, as the condition ``in`` takes them.
 
     ``moved`` is the SQL predicate of the moved rows. The ranges are the newest ``GAPS`` gaps, and all ids
     above the greatest. None if there is no row.
@@ -67,10 +67,10 @@ def _range(low: int, high: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Rows below the watermark that must be moved: ``rows`` rows, which ``condition`` selects.
+    """Rows below the watermark that must still be moved: ``rows`` rows, which ``condition`` selects.
 
-    ``added`` of them are new. ``changes`` is how many other rows below the watermark were changed; they
-    are not moved.
+    ``added`` of them are new. ``changes`` is how many other rows below the watermark were changed; they are
+    not moved.
     """
 
     condition: Condition | None = None
@@ -80,9 +80,10 @@ class Late:
 
 
 def find_late(splitter: Splitter, below: Sequence[Condition], held: int | None) -> Late:
-    """Find the rows ``below`` the watermark that came since the last reading.
+    """Find the rows below the watermark that came after the last reading.
 
-    ``held`` is how many rows the source has below the watermark; None if they were not counted.
+    ``below`` selects the rows below the watermark; ``held`` is how many the source has, None if they were not
+    counted.
     """
     window, database = splitter.window, splitter.database
     surplus = None if held is None or window.moved is None else held - window.moved
@@ -121,7 +122,7 @@ def _counted(splitter: Splitter, below: Sequence[Condition], condition: Conditio
 
 
 def said_of_late(window: Window, held: int, late: Late, rose: int, name: str, *, back: bool) -> str | None:
-    """Return the report on the rows below the watermark; None if they are those that were moved.
+    """Return a report on rows below the watermark that differ from those moved; None if none do.
 
     ``held`` is how many rows the source has there. ``rose`` is how many moved rows may since have got a
     greater value, so that they are above the watermark now. ``back``: no row reaches the watermark any more.

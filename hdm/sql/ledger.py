@@ -1,4 +1,4 @@
-"""The ledger: the table in the target that records which chunks it contains, and the target's identity.
+"""The ledger, a table in the target that records which chunks it contains, and the target's identity.
 
 A chunk's ledger row is written in the transaction that loads the chunk, so both exist or neither does. One
 more row contains the identity of the target (decision 0021): a random number, written once, that tells this
@@ -47,7 +47,7 @@ COLUMNS = (
 
 
 class Ledger:
-    """Reads and writes the ledger of one schema; by default in the caller's transaction."""
+    """Reads and writes the ledger table of one schema, by default in the caller's transaction."""
 
     def __init__(self, database: Database, schema: Sequence[str]) -> None:
         self.database = database
@@ -58,9 +58,10 @@ class Ledger:
         self._head = database.dialect.qualify(self.head)
 
     def create(self, connection: Any) -> str:
-        """Create the ledger if it does not exist, and return the target's identity.
+        """Create the ledger table if it does not exist, and return the target's identity.
 
-        Safe if another database session creates it at the same time. Runs transactions of its own.
+        The identity is a random number. Safe if another database session creates the ledger at the same time.
+        Runs transactions of its own.
         """
         if self.path in self.database.ledgers:
             return self.database.ledgers[self.path]
@@ -97,7 +98,7 @@ class Ledger:
         return known
 
     def identity(self, connection: Any) -> str | None:
-        """Return the identity of the target; None if a version of hdm without identities made the ledger."""
+        """Return the target's identity, a random number; None if an old version made the ledger."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,
@@ -121,7 +122,7 @@ class Ledger:
                 raise
 
     def exists(self, connection: Any, path: Sequence[str] | None = None) -> bool:
-        """Whether the ledger, or the table ``path``, exists; asked in a transaction of its own."""
+        """Whether the ledger table exists, or the table ``path`` if given; asked in its own transaction."""
         self.database.begin(connection)
         found: Table | None = self.database.find(connection, path or self.path)
         self.database.rollback(connection)
@@ -129,7 +130,7 @@ class Ledger:
         return found is not None and fold(found.path[-1]) == fold((path or self.path)[-1])
 
     def claim(self, connection: Any, chunk: Chunk, attempt: Attempt) -> bool:
-        """Insert the chunk's row; False if it exists already.
+        """Insert a chunk's row into the ledger; return False if it exists already.
 
         Where keys are enforced, waits until another attempt at the same chunk ends its transaction. After
         False, the caller must roll back.
@@ -174,7 +175,7 @@ class Ledger:
         return True
 
     def fill(self, connection: Any, receipt: Receipt) -> None:
-        """Store the receipt in the chunk's row; raises ``TransientError`` if ``claim``'s row is gone."""
+        """Store the receipt in the row that ``claim`` inserted; ``TransientError`` if the row is gone."""
         mark = self.database.dialect.placeholder
         quote = self.database.dialect.quote
         touched = self.database.change(
@@ -188,7 +189,7 @@ class Ledger:
             raise TransientError("the server ended the transaction that had claimed the chunk")
 
     def find(self, connection: Any, chunk_id: str) -> Receipt | None:
-        """Return the receipt of a chunk; None if the ledger has none."""
+        """Return the receipt of a chunk from the ledger; None if it has none."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,
@@ -198,7 +199,7 @@ class Ledger:
         return receipt_from_json(str(rows[0][0])) if rows and rows[0][0] is not None else None
 
     def rows(self, connection: Any, job_key: str, epoch: int) -> int:
-        """Return how many rows were loaded by the chunks of one epoch."""
+        """Return how many rows the chunks of one epoch loaded, according to the ledger."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         sql = (
             f"SELECT SUM({quote('row_count')}) FROM {self._committed} "
@@ -207,7 +208,7 @@ class Ledger:
         return int(self.database.run(connection, sql, (job_key, epoch))[0][0] or 0)
 
     def holding(self, connection: Any, job_key: str) -> Holding:
-        """Return the number, least and greatest id, and rows of a job's recorded chunks, by one query."""
+        """Return counts of a job's recorded chunks and their rows, by one query."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         chunk_id = quote("chunk_id")
         sql = (
@@ -219,7 +220,7 @@ class Ledger:
         return Holding(int(chunks), least, greatest, int(rows or 0))
 
     def entries(self, connection: Any, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Yield every chunk of a job that is recorded, with its receipt, oldest epoch first."""
+        """Yield every chunk of a job in the ledger with its receipt, oldest epoch first."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,
@@ -232,9 +233,9 @@ class Ledger:
             yield chunk_from_json(str(chunk)), receipt_from_json(str(receipt))
 
     def newest_epoch(self, job_key: str) -> int:
-        """Return the greatest epoch number that the target's ledger records for a job; 0 if it records none.
+        """Return the greatest epoch number that the ledger records for a job; 0 if it records none.
 
-        Rows of chunks and rows of table swaps count. The ledger is read in a database session of its own.
+        Rows of chunks and rows of table swaps count. Uses a database session of its own.
         """
         if not self.database.is_there():
             return 0

@@ -1,7 +1,7 @@
-"""Mode ``merge``: stages a chunk's rows in a temporary table, then merges them into the target by key.
+"""Implements mode ``merge``: puts a chunk's rows into a temporary table, then merges them by key.
 
-Which of several rows with one key stays does not depend on which chunk commits last (decision 0011). The
-rows in the target are counted before the transaction is committed (decision 0012).
+Which of several rows with one key stays does not depend on which chunk commits last (decision 0011). The rows
+in the target are counted before the transaction is committed (decision 0012).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LATER = {Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64, Kind.DECIMAL, Kind.DATE,
 
 
 def newest_by(database: Database, target: Table) -> str | None:
-    """Return the cursor column that tells which of several rows with one key is the newest; else None.
+    """Return the cursor column, whose greatest value marks the newest of several rows with one key.
 
     None if the target has no cursor, or if its database may sort the cursor otherwise than the source.
     """
@@ -73,10 +73,10 @@ def drop_stage(database: Database, connection: Any, stage: Sequence[str] | None)
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """Merges one chunk's staged rows into ``target``, inside the open transaction.
+    """Merges one chunk's rows from a temporary table into ``target``, inside the open transaction.
 
-    ``held`` is the existing table as the catalogue describes it. ``repeats``: other chunks of the reading
-    may contain rows with the same keys, so that the cursor decides which row is the newest.
+    ``held`` is the existing table as the catalogue describes it. ``repeats``: other chunks of the reading may
+    contain rows with the same keys, so that the cursor decides which row is the newest.
     """
 
     database: Database
@@ -87,10 +87,10 @@ class Merge:
     repeats: bool
 
     def run(self, sent: int) -> int:
-        """Merge ``sent`` staged rows; return how many were skipped because a newer row has their key.
+        """Merge ``sent`` rows; return how many were skipped because a newer row has their key.
 
-        Raises ``RejectedRows`` if nothing tells which of two rows with one key is newer, or if the table
-        does not contain all rows afterwards.
+        Raises ``RejectedRows`` if nothing tells which of two rows with one key is newer, or if the table does
+        not contain all rows afterwards.
         """
         newest = newest_by(self.database, self.target) if self.repeats else None
         if newest is not None:

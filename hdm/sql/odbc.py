@@ -1,4 +1,4 @@
-"""OdbcDatabase: any database with an ODBC driver; bulk reads in Arrow, array inserts."""
+"""OdbcDatabase, a database with an ODBC driver: reads in bulk as Arrow, inserts arrays of rows."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _KINDS = {
 
 
 class OdbcDatabase(DbApiDatabase):
-    """A database behind an ODBC driver. A subclass gives the dialect and the connection string."""
+    """A database behind an ODBC driver; a subclass gives the dialect and the connection string."""
 
     def __init__(self, profile: Any = None, dialect_name: str = "") -> None:
         super().__init__(profile)
@@ -39,12 +39,12 @@ class OdbcDatabase(DbApiDatabase):
 
     @property
     def dialect(self) -> Dialect:
-        """The system's dialect, adapted to ODBC."""
+        """The system's dialect, with what differs over ODBC."""
         return through_odbc(self._base)
 
     @property
     def facts(self) -> OdbcFacts:
-        """Facts about the system's ODBC driver."""
+        """Facts about the system's ODBC driver, such as which values it damages."""
         return self.dialect.odbc
 
     def connection_string(self, label: str) -> str:
@@ -52,18 +52,18 @@ class OdbcDatabase(DbApiDatabase):
         raise UsageError("no connection string", hint="name dsn:, driver: or odbc: in the profile")
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name of a table, which does not tell that ODBC is used."""
+        """Return a table's OpenLineage name, which is the same whether ODBC is used or not."""
         place = f"{self.profile.host}:{self.profile.port}" if self.profile.port else self.profile.host
         parts = path if self.dialect.schemas_are_databases else (self.profile.database, *path)
         return Dataset(f"{self._base}://{place}", ".".join(part for part in parts if part))
 
     def open(self, label: str, *, write: bool) -> Any:
-        """Return a pyodbc connection in autocommit."""
+        """Open and return a pyodbc connection in autocommit."""
         pyodbc, _ = codec.modules()
         return pyodbc.connect(self.connection_string(label), autocommit=True, timeout=60)
 
     def set_up(self, connection: Any, write: bool) -> None:
-        """Apply the dialect's settings to a new database session; read-only unless ``write``."""
+        """Apply the dialect's settings to a new database session; make it read-only unless ``write``."""
         if self.facts.one_write:
             connection.maxwrite = 1 << 30
         if not write:
@@ -71,11 +71,11 @@ class OdbcDatabase(DbApiDatabase):
         super().set_up(connection, write)
 
     def make_read_only(self, connection: Any) -> None:
-        """Make the database session read-only, if the server knows a statement for that."""
+        """Make a database session read-only, if the server has a statement for that."""
         self._guard(lambda statement: self.run(connection, statement))
 
     def settings(self, write: bool) -> list[str]:
-        """Return the first statements of a database session; the connection string sets the character set."""
+        """Return the first SQL statements of a session; the connection string sets the character set."""
         return [one for one in super().settings(write) if not one.startswith("SET NAMES")]
 
     def _guard(self, execute: Callable[[str], Any]) -> None:
@@ -117,7 +117,7 @@ class OdbcDatabase(DbApiDatabase):
         return catalogue_sql(self._base)
 
     def default_schema(self) -> str | None:
-        """Return the schema of names without one, if the profile gives none; None: there is no schema."""
+        """Return the schema for bare names if the profile names none; None if there are no schemas."""
         if self.facts.bare_names == "database":
             return self.profile.database  # type: ignore[no-any-return]
         return None if self.facts.bare_names == "none" else super().default_schema()
@@ -143,7 +143,7 @@ class OdbcDatabase(DbApiDatabase):
     # -- rows ------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield rows in bulk; row by row if a value is wider than ``WIDEST`` or bulk reads would fail."""
+        """Yield rows in bulk, or row by row if a value is wider than ``WIDEST`` or bulk reads would fail."""
         widest = self._widest(connection, sql, columns)
         if widest <= codec.WIDEST and not self._bulk_breaks(columns):
             batches = self._bulk(sql, columns, widest)
@@ -220,7 +220,7 @@ class OdbcDatabase(DbApiDatabase):
             yield batch
 
     def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:
-        """Insert the rows and return their number; as arrays of up to 16 MiB if the driver supports that.
+        """Insert rows and return their number; sends arrays of up to 16 MiB if the driver supports that.
 
         The rows need not be counted: an INSERT of VALUES stores its rows or raises.
         """
@@ -235,13 +235,13 @@ class OdbcDatabase(DbApiDatabase):
         return len(rows)
 
     def mark(self, column: Column, number: int) -> str:
-        """Return the placeholder of a value, cast to its type if the system needs that."""
+        """Return the placeholder for one value of an INSERT, with a cast if the system needs one."""
         if not self.facts.casts or column.kind in (Kind.TEXT, Kind.BINARY):
             return "?"
         return f"CAST(? AS {self.dialect.stored(column).native})"
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables whose name starts with ``prefix``, by ODBC's catalogue function."""
+        """Return the tables whose names start with ``prefix``, by ODBC's own catalogue function."""
         with self.classified():
             cursor = connection.cursor()
             found = [str(row.table_name) for row in cursor.tables(tableType="TABLE").fetchall()]
@@ -249,7 +249,7 @@ class OdbcDatabase(DbApiDatabase):
         return [(*path[:-1], name) for name in found if name.startswith(prefix)]
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Check the connection for ``hdm doctor``, and tell the driver's and the server's version."""
+        """Return the results of connection tests for ``hdm doctor``, with driver and server version."""
         found = super().probe()
         if not all(ok for _, ok, _ in found):
             return found
@@ -268,7 +268,7 @@ class _TooWideError(Exception):
 
 
 def valued(value: str) -> str:
-    """Return a value for a connection string, in braces only if it needs them.
+    """Return a value as it must stand in an ODBC connection string: in braces only if needed.
 
     Not every driver removes the braces around a number.
     """
@@ -277,5 +277,5 @@ def valued(value: str) -> str:
 
 
 def braced(value: str) -> str:
-    """Return a value for a connection string in braces, with each ``}`` doubled, so that none ends it."""
+    """Return a value in braces for an ODBC connection string; each ``}`` in it is doubled."""
     return "{" + value.replace("}", "}}") + "}"

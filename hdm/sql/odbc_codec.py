@@ -32,7 +32,7 @@ _ZONED = r"([+-]\d\d(:?\d\d){0,2}|Z)( BC)?$"
 
 
 def only_reads(connection: Any) -> None:
-    """Set the connection's access mode to read-only; some drivers then refuse writes, others ignore it.
+    """Ask the driver for a read-only connection; some drivers then refuse writes, others ignore it.
 
     https://learn.microsoft.com/en-us/sql/odbc/reference/syntax/sqlsetconnectattr-function
     """
@@ -71,7 +71,7 @@ def _no_driver_manager() -> MissingDriver:
 
 
 def unbounded(facts: OdbcFacts, columns: Sequence[Column]) -> list[Column]:
-    """Return the columns whose widest value must be measured before buffers are bound."""
+    """Return the columns without a bound of width; their widest value must be measured before a bulk read."""
     found = []
     for column in columns:
         carried = wire(facts, column)
@@ -88,7 +88,10 @@ def unbounded(facts: OdbcFacts, columns: Sequence[Column]) -> list[Column]:
 def bulk(
     connection: Any, sql: str, columns: Sequence[Column], facts: OdbcFacts, widest: int
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches from an arrow-odbc connection; ``widest`` is the buffers' size for a value, in bytes."""
+    """Yield the rows of a query as batches, read by arrow-odbc in bulk.
+
+    ``widest`` is the size of the buffers for one value, in bytes.
+    """
     schema = pa.schema([pa.field(c.name, wire(facts, c)) for c in columns])
     options = {}
     if facts.wide_text:
@@ -111,7 +114,7 @@ def bulk(
 def one_by_one(
     cursor: Any, columns: Sequence[Column], facts: OdbcFacts, widest: int
 ) -> Iterator[pa.RecordBatch]:
-    """Yield batches of bounded bytes from an executed pyodbc cursor.
+    """Yield the rows of an executed pyodbc cursor as batches of bounded size.
 
     ``widest`` is the width in bytes of the widest value.
     """
@@ -128,12 +131,12 @@ def one_by_one(
 
 
 def rows_within(size: int, widest: int) -> int:
-    """Return how many rows of ``widest`` bytes plus 1 KiB fit into ``size`` bytes; 1 to 5,000."""
+    """Return how many rows of ``widest`` bytes plus 1 KiB fit into ``size`` bytes, between 1 and 5,000."""
     return max(min(5000, size // (widest + 1024)), 1)
 
 
 def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
-    """Return the types by which pyodbc shall bind the columns, and a row's greatest width in bytes.
+    """Return the SQL type and size with which pyodbc binds each column, and a row's greatest width in bytes.
 
     Without them pyodbc asks the driver, and some drivers give too small a size or none.
     """
@@ -157,7 +160,7 @@ def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
 
 
 def carried(batch: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
-    """Return the batch cast to the carriers of its columns.
+    """Return a batch with its columns cast to their Arrow types.
 
     Raises ``UnrepresentableValue``, which names the column, if a value does not fit.
     """

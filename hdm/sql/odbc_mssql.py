@@ -36,7 +36,7 @@ def shortest(texts: pa.Array) -> pa.Array:
 
 
 def watched(batches: Iterator[pa.RecordBatch], seen: dict[str, set[str]]) -> Iterator[pa.RecordBatch]:
-    """Yield the batches unchanged, and add each text column's characters beyond ASCII to ``seen``."""
+    """Yield the batches unchanged; collect in ``seen`` the non-ASCII characters of each text column."""
     for batch in batches:
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
             if pa.types.is_string(array.type) or pa.types.is_large_string(array.type):
@@ -47,7 +47,7 @@ def watched(batches: Iterator[pa.RecordBatch], seen: dict[str, set[str]]) -> Ite
 
 
 def must_keep(database: Database, connection: Any, path: Sequence[str], seen: Mapping[str, set[str]]) -> None:
-    """Raise ``UnrepresentableValue`` if the code page of a varchar column lacks a character in ``seen``."""
+    """Raise ``UnrepresentableValue`` if a varchar column's code page lacks a character in ``seen``."""
     dialect = database.dialect
     qualified = dialect.qualify(path)
     home = "tempdb." if qualified.startswith("[#") else ""

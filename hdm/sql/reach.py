@@ -6,7 +6,7 @@ from hdm.sql.database import Database
 
 
 class BehindDatabase:
-    """Base of components whose system is the database in ``database``."""
+    """Base class of components that use one database, which is their attribute ``database``."""
 
     database: Database
 
@@ -16,5 +16,5 @@ class BehindDatabase:
         return self.database.address
 
     def reach(self) -> None:
-        """Open and close a database session; raises ``ConnectionLost`` if none can be opened."""
+        """Open and close a database session; raise ``ConnectionLost`` if the server cannot be reached."""
         self.database.reach()

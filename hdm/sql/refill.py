@@ -1,4 +1,4 @@
-"""Replaces the rows of an existing table; its grants, keys, views and other definitions stay.
+"""Replaces the rows of an existing table, whose grants, keys, views and other definitions stay.
 
 The new rows are copied from another table in the caller's transaction: if anything fails, the old rows stay.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Referring:
-    """A foreign key: ``columns`` of ``table`` refer to the refilled table's columns ``target``."""
+    """A foreign key of another table: ``columns`` of ``table`` refer to the columns ``target``."""
 
     name: str
     table: tuple[str, ...]
@@ -27,7 +27,7 @@ class Referring:
 
 
 def grouped(rows: Iterable[Sequence[Any]]) -> list[Referring]:
-    """Make foreign keys of catalogue rows ``(key, schema, table, column, referred column)``.
+    """Return foreign keys made of catalogue rows ``(key, schema, table, column, referred column)``.
 
     The rows of a key must be in the order of its columns.
     """

@@ -1,4 +1,4 @@
-"""Checks that all chunks of a reading are read from the relation that they were planned on.
+"""Checks that all chunks are read from the storage (relation) for which they were planned.
 
 A relation is what contains a table's rows now; a table that is truncated or replaced gets another one.
 """
@@ -23,7 +23,7 @@ _NO_CALLS = frozenset({"in", "and", "or", "not", "exists", "any", "all", "some",
 
 
 def asks_something(where: str) -> bool:
-    """Whether a condition may give another result in another database session.
+    """Whether a SQL condition may give another result in another database session.
 
     It may if it calls a function or asks a clock.
     """
@@ -34,7 +34,7 @@ def asks_something(where: str) -> bool:
 def is_steady(
     database: Database, connection: Any, table: Table, path: Sequence[str] | None, where: str
 ) -> bool:
-    """Whether rows counted in a snapshot are those that other database sessions read in it."""
+    """Whether rows counted in a snapshot are the rows that other database sessions read in it."""
     return path is not None and not asks_something(where) and database.is_steady(connection, table.path)
 
 
@@ -46,10 +46,10 @@ def planned(
     path: Sequence[str] | None,
     snapshot: str | None,
 ) -> str | None:
-    """Return the identifier of the relation that is planned; None if the system has none.
+    """Return the identifier of the storage that contains the rows to be planned; None if there is none.
 
-    Raises ``TransientError`` if the table was replaced since the snapshot was taken, so that the caller
-    tries again with a new snapshot.
+    Raises ``TransientError`` if the table was replaced since the snapshot was taken, so that the caller tries
+    again with a new snapshot.
     """
     found = database.relation(connection, origin, path and table.path)
     seen = database.relation_in(snapshot) if snapshot is not None else None
@@ -61,7 +61,7 @@ def planned(
 def hold(
     database: Database, connection: Any, table: Table, origin: str, path: Sequence[str] | None, chunk: Chunk
 ) -> None:
-    """Raise ``SourceChanged`` if the relation is not the one that ``chunk`` was planned on."""
+    """Raise ``SourceChanged`` if a table's rows are not in the storage for which ``chunk`` was planned."""
     if chunk.relation is None:
         return
     if database.relation(connection, origin, path and table.path) != chunk.relation:

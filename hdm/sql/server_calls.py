@@ -1,4 +1,4 @@
-"""Wraps a driver's calls: turns errors into hdm's, with the server's address, and ends lost calls."""
+"""Wraps calls of a driver: translates its errors to hdm's, and ends calls whose connection is lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class ServerCalls(ABC):
-    """Base of ``Database``: context managers around calls of the driver."""
+    """Base class of ``Database`` with context managers around calls of the driver."""
 
     tls_hint: ClassVar[str] = "name the authority's certificate in the profile, or write insecure: true"
     """Hint for a server whose certificate is not trusted."""
@@ -29,15 +29,15 @@ class ServerCalls(ABC):
 
     @abstractmethod
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name of a table, without connecting."""
+        """Return the name of a table as OpenLineage spells it, without connecting."""
 
     @abstractmethod
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return the name with the default schema filled in, without connecting."""
+        """Return a table's name with the default schema filled in, without connecting."""
 
     @abstractmethod
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Open a database session, named ``label`` where the server shows it."""
+        """Open a database session and return it; the server shows it as ``label`` if it can."""
 
     @property
     def address(self) -> str:
@@ -45,12 +45,12 @@ class ServerCalls(ABC):
         return self.dataset(self.default_path(("",))).namespace.partition("://")[2] or self.dialect.name
 
     def reach(self) -> None:
-        """Open and close a database session; raises ``ConnectionLost`` if none can be opened."""
+        """Open and close a database session; raise ``ConnectionLost`` if the server cannot be reached."""
         self.connect("hdm:reach").close()
 
     @contextmanager
     def classified(self) -> Iterator[None]:
-        """Turn driver errors into ``HdmError``, without the driver's text."""
+        """Translate driver errors in the ``with`` block to ``HdmError``, without the driver's text."""
         try:
             yield
         except (HdmError, GeneratorExit, KeyboardInterrupt, SystemExit):
@@ -61,7 +61,7 @@ class ServerCalls(ABC):
 
     @contextmanager
     def connecting(self) -> Iterator[None]:
-        """Turn driver errors of a login into ``HdmError`` with the server's address and the cause.
+        """Translate driver errors of a login to ``HdmError`` with the server's address and the cause.
 
         The cause is e.g. DNS, a refused connection, a time-out, TLS or the login: see ``unreachable``.
         """
@@ -106,7 +106,7 @@ class ServerCalls(ABC):
 
     @contextmanager
     def calling(self, connection: Any) -> Iterator[None]:
-        """Turn driver errors into ``HdmError``, and end a call whose server stopped working for it.
+        """Translate driver errors in the ``with`` block, and end a call on which the server no longer works.
 
         Such a call fails as for a lost connection. See ``hdm.components.silence``.
         """
@@ -114,7 +114,7 @@ class ServerCalls(ABC):
             yield
 
     def called(self, connection: Any, items: Iterator[T]) -> Iterator[T]:
-        """Yield the items of a generator; each item is awaited inside ``calling``."""
+        """Yield the items of a generator, each fetched within ``calling``."""
         try:
             while True:
                 with self.calling(connection):
@@ -131,7 +131,7 @@ class ServerCalls(ABC):
         return None
 
     def works_for(self, connection: Any) -> bool | None:
-        """Whether the server is working for the connection's database session now; None if not known.
+        """Whether the server is working for a connection's session now; None if not known.
 
         Asks through another database session, from another thread, while the first one waits.
         """

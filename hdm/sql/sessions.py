@@ -1,4 +1,4 @@
-"""Keeps read-only database sessions open while a plan is made, so that they are used again.
+"""Keeps read-only database sessions open while a plan is made, so that several queries share them.
 
 Planning sends several short queries for each table. A new database session is expensive: SQLite reads its
 whole schema for each, others log in. Within ``kept``, a database session is rolled back and used for the next
@@ -22,7 +22,10 @@ _FREE: ContextVar[_Free | None] = ContextVar("hdm_free_sessions", default=None)
 
 @contextmanager
 def kept() -> Iterator[None]:
-    """Keep idle database sessions of ``looking`` open until the end of the block; blocks may be nested."""
+    """Keep database sessions open, for reuse by ``looking``, until the ``with`` block ends.
+
+    Such blocks may be nested.
+    """
     if _FREE.get() is not None:
         yield
         return
@@ -39,7 +42,7 @@ def kept() -> Iterator[None]:
 
 @contextmanager
 def looking(database: Database, label: str) -> Iterator[Any]:
-    """Yield a connection with an open read transaction, which ends with the block.
+    """Give the ``with`` block a connection with an open read transaction, which ends with the block.
 
     ``label`` names a new database session where the server shows it; a kept one has its first label.
     """

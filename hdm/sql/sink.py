@@ -1,4 +1,4 @@
-"""SqlSink: writes rows and their ledger row in one transaction; appends, merges by key, or replaces."""
+"""SqlSink writes a chunk's rows and its ledger row in one transaction, in mode append, merge or replace."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_ther
 
 
 class SqlSink(BehindDatabase, Sink):
-    """Writes one table. A subclass only has to name its ``Database``.
+    """Writes one table of a SQL database.
 
-    A chunk and its ledger row are written in one transaction. Where the target enforces no keys, loads
-    into one schema are serialised by an update of the ledger's head row.
+    A subclass only has to name its ``Database``. A chunk and its ledger row are written in one transaction.
+    Where the target enforces no keys, loads into one schema are serialised by an update of the ledger's head
+    row.
     """
 
     Config: ClassVar[type[BaseModel]] = SqlSinkConfig
@@ -45,11 +46,11 @@ class SqlSink(BehindDatabase, Sink):
         self.mapping = TargetMapping(config, self.database)
 
     def dataset(self, table: Table) -> Dataset:
-        """Return the OpenLineage name of the target of source table ``table``."""
+        """Return the OpenLineage name of the target table for the source table ``table``."""
         return self.mapping.dataset(table)
 
     def target(self, table: Table) -> Table:
-        """Return the table as it will be stored; ``UsageError`` if two columns get one name."""
+        """Return the table as it will be stored; raise ``UsageError`` if two columns get one name."""
         return self.mapping.target(table)
 
     def landing(self, table: Table) -> tuple[str, ...]:
@@ -58,7 +59,7 @@ class SqlSink(BehindDatabase, Sink):
         return (self.database.dataset(path).namespace, *self.database.landing(path))
 
     def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Return (referring, referred) tables from the catalogue; none if keys are not checked."""
+        """Return pairs of tables (referring, referred) from the catalogue; none if keys are not enforced."""
         if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
             return []
         with looking(self.database, "hdm:keys") as connection:
@@ -66,23 +67,26 @@ class SqlSink(BehindDatabase, Sink):
         return [((str(a), str(b)), (str(c), str(d))) for a, b, c, d in rows]
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
-        """Return the columns stored with loss, each with the reason, without those in ``allow_loss``."""
+        """Return the columns whose values the target's types may change, each with the reason.
+
+        Without those in ``allow_loss``.
+        """
         return self.mapping.losses(table)
 
     # -- before ----------------------------------------------------------------
 
     def ready(self) -> None:
-        """Log in and look for the ledger; check that a missing database file can be created."""
+        """Open a session and look for the ledger; check that a missing database file can be created."""
         if self.database.is_there():
             self.database.look(self.database.default_path((LEDGER,)))
         else:
             self.database.can_be_made()
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """Raise ``UsageError`` if the mode cannot work.
+        """Raise ``UsageError`` if the target cannot take the table in this mode.
 
-        Mode ``merge`` needs a key; ``create: false`` an existing table; mode ``replace`` a table all of
-        whose rows the user may delete.
+        Mode ``merge`` needs a key; ``create: false`` an existing table; mode ``replace`` a table all of whose
+        rows the user may delete.
         """
         target = self.target(table)
         must_have_key(target, mode)
@@ -115,11 +119,11 @@ class SqlSink(BehindDatabase, Sink):
         return newest_by(self.database, target) is None
 
     def grow(self, table: Table) -> None:
-        """Add missing columns to an existing target, by one ALTER TABLE for each column."""
+        """Add missing columns to an existing target table, by one ALTER TABLE for each column."""
         grow(self.database, self.target(table), self._held)
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Create a missing table and ledger, and verify an existing table; no row is changed.
+        """Create a missing table and ledger, and check an existing table; change no row.
 
         In mode ``replace``, creates the table beside the target that will be swapped in.
         """
@@ -190,7 +194,7 @@ class SqlSink(BehindDatabase, Sink):
     # -- the target's own word -------------------------------------------------
 
     def identity(self, table: Table) -> str | None:
-        """Return the identity in the ledger, as ``prepare`` found or stored it; None before ``prepare``."""
+        """Return the target's identity (a random number in the ledger); None before ``prepare``."""
         return self.database.ledgers.get(self._ledger(self.target(table)).path)
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
@@ -210,7 +214,7 @@ class SqlSink(BehindDatabase, Sink):
             connection.close()
 
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
-        """Return what the ledger records of the job, and whether the table is missing or empty.
+        """Return counts of the job's chunks from the ledger, and whether the table is missing or empty.
 
         In mode append also how many rows the table has. With ``others_delete`` only the ledger is read.
         """
@@ -221,11 +225,11 @@ class SqlSink(BehindDatabase, Sink):
         return held_by(self.database, self._ledger(target), target, job_key, looks)
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """Return the greatest epoch in the ledger; an epoch without chunks is recorded by its swap."""
+        """Return the greatest epoch of the job in the ledger, which also records table swaps."""
         return self._ledger(self.target(table)).newest_epoch(job_key)
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """Return the chunk's receipt from the ledger, read in a new database session; None if it has none."""
+        """Return the chunk's receipt from the ledger, read in a new session; None if it has none."""
         connection = self.database.connect("hdm:committed")
         try:
             self.database.begin(connection)
@@ -239,7 +243,7 @@ class SqlSink(BehindDatabase, Sink):
     # -- writing ---------------------------------------------------------------
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Write a chunk in one transaction: insert the ledger row and the rows, count them, commit.
+        """Write a chunk's ledger row and rows, and count them, in one transaction; return the receipt.
 
         Where the database can, the rows are sent to the server before the transaction opens.
         """
@@ -330,7 +334,10 @@ class SqlSink(BehindDatabase, Sink):
         return (*target.path[:-1], name)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Swap the new table in, in mode ``replace``; once per epoch, since the ledger records the swap."""
+        """In mode ``replace``, swap the new table for the target, once per epoch.
+
+        The ledger records the swap.
+        """
         if not mode.rules.swaps_at_end:
             return
         target = self.target(table)
@@ -340,7 +347,7 @@ class SqlSink(BehindDatabase, Sink):
         swap_once(self.database, ledger, swap, target, new, old)
 
     def rows(self, table: Table) -> int:
-        """Count the rows of the target."""
+        """Count the rows that the target table has now, and return the number."""
         connection = self.database.connect("hdm:count")
         try:
             self.database.begin(connection)
@@ -350,7 +357,10 @@ class SqlSink(BehindDatabase, Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Check the connection and the privileges for ``hdm doctor``; a missing file is no fault."""
+        """Return the results of tests for ``hdm doctor``: connection and privileges.
+
+        A missing database file is no fault.
+        """
         if not self.database.is_there():
             return [("connection", True, "not there yet: hdm run makes it")]
         name = self.config.table_name

@@ -1,4 +1,4 @@
-"""SqlSource: reads a table or query of any system that has a ``Database``."""
+"""SqlSource reads a table or query of any system that has a ``Database`` class."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from hdm.sql.window import Increment
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first line of the driver's own error text.
+    """Return the first line of a driver's error text.
 
     Only for statements that read no rows: such a text contains no row's values.
     """
@@ -42,7 +42,7 @@ def first_line(error: BaseException) -> str:
 
 
 class ChunkConf(Settings):
-    """The size of a chunk: rows, bytes (at the table's mean width), or the smaller of both."""
+    """Configuration of a chunk's size: rows, bytes (at the table's mean width), or the smaller of both."""
 
     rows: int | None = Field(None, gt=0)
     """About how many rows one chunk holds at most; left out, 250,000, unless the bytes allow fewer."""
@@ -52,7 +52,7 @@ class ChunkConf(Settings):
 
 
 class SqlSourceConfig(Settings):
-    """One table, or one query."""
+    """Configuration of a SQL source: one table, or one query."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -116,10 +116,10 @@ class SqlSourceConfig(Settings):
 
 
 class SqlSource(BehindDatabase, Source):
-    """Reads one table or query. A subclass only has to name its ``Database``.
+    """Reads one table or query of a SQL database.
 
-    ``hdm.sql.chunking`` plans the chunks. Each chunk is read in one transaction, on a shared snapshot if
-    the database has one.
+    A subclass only has to name its ``Database``. ``hdm.sql.chunking`` plans the chunks. Each chunk is read in
+    one transaction, on a shared snapshot if the database has one.
     """
 
     Config: ClassVar[type[BaseModel]] = SqlSourceConfig
@@ -133,7 +133,7 @@ class SqlSource(BehindDatabase, Source):
 
     @property
     def path(self) -> tuple[str, ...] | None:
-        """The table's full name; None for a query."""
+        """The full name of the source's table; None for a query."""
         if self.config.table_name is None:
             return None
         parts = name_parts(self.config.table_name)
@@ -142,7 +142,7 @@ class SqlSource(BehindDatabase, Source):
         return self.database.default_path(parts)
 
     def describe(self) -> Table:
-        """Describe the table from the catalogue, or a query from its prepared statement.
+        """Return the table as the catalogue describes it, or the columns of a query as prepared.
 
         Raises ``UsageError`` if the user may not read it.
         """
@@ -162,7 +162,10 @@ class SqlSource(BehindDatabase, Source):
             raise UsageError(error.message, hint=error.hint) from None
 
     def ready(self, table: Table) -> None:
-        """Check the watermark, ``lag``, ``offset`` and ``where``, by queries that read no rows."""
+        """Check the settings watermark, ``lag``, ``offset`` and ``where`` by queries that read no rows.
+
+        Raises ``UsageError`` for one that the database cannot carry out.
+        """
         mark, cursor = self.config.watermark, table.cursor
         if mark and cursor is not None:
             where = f"{self._origin(table)} WHERE {self._filter or '1 = 1'}"
@@ -240,11 +243,11 @@ class SqlSource(BehindDatabase, Source):
         return made
 
     def snapshot(self) -> AbstractContextManager[str | None]:
-        """The database's shared snapshot, if it has one."""
+        """Hold a consistent view for the ``with`` block; give its token, None if it cannot be shared."""
         return self.database.snapshot(self.path)
 
     def window(self) -> Window:
-        """Return the configured watermark and chunk size, as a window with nothing committed yet."""
+        """Return the configured watermark and chunk size, with nothing committed yet."""
         mark, chunk = self.config.watermark or WatermarkConf(), self.config.chunk
         return Window(
             column=self.describe().cursor if mark.column else None,
@@ -258,7 +261,7 @@ class SqlSource(BehindDatabase, Source):
         )
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """Cut the window into chunks, in one snapshot of the source."""
+        """Cut the rows of ``window`` into chunks, in one snapshot of the source, and yield these."""
         window = replace(
             window,
             rows_per_chunk=window.rows_per_chunk or (self.config.chunk and self.config.chunk.rows),
@@ -280,26 +283,26 @@ class SqlSource(BehindDatabase, Source):
             yield from splitter.chunks(job_key, snapshot)
 
     def why_not_split(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
-        """Return a warning if a large table without a key could not be split; else None."""
+        """Return a warning if a large table is one chunk, because it has no key to split by; else None."""
         wanted = self.config.chunk
         return wanted and why_not_split(self.dialect, table, chunks, wanted.rows, wanted.bytes)
 
     def is_empty(self, table: Table) -> bool:
-        """Whether the table or query has no rows now, by ``COUNT(*)``."""
+        """Return True if the table or query has no rows now, by ``COUNT(*)``."""
         with looking(self.database, "hdm:count") as connection:
             where = f" WHERE {self._filter}" if self._filter else ""
             counted = f"SELECT COUNT(*) FROM {self._origin(table)}{where}"
             return int(self.database.run(connection, counted)[0][0]) == 0
 
     def leaving_out(self, columns: Collection[str]) -> SqlSource:
-        """Return a source that reads all columns but these."""
+        """Return a source that reads all columns except ``columns``."""
         kept = {"columns": [one.name for one in self.describe().columns if one.name not in columns]}
         return type(self)(self.config.model_copy(update=kept), self.profile, name=self.name)
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """Read the chunk by one SELECT in one transaction.
+        """Return the chunk's rows, which are read by one SELECT in one transaction.
 
-        Raises ``SchemaDrift`` if columns or types differ from the plan.
+        Reading raises ``SchemaDrift`` if columns or types differ from the plan.
         """
         payload = Payload(table, lambda: self._batches(table, chunk, payload.tally))
         return payload
@@ -334,11 +337,11 @@ class SqlSource(BehindDatabase, Source):
             yield batch
 
     def select(self, table: Table, chunk: Chunk) -> str:
-        """Return the SELECT that reads a chunk."""
+        """Return the SELECT statement that reads a chunk."""
         return self.selecting(table, chunk, table.columns)
 
     def selecting(self, table: Table, chunk: Chunk, columns: Sequence[Column]) -> str:
-        """Return the SELECT that reads some columns of a chunk."""
+        """Return the SELECT statement that reads some columns of a chunk."""
         shown = ", ".join(
             f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in columns
         )
@@ -360,7 +363,7 @@ class SqlSource(BehindDatabase, Source):
         return self.dialect.qualify(table.path)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Check the connection, and that the table can be described, for ``hdm doctor``."""
+        """Return the results of tests for ``hdm doctor``: connection, and the table's description."""
         found = self.database.probe()
         if all(ok for _, ok, _ in found):
             try:

@@ -1,4 +1,4 @@
-"""Swaps the new table in at the end of mode ``replace``, once per epoch."""
+"""Swaps the new table for the target at the end of mode ``replace``, once per epoch."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from hdm.sql.ledger import Ledger
 
 
 def swap_chunk(job_key: str, dataset: Dataset, epoch: int) -> Chunk:
-    """Return the chunk under which the ledger records a swap of mode ``replace``."""
+    """Return the pseudo chunk under which the ledger records a table swap of mode ``replace``."""
     return Chunk(job_key, replace(dataset, name=dataset.name + "#swap"), 0, epoch=epoch)
 
 
 def swap_session(database: Database, swap: Chunk) -> Any:
-    """Open a database session for the swap, after terminating any other one that is at this swap.
+    """Open a database session for a table swap; terminate sessions of dead processes at the same swap.
 
-    The caller has the lease of the job's end, so that such a database session belongs to a dead process,
-    and its open transaction would block the ledger.
+    The caller has the lease of the job's end, so that such a database session belongs to a dead process, and
+    its open transaction would block the ledger.
     """
     mark = f"hdm:{swap.chunk_id[:12]}:"
     before = database.connect("hdm:swap", write=True)
@@ -48,10 +48,10 @@ def _is_whole(database: Database, connection: Any, ledger: Ledger, swap: Chunk, 
 def swap_once(
     database: Database, ledger: Ledger, swap: Chunk, target: Table, new: Sequence[str], old: Sequence[str]
 ) -> None:
-    """Replace the rows of ``target`` by those of table ``new``, unless the ledger records that swap.
+    """Replace the rows of table ``target`` by those of table ``new``, unless the ledger records that swap.
 
-    ``old`` is the name that the replaced table gets before it is dropped. Where DDL commits the
-    transaction, an earlier process may have ended half-way; then the rest is done.
+    ``old`` is the name that the replaced table gets before it is dropped. Where DDL commits the transaction,
+    an earlier process may have ended half-way; then the rest is done.
     """
     connection = swap_session(database, swap)
     try:

@@ -1,4 +1,4 @@
-"""Reads the name of a table in a manifest: dotted, a list, or ``{database, schema, table}``."""
+"""Reads a table's name in a manifest: dotted, a list, or ``{database, schema, table}``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hdm.errors import UsageError
 
 
 class TableName(Settings):
-    """A table's name in parts, where a dotted string would not do."""
+    """Configuration of a table's name in parts, for names that a dotted text cannot express."""
 
     database: str | None = None
     """Names the database, the outermost part; left out, the name has none."""
@@ -28,7 +28,7 @@ TableNameLike = str | list[str] | TableName
 
 
 def name_parts(name: TableNameLike) -> tuple[str, ...]:
-    """Return the parts of ``schema.table``, ``[schema, table]`` or ``{schema, table}``.
+    """Return the parts of a table's name: ``schema.table``, ``[schema, table]`` or ``{schema, table}``.
 
     Raises ``UsageError`` if there is none, or one is empty.
     """

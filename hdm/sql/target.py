@@ -1,4 +1,4 @@
-"""Maps a source's table to its SQL target, and checks whether an existing table can take its rows."""
+"""Maps a source's table to a table of a SQL target, and checks whether an existing one can take its rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ CHUNK_ID, ROW_NO = "_hdm_chunk_id", "_hdm_row_no"
 
 
 class SqlSinkConfig(Settings):
-    """Where rows go. ``table_name`` defaults to the source's table, ``key`` to its key."""
+    """Configuration of a SQL sink: where rows go.
+
+    ``table_name`` defaults to the source's table, ``key`` to its key.
+    """
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -57,7 +60,7 @@ class SqlSinkConfig(Settings):
 
 @dataclass(frozen=True)
 class TargetMapping:
-    """Maps names and types of a source's table to one database, as the sink's conf says."""
+    """Maps names and types of a source's table to those of one target database, by the sink's settings."""
 
     config: Any
     database: Database
@@ -68,7 +71,7 @@ class TargetMapping:
         return self.database.dialect
 
     def path(self, table: Table) -> tuple[str, ...]:
-        """Return the target table's full name."""
+        """Return the target table's full name for a source table."""
         if self.config.table_name is not None:
             parts = name_parts(self.config.table_name)
         else:
@@ -78,7 +81,7 @@ class TargetMapping:
         return self.database.default_path(parts)
 
     def dataset(self, table: Table) -> Dataset:
-        """Return the OpenLineage name of the target of source table ``table``."""
+        """Return the OpenLineage name of the target table for a source table."""
         return self.database.dataset(self.path(table))
 
     def target(self, table: Table) -> Table:
@@ -116,10 +119,10 @@ class TargetMapping:
         return Table(self.dataset(table), path, columns, tuple(key), cursor, table.rows, table.bytes)
 
     def arriving(self, column: Column) -> Column:
-        """Return the column as the target must store it: a date or time that is sent as text becomes text.
+        """Return the column with the type in which the target must store its values.
 
-        A source sends them as text if they may have values outside any calendar or clock. A target of the
-        source's own system still stores them as dates or times.
+        A date or time that the source sends as text becomes text, since it may have values outside any
+        calendar or clock. A target of the source's own system still stores it as a date or time.
         """
         sent_as_text = column.kind in _TEMPORAL and pa.types.is_string(column.type)
         if not sent_as_text or column.origin == self.dialect.name:
@@ -146,18 +149,21 @@ class TargetMapping:
         return self.dialect.column_from_catalog(name, self.dialect.stored(bare).native)
 
     def repeats(self, table: Table, target: Table) -> bool:
-        """Whether several rows of a reading may have one key, since the source declares no key within it."""
+        """Whether rows of one reading may share a key, because the source's own key does not prevent it."""
         declared = {self.cased(name) for name in table.key}
         return not declared or not declared <= set(target.key)
 
     def cased(self, name: str) -> str:
-        """Return a source's name in the case that ``identifiers`` wants."""
+        """Return a source's name in upper or lower case, or as it is, as ``identifiers`` says."""
         if self.config.identifiers == "keep":
             return name
         return name.lower() if self.config.identifiers == "lower" else name.upper()
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
-        """Return the columns stored with loss, each with the reason, without those in ``allow_loss``."""
+        """Return the columns whose values the target's types may change, each with the reason.
+
+        Without those in ``allow_loss``.
+        """
         allowed = self.config.allow_loss
         found = []
         for column in table.columns:
@@ -191,7 +197,7 @@ class TargetMapping:
         return f" ({', '.join(near)} is, which is another name to {self.dialect.name})" if near else ""
 
     def verify(self, target: Table, existing: Table) -> None:
-        """Raise ``SchemaDrift`` if the existing table cannot take the rows; compares names and types.
+        """Raise ``SchemaDrift`` if the existing table's column names and types cannot take the rows.
 
         The order of the columns does not matter.
         """
@@ -227,7 +233,7 @@ def must_have_key(target: Table, mode: Mode) -> None:
 
 
 def not_there(target: Table) -> UsageError:
-    """Return the error for a missing table under ``create: false``."""
+    """Return the error for a target table that does not exist and must not be created (``create: false``)."""
     return UsageError(
         f"there is no table {target.dataset.name}, and create is false",
         hint="create it, or write create: true",

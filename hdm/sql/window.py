@@ -1,4 +1,4 @@
-"""Cuts a watermark's window into chunks: all rows that came since the last reading.
+"""Cuts the rows that came since the last reading into chunks, by a watermark column.
 
 The chunks are, in this order: late rows below the watermark; ties at the watermark; rows without a place in
 the order (NULL, NaN, infinity, dates in the future); ranges ``(lo, hi]`` up to the window's end, whose ties
@@ -31,10 +31,10 @@ Of more rows only the number is recorded."""
 
 @dataclass(frozen=True, slots=True)
 class Increment(Splitter):
-    """Cuts a window that has a watermark column."""
+    """Cuts the rows that a watermark column selects into chunks."""
 
     def parts(self) -> Iterator[Part]:
-        """Yield the conditions of each chunk, in the order of the chunks."""
+        """Yield the rows of each chunk as conditions, in the order of the chunks."""
         column, window = self.table.column(self.window.column or ""), self.window
         after, top = window.after, self._top(column)
         if after is not None and window.offset:

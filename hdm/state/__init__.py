@@ -1,4 +1,7 @@
-"""The state database: every run, job, chunk, watermark and event. Only ``StateManager`` writes to it."""
+"""The state database, which records every run, job, chunk, watermark and event.
+
+Only ``StateManager`` writes to it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The manifest's ``state_manager`` types: each gives the URL of the state database from a profile entry."""
+"""The ``state_manager`` types of a manifest; each makes the state database's URL from a profile entry."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hdm.state.db.database import resolve
 
 
 class FileProfile(Settings):
-    """The entry for a state file: either ``path``, or ``dbpath`` (a folder) and ``database`` (a name)."""
+    """Profile entry of a state file: ``path``, or ``dbpath`` (a folder) and ``database`` (a name)."""
 
     path: Annotated[Path | None, AfterValidator(can_be_a_path)] = None
     """File of the state database, with ``~`` filled in; or give ``database``."""
@@ -37,7 +37,7 @@ class FileProfile(Settings):
 
 
 class ServerProfile(Settings):
-    """The entry for a database server: either ``url``, or its parts."""
+    """Profile entry of a state database on a server: ``url``, or its parts."""
 
     url: Secret | None = None
     """SQLAlchemy's URL of the state database, ``scheme://user:password@host:port/database``; or give ``host``
@@ -65,7 +65,7 @@ class ServerProfile(Settings):
 
 
 class StateSettings(ABC):
-    """Says where the state database of a ``state_manager`` type is, and which class opens it.
+    """Tells where the state database of a ``state_manager`` type is, and which class opens it.
 
     Derive from one of its subclasses to change either, e.g. ``SQLiteStateManager``.
     """
@@ -86,7 +86,7 @@ class StateSettings(ABC):
 
 
 class SQLiteStateManager(StateSettings):
-    """State in one file, for one host; the default."""
+    """Keeps the state in a SQLite file, for processes of one host; the default."""
 
     Profile = FileProfile
 
@@ -104,7 +104,7 @@ class _Server(StateSettings):
     drivername: ClassVar[str]
 
     def url(self) -> URL:
-        """Return the URL of the database on the server."""
+        """Return the URL of the state database on the server."""
         if self.profile.url is not None:
             try:
                 url = make_url(self.profile.url.reveal())
@@ -135,7 +135,7 @@ class _Server(StateSettings):
 
 
 class PostgresServerProfile(ServerProfile):
-    """The entry for a PostgreSQL server, with libpq's TLS settings."""
+    """Profile entry of a state database on PostgreSQL, with libpq's TLS settings."""
 
     driver: str | None = Field(None, deprecated=DRIVER)
     """Has no effect, and is taken so that older profiles still work: each run says so."""
@@ -152,7 +152,7 @@ class PostgresServerProfile(ServerProfile):
 
 
 class MySQLServerProfile(ServerProfile):
-    """The entry for a MySQL or MariaDB server, with the files that TLS needs."""
+    """Profile entry of a state database on MySQL or MariaDB, with the files that TLS needs."""
 
     driver: str | None = Field(None, deprecated=DRIVER)
     """Has no effect, and is taken so that older profiles still work: each run says so."""
@@ -166,14 +166,14 @@ class MySQLServerProfile(ServerProfile):
 
 
 class SQLServerServerProfile(ServerProfile):
-    """As any server's, and the ODBC driver."""
+    """Profile entry of a state database on SQL Server, with the name of the ODBC driver."""
 
     driver: str | None = None
     """Names the ODBC driver; left out, ``ODBC Driver 18 for SQL Server``."""
 
 
 class PostgresStateManager(_Server):
-    """State in PostgreSQL."""
+    """Keeps the state in PostgreSQL."""
 
     Profile = PostgresServerProfile
     drivername = "postgresql+psycopg"
@@ -185,7 +185,7 @@ class PostgresStateManager(_Server):
 
 
 class MySQLStateManager(_Server):
-    """State in MySQL or MariaDB."""
+    """Keeps the state in MySQL or MariaDB."""
 
     Profile = MySQLServerProfile
     drivername = "mysql+pymysql"
@@ -198,7 +198,7 @@ class MySQLStateManager(_Server):
 
 
 class SQLServerStateManager(_Server):
-    """State in SQL Server, over ODBC."""
+    """Keeps the state in SQL Server, over ODBC."""
 
     Profile = SQLServerServerProfile
     drivername = "mssql+pyodbc"
@@ -209,7 +209,7 @@ class SQLServerStateManager(_Server):
 
 
 class AzureSQLServerStateManager(SQLServerStateManager):
-    """State in Azure SQL Database."""
+    """Keeps the state in Azure SQL Database."""
 
 
 MANAGERS: dict[str, type[StateSettings]] = {

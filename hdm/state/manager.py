@@ -1,4 +1,4 @@
-"""``StateManager``: the only object that reads and writes the state database."""
+"""Defines ``StateManager``, the only object that reads and writes the state database."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ from hdm.state.tx.context import Base
 
 
 class StateManager(Questions):
-    """Every run, job, chunk and watermark. Safe for threads; after a fork it reconnects.
+    """Records and returns every run, job, chunk and watermark. Safe for threads; reconnects after a fork.
 
     Every method is one transaction, and may raise ``StateUnavailable`` or ``StateError``.
     """
@@ -68,7 +68,7 @@ class StateManager(Questions):
         lease_ttl: float = 30.0,
         mask: redaction.Redact = redaction.redact,
     ) -> StateManager:
-        """Connect; an empty database gets its tables if ``create``.
+        """Connect to the state database at ``url``; create tables in an empty one if ``create``.
 
         Raises ``SchemaOutOfDate`` if its schema is older or newer than this hdm. ``lease_ttl`` is in seconds.
         ``mask`` removes secrets from all text that is stored.
@@ -82,11 +82,11 @@ class StateManager(Questions):
         return cls(Base(db, mask, lease_ttl))
 
     def import_legacy(self, url: str | URL) -> dict[str, int]:
-        """Import an old ``state_manager`` table; return its rows ``read``, ``imported``, ``success``."""
+        """Import an old ``state_manager`` table; return how many rows were read, imported, 'success'."""
         return import_original.import_old(self._base, url)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all connections to the state database."""
         self._base.db.close()
 
     def __enter__(self) -> StateManager:
@@ -107,44 +107,44 @@ class StateManager(Questions):
     def close_run(
         self, run_id: str, status: str, error_class: str | None = None, error_msg: str | None = None
     ) -> None:
-        """End the run with 'success', 'failure' or 'aborted'."""
+        """Record the end of a run: 'success', 'failure' or 'aborted'."""
         runs.close_run(self._base, run_id, status, error_class, error_msg)
 
     def latest_run(self, manifest_name: str, env: str) -> str | None:
-        """Return the newest run of that manifest in that environment."""
+        """Return the id of the newest run of a manifest in an environment; None if there is none."""
         return runs.latest_run(self._base, manifest_name, env)
 
     def run_jobs(self, run_id: str) -> list[Job]:
-        """Return the run's jobs, upstream first."""
+        """Return the run's jobs, upstream before downstream."""
         return runs.run_jobs(self._base, run_id)
 
     def register_worker(
         self, run_id: str, host: str, pid: int, start_token: str, version: str, site: str | None = None
     ) -> str:
-        """Record a worker process; return its id.
+        """Record a worker process of a run; return the worker's id.
 
-        ``start_token`` tells it from a later process with the same pid.
+        ``start_token`` tells the process from a later one with the same pid.
         """
         return runs.register_worker(self._base, run_id, host, pid, start_token, version, site)
 
     def heartbeat(self, worker_id: str) -> None:
-        """Record that the worker is alive."""
+        """Record that a worker is alive now."""
         runs.heartbeat(self._base, worker_id)
 
     def retire_worker(self, worker_id: str) -> None:
-        """Record that the worker has ended normally."""
+        """Record that a worker has ended normally."""
         runs.retire_worker(self._base, worker_id)
 
     def workers(self, host: str) -> list[tuple[str, int, str, str]]:
-        """Return ``(worker_id, pid, start_token, state)`` of the host's workers thought to be alive."""
+        """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that may be alive."""
         return runs.workers(self._base, host)
 
     def take_over(self, worker_ids: Sequence[str]) -> int:
-        """End the leases of dead workers; return how many chunks are freed."""
+        """End the leases of dead workers now; return how many chunks are free again."""
         return runs.take_over(self._base, list(worker_ids))
 
     def joinable(self, manifest_name: str, env: str, site: str | None = None) -> str | None:
-        """Return the newest run in progress; with ``site``, the newest with a live worker for that site."""
+        """Return the id of the newest run in progress; with ``site``, one with a live worker for it."""
         return sites.joinable(self._base, manifest_name, env, site)
 
     def at_work(self, run_id: str, at: Collection[str], links: Collection[str]) -> bool:
@@ -152,32 +152,32 @@ class StateManager(Questions):
         return sites.at_work(self._base, run_id, at, links)
 
     def held_by_others(self, host: str, links: Collection[str]) -> dict[str, int]:
-        """Return by host how many chunks of the links are leased by other hosts' processes, dead or alive."""
+        """Return host -> number of the links' chunks that processes of that other host have leased."""
         return sites.held_by_others(self._base, host, links)
 
     # -- jobs ----------------------------------------------------------------
 
     def open_job(self, run_id: str, info: JobInfo, *, go_past: bool = False) -> Job:
-        """Adopt the pipeline's open epoch, or open the next one in status 'planning'; return its job.
+        """Return the job of the pipeline's open epoch; without one, open the next, in status 'planning'.
 
         ``go_past``: if only dead chunks are left in the open epoch, leave it open and open the next one.
         """
         return jobs.open_job(self._base, run_id, info, gaps.go_past if go_past else None)
 
     def reread(self, job: Job) -> Job:
-        """Return the same epoch's job as it is now, even if it is closed."""
+        """Read a job's record again and return it as it is now, even if the job is closed."""
         return jobs.reread(self._base, job)
 
     def last_closed(self, pipeline_key: str) -> Job | None:
-        """Return the pipeline's newest job that was closed with success."""
+        """Return the pipeline's newest job that was closed with success; None if there is none."""
         return jobs.last_closed(self._base, pipeline_key)
 
     def plan_lease(self, job: Job) -> AbstractContextManager[bool]:
-        """Yield whether the caller alone may plan the job; renew that lease until the block ends."""
+        """Give the ``with`` block True if this caller alone may plan the job; renew that right meanwhile."""
         return named_leases.hold(self._base, replacing.plan_resource(job.pipeline_key))
 
     def finish_lease(self, job: Job) -> AbstractContextManager[bool]:
-        """Yield whether the caller alone may close the job; renew that lease until the block ends."""
+        """Give the ``with`` block True if this caller alone may close the job; renew that right meanwhile."""
         return named_leases.hold(self._base, f"finish:{job.job_id}")
 
     def add_plan(
@@ -192,7 +192,7 @@ class StateManager(Questions):
         reading: Mapping[str, Any] | None = None,
         target_id: str | None = None,
     ) -> bool:
-        """Write the plan of an epoch, once; return False if the epoch was closed unread instead.
+        """Store the plan of an epoch, once; return False if the epoch was closed unread instead.
 
         That happens if links of ``unless_loading`` still load the last epoch. ``reading`` is what
         ``reports.last_reading`` returns later; ``target_id`` is the identity of the target.
@@ -205,34 +205,37 @@ class StateManager(Questions):
         jobs.retarget(self._base, job, target_id)
 
     def close_unread(self, job: Job) -> bool:
-        """Close an epoch in mode ``replace`` for which nothing was read; return False if something was."""
+        """Close an epoch in mode ``replace`` without reading; return False if something was read already."""
         return self._base.change(job.in_run, lambda tx: replacing.close_unread(tx, job))
 
     def give_up(self, job: Job, *, short: bool) -> bool:
-        """Close an epoch whose source changed while it was read, or that is ``short``; else return False."""
+        """Close an epoch whose source changed while it was read, or that lacks rows (``short``).
+
+        Returns False, and changes nothing, if neither is so.
+        """
         return giving_up.give_up(self._base, job, short=short)
 
     def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
-        """Return whether the pipeline has receipts to load, chunks to move, or a job to close.
+        """Return whether a pipeline still has receipts to load, chunks to move, or a job to close.
 
         ``whole``: also if upstream has closed an epoch since the pipeline's last.
         """
         return sites.is_behind(self._base, pipeline_key, upstream_key, whole)
 
     def is_loading(self, pipeline_key: str, links: Collection[str]) -> bool:
-        """Return whether any open job of these links reads what the pipeline publishes."""
+        """Return whether an open job of these links reads what the pipeline publishes."""
         return self._base.db.read(lambda conn: replacing.is_loading(conn, pipeline_key, links))
 
     def pending_receipts(self, job: Job, limit: int = 100) -> list[Receipt]:
-        """Return upstream's committed receipts that this job has not turned into chunks yet, in order."""
+        """Return upstream's committed receipts for which this job has no chunks yet, in order."""
         return follow.pending_receipts(self._base, job, limit)
 
     def add_downstream_chunks(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
-        """Insert the chunks made of one upstream chunk, once; return False if the replacing job is closed."""
+        """Insert the chunks made of an upstream chunk, once; return False if a replacing job is closed."""
         return follow.add_downstream_chunks(self._base, job, upstream_chunk_id, chunks)
 
     def settled(self, job: Job) -> bool:
-        """Return whether the job has nothing left to do but to be closed."""
+        """Return whether the job's work is all done, so that it can be closed."""
         return follow.settled(self._base, job)
 
     def counts(self, job_id: str) -> dict[str, int]:
@@ -240,11 +243,11 @@ class StateManager(Questions):
         return jobs.counts(self._base, job_id)
 
     def staged(self, job: Job) -> int:
-        """Return how many of the job's committed chunks the downstream jobs of its run have not loaded."""
+        """Return how many of the job's committed chunks the run's downstream jobs have yet to load."""
         return follow.staged(self._base, job)
 
     def close_job(self, job_id: str) -> str:
-        """Close the job with 'success', or leave it open for ``retry`` or ``waive`` with 'failure'."""
+        """Close a job; return 'success', or 'failure' if a chunk is dead (then ``retry`` or ``waive`` it)."""
         return jobs.close_job(self._base, job_id)
 
     # -- chunks --------------------------------------------------------------
@@ -258,7 +261,7 @@ class StateManager(Questions):
         skip_jobs: frozenset[str] = frozenset(),
         file_names: Mapping[str, FileNames] = MappingProxyType({}),
     ) -> Lease | None:
-        """Claim the next chunk, downstream first; return None if there is nothing to claim now.
+        """Claim the next chunk of a run, downstream first; return its lease, or None if there is none now.
 
         With ``site``, only from jobs of that site or without a site. ``file_names`` says how sinks name their
         files, by pipeline key: the attempt's first file is recorded with the claim, as by ``begin_artifact``.
@@ -266,15 +269,15 @@ class StateManager(Questions):
         return claims.claim(self._base, worker_id, run_id, ClaimRequest(site, file_names), skip_jobs)
 
     def renew(self, lease: Lease, *, rows: int = 0, bytes: int = 0) -> None:  # noqa: A002
-        """Extend the lease and record progress; raise ``LeaseLost``."""
+        """Extend a lease and record its chunk's progress; raise ``LeaseLost`` if the lease is lost."""
         claims.renew(self._base, lease, rows, bytes)
 
     def begin_artifact(self, lease: Lease, uri: str, format: str) -> None:  # noqa: A002
-        """Record a file before its first byte is written; raise ``LeaseLost``."""
+        """Record a file before its first byte is written; raise ``LeaseLost`` if the lease is lost."""
         artifacts.begin(self._base, lease, uri, format)
 
     def wrote(self, lease: Lease, receipt: Receipt) -> None:
-        """Record that the content is written but not visible; raise ``LeaseLost``, ``BrokenContract``."""
+        """Record that content is written but not visible; raise ``LeaseLost``, ``BrokenContract``."""
         transitions.wrote(self._base, lease, receipt)
 
     def commit(
@@ -285,7 +288,7 @@ class StateManager(Questions):
         target_rows: int | None = None,
         claim_next: ClaimRequest | None = None,
     ) -> Lease | None:
-        """Record that the content is visible; with ``claim_next``, return the worker's next lease.
+        """Record that a chunk's content is visible; with ``claim_next``, return the worker's next lease.
 
         None if no next chunk is easily found: ``claim`` may still find one. ``target_rows`` is what the
         target says it stores (-1: it does not know the chunk; None: it cannot tell). Raises ``LeaseLost``,
@@ -294,17 +297,17 @@ class StateManager(Questions):
         return transitions.commit(self._base, lease, receipt, target_rows, claim_next)
 
     def record_checks(self, lease: Lease, results: Sequence[CheckResult]) -> None:
-        """Record the results of the chunk's checks; raise ``LeaseLost``."""
+        """Record the results of a chunk's checks; raise ``LeaseLost`` if the lease is lost."""
         check_results.record(self._base, lease, results)
 
     def verify_late(self, job: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
-        """Record the comparison of row counts for a chunk that was committed without one."""
+        """Record late whether the target's row count of a committed chunk equals the source's."""
         operators.verify_late(self._base, job, chunk_id, source_rows, target_rows)
 
     def fail(
         self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str, counts: bool = True
     ) -> bool:
-        """Schedule the next try in ``retry_in`` seconds, or bury the chunk if that is None.
+        """Record a failed attempt: next try in ``retry_in`` seconds, or a dead chunk if that is None.
 
         ``counts``: the failure is the chunk's own. Returns True if the next try will publish what was
         written, so that it must not be removed. Raises ``LeaseLost``.
@@ -312,11 +315,11 @@ class StateManager(Questions):
         return transitions.fail(self._base, lease, error, retry_in, phase, counts)
 
     def release(self, lease: Lease) -> bool:
-        """Hand the chunk back at once; raise ``LeaseLost``. Returns the same as ``fail``."""
+        """Hand a leased chunk back at once; raise ``LeaseLost``. Returns the same as ``fail``."""
         return transitions.release(self._base, lease)
 
     def supersede(self, job: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
-        """Replace chunks that no worker has a lease on by others."""
+        """Replace chunks by other ones; raise an error if a worker has a lease on one of them."""
         operators.supersede(self._base, job, chunk_ids, new_chunks)
 
     def reload(
@@ -328,7 +331,7 @@ class StateManager(Questions):
         uncopied: Collection[str] = (),
         target_id: str | None = None,
     ) -> int:
-        """Supersede committed chunks and load their rows again in the pipeline's newest job; return how many.
+        """Plan committed chunks to be loaded again, in the pipeline's newest job; return how many.
 
         Chunks in ``uncopied`` get no copy, as upstream publishes their rows again. ``target_id``: as for
         ``add_plan``.
@@ -336,21 +339,21 @@ class StateManager(Questions):
         return reload.reload(self._base, job, chunks, by, uncopied, target_id)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
-        """Record a chunk that the target's ledger names as committed; return whether it was not recorded."""
+        """Record a chunk that the target's ledger names as committed; return whether the state lacked it."""
         return reconcile.import_committed(self._base, job, chunk, receipt)
 
     def note_failure(self, run_id: str, pipeline_key: str, text: str) -> None:
-        """Record why a pipeline's job could not be planned in this run."""
+        """Record in a run why a pipeline's job could not be planned."""
         jobs.note_failure(self._base, run_id, pipeline_key, text)
 
     def skip_epochs(self, job: Job, epoch: int, snapshot: str | None) -> Job:
-        """Move an unplanned job past the epochs that only the target's ledger knows."""
+        """Give an unplanned job an epoch number after those that only the target's ledger knows."""
         return jobs.skip_epochs(self._base, job, epoch, snapshot)
 
     # -- watermarks ----------------------------------------------------------
 
     def watermark(self, pipeline_key: str) -> Watermark | None:
-        """Return the end of the committed prefix; None if nothing is committed."""
+        """Return the cursor value up to which all rows are committed; None if nothing is committed."""
         return watermarks.current(self._base, pipeline_key)
 
     def seen(self, pipeline_key: str, kind: str) -> Counter[str]:
@@ -371,32 +374,32 @@ class StateManager(Questions):
         return operators.retry(self._base, run_id, job_id, chunk_id, by)
 
     def waive(self, chunk_id: str, by: str, reason: str) -> None:
-        """Record that a named person accepts a dead chunk; raise ``IllegalTransition`` for any other."""
+        """Record that a person accepts a dead chunk's missing rows; ``IllegalTransition`` for any other."""
         operators.waive(self._base, chunk_id, by, reason)
 
     def dead(self, *, run_id: str | None = None, job_id: str | None = None) -> list[dict[str, Any]]:
-        """Return the dead chunks with their errors, as dictionaries."""
+        """Return dead chunks with their errors, as dictionaries."""
         return operators.dead(self._base, run_id, job_id)
 
     def stale_artifacts(self) -> list[StaleArtifact]:
-        """Return files that attempts may have left behind."""
+        """Return files that ended attempts may have left behind."""
         return artifacts.stale(self._base)
 
     def expendable_artifacts(
         self, link_key: str, readers: frozenset[str], days: float = 0
     ) -> list[StaleArtifact]:
-        """Return a link's staged files that may be removed, at least ``days`` old.
+        """Return a link's staged files that may be removed, at least ``days`` days old.
 
         Everything that the links ``readers``, and all others, made of them is verified.
         """
         return retention.expendable(self._base, link_key, readers, days)
 
     def artifact_deleted(self, artifact_id: str) -> None:
-        """Record that the file was removed."""
+        """Record that a staged file was deleted."""
         artifacts.deleted(self._base, artifact_id)
 
     # -- the trail -----------------------------------------------------------
 
     def anchor(self, run_id: str, location: str) -> tuple[int, str]:
-        """Record where the head of the run's chain is stored outside; return its number and hash."""
+        """Record where the last hash of a run's chain is stored outside; return its number and the hash."""
         return audit.put_anchor(self._base, run_id, location)

@@ -1,4 +1,4 @@
-"""The values that the state layer takes and returns; none of them refers to the database."""
+"""The values that ``StateManager`` takes and returns; none of them refers to the database."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ OPEN_JOB = ("planning", "in_progress", "failure")
 
 @dataclass(frozen=True, slots=True)
 class RunInfo:
-    """Who runs what, with which code, where. ``manifest_text`` is the text of the manifest's file."""
+    """Who runs what, with which code, on which host; recorded with a run.
+
+    ``manifest_text`` is the text of the manifest's file.
+    """
 
     manifest_name: str
     manifest_sha256: str
@@ -54,7 +57,7 @@ class RunInfo:
 
 @dataclass(frozen=True, slots=True)
 class JobInfo:
-    """One link over one dataset, as planned.
+    """Description of a job (one link over one dataset), as it was planned.
 
     ``losses`` are pairs ``(column, reason)``. ``origins`` say where the columns come from; empty if unknown.
     """
@@ -78,7 +81,7 @@ class JobInfo:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the state database knows it.
+    """One epoch of a job, as the state database records it.
 
     ``run_id`` is the run that opened its epoch, ``in_run`` the run that asked for it now. ``adopted``: the
     epoch was already open when that run asked.
@@ -98,13 +101,13 @@ class Job:
 
     @property
     def closed_unread(self) -> bool:
-        """Whether the epoch was closed without reading; unlike an epoch that read an empty table."""
+        """Whether the epoch was closed without reading, which differs from reading an empty table."""
         return self.status == "success" and not self.planned
 
 
 @dataclass(slots=True)
 class Progress:
-    """Rows and bytes that the attempt has moved so far, as last reported by ``renew``."""
+    """Rows and bytes that an attempt has moved so far, as ``renew`` last reported them."""
 
     rows: int = 0
     bytes: int = 0
@@ -112,7 +115,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The timed right to try a chunk. ``attempt`` is the fence; ``ttl`` is in seconds.
+    """A worker's timed right to try a chunk. ``attempt`` is the fence; ``ttl`` is in seconds.
 
     ``receipt`` is set if the content is already written: only publish and commit are left. ``announced`` are
     the ids of files that were recorded with the claim, ``begun`` those of files whose writing has started.
@@ -135,7 +138,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """Which chunk a worker wants next: jobs of ``site`` or without a site; any job if ``site`` is None.
+    """What a worker asks for with its next claim: a chunk of ``site`` or without a site, or any if None.
 
     ``file_names`` says, by pipeline key, how a sink names its files, so that the first file of the attempt is
     recorded with the claim.
@@ -147,7 +150,10 @@ class ClaimRequest:
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """The result of one check on one chunk: counts and names, never values. ``found``: None if it passed."""
+    """Result of one check on one chunk, as counts and names, never values.
+
+    ``found`` is None if the check passed.
+    """
 
     kind: str
     column: str | None
@@ -158,7 +164,7 @@ class CheckResult:
 
 @dataclass(frozen=True, slots=True)
 class Watermark:
-    """The cursor value at or below which every row of the dataset is committed.
+    """The cursor value up to which every row of the dataset is committed.
 
     ``ties`` and ``nulls`` count the rows at that value and those with a NULL cursor. Their digests are kept
     under the kinds ``point`` and ``null``, unless ``ties_counted`` or ``nulls_counted`` says that only their
@@ -178,7 +184,7 @@ class Watermark:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What the plan of a reading ``kept`` for the next one, and how many rows its chunks then ``read``.
+    """What a planned reading left for the next one (``kept``), and how many rows its chunks ``read``.
 
     ``unclear``: some chunks were read later than others, or are still to be read, so that they did not all
     see the same rows.
@@ -191,18 +197,18 @@ class Reading:
 
     @property
     def is_exact(self) -> bool:
-        """Whether exactly the rows were read that the plan had counted."""
+        """Whether the chunks read exactly as many rows as the plan counted, none at a later time."""
         return not self.unclear and bool(self.read == self.kept.get("again", 0) + self.kept.get("ranges", 0))
 
     @property
     def moved(self) -> int | None:
-        """How many rows below the window's end existed when they were read; None if none were counted."""
+        """The number of rows below the window's end at the time of reading; None if they were not counted."""
         below = self.kept.get("below")
         return None if below is None else int(below) + self.read - int(self.kept.get("again", 0))
 
     @property
     def total(self) -> int | None:
-        """How many rows the source had; None if not all were counted."""
+        """The number of rows in the source at the time of reading; None if not all were counted."""
         total = self.kept.get("total")
         if total is None:
             return None

@@ -1,4 +1,4 @@
-"""Removes secrets and row values from text before it is stored in the state database."""
+"""Masks secrets and row values in text before it is stored in the state database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LIMIT = 2000
 
 
 def redact(text: str) -> str:
-    """Mask passwords in a text: in URLs, in ``password=...``, and every secret of a loaded profile."""
+    """Return the text with passwords masked: in URLs, in ``password=...``, and secrets of loaded profiles."""
     text = _URL.sub(r"\g<head>:***@", secrets.redact(text))
     return _PAIR.sub(r"\g<name>\g<sep>***", text)
 
@@ -33,7 +33,7 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def dump(value: dict[str, Any], mask: Redact = redact, fields: Collection[str] | None = None) -> str:
-    """Return canonical JSON in which every text is masked, or only the texts of the named ``fields``."""
+    """Return a value as canonical JSON with secrets masked in every text, or only in the named ``fields``."""
     return _canonical(
         {
             name: _masked(part, mask) if fields is None or name in fields else part
@@ -51,7 +51,7 @@ def _masked(value: Any, mask: Redact) -> Any:
 
 
 def message(error: BaseException, mask: Redact = redact) -> str:
-    """Return the part of an error that may be stored.
+    """Return the part of an error's text that may be stored.
 
     For hdm's own errors the message; for others the first line without quoted values and details.
     """
@@ -59,7 +59,7 @@ def message(error: BaseException, mask: Redact = redact) -> str:
 
 
 def scrub(error: BaseException) -> str:
-    """Return the first line of a foreign error, with everything removed that may be a value."""
+    """Return the first line of another library's error, without anything that may be a value."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     text = " ".join(str(part) for part in error.args if isinstance(part, str | int))

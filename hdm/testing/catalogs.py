@@ -1,4 +1,4 @@
-"""CatalogConformance: checks that a catalogue finds every object and can create each again exactly."""
+"""Tests for catalogues: each must find every object and be able to create it again exactly."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from hdm.testing import leaks
 
 
 def check_all_objects_are_found(crawled: Schema, expected: Mapping[str, int]) -> None:
-    """Check that the crawl finds as many objects of each kind as the script creates."""
+    """Check that a crawl finds as many objects of each kind as the script has created."""
     assert {kind: number for kind, number in count(crawled).items() if number} == expected
 
 
 def check_two_crawls_are_equal(catalog: Catalog, crawled: Schema, selection: Selection) -> None:
-    """Check that a second crawl gives an equal schema."""
+    """Check that a second crawl of the same system gives an equal schema."""
     assert catalog.crawl(selection).sha == crawled.sha
 
 
@@ -39,7 +39,7 @@ def check_json_keeps_everything(crawled: Schema) -> None:
 
 
 def check_only_the_selection_is_found(catalog: Catalog, crawled: Schema) -> None:
-    """Check that a crawl for one table finds only that, described as in the crawl of all."""
+    """Check that a crawl of one table finds only that table, described as in the crawl of all."""
     for relation in crawled.relations:
         found = catalog.crawl(exactly([relation.path]))
         assert found.relations == (relation,)
@@ -47,7 +47,10 @@ def check_only_the_selection_is_found(catalog: Catalog, crawled: Schema) -> None
 
 
 def check_created_again_it_is_the_same(other: Catalog, crawled: Schema, selection: Selection) -> None:
-    """Check that a crawled schema, created in another place and crawled there, is equal; none is refused."""
+    """Check that a schema that is created in another place and crawled there equals the original.
+
+    No object may be refused.
+    """
     mapped = map_schema(crawled, crawled.system, flavour=crawled.flavour)
     assert mapped.report.counts["approximated"] == 0
     with other.session() as session:
@@ -59,7 +62,7 @@ def check_created_again_it_is_the_same(other: Catalog, crawled: Schema, selectio
 
 
 def check_nothing_is_left_to_do_afterwards(other: Catalog, crawled: Schema, selection: Selection) -> None:
-    """Check that columns, keys, indexes, comments and views do not differ after the schema was created."""
+    """Check that nothing is missing after a schema was created: columns, keys, indexes, comments, views."""
     mapped = map_schema(crawled, crawled.system, flavour=crawled.flavour)
     with other.session() as session:
         apply(ordered(mapped.schema), session)
@@ -70,7 +73,7 @@ def check_nothing_is_left_to_do_afterwards(other: Catalog, crawled: Schema, sele
 
 
 def check_drift_is_seen(catalog: Catalog, crawled: Schema) -> None:
-    """Check that ``drift`` reports a changed table, and no unchanged one."""
+    """Check that ``drift`` reports a changed table, and reports no unchanged one."""
     for relation in crawled.relations:
         assert catalog.drift(relation.table) == []
     path = (*crawled.relations[0].path[:-1], "hdm_drifting")
@@ -84,7 +87,7 @@ def check_drift_is_seen(catalog: Catalog, crawled: Schema) -> None:
 
 
 def check_refusals_are_errors(catalog: Catalog) -> None:
-    """Check that a statement that the system refuses raises an ``HdmError``."""
+    """Check that a statement which the system refuses raises an ``HdmError``."""
     with catalog.session() as session, pytest.raises(HdmError):
         session.execute("CREATE TABLE")
 
@@ -95,7 +98,7 @@ CHECKS: tuple[Callable[..., None], ...] = tuple(
 
 
 def count(schema: Schema) -> dict[str, int]:
-    """Count the objects of each kind, and the columns with a default, an expression or a comment."""
+    """Return the number of objects of each kind, and of columns with a default, expression or comment."""
     relations, columns = schema.relations, [c for one in schema.relations for c in one.table.columns]
     remarked: Sequence[Any] = [*relations, *schema.views, *columns]
     return {
@@ -118,7 +121,7 @@ def count(schema: Schema) -> dict[str, int]:
 
 @dataclass(frozen=True)
 class Given:
-    """The arguments of the checks, by the names of their parameters.
+    """The values for the parameters of check functions, by parameter name.
 
     ``crawled`` is the crawl of ``catalog``.
     """
@@ -130,7 +133,7 @@ class Given:
     selection: Selection = field(default_factory=Selection)
 
     def call(self, check: Callable[..., None]) -> None:
-        """Call a check with the arguments that its parameters name."""
+        """Call a check function with the values for its parameters."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -149,7 +152,7 @@ class CatalogConformance:
 
     @pytest.fixture
     def crawled(self, catalog: Catalog, script: Sequence[str]) -> Schema:
-        """Run the script and return what a crawl finds."""
+        """Run the script and return the schema that a crawl finds."""
         with catalog.session() as session:
             for sql in script:
                 session.execute(sql)
@@ -157,7 +160,7 @@ class CatalogConformance:
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, request: pytest.FixtureRequest, check: Callable[..., None]) -> None:
-        """Run one check; see the function of that name in ``hdm.testing.catalogs``."""
+        """Run one check function; see the function of that name in ``hdm.testing.catalogs``."""
 
         def given(name: str) -> Any:
             return self.selection if name == "selection" else request.getfixturevalue(name)

@@ -1,4 +1,4 @@
-"""CheckConformance: tests that every ``Check`` must pass, e.g. that batches do not change the verdict."""
+"""Tests that every ``Check`` must pass, e.g. that batches do not change the verdict."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hdm.testing.sources import Rows
 
 @dataclass
 class Given:
-    """The arguments of the checks, by the names of their parameters."""
+    """The values for the parameters of check functions, by parameter name."""
 
     subject: type[Check]
     table: Table
@@ -29,12 +29,12 @@ class Given:
     bad: Rows
 
     def run(self, check: Callable[..., None]) -> None:
-        """Call a check with the arguments that its parameters name."""
+        """Call a check function with the values for its parameters."""
         known = {"given": self, **{name: getattr(self, name) for name in self.__dataclass_fields__}}
         check(*(known[name] for name in inspect.signature(check).parameters))
 
     def verdict(self, rows: Rows, *, size: int = 1000) -> str | None:
-        """Return a new instance's verdict on the rows, observed in batches of ``size`` rows."""
+        """Return a new instance's verdict on rows that it gets in batches of ``size`` rows."""
         made = self.subject(self.subject.Config.model_validate(dict(self.conf)), self.table)
         for start in range(0, len(rows), size):
             columns = list(zip(*rows[start : start + size], strict=True))
@@ -63,7 +63,7 @@ def check_batches_do_not_matter(given: Given) -> None:
 
 
 def check_chunks_are_apart(given: Given) -> None:
-    """Check that the rows of one chunk do not change the verdict on another."""
+    """Check that the rows of one chunk do not change the verdict on another chunk."""
     first = given.verdict(given.bad)
     assert given.verdict(given.good) is None
     assert given.verdict(given.bad) == first
@@ -107,10 +107,10 @@ class CheckConformance:
     def given(
         self, subject: type[Check], table: Table, conf: Mapping[str, Any], good: Rows, bad: Rows
     ) -> Given:
-        """Collect the fixtures for the checks."""
+        """Return the fixtures' values for the check functions."""
         return Given(subject, table, conf, good, bad)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, given: Given, check: Callable[..., None]) -> None:
-        """Run one check; see the function of that name in ``hdm.testing.checks``."""
+        """Run one check function; see the function of that name in ``hdm.testing.checks``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: given.run(check))

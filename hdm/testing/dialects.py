@@ -1,4 +1,4 @@
-"""DialectConformance: tests that every dialect must pass."""
+"""Tests that every dialect must pass."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Unknown = Sequence[tuple[str, str]]
 
 
 def parsed(dialect: Dialect, sql: str, unknown: Unknown = ()) -> Any:
-    """Parse ``sql`` by sqlglot; raises ``AssertionError`` unless it is exactly one statement."""
+    """Parse SQL by sqlglot and return the tree; raise ``AssertionError`` unless it is one statement."""
     import sqlglot
 
     for pattern, instead in unknown:
@@ -58,7 +58,7 @@ def parsed(dialect: Dialect, sql: str, unknown: Unknown = ()) -> Any:
 
 
 def check_names_survive_quoting(dialect: Dialect) -> None:
-    """Check that a hostile name is quoted so that it parses to itself, or is refused by name."""
+    """Check that a hostile name is quoted so that it parses to the same name, or is refused."""
     from sqlglot import exp
 
     for name in NAMES:
@@ -92,7 +92,7 @@ def check_impossible_names_are_refused(dialect: Dialect) -> None:
 
 
 def check_names_beside_fit(dialect: Dialect) -> None:
-    """Check that tables made beside others get allowed names, different ones for two long names."""
+    """Check that names of second tables are allowed, and differ for two long names."""
     long = min(dialect.max_identifier, 1000)
     made = [dialect.beside(name, "__hdm_a1b2c3_7") for name in ("t", "é" * (long // 2), "x" * long)]
     made.append(dialect.beside("x" * (long - 1) + "y", "__hdm_a1b2c3_7"))
@@ -134,7 +134,7 @@ def check_texts_stay_inside_their_quotes(dialect: Dialect) -> None:
 
 
 def check_literals_round_trip(dialect: Dialect, run: Run | None) -> None:
-    """Check, on the real system, that ``text_of`` a ``literal`` returns the literal's text."""
+    """Check, on the real system, that a literal's text is the same after ``text_of`` rendered it."""
     if run is None:
         return
     values = {
@@ -152,7 +152,7 @@ def check_literals_round_trip(dialect: Dialect, run: Run | None) -> None:
 
 
 def check_every_kind_is_kept_or_declared(dialect: Dialect) -> None:
-    """Check that each kind has a native type, and that an inexact type gives its reason.
+    """Check that each kind has a type in the system, and that an inexact type gives its reason.
 
     A type that is called exact must store every value that the column's declaration allows.
     """
@@ -178,7 +178,7 @@ def check_own_types_stay(dialect: Dialect) -> None:
 
 
 def check_statements_parse(dialect: Dialect, unknown: Unknown) -> None:
-    """Check that sqlglot parses each emitted statement as exactly one."""
+    """Check that sqlglot parses each statement of the dialect as exactly one statement."""
     for sql in statements(dialect) if dialect.sqlglot else ():
         parsed(dialect, sql, unknown)
 
@@ -209,7 +209,7 @@ def check_conditions_are_strict(dialect: Dialect) -> None:
 
 
 def check_errors_are_sorted(dialect: Dialect, errors: Sequence[tuple[Exception, Recovery]]) -> None:
-    """Check that documented driver errors lead to the right recovery, and unknown ones to a retry."""
+    """Check that known driver errors lead to the right recovery, and unknown ones to a retry."""
     for error, recovery in (
         *errors,
         (ConnectionResetError(), Recovery.RETRY),
@@ -223,7 +223,7 @@ def check_errors_are_sorted(dialect: Dialect, errors: Sequence[tuple[Exception, 
 
 
 def check_errors_show_no_values(dialect: Dialect, errors: Sequence[tuple[Exception, Recovery]]) -> None:
-    """Check that a classified error does not repeat a driver's text that may quote values."""
+    """Check that a translated error does not repeat a driver's text that may quote values."""
     for error in (*(type(error)(*error.args) for error, _ in errors), ValueError(), RuntimeError()):
         error.args = (*error.args[:-1], "row value 4711-canary") if error.args else ("4711-canary",)
         assert "4711-canary" not in str(dialect.classify(error))
@@ -231,7 +231,7 @@ def check_errors_show_no_values(dialect: Dialect, errors: Sequence[tuple[Excepti
 
 @dataclass
 class Given:
-    """The arguments of the checks, by the names of their parameters."""
+    """The values for the parameters of check functions, by parameter name."""
 
     dialect: Dialect
     errors: Sequence[tuple[Exception, Recovery]] = ()
@@ -239,7 +239,7 @@ class Given:
     unknown: Unknown = ()
 
     def call(self, check: Callable[..., None]) -> None:
-        """Call a check with the arguments that its parameters name."""
+        """Call a check function with the values for its parameters."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -260,17 +260,17 @@ class DialectConformance:
 
     @pytest.fixture
     def errors(self) -> Sequence[tuple[Exception, Recovery]]:
-        """Return no errors; override it with documented ones."""
+        """Return no errors; override this with documented ones."""
         return ()
 
     @pytest.fixture
     def run(self) -> Run | None:
-        """Return None: checks that need a real system are not made."""
+        """Return None, so that checks that need a real system are not made."""
         return None
 
     @pytest.fixture
     def unknown(self) -> Unknown:
-        """Return nothing: sqlglot can parse all statements."""
+        """Return nothing, since sqlglot can parse all statements of most dialects."""
         return ()
 
     @pytest.fixture
@@ -281,10 +281,10 @@ class DialectConformance:
         run: Run | None,
         unknown: Unknown,
     ) -> Given:
-        """Collect the fixtures for the checks."""
+        """Return the fixtures' values for the check functions."""
         return Given(subject, errors, run, unknown)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, given: Given, check: Callable[..., None]) -> None:
-        """Run one check; see the function of that name in ``hdm.testing.dialects``."""
+        """Run one check function; see the function of that name in ``hdm.testing.dialects``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: given.call(check))

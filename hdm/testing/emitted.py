@@ -1,4 +1,4 @@
-"""Makes columns of every kind, and every statement that a dialect emits, for the checks."""
+"""Makes columns of every kind, and every statement that a dialect can write, for the checks."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ALL: tuple[tuple[Kind, int | None, int | None, int | None], ...] = (
 
 
 def foreign() -> list[Column]:
-    """Return a column of every kind, as another system would declare it."""
+    """Return a column of every kind, declared as in another system."""
     return [
         Column(
             f"c{n}_{kind.value}",
@@ -40,7 +40,7 @@ def foreign() -> list[Column]:
 
 
 def typed(dialect: Dialect, kind: Kind) -> Column:
-    """Return a column with the dialect's own type for a kind."""
+    """Return a column of one kind, with the dialect's own type for it."""
     length = 200 if kind is Kind.TEXT else None
     bare = Column("c", kind, carrier(kind, 20, 2), length=length, precision=None, scale=None)
     if kind is Kind.DECIMAL:
@@ -49,7 +49,7 @@ def typed(dialect: Dialect, kind: Kind) -> Column:
 
 
 def can_have(dialect: Dialect, name: str) -> bool:
-    """Whether the dialect accepts the name."""
+    """Return whether the dialect accepts a name."""
     try:
         return bool(dialect.quote(name))
     except UsageError:
@@ -57,7 +57,7 @@ def can_have(dialect: Dialect, name: str) -> bool:
 
 
 def statements(dialect: Dialect, names: Sequence[str] = ("id", "v", "w")) -> Iterator[str]:
-    """Yield every statement that the dialect emits, with columns of these names."""
+    """Yield every statement that the dialect can write, with columns of these names."""
     path = ("s", "t")[-min(dialect.max_path, 2) :]
     stage, key = ("stage",), names[:1]
     columns = [Column(name, Kind.INT64, carrier(Kind.INT64), nullable=name not in key) for name in names]

@@ -1,4 +1,4 @@
-"""Checks for open files, shown secrets and unclassified errors, common to all conformance suites."""
+"""Checks for files left open, secrets shown and errors untranslated, for all test classes."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def descriptors() -> dict[str, str]:
 
 
 def held() -> tuple[int, int]:
-    """Return how many file descriptors and threads are in use."""
+    """Return the numbers of file descriptors and of threads in use."""
     gc.collect()
     return len(descriptors()), threading.active_count()
 
 
 @contextmanager
 def nothing_stays_open(once: Callable[[], None]) -> Iterator[None]:
-    """Check that the block closes every file, socket and thread that it opens.
+    """Check that the ``with`` block closes every file, socket and thread that it opens.
 
     Runs ``once`` before it counts, so that resources made once per process do not matter.
     """
@@ -70,7 +70,7 @@ def classified(action: Callable[[], Any], secret: str | None) -> None:
 
 
 def judge(name: str, gaps: Mapping[str, str], check: Callable[[], None]) -> None:
-    """Run a check, which must pass, or must fail if it is listed in ``gaps``."""
+    """Run a check function, which must pass, or must fail if ``gaps`` lists its name."""
     if name not in gaps:
         check()
         return

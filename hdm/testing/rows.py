@@ -1,4 +1,4 @@
-"""Makes the awkward table: every carrier with NULL, extreme values and text that other tools alter."""
+"""Makes the awkward table: a column of every Arrow type, with NULL, extreme values and difficult text."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ _VALUES: dict[str, tuple[Kind, pa.DataType, list[Any]]] = {
 
 
 def awkward_table(names: tuple[str, ...] = (), *, path: tuple[str, ...] = ("awkward",)) -> Table:
-    """Return the table: the key ``id``, and one nullable column for each carrier (or for ``names``)."""
+    """Return the awkward table: the key ``id``, and a nullable column for each Arrow type (or name)."""
     columns = [Column("id", Kind.INT64, pa.int64(), nullable=False)]
     for name, (kind, carrier, _) in _VALUES.items():
         if not names or name in names:
@@ -69,7 +69,7 @@ def awkward_table(names: tuple[str, ...] = (), *, path: tuple[str, ...] = ("awkw
 
 
 def awkward_batch(table: Table, *, first_id: int = 1) -> pa.RecordBatch:
-    """Return rows for the table with every value, NULL in each column, and a row with only NULLs."""
+    """Return rows for the awkward table: every value, NULL in each column, a row with only NULLs."""
     values = {c.name: [*_VALUES[c.name][2], None] for c in table.columns if c.name != "id"}
     count = 1 + max((len(v) for v in values.values()), default=0)
     rows = {"id": list(range(first_id, first_id + count))}
@@ -80,13 +80,13 @@ def awkward_batch(table: Table, *, first_id: int = 1) -> pa.RecordBatch:
 
 
 def as_rows(batches: Any) -> list[tuple[Any, ...]]:
-    """Return the rows of batches as a sorted list, for comparison; NULL differs from any value."""
+    """Return the rows of batches as a sorted list, to compare with others; NULL differs from any value."""
     rows = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
     return sorted_rows(rows)
 
 
 def sorted_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Sort rows as ``as_rows`` does; NaN becomes '<NaN>', so that it equals itself."""
+    """Return rows sorted as in ``as_rows``, with NaN as '<NaN>', so that it equals itself."""
     plain = [tuple("<NaN>" if value != value else value for value in row) for row in rows]  # noqa: PLR0124
     return sorted(plain, key=_sortable)
 

@@ -1,4 +1,4 @@
-"""SinkConformance: tests that every sink must pass."""
+"""Tests that every sink must pass."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ ReadBack = Callable[[Sink, Table], list[tuple[Any, ...]]]
 
 
 class Exploded(Exception):
-    """Raised by the stream of ``check_exploding_stream_leaves_nothing``."""
+    """Error that a check's stream of batches raises half-way."""
 
 
 def chunk_of(table: Table, number: int = 0) -> Chunk:
-    """Return a chunk whose id depends on ``number``."""
+    """Return a chunk of a table; chunks of different ``number`` have different ids."""
     return Chunk(JOB, table.dataset, number, schema_sha=table.schema_sha, snapshot=str(number))
 
 
@@ -40,7 +40,7 @@ def payload_of(table: Table, *batches: pa.RecordBatch) -> Payload:
 
 
 def deliver(sink: Sink, table: Table, chunk: Chunk, attempt: int, *batches: pa.RecordBatch) -> Receipt:
-    """Write and publish a chunk, as a link does."""
+    """Write and publish a chunk as a link does, and return the receipt."""
     payload = payload_of(table, *batches)
     receipt = sink.write(table, chunk, Attempt(attempt), payload, Mode.APPEND)
     return sink.publish(table, chunk, payload.tally.complete(receipt))
@@ -65,7 +65,7 @@ def check_every_batch_arrives(sink: Sink, table: Table, read_back: ReadBack) -> 
 
 
 def check_chunks_add_up(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Check that all chunks of a table are stored if several workers write at once."""
+    """Check that all chunks of a table are stored when several workers write at once."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batches = [awkward_batch(table, first_id=1 + number * 1000) for number in range(4)]
 
@@ -79,7 +79,7 @@ def check_chunks_add_up(sink: Sink, table: Table, read_back: ReadBack) -> None:
 
 
 def check_exploding_stream_leaves_nothing(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Check that after the source failed half-way no row is visible or committed, and a retry works."""
+    """Check that a source failing half-way leaves no row visible or committed, and a retry works."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     batch, chunk = awkward_batch(table), chunk_of(table)
 
@@ -121,7 +121,7 @@ def check_rivals_leave_one(sink: Sink, table: Table, read_back: ReadBack) -> Non
 
 
 def check_committed_tells_the_truth(sink: Sink, table: Table) -> None:
-    """Check that ``committed`` gives None before the write and the receipt after it.
+    """Check that ``committed`` returns None before a chunk is written, and its receipt afterwards.
 
     A new instance of the sink must give the same receipt, and None for chunks that were not written.
     """
@@ -194,7 +194,7 @@ def check_empty_chunk_counts(sink: Sink, table: Table, read_back: ReadBack) -> N
 
 
 def check_replace_swaps_at_the_end(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Check that in mode ``replace`` the old rows stay until ``finish``, which leaves only the new ones."""
+    """Check that mode ``replace`` keeps the old rows until ``finish``, and then has only the new ones."""
     if Mode.REPLACE not in sink.modes:
         return
     old, new = awkward_batch(table), awkward_batch(table, first_id=5000)
@@ -245,7 +245,7 @@ def check_ledger_keeps_the_counts(sink: Sink, table: Table) -> None:
 
 
 def check_lost_lease_leaves_nothing(sink: Sink, table: Table, read_back: ReadBack) -> None:
-    """Check that a write stops if ``attempt.check`` raises, and none of its rows is visible."""
+    """Check that a write stops when ``attempt.check`` raises, and leaves no row visible."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     chunk = chunk_of(table)
 
@@ -273,7 +273,7 @@ def check_wide_rows_arrive(sink: Sink, table: Table, read_back: ReadBack) -> Non
 
 
 def check_target_is_stable(sink: Sink, table: Table) -> None:
-    """Check that two instances return one ``target`` and ``dataset``, with all columns."""
+    """Check that two instances return the same ``target`` and ``dataset``, with all columns."""
     target = sink.target(table)
     assert fresh(sink).target(table) == target
     assert target.dataset == sink.dataset(table) == fresh(sink).dataset(table)
@@ -281,7 +281,7 @@ def check_target_is_stable(sink: Sink, table: Table) -> None:
 
 
 def check_writing_closes_what_it_opens(sink: Sink, table: Table) -> None:
-    """Check that no file, socket or thread stays open after a chunk, or after one that failed."""
+    """Check that no file, socket or thread stays open after a chunk, or after a failed one."""
     sink.prepare(table, JOB, EPOCH, Mode.APPEND)
     numbers = iter(range(1000))
 
@@ -327,13 +327,13 @@ def check_repr_shows_no_secret(sink: Sink, secret: str | None) -> None:
 
 
 def fresh(sink: Sink) -> Sink:
-    """Return another instance with the same configuration, as another process would make it."""
+    """Return another instance of the sink with the same configuration, as another process would."""
     return type(sink)(sink.config, sink.profile, name=sink.name)
 
 
 @dataclass
 class Given:
-    """The arguments of the checks, by the names of their parameters."""
+    """The values for the parameters of check functions, by parameter name."""
 
     sink: Sink
     table: Table
@@ -342,7 +342,7 @@ class Given:
     secret: str | None = None
 
     def run(self, check: Callable[..., None]) -> None:
-        """Call a check with the arguments that its parameters name."""
+        """Call a check function with the values for its parameters."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -368,22 +368,22 @@ class SinkConformance:
 
     @pytest.fixture
     def unreachable(self) -> Sink | None:
-        """Return None: the sink connects to no system."""
+        """Return None, as the sink connects to no system."""
         return None
 
     @pytest.fixture
     def secret(self) -> str | None:
-        """Return None: the sink has no secret."""
+        """Return None, as the sink has no secret."""
         return None
 
     @pytest.fixture
     def given(
         self, subject: Sink, table: Table, read_back: ReadBack, unreachable: Sink | None, secret: str | None
     ) -> Given:
-        """Collect the fixtures for the checks."""
+        """Return the fixtures' values for the check functions."""
         return Given(subject, table, read_back, unreachable, secret)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, given: Given, check: Callable[..., None]) -> None:
-        """Run one check; see the function of that name in ``hdm.testing.sinks``."""
+        """Run one check function; see the function of that name in ``hdm.testing.sinks``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: given.run(check))

@@ -1,4 +1,4 @@
-"""SourceConformance: tests that every source must pass."""
+"""Tests that every source must pass."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ Grow = Callable[[], Rows]
 
 
 def fresh(source: Source) -> Source:
-    """Return another instance with the same configuration, as another process would make it."""
+    """Return another instance of the source with the same configuration, as another process would."""
     return type(source)(source.config, source.profile, name=source.name)
 
 
 def plan(source: Source, window: Window | None = None) -> tuple[Table, list[Chunk]]:
-    """Return the source's table and the chunks of a window, by default of the first one."""
+    """Return the source's table and the chunks of a window, by default of the first window."""
     table = source.describe()
     with source.snapshot() as token:
         return table, list(source.split(table, window or source.window(), JOB, token))
@@ -51,7 +51,7 @@ def read_all(source: Source) -> Rows:
 
 
 def check_every_row_once(source: Source, rows: Rows) -> None:
-    """Check that each row is in exactly one chunk, even with NULL or tied cursors."""
+    """Check that each row is in exactly one chunk, even if its cursor is NULL or equals another's."""
     assert read_all(source) == sorted_rows(rows)
 
 
@@ -63,7 +63,7 @@ def check_schema_is_kept(source: Source) -> None:
 
 
 def check_describe_is_stable(source: Source) -> None:
-    """Check that two instances describe one table, which is unchanged after JSON."""
+    """Check that two instances describe the same table, which JSON keeps unchanged."""
     table = source.describe()
     again = replace(fresh(source).describe(), rows=table.rows, bytes=table.bytes)
     assert again == table, "estimates aside, the two differ"
@@ -71,7 +71,7 @@ def check_describe_is_stable(source: Source) -> None:
 
 
 def check_plan_is_deterministic(source: Source) -> None:
-    """Check that a window is cut into the same chunks again, numbered from 0 without gaps."""
+    """Check that a window is always cut into the same chunks, numbered from 0 without gaps."""
     table = source.describe()
     with source.snapshot() as token:
         first = [c.chunk_id for c in source.split(table, source.window(), JOB, token)]
@@ -82,7 +82,7 @@ def check_plan_is_deterministic(source: Source) -> None:
 
 
 def check_chunk_is_replayable(source: Source) -> None:
-    """Check that a chunk, written to JSON and read by another instance, gives the same rows."""
+    """Check that another instance reads the same rows for a chunk that went through JSON."""
     table = source.describe()
     with source.snapshot() as token:
         for chunk in source.split(table, source.window(), JOB, token):
@@ -103,7 +103,7 @@ def check_order_does_not_matter(source: Source) -> None:
 
 
 def committed_window(source: Source, rows: Rows) -> Window | None:
-    """Return the window that remains once all of ``rows`` are committed; None without a watermark."""
+    """Return the window that is left once all ``rows`` are committed; None without a watermark."""
     table, chunks = plan(source)
     if table.cursor is None or not chunks or source.window().column is None:
         return None
@@ -123,7 +123,7 @@ def check_nothing_new_reads_nothing(source: Source, rows: Rows) -> None:
 
 
 def check_only_new_rows_are_read(source: Source, rows: Rows, grow: Grow | None) -> None:
-    """Check that a source with a watermark reads only the new rows after the dataset grew.
+    """Check that a source with a watermark reads only new rows after the dataset grew.
 
     Chunks with a ``seen_key`` may contain known rows too, which are removed by digest.
     """
@@ -141,7 +141,7 @@ def check_only_new_rows_are_read(source: Source, rows: Rows, grow: Grow | None) 
 
 
 def check_watermark_is_never_ahead(source: Source) -> None:
-    """Check that no chunk's ``upto`` is above a row of a later chunk.
+    """Check that a chunk's ``upto`` (new watermark) is never above a row of a later chunk.
 
     If a run ended after any chunk, the next run would read all rows of the later chunks. Rows without a
     cursor value are not compared.
@@ -164,7 +164,7 @@ def check_watermark_is_never_ahead(source: Source) -> None:
 
 
 def check_chunks_stay_as_planned(source: Source, grow: Grow | None) -> None:
-    """Check that a chunk planned before the dataset grew gives the same rows afterwards.
+    """Check that a chunk gives the same rows after the dataset grew.
 
     So a retry reads the rows of the first try. Boundary chunks may gain ties, which are recognised by digest.
     """
@@ -197,7 +197,7 @@ def check_reading_closes_what_it_opens(source: Source) -> None:
 
 
 def check_stopping_closes_what_it_opens(source: Source) -> None:
-    """Check that no file, socket or thread stays open if a reading is stopped after its first batch."""
+    """Check that no file, socket or thread stays open if reading stops after the first batch."""
     table = source.describe()
     kept: list[Any] = []
 
@@ -255,12 +255,12 @@ def check_repr_shows_no_secret(source: Source, secret: str | None) -> None:
 
 
 def as_nothing(_: object) -> None:
-    """Do nothing with a result, so that it is freed."""
+    """Take a result and do nothing, so that it is freed."""
 
 
 @dataclass
 class Given:
-    """The arguments of the checks, by the names of their parameters."""
+    """The values for the parameters of check functions, by parameter name."""
 
     source: Source
     rows: Rows
@@ -270,7 +270,7 @@ class Given:
     secret: str | None = None
 
     def run(self, check: Callable[..., None]) -> None:
-        """Call a check with the arguments that its parameters name."""
+        """Call a check function with the values for its parameters."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -292,22 +292,22 @@ class SourceConformance:
 
     @pytest.fixture
     def grow(self) -> Grow | None:
-        """Return None: the dataset does not grow."""
+        """Return None, as the dataset does not grow."""
         return None
 
     @pytest.fixture
     def empty(self) -> Source | None:
-        """Return None: the dataset is never empty."""
+        """Return None, as there is no source of an empty dataset."""
         return None
 
     @pytest.fixture
     def unreachable(self) -> Source | None:
-        """Return None: the source connects to no system."""
+        """Return None, as the source connects to no system."""
         return None
 
     @pytest.fixture
     def secret(self) -> str | None:
-        """Return None: the source has no secret."""
+        """Return None, as the source has no secret."""
         return None
 
     @pytest.fixture
@@ -320,10 +320,10 @@ class SourceConformance:
         unreachable: Source | None,
         secret: str | None,
     ) -> Given:
-        """Collect the fixtures for the checks."""
+        """Return the fixtures' values for the check functions."""
         return Given(subject, rows, grow, empty, unreachable, secret)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, given: Given, check: Callable[..., None]) -> None:
-        """Run one check; see the function of that name in ``hdm.testing.sources``."""
+        """Run one check function; see the function of that name in ``hdm.testing.sources``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: given.run(check))

@@ -1,4 +1,4 @@
-"""StoreConformance: tests that every store of staged files must pass."""
+"""Tests that every store of staged files must pass."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ HOSTILE = ("a/plain.csv", "ä ö/ü%41.csv", "日本/😀+&=?#.csv", "quote'\".c
 
 
 def content(store: Store, key: str) -> bytes:
-    """Return the object's bytes."""
+    """Return the bytes of an object in the store."""
     with store.open(key) as stream:
         return stream.read()
 
 
 def keys(store: Store, prefix: str = "") -> list[str]:
-    """Return the keys that ``list`` gives."""
+    """Return the keys that the store lists under a prefix."""
     return [stat.key for stat in store.list(prefix)]
 
 
 def put_file(store: Store, key: str, data: bytes) -> None:
-    """Put an object as a sink does, through a scratch file."""
+    """Put an object into the store as a sink does, through a scratch file."""
     scratch = store.scratch(key)
     scratch.write_bytes(data)
     store.put_new(key, scratch)
 
 
 def check_bytes_come_back(store: Store) -> None:
-    """Check that objects put from bytes or a scratch file are read back, and the scratch file is removed."""
+    """Check that objects from bytes or from a scratch file are read back; the scratch file is gone."""
     large = bytes(range(256)) * 30_000
     made = store.put_new("a/bytes.bin", b"\x00\xffdata")
     scratch = store.scratch("a/file.bin")
@@ -144,7 +144,7 @@ def check_escapes_are_refused(store: Store) -> None:
 
 
 def check_addresses_lead_back(store: Store) -> None:
-    """Check that ``key(uri(key))`` is the key for all characters, and other URIs are refused."""
+    """Check that ``key(uri(key))`` gives the key again for all characters, and refuses other URIs."""
     for key in HOSTILE:
         put_file(store, key, key.encode())
         assert store.key(store.uri(key)) == key
@@ -157,7 +157,7 @@ def check_addresses_lead_back(store: Store) -> None:
 
 
 def check_uploads_are_aborted(store: Store) -> None:
-    """Check that ``abort_uploads`` removes and counts only unfinished uploads under a prefix."""
+    """Check that ``abort_uploads`` removes and counts only the unfinished uploads under a prefix."""
     for key in ("a/1", "a/2", "b/1"):
         store.scratch(key).write_bytes(b"half")
     store.put_new("a/done", b"whole")
@@ -200,5 +200,5 @@ class StoreConformance:
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])
     def test_promise(self, subject: Store, check: Callable[[Store], None]) -> None:
-        """Run one check; see the function of that name in ``hdm.testing.stores``."""
+        """Run one check function; see the function of that name in ``hdm.testing.stores``."""
         leaks.judge(check.__name__[6:], self.gaps, lambda: check(subject))

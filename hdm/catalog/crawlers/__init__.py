@@ -1,4 +1,4 @@
-"""Crawlers: each reads the catalogue of one system through a function that runs a query."""
+"""Crawlers, each of which reads the catalogue of one system by running queries."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from hdm.errors import UsageError
 
 
 def crawler_for(system: str, query: Query, named: Named | None = None) -> Crawler:
-    """Return the crawler of a dialect; raise ``UsageError`` if there is none.
+    """Return the crawler for a dialect; raise ``UsageError`` if there is none.
 
-    Snowflake's crawler needs ``named``.
+    ``query`` runs a query; ``named`` runs one and gives rows by column name, which Snowflake's crawler needs.
     """
     if not has_crawler(system):
         raise UsageError(

@@ -1,4 +1,4 @@
-"""The base class of crawlers: find the schemas, then read everything in them with a few queries."""
+"""The base class of crawlers: finds the schemas, then reads all in them with a few queries."""
 
 from __future__ import annotations
 
@@ -42,25 +42,25 @@ class Crawler(ABC):
 
     @abstractmethod
     def schemas(self) -> list[str]:
-        """Return the schemas of users, sorted; system schemas are left out."""
+        """Return the names of the schemas, sorted, without those of the system itself."""
 
     @abstractmethod
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Return everything in those schemas that ``selection`` has."""
+        """Return the selected objects in the given schemas."""
 
     @final
     def crawl(self, selection: Selection | None = None) -> Schema:
-        """Return everything that the selection has."""
+        """Return the selected objects of all schemas."""
         chosen = selection or Selection()
         return self.read(chosen.schemas(self.schemas()), chosen)
 
     def listed(self, names: Iterable[str]) -> str:
-        """Return names as SQL literals for IN (...); never empty."""
+        """Return names as a list of SQL literals for IN (...); never empty."""
         return ", ".join(self.dialect.string(name) for name in names) or self.dialect.string("")
 
 
 def grouped(rows: Iterable[Row], width: int = 2) -> dict[Row, list[Row]]:
-    """Return rows grouped by their first ``width`` values, with the rest of each row in order."""
+    """Return rows grouped by their first ``width`` values; each group has the rest of its rows in order."""
     found: dict[Row, list[Row]] = defaultdict(list)
     for row in rows:
         found[tuple(row[:width])].append(tuple(row[width:]))
@@ -68,5 +68,5 @@ def grouped(rows: Iterable[Row], width: int = 2) -> dict[Row, list[Row]]:
 
 
 def number(value: Any) -> int | None:
-    """Return a count that the catalogue gives as text, Decimal or None as int or None."""
+    """Return a count as int; the catalogue may give text, Decimal or None (which stays None)."""
     return None if value is None else int(value)

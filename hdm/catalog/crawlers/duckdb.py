@@ -1,4 +1,4 @@
-"""Crawler for DuckDB: https://duckdb.org/docs/sql/meta/duckdb_table_functions.
+"""Reads DuckDB's catalogue: https://duckdb.org/docs/sql/meta/duckdb_table_functions.
 
 Paths are (schema, name).
 """
@@ -36,12 +36,12 @@ _CHECK = re.compile(r"CHECK\s*\((?P<sql>.*)\)\Z", re.IGNORECASE | re.DOTALL)
 
 
 class DuckDBCrawler(Crawler):
-    """Reads the current database of DuckDB."""
+    """Reads the catalogue of DuckDB's current database."""
 
     system = "duckdb"
 
     def schemas(self) -> list[str]:
-        """Return the schemas of users, and ``main``, sorted."""
+        """Return the names of the users' schemas and ``main``, sorted."""
         sql = (
             "SELECT schema_name FROM duckdb_schemas() WHERE database_name = current_database() "
             "AND (NOT internal OR schema_name = 'main') ORDER BY 1"

@@ -1,4 +1,4 @@
-"""Crawler for MySQL and MariaDB: https://mariadb.com/kb/en/information-schema/.
+"""Reads the catalogue of MySQL and MariaDB: https://mariadb.com/kb/en/information-schema/.
 
 Paths are (database, name).
 """
@@ -86,12 +86,12 @@ _PARTED = re.compile(r"\bPARTITION BY\b.*\Z", re.IGNORECASE | re.DOTALL)
 
 
 class MySQLCrawler(Crawler):
-    """Reads all databases that the user can see, except the server's own."""
+    """Reads the catalogue of all databases that the user can see, except the server's own."""
 
     system = "mysql"
 
     def schemas(self) -> list[str]:
-        """Return the databases, sorted."""
+        """Return the names of the databases, sorted."""
         known = "SELECT SCHEMA_NAME FROM information_schema.SCHEMATA"
         sql = f"{known} WHERE SCHEMA_NAME NOT IN {_SYSTEM} ORDER BY 1"
         return [str(row[0]) for row in self.query(sql)]

@@ -1,4 +1,7 @@
-"""Crawler for Netezza: https://www.ibm.com/docs/en/netezza?topic=reference-system-views (``_V_*``)."""
+"""Reads Netezza's catalogue, the views ``_V_*``.
+
+https://www.ibm.com/docs/en/netezza?topic=reference-system-views
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ _HERE = "DATABASE = CURRENT_CATALOG AND SCHEMA IN ({schemas})"
 
 
 class NetezzaCrawler(RowsCrawler):
-    """Reads the current database of Netezza.
+    """Reads the catalogue of the current Netezza database.
 
     Netezza has no indexes and no checks, and does not enforce keys.
     """
@@ -47,6 +50,6 @@ UNION ALL SELECT 'sequence', SCHEMA, SEQNAME FROM _V_SEQUENCE WHERE {_HERE} ORDE
     )
 
     def default(self, text: str | None) -> str | None:
-        """Return a default as the catalogue shows it, casts included; None if it is NULL."""
+        """Return a column's default as the catalogue shows it, casts included; None if it is NULL."""
         made = super().default(text)
         return None if made is None or made.upper() in ("NULL", "''::NULL") else made

@@ -1,4 +1,4 @@
-"""Crawler for any ODBC driver, through the catalogue functions of ODBC.
+"""Reads the catalogue of any system through the catalogue functions of its ODBC driver.
 
 These are SQLTables, SQLColumns, SQLPrimaryKeys, SQLForeignKeys and SQLStatistics
 (https://learn.microsoft.com/en-us/sql/odbc/reference/develop-app/catalog-functions-in-odbc). They tell
@@ -20,7 +20,7 @@ _SYSTEM = frozenset({"information_schema", "pg_catalog", "pg_toast", "sys", "mys
 
 
 class ODBCCrawler:
-    """Reads a catalogue through pyodbc: ``cursor()`` gives a cursor, ``find`` describes one table."""
+    """Reads a catalogue through pyodbc; ``cursor()`` gives a cursor, ``find`` describes one table."""
 
     def __init__(
         self,
@@ -33,7 +33,7 @@ class ODBCCrawler:
         self.default_schema = default_schema
 
     def crawl(self, selection: Selection) -> Schema:
-        """Return tables with keys, foreign keys and indexes; views are only named."""
+        """Return the selected tables with keys, foreign keys and indexes; views only by name."""
         relations, unread = [], []
         for catalogue, schema, name, kind in self._rows("tables"):
             place = schema or catalogue or self.default_schema

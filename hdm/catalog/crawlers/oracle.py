@@ -1,4 +1,4 @@
-"""Crawler for Oracle: its static data dictionary views, as Oracle Database Reference 19c describes them.
+"""Reads Oracle's catalogue, its static data dictionary views (Oracle Database Reference 19c).
 
 See https://docs.oracle.com/en/database/oracle/oracle-database/19/refrn/. A schema is a user. LONG columns
 (defaults, view texts, check conditions) are read as they are.
@@ -99,7 +99,7 @@ ORDER BY 1, 2, 3""",
     )
 
     def ask(self, name: str) -> list[Row]:
-        """Return the rows of one query, with defaults told from expressions of generated columns.
+        """Return the rows of one catalogue query, with defaults told from generated columns' expressions.
 
         DATA_DEFAULT is a LONG, which SQL can only read (ORA-00932), so this is not done in the query.
         """
@@ -107,7 +107,7 @@ ORDER BY 1, 2, 3""",
         return [_told_apart(row) for row in rows] if name == "columns" else rows
 
     def wanted(self, check: str) -> bool:
-        """Whether a check is kept; Oracle also lists NOT NULL as a check, which is not."""
+        """Whether a check constraint is kept; Oracle lists NOT NULL as a check, which is left out."""
         return not re.fullmatch(r'\s*"[^"]+" IS NOT NULL\s*', str(check or ""), re.IGNORECASE)
 
 

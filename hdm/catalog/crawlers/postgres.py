@@ -1,4 +1,4 @@
-"""Crawler for PostgreSQL: https://www.postgresql.org/docs/current/catalogs.html.
+"""Reads PostgreSQL's catalogue: https://www.postgresql.org/docs/current/catalogs.html.
 
 Paths are (schema, name).
 """
@@ -37,12 +37,12 @@ _CHECK = re.compile(r"CHECK \((?P<sql>.*)\)(?: NO INHERIT)?(?: NOT VALID)?\Z", r
 
 
 class PostgresCrawler(Crawler):
-    """Reads everything in one database, except the objects of extensions."""
+    """Reads the catalogue of one PostgreSQL database, without the objects of extensions."""
 
     system = "postgres"
 
     def schemas(self) -> list[str]:
-        """Return the schemas except pg_* and information_schema, sorted."""
+        """Return the names of the schemas, sorted, without pg_* and information_schema."""
         return [row[0] for row in self.query(sql.SCHEMAS)]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:

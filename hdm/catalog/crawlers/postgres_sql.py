@@ -1,4 +1,4 @@
-"""PostgreSQL's catalogue queries; ``{schemas}`` is replaced by a list of literals."""
+"""Queries that read PostgreSQL's catalogue; ``{schemas}`` is replaced by a list of literals."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The base class of crawlers whose catalogue is a set of views; each subclass gives its queries.
+"""The base class of crawlers that read a catalogue by one query for each kind of object.
 
-Every query returns (schema, table, ...) in the order that ``Queries`` says; ``{schemas}`` becomes a list of
-literals.
+A subclass gives the queries. Each returns (schema, table, ...) in the order that ``Queries`` says;
+``{schemas}`` becomes a list of literals.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from hdm.model import Column, Table
 
 @dataclass(frozen=True, slots=True)
 class Queries:
-    """The queries of one system's catalogue; an empty one is not run.
+    """The queries that read one system's catalogue; an empty one is not run.
 
     Each returns schema and table, and then: ``schemas``: name. ``tables``: rows, bytes, comment.
     ``columns``: name, native, nullable, length, precision, scale, default, identity start, identity step,
@@ -60,18 +60,18 @@ class Queries:
 
 
 class RowsCrawler(Crawler):
-    """Crawls a system by its ``Queries``; paths are (schema, name)."""
+    """Reads a system's catalogue by its ``Queries``; paths are (schema, name)."""
 
     queries: ClassVar[Queries]
     optional: ClassVar[frozenset[str]] = frozenset()
     """Queries that a user may lack the rights for; their objects are then listed as not read."""
 
     def schemas(self) -> list[str]:
-        """Return the schemas of users, as the query ``schemas`` gives them."""
+        """Return the names of the users' schemas, as the query ``schemas`` gives them."""
         return [str(row[0]) for row in self.query(self.queries.schemas)]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Return the selected objects; runs one query for each kind of object."""
+        """Return the selected objects in the given schemas; runs one query for each kind of object."""
         self._schemas = schemas
         self._in = self.listed(schemas)
         self._missing: list[str] = []
@@ -95,7 +95,7 @@ class RowsCrawler(Crawler):
         )
 
     def ask(self, name: str) -> list[Row]:
-        """Return the rows of one query; none if it is empty, or if an optional one is refused."""
+        """Return the rows of the query ``name``; none if it is empty, or an optional one is refused."""
         sql = getattr(self.queries, name)
         if not sql:
             return []
@@ -110,16 +110,16 @@ class RowsCrawler(Crawler):
     # -- hooks ---------------------------------------------------------------------
 
     def default(self, text: str | None) -> str | None:
-        """Return a default as SQL; None if there is none."""
+        """Return a column's default as SQL; None if there is none."""
         text = (text or "").strip()
         return text or None
 
     def view(self, sql: str) -> str:
-        """Return a view's query, without CREATE VIEW."""
+        """Return the query of a view, without CREATE VIEW."""
         return sql.strip().rstrip(";").strip()
 
     def wanted(self, check: str) -> bool:
-        """Whether a check is kept; False for one that only says NOT NULL."""
+        """Whether a check constraint is kept; False for one that only says NOT NULL."""
         return bool(check)
 
     # -- objects -------------------------------------------------------------------

@@ -1,6 +1,7 @@
-"""Crawler for Snowflake: https://docs.snowflake.com/en/sql-reference/info-schema and SHOW ... KEYS.
+"""Reads Snowflake's catalogue: INFORMATION_SCHEMA and SHOW ... KEYS.
 
-Paths are (schema, name) in the connection's database.
+https://docs.snowflake.com/en/sql-reference/info-schema. Paths are (schema, name) in the connection's
+database.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NATIVE = """CASE
 
 
 class SnowflakeCrawler(RowsCrawler):
-    """Reads one Snowflake database.
+    """Reads the catalogue of one Snowflake database.
 
     Keys come from SHOW, since INFORMATION_SCHEMA does not list their columns.
     """
@@ -57,7 +58,7 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
     )
 
     def ask(self, name: str) -> list[Row]:
-        """Return the rows of one query; keys come from SHOW, read by the names of its columns."""
+        """Return the rows of the query ``name``; keys come from SHOW, read by its column names."""
         if name == "keys":
             found = [_key(row, "P") for row in self._show(name, self.queries.keys)]
             found += [_key(row, "U") for row in self._show("uniques", "SHOW UNIQUE KEYS IN SCHEMA {schema}")]
@@ -100,7 +101,7 @@ WHERE PROCEDURE_SCHEMA IN ({schemas}) ORDER BY 1, 2, 3""",
         return rows
 
     def view(self, sql: str) -> str:
-        """Return a view's query: what follows AS, if the definition begins with CREATE."""
+        """Return the query of a view: what follows AS, if the definition begins with CREATE."""
         found = re.match(r"\s*CREATE\b.*?\bAS\b\s*((?:SELECT|WITH|\().*)\Z", sql, re.IGNORECASE | re.DOTALL)
         return super().view(found[1] if found else sql)
 

@@ -1,4 +1,7 @@
-"""Crawler for SQLite: PRAGMAs (https://sqlite.org/pragma.html), and CREATE statements where they say more."""
+"""Reads SQLite's catalogue: PRAGMAs, and CREATE statements where they say more.
+
+https://sqlite.org/pragma.html
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _VIEW = re.compile(
 
 
 class SQLiteCrawler(Crawler):
-    """Finds the tables, keys, indexes and views of a SQLite file.
+    """Reads the tables, keys, indexes and views of a SQLite file.
 
     Its only schema is ``main``, so the path of a table is its name alone.
     """
@@ -31,7 +34,7 @@ class SQLiteCrawler(Crawler):
         return ["main"]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Return tables and views; triggers and virtual tables are listed as not read."""
+        """Return the selected tables and views; triggers and virtual tables are listed as not read."""
         del schemas
         rows = self.query("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")
         shadow = self._shadows(rows)

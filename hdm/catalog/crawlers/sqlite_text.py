@@ -1,4 +1,4 @@
-"""Parse the CREATE statements of SQLite for facts that it keeps nowhere else.
+"""Parses the CREATE statements of SQLite for facts that it keeps nowhere else.
 
 These are checks, names of constraints, generated columns, AUTOINCREMENT, deferrable keys and table options.
 """
@@ -20,7 +20,7 @@ _TOKEN = re.compile(
 
 
 class TableText:
-    """One CREATE TABLE statement, split at its commas."""
+    """One CREATE TABLE statement of SQLite, split at its commas."""
 
     def __init__(self, sql: str) -> None:
         self.checks: tuple[Check, ...] = ()
@@ -39,7 +39,7 @@ class TableText:
 
     @staticmethod
     def index(sql: str) -> tuple[list[str], str | None]:
-        """Return the parts of a CREATE INDEX as text (without ASC and DESC), and its WHERE."""
+        """Return the columns or expressions of a CREATE INDEX (without ASC and DESC), and its WHERE."""
         body, tail = _body(sql)
         parts = []
         for tokens in _split(body):

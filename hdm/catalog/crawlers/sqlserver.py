@@ -1,4 +1,4 @@
-"""Crawler for SQL Server's catalogue views.
+"""Reads SQL Server's catalogue views.
 
 See https://learn.microsoft.com/en-us/sql/relational-databases/system-catalog-views.
 """
@@ -24,7 +24,7 @@ _NATIVE = """y.name + CASE
 
 
 class SQLServerCrawler(RowsCrawler):
-    """Reads the current database of SQL Server."""
+    """Reads the catalogue of the current SQL Server database."""
 
     system = "sqlserver"
     queries = Queries(
@@ -103,6 +103,6 @@ WHERE i.has_filter = 1 AND s.name IN ({schemas}) ORDER BY 1, 2, 3""",
         return made
 
     def view(self, sql: str) -> str:
-        """Return a view's query: what follows the first AS of CREATE VIEW."""
+        """Return the query of a view: what follows the first AS of CREATE VIEW."""
         found = re.search(r"\bVIEW\b.*?\bAS\b\s*((?:SELECT|WITH)\b.*)\Z", sql, re.IGNORECASE | re.DOTALL)
         return super().view(found[1] if found else sql)

@@ -1,4 +1,4 @@
-"""Writers: each turns a schema that is mapped to its system into DDL."""
+"""Writers, each of which turns a schema mapped to its system into DDL."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hdm.errors import UsageError
 
 
 def writer_for(schema: Schema) -> Writer:
-    """Return the writer of the schema's system; raise ``UsageError`` if there is none."""
+    """Return the DDL writer for the schema's system; raise ``UsageError`` if there is none."""
     if registry.canonical("ddl_writer", schema.system) is None:
         targets = ", ".join(locator.words("ddl_writer"))
         raise UsageError(f"no DDL writer for {schema.system!r}", hint=f"targets: {targets}")

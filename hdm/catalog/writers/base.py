@@ -1,4 +1,4 @@
-"""The base class of writers: the order of a schema's DDL and its common spelling.
+"""The base class of DDL writers: the order of a schema's statements, and their common spelling.
 
 Each system's writer overrides the parts that its system spells otherwise.
 """
@@ -37,7 +37,10 @@ PHASES = (*BEFORE_LOAD, *AFTER_LOAD)
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One statement, without a semicolon; ``kind`` and ``name`` are the object's in the report."""
+    """One DDL statement, without a semicolon.
+
+    ``kind`` and ``name`` are those of its object in the report.
+    """
 
     phase: str
     kind: str
@@ -138,13 +141,13 @@ class Writer:
         return index.unique
 
     def late_uniques(self, relation: Relation) -> tuple[Key, ...]:
-        """Return the unique constraints that are added after the load."""
+        """Return the unique constraints of a table that are added after the load."""
         return () if self.inline_uniques else relation.uniques
 
     # -- spelling --------------------------------------------------------------------
 
     def path(self, path: Path) -> str:
-        """Return a qualified name."""
+        """Return a full name, quoted, from its parts."""
         return self.dialect.qualify(path)
 
     def create_schema(self, name: str) -> str:
@@ -157,7 +160,7 @@ class Writer:
         return f"CREATE TYPE {self.path(enum.path)} AS ENUM ({labels})"
 
     def create_sequence(self, one: Sequence) -> str:
-        """Return CREATE SEQUENCE."""
+        """Return CREATE SEQUENCE for a sequence."""
         parts = [
             f"CREATE SEQUENCE {self.path(one.path)} START WITH {one.start:d} INCREMENT BY {one.increment:d}"
         ]
@@ -168,7 +171,7 @@ class Writer:
         return " ".join([*parts, *(["CYCLE"] if one.cycle else [])])
 
     def create_table(self, relation: Relation) -> list[str]:
-        """Return CREATE TABLE, and the statements that it needs right before or after."""
+        """Return CREATE TABLE, and the statements that must stand right before or after it."""
         lines = self.table_lines(relation)
         return [
             f"CREATE TABLE {self.path(relation.path)} (\n  "
@@ -178,12 +181,12 @@ class Writer:
         ]
 
     def suffix(self, relation: Relation) -> str:
-        """Return what follows the closing bracket of CREATE TABLE."""
+        """Return the part of CREATE TABLE after the closing bracket."""
         del relation
         return ""
 
     def table_lines(self, relation: Relation) -> list[str]:
-        """Return the lines of CREATE TABLE: columns, and the constraints that stand in it."""
+        """Return the lines within CREATE TABLE: the columns, and the constraints that stand in it."""
         lines = [self.column(relation, column) for column in relation.table.columns]
         if relation.primary_key:
             lines.append(self.primary(relation.primary_key))
@@ -194,7 +197,7 @@ class Writer:
         return lines + [self.check(check) for check in relation.checks]
 
     def column(self, relation: Relation, column: Column) -> str:
-        """Return one column's declaration."""
+        """Return a column's declaration for CREATE TABLE."""
         parts = [self.q(column.name), column.native]
         identity = relation.identity(column.name)
         if column.generated is not None:
@@ -208,11 +211,11 @@ class Writer:
         return " ".join(part for part in parts if part)
 
     def default(self, column: Column) -> str:
-        """Return the DEFAULT clause of a column."""
+        """Return a column's DEFAULT clause."""
         return f"DEFAULT {column.default}"
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """Return the identity clause of a column."""
+        """Return the clause that makes a column an identity column."""
         del relation
         how = "ALWAYS" if identity.always else "BY DEFAULT"
         return (
@@ -220,11 +223,11 @@ class Writer:
         )
 
     def generated(self, expression: str, virtual: bool) -> str:
-        """Return the clause of a generated column."""
+        """Return the clause that makes a column a generated one."""
         return f"GENERATED ALWAYS AS ({expression}) {'VIRTUAL' if virtual else 'STORED'}"
 
     def constraint(self, name: str) -> str:
-        """Return ``CONSTRAINT name`` and a blank; empty if the system keeps no names."""
+        """Return ``CONSTRAINT name`` and a blank; empty if the system keeps no names of constraints."""
         return f"CONSTRAINT {self.q(name)} " if name and self.named_constraints else ""
 
     def primary(self, key: Key) -> str:
@@ -232,16 +235,16 @@ class Writer:
         return f"{self.constraint(key.name)}PRIMARY KEY ({self.dialect.names(key.columns)})"
 
     def unique(self, key: Key) -> str:
-        """Return the clause of a unique constraint."""
+        """Return the clause of CREATE TABLE for a unique constraint."""
         nulls = "" if key.nulls_distinct else " NULLS NOT DISTINCT"
         return f"{self.constraint(key.name)}UNIQUE{nulls} ({self.dialect.names(key.columns)})"
 
     def check(self, check: Check) -> str:
-        """Return the clause of a check constraint."""
+        """Return the clause of CREATE TABLE for a check constraint."""
         return f"{self.constraint(check.name)}CHECK ({check.expression})"
 
     def foreign(self, key: ForeignKey) -> str:
-        """Return the FOREIGN KEY clause; the key may lack a name."""
+        """Return the FOREIGN KEY clause, also for a key without a name."""
         sql = (
             f"{self.constraint(key.name)}FOREIGN KEY ({self.dialect.names(key.columns)}) "
             f"REFERENCES {self.path(key.target)} ({self.dialect.names(key.target_columns)})"
@@ -251,11 +254,11 @@ class Writer:
         return sql + (" DEFERRABLE INITIALLY DEFERRED" if key.deferrable else "")
 
     def add_unique(self, relation: Relation, key: Key) -> str:
-        """Return ALTER TABLE that adds a unique constraint to an existing table."""
+        """Return an ALTER TABLE that adds a unique constraint to an existing table."""
         return f"ALTER TABLE {self.path(relation.path)} ADD {self.unique(key)}"
 
     def add_foreign(self, relation: Relation, key: ForeignKey) -> str:
-        """Return ALTER TABLE that adds a foreign key to an existing table."""
+        """Return an ALTER TABLE that adds a foreign key to an existing table."""
         return f"ALTER TABLE {self.path(relation.path)} ADD {self.foreign(key)}"
 
     def create_index(self, relation: Relation, index: Index) -> list[str]:
@@ -270,17 +273,17 @@ class Writer:
         return [sql + (f" WHERE {index.where}" if index.where else "")]
 
     def using(self, index: Index) -> str:
-        """Return the clause with the index's method, where the system has several."""
+        """Return the clause of CREATE INDEX that names the index's method, if the system has several."""
         del index
         return ""
 
     def index_name(self, relation: Relation, index: Index) -> str:
-        """Return an index's name for CREATE INDEX, unqualified: it lies in the table's schema."""
+        """Return an index's name for CREATE INDEX, without a schema: it is in the table's schema."""
         del relation
         return self.q(index.name)
 
     def index_part(self, part: IndexPart) -> str:
-        """Return a column or an expression of an index."""
+        """Return a column or an expression as it stands in CREATE INDEX."""
         what = self.q(part.column) if part.column is not None else f"({part.expression})"
         return what + (" DESC" if part.descending else "")
 
@@ -291,26 +294,26 @@ class Writer:
         return [f"CREATE {word} {self.path(view.path)}{names} AS\n{view.sql.strip().rstrip(';')}"]
 
     def comment_table(self, relation: Relation, text: str) -> list[str]:
-        """Return the statement that comments a table; none if the system has no such statement."""
+        """Return the statement that sets a table's comment; none if the system has no such statement."""
         if self.traits.comments != "statement":
             return []
         return [f"COMMENT ON TABLE {self.path(relation.path)} IS {self.dialect.string(text)}"]
 
     def comment_column(self, relation: Relation, column: Column, text: str) -> list[str]:
-        """Return the statement that comments a column; none if the system has no such statement."""
+        """Return the statement that sets a column's comment; none if the system has no such statement."""
         if self.traits.comments != "statement":
             return []
         name = f"{self.path(relation.path)}.{self.q(column.name)}"
         return [f"COMMENT ON COLUMN {name} IS {self.dialect.string(text)}"]
 
     def comment_view(self, view: View) -> list[str]:
-        """Return the statement that comments a view; none if the system has no such statement."""
+        """Return the statement that sets a view's comment; none if the system has no such statement."""
         if self.traits.comments != "statement":
             return []
         word = "MATERIALIZED VIEW" if view.materialized else "VIEW"
         return [f"COMMENT ON {word} {self.path(view.path)} IS {self.dialect.string(view.comment or '')}"]
 
     def set_counter(self, relation: Relation, identity: Identity) -> list[str]:
-        """Return statements that set the counter above the loaded numbers; none where that is not needed."""
+        """Return statements that set an identity's next number above the loaded ones; none if not needed."""
         del relation, identity
         return []

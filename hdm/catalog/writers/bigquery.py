@@ -1,4 +1,4 @@
-"""DDL for BigQuery.
+"""Writes DDL for BigQuery.
 
 See https://cloud.google.com/bigquery/docs/reference/standard-sql/data-definition-language.
 """
@@ -23,7 +23,7 @@ class BigQueryWriter(Writer):
     named_constraints = True
 
     def column(self, relation: Relation, column: Column) -> str:
-        """Return a column's declaration with its description."""
+        """Return a column's declaration with its comment, as the option ``description``."""
         made = super().column(relation, column)
         return made + (
             f" OPTIONS(description={self.dialect.string(column.comment)})" if column.comment else ""
@@ -42,7 +42,7 @@ class BigQueryWriter(Writer):
         return super().table_lines(replace(relation, uniques=()))
 
     def late_uniques(self, relation: Relation) -> tuple[Key, ...]:
-        """Return nothing, since BigQuery has no unique constraints."""
+        """Return no constraints, since BigQuery has no unique ones."""
         del relation
         return ()
 
@@ -60,7 +60,7 @@ class BigQueryWriter(Writer):
         return made
 
     def create_view(self, view: View) -> list[str]:
-        """Return CREATE VIEW with the view's description."""
+        """Return CREATE VIEW with the view's comment, as the option ``description``."""
         options = f" OPTIONS(description={self.dialect.string(view.comment)})" if view.comment else ""
         names = f" ({self.dialect.names(view.columns)})" if view.columns else ""
         return [f"CREATE VIEW {self.path(view.path)}{names}{options} AS\n{view.sql.strip().rstrip(';')}"]

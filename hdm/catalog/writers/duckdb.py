@@ -1,4 +1,4 @@
-"""DDL for DuckDB: https://duckdb.org/docs/sql/statements/create_table.
+"""Writes DDL for DuckDB: https://duckdb.org/docs/sql/statements/create_table.
 
 DuckDB cannot add a foreign key to an existing table, and checks foreign keys row by row during a load. So
 tables are loaded without foreign keys, and rebuilt with them after the load, parents first.
@@ -34,7 +34,7 @@ class DuckDBWriter(Writer):
         return (*relation.path[:-1], f"{relation.path[-1]}_{identity.column}_seq")
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """Return a default that draws from the column's sequence."""
+        """Return a DEFAULT clause that takes the next number of the column's sequence."""
         return f"DEFAULT nextval({self.dialect.string(self.path(self._counter(relation, identity)))})"
 
     def generated(self, expression: str, virtual: bool) -> str:
@@ -43,7 +43,7 @@ class DuckDBWriter(Writer):
         return f"GENERATED ALWAYS AS ({expression})"
 
     def table_lines(self, relation: Relation) -> list[str]:
-        """Return the lines of CREATE TABLE, with the foreign keys of the table to itself."""
+        """Return the lines within CREATE TABLE, with the foreign keys of the table to itself."""
         own = [self.foreign(key) for key in relation.foreign_keys if key.target == relation.path]
         return super().table_lines(relation) + own
 

@@ -1,4 +1,4 @@
-"""DDL for MySQL and MariaDB: https://mariadb.com/kb/en/create-table/.
+"""Writes DDL for MySQL and MariaDB: https://mariadb.com/kb/en/create-table/.
 
 A schema is a database.
 """
@@ -19,7 +19,7 @@ OPTIONS = "ENGINE=InnoDB ROW_FORMAT=DYNAMIC DEFAULT CHARSET=utf8mb4 COLLATE=utf8
 
 
 class MySQLWriter(Writer):
-    """Writes DDL for MySQL and MariaDB: comments and the key of a numbered column stand in CREATE TABLE."""
+    """Writes DDL for MySQL and MariaDB, with comments and the key of a numbered column in CREATE TABLE."""
 
     system = "mysql"
 
@@ -56,7 +56,7 @@ class MySQLWriter(Writer):
         return tuple(key for key in relation.uniques if key.columns[0] not in counted)
 
     def suffix(self, relation: Relation) -> str:
-        """Return engine, collation, first number, comment and partitions of a table."""
+        """Return the part of CREATE TABLE for engine, collation, first number, comment and partitions."""
         made = f" {relation.options or OPTIONS}"
         if relation.identities and relation.identities[0].start > 1:
             made += f" AUTO_INCREMENT={relation.identities[0].start:d}"
@@ -64,7 +64,7 @@ class MySQLWriter(Writer):
         return made + (f"\n{relation.partitioning.text}" if relation.partitioning else "")
 
     def index_part(self, part: IndexPart) -> str:
-        """Return a column or an expression of an index, with the length of its prefix."""
+        """Return a column or an expression of CREATE INDEX, with the length of its prefix."""
         made = super().index_part(part)
         if part.column is None or part.length is None:
             return made

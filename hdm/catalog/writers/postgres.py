@@ -1,4 +1,4 @@
-"""DDL for PostgreSQL: https://www.postgresql.org/docs/current/sql-createtable.html."""
+"""Writes DDL for PostgreSQL: https://www.postgresql.org/docs/current/sql-createtable.html."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class PostgresWriter(Writer):
     system = "postgres"
 
     def create_table(self, relation: Relation) -> list[str]:
-        """Return CREATE TABLE (for a partition: PARTITION OF), and the owners of its sequences."""
+        """Return CREATE TABLE (for a partition: PARTITION OF), and statements for its sequences' owners."""
         if relation.part_of:
             cut = f" PARTITION BY {relation.partitioning.text}" if relation.partitioning else ""
             parent = self.path(relation.part_of)
@@ -41,11 +41,11 @@ class PostgresWriter(Writer):
         return made.replace(name, name + kind, 1)
 
     def using(self, index: Index) -> str:
-        """Return the USING clause for any method of an index but btree."""
+        """Return the USING clause for an index with a method other than btree."""
         return f" USING {self.q(index.method)}" if index.method not in ("", "btree") else ""
 
     def set_counter(self, relation: Relation, identity: Identity) -> list[str]:
-        """Return ``setval``, so that the next number is above the largest one in use."""
+        """Return ``setval`` for an identity, so that the next number is above the largest in use."""
         table, column = self.path(relation.path), self.q(identity.column)
         whose = f"{self.dialect.string(table)}, {self.dialect.string(identity.column)}"
         following = f"(SELECT MAX({column}) FROM {table}) + {identity.increment:d}"

@@ -1,4 +1,4 @@
-"""DDL for Snowflake: https://docs.snowflake.com/en/sql-reference/sql/create-table."""
+"""Writes DDL for Snowflake: https://docs.snowflake.com/en/sql-reference/sql/create-table."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SnowflakeWriter(Writer):
         return f"AS ({expression})"
 
     def suffix(self, relation: Relation) -> str:
-        """Return the CLUSTER BY clause, made of the sort columns."""
+        """Return the CLUSTER BY clause with the table's sort columns."""
         sort = relation.distribution.sort if relation.distribution else ()
         return f" CLUSTER BY ({self.dialect.names(sort)})" if sort else ""
 

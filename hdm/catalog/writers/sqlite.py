@@ -1,4 +1,4 @@
-"""DDL for SQLite: https://sqlite.org/lang_createtable.html.
+"""Writes DDL for SQLite: https://sqlite.org/lang_createtable.html.
 
 All constraints stand in CREATE TABLE.
 """
@@ -35,12 +35,12 @@ class SQLiteWriter(Writer):
         return super().column(relation, column)
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """Return nothing, since ``column`` writes the whole declaration of a numbered column."""
+        """Return an empty text, since ``column`` writes the whole declaration of a numbered column."""
         del relation, identity
         return ""
 
     def table_lines(self, relation: Relation) -> list[str]:
-        """Return the lines of CREATE TABLE, without a second primary key for a numbered column."""
+        """Return the lines within CREATE TABLE, without a second primary key for a numbered column."""
         lines = super().table_lines(relation)
         if relation.identities and relation.primary_key:
             lines.remove(self.primary(relation.primary_key))

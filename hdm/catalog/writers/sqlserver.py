@@ -1,4 +1,4 @@
-"""DDL for SQL Server.
+"""Writes DDL for SQL Server.
 
 See https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-transact-sql. A sequence numbers the
 identity columns of other systems, so that loads need no IDENTITY_INSERT.
@@ -14,7 +14,7 @@ from hdm.model import Column
 
 
 class SQLServerWriter(Writer):
-    """Writes DDL for SQL Server; comments are extended properties named ``MS_Description``."""
+    """Writes DDL for SQL Server, with comments as extended properties named ``MS_Description``."""
 
     system = "sqlserver"
 
@@ -38,13 +38,13 @@ class SQLServerWriter(Writer):
         return (*relation.path[:-1], f"{relation.path[-1]}_{identity.column}_seq")
 
     def identity(self, relation: Relation, identity: Identity) -> str:
-        """Return IDENTITY for a column of SQL Server, else a default that draws from a sequence."""
+        """Return IDENTITY for a column of SQL Server, else a default that takes a sequence's next number."""
         if identity.style == "identity":
             return f"IDENTITY({identity.start:d},{identity.increment:d})"
         return f"DEFAULT (NEXT VALUE FOR {self.path(self._counter(relation, identity))})"
 
     def column(self, relation: Relation, column: Column) -> str:
-        """Return a column's declaration; for a computed column, neither its type nor NOT NULL is written."""
+        """Return a column's declaration, for a computed column without type and NOT NULL."""
         if column.generated is None:
             return super().column(relation, column)
         return f"{self.q(column.name)} {self.generated(column.generated, column.name in relation.virtual)}"
@@ -63,20 +63,20 @@ class SQLServerWriter(Writer):
         return f"{self.constraint(key.name)}UNIQUE ({self.dialect.names(key.columns)})"
 
     def using(self, index: Index) -> str:
-        """Return nothing, since all indexes are rowstore indexes."""
+        """Return an empty text, since all indexes are rowstore indexes."""
         del index
         return ""
 
     def comment_table(self, relation: Relation, text: str) -> list[str]:
-        """Return the call that comments a table by an extended property."""
+        """Return the call that sets a table's comment, an extended property."""
         return [self._property(text, "TABLE", relation.path)]
 
     def comment_column(self, relation: Relation, column: Column, text: str) -> list[str]:
-        """Return the call that comments a column by an extended property."""
+        """Return the call that sets a column's comment, an extended property."""
         return [self._property(text, "TABLE", relation.path, column.name)]
 
     def comment_view(self, view: View) -> list[str]:
-        """Return the call that comments a view by an extended property."""
+        """Return the call that sets a view's comment, an extended property."""
         return [self._property(view.comment or "", "VIEW", view.path)]
 
     def _property(self, text: str, kind: str, path: Path, column: str = "") -> str:

@@ -1,4 +1,4 @@
-"""DDL for dedicated SQL pools of Azure Synapse.
+"""Writes DDL for dedicated SQL pools of Azure Synapse.
 
 See "CREATE TABLE (Azure Synapse Analytics)" in Microsoft's documentation,
 https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-azure-sql-data-warehouse.
@@ -18,11 +18,11 @@ class SynapseWriter(Writer):
     system = "synapse"
 
     def create_schema(self, name: str) -> str:
-        """Return CREATE SCHEMA within EXEC, as for SQL Server."""
+        """Return CREATE SCHEMA within EXEC, since it must be alone in its batch."""
         return SQLServerWriter.create_schema(self, name)  # type: ignore[arg-type]  # both spell it alike
 
     def create_table(self, relation: Relation) -> list[str]:
-        """Return CREATE TABLE, and ALTER TABLE that adds the primary key."""
+        """Return CREATE TABLE, and an ALTER TABLE that adds the primary key."""
         lines = [self.column(relation, column) for column in relation.table.columns]
         table = self.path(relation.path)
         made = [f"CREATE TABLE {table} (\n  " + ",\n  ".join(lines) + "\n)" + self.suffix(relation)]

@@ -1,4 +1,4 @@
-"""DuckDB files: all database sessions of this process share one open instance of a file.
+"""Reads and writes DuckDB files; all sessions of this process share one open instance of a file.
 
 DuckDB lets only one process write a file. If another process has locked it, connecting fails like a lost
 connection and is tried again. Readers open the file read-only, which several processes may do at once, unless
@@ -53,7 +53,7 @@ _REFERRING = (
 
 
 class DuckDBProfile(Settings):
-    """``path`` of the file, or the original's folder ``dbpath`` and file name ``database``."""
+    """Profile entry of a DuckDB file: its ``path``, or a folder ``dbpath`` and a file name ``database``."""
 
     path: DatabaseFile | None = None
     """The DuckDB file, with ``~`` and ``$NAME`` filled in; it is made if rows are written to it. Or give
@@ -72,7 +72,7 @@ class DuckDBProfile(Settings):
 
     @property
     def file(self) -> Path:
-        """The database file."""
+        """The path of the database file."""
         if self.path is not None:
             return Path(os.path.expandvars(self.path)).expanduser()
         folder = Path(os.path.expandvars(self.dbpath or ".")).expanduser()
@@ -81,37 +81,37 @@ class DuckDBProfile(Settings):
 
 
 class DuckDBDatabase(Database):
-    """One DuckDB file."""
+    """Connects to one DuckDB file, reads and writes it."""
 
     dialect_name = "duckdb"
     sessions_stand_alone = False
 
     @cached_property
     def dialect(self) -> Dialect:
-        """DuckDB's SQL dialect, with the file's name as its catalog."""
+        """DuckDB's SQL dialect, with the file's name as its catalogue."""
         made = DuckDBDialect()
         made.catalog = self.file.name.partition(".")[0]
         return made
 
     @property
     def file(self) -> Path:
-        """The database file."""
+        """The path of the database file."""
         profile: DuckDBProfile = self.profile
         return profile.file
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``duckdb:///path`` and ``schema.table``."""
+        """Return a table's OpenLineage name: ``duckdb:///path`` and ``schema.table``."""
         return Dataset(self.file.absolute().as_uri().replace("file:", "duckdb:"), ".".join(path))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return the name, with schema ``main`` in front if it has none."""
+        """Return a table's name, with schema ``main`` in front if it has none."""
         return tuple(parts) if len(parts) > 1 else ("main", *parts)
 
     def reach(self) -> None:
         """Do nothing: a file needs no network, and connecting reports what is wrong with it."""
 
     def is_there(self) -> bool:
-        """Whether the file exists."""
+        """Whether the database file exists."""
         return is_there(self.file)
 
     def can_be_made(self) -> None:
@@ -141,7 +141,7 @@ class DuckDBDatabase(Database):
         return session
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Start a transaction, which reads one snapshot.
+        """Begin a transaction, which reads one snapshot.
 
         With ``write``, first wait for the file's other writers in this process.
         """
@@ -150,7 +150,7 @@ class DuckDBDatabase(Database):
         self.run(connection, "BEGIN TRANSACTION" if write else "BEGIN TRANSACTION READ ONLY")
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Describe a table or view from DuckDB's catalogue functions; None if there is none."""
+        """Return a table or view as DuckDB's catalogue functions describe it; None if there is none."""
         schema, name = path[-2:]
         found = self.run(connection, _NAMES, (schema, name))
         if not found:
@@ -179,12 +179,12 @@ class DuckDBDatabase(Database):
         )
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Describe a query's columns by DESCRIBE."""
+        """Return the columns of a query, found by DESCRIBE."""
         described = self.run(connection, f"SELECT column_name, column_type FROM (DESCRIBE {sql})")
         return tuple(self.dialect.column_from_catalog(name, native) for name, native in described)
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Put the rows of ``new`` in the place of those of ``target``.
+        """Replace the rows of table ``target`` by those of table ``new``.
 
         An existing table is refilled, never renamed: DuckDB cannot rename a table that has an index or a
         foreign key, and a new table would lack its defaults, checks and further columns. Raises
@@ -208,7 +208,7 @@ class DuckDBDatabase(Database):
             ) from error
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """List the tables of the schema whose name starts with ``prefix``, from ``duckdb_tables()``."""
+        """Return the tables of the schema whose names start with ``prefix``."""
         sql = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
         names = [str(row[0]) for row in self.run(connection, sql, (path[-2],))]
         return [(*path[:-1], name) for name in names if name.startswith(prefix)]
@@ -225,7 +225,7 @@ class DuckDBDatabase(Database):
         return 0 if last is None else int(last) // PAGE_ROWS + 1
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT from DuckDB's own Arrow stream, in the columns' carriers.
+        """Yield the rows of a SELECT as batches of the columns' types, from DuckDB's own Arrow stream.
 
         Dates and times are never converted through text or Python objects.
         """
@@ -252,7 +252,10 @@ class DuckDBDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Insert each batch by column name, cast to the table's types; return how many rows DuckDB took."""
+        """Insert each batch, cast to the table's types; return how many rows DuckDB stored.
+
+        Columns are matched by name.
+        """
         target, quote = self.dialect.qualify(path), self.dialect.quote
         described = self.run(connection, f"SELECT column_name, column_type FROM (DESCRIBE {target})")
         held = {str(name): str(native) for name, native in described}
@@ -275,25 +278,25 @@ class DuckDBDatabase(Database):
         return taken
 
     def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute a statement and return how many rows it touched, which DuckDB gives as its result."""
+        """Execute a statement and return how many rows it changed, which DuckDB gives as its result."""
         rows = self.run(connection, sql, values)
         return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else 0
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` about the file and DuckDB's version."""
+        """Return results for ``hdm doctor`` about the file and DuckDB's version."""
         found = super().probe()
         return [*found, ("version", True, str(driver().__version__))] if found[0][1] else found
 
 
 class DuckDBSource(SqlSource):
-    """Reads a DuckDB table or query, by key ranges or ranges of row ids."""
+    """Reads a DuckDB table or query, by ranges of its key or of row ids."""
 
     Profile: ClassVar[type[BaseModel] | None] = DuckDBProfile
     Database: ClassVar[type[Database]] = DuckDBDatabase
 
 
 class DuckDBSink(SqlSink):
-    """Writes a DuckDB table; the file is made if it is not there."""
+    """Writes a DuckDB table; creates the file if it does not exist."""
 
     Profile: ClassVar[type[BaseModel] | None] = DuckDBProfile
     Database: ClassVar[type[Database]] = DuckDBDatabase
@@ -305,7 +308,7 @@ class DuckDBSink(SqlSink):
 
 
 class DuckDBCatalog(SqlCatalog):
-    """Finds and makes tables, keys, indexes and views."""
+    """Reads and creates tables, keys, indexes and views in a DuckDB file."""
 
     Profile: ClassVar[type[BaseModel] | None] = DuckDBProfile
     Database: ClassVar[type[Database]] = DuckDBDatabase

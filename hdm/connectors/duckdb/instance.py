@@ -1,4 +1,4 @@
-"""One open DuckDB instance per file and process: all database sessions share it, the last one closes it."""
+"""Keeps one open DuckDB instance per file and process, which the last database session closes."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def instance_of(file: Path) -> Instance:
 
 
 class Session:
-    """A DB-API connection to the shared instance, as far as hdm needs. Closing it releases the instance."""
+    """A DB-API connection to the shared instance, with what hdm needs; closing it releases the instance."""
 
     def __init__(self, instance: Instance, *, write: bool) -> None:
         self._instance = instance
@@ -60,11 +60,14 @@ class Session:
         self.inner = _join(instance, write=write)
 
     def cursor(self) -> Any:
-        """A cursor in the session's own transaction."""
+        """Return a cursor in the session's own transaction."""
         return _Cursor(self.inner)
 
     def hold(self) -> None:
-        """Become this process's only writer of the file, until commit, rollback or close."""
+        """Make this session the process's only writer of the file, until commit, rollback or close.
+
+        Waits for another writer.
+        """
         if not self._writing:
             if not self._instance.writing.acquire(timeout=_PATIENCE):
                 raise Deadlock(f"{self._instance.file}: another writer of this process does not end")
@@ -76,14 +79,14 @@ class Session:
             self._instance.writing.release()
 
     def commit(self) -> None:
-        """Commit, then let this process's next writer of the file start."""
+        """Commit the transaction, then let this process's next writer of the file start."""
         try:
             self.inner.commit()
         finally:
             self._free()
 
     def rollback(self) -> None:
-        """Roll back, then let this process's next writer of the file start."""
+        """Roll the transaction back, then let this process's next writer of the file start."""
         try:
             self.inner.rollback()
         finally:
@@ -112,12 +115,12 @@ class _Cursor:
         self.rowcount = -1
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> None:
-        """Run a statement; ``rowcount`` stays -1, since DuckDB reports the rows touched as a result."""
+        """Execute a statement; ``rowcount`` stays -1, since DuckDB returns the count as a result."""
         self._inner.execute(sql, list(values)) if values else self._inner.execute(sql)
 
     @property
     def description(self) -> Any:
-        """Columns of the last result, as in DB-API."""
+        """The columns of the last result, in the form that DB-API defines."""
         return self._inner.description
 
     def fetchall(self) -> list[tuple[Any, ...]]:
@@ -179,7 +182,7 @@ def _leave(instance: Instance) -> None:
 
 
 def driver() -> Any:
-    """Return the ``duckdb`` module; ``MissingDriver`` if it is not installed."""
+    """Return the ``duckdb`` module; raise ``MissingDriver`` if it is not installed."""
     try:
         import duckdb
     except ImportError:

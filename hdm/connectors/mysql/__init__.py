@@ -1,4 +1,4 @@
-"""MySQL and MariaDB through PyMySQL: rows in bulk out, LOAD DATA LOCAL in.
+"""Reads and writes MySQL and MariaDB through PyMySQL: rows in bulk, LOAD DATA LOCAL.
 
 A snapshot cannot be shared between sessions, so each chunk is read in a consistent snapshot of
 its own: rows that move between chunks while they are read need a watermark with lag, or merge.
@@ -28,7 +28,7 @@ __all__ = [
 
 
 class MySQLSourceConfig(SqlSourceConfig):
-    """One table or query of MySQL, and how it reads dates and times that do not exist."""
+    """Configuration of a MySQL source: a table or query, and what to do with impossible dates and times."""
 
     zero_dates: Literal["error", "null", "text"] = "error"
     """What becomes of 0000-00-00 and of days that no month has: ``error`` refuses them, ``null`` makes them
@@ -53,22 +53,21 @@ class MySQLSource(SqlSource):
 
 
 class MySQLSink(SqlSink):
-    """Writes a MySQL table. Database sessions are strict: a value that does not fit is refused, never
-    truncated."""
+    """Writes a MySQL table, in strict mode: a value that does not fit is refused, never truncated."""
 
     Profile: ClassVar[type[BaseModel] | None] = MySQLProfile
     Database: ClassVar[type[Database]] = MySQLDatabase
 
 
 class MySQLCatalog(SqlCatalog):
-    """Finds and makes tables, keys, indexes and views."""
+    """Reads and creates tables, keys, indexes and views in MySQL."""
 
     Profile: ClassVar[type[BaseModel] | None] = MySQLProfile
     Database: ClassVar[type[Database]] = MySQLDatabase
 
 
 class MariaDBCatalog(MySQLCatalog):
-    """Finds and makes tables, keys, indexes and views of MariaDB."""
+    """Reads and creates tables, keys, indexes and views in MariaDB."""
 
 
 class MariaDBSource(MySQLSource):

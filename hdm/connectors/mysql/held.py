@@ -1,4 +1,4 @@
-"""Identify what holds a MySQL table's rows, to notice that another table was put in its place."""
+"""Identifies the storage of a MySQL table's rows, to notice that another table took its place."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FROM information_schema.processlist WHERE id = %s
 
 
 def relation(database: Database, connection: Any, origin: str, path: Sequence[str]) -> str | None:
-    """Return a digest that identifies what holds the table's rows; None if there is no such table.
+    """Return a digest that identifies the storage of the table's rows; None if there is no such table.
 
     It is made of InnoDB's table ids, which TRUNCATE, RENAME and a rebuild change. They need the privilege
     PROCESS; without it, the digest is made of the time of creation, which MariaDB's TRUNCATE does not change.
@@ -43,7 +43,7 @@ def relation(database: Database, connection: Any, origin: str, path: Sequence[st
 
 
 def told(database: Database, connection: Any) -> str:
-    """Return the sentence for ``hdm doctor`` on whether a table that is replaced meanwhile is noticed."""
+    """Return a sentence for ``hdm doctor`` on whether hdm notices a table that is replaced meanwhile."""
     if _ids(database, connection, "", "%"):
         return "a table that is truncated or replaced while it is read is noticed"
     return "PROCESS is not granted: a TRUNCATE while a table is read shows in its count of rows only"

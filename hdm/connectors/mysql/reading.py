@@ -1,4 +1,4 @@
-"""Connections, catalogue queries and reading of MySQL and MariaDB."""
+"""Connects to MySQL and MariaDB, reads their catalogue and their rows."""
 
 from __future__ import annotations
 
@@ -33,8 +33,11 @@ _BEHIND = 12
 
 
 class MySQLProfile(SqlProfile, OwnDriver):
-    """Address and credentials of a MySQL server; ``host`` may be a socket's path. Beyond this host TLS is
-    verified, with ``ssl_ca`` if the system does not know the issuer, unless ``insecure: true``."""
+    """Profile entry of a MySQL server: address and credentials; ``host`` may be a socket's path.
+
+    Beyond this host TLS is verified, with ``ssl_ca`` if the system does not know the issuer, unless
+    ``insecure: true``.
+    """
 
     ssl_ca: str | None = None
     """File (PEM) of the authorities that vouch for the server's certificate; left out, those of the
@@ -46,8 +49,7 @@ class MySQLProfile(SqlProfile, OwnDriver):
 
 
 class MySQLReading(Database):
-    """The reading half of ``MySQLDatabase``. ``zero_dates`` and ``times`` are those of
-    ``MySQLSourceConfig``."""
+    """The reading half of ``MySQLDatabase``; ``zero_dates`` and ``times``: see ``MySQLSourceConfig``."""
 
     dialect_name = "mysql"
     tls_hint = "name the authority's certificate as ssl_ca: in the profile, or write insecure: true"
@@ -58,7 +60,7 @@ class MySQLReading(Database):
 
     @cached_property
     def where(self) -> dict[str, Any]:
-        """Host, port, database, user and password; ``url`` fills in what the profile's other keys lack."""
+        """Host, port, database, user and password; ``url`` gives what the profile's other keys lack."""
         profile: MySQLProfile = self.profile
         made = {
             "host": profile.host,
@@ -91,11 +93,11 @@ class MySQLReading(Database):
         return f"{self.where['host']}:{self.where['port']}"
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``mysql://host:port`` and ``database.table``."""
+        """Return a table's OpenLineage name: ``mysql://host:port`` and ``database.table``."""
         return Dataset(f"mysql://{self._address}", ".".join(part for part in path if part))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return the name with the profile's database in front; ``UsageError`` for more than two parts."""
+        """Return a table's name, after the profile's database if it is bare; ``UsageError`` for 3 parts."""
         if len(parts) > 2:
             raise UsageError(
                 f"{'.'.join(parts)}: a MySQL table has two parts to its name",
@@ -106,8 +108,11 @@ class MySQLReading(Database):
         return (str(self.where["database"]), *parts)
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Open a database session in autocommit; ``begin`` starts transactions. With ``write`` it takes the
-        user lock of its label, by which ``evict`` finds the session of an older attempt."""
+        """Open a database session in autocommit; ``begin`` starts transactions.
+
+        With ``write`` it takes the user lock of its label, by which ``evict`` finds the session of an older
+        attempt.
+        """
         pymysql = _driver()
         where = self.where
         if not where["database"]:
@@ -161,8 +166,10 @@ class MySQLReading(Database):
         return None if connection._sock is None else int(connection._sock.fileno())
 
     def works_for(self, connection: Any) -> bool | None:
-        """Whether the server works for the connection, by its process list; None if that lacks it. A session
-        that sleeps or waits for its client never got the statement."""
+        """Whether the server is at work for a connection, by its process list; None if not listed there.
+
+        A session that sleeps or waits for its client never got the statement.
+        """
         with closing(self.connect("hdm:silence")) as other, other.cursor() as cursor:
             found = cursor.fetchone() if cursor.execute(held.WORKS, (connection.thread_id(),)) else None
         return None if found is None else bool(found[0])
@@ -172,26 +179,25 @@ class MySQLReading(Database):
         return tls.mysql_arguments(host, own.ssl_ca, own.ssl_cert, own.ssl_key, insecure=own.insecure)
 
     def landing(self, path: Sequence[str]) -> tuple[str, ...]:
-        """Return the name, in lower case where the server compares names so (``lower_case_table_names``)."""
+        """Return a table's name, in lower case if the server compares names so."""
         with looking(self, "hdm:names") as connection:
             told = self.run(connection, "SELECT @@lower_case_table_names")
         return tuple(part.lower() for part in path) if int(told[0][0]) else tuple(path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Start a transaction; to read, a read-only one on one consistent snapshot as of now."""
+        """Begin a transaction; for reading, a read-only one on one consistent snapshot as of now."""
         kind = "" if write else " WITH CONSISTENT SNAPSHOT, READ ONLY"
         self.run(connection, f"START TRANSACTION{kind}")
 
     def rollback(self, connection: Any) -> None:
-        """Roll back, unless the connection is closed: the server has rolled back then."""
+        """Roll back the transaction, unless the connection is closed: the server has rolled back then."""
         if connection.open:
             super().rollback(connection)
 
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Describe a table from information_schema; None if there is none. Small tables get no estimate of
-        rows, since InnoDB's is far off there."""
+        """Return a table as information_schema describes it, small ones without row estimate; or None."""
         schema, name = path[-2:]
         found = self.run(connection, mysql_catalog.NAMES, (schema, name))
         same = [row for row in found if row[0] == name] or (found if len(found) == 1 else [])
@@ -216,11 +222,11 @@ class MySQLReading(Database):
         )
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Identify what holds the table's rows by ``held.relation``; None for a query."""
+        """Return a digest that identifies the storage of a table's rows; None for a query."""
         return None if path is None else held.relation(self, connection, origin, path)
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Describe a query's columns from the metadata of an empty result."""
+        """Return the columns of a query, from the metadata of an empty result."""
         with self.classified(), connection.cursor() as cursor:
             cursor.execute(f"SELECT * FROM {self.dialect.derived(sql)} LIMIT 0")
             fields = cursor._result.fields
@@ -235,15 +241,16 @@ class MySQLReading(Database):
         return mysql_catalog.as_text(columns, frozenset({Kind.TIME})) if self.times == "text" else columns
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """List the tables of the database whose name starts with ``prefix``, from information_schema."""
+        """Return the tables of the database whose names start with ``prefix``."""
         sql = "SELECT TABLE_NAME FROM information_schema.TABLES WHERE TABLE_SCHEMA = %s"
         names = [str(row[0]) for row in self.run(connection, sql, (path[-2],))]
         return [(*path[:-1], name) for name in names if name.startswith(prefix)]
 
     def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
-        """Return SQL for the start of the oldest open writing transaction, for temporal cursors. None if
-        there is none, or if the user lacks PROCESS. It is read before the snapshot in which the window is
-        planned, which therefore starts anew.
+        """Return SQL for the start of the oldest open writing transaction, for cursors of dates or times.
+
+        None if there is none, or if the user lacks PROCESS. It is read before the snapshot in which the
+        window is planned, which therefore starts anew.
 
         A TIMESTAMP is kept in UTC. A DATETIME is what the clock of the writer's session showed, which may be
         up to ``_BEHIND`` hours behind UTC: rows of these last hours wait until no writing transaction is
@@ -266,7 +273,7 @@ class MySQLReading(Database):
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
     ) -> list[str]:
-        """Return cut points about every ``step`` rows, step by step along an index, else by one sort."""
+        """Return a column's value at about every ``step``-th row, found along an index, else by one sort."""
         dialect, name = self.dialect, self.dialect.quote(column.name)
         shown = dialect.text_of(name, column)
 
@@ -300,8 +307,11 @@ class MySQLReading(Database):
     # -- rows --------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT. Short columns come as one CSV line per row, which Arrow parses at once,
-        the other columns beside it. Raises ``RejectedRows`` for a line longer than max_allowed_packet."""
+        """Yield the rows of a SELECT as batches.
+
+        Short columns come as one CSV line per row, which Arrow parses at once, the other columns beside it.
+        Raises ``RejectedRows`` for a line longer than max_allowed_packet.
+        """
         layout = text_codec.Layout(columns, zero_dates=self.zero_dates)
         wrapped = f"SELECT {layout.select(self.dialect.quote)} FROM ({sql}) AS hdm_w"
         gone: dict[str, int] = {}
@@ -322,11 +332,11 @@ class MySQLReading(Database):
             _LOG.warning("column %s: %d zero dates were read as NULL", name, number)
 
     def lock_name(self, label: str) -> str:
-        """Return a user lock's name: a hash, since names are server-wide and have at most 64 characters."""
+        """Return the name of a label's user lock: a hash, since names have at most 64 characters."""
         return hashlib.sha256(f"{self.where['database']}|{label}".encode()).hexdigest()[:40]
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` about connection, version, bulk loading, and guards against late commits."""
+        """Return results for ``hdm doctor``: connection, version, bulk loads, guards against late commits."""
         found = super().probe()
         if not found[0][1]:
             return found

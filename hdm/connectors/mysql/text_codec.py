@@ -1,4 +1,4 @@
-"""MySQL rows to Arrow and back exactly, by whole columns.
+"""Converts MySQL rows to Arrow and back exactly, by whole columns.
 
 Reading: the server writes each row's short columns as one CSV line, which Arrow parses; long and binary
 columns travel beside the line as they are. Writing: LOAD DATA's text format with backslash escapes
@@ -30,8 +30,10 @@ _BAD_DAY = re.compile(r"\d{4}-(00-|\d\d-00)")
 
 
 class Layout:
-    """Which columns of a result travel in the CSV line and which beside it. ``zero_dates`` is ``error``,
-    ``null`` or ``text``."""
+    """Which columns of a result travel in its CSV line, and which beside it.
+
+    ``zero_dates`` is ``error``, ``null`` or ``text``.
+    """
 
     def __init__(self, columns: Sequence[Column], *, zero_dates: str = "error") -> None:
         self.columns = tuple(columns)
@@ -53,11 +55,11 @@ class Layout:
 
     @property
     def has_line(self) -> bool:
-        """Whether the first value of a row is a line."""
+        """Whether the first value of a row is a CSV line."""
         return bool(self._names)
 
     def select(self, quote: Callable[[str], str]) -> str:
-        """Return the select list: the line first, then the columns beside it."""
+        """Return the list of a SELECT: the CSV line first, then the columns beside it."""
         flags = [f"IFNULL({_no_day(quote(c.name))}, 0)" for c in self.nulled]
         fields = [*(self._field(c, quote(c.name)) for c in self.inline), *flags]
         line = [f"CONCAT_WS(',', {', '.join(fields)})"] if fields else []
@@ -177,7 +179,7 @@ def _misfit(column: Column, texts: pa.Array) -> UnrepresentableValue:
 
 
 def to_texts(array: pa.Array, column: Column, native: str) -> pa.Array:
-    """Return a column as the text that a column of type ``native`` reads back exactly.
+    """Return a column's values as texts that a MySQL column of type ``native`` reads back exactly.
 
     Bytes become hexadecimal digits. Raises ``UnrepresentableValue`` for a value that MySQL cannot store.
     """
@@ -249,7 +251,7 @@ def _validity(array: pa.Array) -> pa.Buffer | None:
 
 
 def load_lines(texts: Sequence[pa.Array]) -> pa.Buffer:
-    """Return columns of text as LOAD DATA lines: tab between, backslash escapes, ``\\N`` for NULL."""
+    r"""Return columns of text as lines for LOAD DATA: tab between, backslash escapes, ``\N`` for NULL."""
     escaped = [_escaped(array.cast(pa.large_string())) for array in texts]
     tab, end, null = (pa.scalar(mark, pa.large_string()) for mark in ("\t", "\n", "\\N"))
     rows = pc.binary_join_element_wise(*escaped, tab, null_handling="replace", null_replacement="\\N")
@@ -275,7 +277,10 @@ def _escaped(array: pa.Array, escapes: Sequence[tuple[str, str]] = _ESCAPES) -> 
 
 
 def insert_rows(texts: Sequence[pa.Array], forms: Sequence[str]) -> list[str]:
-    """Return rows as ``(literal, ...)``. ``forms`` are the literals' prefixes: ``''``, ``x`` or ``b``."""
+    """Return rows as ``(literal, ...)`` for an INSERT.
+
+    ``forms`` are the literals' prefixes: ``''``, ``x`` or ``b``.
+    """
     null = pa.scalar("NULL", pa.large_string())
     comma = pa.scalar(", ", pa.large_string())
     cells = []

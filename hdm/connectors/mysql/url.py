@@ -1,4 +1,4 @@
-"""Parsing of the ``url`` in a MySQL profile."""
+"""Parses the ``url`` in a MySQL profile."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hdm.errors import UsageError
 
 
 def split_url(url: str) -> tuple[SplitResult, int | None]:
-    """Return the profile's url in parts, and its port; ``UsageError`` if it is malformed.
+    """Return the parts of a profile's ``url``, and its port; raise ``UsageError`` if it is malformed.
 
     The error never shows the url, since it may hold the password.
     """

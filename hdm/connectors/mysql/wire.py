@@ -1,4 +1,4 @@
-"""MySQL's text protocol below the driver: rows in bulk, LOAD DATA LOCAL from memory.
+"""Speaks MySQL's text protocol below the driver: rows in bulk, LOAD DATA LOCAL from memory.
 
 PyMySQL makes an object of every packet and value; here a row costs one slice per value.
 https://dev.mysql.com/doc/dev/mysql-server/latest/page_protocol_com_query_response.html
@@ -22,7 +22,7 @@ Rows = tuple[list[list[bytes | None]], int]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Rows and warnings that the server reports for a LOAD DATA or INSERT."""
+    """Numbers of rows and warnings that the server reports for a LOAD DATA or INSERT."""
 
     rows: int
     warnings: int
@@ -145,10 +145,11 @@ def _fail(packet: bytes) -> None:
 
 
 def load(connection: Any, sql: str, data: Iterable[memoryview], calling: Guard = nullcontext) -> Loaded:
-    """Run LOAD DATA LOCAL or INSERT, and answer the server's request for a file with ``data``.
+    """Run LOAD DATA LOCAL or INSERT, and send ``data`` when the server asks for a file.
 
     The file that it names does not matter. If ``data`` raises, the connection is closed and the load is
-    undone. ``calling`` is entered while waiting for the server, and not while waiting for ``data``.
+    undone. ``calling`` is entered while waiting for the server, and not while waiting for ``data``. Returns
+    the server's numbers of rows and warnings.
     """
     with calling():
         connection._execute_command(_COM_QUERY, sql)

@@ -1,4 +1,4 @@
-"""Writing of MySQL: bulk loads that accept no warning, eviction of older attempts, atomic renames."""
+"""Writes to MySQL: bulk loads that accept no warning, ends older attempts, renames in one step."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MARK = re.compile(r" ?\[hdm:[^\]]*\]\Z")
 
 
 class MySQLDatabase(MySQLReading):
-    """One MySQL or MariaDB server."""
+    """Connects to one MySQL or MariaDB server, reads from it and writes to it."""
 
     def load(
         self,
@@ -38,7 +38,7 @@ class MySQLDatabase(MySQLReading):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Load the batches by LOAD DATA LOCAL, or by INSERT where the server forbids it.
+        """Load batches by LOAD DATA LOCAL, or by INSERT if the server forbids it; return how many rows.
 
         Any warning refuses the chunk.
         """
@@ -118,9 +118,9 @@ class MySQLDatabase(MySQLReading):
         )
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """List the rights that the user lacks on the server and the database; None if a role is active.
+        """Return the privileges that the user lacks on the server and the database; None if not known.
 
-        Not every version shows the user what a role grants, so it cannot be told then.
+        That is so if a role is active: not every version shows the user what a role grants.
         """
         if self._has_role(connection):
             return None
@@ -150,7 +150,7 @@ class MySQLDatabase(MySQLReading):
     # -- attempts and swaps -------------------------------------------------------
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
-        """Kill the connections that hold the user locks of older attempts."""
+        """End the connections that have the user locks of older attempts at the same chunk."""
         first = max(1, attempt - _OLD_ATTEMPTS)
         for number in range(first, attempt):
             holder = self.run(connection, "SELECT IS_USED_LOCK(%s)", (self.lock_name(f"{mark}{number}"),))[0][
@@ -166,7 +166,7 @@ class MySQLDatabase(MySQLReading):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """Create the empty table ``new`` like the existing one, with its indexes, or else from ``target``.
+        """Create an empty table ``new`` like the existing one, with its indexes, or else from ``target``.
 
         A mark in its comment tells later that it was swapped in already. DDL commits at once.
         """
@@ -182,7 +182,7 @@ class MySQLDatabase(MySQLReading):
         self.change(connection, f"ALTER TABLE {qualified} COMMENT = {self.dialect.string(text)}")
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Put the rows of ``new`` in the place of those of ``target`` by one atomic RENAME.
+        """Replace the rows of ``target`` by those of ``new``, by one RENAME that exchanges the tables.
 
         The RENAME runs on its own database session, since it would commit the caller's ledger row. If
         anything depends on the table, its rows are replaced one by one in the caller's transaction instead.
@@ -213,7 +213,7 @@ class MySQLDatabase(MySQLReading):
             own.close()
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether ``CREATE TABLE ... LIKE`` copies everything that the table has, so that it may be renamed.
+        """Whether ``CREATE TABLE ... LIKE`` copies everything that a table has, so that it may be renamed.
 
         LIKE does not copy foreign keys in either direction, triggers, versions, a comment or a counter. A
         table whose engine has no transactions is renamed in any case; see ``unreplaceable``.
@@ -227,7 +227,7 @@ class MySQLDatabase(MySQLReading):
         return kind == "BASE TABLE" and not own and counter is None and not keys and not triggers
 
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
-        """Return why the table's rows cannot be replaced.
+        """Return reasons why the table's rows cannot be replaced; none if they can.
 
         It may be a view or a sequence, or have triggers and an engine without transactions.
         """
@@ -242,7 +242,7 @@ class MySQLDatabase(MySQLReading):
         return []
 
     def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
-        """Put the rows of ``new`` in the place of those of ``held``.
+        """Replace the rows of table ``held`` by those of table ``new``, and keep the table.
 
         A table that refers to itself is filled with foreign key checks off, since the server checks row by
         row; a query then checks the keys. Raises ``RejectedRows`` if a row refers to one that does not exist.
@@ -274,7 +274,7 @@ class MySQLDatabase(MySQLReading):
         return int(self.run(connection, f"{rows} LOCK IN SHARE MODE")[0][0])
 
     def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
-        """List the foreign keys that refer to the table.
+        """Return the foreign keys of other tables that refer to the table.
 
         If the user sees none, the table's own key is returned: tables that this user may not see can refer to
         it, and their rows must still find the rows that they refer to.

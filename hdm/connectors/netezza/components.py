@@ -1,4 +1,4 @@
-"""NetezzaSource, NetezzaSink and NetezzaCatalog: by nzpy, or by ODBC where the profile names a driver.
+"""Defines NetezzaSource, NetezzaSink and NetezzaCatalog, by nzpy, or by ODBC if the profile names a driver.
 
 For bulk, unloading and loading through external tables is faster than the sink.
 """

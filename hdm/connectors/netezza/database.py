@@ -1,4 +1,4 @@
-"""A Netezza session by nzpy (https://pypi.org/project/nzpy).
+"""Connects to Netezza by nzpy (https://pypi.org/project/nzpy).
 
 Netezza's sessions cannot share a snapshot. A table is cut by data slices (or by key), and each chunk is one
 statement, which reads as of one moment. Each row lies in exactly one chunk: an UPDATE writes a new version of
@@ -42,7 +42,7 @@ _SHORT_YEAR = re.compile(r"\d{1,3}-")
 
 
 class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
-    """One Netezza database, reached by nzpy."""
+    """Connects to one Netezza database by nzpy, reads and writes it."""
 
     dialect_name = "netezza"
     remote = "python"
@@ -53,7 +53,7 @@ class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
         return NetezzaOdbcDatabase(profile) if profile.driver else cls(profile)
 
     def open(self, label: str, *, write: bool) -> Any:
-        """Open a connection; TLS is required unless the server is on this machine or ``insecure: true``.
+        """Open a connection, by TLS unless the server is on this machine or ``insecure: true``.
 
         Raises ``UsageError`` if TLS is required and the profile has no ``ca_certs``.
         """
@@ -123,7 +123,7 @@ class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
             self.run(connection, f"SET CLIENT_APPLICATION_NAME = '{shown}'")
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Send BEGIN with ``write``, unless a transaction is open.
+        """With ``write``, begin a transaction, unless one is open; without, do nothing.
 
         Reading needs none: each statement reads as of one moment, and a transaction would take one of the 63
         that all sessions together may have
@@ -134,23 +134,23 @@ class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
             connection.in_transaction = True
 
     def commit(self, connection: Any) -> None:
-        """Send COMMIT if a transaction is open."""
+        """Commit the transaction if one is open."""
         if connection.in_transaction:
             self.run(connection, "COMMIT")
             connection.in_transaction = False
 
     def rollback(self, connection: Any) -> None:
-        """Send ROLLBACK if a transaction is open."""
+        """Roll back the transaction if one is open."""
         if connection.in_transaction:
             self.run(connection, "ROLLBACK")
             connection.in_transaction = False
 
     def execute(self, cursor: Any, sql: str, values: Sequence[Any] = ()) -> None:
-        """Execute a statement with its values written into the text as literals; see ``literals``."""
+        """Execute a statement, with its values written into the text as literals; see ``literals``."""
         cursor.execute(literals.bound(sql, values, self.dialect.string) if values else sql)
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Describe a query's columns by an empty temporary table, which the catalogue then describes."""
+        """Return the columns of a query, as the catalogue describes an empty temporary table made of it."""
         name = f"_HDM_QUERY_{uuid.uuid4().hex}".upper()
         self.run(connection, f'CREATE TEMP TABLE "{name}" AS SELECT * FROM ({sql}) AS hdm_q LIMIT 0')
         rows = self.run(
@@ -162,8 +162,10 @@ class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
         return tuple(self.dialect.column_from_catalog(str(n), str(t)) for n, t in rows)
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Return the number of data slices, each of which is a range of its own. 0 for a view or a query,
-        which has no DATASLICEID."""
+        """Return the number of data slices, each of which can be read by itself; 0 for a view or a query.
+
+        These have no DATASLICEID.
+        """
         if self.relation(connection, "", table.path) is None:
             return 0
         return int(self.run(connection, "SELECT COUNT(*) FROM _V_DSLICE")[0][0])
@@ -188,7 +190,7 @@ class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
     # -- rows ------------------------------------------------------------------
 
     def decoder(self, column: Column) -> row_codec.Decoder:
-        """Return the decoder of a column, which is ``_decode`` for all."""
+        """Return the function that converts the driver's values of a column, the same for all columns."""
         return _decode
 
     def checked(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> None:
@@ -200,7 +202,7 @@ class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
                     raise literals.cut(column)
 
     def mark(self, column: Column, number: int) -> str:
-        """Return the SQL that stands for a value of the column in VALUES; see ``literals.mark``."""
+        """Return the SQL that stands for a column's value in VALUES; see ``literals.mark``."""
         return literals.mark(column, self.dialect.stored(column).native)
 
     def insert(self, cursor: Any, sql: str, rows: Sequence[Sequence[Any]]) -> int:

@@ -1,4 +1,4 @@
-"""NetezzaExternalTableSource: the server unloads each chunk into a file, which hdm reads.
+"""Defines NetezzaExternalTableSource: the server unloads each chunk into a file, which hdm reads.
 
 https://www.ibm.com/docs/en/netezza (CREATE EXTERNAL TABLE). ``REMOTESOURCE 'python'`` (nzpy) makes the server
 send the file to this machine; the text format escapes delimiters and line ends. Each column has two fields, a
@@ -38,7 +38,7 @@ _FLOATS = (Kind.FLOAT32, Kind.FLOAT64)
 
 
 class ExternalTableConfig(SqlSourceConfig):
-    """One table or query of Netezza, and where it is unloaded to."""
+    """Configuration of a source that unloads: a Netezza table or query, and where it is unloaded to."""
 
     directory: PathText
     """Folder on this machine that takes the unloaded files; it must exist. Each file is deleted once its
@@ -46,18 +46,18 @@ class ExternalTableConfig(SqlSourceConfig):
 
 
 class NetezzaExternalTableSource(SqlSource):
-    """Unloads each chunk by one CREATE EXTERNAL TABLE ... AS SELECT, then reads the file."""
+    """Reads a Netezza table by unloading each chunk into a file (CREATE EXTERNAL TABLE ... AS SELECT)."""
 
     Config: ClassVar[type[BaseModel]] = ExternalTableConfig
     Profile: ClassVar[type[BaseModel] | None] = NetezzaProfile
     Database: ClassVar[type[Database]] = NetezzaDatabase
 
     def read(self, table: Table, chunk: Chunk) -> Payload:
-        """Return the chunk's rows, which the server unloads into a file first."""
+        """Return the chunk's rows, which the server first unloads into a file."""
         return Payload(table, lambda: self._unloaded(table, chunk))
 
     def unload_sql(self, table: Table, chunk: Chunk, path: Path) -> str:
-        """Return the CREATE EXTERNAL TABLE statement.
+        """Return the CREATE EXTERNAL TABLE statement that unloads a chunk into the file at ``path``.
 
         Every column is unloaded as text, so that nothing depends on display settings.
         """
@@ -140,7 +140,7 @@ class NetezzaExternalTableSource(SqlSource):
 
 
 def read_unload(path: Path, table: Table) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of an unloaded text file, in the table's carriers."""
+    """Yield the rows of an unloaded text file as batches with the table's Arrow types."""
     if not path.exists() or path.stat().st_size == 0:
         return
     for batch in _fields(path, 2 * len(table.columns)):

@@ -1,4 +1,4 @@
-"""Values as literals in a statement's text, since nzpy has no binds: it pastes values unescaped.
+"""Writes values as literals into a statement's text, since nzpy pastes bound values unescaped.
 
 ``nzpy.core.Connection.Prepare`` (1.17.8) replaces each ``?`` by ``'{}'``: a quote in a value ends the
 literal, and a ``?`` in a value consumes the next value. Therefore nzpy is given no values at all.
@@ -24,9 +24,9 @@ _MARK = re.compile(r"""('(?:[^']|'')*'|"(?:[^"]|"")*")|\?""")
 
 
 def bound(sql: str, values: Sequence[Any], string: Callable[[str], str]) -> str:
-    """Return the statement with a literal in the place of each ``?`` that is not within quotes.
+    """Return a statement with a literal in place of each ``?`` that is not within quotes.
 
-    ``string`` writes a text as a literal. Raises ``BrokenContract`` unless there are as many marks as values.
+    ``string`` writes a text as a literal. Raises ``BrokenContract`` unless there are as many ``?`` as values.
     """
     left = iter(values)
 
@@ -71,7 +71,7 @@ def literal(value: Any, string: Callable[[str], str]) -> str:
 
 
 def mark(column: Column, native: str) -> str:
-    """Return the SQL that stands for a value of the column in VALUES.
+    """Return the SQL that stands for a column's value in VALUES.
 
     Texts are not cast, since a cast silently truncates a long text, and bytes cannot be
     (https://www.ibm.com/docs/en/netezza: binary data types are written x'...').
@@ -82,7 +82,7 @@ def mark(column: Column, native: str) -> str:
 
 
 def is_cast(column: Column) -> bool:
-    """Whether the column is read by a cast to text that could cut a long value."""
+    """Whether a column is read by a cast to text that could truncate a long value."""
     return column.kind in (Kind.JSON, Kind.OTHER)
 
 

@@ -1,4 +1,4 @@
-"""Reasons of a failed login: nzpy raises only "Error in handshake", and logs what went wrong."""
+"""Finds the reason of a failed login in nzpy's log, since nzpy raises only "Error in handshake"."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def reasons(database: str) -> Iterator[None]:
-    """Collect what nzpy logs of this thread's login during the block, and append it to the block's error.
+    """Append what nzpy logs of a login in the ``with`` block to the error that the block raises.
 
-    The logger's name has a brace too many in nzpy 1.17.8. Nothing is printed.
+    Only logs of this thread. The logger's name has a brace too many in nzpy 1.17.8. Nothing is printed.
     """
     heard = _Heard()
     log = logging.getLogger("nzpy.Connection[" + database + "}]")
@@ -36,6 +36,6 @@ class _Heard(logging.Handler):
         self.thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep a warning's text."""
+        """Keep the text of a warning that nzpy logs."""
         if record.thread == self.thread:
             self.said.append(record.getMessage())

@@ -1,4 +1,4 @@
-"""Netezza by its ODBC driver, where the profile names one; the driver delivers Arrow."""
+"""Connects to Netezza by its ODBC driver, which delivers Arrow, if the profile names one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hdm.sql.odbc import OdbcDatabase, valued
 
 
 class NetezzaOdbcDatabase(BringsFirst, MovesRows, OdbcDatabase):
-    """One Netezza database, reached by its ODBC driver, which delivers Arrow."""
+    """Connects to one Netezza database by its ODBC driver, which delivers Arrow."""
 
     dialect_name = "netezza"
 

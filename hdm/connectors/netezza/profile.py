@@ -11,7 +11,7 @@ from hdm.sql import SqlProfile
 
 
 class NetezzaProfile(SqlProfile):
-    """What a profile entry for Netezza may hold; there is no ``url``."""
+    """Profile entry of a Netezza system: address and credentials; it has no ``url``."""
 
     takes_url: ClassVar[bool] = False
     port: int | None = 5480
@@ -40,6 +40,6 @@ class NetezzaProfile(SqlProfile):
 
     @classmethod
     def ignored(cls, given: Mapping[str, Any]) -> dict[str, str]:
-        """Return the note that a JDBC driver, which older profiles name, has no effect."""
+        """Return a note that a JDBC driver, which older profiles name, has no effect."""
         jdbc = "has no effect: nzpy is used; remove it, or name an ODBC driver"
         return {"driver": jdbc} if isinstance(given.get("driver"), Mapping) else {}

@@ -1,4 +1,4 @@
-"""Oracle and Exadata by python-oracledb."""
+"""Reads and writes Oracle and Exadata through python-oracledb."""
 
 from hdm.connectors.oracle.components import ExadataSource, OracleCatalog, OracleSink, OracleSource
 from hdm.connectors.oracle.database import OracleDatabase, OracleProfile

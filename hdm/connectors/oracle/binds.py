@@ -1,4 +1,4 @@
-"""Chooses SQL expression and driver type for each bound value; finds characters that Oracle cannot store."""
+"""Chooses SQL and driver type for each bound value; finds characters that Oracle cannot store."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _LONG_NATIVES = ("CLOB", "NCLOB", "BLOB", "LONG", "XMLTYPE", "JSON")
 
 
 def is_long(column: Column) -> bool:
-    """Whether a value may be too long for any type but a LOB."""
+    """Whether a column's values may be too long for any type but a LOB."""
     return column.kind in (Kind.TEXT, Kind.BINARY, Kind.JSON) and column.length is None
 
 
 def width(column: Column) -> int:
-    """Return how many bytes a value may have; for a LOB 1 GiB, which the caller limits."""
+    """Return how many bytes a column's value may have; for a LOB 1 GiB, which the caller limits."""
     native = column.native.upper().partition("(")[0].strip()
     if native in _LONG_NATIVES or is_long(column):
         return 1 << 30
@@ -56,7 +56,7 @@ def mark(column: Column, number: int) -> str:
 
 
 def cells(array: pa.Array) -> list[Any]:
-    """Return the column's values as they are bound."""
+    """Return a column's values as they are bound."""
     if pa.types.is_boolean(array.type):
         return [None if value is None else int(value) for value in array.to_pylist()]
     if pa.types.is_timestamp(array.type):
@@ -65,7 +65,7 @@ def cells(array: pa.Array) -> list[Any]:
 
 
 def input_sizes(oracledb: Any, columns: Sequence[Column], national: Collection[str]) -> list[Any]:
-    """Return the driver's type of each bind; None leaves the choice to the driver.
+    """Return the driver's type for each bound column; None leaves the choice to the driver.
 
     The driver would bind a float as NUMBER, which has no NaN, no infinity and nothing beyond 1e126, and a
     text as VARCHAR, which loses characters that the database's character set lacks.
@@ -85,7 +85,10 @@ def input_sizes(oracledb: Any, columns: Sequence[Column], national: Collection[s
 
 
 def hold_to(charset: str, column: Column, values: Sequence[Any]) -> None:
-    """Raise ``UnrepresentableValue`` if the database would store a replacement mark for a character."""
+    """Raise ``UnrepresentableValue`` if a text has a character that the database cannot store.
+
+    The database would store a replacement mark.
+    """
     if charset in UNICODE:
         return
     codec = _CODECS.get(charset, "ascii")

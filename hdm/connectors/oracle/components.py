@@ -1,4 +1,4 @@
-"""OracleSource, ExadataSource and OracleSink."""
+"""Defines OracleSource, ExadataSource, OracleSink and OracleCatalog."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hdm.sql.catalog import SqlCatalog
 
 
 class OracleSourceConfig(SqlSourceConfig):
-    """One table or query of Oracle."""
+    """Configuration of an Oracle source: one table or query."""
 
     parallel: int | None = Field(None, ge=1, le=128)
     """Degree of the PARALLEL hint with which each chunk is read, 1 to 128; left out, ``ExadataSource`` takes
@@ -24,7 +24,7 @@ class OracleSourceConfig(SqlSourceConfig):
 
 
 class OracleSource(SqlSource):
-    """Reads a table or query; a table without a key is cut by ranges of row addresses."""
+    """Reads an Oracle table or query; a table without a key is cut by ranges of row addresses."""
 
     Config: ClassVar[type[BaseModel]] = OracleSourceConfig
     Profile: ClassVar[type[BaseModel] | None] = OracleProfile
@@ -33,12 +33,12 @@ class OracleSource(SqlSource):
 
     @property
     def oracle(self) -> OracleDatabase:
-        """The database, typed as ``OracleDatabase``."""
+        """The source's database, typed as ``OracleDatabase``."""
         assert isinstance(self.database, OracleDatabase)
         return self.database
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """Yield chunks by key or watermark; a large table with neither is cut by ranges of ROWID."""
+        """Yield chunks by key or watermark, or of a large table with neither by ranges of ROWID."""
         chunks = list(super().split(table, window, job_key, snapshot))
         counted = chunks[0].rows_in_all if chunks else None  # NUM_ROWS may be years old
         rows = counted or table.rows or (chunks[0].estimate_rows if chunks else 0) or 0
@@ -60,7 +60,7 @@ class OracleSource(SqlSource):
             )
 
     def select(self, table: Table, chunk: Chunk) -> str:
-        """Return the SELECT of a chunk, at the chunk's SCN, with the configured parallel degree."""
+        """Return the SELECT that reads a chunk as of its SCN, with the configured parallel degree."""
         self.oracle.scn = checked_scn(chunk.snapshot) if chunk.snapshot else None
         sql = super().select(table, chunk)
         degree = self.config.parallel or self.degree
@@ -73,20 +73,20 @@ class OracleSource(SqlSource):
 
 
 class ExadataSource(OracleSource):
-    """Oracle with four parallel servers per chunk unless ``parallel`` says otherwise."""
+    """Reads Oracle with four parallel servers per chunk, unless ``parallel`` says otherwise."""
 
     degree: ClassVar[int | None] = 4
 
 
 class OracleSink(SqlSink):
-    """Writes a table with array binds."""
+    """Writes an Oracle table by INSERTs with arrays of bound values."""
 
     Profile: ClassVar[type[BaseModel] | None] = OracleProfile
     Database: ClassVar[type[Database]] = OracleDatabase
 
 
 class OracleCatalog(SqlCatalog):
-    """Finds and makes tables, keys and indexes."""
+    """Reads and creates tables, keys and indexes in Oracle."""
 
     Profile: ClassVar[type[BaseModel] | None] = OracleProfile
     Database: ClassVar[type[Database]] = OracleDatabase

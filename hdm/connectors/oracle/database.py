@@ -1,4 +1,4 @@
-"""Oracle and Exadata by python-oracledb: Arrow data frames out, array binds in.
+"""Connects to Oracle and Exadata by python-oracledb: reads Arrow data frames, writes arrays of values.
 
 All chunks of a table read ``AS OF SCN``. Any database session may use an SCN, and it stays valid as long as
 the database keeps the undo data. https://python-oracledb.readthedocs.io
@@ -34,8 +34,10 @@ _TCPS = re.compile(r"\btcps\b", re.IGNORECASE)
 
 
 class OracleProfile(SqlProfile, OwnDriver):
-    """Address of an Oracle service: ``service_name`` (or ``database``), ``sid`` or a whole ``dsn``.
-    ``protocol`` is tcps unless the server is on this machine or ``insecure: true``."""
+    """Profile entry of an Oracle service: ``service_name`` (or ``database``), ``sid`` or a whole ``dsn``.
+
+    ``protocol`` is tcps unless the server is on this machine or ``insecure: true``.
+    """
 
     takes_url: ClassVar[bool] = False
     service_name: str | None = None
@@ -65,7 +67,10 @@ class OracleProfile(SqlProfile, OwnDriver):
 
 
 class OracleDatabase(Database):
-    """One Oracle service. DDL commits, so tables are created before the load's transaction begins."""
+    """Connects to one Oracle service, reads and writes it.
+
+    DDL commits, so tables are created before the load's transaction begins.
+    """
 
     dialect_name = "oracle"
     snapshots = True
@@ -73,14 +78,14 @@ class OracleDatabase(Database):
     """The SCN at which this source reads; it is written into the text of every query."""
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``oracle://host:port`` and ``service.schema.table``."""
+        """Return a table's OpenLineage name: ``oracle://host:port`` and ``service.schema.table``."""
         profile: OracleProfile = self.profile
         service = profile.service_name or profile.database or profile.sid or ""
         name = ".".join(part for part in (service, *path) if part)
         return Dataset(f"oracle://{profile.host}:{profile.port or 1521}", name)
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return the name; a bare one gets the profile's schema, else the user's own, in front."""
+        """Return a table's name; a bare one gets the profile's schema, else the user's own, in front."""
         if len(parts) > 1:
             return tuple(parts)
         owner = self.profile.schema_name or str(self.profile.user or "").upper()
@@ -140,29 +145,29 @@ class OracleDatabase(Database):
         }
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Start a read-only transaction to read. One to write starts by itself with its first statement."""
+        """Begin a read-only transaction for reading; a writing one begins with its first statement."""
         if not write:
             self.run(connection, self.dialect.read_only_transaction)
 
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Describe a table from ALL_TAB_COLS and ALL_CONSTRAINTS; None if there is none."""
+        """Return a table as ALL_TAB_COLS and ALL_CONSTRAINTS describe it; None if there is none."""
         return described(self, connection, path, catalogue_sql("oracle"))
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Identify what holds the table's rows.
+        """Return a digest that identifies the storage of a table's rows.
 
-        Uses the data object ids of the table and its partitions, which TRUNCATE and MOVE change.
+        It is made of the data object ids of the table and its partitions, which TRUNCATE and MOVE change.
         """
         return relation_of(self, connection, path, catalogue_sql("oracle"))
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Whether the name is a table: AS OF one SCN, every database session reads the same rows of it."""
+        """Whether the name is that of a table: AS OF one SCN, every session reads the same rows of it."""
         return self.relation(connection, "", path) is not None
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Describe a query's columns by parsing it. Expressions without declared precision travel as text."""
+        """Return a query's columns, found by parsing it; expressions without precision are text."""
         with self.classified():
             cursor = connection.cursor()
             cursor.parse(sql)
@@ -185,7 +190,7 @@ class OracleDatabase(Database):
         )
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """List the tables of the schema whose name starts with ``prefix``, from ALL_TABLES."""
+        """Return the tables of the schema whose names start with ``prefix``."""
         rows = self.run(connection, "SELECT table_name FROM all_tables WHERE owner = :1", (path[-2],))
         return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
 
@@ -193,7 +198,7 @@ class OracleDatabase(Database):
 
     @contextmanager
     def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
-        """Yield the current SCN as the snapshot's token, or None for a query."""
+        """Give the ``with`` block the current SCN as the snapshot's token, or None for a query."""
         if path is None:
             yield None
             return
@@ -228,14 +233,14 @@ class OracleDatabase(Database):
             ) from None
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Remember the SCN of ``token``, which every query's text then carries."""
+        """Make this connection's queries read as of the SCN in ``token``, which their text then contains."""
         self.scn = checked_scn(token)
         return True
 
     # -- rows ------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT from the driver's Arrow data frames, in the columns' carriers.
+        """Yield the rows of a SELECT as batches of the columns' types, from the driver's data frames.
 
         Decimals are exact. Raises ``UnrepresentableValue`` for a date before the year 1 or after 9999.
         """
@@ -265,7 +270,7 @@ class OracleDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Insert the batches by array binds and return how many rows Oracle took.
+        """Insert batches by arrays of bound values, and return how many rows Oracle stored.
 
         Dates, timestamps and decimals are bound as text with explicit formats, floats as BINARY_DOUBLE. LOBs
         are bound last (ORA-24816). If the database's character set is not Unicode, a text with a character
@@ -300,10 +305,10 @@ class OracleDatabase(Database):
         return taken
 
     def rowid_ranges(self, connection: Any, origin: str, pieces: int) -> list[str]:
-        """Cut a table into ``pieces`` equal parts and return the first ROWID of each but the first, in order.
+        """Return the ROWIDs that cut a table into ``pieces`` equal parts: the first of each but the first.
 
-        It reads all ROWIDs once and needs no grant on DBA_EXTENTS. A table organised by an index has no
-        physical ROWIDs, so nothing is returned for it.
+        They are in order. It reads all ROWIDs once and needs no grant on DBA_EXTENTS. A table organised by an
+        index has no physical ROWIDs, so nothing is returned for it.
         """
         tiles = f"SELECT ROWID AS rid, NTILE({pieces:d}) OVER (ORDER BY ROWID) AS tile FROM {origin}"
         sql = (
@@ -318,7 +323,7 @@ class OracleDatabase(Database):
 
 
 def checked_scn(token: str) -> str:
-    """Return the token if it is a number; raise ``UsageError`` otherwise."""
+    """Return a snapshot's token if it is a number; else raise ``UsageError``."""
     if not token.isdigit():
         raise UsageError("the chunk's snapshot is no SCN", hint="plan the job again")
     return token

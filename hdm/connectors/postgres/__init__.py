@@ -1,4 +1,4 @@
-"""PostgreSQL through psycopg 3: COPY out, COPY in, one exported snapshot for all chunks."""
+"""Reads and writes PostgreSQL through psycopg 3, by COPY; all chunks read one exported snapshot."""
 
 from __future__ import annotations
 
@@ -45,8 +45,10 @@ for it, never got the statement."""
 
 
 class PostgresProfile(SqlProfile, OwnDriver):
-    """Address and credentials of a PostgreSQL server, and libpq's TLS settings. Beyond this host TLS is
-    verified unless ``sslmode`` or ``insecure: true`` says otherwise."""
+    """Profile entry of a PostgreSQL server: address, credentials, and libpq's TLS settings.
+
+    Beyond this host TLS is verified unless ``sslmode`` or ``insecure: true`` says otherwise.
+    """
 
     sslmode: str | None = None
     """libpq's sslmode, e.g. ``verify-full`` or ``require``; left out, ``verify-full`` unless the server is on
@@ -63,7 +65,7 @@ class PostgresProfile(SqlProfile, OwnDriver):
 
 
 class PostgresDatabase(Writing):
-    """One PostgreSQL database."""
+    """Connects to one PostgreSQL database, reads and writes it."""
 
     catalog_lists_unreadable_tables = True
     tls_hint = "set sslrootcert and sslmode in the profile, or insecure: true"
@@ -93,13 +95,13 @@ class PostgresDatabase(Writing):
         return found | tls.postgres_defaults(hosts, found, insecure=profile.insecure)
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``postgres://host:port`` and ``database.schema.table``."""
+        """Return a table's OpenLineage name: ``postgres://host:port`` and ``database.schema.table``."""
         known = self._parameters
         place = f"postgres://{known.get('host', 'localhost')}:{known.get('port') or 5432}"
         return Dataset(place, ".".join((str(known.get("dbname", "")), *path)))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return ``(schema, table)``; a bare name gets the profile's schema or ``public``.
+        """Return ``(schema, table)`` for a table's name; a bare one gets the profile's schema or ``public``.
 
         Raises ``UsageError`` if a database in front is not the profile's.
         """
@@ -136,7 +138,7 @@ class PostgresDatabase(Writing):
         return None if connection.closed else int(connection.pgconn.socket)
 
     def works_for(self, connection: Any) -> bool | None:
-        """Whether the server works for the connection, by pg_stat_activity; None if that does not list it.
+        """Whether the server is at work for a connection, by pg_stat_activity; None if not listed there.
 
         The process id of a session that is not listed may be a pooler's.
         """
@@ -145,13 +147,13 @@ class PostgresDatabase(Writing):
         return None if found is None else bool(found[0])
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Start a transaction: READ COMMITTED to write, one read-only snapshot to read."""
+        """Begin a transaction: READ COMMITTED for writing, one read-only snapshot for reading."""
         self.run(connection, "BEGIN" if write else "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 
     # -- rows --------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT by COPY (...) TO STDOUT as CSV.
+        """Yield the rows of a SELECT as batches, by COPY (...) TO STDOUT as CSV.
 
         The server works on while a block is decoded.
         """
@@ -177,7 +179,7 @@ class PostgresDatabase(Writing):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Load the batches by COPY FROM STDIN in the open transaction.
+        """Load batches by COPY FROM STDIN in the open transaction; return the number of rows.
 
         The format is binary if every column's type has a known binary form, else CSV, which costs the server
         twice as much to read.
@@ -202,7 +204,7 @@ class PostgresDatabase(Writing):
         return copy.end()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` about connection, version, clock, and how late commits are guarded against."""
+        """Return results for ``hdm doctor``: connection, version, clock, guards against late commits."""
         found = super().probe()
         if not found[0][1]:
             return found
@@ -229,7 +231,7 @@ class PostgresDatabase(Writing):
 
 
 class PostgresSourceConfig(SqlSourceConfig):
-    """One table, or one query, of PostgreSQL."""
+    """Configuration of a PostgreSQL source: one table or one query."""
 
     only: bool = False
     """Reads the rows of the table itself, as ``SELECT ... FROM ONLY``, without those of tables that inherit
@@ -256,7 +258,7 @@ class PostgresSink(SqlSink):
 
 
 class PostgresCatalog(SqlCatalog):
-    """Finds and makes tables, keys, indexes and views."""
+    """Reads and creates tables, keys, indexes and views in PostgreSQL."""
 
     Profile: ClassVar[type[BaseModel] | None] = PostgresProfile
     Database: ClassVar[type[Database]] = PostgresDatabase

@@ -1,4 +1,4 @@
-"""Arrow to PostgreSQL's COPY in binary format, for the types whose bytes are known exactly.
+"""Converts Arrow batches to PostgreSQL's binary COPY format, for types whose bytes are known exactly.
 
 A row is its number of fields, then each field's length (-1: NULL) and bytes, big-endian; the bytes are those
 of each type's ``send`` function. https://www.postgresql.org/docs/current/sql-copy.html
@@ -26,7 +26,10 @@ _ROWS = 16_384
 
 
 class BinaryEncoder:
-    """Encodes batches as blocks of a binary COPY; ``head`` goes before the first, ``tail`` after the last."""
+    """Encodes batches as blocks of a binary COPY.
+
+    ``head`` goes before the first block, ``tail`` after the last.
+    """
 
     form = "binary"
     head, tail = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -36,13 +39,16 @@ class BinaryEncoder:
 
     @classmethod
     def of(cls, columns: Sequence[Column], types: Sequence[str]) -> BinaryEncoder | None:
-        """Return an encoder for columns of these ``pg_type.typname``s; None if one needs the text format."""
+        """Return an encoder for columns of the given PostgreSQL types; None if one needs the text format.
+
+        ``types`` are ``pg_type.typname`` values.
+        """
         found = [encoder(column, held) for column, held in zip(columns, types, strict=True)]
         known = [one for one in found if one is not None]
         return cls(known) if known and len(known) == len(columns) else None
 
     def encode(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
-        """Yield blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
+        """Yield the encoded rows in blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
         width = max(batch.nbytes // max(batch.num_rows, 1), 1)
         step = max(min(BLOCK_BYTES // width, _ROWS), 1)
         for start in range(0, batch.num_rows, step):

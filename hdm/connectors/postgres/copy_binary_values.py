@@ -1,4 +1,4 @@
-"""Encode one column of Arrow values as PostgreSQL's binary fields, without a loop over its rows."""
+"""Encodes one column of Arrow values as PostgreSQL's binary fields, without a loop over its rows."""
 
 from __future__ import annotations
 
@@ -28,20 +28,26 @@ _TEXTS = frozenset({"text", "varchar", "bpchar", "json", "enum"})
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """Values of one width, one in every row; ``stored`` is the big-endian type in which they are sent."""
+    """An encoded column whose values all have one width.
+
+    ``stored`` is the big-endian type in which they are sent.
+    """
 
     numbers: Numbers
     stored: np.dtype[Any]
 
     @property
     def width(self) -> int:
-        """Bytes per value."""
+        """The number of bytes per value."""
         return int(self.stored.itemsize)
 
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """Values of varying width: ``lengths`` (-1: NULL) and the bytes of all values, one after the other."""
+    """An encoded column whose values vary in width.
+
+    ``lengths`` (-1: NULL) and the bytes of all values, one after the other.
+    """
 
     lengths: Numbers
     data: Any
@@ -51,10 +57,10 @@ Encode = Callable[[pa.Array], Fixed | Ragged]
 
 
 def encoder(column: Column, held: str) -> Encode | None:
-    """Return the function that encodes ``column`` for a column of type ``held``.
+    """Return the function that encodes ``column`` for a PostgreSQL column of type ``held``.
 
-    This is a ``pg_type.typname``, or ``enum``. None if the text format is to be used: the binary form is not
-    known, or the server must convert.
+    ``held`` is a ``pg_type.typname``, or ``enum``. None if the text format is to be used: the binary form is
+    not known, or the server must convert.
     """
     kind = column.type
     if pa.types.is_string(kind) and held in _TEXTS:

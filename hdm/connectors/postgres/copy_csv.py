@@ -1,4 +1,4 @@
-"""PostgreSQL's COPY in CSV format to and from Arrow, exactly.
+"""Converts PostgreSQL's COPY in CSV format to Arrow and back, exactly.
 
 NULL is an empty unquoted field, an empty text a quoted one; texts are quoted only when needed. A block holds
 whole rows. https://www.postgresql.org/docs/current/sql-copy.html
@@ -25,8 +25,11 @@ _QUOTE = re.compile(b'"')
 
 
 class CsvDecoder:
-    """Decodes blocks of CSV rows as batches. A block that Arrow's parser refuses (infinity, BC, NaN in a
-    decimal) is read again as text and converted column by column."""
+    """Decodes blocks of CSV rows as batches.
+
+    A block that Arrow's parser refuses (infinity, BC, NaN in a decimal) is read again as text and converted
+    column by column.
+    """
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._columns = columns
@@ -51,7 +54,7 @@ class CsvDecoder:
         )
 
     def decode(self, block: bytes | memoryview) -> pa.RecordBatch:
-        """Return one block as one batch; ``UnrepresentableValue`` names the column that does not fit."""
+        """Return a block's rows as one batch; ``UnrepresentableValue`` names a column that does not fit."""
         raw = block
         if block[:3] == _BOM:  # Arrow drops a leading BOM: add another one for it to drop
             raw = _BOM + bytes(block)
@@ -117,7 +120,7 @@ class CsvEncoder:
     _options = pcsv.WriteOptions(include_header=False, quoting_style="needed")
 
     def encode(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
-        """Yield blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
+        """Yield the encoded rows in blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
         width = max(batch.nbytes // max(batch.num_rows, 1), 1)
         step = max(min(BLOCK_BYTES // width, 65_536), 1)
         arrays = [_to_text(array) for array in batch.columns]

@@ -1,4 +1,4 @@
-"""The inner loops of COPY over psycopg's libpq wrapper: no Python object per row.
+"""Sends and receives COPY data through psycopg's libpq wrapper, without a Python object per row.
 
 ``classified`` is the caller's guard that turns driver errors into hdm's.
 """
@@ -48,7 +48,7 @@ def copy_out(connection: Any, psycopg: Any, sql: str, classified: Guard) -> Iter
 
 
 class CopyIn:
-    """Runs COPY FROM STDIN in the open transaction. ``form`` is ``csv`` or ``binary``.
+    """Runs COPY FROM STDIN in the open transaction; ``form`` is ``csv`` or ``binary``.
 
     psycopg's connections do not block: libpq would buffer all that the server has not taken yet, and hold the
     GIL while it sends that at the end. So each block is sent completely before the next one.
@@ -70,7 +70,7 @@ class CopyIn:
                 self._flush()
 
     def end(self) -> int:
-        """End the COPY and return how many rows the server took; raises the server's error if it failed."""
+        """End the COPY and return how many rows the server stored; raise the server's error if it failed."""
         with self._classified():
             while not self._raw.put_copy_end():
                 self._flush()

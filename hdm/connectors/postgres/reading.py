@@ -1,4 +1,4 @@
-"""Catalogue queries, cut points, snapshots and late commits of PostgreSQL.
+"""Reads PostgreSQL's catalogue, cut points of tables, snapshots, and rows that were committed late.
 
 A snapshot's token is ``exported id|pg_current_snapshot()|relation``. Database sessions join the snapshot by
 its exported id. Once the snapshot has ended, the other two parts tell whether the table still holds the same
@@ -46,7 +46,7 @@ class Reading(Database):
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Describe a table from pg_catalog; None if there is none.
+        """Return a table as pg_catalog describes it; None if there is none.
 
         Domains are described by their base type.
         """
@@ -85,7 +85,7 @@ class Reading(Database):
         return column
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Describe a query's columns by the description of an empty result."""
+        """Return the columns of a query, from the description of an empty result."""
         with self.classified():
             cursor = connection.execute(f"SELECT * FROM {self.dialect.derived(sql)} LIMIT 0")
             result = cursor.pgresult
@@ -99,14 +99,14 @@ class Reading(Database):
         )
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Return how many blocks a plain table has; 0 for views and partitioned tables."""
+        """Return how many blocks an ordinary table has; 0 for views and partitioned tables."""
         found = self.run(connection, catalog.PAGES, (self.dialect.qualify(table.path),))
         return int(found[0][0]) if found else 0
 
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
     ) -> list[str]:
-        """Return cut points about every ``step`` rows, of a large table from a sample.
+        """Return a column's value at about every ``step``-th row; of a large table from a sample.
 
         They need not be exact, only ascending.
         """
@@ -131,7 +131,7 @@ class Reading(Database):
     # -- snapshots and late commits ----------------------------------------------
 
     def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
-        """Export a snapshot from a database session that stays open, and yield its token."""
+        """Hold a snapshot open in a database session, for the ``with`` block, and give its token."""
         return self._exported(path)
 
     @contextmanager
@@ -166,7 +166,7 @@ class Reading(Database):
         return None if found is None else str(found)
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return a digest of the tables and files that hold the rows.
+        """Return a digest of the tables and files that contain the rows.
 
         Takes ACCESS SHARE, as reading does, on all of them, so that none can be truncated, rewritten,
         attached or dropped before the transaction ends.
@@ -179,7 +179,7 @@ class Reading(Database):
         return self._named(connection, sorted(map(self.dialect.qualify, set(_scanned(plan)))))
 
     def relation_in(self, token: str) -> str | None:
-        """Return the third part of the token.
+        """Return what ``relation`` gave at the time of a snapshot: the third part of its token.
 
         None for a token of an older hdm, which has a file's number there.
         """
@@ -187,15 +187,15 @@ class Reading(Database):
         return held if len(held) == _DIGEST else None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Whether the name is a table, a materialized view, or partitioned without foreign partitions."""
+        """Whether the name is that of a table or materialized view, without foreign partitions."""
         return bool(self.run(connection, catalog.RELATION, ([self.dialect.qualify(path)],))[0][1])
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
         """Make the open transaction read the token's snapshot, or a new one if that has ended.
 
-        False if a new snapshot is read, which is allowed for a chunk with a watermark's bounds or of all the
-        table. Any other chunk is read from a new one only if no row of the table was written since; else
-        ``SnapshotLost`` is raised.
+        Returns False if a new snapshot is read, which is allowed for a chunk with a watermark's bounds or of
+        all the table. Any other chunk is read from a new one only if no row of the table was written since;
+        else ``SnapshotLost`` is raised.
         """
         psycopg, exported = driver(), token.partition("|")[0]
         try:
@@ -250,7 +250,7 @@ class Reading(Database):
         self._looked[token] = now
 
     def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
-        """Return SQL for the start of the oldest open writing transaction, for temporal cursors.
+        """Return SQL for the start of the oldest open writing transaction, for cursors of dates or times.
 
         The role sees those of all users only with pg_monitor. None if there is none.
         """
@@ -263,7 +263,7 @@ class Reading(Database):
         return moment if column.kind is Kind.TIMESTAMPTZ else f"({moment} AT TIME ZONE 'UTC')"
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows by transactions that were open in the last reading's snapshot.
+        """Return a condition for rows of transactions that were open at the last reading's snapshot.
 
         It includes their savepoints, unless the last reading recorded no ids.
         """
@@ -278,7 +278,7 @@ class Reading(Database):
         return Condition(LATE, "=", ids) if ids else None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows by all transactions that the last reading's snapshot did not see.
+        """Return a condition for rows of all transactions that the last reading's snapshot did not see.
 
         None if these cannot be told.
         """
@@ -291,9 +291,9 @@ class Reading(Database):
         return Condition(writers.WRITTEN, "=", f"{seen.first}:{now.end}:{noted}")
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """Return the transaction ids between the snapshot's xmin and xmax that wrote rows which it sees.
+        """Return the ids of recent transactions whose rows this snapshot sees, for the next reading.
 
-        Empty if no transaction was open.
+        They are the ids between the snapshot's xmin and xmax. Empty if no transaction was open.
         """
         seen = writers.Seen.of("|" + str(self.run(connection, catalog.SEEN)[0][0]))
         if seen is None or not self._shows_writers(connection, table):
@@ -322,7 +322,7 @@ def _scanned(plan: Any) -> Iterator[tuple[str, str]]:
 
 
 def driver() -> Any:
-    """Return the ``psycopg`` module; ``MissingDriver`` if it is not installed."""
+    """Return the ``psycopg`` module; raise ``MissingDriver`` if it is not installed."""
     try:
         import psycopg
     except ImportError:

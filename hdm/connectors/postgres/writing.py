@@ -1,4 +1,4 @@
-"""Writing of PostgreSQL besides COPY: terminate older attempts, create and swap tables."""
+"""Writes to PostgreSQL besides COPY: ends older attempts, creates and swaps tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Writing(Reading):
     # -- writing -------------------------------------------------------------------
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """List what the user lacks of CREATE and USAGE on the schema, or the schema if there is none."""
+        """Return the privileges CREATE and USAGE that the user lacks on the schema, or that it is missing."""
         schema = path[-2]
         asked = "SELECT nspname, has_schema_privilege(oid, 'CREATE'), has_schema_privilege(oid, 'USAGE')"
         found = self.run(connection, f"{asked} FROM pg_namespace WHERE nspname = %s", (schema,))
@@ -26,7 +26,7 @@ class Writing(Reading):
         return [f"{right} on schema {schema}" for right, granted in rights if not granted]
 
     def wire_types(self, connection: Any, path: Sequence[str], columns: Sequence[Column]) -> list[str]:
-        """Return the ``pg_type.typname`` of each column as it is now, or ``enum``.
+        """Return the present PostgreSQL type (``pg_type.typname``) of each column, or ``enum``.
 
         It is '' for a type that is not built in, and for a column that does not exist.
         """
@@ -35,7 +35,7 @@ class Writing(Reading):
         return [found.get(column.name, "") for column in columns]
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
-        """Terminate this role's sessions of older attempts on the chunk."""
+        """Terminate this role's sessions that belong to older attempts at the chunk."""
         for pid, label in self.run(connection, catalog.SESSIONS, (mark,)):
             number = str(label).rsplit(":", 1)[-1]
             if number.isdecimal() and int(number) < attempt:
@@ -54,7 +54,7 @@ class Writing(Reading):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """Create the empty table ``new`` like the one that it will fill.
+        """Create an empty table ``new`` like the one whose rows it will replace.
 
         A row that breaks a constraint is thus found while it is loaded. Nobody else may read it, whatever the
         schema's default privileges grant: a policy of the old table may hide rows.
@@ -70,7 +70,7 @@ class Writing(Reading):
             self.run(connection, f"ALTER TABLE {fresh} ENABLE ROW LEVEL SECURITY")
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
-        """Put the rows of ``new`` in the place of those of ``target``.
+        """Replace the rows of table ``target`` by those of table ``new``.
 
         Readers see the old rows until the commit; other writers wait for it.
         """
@@ -88,7 +88,7 @@ class Writing(Reading):
             self.run(connection, f"ALTER INDEX {index} RENAME TO {self.dialect.quote(key[0][0])}")
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether the table has columns, defaults, checks and a primary key, and nothing else.
+        """Whether a table has columns, defaults, checks and a primary key, and nothing else.
 
         Every catalogue that may refer to a table is consulted.
         """
@@ -96,7 +96,7 @@ class Writing(Reading):
         return bool(self.run(connection, catalog.BARE, (*path[-2:], *names)) == [(True,)])
 
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
-        """Return why the table's rows cannot be replaced.
+        """Return reasons why the table's rows cannot be replaced; none if they can.
 
         It may be a view or a foreign table, or have rules, tables that inherit from it, or policies that
         apply to this user.
@@ -105,5 +105,5 @@ class Writing(Reading):
         return [str(why) for why in (found[0] if found else ()) if why]
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """List the tables of the schema whose name starts with ``prefix``, from pg_class."""
+        """Return the tables of the schema whose names start with ``prefix``."""
         return [(str(s), str(t)) for s, t in self.run(connection, catalog.TABLES_LIKE, (path[-2], prefix))]

@@ -1,4 +1,4 @@
-"""Snowflake: Arrow batches out, COPY from internal and external stages in."""
+"""Reads Snowflake as Arrow batches, and loads it by COPY from internal and external stages."""
 
 from hdm.connectors.snowflake.copy import (
     SnowflakeAzureCopySink,

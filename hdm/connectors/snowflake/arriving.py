@@ -1,4 +1,4 @@
-"""Load staged files through a temporary table, where COPY alone would fill the target wrongly.
+"""Loads staged files through a temporary table, for targets that COPY alone would fill wrongly.
 
 COPY by column names gives NULL to columns that the files lack, even if they have a default, and stores a JSON
 text in a VARIANT as one string (https://docs.snowflake.com/en/sql-reference/sql/copy-into-table). For such
@@ -22,15 +22,17 @@ _LONGEST = "VARCHAR(134217728)"
 
 @dataclass(frozen=True, slots=True)
 class Detour:
-    """A load through a temporary table. ``types`` are the types of its columns, ``values`` is what is
-    selected from it."""
+    """How to load a table through a temporary one.
+
+    ``types`` are the types of its columns, ``values`` is what is selected from it.
+    """
 
     types: dict[str, str]
     values: dict[str, str]
 
 
 def base(native: str) -> str:
-    """Return a type's name without its parentheses and what they hold."""
+    """Return a type's name without its parentheses and what is in them."""
     return native.upper().partition("(")[0].strip()
 
 
@@ -43,7 +45,7 @@ def from_json(value: str, native: str) -> str:
 
 
 def is_parsed(column: Column, native: str) -> bool:
-    """Whether the column's text is JSON that must be parsed for the type ``native``.
+    """Whether a column's text is JSON that must be parsed for the type ``native``.
 
     A plain text stays a text in a VARIANT.
     """
@@ -55,7 +57,10 @@ def is_parsed(column: Column, native: str) -> bool:
 def detour(
     database: Database, described: Sequence[dict[str, Any]], columns: Sequence[Column]
 ) -> Detour | None:
-    """Return the ``Detour`` that the described table needs for these columns; None if COPY suffices."""
+    """Return how to load a table through a temporary one; None if COPY alone suffices.
+
+    ``described`` is the target's table, ``columns`` are those of the files.
+    """
     quote = database.dialect.quote
     given = {column.name: column for column in columns}
     types: dict[str, str] = {}
@@ -80,7 +85,7 @@ def through(
     way: Detour,
     copy: Callable[[Sequence[str]], None],
 ) -> Callable[[], int]:
-    """Copy files into a temporary table now; return the function that inserts its rows into the target."""
+    """Copy files into a temporary table; return the function that inserts its rows into the target."""
     dialect = database.dialect
     beside = (*into[:-1], f"_hdm_arriving_{uuid.uuid4().hex[:12]}")
     shown = ", ".join(f"{dialect.quote(name)} {native}" for name, native in way.types.items())
@@ -100,7 +105,7 @@ def through(
 
 
 def must_be(taken: int, wanted: int, into: Sequence[str]) -> int:
-    """Return ``taken``; ``RejectedRows`` if the table took another number of rows than was staged."""
+    """Return ``taken``; raise ``RejectedRows`` if a table stored another number of rows than ``wanted``."""
     if taken != wanted:
         raise RejectedRows(
             f"{'.'.join(into)} took {taken} of {wanted} rows", hint="nothing was committed; run again"

@@ -1,4 +1,4 @@
-"""The COPY sinks: staged files are loaded unchanged, in one transaction with the ledger row."""
+"""Sinks that load staged files by COPY, unchanged, in one transaction with the ledger row."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class _Copied(SqlSinkConfig):
 
 
 class SnowflakeCopyConfig(_Copied):
-    """Where rows go; keys that describe a stage are accepted and have no effect here."""
+    """Configuration of a COPY sink: where rows go.
+
+    Keys that describe a stage are accepted and have no effect here.
+    """
 
     stage_name: TableNameLike | None = Field(None, deprecated=OWN_STAGE)
     """Has no effect, and is taken so that older manifests still work: the sink makes a stage of its own."""
@@ -43,7 +46,7 @@ class SnowflakeCopyConfig(_Copied):
 
 
 class SnowflakeExternalCopyConfig(_Copied):
-    """Where rows go, and on which external stage the files lie."""
+    """Configuration of a COPY sink: where rows go, and which external stage has the files."""
 
     stage_name: TableNameLike | None = None
     """Names the external stage, ``database.schema.stage``."""
@@ -62,7 +65,7 @@ class SnowflakeExternalCopyConfig(_Copied):
 
 
 class SnowflakeCopySink(SqlSink):
-    """Loads by COPY from an internal stage; upstream files pass through this machine untouched."""
+    """Loads Snowflake by COPY from an internal stage, onto which it puts upstream files unchanged."""
 
     Config: ClassVar[type[BaseModel]] = SnowflakeCopyConfig
     Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
@@ -72,7 +75,7 @@ class SnowflakeCopySink(SqlSink):
 
     @property
     def account(self) -> SnowflakeDatabase:
-        """The database, typed as ``SnowflakeDatabase``."""
+        """The sink's database, typed as ``SnowflakeDatabase``."""
         assert isinstance(self.database, SnowflakeDatabase)
         return self.database
 
@@ -94,7 +97,7 @@ class SnowflakeCopySink(SqlSink):
         return self.account.taking(connection, into, target.columns, location, files, fold=fold)
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """In mode ``replace``, put the new rows in the place of the target's.
+        """In mode ``replace``, replace the target's rows by the new ones.
 
         An existing table is filled in one transaction with the ledger row. If there is none, the new table is
         renamed first, since DDL commits.
@@ -152,11 +155,11 @@ class _ExternalCopySink(SnowflakeCopySink):
 
     @property
     def place(self) -> str:
-        """The stage's full name, by which ``ready`` looks for it."""
+        """The full name of the stage that ``ready`` checks."""
         return ".".join(self.stage)
 
     def ready(self) -> None:
-        """Log in, and look for the stage unless ``prepare`` creates it.
+        """Open a session, and look for the stage unless ``prepare`` creates it.
 
         Raises ``UsageError`` if there is none.
         """
@@ -195,7 +198,7 @@ class _ExternalCopySink(SnowflakeCopySink):
 
     @property
     def stage(self) -> tuple[str, ...]:
-        """The stage's full name, folded as Snowflake folds plain names."""
+        """The stage's full name, in the case in which Snowflake keeps it."""
         if self.config.stage_name is None:
             raise UsageError(
                 f"{self.name}: which stage are the files on?",
@@ -236,15 +239,15 @@ class _ExternalCopySink(SnowflakeCopySink):
 
 
 class SnowflakeS3CopySink(_ExternalCopySink):
-    """COPY from an S3 stage."""
+    """Loads Snowflake by COPY from an external stage on S3."""
 
 
 class SnowflakeAzureCopySink(_ExternalCopySink):
-    """COPY from an Azure Blob stage."""
+    """Loads Snowflake by COPY from an external stage on Azure Blob Storage."""
 
 
 def location_of(uri: str) -> str:
-    """Return ``bucket/key`` or ``container/key`` of an address in any spelling.
+    """Return ``bucket/key`` or ``container/key`` of a file's address in any spelling.
 
     Azure's account and host, which stand before the container, are left out.
     """

@@ -1,4 +1,4 @@
-"""A Snowflake session: by key pair, token or password; UTC, exact decimals, tagged queries."""
+"""Connects to Snowflake by key pair, token or password; in UTC, with exact decimals and tagged queries."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ _CODES = {0: "NUMBER", 1: "FLOAT", 2: "TEXT", 3: "DATE", 4: "TIMESTAMP_NTZ", 5: 
 
 
 class SnowflakeDatabase(Database):
-    """One Snowflake account. DDL commits, so it is refused inside a transaction."""
+    """Connects to one Snowflake account; refuses DDL inside a transaction, since DDL commits."""
 
     dialect_name = "snowflake"
     brings_first = True
 
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return the OpenLineage name: ``snowflake://account`` and the dotted path."""
+        """Return a table's OpenLineage name: ``snowflake://account`` and the dotted path."""
         return Dataset(f"snowflake://{self.profile.account}", ".".join(path))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return the name, a bare one behind the profile's database and schema, both folded to upper case."""
+        """Return a table's name in upper case, completed by the profile's database and schema."""
         profile: SnowflakeProfile = self.profile
         around = [folded(part) for part in parts[:-1]]
         if not around and profile.schema_name:
@@ -66,7 +66,7 @@ class SnowflakeDatabase(Database):
             return Session(patient()(**arguments(self.profile, label, write=write)), label)
 
     def look(self, path: Sequence[str]) -> Table | None:
-        """Log in and look for a table; ``UsageError`` with the database's name if that does not exist."""
+        """Return a table's description, None if there is none; ``UsageError`` if its database is missing."""
         try:
             return super().look(path)
         except SchemaDrift:
@@ -75,7 +75,7 @@ class SnowflakeDatabase(Database):
             raise _absent("database", path[-3]) from None
 
     def must_be_there(self, schema: Sequence[str]) -> None:
-        """Log in and look for a schema; ``UsageError`` if it does not exist, or not for this role."""
+        """Raise ``UsageError`` if a schema does not exist or this role cannot see it."""
         connection = self.connect("hdm:ready")
         try:
             home = self.dialect.quote(schema[-2]) + "." if len(schema) > 1 else ""
@@ -92,8 +92,7 @@ class SnowflakeDatabase(Database):
             raise _absent("schema", ".".join(schema))
 
     def begin(self, connection: Session, *, write: bool = False) -> None:
-        """Request a transaction if ``write``. BEGIN is sent before the first statement that is no DDL, since
-        DDL commits. Reads need none: they are consistent statement by statement."""
+        """Request a transaction if ``write``; BEGIN is sent before the first statement that is not DDL."""
         if write:
             connection.transaction = "wanted"
 
@@ -103,7 +102,7 @@ class SnowflakeDatabase(Database):
         return super().run(connection, sql, values)
 
     def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute one statement, return how many rows it touched; ``BrokenContract`` as for ``run``."""
+        """Execute one statement, return how many rows it changed; ``BrokenContract`` as for ``run``."""
         self._enter(connection, sql)
         return super().change(connection, sql, values)
 
@@ -118,11 +117,11 @@ class SnowflakeDatabase(Database):
             )
 
     def commit(self, connection: Session) -> None:
-        """Send COMMIT if a transaction is open."""
+        """Commit the transaction if one is open."""
         self._end(connection, "COMMIT")
 
     def rollback(self, connection: Session) -> None:
-        """Send ROLLBACK if a transaction is open."""
+        """Roll back the transaction if one is open."""
         self._end(connection, "ROLLBACK")
 
     def _end(self, connection: Session, how: str) -> None:
@@ -131,12 +130,12 @@ class SnowflakeDatabase(Database):
             super().run(connection, how)
 
     def tag(self, connection: Session, run_id: str, chunk: Chunk, attempt: int) -> None:
-        """Set QUERY_TAG to run, chunk and attempt, so that COPY_HISTORY leads back to the state."""
+        """Set QUERY_TAG to run, chunk and attempt, by which COPY_HISTORY can be joined with the state."""
         said = json.dumps({"app": "hdm", "run": run_id, "chunk": chunk.chunk_id, "attempt": attempt})
         self.run(connection, f"ALTER SESSION SET QUERY_TAG = {self.dialect.string(said)}")
 
     def evict(self, connection: Session, mark: str, attempt: int) -> None:
-        """Abort the open transactions of older attempts, which would keep the ledger locked for hours."""
+        """Abort open transactions of older attempts, which would keep the ledger locked for hours."""
         start = transaction_name(mark)
         for row in self.rows(connection, "SHOW TRANSACTIONS"):
             name = str(row.get("name") or "").lower()
@@ -146,9 +145,11 @@ class SnowflakeDatabase(Database):
                 self.run(connection, f"SELECT SYSTEM$ABORT_TRANSACTION({int(row['id'])})")
 
     def load_stage(self, connection: Session, into: Sequence[str]) -> str:
-        """Return a stage for files that are loaded into table ``into``. It is a temporary one in the table's
-        schema, which ends with the database session, files included; it is created before any transaction,
-        since DDL commits. It is the user's own stage if the role may create none."""
+        """Return a stage for files to be loaded into ``into``: a temporary one, else the user's own.
+
+        A temporary stage ends with the session, files included. It is created before any transaction, since
+        DDL commits.
+        """
         if not connection.stage:
             connection.stage = "@~"
             if len(into) > 2:
@@ -161,8 +162,10 @@ class SnowflakeDatabase(Database):
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Describe a table from INFORMATION_SCHEMA and DESCRIBE TABLE, which has every type's precision. None
-        if there is none; ``UsageError`` if only its case tells it from others."""
+        """Return a table as Snowflake's catalogue describes it, with every type's precision; None if none.
+
+        Raises ``UsageError`` if only its case tells the table from others.
+        """
         schema = path[-2] if len(path) > 1 else None
         home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
         where = "table_schema = ?" if schema else "table_schema = CURRENT_SCHEMA()"
@@ -202,7 +205,7 @@ class SnowflakeDatabase(Database):
         return Table(self.dataset(full), full, columns, tuple(key), rows=_int(count), bytes=_int(size))
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
-        """Describe a query's columns as the server does, without running it."""
+        """Return the columns of a query as the server describes them, without running it."""
         with self.classified():
             cursor = connection.cursor()
             described = cursor.describe(sql)
@@ -230,7 +233,7 @@ class SnowflakeDatabase(Database):
                 cursor.close()
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """List the tables of the schema whose name starts with ``prefix``, from INFORMATION_SCHEMA."""
+        """Return the tables of the schema whose names start with ``prefix``."""
         home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
         rows = self.run(
             connection,
@@ -243,7 +246,7 @@ class SnowflakeDatabase(Database):
     # -- rows ------------------------------------------------------------------
 
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a SELECT from the result's own Arrow chunks, in the columns' carriers."""
+        """Yield the rows of a SELECT as batches of the columns' types, from the result's Arrow chunks."""
         with self.classified():
             cursor = connection.cursor()
             cursor.execute(sql)
@@ -270,7 +273,7 @@ class SnowflakeDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Put the batches on a stage and load them into the table at once; return how many rows it took."""
+        """Put batches on a stage and load them into the table at once; return the number of rows."""
         return self.bring(connection, path, columns, batches)()
 
     def bring(
@@ -280,9 +283,12 @@ class SnowflakeDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> Callable[[], int]:
-        """Put the batches on a stage as Parquet files; return the function that copies them. It also checks
-        the rows of every file. Only it runs inside the transaction: an upload there would keep the ledger
-        locked, and the server ends a transaction that is idle for five minutes while others wait for it."""
+        """Put batches on a stage as Parquet files; return the function that copies them into the table.
+
+        Only that function runs inside the transaction: an upload there would keep the ledger locked, and the
+        server ends a transaction that is idle for five minutes while others wait for it. It also checks the
+        rows of every file.
+        """
         with Staging(self, connection, self.load_stage(connection, path)) as staging:
             files = staging.encode(columns, batches)
         return self.taking(connection, path, columns, staging.location, files)
@@ -297,8 +303,10 @@ class SnowflakeDatabase(Database):
         *,
         fold: bool = False,
     ) -> Callable[[], int]:
-        """Return the function that loads staged files into a table. It uses COPY, or a temporary table where
-        COPY would fill it wrongly. ``fold`` matches column names in any case."""
+        """Return the function that loads staged files into a table, by COPY or a temporary table.
+
+        It returns the number of rows. ``fold`` matches column names in any case.
+        """
         rows = sum(file.rows for file in files)
         names = [column.name for column in columns]
 
@@ -320,7 +328,7 @@ class SnowflakeDatabase(Database):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """Create the empty table ``new``; semi-structured columns get their types from the existing table."""
+        """Create an empty table ``new``; semi-structured columns get their types from the existing table."""
         held = {column.name: column for column in existing.columns} if existing else {}
         kept = [
             replace(column, native=held[column.name].native, origin=self.dialect.name)
@@ -331,9 +339,10 @@ class SnowflakeDatabase(Database):
         super().create_beside(connection, replace(target, columns=tuple(kept)), new, existing)
 
     def refill(self, connection: Any, held: Table, new: Sequence[str]) -> None:
-        """Replace the rows of ``held`` by INSERT OVERWRITE in the open transaction. It keeps grants,
-        policies, tags and streams, and deletes rows that a policy hides, too
-        (https://docs.snowflake.com/en/sql-reference/sql/insert)."""
+        """Replace the rows of ``held`` by INSERT OVERWRITE; grants, policies, tags and streams stay.
+
+        Rows that a policy hides are deleted too (https://docs.snowflake.com/en/sql-reference/sql/insert).
+        """
         fresh = self.find(connection, new)
         assert fresh is not None
         computed = {column.name for column in held.columns if column.generated}
@@ -342,11 +351,11 @@ class SnowflakeDatabase(Database):
         self.change(connection, f"INSERT OVERWRITE INTO {into} ({names}) SELECT {names} FROM {of}")
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
-        """Return the temporary table's name in the target's schema: a session may have no schema."""
+        """Return the name of a temporary table in the target's schema, as a session may have no schema."""
         return (*target[:-1], name)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` about connection, version, role and warehouse."""
+        """Return results for ``hdm doctor``: connection, version, role and warehouse."""
         found = super().probe()
         if all(ok for _, ok, _ in found):
             connection = self.connect("hdm:doctor")

@@ -1,4 +1,4 @@
-"""Profile, connector arguments and database session of Snowflake."""
+"""Defines Snowflake's profile entry, the driver's arguments, and a database session."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 
 
 class SnowflakeProfile(Settings):
-    """How to reach a Snowflake account: with ``private_key_path``, ``token`` or ``password``.
+    """Profile entry of a Snowflake account: with ``private_key_path``, ``token`` or ``password``.
 
     A ``token`` is an OAuth access token or, with ``authenticator: programmatic_access_token``, a programmatic
     access token of Snowflake. ``network_timeout`` is how many seconds hdm waits for the answer to a network
@@ -70,7 +70,7 @@ class SnowflakeProfile(Settings):
 
 
 class Session:
-    """A connection with its label, stage and transaction state. Closing it rolls back an open transaction."""
+    """A connection with its label, stage and transaction state; closing it rolls back a transaction."""
 
     def __init__(self, raw: Any, label: str) -> None:
         self.raw = raw
@@ -100,7 +100,7 @@ class Session:
 
 @cache
 def patient() -> type[Any]:
-    """Return the driver's connection class with two timeouts instead of one.
+    """Return the driver's connection class, changed to have two timeouts instead of one.
 
     ``network_timeout`` limits each request, and statements may run as long as the server lets them; the
     driver's own class takes ``network_timeout`` for both.
@@ -132,7 +132,7 @@ def patient() -> type[Any]:
 
 
 def arguments(profile: SnowflakeProfile, label: str, *, write: bool = False) -> dict[str, Any]:
-    """Return the connector's arguments, among them the secrets: never log them.
+    """Return the arguments for the driver, among them the secrets: never log them.
 
     With ``write``, autocommit is off: if the server ends a transaction of hdm's by itself, rows that come
     after it are rolled back, too.

@@ -1,4 +1,4 @@
-"""SnowflakeSource: Arrow result batches; time travel makes all chunks see one moment."""
+"""Defines SnowflakeSource: Arrow result batches; time travel makes all chunks see one moment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hdm.sql.sessions import looking
 
 
 class SnowflakeSourceConfig(SqlSourceConfig):
-    """One table or query of Snowflake."""
+    """Configuration of a Snowflake source: one table or query."""
 
     time_travel: bool = True
     """Reads all chunks of a table as of one moment, which needs the table's retention; ``false`` reads each
@@ -33,7 +33,7 @@ class _Travelling(SnowflakeDatabase):
 
     @contextmanager
     def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
-        """Yield the server's clock as the snapshot's token; None for a query.
+        """Give the ``with`` block the server's time as the snapshot's token; None for a query.
 
         It can be read as long as the table's retention lasts.
         """
@@ -66,7 +66,7 @@ class _Travelling(SnowflakeDatabase):
         return self.relation(connection, "", path) is not None
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Remember the moment of ``token``, which every query's text then carries."""
+        """Make this connection's queries read as of the moment in ``token``."""
         self.moment = token
         return True
 
@@ -79,7 +79,7 @@ class SnowflakeSource(SqlSource):
     Database: ClassVar[type[Database]] = _Travelling
 
     def describe(self) -> Table:
-        """Describe the table.
+        """Return the table as the catalogue describes it.
 
         Raises ``UsageError`` if a masking policy may alter what is read, unless ``columns:`` names what to
         read, or if a row access policy may hide rows.
@@ -126,11 +126,11 @@ class SnowflakeSource(SqlSource):
             )
 
     def snapshot(self) -> Any:
-        """Return the present moment as the snapshot; none with ``time_travel: false``."""
+        """Give the ``with`` block the present moment as the snapshot; None with ``time_travel: false``."""
         return self.database.snapshot(self.path if self.config.time_travel else None)
 
     def select(self, table: Table, chunk: Chunk) -> str:
-        """Return the SELECT that reads a chunk, as of the chunk's own moment."""
+        """Return the SELECT that reads a chunk, as of the moment in the chunk's snapshot."""
         database = self.database
         assert isinstance(database, _Travelling)
         database.moment = chunk.snapshot
@@ -147,7 +147,7 @@ class SnowflakeSource(SqlSource):
 
 
 class SnowflakeCatalog(SqlCatalog):
-    """Finds and makes tables and keys."""
+    """Reads and creates tables and keys in Snowflake."""
 
     Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
     Database: ClassVar[type[Database]] = SnowflakeDatabase

@@ -1,4 +1,4 @@
-"""SnowflakeInternalStageSink: files on a named internal stage, published by a ledger row."""
+"""Defines SnowflakeInternalStageSink, which puts files on a named internal stage."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _BLOCK = 1024 * 1024
 
 
 class InternalStageConfig(Settings):
-    """Stage and folder that the files are put into."""
+    """Configuration of an internal stage sink: the stage, and the folder for the files."""
 
     env: str | None = None
     """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
@@ -43,7 +43,10 @@ class InternalStageConfig(Settings):
 
 
 class SnowflakeInternalStageSink(Sink):
-    """PUTs each chunk under a name of its own; the ledger in the stage's schema says which files count."""
+    """Puts each chunk's files on an internal stage; a ledger in the stage's schema publishes them.
+
+    Each attempt has names of its own.
+    """
 
     Config: ClassVar[type[BaseModel]] = InternalStageConfig
     Profile: ClassVar[type[BaseModel] | None] = SnowflakeProfile
@@ -56,12 +59,12 @@ class SnowflakeInternalStageSink(Sink):
 
     @property
     def stage(self) -> tuple[str, ...]:
-        """The stage's full name, folded as Snowflake folds plain names."""
+        """The stage's full name, in the case in which Snowflake keeps it."""
         *around, name = name_parts(self.config.stage_name)
         return self.database.default_path((*around, folded(name)))
 
     def dataset(self, table: Table) -> Dataset:
-        """Return the dataset, named by stage, folder and table."""
+        """Return the dataset of a table's files, named by stage, folder and table."""
         made = self.database.dataset((*self.stage, self.config.stage_directory, table.path[-1]))
         return Dataset(made.namespace, made.name)
 
@@ -71,11 +74,11 @@ class SnowflakeInternalStageSink(Sink):
 
     @property
     def place(self) -> str:
-        """The full name of the stage's schema, which ``ready`` looks for."""
+        """The full name of the stage's schema, which ``ready`` checks."""
         return ".".join(self.stage[:-1])
 
     def ready(self) -> None:
-        """Log in; ``UsageError`` if the stage's schema does not exist. Only the stage itself is created."""
+        """Raise ``UsageError`` if the stage's schema does not exist; only the stage is created later."""
         self.database.must_be_there(self.stage[:-1])
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
@@ -89,7 +92,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Yield the job's chunks and receipts that are recorded in the ledger."""
+        """Yield every chunk of the job that the ledger records, with its receipt."""
         connection = self.database.connect("hdm:ledger")
         try:
             if self._ledger.exists(connection):
@@ -98,7 +101,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """Return the chunk's receipt from the ledger, read on a new database session; None if it has none."""
+        """Return the chunk's receipt from the ledger, read in a new session; None if it has none."""
         connection = self.database.connect("hdm:committed")
         try:
             return self._ledger.find(connection, chunk.chunk_id)
@@ -110,7 +113,7 @@ class SnowflakeInternalStageSink(Sink):
         return Ledger(self.database, self.stage[:-1])
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """PUT the files under names of this attempt, then record them in the ledger in one transaction."""
+        """PUT the chunk's files on the stage, record them in the ledger, and return the receipt."""
         mark = f"hdm:{chunk.chunk_id[:12]}:"
         connection = self.database.connect(f"{mark}{attempt.number}", write=True)
         try:
@@ -190,13 +193,13 @@ class SnowflakeInternalStageSink(Sink):
         return StagedFile(self._uri(put.name), "parquet", size, put.rows, sha256)
 
     def discard(self, table: Table, chunk: Chunk, attempt: int) -> None:
-        """REMOVE the files that attempt ``attempt`` put, unless the ledger names them."""
+        """Remove the files that an attempt put on the stage, unless the ledger names them."""
         held = self.committed(table, chunk, Mode.APPEND)
         if held is None or held.attempt != attempt:
             self._remove(f"{self.config.stage_directory}/{chunk.chunk_id[:24]}.{attempt}/")
 
     def remove(self, uri: str) -> bool:
-        """REMOVE one file; return False if it did not exist."""
+        """Remove one file from the stage; return False if it did not exist."""
         root = self._uri("")
         return uri.startswith(root) and self._remove(uri[len(root) :])
 
@@ -210,7 +213,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Tell ``hdm doctor`` about the account, and whether the stage's schema exists."""
+        """Return results for ``hdm doctor``: the account, and whether the stage's schema exists."""
         found = self.database.probe()
         if not found[0][1]:
             return found

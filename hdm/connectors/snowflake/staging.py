@@ -1,4 +1,4 @@
-"""Encode files, PUT them on a stage, COPY them into a table, and check the rows of each."""
+"""Writes files, puts them on a stage, copies them into a table, and checks the rows of each."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FORMATS = {
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A file as the stage knows it: ``name`` is relative to the stage's root."""
+    """A file on a stage; ``name`` is relative to the stage's root."""
 
     name: str
     rows: int
@@ -62,7 +62,7 @@ class Staging:
         self.folder.cleanup()
 
     def encode(self, columns: Sequence[Column], batches: Iterator[pa.RecordBatch]) -> list[Put]:
-        """Write the batches as Parquet files of bounded size and put each as soon as it is full."""
+        """Write batches as Parquet files, put each on the stage as soon as it is full; return them."""
         kept = [_storable(column) for column in columns]
         table = Table(Dataset("", ""), ("",), tuple(kept))
         made: list[Put] = []
@@ -88,7 +88,7 @@ class Staging:
         return self.put(path, writer.rows, "parquet")
 
     def receive(self, file: StagedFile, stream: BinaryIO) -> Put:
-        """PUT a staged file's bytes unchanged; ``CorruptFile`` if they are not those that were staged."""
+        """PUT a staged file's bytes unchanged; raise ``CorruptFile`` if they are not what was staged."""
         path = Path(self.folder.name) / PurePosixPath(file.uri).name
         total, size = hashlib.sha256(), 0
         with path.open("wb") as out:
@@ -104,7 +104,7 @@ class Staging:
         return self.put(path, file.rows, file.format)
 
     def put(self, path: Path, rows: int, form: str) -> Put:
-        """PUT one local file on the stage, then delete the local one."""
+        """PUT one local file on the stage, delete the local one, and return the file on the stage."""
         failpoints.point("U2")
         where = place(self.database, f"{self.location}/{self.prefix}")
         quoted = self.database.dialect.string(f"file://{path.as_posix()}")
@@ -124,8 +124,10 @@ class Staging:
 
 
 def place(database: Database, location: str) -> str:
-    """Return a place on a stage, quoted if PUT and COPY cannot read its characters bare.
-    https://docs.snowflake.com/en/sql-reference/sql/put"""
+    """Return a location on a stage, quoted if PUT and COPY cannot read its characters bare.
+
+    https://docs.snowflake.com/en/sql-reference/sql/put
+    """
     return location if re.fullmatch(r'[\w./@"~$-]+', location) else database.dialect.string(location)
 
 
@@ -139,7 +141,7 @@ def copy_files(
     *,
     fold: bool = False,
 ) -> None:
-    """COPY exactly these files, all or nothing; ``RejectedRows`` unless each loaded all its rows.
+    """Load exactly these files by COPY, all or nothing; raise ``RejectedRows`` unless all rows arrive.
 
     ``fold`` matches column names in any case.
     """
@@ -162,7 +164,7 @@ def copy_sql(
     *,
     fold: bool = False,
 ) -> str:
-    """Return one COPY INTO statement.
+    """Return the COPY INTO statement that loads exactly these files.
 
     It never uses PATTERN or ON_ERROR = CONTINUE, deletes no file and truncates no text. FORCE is set because
     COPY skips files that its own history says were loaded into the table, and files that are older than this

@@ -1,4 +1,4 @@
-"""Define file formats: how record batches become bytes and are read back unchanged."""
+"""Defines file formats, which turn record batches into bytes and read them back unchanged."""
 
 from __future__ import annotations
 
@@ -22,32 +22,32 @@ COMPRESSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class RowOffsets:
-    """The byte offsets of some rows of one uncompressed file, so that a later read can start there."""
+    """Byte offsets of some rows of one uncompressed file, so that a later read can start there."""
 
     def __init__(self) -> None:
         self._rows: list[int] = []
         self._offsets: list[int] = []
 
     def add(self, row: int, offset: int) -> None:
-        """Record that row ``row`` starts at byte ``offset``."""
+        """Record that row number ``row`` starts at byte ``offset``."""
         place = bisect_right(self._rows, row)
         if not place or self._rows[place - 1] != row:
             self._rows.insert(place, row)
             self._offsets.insert(place, offset)
 
     def before(self, row: int, start: int) -> tuple[int, int]:
-        """Return the last known ``(row, offset)`` at or before ``row``; row 0 is at ``start``."""
+        """Return the last known ``(row, offset)`` at or before ``row``; row 0 is at byte ``start``."""
         place = bisect_right(self._rows, row)
         return (self._rows[place - 1], self._offsets[place - 1]) if place else (0, start)
 
 
 class BatchWriter(Protocol):
-    """Writes one file; ``rows`` is how many rows it has written."""
+    """Interface of an object that writes one file; ``rows`` is how many rows it has written."""
 
     rows: int
 
     def write(self, batch: pa.RecordBatch) -> None:
-        """Append the batch."""
+        """Append a batch's rows to the file."""
 
     def estimate(self) -> int:
         """Return roughly the size in bytes that the file would have if it were closed now."""
@@ -57,7 +57,10 @@ class BatchWriter(Protocol):
 
 
 class Format(ABC):
-    """Reads and writes one file format. Streams to read from are seekable."""
+    """Reads and writes one file format.
+
+    The streams from which it reads must be seekable.
+    """
 
     name: ClassVar[str]
     """What ``file_format`` of a manifest calls it, and what receipts say of its files."""
@@ -75,12 +78,12 @@ class Format(ABC):
         """What separates fields, where the format has such a thing; None: its own default."""
 
     def extension(self, compression: str) -> str:
-        """Return the ending of a file's name, which also tells the compression."""
+        """Return the ending of a file's name, which also tells the compression, such as ``.csv.gz``."""
         return self.suffix + COMPRESSIONS[compression]
 
     @abstractmethod
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Return a writer of ``table``'s batches; ``group_bytes`` bounds what it buffers in memory."""
+        """Return an object that writes the table's batches; it buffers at most ``group_bytes`` bytes."""
 
     @abstractmethod
     def read(
@@ -92,11 +95,10 @@ class Format(ABC):
         count: int | None = None,
         marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield ``count`` rows (None: all) from row ``first`` on, as batches of ``table``'s schema.
+        """Yield ``count`` rows (None: all) from row ``first`` on, as batches of the table's schema.
 
         ``marks`` collects byte offsets of the file's rows; with them, a later call need not read the file
-        from
-        its start.
+        from its start.
         """
 
     @abstractmethod
@@ -104,19 +106,18 @@ class Format(ABC):
         """Return how many rows the file holds."""
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """Return why the file's header or footer does not fit ``table``; None if it may fit."""
+        """Return why the columns in the file's header or footer do not fit the table; None if they may."""
         return None
 
     @abstractmethod
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Return the table as the file describes it; columns without a known type are text."""
+        """Return a table with the columns that the file declares; a column without a known type is text."""
 
 
 def format_named(name: str, delimiter: str | None = None) -> Format:
-    """The format of that name, hdm's or a plugin's; ``UsageError`` if there is none.
+    """Return the format of that name, hdm's or a plugin's; raise ``UsageError`` if there is none.
 
-    ``delimiter`` is what separates the fields of CSV; None: a comma, if the header does not look as if
-    it were something else.
+    ``delimiter`` separates the fields of CSV; None: a comma, unless the header shows another delimiter.
     """
     if registry.canonical("format", name) is None:
         raise UsageError(f"no file format is called {name!r}", hint=f"choose {' or '.join(format_names())}")
@@ -125,7 +126,7 @@ def format_named(name: str, delimiter: str | None = None) -> Format:
 
 
 def format_names() -> list[str]:
-    """What each registered format calls itself."""
+    """Return the name of each registered format."""
     return [*_ENDS, *(one.name for one in _brought(locator.changes()))]
 
 
@@ -165,7 +166,7 @@ def _suffixes(changes: int) -> tuple[tuple[str, str], ...]:
 
 
 def format_of(name: str) -> tuple[str, str] | None:
-    """Return ``(format, compression)`` by the ending of a file's name or URI; None if it is no data file."""
+    """Return ``(format, compression)`` by the ending of a file's name; None if it is no data file."""
     stem, compression = name.lower(), "none"
     for key, suffix in COMPRESSIONS.items():
         if suffix and stem.endswith(suffix):
@@ -177,7 +178,7 @@ def format_of(name: str) -> tuple[str, str] | None:
 
 
 def carries(table: Table) -> None:
-    """Raise ``UsageError`` unless every format can hold the table: it has columns, and no name twice."""
+    """Raise ``UsageError`` if the table has no columns or one name twice, which no format can hold."""
     names = [column.name for column in table.columns]
     if not names:
         raise UsageError(f"{table.dataset.name} has no columns", hint="name at least one column")

@@ -1,7 +1,7 @@
-"""Read and write CSV that keeps NULL and '' apart.
+"""Reads and writes CSV that keeps NULL and '' apart.
 
-Every string is quoted; a NULL is an empty field without quotes. Dates, decimals and bytes (as hex
-digits) are quoted text too; the table's sidecar has their types.
+Every string is quoted; a NULL is an empty field without quotes. Dates, decimals and bytes (as hex digits) are
+quoted text too; the table's sidecar has their types.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _decode(array: pa.Array, kind: pa.DataType) -> pa.Array:
 
 
 class Csv(Format):
-    """CSV as in RFC 4180, with a header, in UTF-8."""
+    """The format CSV as in RFC 4180, with a header, in UTF-8."""
 
     name = "csv"
     suffix = ".csv"
@@ -88,7 +88,7 @@ class Csv(Format):
         self._delimiter = delimiter or ","
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Return a writer that writes each batch at once; only the compressor buffers anything."""
+        """Return an object that writes each batch at once; only the compressor buffers bytes."""
         return _Writer(stream, table, compression)
 
     def read(
@@ -136,7 +136,7 @@ class Csv(Format):
         return None if header.names == wanted else f"its columns are {header.names}, not {wanted}"
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Return the columns of the header, all of them text, because CSV has no types."""
+        """Return a table with the columns of the header, all of them text, because CSV has no types."""
         header = self._header(stream, compression)
         if wrong := wrong_header(header.names):
             raise CorruptFile(wrong, hint="mend the header, or convert the file to UTF-8")

@@ -1,4 +1,4 @@
-"""Check foreign CSV against its grammar: quotes and numbers of fields; errors name the line."""
+"""Checks CSV of other systems against CSV's grammar (quotes, numbers of fields); errors name the line."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lines:
         self.passed(block)
 
     def recheck(self, block: bytes) -> None:
-        """Raise ``CorruptFile`` for the block that was counted last, if its grammar or encoding is wrong.
+        """Raise ``CorruptFile`` if the last counted block breaks CSV's grammar or its encoding.
 
         Call it for a block that could not be parsed.
         """

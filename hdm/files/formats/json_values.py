@@ -1,4 +1,4 @@
-"""Read JSON that is not one object per line: arrays of objects, and objects over several lines."""
+"""Reads JSON that is not one object per line: arrays of objects, and objects over several lines."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SPACE = " \t\r\n\ufeff"
 
 
 def is_lines(read: Read) -> bool:
-    """Whether the bytes that ``read`` gives hold one JSON value per line; it must start at the first byte.
+    """Whether bytes contain one JSON value per line; ``read`` must give them from the first byte on.
 
     Raises ``CorruptFile`` for UTF-16 and UTF-32, recognised by their byte order marks.
     """
@@ -46,7 +46,7 @@ def _is_json(line: bytes) -> bool:
 
 
 def as_lines(read: Read) -> Read:
-    """Return a ``read(size)`` that gives the JSON objects in the bytes of ``read`` as JSON Lines.
+    """Return a function ``read(size)`` that gives JSON objects from any layout as JSON Lines.
 
     It gives blocks of whole lines, at least ``size`` bytes if there are so many. Raises ``CorruptFile`` with
     the number of the record that is not a JSON object.

@@ -1,7 +1,7 @@
-"""Read and write JSON Lines, one object per line, without loss.
+"""Reads and writes JSON Lines, one object per line, without loss.
 
-Decimals, times and integers beyond 2^53 are strings, bytes are base64, NaN and the infinities are the
-strings ``NaN``, ``Infinity``, ``-Infinity``.
+Decimals, times and integers beyond 2^53 are strings, bytes are base64, NaN and the infinities are the strings
+``NaN``, ``Infinity``, ``-Infinity``.
 """
 
 from __future__ import annotations
@@ -110,14 +110,14 @@ def _escaped(array: pa.Array) -> pa.Array:
 
 
 class JsonLines(Format):
-    """JSON Lines in UTF-8, ``\\n`` after each object; arrays of objects are read too, but not written."""
+    """The format JSON Lines in UTF-8, one object per line; arrays of objects are read, not written."""
 
     name = "jsonl"
     suffix = ".jsonl"
     grows_by_lines = True
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Return a writer that writes each batch at once; only the compressor buffers anything."""
+        """Return an object that writes each batch at once; only the compressor buffers bytes."""
         return _Writer(stream, table, compression)
 
     def read(
@@ -135,14 +135,14 @@ class JsonLines(Format):
                 yield conform(batch, table.schema)
 
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """Count the lines that are not blank."""
+        """Return how many lines of the file are not blank."""
         total = 0
         for _, block in _blocks(stream, compression, 0, None):
             total += sum(1 for line in block.split(b"\n") if line.strip())
         return total
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Return a column for each key that any record has, all of them text: JSON has too few types."""
+        """Return a table with a text column for each key that any record has; JSON has too few types."""
         names: dict[str, None] = {}
         line = 1
         for _, block in _blocks(stream, compression, 0, None):

@@ -1,4 +1,4 @@
-"""Read and write Parquet, the default staging format: small, typed, and readable from any row group."""
+"""Reads and writes Parquet, the default staging format: small, typed, readable from any row group."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def _repetitive(rows: pa.Table) -> list[str]:
 
 
 class Parquet(Format):
-    """Parquet files; compression is inside the file, so that the name does not show it."""
+    """The format Parquet, with compression inside the file, so that the name does not show it."""
 
     name = "parquet"
     suffix = ".parquet"
@@ -114,7 +114,7 @@ class Parquet(Format):
         return self.suffix
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Return a writer of row groups of at most 512 k rows and ``group_bytes`` bytes of Arrow data."""
+        """Return an object that writes row groups of at most 512 k rows and ``group_bytes`` bytes."""
         return _Writer(stream, table, compression, group_bytes)
 
     def read(
@@ -160,7 +160,10 @@ class Parquet(Format):
         return int(_open(stream).metadata.num_rows)
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """Return which columns the file lacks or has too many; their order and width may differ."""
+        """Return which columns the file lacks or has in addition; None if none.
+
+        Order and width of the columns may differ.
+        """
         names = _open(stream).schema_arrow.names
         wanted = [column.name for column in table.columns]
         if set(names) == set(wanted):
@@ -170,7 +173,7 @@ class Parquet(Format):
         return " and ".join(said)
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Return the complete ``Table`` if hdm wrote the file, else columns by their Arrow types."""
+        """Return the complete ``Table`` if hdm wrote the file, else one with columns by their Arrow types."""
         file = _open(stream)
         schema = file.schema_arrow
         kept = (schema.metadata or {}).get(_TABLE)

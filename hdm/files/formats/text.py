@@ -1,4 +1,4 @@
-"""Share code between CSV and JSON Lines: compression, blocks of whole records, values as exact text."""
+"""Code that CSV and JSON Lines share: compression, blocks of whole records, values as exact text."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def writing(stream: BinaryIO, compression: str) -> Any:
 
 
 def reading(stream: BinaryIO, compression: str) -> Callable[[int], bytes]:
-    """Return a ``read(size)`` of the decompressed bytes from the current position of ``stream``."""
+    """Return a function ``read(size)`` that gives the decompressed bytes from the current position on."""
     if compression == "none":
         return stream.read
     source = pa.CompressedInputStream(pa.PythonFile(_Open(stream), mode="r"), compression)
@@ -59,7 +59,7 @@ def reading(stream: BinaryIO, compression: str) -> Callable[[int], bytes]:
 def blocks(
     read: Callable[[int], bytes], last_border: Callable[[bytearray, int], int]
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield blocks of whole records, about 4 MB each, with their offsets in the bytes of ``read``.
+    """Yield blocks of whole records, about 4 MB each, with each block's byte offset.
 
     ``last_border(buffer, known)`` returns where the last whole record in the buffer ends, or 0; it need not
     look below ``known``. A record larger than a block makes its block larger.
@@ -87,7 +87,7 @@ def blocks(
 
 @dataclass(slots=True)
 class Place:
-    """The position of a block: the row number of its first record.
+    """Position of a block of records in a file: the row number of its first record.
 
     ``counted`` stores how many rows the block has, which gives the next block's position.
     """
@@ -98,7 +98,7 @@ class Place:
     rows: int = 0
 
     def counted(self, rows: pa.Table) -> pa.Table:
-        """Store how many rows the block has, and return them."""
+        """Store the number of rows in the block, and return ``rows``."""
         self.rows = rows.num_rows
         if self._marks is not None:
             self._marks.add(self.start + self.rows, self._end)
@@ -113,7 +113,7 @@ def located(
     first: int,
     marks: RowOffsets | None,
 ) -> Iterator[tuple[Place, bytes]]:
-    """Yield blocks of whole records, each with its ``Place``; the first begins at or before row ``first``.
+    """Yield blocks of whole records, each with its ``Place``, from a block at or before row ``first`` on.
 
     ``body`` is the offset of row 0. The caller must call ``Place.counted`` for each block.
     """
@@ -136,7 +136,7 @@ def located(
 def located_in(
     read: Callable[[int], bytes], last_border: Callable[[bytearray, int], int]
 ) -> Iterator[tuple[Place, bytes]]:
-    """Yield blocks of whole records from row 0 on, each with its ``Place``, of bytes without seeking."""
+    """Yield blocks of whole records, each with its ``Place``, from row 0 on; ``read`` need not seek."""
     row = 0
     for begin, block in blocks(read, last_border):
         place = Place(row, begin + len(block), None)
@@ -145,7 +145,10 @@ def located_in(
 
 
 def cut(parsed: Iterator[tuple[int, pa.Table]], first: int, count: int | None) -> Iterator[pa.Table]:
-    """Yield only rows ``first`` to ``first + count``; each table comes with its first row's number."""
+    """Yield the tables of ``parsed`` cut to rows ``first`` up to ``first + count``.
+
+    Each table in ``parsed`` comes with the number of its first row.
+    """
     for row, rows in parsed:
         low = max(0, first - row)
         high = rows.num_rows if count is None else min(rows.num_rows, first + count - row)
@@ -162,12 +165,12 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def is_temporal(kind: pa.DataType) -> bool:
-    """Whether values of this type are dates, times or timestamps."""
+    """Whether values of an Arrow type are dates, times or timestamps."""
     return bool(pa.types.is_temporal(kind))
 
 
 def temporal_text(array: pa.Array) -> pa.Array:
-    """Return the values as ISO 8601 text, in UTC with ``Z`` where the type has a zone.
+    """Return dates and times as ISO 8601 text, in UTC with ``Z`` where the type has a zone.
 
     Values that no calendar has (infinity, 24:00) are written as ``@<integer>``.
     """
@@ -192,7 +195,7 @@ def temporal_text(array: pa.Array) -> pa.Array:
 
 
 def temporal_value(text: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Return the exact values of texts that ``temporal_text`` wrote."""
+    """Return the dates or times of texts that ``temporal_text`` wrote, exactly."""
     odd = pc.starts_with(text, "@")
     has_odd = pc.any(odd, min_count=0).as_py()
     plain = pc.if_else(odd, pa.scalar(None, text.type), text) if has_odd else text
@@ -230,7 +233,7 @@ def _bounds(kind: pa.DataType) -> tuple[int, int]:
 
 
 def hex_text(array: pa.Array) -> pa.Array:
-    """Return bytes as lower-case hex digits."""
+    """Return bytes as text of lower-case hex digits."""
     values = array.to_pylist()
     return pa.array([None if value is None else value.hex() for value in values], pa.string())
 

@@ -1,1 +1,1 @@
-"""Keep staged files: in a local folder, in S3 and servers that speak its protocol, in Azure."""
+"""Stores of staged files: a local folder, S3 and servers that speak its protocol, Azure."""

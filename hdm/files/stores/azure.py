@@ -1,4 +1,4 @@
-"""Block blobs in Azure Blob Storage.
+"""Stores files as block blobs in Azure Blob Storage.
 
 Blobs and their blocks: https://learn.microsoft.com/rest/api/storageservices/put-block-list
 """
@@ -22,7 +22,7 @@ _MAX_BLOCKS = 50_000
 
 
 class AzureStore(ObjectStore):
-    """A container, or the blobs under a prefix of it; ``connect`` makes the ContainerClient."""
+    """Keeps files in an Azure container, or under a prefix of it; ``connect`` makes the ContainerClient."""
 
     scheme = "azure"
 
@@ -40,7 +40,7 @@ class AzureStore(ObjectStore):
 
     @cached_property
     def client(self) -> Any:
-        """The ContainerClient; threads may share it."""
+        """The Azure ContainerClient, which threads may share."""
         with azure_errors("connect", self.root):
             return self._connect()
 
@@ -53,19 +53,19 @@ class AzureStore(ObjectStore):
         """Do nothing: Azure guarantees conditional requests, so there is nothing to test."""
 
     def look(self) -> None:
-        """Send one Get Blob Properties request, for a blob that need not exist."""
+        """Send one Get Blob Properties request for a blob that need not exist; raise an error if it fails."""
         with suppress(FileNotFoundError), azure_errors("Get Blob Properties", self.root):
             self._blob(PROBE).get_blob_properties()
 
     @property
     def vouches(self) -> bool:
-        """Return True: Azure compares the MD5 sum of every request that carries one."""
+        """True, because Azure compares the MD5 sum of every request that carries one."""
         return True
 
     # -- writing -------------------------------------------------------------------
 
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
-        """Create the blob by one Put Blob request."""
+        """Create the blob by one Put Blob request; return its MD5 checksum."""
         from azure.core import MatchConditions
 
         failpoints.point("U1")
@@ -87,7 +87,7 @@ class AzureStore(ObjectStore):
         return _md5_text(hashlib.md5(body, usedforsecurity=False).digest())
 
     def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
-        """Create the blob by uploading blocks and then committing the list of them."""
+        """Create the blob by uploading blocks and then committing their list; return its checksum."""
         from azure.core import MatchConditions
         from azure.storage.blob import BlobBlock
 
@@ -130,7 +130,7 @@ class AzureStore(ObjectStore):
         return found is not None and proof.of_ours(found.metadata or {})
 
     def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
-        """Return the blob's description after comparing size, hdm's metadata and, if kept, the MD5 sum."""
+        """Return the blob's description, after comparing size, hdm's metadata and, if kept, the MD5 sum."""
         found = self._properties(key)
         if found is None:
             raise TransientError(f"{self.uri(key)} is gone right after its upload")
@@ -146,7 +146,7 @@ class AzureStore(ObjectStore):
     # -- reading -------------------------------------------------------------------
 
     def open(self, key: str) -> BinaryIO:
-        """Open the blob as it is now; reading raises ``CorruptFile`` if the blob is replaced meanwhile."""
+        """Open the blob's present version; reading raises ``CorruptFile`` if it is replaced meanwhile."""
         found = self._properties(key)
         if found is None:
             raise FileNotFoundError(self.uri(key))
@@ -169,7 +169,7 @@ class AzureStore(ObjectStore):
             return None
 
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Yield the committed blobs; names that have only uncommitted blocks are left out."""
+        """Yield the committed blobs; leave out names that have only uncommitted blocks."""
         with azure_errors("List Blobs", self.root):
             for one in self.client.list_blobs(name_starts_with=self.prefix + prefix):
                 key = one.name.removeprefix(self.prefix)
@@ -179,7 +179,7 @@ class AzureStore(ObjectStore):
     # -- removing ------------------------------------------------------------------
 
     def delete(self, key: str) -> bool:
-        """Delete the blob with its snapshots; False if there was none."""
+        """Delete the blob with its snapshots; return False if there was none."""
         try:
             with azure_errors("Delete Blob", self.uri(key)):
                 self._blob(key).delete_blob(delete_snapshots="include")

@@ -1,4 +1,4 @@
-"""Translate errors of Azure Blob Storage into errors of hdm; the driver's texts are never quoted.
+"""Translates errors of Azure Blob Storage to hdm's; the driver's texts are never quoted.
 
 Codes: https://learn.microsoft.com/rest/api/storageservices/blob-service-error-codes
 """
@@ -22,15 +22,16 @@ _DIGEST = {"Md5Mismatch", "Crc64Mismatch", "InvalidMd5"}
 
 
 class DigestRefused(TransientError):
-    """The server computed another checksum than the one that was sent."""
+    """The server computed another checksum than the one that was sent with the bytes."""
 
 
 @contextmanager
 def azure_errors(call: str, where: str) -> Iterator[None]:
-    """Translate failures of ``call`` on ``where`` into errors of hdm.
+    """Translate failures of an Azure request in the ``with`` block to hdm's errors.
 
-    Two exceptions are answers for the caller: ``FileNotFoundError`` says that there is no such blob,
-    ``FileExistsError`` that there is one already or that it has changed.
+    ``call`` names the request, ``where`` its object. Two exceptions are answers for the caller:
+    ``FileNotFoundError`` says that there is no such blob, ``FileExistsError`` that there is one already or
+    that it has changed.
     """
     try:
         from azure.core import exceptions as azure
@@ -50,7 +51,7 @@ def azure_errors(call: str, where: str) -> Iterator[None]:
 
 
 def no_driver() -> MissingDriver:
-    """Return the error that says which extra to install."""
+    """Return the error that says which extra of hdm to install for Azure."""
     return MissingDriver("Azure needs azure-storage-blob", hint="pip install 'hdm[azure]'")
 
 

@@ -1,4 +1,4 @@
-"""Define stores of staged files: create-once objects under one root, on a disk or in an object store."""
+"""Defines stores: trees of objects that are created once, on a disk or in an object store."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hdm.files.atomic_file import SCRATCH, create, sync_folder
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """An object as its store describes it; ``size`` is in bytes, ``modified`` in seconds since 1970."""
+    """Description of a stored object: ``size`` is in bytes, ``modified`` in seconds since 1970."""
 
     key: str
     size: int
@@ -29,10 +29,10 @@ class Stat:
 
 
 class Store(ABC):
-    """A tree of objects that are created once and never changed.
+    """A tree of objects (files) that are created once and never changed.
 
-    Keys are relative, with ``/`` between parts. An object is written to ``scratch(key)`` on the
-    local disk first and becomes visible, whole, by ``put_new``.
+    Keys are relative, with ``/`` between parts. An object is written to ``scratch(key)`` on the local disk
+    first and becomes visible, whole, by ``put_new``.
     """
 
     scheme: ClassVar[str] = ""
@@ -44,10 +44,11 @@ class Store(ABC):
 
     @classmethod
     def at(cls, url: str, profile: Any = None) -> Self:
-        """The store whose root has the address ``url``; raises ``UsageError`` if that is no address of it.
+        """Return the store whose root has the address ``url``; raise ``UsageError`` for a wrong address.
 
-        ``StoreSource``, ``StoreChunkSource`` and ``StoreSink`` ask for it. The default: components of its own
-        open the store."""
+        ``StoreSource``, ``StoreChunkSource`` and ``StoreSink`` call this. The default raises: components of
+        its own open the store.
+        """
         raise UsageError(
             f"{cls.scheme}:// is not opened by its address: {url}",
             hint="use the source or sink that is made for it; hdm components lists them",
@@ -55,7 +56,7 @@ class Store(ABC):
 
     @abstractmethod
     def scratch(self, key: str) -> Path:
-        """Return the local path at which the bytes of a new object ``key`` are to be collected."""
+        """Return the local path at which the bytes of a new object are to be collected."""
 
     def ready(self) -> None:
         """Raise ``UsageError`` if the store cannot keep the promises of ``put_new``; may write to it."""
@@ -78,48 +79,47 @@ class Store(ABC):
         sha256: str | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Stat:
-        """Create ``key`` durably from bytes, or from its scratch file, which is then removed.
+        """Create an object durably, from bytes or from its scratch file, and return its description.
 
-        Raises ``FileExistsError`` if there is such an object; exactly one of several callers wins.
-        ``sha256``
-        is the checksum that the scratch file must have; stores that copy its bytes compare it. ``check`` is
-        called from time to time during a long upload, and may raise.
+        The scratch file is then removed. Raises ``FileExistsError`` if there is such an object; exactly one
+        of several callers wins. ``sha256`` is the checksum that the scratch file must have; stores that copy
+        its bytes compare it. ``check`` is called from time to time during a long upload, and may raise.
         """
 
     @abstractmethod
     def open(self, key: str) -> BinaryIO:
-        """Return the object's bytes as a stream; ``FileNotFoundError`` if there is none."""
+        """Return a stream of an object's bytes; raise ``FileNotFoundError`` if there is no such object."""
 
     @abstractmethod
     def stat(self, key: str) -> Stat | None:
-        """Return the object's description, or None if there is none."""
+        """Return an object's description; None if there is no such object."""
 
     @abstractmethod
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Yield the objects whose key starts with ``prefix``, by key; ``scratch`` adds unfinished ones."""
+        """Yield the objects whose keys start with ``prefix``, by key; ``scratch`` adds unfinished ones."""
 
     @abstractmethod
     def delete(self, key: str) -> bool:
-        """Remove the object; False if there was none."""
+        """Delete an object; return False if there was none."""
 
     @abstractmethod
     def uri(self, key: str) -> str:
-        """Return the address under which other systems find the object."""
+        """Return the address under which other systems find an object."""
 
     @abstractmethod
     def key(self, uri: str) -> str:
-        """Return the key of an address that ``uri`` gave; ``UsageError`` if it lies outside of the root."""
+        """Return the key for an address from ``uri``; raise ``UsageError`` if it is outside of the root."""
 
     @abstractmethod
     def abort_uploads(self, prefix: str) -> int:
-        """Abort unfinished writes of keys that start with ``prefix``, and return how many there were.
+        """Abort unfinished writes of keys that start with ``prefix``; return how many there were.
 
         These are scratch files and uploads in parts.
         """
 
 
 def checked_key(key: str) -> str:
-    """Return ``key`` if it names something below the root; raise ``UsageError`` otherwise."""
+    """Return ``key`` if it names something below the root; else raise ``UsageError``."""
     parts = key.split("/")
     if any(part in ("", ".", "..") or "\x00" in part or "\\" in part for part in parts):
         raise UsageError(f"not a safe object name: {key!r}", hint="name a file below the directory")
@@ -127,13 +127,13 @@ def checked_key(key: str) -> str:
 
 
 class LocalStore(Store):
-    """A directory of the local disk. Symbolic links below the root are refused."""
+    """Keeps files in a directory of the local disk; refuses symbolic links below it."""
 
     scheme = "file"
 
     @classmethod
     def at(cls, url: str, profile: Any = None) -> Self:
-        """The directory of a ``file:///`` address."""
+        """Return the store for the directory of a ``file:///`` address."""
         split = urlsplit(url)
         if split.netloc or not split.path.startswith("/"):
             raise UsageError(f"{url} names no directory", hint="write file:///path/of/the/directory")
@@ -144,7 +144,7 @@ class LocalStore(Store):
         self.floor = floor
 
     def path(self, key: str) -> Path:
-        """Return the path of ``key``; ``UsageError`` if it leads through a symbolic link."""
+        """Return an object's path; raise ``UsageError`` if it leads through a symbolic link."""
         path = self.root.joinpath(checked_key(key))
         if path.parent.resolve() != path.parent or path.is_symlink():
             raise UsageError(
@@ -154,7 +154,7 @@ class LocalStore(Store):
         return path
 
     def scratch(self, key: str) -> Path:
-        """Return a path beside the object, so that publishing the file needs no copy."""
+        """Return a path beside the object's own, so that publishing the file needs no copy."""
         path = self.path(key)
         self._make_folder(path.parent)
         return path.with_name(path.name + SCRATCH)
@@ -167,7 +167,7 @@ class LocalStore(Store):
         sha256: str | None = None,
         check: Callable[[], None] = lambda: None,
     ) -> Stat:
-        """Create the file by a hard link, which fails if the name is taken, and sync its folder."""
+        """Create the file by a hard link, which fails if the name is taken; make its name durable."""
         path = self.path(key)
         if isinstance(content, bytes):
             self._make_folder(path.parent)
@@ -180,7 +180,7 @@ class LocalStore(Store):
         return Stat(key, made.st_size, None, made.st_mtime)
 
     def open(self, key: str) -> BinaryIO:
-        """Open the file with a buffer of 1 MiB; refuse symbolic links and all but plain files."""
+        """Open the file for reading, buffered by 1 MiB; refuse symbolic links and special files."""
         path = self.path(key)
         try:
             handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -194,7 +194,7 @@ class LocalStore(Store):
         return os.fdopen(handle, "rb", buffering=1024 * 1024)
 
     def stat(self, key: str) -> Stat | None:
-        """Return the file's size and time; None if there is no plain file."""
+        """Return the file's size and time; None if there is no ordinary file of that name."""
         try:
             found = self.path(key).lstat()
         except FileNotFoundError:
@@ -204,7 +204,7 @@ class LocalStore(Store):
         return Stat(key, found.st_size, None, found.st_mtime)
 
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Yield the plain files whose key starts with ``prefix``; symbolic links are left out."""
+        """Yield the ordinary files whose keys start with ``prefix``; leave out symbolic links."""
         folder, _, _ = prefix.rpartition("/")
         start = self.path(folder) if folder else self.root
         yield from self._walk(start, f"{folder}/" if folder else "", prefix, scratch)
@@ -235,7 +235,7 @@ class LocalStore(Store):
                 yield Stat(key, seen.st_size, None, seen.st_mtime)
 
     def delete(self, key: str) -> bool:
-        """Unlink the file and sync its folder; False if there was none."""
+        """Delete the file durably; return False if there was none."""
         path = self.path(key)
         try:
             path.unlink()
@@ -245,12 +245,15 @@ class LocalStore(Store):
         return True
 
     def abort_uploads(self, prefix: str) -> int:
-        """Delete the scratch files whose key starts with ``prefix``, those of chunk records included."""
+        """Delete the scratch files whose keys start with ``prefix``; return how many there were.
+
+        Those of chunk records are included.
+        """
         found = [stat.key for stat in self.list(prefix, scratch=True) if stat.key.endswith(SCRATCH)]
         return sum(self.delete(key) for key in found)
 
     def uri(self, key: str) -> str:
-        """Return a ``file://`` address."""
+        """Return a file's ``file://`` address."""
         return self.root.joinpath(checked_key(key)).as_uri()
 
     def key(self, uri: str) -> str:

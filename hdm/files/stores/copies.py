@@ -1,4 +1,4 @@
-"""Keep verified local copies of the few remote files that were read last in pieces."""
+"""Keeps verified local copies of the few remote files that were last read in pieces."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST = 4
 
 
 class Copies:
-    """A cache of at most four local copies, which threads may share.
+    """A cache of at most four local copies of remote files, which threads may share.
 
     A copy that leaves the cache stays readable where it is open.
     """
@@ -28,7 +28,7 @@ class Copies:
         self._guard = threading.Lock()
 
     def open(self, file: StagedFile, fetch: Callable[[BinaryIO], None]) -> BinaryIO:
-        """Open the copy of ``file``; call ``fetch`` to fill it if there is none yet."""
+        """Open the local copy of a file; if there is none, call ``fetch`` to make one."""
         key = (file.uri, file.sha256)
         with self._guard:
             busy = self._busy.setdefault(key, threading.Lock())

@@ -1,4 +1,4 @@
-"""Define the common part of all object stores: names, local scratch files, verified uploads."""
+"""Defines what all object stores share: names, local scratch files, verified uploads."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Check = Callable[[], None]
 
 
 class Upload(Settings):
-    """The keys that say how a sink uploads; see docs/reference/object-stores.md."""
+    """Configuration of a sink's uploads to an object store; see docs/reference/object-stores.md."""
 
     part_bytes: int = Field(default=16 * MIB, ge=5 * MIB, le=1024 * MIB)
     """Bytes of one part of an upload, 5 MiB to 1 GiB; each worker needs that much memory."""
@@ -52,9 +52,10 @@ class Upload(Settings):
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What an uploaded object must have: ``size`` in bytes, ``sha256`` as hex digits, and a ``nonce``.
+    """Values by which an uploaded object is recognised and verified.
 
-    The nonce is a random value that tells this upload's object from another's.
+    ``size`` is in bytes, ``sha256`` in hex digits. ``nonce`` is a random value that tells this upload's
+    object from another's.
     """
 
     size: int
@@ -63,15 +64,15 @@ class Proof:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """The metadata that is stored with the object, under names that every service accepts."""
+        """The metadata to store with the object, under names that every service accepts."""
         return {"hdmsha256": self.sha256, "hdmnonce": self.nonce}
 
     def of_ours(self, kept: Mapping[str, str]) -> bool:
-        """Whether an object's metadata carry the nonce of this upload."""
+        """Whether an object's metadata contain the random value of this upload."""
         return _lower(kept).get("hdmnonce") == self.nonce
 
     def holds(self, size: int, kept: Mapping[str, str]) -> bool:
-        """Whether an object's size and stored checksum are those of the bytes sent."""
+        """Whether an object's size and stored checksum are those of the bytes that were sent."""
         return (size, _lower(kept).get("hdmsha256")) == (self.size, self.sha256)
 
 
@@ -81,7 +82,7 @@ def _lower(kept: Mapping[str, str]) -> dict[str, str]:
 
 
 class ObjectStore(Store):
-    """A store of objects under a prefix; ``root`` is its address, ``<scheme>://.../`` with the prefix."""
+    """Keeps files as objects under a prefix; ``root`` is its address, ``<scheme>://.../`` with the prefix."""
 
     root: str
     seekable: ClassVar[bool] = False
@@ -95,32 +96,32 @@ class ObjectStore(Store):
 
     @abstractmethod
     def ready(self) -> None:
-        """Test once per process whether the server keeps the promises that ``put_new`` relies on.
+        """Test once per process whether the server keeps the promises on which ``put_new`` relies.
 
         Raises ``UsageError`` if it does not, unless ``create_once: check`` accepts that.
         """
 
     @abstractmethod
     def look(self) -> None:
-        """Send one read request for the object ``PROBE``, which need not exist.
+        """Send one read request for the object ``PROBE``, which need not exist; raise an error if it fails.
 
         It is the kind of request by which every chunk looks for its record, so it needs no further right.
         """
 
     @abstractmethod
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
-        """Create the object in one request; ``FileExistsError`` if it exists.
+        """Create the object in one request; raise ``FileExistsError`` if it exists.
 
         Returns the checksum that the server should then report for it.
         """
 
     @abstractmethod
     def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
-        """Create the object as ``put_bytes`` does, but uploaded in parts; call ``check`` before each."""
+        """Create the object like ``put_bytes``, but uploaded in parts; call ``check`` before each part."""
 
     @abstractmethod
     def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
-        """Return the object's description after comparing it with ``proof`` and with ``checksum``.
+        """Return the object's description, after comparing it with ``proof`` and ``checksum``.
 
         The checksum is compared if the server reports one. Raises ``TransientError`` if they differ.
         """
@@ -128,11 +129,11 @@ class ObjectStore(Store):
     @property
     @abstractmethod
     def vouches(self) -> bool:
-        """Whether the server is known to compare checksums with the bytes that arrive."""
+        """Whether the server is known to compare checksums with the bytes that it receives."""
 
     @abstractmethod
     def abort_remote(self, prefix: str) -> int:
-        """Abort the unfinished uploads under the prefix that exist on the server; return how many."""
+        """Abort the server's unfinished uploads of keys that start with ``prefix``; return how many."""
 
     # -- the interface of Store ---------------------------------------------------
 
@@ -147,7 +148,7 @@ class ObjectStore(Store):
     def put_new(
         self, key: str, content: bytes | Path, *, sha256: str | None = None, check: Check = lambda: None
     ) -> Stat:
-        """Upload the object, then verify that it holds the bytes that were sent."""
+        """Upload an object, then verify that the store has the bytes sent; return its description."""
         checked_key(key)
         self.ready()
         if isinstance(content, bytes):
@@ -183,12 +184,12 @@ class ObjectStore(Store):
         return made
 
     def abort_uploads(self, prefix: str) -> int:
-        """Abort uploads in parts, and delete scratch files of this process and of dead ones."""
+        """Abort unfinished uploads, and delete scratch files of this and dead processes; return how many."""
         scratch.sweep(self.upload.scratch)
         return self._local.abort_uploads(prefix) + self.abort_remote(prefix)
 
     def uri(self, key: str) -> str:
-        """Return the object's address: ``root`` and the key, without any escaping."""
+        """Return an object's address: ``root`` and the key, without any escaping."""
         return self.root + checked_key(key)
 
     def key(self, uri: str) -> str:
@@ -201,7 +202,7 @@ class ObjectStore(Store):
         return checked_key(uri.removeprefix(self.root))
 
     def name(self, key: str) -> str:
-        """Return the object's name in the service: the prefix and the key."""
+        """Return an object's name in the service: the prefix and the key."""
         return self.prefix + checked_key(key)
 
 
@@ -241,7 +242,7 @@ class Download(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read the next bytes into ``buffer``; return how many, 0 at the end."""
+        """Read the next bytes into ``buffer``; return how many, 0 at the end of the object."""
         if self._at >= self._size:
             return 0
         block = back_off.DOWNLOAD.run(lambda: self._block(len(buffer)), TransientError, 1 + self._tries)
@@ -250,7 +251,7 @@ class Download(io.RawIOBase):
         return len(block)
 
     def close(self) -> None:
-        """Close the connection; idempotent."""
+        """Close the connection; may be called again."""
         self._drop()
         super().close()
 
@@ -273,5 +274,5 @@ class Download(io.RawIOBase):
 
 
 def buffered(download: Download) -> BinaryIO:
-    """Return a stream whose ``read(n)`` gives n bytes, fewer only at the end of the object."""
+    """Return a buffered stream whose ``read(n)`` gives n bytes, fewer only at the end of the object."""
     return cast(BinaryIO, io.BufferedReader(download, MIB))

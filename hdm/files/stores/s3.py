@@ -1,4 +1,4 @@
-"""Keep objects in S3, or in a server that speaks its protocol.
+"""Keeps files in S3, or in a server that speaks its protocol.
 
 Requests: https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html
 """
@@ -26,14 +26,14 @@ _MAX_ONE = 5 * 1024 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Manners:
-    """What a test of the server showed: whether it refuses to overwrite, whether it compares checksums."""
+    """Result of testing a server: whether it refuses to overwrite, whether it compares checksums."""
 
     conditions: bool
     checksums: bool
 
 
 class S3Store(ObjectStore):
-    """A bucket, or the objects under a prefix of it; ``connect`` makes the boto3 client."""
+    """Keeps files in an S3 bucket, or under a prefix of it; ``connect`` makes the boto3 client."""
 
     scheme = "s3"
     _known: ClassVar[dict[tuple[str, str], Manners]] = {}
@@ -55,7 +55,7 @@ class S3Store(ObjectStore):
 
     @cached_property
     def client(self) -> Any:
-        """The boto3 client; threads may share it."""
+        """The boto3 client, which threads may share."""
         with s3_errors(self.root):
             return self._connect()
 
@@ -65,7 +65,7 @@ class S3Store(ObjectStore):
     # -- abilities of the server ----------------------------------------------------
 
     def ready(self) -> None:
-        """Test the server once per process; ``UsageError`` if it ignores If-None-Match.
+        """Test the server once per process; raise ``UsageError`` if it ignores If-None-Match.
 
         ``create_once: check`` accepts such a server. See ``ObjectStore.ready``.
         """
@@ -76,7 +76,7 @@ class S3Store(ObjectStore):
             )
 
     def look(self) -> None:
-        """Send one GetObject request, for an object that need not exist.
+        """Send one GetObject request for an object that need not exist; raise an error if it fails.
 
         HeadObject would not do: its answer is the same for a missing bucket and for a missing object.
         """
@@ -119,7 +119,7 @@ class S3Store(ObjectStore):
     # -- writing -------------------------------------------------------------------
 
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
-        """Create the object by one PutObject request."""
+        """Create the object by one PutObject request; return the checksum that the server should report."""
         failpoints.point("U1")
         self._look_first(key)
         try:
@@ -142,7 +142,7 @@ class S3Store(ObjectStore):
             )
 
     def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
-        """Create the object by a multipart upload, which is aborted if anything in it fails."""
+        """Create the object by a multipart upload, aborted if any part fails; return its checksum."""
         self._look_first(key)
         with s3_errors(self.uri(key)):
             begun = self.client.create_multipart_upload(
@@ -204,7 +204,7 @@ class S3Store(ObjectStore):
         return found is not None and proof.of_ours(found.get("Metadata", {}))
 
     def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
-        """Return the object's description after comparing size, metadata and, if given, the checksum."""
+        """Return the object's description, after comparing size, metadata and, if given, the checksum."""
         found = self._head(key)
         if found is None:
             raise TransientError(f"{self.uri(key)} is gone right after its upload")
@@ -223,7 +223,7 @@ class S3Store(ObjectStore):
     # -- reading -------------------------------------------------------------------
 
     def open(self, key: str) -> BinaryIO:
-        """Open the object as it is now; reading raises ``CorruptFile`` if it is replaced meanwhile."""
+        """Open the object's present version; reading raises ``CorruptFile`` if it is replaced meanwhile."""
         found = self._get(key, 0, None)
         etag, first = found["ETag"], [found["Body"]]
 
@@ -246,7 +246,7 @@ class S3Store(ObjectStore):
             ) from None
 
     def stat(self, key: str) -> Stat | None:
-        """Return the object's description by a HeadObject request; None if there is none."""
+        """Return the object's description, by a HeadObject request; None if there is no object."""
         found = self._head(key)
         return None if found is None else _stat(key, found)
 
@@ -258,7 +258,7 @@ class S3Store(ObjectStore):
             return None
 
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Yield the finished objects; unfinished uploads are left out."""
+        """Yield the complete objects; leave out unfinished uploads."""
         with s3_errors(self.root):
             pages = self.client.get_paginator("list_objects_v2")
             for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix + prefix):
@@ -270,7 +270,10 @@ class S3Store(ObjectStore):
     # -- removing ------------------------------------------------------------------
 
     def delete(self, key: str) -> bool:
-        """Delete the object; False if there was none. In a bucket with versions, older versions stay."""
+        """Delete the object; return False if there was none.
+
+        In a bucket with versions, older versions stay.
+        """
         if self._head(key) is None:
             return False
         with s3_errors(self.uri(key)):
@@ -278,7 +281,7 @@ class S3Store(ObjectStore):
         return True
 
     def abort_remote(self, prefix: str) -> int:
-        """Abort the multipart uploads under the prefix that were not completed; return how many."""
+        """Abort the unfinished multipart uploads of keys that start with ``prefix``; return how many."""
         count = 0
         found: list[dict[str, str]] = []
         with suppress(FileNotFoundError), s3_errors(self.root):

@@ -1,4 +1,4 @@
-"""Translate errors of S3 into errors of hdm; the driver's texts are never quoted.
+"""Translates errors of S3 to hdm's; the driver's texts are never quoted.
 
 Codes: https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 """
@@ -45,12 +45,12 @@ _GRANTS = {
 
 
 class DigestRefused(TransientError):
-    """The server computed another checksum than the one that was sent."""
+    """The server computed another checksum than the one that was sent with the bytes."""
 
 
 @contextmanager
 def s3_errors(where: str) -> Iterator[None]:
-    """Translate failures of requests about ``where`` into errors of hdm.
+    """Translate failures of S3 requests about ``where`` in the ``with`` block to hdm's errors.
 
     Two exceptions are answers for the caller: ``FileNotFoundError`` says that there is no such object,
     ``FileExistsError`` that there is one already or that it has changed.

@@ -1,7 +1,7 @@
-"""Keep the local files of this process that wait for their upload, and remove those of dead processes.
+"""Keeps this process's local files that wait for upload, and removes those of dead processes.
 
-Each process has a folder of its own with a locked file in it. The lock ends with the process, however
-the process ends; so a folder whose file can be locked belongs to a dead process.
+Each process has a folder of its own with a locked file in it. The lock ends with the process, however the
+process ends; so a folder whose file can be locked belongs to a dead process.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _mine: dict[Path, tuple[Path, int]] = {}
 
 
 def folder(base: str | None = None) -> Path:
-    """Return this process's own folder under ``base`` (default: the system's temporary folder)."""
+    """Return this process's own folder below ``base`` (default: the system's temporary folder)."""
     root = (Path(base).expanduser() if base else Path(tempfile.gettempdir())).resolve() / _name()
     with _guard:
         if root not in _mine:
@@ -36,7 +36,7 @@ def folder(base: str | None = None) -> Path:
 
 
 def sweep(base: str | None = None) -> int:
-    """Remove the folders of dead processes; return how many files were in them."""
+    """Remove the folders of dead processes below ``base``; return how many files were in them."""
     root = (Path(base).expanduser() if base else Path(tempfile.gettempdir())).resolve() / _name()
     if not root.is_dir():
         return 0

@@ -1,1 +1,1 @@
-"""The life of a chunk: claimed, written, committed, and the effects of its commit."""
+"""Records what happens to a chunk: claimed, written, committed, and the effects of its commit."""

@@ -1,4 +1,4 @@
-"""Records staged files: before their first byte, when published, when consumed, when deleted."""
+"""Records each staged file: before its first byte is written, and when published, consumed, or deleted."""
 
 from __future__ import annotations
 
@@ -108,12 +108,12 @@ _NEVER = Prepared(
 
 
 def artifact_key(chunk_id: str, uri: str) -> str:
-    """Return the id of a chunk's file."""
+    """Return the id under which a chunk's file is recorded."""
     return digest("artifact", chunk_id, uri)
 
 
 def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
-    """Record that the attempt is about to write ``uri``; raise ``LeaseLost``.
+    """Record that an attempt is about to write the file ``uri``; raise ``LeaseLost`` if its lease is lost.
 
     Does nothing if the claim recorded the file so recently that the lease cannot have expired.
     """
@@ -154,7 +154,7 @@ def _fits(text: str, column: Column[Any]) -> bool:
 
 
 def drop_unstarted(tx: Tx, lease: Lease) -> None:
-    """Delete the records of files that this attempt pre-registered but never started to write."""
+    """Delete the records of files that an attempt recorded in advance but never began to write."""
     for key in sorted(lease.announced):
         tx.queue(_NEVER, {"key": key})
 
@@ -178,12 +178,12 @@ def _begin_again(conn: Connection, lease: Lease, key: str) -> None:
 
 
 def known(chunk_id: str) -> Query:
-    """Return the query for the ids of a chunk's recorded files; see ``published``."""
+    """Return the query for the ids of the files that are recorded for a chunk; see ``published``."""
     return _KNOWN, {"of": chunk_id}
 
 
 def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -> None:
-    """Record the receipt's files as the content of the chunk; ``begun`` are the ids already recorded."""
+    """Record a receipt's files as the content of its chunk; ``begun`` are the ids already recorded."""
     for file in receipt.files:
         key = artifact_key(chunk_id, file.uri)
         if key in begun:
@@ -205,12 +205,12 @@ def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -
 
 
 def consumed(tx: Tx, upstream_chunk_id: str) -> None:
-    """Record the upstream chunk's files as consumed once all chunks made of them are settled."""
+    """Record the files of an upstream chunk as consumed, once all chunks made of them are settled."""
     tx.queue(_CONSUME, {"of": upstream_chunk_id})
 
 
 def stale(base: Base) -> list[StaleArtifact]:
-    """Return files that were begun by attempts that are over and that no receipt names."""
+    """Return files that ended attempts began to write and that no receipt names."""
     holding = and_(
         among(chunk.c.status, HELD),
         chunk.c.attempt == artifact.c.attempt,
@@ -238,7 +238,7 @@ def stale(base: Base) -> list[StaleArtifact]:
 
 
 def deleted(base: Base, artifact_id: str) -> None:
-    """Record that the file was removed."""
+    """Record that a file was deleted."""
     owner = select(chunk.c.job_id, chunk.c.chunk_id).join(artifact, artifact.c.chunk_id == chunk.c.chunk_id)
     found = base.db.read(
         lambda conn: conn.execute(owner.where(artifact.c.artifact_id == artifact_id)).one_or_none()

@@ -1,4 +1,4 @@
-"""Records the results of in-flight checks with the chunk that they looked at."""
+"""Records the results of a link's checks on the rows of one chunk."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from hdm.state.tx.transaction import Tx
 
 
 def record(base: Base, lease: Lease, results: Sequence[CheckResult]) -> None:
-    """Insert one row of ``hdm_validation`` for each check of the chunk; raise ``LeaseLost``."""
+    """Record the result of each check on a chunk; raise ``LeaseLost`` if its lease is lost.
+
+    The results are rows of ``hdm_validation``.
+    """
 
     def work(tx: Tx) -> None:
         held(tx, lease)

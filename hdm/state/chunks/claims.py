@@ -1,4 +1,4 @@
-"""Claims: gives a worker the lease on the next chunk, in one statement."""
+"""Gives a worker the lease on the next chunk, in one statement."""
 
 from __future__ import annotations
 
@@ -225,9 +225,9 @@ def claim(base: Base, worker_id: str, run_id: str, wish: ClaimRequest, skip: fro
 
 
 def asking(base: Base, run_id: str, site: str | None) -> dict[str, Query]:
-    """Return the query for a worker's next chunk, to be sent with the commit of its last; see ``found``.
+    """Return the query for a worker's next chunk, to be sent with the commit of its last one; see ``found``.
 
-    Empty if it is time to look for expired leases as well, which ``claim`` does.
+    Returns an empty dict if it is time to look for expired leases as well, which ``claim`` does.
     """
     if _is_due(base, run_id, site):
         return {}
@@ -235,7 +235,7 @@ def asking(base: Base, run_id: str, site: str | None) -> dict[str, Query]:
 
 
 def found(base: Base, tx: Tx, worker_id: str, wish: ClaimRequest) -> Lease | None:
-    """Claim the chunk that the query of ``asking`` found; return None if it found none.
+    """Claim the chunk that the query of ``asking`` found, and return its lease; None if it found none.
 
     None does not mean that there is none: ``claim`` also looks at jobs with ``max_parallel``, whose leased
     chunks it must count.
@@ -245,7 +245,7 @@ def found(base: Base, tx: Tx, worker_id: str, wish: ClaimRequest) -> Lease | Non
 
 
 def still_held(tx: Tx, lease: Lease | None) -> Lease | None:
-    """Return the lease if it was given and no other worker has claimed the chunk since; else None."""
+    """Return the lease if it was recorded and no other worker has claimed the chunk since; else None."""
     if lease is None:
         return None
     row = _MINE.first(tx.conn, {"id": lease.chunk_id})
@@ -310,7 +310,10 @@ def _lease(base: Base, conn: Connection, row: Any, worker_id: str, run_id: str) 
 
 
 def renew(base: Base, lease: Lease, rows: int, moved: int) -> None:
-    """Extend the lease from now on; raise ``LeaseLost`` if another worker has it."""
+    """Extend a lease by its full time from now; raise ``LeaseLost`` if another worker has it.
+
+    Records the progress of the chunk.
+    """
     failpoints.point("H1")
     mine = {
         "id": lease.chunk_id, "mine": lease.attempt, "worker": lease.worker_id,

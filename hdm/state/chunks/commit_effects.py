@@ -1,4 +1,4 @@
-"""The effects of a committed chunk, in the transaction that commits it."""
+"""Records what follows from a chunk's commit (files, lineage, watermark), in the same transaction."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _COMPARED = Prepared(insert(validation))
 def commit_lookups(
     of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
 ) -> dict[str, Query]:
-    """Return the queries that ``apply_commit_effects`` needs; they are sent as the transaction begins.
+    """Return the queries whose answers ``apply_commit_effects`` needs, to be sent first.
 
     ``begun``: ids of files that are known to be recorded.
     """
@@ -38,7 +38,7 @@ def commit_lookups(
 def apply_commit_effects(
     tx: Tx, of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
 ) -> None:
-    """Record published and consumed files, the lineage edge, the boundary's digests, and the watermark.
+    """Record what follows from a commit: published and consumed files, lineage, row digests, watermark.
 
     The transaction must have been started with the queries of ``commit_lookups``.
     """
@@ -52,7 +52,10 @@ def apply_commit_effects(
 
 
 def compared(tx: Tx, job_id: str, chunk_id: str, source_rows: int, target_rows: int, **who: Any) -> None:
-    """Record the comparison of a chunk's row counts; ``who`` are the event's worker and attempt."""
+    """Record whether a chunk's number of rows in the target equals the number that was written.
+
+    ``who`` are the event's worker and attempt.
+    """
     same = source_rows == target_rows
     tx.queue(
         _COMPARED,

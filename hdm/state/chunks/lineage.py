@@ -1,4 +1,4 @@
-"""Lineage: which chunk of which dataset was made of which, and the ways through them."""
+"""Records and finds lineage: from which chunk of which dataset each chunk was made."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _DEPTH = 20
 
 
 def origin(upstream_chunk_id: str) -> Query:
-    """Return the query for the dataset that the upstream chunk was written to, for ``add_edge``."""
+    """Return the query for the dataset that an upstream chunk was written to, for ``add_edge``."""
     return _UPSTREAM, {"id": upstream_chunk_id}
 
 
 def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Sequence[Any] | None) -> None:
-    """Record the edge of a committed chunk: from its source, or the upstream target, to its target."""
+    """Record the lineage edge of a committed chunk, from its source or the upstream target to its target."""
     tx.queue(
         _EDGE,
         {
@@ -45,9 +45,10 @@ def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Se
 
 
 def of_table(base: Base, name: str) -> list[dict[str, Any]]:
-    """Return the edges into and out of every dataset of that name, over any number of hops, aggregated.
+    """Return the lineage edges into and out of a dataset, over any number of hops, summed over chunks.
 
-    ``name`` is the dataset's full name or its last part. ``hops`` is negative upstream.
+    ``name`` is the dataset's full name or its last part; all datasets of that name count. ``hops`` is
+    negative upstream.
     """
 
     def work(conn: Connection) -> list[dict[str, Any]]:
@@ -110,7 +111,10 @@ def _edges(ids: list[str], hops: int, forward: bool) -> Any:
 
 
 def of_columns(base: Base, name: str) -> list[dict[str, Any]]:
-    """Return each column's hops into and out of the datasets of that name, with types and losses."""
+    """Return the lineage of each column of a dataset, upstream and downstream, with types and losses.
+
+    All datasets of that name count.
+    """
     keys = sorted({row["pipeline_key"] for row in of_table(base, name)})
     source, target = dataset.alias(), dataset.alias()
     query = (
@@ -144,7 +148,7 @@ def _named(table: Any, name: str) -> tuple[Any, Any]:
 
 
 def of_chunk(base: Base, chunk_id: str) -> list[dict[str, Any]]:
-    """Return a chunk and all chunks that it was made of, back to the source; nearest first."""
+    """Return a chunk and all chunks from which its rows were made, back to the source; nearest first."""
 
     def work(conn: Connection) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

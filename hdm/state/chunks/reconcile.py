@@ -1,4 +1,4 @@
-"""Reconciliation: the target's ledger is the truth, the state database follows it."""
+"""Brings the state database into line with the targets' ledgers, which are the truth."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The transitions of a leased chunk: written, committed, verified, failed, or handed back.
+"""Changes the status of a leased chunk: written, committed, verified, failed, or handed back.
 
 Every change locks the chunk's row and raises ``LeaseLost`` unless attempt and owner are still the lease's.
 """
@@ -64,7 +64,7 @@ _COMMITTED = Prepared(
 
 
 def held(tx: Tx, lease: Lease) -> Any:
-    """Return the chunk's locked row; raise ``LeaseLost`` if another attempt owns it."""
+    """Return the chunk's locked row; raise ``LeaseLost`` if another attempt has the chunk."""
     row = tx.chunk_row
     if row is None or row.attempt != lease.attempt or row.lease_owner != lease.worker_id:
         raise LeaseLost(f"chunk {lease.chunk_id[:12]} attempt {lease.attempt}: the lease is lost")
@@ -78,7 +78,7 @@ def fenced(
     work: Callable[[Tx], T],
     ask: Mapping[str, Query] | None = None,
 ) -> T:
-    """Run ``work`` with the chunk's row locked; record a lost lease and raise it.
+    """Run ``work`` with the chunk's row locked; if the lease is lost, record that and raise ``LeaseLost``.
 
     ``ask``: queries to send along, see ``Base.change``.
     """
@@ -128,7 +128,7 @@ def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
 
 
 def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
-    """Record that the content is written but not visible: status 'written'."""
+    """Record that a chunk's content is written but not visible yet (status 'written')."""
 
     def work(tx: Tx) -> None:
         row = held(tx, lease)
@@ -146,11 +146,12 @@ def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
 def commit(
     base: Base, lease: Lease, receipt: Receipt, target_rows: int | None, claim_next: ClaimRequest | None
 ) -> Lease | None:
-    """Record that the content is visible: status, counts, files, lineage and watermark in one transaction.
+    """Record that a chunk's content is visible: status, counts, files, lineage and watermark.
 
-    ``target_rows`` is what the target says it stores, -1 if it does not know the chunk. If that equals the
-    receipt's rows, the chunk becomes 'verified', else it stays 'committed', as with a target that cannot
-    tell. Returns the worker's next lease if ``claim_next`` asks for one and one is easily found.
+    All in one transaction. ``target_rows`` is what the target says it stores, -1 if it does not know the
+    chunk. If that equals the receipt's rows, the chunk becomes 'verified', else it stays 'committed', as with
+    a target that cannot tell. Returns the worker's next lease if ``claim_next`` asks for one and one is
+    easily found.
     """
     try:
         return _commit(base, lease, receipt, target_rows, claim_next)
@@ -199,7 +200,7 @@ def _commit(
 
 
 def failures(base: Base, lease: Lease) -> int:
-    """Return how many failures of the chunk count since it was planned or retried."""
+    """Return how often the chunk has failed since it was planned or retried, as far as failures count."""
     query = select(chunk.c.failures).where(chunk.c.chunk_id == lease.chunk_id)
     return base.db.read(lambda conn: int(conn.execute(query).scalar() or 0))
 
@@ -207,7 +208,7 @@ def failures(base: Base, lease: Lease) -> int:
 def fail(
     base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str, counts: bool
 ) -> bool:
-    """Schedule the next try in ``retry_in`` seconds, or bury the chunk as 'dead' if that is None.
+    """Record a failed attempt: plan the next try in ``retry_in`` seconds, or bury the chunk if that is None.
 
     ``counts``: as a failure of the chunk, not of a system that is away. Returns True if the written content
     is recorded and the next try will publish it, so that it must not be removed.
@@ -301,7 +302,10 @@ def _causes(error: BaseException) -> list[str]:
 
 
 def release(base: Base, lease: Lease) -> bool:
-    """Hand the chunk back, so that any worker may claim it now. Returns the same as ``fail``."""
+    """Hand a leased chunk back, so that any worker may claim it now.
+
+    Returns True if the next try will publish what was written, so that it must not be removed.
+    """
 
     def work(tx: Tx) -> bool:
         row = held(tx, lease)

@@ -1,4 +1,4 @@
-"""Watermarks: the end of the contiguous prefix of committed chunks, appended when a chunk commits."""
+"""Keeps watermarks: the cursor value up to which all chunks are committed, without a gap."""
 
 from __future__ import annotations
 
@@ -123,12 +123,12 @@ _FORGET_LEFT = Prepared(
 
 
 def growth(of: Job, chunk_id: str) -> Query:
-    """Return the query for how far the prefix will reach once the chunk is committed; see ``advance``."""
+    """Return the query for how far the watermark may move once a chunk is committed; see ``advance``."""
     return _GROWTH, _reach(of.job_id, of.info, _END, chunk_id)
 
 
 def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = None) -> None:
-    """Append a watermark if the prefix of committed chunks now reaches further.
+    """Move the watermark if all chunks up to a greater cursor value are committed now.
 
     ``growth`` is the answer to the query of that name, sent as the transaction began, with the job locked.
     """
@@ -139,9 +139,9 @@ def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = N
 
 
 def pass_dead(tx: Tx, job_id: str, info: JobInfo) -> None:
-    """Move the watermark past the dead chunks of an epoch whose chunks are all done or dead.
+    """Move the watermark past the dead chunks of an epoch whose other chunks are all done.
 
-    The dead letters record what it has passed.
+    Dead letters record the rows that were passed.
     """
     ends = select(func.max(chunk.c.chunk_no)).where(
         chunk.c.job_id == job_id, among(chunk.c.status, (*DONE, DEAD)), chunk.c.upto.is_not(None)
@@ -222,16 +222,17 @@ def _unbroken(conn: Connection, job_id: str) -> int:
 
 
 def forget_left(tx: Tx, pipeline_key: str) -> None:
-    """At the end of an epoch, delete the digests of ties at values that the watermark has passed."""
+    """Delete, at the end of an epoch, the digests of rows at values that the watermark has passed."""
     newest = tx.first(_NEWEST_VALUE, {"key": pipeline_key})
     if newest is not None:
         tx.queue(_FORGET_LEFT, {"key": pipeline_key, "at": newest.value})
 
 
 def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
-    """Record the digests of the rows at the window's end, or of those without a cursor value.
+    """Record digests of a chunk's rows at the window's end, or of those without a cursor value.
 
-    For a ``counted`` chunk only their number. A chunk that reads all of these rows again replaces the record.
+    They tell later which rows there are new. For a ``counted`` chunk only the number of rows is recorded. A
+    chunk that reads all of these rows again replaces the record.
     """
     counted = part.boundary and part.counted
     if not counted and not receipt.boundary_digests:
@@ -258,7 +259,10 @@ def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
 
 
 def current(base: Base, pipeline_key: str) -> Watermark | None:
-    """Return the newest watermark; its value is None if only rows with a NULL cursor are committed."""
+    """Return a pipeline's newest watermark; None if nothing is committed.
+
+    Its value is None if only rows with a NULL cursor are committed.
+    """
 
     def work(conn: Connection) -> Watermark | None:
         row = conn.execute(_NEWEST, {"key": pipeline_key}).first()

@@ -1,1 +1,1 @@
-"""The state database itself: connections, tables, statements, upgrades."""
+"""Access to the state database: connections, tables, statements, upgrades."""

@@ -1,4 +1,4 @@
-"""The column types of the state database, each mapped to every database's own type."""
+"""The column types of the state database, and how each is spelled on every database system."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ID, NAME, KEY, HASH, TIME = 64, 256, 256, 64, 32
 
 
 def text(length: int) -> TypeEngine[str]:
-    """Return a text type of bounded length that every database compares byte by byte."""
+    """Return a text type with at most ``length`` characters that every database compares byte by byte."""
     return (
         String(length)
         .with_variant(mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
@@ -33,7 +33,7 @@ def text(length: int) -> TypeEngine[str]:
 
 
 def long() -> TypeEngine[str]:
-    """Return a text type of unbounded length that every database compares byte by byte."""
+    """Return a text type without a length limit that every database compares byte by byte."""
     return (
         Text()
         .with_variant(mysql.LONGTEXT(charset="utf8mb4", collation="utf8mb4_bin"), "mysql", "mariadb")
@@ -42,22 +42,22 @@ def long() -> TypeEngine[str]:
 
 
 def ident(name: str, *extra: Any, nullable: bool = False, primary_key: bool = False) -> Column[str]:
-    """Return a column for an id in hex."""
+    """Return a column for an id in hex digits."""
     return Column(name, text(ID), *extra, nullable=nullable, primary_key=primary_key)
 
 
 def not_null_text(name: str, length: int, *extra: Any, **kw: Any) -> Column[str]:
-    """Return a NOT NULL text column of bounded length."""
+    """Return a NOT NULL text column with at most ``length`` characters."""
     return Column(name, text(length), *extra, nullable=False, **kw)
 
 
 def nullable_text(name: str, length: int, *extra: Any) -> Column[str]:
-    """Return a nullable text column of bounded length."""
+    """Return a nullable text column with at most ``length`` characters."""
     return Column(name, text(length), *extra, nullable=True)
 
 
 def long_text(name: str, nullable: bool = True) -> Column[str]:
-    """Return a text column of unbounded length."""
+    """Return a text column without a length limit."""
     return Column(name, long(), nullable=nullable)
 
 
@@ -72,23 +72,23 @@ def int32(name: str, nullable: bool = False, default: str | None = None, **kw: A
 
 
 def flag(name: str) -> Column[int]:
-    """Return a column for 0 or 1, by default 0."""
+    """Return a column that is 0 or 1, and 0 by default."""
     return Column(name, SmallInteger(), nullable=False, server_default="0")
 
 
 def seq(name: str = "seq") -> Column[int]:
-    """Return a 64-bit integer column that is part of the primary key."""
+    """Return a 64-bit integer column that is part of the table's primary key."""
     return Column(name, BigInteger(), primary_key=True, autoincrement=False)
 
 
 def one_of(column: str, table: str, *values: str) -> CheckConstraint:
-    """Return a CHECK constraint that ``column`` is one of ``values``."""
+    """Return a CHECK constraint that lets ``column`` have only the given ``values``."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=f"ck_{table}_{column}")
 
 
 def table(name: str, *parts: Any) -> Table:
-    """Define the table ``hdm_<name>`` in ``metadata``."""
+    """Define the table ``hdm_<name>`` of the state database."""
     return Table(
         f"hdm_{name}", metadata, *parts, mysql_engine="InnoDB", mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin", mariadb_engine="InnoDB", mariadb_charset="utf8mb4",
@@ -97,5 +97,5 @@ def table(name: str, *parts: Any) -> Table:
 
 
 def references(table: str, column: str) -> ForeignKey:
-    """Return a foreign key to a column of ``hdm_<table>``."""
+    """Return a foreign key to a column of the table ``hdm_<table>``."""
     return ForeignKey(f"hdm_{table}.{column}")

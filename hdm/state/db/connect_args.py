@@ -1,4 +1,4 @@
-"""Driver arguments and session settings for connections to the state database, with their time-outs."""
+"""Driver arguments and session settings, with their time-outs, for connections to the state database."""
 
 from __future__ import annotations
 
@@ -35,20 +35,20 @@ Without XACT_ABORT some errors leave a transaction open with half of its work
 
 
 def settle(engine: Engine) -> None:
-    """Set up every new session of a SQL Server engine, as its driver has no argument for these settings."""
+    """Make an engine for SQL Server set up each new session; its driver has no arguments for that."""
     if engine.dialect.name == "mssql":
         event.listen(engine, "connect", settle_session)
 
 
 def settle_session(connection: Any, record: Any) -> None:
-    """Set up a new session of SQL Server, whatever its database's defaults are."""
+    """Set up a new session of SQL Server the same way whatever its database's defaults are."""
     cursor = connection.cursor()
     cursor.execute(_MSSQL_INIT)
     cursor.close()
 
 
 def connect_args(dialect: str, url: URL) -> dict[str, Any]:
-    """Return the driver's keyword arguments for the server at ``url``, including TLS; not for SQLite.
+    """Return the driver's connection arguments for the server at ``url``, including TLS; not for SQLite.
 
     ``dialect`` is SQLAlchemy's name for the system.
     """

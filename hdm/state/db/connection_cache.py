@@ -1,4 +1,4 @@
-"""Keeps idle connections for writing at hand, because a pool would reset each one when it is returned."""
+"""Keeps idle connections for writing, because a pool would reset each one when it is returned."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ RECYCLE, MAX_IDLE = 1800, 8
 
 
 class ConnectionCache:
-    """The idle connections of one engine. Safe for threads."""
+    """The idle connections of one engine, for use by any thread."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -26,7 +26,7 @@ class ConnectionCache:
 
     @contextmanager
     def borrow(self) -> Iterator[Connection]:
-        """Yield a connection, and keep it for the next borrower unless the block raises."""
+        """Lend a connection to the ``with`` block; keep it for the next borrower unless the block raises."""
         conn = self._newest() or self._engine.connect()
         try:
             yield conn
@@ -44,7 +44,7 @@ class ConnectionCache:
             self._give_back()
 
     def close(self) -> None:
-        """Return all connections to the pool, and borrowed ones as soon as they come back."""
+        """Give all connections back to the pool, and borrowed ones as soon as they are returned."""
         self._closed = True
         self._give_back()
 

@@ -1,4 +1,4 @@
-"""Connections to the state database: transactions, locks, retries, and translation of its errors."""
+"""Connects to the state database: transactions, locks, retries, and translation of its errors."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ _orphans: list[Any] = []
 
 
 def resolve(url: str | URL) -> URL:
-    """Return the URL with the driver that hdm uses for it; a bare path means SQLite."""
+    """Return the URL with the driver that hdm uses for that system; a bare path means SQLite."""
     if isinstance(url, str):
         url = make_url(url) if "://" in url else URL.create("sqlite", database=url)
     known = _DRIVERS.get(url.get_backend_name())
@@ -80,14 +80,14 @@ def resolve(url: str | URL) -> URL:
 
 
 def locked(query: Select[Any], *tables: Table) -> Select[Any]:
-    """Return the query so that the rows it reads of ``tables`` stay locked until the transaction ends."""
+    """Return the query so that its rows of ``tables`` stay locked until the transaction ends."""
     for table in tables:
         query = query.with_hint(table, "WITH (UPDLOCK, ROWLOCK)", "mssql")
     return query.with_for_update(of=tables)
 
 
 def by_claim_index(query: Select[Any], table: FromClause) -> Select[Any]:
-    """Return the query with the index on job and status forced, for MySQL.
+    """Return the query with a hint that makes MySQL use the index on job and status.
 
     Without statistics MySQL chooses another index, which is slow for a job with many chunks.
     """
@@ -118,13 +118,13 @@ class Database:
 
     @property
     def place(self) -> str:
-        """The server's ``host:port``; empty for a file."""
+        """The server's ``host:port``; empty for a SQLite file."""
         port = self.url.port or {"postgresql": 5432, "mysql": 3306, "mssql": 1433}.get(self.dialect)
         return f"{self.url.host}:{port}" if self.url.host else ""
 
     @property
     def engine(self) -> Engine:
-        """The engine of this process; a forked child gets a new one."""
+        """This process's SQLAlchemy engine; a forked child gets a new one."""
         if self._engine is None or self._pid != os.getpid():
             with _opening:
                 if self._engine is None or self._pid != os.getpid():
@@ -147,7 +147,7 @@ class Database:
         self._engine = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in one transaction; run it again after a deadlock or a broken connection.
+        """Run ``work`` in one transaction, again after a deadlock or a lost connection; return its result.
 
         Raises ``StateUnavailable`` if the database cannot be reached, ``StateError`` if it refuses a
         statement.
@@ -155,11 +155,14 @@ class Database:
         return self._again(lambda: self._write(work))
 
     def read(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which only reads; each statement sees what is committed when it starts."""
+        """Run ``work``, which only reads, and return its result.
+
+        Each statement sees what is committed when it starts.
+        """
         return self._again(lambda: self._read(work))
 
     def snapshot(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work``, which only reads, on a consistent snapshot of the database."""
+        """Run ``work``, which only reads, on one snapshot of the database, and return its result."""
         if self.dialect == "sqlite":
             return self._again(lambda: self._read(work))
         level = "SNAPSHOT" if self.dialect == "mssql" else "REPEATABLE READ"
@@ -172,7 +175,7 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        """Yield a connection in one write transaction without retries, for migrations."""
+        """Give the ``with`` block a connection in one write transaction, without retries; for migrations."""
         engine = self.engine
         with self._translated():
             if self.dialect == "sqlite":

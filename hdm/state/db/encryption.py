@@ -1,4 +1,4 @@
-"""TLS to the state database: verified, unless the server is on this machine or the profile says otherwise."""
+"""Turns on TLS for the state database: verified, unless the server is local or the profile says otherwise."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ HINT = (
 
 
 def postgres(url: URL) -> dict[str, Any]:
-    """Return libpq's TLS settings that the URL does not give."""
+    """Return the libpq TLS settings that the URL of a PostgreSQL server does not contain."""
     hosts = [url.host or os.environ.get("PGHOST"), *_all(url, "host"), *_all(url, "hostaddr")]
     return dict(tls.postgres_defaults(hosts, url.query, insecure=False))
 
 
 def mysql(url: URL) -> dict[str, Any]:
-    """Return PyMySQL's TLS arguments, used instead of those that SQLAlchemy makes of ``ssl_...``."""
+    """Return PyMySQL's TLS arguments, in place of those that SQLAlchemy makes of the URL's ``ssl_...``."""
     if "ssl_disabled" in url.query or (tls.is_local(url.host) and "ssl_ca" not in url.query):
         return {}
     ca, cert, key = (next(iter(_all(url, name)), None) for name in ("ssl_ca", "ssl_cert", "ssl_key"))
@@ -31,7 +31,7 @@ def mysql(url: URL) -> dict[str, Any]:
 
 
 def of_odbc(url: URL) -> URL:
-    """Return a SQL Server URL with encryption switched on, unless it says itself or the server is local."""
+    """Return a SQL Server URL with encryption switched on, unless it has a setting or the server is local."""
     if url.get_backend_name() != "mssql" or tls.is_local(url.host or "?"):
         return url
     named = {name.lower() for name in url.query}

@@ -1,4 +1,4 @@
-"""The view ``state_manager``: the 26 columns of hashmap_data_migrator's table, same names and order."""
+"""The view ``state_manager``, with the 26 columns of hashmap_data_migrator's table of that name."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ WHERE c.attempt > 0 AND c.status <> 'superseded'"""
 
 
 def create(dialect: str) -> str:
-    """Return the statement that creates or replaces the view in ``dialect``."""
+    """Return the SQL statement that creates or replaces the view, for a system by SQLAlchemy's name."""
     head = {
         "sqlite": "CREATE VIEW IF NOT EXISTS",
         "postgresql": "CREATE OR REPLACE VIEW",

@@ -1,4 +1,4 @@
-"""Runs prepared statements on PostgreSQL through libpq, several in one round trip.
+"""Runs prepared statements on PostgreSQL through libpq, several in one network round trip.
 
 ``psycopg.pq`` exposes libpq itself (https://www.psycopg.org/psycopg3/docs/api/pq.html); psycopg's cursors and
 pipelines take more time than such small statements do. Statements are sent in libpq's pipeline mode
@@ -36,9 +36,9 @@ def _psycopg() -> Any:
 
 
 def end_only_what_is_open(dialect: Any) -> None:
-    """Make SQLAlchemy's ``dialect`` skip COMMIT and ROLLBACK if no transaction is open.
+    """Make SQLAlchemy skip COMMIT and ROLLBACK on PostgreSQL if no transaction is open.
 
-    psycopg's own methods cost time even then.
+    psycopg's own methods cost time even then. ``dialect`` is SQLAlchemy's dialect object.
     """
     for name in ("do_commit", "do_rollback"):
         setattr(dialect, name, _unless_idle(getattr(dialect, name)))
@@ -53,7 +53,7 @@ def _unless_idle(end: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 class Result:
-    """The result of one statement: ``rows`` of text, integers and None; ``touched``, a number of rows."""
+    """Result of one SQL statement: ``rows`` of text, integers and None; ``touched``, a number of rows."""
 
     __slots__ = ("rows", "touched")
 
@@ -65,7 +65,7 @@ class Result:
 def carry_out(
     driver: Any, steps: Sequence[tuple[str, Sequence[Any]]], *, commit: bool = False
 ) -> list[Result]:
-    """Run the statements ``(text, values)`` in order on psycopg's connection; return a result for each.
+    """Run SQL statements, pairs ``(text, values)``, in order; return a result for each.
 
     Placeholders are ``$1``, ``$2``; values are text, integers or None. Begins a transaction as psycopg would;
     ``commit`` ends it. Raises psycopg's errors.

@@ -1,4 +1,4 @@
-"""The file of an SQLite state database: where it may lie and who may read it."""
+"""Creates the file of a SQLite state database, and checks where it lies and who may read it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NETWORK = {
 
 
 def prepare(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
-    """Create the file, readable by its owner alone, if it does not exist.
+    """Create a state file that only its owner can read, if it does not exist.
 
     Raises ``StateError`` on a network file system, where SQLite's locks do not work
     (https://www.sqlite.org/faq.html#q5), and if the file cannot be created.
@@ -37,7 +37,7 @@ def prepare(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
 
 
 def filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
-    """Return the type of the file system that ``path`` lies on; None if the system has no /proc/mounts."""
+    """Return the type of the file system that ``path`` is on; None if the system has no /proc/mounts."""
     try:
         lines = mounts.read_text().splitlines()
     except OSError:

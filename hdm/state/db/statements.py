@@ -1,4 +1,4 @@
-"""The state's most frequent statements: compiled once by SQLAlchemy, executed directly by the driver.
+"""Runs the state's most frequent statements: SQLAlchemy compiles each once, the driver executes it directly.
 
 A chunk needs some twenty small statements. SQLAlchemy's work around each execution costs several times what
 the driver's part does, so only its compiler is used. Bound values are text and integers, which no dialect
@@ -38,7 +38,10 @@ def plain_is_wanted() -> bool:
 
 
 class Prepared:
-    """A SQLAlchemy Core statement with named parameters, none of them a list. Safe for threads."""
+    """A SQLAlchemy statement that is compiled once, for use by any thread.
+
+    Its parameters are named, and none of them is a list.
+    """
 
     def __init__(self, statement: Select[Any] | Insert | Update | Delete) -> None:
         self.statement = statement
@@ -46,20 +49,20 @@ class Prepared:
         self._texts: dict[tuple[str, tuple[str, ...]], Compiled] = {}
 
     def run(self, conn: Connection, values: Values) -> int:
-        """Run a change; return how many rows it touched."""
+        """Run a statement that changes rows; return how many rows it changed."""
         return together(conn, [(self, values)])[-1].touched
 
     def first(self, conn: Connection, values: Values) -> Any:
-        """Run a query; return its first row, with columns by name, or None."""
+        """Run a query; return its first row, with columns by name, or None if there is none."""
         found = self.all(conn, values)
         return found[0] if found else None
 
     def all(self, conn: Connection, values: Values) -> list[Any]:
-        """Run a query; return all rows, with columns by name."""
+        """Run a query; return all its rows, with columns by name."""
         return together(conn, [(self, values)])[-1].rows
 
     def compiled(self, conn: Connection, values: Values) -> Compiled:
-        """Return the statement compiled for the connection's dialect and for values of these names."""
+        """Return the statement compiled for the connection's system and for parameters of these names."""
         key = (conn.dialect.name, tuple(values))
         found = self._texts.get(key)
         if found is None:
@@ -72,7 +75,7 @@ Query = tuple[Prepared, Values]
 
 
 class Compiled(NamedTuple):
-    """A statement's text in one dialect.
+    """A statement's text for one database system.
 
     ``order`` lists the parameters if they are positional, ``fixed`` are values that belong to the statement.
     """
@@ -82,20 +85,20 @@ class Compiled(NamedTuple):
     fixed: Values
 
     def bind(self, values: Values) -> Any:
-        """Return ``values`` in the form that the driver takes."""
+        """Return parameter values in the form that the driver takes."""
         known = {**self.fixed, **values}
         return known if self.order is None else tuple([known[name] for name in self.order])
 
 
 class Outcome(NamedTuple):
-    """The ``rows`` of a query, or how many rows a change ``touched``."""
+    """Result of one statement: the ``rows`` of a query, or how many rows a change ``touched``."""
 
     rows: list[Any]
     touched: int
 
 
 def together(conn: Connection, steps: Sequence[Query], *, last: bool = False) -> list[Outcome]:
-    """Run the steps in order, in one round trip if the driver can; return an outcome for each.
+    """Run statements in order, in one network round trip if the driver can; return a result for each.
 
     ``last``: the transaction ends with them, so its COMMIT may be sent along.
     """

@@ -1,4 +1,4 @@
-"""The tables of the state database, for SQLAlchemy Core.
+"""Defines the tables of the state database, for SQLAlchemy Core.
 
 ``migrations/versions`` creates them; a test compares the two. Times are UTC text (``hdm.state.db.clock``),
 ids are hex. No column contains row data or a secret.

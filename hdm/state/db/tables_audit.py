@@ -1,4 +1,4 @@
-"""The tables of the trail: lineage, checks, dead letters, events; imported by ``hdm.state.db.tables``."""
+"""Defines the tables for lineage, checks, dead letters and events; part of ``hdm.state.db.tables``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state database's schema: its version, and its upgrade under a lock."""
+"""Checks the version of the state database's schema, and upgrades it under a lock."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LOCK_SECONDS = 120
 
 
 def check(db: Database, *, create: bool) -> None:
-    """Check that the database has the schema of this hdm; create it in an empty database if ``create``.
+    """Raise an error unless the schema is this version's; create it in an empty database if ``create``.
 
     Raises ``SchemaOutOfDate`` for another version, ``StateMissing`` for an empty database.
     """
@@ -45,7 +45,7 @@ def check(db: Database, *, create: bool) -> None:
 
 
 def version(db: Database) -> str | None:
-    """Return the schema version of the database; None if it has none yet."""
+    """Return the version of the database's schema; None if it has no schema yet."""
     return db.read(_revision)
 
 
@@ -75,7 +75,7 @@ def _refuse_newer(found: str | None) -> None:
 
 
 def upgrade(where: Database | str | URL) -> tuple[str | None, str]:
-    """Upgrade the schema to this version; return the versions before and after.
+    """Upgrade the database's schema to this version; return the versions before and after.
 
     One process upgrades, the others wait. Raises ``SchemaOutOfDate`` for a schema newer than this hdm.
     """
@@ -132,7 +132,7 @@ def _user() -> str:
 
 
 def migrations() -> Path:
-    """Return the folder of alembic's scripts: inside the installed package, or beside it in a checkout."""
+    """Return the folder of the migration scripts: in the installed package, or beside it in a checkout."""
     package = Path(_version.__file__).parent
     inside = package / "_migrations"
     return inside if inside.is_dir() else package.parent / "migrations"

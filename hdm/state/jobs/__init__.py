@@ -1,1 +1,1 @@
-"""Runs and jobs: opening, planning, loading from upstream, replacing, retention."""
+"""Records runs and jobs: opening, planning, loading from upstream, replacing, retention."""

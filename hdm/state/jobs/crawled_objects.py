@@ -1,4 +1,4 @@
-"""Records what crawls found, as versions of datasets that have a kind of their own.
+"""Records the database objects that crawls of catalogues found, as versions of datasets.
 
 The name of such a dataset is the object's with ``#kind`` (or ``#kind:batch``) appended; ``columns_json`` is
 the whole object.
@@ -21,7 +21,7 @@ from hdm.state.tx.transaction import Tx
 
 
 class Crawls:
-    """What crawls of catalogs have found: read and written by the state manager's ``crawls``."""
+    """Records and returns what crawls of catalogues have found; used as ``StateManager.crawls``."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
@@ -32,7 +32,10 @@ class Crawls:
         tables: list[tuple[Table, dict[str, Any]]],
         views: Mapping[Dataset, dict[str, Any]] | None = None,
     ) -> dict[str, int]:
-        """Record tables (with keys, indexes ...) and views; return how many are new, changed, the same."""
+        """Record the tables and views of a crawl; return how many are new, changed, and the same.
+
+        Tables come with their keys, indexes and the like.
+        """
 
         def work(tx: Tx) -> dict[str, int]:
             counts = {"new": 0, "changed": 0, "same": 0}
@@ -47,7 +50,7 @@ class Crawls:
         return self._base.change(run_id, work)
 
     def keep(self, run_id: str, kind: str, objects: Mapping[Dataset, dict[str, Any]]) -> None:
-        """Record objects as versions of a kind; an event tells which have changed."""
+        """Record objects of one kind as new versions if they changed, with an event that names these."""
 
         def work(tx: Tx) -> None:
             fates = {named.name: _keep(tx, named, kind, body) for named, body in objects.items()}
@@ -58,7 +61,7 @@ class Crawls:
         self._base.change(run_id, work)
 
     def newest(self, kind: str, namespace: str) -> dict[str, dict[str, Any]]:
-        """Return the newest version of every object of a kind in the namespace, by name."""
+        """Return the newest recorded version of every object of a kind in a namespace, by name."""
         latest = (
             select(dataset_schema.c.dataset_id, func.max(dataset_schema.c.version).label("version"))
             .group_by(dataset_schema.c.dataset_id)
@@ -82,7 +85,10 @@ class Crawls:
         }
 
     def throughput(self, runs: int = 10) -> float | None:
-        """Return the highest rate, in rows per second, of the newest ``runs`` that loaded rows, if any."""
+        """Return the highest loading rate of the newest ``runs`` runs that loaded rows, in rows per second.
+
+        None if no run has loaded any.
+        """
         loaded = (
             select(
                 job.c.run_id,

@@ -1,4 +1,4 @@
-"""Chained jobs: each committed upstream chunk is turned into downstream chunks exactly once."""
+"""Makes downstream chunks from each committed upstream chunk, exactly once."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _waiting(of: Job) -> Select[Any]:
 
 
 def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
-    """Return upstream's committed receipts that this job has not turned into chunks yet, in order."""
+    """Return upstream's committed receipts for which this job has no chunks yet, in order."""
     if not of.info.upstream_keys:
         return []
     query = _waiting(of).order_by(job.c.epoch, chunk.c.chunk_no, chunk.c.chunk_id).limit(limit)
@@ -50,7 +50,7 @@ def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
 
 
 def add_downstream_chunks(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
-    """Insert the chunks made of one upstream chunk; do nothing if that was done before.
+    """Insert the chunks that were made of one upstream chunk; do nothing if they are there already.
 
     Returns False if this epoch is in mode replace and closed: its table is already swapped, so the receipt
     belongs to the next epoch.
@@ -115,7 +115,7 @@ def _next_number(conn: Connection, job_id: str) -> int:
 
 
 def settled(base: Base, of: Job) -> bool:
-    """Return whether nothing is left to do: upstream is closed and loaded, no chunk is unfinished.
+    """Return whether a job has nothing left to do: upstream is closed and loaded, every chunk is settled.
 
     In mode replace, dead chunks of upstream also count as unfinished: without them the table is not whole.
     """
@@ -140,7 +140,7 @@ def settled(base: Base, of: Job) -> bool:
 
 
 def staged(base: Base, of: Job) -> int:
-    """Return how many of the job's committed chunks the downstream jobs of its run have not loaded yet."""
+    """Return how many of the job's committed chunks the run's downstream jobs have yet to load."""
     below = job.alias()
     downstream = (
         select(below.c.pipeline_key)

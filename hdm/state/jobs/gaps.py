@@ -1,4 +1,4 @@
-"""Gaps: dead chunks that a table is read on without, and chunks that are read from their source again.
+"""Handles gaps: dead chunks that are left behind while reading goes on, and chunks to be read again.
 
 An epoch that has only dead chunks left stays open as a gap, and the next one begins at its end. The watermark
 passes the dead rows, their dead letters record them, and no run is a success until each is retried with
@@ -41,7 +41,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
-    """Return the dead chunks that an epoch may leave as a gap; None if the next epoch must wait.
+    """Return the dead chunks that the next epoch may leave behind as a gap; None if it must wait.
 
     It must wait while chunks are unfinished, if chunks are merged in order, or if a dead chunk decides which
     rows share the window's end.
@@ -63,7 +63,7 @@ def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
 
 
 def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
-    """Let the watermark pass the dead chunks of a failed epoch, so that the next one may open.
+    """Move the watermark past the dead chunks of a failed epoch, so that the next one may open.
 
     Returns False if the next epoch must wait.
     """
@@ -76,7 +76,7 @@ def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
 
 
 def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
-    """Return the pipeline's earlier open epochs, and make them part of the run."""
+    """Make a pipeline's earlier open epochs part of the run, and return their jobs."""
     query = (
         select(*JOB_COLUMNS)
         .where(
@@ -105,7 +105,7 @@ def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
 
 
 def left_of_older(base: Base, pipeline_key: str) -> int:
-    """Return how many chunks are to be moved in the pipeline's open epochs except the newest epoch."""
+    """Return how many chunks are still to be moved in a pipeline's open epochs before the newest."""
     newest = select(func.max(job.c.epoch)).where(job.c.pipeline_key == pipeline_key).scalar_subquery()
     query = (
         select(func.count())
@@ -122,10 +122,10 @@ def left_of_older(base: Base, pipeline_key: str) -> int:
 
 
 def read_again(base: Base, chunk_ids: Sequence[str], by: str | None) -> list[str]:
-    """Read chunks from their source again; return the ids of the new chunks.
+    """Plan chunks to be read from their source again; return the ids of the new chunks.
 
-    Each id may name a source chunk or any chunk that was made of one. hdm reads the source chunk again and
-    supersedes every chunk that was made of the old source chunk. ``by`` is the person who asked. Raises
+    Each id may name a source chunk or any chunk that was made of one. The source chunk is read again, and
+    every chunk that was made of the old one is superseded. ``by`` is the person who asked. Raises
     ``UsageError`` if rows would be loaded twice, or if a worker has a lease on one of these chunks.
     """
     roots = base.db.read(lambda conn: sorted({_root(conn, one) for one in chunk_ids}))
@@ -242,7 +242,7 @@ def _supersede(tx: Tx, row: Any, by: str | None) -> None:
 
 
 def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
-    """Close every open epoch of a pipeline and delete its boundary digests, so that it can be read whole.
+    """Close a pipeline's open epochs and forget its boundary rows, so that its table can be read whole.
 
     Returns how many chunks were left undone. The watermark stays; the planner ignores it for that reading.
     Raises ``UsageError`` if a worker has a lease on one of the chunks.
@@ -278,13 +278,13 @@ def start_over(base: Base, run_id: str, pipeline_key: str) -> int:
 
 
 class Gaps:
-    """The methods of ``StateManager.gaps``."""
+    """Methods about dead chunks that are left behind; used as ``StateManager.gaps``."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
 
     def left_of_older(self, pipeline_key: str) -> int:
-        """Return how many chunks are to be moved in a pipeline's open epochs except the newest epoch."""
+        """Return how many chunks are still to be moved in a pipeline's open epochs before the newest."""
         return left_of_older(self._base, pipeline_key)
 
     def can_pass(self, of: Job) -> bool:
@@ -300,11 +300,14 @@ class Gaps:
         return self._base.db.read(lambda conn: giving_up.is_torn(conn, of.job_id, short=short))
 
     def older(self, run_id: str, of: Job) -> list[Job]:
-        """Return the earlier open epochs of the job's pipeline, and make them part of the run."""
+        """Make the earlier open epochs of the job's pipeline part of the run, and return their jobs."""
         return older(self._base, run_id, of.pipeline_key, of.epoch)
 
     def read_again(self, chunk_ids: Sequence[str], by: str | None = None) -> list[str]:
-        """Read chunks from their sources again; return the ids of the new ones. Raises ``UsageError``."""
+        """Plan chunks to be read from their source again; return the ids of the new chunks.
+
+        Raises ``UsageError`` if rows would be loaded twice, or if a worker has a lease on one of the chunks.
+        """
         return read_again(self._base, chunk_ids, by)
 
     def start_over(self, run_id: str, pipeline_key: str) -> int:

@@ -1,4 +1,4 @@
-"""Gives up an epoch whose chunks did not see the same rows, so that the next run reads its table again."""
+"""Gives up a reading whose chunks saw different rows, so that the next run reads the table again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _open_chunks(job_id: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def is_torn(conn: Connection, job_id: str, *, short: bool) -> bool:
-    """Return whether an epoch is to be given up: a chunk found its source changed, or it is ``short``.
+    """Return whether an epoch must be given up: its source changed, or rows are missing (``short``).
 
     False while a worker has a lease on one of its chunks.
     """
@@ -35,7 +35,7 @@ def is_torn(conn: Connection, job_id: str, *, short: bool) -> bool:
 
 
 def give_up(base: Base, of: Job, *, short: bool) -> bool:
-    """Close an open epoch unread and supersede its uncommitted chunks, if ``is_torn``; else return False."""
+    """Close an open epoch unread and drop its uncommitted chunks if ``is_torn``; return whether it did."""
 
     def work(tx: Tx) -> bool:
         now = job_rows.hold(tx, of.job_id)

@@ -26,12 +26,12 @@ _NAMESPACE = "hashmap-data-migrator"
 
 
 def import_old(base: Base, source: str | URL, table: str = "state_manager") -> dict[str, int]:
-    """Copy the old table's rows as chunks, generation 0; skip those that are already imported.
+    """Copy the rows of an old ``state_manager`` table into the state as chunks; skip those already imported.
 
-    A row counts as 'success' only if its ``sinking_end_time`` is set: hashmap_data_migrator recorded success
-    when extraction ended. Its columns ``first_record_pulled`` and ``last_record_pulled`` are row data and are
-    not copied. Raises ``UsageError`` if there is no such table. Returns how many rows were ``read``,
-    ``imported`` and of these ``success``.
+    The chunks get generation 0. A row counts as 'success' only if its ``sinking_end_time`` is set:
+    hashmap_data_migrator recorded success when extraction ended. Its columns ``first_record_pulled`` and
+    ``last_record_pulled`` are row data and are not copied. Raises ``UsageError`` if there is no such table.
+    Returns how many rows were ``read``, ``imported`` and of these ``success``.
     """
     old = Database(source)
     try:

@@ -1,4 +1,4 @@
-"""Jobs: an epoch is opened or adopted, planned once, and closed when everything is settled."""
+"""Opens the job of an epoch, stores its plan once, and closes it when all its chunks are settled."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _BATCH = 500
 def open_job(
     base: Base, run_id: str, info: JobInfo, go_past: Callable[[Tx, str, JobInfo], bool] | None = None
 ) -> Job:
-    """Adopt the pipeline's open epoch, or open the next one in status 'planning'; return its job.
+    """Return the job of the pipeline's open epoch, or open the next epoch in status 'planning'.
 
     ``go_past`` decides whether the next epoch may open although the last has failed.
     """
@@ -77,7 +77,7 @@ def open_job(
 
 
 def reread(base: Base, of: Job) -> Job:
-    """Return the same epoch's job as it is now, even if it is closed."""
+    """Read a job's record again and return it as it is now, even if the job is closed."""
 
     def work(conn: Connection) -> Job:
         row = conn.execute(select(*JOB_COLUMNS).where(job.c.job_id == of.job_id)).one()
@@ -87,7 +87,7 @@ def reread(base: Base, of: Job) -> Job:
 
 
 def skip_epochs(base: Base, of: Job, epoch: int, snapshot: str | None) -> Job:
-    """Move an unplanned job on to ``epoch``, if that is later; return the job.
+    """Give an unplanned job the epoch number ``epoch``, if that is greater; return the job.
 
     ``snapshot`` is the one under which the chunks taken over from the ledger were read.
     """
@@ -174,7 +174,7 @@ def _adopt(tx: Tx, held: Mapping[str, Any], info: JobInfo) -> dict[str, Any]:
 
 
 def note_failure(base: Base, run_id: str, pipeline_key: str, text: str) -> None:
-    """Record in the run why the pipeline's job could not be planned; secrets in the text are masked."""
+    """Record in a run why a pipeline's job could not be planned; secrets in the text are masked."""
 
     def work(tx: Tx) -> None:
         mine = select(job.c.job_id).join(run_job, run_job.c.job_id == job.c.job_id)
@@ -186,7 +186,7 @@ def note_failure(base: Base, run_id: str, pipeline_key: str, text: str) -> None:
 
 
 def last_closed(base: Base, pipeline_key: str) -> Job | None:
-    """Return the pipeline's newest job that was closed with success."""
+    """Return the pipeline's newest job that was closed with success; None if there is none."""
     query = (
         select(*JOB_COLUMNS)
         .where(job.c.pipeline_key == pipeline_key, job.c.status == "success")
@@ -212,9 +212,10 @@ def add_plan(
     reading: Mapping[str, Any] | None = None,
     target_id: str | None = None,
 ) -> bool:
-    """Insert all chunks of the epoch at once; do nothing if another process planned it first.
+    """Store all chunks of an epoch at once; do nothing if another process has planned it already.
 
-    Returns False if the epoch is closed unread, as links of ``unless_loading`` still load the last epoch.
+    Returns False if the epoch is closed unread instead, because links of ``unless_loading`` still load the
+    last epoch.
     """
 
     def work(tx: Tx) -> bool:
@@ -245,7 +246,7 @@ def add_plan(
 
 
 def retarget(base: Base, of: Job, target_id: str | None) -> None:
-    """Record that what is left of a planned epoch goes into another target: none of it is in the last."""
+    """Record that the rest of a planned epoch, of which nothing is committed, goes into another target."""
 
     def work(tx: Tx) -> None:
         sealed = job_rows.change(tx, job_rows.hold(tx, of.job_id), {"target_id": target_id})
@@ -255,7 +256,7 @@ def retarget(base: Base, of: Job, target_id: str | None) -> None:
 
 
 def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> Sum:
-    """Insert the chunks that are not in the database yet; return the sum of their seals."""
+    """Insert those chunks that are not in the database yet; return the sum of their seals (row digests)."""
     added = Sum()
     for start in range(0, len(chunks), _BATCH):
         batch = {one.chunk_id: one for one in chunks[start : start + _BATCH]}
@@ -277,7 +278,7 @@ def counts(base: Base, job_id: str) -> dict[str, int]:
 
 
 def close_job(base: Base, job_id: str) -> str:
-    """Close the job with 'success', or leave its epoch open with 'failure' if a chunk is dead.
+    """Close a job with 'success', or keep its epoch open with 'failure' if a chunk is dead; return which.
 
     Raises ``IllegalTransition`` while a chunk is unfinished or nothing is planned.
     """

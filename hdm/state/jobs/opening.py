@@ -17,7 +17,7 @@ from hdm.state.tx.transaction import Tx
 def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = None) -> None:
     """Insert a run, start its event chain, and link it to the run that was opened before it.
 
-    ``text`` is its manifest, stored once for equal texts, with secrets masked.
+    ``text`` is the run's manifest, stored once for equal texts, with secrets masked.
     """
     run_id = row["run_id"]
     place = conn.execute(locked(select(trail.c.number, trail.c.run_id), trail)).one_or_none()

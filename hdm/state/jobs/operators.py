@@ -1,4 +1,4 @@
-"""Decisions of an operator: retry, waive, supersede, and late verification."""
+"""Records what an operator decides: retry, waive, supersede; and checks of row counts made later."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _dead(run_id: str | None, job_id: str | None, chunk_id: str | None) -> Selec
 
 
 def retry(base: Base, run_id: str | None, job_id: str | None, chunk_id: str | None, by: str | None) -> int:
-    """Make dead chunks pending again and their dead letters 'replayed'; return how many."""
+    """Make dead chunks pending again, and mark their dead letters 'replayed'; return how many chunks."""
     found = base.db.read(lambda conn: conn.execute(_dead(run_id, job_id, chunk_id)).all())
     jobs: dict[str, list[str]] = {}
     for row in found:
@@ -86,7 +86,7 @@ def _resolve(tx: Tx, chunk_id: str, state: str, by: str | None, reason: str | No
 
 
 def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
-    """Record that a named person accepts the chunk's missing rows; the watermark may then pass it.
+    """Record that a person accepts a dead chunk's missing rows; the watermark may then pass it.
 
     Raises ``IllegalTransition`` unless the chunk is dead.
     """
@@ -117,7 +117,10 @@ def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
 
 
 def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
-    """Record the comparison for a chunk that was committed without one, unless another process did."""
+    """Record, for a chunk committed without it, whether the target's row count equals the source's.
+
+    Does nothing if another process did it first.
+    """
 
     def work(tx: Tx) -> None:
         if source_rows == target_rows:
@@ -134,7 +137,7 @@ def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_row
 
 
 def dead(base: Base, run_id: str | None, job_id: str | None) -> list[dict[str, Any]]:
-    """Return the dead chunks with their errors, as dictionaries."""
+    """Return dead chunks with their errors, as dictionaries."""
     ids = _dead(run_id, job_id, None).subquery()
     query = (
         select(
@@ -158,9 +161,9 @@ def dead(base: Base, run_id: str | None, job_id: str | None) -> list[dict[str, A
 
 
 def supersede(base: Base, of: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
-    """Replace chunks that no worker has a lease on by others, in one transaction.
+    """Replace chunks by other ones, in one transaction.
 
-    Raises ``IllegalTransition`` if one is leased or settled.
+    Raises ``IllegalTransition`` if a worker has a lease on one of them, or it is settled.
     """
 
     def work(tx: Tx) -> None:

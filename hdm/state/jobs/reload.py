@@ -1,4 +1,4 @@
-"""Loads chunks again, as new chunks, whose rows the target has lost."""
+"""Plans chunks whose rows the target has lost to be loaded again, as new chunks."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ from hdm.state.tx.transaction import Tx
 def reload(
     base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collection[str], target_id: str | None
 ) -> int:
-    """Supersede the chunks and add copies, in order, to the pipeline's newest epoch ``of``; return how many.
+    """Add copies of lost chunks, in order, to the pipeline's newest epoch ``of``; return how many.
 
-    Opens that epoch again. The copies move no watermark and record no ties, as the first chunks did both.
-    ``target_id`` is the identity of the target that they go into, None if it gives none.
+    Supersedes the lost chunks and opens that epoch again. The copies move no watermark and record no ties, as
+    the first chunks did both. ``target_id`` is the identity of the target that they go into, None if it gives
+    none.
     """
 
     def work(tx: Tx) -> int:

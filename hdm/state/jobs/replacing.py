@@ -1,4 +1,4 @@
-"""Mode ``replace`` over several links: rows of two readings of a table are never loaded together.
+"""Keeps two readings of a table in mode ``replace`` apart when several links load it.
 
 Two transactions decide, even if they belong to two sites: the one that plans a new reading, and the one that
 turns a chunk of the old reading into downstream chunks. Both lock one row of the pipeline that reads the
@@ -24,18 +24,18 @@ from hdm.state.tx.transaction import Tx
 
 
 def plan_resource(pipeline_key: str) -> str:
-    """Return the name of the lease under which a pipeline is planned."""
+    """Return the name of the lease by which one process alone plans a pipeline (link over a table)."""
     return f"plan:{pipeline_key}"
 
 
 def hold(conn: Connection, pipeline_key: str) -> None:
-    """Lock the pipeline against the other deciding transaction until this transaction ends."""
+    """Lock a pipeline against transactions that plan or load it, until this transaction ends."""
     query = select(lease.c.token).where(lease.c.resource == plan_resource(pipeline_key))
     conn.execute(locked(query, lease)).first()
 
 
 def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, begun: bool = False) -> bool:
-    """Return whether an open job of these links reads what the pipeline publishes, directly or not.
+    """Return whether an open job of these links reads, directly or not, what the pipeline publishes.
 
     ``begun``: only if it already has chunks.
     """
@@ -57,7 +57,7 @@ def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, b
 
 
 def is_outdated(conn: Connection, chunk_id: str) -> bool:
-    """Return whether a newer reading is planned of the table from which the chunk was once read.
+    """Return whether a newer reading is planned of the table from which a chunk was read.
 
     Locks that table's pipeline, so that the answer stays true until the transaction ends.
     """
@@ -100,7 +100,7 @@ def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
 
 
 def close_unread(tx: Tx, of: Job) -> bool:
-    """Close an epoch unread unless something was read for it; return whether it is closed unread."""
+    """Close an epoch without reading, unless something was read already; return whether it is closed so."""
     found = job_rows.hold(tx, of.job_id)
     if found["status"] == "success":
         return not found["planned"]

@@ -1,4 +1,4 @@
-"""Finds staged files that may be removed, as everything made of them is verified."""
+"""Finds staged files that may be removed, because everything made of them is verified."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAY_MS = 24 * 60 * 60 * 1000
 
 
 def expendable(base: Base, link_key: str, readers: frozenset[str], days: float) -> list[StaleArtifact]:
-    """Return files of a link's verified chunks, at least ``days`` old, that every reader has loaded.
+    """Return files of a link's verified chunks that every reader has loaded, at least ``days`` days old.
 
     Readers are the links ``readers`` and all other pipelines downstream; all that they made of a file must be
     verified.

@@ -1,4 +1,4 @@
-"""Runs and workers: which processes work on a run, and which are dead."""
+"""Records runs and their worker processes, and finds out which processes are dead."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _abort(tx: Tx, by: str) -> None:
 
 
 def close_run(base: Base, run_id: str, status: str, error_class: str | None, error_msg: str | None) -> None:
-    """End the run with ``status``; secrets in the message are masked."""
+    """Record the end of a run with ``status``; secrets in the message are masked."""
 
     def work(tx: Tx) -> None:
         was = tx.conn.execute(select(run.c.status).where(run.c.run_id == run_id)).scalar()
@@ -118,7 +118,7 @@ def close_run(base: Base, run_id: str, status: str, error_class: str | None, err
 
 
 def latest_run(base: Base, manifest_name: str, env: str) -> str | None:
-    """Return the newest run of that manifest in that environment."""
+    """Return the id of the newest run of a manifest in an environment; None if there is none."""
     query = (
         select(run.c.run_id)
         .where(run.c.manifest_name == manifest_name, run.c.env == env)
@@ -129,7 +129,7 @@ def latest_run(base: Base, manifest_name: str, env: str) -> str | None:
 
 
 def run_jobs(base: Base, run_id: str) -> list[Job]:
-    """Return the run's jobs, upstream first."""
+    """Return the run's jobs, upstream before downstream."""
     query = (
         select(*JOB_COLUMNS)
         .join(run_job, run_job.c.job_id == job.c.job_id)
@@ -146,7 +146,7 @@ def run_jobs(base: Base, run_id: str) -> list[Job]:
 def register_worker(
     base: Base, run_id: str, host: str, pid: int, start_token: str, version: str, site: str | None
 ) -> str:
-    """Record a worker process and return its id."""
+    """Record a worker process of a run, and return the worker's id."""
     worker_id = uuid.uuid4().hex
 
     def work(tx: Tx) -> None:
@@ -174,12 +174,12 @@ def register_worker(
 
 
 def heartbeat(base: Base, worker_id: str) -> None:
-    """Record that the worker is alive."""
+    """Record that a worker is alive now."""
     base.db.run(lambda conn: conn.execute(_BEAT, {"worker": worker_id}))
 
 
 def retire_worker(base: Base, worker_id: str) -> None:
-    """Record that the worker has ended normally."""
+    """Record that a worker has ended normally."""
 
     def work(tx: Tx) -> None:
         left = tx.conn.execute(
@@ -198,7 +198,7 @@ def retire_worker(base: Base, worker_id: str) -> None:
 
 
 def workers(base: Base, host: str) -> list[tuple[str, int, str, str]]:
-    """Return ``(worker_id, pid, start_token, state)`` of the host's workers thought to be alive."""
+    """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that may still be alive."""
     query = select(worker.c.worker_id, worker.c.pid, worker.c.start_token, worker.c.state).where(
         worker.c.host == host, worker.c.state == "alive"
     )
@@ -206,7 +206,7 @@ def workers(base: Base, host: str) -> list[tuple[str, int, str, str]]:
 
 
 def take_over(base: Base, worker_ids: list[str]) -> int:
-    """End the leases of dead workers now; return how many chunks are freed."""
+    """End the leases of dead workers now; return how many chunks are free again."""
     if not worker_ids:
         return 0
     rows = base.db.read(

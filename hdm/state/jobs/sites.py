@@ -1,4 +1,4 @@
-"""What the sites of one manifest know of each other: who is alive, and what is left to load."""
+"""Finds out what sites of one manifest must know of each other: who is alive, what is left to load."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def at_work(base: Base, run_id: str, sites: Collection[str], links: Collection[s
 
 
 def joinable(base: Base, manifest_name: str, env: str, site: str | None) -> str | None:
-    """Return the newest run in progress; with ``site``, the newest with a live worker for that site."""
+    """Return the id of the newest run in progress; with ``site``, one with a live worker for that site."""
     query: Select[Any] = (
         select(run.c.run_id)
         .where(run.c.manifest_name == manifest_name, run.c.env == env, run.c.status == "in_progress")
@@ -69,7 +69,7 @@ def joinable(base: Base, manifest_name: str, env: str, site: str | None) -> str 
 
 
 def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> bool:
-    """Return whether the pipeline has receipts to load, chunks to move, or a job to open or close.
+    """Return whether a pipeline still has receipts to load, chunks to move, or a job to open or close.
 
     ``whole``: also if upstream has closed an epoch since the pipeline's last was closed.
     """
@@ -112,7 +112,10 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
 
 
 def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, int]:
-    """Return by host how many chunks of the links are leased by other hosts' processes, dead or alive."""
+    """Return host -> number of the links' chunks that processes of that other host have leased.
+
+    Dead processes count, too.
+    """
     held = union_all(
         *(
             select(worker.c.host)

@@ -1,8 +1,8 @@
-"""Mode ``merge`` over several links: rows that were read later are merged later (decision 0011).
+"""Decides, in mode ``merge``, which chunks may be merged now: rows read later are merged later.
 
-A reading is one epoch of the table at the root of the chain. Its chunks are merged side by side; those of the
-next reading wait until each of them is settled. So a dead chunk holds back all later readings until it is
-retried or waived.
+See decision 0011. A reading is one epoch of the table at the root of the chain. Its chunks are merged side by
+side; those of the next reading wait until each of them is settled. So a dead chunk holds back all later
+readings until it is retried or waived.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _OPEN = (*UNFINISHED, DEAD)
 
 
 def in_turn(conn: Connection, of: Job, waiting: Sequence[Any]) -> Sequence[Any]:
-    """Return those of the upstream chunks ``waiting`` that may be merged now, in order.
+    """Return which of the upstream chunks ``waiting`` may be merged now, in order.
 
     The rows have ``chunk_id``, ``epoch`` and ``chunk_no``.
     """

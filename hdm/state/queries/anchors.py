@@ -1,4 +1,4 @@
-"""Anchors: the ends of all event chains, stored outside the database, so that a rewritten chain is found."""
+"""Anchors: the ends of all event chains, stored outside the database to reveal a rewritten chain."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _KEYS = {"hdm_anchor", "made_at", "hdm_version", "runs", "events", "number", "ne
 
 
 class Anchor(NamedTuple):
-    """The state of the chains when the anchor was made. ``chains``: run id -> (events, last hash)."""
+    """The ends of all event chains at one time.
+
+    ``chains``: run id -> (number of events, last hash).
+    """
 
     made_at: str
     number: int
@@ -29,7 +32,7 @@ class Anchor(NamedTuple):
 
 
 def make(base: Base) -> dict[str, Any]:
-    """Return an anchor of every chain of the database, for ``spell``."""
+    """Return an anchor with the end of every event chain, for ``spell``."""
 
     def work(conn: Connection) -> dict[str, Any]:
         heads = conn.execute(select(chain_head).order_by(chain_head.c.run_id)).all()
@@ -49,7 +52,7 @@ def make(base: Base) -> dict[str, Any]:
 
 
 def spell(made: Mapping[str, Any]) -> str:
-    """Return the anchor as one line of JSON, with a digest of itself that shows accidental changes."""
+    """Return an anchor as one line of JSON, with a digest of the line that shows accidental changes."""
     return _canonical({**made, "sha256": _digest(made)})
 
 
@@ -62,7 +65,7 @@ def _digest(made: Mapping[str, Any]) -> str:
 
 
 def record(base: Base, made: Mapping[str, Any], location: str) -> None:
-    """Record in the database where the anchor is stored."""
+    """Record in the database where an anchor is stored."""
 
     def work(conn: Connection) -> None:
         known = {(row.run_id, row.seq) for row in conn.execute(select(anchor.c.run_id, anchor.c.seq)).all()}
@@ -79,7 +82,7 @@ def record(base: Base, made: Mapping[str, Any], location: str) -> None:
 
 
 def read(text: str, file: str) -> list[Anchor]:
-    """Return the anchors of a file, one per line; raise ``UsageError`` for a line that is not an anchor."""
+    """Return the anchors in a file's text, one per line; raise ``UsageError`` for any other line."""
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -102,7 +105,7 @@ def read(text: str, file: str) -> list[Anchor]:
 
 
 def compare(conn: Connection, anchors: list[Anchor]) -> Iterator[tuple[str, str]]:
-    """Yield a run id and a text for everything that differs from the anchors."""
+    """Compare the event chains with anchors; yield a run id and a text for each difference."""
     heads = {row.run_id: int(row.seq) for row in conn.execute(select(chain_head)).all()}
     place = int(conn.execute(select(func.coalesce(func.max(trail.c.number), 0))).scalar_one())
     for one in anchors:

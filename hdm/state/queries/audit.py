@@ -1,4 +1,4 @@
-"""Verifies one run's trail, and reports its jobs and workers as dictionaries."""
+"""Verifies the events (trail) of one run, and returns its jobs and workers as dictionaries."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ _PAGE = 2000
 
 
 def verify_chain(base: Base, run_id: str) -> list[str]:
-    """Return every break in the run's trail: gaps, edits, wrong links, a differing head or anchor."""
+    """Verify one run's trail; return a text for every gap, edit, wrong link, or differing end or anchor."""
     return base.db.snapshot(lambda conn: chain_breaks(conn, run_id))
 
 
 def chain_breaks(
     conn: Connection, run_id: str, take: Callable[[Mapping[str, Any]], object] = lambda row: None
 ) -> list[str]:
-    """Return every break in the run's trail, within a snapshot transaction; call ``take`` for each event."""
+    """Verify one run's trail inside a snapshot transaction; return a text for each fault.
+
+    Calls ``take`` for each event.
+    """
     head = conn.execute(
         select(chain_head.c.seq, chain_head.c.hash).where(chain_head.c.run_id == run_id)
     ).one_or_none()
@@ -84,7 +87,7 @@ def _break(row: dict[str, Any], last: int, previous: str) -> list[str]:
 
 
 def put_anchor(base: Base, run_id: str, location: str) -> tuple[int, str]:
-    """Record that the chain's head is (about to be) stored at ``location``; return its number and hash."""
+    """Record that the end of a run's chain is stored at ``location``; return its number and hash."""
 
     def work(tx: Tx) -> tuple[int, str]:
         head = tx.conn.execute(
@@ -110,7 +113,7 @@ def put_anchor(base: Base, run_id: str, location: str) -> tuple[int, str]:
 
 
 def status(base: Base, run_id: str) -> list[dict[str, Any]]:
-    """Return one dictionary per job of the run: its chunks by status, its rows and bytes."""
+    """Return each job of a run as a dictionary: its chunks by status, its rows and bytes."""
 
     def summed(condition: Any, value: Any = 1) -> Any:
         return func.coalesce(func.sum(case((condition, value), else_=0)), 0)
@@ -171,13 +174,13 @@ def run_row(base: Base, run_id: str) -> dict[str, Any] | None:
 
 
 def workers_of(base: Base, run_id: str) -> list[dict[str, Any]]:
-    """Return the run's workers as dictionaries."""
+    """Return the workers of a run as dictionaries."""
     query = select(worker).where(worker.c.run_id == run_id).order_by(worker.c.started_at)
     return base.db.read(lambda conn: [dict(row) for row in conn.execute(query).mappings().all()])
 
 
 def failed_checks(base: Base, job_id: str) -> int:
-    """Return how many checks of the job did not pass."""
+    """Return how many checks on the job's chunks did not pass."""
     query = (
         select(func.count())
         .select_from(validation)
@@ -187,7 +190,7 @@ def failed_checks(base: Base, job_id: str) -> int:
 
 
 def events_after(base: Base, run_id: str, seq: int, limit: int) -> list[dict[str, Any]]:
-    """Return the run's events after number ``seq``, in order, as dictionaries."""
+    """Return a run's events after number ``seq``, in order, as dictionaries."""
     query = (
         select(event).where(event.c.run_id == run_id, event.c.seq > seq).order_by(event.c.seq).limit(limit)
     )

@@ -1,4 +1,4 @@
-"""Collects what the events of all runs say the tables must contain, event by event in chain order."""
+"""Collects what the tables must contain according to the events of all runs, in chain order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _RACE = 30.0
 
 @dataclass(slots=True)
 class Told:
-    """A value from an event: its time, its run and its place in the chain."""
+    """A value that an event recorded: with the event's time, its run and its place in the chain."""
 
     at: str
     run_id: str
@@ -25,7 +25,10 @@ class Told:
 
 @dataclass(slots=True)
 class JobFacts:
-    """What the events say about one job. ``sealed``: it was opened by an hdm that seals rows."""
+    """What the events say about one job.
+
+    ``sealed``: the job was opened by a version of hdm that records row digests (seals).
+    """
 
     sealed: bool = False
     pipeline: str | None = None
@@ -43,7 +46,7 @@ class JobFacts:
 
 @dataclass(slots=True)
 class RunFacts:
-    """What a run's own chain says about it; ``there`` tells whether the run's row was found."""
+    """What a run's own events say about it; ``there`` tells whether the run's row was found."""
 
     opened: dict[str, Any] | None = None
     end: dict[str, Any] | None = None
@@ -56,7 +59,7 @@ class RunFacts:
 
 
 def newest(told: Mapping[str, Told]) -> list[Told]:
-    """Return the newest value, and those of other runs that may be newer."""
+    """Return the newest recorded value, and values of other runs that may be newer."""
     from datetime import datetime
 
     ordered = sorted(told.values(), key=lambda one: (one.at, one.seq))
@@ -71,7 +74,7 @@ def newest(told: Mapping[str, Told]) -> list[Told]:
 
 
 class Facts:
-    """All facts, by run, job and worker."""
+    """What all events say, by run, job and worker."""
 
     def __init__(self) -> None:
         self.runs: dict[str, RunFacts] = {}
@@ -82,11 +85,11 @@ class Facts:
         self.events = 0
 
     def job(self, job_id: str) -> JobFacts:
-        """Return the job's facts, empty if there are none yet."""
+        """Return what the events say about a job; empty if nothing yet."""
         return self.jobs.setdefault(job_id, JobFacts())
 
     def take(self, row: Mapping[str, Any]) -> None:
-        """Add the facts of one event."""
+        """Add the facts that one event records."""
         self.events += 1
         try:
             payload = json.loads(row["payload"])

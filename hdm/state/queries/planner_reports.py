@@ -1,4 +1,4 @@
-"""Queries of the planner. Read only."""
+"""Queries about jobs and chunks that the planner makes; they change nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from hdm.state.tx.context import JOB_COLUMNS, Base
 
 
 class PlannerReports:
-    """What is known of jobs and chunks, whichever run they belong to."""
+    """Returns what is recorded of jobs and chunks, in whatever run; part of ``StateManager.reports``."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
 
     def link_jobs(self, link_key: str) -> list[Job]:
-        """Return the newest job of every pipeline of a link, whichever run opened it."""
+        """Return the newest job of every pipeline of a link, whichever run opened the job."""
         newest = (
             select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
             .where(job.c.link_key == link_key)
@@ -60,7 +60,7 @@ class PlannerReports:
         return self._jobs(select(*JOB_COLUMNS).where(job.c.job_id == job_id))[0]
 
     def statuses(self, chunk_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Return the job's id and the status of each known chunk, by chunk id."""
+        """Return chunk id -> (job id, status) for each of these chunks that is recorded."""
 
         def work(conn: Connection) -> dict[str, tuple[str, str]]:
             found: dict[str, tuple[str, str]] = {}
@@ -74,9 +74,10 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def committed(self, pipeline_key: str, epoch: int | None = None) -> Holding:
-        """Return a summary of committed chunks, of one or all epochs, in the form that a target gives.
+        """Return counts of a pipeline's committed chunks and rows, to compare with a target's counts.
 
-        With it goes the identity of the target that the newest of these epochs recorded.
+        Of one epoch or of all. The result includes the identity of the target that the newest of these epochs
+        recorded.
         """
         newest = job.alias()
         into = (
@@ -99,7 +100,7 @@ class PlannerReports:
         return Holding(int(count), least, greatest, int(rows or 0), target=known)
 
     def committed_chunks(self, pipeline_key: str, epoch: int | None = None) -> list[tuple[Chunk, int]]:
-        """Return the committed chunks of a pipeline with their rows, in the order of their plans."""
+        """Return a pipeline's committed chunks with their numbers of rows, in the order of their plans."""
         query = (
             select(chunk.c.body, chunk.c.rows_loaded)
             .join(job, job.c.job_id == chunk.c.job_id)
@@ -112,7 +113,7 @@ class PlannerReports:
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
 
     def open_epoch(self, pipeline_key: str) -> int | None:
-        """The epoch of a pipeline that is planned and not finished; None if there is none."""
+        """Return the number of a pipeline's epoch that is planned and not finished; None if there is none."""
         query = select(func.max(job.c.epoch)).where(
             job.c.pipeline_key == pipeline_key, job.c.planned == 1, among(job.c.status, OPEN_JOB)
         )
@@ -120,14 +121,17 @@ class PlannerReports:
         return found
 
     def unstaged(self, chunk_ids: Collection[str]) -> set[str]:
-        """Return those of the chunks that had a staged file which was removed."""
+        """Return the ids of those chunks that had a staged file which was removed."""
         query = select(artifact.c.chunk_id).where(
             artifact.c.chunk_id.in_(sorted(chunk_ids)), artifact.c.state == "DELETED"
         )
         return self._base.db.read(lambda conn: set(conn.execute(query.distinct()).scalars()))
 
     def file_chunks(self, pipeline_key: str) -> list[Chunk]:
-        """Return every chunk of files that a pipeline has planned, except superseded ones, oldest first."""
+        """Return every chunk that stands for files and was planned for a pipeline, oldest first.
+
+        Superseded chunks are left out.
+        """
         query = (
             select(chunk.c.body)
             .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
@@ -147,7 +151,7 @@ class PlannerReports:
         return chunk_from_json(self._base.db.read(lambda conn: str(conn.execute(query).scalar_one())))
 
     def unverified(self, job_id: str) -> list[tuple[Chunk, int]]:
-        """Return the job's chunks that are committed and not verified, with their rows."""
+        """Return the job's committed chunks that are not verified, with their numbers of rows."""
         query = select(chunk.c.body, chunk.c.rows_loaded).where(
             chunk.c.job_id == job_id, chunk.c.status == "committed"
         )
@@ -155,7 +159,7 @@ class PlannerReports:
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
 
     def row_count(self, job_id: str) -> RowCount:
-        """Return how many rows the newest plan of a job counted, and how many rows its chunks read."""
+        """Return how many rows the job's newest plan counted, and how many its chunks read."""
         mine = select(chunk.c.body).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
         sums = select(
             func.coalesce(func.sum(chunk.c.rows_extracted), 0),
@@ -176,7 +180,7 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def last_reading(self, pipeline_key: str) -> Reading | None:
-        """Return what the newest planned epoch of a pipeline found and read; None if nothing is recorded.
+        """Return what a pipeline's newest planned epoch found and read; None if nothing is recorded.
 
         With dead or waived chunks, all that was planned counts as read: their dead letters record the rest.
         """
@@ -207,12 +211,12 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def is_open(self, pipeline_key: str) -> bool:
-        """Return whether the pipeline has an open epoch."""
+        """Return whether a pipeline has an epoch that is not closed."""
         query = select(func.count()).where(job.c.pipeline_key == pipeline_key, job.c.status.in_(OPEN_JOB))
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
     def moved_nothing(self, pipeline_key: str) -> bool:
-        """Return whether no chunk of a pipeline ever had a row, and none was waived."""
+        """Return whether no chunk of the pipeline ever had a row, and none was waived."""
         query = (
             select(func.count())
             .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
@@ -224,7 +228,7 @@ class PlannerReports:
         return not self._base.db.read(lambda conn: conn.execute(query).scalar())
 
     def live_workers(self, site: str | None = None) -> int:
-        """Return how many workers have a fresh heartbeat, of one site if given."""
+        """Return how many workers sent a heartbeat recently, of one site if given."""
         from hdm.state.db import clock
 
         query = select(func.count()).where(worker.c.state == "alive", worker.c.heartbeat_at > clock.later)

@@ -1,4 +1,4 @@
-"""Queries of the command line. Read only."""
+"""Queries of the command line about runs, jobs and chunks; they change nothing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ _FAILED = (validation.c.status.in_(("fail", "error")), validation.c.severity == 
 
 
 class TableReport(NamedTuple):
-    """The progress of one job of a run. ``rows`` and ``bytes`` are what this run committed."""
+    """Progress of one job in a run.
+
+    ``rows`` and ``bytes`` are what this run committed.
+    """
 
     table: str
     sink: str
@@ -31,16 +34,16 @@ class TableReport(NamedTuple):
 
 
 class Reports(Standing, PlannerReports):
-    """All read-only reports; built on ``StateManager.base``."""
+    """All queries of ``StateManager.reports``; they change nothing."""
 
     # -- for the command line ------------------------------------------------
 
     def of_run(self, run_id: str) -> list[TableReport]:
-        """Return a report of each job of the run, upstream first."""
+        """Return a report on each job of a run, upstream before downstream."""
         return self._base.db.read(lambda conn: self._of_run(conn, run_id))
 
     def failed_validations(self, run_id: str) -> int:
-        """Return how many checks of the run's jobs did not pass."""
+        """Return how many checks on chunks of the run did not pass."""
         query = (
             select(func.count())
             .select_from(validation.join(run_job, run_job.c.job_id == validation.c.job_id))
@@ -51,7 +54,8 @@ class Reports(Standing, PlannerReports):
     def runs(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
         """Return every run of a manifest, newest first.
 
-        Runs of that name, or of any of its ``links``, whose keys stay the same when a manifest is renamed.
+        That is, runs of the manifest's name, or with one of its ``links``, whose keys stay the same when a
+        manifest is renamed.
         """
         columns = (
             run.c.run_id, run.c.status, run.c.started_at, run.c.ended_at, run.c.started_by, run.c.git_sha,
@@ -61,30 +65,30 @@ class Reports(Standing, PlannerReports):
         return self._rows(query.order_by(run.c.started_at.desc()))
 
     def manifests(self) -> list[tuple[str, str]]:
-        """Return the names and environments of all manifests that were run."""
+        """Return the names and environments of all manifests that were ever run."""
         query = select(run.c.manifest_name, run.c.env).distinct().order_by(run.c.manifest_name, run.c.env)
         return [(row["manifest_name"], row["env"]) for row in self._rows(query)]
 
     def run_ids(self) -> list[str]:
-        """Return every run of the database, oldest first."""
+        """Return the ids of all runs in the database, oldest first."""
         query = select(run.c.run_id).order_by(run.c.started_at, run.c.run_id)
         return [str(row["run_id"]) for row in self._rows(query)]
 
     def find_run(
         self, manifest_name: str, env: str, prefix: str | None, links: Collection[str] = ()
     ) -> str | None:
-        """Return the newest run whose id begins with ``prefix``; None if there is none."""
+        """Return the id of the newest run whose id begins with ``prefix``; None if there is none."""
         for row in self.runs(manifest_name, env, links):
             if prefix is None or str(row["run_id"]).startswith(prefix):
                 return str(row["run_id"])
         return None
 
     def job_rows(self, run_id: str) -> list[dict[str, Any]]:
-        """Return each job of the run with its chunks by status, rows, watermark and failed checks."""
+        """Return each job of a run with its chunks by status, rows, watermark and failed checks."""
         return self._base.db.read(lambda conn: self._job_rows(conn, run_id))
 
     def failures(self, run_id: str) -> dict[str, str]:
-        """Return why jobs could not be planned in this run, by job, or by pipeline if no job was opened."""
+        """Return why jobs could not be planned in a run, by job, or by pipeline if no job was opened."""
         query = (
             select(event.c.job_id, event.c.payload)
             .where(event.c.run_id == run_id, event.c.event_type == "job.failed")
@@ -95,7 +99,7 @@ class Reports(Standing, PlannerReports):
         return {job_id or payload["pipeline"]: payload["message"] for job_id, payload in told}
 
     def dead(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
-        """Return the dead chunks of a manifest's jobs, with their errors; for ``links`` see ``runs``."""
+        """Return a manifest's dead chunks with their errors; for ``links`` see ``runs``."""
         mine = jobs_of(manifest_name, env, links)
         query = (
             select(
@@ -116,7 +120,7 @@ class Reports(Standing, PlannerReports):
         return self._rows(query)
 
     def root_chunks(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
-        """Return every settled chunk that a manifest's jobs read from a source, with its table and rows."""
+        """Return every settled chunk that a manifest's jobs read from a source, with table and rows."""
         mine = (
             select(run_job.c.job_id)
             .join(run, run.c.run_id == run_job.c.run_id)
@@ -135,12 +139,12 @@ class Reports(Standing, PlannerReports):
         return [{**row, "chunk": chunk_from_json(row["body"])} for row in self._rows(query)]
 
     def find_datasets(self, name: str) -> list[str]:
-        """Return full names of the datasets whose name is, or ends with, ``name``."""
+        """Return the full names of the datasets whose name is, or ends with, ``name``."""
         query = select(dataset.c.name).where(_named(name)).order_by(dataset.c.name)
         return [str(row["name"]) for row in self._rows(query)]
 
     def chunks_of(self, name: str) -> list[dict[str, Any]]:
-        """Return every chunk read from or written to the dataset of that name."""
+        """Return every chunk that was read from or written to a dataset."""
         source, target = dataset.alias(), dataset.alias()
         query = (
             select(
@@ -157,12 +161,12 @@ class Reports(Standing, PlannerReports):
         return self._rows(query)
 
     def schema_version(self) -> str:
-        """Return the schema's version, as alembic names it."""
+        """Return the version of the database's schema, as alembic names it."""
         query = text("SELECT version_num FROM hdm_schema_version")
         return str(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
     def clock(self) -> str:
-        """Return the database's time: UTC, in the format of the tables."""
+        """Return the database server's time: UTC, in the format of the tables."""
         from hdm.state.db import clock
 
         return str(self._base.db.read(lambda conn: conn.execute(select(clock.now)).scalar()))

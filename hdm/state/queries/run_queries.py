@@ -1,4 +1,4 @@
-"""Queries about runs: rows as they are, the trail, the lineage. Read only."""
+"""Queries about runs: rows, events and lineage; they change nothing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hdm.state.tx.context import Base
 
 
 class Questions:
-    """The reading half of ``StateManager``."""
+    """The methods of ``StateManager`` that only read."""
 
     def __init__(self, base: Base) -> None:
         self._base = base
@@ -24,49 +24,52 @@ class Questions:
         return audit.run_row(self._base, run_id)
 
     def status(self, run_id: str) -> list[dict[str, Any]]:
-        """Return one dictionary per job of the run: chunks by status, rows, bytes."""
+        """Return each job of a run as a dictionary: chunks by status, rows, bytes."""
         return audit.status(self._base, run_id)
 
     def workers_of(self, run_id: str) -> list[dict[str, Any]]:
-        """Return the run's workers as dictionaries."""
+        """Return the workers of a run as dictionaries."""
         return audit.workers_of(self._base, run_id)
 
     def failed_checks(self, job_id: str) -> int:
-        """Return how many checks of the job did not pass."""
+        """Return how many checks on the job's chunks did not pass."""
         return audit.failed_checks(self._base, job_id)
 
     def failures(self, lease: Lease) -> int:
-        """Return how many failures of the chunk count since it was planned or retried."""
+        """Return how often the chunk has failed since it was planned or retried, as far as it counts."""
         return transitions.failures(self._base, lease)
 
     def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return the run's events after that number, as dictionaries."""
+        """Return a run's events after number ``after``, as dictionaries."""
         return audit.events_after(self._base, run_id, after, limit)
 
     def lineage(self, name: str) -> list[dict[str, Any]]:
-        """Return where the dataset's rows came from (``hops`` < 0) and went to (> 0), as dictionaries."""
+        """Return the datasets that a dataset's rows came from and went to, as dictionaries.
+
+        ``hops`` is below 0 for where they came from, above 0 for where they went.
+        """
         return lineage.of_table(self._base, name)
 
     def column_lineage(self, name: str) -> list[dict[str, Any]]:
-        """Return where the columns of that dataset came from and went to, as dictionaries."""
+        """Return the columns that a dataset's columns came from and went to, as dictionaries."""
         return lineage.of_columns(self._base, name)
 
     def chunk_lineage(self, chunk_id: str) -> list[dict[str, Any]]:
-        """Return the chunk and all chunks that it was made of, nearest first."""
+        """Return a chunk and all chunks from which its rows were made, nearest first."""
         return lineage.of_chunk(self._base, chunk_id)
 
     def verify_chain(self, run_id: str) -> list[str]:
-        """Return every break in the run's trail; empty if there is none."""
+        """Verify one run's events; return a text for each fault, none if all is in order."""
         return audit.verify_chain(self._base, run_id)
 
     def verify(self, known: Sequence[Anchor] = ()) -> Verdict:
-        """Recompute every chain, compare every table with its events, and both with the anchors."""
+        """Verify every event chain, and compare tables with events, and both with the anchors ``known``."""
         return verify.verify(self._base, known)
 
     def make_anchor(self) -> dict[str, Any]:
-        """Return an anchor of every chain, to be stored outside by ``hdm.state.queries.anchors.spell``."""
+        """Return the ends of all event chains; ``hdm.state.queries.anchors.spell`` makes text of them."""
         return anchors.make(self._base)
 
     def record_anchor(self, made: Mapping[str, Any], location: str) -> None:
-        """Record where an anchor is stored."""
+        """Record in the database where an anchor is stored."""
         anchors.record(self._base, made, location)

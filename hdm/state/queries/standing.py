@@ -1,4 +1,4 @@
-"""Queries about the workers of a run and about waived chunks, for people to see. Read only."""
+"""Queries for people about a run's workers and about waived chunks; they change nothing."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from hdm.state.tx.context import Base
 
 
 class Process(NamedTuple):
-    """A process that worked on a run. ``silent``: seconds since its last heartbeat.
+    """A process that worked on a run.
 
-    ``state``: 'alive' as far as the state database knows, 'retired' if it ended normally, or 'dead'.
+    ``silent``: seconds since its last heartbeat. ``state``: 'alive' as far as the state database knows,
+    'retired' if it ended normally, or 'dead'.
     """
 
     host: str
@@ -32,7 +33,7 @@ class Process(NamedTuple):
 
 
 def of_manifest(name: str, env: str, links: Collection[str]) -> ColumnElement[bool]:
-    """Return the condition that a ``run`` row belongs to the manifest, by name or by its links' keys."""
+    """Return the SQL condition that a run is of this manifest, by its name or by its links' keys."""
     named = and_(run.c.manifest_name == name, run.c.env == env)
     if not links:
         return named
@@ -45,7 +46,7 @@ def of_manifest(name: str, env: str, links: Collection[str]) -> ColumnElement[bo
 
 
 def jobs_of(name: str, env: str, links: Collection[str]) -> Select[Any]:
-    """Return the query for the ids of the manifest's jobs."""
+    """Return the query for the ids of a manifest's jobs."""
     return (
         select(run_job.c.job_id)
         .join(run, run.c.run_id == run_job.c.run_id)
@@ -54,12 +55,12 @@ def jobs_of(name: str, env: str, links: Collection[str]) -> Select[Any]:
 
 
 class Standing:
-    """Queries that list a run's processes and the chunks that somebody waived; part of ``Reports``."""
+    """Queries for a run's processes and for chunks that somebody waived; part of ``Reports``."""
 
     _base: Base
 
     def processes(self, run_id: str) -> list[Process]:
-        """Return every process that took part in the run, in the order in which they began."""
+        """Return every process that worked on a run, in the order in which they began."""
         query = select(worker, clock.now.label("now")).where(worker.c.run_id == run_id)
         query = query.order_by(worker.c.started_at, worker.c.worker_id)
 
@@ -75,7 +76,7 @@ class Standing:
         return self._base.db.read(work)
 
     def waived(self, name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
-        """Return the manifest's waived chunks, whose rows are missing with a person's consent.
+        """Return a manifest's waived chunks, whose rows a person accepted as missing.
 
         Leaves out those of a table in mode ``replace`` that was read again since.
         """

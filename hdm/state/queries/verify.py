@@ -1,4 +1,4 @@
-"""Verifies the whole state database by its trail: chains, tables, the order of runs, and anchors."""
+"""Verifies the whole state database against its events: chains, tables, the order of runs, anchors."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from hdm.state.tx.context import Base
 
 @dataclass(slots=True)
 class Verdict:
-    """What was verified, and what is wrong.
+    """Result of a verification: what was verified, and what is wrong.
 
     ``older``: how many runs were recorded by an hdm before 0.2, whose tables can be compared only in part.
     ``breaks``: pairs of a run id ('' if it belongs to none) and a text.
@@ -33,7 +33,7 @@ class Verdict:
 
 
 def verify(base: Base, known: Sequence[Anchor] = ()) -> Verdict:
-    """Recompute every chain, and compare every table with its events, on one snapshot of the database."""
+    """Verify every event chain, and compare every table with the events, on one snapshot of the database."""
     return base.db.snapshot(lambda conn: _verify(conn, list(known)))
 
 

@@ -1,4 +1,4 @@
-"""Compares each chunk, its files, dead letter and lineage with the events about it."""
+"""Compares each chunk, its files, dead letter and lineage with the events about them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Found = Iterator[tuple[str, str]]
 
 
 def chunks(conn: Connection, facts: Facts, jobs: Mapping[str, Row]) -> Found:
-    """Compare every chunk of the database with its events, page by page."""
+    """Compare every chunk in the database with its events, page by page; yield the differences."""
     plans: dict[str, Sum] = defaultdict(Sum)
     imported: dict[str, Sum] = defaultdict(Sum)
     last, edges = "", 0
@@ -73,7 +73,7 @@ def _differs(job_id: str, what: str, there: Sum, told: Sum) -> Found:
 
 
 def differs(what: str, there: Sum, told: Sum) -> str:
-    """Return how a table's rows differ from the events that sealed them."""
+    """Return a text that says how a table's rows differ from what events recorded of them."""
     if there.number != told.number:
         return f"{what}: {there.number} on record, its events say {told.number}"
     return f"{what}: not as its events sealed them"
@@ -129,7 +129,7 @@ def _payload(row: Row) -> dict[str, Any]:
 
 
 def edge_key(row: Row) -> str:
-    """Return the id of a committed chunk's lineage edge."""
+    """Return the id of the lineage edge of a committed chunk's row."""
     return digest("edge", row["corr_in"] or "", row["chunk_id"])
 
 

@@ -53,7 +53,7 @@ def rows(conn: Connection, table: Any) -> Iterator[Row]:
 
 
 def runs(conn: Connection, facts: Facts) -> Found:
-    """Compare each run's row, its workers, and its manifest's text."""
+    """Compare each run's row, its workers and its manifest's text with the events; yield the differences."""
     for row in rows(conn, run):
         run_id = row["run_id"]
         told = facts.runs.get(run_id, RunFacts())
@@ -103,7 +103,10 @@ def _of_run(row: Row, told: RunFacts) -> Iterator[str]:
 
 
 def jobs(conn: Connection, facts: Facts, known: Mapping[str, Row]) -> Found:
-    """Compare each job's row, runs, columns, checks, watermarks, upstream chunks and schemas."""
+    """Compare each job's row and all that belongs to it with the events; yield the differences.
+
+    To it belong runs, columns, checks, watermarks, upstream chunks and schemas.
+    """
     pairs = {(row["run_id"], row["job_id"]) for row in rows(conn, run_job)}
     for run_id, job_id in sorted(pairs ^ facts.pairs):
         if facts.runs.get(run_id, RunFacts()).old_import:
@@ -201,5 +204,5 @@ def _schemas(conn: Connection, facts: Facts, jobs: Iterable[Row]) -> Found:
 
 
 def all_jobs(conn: Connection) -> dict[str, Row]:
-    """Return every job's row, by its id."""
+    """Return every job's row by the job's id."""
     return {row["job_id"]: row for row in rows(conn, job)}

@@ -1,1 +1,1 @@
-"""One transaction of the state: its lock, its events, its rows."""
+"""A write transaction of the state: what it locks, the events and rows that it writes."""

@@ -1,4 +1,4 @@
-"""Converts chunks and receipts to rows: some values as readable columns, the whole as one JSON body."""
+"""Converts chunks and receipts to database rows: some values as columns, the whole as one JSON text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hdm.model.values import UNPLACED
 
 
 def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
-    """Return a new row of ``hdm_chunk`` in status 'pending'."""
+    """Return a row for ``hdm_chunk``, the table of chunks, in status 'pending'."""
     low = next((c.value for c in chunk.conditions if c.op in (">=", ">", "=")), None)
     high = next((c.value for c in chunk.conditions if c.op in ("<", "<=", "=")), None)
     return {
@@ -36,7 +36,7 @@ def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
 
 
 def bound_kind(chunk: Chunk) -> str:
-    """Return how the chunk is bounded: null, point, range, file, or all."""
+    """Return in a word how the chunk selects its rows: null, point, range, file, or all."""
     ops = {condition.op for condition in chunk.conditions}
     if ops & set(UNPLACED):
         return "null"
@@ -48,7 +48,7 @@ def bound_kind(chunk: Chunk) -> str:
 
 
 def source_filter(chunk: Chunk) -> str | None:
-    """Return the chunk's conditions in readable form, and its staged files by name."""
+    """Return the chunk's conditions and the names of its staged files as readable text; None for all rows."""
     parts = [_shown(condition) for condition in chunk.conditions]
     parts += [file.uri for file in chunk.files]
     if chunk.first_row is not None:
@@ -68,7 +68,7 @@ _receipt_text = lru_cache(maxsize=64)(receipt_to_json)
 
 
 def receipt_values(receipt: Receipt) -> dict[str, Any]:
-    """Return the columns of ``hdm_chunk`` that a receipt fills."""
+    """Return the columns of a chunk's database row that a receipt fills, with their values."""
     extracted = receipt.extracted
     if extracted is None:
         extracted = receipt.rows + receipt.filtered

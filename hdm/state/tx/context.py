@@ -1,4 +1,4 @@
-"""What all parts of the state layer share: the database, the mask for secrets, and a cache of jobs."""
+"""Shares the database, the mask for secrets and a cache of jobs among all parts of the state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _JOB = select(job)
 
 
 class Base:
-    """Shared by all parts of the state layer; ``instance`` and ``worker_id`` name this process in leases."""
+    """What all parts of the state share; ``instance`` and ``worker_id`` name this process in leases."""
 
     def __init__(self, db: Database, mask: Redact, lease_ttl: float) -> None:
         self.db, self.mask, self.lease_ttl = db, mask, lease_ttl
@@ -43,7 +43,7 @@ class Base:
 
     @property
     def ttl_ms(self) -> int:
-        """The lease time in milliseconds."""
+        """How long a lease lasts, in milliseconds."""
         return int(self.lease_ttl * 1000)
 
     def change(
@@ -53,7 +53,7 @@ class Base:
         hold: str | None = None,
         ask: Mapping[str, Query] | None = None,
     ) -> T:
-        """Run ``work`` in one write transaction of the run, together with the events that it records.
+        """Run ``work`` in one write transaction that records its events, and return its result.
 
         ``hold`` is a chunk to lock at once; its row is ``tx.chunk_row``. The queries of ``ask`` are sent in
         the same round trip; their rows are ``tx.answers``.
@@ -68,7 +68,7 @@ class Base:
         return self.db.run(once)
 
     def job_of(self, conn: Connection, row: Any, in_run: str, *, adopted: bool = True) -> Job:
-        """Return the ``Job`` of a row with the columns ``JOB_COLUMNS``."""
+        """Return the ``Job`` for a database row with the columns ``JOB_COLUMNS``."""
         return Job(
             job_id=row.job_id,
             run_id=row.run_id,
@@ -84,7 +84,7 @@ class Base:
         )
 
     def info(self, conn: Connection, job_id: str) -> JobInfo:
-        """Return the job as it was planned; cached once read."""
+        """Return a job's description as it was planned; kept in a cache once read."""
         found = self._infos.get(job_id)
         if found is None:
             found = _load_info(conn, job_id)
@@ -93,12 +93,12 @@ class Base:
         return found
 
     def forget(self, job_id: str) -> None:
-        """Drop the job from the cache, so that it is read again."""
+        """Drop a job from the cache, so that its description is read again."""
         with self._guard:
             self._infos.pop(job_id, None)
 
     def run_of(self, conn: Connection, job_id: str) -> str:
-        """Return the run that worked on the job last."""
+        """Return the id of the run that last worked on a job."""
         newest = (
             select(run_job.c.run_id)
             .where(run_job.c.job_id == job_id)

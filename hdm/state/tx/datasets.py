@@ -17,7 +17,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def register(tx: Tx, table: Table) -> int:
-    """Record the dataset, and a new version if its schema is new; return the version's number."""
+    """Record a dataset, with a new version if its schema is new; return the version's number."""
     ensure(tx, table.dataset)
     newest = tx.conn.execute(
         select(dataset_schema.c.version, dataset_schema.c.schema_sha256, dataset_schema.c.columns_json)
@@ -56,7 +56,7 @@ def keep_version(tx: Tx, row: dict[str, Any]) -> None:
 
 
 def ensure(tx: Tx, named: Dataset, kind: str = "table") -> str:
-    """Record the dataset if it is not known; return its id."""
+    """Record a dataset if it is not known; return its id."""
     known = tx.conn.execute(
         select(func.count()).select_from(dataset).where(dataset.c.dataset_id == named.dataset_id)
     ).scalar()
@@ -80,7 +80,10 @@ _SUBTYPES = {
 
 
 def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> Sum:
-    """Record where each column of the target comes from, by ``info.origins``; return the seal of the rows."""
+    """Record the source columns of each target column, from ``info.origins``; return the rows' sum of seals.
+
+    A seal is a row's digest, carried by the event that reports the row.
+    """
     rows = [{"job_id": job_id, **line} for line in _lines(tx, info)]
     if rows:
         tx.conn.execute(insert(column_lineage), rows)

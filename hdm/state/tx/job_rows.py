@@ -1,4 +1,4 @@
-"""Changes a job's row and seals it: the caller puts the seal into the event that reports the change."""
+"""Changes a job's row, and computes its seal (digest) for the event that reports the change."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from hdm.state.tx.transaction import Tx
 
 
 def hold(tx: Tx, job_id: str) -> Mapping[str, Any]:
-    """Return the job's row, locked until the transaction ends."""
+    """Return a job's row, locked until the transaction ends."""
     query = locked(select(job).where(job.c.job_id == job_id), job)
     return dict(tx.conn.execute(query).mappings().one())
 
 
 def change(tx: Tx, held: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """Change a row that ``hold`` returned; return the seal of the new row, for the event's ``seal``."""
+    """Change a job's row that ``hold`` returned; return its new seal (digest), for the event's ``seal``."""
     tx.conn.execute(update(job).where(job.c.job_id == held["job_id"]).values(dict(values)))
     return seal({**held, **values})
 
 
 def seal(row: Mapping[str, Any]) -> str:
-    """Return the seal of a job's row."""
+    """Return the seal (digest) of a job's row."""
     return seals.job_seal(row)

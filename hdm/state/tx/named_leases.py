@@ -1,4 +1,4 @@
-"""Named leases by the database's clock, so that only one process plans or finishes a job at a time."""
+"""Gives one process at a time the right to plan or close a job, by the database's clock."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LEAVE = update(lease).where(*_MINE).values(owner=None, expires_at=None)
 
 @contextmanager
 def hold(base: Base, resource: str) -> Iterator[bool]:
-    """Yield whether this caller got the lease on ``resource``; renew it until the block ends."""
+    """Give the ``with`` block True if this caller got the lease on ``resource``; renew it meanwhile."""
     holder = f"{base.worker_id or base.instance}/{uuid.uuid4().hex}"
     if not _take(base, resource, holder):
         yield False

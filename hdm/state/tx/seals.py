@@ -1,4 +1,4 @@
-"""Seals: digests of rows, carried by the events that wrote them, to hold the tables against.
+"""Computes seals: digests of rows that the events carry, so that changed tables are found.
 
 A seal is sha256 over the table's name and the canonical JSON of the row's values, in the order of
 the columns below. Rows that one event writes many of are sealed together: the sum of their seals
@@ -69,20 +69,22 @@ IMPORTED = (
 
 
 def seal(table: str, columns: Iterable[str], row: Mapping[str, Any]) -> str:
-    """Return the seal of a row in hex; a missing column counts as NULL."""
+    """Return the seal (digest) of a row, in hex digits; a missing column counts as NULL."""
     found: str = _digest(table, columns, row).hexdigest()
     return found
 
 
 def job_seal(row: Mapping[str, Any]) -> str:
-    """The seal of a job's row, with the number of its list of columns."""
+    """Return the seal (digest) of a job's row, with the number of its list of columns."""
     number = max(JOB)
     return f"{number}:{seal('job', JOB[number], row)}"
 
 
 def is_job_seal(sealed: str, row: Mapping[str, Any]) -> bool:
-    """Whether a job's row is as ``sealed`` says, by this hdm or an older one, which left columns that came
-    later as they were made: NULL."""
+    """Whether a job's row has the seal ``sealed``, computed by this or an older version of hdm.
+
+    Columns that were added since an older version must have their initial value, NULL.
+    """
     number, _, digest = sealed.rpartition(":")
     lists = [JOB[int(number)]] if number.isdecimal() and int(number) in JOB else []
     if not number:
@@ -96,7 +98,7 @@ def is_job_seal(sealed: str, row: Mapping[str, Any]) -> bool:
 
 
 def text_seal(text: str | None) -> str | None:
-    """Return sha256 of a text in hex; None for None."""
+    """Return the sha256 of a text in hex digits; None for None."""
     return None if text is None else hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -106,7 +108,7 @@ def _digest(table: str, columns: Iterable[str], row: Mapping[str, Any]) -> Any:
 
 
 class Sum:
-    """The number of some rows and the sum of their seals, whatever their order."""
+    """A count of rows and the sum of their seals, which do not depend on the rows' order."""
 
     __slots__ = ("number", "total")
 
@@ -114,19 +116,19 @@ class Sum:
         self.number, self.total = number, total
 
     def add(self, table: str, columns: Iterable[str], row: Mapping[str, Any]) -> None:
-        """Add one row."""
+        """Add one row to the count and the sum."""
         self.number += 1
         found = int.from_bytes(_digest(table, columns, row).digest(), "big")
         self.total = (self.total + found) % _RANGE
 
     def merge(self, told: Any) -> None:
-        """Add what ``told`` returned, as read from an event's payload."""
+        """Add a count and sum that ``told`` returned, as read from an event."""
         number, total = told
         self.number += number
         self.total = (self.total + int(total, 16)) % _RANGE
 
     def told(self) -> list[Any]:
-        """Return the number, and the sum in hex, for an event's payload."""
+        """Return the count, and the sum in hex digits, to be stored in an event."""
         return [self.number, f"{self.total:064x}"]
 
     def __eq__(self, other: object) -> bool:
@@ -136,7 +138,7 @@ class Sum:
 
 
 def sum_of(table: str, columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Sum:
-    """Return the sum over ``rows``."""
+    """Return the count and the sum of seals over ``rows``."""
     found = Sum()
     for row in rows:
         found.add(table, columns, row)

@@ -1,4 +1,4 @@
-"""Writes the trail: events, hash-chained per run, appended in the transaction of the state change."""
+"""Writes events, hash-chained per run, in the same transaction as the change that they report."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def chain_hash(prev_hash: str, record: dict[str, Any]) -> str:
-    """Return sha256, in hex, over the previous hash and the record's canonical JSON."""
+    """Return the sha256, in hex digits, over the previous event's hash and this event as canonical JSON."""
     body = _canonical({name: record[name] for name in CHAINED})
     return hashlib.sha256((prev_hash + body).encode()).hexdigest()
 
 
 class Tx:
-    """A write transaction of one run: locks the head of its event chain and collects its events.
+    """A write transaction of one run, which collects the events to append to the run's chain.
 
     The head is locked before anything else, so that all transactions of a run queue up in one order. ``now``
     is the database's time at that moment. ``chunk_row`` is the row of the chunk ``hold`` joined with its job,
@@ -148,7 +148,7 @@ class Tx:
         now: str | None = None,
         **payload: Any,
     ) -> None:
-        """Record one event; ``was`` and ``now`` are the statuses before and after."""
+        """Record one event in this transaction; ``was`` and ``now`` are the statuses before and after."""
         self._pending.append(
             {
                 "run_id": self.run_id,
@@ -166,19 +166,19 @@ class Tx:
         )
 
     def queue(self, change: Prepared, values: Values, then: Callable[[int], object] | None = None) -> None:
-        """Queue ``change`` for the next round trip; ``then`` is called with the number of rows it touched."""
+        """Put a change off to the next round trip; ``then`` is called with the number of changed rows."""
         if then is not None:
             self._told[len(self._queue)] = then
         self._queue.append((change, values))
 
     def first(self, query: Prepared, values: Values) -> Any:
-        """Send the queue and then the query; return the query's first row or None."""
+        """Send all queued statements and then a query; return the query's first row or None."""
         self.queue(query, values)
         rows = self.send()[-1].rows
         return rows[0] if rows else None
 
     def send(self, *, last: bool = False) -> list[Outcome]:
-        """Send all queued statements, in one round trip if the driver can."""
+        """Send all queued statements, in one round trip if the driver can; return their results."""
         if not self._queue:
             return []
         queue, self._queue = self._queue, []
@@ -189,7 +189,7 @@ class Tx:
         return outcomes
 
     def finish(self, *, last: bool = False) -> None:
-        """Send the queue, append the recorded events and move the head; commit if ``last``."""
+        """Send all queued statements, append the recorded events to the chain; commit if ``last``."""
         if not self._pending:
             self.send(last=last)
             return
