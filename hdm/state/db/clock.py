@@ -74,7 +74,7 @@ def _(element: Later, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 _MS = "(REPLACE(CONVERT(VARCHAR(26), CAST({} AS DATETIME2(6)), 121), ' ', 'T') + 'Z')"
-"""Style 121 has all six digits; 126 leaves out a fraction of 0, and such a text would sort after its second."""
+"""Style 121 has all six digits; 126 leaves out a fraction of 0, and that text sorts after its own second."""
 
 
 @compiles(Now, "mssql")
