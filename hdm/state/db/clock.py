@@ -1,4 +1,4 @@
-"""SQL expressions for the database server's time: UTC text ``YYYY-MM-DDTHH:MM:SS.ffffffZ``.
+"""The database's clock as SQL expressions: UTC text ``YYYY-MM-DDTHH:MM:SS.ffffffZ``.
 
 Times never come from a worker's clock. The text has a fixed width, so it sorts like time in every database.
 """
@@ -13,7 +13,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 
 class Now(ColumnElement[str]):
-    """SQL expression for the server's current time, as UTC text."""
+    """SQL expression for the current time."""
 
     inherit_cache = True
     _traverse_internals: Any = ()
@@ -24,10 +24,7 @@ class Now(ColumnElement[str]):
 
 
 class Later(ColumnElement[str]):
-    """SQL expression for the server's current time plus the bound parameter ``later_ms``, in milliseconds.
-
-    The parameter may be negative.
-    """
+    """SQL expression for the current time plus the bound parameter ``later_ms``, which may be negative."""
 
     inherit_cache = True
     _traverse_internals: Any = ()
@@ -77,7 +74,7 @@ def _(element: Later, compiler: SQLCompiler, **kw: Any) -> str:
 
 
 _MS = "(REPLACE(CONVERT(VARCHAR(26), CAST({} AS DATETIME2(6)), 121), ' ', 'T') + 'Z')"
-"""Style 121 has six digits; 126 leaves out a fraction of 0, and such a text would sort after its second."""
+"""Style 121 has all six digits; 126 leaves out a fraction of 0, and that text sorts after its own second."""
 
 
 @compiles(Now, "mssql")
