@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from hdm.errors import CheckFailed, ConnectionLost, LeaseLost, UsageError
-from hdm.model import Chunk, Condition, Receipt
+from hdm.model import Chunk, Condition, FileNames, Receipt
 from hdm.state import StateManager
 from hdm.state.chunks.claims import ClaimRequest
 from hdm.state.db import pg_pipeline, statements
@@ -112,11 +112,12 @@ def _work(world: World) -> None:
     def file(lease: Any) -> tuple[str, str]:
         return file_of(lease).uri, "parquet"
 
-    first = world.claim(preregister=file)
+    names = {job.pipeline_key: FileNames("file:///stage/{chunk}.parquet", "parquet")}
+    first = world.claim(file_names=names)
     store.begin_artifact(first, *file(first))
     store.renew(first, rows=5, bytes=50)
     store.record_checks(first, [CheckResult("NotNull", "id", "{}", "warn", None)])
-    second = _commit(world, first, target_rows=10, claim_next=ClaimRequest(None, file))
+    second = _commit(world, first, target_rows=10, claim_next=ClaimRequest(None, names))
     assert second is not None
     store.begin_artifact(second, *file(second))
     store.wrote(second, receipt_of(second))
@@ -128,10 +129,10 @@ def _work(world: World) -> None:
         store.begin_artifact(second, "file:///stage/late.parquet", "parquet")
     _commit(world, third, target_rows=None)
     for target_rows in (9, -1):
-        _commit(world, world.claim(preregister=file), target_rows=target_rows)
+        _commit(world, world.claim(file_names=names), target_rows=target_rows)
     for _ in range(2):
         store.fail(world.claim(), CheckFailed("bad rows"), retry_in=None, phase="check")
-    failing = world.claim(preregister=file)
+    failing = world.claim(file_names=names)
     store.begin_artifact(failing, "file:///stage/another.parquet", "parquet")
     store.fail(failing, ConnectionLost("gone"), retry_in=0.0, phase="read")
     again = world.claim()
