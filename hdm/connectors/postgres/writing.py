@@ -76,7 +76,6 @@ class Writing(Reading):
         """
         # A process that is stopped in here would lock everybody out of the table, readers too.
         self.run(connection, "SET LOCAL idle_in_transaction_session_timeout = '30s'")
-        self.run(connection, "SET LOCAL row_security = off")  # raises if a policy hides rows
         name = self.dialect.qualify(target)
         if self.run(connection, "SELECT to_regclass(%s)::text", (name,))[0][0]:
             self.run(connection, f"LOCK TABLE {name} IN EXCLUSIVE MODE")
