@@ -15,7 +15,7 @@ from tests.runner.sample import Sample
 from tests.servers.process import Database
 
 MODES = (("append", "id"), ("append", "s"), ("merge", "id"), ("merge", "s"), ("replace", "id"))
-LIVES = [(*mode, seed) for mode in MODES for seed in range(5)]
+LIVES = [(*mode, seed) for mode in MODES for seed in range(20)]
 RUNS = 6
 
 
