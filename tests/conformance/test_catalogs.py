@@ -115,6 +115,7 @@ class TestPostgres(CatalogConformance):
             "COMMENT ON VIEW public.seen IS 'looks'",
         ]
 
+    @pytest.mark.slow
     def test_sources_see_the_same_schema(self, catalog: Catalog, crawled: Schema) -> None:
         agrees(catalog, crawled)
 
@@ -174,6 +175,7 @@ class TestMariaDB(CatalogConformance):
             "CREATE VIEW zoo.seen AS SELECT x.id, c.a AS `A b` FROM zoo.`a``b` x JOIN zoo2.c c ON c.o = x.id",
         ]
 
+    @pytest.mark.slow
     def test_sources_see_the_same_schema(self, catalog: Catalog, crawled: Schema) -> None:
         agrees(catalog, crawled)
 
@@ -214,6 +216,7 @@ class TestDuckDB(CatalogConformance):
             """COMMENT ON COLUMN "Shop.x".c.a IS 'first'""",
         ]
 
+    @pytest.mark.slow
     def test_sources_see_the_same_schema(self, catalog: Catalog, crawled: Schema) -> None:
         agrees(catalog, crawled)
 

@@ -176,6 +176,7 @@ def test_no_suite_is_forgotten() -> None:
 
 
 @pytest.mark.parametrize("name", SOURCES)
+@pytest.mark.slow
 def test_source(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sources, "BATCH_BOUND", 2_000)
     folders = iter((tmp_path / "1", tmp_path / "2"))

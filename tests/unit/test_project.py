@@ -90,6 +90,7 @@ def test_without_git_there_is_no_commit(place, monkeypatch):
     assert session._git(place.folder) == (None, False)
 
 
+@pytest.mark.slow
 def test_the_state_is_made_on_first_use_private_and_found_again(place):
     project = opened(place)
     with project.open_state() as state:
@@ -128,6 +129,7 @@ def registered(monkeypatch):
 
 
 @pytest.mark.usefixtures("registered")
+@pytest.mark.slow
 def test_a_plugins_state_manager_is_the_one_that_is_opened(place, tmp_path, monkeypatch):
     monkeypatch.setenv("OWN_STATE", str(tmp_path / "own" / "state.db"))
     place.manifest["state_manager"] = {"name": "state", "type": "OwnStateManager"}

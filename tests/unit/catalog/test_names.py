@@ -107,6 +107,7 @@ def test_tables_of_two_schemas_do_not_fall_into_one() -> None:
 
 
 @given(st.text(min_size=1, max_size=300).filter(lambda s: "\0" not in s))
+@pytest.mark.slow
 def test_cut_names_fit_and_stay_apart(name: str) -> None:
     for system in targets():
         known = dialect(system)
@@ -118,6 +119,7 @@ def test_cut_names_fit_and_stay_apart(name: str) -> None:
 
 
 @given(st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), min_size=1, max_size=40))
+@pytest.mark.slow
 def test_any_name_goes_through_sqlite_and_back(name: str) -> None:
     if name.lower().startswith("sqlite_"):
         return

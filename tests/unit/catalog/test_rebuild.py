@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from hdm.catalog.apply import apply
 from hdm.catalog.ddl_files import ordered
 from hdm.catalog.diff import unfinished
@@ -65,6 +67,7 @@ def shape(schema: Schema) -> dict[str, tuple[object, ...]]:
     return {one.path[-1]: parts(one) for one in schema.relations}
 
 
+@pytest.mark.slow
 def test_nothing_of_the_table_is_lost_when_foreign_keys_come(opened: Opened) -> None:
     target, schema = of_duckdb(opened), wanted()
     apply([one for one in ordered(schema) if one.phase in BEFORE_LOAD], target)
@@ -77,6 +80,7 @@ def test_nothing_of_the_table_is_lost_when_foreign_keys_come(opened: Opened) -> 
     assert target.query("SELECT COUNT(*) FROM run") == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_foreign_key_that_comes_later_leaves_those_that_are_there(opened: Opened) -> None:
     target, schema = of_duckdb(opened), wanted()
     first = [

@@ -44,6 +44,7 @@ def test_each_event_is_one_json_line(lease, capsys):
     assert "s3cret-canary" not in said.out
 
 
+@pytest.mark.slow
 def test_a_pipe_hears_only_what_went_wrong(lease, capsys):
     with Quiet().observing() as observer:
         observer.started(lease)

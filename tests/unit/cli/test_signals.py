@@ -40,6 +40,7 @@ def start(body: str, drain: str = "1") -> subprocess.Popen[str]:
 
 
 @pytest.mark.parametrize("body", HANGS.values(), ids=HANGS)
+@pytest.mark.slow
 def test_whatever_it_hangs_in_it_ends_in_time(body):
     process = start(body)
     process.send_signal(signal.SIGTERM)
@@ -49,6 +50,7 @@ def test_whatever_it_hangs_in_it_ends_in_time(body):
 
 
 @pytest.mark.parametrize("pair", [(signal.SIGINT,) * 2, (signal.SIGTERM, signal.SIGINT)])
+@pytest.mark.slow
 def test_a_second_signal_ends_it_at_once(pair):
     process = start("stop.wait(); a = threading.Lock(); a.acquire(); a.acquire()", drain="600")
     process.send_signal(pair[0])
@@ -58,6 +60,7 @@ def test_a_second_signal_ends_it_at_once(pair):
     assert process.returncode == 143
 
 
+@pytest.mark.slow
 def test_who_drains_in_time_ends_as_it_wants():
     process = start("stop.wait(); time.sleep(0.2); sys.exit(7)", drain="600")
     process.send_signal(signal.SIGTERM)

@@ -42,6 +42,7 @@ def test_both_are_json_and_whole(manifest: Any, profile: Any) -> None:
         assert references(schema) <= known
 
 
+@pytest.mark.slow
 def test_every_word_of_the_models_is_in_it(manifest: Any) -> None:
     schema = manifest
     assert set(manifest_model.ManifestWords.model_fields) <= set(schema["properties"])
@@ -75,6 +76,7 @@ def properties(schema: Any, where: str = "") -> Iterator[tuple[str, Any]]:
             yield from properties(inner, where)
 
 
+@pytest.mark.slow
 def test_an_editor_is_told_what_each_key_does(manifest: Any, profile: Any) -> None:
     told = {where: inner.get("description") for s in (manifest, profile) for where, inner in properties(s)}
     assert len(told) > 1000

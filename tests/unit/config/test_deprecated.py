@@ -78,6 +78,7 @@ class Older(manifest_model.Link):
 
 
 @pytest.mark.parametrize("verb", ["plan", "run"])
+@pytest.mark.slow
 def test_plan_and_run_say_old_keys_of_the_manifest_and_its_parts(
     verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,12 +189,14 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(secured: Secured) -> N
             connected(secured, **more)
 
 
+@pytest.mark.slow
 def test_one_that_is_known_is_taken(secured: Secured) -> None:
     assert connected(secured, sslrootcert=secured.ca)
     assert connected(secured, insecure=True)
     assert not connected(secured, sslmode="disable")
 
 
+@pytest.mark.slow
 def test_one_for_another_name_is_refused(secured: Secured) -> None:
     with pytest.raises(HdmError, match="TLS: no trusted connection"):
         elsewhere = Secured(secured.dsn.replace(NAME, "localhost.example.com"), secured.ca, secured.other_ca)

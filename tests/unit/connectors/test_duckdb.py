@@ -101,6 +101,7 @@ def test_unions_are_a_declared_loss(duck: DuckDBSystem, other: DuckDBSystem) -> 
     assert other.run("SELECT * FROM t ORDER BY id") == [(1, "2", "union"), (2, None, None)]
 
 
+@pytest.mark.slow
 def test_a_value_that_does_not_fit_is_refused(duck: DuckDBSystem) -> None:
     duck.run("CREATE TABLE n (c tinyint)")
     database = duck.sink("n").database
@@ -331,6 +332,7 @@ def test_the_originals_profile_names_the_file() -> None:
         DuckDBProfile()
 
 
+@pytest.mark.slow
 def test_infinity_travels_as_the_largest_integer(duck: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t AS SELECT 'infinity'::date d, '-infinity'::timestamp ts")
     source = duck.source("t")
@@ -341,11 +343,13 @@ def test_infinity_travels_as_the_largest_integer(duck: DuckDBSystem) -> None:
     assert duckdb.__version__
 
 
+@pytest.mark.slow
 def test_all_rows_of_a_view(duck: DuckDBSystem) -> None:
     duck.run("CREATE TABLE t AS SELECT range id FROM range(10); CREATE VIEW w AS SELECT id + 1 AS n FROM t")
     assert all_rows(duck.source("w", chunk={"rows": 3})) == Counter((n,) for n in range(1, 11))
 
 
+@pytest.mark.slow
 def test_generated_columns_are_told_from_defaults(duck: DuckDBSystem) -> None:
     duck.run(
         "CREATE TABLE t (a integer DEFAULT 7, g integer GENERATED ALWAYS AS (a + 1), v varchar NOT NULL)"

@@ -47,6 +47,7 @@ def test_chunks_by_bytes_window_and_nothing():
     assert rows(source(rows=0)) == ([], [])
 
 
+@pytest.mark.slow
 def test_wide_rows_come_in_small_batches():
     _, batches = rows(source(rows=3, columns=3, bytes_per_row=20_000_000))
     assert [b.num_rows for b in batches] == [1, 1, 1]

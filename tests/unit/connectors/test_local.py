@@ -76,6 +76,7 @@ def found(tmp_path, pattern="*"):
 
 
 @pytest.mark.parametrize(("form", "pressed"), FORMATS)
+@pytest.mark.slow
 def test_awkward_rows_survive_staging_and_splitting(make, tmp_path, form, pressed):
     sink, whole = make(file_format=form, compression=pressed), awkward.batch()
     receipt = stage(sink, whole.slice(0, 11), whole.slice(11), table=awkward.TABLE)

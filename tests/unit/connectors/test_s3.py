@@ -466,6 +466,7 @@ def _proof():
     return Proof(1, hashlib.sha256(b"x").hexdigest(), "n")
 
 
+@pytest.mark.slow
 def test_the_denied_permission_is_named(answering):
     profile = answering(403, "AccessDenied")
     sink = S3Sink(S3Sink.Config(bucket_name="plant"), profile, name="s")
@@ -506,6 +507,7 @@ def test_a_look_tells_what_is_wrong_and_leaves_nothing(make, s3_server, bucket):
     assert (make().place, make(prefix="a").place) == (f"s3://{bucket}", f"s3://{bucket}/a")
 
 
+@pytest.mark.slow
 def test_a_look_is_denied_where_the_look_for_a_manifest_is(answering):
     """Without s3:ListBucket a missing object is denied: to the survey, and to every chunk."""
     sink = S3Sink(S3Sink.Config(bucket_name="plant"), answering(403, "AccessDenied"), name="s")

@@ -19,6 +19,7 @@ def test_lookup_is_lazy_and_names_what_it_knows():
 
 
 @given(st.text(min_size=1, max_size=15).filter(lambda t: "\0" not in t))
+@pytest.mark.slow
 def test_quoting_is_reversible(name):
     quoted = PG.quote(name)
     assert quoted[0] == quoted[-1] == '"'

@@ -105,6 +105,7 @@ def test_a_backslash_ends_a_text_where_it_does() -> None:
 @pytest.mark.parametrize(
     "query", ["SELECT * FROM read_text('{file}')", "SELECT * FROM '{file}'", "SELECT * FROM glob('{file}')"]
 )
+@pytest.mark.slow
 def test_a_query_of_duckdb_reads_no_file(tmp_path: Path, query: str) -> None:
     file = tmp_path / "secret.csv"
     file.write_text("a\n1\n")

@@ -58,6 +58,7 @@ def test_a_run_that_moved_everything_is_a_success(run):
     assert status(run, report) == ("success", None)
 
 
+@pytest.mark.slow
 def test_a_dead_chunk_makes_it_a_failure_and_nothing_is_done_after(run):
     source = Listed(words(4))
 

@@ -77,6 +77,7 @@ def test_while_the_target_is_away_no_attempt_is_spent_and_one_line_is_said(run):
     assert all(one.waits and not one.buried for one in met)
 
 
+@pytest.mark.slow
 def test_a_source_that_is_away_is_named_as_the_source(run):
     source = Listed(words(8))
     looks = iter([ConnectionLost("refused"), ConnectionLost("refused"), None])
@@ -100,6 +101,7 @@ def test_a_source_that_is_away_is_named_as_the_source(run):
     assert said[0][1].startswith(f"source {source.name} at ")
 
 
+@pytest.mark.slow
 def test_a_system_that_stays_away_ends_the_run_with_its_chunks_unspent(run):
     sink = Remote()
     run.add(Listed(words(8)), sink)
@@ -119,6 +121,7 @@ def test_a_system_that_stays_away_ends_the_run_with_its_chunks_unspent(run):
     assert sink.ids == list(range(8))
 
 
+@pytest.mark.slow
 def test_a_target_that_is_away_when_its_table_is_made_is_waited_for(run):
     sink = Remote()
     run.add(Listed(words(4)), sink)
@@ -203,6 +206,7 @@ def test_a_connection_that_breaks_while_its_system_is_there_counts(run):
     assert chunk(run, "status, failures") == ("dead", MAX_ATTEMPTS - 1)
 
 
+@pytest.mark.slow
 def test_a_chunk_that_takes_the_server_down_each_time_is_given_up_in_the_end(run, monkeypatch):
     monkeypatch.setattr(Breaker, "_watch", lambda self, end, away: self._away.clear())
     sink = Remote()
@@ -220,6 +224,7 @@ def test_a_chunk_that_takes_the_server_down_each_time_is_given_up_in_the_end(run
     assert chunk(run) == ("dead",)
 
 
+@pytest.mark.slow
 def test_what_asks_to_slow_down_is_slowed_down_for_and_spends_nothing(run, monkeypatch):
     monkeypatch.setattr(module, "LEAST_PAUSE", 0.0)
     monkeypatch.setattr(back_off, "THROTTLED", BackOff(0.5, 0.01))

@@ -63,6 +63,7 @@ def test_a_manifest_with_any_value_replaced(tmp_path: Path, seed: int) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(raw=st.binary(max_size=200))
+@pytest.mark.slow
 def test_any_bytes(tmp_path: Path, raw: bytes) -> None:
     path = tmp_path / "m.yml"
     path.write_bytes(raw)

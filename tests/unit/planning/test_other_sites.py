@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from hdm.model import Attempt
 from hdm.planning import other_sites
 from hdm.planning.other_sites import OtherSites
@@ -74,6 +76,7 @@ def test_nobody_may_publish_without_a_live_worker(run):
     assert not OtherSites(run.state, run.run_id, own, two.specs).may_publish(), "nothing feeds the first link"
 
 
+@pytest.mark.slow
 def test_news_is_what_was_published_and_not_taken_up(run):
     two = Two(run)
     seen = two.seen()
@@ -121,6 +124,7 @@ def test_a_look_is_taken_each_second_or_at_once(run, monkeypatch):
     assert seen.is_time(now=False)
 
 
+@pytest.mark.slow
 def test_the_second_site_takes_up_rests_and_finishes(run, monkeypatch):
     monkeypatch.setattr(other_sites, "LOOK_EVERY", 0.0)
     two = Two(run)

@@ -140,6 +140,7 @@ def test_a_snapshot_that_breaks_while_it_is_let_go_does_not_spoil_a_finished_job
     assert planner.succeeded()
 
 
+@pytest.mark.slow
 def test_an_epoch_stays_open_while_a_chunk_is_unfinished_and_the_next_run_finishes_it(run):
     source, sink = one(run, rows=4)
     run.planner().tick()
@@ -202,6 +203,7 @@ def test_a_merging_job_whose_last_chunk_is_settled_between_two_questions_is_clos
     assert run.state.reread(job).status == "failure", "closed in the state database, too"
 
 
+@pytest.mark.slow
 def test_a_second_run_reads_only_above_the_watermark(run):
     source, sink = one(run, rows=4)
     to_the_end(run, run.planner())
@@ -539,6 +541,7 @@ def test_a_joined_run_takes_up_what_is_open(run):
     assert (len(joined.jobs), joined.succeeded(), sink.ids) == (1, True, [0, 1])
 
 
+@pytest.mark.slow
 def test_a_joined_run_goes_on_with_a_closed_job_that_has_more_to_follow(run):
     _first, _middle, _last = chain(run, rows=2)
     to_the_end(run, run.planner())

@@ -78,6 +78,7 @@ def test_a_check_that_the_columns_do_not_fit_is_refused_before_anything_moves():
         pipeline_of(link(checks=({"type": "NotNull", "column": "wrod"},)), TABLE)
 
 
+@pytest.mark.slow
 def test_checks_and_sink_see_the_table_after_the_transform():
     one = link(transform="SELECT id AS number FROM batch", checks=({"type": "NotNull", "column": "number"},))
     assert [column.name for column in pipeline_of(one, TABLE).target.columns] == ["number"]

@@ -109,6 +109,7 @@ def test_a_reading_that_was_left_is_swapped_by_nobody(run, monkeypatch, links):
     assert [sink.swaps for sink in sinks] == [[(1, 2), (3, 2)]] + [[(1, 2), (2, 2)]] * (links - 1)
 
 
+@pytest.mark.slow
 def test_a_planner_that_comes_upon_a_left_job_closes_it_too(run, monkeypatch):
     """It had opened the same epoch, and its snapshot is let go."""
     first, (_, last) = chain(run)
@@ -151,6 +152,7 @@ def test_a_first_reading_may_be_empty(run, links):
     assert [sink.swaps for sink in sinks] == [[(1, 0)]] * links
 
 
+@pytest.mark.slow
 def test_what_is_appended_above_and_has_nothing_new_keeps_what_is_below(run):
     _, (_, last) = chain(run, mode=Mode.APPEND)
     for _ in range(3):
@@ -162,6 +164,7 @@ def test_what_is_appended_above_and_has_nothing_new_keeps_what_is_below(run):
 
 
 @pytest.mark.parametrize("links", [2, 3])
+@pytest.mark.slow
 def test_a_chunk_that_is_dead_above_is_waited_for(run, links):
     _, sinks = chain(run, links=links)
     fail_one(run)
@@ -172,6 +175,7 @@ def test_a_chunk_that_is_dead_above_is_waited_for(run, links):
     assert [sink.swaps for sink in sinks] == [[(1, 2)]] * links
 
 
+@pytest.mark.slow
 def test_what_is_loaded_without_a_waived_chunk_is_whole(run):
     _, (_, last) = chain(run)
     fail_one(run)
@@ -217,6 +221,7 @@ def test_what_comes_after_the_swap_is_the_next_epochs(run):
 # -- what only the target knows of ------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_epoch_that_only_the_target_knows_of_is_not_taken_for_this_one(run):
     first, (middle, last) = chain(run)
     assert again(run).succeeded()

@@ -57,11 +57,13 @@ BY_BATCH = {
 
 
 @pytest.mark.parametrize("sql", ROW_BY_ROW)
+@pytest.mark.slow
 def test_what_maps_and_filters_rows_is_taken(sql: str) -> None:
     assert Transform(sql, TABLE).table.columns
 
 
 @pytest.mark.parametrize("sql", BY_BATCH)
+@pytest.mark.slow
 def test_what_depends_on_batches_is_refused_by_name(sql: str) -> None:
     with pytest.raises(UsageError) as refused:
         Transform(sql, TABLE)
@@ -69,6 +71,7 @@ def test_what_depends_on_batches_is_refused_by_name(sql: str) -> None:
     assert "query:" in str(refused.value.hint)
 
 
+@pytest.mark.slow
 def test_a_column_of_that_name_is_a_column() -> None:
     table = Table(TABLE.dataset, TABLE.path, (Column("rowid", Kind.INT64, pa.int64()),))
     assert Transform("SELECT rowid FROM batch", table).table == table

@@ -93,6 +93,7 @@ CASES: dict[str, tuple[str, list[tuple[object, ...]]]] = {
 
 
 @pytest.mark.parametrize("name", CASES)
+@pytest.mark.slow
 def test_a_transform_is_followed(name: str) -> None:
     sql, wanted = CASES[name]
     assert lines(sql) == wanted

@@ -475,6 +475,7 @@ def test_a_sink_that_cannot_say_what_it_holds_is_not_asked(run):
     assert run.status(lease.chunk_id) == "committed"
 
 
+@pytest.mark.slow
 def test_outgoing_is_the_table_after_the_transform(run):
     link = run.add(Listed([]), Shelf(), transform="SELECT id, upper(word) AS loud FROM batch")
     assert [column.name for column in link.outgoing(TABLE).columns] == ["id", "loud"]

@@ -146,6 +146,7 @@ def test_rows_that_a_transform_drops_were_read_all_the_same(run: Run, clock):
         ({"bytes_per_second": 9}, False),
     ],
 )
+@pytest.mark.slow
 def test_staged_files_are_decoded_where_a_limit_is_to_hold(run: Run, limits, passed):
     source = Listed(words(2))
     source.files = (StagedFile("shelf:a", "parquet", 9, 2, "a" * 64),)

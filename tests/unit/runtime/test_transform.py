@@ -22,6 +22,7 @@ def batch(*rows: tuple[int, str | None]) -> pa.RecordBatch:
     return pa.RecordBatch.from_pylist(plain, schema=TABLE.schema)
 
 
+@pytest.mark.slow
 def test_maps_and_filters() -> None:
     made = Transform("SELECT id, upper(name) AS name, id * 2 AS twice FROM batch WHERE id > 1", TABLE)
     assert made(batch((1, "a"), (2, "b"), (3, None))).to_pylist() == [
@@ -31,6 +32,7 @@ def test_maps_and_filters() -> None:
     assert made(batch((1, "a"))).num_rows == 0
 
 
+@pytest.mark.slow
 def test_a_column_that_stays_keeps_its_declaration() -> None:
     made = Transform("SELECT id, batch.at, name || '' AS other FROM batch", TABLE).table
     assert made.columns[:2] == (COLUMNS[0], COLUMNS[2])
@@ -55,6 +57,7 @@ def test_refuses_anything_else(sql: str, said: str) -> None:
         Transform(sql, TABLE)
 
 
+@pytest.mark.slow
 def test_rows_cannot_multiply() -> None:
     made = Transform("SELECT b.id FROM batch b, (VALUES (1), (2)) c(x)", TABLE)
     with pytest.raises(CheckFailed, match="made 4 rows of 2"):

@@ -177,6 +177,7 @@ def test_keys_that_differ_in_case_are_two_or_refused(target: System, tmp_path: P
     assert sorted(target.run("SELECT k, v FROM t")) == [("A", 1), ("a", 6)]
 
 
+@pytest.mark.slow
 def test_keys_that_differ_in_a_blank_at_the_end(target: System, tmp_path: Path) -> None:
     """Collations that pad with blanks take two such keys for one."""
     system = source_system(str(tmp_path / "source.db"))

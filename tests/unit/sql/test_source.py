@@ -140,6 +140,7 @@ def test_lag_holds_the_newest_back(system):  # noqa: F811
     assert sorted(state.run()[1]) == [(8, 8), (9, 9), (50, 8)]
 
 
+@pytest.mark.slow
 def test_offset_reads_again(system):  # noqa: F811
     system.run("CREATE TABLE t (id integer PRIMARY KEY, n integer)")
     state = Runs(system.source("t", watermark={"column": "n", "offset": 3}))

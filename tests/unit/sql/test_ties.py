@@ -134,6 +134,7 @@ def test_many_that_are_merged_are_read_again_when_their_number_changes(table, n)
         assert table.move() == 0, "the number is known"
 
 
+@pytest.mark.slow
 def test_ties_without_a_key_are_ties_all_the_same(table):
     table.system.run("DROP TABLE t")
     table.system.run("CREATE TABLE t (id text PRIMARY KEY, n integer)")  # SQLite lets it be NULL

@@ -134,6 +134,7 @@ def test_a_tie_that_is_changed_is_not_appended_twice_and_it_is_said(make: Make, 
     assert "1 changed" in table.word(), "it is still so"
 
 
+@pytest.mark.slow
 def test_without_a_key_a_changed_tie_is_a_new_row_in_append(make: Make):
     table = make(key="")
     table.put((1, 7, "a"), (1, 7, "a"))
@@ -143,6 +144,7 @@ def test_without_a_key_a_changed_tie_is_a_new_row_in_append(make: Make):
     assert table.system.run("SELECT COUNT(*) FROM u") == [(3,)]
 
 
+@pytest.mark.slow
 def test_a_column_that_is_added_does_not_make_ties_new(make: Make):
     table = make()
     table.put((1, 7, "a"), (2, 7, "b"))
@@ -222,6 +224,7 @@ def test_poison_moves_once_and_never_becomes_the_watermark(
     assert table.move() == 0
 
 
+@pytest.mark.slow
 def test_a_highest_value_may_be_declared(make: Make):
     table = make(watermark={"max": 1000})
     table.put((1, 5, "a"), (2, 9999, "b"))
@@ -255,6 +258,7 @@ def test_the_time_of_a_row_that_lay_ahead_comes_and_it_is_not_doubled(
 # -- the source went backwards ------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_table_that_begins_anew_below_the_watermark_is_said(make: Make):
     table = make(key="n")
     table.put(*((n, n, "first") for n in range(1, 11)))
@@ -300,6 +304,7 @@ def test_rows_whose_cursor_rises_are_not_called_gone_in_a_merge(make: Make):
     assert "the target holds 10 rows, the source 7: 3 were deleted there" in table.word()
 
 
+@pytest.mark.slow
 def test_what_is_to_be_done_may_be_said(make: Make):
     table = make(key="n", on_missing="fail")
     table.put(*((n, n, "x") for n in range(10)))
@@ -309,6 +314,7 @@ def test_what_is_to_be_done_may_be_said(make: Make):
     assert "1 are gone" in table.failed[0]
 
 
+@pytest.mark.slow
 def test_nothing_is_counted_where_it_is_ignored(make: Make):
     table = make(key="n", on_missing="ignore")
     table.put(*((n, n, "x") for n in range(10)))
@@ -357,6 +363,7 @@ MUTANTS: list[tuple[Callable[[Moved], None], str, Any]] = [
 
 @pytest.mark.parametrize(("happens", "name", "mutant"), MUTANTS, ids=[name for _, name, _ in MUTANTS])
 @pytest.mark.parametrize("broken", [False, True])
+@pytest.mark.slow
 def test_without_one_of_these_a_row_would_be_missed_in_silence(
     make_lite: Make,
     happens: Callable[[Moved], None],

@@ -106,6 +106,7 @@ def test_leases_that_ran_out_are_looked_for_all_the_same(world: World) -> None:
     assert world.claim().chunk_id == lost.chunk_id
 
 
+@pytest.mark.slow
 def test_many_who_go_on_never_get_one_chunk_twice(world: World) -> None:
     world.planned(24)
     taken: list[str] = []

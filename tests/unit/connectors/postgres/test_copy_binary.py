@@ -178,6 +178,7 @@ def test_a_nul_beside_the_slice_does_not_count():
     assert encoded(batch.slice(1, 1), "text") == [bytes.fromhex("0001" "00000001" "63")]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_blocks_are_bounded_and_a_larger_row_is_one_of_its_own():
     wide = pa.record_batch({"a": ["x" * 3_000_000] * 4})
     assert [len(block) for block in encoded(wide, "text")] == [3_000_006] * 4

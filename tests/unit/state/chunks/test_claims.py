@@ -21,6 +21,7 @@ from hdm.state.db.statements import Prepared, Values
 from tests.unit.state.conftest import World, in_threads, receipt_of
 
 
+@pytest.mark.slow
 def test_downstream_first_then_by_number(world: World) -> None:
     world.planned(2)
     below = world.planned(2, key=world.key + "-b", stage_no=1)
@@ -191,6 +192,7 @@ def test_only_the_runs_own_jobs(world: World) -> None:
     assert other.claim().job.adopted
 
 
+@pytest.mark.slow
 def test_threads_never_claim_one_chunk_twice(world: World) -> None:
     job = world.planned(24)
     taken: list[str] = []
@@ -250,6 +252,7 @@ def _in_child(world: World, found: Queue[str]) -> None:
     found.put(lease.chunk_id if own else "on the parent's connection")
 
 
+@pytest.mark.slow
 def test_a_forked_child_has_connections_of_its_own(world: World) -> None:
     job = world.planned(2)
     mine = world.claim()

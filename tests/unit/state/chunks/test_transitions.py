@@ -15,6 +15,7 @@ def status(world: World, lease: Lease) -> str:
     return str(world.row(lease.chunk_id, "status")[0])
 
 
+@pytest.mark.slow
 def test_the_straight_way(world: World) -> None:
     job = world.planned(1)
     lease = world.claim()

@@ -24,6 +24,7 @@ from hdm.state.db.database import Database
 from tests.unit.state.conftest import World, receipt_of
 
 
+@pytest.mark.slow
 def test_sqlite_is_private_durable_and_waits(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "state.db"
     with StateManager.open(str(path)) as store:
@@ -159,6 +160,7 @@ def test_an_error_of_the_system_keeps_its_reason() -> None:
 
 
 @pytest.mark.parametrize("leaves", ["unused", "closed"])
+@pytest.mark.slow
 def test_a_child_that_drops_the_database_leaves_the_parents_transaction_alone(
     empty_url: str, leaves: str
 ) -> None:

@@ -47,6 +47,7 @@ def begun(conn: Connection) -> None:
     BEGIN.run(conn, {"run_id": "r", "seq": 0, "hash": "a\u00e4'%s:x"})
 
 
+@pytest.mark.slow
 def test_rows_come_by_name_and_changes_are_counted(db: Database) -> None:
     def work(conn: Connection) -> None:
         begun(conn)
@@ -60,6 +61,7 @@ def test_rows_come_by_name_and_changes_are_counted(db: Database) -> None:
     db.run(work)
 
 
+@pytest.mark.slow
 def test_steps_go_together_in_order_and_see_each_other(db: Database) -> None:
     def work(conn: Connection) -> None:
         head = {"run_id": "r", "seq": 0, "hash": "a"}
@@ -79,6 +81,7 @@ def test_steps_go_together_in_order_and_see_each_other(db: Database) -> None:
     db.run(work)
 
 
+@pytest.mark.slow
 def test_what_fails_is_rolled_back_whole_and_the_connection_goes_on(db: Database) -> None:
     db.run(begun)
 
@@ -92,6 +95,7 @@ def test_what_fails_is_rolled_back_whole_and_the_connection_goes_on(db: Database
     assert db.run(lambda conn: HEAD.first(conn, {"run": "r"}).seq) == 0
 
 
+@pytest.mark.slow
 def test_statements_first_used_beside_one_that_fails_are_used_again(db: Database) -> None:
     """Some of them were prepared by then, some not."""
     db.run(begun)
@@ -109,6 +113,7 @@ def test_statements_first_used_beside_one_that_fails_are_used_again(db: Database
     assert len(turns) == 2
 
 
+@pytest.mark.slow
 def test_the_last_steps_are_kept(db: Database) -> None:
     db.run(begun)
     db.run(lambda conn: together(conn, [(MOVE, {"run": "r", "to": 5})], last=True))
@@ -129,6 +134,7 @@ def test_a_session_that_was_reset_is_taken_up_again(db: Database) -> None:
     assert db.run(lambda conn: MOVE.run(conn, {"run": "r", "to": 1})) == 1
 
 
+@pytest.mark.slow
 def test_a_session_that_another_client_has_prepared_is_used_as_it_is(db: Database) -> None:
     """As a pooler gives one session to several clients: the name stands for the same text."""
     db.run(begun)
@@ -144,6 +150,7 @@ def test_a_session_that_another_client_has_prepared_is_used_as_it_is(db: Databas
     assert db.run(lambda conn: MOVE.run(conn, {"run": "r", "to": 1})) == 1
 
 
+@pytest.mark.slow
 def test_connections_that_were_ended_are_replaced_all_at_once(db: Database) -> None:
     """One turn finds out, the next has a new one, however many there were."""
     db.run(begun)
@@ -183,6 +190,7 @@ def _end_all_but(conn: Connection, dialect: str) -> None:
             conn.execute(text(f"KILL {int(number)}"))
 
 
+@pytest.mark.slow
 def test_a_limit_stands_in_postgresqls_text(db: Database) -> None:
     """As a value its plan would be made for any number of rows: for all of them, sorted."""
     newest = Prepared(

@@ -23,6 +23,7 @@ from hdm.state.db.legacy_view import COLUMNS
 from hdm.state.db.tables import metadata
 
 
+@pytest.mark.slow
 def test_models_and_migrations_are_equal(empty_url: str) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
@@ -72,6 +73,7 @@ def test_the_view_has_the_originals_columns(empty_url: str) -> None:
     assert len(COLUMNS) == 26
 
 
+@pytest.mark.slow
 def test_the_upgrade_is_on_record(empty_url: str) -> None:
     with StateManager.open(empty_url) as store:
         rows = store._base.db.read(
@@ -80,6 +82,7 @@ def test_the_upgrade_is_on_record(empty_url: str) -> None:
     assert [(row[0], len(row[1])) for row in rows] == [(one, 64) for one in schema.REVISIONS]
 
 
+@pytest.mark.slow
 def test_a_database_of_the_first_version_is_brought_up_to_date(empty_url: str) -> None:
     from alembic import command
     from alembic.config import Config
@@ -117,6 +120,7 @@ def test_an_empty_database_is_left_alone_unless_asked(empty_url: str) -> None:
 
 
 @pytest.mark.parametrize("change", ["open", "upgrade"])
+@pytest.mark.slow
 def test_a_newer_schema_is_refused(tmp_path: Path, change: str) -> None:
     url = f"sqlite:///{tmp_path}/s.db"
     with StateManager.open(url) as store:
@@ -127,6 +131,7 @@ def test_a_newer_schema_is_refused(tmp_path: Path, change: str) -> None:
         StateManager.open(url) if change == "open" else schema.upgrade(url)
 
 
+@pytest.mark.slow
 def test_an_older_schema_is_not_upgraded_behind_the_operators_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -57,6 +57,7 @@ def old(tmp_path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+@pytest.mark.slow
 def test_only_what_was_loaded_counts_as_success(alone: World, old: str) -> None:
     assert alone.store.import_legacy(old) == {"read": 4, "imported": 4, "success": 2}
     rows = alone.query(
@@ -87,6 +88,7 @@ def test_importing_again_adds_nothing(alone: World, old: str) -> None:
     assert alone.store.verify().breaks == []
 
 
+@pytest.mark.slow
 def test_history_is_never_claimed_or_retried(alone: World, old: str) -> None:
     alone.store.import_legacy(old)
     assert alone.store.claim(alone.worker, alone.run) is None
@@ -94,6 +96,7 @@ def test_history_is_never_claimed_or_retried(alone: World, old: str) -> None:
     assert alone.store.dead() == []
 
 
+@pytest.mark.slow
 def test_an_old_table_in_the_way_of_the_view_is_left(tmp_path: Path, old: str) -> None:
     from hdm.state import StateManager
 
@@ -102,6 +105,7 @@ def test_an_old_table_in_the_way_of_the_view_is_left(tmp_path: Path, old: str) -
         assert World(store).query("SELECT COUNT(*) FROM state_manager") == [(4,)]
 
 
+@pytest.mark.slow
 def test_a_database_without_the_table_is_refused(alone: World, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no table state_manager") as wrong:
         alone.store.import_legacy(f"sqlite:///{tmp_path}/none.db")

@@ -214,6 +214,7 @@ def slowly(decide: Callable[..., bool]) -> Callable[..., bool]:
     return decided
 
 
+@pytest.mark.slow
 def test_only_one_of_both_happens(world: World, shared_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("is_loading", "is_outdated"):
         monkeypatch.setattr(replacing, name, slowly(getattr(replacing, name)))

@@ -149,6 +149,7 @@ def _finished(world: World) -> str:
         "UPDATE hdm_chunk SET rows_filtered = 3 WHERE chunk_no = 1",
     ],
 )
+@pytest.mark.slow
 def test_q2_finds_rows_that_are_not_accounted_for(alone: World, damage: str) -> None:
     job_id = _finished(alone)
     assert ask(alone, 2) == []
@@ -193,10 +194,12 @@ def test_a_changed_trail_is_found(alone: World, damage: str) -> None:
         assert [row["run_id"] for row in ask(alone, 11)] == [alone.run]
 
 
+@pytest.mark.slow
 def test_an_unknown_run_has_no_chain(alone: World) -> None:
     assert alone.store.verify_chain("nobody") == ["run nobody has no chain head"]
 
 
+@pytest.mark.slow
 def test_a_truncated_chain_with_a_corrected_head_is_found_by_its_anchor(alone: World) -> None:
     _finished(alone)
     alone.store.anchor(alone.run, "file:///anchors")
@@ -206,6 +209,7 @@ def test_a_truncated_chain_with_a_corrected_head_is_found_by_its_anchor(alone: W
     assert [row["run_id"] for row in ask(alone, 11)] == [alone.run]
 
 
+@pytest.mark.slow
 def test_the_view_speaks_the_originals_language(alone: World) -> None:
     world = alone
     world.planned(4)
@@ -229,6 +233,7 @@ def test_the_view_speaks_the_originals_language(alone: World) -> None:
     }
 
 
+@pytest.mark.slow
 def test_a_job_that_loaded_nothing_needs_no_validation(alone: World) -> None:
     job = alone.planned(0)
     assert alone.store.close_job(job.job_id) == "success"

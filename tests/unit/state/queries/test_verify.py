@@ -371,6 +371,7 @@ def test_every_column_and_every_row_is_held_against_the_events(tamperer: Tampere
 
 
 @pytest.mark.parametrize("name", ANCHORED)
+@pytest.mark.slow
 def test_what_a_chain_cannot_tell_is_found_by_an_anchor(tamperer: Tamperer, name: str) -> None:
     assert breaks(tamperer.store, tamperer.anchor) == []
     ANCHORED[name](tamperer)
@@ -432,6 +433,7 @@ def sealed(tmp_path: Path) -> Iterator[Tamperer]:
         yield Tamperer(store)
 
 
+@pytest.mark.slow
 def test_seals_hold_after_a_migration_added_a_column(sealed: Tamperer) -> None:
     assert sealed.query("SELECT target_id FROM hdm_job") == [(None,), (None,)]
     assert breaks(sealed.store) == []
@@ -444,6 +446,7 @@ def test_seals_hold_after_a_migration_added_a_column(sealed: Tamperer) -> None:
     ["a job's target", "which target took a job", "a worker's host", "a watermark", "a schema", "who waived",
      "a column's lineage"],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_tampering_with_seals_of_an_older_schema_is_found(sealed: Tamperer, name: str) -> None:
     TAMPERINGS[name](sealed)
     assert breaks(sealed.store)
@@ -461,6 +464,7 @@ with StateManager.open(sys.argv[1]) as store:
 """
 
 
+@pytest.mark.slow
 def test_seals_hold_whatever_column_a_later_migration_adds(tamperer: Tamperer) -> None:
     """Asked of an hdm that knows one column more of every table."""
     for name in metadata.tables:
@@ -483,6 +487,7 @@ def older(tmp_path: Path) -> Iterator[Tamperer]:
         yield Tamperer(store)
 
 
+@pytest.mark.slow
 def test_a_trail_of_an_older_hdm_is_verified_as_far_as_it_goes(older: Tamperer) -> None:
     verdict = older.store.verify()
     assert (verdict.breaks, verdict.chains, verdict.older) == ([], 2, 2)
