@@ -104,10 +104,10 @@ class Admission:
         return self.expression(base) + (tail[0] if tail else "")
 
     def clause(self, text: str, names: Collection[str]) -> str:
-        """Return ``text`` if it only says how a table is partitioned.
+        """Return ``text``, without its comments, if it only says how a table is partitioned.
 
-        Allowed are known words, the table's columns (``names``), numbers and texts, so that a partition
-        cannot choose a folder or a storage engine.
+        Allowed are known words, the table's columns (``names``), numbers and texts, so that the clause cannot
+        choose a folder or a storage engine. Raises ``Untranslatable`` for anything else.
         """
         columns, before = {name.lower() for name in names}, ""
         known = known_functions(self.system)

@@ -151,7 +151,7 @@ def _is_there(kind: str, key: str) -> bool:
 
 
 def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> Any:
-    """Validate the conf and the connection of a component in a manifest, and return an instance of its class.
+    """Return the component that a manifest entry names, after validating its conf and its profile entry.
 
     ``conf.env`` (or ``conf.connection``) names the profile entry, which is validated by the class's
     ``Profile`` or by the model that its ``profile_for`` returns for the conf. Raises ``ManifestError`` or

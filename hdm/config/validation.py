@@ -189,7 +189,10 @@ def _find(data: Any, path: Path) -> tuple[Place, Place, Any]:
 
 
 def fields_at(model: Any, path: Path) -> list[str]:
-    """Return the keys that are accepted at ``path`` inside a model, which may lead through nested models."""
+    """Return the configuration keys that ``model`` accepts at ``path``, in nested models too; sorted.
+
+    Empty if the path leads to none.
+    """
     models = _models_in(model)
     for part in path:
         if isinstance(part, int):

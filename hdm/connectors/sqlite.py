@@ -133,9 +133,10 @@ class SQLiteDatabase(Database):
         return connection
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Begin a transaction; with ``write``, wait at once for the file's other writer (BEGIN IMMEDIATE).
+        """Begin a transaction; with ``write``, take the file's write lock first (BEGIN IMMEDIATE).
 
-        No later statement of it can then fail because of another writer.
+        That waits until another writer has finished, so that no later statement of the transaction can fail
+        because of one.
         """
         self.run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
 

@@ -1,7 +1,8 @@
-"""Queries that read foreign keys from the catalogues of databases that enforce them.
+"""SQL that reads foreign keys from the catalogue, for each database that enforces foreign keys.
 
-Queries about one table give key, schema, table, column and the column referred to, in the order of the key's
-columns; queries about all tables (``..._ALL``) give schema and table of both sides.
+A query about one table gives, for every foreign key that refers to it, the key's name, the referring schema,
+table and column, and the column referred to, in the order of the key's columns. A query about all tables
+(``..._ALL``) gives schema and table of the referring and of the referred-to side.
 """
 
 from __future__ import annotations

@@ -92,9 +92,9 @@ class FileSink(Sink):
         return Dataset(self.namespace, files.table_folder(self.name, table))
 
     def target(self, table: Table) -> Table:
-        """Return the source's table with this sink's dataset; every format holds all its columns exactly.
+        """Return the source's table, renamed to the dataset that this sink writes; its columns stay.
 
-        ``path`` stays that of the source.
+        Every file format holds them exactly. ``Table.path`` still names the place in the source.
         """
         return replace(table, dataset=self.dataset(table))
 

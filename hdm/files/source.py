@@ -91,7 +91,7 @@ class FileSource(Source):
     @property
     @abstractmethod
     def namespace(self) -> str:
-        """The OpenLineage namespace of datasets that hdm did not stage."""
+        """The OpenLineage namespace of files that no earlier link of the chain has published."""
 
     def piece(self, file: StagedFile) -> int | None:
         """Return how many rows of a file one chunk has; None if a chunk is the whole file."""

@@ -329,7 +329,7 @@ def _batch_key(template: Template, env: str, source: Catalog, target: SqlCatalog
 
 
 def bodies(schema: Schema) -> list[tuple[Any, dict[str, Any]]]:
-    """Return the tables of a crawled schema in the form in which the state database stores them."""
+    """Return each table of a crawled schema with the JSON object that the state database keeps of it."""
     return [(one.table, relation_to_dict(one, sizes=False)) for one in schema.relations]
 
 

@@ -74,10 +74,10 @@ class Pulse:
             self._held.pop(held.lease.chunk.chunk_id, None)
 
     def check(self, held: ActiveLease) -> None:
-        """Raise ``LeaseLost`` if another worker may have taken the chunk by now.
+        """Raise ``LeaseLost`` if the lease may have ended, so that another worker may have the chunk.
 
-        The time is counted from before the last renewal was sent. So the answer is safe even if the whole
-        process was stopped or the state database was away.
+        A lease is taken to last from the moment before its last renewal was sent. So one that has ended is
+        never taken for a valid one, even if this process was stopped or the state database was away.
         """
         held.moved = time.monotonic()
         if held.lost or held.moved - held.renewed > self._ttl * LEASE_SAFE_FRACTION:

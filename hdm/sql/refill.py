@@ -42,11 +42,11 @@ def grouped(rows: Iterable[Sequence[Any]]) -> list[Referring]:
 
 
 def refill(database: Database, connection: Any, held: Table, new: Sequence[str]) -> None:
-    """Replace the rows of the existing table ``held`` by those of table ``new``.
+    """Make the existing table ``held`` contain exactly the rows of the table named ``new``.
 
-    If foreign keys refer to the table, its rows are updated in place by the key referred to, so that no
-    delete cascades. Raises ``RejectedRows`` if other tables refer to rows that are not among the new ones,
-    or if the table does not contain every new row afterwards; the caller then rolls back.
+    If foreign keys of other tables refer to ``held``, its rows are matched by the key that they refer to and
+    updated, so that no delete cascades. Raises ``RejectedRows`` if a row that has to go is still referred to,
+    or if a new row is missing afterwards; the caller then rolls back.
     """
     fresh = database.find(connection, new)
     assert fresh is not None

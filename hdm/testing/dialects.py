@@ -239,7 +239,7 @@ class Given:
     unknown: Unknown = ()
 
     def call(self, check: Callable[..., None]) -> None:
-        """Call a check function with the values for its parameters."""
+        """Call a test function, giving each parameter the attribute of this object that has its name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 

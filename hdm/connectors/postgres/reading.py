@@ -187,7 +187,10 @@ class Reading(Database):
         return held if len(held) == _DIGEST else None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Whether the name is that of a table or materialized view, without foreign partitions."""
+        """Whether sessions that share a snapshot find the same rows: in a table or materialized view.
+
+        False for views, foreign tables, and tables with a partition on a foreign server.
+        """
         return bool(self.run(connection, catalog.RELATION, ([self.dialect.qualify(path)],))[0][1])
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:

@@ -70,7 +70,11 @@ class SnowflakeProfile(Settings):
 
 
 class Session:
-    """A connection with its label, stage and transaction state; closing it rolls back a transaction."""
+    """One Snowflake connection of hdm; closing it rolls back an open transaction.
+
+    ``label`` is what its queries are tagged with, ``stage`` the temporary stage that it made, ``transaction``
+    the name of the open transaction; '' for none.
+    """
 
     def __init__(self, raw: Any, label: str) -> None:
         self.raw = raw

@@ -69,7 +69,7 @@ class SnowflakeInternalStageSink(Sink):
         return Dataset(made.namespace, made.name)
 
     def target(self, table: Table) -> Table:
-        """Return the source's table under the dataset's name, with the same columns."""
+        """Return the source's table, renamed to the dataset that this sink writes; its columns stay."""
         return replace(table, dataset=self.dataset(table))
 
     @property

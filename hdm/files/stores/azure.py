@@ -53,7 +53,10 @@ class AzureStore(ObjectStore):
         """Do nothing: Azure guarantees conditional requests, so there is nothing to test."""
 
     def look(self) -> None:
-        """Send one Get Blob Properties request for a blob that need not exist; raise an error if it fails."""
+        """Raise an error if the container cannot be read: asks for the properties of one blob.
+
+        That this blob is missing is no error.
+        """
         with suppress(FileNotFoundError), azure_errors("Get Blob Properties", self.root):
             self._blob(PROBE).get_blob_properties()
 

@@ -117,9 +117,9 @@ def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
 
 
 def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
-    """Record, for a chunk committed without it, whether the target's row count equals the source's.
+    """Record whether source and target have equal row counts, for a chunk committed without a comparison.
 
-    Does nothing if another process did it first.
+    Does nothing if another process has recorded it already.
     """
 
     def work(tx: Tx) -> None:

@@ -20,9 +20,10 @@ _OPEN = (*UNFINISHED, DEAD)
 
 
 def in_turn(conn: Connection, of: Job, waiting: Sequence[Any]) -> Sequence[Any]:
-    """Return which of the upstream chunks ``waiting`` may be merged now, in order.
+    """Return those of the published chunks ``waiting`` that job ``of`` may merge now, in order.
 
-    The rows have ``chunk_id``, ``epoch`` and ``chunk_no``.
+    These are the chunks of the earliest reading that is not settled; chunks of later readings wait until all
+    of it is merged. ``waiting`` are rows with ``chunk_id``, ``epoch`` and ``chunk_no``.
     """
     rows = _before_gaps(conn, of, waiting)
     if not rows:
