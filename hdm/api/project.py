@@ -228,7 +228,11 @@ class Project:
 
     @property
     def catalog(self) -> CatalogView:
-        """Access to the schemas of the manifest's templates: crawl, compare, map and create them."""
+        """Access to the source and target schemas of the manifest's links that are made from a catalogue.
+
+        Its methods crawl, compare, map and create them, and accept changes. They raise ``UsageError`` if the
+        manifest has no such links.
+        """
         from hdm.api.catalog import CatalogView
 
         return CatalogView(self.manifest, self._plan, self._profiles)

@@ -21,9 +21,11 @@ _NUMERIC = frozenset({*INTEGERS, Kind.DECIMAL, Kind.FLOAT32, Kind.FLOAT64})
 def translate_default(
     column: Column, kept: Column, admission: Admission, target: str, rename: Rename
 ) -> str | None:
-    """Return the default for a target column, translated from the source column's; None if it is NULL.
+    """Return the source column's default in the target's SQL; None if it has none, or just NULL.
 
-    ``column`` is the source's column, ``kept`` the target's. Raises ``Untranslatable``.
+    ``column`` is the source's column, ``kept`` the target's, to whose type a literal is fitted. ``admission``
+    knows the source's system and which functions a default may call; ``rename`` returns a column's name on
+    the target. MySQL's ON UPDATE is left out. Raises ``Untranslatable``.
     """
     source, text = admission.system, _ON_UPDATE.sub("", column.default or "").strip()
     if not text or text.upper() in ("NULL", "(NULL)"):

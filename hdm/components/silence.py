@@ -31,7 +31,10 @@ _LAST_DATA_SENT, _LAST_DATA_RECEIVED = 44, 52
 
 
 def patience() -> float:
-    """Return how many seconds a call may be silent until the server is asked: ``HDM_SILENCE``, else 60."""
+    """Return for how many seconds a call to a server may be silent until hdm doubts it.
+
+    That is the environment variable ``HDM_SILENCE``, at least 0.1; 60 if it is not set or is no number.
+    """
     try:
         return max(0.1, float(os.environ.get("HDM_SILENCE") or 60))
     except ValueError:

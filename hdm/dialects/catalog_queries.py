@@ -17,9 +17,10 @@ from hdm.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSql:
-    """The queries that read one system's catalogue.
+    """The SQL queries that look a table up in one system's catalogue.
 
-    ``schema`` is the schema of names without one.
+    Each takes a schema and a table's name, ``tables`` a schema only. ``schema`` is the schema of a table that
+    is named without one.
     """
 
     names: str

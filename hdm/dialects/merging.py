@@ -190,7 +190,10 @@ class Merging(ABC):
         return self.first(f"SELECT 1 FROM {distinct} GROUP BY {self.names(key)} HAVING COUNT(*) > 1")
 
     def conflicts(self, stage: Sequence[str], columns: Sequence[Column], key: Sequence[str]) -> str:
-        """Return ``conflicting`` for the columns; a dialect may compare some types in another way."""
+        """Return a query that gives a row if table ``stage`` has different rows with the same key.
+
+        A dialect overrides this if it cannot compare columns of some types by DISTINCT.
+        """
         return self.conflicting(stage, [column.name for column in columns], key)
 
     def keep_one(

@@ -82,7 +82,11 @@ def stem(chunk: Chunk) -> str:
 
 
 def attempt_pattern(folder: str, job_key: str, mode: Mode) -> tuple[str, str]:
-    """Return how the keys of an attempt's files start: literal text, then a pattern for ``FileNames``."""
+    """Return how the keys of an attempt's files begin: literal text, then a format string.
+
+    ``FileNames`` fills in its fields: ``{chunk}`` and ``{attempt}``, and in mode replace, where each epoch
+    has a folder, ``{epoch}``.
+    """
     if mode.rules.swaps_at_end:
         return epoch_folders(folder, job_key), "{epoch:06d}/{chunk:.24}.{attempt}"
     return f"{folder}/", "{chunk:.24}.{attempt}"

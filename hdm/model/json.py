@@ -32,7 +32,10 @@ def type_text(carrier: pa.DataType) -> str:
 
 
 def type_from_text(text: str) -> pa.DataType:
-    """Return the Arrow type for a text of ``type_text``; raise ``ValueError`` for any other type."""
+    """Return the carrier (Arrow type) of which ``type_text`` made this text.
+
+    Raises ``ValueError`` if the text does not name a type in which hdm's columns travel.
+    """
     plain = _PLAIN_TYPES.get(text)
     if plain is not None:
         return plain

@@ -27,9 +27,12 @@ _HOLE = re.compile(r"<<\s*(schema|table|target_schema|target_table)\s*>>")
 
 
 class WatermarkRule(Settings):
-    """Rule that chooses a table's watermark column: the first rule that matches a column decides.
+    """Rule for a table's watermark column: of several rules, the first that fits a column decides.
 
-    ``column`` and ``type`` are patterns that ignore case; ``type`` is compared with the catalogue's type.
+    If it fits several columns, the first in the table's order is taken. A column fits if its name, its type
+    in the source's catalogue and its table's name match the patterns ``column``, ``type`` and ``table``
+    (shell wildcards, case ignored), if its kind has an order or ``order`` vouches for one, and if it cannot
+    be NULL or ``nullable`` is set. ``lag``, ``offset`` and ``order`` become the watermark's settings.
     """
 
     column: str = "*"
@@ -142,10 +145,11 @@ def make_link(
 
 
 def fed_by(link: LinkSpec, made: Sequence[LinkSpec]) -> LinkSpec:
-    """Return a declared link, chained to the generated links whose sink has its source's name.
+    """Return a declared link whose ``upstream`` also names the generated links that feed it.
 
-    Raises ``ManifestError`` if a replacing link is fed by one that does not replace (it would keep only what
-    was staged last), or an appending link by one that replaces (it would load everything again in each run).
+    A generated link feeds it if its sink has the name of the link's source. Raises ``ManifestError`` if a
+    link in mode replace is fed by one in another mode (it would keep only what was staged last), or a link in
+    mode append by one in mode replace (it would load everything again in each run).
     """
     above = [one for one in made if one.sink.name == link.source.name]
     whole = link.mode.rules.reads_everything

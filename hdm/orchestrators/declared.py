@@ -13,5 +13,5 @@ class DeclaredOrchestrator(Orchestrator):
     """Runs the links that the manifest declares."""
 
     def links(self, plan: Plan) -> Iterator[LinkSpec]:
-        """Yield the plan's links in the order of its stages."""
+        """Yield the plan's links in its order: each after all links to which it is chained."""
         yield from plan.links

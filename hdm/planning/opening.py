@@ -37,7 +37,11 @@ def feeds(job: Job, specs: Mapping[str, LinkSpec]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """Opens jobs for one ``Planner``; the fields are the planner's own."""
+    """Opens a pipeline's next job, or takes up the open one, and plans it; for one ``Planner``.
+
+    The pipeline may be postponed, or its job closed unread, instead. The fields are the planner's own
+    objects; what a person should know is appended to ``notes``.
+    """
 
     state: StateManager
     run_id: str

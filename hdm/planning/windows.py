@@ -104,10 +104,13 @@ def window_of(
     *,
     merged: bool = False,
 ) -> Window:
-    """Return the rows to read next: all above the watermark, or everything in mode replace.
+    """Return the window to read next: what lies above the watermark, or the whole table.
 
-    ``merged``: rows may be read again, since later links merge them. ``state`` is None if nothing was read
-    yet.
+    It is the whole table in mode replace, without a cursor, and while no watermark of this cursor is
+    recorded; ``state`` is None if nothing was ever run. In mode merge the source's ``offset`` goes below the
+    watermark; in mode append it does not. ``merged``: all links that load the staged rows merge them, so that
+    mode append may move changed rows again. Raises ``PermanentError`` if mode append has moved rows by
+    another cursor, or by none.
     """
     window = link.source.window()
     if state is None:

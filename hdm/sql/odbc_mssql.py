@@ -26,9 +26,10 @@ _SHORTER = (
 
 
 def shortest(texts: pa.Array) -> pa.Array:
-    """Return times and timestamps with at most seven digits of a second, without trailing zeros.
+    """Return texts of times with the fraction cut to seven digits and without trailing zeros.
 
-    ``datetime`` takes three digits and ``datetime2`` seven; a text with more is refused.
+    SQL Server refuses a text with more digits than the column's type has: three for ``datetime``, seven for
+    ``datetime2``.
     """
     for pattern, kept in _SHORTER:
         texts = pc.replace_substring_regex(texts, pattern=pattern, replacement=kept)

@@ -270,7 +270,11 @@ class DialectConformance:
 
     @pytest.fixture
     def unknown(self) -> Unknown:
-        """Return nothing, since sqlglot can parse all statements of most dialects."""
+        """Return no replacements: sqlglot can parse all statements of most dialects.
+
+        Override this with pairs (regular expression, replacement) that turn SQL which sqlglot cannot parse
+        into SQL that it can.
+        """
         return ()
 
     @pytest.fixture

@@ -55,7 +55,10 @@ class Crawler(ABC):
         return self.read(chosen.schemas(self.schemas()), chosen)
 
     def listed(self, names: Iterable[str]) -> str:
-        """Return names as SQL literals with commas between, for IN (...); an empty literal if there are none."""
+        """Return names as SQL literals with commas between, for IN (...).
+
+        An empty literal if there are none.
+        """
         return ", ".join(self.dialect.string(name) for name in names) or self.dialect.string("")
 
 

@@ -26,10 +26,11 @@ _PATIENCE = 300.0
 
 @dataclass
 class Instance:
-    """A DuckDB file that this process has open, shared by ``users`` connections.
+    """A DuckDB file as this process uses it, and the one connection that all its sessions share.
 
-    ``writing`` is locked for the whole of a writing transaction. ``written_here``: this process has written
-    to the file, so it is not opened read-only again.
+    ``root`` is that connection, None while there is no session; ``users`` counts the sessions, and
+    ``read_only`` says how it was opened. ``writing`` is locked for the whole of a writing transaction.
+    ``written_here``: this process writes to the file, or will, so it is not opened read-only any more.
     """
 
     file: Path

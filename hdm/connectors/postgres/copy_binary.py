@@ -48,7 +48,12 @@ class BinaryEncoder:
         return cls(known) if known and len(known) == len(columns) else None
 
     def encode(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
-        """Yield the encoded rows in blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
+        """Yield a batch's rows in the binary COPY format, in blocks of equally many rows.
+
+        A block has as many rows as make ``BLOCK_BYTES`` by the batch's average size of a row in Arrow, but at
+        least one and at most ``_ROWS``; the last one has the rest. Rows far above the average make their
+        block larger.
+        """
         width = max(batch.nbytes // max(batch.num_rows, 1), 1)
         step = max(min(BLOCK_BYTES // width, _ROWS), 1)
         for start in range(0, batch.num_rows, step):

@@ -28,9 +28,10 @@ _TEXTS = frozenset({"text", "varchar", "bpchar", "json", "enum"})
 
 @dataclass(frozen=True, slots=True)
 class Fixed:
-    """An encoded column whose values all have one width.
+    """An encoded column whose values all have one width, and none of which is NULL.
 
-    ``stored`` is the big-endian type in which they are sent.
+    ``numbers`` are the values, one for each row. ``stored`` is the numpy type in which they are sent:
+    big-endian numbers, or bytes that are encoded already (``V``).
     """
 
     numbers: Numbers
