@@ -34,13 +34,13 @@ def measure(url: str, chunks: int) -> list[float]:
     names = FileNames("file:///stage/{chunk}.{attempt}.parquet", "parquet")
     wanted, times = ClaimRequest(file_names={key: names}), []
     with StateManager.open(url) as store:
-        run = store.open_run(RunInfo(key, "0" * 64, "bench", "bench", None, False, "0", "host"))
-        worker = store.register_worker(run, "host", os.getpid(), "token", "0")
-        job = store.open_job(
+        run = store.runs.open(RunInfo(key, "0" * 64, "bench", "bench", None, False, "0", "host"))
+        worker = store.workers.register(run, "host", os.getpid(), "token", "0")
+        job = store.jobs.open(
             run,
             JobInfo(key, "link", 0, "s", "DummySource", "t", "DummySink", source, target, Mode.APPEND),
         )
-        store.add_plan(
+        store.jobs.plan(
             job,
             [
                 Chunk(
@@ -57,21 +57,21 @@ def measure(url: str, chunks: int) -> list[float]:
         lease = None
         for _ in range(chunks):
             start = time.perf_counter()
-            lease = lease or store.claim(worker, run, file_names=wanted.file_names)
+            lease = lease or store.chunks.claim(worker, run, file_names=wanted.file_names)
             assert lease is not None
             name = names.first(lease.chunk, lease.attempt)
             assert name is not None
-            store.begin_artifact(lease, name, names.format)
+            store.files.begin(lease, name, names.format)
             file = StagedFile(name, "parquet", 1 << 20, 1000, "0" * 64)
             receipt = Receipt(lease.chunk_id, lease.attempt, 1000, 1 << 20, 1000, files=(file,))
-            store.wrote(lease, receipt)
-            lease = store.commit(lease, receipt, target_rows=1000, claim_next=wanted)
+            store.chunks.wrote(lease, receipt)
+            lease = store.chunks.commit(lease, receipt, target_rows=1000, claim_next=wanted)
             times.append((time.perf_counter() - start) * 1000)
-        assert store.settled(job)
-        assert store.close_job(job.job_id) == "success"
-        assert store.verify_chain(run) == []
-        store.retire_worker(worker)
-        store.close_run(run, "success")
+        assert store.jobs.settled(job)
+        assert store.jobs.close(job.job_id) == "success"
+        assert store.trail.verify_chain(run) == []
+        store.workers.retire(worker)
+        store.runs.close(run, "success")
     return times
 
 

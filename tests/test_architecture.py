@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 import hdm
-from hdm import catalog, files, sql
+from hdm import catalog, files, sql, state
 from hdm.dialects.base import Dialect
 from hdm.model import ComponentSpec, Dataset, LinkSpec, Table
 from hdm.planning.pipeline_run import Phase, PipelineRun
 from hdm.planning.preflight import Pipeline
-from hdm.state import ClaimRequest, StateManager
+from hdm.state import ClaimRequest
 from hdm.state.records import DONE, STATUSES, UNFINISHED
 from tests.fixtures.hdm_0_1_0.make import HERE, KILLS
 
@@ -91,7 +91,7 @@ def test_a_pipeline_goes_where_the_arrow_points(was: str, now: str, method: str)
 def test_every_class_that_is_drawn_has_the_methods_that_are() -> None:
     drawn = re.findall(r"class (\w+)(?: \{(.*?)\n  \})?", PICTURES["classDiagram"], re.DOTALL)
     places: list[Any] = [hdm, sql, files, catalog]
-    found = {"StateManager": StateManager, "Dialect": Dialect}
+    found = {"Dialect": Dialect, **{name: getattr(state, name) for name in state.__all__}}
     for name, body in drawn:
         cls = found.get(name) or next(getattr(one, name) for one in places if hasattr(one, name))
         for method, words in re.findall(r"(\w+)\((.*?)\)", body):

@@ -85,13 +85,13 @@ class Scope:
             return
         with open_state(self.plan, self.profiles) as state:
             info = run_info(self.plan)
-            run_id = state.open_run(replace(info, manifest_name=f"{info.manifest_name} (catalog)"))
+            run_id = state.runs.open(replace(info, manifest_name=f"{info.manifest_name} (catalog)"))
             try:
                 yield state, run_id
             except HdmError as error:
-                state.close_run(run_id, "failure", type(error).__name__, error.message)
+                state.runs.close(run_id, "failure", type(error).__name__, error.message)
                 raise
-            state.close_run(run_id, "success")
+            state.runs.close(run_id, "success")
 
     def crawl(self) -> list[Schema]:
         """Read the schema of each source, record it in the state database, and return it."""

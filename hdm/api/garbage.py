@@ -25,7 +25,7 @@ def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool)
     committed, its files stay, and the result names it.
     """
     take_over_dead(state)
-    found = [(one, _discard) for one in state.stale_artifacts()]
+    found = [(one, _discard) for one in state.files.stale()]
     if staged:
         found += [(one, _retire) for one in _expendable(made, state)]
     rows: list[Removed] = []
@@ -49,7 +49,7 @@ def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool)
             silent[link.sink.name] = redact(said)
             continue
         if not dry_run:
-            state.artifact_deleted(one["artifact_id"])
+            state.files.deleted(one["artifact_id"])
         rows.append(Removed(one["uri"], one["chunk_id"][:12], one["attempt"]))
     return Collected(tuple(rows), tuple(silent.items()))
 
@@ -75,5 +75,5 @@ def _expendable(made: Assembly, state: StateManager) -> list[StaleArtifact]:
         if isinstance(link.sink, FileSink) and link.sink.config.keep is not None:
             keep = link.sink.config.keep
             readers = frozenset(k for k, other in made.specs.items() if key in other.upstream)
-            found += state.expendable_artifacts(key, readers, 0 if keep == "verified" else keep)
+            found += state.files.expendable(key, readers, 0 if keep == "verified" else keep)
     return found

@@ -196,7 +196,7 @@ class Project:
         with self.recall_state() or nullcontext() as state:
             if state is None:
                 raise standing.unknown_table(table)
-            return tuple(Hop(**row) for row in standing.on_record(state, table).lineage(table))
+            return tuple(Hop(**row) for row in standing.on_record(state, table).lineage.of_table(table))
 
     @guarded
     def column_lineage(self, table: str) -> tuple[dict[str, Any], ...]:
@@ -208,7 +208,7 @@ class Project:
         with self.recall_state() or nullcontext() as state:
             if state is None:
                 raise standing.unknown_table(table)
-            return tuple(standing.on_record(state, table).column_lineage(table))
+            return tuple(standing.on_record(state, table).lineage.of_columns(table))
 
     @guarded
     def chunk_lineage(self, table: str) -> tuple[dict[str, Any], ...]:

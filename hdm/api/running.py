@@ -154,7 +154,7 @@ def _turn(made: Assembly, session: Session, run: str | None) -> Session | None:
     plan = made.plan
     if run is not None:
         return replace(session, run_id=find_run(session.state, plan, run))
-    run_id = session.state.joinable(plan.manifest_name, plan.env, session.site)
+    run_id = session.state.runs.joinable(plan.manifest_name, plan.env, session.site)
     if run_id is not None:
         return replace(session, run_id=run_id)
     if session.site is not None:

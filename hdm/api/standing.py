@@ -31,7 +31,7 @@ def status_of(state: StateManager, plan: Plan, run: str | None) -> RunStatus | N
     run_id = find_run(state, plan, run)
     if run_id is None:
         return None
-    row = state.run_row(run_id) or {}
+    row = state.runs.row(run_id) or {}
     processes = [_process(one, state.lease_ttl) for one in state.reports.processes(run_id)]
     busy = any(one.at_work for one in processes)
     return RunStatus(
@@ -104,7 +104,7 @@ def retry(state: StateManager, plan: Plan, table: str | None, chunk: str | None,
     chosen = _chosen(dead(state, plan), table, chunk)
     if reread:
         return Retried(chosen, len(state.gaps.read_again([one.chunk_id for one in chosen])))
-    return Retried(chosen, sum(state.retry(chunk_id=one.chunk_id) for one in chosen))
+    return Retried(chosen, sum(state.operators.retry(chunk_id=one.chunk_id) for one in chosen))
 
 
 def waive(
@@ -113,7 +113,7 @@ def waive(
     """Record that a person accepts the missing rows of dead chunks; return these chunks."""
     chosen = _chosen(dead(state, plan), table, chunk)
     for one in chosen:
-        state.waive(one.chunk_id, by, reason)
+        state.operators.waive(one.chunk_id, by, reason)
     return chosen
 
 

@@ -148,7 +148,7 @@ def verify(
     with _place(manifest, where, env, profiles) as state:
         if run is not None:
             return _one_chain(state, run, as_json=as_json)
-        verdict = state.verify(known)
+        verdict = state.trail.verify(known)
     if not verdict.chains and not verdict.breaks:
         raise HdmError("nothing to verify: no run is on record in this state database", hint=_WHERE)
     rows = [{"run": run_id, "break": text} for run_id, text in verdict.breaks]
@@ -184,7 +184,7 @@ def _one_chain(state: StateManager, run: str, *, as_json: bool) -> int:
     ids = [found for found in state.reports.run_ids() if found.startswith(run)]
     if not ids:
         raise UsageError(f"no run in this state database begins with {run!r}", hint="hdm status --runs")
-    broken = [{"run": found, "break": text} for found in ids for text in state.verify_chain(found)]
+    broken = [{"run": found, "break": text} for found in ids for text in state.trail.verify_chain(found)]
     emit(broken, as_json=as_json, empty=f"{len(ids)} chain(s) hold; no table was compared (leave --run out)")
     if broken:
         raise HdmError(f"{len(broken)} break(s) in the event chain", hint="restore the state database")
@@ -209,7 +209,7 @@ def anchor(
     write-once storage.
     """
     with _place(manifest, where, env, profiles) as state:
-        made = state.make_anchor()
+        made = state.trail.make_anchor()
         if not made["chains"]:
             raise HdmError("nothing to anchor: no run is on record in this state database", hint=_WHERE)
         line = spell_anchor(made)
@@ -221,7 +221,7 @@ def anchor(
             say(line)
             return 0
         _append(Path(output), line)
-        state.record_anchor(made, str(Path(output).absolute()))
+        state.trail.record_anchor(made, str(Path(output).absolute()))
     say(f"{made['runs']} chain(s), {made['events']:,} events: anchored in {output}")
     return 0
 

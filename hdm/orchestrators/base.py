@@ -171,9 +171,9 @@ class Orchestrator(ABC):
         state = session.state
         taken = take_over_dead(state)
         joined = session.run_id is not None
-        run_id = session.run_id or state.open_run(session.info)
+        run_id = session.run_id or state.runs.open(session.info)
         session.opened(run_id, taken)
-        for host, chunks in state.held_by_others(host_identity(), list(session.links)).items():
+        for host, chunks in state.workers.held_by_others(host_identity(), list(session.links)).items():
             session.waits(host, chunks, state.lease_ttl)
         planner = Planner(state, run_id, session.links, session.site, session.specs, joined, session.refresh)
         planner.refuse(self.waiting | self.refused)
@@ -211,7 +211,7 @@ class Orchestrator(ABC):
         except HdmError as error:
             if not joined:
                 with suppress(StateUnavailable):  # the next run takes over a run that cannot be closed now
-                    state.close_run(run_id, "failure", type(error).__name__, error.message)
+                    state.runs.close(run_id, "failure", type(error).__name__, error.message)
             raise
         return self._close(session, planner, run_id, joined, time.monotonic() - began)
 
@@ -226,9 +226,9 @@ class Orchestrator(ABC):
             self.after(session, run_id)
         status = "success" if good else ("aborted" if session.stop.is_set() else "failure")
         for key, text in planner.failed.items():
-            state.note_failure(run_id, key, text)
+            state.jobs.note_failure(run_id, key, text)
         if not joined:
-            state.close_run(run_id, status)
+            state.runs.close(run_id, status)
         return RunReport(
             run_id,
             status,

@@ -77,7 +77,7 @@ def plan_root(
         marks = {"snapshot": token, "wm_low": window.after, "wm_high": high, "target_id": taken.target_id}
         waits_for = links if mode.rules.reads_everything else []
         kept = reading_of(window, chunks)
-        state.add_plan(job, chunks, **marks, unless_loading=waits_for, reading=kept)
+        state.jobs.plan(job, chunks, **marks, unless_loading=waits_for, reading=kept)
         log.debug("planned %s: %d chunks", table.dataset.name, len(chunks))
     except BaseException:
         held.close()

@@ -76,7 +76,7 @@ def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Jo
     Without this the job would reuse such an epoch, and take its chunks and its table swap for its own.
     """
     newest = link.sink.newest_epoch(table, job.pipeline_key)
-    return job if newest < job.epoch else state.skip_epochs(job, newest + 1, None)
+    return job if newest < job.epoch else state.jobs.skip_epochs(job, newest + 1, None)
 
 
 def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
@@ -85,16 +85,16 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
     Does not swap the target's table for an epoch that was closed unread. Raises ``PermanentError`` if the
     target lost committed chunks since the run began.
     """
-    if job.info.mode.rules.swaps_at_end and job.info.upstream_keys and state.close_unread(job):
+    if job.info.mode.rules.swaps_at_end and job.info.upstream_keys and state.jobs.close_unread(job):
         return "success"
-    counts = state.counts(job.job_id)
+    counts = state.jobs.counts(job.job_id)
     verify_rest(state, job, link, counts)
     is_whole = swap and not counts.get("dead")
     if is_whole if job.info.mode.rules.swaps_at_end else any(map(counts.get, DONE)):
         presence.still_there(state, job, link)
     if is_whole:
         link.sink.finish(link.outgoing(job.info.source), job.pipeline_key, job.epoch, job.info.mode)
-    return state.close_job(job.job_id)
+    return state.jobs.close(job.job_id)
 
 
 def holds_back(state: StateManager, job: Job) -> bool:
@@ -104,10 +104,10 @@ def holds_back(state: StateManager, job: Job) -> bool:
     """
     if not job.info.mode.rules.merges_by_key:
         return False
-    counts = state.counts(job.job_id)
+    counts = state.jobs.counts(job.job_id)
     in_order = job.info.max_parallel == IN_ORDER
     busy = counts.get("leased") or counts.get("written") or (counts.get("pending") and not in_order)
-    return bool(counts.get("dead")) and not busy and not state.pending_receipts(job, 1)
+    return bool(counts.get("dead")) and not busy and not state.jobs.pending_receipts(job, 1)
 
 
 def is_merged(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
@@ -133,7 +133,7 @@ def is_loading(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]
     """Return whether links of ``specs`` still load the last reading of a table in mode replace."""
     if not one.link.mode.rules.reads_everything or one.upstream_keys:
         return False
-    return state.is_loading(one.pipeline_key, list(specs))
+    return state.jobs.is_loading(one.pipeline_key, list(specs))
 
 
 def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:
@@ -189,7 +189,9 @@ def can_never_finish(state: StateManager, job: Job, above: Sequence[str | None])
     if holds_back(state, job):
         # A job whose last chunk was settled after the caller asked is closed in the next tick, so that the
         # next run may pass its dead chunks.
-        return not state.settled(job)
+        return not state.jobs.settled(job)
     if not {FAILED, "failure"} & set(above):
         return False
-    return not (any(map(state.counts(job.job_id).get, UNFINISHED)) or state.pending_receipts(job, 1))
+    return not (
+        any(map(state.jobs.counts(job.job_id).get, UNFINISHED)) or state.jobs.pending_receipts(job, 1)
+    )

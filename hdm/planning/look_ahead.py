@@ -91,7 +91,7 @@ def _look(
     if begins_anew(state, newest, feeds=feeds):
         found = _cut(state, one, link, specs, newest.epoch + 1)
         return Outlook(found.chunks, notes=(READ_ANEW, *found.notes))
-    counts = state.counts(newest.job_id)
+    counts = state.jobs.counts(newest.job_id)
     left = sum(counts.get(status, 0) for status in UNFINISHED)
     if one.source.cursor and is_merged(one, specs):
         return Outlook(chunks=None, left=left, notes=(READS_ON,))

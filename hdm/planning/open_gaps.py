@@ -29,7 +29,7 @@ class OpenGaps:
         """Make a table's unfinished earlier epochs part of this run; yield a note on dead chunks."""
         for gap in self.state.gaps.older(self.run_id, job):
             self._jobs[gap.job_id] = gap
-            if dead := self.state.counts(gap.job_id).get("dead"):
+            if dead := self.state.jobs.counts(gap.job_id).get("dead"):
                 said = f"{dead} chunk(s) of an earlier reading are dead, and it went on without them"
                 yield f"{job.info.source.dataset.name}: {said}: hdm retry or hdm waive"
 
@@ -39,7 +39,7 @@ class OpenGaps:
         ``attempt`` runs each closing and returns False if it must be tried again.
         """
         for job_id, gap in self._jobs.items():
-            if job_id in self._ends or any(map(self.state.counts(job_id).get, UNFINISHED)):
+            if job_id in self._ends or any(map(self.state.jobs.counts(job_id).get, UNFINISHED)):
                 continue
             if attempt(gap, partial(self._close, gap)):
                 self._ends.setdefault(job_id, "failure")

@@ -73,12 +73,12 @@ class Opening:
             run.started_over = True
         past = goes_past(one, self.specs) and not self.joined
         info = job_info(one, depth(one.link, self.specs))
-        job = self.state.open_job(self.run_id, info, go_past=past)
+        job = self.state.jobs.open(self.run_id, info, go_past=past)
         if begin_anew(self.state, job, self.notes, feeds=feeds(job, self.specs)):
-            job = self.state.open_job(self.run_id, info, go_past=past)
+            job = self.state.jobs.open(self.run_id, info, go_past=past)
         run.job = job
         if anew and job.planned:
-            self.state.retarget(job, link.sink.identity(link.outgoing(one.source)))
+            self.state.jobs.retarget(job, link.sink.identity(link.outgoing(one.source)))
         if not one.upstream_keys:
             self.notes.extend(self.gaps.take_up(job))
         if job.planned and job.run_id != self.run_id and one.source.cursor and is_merged(one, self.specs):
@@ -92,12 +92,12 @@ class Opening:
 
         That is so if there is no such job, or it is closed and more was published for it since.
         """
-        mine = [job for job in self.state.run_jobs(self.run_id) if job.pipeline_key == run.key]
+        mine = [job for job in self.state.runs.jobs(self.run_id) if job.pipeline_key == run.key]
         if not mine:
             return False
         job = max(mine, key=lambda one: one.epoch)
         if job.status == SUCCESS:
-            if self.state.pending_receipts(job, 1):
+            if self.state.jobs.pending_receipts(job, 1):
                 return False
             run.close(job.status)
         run.job = job
@@ -106,19 +106,19 @@ class Opening:
 
     def plan(self, run: PipelineRun, job: Job) -> None:
         """Write the plan of an open job, unless another process does so now."""
-        with self.state.plan_lease(job) as mine:
+        with self.state.jobs.plan_lease(job) as mine:
             if not mine:
                 return
-            job = self.state.reread(job)
+            job = self.state.jobs.reread(job)
             if job.status == "planning" and self._is_to_be_planned(run, job):  # no other process was first
                 self._write_plan(run, job, self.links[run.link_key])
-        self._is_closed_unread(run, self.state.reread(job))  # reread: add_plan may have closed it unread
+        self._is_closed_unread(run, self.state.jobs.reread(job))  # reread: the plan may have closed it unread
 
     def _write_plan(self, run: PipelineRun, job: Job, link: DataLink) -> None:
         taken = prepare(self.state, job, link, self.notes)
         run.is_exhausted |= taken.complete
         if job.info.upstream_keys:
-            self.state.add_plan(taken.job, [], target_id=taken.target_id)
+            self.state.jobs.plan(taken.job, [], target_id=taken.target_id)
             return
         words = {"empty": run.is_exhausted, "whole": run.key in self.refresh,
                  "merged": feeds_merges(run.link_key, self.specs)}  # fmt: skip
@@ -142,8 +142,8 @@ class Opening:
                 return True
             run.is_exhausted = True
         elif not job.adopted and is_loading(self.state, one, self.specs):
-            self.state.close_unread(job)
-            job = self.state.reread(job)
+            self.state.jobs.close_unread(job)
+            job = self.state.jobs.reread(job)
         return not self._is_closed_unread(run, job)
 
     def _is_closed_unread(self, run: PipelineRun, job: Job) -> bool:

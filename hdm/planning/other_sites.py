@@ -44,7 +44,7 @@ class OtherSites:
 
     def may_publish(self) -> bool:
         """Return whether a live process of another site still has to run a link that this site depends on."""
-        return bool(self._above) and self._state.at_work(self._run_id, self._sites, self._above)
+        return bool(self._above) and self._state.workers.at_work(self._run_id, self._sites, self._above)
 
     def is_time(self, *, now: bool) -> bool:
         """Return whether to look for news now: every ``LOOK_EVERY`` seconds, or at once if ``now``."""
@@ -55,7 +55,7 @@ class OtherSites:
 
     def has_more(self, job: Job) -> bool:
         """Return whether chunks for a job that was closed here have been published since."""
-        return job.link_key in self.fed and bool(self._state.pending_receipts(job, 1))
+        return job.link_key in self.fed and bool(self._state.jobs.pending_receipts(job, 1))
 
     def news(self, known: Collection[str], busy: Collection[str]) -> Iterator[tuple[DataLink, Job]]:
         """Yield (link, upstream job) where the link, of this site, has not loaded all that the job published.
@@ -79,7 +79,7 @@ class OtherSites:
 
     def _is_behind(self, link: DataLink, mine: str, above: Job) -> bool:
         whole = link.spec.mode.rules.reads_everything
-        return self._state.is_behind(mine, above.pipeline_key, whole=whole)
+        return self._state.jobs.is_behind(mine, above.pipeline_key, whole=whole)
 
     def closing_notes(self, any_job: bool, resting: Sequence[Job]) -> list[str]:
         """Return notes about other sites for the end of a run.

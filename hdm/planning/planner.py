@@ -174,12 +174,12 @@ class Planner:
         """Return whether all that is published is loaded, and the rest must come from another site."""
         if self._other_sites is None or job.link_key not in self._other_sites.fed or not job.planned:
             return False
-        unfinished = any(map(self.state.counts(job.job_id).get, UNFINISHED))
-        if unfinished or self.state.pending_receipts(job, 1) or holds_back(self.state, job):
+        unfinished = any(map(self.state.jobs.counts(job.job_id).get, UNFINISHED))
+        if unfinished or self.state.jobs.pending_receipts(job, 1) or holds_back(self.state, job):
             return False  # in this order: chunks that wait for one in work show only once that one is settled
         above = [self._runs[key] for key in job.info.upstream_keys if key in self._runs]
         rest = all(self._is_done(one) for one in above if one.is_unfinished)
-        return rest and not self.state.settled(job)
+        return rest and not self.state.jobs.settled(job)
 
     def _run(self, key: str) -> PipelineRun:
         return self._runs.setdefault(key, PipelineRun(key))
@@ -243,20 +243,20 @@ class Planner:
     def _follow(self, run: PipelineRun, job: Job) -> None:
         link = self.links[run.link_key]
         epoch = job.info.mode.rules.followers_epoch(job.epoch)
-        for receipt in self.state.pending_receipts(job):
+        for receipt in self.state.jobs.pending_receipts(job):
             followers = link.source.follow(job.info.source, receipt, job.pipeline_key)
             chunks = [replace(chunk, epoch=epoch) for chunk in followers]
-            if not self.state.add_downstream_chunks(job, receipt.chunk_id, chunks):
+            if not self.state.jobs.add_downstream_chunks(job, receipt.chunk_id, chunks):
                 run.close(SUCCESS)  # closed unread by another process
                 return
 
     def _finish(self, run: PipelineRun, job: Job) -> None:
-        if not self.state.settled(job):
+        if not self.state.jobs.settled(job):
             self._give_up(run, job)
             return
         run.release_snapshot()
         link = self.links[run.link_key]
-        with self.state.finish_lease(job) as mine:
+        with self.state.jobs.finish_lease(job) as mine:
             if not mine:
                 return
             self.notes.extend(missing(self.state, job))

@@ -204,7 +204,7 @@ def load_again(
             table = link.outgoing(job.info.source)
             link.sink.prepare(table, job.pipeline_key, job.epoch, job.info.mode)
             into = link.sink.identity(table)
-            yield job, state.reload(job, gone, by, uncopied=within, target_id=into), rows
+            yield job, state.chunks.reload(job, gone, by, uncopied=within, target_id=into), rows
 
 
 def _stage_again(
@@ -223,7 +223,7 @@ def _stage_again(
         within = set()
         if not below.info.mode.rules.merges_by_key:
             within = _given_by_others(below.info.target.dataset, key, again, every)
-        state.reload(above, [chunk for chunk, _ in again], by, uncopied=within)
+        state.chunks.reload(above, [chunk for chunk, _ in again], by, uncopied=within)
 
 
 def _given_by_others(target: Dataset, key: str, gone: Sequence[Known], every: Sequence[Known]) -> set[str]:

@@ -73,16 +73,16 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Re
     if not lost:
         return Recovered(job, count)
     if job.info.upstream_keys or link.source.chunks_are_content:
-        return Recovered(job, count + sum(state.import_committed(job, *one) for one in lost))
+        return Recovered(job, count + sum(state.chunks.import_committed(job, *one) for one in lost))
     last = lost[-1][0].epoch
     newest = [chunk for chunk, _ in lost if chunk.epoch == last]
     finished = _is_finished(newest, link, job.info.source.cursor)
     whole = [one for one in lost if finished or one[0].epoch < last]
     snapshot = whole[-1][0].snapshot if whole else None
-    job = state.skip_epochs(job, last + 1 if finished else last, snapshot)
+    job = state.jobs.skip_epochs(job, last + 1 if finished else last, snapshot)
     for number, (chunk, receipt) in enumerate(whole):
         numbered = chunk.at(number=number, first_number=number - _place(chunk))
-        count += state.import_committed(job, numbered, receipt)
+        count += state.chunks.import_committed(job, numbered, receipt)
     return Recovered(
         job,
         count,
@@ -97,7 +97,7 @@ def record_known(
 ) -> int:
     """Record as committed the planned chunks that the target's ledger names; return how many there were."""
     news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
-    return sum(state.import_committed(job, *one) for one in news)
+    return sum(state.chunks.import_committed(job, *one) for one in news)
 
 
 def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
@@ -106,7 +106,7 @@ def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[s
         for chunk, rows in state.reports.unverified(job.job_id):
             held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
             found = held.rows if held is not None else -1
-            state.verify_late(job, chunk.chunk_id, rows, found)
+            state.chunks.verify_late(job, chunk.chunk_id, rows, found)
 
 
 def _place(chunk: Chunk) -> int:

@@ -42,7 +42,7 @@ def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) 
     """
     if not job.adopted or not _may_begin_anew(job, feeds=feeds):
         return False
-    given_up = state.give_up(job, short=_is_short(state, job))
+    given_up = state.jobs.give_up(job, short=_is_short(state, job))
     if given_up:
         notes.append(f"{job.info.source.dataset.name}: {READ_ANEW}")
     return given_up

@@ -53,7 +53,7 @@ def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, i
     """Return for each link key: its table (or link name, if several), chunks settled, chunks known."""
     sums: dict[str, tuple[str, int, int]] = {}
     for job in jobs:
-        counts = state.counts(job.job_id)
+        counts = state.jobs.counts(job.job_id)
         total = sum(counts.values()) - counts.get("superseded", 0)
         open_now = sum(counts.get(status, 0) for status in UNFINISHED)
         name, done, known = sums.get(job.link_key, ("", 0, 0))
@@ -119,7 +119,7 @@ def window_of(
         window = replace(window, again=True)
     if window.column is None or not mode.rules.keeps_watermark:
         return window
-    mark = state.watermark(pipeline_key)
+    mark = state.watermarks.current(pipeline_key)
     if mark is None or mark.column != window.column:
         _refuse_another_cursor(pipeline_key, mode, window.column, mark, state)
         return window
@@ -138,7 +138,7 @@ def window_of(
         ties_counted=mark.ties_counted or counted,
         nulls_counted=mark.nulls_counted or counted,
         snapshot=mark.snapshot,
-        recall=partial(state.seen, pipeline_key),
+        recall=partial(state.watermarks.seen, pipeline_key),
         reshaped=reshaped,
     )
     if last is None or last.kept.get("mark") != mark.value:
@@ -157,7 +157,7 @@ def _refuse_another_cursor(
     pipeline_key: str, mode: Mode, column: str, mark: Watermark | None, state: StateManager
 ) -> None:
     """Refuse to append by another cursor than before, which could load rows twice."""
-    before = state.last_closed(pipeline_key)
+    before = state.jobs.last_closed(pipeline_key)
     was = mark.column if mark is not None else before.info.source.cursor if before is not None else column
     if mode.rules.only_adds and was != column and not state.reports.moved_nothing(pipeline_key):
         raise PermanentError(

@@ -66,7 +66,7 @@ class BackPressure:
         if not self._bound:
             return
         for job in [job for job in self._planner.jobs.values() if self._planner.feeds(job)]:
-            staged = self._planner.state.staged(job)
+            staged = self._planner.state.jobs.staged(job)
             with self._count:
                 self._load[job.job_id] = staged + self._in_work[job.job_id]
         with self._count:

@@ -49,6 +49,8 @@ def is_alive(pid: int, token: str) -> bool:
 def take_over_dead(state: StateManager) -> int:
     """End the leases of dead processes of this host; return how many chunks are free again."""
     gone = [
-        worker_id for worker_id, pid, token, _ in state.workers(host_identity()) if not is_alive(pid, token)
+        worker_id
+        for worker_id, pid, token, _ in state.workers.on(host_identity())
+        if not is_alive(pid, token)
     ]
-    return state.take_over(gone) if gone else 0
+    return state.workers.take_over(gone) if gone else 0

@@ -88,7 +88,7 @@ class Pulse:
             with self._lock:
                 held = list(self._held.values())
             try:
-                self._state.heartbeat(self._worker_id)
+                self._state.workers.heartbeat(self._worker_id)
             except HdmError as trouble:
                 log.debug("heartbeat failed: %s", trouble.message)
             for one in held:
@@ -100,7 +100,7 @@ class Pulse:
             held.lost = True
             return
         try:
-            self._state.renew(held.lease, rows=held.rows, bytes=held.bytes)
+            self._state.chunks.renew(held.lease, rows=held.rows, bytes=held.bytes)
             held.renewed = sent
         except LeaseLost:
             held.lost = True

@@ -136,7 +136,7 @@ class DataLink:
                 receipt = replace(receipt, attempt=lease.attempt, adopted=True)
             else:
                 receipt = self._carry(lease, table, attempt, state)
-            state.wrote(lease, receipt)
+            state.chunks.wrote(lease, receipt)
             failpoints.point("C7")
         failpoints.point("L6")
         attempt.check()
@@ -154,7 +154,9 @@ class DataLink:
         seen: KnownRows | None = None
         if lease.chunk.seen_key:
             own = lease.chunk.subtracts_its_own
-            seen = KnownRows(state.seen(lease.job.pipeline_key, lease.chunk.seen_key), key if own else ())
+            seen = KnownRows(
+                state.watermarks.seen(lease.job.pipeline_key, lease.chunk.seen_key), key if own else ()
+            )
         payload = self._through(payload, table, lease.chunk, attempt, seen, key, again=again)
         receipt = self.sink.write(table, lease.chunk, attempt, payload, info.mode)
         if receipt.adopted:

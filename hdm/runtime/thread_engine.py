@@ -75,7 +75,7 @@ class ThreadEngine:
         """Run until every job is closed; raise the error that ended the run, if there was one."""
         self.breaker = self.planner.breaker = Breaker(self.max_wait, self.observer.said)
         self._outage = Outage(self.max_wait, self.observer.said)
-        worker_id = self.state.register_worker(
+        worker_id = self.state.workers.register(
             self.run_id, host_identity(), os.getpid(), start_token(os.getpid()), __version__, self.site
         )
         pulse = Pulse(self.state, worker_id, self.lease_ttl)
@@ -100,7 +100,7 @@ class ThreadEngine:
 
     def _retire(self, worker_id: str) -> None:
         try:
-            self.state.retire_worker(worker_id)
+            self.state.workers.retire(worker_id)
         except StateError as trouble:
             log.debug("the worker is left to be found dead: %s", trouble.message)
 

@@ -98,7 +98,7 @@ class Worker:
             return
         self.pulse.drop(held)
         try:
-            self.state.release(held.lease)
+            self.state.chunks.release(held.lease)
         except HdmError as trouble:
             log.warning("chunk %s is left to its lease: %s", held.lease.chunk_id[:12], trouble.message)
         self._tell(Outcome(held.lease, error=Drained("told to stop")))
@@ -110,7 +110,7 @@ class Worker:
     def _claim(self) -> ActiveLease | None:
         with self.pressure.claim_lock:
             skip = self.pressure.full_jobs()
-            lease = self.state.claim(
+            lease = self.state.chunks.claim(
                 self.worker_id, self.run_id, site=self.site, skip_jobs=skip, file_names=self.file_names
             )
             if lease is None:
@@ -127,7 +127,7 @@ class Worker:
                 if self.may_continue() and not self.pressure.full_jobs()
                 else None
             )
-            following = self.state.commit(
+            following = self.state.chunks.commit(
                 lease, done.receipt, target_rows=done.target_rows, claim_next=claim_next
             )
             if following is not None:
@@ -135,7 +135,7 @@ class Worker:
                 self.pressure.started(following.job)
                 self.started(following)
         failpoints.point("V2")
-        self.state.record_checks(lease, done.checks)
+        self.state.chunks.record_checks(lease, done.checks)
 
     def _settle(self, held: ActiveLease) -> Outcome:
         lease = held.lease
@@ -174,7 +174,7 @@ class Worker:
             number=lease.attempt,
             worker=self.worker_id,
             run_id=self.run_id,
-            will_write=lambda uri, kind: self.state.begin_artifact(lease, uri, kind),
+            will_write=lambda uri, kind: self.state.files.begin(lease, uri, kind),
             check=check,
             count=count,
         )
@@ -190,12 +190,12 @@ class Worker:
                 log.debug("the state database is away; chunk left to its lease: %s", error.message)
             else:
                 waits = self._waits(lease, error)
-                failures = 0 if waits else self.state.failures(lease) + 1
+                failures = 0 if waits else self.state.chunks.failures(lease) + 1
                 again = error.recovery is Recovery.RETRY and failures < MAX_ATTEMPTS
                 buried = not again
                 wait = (0.0 if waits else self._wait(failures, error)) if again else None
                 name = type(error).__name__
-                if not self.state.fail(lease, error, retry_in=wait, phase=name, counts=not waits):
+                if not self.state.chunks.fail(lease, error, retry_in=wait, phase=name, counts=not waits):
                     self._clean(lease)
         except LeaseLost:
             log.warning("chunk %s went to another worker", lease.chunk.chunk_id[:12])
@@ -211,7 +211,7 @@ class Worker:
         return self.breaker.failed(self.links[lease.job.link_key], error)
 
     def _hand_back(self, lease: Lease, error: HdmError) -> None:
-        if isinstance(error, Drained) and not self.state.release(lease):
+        if isinstance(error, Drained) and not self.state.chunks.release(lease):
             self._clean(lease)
 
     def _clean(self, lease: Lease) -> None:

@@ -9,6 +9,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from hdm.state.aggregates.chunks import Chunks as Chunks
+    from hdm.state.aggregates.files import Files as Files
+    from hdm.state.aggregates.jobs import Jobs as Jobs
+    from hdm.state.aggregates.lineage import Lineage as Lineage
+    from hdm.state.aggregates.operators import Operators as Operators
+    from hdm.state.aggregates.runs import Runs as Runs
+    from hdm.state.aggregates.trail import Trail as Trail
+    from hdm.state.aggregates.watermarks import Watermarks as Watermarks
+    from hdm.state.aggregates.workers import Workers as Workers
     from hdm.state.backends import MySQLStateManager as MySQLStateManager
     from hdm.state.backends import PostgresStateManager as PostgresStateManager
     from hdm.state.backends import SQLiteStateManager as SQLiteStateManager
@@ -28,6 +37,15 @@ _HOME = {
     "MySQLStateManager": "hdm.state.backends",
     "SQLServerStateManager": "hdm.state.backends",
     "StateManager": "hdm.state.manager",
+    "Chunks": "hdm.state.aggregates.chunks",
+    "Files": "hdm.state.aggregates.files",
+    "Jobs": "hdm.state.aggregates.jobs",
+    "Lineage": "hdm.state.aggregates.lineage",
+    "Operators": "hdm.state.aggregates.operators",
+    "Runs": "hdm.state.aggregates.runs",
+    "Trail": "hdm.state.aggregates.trail",
+    "Watermarks": "hdm.state.aggregates.watermarks",
+    "Workers": "hdm.state.aggregates.workers",
     "RunInfo": "hdm.state.records",
     "ClaimRequest": "hdm.state.records",
     "JobInfo": "hdm.state.records",
@@ -36,17 +54,26 @@ _HOME = {
 }
 
 __all__ = [
+    "Chunks",
     "ClaimRequest",
+    "Files",
     "Job",
     "JobInfo",
+    "Jobs",
     "Lease",
+    "Lineage",
     "MySQLStateManager",
+    "Operators",
     "PostgresStateManager",
     "RunInfo",
+    "Runs",
     "SQLServerStateManager",
     "SQLiteStateManager",
     "StateManager",
     "StateSettings",
+    "Trail",
+    "Watermarks",
+    "Workers",
 ]
 
 

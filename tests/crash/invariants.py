@@ -54,7 +54,7 @@ def trail_breaks(shop: Shop) -> list[str]:
     manager = registry.find("state_manager", shop.state.manager)
     settings = manager({}, manager.Profile.model_validate(shop.state.profile))
     with StateManager.open(settings.url(), create=False) as store:
-        return [f"run {run[:12]}: {text}" for run, text in store.verify().breaks]
+        return [f"run {run[:12]}: {text}" for run, text in store.trail.verify().breaks]
 
 
 def watermarks_ahead(shop: Shop) -> int:

@@ -37,7 +37,7 @@ Ledger.claim, Ledger.fill = later, after
 NO_FENCING = """
 import functools
 from sqlalchemy import text
-from hdm.state import StateManager
+from hdm.state import Chunks
 from hdm.runtime.lease_keeper import Pulse
 Pulse.check = lambda self, held: None
 TAKE = text("UPDATE hdm_chunk SET attempt = :a, lease_owner = :w, status = :s WHERE chunk_id = :c")
@@ -48,27 +48,27 @@ def unfenced(method, status):
         self._base.db.run(lambda connection: connection.execute(TAKE, values))
         return method(self, lease, *rest, **named)
     return call
-StateManager.wrote = unfenced(StateManager.wrote, "leased")
-StateManager.commit = unfenced(StateManager.commit, "written")
+Chunks.wrote = unfenced(Chunks.wrote, "leased")
+Chunks.commit = unfenced(Chunks.commit, "written")
 """
 
 SEEN_IS_DONE = """
 from sqlalchemy import text
-from hdm.state import StateManager
+from hdm.state import Runs
 DONE = text("UPDATE hdm_chunk SET status = 'verified', rows_extracted = 0, rows_loaded = 0 "
             "WHERE status IN ('leased', 'written')")
-open_run = StateManager.open_run
+open_run = Runs.open
 def after_all(self, info):
     self._base.db.run(lambda connection: connection.execute(DONE))
     return open_run(self, info)
-StateManager.open_run = after_all
+Runs.open = after_all
 """
 
 WATERMARK_FIRST = """
 from sqlalchemy import insert
-from hdm.state import StateManager
+from hdm.state import Jobs
 from hdm.state.db.tables import watermark
-add_plan = StateManager.add_plan
+add_plan = Jobs.plan
 def early(self, job, chunks, *, wm_high=None, **more):
     whole = add_plan(self, job, chunks, wm_high=wm_high, **more)
     if wm_high is None:
@@ -78,7 +78,7 @@ def early(self, job, chunks, *, wm_high=None, **more):
                committed_at="2026-01-01T00:00:00.000000Z")
     self._base.db.run(lambda connection: connection.execute(insert(watermark), row))
     return whole
-StateManager.add_plan = early
+Jobs.plan = early
 """
 
 NO_RENAME = """

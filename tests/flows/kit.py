@@ -98,7 +98,7 @@ class Place:
         with contextlib.suppress(SchemaOutOfDate), contextlib.ExitStack() as stack:
             if file.exists():
                 store = stack.enter_context(StateManager.open(f"sqlite:///{file}", create=False))
-                breaks = store.verify().breaks
+                breaks = store.trail.verify().breaks
                 assert not breaks, [str(one) for one in breaks]
 
     def start(self, verb: str, *rest: str, **env: str) -> subprocess.Popen[str]:

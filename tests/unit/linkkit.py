@@ -199,11 +199,11 @@ class Run:
 
     def __post_init__(self) -> None:
         info = RunInfo(uuid.uuid4().hex, "0" * 64, "test", "tester", None, False, "0.1", "here")
-        self.run_id = self.state.open_run(info)
+        self.run_id = self.state.runs.open(info)
         self.worker_id = self.new_worker()
 
     def new_worker(self, site: str | None = None) -> str:
-        return self.state.register_worker(self.run_id, "here", 1, "token", "0.1", site)
+        return self.state.workers.register(self.run_id, "here", 1, "token", "0.1", site)
 
     def again(self) -> Run:
         """The next run of the same links."""
@@ -232,7 +232,7 @@ class Run:
         planner, read = self.planner(), []
         for _ in range(10):
             more = planner.tick()
-            while (lease := self.state.claim(self.worker_id, self.run_id)) is not None:
+            while (lease := self.state.chunks.claim(self.worker_id, self.run_id)) is not None:
                 self.move(lease, Attempt(lease.attempt, count=lambda rows, size: read.append(rows)))
             if not more:
                 break
@@ -242,12 +242,12 @@ class Run:
     def move(self, lease: Lease, attempt: Attempt, link: DataLink | None = None) -> Receipt:
         """Take the leased chunk all the way, as a worker does that claims no other with the commit."""
         done = (link or self.links[lease.job.link_key]).attempt(lease, attempt, self.state)
-        self.state.commit(lease, done.receipt, target_rows=done.target_rows)
-        self.state.record_checks(lease, done.checks)
+        self.state.chunks.commit(lease, done.receipt, target_rows=done.target_rows)
+        self.state.chunks.record_checks(lease, done.checks)
         return done.receipt
 
     def claim(self, worker_id: str | None = None) -> Lease:
-        lease = self.state.claim(worker_id or self.worker_id, self.run_id)
+        lease = self.state.chunks.claim(worker_id or self.worker_id, self.run_id)
         assert lease is not None
         return lease
 
@@ -277,5 +277,5 @@ class Run:
         return str(found)
 
     def events(self, chunk_id: str | None = None) -> list[str]:
-        rows = self.state.events(self.run_id)
+        rows = self.state.runs.events(self.run_id)
         return [r["event_type"] for r in rows if chunk_id is None or r["chunk_id"] == chunk_id]

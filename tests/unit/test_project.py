@@ -58,7 +58,7 @@ def test_a_site_that_no_link_has_is_refused_with_those_there_are(place):
 def test_a_run_is_found_by_the_beginning_of_its_id(place, run: Run):
     plan = session.read_plan(str(place.folder / "m.yml"), "dev")
     info = session.run_info(plan)
-    first, second = run.state.open_run(info), run.state.open_run(info)
+    first, second = run.state.runs.open(info), run.state.runs.open(info)
     assert session.find_run(run.state, plan, None) == second
     assert session.find_run(run.state, plan, first[:12]) == first
     with pytest.raises(UsageError, match="begins with 'zzz'"):
@@ -100,7 +100,7 @@ def test_the_state_is_made_on_first_use_private_and_found_again(place):
     assert (folder / "state.db").stat().st_mode & 0o077 == 0
     assert folder.stat().st_mode & 0o077 == 0
     with project.recall_state() as state:
-        assert state.latest_run("m", "dev") is None
+        assert state.runs.latest("m", "dev") is None
 
 
 class OwnManager(StateManager):

@@ -294,7 +294,7 @@ class Gaps:
         return self._base.db.read(lambda conn: passable(conn, of.job_id, of.info)) is not None
 
     def is_torn(self, of: Job, *, short: bool) -> bool:
-        """Return whether ``StateManager.give_up`` would close an open epoch. Writes nothing."""
+        """Return whether ``StateManager.jobs.give_up`` would close an open epoch. Writes nothing."""
         if of.status not in OPEN_JOB or not of.planned:
             return False
         return self._base.db.read(lambda conn: giving_up.is_torn(conn, of.job_id, short=short))

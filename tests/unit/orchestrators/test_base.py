@@ -149,7 +149,7 @@ def test_who_joins_a_run_neither_opens_nor_closes_it(run):
 def test_the_leases_of_other_hosts_are_said(run):
     run.add(Listed(words(4)), Shelf())
     run.planned()
-    run.claim(run.state.register_worker(run.run_id, "elsewhere", 1, "t", "0.1"))
+    run.claim(run.state.workers.register(run.run_id, "elsewhere", 1, "t", "0.1"))
     waits, stop = [], threading.Event()
     stop.set()
     Plain().run(session(run, waits=lambda *what: waits.append(what), stop=stop))

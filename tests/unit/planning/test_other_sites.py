@@ -23,7 +23,7 @@ class Two:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        run.state.retire_worker(run.worker_id)  # the one of no site, who could do everything
+        run.state.workers.retire(run.worker_id)  # the one of no site, who could do everything
         self.there_worker = run.new_worker("there")
         self.above = run.add(Listed(words(4)), Shelf("middle"), site="there")
         self.below = run.add(Staged(words(4)), Shelf("last"), site="here", upstream=(self.above.spec.key,))
@@ -42,7 +42,7 @@ class Two:
         return OtherSites(self.run.state, self.run.run_id, own, self.specs)
 
     def publish(self) -> None:
-        lease = self.run.state.claim(self.there_worker, self.run.run_id, site="there")
+        lease = self.run.state.chunks.claim(self.there_worker, self.run.run_id, site="there")
         self.run.move(lease, Attempt(lease.attempt), self.above)
 
 
@@ -70,7 +70,7 @@ def test_others_may_publish_while_a_live_worker_of_theirs_has_its_link_to_do(run
 def test_nobody_may_publish_without_a_live_worker(run):
     two = Two(run)
     two.there.tick()
-    run.state.retire_worker(two.there_worker)
+    run.state.workers.retire(two.there_worker)
     assert not two.seen().may_publish()
     own = {two.above.spec.key: two.above}
     assert not OtherSites(run.state, run.run_id, own, two.specs).may_publish(), "nothing feeds the first link"
@@ -136,14 +136,14 @@ def test_the_second_site_takes_up_rests_and_finishes(run, monkeypatch):
 
     def load() -> int:
         done = 0
-        while (lease := run.state.claim(here_worker, run.run_id, site="here")) is not None:
+        while (lease := run.state.chunks.claim(here_worker, run.run_id, site="here")) is not None:
             run.move(lease, Attempt(lease.attempt), two.below)
             done += 1
         return done
 
     assert load() == 1
     assert here.tick(), "the other site may publish more"
-    run.state.retire_worker(two.there_worker)  # it is stopped in the middle
+    run.state.workers.retire(two.there_worker)  # it is stopped in the middle
     assert not here.tick()
     (job,) = here.jobs.values()
     assert here.is_waiting_for_other_site(job)

@@ -23,7 +23,7 @@ from hdm.planning.preflight import pipeline_of, preflight
 from hdm.planning.tries import MAX_TRIES
 from hdm.planning.windows import job_info
 from hdm.runtime.link import DataLink
-from hdm.state import StateManager
+from hdm.state import Jobs
 from tests.unit.linkkit import TABLE, Listed, Run, Shelf, spec, words
 
 
@@ -43,7 +43,7 @@ def raising(error):
 def work(run: Run, planner: Planner | None = None) -> int:
     """Carry every chunk that can be claimed through its link; how many."""
     done = 0
-    while (lease := run.state.claim(run.worker_id, run.run_id)) is not None:
+    while (lease := run.state.chunks.claim(run.worker_id, run.run_id)) is not None:
         run.move(lease, Attempt(lease.attempt))
         done += 1
     return done
@@ -163,13 +163,13 @@ def test_a_dead_chunk_leaves_the_epoch_open_and_the_sink_unfinished(run):
     _source, sink = one(run, rows=4)
     planner = run.planner()
     planner.tick()
-    run.state.fail(run.claim(), CheckFailed("bad"), retry_in=None, phase="x")
+    run.state.chunks.fail(run.claim(), CheckFailed("bad"), retry_in=None, phase="x")
     work(run)
     assert not planner.tick()
     assert list(planner.closed().values()) == ["failure"]
     assert "finish" not in sink.calls
     assert not planner.succeeded()
-    assert run.state.retry(run_id=run.run_id) == 1
+    assert run.state.operators.retry(run_id=run.run_id) == 1
     later = run.again()
     again = later.planner()
     assert to_the_end(later, again) == 1
@@ -184,23 +184,23 @@ def test_a_merging_job_whose_last_chunk_is_settled_between_two_questions_is_clos
     run.add(Listed(words(2), replace(TABLE, key=("id",))), sink, mode=Mode.MERGE)
     planner = run.planner()
     planner.tick()
-    settled, asked = StateManager.settled, []
+    settled, asked = Jobs.settled, []
 
     def late(self, job):
         if asked:
             return settled(self, job)
         asked.append(settled(self, job))
-        run.state.fail(run.claim(), CheckFailed("bad"), retry_in=None, phase="x")
+        run.state.chunks.fail(run.claim(), CheckFailed("bad"), retry_in=None, phase="x")
         work(run)
         return asked[0]
 
-    monkeypatch.setattr(StateManager, "settled", late)
+    monkeypatch.setattr(Jobs, "settled", late)
     planner.tick()
     planner.tick()
     assert asked == [False]
     assert list(planner.closed().values()) == ["failure"]
     (job,) = planner.jobs.values()
-    assert run.state.reread(job).status == "failure", "closed in the state database, too"
+    assert run.state.jobs.reread(job).status == "failure", "closed in the state database, too"
 
 
 @pytest.mark.slow
@@ -256,7 +256,7 @@ def test_it_is_not_appended_twice_by_a_process_that_joins_before_it_is_planned(r
     to_the_end(run, run.planner())
     later = run.again()
     (link,) = later.links.values()
-    later.state.open_job(later.run_id, job_info(pipeline_of(link, link.source.table), 1))
+    later.state.jobs.open(later.run_id, job_info(pipeline_of(link, link.source.table), 1))
     joined = later.planner(joined=True)
     assert to_the_end(later, joined) == 0
     assert (sink.ids, joined.succeeded()) == ([0, 1, 2], True)
@@ -393,7 +393,7 @@ def test_a_link_is_not_opened_before_the_one_above_it(run, monkeypatch):
     """It would find nothing to wait for, and close at once."""
     at_once(monkeypatch)
     _, _, last = chain(run)
-    real, away = run.state.open_job, [1]
+    real, away = run.state.jobs.open, [1]
 
     def open_job(run_id, info, **named):
         if away and not info.upstream_keys:
@@ -401,7 +401,7 @@ def test_a_link_is_not_opened_before_the_one_above_it(run, monkeypatch):
             raise StateUnavailable("away")
         return real(run_id, info, **named)
 
-    monkeypatch.setattr(run.state, "open_job", open_job)
+    monkeypatch.setattr(run.state.jobs, "open", open_job)
     planner = run.planner()
     with pytest.raises(StateUnavailable):
         planner.tick()
@@ -426,7 +426,7 @@ def test_chunks_that_others_replaced_are_not_counted_as_progress(run):
     (job,) = planner.jobs.values()
     first = run.query("SELECT chunk_id FROM hdm_chunk WHERE chunk_no = 0")[0][0]
     old = run.state.reports.chunk(first)
-    run.state.supersede(job, [first], [old.at(generation=1)])
+    run.state.chunks.supersede(job, [first], [old.at(generation=1)])
     assert next(iter(planner.progress().values()))[1:] == (0, 2)
 
 
@@ -470,7 +470,7 @@ def test_what_replaces_is_not_read_anew_while_its_last_reading_is_being_loaded(r
     planner.tick()
     above, below = planner.jobs.values()
     for _ in range(2):
-        upper = run.state.claim(run.worker_id, run.run_id, skip_jobs=frozenset({below.job_id}))
+        upper = run.state.chunks.claim(run.worker_id, run.run_id, skip_jobs=frozenset({below.job_id}))
         run.move(upper, Attempt(1))
     planner.tick()
     assert planner.closed()[above.pipeline_key] == "success"
@@ -513,10 +513,10 @@ def test_a_job_that_another_process_plans_just_now_is_left_to_it(run):
     planner._opening.open(waiting, waiting.pipeline)
     (job,) = planner.jobs.values()
     run.alter("UPDATE hdm_job SET planned = 0, status = 'planning'")
-    job = run.state.reread(job)
+    job = run.state.jobs.reread(job)
     splits = []
     source.before_split = lambda: splits.append(1)
-    with run.state.plan_lease(job) as mine:
+    with run.state.jobs.plan_lease(job) as mine:
         assert mine
         planner._opening.plan(waiting, job)
     assert splits == []
@@ -638,7 +638,7 @@ def test_other_sites_links_are_known_by_their_specs(run):
     above = spec("above", site="there")
     link = run.add(Staged(words(2)), Shelf("here"), upstream=(above.key,))
     specs = {above.key: above, link.spec.key: link.spec}
-    run.state.retire_worker(run.worker_id)  # which, having no site, could have done the other link
+    run.state.workers.retire(run.worker_id)  # which, having no site, could have done the other link
     run.new_worker("here")
     planner = Planner(run.state, run.run_id, run.links, site="here", specs=specs)
     planner.begin([])

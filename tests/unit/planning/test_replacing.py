@@ -44,7 +44,7 @@ def publish(run: Run, planner: Planner) -> None:
     """Open the jobs, and read the table; nothing of it is followed."""
     planner.tick()
     below = frozenset(job.job_id for job in planner.jobs.values() if job.info.upstream_keys)
-    while (lease := run.state.claim(run.worker_id, run.run_id, skip_jobs=below)) is not None:
+    while (lease := run.state.chunks.claim(run.worker_id, run.run_id, skip_jobs=below)) is not None:
         run.move(lease, Attempt(lease.attempt))
 
 
@@ -60,7 +60,7 @@ def fail_one(run: Run) -> None:
     """One chunk is dead, the others are moved, and the run ends."""
     planner = run.planner()
     planner.tick()
-    run.state.fail(run.claim(), CheckFailed("bad"), retry_in=None, phase="x")
+    run.state.chunks.fail(run.claim(), CheckFailed("bad"), retry_in=None, phase="x")
     to_the_end(run, planner)
     assert not planner.succeeded()
 
@@ -170,7 +170,7 @@ def test_a_chunk_that_is_dead_above_is_waited_for(run, links):
     fail_one(run)
     assert not again(run).succeeded(), "still dead"
     assert [sink.swaps for sink in sinks] == [[]] * links
-    run.state.retry(run_id=run.run_id)
+    run.state.operators.retry(run_id=run.run_id)
     assert again(run).succeeded()
     assert [sink.swaps for sink in sinks] == [[(1, 2)]] * links
 
@@ -180,7 +180,7 @@ def test_what_is_loaded_without_a_waived_chunk_is_whole(run):
     _, (_, last) = chain(run)
     fail_one(run)
     ((dead,),) = run.query("SELECT chunk_id FROM hdm_chunk WHERE status = 'dead'")
-    run.state.waive(dead, "ann", "known")
+    run.state.operators.waive(dead, "ann", "known")
     assert again(run).succeeded()
     assert last.swaps == [(1, 1)]
 

@@ -25,20 +25,20 @@ class Offset(Listed):
 def opened(run: Run, mode=Mode.APPEND, table=TABLE, source=Offset, **options):
     link = run.add(source(words(2), table), Shelf(), mode=mode, **options)
     one = pipeline_of(link, table)
-    return link, one, run.state.open_job(run.run_id, job_info(one, 1))
+    return link, one, run.state.jobs.open(run.run_id, job_info(one, 1))
 
 
 def moved(run: Run, mode=Mode.APPEND, cursor="id"):
     """The second epoch of a table whose first has moved two rows, both at the watermark."""
     link, one, job = opened(run, mode, replace(TABLE, cursor=cursor))
     (chunk,) = link.source.split(TABLE, Window(), job.pipeline_key, None)
-    run.state.add_plan(job, [chunk.at(boundary=True, epoch=job.epoch)], snapshot="token")
+    run.state.jobs.plan(job, [chunk.at(boundary=True, epoch=job.epoch)], snapshot="token")
     lease = run.claim()
     receipt = Receipt(lease.chunk_id, 1, 2, 9, extracted=2, boundary_digests=("a" * 64, "b" * 64))
-    run.state.wrote(lease, receipt)
-    run.state.commit(lease, receipt)
-    run.state.close_job(job.job_id)
-    return link, one, run.state.open_job(run.run_id, job_info(one, 1))
+    run.state.chunks.wrote(lease, receipt)
+    run.state.chunks.commit(lease, receipt)
+    run.state.jobs.close(job.job_id)
+    return link, one, run.state.jobs.open(run.run_id, job_info(one, 1))
 
 
 def test_a_first_window_is_the_configured_one(run):
@@ -112,6 +112,6 @@ def test_what_replaces_goes_past_the_epochs_that_only_the_target_knows(run):
     old = chunk.at(epoch=4)
     link.sink.shown[old.chunk_id] = (old, Receipt(old.chunk_id, 1, 2), [])
     assert skip_lost(run.state, job, link, TABLE).epoch == 5
-    moved_on = run.state.reread(job)
+    moved_on = run.state.jobs.reread(job)
     assert (moved_on.epoch, moved_on.planned) == (5, False)
     assert skip_lost(run.state, moved_on, link, TABLE) is moved_on

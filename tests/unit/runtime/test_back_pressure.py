@@ -90,7 +90,7 @@ def test_what_is_filled_while_the_planner_counts_is_not_lost(run: Run, monkeypat
         assert go_on.wait(10)
         return 0
 
-    monkeypatch.setattr(run.state, "staged", slow)
+    monkeypatch.setattr(run.state.jobs, "staged", slow)
     counting = threading.Thread(target=pressure.recount)
     counting.start()
     assert asked.wait(10)

@@ -87,7 +87,7 @@ def test_a_written_receipt_is_published_again_without_reading(run):
         go(run, link, first)
     assert run.status(first.chunk_id) == "written"
     sink.before.clear()
-    run.state.release(first)
+    run.state.chunks.release(first)
     lease, receipt = go(run, link)
     assert (lease.receipt is not None, lease.attempt, receipt.attempt) == (True, 2, 1)
     assert len(source.reads) == 1

@@ -147,7 +147,7 @@ def test_a_chunk_that_does_not_end_within_the_grace_is_handed_back(run):
 def test_the_state_database_may_be_away_for_a_while(run, monkeypatch):
     _, sink = one(run, rows=4)
     made = engine(run)
-    real_tick, real_claim = Planner.tick, run.state.claim
+    real_tick, real_claim = Planner.tick, run.state.chunks.claim
     fails = {"tick": 2, "claim": 2}
 
     def tick(self):
@@ -163,7 +163,7 @@ def test_the_state_database_may_be_away_for_a_while(run, monkeypatch):
         return real_claim(*args, **options)
 
     monkeypatch.setattr(Planner, "tick", tick)
-    monkeypatch.setattr(run.state, "claim", claim)
+    monkeypatch.setattr(run.state.chunks, "claim", claim)
     made.run()
     assert sink.ids == [0, 1, 2, 3]
     assert fails == {"tick": 0, "claim": 0}
@@ -180,7 +180,7 @@ def test_what_a_worker_cannot_settle_ends_the_run(run, monkeypatch, error, raise
     def claim(*_, **__):
         raise error
 
-    monkeypatch.setattr(run.state, "claim", claim)
+    monkeypatch.setattr(run.state.chunks, "claim", claim)
     with pytest.raises(raised):
         engine(run).run()
     assert source.held == []
@@ -249,10 +249,10 @@ def test_what_dead_processes_of_this_host_hold_is_freed_at_once(run):
     one(run, rows=2)
     run.planned()
     host = thread_engine.host_identity()
-    dead = run.state.register_worker(run.run_id, host, os.getpid(), "1", "0.1", None)
-    alive = run.state.register_worker(run.run_id, host, os.getpid(), start_token(os.getpid()), "0.1", None)
+    dead = run.state.workers.register(run.run_id, host, os.getpid(), "1", "0.1", None)
+    alive = run.state.workers.register(run.run_id, host, os.getpid(), start_token(os.getpid()), "0.1", None)
     run.claim(dead)
-    assert run.state.claim(alive, run.run_id) is None
+    assert run.state.chunks.claim(alive, run.run_id) is None
     assert take_over_dead(run.state) == 1
     assert run.claim(alive).attempt == 2
     assert take_over_dead(run.state) == 0
@@ -262,7 +262,7 @@ def test_who_is_stopped_keeps_no_lease_that_went_with_a_commit(run, monkeypatch)
     """SIGTERM comes while a commit claims the next chunk: it is handed back, not left to its lease."""
     one(run, rows=40)
     made = engine(run, workers=1)
-    commit = run.state.commit
+    commit = run.state.chunks.commit
 
     def then_stop(*about, **named):
         following = commit(*about, **named)
@@ -270,7 +270,7 @@ def test_who_is_stopped_keeps_no_lease_that_went_with_a_commit(run, monkeypatch)
             made.stop.set()
         return following
 
-    monkeypatch.setattr(run.state, "commit", then_stop)
+    monkeypatch.setattr(run.state.chunks, "commit", then_stop)
     made.run()
     assert run.query("SELECT COUNT(*) FROM hdm_chunk WHERE status = 'leased' AND lease_expires_at > '3'") == [
         (0,)

@@ -92,7 +92,7 @@ def test_the_target_is_asked_before_the_commit_and_checks_are_recorded_after_it(
             passed.append((name, *chunk(run)))
 
     monkeypatch.setattr(failpoints, "point", note)
-    monkeypatch.setattr(run.state, "record_checks", lambda *_: note("checks"))
+    monkeypatch.setattr(run.state.chunks, "record_checks", lambda *_: note("checks"))
     worker.step()
     assert passed == [
         ("C7", "written"), ("L6", "written"), ("U4", "written"), ("V1", "written"),
@@ -162,7 +162,7 @@ def test_who_is_told_of_a_chunk_and_fails_leaves_no_lease(run, several):
 
 def test_a_state_that_is_away_does_not_keep_a_worker_from_leaving(run, several, monkeypatch):
     several.step()
-    monkeypatch.setattr(run.state, "release", raising(StateUnavailable("away")))
+    monkeypatch.setattr(run.state.chunks, "release", raising(StateUnavailable("away")))
     several.release_unstarted()
     assert (leased(run), several.pulse._held) == ([1], {}), "its lease runs out"
 
@@ -241,20 +241,20 @@ def test_the_last_try_buries_the_chunk_with_its_context(run, worker, source):
         run.is_due()
     assert outcomes == [False] * (MAX_ATTEMPTS - 1) + [True]
     assert chunk(run, "status, attempt") == ("dead", MAX_ATTEMPTS)
-    (letter,) = run.state.dead(run_id=run.run_id)
+    (letter,) = run.state.operators.dead(run_id=run.run_id)
     assert letter["error_class"] == "ConnectionLost"
     assert run.events().count("chunk.failed") == MAX_ATTEMPTS - 1
 
 
 def test_a_drain_after_writing_keeps_what_was_written(run, worker, source, sink, monkeypatch):
     worker.stop = threading.Event()
-    real, stop = run.state.wrote, worker.stop
+    real, stop = run.state.chunks.wrote, worker.stop
 
     def then_stop(lease, receipt):
         real(lease, receipt)
         stop.set()
 
-    monkeypatch.setattr(run.state, "wrote", then_stop)
+    monkeypatch.setattr(run.state.chunks, "wrote", then_stop)
     assert isinstance(worker.step().error, Drained)
     assert (chunk(run), sink.shown) == (("written",), {})
     assert made(run).step().receipt.rows == 2
@@ -446,7 +446,7 @@ def test_a_lease_that_another_holds_is_lost_at_the_next_renewal(run):
 
 def test_a_lease_that_could_not_be_renewed_in_time_is_taken_for_lost(run, monkeypatch, caplog):
     pulse, one = held(run)
-    monkeypatch.setattr(run.state, "renew", raising(StateUnavailable("away")))
+    monkeypatch.setattr(run.state.chunks, "renew", raising(StateUnavailable("away")))
     with caplog.at_level(logging.DEBUG, "hdm.worker"):
         pulse._renew(one)
     assert "renewing a lease failed: away" in caplog.text
@@ -461,13 +461,13 @@ def test_a_renewal_counts_from_before_it_was_sent(run, monkeypatch):
     clock = [time.monotonic()]
     monkeypatch.setattr("time.monotonic", lambda: clock[0])
     before = clock[0]
-    real = run.state.renew
+    real = run.state.chunks.renew
 
     def slow(*args, **named):
         clock[0] += 5
         real(*args, **named)
 
-    monkeypatch.setattr(run.state, "renew", slow)
+    monkeypatch.setattr(run.state.chunks, "renew", slow)
     pulse._renew(one)
     assert one.renewed == before
 
@@ -494,13 +494,13 @@ def test_a_check_is_a_sign_of_life(run):
 def test_the_thread_renews_what_is_held_and_not_what_was_dropped(run, monkeypatch, caplog):
     pulse, one = held(run, ttl=0.03)
     renewed, beats = threading.Event(), threading.Event()
-    monkeypatch.setattr(run.state, "renew", lambda lease, **_: renewed.set())
+    monkeypatch.setattr(run.state.chunks, "renew", lambda lease, **_: renewed.set())
 
     def fails(worker_id):
         beats.set()
         raise StateUnavailable("away")
 
-    monkeypatch.setattr(run.state, "heartbeat", fails)
+    monkeypatch.setattr(run.state.workers, "heartbeat", fails)
     with caplog.at_level(logging.DEBUG, "hdm.worker"):
         pulse.start()
         assert renewed.wait(5)

@@ -55,11 +55,11 @@ class World:
     worker: str = ""
 
     def __post_init__(self) -> None:
-        self.run = self.store.open_run(run_info(self.key))
+        self.run = self.store.runs.open(run_info(self.key))
         self.worker = self.new_worker()
 
     def new_worker(self, site: str | None = None) -> str:
-        return self.store.register_worker(self.run, "here", os.getpid(), "token", "0.1", site)
+        return self.store.workers.register(self.run, "here", os.getpid(), "token", "0.1", site)
 
     def info(self, key: str | None = None, **changes: Any) -> JobInfo:
         values: dict[str, Any] = {
@@ -95,19 +95,19 @@ class World:
         ]
 
     def planned(self, count: int, **changes: Any) -> Job:
-        job = self.store.open_job(self.run, self.info(**changes))
-        self.store.add_plan(job, self.chunks(job, count), wm_high=str(count * 10))
+        job = self.store.jobs.open(self.run, self.info(**changes))
+        self.store.jobs.plan(job, self.chunks(job, count), wm_high=str(count * 10))
         return job
 
     def claim(self, worker: str | None = None, **options: Any) -> Lease:
-        lease = self.store.claim(worker or self.worker, self.run, **options)
+        lease = self.store.chunks.claim(worker or self.worker, self.run, **options)
         assert lease is not None
         return lease
 
     def finish(self, lease: Lease, rows: int = 10, target_rows: int | None = None, **changes: Any) -> Receipt:
         receipt = receipt_of(lease, rows, **changes)
-        self.store.wrote(lease, receipt)
-        self.store.commit(lease, receipt, target_rows=target_rows)
+        self.store.chunks.wrote(lease, receipt)
+        self.store.chunks.commit(lease, receipt, target_rows=target_rows)
         return receipt
 
     def query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -134,7 +134,7 @@ class World:
         return self.query(f"SELECT {', '.join(columns)} FROM hdm_chunk WHERE chunk_id = :id", id=chunk_id)[0]
 
     def events(self, chunk_id: str | None = None) -> list[str]:
-        rows = self.store.events(self.run)
+        rows = self.store.runs.events(self.run)
         return [r["event_type"] for r in rows if chunk_id is None or r["chunk_id"] == chunk_id]
 
 

@@ -43,8 +43,8 @@ def committed(
     receipt = receipt_of(
         lease, files=(type(file)(uri or first_file_of(lease)[0], "parquet", 9, 10, "f" * 64),)
     )
-    world.store.wrote(lease, receipt)
-    return world.store.commit(lease, receipt, target_rows=10, claim_next=claim_next)
+    world.store.chunks.wrote(lease, receipt)
+    return world.store.chunks.commit(lease, receipt, target_rows=10, claim_next=claim_next)
 
 
 def files(world: World, lease: Lease) -> list[tuple[object, ...]]:
@@ -52,7 +52,7 @@ def files(world: World, lease: Lease) -> list[tuple[object, ...]]:
 
 
 def stale(world: World, lease: Lease) -> list[StaleArtifact]:
-    return [one for one in world.store.stale_artifacts() if one["chunk_id"] == lease.chunk_id]
+    return [one for one in world.store.files.stale() if one["chunk_id"] == lease.chunk_id]
 
 
 def test_the_next_lease_is_as_a_claim_gives_it(world: World) -> None:
@@ -64,9 +64,9 @@ def test_the_next_lease_is_as_a_claim_gives_it(world: World) -> None:
     assert (following.worker_id, following.run_id, following.ttl) == (world.worker, world.run, lease.ttl)
     assert world.row(following.chunk_id, "status", "attempt", "lease_owner") == ("leased", 1, world.worker)
     assert world.events(following.chunk_id) == ["chunk.claimed"]
-    world.store.renew(following, rows=1)
+    world.store.chunks.renew(following, rows=1)
     assert world.claim().chunk.number == 2, "what goes with a commit is taken"
-    assert world.store.verify_chain(world.run) == []
+    assert world.store.trail.verify_chain(world.run) == []
 
 
 def test_nobody_goes_on_unasked_and_nothing_follows_the_last(world: World) -> None:
@@ -74,7 +74,7 @@ def test_nobody_goes_on_unasked_and_nothing_follows_the_last(world: World) -> No
     lease = world.claim()
     assert committed(world, lease, None) is None
     assert committed(world, world.claim()) is None
-    assert world.store.claim(world.worker, world.run) is None
+    assert world.store.chunks.claim(world.worker, world.run) is None
 
 
 def test_who_lost_the_lease_gets_no_other(world: World) -> None:
@@ -83,7 +83,7 @@ def test_who_lost_the_lease_gets_no_other(world: World) -> None:
     world.expire(lease)
     newer = world.claim()
     with pytest.raises(LeaseLost):
-        world.store.commit(lease, receipt_of(lease), claim_next=ON)
+        world.store.chunks.commit(lease, receipt_of(lease), claim_next=ON)
     assert committed(world, newer) is not None, "the other chunk was still free"
 
 
@@ -114,7 +114,7 @@ def test_many_who_go_on_never_get_one_chunk_twice(world: World) -> None:
     def work() -> None:
         worker = world.new_worker()
         lease: Lease | None = None
-        while lease := lease or world.store.claim(worker, world.run, file_names=NAMES):
+        while lease := lease or world.store.chunks.claim(worker, world.run, file_names=NAMES):
             taken.append(lease.chunk_id)
             lease = committed(world, lease)
 
@@ -125,7 +125,7 @@ def test_many_who_go_on_never_get_one_chunk_twice(world: World) -> None:
         "JOIN hdm_job j ON j.job_id = c.job_id WHERE j.pipeline_key = :key AND a.state = 'PUBLISHED'",
         key=world.key,
     ) == [(24,)]
-    assert world.store.verify_chain(world.run) == []
+    assert world.store.trail.verify_chain(world.run) == []
 
 
 @pytest.mark.parametrize("with_a_commit", [False, True])
@@ -138,7 +138,7 @@ def test_what_is_announced_is_on_record_before_it_is_begun(world: World, with_a_
         assert lease is not None
     uri, kind = first_file_of(lease)
     assert files(world, lease) == [(uri, "TMP", 1)]
-    world.store.begin_artifact(lease, uri, kind)
+    world.store.files.begin(lease, uri, kind)
     assert files(world, lease) == [(uri, "TMP", 1)]
     committed(world, lease, None)
     assert files(world, lease) == [(uri, "PUBLISHED", 1)]
@@ -156,10 +156,10 @@ def test_what_was_never_begun_is_off_the_record_once_the_attempt_is_over(world: 
     world.planned(3)
     done, failed, released = (world.claim(file_names=NAMES) for _ in range(3))
     assert all(files(world, one) for one in (done, failed, released))
-    world.store.begin_artifact(done, "file:///other", "parquet")
+    world.store.files.begin(done, "file:///other", "parquet")
     committed(world, done, None, "file:///other")
-    world.store.fail(failed, ConnectionLost("away"), retry_in=0, phase="x")
-    world.store.release(released)
+    world.store.chunks.fail(failed, ConnectionLost("away"), retry_in=0, phase="x")
+    world.store.chunks.release(released)
     assert files(world, done) == [("file:///other", "PUBLISHED", 1)]
     assert files(world, failed) == files(world, released) == []
 
@@ -167,8 +167,8 @@ def test_what_was_never_begun_is_off_the_record_once_the_attempt_is_over(world: 
 def test_what_was_begun_stays_on_record_when_the_attempt_fails(world: World) -> None:
     world.planned(1)
     lease = world.claim(file_names=NAMES)
-    world.store.begin_artifact(lease, *first_file_of(lease))
-    world.store.fail(lease, ConnectionLost("away"), retry_in=0, phase="x")
+    world.store.files.begin(lease, *first_file_of(lease))
+    world.store.chunks.fail(lease, ConnectionLost("away"), retry_in=0, phase="x")
     assert [state for _, state, _ in files(world, lease)] == ["TMP"]
 
 
@@ -177,11 +177,11 @@ def test_a_file_that_is_known_already_is_not_taken_for_announced(world: World) -
     world.planned(1)
     same = "file:///stage/same.parquet", "parquet"
     first = world.claim(file_names=NamesOfAll(*same))
-    world.store.begin_artifact(first, *same)
+    world.store.files.begin(first, *same)
     world.expire(first)
     again = world.claim(file_names=NamesOfAll(*same))
     assert files(world, again) == [(same[0], "TMP", 1)]
-    world.store.begin_artifact(again, *same)
+    world.store.files.begin(again, *same)
     assert files(world, again) == [(same[0], "TMP", 2)]
 
 
@@ -205,7 +205,7 @@ def test_files_are_named_by_pipeline_and_only_while_there_is_something_to_write(
     assert files(world, first) == []
     second = world.claim(file_names=names)
     assert files(world, second) == [(first_file_of(second)[0], "TMP", 1)]
-    world.store.wrote(first, receipt_of(first))
+    world.store.chunks.wrote(first, receipt_of(first))
     world.expire(first)
     again = world.claim(file_names=names)
     assert (again.chunk_id, again.receipt is None) == (first.chunk_id, False)
@@ -221,7 +221,7 @@ def test_whatever_is_wrong_with_the_next_chunk_this_one_is_committed(world: Worl
     assert committed(world, lease) is None
     assert world.row(lease.chunk_id, "status") == ("verified",)
     with pytest.raises(ValueError, match="Expecting"):
-        world.store.claim(world.worker, world.run)
+        world.store.chunks.claim(world.worker, world.run)
 
 
 @pytest.mark.parametrize("taken", [False, True])
@@ -250,7 +250,7 @@ def test_a_commit_whose_answer_was_lost_still_gives_the_next_lease(
     else:
         assert following is not None
         assert (following.chunk.number, world.claim().chunk.number) == (1, 2)
-        world.store.begin_artifact(following, *first_file_of(following))
+        world.store.files.begin(following, *first_file_of(following))
         assert [state for _, state, _ in files(world, following)] == ["TMP"]
 
 
@@ -261,9 +261,9 @@ def test_what_was_announced_long_ago_is_begun_by_asking(world: World) -> None:
     lease = replace(young, since=young.since - 0.91 * young.ttl)
     world.expire(lease)
     (found,) = stale(world, lease)
-    world.store.artifact_deleted(found["artifact_id"])
-    world.store.renew(lease)
-    world.store.begin_artifact(lease, *first_file_of(lease))
+    world.store.files.deleted(found["artifact_id"])
+    world.store.chunks.renew(lease)
+    world.store.files.begin(lease, *first_file_of(lease))
     assert [state for _, state, _ in files(world, lease)] == ["TMP"]
 
 
@@ -274,4 +274,4 @@ def test_who_lost_the_lease_long_ago_cannot_begin_what_was_announced(world: Worl
     world.expire(lease)
     world.claim()
     with pytest.raises(LeaseLost):
-        world.store.begin_artifact(lease, *first_file_of(lease))
+        world.store.files.begin(lease, *first_file_of(lease))

@@ -73,8 +73,8 @@ def test_neither_a_claim_nor_a_commit_reads_all_chunks_of_a_job(
         following: Lease | None = None
         for _ in range(500):
             lease = following or world.claim()
-            world.store.wrote(lease, receipt_of(lease))
-            following = world.store.commit(
+            world.store.chunks.wrote(lease, receipt_of(lease))
+            following = world.store.chunks.commit(
                 lease, receipt_of(lease), target_rows=10, claim_next=ClaimRequest()
             )
         lease = following or world.claim()
@@ -111,7 +111,7 @@ def test_a_worker_takes_only_its_site(world: World) -> None:
     world.planned(1)
     got = [world.claim(site="cloud").job.info.site for _ in range(2)]
     assert got == ["cloud", None]
-    assert world.store.claim(world.worker, world.run, site="cloud") is None
+    assert world.store.chunks.claim(world.worker, world.run, site="cloud") is None
     assert world.claim().job.info.site == "onprem"
 
 
@@ -119,10 +119,10 @@ def test_max_parallel_counts_live_leases_only(world: World) -> None:
     world.planned(3, max_parallel=2)
     first = world.claim()
     world.claim()
-    assert world.store.claim(world.worker, world.run) is None
+    assert world.store.chunks.claim(world.worker, world.run) is None
     world.finish(first)
     third = world.claim()
-    assert world.store.claim(world.worker, world.run) is None
+    assert world.store.chunks.claim(world.worker, world.run) is None
     world.expire(third)
     assert world.claim().chunk_id == third.chunk_id
 
@@ -136,7 +136,7 @@ def test_max_parallel_holds_between_two_runs_at_the_same_moment(
         first = World(one)
         second = World(two, key=first.key)
         first.planned(4, max_parallel=1)
-        two.open_job(second.run, second.info(max_parallel=1))
+        two.jobs.open(second.run, second.info(max_parallel=1))
         first.expire(first.claim())
         two._base.looked[second.run, None] = time.monotonic()
         looked, lease_of = threading.Event(), claims._lease
@@ -149,10 +149,10 @@ def test_max_parallel_holds_between_two_runs_at_the_same_moment(
 
         monkeypatch.setattr(claims, "_lease", slow)
         found: list[Any] = []
-        thread = threading.Thread(target=lambda: found.append(one.claim(first.worker, first.run)))
+        thread = threading.Thread(target=lambda: found.append(one.chunks.claim(first.worker, first.run)))
         thread.start()
         assert looked.wait(30)
-        assert two.claim(second.worker, second.run) is None
+        assert two.chunks.claim(second.worker, second.run) is None
         thread.join()
         assert found[0].chunk.number == 0
 
@@ -160,7 +160,7 @@ def test_max_parallel_holds_between_two_runs_at_the_same_moment(
 def test_a_lease_is_on_record_even_if_the_databases_clock_stepped_back(world: World) -> None:
     world.planned(1)
     lease = world.claim()
-    world.store.release(lease)
+    world.store.chunks.release(lease)
     world.alter(
         "UPDATE hdm_chunk SET lease_expires_at = '2999-01-01T00:00:00.000000Z' WHERE chunk_id = :id",
         id=lease.chunk_id,
@@ -180,15 +180,15 @@ def test_each_run_looks_for_its_own_expired_leases(world: World) -> None:
 
 def test_skipped_jobs_are_left(world: World) -> None:
     job = world.planned(1)
-    assert world.store.claim(world.worker, world.run, skip_jobs=frozenset({job.job_id})) is None
+    assert world.store.chunks.claim(world.worker, world.run, skip_jobs=frozenset({job.job_id})) is None
     assert world.claim().job.job_id == job.job_id
 
 
 def test_only_the_runs_own_jobs(world: World) -> None:
     world.planned(1)
     other = World(world.store)
-    assert other.store.claim(other.worker, other.run) is None
-    other.store.open_job(other.run, world.info())
+    assert other.store.chunks.claim(other.worker, other.run) is None
+    other.store.jobs.open(other.run, world.info())
     assert other.claim().job.adopted
 
 
@@ -200,30 +200,30 @@ def test_threads_never_claim_one_chunk_twice(world: World) -> None:
 
     def work() -> None:
         worker = world.new_worker()
-        while (lease := world.store.claim(worker, world.run)) is not None:
+        while (lease := world.store.chunks.claim(worker, world.run)) is not None:
             with guard:
                 taken.append(lease.chunk_id)
             receipt = receipt_of(lease)
-            world.store.wrote(lease, receipt)
-            world.store.commit(lease, receipt)
+            world.store.chunks.wrote(lease, receipt)
+            world.store.chunks.commit(lease, receipt)
 
     in_threads(4, work)
     assert len(taken) == len(set(taken)) == 24
-    assert world.store.counts(job.job_id) == {"committed": 24}
-    assert world.store.verify_chain(world.run) == []
-    mark = world.store.watermark(job.pipeline_key)
+    assert world.store.jobs.counts(job.job_id) == {"committed": 24}
+    assert world.store.trail.verify_chain(world.run) == []
+    mark = world.store.watermarks.current(job.pipeline_key)
     assert mark is not None
     assert mark.value == "239"
 
 
 def _claim_all(url: str, run: str, start: object, found: Queue[list[str]]) -> None:
     with StateManager.open(url) as store:
-        worker = store.register_worker(run, "here", 1, "token", "0.1")
+        worker = store.workers.register(run, "here", 1, "token", "0.1")
         start.wait()  # type: ignore[attr-defined]
         mine = []
-        while (lease := store.claim(worker, run)) is not None:
+        while (lease := store.chunks.claim(worker, run)) is not None:
             mine.append(lease.chunk_id)
-            store.commit(lease, receipt_of(lease))
+            store.chunks.commit(lease, receipt_of(lease))
         found.put(mine)
 
 
@@ -241,8 +241,8 @@ def test_processes_never_claim_one_chunk_twice(world: World, shared_url: str) ->
         one.join(60)
         assert one.exitcode == 0
     assert len(taken) == len(set(taken)) == 24
-    assert world.store.counts(job.job_id) == {"committed": 24}
-    assert world.store.verify_chain(world.run) == []
+    assert world.store.jobs.counts(job.job_id) == {"committed": 24}
+    assert world.store.trail.verify_chain(world.run) == []
 
 
 def _in_child(world: World, found: Queue[str]) -> None:
@@ -265,7 +265,7 @@ def test_a_forked_child_has_connections_of_its_own(world: World) -> None:
     assert child.exitcode == 0
     assert theirs == world.chunks(job, 2)[1].chunk_id != mine.chunk_id
     world.finish(mine)
-    assert world.store.verify_chain(world.run) == []
+    assert world.store.trail.verify_chain(world.run) == []
 
 
 def test_two_holders_one_committer(world: World) -> None:
@@ -277,7 +277,7 @@ def test_two_holders_one_committer(world: World) -> None:
 
     def commit(lease: object) -> None:
         try:
-            world.store.commit(lease, receipt_of(lease))  # type: ignore[arg-type]
+            world.store.chunks.commit(lease, receipt_of(lease))  # type: ignore[arg-type]
             outcome.append("committed")
         except LeaseLost:
             outcome.append("lost")

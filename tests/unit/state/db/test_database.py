@@ -134,8 +134,8 @@ def test_what_a_profile_holds_is_masked(world: World) -> None:
 
     secrets.remember("canary-7319")
     job = world.planned(1)
-    world.store.fail(world.claim(), StateError("told canary-7319"), retry_in=None, phase="canary-7319")
-    rows = str(world.store.dead(job_id=job.job_id)) + str(world.store.events(world.run))
+    world.store.chunks.fail(world.claim(), StateError("told canary-7319"), retry_in=None, phase="canary-7319")
+    rows = str(world.store.operators.dead(job_id=job.job_id)) + str(world.store.runs.events(world.run))
     assert "told ***" in rows
     assert "canary-7319" not in rows
 
@@ -146,10 +146,10 @@ def test_a_masked_payload_stays_json(world: World) -> None:
     lease = None
     world.planned(1)
     lease = world.claim()
-    world.store.fail(lease, StateError("x"), retry_in=None, phase='password="a b" token=c')
-    for row in world.store.events(world.run):
+    world.store.chunks.fail(lease, StateError("x"), retry_in=None, phase='password="a b" token=c')
+    for row in world.store.runs.events(world.run):
         json.loads(row["payload"])
-    assert json.loads(world.store.dead(run_id=world.run)[0]["context"])["attempt"] == 1
+    assert json.loads(world.store.operators.dead(run_id=world.run)[0]["context"])["attempt"] == 1
 
 
 def test_an_error_of_the_system_keeps_its_reason() -> None:
@@ -234,7 +234,7 @@ def test_commits_of_two_runs_see_each_other_whatever_the_servers_default_is(
         first = World(one)
         second = World(two, key=first.key)
         job = first.planned(2)
-        two.open_job(second.run, second.info())
+        two.jobs.open(second.run, second.info())
         leases = first.claim(), second.claim()
         began, apply_effects = threading.Event(), commit_effects.apply_commit_effects
 
@@ -245,10 +245,10 @@ def test_commits_of_two_runs_see_each_other_whatever_the_servers_default_is(
             apply_effects(tx, *rest)
 
         monkeypatch.setattr(commit_effects, "apply_commit_effects", slow)
-        thread = threading.Thread(target=lambda: one.commit(leases[0], receipt_of(leases[0])))
+        thread = threading.Thread(target=lambda: one.chunks.commit(leases[0], receipt_of(leases[0])))
         thread.start()
         assert began.wait(30)
-        two.commit(leases[1], receipt_of(leases[1]))
+        two.chunks.commit(leases[1], receipt_of(leases[1]))
         thread.join()
-        reached = one.watermark(job.pipeline_key)
+        reached = one.watermarks.current(job.pipeline_key)
         assert reached is not None and reached.value == "19"

@@ -82,7 +82,7 @@ def _tables_after(url: str, plain: str, monkeypatch: pytest.MonkeyPatch) -> dict
     monkeypatch.setenv("HDM_STATE_PLAIN", plain)
     with StateManager.open(url) as store:
         _work(World(store, key="p"))
-        assert store.verify().breaks == []  # the chain and the seals are true to this way's own times
+        assert store.trail.verify().breaks == []  # the chain and the seals are true to this way's own times
         return dict(store._base.db.read(lambda conn: list(_all_tables(conn))))
 
 
@@ -106,68 +106,68 @@ def _work(world: World) -> None:
     """Do what workers, a planner and an operator do, with every way that a chunk can go."""
     store, other = world.store, world.new_worker()
     job = world.planned(8)
-    follower = store.open_job(world.run, world.info("q", upstream_keys=("p",), stage_no=1))
-    store.heartbeat(other)
+    follower = store.jobs.open(world.run, world.info("q", upstream_keys=("p",), stage_no=1))
+    store.workers.heartbeat(other)
 
     def file(lease: Any) -> tuple[str, str]:
         return file_of(lease).uri, "parquet"
 
     names = {job.pipeline_key: FileNames("file:///stage/{chunk}.parquet", "parquet")}
     first = world.claim(file_names=names)
-    store.begin_artifact(first, *file(first))
-    store.renew(first, rows=5, bytes=50)
-    store.record_checks(first, [CheckResult("NotNull", "id", "{}", "warn", None)])
+    store.files.begin(first, *file(first))
+    store.chunks.renew(first, rows=5, bytes=50)
+    store.chunks.record_checks(first, [CheckResult("NotNull", "id", "{}", "warn", None)])
     second = _commit(world, first, target_rows=10, claim_next=ClaimRequest(None, names))
     assert second is not None
-    store.begin_artifact(second, *file(second))
-    store.wrote(second, receipt_of(second))
+    store.files.begin(second, *file(second))
+    store.chunks.wrote(second, receipt_of(second))
     world.expire(second)
     third = world.claim(other)
     with pytest.raises(LeaseLost):
-        store.commit(second, receipt_of(second))
+        store.chunks.commit(second, receipt_of(second))
     with pytest.raises(LeaseLost):
-        store.begin_artifact(second, "file:///stage/late.parquet", "parquet")
+        store.files.begin(second, "file:///stage/late.parquet", "parquet")
     _commit(world, third, target_rows=None)
     for target_rows in (9, -1):
         _commit(world, world.claim(file_names=names), target_rows=target_rows)
     for _ in range(2):
-        store.fail(world.claim(), CheckFailed("bad rows"), retry_in=None, phase="check")
+        store.chunks.fail(world.claim(), CheckFailed("bad rows"), retry_in=None, phase="check")
     failing = world.claim(file_names=names)
-    store.begin_artifact(failing, "file:///stage/another.parquet", "parquet")
-    store.fail(failing, ConnectionLost("gone"), retry_in=0.0, phase="read")
+    store.files.begin(failing, "file:///stage/another.parquet", "parquet")
+    store.chunks.fail(failing, ConnectionLost("gone"), retry_in=0.0, phase="read")
     again = world.claim()
-    store.begin_artifact(again, "file:///stage/another.parquet", "parquet")
-    store.fail(again, ConnectionLost("gone"), retry_in=0.0, phase="read", counts=False)
+    store.files.begin(again, "file:///stage/another.parquet", "parquet")
+    store.chunks.fail(again, ConnectionLost("gone"), retry_in=0.0, phase="read", counts=False)
     released = world.claim()
-    store.release(released)
+    store.chunks.release(released)
     _commit(world, world.claim(), target_rows=10)
-    dead = store.dead(run_id=world.run)
-    store.waive(dead[0]["chunk_id"], "somebody", "ticket 4711")
-    assert store.retry(chunk_id=dead[1]["chunk_id"], by="somebody") == 1
-    while (lease := store.claim(world.worker, world.run)) is not None:
+    dead = store.operators.dead(run_id=world.run)
+    store.operators.waive(dead[0]["chunk_id"], "somebody", "ticket 4711")
+    assert store.operators.retry(chunk_id=dead[1]["chunk_id"], by="somebody") == 1
+    while (lease := store.chunks.claim(world.worker, world.run)) is not None:
         _commit(world, lease, target_rows=10)
-    for receipt in store.pending_receipts(follower):
-        store.add_downstream_chunks(follower, receipt.chunk_id, followers(follower, receipt))
-    while (lease := store.claim(other, world.run)) is not None:
+    for receipt in store.jobs.pending_receipts(follower):
+        store.jobs.add_downstream_chunks(follower, receipt.chunk_id, followers(follower, receipt))
+    while (lease := store.chunks.claim(other, world.run)) is not None:
         _commit(world, lease, target_rows=10)
-    with store.finish_lease(job) as mine:
+    with store.jobs.finish_lease(job) as mine:
         assert mine
-        store.close_job(job.job_id)
-    later = store.open_job(world.run, world.info("r"))
+        store.jobs.close(job.job_id)
+    later = store.jobs.open(world.run, world.info("r"))
     parts = [
         Chunk("r", later.info.source.dataset, 0, (Condition("id", "<", "50"),)),
         Chunk("r", later.info.source.dataset, 1, (Condition("id", "=", "50"),), boundary=True, upto="50"),
     ]
-    store.add_plan(later, parts)
+    store.jobs.plan(later, parts)
     world.finish(world.claim())
     world.finish(world.claim(), boundary_digests=("aa", "aa", "bb"))
-    store.close_run(world.run, "failure", "ValueError", "something")
+    store.runs.close(world.run, "failure", "ValueError", "something")
 
 
 def _commit(world: World, lease: Any, **how: Any) -> Any:
     receipt: Receipt = receipt_of(lease)
-    world.store.wrote(lease, receipt)
-    return world.store.commit(lease, receipt, **how)
+    world.store.chunks.wrote(lease, receipt)
+    return world.store.chunks.commit(lease, receipt, **how)
 
 
 def test_both_ways_work_on_one_run(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,9 +185,9 @@ def test_both_ways_work_on_one_run(empty_url: str, monkeypatch: pytest.MonkeyPat
             for store in (plain, fast):
                 world.store = store
                 _commit(world, world.claim(), target_rows=10)
-            assert plain.settled(job)
-            assert fast.settled(job)
-            assert plain.verify().breaks == fast.verify().breaks == []
+            assert plain.jobs.settled(job)
+            assert fast.jobs.settled(job)
+            assert plain.trail.verify().breaks == fast.trail.verify().breaks == []
 
 
 def test_the_switch_is_1_or_0(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -85,15 +85,15 @@ def test_importing_again_adds_nothing(alone: World, old: str) -> None:
     assert alone.query("SELECT COUNT(*) FROM hdm_chunk WHERE generation = 0") == [(4,)]
     runs = alone.query("SELECT run_id, status FROM hdm_run WHERE started_by = 'hdm state import'")
     assert sorted(row[1] for row in runs) == ["failure", "success"]
-    assert alone.store.verify().breaks == []
+    assert alone.store.trail.verify().breaks == []
 
 
 @pytest.mark.slow
 def test_history_is_never_claimed_or_retried(alone: World, old: str) -> None:
     alone.store.import_legacy(old)
-    assert alone.store.claim(alone.worker, alone.run) is None
-    assert alone.store.retry() == 0
-    assert alone.store.dead() == []
+    assert alone.store.chunks.claim(alone.worker, alone.run) is None
+    assert alone.store.operators.retry() == 0
+    assert alone.store.operators.dead() == []
 
 
 @pytest.mark.slow

@@ -23,31 +23,31 @@ def stage(world: World, number: int) -> Job:
     keys = [world.key, world.key + "-2", world.key + "-3"]
     above = {"upstream_keys": (keys[number - 1],)} if number else {}
     info = world.info(keys[number], link_key=LINKS[number], stage_no=number, mode=Mode.REPLACE, **above)
-    return world.store.open_job(world.run, info)
+    return world.store.jobs.open(world.run, info)
 
 
 def read(world: World, count: int = 2) -> tuple[Job, bool]:
     """Open the table's next reading and plan it."""
     job = stage(world, 0)
-    with world.store.plan_lease(job) as mine:
+    with world.store.jobs.plan_lease(job) as mine:
         assert mine
-        return job, world.store.add_plan(job, world.chunks(job, count), unless_loading=LINKS)
+        return job, world.store.jobs.plan(job, world.chunks(job, count), unless_loading=LINKS)
 
 
 def move(world: World, *of: Job) -> None:
     """Move and close all that is pending."""
-    while (lease := world.store.claim(world.worker, world.run)) is not None:
+    while (lease := world.store.chunks.claim(world.worker, world.run)) is not None:
         world.finish(lease)
     for job in of:
-        world.store.close_job(job.job_id)
+        world.store.jobs.close(job.job_id)
 
 
 def take(world: World, job: Job) -> int:
     """Follow one receipt; how many chunks the job has then."""
-    receipt = world.store.pending_receipts(job, 1)[0]
+    receipt = world.store.jobs.pending_receipts(job, 1)[0]
     made = [one.at(epoch=job.epoch) for one in followers(job, receipt)]
-    world.store.add_downstream_chunks(job, receipt.chunk_id, made)
-    return sum(world.store.counts(job.job_id).values())
+    world.store.jobs.add_downstream_chunks(job, receipt.chunk_id, made)
+    return sum(world.store.jobs.counts(job.job_id).values())
 
 
 def test_what_is_being_loaded_is_not_read_anew(world: World) -> None:
@@ -57,10 +57,10 @@ def test_what_is_being_loaded_is_not_read_anew(world: World) -> None:
     below = stage(world, 1)
     assert take(world, below) == 1
     second, whole = read(world)
-    assert (second.epoch, whole, world.store.counts(second.job_id)) == (2, False, {})
-    assert world.store.reread(second).closed_unread, "closed, but not planned"
-    assert not world.store.add_plan(second, world.chunks(second, 1)), "nor by another planner"
-    assert world.store.skip_epochs(second, 9, None).epoch == 2
+    assert (second.epoch, whole, world.store.jobs.counts(second.job_id)) == (2, False, {})
+    assert world.store.jobs.reread(second).closed_unread, "closed, but not planned"
+    assert not world.store.jobs.plan(second, world.chunks(second, 1)), "nor by another planner"
+    assert world.store.jobs.skip_epochs(second, 9, None).epoch == 2
     assert stage(world, 0).epoch == 3
 
 
@@ -99,22 +99,22 @@ def test_the_last_of_three_links_keeps_the_first_from_reading(world: World) -> N
 
 def test_what_was_read_is_not_left(world: World) -> None:
     empty, whole = read(world, 0)
-    assert whole and not world.store.close_unread(empty), "there was nothing in the table"
-    world.store.close_job(empty.job_id)
+    assert whole and not world.store.jobs.close_unread(empty), "there was nothing in the table"
+    world.store.jobs.close(empty.job_id)
     below = stage(world, 1)
     plan_empty(world, below)
-    assert not world.store.close_unread(below), "its first epoch is empty, too"
-    world.store.close_job(below.job_id)
-    assert not world.store.close_unread(below)
+    assert not world.store.jobs.close_unread(below), "its first epoch is empty, too"
+    world.store.jobs.close(below.job_id)
+    assert not world.store.jobs.close_unread(below)
     full, _ = read(world, 1)
     move(world, full)
     assert take(world, stage(world, 1)) == 1
-    assert not world.store.close_unread(stage(world, 1))
+    assert not world.store.jobs.close_unread(stage(world, 1))
 
 
 def plan_empty(world: World, job: Job) -> None:
-    with world.store.plan_lease(job) as mine:
-        assert mine and world.store.add_plan(job, [])
+    with world.store.jobs.plan_lease(job) as mine:
+        assert mine and world.store.jobs.plan(job, [])
 
 
 def test_a_chained_epoch_is_left_unless_its_table_was_read_since(world: World) -> None:
@@ -125,13 +125,13 @@ def test_a_chained_epoch_is_left_unless_its_table_was_read_since(world: World) -
     move(world, below)
     second = stage(world, 1)
     plan_empty(world, second)
-    assert world.store.close_unread(second) and world.store.close_unread(second)
-    assert world.store.reread(second).closed_unread and world.store.settled(second)
+    assert world.store.jobs.close_unread(second) and world.store.jobs.close_unread(second)
+    assert world.store.jobs.reread(second).closed_unread and world.store.jobs.settled(second)
     empty, _ = read(world, 0)
-    world.store.close_job(empty.job_id)
+    world.store.jobs.close(empty.job_id)
     third = stage(world, 1)
     plan_empty(world, third)
-    assert (third.epoch, world.store.close_unread(third)) == (3, False)
+    assert (third.epoch, world.store.jobs.close_unread(third)) == (3, False)
 
 
 def test_an_empty_reading_outdates_the_one_before(world: World) -> None:
@@ -140,23 +140,23 @@ def test_an_empty_reading_outdates_the_one_before(world: World) -> None:
     below = stage(world, 1)
     empty, whole = read(world, 0)
     assert whole and take(world, below) == 0
-    world.store.close_job(empty.job_id)
-    assert world.store.settled(below) and not world.store.close_unread(below)
+    world.store.jobs.close(empty.job_id)
+    assert world.store.jobs.settled(below) and not world.store.jobs.close_unread(below)
 
 
 def test_what_replaces_waits_for_the_dead_above(world: World) -> None:
     first, _ = read(world, 2)
     below = stage(world, 1)
     plan_empty(world, below)
-    world.store.fail(world.claim(), ValueError("x"), retry_in=None, phase="read")
+    world.store.chunks.fail(world.claim(), ValueError("x"), retry_in=None, phase="read")
     world.finish(world.claim())
-    assert world.store.close_job(first.job_id) == "failure"
+    assert world.store.jobs.close(first.job_id) == "failure"
     take(world, below)
     world.finish(world.claim())
-    assert not world.store.settled(below)
-    world.store.retry(run_id=world.run)
+    assert not world.store.jobs.settled(below)
+    world.store.operators.retry(run_id=world.run)
     world.finish(world.claim())
-    assert world.store.close_job(first.job_id) == "success"
+    assert world.store.jobs.close(first.job_id) == "success"
     assert take(world, below) == 2
 
 
@@ -166,10 +166,10 @@ def test_a_site_is_not_behind_of_what_was_not_read(world: World) -> None:
     below = stage(world, 1)
     take(world, below)
     move(world, below)
-    assert world.store.close_unread(stage(world, 0))
+    assert world.store.jobs.close_unread(stage(world, 0))
     assert not is_behind(world, below)
     empty, _ = read(world, 0)
-    world.store.close_job(empty.job_id)
+    world.store.jobs.close(empty.job_id)
     assert is_behind(world, below)
 
 
@@ -177,16 +177,16 @@ def test_a_site_is_not_behind_of_what_is_dead_elsewhere(world: World) -> None:
     first, _ = read(world, 1)
     below = stage(world, 1)
     plan_empty(world, below)
-    world.store.fail(world.claim(), ValueError("x"), retry_in=None, phase="read")
-    world.store.close_job(first.job_id)
+    world.store.chunks.fail(world.claim(), ValueError("x"), retry_in=None, phase="read")
+    world.store.jobs.close(first.job_id)
     assert not is_behind(world, below)
-    world.store.retry(run_id=world.run)
+    world.store.operators.retry(run_id=world.run)
     world.finish(world.claim())
     assert is_behind(world, below)
 
 
 def is_behind(world: World, job: Job) -> bool:
-    return world.store.is_behind(job.pipeline_key, job.info.upstream_keys[0], whole=True)
+    return world.store.jobs.is_behind(job.pipeline_key, job.info.upstream_keys[0], whole=True)
 
 
 def test_what_is_closed_is_not_followed_into(world: World) -> None:
@@ -197,10 +197,13 @@ def test_what_is_closed_is_not_followed_into(world: World) -> None:
     move(world, below)
     second, _ = read(world, 1)
     move(world, second)
-    receipt = world.store.pending_receipts(below, 1)[0]
-    assert not world.store.add_downstream_chunks(below, receipt.chunk_id, followers(below, receipt))
-    assert (world.store.reread(below).status, len(world.store.pending_receipts(below))) == ("success", 1)
-    assert world.store.add_downstream_chunks(stage(world, 1), receipt.chunk_id, [])
+    receipt = world.store.jobs.pending_receipts(below, 1)[0]
+    assert not world.store.jobs.add_downstream_chunks(below, receipt.chunk_id, followers(below, receipt))
+    assert (world.store.jobs.reread(below).status, len(world.store.jobs.pending_receipts(below))) == (
+        "success",
+        1,
+    )
+    assert world.store.jobs.add_downstream_chunks(stage(world, 1), receipt.chunk_id, [])
 
 
 def slowly(decide: Callable[..., bool]) -> Callable[..., bool]:
@@ -221,7 +224,7 @@ def test_only_one_of_both_happens(world: World, shared_url: str, monkeypatch: py
     first, _ = read(world)
     move(world, first)
     below = stage(World(world.store, world.key), 1)  # another run, as another site's is
-    receipt = world.store.pending_receipts(below, 1)[0]
+    receipt = world.store.jobs.pending_receipts(below, 1)[0]
     second = stage(world, 0)
     start, loaded = threading.Barrier(2), [0]
 
@@ -229,13 +232,13 @@ def test_only_one_of_both_happens(world: World, shared_url: str, monkeypatch: py
         with StateManager.open(shared_url) as store:
             start.wait()
             made = [one.at(epoch=below.epoch) for one in followers(below, receipt)]
-            store.add_downstream_chunks(below, receipt.chunk_id, made)
-            loaded[0] = sum(store.counts(below.job_id).values())
+            store.jobs.add_downstream_chunks(below, receipt.chunk_id, made)
+            loaded[0] = sum(store.jobs.counts(below.job_id).values())
 
     other = threading.Thread(target=load)
     other.start()
     chunks = world.chunks(second, 2)
     start.wait()
-    planned = world.store.add_plan(second, chunks, unless_loading=LINKS)
+    planned = world.store.jobs.plan(second, chunks, unless_loading=LINKS)
     other.join()
     assert (loaded[0], planned) in ((1, False), (0, True))

@@ -35,41 +35,41 @@ TEXT = "name: shop\nstages: []\n"
 
 def story(store: StateManager) -> World:
     """All that a trail can tell of, once."""
-    first = store.open_run(replace(run_info("shop"), manifest_text=TEXT))
-    store.close_run(first, "failure", "SourceUnavailable", "the source went away")
-    catalogue = store.open_run(run_info("shop (catalog)"))
+    first = store.runs.open(replace(run_info("shop"), manifest_text=TEXT))
+    store.runs.close(first, "failure", "SourceUnavailable", "the source went away")
+    catalogue = store.runs.open(run_info("shop (catalog)"))
     store.crawls.keep(catalogue, "accepted:shop", {Dataset("src", "orders"): {"columns": ["id"]}})
-    store.close_run(catalogue, "success")
+    store.runs.close(catalogue, "success")
     world = World(store, key="shop")
     above = world.planned(4, losses=[("ssn", "cut to 4 characters")])
     for number in range(3):
         lease = world.claim()
-        store.begin_artifact(lease, f"file:///stage/{lease.chunk_id}.parquet", "parquet")
+        store.files.begin(lease, f"file:///stage/{lease.chunk_id}.parquet", "parquet")
         receipt = world.finish(lease, 10, target_rows=10, extracted=12, filtered=2)
-        store.record_checks(lease, [CheckResult("NotNull", "id", '{"column": "id"}', "warn", None)])
+        store.chunks.record_checks(lease, [CheckResult("NotNull", "id", '{"column": "id"}', "warn", None)])
         if number == 0:
             kept = receipt
     dead = world.claim()
-    store.fail(dead, ValueError("x"), retry_in=None, phase="read")
-    store.close_job(above.job_id)
-    store.waive(dead.chunk_id, "ann", "test data")
+    store.chunks.fail(dead, ValueError("x"), retry_in=None, phase="read")
+    store.jobs.close(above.job_id)
+    store.operators.waive(dead.chunk_id, "ann", "test data")
     chained = world.info("shop-b", stage_no=1, upstream_keys=("shop",), source=above.info.target,
                          target=table("shop.final", "dst", None))  # fmt: skip
-    below = store.open_job(world.run, chained)
+    below = store.jobs.open(world.run, chained)
     part = Chunk(below.pipeline_key, below.info.source.dataset, 0, files=kept.files, upstream=kept.chunk_id)
-    store.add_downstream_chunks(below, kept.chunk_id, [part])
+    store.jobs.add_downstream_chunks(below, kept.chunk_id, [part])
     world.finish(world.claim(), 10, target_rows=10)
-    store.close_job(above.job_id)
-    store.close_run(world.run, "success")
+    store.jobs.close(above.job_id)
+    store.runs.close(world.run, "success")
     return world
 
 
 def breaks(store: StateManager, *known: anchors.Anchor) -> list[str]:
-    return [f"{run[:6]} {what}" for run, what in store.verify(known).breaks]
+    return [f"{run[:6]} {what}" for run, what in store.trail.verify(known).breaks]
 
 
 def anchor_of(store: StateManager) -> anchors.Anchor:
-    (made,) = anchors.read(anchors.spell(store.make_anchor()), "a.json")
+    (made,) = anchors.read(anchors.spell(store.trail.make_anchor()), "a.json")
     return made
 
 
@@ -382,13 +382,13 @@ def test_what_a_chain_cannot_tell_is_found_by_an_anchor(tamperer: Tamperer, name
 def test_runs_go_on_where_their_order_was_deleted_and_it_is_found(tamperer: Tamperer) -> None:
     tamperer.alter("DELETE FROM hdm_trail")
     assert " the newest run is not the one that hdm_trail names" in breaks(tamperer.store)
-    run = tamperer.store.open_run(run_info("shop"))
+    run = tamperer.store.runs.open(run_info("shop"))
     assert any(f"{run[:6]} " in text or "is number 1" in text for text in breaks(tamperer.store))
 
 
 def test_the_newest_run_gone_without_a_trace_is_found_by_an_anchor(tamperer: Tamperer) -> None:
     ((number, before),) = tamperer.query("SELECT number, run_id FROM hdm_trail")
-    newest = tamperer.store.open_run(run_info("shop"))
+    newest = tamperer.store.runs.open(run_info("shop"))
     anchor = anchor_of(tamperer.store)
     _delete_run(tamperer, newest)
     found = breaks(tamperer.store)
@@ -460,7 +460,7 @@ for table in metadata.tables.values():
     table.append_column(Column("later", Text))
 from hdm.state import StateManager
 with StateManager.open(sys.argv[1]) as store:
-    print(store.verify().breaks)
+    print(store.trail.verify().breaks)
 """
 
 
@@ -489,15 +489,15 @@ def older(tmp_path: Path) -> Iterator[Tamperer]:
 
 @pytest.mark.slow
 def test_a_trail_of_an_older_hdm_is_verified_as_far_as_it_goes(older: Tamperer) -> None:
-    verdict = older.store.verify()
+    verdict = older.store.trail.verify()
     assert (verdict.breaks, verdict.chains, verdict.older) == ([], 2, 2)
     ((key,),) = older.query("SELECT pipeline_key FROM hdm_job WHERE status = 'in_progress'")
     older.alter("UPDATE hdm_worker SET heartbeat_at = '2020-01-01T00:00:00.000000Z'")
     world = World(older.store, key=key)
     assert older.query("SELECT COUNT(*) FROM hdm_run WHERE status = 'aborted'") == [(1,)]
-    older.store.open_job(world.run, world.info(key))
+    older.store.jobs.open(world.run, world.info(key))
     world.finish(world.claim())
-    older.store.close_run(world.run, "success")
+    older.store.runs.close(world.run, "success")
     assert breaks(older.store) == []
     _delete_the("status = 'aborted'")(older)
     assert any("it found 2 runs of an older hdm, and there are 1" in text for text in breaks(older.store))

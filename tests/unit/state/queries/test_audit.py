@@ -39,7 +39,7 @@ def test_all_twelve(alone: World) -> None:
     """One story: a chain of two jobs, a fenced zombie, a dead chunk waived, a lossy column."""
     world, store = alone, alone.store
     above = world.planned(3, losses=[("ssn", "cut to 4 characters")])
-    below = store.open_job(
+    below = store.jobs.open(
         world.run,
         world.info(
             world.key + "-b",
@@ -49,7 +49,7 @@ def test_all_twelve(alone: World) -> None:
             target=_named(world, "final"),
         ),
     )
-    store.add_plan(below, [])
+    store.jobs.plan(below, [])
     zombie = world.claim()
     world.expire(zombie)
     first = world.claim(world.new_worker())
@@ -63,20 +63,20 @@ def test_all_twelve(alone: World) -> None:
     assert [(row["chunk_id"], row["status"], row["lease_owner"], row["worker_state"]) for row in held] == [
         (third.chunk_id, "leased", world.worker, "alive")
     ]
-    store.fail(third, ValueError("bad"), retry_in=None, phase="write")
+    store.chunks.fail(third, ValueError("bad"), retry_in=None, phase="write")
     assert ask(world, 8)[0]["state"] == "open"
-    store.waive(third.chunk_id, "ann", "test data")
+    store.operators.waive(third.chunk_id, "ann", "test data")
     part = Chunk(
         below.pipeline_key, below.info.source.dataset, 0, files=receipt.files, upstream=receipt.chunk_id
     )
-    store.add_downstream_chunks(below, receipt.chunk_id, [part])
+    store.jobs.add_downstream_chunks(below, receipt.chunk_id, [part])
     last = world.claim()
     world.finish(last)
-    store.close_job(above.job_id)
-    store.add_downstream_chunks(below, second.chunk_id, [])
-    store.close_job(below.job_id)
-    store.close_run(world.run, "success")
-    store.anchor(world.run, "file:///anchors")
+    store.jobs.close(above.job_id)
+    store.jobs.add_downstream_chunks(below, second.chunk_id, [])
+    store.jobs.close(below.job_id)
+    store.runs.close(world.run, "success")
+    store.trail.anchor_run(world.run, "file:///anchors")
 
     (run,) = ask(world, 1)
     assert (run["run_id"], run["started_by"], run["git_sha"], run["status"]) == (
@@ -138,7 +138,7 @@ def _finished(world: World) -> str:
     world.planned(2)
     for _ in range(2):
         world.finish(world.claim())
-    return world.store.run_jobs(world.run)[0].job_id
+    return world.store.runs.jobs(world.run)[0].job_id
 
 
 @pytest.mark.parametrize(
@@ -184,28 +184,28 @@ BREAKS = {
 def test_a_changed_trail_is_found(alone: World, damage: str) -> None:
     _finished(alone)
     store = alone.store
-    seq, _ = store.anchor(alone.run, "file:///anchors")
-    assert seq == 12 == len(store.events(alone.run))
+    seq, _ = store.trail.anchor_run(alone.run, "file:///anchors")
+    assert seq == 12 == len(store.runs.events(alone.run))
     assert ask(alone, 11) == []
-    assert store.verify_chain(alone.run) == []
+    assert store.trail.verify_chain(alone.run) == []
     assert alone.alter(BREAKS[damage]) == 1
-    assert store.verify_chain(alone.run)
+    assert store.trail.verify_chain(alone.run)
     if damage not in ("edited", "retyped"):
         assert [row["run_id"] for row in ask(alone, 11)] == [alone.run]
 
 
 @pytest.mark.slow
 def test_an_unknown_run_has_no_chain(alone: World) -> None:
-    assert alone.store.verify_chain("nobody") == ["run nobody has no chain head"]
+    assert alone.store.trail.verify_chain("nobody") == ["run nobody has no chain head"]
 
 
 @pytest.mark.slow
 def test_a_truncated_chain_with_a_corrected_head_is_found_by_its_anchor(alone: World) -> None:
     _finished(alone)
-    alone.store.anchor(alone.run, "file:///anchors")
+    alone.store.trail.anchor_run(alone.run, "file:///anchors")
     alone.alter("DELETE FROM hdm_event WHERE seq = 12")
     alone.alter("UPDATE hdm_chain_head SET seq = 11, hash = (SELECT hash FROM hdm_event WHERE seq = 11)")
-    assert alone.store.verify_chain(alone.run) == ["anchor 12: beyond the end of the chain"]
+    assert alone.store.trail.verify_chain(alone.run) == ["anchor 12: beyond the end of the chain"]
     assert [row["run_id"] for row in ask(alone, 11)] == [alone.run]
 
 
@@ -214,11 +214,11 @@ def test_the_view_speaks_the_originals_language(alone: World) -> None:
     world = alone
     world.planned(4)
     dead, done, written, open_ = (world.claim() for _ in range(4))
-    world.store.fail(dead, ValueError("x"), retry_in=None, phase="read")
+    world.store.chunks.fail(dead, ValueError("x"), retry_in=None, phase="read")
     world.finish(done)
     from tests.unit.state.conftest import receipt_of
 
-    world.store.wrote(written, receipt_of(written))
+    world.store.chunks.wrote(written, receipt_of(written))
     rows = world.query(
         "SELECT state_id, action, status, row_count, source_entity, manifest_name, first_record_pulled "
         "FROM state_manager"
@@ -236,5 +236,5 @@ def test_the_view_speaks_the_originals_language(alone: World) -> None:
 @pytest.mark.slow
 def test_a_job_that_loaded_nothing_needs_no_validation(alone: World) -> None:
     job = alone.planned(0)
-    assert alone.store.close_job(job.job_id) == "success"
+    assert alone.store.jobs.close(job.job_id) == "success"
     assert ask(alone, 9) == []

@@ -1,0 +1,15 @@
+"""Defines ``Aggregate``, the base of each part of ``StateManager``."""
+
+from __future__ import annotations
+
+from hdm.state.tx.context import Base
+
+
+class Aggregate:
+    """The methods of the state database about one kind of thing.
+
+    Every method is one transaction, and may raise ``StateUnavailable`` or ``StateError``.
+    """
+
+    def __init__(self, base: Base) -> None:
+        self._base = base

@@ -1,0 +1,126 @@
+"""The jobs in the state database: their plans, and how they end."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from hdm.model import Chunk, Receipt
+from hdm.state.aggregates.base import Aggregate
+from hdm.state.jobs import follow, gaps, giving_up, jobs, replacing, sites
+from hdm.state.queries import audit
+from hdm.state.records import Job, JobInfo
+from hdm.state.tx import named_leases
+
+
+class Jobs(Aggregate):
+    """Opens, plans, follows and closes jobs; used as ``StateManager.jobs``."""
+
+    def open(self, run_id: str, info: JobInfo, *, go_past: bool = False) -> Job:
+        """Return the job of the pipeline's open epoch; without one, open the next, in status 'planning'.
+
+        ``go_past``: if only dead chunks are left in the open epoch, leave it open and open the next one.
+        """
+        return jobs.open_job(self._base, run_id, info, gaps.go_past if go_past else None)
+
+    def reread(self, job: Job) -> Job:
+        """Read a job's record again and return it as it is now, even if the job is closed."""
+        return jobs.reread(self._base, job)
+
+    def last_closed(self, pipeline_key: str) -> Job | None:
+        """Return the pipeline's newest job that was closed with success; None if there is none."""
+        return jobs.last_closed(self._base, pipeline_key)
+
+    def plan_lease(self, job: Job) -> AbstractContextManager[bool]:
+        """Give the ``with`` block True if this caller alone may plan the job; renew that right meanwhile."""
+        return named_leases.hold(self._base, replacing.plan_resource(job.pipeline_key))
+
+    def finish_lease(self, job: Job) -> AbstractContextManager[bool]:
+        """Give the ``with`` block True if this caller alone may close the job; renew that right meanwhile."""
+        return named_leases.hold(self._base, f"finish:{job.job_id}")
+
+    def plan(
+        self,
+        job: Job,
+        chunks: Sequence[Chunk],
+        *,
+        snapshot: str | None = None,
+        wm_low: str | None = None,
+        wm_high: str | None = None,
+        unless_loading: Collection[str] = (),
+        reading: Mapping[str, Any] | None = None,
+        target_id: str | None = None,
+    ) -> bool:
+        """Store the plan of an epoch, once; return False if the epoch was closed unread instead.
+
+        That happens if links of ``unless_loading`` still load the last epoch. ``reading`` is what
+        ``reports.last_reading`` returns later; ``target_id`` is the identity of the target.
+        """
+        marks = (snapshot, wm_low, wm_high, unless_loading, reading, target_id)
+        return jobs.add_plan(self._base, job, chunks, *marks)
+
+    def retarget(self, job: Job, target_id: str | None) -> None:
+        """Record that a planned epoch, of which nothing is committed, goes into another target."""
+        jobs.retarget(self._base, job, target_id)
+
+    def close_unread(self, job: Job) -> bool:
+        """Close an epoch in mode ``replace`` without reading; return False if something was read already."""
+        return self._base.change(job.in_run, lambda tx: replacing.close_unread(tx, job))
+
+    def give_up(self, job: Job, *, short: bool) -> bool:
+        """Close an epoch whose source changed while it was read, or that lacks rows (``short``).
+
+        Returns False, and changes nothing, if neither is so.
+        """
+        return giving_up.give_up(self._base, job, short=short)
+
+    def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
+        """Return whether a pipeline still has receipts to load, chunks to move, or a job to close.
+
+        ``whole``: also if upstream has closed an epoch since the pipeline's last.
+        """
+        return sites.is_behind(self._base, pipeline_key, upstream_key, whole)
+
+    def is_loading(self, pipeline_key: str, links: Collection[str]) -> bool:
+        """Return whether an open job of these links reads what the pipeline publishes."""
+        return self._base.db.read(lambda conn: replacing.is_loading(conn, pipeline_key, links))
+
+    def pending_receipts(self, job: Job, limit: int = 100) -> list[Receipt]:
+        """Return upstream's committed receipts for which this job has no chunks yet, in order."""
+        return follow.pending_receipts(self._base, job, limit)
+
+    def add_downstream_chunks(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
+        """Insert the chunks made of an upstream chunk, once; return False if a replacing job is closed."""
+        return follow.add_downstream_chunks(self._base, job, upstream_chunk_id, chunks)
+
+    def settled(self, job: Job) -> bool:
+        """Return whether the job's work is all done, so that it can be closed."""
+        return follow.settled(self._base, job)
+
+    def counts(self, job_id: str) -> dict[str, int]:
+        """Return how many chunks of the job are in each status."""
+        return jobs.counts(self._base, job_id)
+
+    def staged(self, job: Job) -> int:
+        """Return how many of the job's committed chunks the run's downstream jobs have yet to load."""
+        return follow.staged(self._base, job)
+
+    def close(self, job_id: str) -> str:
+        """Close a job; return 'success', or 'failure' if a chunk is dead.
+
+        A dead chunk waits for ``operators.retry`` or ``operators.waive``.
+        """
+        return jobs.close_job(self._base, job_id)
+
+    def note_failure(self, run_id: str, pipeline_key: str, text: str) -> None:
+        """Record in a run why a pipeline's job could not be planned."""
+        jobs.note_failure(self._base, run_id, pipeline_key, text)
+
+    def skip_epochs(self, job: Job, epoch: int, snapshot: str | None) -> Job:
+        """Give an unplanned job an epoch number after those that only the target's ledger knows."""
+        return jobs.skip_epochs(self._base, job, epoch, snapshot)
+
+    def failed_checks(self, job_id: str) -> int:
+        """Return how many checks on the job's chunks did not pass."""
+        return audit.failed_checks(self._base, job_id)

@@ -1,0 +1,27 @@
+"""Where rows came from and went to, by the state database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdm.state.aggregates.base import Aggregate
+from hdm.state.chunks import lineage
+
+
+class Lineage(Aggregate):
+    """Returns where rows came from and went to; used as ``StateManager.lineage``."""
+
+    def of_table(self, name: str) -> list[dict[str, Any]]:
+        """Return the datasets that a dataset's rows came from and went to, as dictionaries.
+
+        ``hops`` is below 0 for where they came from, above 0 for where they went.
+        """
+        return lineage.of_table(self._base, name)
+
+    def of_columns(self, name: str) -> list[dict[str, Any]]:
+        """Return the columns that a dataset's columns came from and went to, as dictionaries."""
+        return lineage.of_columns(self._base, name)
+
+    def of_chunk(self, chunk_id: str) -> list[dict[str, Any]]:
+        """Return a chunk and all chunks from which its rows were made, nearest first."""
+        return lineage.of_chunk(self._base, chunk_id)

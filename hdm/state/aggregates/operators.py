@@ -1,0 +1,31 @@
+"""What people decide about dead chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdm.state.aggregates.base import Aggregate
+from hdm.state.jobs import operators
+
+
+class Operators(Aggregate):
+    """Records what people decide about dead chunks; used as ``StateManager.operators``."""
+
+    def retry(
+        self,
+        *,
+        run_id: str | None = None,
+        job_id: str | None = None,
+        chunk_id: str | None = None,
+        by: str | None = None,
+    ) -> int:
+        """Make dead chunks pending again; return how many."""
+        return operators.retry(self._base, run_id, job_id, chunk_id, by)
+
+    def waive(self, chunk_id: str, by: str, reason: str) -> None:
+        """Record that a person accepts a dead chunk's missing rows; ``IllegalTransition`` for any other."""
+        operators.waive(self._base, chunk_id, by, reason)
+
+    def dead(self, *, run_id: str | None = None, job_id: str | None = None) -> list[dict[str, Any]]:
+        """Return dead chunks with their errors, as dictionaries."""
+        return operators.dead(self._base, run_id, job_id)

@@ -1,0 +1,51 @@
+"""The runs in the state database."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hdm.state.aggregates.base import Aggregate
+from hdm.state.jobs import runs, sites
+from hdm.state.queries import audit
+from hdm.state.records import Job, RunInfo
+
+
+class Runs(Aggregate):
+    """Records runs, and returns them with their jobs and events; used as ``StateManager.runs``."""
+
+    def open(self, info: RunInfo) -> str:
+        """Record a new run; return its id.
+
+        Call ``workers.take_over`` for dead workers first: that records their unfinished run as aborted.
+        """
+        return runs.open_run(self._base, info)
+
+    def close(
+        self, run_id: str, status: str, error_class: str | None = None, error_msg: str | None = None
+    ) -> None:
+        """Record the end of a run: 'success', 'failure' or 'aborted'."""
+        runs.close_run(self._base, run_id, status, error_class, error_msg)
+
+    def latest(self, manifest_name: str, env: str) -> str | None:
+        """Return the id of the newest run of a manifest in an environment; None if there is none."""
+        return runs.latest_run(self._base, manifest_name, env)
+
+    def jobs(self, run_id: str) -> list[Job]:
+        """Return the run's jobs, upstream before downstream."""
+        return runs.run_jobs(self._base, run_id)
+
+    def row(self, run_id: str) -> dict[str, Any] | None:
+        """Return the run as a dictionary; None if it does not exist."""
+        return audit.run_row(self._base, run_id)
+
+    def status(self, run_id: str) -> list[dict[str, Any]]:
+        """Return each job of a run as a dictionary: chunks by status, rows, bytes."""
+        return audit.status(self._base, run_id)
+
+    def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
+        """Return a run's events after number ``after``, as dictionaries."""
+        return audit.events_after(self._base, run_id, after, limit)
+
+    def joinable(self, manifest_name: str, env: str, site: str | None = None) -> str | None:
+        """Return the id of the newest run in progress; with ``site``, one with a live worker for it."""
+        return sites.joinable(self._base, manifest_name, env, site)
