@@ -82,7 +82,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import the types of ``hdm.api.catalog`` on first use."""
+    """Import ``hdm.api.catalog`` on first use, and return its type ``name``.
+
+    Raises ``AttributeError`` for a name that is none of its public types.
+    """
     if name not in ("CatalogDifference", "CatalogView", "Created", "Mapped"):
         raise AttributeError(f"module 'hdm.api' has no attribute {name!r}")
     return getattr(importlib.import_module("hdm.api.catalog"), name)

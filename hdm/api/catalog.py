@@ -46,7 +46,10 @@ class CatalogDifference:
 
 @dataclass(frozen=True, slots=True)
 class Mapped:
-    """Result of mapping one template's schema: ``files`` DDL files in ``folder``, and a report."""
+    """Result of mapping one template's source schema to its target.
+
+    ``files`` is the number of DDL files written into ``folder``; ``report`` says what could not be mapped.
+    """
 
     folder: Path
     files: int
@@ -55,7 +58,11 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """Result of creating objects in one template's target: the statements, and a report on each object."""
+    """Result of creating objects in one template's target.
+
+    ``applied`` are the executed statements, each with the target's error if it refused one; ``report`` tells
+    what became of each object of the source.
+    """
 
     applied: tuple[Applied, ...]
     report: Report
@@ -79,7 +86,11 @@ class Scope:
 
     @contextmanager
     def recorded(self) -> Iterator[tuple[StateManager, str] | None]:
-        """Record a run in the manifest's state database for the ``with`` block; None without a manifest."""
+        """Open a run for the ``with`` block and give it as ``(state, run id)``; give None without a manifest.
+
+        The run is closed as a success at the block's end, or as a failure if an ``HdmError`` leaves the
+        block.
+        """
         if self.plan is None:
             yield None
             return
@@ -94,7 +105,10 @@ class Scope:
             state.runs.close(run_id, "success")
 
     def crawl(self) -> list[Schema]:
-        """Read the schema of each source, record it in the state database, and return it."""
+        """Read the schema of each template's source, and return these schemas.
+
+        They are also recorded in the state database, unless the scope was made without a manifest.
+        """
         with self.recorded() as kept:
             for batch in self.batches:
                 if kept is not None:
@@ -103,7 +117,10 @@ class Scope:
         return [batch.crawled for batch in self.batches]
 
     def map(self, out: Path) -> list[Mapped]:
-        """Write the DDL of each target into files below ``out``; return one result for each template."""
+        """Write the DDL of each target into files below ``out``; return one result for each template.
+
+        With several templates, each has a folder of its own below ``out``, named like its source.
+        """
         found = []
         for batch in self.batches:
             folder = out if len(self.batches) == 1 else out / batch.template.source.name
@@ -112,7 +129,10 @@ class Scope:
         return found
 
     def diff(self) -> list[CatalogDifference]:
-        """Return each difference between a target's schema and the one that its source's schema maps to."""
+        """Compare each target's schema with the one mapped from its source; return every difference.
+
+        Raises ``UsageError`` if a target has no catalogue that could be read.
+        """
         found: list[CatalogDifference] = []
         for batch in self.batches:
             if batch.held is None:
@@ -124,6 +144,7 @@ class Scope:
         """Create the objects that each target lacks; return one result for each template.
 
         ``phase`` is ``before`` (schemas, tables), ``after`` (keys, indexes, views, comments) or ``all``.
+        Raises ``UsageError`` for another phase, or if the target was named without a connection.
         """
         if phase not in PHASES_BY_NAME:
             raise UsageError(f"there is no phase {phase!r}", hint="write before, after or all")
@@ -144,9 +165,11 @@ class Scope:
         return found
 
     def accept(self, tables: Sequence[str]) -> list[list[str]]:
-        """Accept changed source tables as they are now; return their names, a list per template.
+        """Accept changed source tables as they are now; return the accepted names, a list per template.
 
-        ``tables`` names them; if it is empty, all that wait for a decision are accepted.
+        ``tables`` names the source tables; if it is empty, all that wait for a decision are accepted. Raises
+        ``UsageError`` for an unknown name, or without a manifest, since decisions are kept in its state
+        database.
         """
         found = []
         with self.recorded() as kept:
@@ -165,10 +188,10 @@ class Scope:
 
 
 def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None = None) -> Scope:
-    """Read the schemas of a manifest's templates that have no ``batch_definition``.
+    """Read the schemas for all templates of a manifest that have no ``batch_definition``.
 
-    ``target`` names a system to map to instead of the sinks'. Raises ``UsageError`` if the manifest has no
-    such template.
+    Their tables come from the source's catalogue. ``target`` is a system to map to instead of the sinks' own
+    systems. Raises ``UsageError`` if the manifest has no such template.
     """
     registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator = registry.create("orchestrator", plan.orchestrator, known)
@@ -186,7 +209,10 @@ def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None =
 
 
 class CatalogView:
-    """The schemas of a manifest's templates, as ``Project.catalog``; each method reads them anew."""
+    """The schemas of a manifest's templates, as ``Project.catalog`` gives them.
+
+    A template makes links from the tables of a source's catalogue. Each method reads the catalogues again.
+    """
 
     def __init__(self, manifest: str, plan: Plan, profiles: Profiles) -> None:
         self._manifest, self._plan, self._profiles = manifest, plan, profiles
@@ -196,33 +222,43 @@ class CatalogView:
 
     @guarded
     def crawl(self) -> tuple[Schema, ...]:
-        """Read the schema of each template's source, record it in the state database, and return it."""
+        """Read the schema of each template's source, record these schemas in the state database, and return
+        them.
+        """
         return tuple(self._scope().crawl())
 
     @guarded
     def diff(self) -> tuple[CatalogDifference, ...]:
-        """Return each difference between the target's schema and the one the source maps to."""
+        """Compare each target's schema with the one mapped from its source; return every difference.
+
+        Empty if there is none. Raises ``UsageError`` if a target has no catalogue.
+        """
         return tuple(self._scope().diff())
 
     @guarded
     def map(self, folder: str | os.PathLike[str]) -> tuple[Mapped, ...]:
-        """Write the target's DDL into files below ``folder``, for a person to review."""
+        """Write the DDL of each template's target into files below ``folder``; return one result per
+        template.
+
+        Nothing is executed: a person is to review the files.
+        """
         return tuple(self._scope().map(Path(folder)))
 
     @guarded
     def create(self, phase: str = "all") -> tuple[Created, ...]:
-        """Create the objects that the target lacks; return one result for each template.
+        """Create the objects that each target lacks; return one result for each template.
 
         ``phase`` is ``before`` the load (schemas, tables), ``after`` it (keys, indexes, views, comments), or
-        ``all``.
+        ``all``. A statement that the target refuses raises nothing: see ``Created.refused``.
         """
         return tuple(self._scope().create(phase))
 
     @guarded
     def accept(self, *tables: str) -> tuple[str, ...]:
-        """Accept changed tables of the source as they are now, for later runs; return their names.
+        """Accept changed source tables as they are now, for later runs; return their names.
 
-        Without ``tables``, accepts all that wait for a decision. Raises ``UsageError`` for an unknown name.
+        ``tables`` are names of source tables; without any, all that wait for a decision are accepted. Raises
+        ``UsageError`` for a name that no source table has.
         """
         return tuple(name for names in self._scope().accept(tables) for name in names)
 
@@ -244,7 +280,11 @@ def _must_be_known(tables: Sequence[str], batches: Sequence[Batch]) -> None:
 
 
 def make(batch: Batch, phases: tuple[str, ...]) -> list[Any]:
-    """Create the objects of the given phases that the target lacks; return the executed statements."""
+    """Create those objects of the given phases that the target lacks; return the executed statements.
+
+    A refused statement is among them, with its error. Keys, indexes and views are compared with the target
+    again after schemas and tables were created.
+    """
     assert batch.target is not None
     schema, held = batch.mapped.schema, batch.held or Schema(batch.mapped.schema.system)
     first = [

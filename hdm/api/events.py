@@ -28,8 +28,8 @@ def _now() -> str:
 class Event:
     """Something that happened in a run.
 
-    ``at`` is UTC by this host's clock, ISO 8601 with milliseconds; ``event`` names the kind, as in the JSON
-    line.
+    ``at`` is the time, UTC by this host's clock, ISO 8601 with milliseconds. ``event`` is the kind of event,
+    such as ``run.started``.
     """
 
     at: str = field(default_factory=_now)
@@ -44,7 +44,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStarted(Event):
-    """Event ``run.started``: a run was opened, or this process joined one.
+    """Event ``run.started``: this process opened a run, or joined one that another process had opened.
 
     ``taken_over`` is the number of chunks whose leases were taken from dead processes of this host.
     """
@@ -56,9 +56,10 @@ class RunStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseWaiting(Event):
-    """Event ``lease.waiting``: processes of another host have leased chunks.
+    """Event ``lease.waiting``: processes of another host hold leases on chunks.
 
-    If those processes are dead, the leases expire within ``seconds``.
+    ``chunks`` is the number of these chunks. If those processes are dead, their leases expire within
+    ``seconds``.
     """
 
     event: str = "lease.waiting"
@@ -93,7 +94,7 @@ class ChunkStarted(ChunkEvent):
 class ChunkCommitted(ChunkEvent):
     """Event ``chunk.committed``: a chunk's rows are in the target.
 
-    ``adopted``: an earlier attempt had written them.
+    ``adopted``: an earlier attempt had written them, so this attempt wrote nothing.
     """
 
     event: str = "chunk.committed"
@@ -117,14 +118,20 @@ class ChunkFailed(ChunkEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said(Event):
-    """Event that a system or the state database became unreachable or is back; ``event`` says which."""
+    """Event that a system, or the state database, became unreachable or is reachable again.
+
+    ``event`` says which of the two, ``message`` names the system.
+    """
 
     message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted(Event):
-    """Event ``note``, a remark on the run, or ``table.failed``: why a table could not be planned."""
+    """Event ``note`` or ``table.failed``.
+
+    ``message`` is a remark on the run, or says why a table could not be planned.
+    """
 
     event: str = "note"
     run: str
@@ -135,7 +142,8 @@ class Noted(Event):
 class RunEnded(Event):
     """Event ``run.ended``, the last one of a run.
 
-    ``differing`` names tables whose source changed below the watermark; see ``RunReport``.
+    ``differing`` names the tables whose source has changed below the watermark since it was read, where hdm
+    does not look again; see ``RunReport``.
     """
 
     event: str = "run.ended"
@@ -174,11 +182,17 @@ class EventStream:
                 self._stop.set()
 
     def opened(self, run_id: str, taken: int) -> None:
-        """Report that a run was opened, or that this process joined it."""
+        """Report that this process opened or joined run ``run_id``.
+
+        ``taken`` is the number of chunks whose leases were taken from dead processes of this host.
+        """
         self.tell(RunStarted(run=run_id, taken_over=taken))
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """Report that another host's processes have leased chunks of this run."""
+        """Report that processes of ``host`` hold leases on ``chunks`` chunks of this run.
+
+        If those processes are dead, the leases expire within ``seconds``.
+        """
         self.tell(LeaseWaiting(host=host, chunks=chunks, seconds=seconds))
 
     def started(self, lease: Lease) -> None:
@@ -203,7 +217,9 @@ class EventStream:
             self.tell(ChunkFailed(event=name, **about, **said))
 
     def said(self, event: str, text: str) -> None:
-        """Report that a system became unreachable or is back."""
+        """Report that a system became unreachable or is reachable again: ``event`` is the kind, ``text`` the
+        message.
+        """
         self.tell(Said(event=event, message=redact(text)))
 
     def ended(self, report: RunReport) -> None:

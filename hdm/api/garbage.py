@@ -1,4 +1,4 @@
-"""Removes files of dead attempts, and staged files whose time to be kept is over; nothing else."""
+"""Removes files of dead attempts, and staged files that need not be kept any longer; nothing else."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from hdm.state.records import StaleArtifact
 
 
 def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool) -> Collected:
-    """Remove the files of dead attempts, or only list them with ``dry_run``; return what was found.
+    """Remove the files of dead attempts; return what was found.
 
-    With ``staged``, also staged files that ``keep:`` no longer keeps. If a sink cannot say which files it has
-    committed, its files stay, and the result names it.
+    With ``dry_run``, files are only listed. With ``staged``, staged files are removed too that their sink's
+    ``keep:`` no longer protects. If a sink cannot say which files it has committed, all its files stay, and
+    the result names the sink and the reason.
     """
     take_over_dead(state)
     found = [(one, _discard) for one in state.files.stale()]
@@ -55,7 +56,10 @@ def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool)
 
 
 def is_held(link: DataLink, job: Job, chunk: Chunk, uri: str) -> bool:
-    """Whether the target's own record names a file as committed, whatever the state database says."""
+    """Return True if the target's own record names the file ``uri`` as committed for the chunk.
+
+    Otherwise False, also if the target has no record of the chunk. The state database is not asked.
+    """
     held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)
     return held is not None and any(file.uri == uri for file in held.files)
 

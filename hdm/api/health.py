@@ -21,7 +21,10 @@ MAX_SKEW = 5.0
 
 
 def findings(made: Assembly) -> tuple[Finding, ...]:
-    """Run every check once and return the results."""
+    """Run every test of the manifest's components and return the results.
+
+    Tests of components together (such as whole links) run only if each component by itself is in order.
+    """
     parts = [one for link in made.links.values() for one in (link.source, link.sink)]
     probed = [row for part in parts for row in _probe(part)]
     found = [*_versions(), *probed, *_state(made)]

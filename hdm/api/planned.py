@@ -22,7 +22,10 @@ T = TypeVar("T")
 
 
 def planned(ready: Preflight) -> PlanReport:
-    """Return the plan for each table, made by the functions that a run uses; writes nothing."""
+    """Return what a run would do now with each table; write nothing.
+
+    The functions that plan a run compute it, from the state database if there is one.
+    """
     made, pipelines = ready.made, ready.pipelines
     notes = list(made.orchestrator.notes)
     with made.recall_state() or nullcontext() as state:

@@ -176,22 +176,26 @@ class Project:
 
     @guarded
     def runs(self) -> tuple[RunRow, ...]:
-        """Return every recorded run of this manifest, newest first."""
+        """Return every recorded run of this manifest, newest first; nothing if there is no state database
+        yet.
+        """
         with self.recall_state() or nullcontext() as state:
             found = state.reports.runs(*standing.mine(self._plan)) if state else ()
             return tuple(RunRow(**row) for row in found)
 
     @guarded
     def dead(self) -> tuple[DeadChunk, ...]:
-        """Return the chunks that were set aside after failed attempts, with their errors."""
+        """Return the chunks that were set aside after failed attempts, with their errors; nothing if there
+        are none.
+        """
         with self.recall_state() or nullcontext() as state:
             return standing.dead(state, self._plan) if state else ()
 
     @guarded
     def lineage(self, table: str) -> tuple[Hop, ...]:
-        """Return the datasets that a table came from and went to, one ``Hop`` for each link.
+        """Return the links over which a table's rows came and went, one ``Hop`` for each.
 
-        ``table`` is a dataset's name or the end of it. Raises ``UsageError`` if it is not recorded.
+        ``table`` is a dataset's name or the end of one. Raises ``UsageError`` if no such dataset is recorded.
         """
         with self.recall_state() or nullcontext() as state:
             if state is None:
@@ -200,10 +204,10 @@ class Project:
 
     @guarded
     def column_lineage(self, table: str) -> tuple[dict[str, Any], ...]:
-        """Return which source column each column was made of, for the links that ``lineage`` returns.
+        """Return of which source column each target column was made, for the links that ``lineage`` returns.
 
-        Each row has the source and sink column with their types, how the sink column is made of the source
-        column, ``masking`` and ``lossy``.
+        Each row has the source and sink column with their types, how the sink column is made, ``masking`` and
+        ``lossy``. Raises ``UsageError`` if no dataset named ``table`` is recorded.
         """
         with self.recall_state() or nullcontext() as state:
             if state is None:
@@ -212,7 +216,10 @@ class Project:
 
     @guarded
     def chunk_lineage(self, table: str) -> tuple[dict[str, Any], ...]:
-        """Return every chunk that was read from or written to a table: its rows, status, digest and run."""
+        """Return every chunk that was read from or written to a table: its rows, status, digest and run.
+
+        ``table`` is a dataset's name or the end of one. Raises ``UsageError`` if no such dataset is recorded.
+        """
         with self.recall_state() or nullcontext() as state:
             if state is None:
                 raise standing.unknown_table(table)
@@ -220,9 +227,9 @@ class Project:
 
     @guarded
     def doctor(self) -> tuple[Finding, ...]:
-        """Check everything that the manifest needs, and return one result for each check.
+        """Test versions, drivers, connections, grants and the clock; return one result for each test.
 
-        Checks versions, drivers, connections, grants and the clock.
+        A failed test raises no error: its ``ok`` is False.
         """
         return health.findings(self.assemble())
 
@@ -241,10 +248,11 @@ class Project:
 
     @guarded
     def retry(self, *, table: str | None = None, chunk: str | None = None, reread: bool = False) -> Retried:
-        """Let the next run try dead chunks again: all, or those of a ``table`` or an id's beginning.
+        """Let the next run try dead chunks again, and return them.
 
-        With ``reread``, the run reads their rows from the source again. Raises ``UsageError`` if no dead
-        chunk matches.
+        These are all dead chunks, those of ``table``, or those whose id begins with ``chunk``. With
+        ``reread``, the run reads their rows from the source again, even if a staged file has them. Raises
+        ``UsageError`` if no dead chunk matches.
         """
         with self.recall_state() or nullcontext() as state:
             if state is None:
@@ -255,10 +263,11 @@ class Project:
     def waive(
         self, *, by: str, reason: str, table: str | None = None, chunk: str | None = None
     ) -> tuple[DeadChunk, ...]:
-        """Accept that the rows of dead chunks stay missing, in the name of a person and with a reason.
+        """Accept that the rows of dead chunks stay missing, and return these chunks.
 
-        Returns the chunks. Name and reason are recorded for good. Raises ``UsageError`` if either is empty,
-        or if no dead chunk matches.
+        ``by`` names the person who decides, ``reason`` says why; both are recorded for good. ``table`` and
+        the beginning of an id in ``chunk`` choose the chunks. Raises ``UsageError`` if ``by`` or ``reason``
+        is empty, or if no dead chunk matches.
         """
         if not by.strip() or not reason.strip():
             raise UsageError("--by and --reason must not be empty", hint="name the person and say why")
@@ -269,8 +278,8 @@ class Project:
     def gc(self, *, dry_run: bool = False, staged: bool = False) -> Collected:
         """Remove the files that dead attempts left; return what was removed.
 
-        With ``staged``, also remove staged files that ``keep:`` of their sink no longer keeps. With
-        ``dry_run``, only list the files.
+        With ``staged``, also remove staged files that their sink's ``keep:`` no longer protects. With
+        ``dry_run``, only list the files. Nothing is done if there is no state database.
         """
         made = self.assemble()
         with made.recall_state() or nullcontext() as state:
@@ -285,14 +294,21 @@ class Project:
         return assemble(self._plan, self._profiles, self.site)
 
     def preflight(self, select: Sequence[str] = (), full_refresh: Sequence[str] = ()) -> running.Preflight:
-        """Make the manifest's sources, sinks and links, and find the tables that they would move."""
+        """Make the manifest's components, and find the tables that they would move.
+
+        ``select`` and ``full_refresh`` are names or patterns of tables; without any, all tables are chosen.
+        Those of ``full_refresh`` are to be read as a whole.
+        """
         return running.preflighted(self.assemble(), select, full_refresh)
 
     def recall_state(self) -> StateManager | None:
-        """Open the state database if it exists; return None if it does not."""
+        """Open the state database and return it; return None if it does not exist."""
         return recall_state(self._plan, self._profiles)
 
     def why_nothing(self, otherwise: str = "") -> str:
-        """Return why a list is empty: no run yet, only runs of other manifests, or ``otherwise``."""
+        """Return a text that says why a list is empty.
+
+        No run yet, or only runs of other manifests; if this manifest was run, the text ``otherwise``.
+        """
         with self.recall_state() or nullcontext() as state:
             return no_runs(state, self._plan, otherwise) if state else NEVER_RUN

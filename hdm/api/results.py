@@ -14,10 +14,10 @@ from hdm.orchestrators.base import RunReport
 class PlannedTable:
     """What a run would do now with one table.
 
-    ``chunks`` are those that the run would plan. None means that only the run can tell: for links that load
-    staged files of other links, and where ``notes`` say so. ``left`` counts chunks of unfinished epochs.
-    ``rows`` and ``bytes`` are estimates, None if not known. ``losses`` are ``(column, why)``. ``refused``
-    says why the table would not be moved.
+    ``chunks`` is how many chunks the run would plan; None if only the run can tell: for links that load
+    staged files of other links, and where ``notes`` say so. ``left`` counts the chunks that unfinished epochs
+    still have to move. ``rows`` and ``bytes`` are estimates, None if not known. ``losses`` are pairs of a
+    column and why its values may change. ``refused`` says why the table would not be moved; None if it would.
     """
 
     link: str
@@ -39,7 +39,8 @@ class PlannedTable:
 class PlanReport:
     """What a run would do now with a whole manifest.
 
-    ``notes`` are about the manifest; ``refused`` says which tables would not be moved, and why.
+    ``tables`` has an entry for each table, ``notes`` are remarks on the manifest. ``refused`` names tables
+    that would not be moved, and why.
     """
 
     tables: tuple[PlannedTable, ...]
@@ -54,14 +55,17 @@ class PlanReport:
 
 @dataclass(frozen=True, slots=True)
 class WorkReport:
-    """The runs that a worker process took part in; ``stopped`` says that it was told to stop."""
+    """The runs that one call of ``Project.work`` took part in.
+
+    ``stopped``: the process was told to stop before it had finished.
+    """
 
     runs: tuple[RunReport, ...]
     stopped: bool = False
 
     @property
     def exit_code(self) -> int:
-        """The greatest exit code of the runs; 143 if the worker was told to stop."""
+        """The greatest exit code of the runs, 0 if there were none; 143 if the process was told to stop."""
         return 143 if self.stopped else max((one.exit_code for one in self.runs), default=0)
 
 
@@ -88,9 +92,9 @@ class RunRow:
 class TableStatus:
     """Progress of one table in a run.
 
-    ``done``, ``open``, ``dead`` and ``waived`` count chunks. ``differs`` says where the source differs, below
-    the watermark, from what was moved of it. ``problem`` says why the table could not be planned; if its job
-    was never opened, the other fields are None.
+    ``done``, ``open``, ``dead`` and ``waived`` count chunks. ``differs`` says how the source's rows below the
+    watermark differ from those that were moved; None if they do not. ``problem`` says why the table could not
+    be planned; if no job of the table was ever opened, the other fields are None.
     """
 
     job: str | None
@@ -112,9 +116,10 @@ class TableStatus:
 
 @dataclass(frozen=True, slots=True)
 class ProcessStatus:
-    """A process that worked on a run; ``at_work`` says that it still does.
+    """A process that worked on a run.
 
-    ``since`` is when it began, ``heard`` when the state database last heard of it.
+    ``at_work``: it is still alive. ``since`` is when it began, ``heard`` when the state database last heard
+    of it.
     """
 
     host: str
@@ -156,7 +161,7 @@ class RunStatus:
 
     @property
     def failed(self) -> tuple[str, ...]:
-        """Texts that say which tables could not be planned, and why."""
+        """One text for each table that could not be planned: its name, and why."""
         return tuple(one.problem for one in self.tables if one.problem is not None)
 
     @property
@@ -189,7 +194,10 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class DeadChunk:
-    """A chunk that was set aside after ``attempts`` failed attempts; ``since`` is UTC, ISO 8601."""
+    """A chunk that was set aside after ``attempts`` failed attempts, with the last error.
+
+    ``since`` is when that was, UTC, ISO 8601.
+    """
 
     table: str
     sink: str
@@ -203,7 +211,10 @@ class DeadChunk:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """Result of ``retry``: the chosen dead chunks, and how many chunks the next run moves for them."""
+    """Result of ``Project.retry``.
+
+    ``chunks`` are the chosen dead chunks, ``count`` how many chunks the next run moves for them.
+    """
 
     chunks: tuple[DeadChunk, ...]
     count: int
@@ -211,7 +222,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """A file or object that ``gc`` removed or would remove."""
+    """A file or object that ``gc`` removed, or with ``dry_run`` would remove."""
 
     uri: str
     chunk: str
@@ -220,9 +231,10 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """Result of ``gc``: what it removed, or would remove.
+    """Result of ``gc``.
 
-    ``left`` pairs each sink whose files stay with the reason why it could not be asked.
+    ``removed`` is what it removed, or would remove. ``left`` has a pair for each sink that could not say
+    which files it has committed: the sink's name and the reason. These files stay.
     """
 
     removed: tuple[Removed, ...]
@@ -236,7 +248,10 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Result of one check that ``doctor`` makes: what was checked, whether it is in order, and details."""
+    """Result of one test that ``doctor`` makes.
+
+    It says what was tested, in ``ok`` whether all is in order, and details.
+    """
 
     about: str
     what: str

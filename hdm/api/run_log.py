@@ -21,7 +21,7 @@ log = logging.getLogger(RUN)
 
 
 def logged(observer: Observer) -> Observer:
-    """Return an observer that logs each event and then passes it to ``observer``."""
+    """Return an observer that logs what a run reports and then passes it to ``observer``."""
 
     def started(lease: Lease) -> None:
         log.debug("chunk begun: %s", _about(lease))

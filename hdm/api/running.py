@@ -30,12 +30,15 @@ class Display(Protocol):
     """Interface of an object that shows a run's progress; its methods are called from any thread."""
 
     def opened(self, run_id: str, taken: int) -> None:
-        """Show that a run was opened or joined, and that ``taken`` chunks of dead processes are free."""
+        """Show that run ``run_id`` was opened or joined.
+
+        ``taken`` is the number of chunks whose leases were taken from dead processes of this host.
+        """
 
     def waits(self, host: str, chunks: int, seconds: float) -> None:
-        """Show that another host's processes have leased ``chunks`` chunks.
+        """Show that processes of ``host`` hold leases on ``chunks`` chunks.
 
-        If they are dead, the leases expire within ``seconds``.
+        If those processes are dead, the leases expire within ``seconds``.
         """
 
     def observing(self) -> AbstractContextManager[Observer]:
@@ -63,8 +66,8 @@ class Wishes:
 class Preflight:
     """A manifest's components and the tables that they would move, ready for a run.
 
-    A pipeline is one link over one table. ``found`` are all pipelines, ``pipelines`` those selected,
-    ``refresh`` the keys of those to read whole.
+    A pipeline is one link over one table. ``found`` are all pipelines, ``pipelines`` the selected ones.
+    ``refresh`` has the keys of the pipelines that are to be read as a whole.
     """
 
     made: Assembly
@@ -88,9 +91,10 @@ class Preflight:
 
 
 def preflighted(made: Assembly, chosen: Sequence[str] = (), refreshed: Sequence[str] = ()) -> Preflight:
-    """Find the tables to move: all, or those selected by names or patterns in ``chosen`` and ``refreshed``.
+    """Make a ``Preflight`` of a manifest's components: find the tables to move.
 
-    Tables in ``refreshed`` are read whole.
+    ``chosen`` and ``refreshed`` are names or patterns of tables; if both are empty, all tables are moved.
+    Tables in ``refreshed`` are read as a whole. Raises ``UsageError`` for a pattern that matches nothing.
     """
     found = made.preflight()
     pipelines = select(found, (*chosen, *refreshed)) if chosen or refreshed else found
@@ -122,7 +126,11 @@ def _masked(report: RunReport) -> RunReport:
 def work(
     ready: Preflight, run: str | None, patience: float, manifest: str, wishes: Wishes, display: Display
 ) -> WorkReport:
-    """Help runs that other processes open, until nothing was to be done for ``patience`` seconds."""
+    """Help runs that other processes have opened; return a report on each.
+
+    ``run`` chooses one run by its id. Waits up to ``patience`` seconds for something to do. Without a site,
+    or with ``run``, it returns after the first run that it helped.
+    """
     state = _state(ready.made, patience, wishes.stop)
     if state is None:
         return _idle(ready.made, manifest, wishes.stop)

@@ -11,18 +11,19 @@ from hdm.runtime.link import DataLink
 
 
 def is_named(name: str, pattern: str) -> bool:
-    """Whether a table's name matches a pattern with ``*`` and ``?``.
+    """Return True if a table's name matches a pattern with ``*`` and ``?``.
 
-    The full name is compared, and each end of it after a dot or slash.
+    It does if the whole name matches, or any end of the name that follows a dot or slash.
     """
     ends = [name, *(name[at + 1 :] for at, mark in enumerate(name) if mark in "./")]
     return any(fnmatchcase(end, pattern) for end in ends)
 
 
 def select(pipelines: Sequence[Pipeline], patterns: Collection[str]) -> list[Pipeline]:
-    """Return the pipelines whose table, source or sink matches a pattern, and all up- and downstream of them.
+    """Return the pipelines that match a pattern, and all up- and downstream of them.
 
-    A pipeline is one link over one table. Raises ``UsageError`` for a pattern that matches nothing.
+    A pipeline is one link over one table; it matches by the name of its table, source or sink. Raises
+    ``UsageError`` for a pattern that matches nothing.
     """
     chosen: set[str] = set()
     for pattern in patterns:
@@ -43,9 +44,9 @@ def select(pipelines: Sequence[Pipeline], patterns: Collection[str]) -> list[Pip
 def to_refresh(
     pipelines: Sequence[Pipeline], patterns: Collection[str], links: Mapping[str, DataLink]
 ) -> frozenset[str]:
-    """Return the keys of the pipelines whose tables are named to be read whole from the source.
+    """Return the keys of the pipelines whose tables match a pattern and are to be read as a whole.
 
-    Raises ``UsageError`` if the target would then have rows twice.
+    Raises ``UsageError`` if the target would then have rows twice, as in mode append.
     """
     chosen = select(pipelines, patterns) if patterns else []
     fed = {key for one in chosen for key in one.upstream_keys}

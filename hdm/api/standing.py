@@ -22,12 +22,16 @@ from hdm.state.queries.standing import Process
 
 
 def mine(plan: Plan) -> tuple[str, str, list[str]]:
-    """Return the name, environment and link keys by which a manifest's runs are found."""
+    """Return a manifest's name, environment and link keys, by which its runs are found in the state."""
     return plan.manifest_name, plan.env, link_keys(plan)
 
 
 def status_of(state: StateManager, plan: Plan, run: str | None) -> RunStatus | None:
-    """Return the progress and result of one run; None if there is none."""
+    """Return the progress and result of one run; None if this manifest has none.
+
+    ``run`` is the beginning of a run's id; None stands for the newest run. Raises ``UsageError`` if ``run``
+    is given and no run's id begins with it.
+    """
     run_id = find_run(state, plan, run)
     if run_id is None:
         return None
@@ -52,10 +56,10 @@ def _process(one: Process, ttl: float) -> ProcessStatus:
 
 
 def at_work(one: Process, ttl: float) -> bool:
-    """Whether a process that worked on a run is still alive.
+    """Return True if a process that worked on a run is still alive.
 
-    A process of this host is if it exists; one of another host, if the state database heard of it within a
-    lease's time.
+    A process of this host is alive if it exists. One of another host is if the state database heard of it
+    less than ``ttl`` seconds ago. A process that has signed off is not.
     """
     if one.state != "alive":
         return False
@@ -81,7 +85,8 @@ def _tables(jobs: list[dict[str, Any]], failures: dict[str, str]) -> tuple[Table
 
 
 def on_record(state: StateManager, table: str) -> StateManager:
-    """Return ``state`` if it has a dataset of that name; raise ``UsageError`` if not."""
+    """Return ``state`` if it has a dataset named ``table``, in full or at the end; else raise ``UsageError``.
+    """
     if not state.reports.find_datasets(table):
         raise unknown_table(table)
     return state
@@ -95,12 +100,16 @@ def unknown_table(table: str) -> UsageError:
 
 
 def dead(state: StateManager, plan: Plan) -> tuple[DeadChunk, ...]:
-    """Return the dead chunks of a manifest."""
+    """Return the dead chunks of a manifest; nothing if there are none."""
     return tuple(dead_chunk(row) for row in state.reports.dead(*mine(plan)))
 
 
 def retry(state: StateManager, plan: Plan, table: str | None, chunk: str | None, *, reread: bool) -> Retried:
-    """Let the next run try dead chunks again, or read their source again; return these chunks."""
+    """Let the next run try dead chunks again; return them.
+
+    ``table``, or the beginning of an id in ``chunk``, chooses them; without either, all are chosen. With
+    ``reread``, their rows are read from the source again. Raises ``UsageError`` if none matches.
+    """
     chosen = _chosen(dead(state, plan), table, chunk)
     if reread:
         return Retried(chosen, len(state.gaps.read_again([one.chunk_id for one in chosen])))
@@ -110,7 +119,10 @@ def retry(state: StateManager, plan: Plan, table: str | None, chunk: str | None,
 def waive(
     state: StateManager, plan: Plan, by: str, reason: str, table: str | None, chunk: str | None
 ) -> tuple[DeadChunk, ...]:
-    """Record that a person accepts the missing rows of dead chunks; return these chunks."""
+    """Record that a person, ``by``, accepts the missing rows of dead chunks; return these chunks.
+
+    ``table``, or the beginning of an id in ``chunk``, chooses them. Raises ``UsageError`` if none matches.
+    """
     chosen = _chosen(dead(state, plan), table, chunk)
     for one in chosen:
         state.operators.waive(one.chunk_id, by, reason)

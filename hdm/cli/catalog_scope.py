@@ -24,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def scope_options(function: F) -> F:
-    """Add the options that select catalogues to a command: a manifest, or --from and --to, and filters.
+    """Add the options that select catalogues to a command.
 
     They are MANIFEST, --from, --to, --include, --exclude, --env, --profiles and --log-settings.
     """

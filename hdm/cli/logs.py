@@ -65,9 +65,10 @@ class JsonFormatter(logging.Formatter):
 
 
 def set_up(log_format: str, settings: str | None, level: str) -> None:
-    """Configure logging for this process, once.
+    """Set up logging for this process, by the file ``settings`` or else on standard error.
 
-    Raises ``UsageError`` if the settings file cannot be read or applied.
+    Without a file, records of ``level`` and above are written as text or, with ``log_format`` json, as JSON
+    lines. Raises ``UsageError`` if the file cannot be read or applied.
     """
     if settings:
         _from_file(settings)

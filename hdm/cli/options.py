@@ -17,7 +17,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def with_logging(function: F) -> F:
-    """Return a command that sets up logging before it runs, by the log options that it has."""
+    """Return a command that sets up logging before it runs.
+
+    It does so by those of the options log_format, log_level and log_settings that the command has.
+    """
 
     takes = "log_settings" in signature(function).parameters
 

@@ -34,8 +34,9 @@ def emit(
 ) -> None:
     """Print rows with the same keys, as a table or as one JSON array.
 
-    A table shows twelve digits of an id, and omits columns without a value. If it is wider than the terminal,
-    the columns in ``least`` are omitted, the first one first; columns that are still too wide are folded.
+    ``title`` is a line above the table; ``empty`` is printed instead if there are no rows. A table shows
+    twelve digits of an id, and omits columns without a value. If it is wider than the terminal, the columns
+    in ``least`` are omitted, the first one first; columns that are still too wide are folded.
     """
     if as_json:
         say_json(list(rows))
@@ -63,7 +64,10 @@ def emit(
 
 
 def screen_width() -> int | None:
-    """Return the terminal's width in characters, or $COLUMNS; None for a pipe without $COLUMNS."""
+    """Return the number of characters in a line of the terminal, or $COLUMNS.
+
+    None if standard output is no terminal and $COLUMNS is not set.
+    """
     if not os.environ.get("COLUMNS", "").isdecimal() and not sys.stdout.isatty():
         return None
     return shutil.get_terminal_size().columns
@@ -156,7 +160,7 @@ def _cell(value: Any) -> str:
 
 
 def size(count: int | None) -> str:
-    """Return a number of bytes as a short text, such as 1.5 MB."""
+    """Return a number of bytes as a short text, such as 1.5 MB; empty for None."""
     if count is None:
         return ""
     amount, unit = float(count), "B"

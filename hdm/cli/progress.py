@@ -56,7 +56,10 @@ class _ForPeople:
 
 
 def display_for(log_format: str, *, quiet: bool) -> Display:
-    """Return the display for a run: JSON lines, else bars on a terminal, else failures only."""
+    """Return what shows a run's progress: JSON lines, bars, or failures only.
+
+    JSON lines if ``log_format`` is json. Bars if standard error is a terminal and ``quiet`` is not set.
+    """
     if log_format == "json":
         return JsonEvents()
     return Bars() if on_terminal() and not quiet else Quiet(quiet=quiet)
@@ -66,7 +69,8 @@ class Quiet(_ForPeople):
     """Prints only failures, on standard error; for pipes."""
 
     def settled(self, outcome: Outcome) -> None:
-        """Print one line about a failed attempt at a chunk."""
+        """Print one line if an attempt at a chunk failed, unless the chunk waits for an unreachable system.
+        """
         if outcome.error is not None and not outcome.waits:
             say_lines(_failure(outcome), err=True)
 

@@ -48,7 +48,10 @@ def stop_signals() -> Iterator[threading.Event]:
 
 
 def drain_seconds() -> float:
-    """Return how many seconds a command may take to stop: ``HDM_DRAIN``, else 30."""
+    """Return how many seconds a command may take to stop.
+
+    That is the environment variable ``HDM_DRAIN``, at least 0.1; 30 if it is not set or is no number.
+    """
     try:
         return max(0.1, float(os.environ.get("HDM_DRAIN") or DRAIN))
     except ValueError:

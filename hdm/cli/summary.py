@@ -7,7 +7,10 @@ from hdm.orchestrators.base import RunReport
 
 
 def summarise(report: RunReport) -> None:
-    """Print what was moved, how each unfinished table ended, and how the run ended."""
+    """Print a table's rows and bytes, how each unfinished table ended, and how the run ended.
+
+    Tables that succeeded without a row are not listed.
+    """
     for job in report.jobs:
         if not job.rows and job.status == "success":
             continue

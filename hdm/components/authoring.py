@@ -69,14 +69,18 @@ def payload(table: Table, batches: Iterable[pa.RecordBatch]) -> Payload:
 
 
 def cursor_value(table: Table, text: str) -> Any:
-    """Convert the text of a cursor value (the column that orders the rows) to its int or date."""
+    """Convert the text of a cursor value to an int, or to a date if the cursor column is one.
+
+    The cursor is the column by which the rows are ordered.
+    """
     return date.fromisoformat(text) if _column_of(table).kind is Kind.DATE else int(text)
 
 
 def ranges(table: Table, low: Any, high: Any, step: int, job_key: str) -> Iterator[Chunk]:
-    """Cut the cursor values from ``low`` to ``high``, both included, into chunks of ``step`` values.
+    """Cut the cursor values from ``low`` to ``high``, both included, into chunks of ``step`` values each.
 
-    The values are int or date. Raises ``UsageError`` if there would be more than ``MAX_CHUNKS`` chunks.
+    The last chunk may have fewer. ``low`` and ``high`` are int or date. Raises ``UsageError``, when the first
+    chunk is asked for, if there would be more than ``MAX_CHUNKS``.
     """
     first, last, column = _ordinal(low), _ordinal(high), _column_of(table)
     if (last - first) // step >= MAX_CHUNKS:
@@ -100,7 +104,10 @@ def ranges(table: Table, low: Any, high: Any, step: int, job_key: str) -> Iterat
 
 
 def values(table: Table, chunk: Chunk) -> list[Any]:
-    """Return every int or date that lies in a chunk's cursor range, for chunks that ``ranges`` made."""
+    """Return every int or date that lies in a chunk's cursor range.
+
+    Only for chunks that ``ranges`` made.
+    """
     bounds = {one.op: _ordinal(cursor_value(table, str(one.value))) for one in chunk.conditions}
     numbers = range(bounds[">="], bounds["<"])
     is_date = _column_of(table).kind is Kind.DATE

@@ -35,7 +35,10 @@ class BackOff:
     most: float
 
     def seconds(self, times: int) -> float:
-        """Return a random wait in seconds after the ``times``-th failure in a row."""
+        """Return a random wait in seconds, to be kept after the ``times``-th failure in a row.
+
+        It lies between 0 and the bound: ``first`` doubled with each failure, at most ``most``.
+        """
         call = RetryCallState(None, None, (), {})  # type: ignore[arg-type]  # only the number is read
         call.attempt_number = times
         return float(self._wait(call))
@@ -43,9 +46,10 @@ class BackOff:
     def run(
         self, act: Callable[[], T], on: type[E], tries: int, passes: Callable[[E], bool] = lambda error: True
     ) -> T:
-        """Return the result of ``act``; run it at most ``tries`` times, as long as it raises ``on``.
+        """Call ``act`` until it returns, at most ``tries`` times, with waits between; return its result.
 
-        ``passes`` is called with each such error and returns whether it may pass. The last error is raised.
+        It is called again only after an error of class ``on`` for which ``passes`` returns True: such an
+        error may go away. Any other error, and the last one, is raised.
         """
         try:
             return act()  # by itself: tenacity's bookkeeping would cost the state a twentieth of its time
@@ -67,7 +71,10 @@ class BackOff:
         )(turn)
 
     def until(self, done: Callable[[], bool], over: threading.Event) -> None:
-        """Call ``done`` until it returns True or ``over`` is set; the latter ends a wait at once."""
+        """Call ``done`` until it returns True, with waits between, or until ``over`` is set.
+
+        Setting ``over`` ends a wait at once.
+        """
         Retrying(
             retry=retry_if_result(lambda is_done: not is_done),
             wait=self._wait,

@@ -174,7 +174,10 @@ class RowCount(Check):
 
 
 def make_checks(classes: Mapping[str, type[Check]], table: Table, specs: Any) -> list[Check]:
-    """Return a new instance of each check that a link's ``checks:`` declares, for one chunk."""
+    """Return a new instance of each check that a link declares, for one chunk.
+
+    ``specs`` are the entries of the link's ``checks:``; ``classes`` has the class of each entry's ``type``.
+    """
     made = []
     for spec in specs:
         kind = classes[spec["type"]]

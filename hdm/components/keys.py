@@ -31,7 +31,7 @@ class Key:
 
 
 def summary(cls: type[Any]) -> str:
-    """Return the first sentence of a component's docstring, without line breaks."""
+    """Return the first sentence of a component's docstring, in one line; empty without a docstring."""
     told = " ".join((cls.__doc__ or "").partition("\n\n")[0].split())
     return re.split(r"(?<=[^.][.])\s", told)[0].replace("``", "`")
 

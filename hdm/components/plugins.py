@@ -31,13 +31,14 @@ _broken_files: dict[str, str] = {}
 
 
 def load(wanted: Iterable[str], base: Path | None, register: Register) -> list[str]:
-    """Load plugins: modules by name, files and folders by path relative to ``base``.
+    """Load the plugins ``wanted``; return the errors of files that could not be imported.
 
-    A module registers its classes itself (``@hdm.register``). In a file, every public class that derives from
-    a template is registered. In a folder, so are those of each file whose name does not begin with an
-    underscore; these files may import each other relatively. A file of a folder that cannot be imported does
-    not stop the others: its error is in the returned list, and shown when a type is not found. Raises
-    ``UnknownComponent`` if a module or a named file cannot be loaded, or a path does not exist.
+    An entry names a module, or a file or folder by its path relative to ``base``. A module registers its
+    classes itself (``@hdm.register``). In a file, every public class that derives from a template is
+    registered. In a folder, the same is done for each file whose name does not begin with an underscore;
+    these files may import each other relatively. A file of a folder that cannot be imported does not stop the
+    others; its error is shown again when a type is not found. Raises ``UnknownComponent`` if a module or a
+    named file cannot be loaded, or a path does not exist.
     """
     broken: list[str] = []
     for one in wanted:
@@ -132,10 +133,10 @@ def _from_here(module: str) -> None:
 
 
 def load_until(register: Register, key: str, found: Callable[[], bool]) -> bool:
-    """Load installed plugins until ``found()`` is true; return whether it became true.
+    """Load installed plugins until ``found()`` returns True; return False if it never did.
 
-    Plugins whose names resemble ``key`` are loaded first. Plugins that were loaded or failed before are not
-    tried again.
+    The plugin named ``key`` (case and underscores aside) is loaded first. Plugins that were loaded or failed
+    before are not tried again.
     """
     with _lock:
         points = sorted(entry_points(group=GROUP), key=lambda point: (fold(point.name) != key, point.name))
@@ -169,7 +170,10 @@ def failures() -> list[str]:
 
 
 def failed() -> str:
-    """Return a text that lists plugins that failed to load, to be added to an unknown-type error."""
+    """Return a text that lists the plugins that failed to load; empty if none did.
+
+    It is appended to the error about an unknown type.
+    """
     all_of_them = [*failures(), *(f"{file}: {problem}" for file, problem in _broken_files.items())]
     return "; plugins that could not be loaded: " + "; ".join(all_of_them) if all_of_them else ""
 

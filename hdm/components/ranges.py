@@ -1,8 +1,8 @@
-"""Cuts a table into disjoint chunks by asking its system to count and sort (the protocol ``Ranges``).
+"""Cuts a table into disjoint chunks; the table's system counts and sorts the rows (protocol ``Ranges``).
 
-The chunks are ranges of the first key column. Where one value of it has very many rows, they are ranges of
-the next key column within that value. Without a usable key, they are ranges of physical pages, or one chunk
-for the whole table. Ranges without rows give no chunk. hdm itself never compares values; the system does.
+The chunks are ranges of the first key column. Where one value of that column has very many rows, they are
+ranges of the next key column within that value. Without a usable key, they are ranges of physical pages, or
+one chunk for the whole table. Ranges without rows give no chunk. hdm itself never compares values.
 """
 
 from __future__ import annotations
@@ -24,16 +24,17 @@ class Ranges(Protocol):
     """Interface to a system that can count and sort the rows of one table, in one snapshot of it."""
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the system can sort this column's values, so that each row lies in exactly one range."""
+        """Return True if the system can sort this column's values so that each row lies in exactly one range.
+        """
 
     def count(self, conditions: Sequence[Condition]) -> int:
         """Count the table's rows that meet all of the conditions."""
 
     def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
-        """Return the column's value in every ``step``-th row, as text, to be used as limits between chunks.
+        """Return the column's value in every ``step``-th row, as text, in ascending order.
 
-        Only rows that meet the conditions and are not NULL in the column count, sorted by the column.
-        ``rows`` is an estimate of their number.
+        They serve as limits between chunks. Only rows that meet the conditions, and are not NULL in the
+        column, are counted. ``rows`` is an estimate of their number.
         """
 
     def pages(self) -> int:
@@ -56,10 +57,10 @@ class Part:
 class Cutter:
     """Cuts one table, or a window of its rows, into chunks.
 
-    ``relation`` has the same meaning as in ``Chunk``. ``filtered`` says that a condition selects rows, so
-    that the table's own estimate of its rows does not apply. ``exact`` says how chunks are read. True: in the
-    snapshot in which they are cut, so all rows are counted even where an estimate would do. False: in that
-    snapshot, but a chunk may find other rows than were counted. None: not in that snapshot.
+    ``relation`` says what holds the rows, as in ``Chunk``. ``filtered``: a condition selects rows, so that
+    the system's estimate for the whole table does not apply. ``exact`` says how chunks are read later. True:
+    in the snapshot in which they are cut, so all rows are counted even where an estimate would do. False: in
+    that snapshot, but a chunk may find other rows than were counted. None: not in that snapshot.
     """
 
     ranges: Ranges
@@ -182,7 +183,8 @@ class Cutter:
     def finer(self, base: tuple[Condition, ...], columns: Sequence[Column], rows: int) -> Iterator[Part]:
         """Cut rows that are too many for one chunk by further key columns, or by physical page.
 
-        The rows are those that meet the conditions ``base``. Yields the parts.
+        The rows are those that meet the conditions ``base``, about ``rows`` of them. If they fit into one
+        chunk, or there is neither column nor page, they stay one part. Yields the parts.
         """
         if rows <= self._step() or not (columns or self._has_pages()):
             yield Part(base, rows)
@@ -214,7 +216,7 @@ class Cutter:
         return max(min(window.rows_per_chunk or ROWS_PER_CHUNK, int(size / max(width, 1))), 1)
 
     def count(self, conditions: Sequence[Condition]) -> int:
-        """Count the table's rows that meet the conditions."""
+        """Return the number of the table's rows that meet all of the conditions."""
         return self.ranges.count(conditions)
 
 

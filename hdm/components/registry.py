@@ -54,10 +54,10 @@ _CONNECTION_KEYS = ("env", "connection")
 
 
 def register(cls: C) -> C:
-    """Register a component class under its own name, for use as ``type`` in a manifest; return the class.
+    """Register a component class under its own name, so that a manifest may name it as ``type``.
 
-    Its kind (source, sink, ...) is that of the template from which it derives. Raises ``UsageError`` if it
-    derives from no template, or if another class has the name.
+    Returns the class. Its kind (source, sink, ...) is that of the template from which it derives. Raises
+    ``UsageError`` if it derives from no template, or if another class of its kind has the name.
     """
     kind, key = kind_of(cls), fold(cls.__name__)
     builtin = _builtin_name(kind, cls.__name__)
@@ -116,7 +116,7 @@ def names(kind: str) -> list[str]:
 
 
 def is_brought(kind: str, name: str) -> bool:
-    """Whether hdm itself contains a component of this kind and name; does not import it."""
+    """Return True if hdm itself contains a component of this kind and class name; import nothing."""
     return name in BUILTIN[kind]
 
 
@@ -151,11 +151,12 @@ def _is_there(kind: str, key: str) -> bool:
 
 
 def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> Any:
-    """Return the component that a manifest entry names, after validating its conf and its profile entry.
+    """Return the component that a manifest entry names, with validated configuration.
 
-    ``conf.env`` (or ``conf.connection``) names the profile entry, which is validated by the class's
-    ``Profile`` or by the model that its ``profile_for`` returns for the conf. Raises ``ManifestError`` or
-    ``ProfileError`` with the line of every mistake, or ``UnknownComponent``.
+    ``conf.env`` (or ``conf.connection``) names its entry in ``profiles``. That entry is validated by the
+    class's ``Profile``, or by the model that ``profile_for`` of the class returns for the conf. Raises
+    ``ManifestError`` or ``ProfileError`` with the line of every mistake, or ``UnknownComponent`` if no class
+    has the type's name.
     """
     try:
         cls = find(kind, spec.type)
@@ -171,15 +172,19 @@ def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> 
 
 
 def build(kind: str, type_name: str, configuration: Mapping[str, Any]) -> Any:
-    """Return an instance of a component class that needs no conf, made with the arguments ``configuration``.
+    """Return an instance of a component class that needs no manifest entry.
 
-    Raises ``UnknownComponent`` if the kind has no class of that type name.
+    ``configuration`` are the arguments of its constructor. Raises ``UnknownComponent`` if no class of this
+    kind has the type name.
     """
     return locator.make(kind, find(kind, type_name), configuration)
 
 
 def deprecated_keys(kind: str, spec: ComponentSpec) -> list[str]:
-    """Return one line of text for each deprecated key in a component's conf, with file and line."""
+    """Return one line of text for each deprecated key in a component's conf, with file and line.
+
+    Empty if there is none.
+    """
     return deprecated.notes(find(kind, spec.type).Config, spec.conf, f"{_word(kind)} '{spec.name}'")
 
 
@@ -256,7 +261,10 @@ def _placed(spec: ComponentSpec) -> LocatedDict:
 
 
 def misplaced(spec: ComponentSpec, message: str, hint: str) -> ManifestError:
-    """Return a ``ManifestError`` that points to the manifest's line with this component."""
+    """Return a ``ManifestError`` that points to the manifest's line with this component.
+
+    If that line is not known, the error points to no line.
+    """
     file = getattr(spec.conf, "file", "")
     line, column = spec.place if file else (0, 0)
     return ManifestError(message, file=file, line=line, column=column, hint=hint)
@@ -287,7 +295,7 @@ def full_name(cls: type) -> str:
 
 
 def load_plugins(wanted: Iterable[str], base: Path | None = None) -> list[str]:
-    """Load the plugins that a manifest lists under ``plugins:``; return the errors of those left out.
+    """Load the plugins that a manifest lists under ``plugins:``; return the errors of files left out.
 
     Paths are relative to the folder ``base``. See ``plugins.load``.
     """
@@ -295,7 +303,9 @@ def load_plugins(wanted: Iterable[str], base: Path | None = None) -> list[str]:
 
 
 def load_installed() -> list[str]:
-    """Load every installed plugin, so that ``names`` lists its types; return the errors of failed ones."""
+    """Load every installed plugin, so that ``names`` lists the types of all; return the errors of failed
+    ones.
+    """
     plugins.load_until(register, "", lambda: False)
     return plugins.failures()
 

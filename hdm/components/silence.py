@@ -1,10 +1,10 @@
 """Ends calls to a server that no longer works on them, because the network lost the connection.
 
-TCP keepalives end a connection whose other side is gone, but not one that a forgetful proxy or load balancer
-still answers. So each call is registered with ``waiting``. A thread watches calls that take long while their
-sockets are silent in both directions. It asks the server, through another connection, whether the call's
-database session is at work. If the answer is no twice, it shuts the socket down; the waiting call then fails
-like any lost connection.
+TCP keepalives end a connection whose other side is gone. They do not end one that a proxy or load balancer
+still answers although it has forgotten the server. So each call is registered with ``waiting``. A thread
+watches calls that take long while their sockets are silent in both directions. Through another connection, it
+asks the server whether the call's database session is at work. After two answers that it is not, the thread
+shuts the call's socket down, and the call fails like any lost connection.
 """
 
 from __future__ import annotations
@@ -61,10 +61,10 @@ _watched: set[int] = set()
 
 @contextmanager
 def waiting(descriptor: int | None, works: Callable[[], bool | None]) -> Iterator[None]:
-    """Watch the code of the ``with`` block as a call that waits for a server on the socket ``descriptor``.
+    """Watch the ``with`` block as a call that waits for a server on the socket ``descriptor``.
 
-    Without a descriptor, the call is not watched. ``works`` asks the server whether it works on the call's
-    database session: True, False, or None if it cannot tell.
+    Without a descriptor, nothing is watched. ``works`` asks the server whether it works on the call's
+    database session. It returns True, False, or None if it cannot tell.
     """
     if descriptor is None or descriptor < 0:
         yield

@@ -13,10 +13,11 @@ from hdm.model import Attempt, Chunk, Column, Dataset, FileNames, Holding, Mode,
 
 
 class Sink(ABC):
-    """Writes one dataset to a target. Keeps no state between calls.
+    """Writes one dataset to a target.
 
-    ``modes`` are the modes (append, replace, merge, ...) that it supports; any other is refused when the link
-    is planned. ``publishes_files``: its receipts list staged files, so that other links can read them.
+    Keeps no state between calls. ``modes`` are the modes (append, replace, merge) that it supports; a link
+    with another one is refused when it is planned. ``publishes_files``: the receipts list staged files, so
+    that other links can read them.
     """
 
     Config: ClassVar[type[BaseModel]] = Settings
@@ -33,7 +34,7 @@ class Sink(ABC):
 
     @property
     def place(self) -> str:
-        """The name of the bucket, schema or folder that ``ready`` checks.
+        """The name of the bucket, schema or folder that ``ready`` tests; empty by default.
 
         ``ready`` is called once for all sinks with the same type, connection and place.
         """
@@ -41,11 +42,17 @@ class Sink(ABC):
 
     @property
     def system(self) -> str:
-        """The address of the target's system, such as ``host:port`` or a bucket; see ``Source.system``."""
+        """The address of the target's system, such as ``host:port`` or a bucket; by default the sink's name.
+
+        Components with the same address are taken to become unreachable together.
+        """
         return self.name
 
     def reach(self) -> None:
-        """Raise ``ConnectionLost`` if the target's system cannot be reached; see ``Source.reach``."""
+        """Raise ``ConnectionLost`` if the target's system cannot be reached; else return.
+
+        The default cannot tell and returns.
+        """
         return
 
     @abstractmethod
@@ -67,22 +74,23 @@ class Sink(ABC):
     def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
         """Return pairs of target tables (schema, name) where the first refers to the second by a foreign key.
 
-        The second is loaded before the first. The default is no pairs, for targets that enforce no foreign
-        keys.
+        The second of each pair is loaded before the first. By default there are none, for targets that
+        enforce no foreign keys.
         """
         return []
 
     def losses(self, table: Table) -> list[tuple[Column, str]]:
         """Return the columns whose values the target's types may change, each with the reason.
 
-        The plan shows them, the run records them, and hdm refuses them unless the manifest allows it.
+        By default none. The plan shows them and the run records them; hdm refuses the table unless the
+        manifest allows the changes.
         """
         return []
 
     def ready(self) -> None:
-        """Raise ``UsageError`` if the target cannot be used, e.g. for a wrong password or a missing bucket.
+        """Raise ``UsageError`` if the target cannot be used, e.g. for a wrong password; else return.
 
-        Changes nothing. Called once for each connection and ``place`` in a manifest.
+        Changes nothing. Called once for all sinks with the same type, connection and ``place``.
         """
         return
 
@@ -94,10 +102,10 @@ class Sink(ABC):
         return
 
     def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
-        """Whether chunks must be loaded one at a time, in the order of their numbers.
+        """Return True if chunks must be loaded one at a time, in the order of their numbers.
 
         They must if the result would otherwise depend on which chunk commits last. ``repeats``: several
-        chunks may contain versions of one row.
+        chunks may contain versions of one row. The default is False.
         """
         return False
 
@@ -110,36 +118,41 @@ class Sink(ABC):
         return
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Create what ``write`` needs, such as table, ledger or folder.
+        """Create what ``write`` needs, such as the target table, the ledger or a folder.
 
-        May be called again without harm. Never drops the target. In mode ``replace``, creates a new table
-        beside the target, named by job key and epoch.
+        May be called again without harm; never drops the target. In mode ``replace``, creates a new table
+        beside the target, named by job key and epoch (the number of the plan).
         """
         return
 
     def identity(self, table: Table) -> str | None:
         """Return the random number in the ledger that tells this target from others of the same name.
 
-        Known after ``prepare``, and equal to ``target`` in what ``holding`` returns. None if the target has
-        none. Must not connect.
+        Known after ``prepare``; None if the target has none. It equals ``Holding.target``, as ``holding``
+        returns it. Must not connect.
         """
         return None
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
         """Yield every chunk that the target's ledger records for the job, with its receipt.
 
-        hdm corrects its state database by it: where the two differ, the target is right.
+        By default none. hdm corrects its state database by the ledger: where the two differ, the target is
+        right.
         """
         return iter(())
 
     def present(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Yield the ledger's chunks whose rows or files are still in the target, with their receipts."""
+        """Yield those chunks of the ledger whose rows or files are still in the target, with their receipts.
+
+        By default all chunks of the ledger.
+        """
         return self.ledger(table, job_key)
 
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
-        """Return counts of the job's chunks and rows in the target, cheaply; None if it cannot tell.
+        """Return counts of the job's chunks and rows in the target; None if the sink has no ledger.
 
-        Each run compares this with the chunks that the state database records as committed.
+        Each run compares them with the chunks that the state database records as committed. The default reads
+        all that ``present`` yields; a sink should count more cheaply if it can.
         """
         if type(self).ledger is Sink.ledger:
             return None
@@ -149,7 +162,7 @@ class Sink(ABC):
     def newest_epoch(self, table: Table, job_key: str) -> int:
         """Return the greatest epoch (number of a plan) that the target records for the job; 0 if none.
 
-        In mode ``replace``, a later epoch is written into a new table beside the target.
+        In mode ``replace``, each epoch is written into its own table beside the target.
         """
         return max((chunk.epoch for chunk, _ in self.ledger(table, job_key)), default=0)
 
@@ -172,16 +185,16 @@ class Sink(ABC):
     def file_names(self, table: Table, job_key: str, mode: Mode) -> FileNames | None:
         """Return how each attempt names the first file that ``write`` begins; None if the sink cannot tell.
 
-        With a pattern, that file is recorded with the claim of the chunk, which saves a transaction for each
-        chunk. Called once for each table of a run, before anything is prepared; should not do I/O.
+        If it can, that file is recorded together with the claim of the chunk, which saves a transaction for
+        each chunk. Called once for each table of a run, before anything is prepared; should do no I/O.
         """
         return None
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
         """Make what ``write`` wrote visible, and return the receipt of what is visible now.
 
-        That is another attempt's receipt if that attempt published the chunk first. May be called again
-        without harm.
+        If another attempt published the chunk first, that attempt's receipt is returned. May be called again
+        without harm. The default returns ``receipt``, for sinks whose ``write`` makes rows visible.
         """
         return receipt
 
@@ -193,20 +206,26 @@ class Sink(ABC):
         return
 
     def finish(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Complete an epoch whose chunks are all committed: in mode ``replace``, swap the tables.
+        """Complete an epoch whose chunks are all committed: in mode ``replace``, put the new table in place.
 
-        May be called again without harm.
+        May be called again without harm. The default does nothing.
         """
         return
 
     def rows(self, table: Table) -> int | None:
-        """Return how many rows the target of ``table`` has, others' rows included; None if not known."""
+        """Return how many rows the target of ``table`` has, also those not written by hdm; None if not known.
+        """
         return None
 
     def remove(self, uri: str) -> bool:
-        """Delete the staged or temporary object at a URI; return False if it does not exist."""
+        """Delete the staged or temporary object at a URI; return True if it existed, else False.
+
+        The default deletes nothing and returns False.
+        """
         return False
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of the sink's tests for ``hdm doctor``, each as ``(what, ok, detail)``."""
+        """Return the results of the sink's tests for ``hdm doctor``: what was tested, whether it is in order,
+        details.
+        """
         return []

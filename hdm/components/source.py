@@ -44,12 +44,13 @@ class Source(ABC):
     def system(self) -> str:
         """The address of the system that the source reads, such as ``host:port`` or a bucket.
 
-        Components with one address become unreachable together.
+        By default the source's name. Components with the same address are taken to become unreachable
+        together.
         """
         return self.name
 
     def reach(self) -> None:
-        """Raise ``ConnectionLost`` if the source's system cannot be reached.
+        """Raise ``ConnectionLost`` if the source's system cannot be reached; else return.
 
         Called after a lost connection: while the system is unreachable, hdm waits and counts no failed
         attempts. The default cannot tell and returns.
@@ -65,7 +66,7 @@ class Source(ABC):
         yield self.describe()
 
     def ready(self, table: Table) -> None:
-        """Raise ``UsageError`` if ``table`` cannot be read as configured; changes nothing."""
+        """Raise ``UsageError`` if ``table`` cannot be read as configured; else return. Changes nothing."""
         return
 
     def is_empty(self, table: Table) -> bool:
@@ -76,17 +77,18 @@ class Source(ABC):
         return False
 
     def snapshot(self) -> AbstractContextManager[str | None]:
-        """Hold one consistent view of the source during the ``with`` block; give its token, or None.
+        """Hold one consistent view of the source during the ``with`` block, and give the token of this view.
 
-        Other database sessions read the same view by the token, which is stored in ``Chunk.snapshot``.
+        Other database sessions read the same view by the token, which is stored in ``Chunk.snapshot``. The
+        default holds no view and gives None.
         """
         return nullcontext(None)
 
     def bounds(self, after: Any) -> tuple[Any, Any] | None:
         """Return the cursor's least and greatest value above ``after``; None if there is none.
 
-        Override this to have ``split`` cut ranges of a cursor without NULLs. ``after`` is None for the first
-        reading. Both values are int, or both date. Rows that come later must have a greater value.
+        Override this for a cursor without NULLs, and ``split`` cuts ranges of it. ``after`` is None for the
+        first reading. Both values are int, or both date. Rows that come later must have a greater value.
         """
         return None
 
@@ -96,7 +98,7 @@ class Source(ABC):
 
     @property
     def is_ranged(self) -> bool:
-        """Whether this class overrides ``bounds``, so that ``split`` cuts ranges of the cursor."""
+        """True if this class overrides ``bounds``, so that ``split`` cuts ranges of the cursor."""
         return type(self).bounds is not Source.bounds
 
     def window(self) -> Window:
@@ -118,9 +120,9 @@ class Source(ABC):
         yield Chunk(job_key, table.dataset, 0, schema_sha=table.schema_sha, snapshot=snapshot)
 
     def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
-        """Yield the parts of ``chunk`` that no chunk of an earlier plan contains.
+        """Yield the parts of ``chunk`` that no chunk of an earlier plan, in ``before``, contains.
 
-        Only called if ``chunks_are_content``. The default yields the whole chunk.
+        Only called if the source sets ``chunks_are_content``. The default yields the whole chunk.
         """
         del before, mode
         yield chunk
@@ -135,9 +137,9 @@ class Source(ABC):
         return None
 
     def replaced(self) -> frozenset[Dataset]:
-        """Return the tables that upstream replaces as a whole on every run; by default none.
+        """Return the source tables that an earlier link replaces as a whole in every run; by default none.
 
-        Loading them in mode ``append`` would store all rows again each time, so that is refused.
+        Loading them in mode ``append`` would store all rows again each time, so hdm refuses that.
         """
         return frozenset()
 
@@ -149,7 +151,8 @@ class Source(ABC):
         """
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """Yield the chunks that a link reads from an upstream sink's receipt, one for each of its files."""
+        """Yield the chunks that this source reads of an upstream sink's receipt: one for each of its files.
+        """
         for number, file in enumerate(receipt.files):
             yield Chunk(
                 job_key,
@@ -162,5 +165,7 @@ class Source(ABC):
             )
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of the source's tests for ``hdm doctor``, each as ``(what, ok, detail)``."""
+        """Return the results of the source's tests for ``hdm doctor``: what was tested, whether it is in
+        order, details.
+        """
         return []

@@ -1,6 +1,6 @@
 """Finds out from any driver's error why a system cannot be reached, and at which address.
 
-Drivers report it in texts of their own and in nested errors. The cause is one of: an unknown host name,
+Each driver words this in its own way, often in nested errors. The reason is one of: an unknown host name,
 nothing that listens on the port, no answer, no trusted TLS, a refused login, or a connection that was cut.
 The driver's text itself is not shown, since it may contain data that was sent.
 """
@@ -64,7 +64,7 @@ _LOOK = 5.0
 
 
 def reason(error: BaseException) -> str | None:
-    """Return why a connection failed, from the error and those nested in it; None if it is not told."""
+    """Return in a few words why a connection failed; None if neither the error nor one nested in it tells."""
     chain = list(_chain(error))
     for kind, word in _KINDS:
         if any(isinstance(one, kind) for one in chain):
@@ -74,9 +74,10 @@ def reason(error: BaseException) -> str | None:
 
 
 def looked(address: str) -> str | None:
-    """Try to connect to ``host:port`` and return why that fails; None if it succeeds.
+    """Try to connect to ``host:port`` and return why that fails.
 
-    For drivers whose errors do not tell the reason.
+    None if it succeeds, or if ``address`` has no host and port. For drivers whose errors do not tell the
+    reason.
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
@@ -89,7 +90,7 @@ def looked(address: str) -> str | None:
 
 
 def is_known(host: str) -> bool:
-    """Whether a host name can be resolved to an address."""
+    """Return False if a host name cannot be resolved to an address, else True."""
     try:
         socket.getaddrinfo(host.strip("[]"), None)
     except socket.gaierror:
@@ -100,7 +101,10 @@ def is_known(host: str) -> bool:
 
 
 def failed(error: BaseException, message: str, *, hint: str | None = None) -> ConnectionLost:
-    """Turn an HTTP driver's error into a ``ConnectionLost`` with ``message``, address and cause."""
+    """Return the ``ConnectionLost`` for an HTTP driver's error: ``message``, the address and the reason.
+
+    Its class is ``UnknownPlace`` if the host name is unknown.
+    """
     kind = UnknownPlace if reason(error) == DNS else ConnectionLost
     return kind(message + at(error), hint=hint)
 
