@@ -222,8 +222,9 @@ class CatalogView:
 
     @guarded
     def crawl(self) -> tuple[Schema, ...]:
-        """Read the schema of each template's source, record these schemas in the state database, and return
-        them.
+        """Read the schema of each template's source, record these schemas, and return them.
+
+        They are recorded in the state database.
         """
         return tuple(self._scope().crawl())
 
@@ -237,10 +238,9 @@ class CatalogView:
 
     @guarded
     def map(self, folder: str | os.PathLike[str]) -> tuple[Mapped, ...]:
-        """Write the DDL of each template's target into files below ``folder``; return one result per
-        template.
+        """Write the DDL of each template's target into files below ``folder``.
 
-        Nothing is executed: a person is to review the files.
+        Returns one result for each template. Nothing is executed: a person is to review the files.
         """
         return tuple(self._scope().map(Path(folder)))
 

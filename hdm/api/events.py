@@ -217,8 +217,9 @@ class EventStream:
             self.tell(ChunkFailed(event=name, **about, **said))
 
     def said(self, event: str, text: str) -> None:
-        """Report that a system became unreachable or is reachable again: ``event`` is the kind, ``text`` the
-        message.
+        """Report that a system became unreachable or is reachable again.
+
+        ``event`` is the event's kind, ``text`` the message.
         """
         self.tell(Said(event=event, message=redact(text)))
 

@@ -176,8 +176,9 @@ class Project:
 
     @guarded
     def runs(self) -> tuple[RunRow, ...]:
-        """Return every recorded run of this manifest, newest first; nothing if there is no state database
-        yet.
+        """Return every recorded run of this manifest, newest first.
+
+        Nothing if there is no state database yet.
         """
         with self.recall_state() or nullcontext() as state:
             found = state.reports.runs(*standing.mine(self._plan)) if state else ()
@@ -185,8 +186,9 @@ class Project:
 
     @guarded
     def dead(self) -> tuple[DeadChunk, ...]:
-        """Return the chunks that were set aside after failed attempts, with their errors; nothing if there
-        are none.
+        """Return the chunks that were set aside after failed attempts, with their errors.
+
+        Nothing if there are none.
         """
         with self.recall_state() or nullcontext() as state:
             return standing.dead(state, self._plan) if state else ()

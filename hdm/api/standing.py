@@ -85,8 +85,7 @@ def _tables(jobs: list[dict[str, Any]], failures: dict[str, str]) -> tuple[Table
 
 
 def on_record(state: StateManager, table: str) -> StateManager:
-    """Return ``state`` if it has a dataset named ``table``, in full or at the end; else raise ``UsageError``.
-    """
+    """Return ``state`` if it has a dataset called ``table``, or ending with it; else raise ``UsageError``."""
     if not state.reports.find_datasets(table):
         raise unknown_table(table)
     return state

@@ -69,7 +69,9 @@ class Quiet(_ForPeople):
     """Prints only failures, on standard error; for pipes."""
 
     def settled(self, outcome: Outcome) -> None:
-        """Print one line if an attempt at a chunk failed, unless the chunk waits for an unreachable system.
+        """Print one line if an attempt at a chunk failed.
+
+        Nothing if the chunk waits for an unreachable system.
         """
         if outcome.error is not None and not outcome.waits:
             say_lines(_failure(outcome), err=True)

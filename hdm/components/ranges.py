@@ -24,7 +24,9 @@ class Ranges(Protocol):
     """Interface to a system that can count and sort the rows of one table, in one snapshot of it."""
 
     def is_sortable(self, column: Column) -> bool:
-        """Return True if the system can sort this column's values so that each row lies in exactly one range.
+        """Return True if the system can sort this column's values.
+
+        Each row then lies in exactly one range.
         """
 
     def count(self, conditions: Sequence[Condition]) -> int:

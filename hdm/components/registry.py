@@ -303,8 +303,9 @@ def load_plugins(wanted: Iterable[str], base: Path | None = None) -> list[str]:
 
 
 def load_installed() -> list[str]:
-    """Load every installed plugin, so that ``names`` lists the types of all; return the errors of failed
-    ones.
+    """Load every installed plugin; return the errors of those that failed.
+
+    Afterwards ``names`` lists the types of all plugins.
     """
     plugins.load_until(register, "", lambda: False)
     return plugins.failures()

@@ -213,7 +213,9 @@ class Sink(ABC):
         return
 
     def rows(self, table: Table) -> int | None:
-        """Return how many rows the target of ``table`` has, also those not written by hdm; None if not known.
+        """Return how many rows the target of ``table`` has, those not written by hdm included.
+
+        None if not known.
         """
         return None
 
@@ -225,7 +227,8 @@ class Sink(ABC):
         return False
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of the sink's tests for ``hdm doctor``: what was tested, whether it is in order,
-        details.
+        """Return the results of the sink's tests for ``hdm doctor``.
+
+        Each is what was tested, whether it is in order, and details.
         """
         return []

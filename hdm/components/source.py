@@ -151,7 +151,7 @@ class Source(ABC):
         """
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """Yield the chunks that this source reads of an upstream sink's receipt: one for each of its files.
+        """Yield the chunks that this source reads of an upstream sink's receipt, one for each of its files.
         """
         for number, file in enumerate(receipt.files):
             yield Chunk(
@@ -165,7 +165,8 @@ class Source(ABC):
             )
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of the source's tests for ``hdm doctor``: what was tested, whether it is in
-        order, details.
+        """Return the results of the source's tests for ``hdm doctor``.
+
+        Each is what was tested, whether it is in order, and details.
         """
         return []

@@ -3,8 +3,8 @@
 A worker that meets a lost connection calls ``Breaker.failed``, which probes the link's systems. If a system
 cannot be reached, all links that need it are barred until a watching thread reaches it again. If all can be
 reached, the failure counts against the chunk. A system that asks to slow down bars the link for as long as it
-asks, and longer each time. ``overdue`` names the links to give up once a system was away for ``max_wait``
-seconds.
+asks, and longer each time. ``overdue`` names the links to give up once a system was unreachable for
+``max_wait`` seconds.
 """
 
 from __future__ import annotations
@@ -66,8 +66,8 @@ class _Slow:
 class Breaker:
     """Tells which links must wait because a system is unreachable or asks to slow down.
 
-    One for each run of a process; safe for threads. ``say`` is called with ``(event, text)``, once when a
-    system goes away and once when it is back. ``close`` ends the watching threads.
+    One for each run of a process; safe for threads. ``say`` is called with the kind of an event and its text,
+    once when a system becomes unreachable and once when it is back.
     """
 
     max_wait: float = MAX_WAIT
@@ -82,8 +82,8 @@ class Breaker:
     def failed(self, link: DataLink, error: HdmError) -> bool:
         """Report a link's error; return True if a system is to blame, so that no failure counts.
 
-        A system is to blame if it is unreachable or asks to slow down. Probes the systems, which takes as
-        long as connecting.
+        A system is to blame if it is unreachable or asks to slow down; otherwise False. Probes the systems
+        after a lost connection, which takes as long as connecting.
         """
         if isinstance(error, Throttled):
             self._pause(link, error)
@@ -94,13 +94,16 @@ class Breaker:
         return source or any(target)
 
     def succeeded(self, link: DataLink) -> None:
-        """Report that a chunk of the link was committed, which ends the slowing down of the link."""
+        """Report that a chunk of the link was committed.
+
+        If a system had asked the link to slow down, the link may go on at full speed.
+        """
         if self._slow:
             with self._lock:
                 self._slow.pop(link.spec.key, None)
 
     def barred(self) -> frozenset[str]:
-        """Return the keys of the links on which nothing may be started now."""
+        """Return the keys of the links of which no chunk may be started now; mostly none."""
         if not self._away and not self._slow:
             return frozenset()
         now = time.monotonic()
@@ -111,7 +114,7 @@ class Breaker:
     def overdue(self) -> tuple[frozenset[str], HdmError] | None:
         """Return the keys of links to give up in this run, with the error to show; None if there are none.
 
-        Their system was unreachable or slowed them down for longer than ``max_wait`` seconds.
+        A system of theirs was unreachable, or slowed them down, for at least ``max_wait`` seconds.
         """
         if not self._away and not self._slow:
             return None
@@ -235,7 +238,10 @@ def _state(one: _Away | _Slow) -> str:
 
 @dataclass(slots=True)
 class Outage:
-    """Follows an outage of the state database for all threads of a run; too long a one ends the run."""
+    """Follows an outage of the state database for all threads of a run.
+
+    After ``max_wait`` seconds the run ends.
+    """
 
     max_wait: float = MAX_WAIT
     say: Callable[[str, str], None] = lambda event, text: None
@@ -244,9 +250,10 @@ class Outage:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def may_continue(self, error: StateUnavailable) -> bool:
-        """Return whether to try again after an error of the state database.
+        """Report an error of the state database; return True if the caller may try again.
 
-        Reports the outage at once and then every ``SAY_AGAIN`` seconds.
+        False once the outage has lasted ``max_wait`` seconds. The outage is reported to people at once and
+        then every ``SAY_AGAIN`` seconds.
         """
         now = time.monotonic()
         with self._lock:
@@ -262,7 +269,10 @@ class Outage:
         return gone < self.max_wait
 
     def over(self) -> None:
-        """Record that the state database answers again, and report that once."""
+        """Record that the state database answers again.
+
+        If there was an outage, its end is reported once.
+        """
         if self._since is None:
             return
         with self._lock:

@@ -33,10 +33,11 @@ def cut_epoch(
     state: StateManager | None, pipeline_key: str, mode: Mode, epoch: int, table: Table, link: DataLink,
     token: str | None, *, empty: bool = False, whole: bool = False, merged: bool = False,
 ) -> Cut:  # fmt: skip
-    """Cut what an epoch of a pipeline must read into chunks, and return window and chunks.
+    """Cut what an epoch of a pipeline must read into chunks; return the window and these chunks.
 
-    ``token`` names the snapshot of the source. Writes nothing: a run and ``hdm plan`` both call this.
-    ``state`` is None if nothing was ever run. For ``empty``, ``whole`` and ``merged`` see ``plan_root``.
+    Writes nothing: a run and ``hdm plan`` both call this. ``token`` names the snapshot of the source, None if
+    there is none. ``state`` is None if nothing was ever run. For ``empty``, ``whole`` and ``merged`` see
+    ``plan_root``.
     """
     window = window_of(pipeline_key, mode, link, state, table, merged=merged)
     if whole:
@@ -54,7 +55,7 @@ def plan_root(
     state: StateManager, taken: Recovered, link: DataLink, links: Sequence[str], notes: list[str],
     differing: list[str], *, empty: bool, whole: bool = False, merged: bool = False,
 ) -> ExitStack:  # fmt: skip
-    """Cut what the job ``taken.job`` must read into chunks, store these, return the open snapshot.
+    """Cut what the job ``taken.job`` must read into chunks and store these; return the open snapshot.
 
     The caller closes the snapshot when it closes the job. ``links`` are the keys of all links of the
     manifest. ``empty``: the source is known to have nothing, so no chunks are planned. ``whole``: read all

@@ -26,10 +26,10 @@ READ_ONCE = (
 
 
 def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> Recovered:
-    """Prepare the sink for an unplanned job, and record chunks that only the target's ledger knows.
+    """Prepare the sink for an unplanned job; record as committed chunks that only the target's ledger has.
 
-    Returns what was recovered. The target is the truth. A table in mode replace recovers nothing: it is read
-    again, in an epoch after all epochs that the ledger names.
+    Returns what was recovered so. A table in mode replace recovers nothing: it is read again, in an epoch
+    after all epochs that the ledger names. What a person should know is appended to ``notes``.
     """
     outgoing, key, mode = link.outgoing(job.info.source), job.pipeline_key, job.info.mode
     name = job.info.source.dataset.name
@@ -51,8 +51,8 @@ def prepare(state: StateManager, job: Job, link: DataLink, notes: list[str]) -> 
 def prepare_another(state: StateManager, one: Pipeline, link: DataLink) -> None:
     """Prepare the sink of an open epoch for a target other than the one that the epoch was planned for.
 
-    Nothing was committed to the first target yet. Called before the job is opened, because workers begin
-    then.
+    Nothing may be committed to the first target yet. Called before the job is opened, since workers begin
+    then. Without an open epoch, nothing is done.
     """
     planned = state.reports.open_epoch(one.pipeline_key)
     if planned is not None:
@@ -73,17 +73,19 @@ def plan_warnings(table: Table, mode: Mode, link: DataLink, chunks: Sequence[Chu
 def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Job:
     """Give an unplanned job in mode replace an epoch number after all those in the target's ledger.
 
-    Without this the job would reuse such an epoch, and take its chunks and its table swap for its own.
+    Returns the job, unchanged if its number is already greater. Otherwise the job would reuse such an epoch,
+    and take the chunks and the table swap of that epoch for its own.
     """
     newest = link.sink.newest_epoch(table, job.pipeline_key)
     return job if newest < job.epoch else state.jobs.skip_epochs(job, newest + 1, None)
 
 
 def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
-    """Close a settled job and return its outcome.
+    """Close a settled job; return 'success', or 'failure' if a chunk is dead.
 
-    Does not swap the target's table for an epoch that was closed unread. Raises ``PermanentError`` if the
-    target lost committed chunks since the run began.
+    In mode replace, the target's new table is put in place first if ``swap`` is set and no chunk is dead;
+    never for an epoch that was closed unread. Raises ``PermanentError`` if the target lost committed chunks
+    since the run began.
     """
     if job.info.mode.rules.swaps_at_end and job.info.upstream_keys and state.jobs.close_unread(job):
         return "success"
@@ -98,9 +100,10 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
 
 
 def holds_back(state: StateManager, job: Job) -> bool:
-    """Return whether a job in mode merge can do nothing more until a person retries or waives its dead chunk.
+    """Return True if a job in mode merge can do nothing more until a person decides about its dead chunk.
 
-    That is so if all other chunks are settled, or wait for the dead one because rows are loaded in order.
+    That is so if all other chunks are settled, or wait for the dead one because rows are loaded in order. The
+    person retries or waives the chunk. False in other modes.
     """
     if not job.info.mode.rules.merges_by_key:
         return False
@@ -111,40 +114,55 @@ def holds_back(state: StateManager, job: Job) -> bool:
 
 
 def is_merged(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether the rows that a pipeline stages from its source are merged by a later link."""
+    """Return True if the rows that a pipeline stages from its source are merged by a later link of ``specs``.
+
+    False for a pipeline that itself loads staged rows.
+    """
     below = (spec for spec in specs.values() if one.link.key in spec.upstream)
     return not one.upstream_keys and any(spec.mode.rules.merges_by_key for spec in below)
 
 
 def goes_past(one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether reading of a table goes on although it has dead chunks (``on_dead: continue``).
+    """Return True if a table is read on although it has dead chunks (``on_dead: continue``).
 
-    Never if links of ``specs`` merge the staged rows: rows that were read later must be merged later.
+    False if links of ``specs`` merge the staged rows: rows that were read later must be merged later.
     """
     return one.link.on_dead == "continue" and not is_merged(one, specs)
 
 
 def waits_for_chain(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether a table in mode replace must not be read yet, as links still load its last reading."""
+    """Return True if a table in mode replace must not be read yet.
+
+    That is so while links of ``specs`` still load its last reading, unless it has an open epoch itself.
+    """
     return not state.reports.is_open(one.pipeline_key) and is_loading(state, one, specs)
 
 
 def is_loading(state: StateManager, one: Pipeline, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether links of ``specs`` still load the last reading of a table in mode replace."""
+    """Return True if links of ``specs`` still load the last reading of a table in mode replace.
+
+    False in other modes, and for a pipeline that itself loads staged rows.
+    """
     if not one.link.mode.rules.reads_everything or one.upstream_keys:
         return False
     return state.jobs.is_loading(one.pipeline_key, list(specs))
 
 
 def waits_for_dead(state: StateManager, job: Job) -> Iterator[str]:
-    """Yield a note if rows of the job that were read later wait for a dead chunk."""
+    """Yield a note if rows that were read later wait until a person decides about the job's dead chunk.
+
+    Otherwise nothing.
+    """
     if holds_back(state, job):
         said = "what was read later waits for its dead chunk: retry or waive it"
         yield f"{job.info.source.dataset.name}: {said}"
 
 
 def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] | None = None) -> None:
-    """Append ``texts`` to ``notes``, each with the job's table name, and the name to ``differing``."""
+    """Append ``texts`` to ``notes``, each preceded by the name of the job's source table.
+
+    If there are any texts, the name is also appended to ``differing``.
+    """
     name = job.info.source.dataset.name
     notes.extend(f"{name}: {text}" for text in texts)
     if differing is not None and texts:
@@ -152,10 +170,10 @@ def note(job: Job, texts: Sequence[str], notes: list[str], differing: list[str] 
 
 
 def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequence[str]:
-    """Return a note if a fully merged table has another number of rows in the target than in the source.
+    """Return a note if a table in mode merge has another number of rows in the target than in the source.
 
-    Rows deleted at the source show only here, unless an update moves a row past the watermark. Writes
-    nothing.
+    Otherwise nothing: also if ``ended`` is not success, if a transform changes rows, or if a number is not
+    known. Rows that were deleted at the source show only here. Writes nothing.
     """
     if (
         ended != "success"
@@ -179,10 +197,11 @@ def surplus(state: StateManager, job: Job, link: DataLink, ended: str) -> Sequen
 
 
 def can_never_finish(state: StateManager, job: Job, above: Sequence[str | None]) -> bool:
-    """Return whether an open job can never finish in this run.
+    """Return True if an open job can never finish in this run.
 
     ``above`` are the outcomes of its upstream jobs, None for one that is still open. True if none is open,
-    one failed, and all chunks that they published are loaded; or if only dead chunks of its own are left.
+    one failed, and all chunks that they published are loaded. True also if only dead chunks of its own are
+    left.
     """
     if None in above:
         return False

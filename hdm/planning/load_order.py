@@ -22,7 +22,7 @@ def load_order(
 
     Each target is asked once for its foreign keys. Tables in a circle of foreign keys do not wait for each
     other: a chunk that fails on a missing parent row is tried again, as in a table that refers to itself.
-    Foreign keys of a target that is away are ignored.
+    Foreign keys of an unreachable target are ignored.
     """
     keys: dict[Pair, set[str]] = {}
     own: dict[str, Pair] = {}

@@ -60,8 +60,8 @@ def look_ahead(
 ) -> Outlook:
     """Return what a run would do with a table that is read from its source.
 
-    ``whole``: as if the table were to be read whole. ``state`` is None if nothing was ever run. Lets the
-    source's errors pass.
+    ``whole``: as if all of its rows were to be read again. ``state`` is None if nothing was ever run. Errors
+    of the source are raised.
     """
     if state is None:
         return _cut(None, one, link, specs, 1, whole=whole)

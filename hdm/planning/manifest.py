@@ -35,7 +35,7 @@ EMBEDDED = "SQLiteStateManager"
 class Manifest:
     """A manifest that was read and validated.
 
-    ``name`` is its ``name:``, else its file's name. ``templates`` are carried out before ``stages``.
+    ``name`` is its key ``name:``, else the name of its file. ``templates`` are carried out before ``stages``.
     ``sha256`` is the digest of the file's bytes, before variables are filled in.
     """
 
@@ -57,10 +57,10 @@ class Manifest:
 def load_manifest(
     path: str | Path, env: str | None = None, environ: Mapping[str, str] | None = None
 ) -> Manifest:
-    """Read and validate a manifest; ``env`` defaults to $HDM_ENV, then ``dev``.
+    """Read and validate a manifest, and return it.
 
-    Imports the modules under ``plugins:`` and nothing else. Raises one ``ManifestError`` that names every
-    mistake in the file.
+    ``env`` defaults to $HDM_ENV, then ``dev``. Imports the modules under ``plugins:`` and nothing else.
+    Raises one ``ManifestError`` that names every mistake in the file.
     """
     environ = os.environ if environ is None else environ
     where = Path(path)
@@ -93,7 +93,10 @@ def load_manifest(
 
 
 def spec_of(component: Component | Service, default_name: str = "") -> ComponentSpec:
-    """Return a source or sink of a manifest as the plan stores it."""
+    """Return a source or sink of a manifest as the plan stores it.
+
+    ``default_name`` is its name if the manifest gives it none.
+    """
     place = getattr(component.conf, "place", Place())
     return ComponentSpec(
         component.name or default_name, component.type, component.conf, (place.line, place.column)

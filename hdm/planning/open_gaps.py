@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class OpenGaps:
-    """The unfinished earlier epochs of one run's tables; each is closed once its dead chunks are resolved."""
+    """The unfinished earlier epochs of one run's tables.
+
+    Each is closed once a person has decided about its dead chunks and all chunks are settled.
+    """
 
     state: StateManager
     run_id: str
@@ -26,7 +29,10 @@ class OpenGaps:
     _ends: dict[str, str] = field(default_factory=dict)
 
     def take_up(self, job: Job) -> Iterator[str]:
-        """Make a table's unfinished earlier epochs part of this run; yield a note on dead chunks."""
+        """Make a table's unfinished earlier epochs part of this run; yield a note for each with dead chunks.
+
+        ``job`` is the job of the table's newest epoch.
+        """
         for gap in self.state.gaps.older(self.run_id, job):
             self._jobs[gap.job_id] = gap
             if dead := self.state.jobs.counts(gap.job_id).get("dead"):
@@ -34,9 +40,9 @@ class OpenGaps:
                 yield f"{job.info.source.dataset.name}: {said}: hdm retry or hdm waive"
 
     def finish(self, attempt: Callable[[Job, Callable[[], None]], bool]) -> bool:
-        """Close the earlier epochs whose chunks are all settled; return whether any is still open.
+        """Close the earlier epochs whose chunks are all settled; return True if any epoch is still open.
 
-        ``attempt`` runs each closing and returns False if it must be tried again.
+        ``attempt`` runs each closing and returns False if that must be tried again.
         """
         for job_id, gap in self._jobs.items():
             if job_id in self._ends or any(map(self.state.jobs.counts(job_id).get, UNFINISHED)):
@@ -50,5 +56,6 @@ class OpenGaps:
 
     @property
     def are_closed(self) -> bool:
-        """Whether every unfinished earlier epoch was closed with success."""
+        """True if every unfinished earlier epoch of this run was closed with success, or if there was none.
+        """
         return all(self._ends.get(job_id) == "success" for job_id in self._jobs)

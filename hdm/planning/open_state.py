@@ -32,7 +32,7 @@ def open_state(plan: Plan, profiles: Profiles) -> StateManager:
 
 
 def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
-    """Open a plan's state database for reading; return None if it does not exist. Creates nothing."""
+    """Open a plan's state database and return it; return None if it does not exist. Creates nothing."""
     url, manager = _found(plan.state, profiles)
     file = _file(url)
     if file is not None and not is_there(file):
@@ -83,7 +83,11 @@ def upgrade_state(plan: Plan, profiles: Profiles) -> tuple[str | None, str]:
 
 
 def old_state_url(plan: Plan, where: str, profiles: Profiles) -> Any:
-    """Return the database URL of an old state manager, given a SQLite path or a profile entry's name."""
+    """Return the database URL of hashmap_data_migrator's state manager.
+
+    ``where`` is the path of a SQLite file, or the name of a profile entry. Raises ``UsageError`` if there is
+    neither.
+    """
     if is_there(Path(where)):
         return f"sqlite:///{where}"
     if where not in profiles.names():

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def feeds(job: Job, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether a link of ``specs`` reads what ``job`` publishes."""
+    """Return True if a link of ``specs`` reads what the link of ``job`` publishes."""
     return any(job.link_key in spec.upstream for spec in specs.values())
 
 
@@ -54,7 +54,11 @@ class Opening:
     refresh: frozenset[str] = frozenset()
 
     def open(self, run: PipelineRun, one: Pipeline) -> None:
-        """Open the pipeline's job, and plan it unless another process has. If this raises, try it again."""
+        """Open the pipeline's job, and plan it unless another process has; ``run`` keeps what was done.
+
+        A pipeline whose last reading is still being loaded is postponed instead. May be called again after an
+        error.
+        """
         if self.joined and self._opened_before(run):
             return
         link = self.links[run.link_key]
@@ -105,7 +109,10 @@ class Opening:
         return True
 
     def plan(self, run: PipelineRun, job: Job) -> None:
-        """Write the plan of an open job, unless another process does so now."""
+        """Write the plan of an open job, unless another process has done so, or does so now.
+
+        If the epoch was closed unread instead, ``run`` is closed, too.
+        """
         with self.state.jobs.plan_lease(job) as mine:
             if not mine:
                 return

@@ -43,24 +43,34 @@ class OtherSites:
                 self.fed.add(key)
 
     def may_publish(self) -> bool:
-        """Return whether a live process of another site still has to run a link that this site depends on."""
+        """Return True if a live process of another site has yet to run a link that this site depends on.
+
+        Otherwise False: nothing more will be published for this site.
+        """
         return bool(self._above) and self._state.workers.at_work(self._run_id, self._sites, self._above)
 
     def is_time(self, *, now: bool) -> bool:
-        """Return whether to look for news now: every ``LOOK_EVERY`` seconds, or at once if ``now``."""
+        """Return True if it is time to look for news of other sites.
+
+        That is every ``LOOK_EVERY`` seconds, or at once if ``now``.
+        """
         if not now and time.monotonic() - self._looked < LOOK_EVERY:
             return False
         self._looked = time.monotonic()
         return True
 
     def has_more(self, job: Job) -> bool:
-        """Return whether chunks for a job that was closed here have been published since."""
+        """Return True if chunks were published for a job that was closed here, and are not loaded yet.
+
+        False for a job that does not depend on another site.
+        """
         return job.link_key in self.fed and bool(self._state.jobs.pending_receipts(job, 1))
 
     def news(self, known: Collection[str], busy: Collection[str]) -> Iterator[tuple[DataLink, Job]]:
-        """Yield (link, upstream job) where the link, of this site, has not loaded all that the job published.
+        """Yield pairs of a link of this site and an upstream job of which the link has not loaded all.
 
-        Also yields upstream jobs that are ``busy``. Skips pipelines of this site that are ``known``.
+        Upstream jobs whose pipelines are ``busy`` are yielded in any case. Pipelines of this site that are
+        ``known`` are left out.
         """
         for key in (key for key in self._links if key in self.fed):
             link = self._links[key]
@@ -74,7 +84,7 @@ class OtherSites:
                         yield link, above
 
     def is_behind(self) -> bool:
-        """Return whether other sites have published chunks that this site has not loaded yet."""
+        """Return True if other sites have published chunks that this site has not loaded yet."""
         return any(self.news((), ()))
 
     def _is_behind(self, link: DataLink, mine: str, above: Job) -> bool:
@@ -84,7 +94,7 @@ class OtherSites:
     def closing_notes(self, any_job: bool, resting: Sequence[Job]) -> list[str]:
         """Return notes about other sites for the end of a run.
 
-        ``resting``: jobs whose source another site must finish.
+        ``any_job``: this process had a job. ``resting``: jobs whose source another site must finish.
         """
         if not any_job and self.fed:
             return ["nothing new was published for this site"]

@@ -41,7 +41,7 @@ class Phase(StrEnum):
 
 @dataclass(slots=True)
 class PipelineRun:
-    """One pipeline in one run: its phase and all that the planner of this process keeps about it.
+    """One pipeline in one run: its phase and all that the planner of this process knows about it.
 
     Only the planner's thread changes it. ``job`` is the newest job that was opened here; it is set before the
     phase becomes ``OPEN``, and opening may be tried again until then. ``reads_on``: rows that are newer than
@@ -67,31 +67,34 @@ class PipelineRun:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more is to be done for it in this run, as far as this process knows."""
+        """True if nothing more is to be done for the pipeline in this run, as far as this process knows."""
         return self.phase not in (Phase.WAITING, Phase.OPEN)
 
     @property
     def is_unfinished(self) -> bool:
-        """Whether it has a job that is not closed."""
+        """True if the pipeline has a job that is not closed."""
         return self.job is not None and not self.is_over
 
     @property
     def is_known(self) -> bool:
-        """Whether pipelines below it may be opened: its job was, or none is opened in this run."""
+        """True if pipelines that load from this one may be opened.
+
+        That is so once this one's job was opened, or if none is opened in this run.
+        """
         return self.job is not None or self.phase is Phase.POSTPONED
 
     @property
     def is_good(self) -> bool:
-        """Whether it has not failed."""
+        """True if the pipeline has not failed."""
         return self.outcome in (None, SUCCESS)
 
     @property
     def needs_snapshot(self) -> bool:
-        """Whether it holds a snapshot open that is still read."""
+        """True if the pipeline has an open snapshot of its source that is still read."""
         return self.snapshot is not None and not self.is_over
 
     def wait(self, pipeline: Pipeline) -> None:
-        """Let ``pipeline`` wait until its job is opened.
+        """Put ``pipeline`` in phase waiting, until its job is opened.
 
         If it waits already, below another upstream pipeline, it waits for both.
         """
@@ -102,28 +105,37 @@ class PipelineRun:
         self.phase, self.outcome = Phase.WAITING, None
 
     def opened(self) -> None:
-        """Record that opening its job is complete; one that was closed meanwhile stays closed."""
+        """Record that opening the pipeline's job is complete.
+
+        A job that was closed meanwhile stays closed.
+        """
         if self.phase is Phase.WAITING:
             self.phase = Phase.OPEN
 
     def postpone(self) -> None:
-        """Leave it to the next run."""
+        """Leave the pipeline to the next run."""
         self.phase = Phase.POSTPONED
 
     def close(self, outcome: str) -> None:
-        """Record that its job is closed, with ``outcome``."""
+        """Record that the pipeline's job is closed, with the outcome 'success' or 'failure'."""
         self.phase, self.outcome = Phase.CLOSED, outcome
 
     def fail(self, why: str) -> None:
-        """Give it up in this run. Its job, if it has one, stays open for the next run."""
+        """Give the pipeline up in this run, with the reason ``why``.
+
+        Its job, if it has one, stays open for the next run.
+        """
         self.phase, self.outcome, self.why = Phase.FAILED, FAILED, why
 
     def rest(self) -> None:
-        """Forget its closed job: another site has published more, for which a job is opened again."""
+        """Put the pipeline in phase idle and forget its closed job.
+
+        Another site has published more, for which a job is opened again.
+        """
         self.phase, self.outcome, self.job = Phase.IDLE, None, None
 
     def release_snapshot(self) -> None:
-        """Close the snapshot, if one is held; a connection that is lost meanwhile does no harm."""
+        """Close the snapshot, if one is open; a connection that is lost meanwhile does no harm."""
         held, self.snapshot = self.snapshot, None
         if held is not None:
             try:

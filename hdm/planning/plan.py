@@ -28,10 +28,10 @@ _IDENTITY = (
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The links that a manifest asks for, in the order of its stages.
+    """The links that a manifest asks for, each after the links to which it is chained.
 
-    ``state`` names the state database; None: the embedded one. ``open_templates`` are templates whose
-    scenarios must come from a catalogue first. ``notes`` tell where the manifest was not taken literally.
+    ``state`` names the state database; None: the embedded one. ``open_templates`` are templates whose tables
+    must come from a catalogue first. ``notes`` tell where the manifest was not taken literally.
     """
 
     manifest_name: str
@@ -62,7 +62,7 @@ class _Draft:
 def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | None = None) -> Plan:
     """Make a plan of a manifest: fill its templates, and chain links by the names of sources and sinks.
 
-    ``discover`` returns the scenarios of a template without a batch_definition; if it is None such templates
+    ``discover`` returns the tables for a template without a batch_definition; if it is None, such templates
     stay open. Raises one ``ManifestError`` that names every mistake.
     """
     problems = Problems(manifest.path)
@@ -96,7 +96,7 @@ def make_plan(manifest: Manifest, discover: Callable[[Template], Scenarios] | No
 
 
 def link_key(source: ComponentSpec, sink: ComponentSpec, env: str) -> str:
-    """Return a link's key, the same in every run: 32 hex digits over environment and both sides.
+    """Return a link's key, the same in every run: 32 hex digits over environment, source and sink.
 
     Sizes, threads, offsets and the manifest's own name do not change it.
     """

@@ -1,7 +1,7 @@
-"""Moves the pipelines of one run on: opens and plans their jobs, adds downstream chunks, closes settled jobs.
+"""Carries the pipelines of one run forward.
 
-Any number of processes may plan one run at once: leases and unique keys in the state make each step happen
-once.
+Opens and plans their jobs, adds downstream chunks, closes settled jobs. Any number of processes may plan one
+run at once: leases and unique keys in the state make each step happen once.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ LOOKAHEAD = 8
 
 @dataclass(slots=True)
 class Planner:
-    """Moves the jobs of one run on; the engine calls ``tick`` again and again.
+    """Carries the jobs of one run forward; the engine calls ``tick`` again and again.
 
     ``links`` are carried out by this process, ``specs`` are all links of the manifest. ``joined``: another
-    process started the run, and jobs that it closed are not opened again. ``refresh``: pipelines that are
-    read whole, whatever their watermark. ``differing`` collects names of tables whose source has changed
-    below the watermark. ``file_names`` says, by pipeline key, how sinks name their files. What is known of a
-    pipeline is in its ``PipelineRun``.
+    process started the run, and jobs that it closed are not opened again. ``refresh``: keys of pipelines that
+    are read as a whole, whatever their watermark. ``differing`` collects names of tables whose source has
+    changed below the watermark. ``file_names`` says, by pipeline key, how sinks name their files. What is
+    known of a pipeline is in its ``PipelineRun``.
     """
 
     state: StateManager
@@ -74,20 +74,27 @@ class Planner:
         )  # fmt: skip
 
     def begin(self, pipelines: Sequence[Pipeline], after: Mapping[str, frozenset[str]] | None = None) -> None:
-        """Set the pipelines to move; ``after`` maps each to those whose jobs must end first."""
+        """Set the pipelines to move.
+
+        ``after`` says, by pipeline key, which pipelines' jobs must end first.
+        """
         for one in pipelines:
             self._let_wait(one)
         self._after = after or {}
 
     def refuse(self, reasons: Mapping[str, str]) -> None:
-        """Take it that the run cannot carry out these pipelines or links, each for the reason given."""
+        """Give up pipelines or links that the run cannot carry out.
+
+        ``reasons`` says why, by their keys.
+        """
         for key, why in reasons.items():
             self._run(key).fail(why)
 
     def tick(self) -> bool:
         """Do every planning step that is possible now; return True while any job of this run is not closed.
 
-        Raises ``StateUnavailable`` at the end if the state database was away for one of the steps.
+        Raises ``StateUnavailable`` at the end if the state database could not be reached for one of the
+        steps.
         """
         with kept():
             return self._tick()
@@ -116,17 +123,18 @@ class Planner:
 
     @property
     def jobs(self) -> dict[str, Job]:
-        """The newest job that was opened here for each pipeline, by its key. Any thread may ask."""
+        """The newest job that this process opened for each pipeline, by pipeline key. Any thread may ask."""
         return {run.key: job for run in list(self._runs.values()) if (job := run.job) is not None}
 
     def jobs_of(self, links: Collection[str]) -> frozenset[str]:
-        """Return the ids of the newest jobs of these links. Any thread may ask, at each claim."""
+        """Return the ids of the newest jobs of the links with these keys. Any thread may ask, at each claim.
+        """
         runs = list(self._runs.values())
         return frozenset(job.job_id for run in runs if run.link_key in links and (job := run.job) is not None)
 
     @property
     def failed(self) -> dict[str, str]:
-        """Why a pipeline was given up in this run, by its key."""
+        """Why pipelines were given up in this run, by pipeline key."""
         return {run.key: run.why for run in self._runs.values() if run.phase is Phase.FAILED}
 
     def closed(self) -> dict[str, str]:
@@ -135,15 +143,18 @@ class Planner:
         return {run.key: run.outcome for run in runs if run.outcome is not None}
 
     def progress(self) -> dict[str, tuple[str, int, int]]:
-        """Return for each link key: its table (or link name, if several), chunks settled, chunks known."""
+        """Return for each link key a title, how many chunks are settled, and how many are known.
+
+        The title is the table and the sink, or the source and the sink if the link moves several tables.
+        """
         return progress(self.state, self.jobs.values())
 
     def feeds(self, job: Job) -> bool:
-        """Return whether another link of this plan reads what the job's sink publishes."""
+        """Return True if another link of this plan reads what the job's sink publishes."""
         return feeds(job, self.specs)
 
     def succeeded(self) -> bool:
-        """Return whether every job of this process ended with success or waits for another site.
+        """Return True if every job of this process ended with success or waits for another site.
 
         False while a job is still to be opened.
         """
@@ -151,7 +162,7 @@ class Planner:
         return all(run.is_good and self._is_done(run) for run in runs) and self._gaps.are_closed
 
     def closing_notes(self) -> list[str]:
-        """Return the notes about other sites for the end of the run."""
+        """Return the notes about other sites for the end of the run; none if the manifest has no sites."""
         if self._other_sites is None:
             return []
         jobs = self.jobs
@@ -159,7 +170,10 @@ class Planner:
         return self._other_sites.closing_notes(bool(jobs), resting)
 
     def leave_for_now(self, links: frozenset[str], why: HdmError) -> None:
-        """Leave the unfinished jobs of these links to the next run; a system was away too long."""
+        """Give up the unfinished jobs of these links in this run, with the error ``why``.
+
+        A system was unreachable for too long; the next run goes on with them.
+        """
         for run in self._runs.values():
             if run.link_key in links and not run.is_over:
                 run.fail(f"{run.name}: {why.in_one_line}")
@@ -171,7 +185,10 @@ class Planner:
         return run.phase is Phase.OPEN and run.job is not None and self.is_waiting_for_other_site(run.job)
 
     def is_waiting_for_other_site(self, job: Job) -> bool:
-        """Return whether all that is published is loaded, and the rest must come from another site."""
+        """Return True if all that is published for a job is loaded, and the rest must come from another site.
+
+        Otherwise False.
+        """
         if self._other_sites is None or job.link_key not in self._other_sites.fed or not job.planned:
             return False
         unfinished = any(map(self.state.jobs.counts(job.job_id).get, UNFINISHED))

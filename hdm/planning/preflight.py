@@ -47,12 +47,16 @@ class Pipeline:
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:
-    """Return the key of one link over one dataset, the same in every run: 32 hex digits."""
+    """Return the key of one link over one source dataset, the same in every run: 32 hex digits."""
     return digest("pipeline", link.key, dataset.namespace, dataset.name)[:32]
 
 
 def pipeline_of(link: DataLink, table: Table, upstream_keys: tuple[str, ...] = ()) -> Pipeline:
-    """Return the pipeline of ``link`` over ``table``; raise ``UsageError`` if the link cannot move it."""
+    """Return the pipeline of ``link`` over the source table ``table``.
+
+    ``upstream_keys`` are the keys of the pipelines that publish the rows. Raises ``UsageError`` or
+    ``ManifestError`` if the link cannot move the table.
+    """
     spec, sink = link.spec, link.sink
     if not table.columns:
         raise UsageError(f"{table.dataset.name} has no columns", hint="leave it out")

@@ -26,11 +26,12 @@ ANOTHER = "it is in another database than the one they were written to, by the i
 
 
 def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> bool:
-    """Compare a target with the state database; raise ``PermanentError`` if committed rows are gone.
+    """Compare a target with the state database; return True if another target has to be prepared.
 
-    It also raises if the target is another database of the same name. Returns True if another target has to
-    be prepared, since nothing was committed yet. In mode replace only the chunks of an unfinished reading are
-    compared. Files between two links of ``specs`` are not, since they may be removed once they are loaded.
+    That is another database of the same name, while nothing is committed yet. False if all is in order.
+    Raises ``PermanentError`` if committed rows are gone, or are in another database. In mode replace only the
+    chunks of an unfinished reading are compared. Files between two links of ``specs`` are not compared, since
+    they may be removed once they are loaded.
     """
     feeds = any(one.link.key in spec.upstream for spec in specs.values())
     if feeds and link.sink.publishes_files:
@@ -86,15 +87,19 @@ def still_there(state: StateManager, job: Job, link: DataLink) -> None:
 
 
 def is_another(known: Holding, held: Holding) -> bool:
-    """Return whether the target is another one than was written to, by the identities in their ledgers.
+    """Return True if the target is another one than was written to, by the identities in their ledgers.
 
-    False if either identity is unknown: such targets are compared by their chunks.
+    ``known`` has the recorded identity, ``held`` that of the target now. False if either is unknown: such
+    targets are compared by their chunks.
     """
     return bool(known.target and held.target and known.target != held.target)
 
 
 def is_another_target(state: StateManager, job: Job, link: DataLink) -> bool:
-    """Return whether the sink leads to another target than the one that the job's pipeline was moved into."""
+    """Return True if the sink leads to another target than the one that the job's pipeline was moved into.
+
+    False if one of the two has no identity.
+    """
     one = as_pipeline(job, link)
     known = state.reports.committed(one.pipeline_key)
     held = link.sink.holding(link.outgoing(one.source), one.pipeline_key, one.link.mode)
@@ -130,7 +135,8 @@ def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Ch
 
     The chunks are in order. The ids are of chunks whose rows come back when other lost chunks are read again.
     In a merging chain all chunks after the first lost one are included: an older row must not be merged after
-    a newer one. Of mode replace, only staged files are loaded again.
+    a newer one. In mode replace, only staged files of an unfinished reading are loaded again. Raises
+    ``PermanentError`` if rows would be doubled, or if it is not clear which are lost.
     """
     epoch, merges = None, one.link.mode.rules.merges_by_key
     if one.link.mode.rules.swaps_at_end:

@@ -1,6 +1,6 @@
-"""Recovers chunks that the target holds but the state database does not know, after a crash or a restore.
+"""Recovers chunks that the target has but the state database does not know, after a crash or a restore.
 
-The target's ledger is the truth. Epochs that it holds whole are taken over in order, so that the watermark
+The target's ledger is the truth. Epochs that it has as a whole are taken over in order, so that the watermark
 ends where they end, and new chunks get an epoch number that the ledger does not use. The plan of an
 unfinished epoch is lost: reading goes on only if the same chunks are planned again.
 """
@@ -46,8 +46,8 @@ class Recovered:
     def admit(self, planned: Iterable[Chunk]) -> None:
         """Raise ``PermanentError`` unless the new plan has every recovered chunk of the unfinished epoch.
 
-        Mode merge may go on without them. A chunk that ended the window must still end it: else it may have
-        grown.
+        Mode merge may go on without them. A chunk that ended the window must still end it, since otherwise it
+        may have grown.
         """
         found = {chunk.chunk_id: chunk for chunk in planned}
         merges = not self.job.info.mode.rules.only_adds
@@ -65,7 +65,10 @@ class Recovered:
 
 
 def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Recovered:
-    """Record chunks that only the target's ledger has, for an unplanned job; return the recovered."""
+    """Record as committed the chunks that only the target's ledger has; return what was recovered.
+
+    ``job`` is not planned yet. ``table`` is the source's table as the sink gets it.
+    """
     held = sorted(link.sink.ledger(table, job.pipeline_key), key=lambda one: (one[0].epoch, _place(one[0])))
     known = state.reports.statuses([chunk.chunk_id for chunk, _ in held])
     count = record_known(state, job, held, known)
@@ -95,13 +98,21 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Re
 def record_known(
     state: StateManager, job: Job, held: Iterable[LedgerEntry], known: dict[str, tuple[str, str]]
 ) -> int:
-    """Record as committed the planned chunks that the target's ledger names; return how many there were."""
+    """Record as committed the planned chunks that the target's ledger names; return how many there were.
+
+    ``held`` are the ledger's chunks, ``known`` is the job and status of each by chunk id. Chunks that are not
+    recorded, or settled, are left out.
+    """
     news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
     return sum(state.chunks.import_committed(job, *one) for one in news)
 
 
 def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
-    """Count rows again for chunks that were recorded as committed only because a ledger names them."""
+    """Count rows again in the target for chunks that were recorded as committed only because a ledger names
+    them.
+
+    Nothing is done if the sink cannot tell which rows the target has.
+    """
     if counts.get("committed") and link.verifies:
         for chunk, rows in state.reports.unverified(job.job_id):
             held = link.sink.committed(link.outgoing(job.info.source), chunk, job.info.mode)

@@ -26,7 +26,10 @@ _TOLD_APART = (
 
 
 def refuse_shared_targets(links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]) -> None:
-    """Raise ``ManifestError``, with both places, if two links write to one table without ``union:``."""
+    """Raise ``ManifestError``, with both places, if two links write to one target table without ``union:``.
+
+    Also if a link with ``union:`` replaces the table, or if no column tells the links' rows apart.
+    """
     for group in _sharing(links, pipelines):
         first, *others = group
         for other in others:

@@ -1,4 +1,7 @@
-"""Runs an action for one pipeline: repeats it while a system is away, confines other failures."""
+"""Runs an action for one pipeline.
+
+Repeats it while a system is unreachable; lets another failure end that pipeline only.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +22,11 @@ MAX_TRIES = 5
 
 
 def attempt(run: PipelineRun, act: Callable[[], None], link: DataLink | None, breaker: Breaker) -> bool:
-    """Run ``act`` for a pipeline; return whether it is over, even if it failed for good.
+    """Run ``act`` for a pipeline; return False if it must be tried again later, else True.
 
-    ``link`` is None for a link of another site. Raises ``StateUnavailable``, and the errors that end the run:
-    those that are neither the pipeline's nor a system's.
+    False also while the pipeline has to wait. A failure that another try cannot mend gives the pipeline up in
+    this run, and True is returned. ``link`` is None for a link of another site. Raises ``StateUnavailable``,
+    and the errors that end the run: those that are neither the pipeline's nor a system's.
     """
     if time.monotonic() < run.not_before or run.link_key in breaker.barred():
         return False

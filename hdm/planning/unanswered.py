@@ -18,7 +18,10 @@ PATIENCE = 3.0
 
 
 class Asking:
-    """Reports systems that one thread waits for; use it in a ``with`` block, and ``of`` around questions."""
+    """Reports systems that one thread waits for, in a ``with`` block.
+
+    Each question to a system stands in a ``with`` block of ``of``.
+    """
 
     def __init__(self) -> None:
         self._now: tuple[str, str, float] | None = None

@@ -15,7 +15,7 @@ READ_ANEW = "it changed while it was read last: read anew"
 
 
 def missing(state: StateManager, job: Job) -> Iterator[str]:
-    """Yield a note if a settled job read another number of rows than its plan counted.
+    """Yield a note if a settled job read another number of rows than its plan counted; otherwise nothing.
 
     Raises ``SourceChanged`` if both happened under one snapshot, so that no row can have come or gone.
     """
@@ -35,10 +35,10 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
 
 
 def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) -> bool:
-    """Give up an unfinished reading that can never be complete, so that a new one can begin.
+    """Give up an unfinished reading that can never be complete; return True if it was given up.
 
-    Returns whether it did. Not in mode append, where rows would be loaded twice, nor if other links load what
-    it staged.
+    A new reading can begin then. False in mode append, where rows would be loaded twice, and if other links
+    load what it staged (``feeds``).
     """
     if not job.adopted or not _may_begin_anew(job, feeds=feeds):
         return False
@@ -49,7 +49,10 @@ def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) 
 
 
 def begins_anew(state: StateManager, job: Job, *, feeds: bool) -> bool:
-    """Return whether the next run would give up an open job, as ``begin_anew`` does. Writes nothing."""
+    """Return True if the next run would give up an open job because its reading can never be complete.
+
+    ``feeds``: other links load what it staged. Writes nothing.
+    """
     return _may_begin_anew(job, feeds=feeds) and state.gaps.is_torn(job, short=_is_short(state, job))
 
 

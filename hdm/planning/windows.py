@@ -27,7 +27,10 @@ def depth(spec: LinkSpec, specs: Mapping[str, LinkSpec]) -> int:
 
 
 def job_info(one: Pipeline, depth: int) -> JobInfo:
-    """Return the record of a pipeline's job for the state database."""
+    """Return the description of a pipeline's job, as it is recorded in the state database.
+
+    ``depth`` is the number of links in its chain down to this one.
+    """
     from hdm.state import JobInfo
 
     return JobInfo(
@@ -50,7 +53,10 @@ def job_info(one: Pipeline, depth: int) -> JobInfo:
 
 
 def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, int, int]]:
-    """Return for each link key: its table (or link name, if several), chunks settled, chunks known."""
+    """Return for each link key a title, how many chunks are settled, and how many are known.
+
+    The title is the table and the sink, or the source and the sink if the link moves several tables.
+    """
     sums: dict[str, tuple[str, int, int]] = {}
     for job in jobs:
         counts = state.jobs.counts(job.job_id)
@@ -66,9 +72,10 @@ def progress(state: StateManager, jobs: Iterable[Job]) -> dict[str, tuple[str, i
 def unread(
     state: StateManager, pipeline_key: str, mode: Mode, link: DataLink, chunks: Iterable[Chunk]
 ) -> Iterator[Chunk]:
-    """Yield the chunks whose content no earlier plan has, or the new part of a grown one, numbered from 0.
+    """Yield the chunks of files whose content no earlier plan has, numbered from 0.
 
-    Such a chunk stands for a file's bytes, not for a range of values.
+    Of a file that has grown, the new part is yielded, if the source can tell. Such a chunk stands for a
+    file's bytes, not for a range of values.
     """
     planned = [chunk.at(epoch=1) for chunk in chunks]
     known = state.reports.statuses([chunk.chunk_id for chunk in planned])
@@ -79,10 +86,10 @@ def unread(
 
 
 def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
-    """Return whether a table was read completely, so that no further epoch is read.
+    """Return True if a table was read completely, so that no further epoch is read.
 
-    True for a table without a cursor in mode append after its first epoch, which is closed only once every
-    chunk is committed.
+    That is so for a table without a cursor in mode append after its first epoch, which is closed only once
+    every chunk is committed. ``epoch`` is the number of the next epoch.
     """
     if one.upstream_keys or not one.link.mode.rules.only_adds or one.source.cursor:
         return False
@@ -90,7 +97,10 @@ def is_complete(epoch: int, one: Pipeline, link: DataLink) -> bool:
 
 
 def feeds_merges(key: str, specs: Mapping[str, LinkSpec]) -> bool:
-    """Return whether every link of ``specs`` that loads the files of this link merges the rows."""
+    """Return True if every link of ``specs`` that loads the files of the link ``key`` merges the rows.
+
+    False if no link loads them.
+    """
     below = [spec.mode for spec in specs.values() if key in spec.upstream]
     return bool(below) and all(mode.rules.merges_by_key for mode in below)
 
@@ -169,7 +179,7 @@ def _refuse_another_cursor(
 
 
 def reading_of(window: Window, chunks: Sequence[Chunk]) -> dict[str, Any] | None:
-    """Return what the state must remember about a reading for the next one; None if there is nothing."""
+    """Return what the state must remember about a reading, for the next one; None if there is nothing."""
     kept = window.findings.kept
     if not kept:
         return None

@@ -16,12 +16,11 @@ if TYPE_CHECKING:
 class BackPressure:
     """Counts the chunks that are staged or in work, and tells which jobs are full.
 
-    A job is full while ``bound`` of its chunks are staged and not loaded downstream or in work (None: no
-    bound), while its link is at a bound of ``threads`` or ``limits``, and while a system of its link is away.
-    The workers tell what they have ``started`` and ``settled``; the thread of the planner calls ``recount``.
-
-    A worker holds ``claim_lock`` from asking ``full_jobs`` until it has told what it ``started``, so that two
-    workers cannot both take the last free slot.
+    A job is full in one of three cases: ``bound`` of its chunks are in work, or staged and not loaded
+    downstream (None: no bound); its link is at a limit of ``threads`` or ``limits``; a system of its link is
+    unreachable. The workers report what they have ``started`` and ``settled``; the planner's thread calls
+    ``recount``. A worker keeps ``claim_lock`` from asking ``full_jobs`` until it has reported what it
+    ``started``, so that two workers cannot both take the last free slot.
     """
 
     def __init__(self, planner: Planner, workers: int, bound: int | None = None) -> None:
@@ -36,7 +35,7 @@ class BackPressure:
         self._changed = threading.Event()
 
     def full_jobs(self) -> frozenset[str]:
-        """Return the ids of the jobs of which no chunk may be claimed now."""
+        """Return the ids of the jobs of which no chunk may be claimed now; mostly none."""
         if not (links := {*self._planner.breaker.barred(), *self._shares.full()}):
             return self._at_bound
         return self._at_bound | self._planner.jobs_of(links)
@@ -62,7 +61,10 @@ class BackPressure:
             self._changed.set()
 
     def recount(self) -> None:
-        """Ask the state how many chunks of each job are staged. Raises ``StateUnavailable``."""
+        """Ask the state how many chunks of each job are staged; without a bound, do nothing.
+
+        Raises ``StateUnavailable``.
+        """
         if not self._bound:
             return
         for job in [job for job in self._planner.jobs.values() if self._planner.feeds(job)]:

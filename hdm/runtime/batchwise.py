@@ -29,9 +29,9 @@ _WORDS = frozenset(
 
 @lru_cache(maxsize=256)
 def depends_on_batches(sql: str, columns: tuple[str, ...] = ()) -> str | None:
-    """Return why a SELECT over ``batch`` depends on how rows are batched, or on the time; else None.
+    """Return why the result of a SELECT over ``batch`` depends on how rows are batched, or on the time.
 
-    ``columns`` are the columns of ``batch``.
+    None if it does not. ``columns`` are the columns of ``batch``.
     """
     import duckdb
 

@@ -34,7 +34,8 @@ def as_they_are(table: Table) -> tuple[Origin, ...]:
 def of_statement(sql: str, given: Table, made: Table) -> tuple[Origin, ...]:
     """Return an ``Origin`` for each column of ``made``, the result of the statement ``sql`` over ``given``.
 
-    An origin named ``*`` lists the columns that decide which rows remain.
+    An origin named ``*`` lists the columns that decide which rows remain. Where the origin cannot be derived,
+    it is unknown, with the reason.
     """
     try:
         import sqlglot  # noqa: F401
@@ -50,9 +51,10 @@ def of_statement(sql: str, given: Table, made: Table) -> tuple[Origin, ...]:
 
 
 def declared(given: Sequence[Origin], said: Sequence[Origin]) -> tuple[Origin, ...]:
-    """Return the origins of a link's columns: those it declares, else those of its input.
+    """Return the origins of a link's columns: those that the link declares, else those of its input.
 
-    The sources of declared origins are followed back through the input.
+    ``said`` are the declared origins, ``given`` those of the input, through which the declared ones are
+    followed back.
     """
     below = {one.column: one for one in given}
     named = {one.column: one for one in said}

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def host_identity() -> str:
-    """Return this host's name and, on Linux, its process-id namespace: ``name/pid:[...]``."""
+    """Return this host's name and, on Linux, the process-id namespace: ``name/pid:[...]``."""
     try:
         return f"{socket.gethostname()}/{os.readlink('/proc/self/ns/pid')}"
     except OSError:
@@ -22,7 +22,8 @@ def host_identity() -> str:
 def start_token(pid: int) -> str:
     """Return the start time of a process in clock ticks, which tells it from a later one with the same id.
 
-    Field 22 of /proc/PID/stat (proc(5)); empty where there is no /proc, or the process has ended.
+    That is field 22 of /proc/PID/stat (proc(5)). Empty where there is no /proc, and for a process that has
+    ended.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
@@ -33,9 +34,10 @@ def start_token(pid: int) -> str:
 
 
 def is_alive(pid: int, token: str) -> bool:
-    """Return whether a process still runs on this host and is not a later one with the same id.
+    """Return True if a process still runs on this host and is not a later one with the same id.
 
-    True for a stopped process, False for a zombie.
+    ``token`` is the recorded ``start_token``; without it, only the id is compared. True for a stopped
+    process, False for a zombie with a token.
     """
     try:
         os.kill(pid, 0)

@@ -26,9 +26,10 @@ STALL_FACTOR = 20
 
 @dataclass(slots=True)
 class ActiveLease:
-    """A chunk's lease that a worker of this process holds now, with the chunk's progress.
+    """A chunk's lease that a worker of this process has now.
 
-    ``renewed`` and ``moved`` are times of the last renewal and the last progress, by ``time.monotonic``.
+    ``renewed`` and ``moved`` are the times of the last renewal and of the last progress, by
+    ``time.monotonic``.
     """
 
     lease: Lease
@@ -74,10 +75,12 @@ class Pulse:
             self._held.pop(held.lease.chunk.chunk_id, None)
 
     def check(self, held: ActiveLease) -> None:
-        """Raise ``LeaseLost`` if the lease may have ended, so that another worker may have the chunk.
+        """Record progress; raise ``LeaseLost`` if the lease may have ended, so that another worker may have
+        the chunk.
 
-        A lease is taken to last from the moment before its last renewal was sent. So one that has ended is
-        never taken for a valid one, even if this process was stopped or the state database was away.
+        A lease is taken to last from the moment before its last renewal was sent, and for a little less than
+        its time. An ended lease is therefore never taken for a valid one, even if this process was stopped or
+        the state database was away.
         """
         held.moved = time.monotonic()
         if held.lost or held.moved - held.renewed > self._ttl * LEASE_SAFE_FRACTION:

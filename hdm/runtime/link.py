@@ -69,7 +69,9 @@ class DataLink:
         return batch
 
     def outgoing(self, table: Table) -> Table:
-        """Return the source's table with the columns that the sink gets, after ``transform:``."""
+        """Return the table with the columns that the sink gets: the source's, or what ``transform:`` makes of
+        them.
+        """
         return Transform(self.spec.transform, table).table if self.spec.transform else table
 
     def origins(self, given: Table) -> Sequence[Origin] | None:
@@ -81,7 +83,10 @@ class DataLink:
 
     @final
     def column_lineage(self, table: Table) -> tuple[Origin, ...]:
-        """Return which source columns each of the link's columns is made of."""
+        """Return of which source columns each of the link's columns is made.
+
+        It is unknown if the link overrides ``transform`` and declares no origins.
+        """
         made = self.outgoing(table)
         own = type(self).transform is not DataLink.transform or type(self).outgoing is not DataLink.outgoing
         if self.spec.transform:
@@ -103,7 +108,7 @@ class DataLink:
 
     @property
     def passes_files(self) -> bool:
-        """Whether staged files may be copied as bytes, because nothing in the link looks at their rows.
+        """True if staged files may be copied as bytes, because nothing in the link looks at their rows.
 
         False with a limit of rows or bytes a second, which is applied batch by batch.
         """
@@ -112,12 +117,12 @@ class DataLink:
 
     @property
     def makes_rows_of_its_own(self) -> bool:
-        """Whether the rows that are stored may differ from those read, because a transform changes them."""
+        """True if the stored rows may differ from those read, because a transform changes them."""
         return bool(self.spec.transform) or type(self).transform is not DataLink.transform
 
     @property
     def verifies(self) -> bool:
-        """Whether the link's sink can tell which rows the target has."""
+        """True if the link's sink can tell which rows of a chunk the target has."""
         return type(self.sink).committed is not Sink.committed
 
     @final

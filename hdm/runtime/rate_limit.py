@@ -30,13 +30,14 @@ class Pace:
 
     @property
     def is_set(self) -> bool:
-        """Whether the source has a limit of rows or of bytes."""
+        """True if the source has a limit of rows or of bytes a second."""
         return any(self._rates)
 
     def keep(self, rows: int, size: int, check: Callable[[], None]) -> None:
-        """Sleep until a batch that was just read may pass; ``size`` is in bytes.
+        """Sleep until a batch that was just read may pass; without a limit, return at once.
 
-        ``check`` is called repeatedly and may end the wait by raising; the batch still counts.
+        ``rows`` and ``size`` (in bytes) are the batch's. ``check`` is called repeatedly and may end the wait
+        by raising; the batch still counts.
         """
         if not self.is_set:
             return

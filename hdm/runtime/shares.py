@@ -17,9 +17,10 @@ Group = tuple[str, ...]
 
 
 def groups_of(spec: LinkSpec) -> dict[Group, int]:
-    """Return the groups of links whose chunks are counted together with this link's, each with its limit.
+    """Return the groups of links whose chunks in work are counted together, each with its limit.
 
-    Links that read one source share its ``limits.connections``; links of one template share its ``threads``.
+    Links that read one source share its ``limits.connections``. Links of one template share its ``threads``.
+    Empty if the link has no limit.
     """
     found: dict[Group, int] = {}
     if spec.limits.get("connections"):
@@ -35,7 +36,10 @@ def _source(spec: LinkSpec) -> Group:
 
 
 def share_pace(links: Mapping[str, DataLink]) -> None:
-    """Give all links that read one source a common rate limit: the lowest of their rates."""
+    """Give all links that read one source a common rate limit.
+
+    It is the lowest of the limits that these links set, for rows and for bytes.
+    """
     together: dict[Group, list[DataLink]] = {}
     for link in links.values():
         together.setdefault(_source(link.spec), []).append(link)
@@ -57,7 +61,7 @@ def wanted_workers(specs: Iterable[LinkSpec]) -> int:
 class Shares:
     """Counts how many chunks of each group of links are in work, and names links that must wait.
 
-    Limits that ``workers`` threads cannot reach are not counted.
+    Limits that ``workers`` threads can never reach are not counted.
     """
 
     def __init__(self, specs: Mapping[str, LinkSpec], workers: int) -> None:
@@ -79,7 +83,7 @@ class Shares:
         self._change(link_key, -1)
 
     def full(self) -> Collection[str]:
-        """Return the keys of links of which no further chunk may be started now."""
+        """Return the keys of the links of which no further chunk may be started now; mostly none."""
         if not self._bounds:
             return ()
         with self._lock:

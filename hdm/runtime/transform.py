@@ -77,7 +77,7 @@ class Transform:
             raise _refused(table, "it is not one SELECT")
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Return the batch as the statement gives it; it may drop rows, never add any.
+        """Return the rows that the statement makes of a batch: at most as many.
 
         Raises ``CheckFailed`` if the statement fails on the batch or adds rows.
         """

@@ -61,9 +61,9 @@ class Worker:
 
     ``file_names`` says how sinks name their files, by pipeline key: see ``Sink.file_names``. Once ``stop`` is
     set, a chunk in work is handed back at the next batch. ``pressure`` tells which jobs are full. ``started``
-    receives every lease, ``observe`` every outcome. While ``may_continue`` returns True and no job is full,
-    the next chunk is claimed in the transaction that commits the last one; ``release_unstarted`` hands that
-    claim back.
+    is called with every lease, ``observe`` with every outcome. While ``may_continue`` returns True and no job
+    is full, the next chunk is claimed in the transaction that commits the last one; ``release_unstarted``
+    hands that claim back.
     """
 
     state: StateManager
@@ -92,7 +92,10 @@ class Worker:
         return outcome
 
     def release_unstarted(self) -> None:
-        """Hand back a chunk that was claimed but not started."""
+        """Hand back a chunk that was claimed together with the last commit and was not started.
+
+        Without such a chunk, nothing is done.
+        """
         held, self._next = self._next, None
         if held is None:
             return

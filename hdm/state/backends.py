@@ -67,7 +67,7 @@ class ServerProfile(Settings):
 class StateSettings(ABC):
     """Tells where the state database of a ``state_manager`` type is, and which class opens it.
 
-    Derive from one of its subclasses to change either, e.g. ``SQLiteStateManager``.
+    Derive from a subclass, e.g. ``SQLiteStateManager``, to change either.
     """
 
     Config: ClassVar[type[BaseModel]] = Settings

@@ -16,11 +16,11 @@ from hdm.state.tx.context import Base
 
 
 class StateManager:
-    """Records and returns every run, job, chunk and watermark. Safe for threads; reconnects after a fork.
+    """Records and returns every run, job, chunk and watermark.
 
-    Its methods stand in aggregates: ``state.runs.open``, ``state.chunks.claim``. Each is one transaction, and
-    may raise ``StateUnavailable`` or ``StateError``. A subclass names its own class for an aggregate that
-    it changes: ``Chunks = MyChunks``.
+    Safe for threads; reconnects after a fork. Its methods stand in aggregates: ``state.runs.open``,
+    ``state.chunks.claim``. Most are one transaction; the others say so. They may raise ``StateUnavailable``
+    or ``StateError``. A subclass names its own class for an aggregate that it changes: ``Chunks = MyChunks``.
     """
 
     Runs: ClassVar[type[runs.Runs]] = runs.Runs
@@ -61,10 +61,11 @@ class StateManager:
         lease_ttl: float = 30.0,
         mask: redaction.Redact = redaction.redact,
     ) -> StateManager:
-        """Connect to the state database at ``url``; create tables in an empty one if ``create``.
+        """Connect to the state database at ``url``.
 
-        Raises ``SchemaOutOfDate`` if its schema is older or newer than this hdm. ``lease_ttl`` is in seconds.
-        ``mask`` removes secrets from all text that is stored.
+        With ``create``, an empty database gets its tables; else ``StateMissing`` is raised for it. Raises
+        ``SchemaOutOfDate`` if the schema is older or newer than this hdm. ``lease_ttl`` is how many seconds a
+        lease lasts. ``mask`` removes secrets from all text that is stored.
         """
         db = Database(url)
         try:
@@ -75,7 +76,10 @@ class StateManager:
         return cls(Base(db, mask, lease_ttl))
 
     def import_legacy(self, url: str | URL) -> dict[str, int]:
-        """Import an old ``state_manager`` table; return how many rows were read, imported, 'success'."""
+        """Import the table ``state_manager`` of hashmap_data_migrator from the database at ``url``.
+
+        Returns how many rows were read, imported, and counted as 'success'.
+        """
         return import_original.import_old(self._base, url)
 
     def close(self) -> None:

@@ -59,7 +59,8 @@ class RunInfo:
 class JobInfo:
     """Description of a job (one link over one dataset), as it was planned.
 
-    ``losses`` are pairs ``(column, reason)``. ``origins`` say where the columns come from; empty if unknown.
+    ``losses`` are pairs ``(column, reason)``. ``origins`` say which source columns each column is made of;
+    empty if unknown.
     """
 
     pipeline_key: str
@@ -83,8 +84,9 @@ class JobInfo:
 class Job:
     """One epoch of a job, as the state database records it.
 
-    ``run_id`` is the run that opened its epoch, ``in_run`` the run that asked for it now. ``adopted``: the
-    epoch was already open when that run asked.
+    ``run_id`` is the run that opened the epoch, ``in_run`` the run that asked for it now. ``adopted``: the
+    epoch was already open when that run asked. ``snapshot`` is the token of the snapshot under which it is
+    read.
     """
 
     job_id: str
@@ -101,7 +103,7 @@ class Job:
 
     @property
     def closed_unread(self) -> bool:
-        """Whether the epoch was closed without reading, which differs from reading an empty table."""
+        """True if the epoch was closed without reading, which differs from reading an empty table."""
         return self.status == "success" and not self.planned
 
 
@@ -138,10 +140,10 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class ClaimRequest:
-    """What a worker asks for with its next claim: a chunk of ``site`` or without a site, or any if None.
+    """What a worker asks for with its next claim.
 
-    ``file_names`` says, by pipeline key, how a sink names its files, so that the first file of the attempt is
-    recorded with the claim.
+    A chunk of ``site`` or without a site; of any site if None. ``file_names`` says, by pipeline key, how a
+    sink names its files, so that the first file of the attempt is recorded with the claim.
     """
 
     site: str | None = None
@@ -197,18 +199,21 @@ class Reading:
 
     @property
     def is_exact(self) -> bool:
-        """Whether the chunks read exactly as many rows as the plan counted, none at a later time."""
+        """True if the chunks read exactly as many rows as the plan counted, all in the plan's snapshot."""
         return not self.unclear and bool(self.read == self.kept.get("again", 0) + self.kept.get("ranges", 0))
 
     @property
     def moved(self) -> int | None:
-        """The number of rows below the window's end at the time of reading; None if they were not counted."""
+        """How many rows below the window's end were moved by the end of this reading.
+
+        None if they were not counted.
+        """
         below = self.kept.get("below")
         return None if below is None else int(below) + self.read - int(self.kept.get("again", 0))
 
     @property
     def total(self) -> int | None:
-        """The number of rows in the source at the time of reading; None if not all were counted."""
+        """How many rows the source had when it was read; None if not all were counted."""
         total = self.kept.get("total")
         if total is None:
             return None

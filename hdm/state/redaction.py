@@ -33,7 +33,10 @@ _canonical = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 
 def dump(value: dict[str, Any], mask: Redact = redact, fields: Collection[str] | None = None) -> str:
-    """Return a value as canonical JSON with secrets masked in every text, or only in the named ``fields``."""
+    """Return a value as canonical JSON with secrets masked.
+
+    They are masked in every text, or only in the named ``fields``.
+    """
     return _canonical(
         {
             name: _masked(part, mask) if fields is None or name in fields else part
@@ -51,9 +54,9 @@ def _masked(value: Any, mask: Redact) -> Any:
 
 
 def message(error: BaseException, mask: Redact = redact) -> str:
-    """Return the part of an error's text that may be stored.
+    """Return the part of an error's text that may be stored, with secrets masked.
 
-    For hdm's own errors the message; for others the first line without quoted values and details.
+    For hdm's own errors, that is the message; for others, the first line without quoted values and details.
     """
     return mask(error.message if isinstance(error, HdmError) else scrub(error))[:_LIMIT]
 

@@ -8,7 +8,8 @@ from hdm.state.tx.context import Base
 class Aggregate:
     """The methods of the state database about one kind of thing.
 
-    Every method is one transaction, and may raise ``StateUnavailable`` or ``StateError``.
+    A method is one transaction unless its docstring says otherwise. It may raise ``StateUnavailable`` or
+    ``StateError``.
     """
 
     def __init__(self, base: Base) -> None:

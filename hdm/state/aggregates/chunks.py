@@ -24,19 +24,26 @@ class Chunks(Aggregate):
         skip_jobs: frozenset[str] = frozenset(),
         file_names: Mapping[str, FileNames] = MappingProxyType({}),
     ) -> Lease | None:
-        """Claim the next chunk of a run, downstream first; return its lease, or None if there is none now.
+        """Claim the next chunk of a run for a worker; return its lease, or None if there is none now.
 
-        With ``site``, only from jobs of that site or without a site. ``file_names`` says how sinks name their
-        files, by pipeline key: the attempt's first file is recorded with the claim, as by ``files.begin``.
+        Chunks of later links come first. With ``site``, only chunks of that site, or without a site, are
+        claimed; none of the jobs ``skip_jobs``. ``file_names`` says how sinks name their files, by pipeline
+        key: the attempt's first file is then recorded with the claim, as by ``files.begin``.
         """
         return claims.claim(self._base, worker_id, run_id, ClaimRequest(site, file_names), skip_jobs)
 
     def renew(self, lease: Lease, *, rows: int = 0, bytes: int = 0) -> None:  # noqa: A002
-        """Extend a lease and record its chunk's progress; raise ``LeaseLost`` if the lease is lost."""
+        """Extend a lease by its full time and record its chunk's progress; raise ``LeaseLost`` if it is lost.
+
+        ``rows`` and ``bytes`` are what the attempt has moved so far.
+        """
         claims.renew(self._base, lease, rows, bytes)
 
     def wrote(self, lease: Lease, receipt: Receipt) -> None:
-        """Record that content is written but not visible; raise ``LeaseLost``, ``BrokenContract``."""
+        """Record that a chunk's content is written but not visible yet.
+
+        Raises ``LeaseLost``, or ``BrokenContract`` if the receipt does not fit the lease.
+        """
         transitions.wrote(self._base, lease, receipt)
 
     def commit(
@@ -47,11 +54,12 @@ class Chunks(Aggregate):
         target_rows: int | None = None,
         claim_next: ClaimRequest | None = None,
     ) -> Lease | None:
-        """Record that a chunk's content is visible; with ``claim_next``, return the worker's next lease.
+        """Record that a chunk's content is visible, and return the lease on the worker's next chunk.
 
-        None if no next chunk is easily found: ``claim`` may still find one. ``target_rows`` is what the
-        target says it stores (-1: it does not know the chunk; None: it cannot tell). Raises ``LeaseLost``,
-        ``BrokenContract``.
+        None without ``claim_next``, or if no next chunk is easily found: ``claim`` may still find one.
+        ``target_rows`` is how many rows of the chunk the target says it stores (-1: it does not know the
+        chunk; None: it cannot tell). Raises ``LeaseLost``, or ``BrokenContract`` if the receipt does not fit
+        the lease.
         """
         return transitions.commit(self._base, lease, receipt, target_rows, claim_next)
 
@@ -60,29 +68,44 @@ class Chunks(Aggregate):
         check_results.record(self._base, lease, results)
 
     def verify_late(self, job: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
-        """Record late whether the target's row count of a committed chunk equals the source's."""
+        """Record whether source and target have equally many rows of a chunk that was committed uncompared.
+
+        Does nothing if another process has recorded it already.
+        """
         operators.verify_late(self._base, job, chunk_id, source_rows, target_rows)
 
     def fail(
         self, lease: Lease, error: BaseException, *, retry_in: float | None, phase: str, counts: bool = True
     ) -> bool:
-        """Record a failed attempt: next try in ``retry_in`` seconds, or a dead chunk if that is None.
+        """Record a failed attempt at a chunk, to be tried again in ``retry_in`` seconds.
 
-        ``counts``: the failure is the chunk's own. Returns True if the next try will publish what was
-        written, so that it must not be removed. Raises ``LeaseLost``.
+        If that is None, the chunk becomes dead. ``phase`` says what was done when it failed. ``counts``: the
+        failure is the chunk's own, not that of a system which is unreachable. Returns True if the next try
+        will publish what was written, so that the caller must not remove it; else False. Raises
+        ``LeaseLost``.
         """
         return transitions.fail(self._base, lease, error, retry_in, phase, counts)
 
     def failures(self, lease: Lease) -> int:
-        """Return how often the chunk has failed since it was planned or retried, as far as it counts."""
+        """Return how often the chunk has failed since it was planned or retried; 0 if never.
+
+        Failures of an unreachable system do not count.
+        """
         return transitions.failures(self._base, lease)
 
     def release(self, lease: Lease) -> bool:
-        """Hand a leased chunk back at once; raise ``LeaseLost``. Returns the same as ``fail``."""
+        """Hand a leased chunk back, so that any worker may claim it now.
+
+        Returns True if the next try will publish what was written, so that the caller must not remove it;
+        else False. Raises ``LeaseLost``.
+        """
         return transitions.release(self._base, lease)
 
     def supersede(self, job: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
-        """Replace chunks by other ones; raise an error if a worker has a lease on one of them."""
+        """Replace a job's chunks by other ones.
+
+        Raises ``IllegalTransition`` if a worker has a lease on one of them, or one is settled.
+        """
         operators.supersede(self._base, job, chunk_ids, new_chunks)
 
     def reload(
@@ -94,13 +117,17 @@ class Chunks(Aggregate):
         uncopied: Collection[str] = (),
         target_id: str | None = None,
     ) -> int:
-        """Plan committed chunks to be loaded again, in the pipeline's newest job; return how many.
+        """Plan committed chunks that a target has lost to be loaded again; return how many were planned.
 
-        Chunks in ``uncopied`` get no copy, as upstream publishes their rows again. ``target_id``: as for
-        ``jobs.plan``.
+        ``job`` is the pipeline's newest job, which gets copies of them. Chunks whose ids are in ``uncopied``
+        get no copy, as upstream publishes their rows again. ``by`` is who asked. ``target_id`` is the
+        identity of the target; None if it has none.
         """
         return reload.reload(self._base, job, chunks, by, uncopied, target_id)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
-        """Record a chunk that the target's ledger names as committed; return whether the state lacked it."""
+        """Record a chunk that the target's ledger names as committed; return True if the state changed.
+
+        False if it was recorded as committed before, or if a worker has a live lease on it.
+        """
         return reconcile.import_committed(self._base, job, chunk, receipt)

@@ -12,20 +12,27 @@ class Files(Aggregate):
     """Records staged files, and returns those that may be removed; used as ``StateManager.files``."""
 
     def begin(self, lease: Lease, uri: str, format: str) -> None:  # noqa: A002
-        """Record a file before its first byte is written; raise ``LeaseLost`` if the lease is lost."""
+        """Record a file of an attempt before its first byte is written.
+
+        Raises ``LeaseLost`` if the lease is lost.
+        """
         artifacts.begin(self._base, lease, uri, format)
 
     def stale(self) -> list[StaleArtifact]:
-        """Return files that ended attempts may have left behind."""
+        """Return the files that ended attempts began to write and that no receipt names.
+
+        None of an attempt whose lease is live.
+        """
         return artifacts.stale(self._base)
 
     def expendable(self, link_key: str, readers: frozenset[str], days: float = 0) -> list[StaleArtifact]:
-        """Return a link's staged files that may be removed, at least ``days`` days old.
+        """Return a link's staged files that may be removed; none if ``readers`` is empty.
 
-        Everything that the links ``readers``, and all others, made of them is verified.
+        They are at least ``days`` days old. The links with the keys ``readers``, and all others downstream,
+        have loaded them, and everything made of them is verified.
         """
         return retention.expendable(self._base, link_key, readers, days)
 
     def deleted(self, artifact_id: str) -> None:
-        """Record that a staged file was deleted."""
+        """Record that a staged file was deleted; do nothing if the file is not recorded."""
         artifacts.deleted(self._base, artifact_id)

@@ -14,14 +14,21 @@ class Lineage(Aggregate):
     def of_table(self, name: str) -> list[dict[str, Any]]:
         """Return the datasets that a dataset's rows came from and went to, as dictionaries.
 
-        ``hops`` is below 0 for where they came from, above 0 for where they went.
+        ``name`` is the dataset's full name or its end after a dot; empty if there is no such dataset.
+        ``hops`` is below 0 for where rows came from, above 0 for where they went.
         """
         return lineage.of_table(self._base, name)
 
     def of_columns(self, name: str) -> list[dict[str, Any]]:
-        """Return the columns that a dataset's columns came from and went to, as dictionaries."""
+        """Return the columns that a dataset's columns came from and went to, as dictionaries.
+
+        ``name`` is the dataset's full name or its end after a dot; empty if there is no such dataset.
+        """
         return lineage.of_columns(self._base, name)
 
     def of_chunk(self, chunk_id: str) -> list[dict[str, Any]]:
-        """Return a chunk and all chunks from which its rows were made, nearest first."""
+        """Return a chunk and all chunks from which its rows were made, nearest first.
+
+        Empty if the chunk is not recorded.
+        """
         return lineage.of_chunk(self._base, chunk_id)

@@ -19,13 +19,20 @@ class Operators(Aggregate):
         chunk_id: str | None = None,
         by: str | None = None,
     ) -> int:
-        """Make dead chunks pending again; return how many."""
+        """Make dead chunks pending again; return how many.
+
+        Those of one run, of one job, or one chunk; without any id, all. ``by`` is the person who asked. One
+        transaction for each job.
+        """
         return operators.retry(self._base, run_id, job_id, chunk_id, by)
 
     def waive(self, chunk_id: str, by: str, reason: str) -> None:
-        """Record that a person accepts a dead chunk's missing rows; ``IllegalTransition`` for any other."""
+        """Record that the person ``by`` accepts a dead chunk's missing rows, and the ``reason``.
+
+        Raises ``IllegalTransition`` if the chunk is not dead.
+        """
         operators.waive(self._base, chunk_id, by, reason)
 
     def dead(self, *, run_id: str | None = None, job_id: str | None = None) -> list[dict[str, Any]]:
-        """Return dead chunks with their errors, as dictionaries."""
+        """Return dead chunks with their errors, as dictionaries: those of one run, of one job, or all."""
         return operators.dead(self._base, run_id, job_id)

@@ -16,14 +16,18 @@ class Runs(Aggregate):
     def open(self, info: RunInfo) -> str:
         """Record a new run; return its id.
 
-        Call ``workers.take_over`` for dead workers first: that records their unfinished run as aborted.
+        If the run before it has no live worker, it is recorded as aborted. Call ``workers.take_over`` for
+        dead workers first.
         """
         return runs.open_run(self._base, info)
 
     def close(
         self, run_id: str, status: str, error_class: str | None = None, error_msg: str | None = None
     ) -> None:
-        """Record the end of a run: 'success', 'failure' or 'aborted'."""
+        """Record the end of a run with ``status``: 'success', 'failure' or 'aborted'.
+
+        ``error_class`` and ``error_msg`` tell the error that ended it, if there was one.
+        """
         runs.close_run(self._base, run_id, status, error_class, error_msg)
 
     def latest(self, manifest_name: str, env: str) -> str | None:
@@ -31,7 +35,7 @@ class Runs(Aggregate):
         return runs.latest_run(self._base, manifest_name, env)
 
     def jobs(self, run_id: str) -> list[Job]:
-        """Return the run's jobs, upstream before downstream."""
+        """Return the jobs that take part in a run, upstream before downstream."""
         return runs.run_jobs(self._base, run_id)
 
     def row(self, run_id: str) -> dict[str, Any] | None:
@@ -39,13 +43,16 @@ class Runs(Aggregate):
         return audit.run_row(self._base, run_id)
 
     def status(self, run_id: str) -> list[dict[str, Any]]:
-        """Return each job of a run as a dictionary: chunks by status, rows, bytes."""
+        """Return each job of a run as a dictionary: its chunks by status, its rows and bytes."""
         return audit.status(self._base, run_id)
 
     def events(self, run_id: str, after: int = 0, limit: int = 1000) -> list[dict[str, Any]]:
-        """Return a run's events after number ``after``, as dictionaries."""
+        """Return at most ``limit`` of a run's events after number ``after``, in order, as dictionaries."""
         return audit.events_after(self._base, run_id, after, limit)
 
     def joinable(self, manifest_name: str, env: str, site: str | None = None) -> str | None:
-        """Return the id of the newest run in progress; with ``site``, one with a live worker for it."""
+        """Return the id of the newest run in progress; None if there is none.
+
+        With ``site``, the run must have a live worker of that site, or without a site.
+        """
         return sites.joinable(self._base, manifest_name, env, site)

@@ -19,17 +19,29 @@ class Trail(Aggregate):
         return audit.verify_chain(self._base, run_id)
 
     def verify(self, known: Sequence[Anchor] = ()) -> Verdict:
-        """Verify every event chain, and compare tables with events, and both with the anchors ``known``."""
+        """Compare all event chains and tables with each other; return what was verified and what is wrong.
+
+        Chains are also compared with the anchors ``known``, which were stored outside the database.
+        """
         return verify.verify(self._base, known)
 
     def make_anchor(self) -> dict[str, Any]:
-        """Return the ends of all event chains; ``hdm.state.queries.anchors.spell`` makes text of them."""
+        """Return the ends of all event chains, as a dictionary.
+
+        ``hdm.state.queries.anchors.spell`` turns it into a line of text.
+        """
         return anchors.make(self._base)
 
     def record_anchor(self, made: Mapping[str, Any], location: str) -> None:
-        """Record in the database where an anchor is stored."""
+        """Record in the database that an anchor is stored at ``location``.
+
+        ``made`` is the anchor, as ``make_anchor`` returned it.
+        """
         anchors.record(self._base, made, location)
 
     def anchor_run(self, run_id: str, location: str) -> tuple[int, str]:
-        """Record where the last hash of a run's chain is stored outside; return its number and the hash."""
+        """Record that the end of a run's event chain is stored outside, at ``location``.
+
+        Returns the number and the hash of the last event.
+        """
         return audit.put_anchor(self._base, run_id, location)

@@ -17,5 +17,8 @@ class Watermarks(Aggregate):
         return watermarks.current(self._base, pipeline_key)
 
     def seen(self, pipeline_key: str, kind: str) -> Counter[str]:
-        """Return the digests of committed rows at the watermark ('point') or with a NULL cursor ('null')."""
+        """Return the digests of committed rows whose values new rows may have too, with their numbers.
+
+        ``kind`` chooses the rows: 'point' are those at the watermark, 'null' those with a NULL cursor.
+        """
         return watermarks.seen(self._base, pipeline_key, kind)

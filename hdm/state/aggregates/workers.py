@@ -18,7 +18,8 @@ class Workers(Aggregate):
     ) -> str:
         """Record a worker process of a run; return the worker's id.
 
-        ``start_token`` tells the process from a later one with the same pid.
+        ``start_token`` tells the process from a later one with the same pid. ``site`` is the site whose links
+        it takes, None for all.
         """
         return runs.register_worker(self._base, run_id, host, pid, start_token, version, site)
 
@@ -31,19 +32,28 @@ class Workers(Aggregate):
         runs.retire_worker(self._base, worker_id)
 
     def on(self, host: str) -> list[tuple[str, int, str, str]]:
-        """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that may be alive."""
+        """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that has not signed off.
+
+        Such a process may still have died.
+        """
         return runs.workers(self._base, host)
 
     def take_over(self, worker_ids: Sequence[str]) -> int:
-        """End the leases of dead workers now; return how many chunks are free again."""
+        """Record that these workers are dead and end their leases; return how many chunks are free again."""
         return runs.take_over(self._base, list(worker_ids))
 
     def at_work(self, run_id: str, at: Collection[str], links: Collection[str]) -> bool:
-        """Return whether a live worker of these sites still has one of the links to do."""
+        """Return True if a live worker of a site in ``at`` still has one of the links to do.
+
+        Workers without a site, and those of other runs of the same manifest, count too.
+        """
         return sites.at_work(self._base, run_id, at, links)
 
     def held_by_others(self, host: str, links: Collection[str]) -> dict[str, int]:
-        """Return host -> number of the links' chunks that processes of that other host have leased."""
+        """Return how many chunks of these links processes of other hosts have leased, by host.
+
+        Processes that died count until their leases expire.
+        """
         return sites.held_by_others(self._base, host, links)
 
     def of_run(self, run_id: str) -> list[dict[str, Any]]:

@@ -115,7 +115,8 @@ def artifact_key(chunk_id: str, uri: str) -> str:
 def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     """Record that an attempt is about to write the file ``uri``; raise ``LeaseLost`` if its lease is lost.
 
-    Does nothing if the claim recorded the file so recently that the lease cannot have expired.
+    ``kind`` is the file's format. Does nothing if the claim recorded the file so recently that the lease
+    cannot have expired.
     """
     key, new = _begun(lease, uri, kind)
     if key in lease.announced:
@@ -133,10 +134,10 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
 
 
 def preregister(tx: Tx, lease: Lease, names: FileNames | None) -> None:
-    """Record the first file of the attempt by its sink's ``names``, together with the claim of ``lease``.
+    """Record the first file of an attempt, in the transaction that claims its chunk.
 
-    Does nothing for a chunk whose content is already written. A name that cannot be recorded is ignored here:
-    ``begin`` then fails for that attempt alone.
+    ``names`` tells the file's name. Does nothing without ``names``, or if the chunk's content is already
+    written. A name that cannot be recorded is ignored here: ``begin`` then fails for that attempt alone.
     """
     uri = names.first(lease.chunk, lease.attempt) if names is not None and lease.receipt is None else None
     if names is None or uri is None:
@@ -178,12 +179,18 @@ def _begin_again(conn: Connection, lease: Lease, key: str) -> None:
 
 
 def known(chunk_id: str) -> Query:
-    """Return the query for the ids of the files that are recorded for a chunk; see ``published``."""
+    """Return the query for the ids of the files that are recorded for a chunk.
+
+    ``published`` takes its answer.
+    """
     return _KNOWN, {"of": chunk_id}
 
 
 def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -> None:
-    """Record a receipt's files as the content of its chunk; ``begun`` are the ids already recorded."""
+    """Record a receipt's files as the content of its chunk.
+
+    ``begun`` are the ids of those that are recorded already; the others are added.
+    """
     for file in receipt.files:
         key = artifact_key(chunk_id, file.uri)
         if key in begun:
@@ -205,7 +212,7 @@ def published(tx: Tx, chunk_id: str, receipt: Receipt, begun: Collection[str]) -
 
 
 def consumed(tx: Tx, upstream_chunk_id: str) -> None:
-    """Record the files of an upstream chunk as consumed, once all chunks made of them are settled."""
+    """Record the files of an upstream chunk as consumed, unless a chunk made of them is not settled."""
     tx.queue(_CONSUME, {"of": upstream_chunk_id})
 
 
@@ -238,7 +245,7 @@ def stale(base: Base) -> list[StaleArtifact]:
 
 
 def deleted(base: Base, artifact_id: str) -> None:
-    """Record that a file was deleted."""
+    """Record that a file was deleted; do nothing if the file is not recorded."""
     owner = select(chunk.c.job_id, chunk.c.chunk_id).join(artifact, artifact.c.chunk_id == chunk.c.chunk_id)
     found = base.db.read(
         lambda conn: conn.execute(owner.where(artifact.c.artifact_id == artifact_id)).one_or_none()

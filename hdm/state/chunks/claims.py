@@ -192,7 +192,10 @@ _RENEW = Prepared(
 
 
 def claim(base: Base, worker_id: str, run_id: str, wish: ClaimRequest, skip: frozenset[str]) -> Lease | None:
-    """Claim the next chunk that this worker may try; return None if there is nothing to claim now."""
+    """Claim the next chunk that this worker may try; return its lease, or None if there is none now.
+
+    ``wish`` says which site's chunks it takes, ``skip`` has the ids of jobs to leave out.
+    """
     site = wish.site
     wanted = _wanted(run_id, site)
 
@@ -225,9 +228,9 @@ def claim(base: Base, worker_id: str, run_id: str, wish: ClaimRequest, skip: fro
 
 
 def asking(base: Base, run_id: str, site: str | None) -> dict[str, Query]:
-    """Return the query for a worker's next chunk, to be sent with the commit of its last one; see ``found``.
+    """Return the query for a worker's next chunk, to be sent with the commit of its last one.
 
-    Returns an empty dict if it is time to look for expired leases as well, which ``claim`` does.
+    ``found`` takes its answer. Empty if it is time to look for expired leases as well, which ``claim`` does.
     """
     if _is_due(base, run_id, site):
         return {}
@@ -235,10 +238,10 @@ def asking(base: Base, run_id: str, site: str | None) -> dict[str, Query]:
 
 
 def found(base: Base, tx: Tx, worker_id: str, wish: ClaimRequest) -> Lease | None:
-    """Claim the chunk that the query of ``asking`` found, and return its lease; None if it found none.
+    """Claim the chunk that the query of ``asking`` found; return its lease, or None if it found none.
 
-    None does not mean that there is none: ``claim`` also looks at jobs with ``max_parallel``, whose leased
-    chunks it must count.
+    ``claim`` may still find one then: it also looks at jobs with ``max_parallel``, whose leased chunks must
+    be counted.
     """
     row = next(iter(tx.answers.get("next", ())), None)
     return None if row is None else _take(base, tx, row, worker_id, wish)
@@ -310,9 +313,9 @@ def _lease(base: Base, conn: Connection, row: Any, worker_id: str, run_id: str) 
 
 
 def renew(base: Base, lease: Lease, rows: int, moved: int) -> None:
-    """Extend a lease by its full time from now; raise ``LeaseLost`` if another worker has it.
+    """Extend a lease by its full time from now; raise ``LeaseLost`` if another worker has the chunk.
 
-    Records the progress of the chunk.
+    Records that the attempt has moved ``rows`` rows and ``moved`` bytes so far.
     """
     failpoints.point("H1")
     mine = {

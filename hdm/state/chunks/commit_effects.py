@@ -21,9 +21,9 @@ _COMPARED = Prepared(insert(validation))
 def commit_lookups(
     of: Job, part: Chunk, chunk_id: str, receipt: Receipt, begun: Collection[str] = ()
 ) -> dict[str, Query]:
-    """Return the queries whose answers ``apply_commit_effects`` needs, to be sent first.
+    """Return the queries whose answers ``apply_commit_effects`` needs.
 
-    ``begun``: ids of files that are known to be recorded.
+    They are sent as the commit's transaction begins. ``begun``: ids of files that are known to be recorded.
     """
     ask = {}
     if any(artifacts.artifact_key(chunk_id, file.uri) not in begun for file in receipt.files):
@@ -54,7 +54,7 @@ def apply_commit_effects(
 def compared(tx: Tx, job_id: str, chunk_id: str, source_rows: int, target_rows: int, **who: Any) -> None:
     """Record whether a chunk's number of rows in the target equals the number that was written.
 
-    ``who`` are the event's worker and attempt.
+    ``target_rows`` is -1 if the target does not know the chunk. ``who`` are the event's worker and attempt.
     """
     same = source_rows == target_rows
     tx.queue(

@@ -47,7 +47,7 @@ def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Se
 def of_table(base: Base, name: str) -> list[dict[str, Any]]:
     """Return the lineage edges into and out of a dataset, over any number of hops, summed over chunks.
 
-    ``name`` is the dataset's full name or its last part; all datasets of that name count. ``hops`` is
+    ``name`` is the dataset's full name or its end after a dot; all datasets of that name count. ``hops`` is
     negative upstream.
     """
 
@@ -113,7 +113,7 @@ def _edges(ids: list[str], hops: int, forward: bool) -> Any:
 def of_columns(base: Base, name: str) -> list[dict[str, Any]]:
     """Return the lineage of each column of a dataset, upstream and downstream, with types and losses.
 
-    All datasets of that name count.
+    ``name`` is the dataset's full name or its end after a dot; all datasets of that name count.
     """
     keys = sorted({row["pipeline_key"] for row in of_table(base, name)})
     source, target = dataset.alias(), dataset.alias()

@@ -20,11 +20,11 @@ from hdm.state.tx.transaction import Tx
 
 
 def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool:
-    """Record a chunk that the target's ledger names as committed; return whether it was not recorded.
+    """Record a chunk that the target's ledger names as committed; return True if that was news.
 
     ``of`` gets the chunk if no job has it; a chunk of another epoch stays in that epoch's job. The attempt
-    number grows, so that a worker whose lease expired is fenced. While a lease is live, nothing is recorded:
-    its worker commits the chunk.
+    number grows, so that a worker whose lease expired is fenced off. False, and no change, if the chunk was
+    recorded as committed or is superseded, or while its lease is live: its worker commits it then.
     """
     of = base.db.read(lambda conn: _owner(base, conn, of, part))
 

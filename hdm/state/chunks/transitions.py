@@ -78,9 +78,10 @@ def fenced(
     work: Callable[[Tx], T],
     ask: Mapping[str, Query] | None = None,
 ) -> T:
-    """Run ``work`` with the chunk's row locked; if the lease is lost, record that and raise ``LeaseLost``.
+    """Run ``work`` with the chunk's row locked; return its result.
 
-    ``ask``: queries to send along, see ``Base.change``.
+    If the lease is lost, record that, with ``what`` was tried, and raise ``LeaseLost``. ``ask`` are queries
+    to send along, see ``Base.change``.
     """
     try:
         return base.change(lease.run_id, work, hold=lease.chunk_id, ask=ask)
@@ -128,7 +129,10 @@ def _checked(lease: Lease, receipt: Receipt) -> dict[str, Any]:
 
 
 def wrote(base: Base, lease: Lease, receipt: Receipt) -> None:
-    """Record that a chunk's content is written but not visible yet (status 'written')."""
+    """Record that a chunk's content is written but not visible yet (status 'written').
+
+    Raises ``LeaseLost``, or ``BrokenContract`` if the receipt does not fit the lease.
+    """
 
     def work(tx: Tx) -> None:
         row = held(tx, lease)
@@ -148,10 +152,10 @@ def commit(
 ) -> Lease | None:
     """Record that a chunk's content is visible: status, counts, files, lineage and watermark.
 
-    All in one transaction. ``target_rows`` is what the target says it stores, -1 if it does not know the
-    chunk. If that equals the receipt's rows, the chunk becomes 'verified', else it stays 'committed', as with
-    a target that cannot tell. Returns the worker's next lease if ``claim_next`` asks for one and one is
-    easily found.
+    All in one transaction. ``target_rows`` is how many rows the target says it stores: -1 if it does not know
+    the chunk, None if it cannot tell. If that equals the receipt's rows, the chunk becomes 'verified', else
+    it stays 'committed'. Returns the lease on the worker's next chunk if ``claim_next`` asks for one and one
+    is easily found, else None.
     """
     try:
         return _commit(base, lease, receipt, target_rows, claim_next)
@@ -200,7 +204,10 @@ def _commit(
 
 
 def failures(base: Base, lease: Lease) -> int:
-    """Return how often the chunk has failed since it was planned or retried, as far as failures count."""
+    """Return how often the chunk has failed since it was planned or retried; 0 if never.
+
+    Failures of an unreachable system do not count.
+    """
     query = select(chunk.c.failures).where(chunk.c.chunk_id == lease.chunk_id)
     return base.db.read(lambda conn: int(conn.execute(query).scalar() or 0))
 
@@ -208,10 +215,11 @@ def failures(base: Base, lease: Lease) -> int:
 def fail(
     base: Base, lease: Lease, error: BaseException, retry_in: float | None, phase: str, counts: bool
 ) -> bool:
-    """Record a failed attempt: plan the next try in ``retry_in`` seconds, or bury the chunk if that is None.
+    """Record a failed attempt; the chunk is tried again in ``retry_in`` seconds.
 
-    ``counts``: as a failure of the chunk, not of a system that is away. Returns True if the written content
-    is recorded and the next try will publish it, so that it must not be removed.
+    If that is None, the chunk becomes dead. ``counts``: as a failure of the chunk, not of an unreachable
+    system. Returns True if the written content is recorded and the next try will publish it, so that the
+    caller must not remove it; else False.
     """
     name, text = type(error).__name__, message(error, base.mask)
 
@@ -304,7 +312,8 @@ def _causes(error: BaseException) -> list[str]:
 def release(base: Base, lease: Lease) -> bool:
     """Hand a leased chunk back, so that any worker may claim it now.
 
-    Returns True if the next try will publish what was written, so that it must not be removed.
+    Returns True if the next try will publish what was written, so that the caller must not remove it; else
+    False.
     """
 
     def work(tx: Tx) -> bool:

@@ -123,14 +123,18 @@ _FORGET_LEFT = Prepared(
 
 
 def growth(of: Job, chunk_id: str) -> Query:
-    """Return the query for how far the watermark may move once a chunk is committed; see ``advance``."""
+    """Return the query for how far the watermark may move once a chunk is committed.
+
+    ``advance`` takes its answer.
+    """
     return _GROWTH, _reach(of.job_id, of.info, _END, chunk_id)
 
 
 def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = None) -> None:
     """Move the watermark if all chunks up to a greater cursor value are committed now.
 
-    ``growth`` is the answer to the query of that name, sent as the transaction began, with the job locked.
+    ``growth`` is the answer to the query of the function ``growth``, sent as the transaction began, with the
+    job locked. Without a cursor, nothing is moved.
     """
     failpoints.point("L7")
     if info.source.cursor is not None:
@@ -141,7 +145,7 @@ def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = N
 def pass_dead(tx: Tx, job_id: str, info: JobInfo) -> None:
     """Move the watermark past the dead chunks of an epoch whose other chunks are all done.
 
-    Dead letters record the rows that were passed.
+    The dead letters keep a record of the rows that were passed.
     """
     ends = select(func.max(chunk.c.chunk_no)).where(
         chunk.c.job_id == job_id, among(chunk.c.status, (*DONE, DEAD)), chunk.c.upto.is_not(None)
@@ -222,17 +226,20 @@ def _unbroken(conn: Connection, job_id: str) -> int:
 
 
 def forget_left(tx: Tx, pipeline_key: str) -> None:
-    """Delete, at the end of an epoch, the digests of rows at values that the watermark has passed."""
+    """Delete the digests of rows at cursor values that the watermark has passed.
+
+    Called at the end of an epoch.
+    """
     newest = tx.first(_NEWEST_VALUE, {"key": pipeline_key})
     if newest is not None:
         tx.queue(_FORGET_LEFT, {"key": pipeline_key, "at": newest.value})
 
 
 def keep_boundary(tx: Tx, owner: Job, part: Chunk, receipt: Receipt) -> None:
-    """Record digests of a chunk's rows at the window's end, or of those without a cursor value.
+    """Record digests of a chunk's rows at the window's end, or of its rows without a cursor value.
 
-    They tell later which rows there are new. For a ``counted`` chunk only the number of rows is recorded. A
-    chunk that reads all of these rows again replaces the record.
+    A later reading tells by them which rows with these values are new. For a ``counted`` chunk, only the
+    number of rows is recorded. A chunk that reads all of these rows again replaces the record.
     """
     counted = part.boundary and part.counted
     if not counted and not receipt.boundary_digests:
@@ -320,7 +327,10 @@ def _counted(conn: Connection, pipeline_key: str, kind: str, value: str | None) 
 
 
 def seen(base: Base, pipeline_key: str, kind: str) -> Counter[str]:
-    """Return the digests of committed rows at the watermark ('point') or without a cursor value ('null')."""
+    """Return the digests of committed rows whose values new rows may have too, with their numbers.
+
+    ``kind`` chooses the rows: 'point' are those at the watermark, 'null' those without a cursor value.
+    """
 
     def work(conn: Connection) -> Counter[str]:
         row = conn.execute(_NEWEST, {"key": pipeline_key}).first()

@@ -35,7 +35,10 @@ Without XACT_ABORT some errors leave a transaction open with half of its work
 
 
 def settle(engine: Engine) -> None:
-    """Make an engine for SQL Server set up each new session; its driver has no arguments for that."""
+    """Let an engine for SQL Server set up each new session; leave any other engine as it is.
+
+    SQL Server's driver has no connection arguments for these settings.
+    """
     if engine.dialect.name == "mssql":
         event.listen(engine, "connect", settle_session)
 
@@ -50,7 +53,7 @@ def settle_session(connection: Any, record: Any) -> None:
 def connect_args(dialect: str, url: URL) -> dict[str, Any]:
     """Return the driver's connection arguments for the server at ``url``, including TLS; not for SQLite.
 
-    ``dialect`` is SQLAlchemy's name for the system.
+    ``dialect`` is SQLAlchemy's name for the system, such as ``mysql``.
     """
     if dialect == "mysql":
         quiet = max(1, int(patience()))

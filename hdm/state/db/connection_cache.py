@@ -26,7 +26,10 @@ class ConnectionCache:
 
     @contextmanager
     def borrow(self) -> Iterator[Connection]:
-        """Lend a connection to the ``with`` block; keep it for the next borrower unless the block raises."""
+        """Lend a connection to the ``with`` block, an idle one if there is one.
+
+        It is kept for the next borrower, unless the block raises or ``MAX_IDLE`` are kept already.
+        """
         conn = self._newest() or self._engine.connect()
         try:
             yield conn

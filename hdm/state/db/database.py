@@ -67,7 +67,11 @@ _orphans: list[Any] = []
 
 
 def resolve(url: str | URL) -> URL:
-    """Return the URL with the driver that hdm uses for that system; a bare path means SQLite."""
+    """Return the URL of a state database with the driver that hdm uses for its system.
+
+    A bare path stands for a SQLite file. Raises ``UsageError`` for a system that cannot have a state
+    database.
+    """
     if isinstance(url, str):
         url = make_url(url) if "://" in url else URL.create("sqlite", database=url)
     known = _DRIVERS.get(url.get_backend_name())
@@ -95,7 +99,10 @@ def by_claim_index(query: Select[Any], table: FromClause) -> Select[Any]:
 
 
 def among(column: ColumnElement[str], values: Iterable[str]) -> ColumnElement[bool]:
-    """Return ``column IN (...)`` over hdm's own constants as fixed text, so the statement can be prepared."""
+    """Return the SQL condition that ``column`` has one of these values, which are hdm's own constants.
+
+    The values are written into the text, so that the statement can be prepared.
+    """
     return column.in_([literal_column(f"'{value}'") for value in values])
 
 
@@ -147,10 +154,10 @@ class Database:
         self._engine = None
 
     def run(self, work: Callable[[Connection], T]) -> T:
-        """Run ``work`` in one transaction, again after a deadlock or a lost connection; return its result.
+        """Run ``work`` in one transaction and return its result.
 
-        Raises ``StateUnavailable`` if the database cannot be reached, ``StateError`` if it refuses a
-        statement.
+        After a deadlock or a lost connection it is run again. Raises ``StateUnavailable`` if the database
+        cannot be reached, ``StateError`` if it refuses a statement.
         """
         return self._again(lambda: self._write(work))
 

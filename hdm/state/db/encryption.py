@@ -16,7 +16,7 @@ HINT = (
 
 
 def postgres(url: URL) -> dict[str, Any]:
-    """Return the libpq TLS settings that the URL of a PostgreSQL server does not contain."""
+    """Return the TLS settings of libpq for a PostgreSQL server, without those that its URL contains."""
     hosts = [url.host or os.environ.get("PGHOST"), *_all(url, "host"), *_all(url, "hostaddr")]
     return dict(tls.postgres_defaults(hosts, url.query, insecure=False))
 

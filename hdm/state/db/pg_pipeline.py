@@ -53,7 +53,10 @@ def _unless_idle(end: Callable[[Any], None]) -> Callable[[Any], None]:
 
 
 class Result:
-    """Result of one SQL statement: ``rows`` of text, integers and None; ``touched``, a number of rows."""
+    """Result of one SQL statement.
+
+    ``rows`` have text, integers and None; ``touched`` is the number of rows that a change has changed.
+    """
 
     __slots__ = ("rows", "touched")
 
@@ -67,8 +70,8 @@ def carry_out(
 ) -> list[Result]:
     """Run SQL statements, pairs ``(text, values)``, in order; return a result for each.
 
-    Placeholders are ``$1``, ``$2``; values are text, integers or None. Begins a transaction as psycopg would;
-    ``commit`` ends it. Raises psycopg's errors.
+    ``driver`` is psycopg's connection. Placeholders are ``$1``, ``$2``; values are text, integers or None.
+    Begins a transaction if none is open and the driver would; ``commit`` ends it. Raises psycopg's errors.
     """
     psycopg = _psycopg()
     connection = driver.pgconn

@@ -37,7 +37,7 @@ def prepare(path: Path, mounts: Path = Path("/proc/mounts")) -> None:
 
 
 def filesystem(path: Path, mounts: Path = Path("/proc/mounts")) -> str | None:
-    """Return the type of the file system that ``path`` is on; None if the system has no /proc/mounts."""
+    """Return the type of the file system that ``path`` is on; None if the host has no /proc/mounts."""
     try:
         lines = mounts.read_text().splitlines()
     except OSError:

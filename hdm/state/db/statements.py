@@ -27,9 +27,9 @@ the number of rows that an INSERT touched."""
 
 
 def plain_is_wanted() -> bool:
-    """Return whether ``HDM_STATE_PLAIN`` is 1: then SQLAlchemy executes all statements of the state.
+    """Return True if ``HDM_STATE_PLAIN`` is 1: then SQLAlchemy executes all statements of the state.
 
-    Raises ``UsageError`` if it is anything else but 0 or empty.
+    False if it is 0, empty or not set. Raises ``UsageError`` for any other value.
     """
     given = os.environ.get("HDM_STATE_PLAIN", "")
     if given not in ("", "0", "1"):
@@ -85,7 +85,7 @@ class Compiled(NamedTuple):
     fixed: Values
 
     def bind(self, values: Values) -> Any:
-        """Return parameter values in the form that the driver takes."""
+        """Return parameter values as the driver takes them: by name, or in order if they are positional."""
         known = {**self.fixed, **values}
         return known if self.order is None else tuple([known[name] for name in self.order])
 
@@ -98,9 +98,10 @@ class Outcome(NamedTuple):
 
 
 def together(conn: Connection, steps: Sequence[Query], *, last: bool = False) -> list[Outcome]:
-    """Run statements in order, in one network round trip if the driver can; return a result for each.
+    """Run statements in order and return a result for each.
 
-    ``last``: the transaction ends with them, so its COMMIT may be sent along.
+    They take one network round trip if the driver can. ``last``: the transaction ends with them, so that its
+    COMMIT may be sent along.
     """
     if "hdm_plain" in conn.get_execution_options():
         return [_plainly(conn, *one) for one in steps]

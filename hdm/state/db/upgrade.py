@@ -25,9 +25,10 @@ _LOCK_SECONDS = 120
 
 
 def check(db: Database, *, create: bool) -> None:
-    """Raise an error unless the schema is this version's; create it in an empty database if ``create``.
+    """Raise an error unless the state database's schema is this version's.
 
-    Raises ``SchemaOutOfDate`` for another version, ``StateMissing`` for an empty database.
+    With ``create``, an empty database gets the schema first. Raises ``SchemaOutOfDate`` for another version,
+    ``StateMissing`` for an empty database.
     """
     found = version(db)
     if found == REVISIONS[-1]:
@@ -45,7 +46,7 @@ def check(db: Database, *, create: bool) -> None:
 
 
 def version(db: Database) -> str | None:
-    """Return the version of the database's schema; None if it has no schema yet."""
+    """Return the version of the state database's schema; None if it has no schema yet."""
     return db.read(_revision)
 
 
@@ -75,9 +76,10 @@ def _refuse_newer(found: str | None) -> None:
 
 
 def upgrade(where: Database | str | URL) -> tuple[str | None, str]:
-    """Upgrade the database's schema to this version; return the versions before and after.
+    """Upgrade the state database's schema to this version; return the versions before and after.
 
-    One process upgrades, the others wait. Raises ``SchemaOutOfDate`` for a schema newer than this hdm.
+    The version before is None if there was none. One process upgrades, the others wait. Raises
+    ``SchemaOutOfDate`` for a schema newer than this hdm.
     """
     db = where if isinstance(where, Database) else Database(where)
     try:

@@ -32,9 +32,9 @@ class Crawls:
         tables: list[tuple[Table, dict[str, Any]]],
         views: Mapping[Dataset, dict[str, Any]] | None = None,
     ) -> dict[str, int]:
-        """Record the tables and views of a crawl; return how many are new, changed, and the same.
+        """Record the tables and views that a crawl found; return how many are new, changed and the same.
 
-        Tables come with their keys, indexes and the like.
+        A table comes with a dictionary of its keys, indexes and the like.
         """
 
         def work(tx: Tx) -> dict[str, int]:
@@ -50,7 +50,10 @@ class Crawls:
         return self._base.change(run_id, work)
 
     def keep(self, run_id: str, kind: str, objects: Mapping[Dataset, dict[str, Any]]) -> None:
-        """Record objects of one kind as new versions if they changed, with an event that names these."""
+        """Record those objects of one kind that changed, as new versions, with an event that names them.
+
+        Does nothing if none changed.
+        """
 
         def work(tx: Tx) -> None:
             fates = {named.name: _keep(tx, named, kind, body) for named, body in objects.items()}

@@ -37,7 +37,11 @@ def _waiting(of: Job) -> Select[Any]:
 
 
 def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
-    """Return upstream's committed receipts for which this job has no chunks yet, in order."""
+    """Return upstream's committed receipts for which this job has no chunks yet, in order.
+
+    At most ``limit``. In mode merge, only those whose turn it is: a later reading waits until the earlier one
+    is merged.
+    """
     if not of.info.upstream_keys:
         return []
     query = _waiting(of).order_by(job.c.epoch, chunk.c.chunk_no, chunk.c.chunk_id).limit(limit)
@@ -50,10 +54,10 @@ def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
 
 
 def add_downstream_chunks(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
-    """Insert the chunks that were made of one upstream chunk; do nothing if they are there already.
+    """Insert the chunks that were made of one upstream chunk, unless they are there already; return True.
 
-    Returns False if this epoch is in mode replace and closed: its table is already swapped, so the receipt
-    belongs to the next epoch.
+    Returns False, and inserts nothing, if this epoch is in mode replace and closed: its table is already
+    swapped, so the receipt belongs to the next epoch.
     """
 
     def work(tx: Tx) -> bool:
@@ -115,9 +119,10 @@ def _next_number(conn: Connection, job_id: str) -> int:
 
 
 def settled(base: Base, of: Job) -> bool:
-    """Return whether a job has nothing left to do: upstream is closed and loaded, every chunk is settled.
+    """Return True if a job has nothing left to do, so that it can be closed.
 
-    In mode replace, dead chunks of upstream also count as unfinished: without them the table is not whole.
+    Upstream is closed and loaded, every chunk is settled. In mode replace, dead chunks of upstream also count
+    as unfinished: without them the table is not whole.
     """
 
     def work(conn: Connection) -> bool:
@@ -140,7 +145,10 @@ def settled(base: Base, of: Job) -> bool:
 
 
 def staged(base: Base, of: Job) -> int:
-    """Return how many of the job's committed chunks the run's downstream jobs have yet to load."""
+    """Return how many of the job's committed chunks are not yet loaded by the run's downstream jobs.
+
+    0 if the run has no downstream job.
+    """
     below = job.alias()
     downstream = (
         select(below.c.pipeline_key)

@@ -41,10 +41,11 @@ from hdm.state.tx.transaction import Tx
 
 
 def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
-    """Return the dead chunks that the next epoch may leave behind as a gap; None if it must wait.
+    """Return the ids of the dead chunks that the next epoch may leave behind as a gap.
 
-    It must wait while chunks are unfinished, if chunks are merged in order, or if a dead chunk decides which
-    rows share the window's end.
+    None if the next epoch must wait: while chunks are unfinished, if chunks are merged in order, if a dead
+    chunk decides which rows share the window's end, or if the table has no cursor, loads from upstream or is
+    read as a whole.
     """
     if info.source.cursor is None or info.upstream_keys or info.mode.rules.reads_everything:
         return None
@@ -63,9 +64,9 @@ def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
 
 
 def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
-    """Move the watermark past the dead chunks of a failed epoch, so that the next one may open.
+    """Move the watermark past the dead chunks of a failed epoch; return True if the next epoch may open now.
 
-    Returns False if the next epoch must wait.
+    False, and no change, if it must wait; see ``passable``.
     """
     parts = passable(tx.conn, job_id, info)
     if parts is None:
@@ -76,7 +77,10 @@ def go_past(tx: Tx, job_id: str, info: JobInfo) -> bool:
 
 
 def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
-    """Make a pipeline's earlier open epochs part of the run, and return their jobs."""
+    """Make a pipeline's open epochs before ``epoch`` part of the run, and return their jobs.
+
+    Empty if there is none.
+    """
     query = (
         select(*JOB_COLUMNS)
         .where(
@@ -125,8 +129,9 @@ def read_again(base: Base, chunk_ids: Sequence[str], by: str | None) -> list[str
     """Plan chunks to be read from their source again; return the ids of the new chunks.
 
     Each id may name a source chunk or any chunk that was made of one. The source chunk is read again, and
-    every chunk that was made of the old one is superseded. ``by`` is the person who asked. Raises
-    ``UsageError`` if rows would be loaded twice, or if a worker has a lease on one of these chunks.
+    every chunk that was made of the old one is superseded. ``by`` is the person who asked. One transaction
+    for each source chunk. Raises ``UsageError`` if rows would be loaded twice, or if a worker has a lease on
+    one of these chunks.
     """
     roots = base.db.read(lambda conn: sorted({_root(conn, one) for one in chunk_ids}))
     made: list[str] = []
@@ -288,28 +293,43 @@ class Gaps:
         return left_of_older(self._base, pipeline_key)
 
     def can_pass(self, of: Job) -> bool:
-        """Return whether the next run may leave a failed epoch's dead chunks as a gap. Writes nothing."""
+        """Return True if the next run may leave a failed epoch's dead chunks behind as a gap.
+
+        False if the next epoch must wait (see ``passable``), or if the epoch has not failed. Writes nothing.
+        """
         if of.status != "failure":
             return False
         return self._base.db.read(lambda conn: passable(conn, of.job_id, of.info)) is not None
 
     def is_torn(self, of: Job, *, short: bool) -> bool:
-        """Return whether ``StateManager.jobs.give_up`` would close an open epoch. Writes nothing."""
+        """Return True if ``StateManager.jobs.give_up`` would close an open epoch, else False.
+
+        ``short``: rows are missing in it. Writes nothing.
+        """
         if of.status not in OPEN_JOB or not of.planned:
             return False
         return self._base.db.read(lambda conn: giving_up.is_torn(conn, of.job_id, short=short))
 
     def older(self, run_id: str, of: Job) -> list[Job]:
-        """Make the earlier open epochs of the job's pipeline part of the run, and return their jobs."""
+        """Make the earlier open epochs of the job's pipeline part of the run, and return their jobs.
+
+        Empty if there is none.
+        """
         return older(self._base, run_id, of.pipeline_key, of.epoch)
 
     def read_again(self, chunk_ids: Sequence[str], by: str | None = None) -> list[str]:
         """Plan chunks to be read from their source again; return the ids of the new chunks.
 
-        Raises ``UsageError`` if rows would be loaded twice, or if a worker has a lease on one of the chunks.
+        Each id may name a source chunk or any chunk that was made of one. ``by`` is the person who asked. One
+        transaction for each source chunk. Raises ``UsageError`` if rows would be loaded twice, or if a worker
+        has a lease on one of the chunks.
         """
         return read_again(self._base, chunk_ids, by)
 
     def start_over(self, run_id: str, pipeline_key: str) -> int:
-        """Close a pipeline's open epochs, so that it can be read whole; return how many chunks were left."""
+        """Close a pipeline's open epochs, so that its table can be read as a whole.
+
+        Returns how many of their chunks were left undone. Raises ``UsageError`` if a worker has a lease on
+        one of these.
+        """
         return start_over(self._base, run_id, pipeline_key)

@@ -21,9 +21,10 @@ def _open_chunks(job_id: str) -> tuple[ColumnElement[bool], ...]:
 
 
 def is_torn(conn: Connection, job_id: str, *, short: bool) -> bool:
-    """Return whether an epoch must be given up: its source changed, or rows are missing (``short``).
+    """Return True if an epoch must be given up.
 
-    False while a worker has a lease on one of its chunks.
+    That is so if its source changed while it was read, or if rows are missing (``short``). False while a
+    worker has a lease on one of its chunks.
     """
     held = select(chunk.c.chunk_id).where(
         chunk.c.job_id == job_id, among(chunk.c.status, HELD), chunk.c.lease_expires_at > clock.now
@@ -35,7 +36,10 @@ def is_torn(conn: Connection, job_id: str, *, short: bool) -> bool:
 
 
 def give_up(base: Base, of: Job, *, short: bool) -> bool:
-    """Close an open epoch unread and drop its uncommitted chunks if ``is_torn``; return whether it did."""
+    """Close an open epoch unread if ``is_torn``; return True if it was closed.
+
+    Its chunks that are not committed are dropped.
+    """
 
     def work(tx: Tx) -> bool:
         now = job_rows.hold(tx, of.job_id)

@@ -30,9 +30,10 @@ _BATCH = 500
 def open_job(
     base: Base, run_id: str, info: JobInfo, go_past: Callable[[Tx, str, JobInfo], bool] | None = None
 ) -> Job:
-    """Return the job of the pipeline's open epoch, or open the next epoch in status 'planning'.
+    """Return the job of the pipeline's open epoch; without one, open the next epoch.
 
-    ``go_past`` decides whether the next epoch may open although the last has failed.
+    A new job has the status 'planning'. ``go_past`` is called for a failed epoch and returns True if the next
+    one may open although that one is open; None: it may not.
     """
 
     def work(tx: Tx) -> Job:
@@ -77,7 +78,7 @@ def open_job(
 
 
 def reread(base: Base, of: Job) -> Job:
-    """Read a job's record again and return it as it is now, even if the job is closed."""
+    """Return a job as it is recorded now, even if it is closed."""
 
     def work(conn: Connection) -> Job:
         row = conn.execute(select(*JOB_COLUMNS).where(job.c.job_id == of.job_id)).one()
@@ -87,9 +88,10 @@ def reread(base: Base, of: Job) -> Job:
 
 
 def skip_epochs(base: Base, of: Job, epoch: int, snapshot: str | None) -> Job:
-    """Give an unplanned job the epoch number ``epoch``, if that is greater; return the job.
+    """Give an unplanned job the epoch number ``epoch``, if that is greater than its own; return the job.
 
-    ``snapshot`` is the one under which the chunks taken over from the ledger were read.
+    A planned job is returned unchanged. ``snapshot`` is the one under which the chunks taken over from the
+    ledger were read, None if not known.
     """
 
     def work(tx: Tx) -> None:
@@ -212,10 +214,11 @@ def add_plan(
     reading: Mapping[str, Any] | None = None,
     target_id: str | None = None,
 ) -> bool:
-    """Store all chunks of an epoch at once; do nothing if another process has planned it already.
+    """Store all chunks of an epoch at once; return True if the epoch is planned then.
 
-    Returns False if the epoch is closed unread instead, because links of ``unless_loading`` still load the
-    last epoch.
+    If another process has planned it already, nothing is changed. Returns False if the epoch is closed unread
+    instead, because links of ``unless_loading`` still load the last epoch. ``low`` and ``high`` are the
+    limits of its window.
     """
 
     def work(tx: Tx) -> bool:
@@ -272,15 +275,15 @@ def insert_pending(tx: Tx, job_id: str, chunks: Sequence[Chunk]) -> Sum:
 
 
 def counts(base: Base, job_id: str) -> dict[str, int]:
-    """Return how many chunks of the job are in each status."""
+    """Return how many chunks of the job are in each status; a status without chunks is left out."""
     query = select(chunk.c.status, func.count()).where(chunk.c.job_id == job_id).group_by(chunk.c.status)
     return base.db.read(lambda conn: {row[0]: row[1] for row in conn.execute(query).all()})
 
 
 def close_job(base: Base, job_id: str) -> str:
-    """Close a job with 'success', or keep its epoch open with 'failure' if a chunk is dead; return which.
+    """Close a job with 'success'; with 'failure', and its epoch still open, if a chunk is dead.
 
-    Raises ``IllegalTransition`` while a chunk is unfinished or nothing is planned.
+    Returns which of the two. Raises ``IllegalTransition`` while a chunk is unfinished or nothing is planned.
     """
 
     def work(tx: Tx) -> str:

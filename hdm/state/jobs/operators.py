@@ -1,4 +1,7 @@
-"""Records what an operator decides: retry, waive, supersede; and checks of row counts made later."""
+"""Records what an operator decides: retry, waive or supersede chunks.
+
+Also records comparisons of row counts that are made later than the commit.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,11 @@ def _dead(run_id: str | None, job_id: str | None, chunk_id: str | None) -> Selec
 
 
 def retry(base: Base, run_id: str | None, job_id: str | None, chunk_id: str | None, by: str | None) -> int:
-    """Make dead chunks pending again, and mark their dead letters 'replayed'; return how many chunks."""
+    """Make dead chunks pending again, and mark their dead letters 'replayed'; return how many chunks.
+
+    Those of one run, of one job, or one chunk; without any id, all. One transaction for each job. ``by`` is
+    the person who asked.
+    """
     found = base.db.read(lambda conn: conn.execute(_dead(run_id, job_id, chunk_id)).all())
     jobs: dict[str, list[str]] = {}
     for row in found:
@@ -86,7 +93,7 @@ def _resolve(tx: Tx, chunk_id: str, state: str, by: str | None, reason: str | No
 
 
 def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
-    """Record that a person accepts a dead chunk's missing rows; the watermark may then pass it.
+    """Record that the person ``by`` accepts a dead chunk's missing rows; the watermark may then pass it.
 
     Raises ``IllegalTransition`` unless the chunk is dead.
     """
@@ -119,7 +126,7 @@ def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
 def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
     """Record whether source and target have equal row counts, for a chunk committed without a comparison.
 
-    Does nothing if another process has recorded it already.
+    Does nothing if the counts are equal and another process has recorded that already.
     """
 
     def work(tx: Tx) -> None:
@@ -137,7 +144,7 @@ def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_row
 
 
 def dead(base: Base, run_id: str | None, job_id: str | None) -> list[dict[str, Any]]:
-    """Return dead chunks with their errors, as dictionaries."""
+    """Return dead chunks with their errors, as dictionaries: those of one run, of one job, or all."""
     ids = _dead(run_id, job_id, None).subquery()
     query = (
         select(
@@ -161,9 +168,9 @@ def dead(base: Base, run_id: str | None, job_id: str | None) -> list[dict[str, A
 
 
 def supersede(base: Base, of: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
-    """Replace chunks by other ones, in one transaction.
+    """Replace a job's chunks by other ones, in one transaction.
 
-    Raises ``IllegalTransition`` if a worker has a lease on one of them, or it is settled.
+    Raises ``IllegalTransition`` if a worker has a lease on one of them, or one is settled.
     """
 
     def work(tx: Tx) -> None:

@@ -22,9 +22,9 @@ def reload(
 ) -> int:
     """Add copies of lost chunks, in order, to the pipeline's newest epoch ``of``; return how many.
 
-    Supersedes the lost chunks and opens that epoch again. The copies move no watermark and record no ties, as
-    the first chunks did both. ``target_id`` is the identity of the target that they go into, None if it gives
-    none.
+    The lost chunks are superseded, and that epoch is opened again. Chunks whose ids are in ``uncopied`` get
+    no copy. The copies move no watermark and record no ties, since the first chunks did both. ``target_id``
+    is the identity of the target that they go into; None if it has none.
     """
 
     def work(tx: Tx) -> int:

@@ -24,7 +24,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def plan_resource(pipeline_key: str) -> str:
-    """Return the name of the lease by which one process alone plans a pipeline (link over a table)."""
+    """Return the name of the lease that lets one process alone plan a pipeline (one link over one table)."""
     return f"plan:{pipeline_key}"
 
 
@@ -35,9 +35,9 @@ def hold(conn: Connection, pipeline_key: str) -> None:
 
 
 def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, begun: bool = False) -> bool:
-    """Return whether an open job of these links reads, directly or not, what the pipeline publishes.
+    """Return True if an open job of these links reads, directly or not, what the pipeline publishes.
 
-    ``begun``: only if it already has chunks.
+    ``begun``: only a job that already has chunks counts.
     """
     seen: set[str] = set()
     todo = {pipeline_key}
@@ -57,9 +57,10 @@ def is_loading(conn: Connection, pipeline_key: str, links: Collection[str], *, b
 
 
 def is_outdated(conn: Connection, chunk_id: str) -> bool:
-    """Return whether a newer reading is planned of the table from which a chunk was read.
+    """Return True if a newer reading is planned of the table from which a chunk was read.
 
-    Locks that table's pipeline, so that the answer stays true until the transaction ends.
+    False also if the chunk is not recorded. Locks that table's pipeline, so that the answer stays true until
+    the transaction ends.
     """
     line = list(_line(conn, chunk_id))
     if not line:
@@ -100,7 +101,10 @@ def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
 
 
 def close_unread(tx: Tx, of: Job) -> bool:
-    """Close an epoch without reading, unless something was read already; return whether it is closed so."""
+    """Close an epoch without reading, unless something was read already; return True if that is so now.
+
+    False if something was read, or if the epoch was closed after reading.
+    """
     found = job_rows.hold(tx, of.job_id)
     if found["status"] == "success":
         return not found["planned"]

@@ -16,10 +16,10 @@ _DAY_MS = 24 * 60 * 60 * 1000
 
 
 def expendable(base: Base, link_key: str, readers: frozenset[str], days: float) -> list[StaleArtifact]:
-    """Return files of a link's verified chunks that every reader has loaded, at least ``days`` days old.
+    """Return the staged files of a link that every reader has loaded, at least ``days`` days old.
 
-    Readers are the links ``readers`` and all other pipelines downstream; all that they made of a file must be
-    verified.
+    Readers are the links with the keys ``readers`` and all other pipelines downstream. The files' chunks, and
+    all that was made of them, must be verified. None is returned if ``readers`` is empty.
     """
     if not readers:
         return []

@@ -38,7 +38,7 @@ _HELD_BY = union_all(
 
 
 def open_run(base: Base, info: RunInfo) -> str:
-    """Record a new run and return its id; the run before it is 'aborted' if no live worker has it."""
+    """Record a new run and return its id; the run before it becomes 'aborted' if it has no live worker."""
     failpoints.point("R1")
     run_id = uuid.uuid4().hex
     before = base.db.run(lambda conn: _insert(base, conn, run_id, info))
@@ -129,7 +129,7 @@ def latest_run(base: Base, manifest_name: str, env: str) -> str | None:
 
 
 def run_jobs(base: Base, run_id: str) -> list[Job]:
-    """Return the run's jobs, upstream before downstream."""
+    """Return the jobs that take part in a run, upstream before downstream."""
     query = (
         select(*JOB_COLUMNS)
         .join(run_job, run_job.c.job_id == job.c.job_id)
@@ -198,7 +198,10 @@ def retire_worker(base: Base, worker_id: str) -> None:
 
 
 def workers(base: Base, host: str) -> list[tuple[str, int, str, str]]:
-    """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that may still be alive."""
+    """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that has not signed off.
+
+    Such a process may still have died.
+    """
     query = select(worker.c.worker_id, worker.c.pid, worker.c.start_token, worker.c.state).where(
         worker.c.host == host, worker.c.state == "alive"
     )
@@ -206,7 +209,7 @@ def workers(base: Base, host: str) -> list[tuple[str, int, str, str]]:
 
 
 def take_over(base: Base, worker_ids: list[str]) -> int:
-    """End the leases of dead workers now; return how many chunks are free again."""
+    """Record that these workers are dead and end their leases; return how many chunks are free again."""
     if not worker_ids:
         return 0
     rows = base.db.read(

@@ -24,9 +24,9 @@ def _live(base: Base) -> tuple[Any, dict[str, int]]:
 
 
 def at_work(base: Base, run_id: str, sites: Collection[str], links: Collection[str]) -> bool:
-    """Return whether a live worker of these sites still has one of these links to do.
+    """Return True if a live worker of these sites still has one of these links to do.
 
-    Counts workers of any run of the manifest of ``run_id``, and workers without a site.
+    Workers of any run of the manifest of ``run_id`` count, and so do workers without a site.
     """
     beats, late = _live(base)
     mine = select(run.c.manifest_name, run.c.env).where(run.c.run_id == run_id).subquery()
@@ -53,7 +53,10 @@ def at_work(base: Base, run_id: str, sites: Collection[str], links: Collection[s
 
 
 def joinable(base: Base, manifest_name: str, env: str, site: str | None) -> str | None:
-    """Return the id of the newest run in progress; with ``site``, one with a live worker for that site."""
+    """Return the id of the newest run in progress; None if there is none.
+
+    With ``site``, the run must have a live worker of that site, or without a site.
+    """
     query: Select[Any] = (
         select(run.c.run_id)
         .where(run.c.manifest_name == manifest_name, run.c.env == env, run.c.status == "in_progress")
@@ -69,9 +72,9 @@ def joinable(base: Base, manifest_name: str, env: str, site: str | None) -> str 
 
 
 def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> bool:
-    """Return whether a pipeline still has receipts to load, chunks to move, or a job to open or close.
+    """Return True if a pipeline still has receipts to load, chunks to move, or a job to open or close.
 
-    ``whole``: also if upstream has closed an epoch since the pipeline's last was closed.
+    ``whole``: also if upstream has closed an epoch since the pipeline last did.
     """
     above, own = job.alias(), job.alias()
     pending_receipts = (
@@ -112,9 +115,9 @@ def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> 
 
 
 def held_by_others(base: Base, host: str, links: Collection[str]) -> dict[str, int]:
-    """Return host -> number of the links' chunks that processes of that other host have leased.
+    """Return how many chunks of these links processes of other hosts have leased, by host.
 
-    Dead processes count, too.
+    Processes that died count until their leases expire.
     """
     held = union_all(
         *(

@@ -65,7 +65,10 @@ def _digest(made: Mapping[str, Any]) -> str:
 
 
 def record(base: Base, made: Mapping[str, Any], location: str) -> None:
-    """Record in the database where an anchor is stored."""
+    """Record in the database that an anchor is stored at ``location``.
+
+    ``made`` is the anchor, as ``make_anchor`` returned it.
+    """
 
     def work(conn: Connection) -> None:
         known = {(row.run_id, row.seq) for row in conn.execute(select(anchor.c.run_id, anchor.c.seq)).all()}
@@ -82,7 +85,11 @@ def record(base: Base, made: Mapping[str, Any], location: str) -> None:
 
 
 def read(text: str, file: str) -> list[Anchor]:
-    """Return the anchors in a file's text, one per line; raise ``UsageError`` for any other line."""
+    """Return the anchors in a text, one per line, without empty lines.
+
+    ``file`` is the name of the text's file, for messages. Raises ``UsageError`` for a line that is no anchor,
+    or was changed.
+    """
     found = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():

@@ -37,7 +37,7 @@ def chain_breaks(
 ) -> list[str]:
     """Verify one run's trail inside a snapshot transaction; return a text for each fault.
 
-    Calls ``take`` for each event.
+    Calls ``take`` with each event's row.
     """
     head = conn.execute(
         select(chain_head.c.seq, chain_head.c.hash).where(chain_head.c.run_id == run_id)
@@ -87,7 +87,10 @@ def _break(row: dict[str, Any], last: int, previous: str) -> list[str]:
 
 
 def put_anchor(base: Base, run_id: str, location: str) -> tuple[int, str]:
-    """Record that the end of a run's chain is stored at ``location``; return its number and hash."""
+    """Record that the end of a run's event chain is stored at ``location``.
+
+    Returns the number and the hash of the chain's last event.
+    """
 
     def work(tx: Tx) -> tuple[int, str]:
         head = tx.conn.execute(
@@ -190,7 +193,7 @@ def failed_checks(base: Base, job_id: str) -> int:
 
 
 def events_after(base: Base, run_id: str, seq: int, limit: int) -> list[dict[str, Any]]:
-    """Return a run's events after number ``seq``, in order, as dictionaries."""
+    """Return at most ``limit`` of a run's events after number ``seq``, in order, as dictionaries."""
     query = (
         select(event).where(event.c.run_id == run_id, event.c.seq > seq).order_by(event.c.seq).limit(limit)
     )

@@ -46,7 +46,10 @@ class JobFacts:
 
 @dataclass(slots=True)
 class RunFacts:
-    """What a run's own events say about it; ``there`` tells whether the run's row was found."""
+    """What a run's own events say about the run.
+
+    ``there``: the run's row was found in its table.
+    """
 
     opened: dict[str, Any] | None = None
     end: dict[str, Any] | None = None
@@ -59,7 +62,10 @@ class RunFacts:
 
 
 def newest(told: Mapping[str, Told]) -> list[Told]:
-    """Return the newest recorded value, and values of other runs that may be newer."""
+    """Return the newest recorded value, and values of other runs that may be newer.
+
+    Those are recorded so shortly before it that the order is not certain. Empty without any value.
+    """
     from datetime import datetime
 
     ordered = sorted(told.values(), key=lambda one: (one.at, one.seq))
@@ -85,11 +91,11 @@ class Facts:
         self.events = 0
 
     def job(self, job_id: str) -> JobFacts:
-        """Return what the events say about a job; empty if nothing yet."""
+        """Return what the events say about a job; empty if no event was taken about it yet."""
         return self.jobs.setdefault(job_id, JobFacts())
 
     def take(self, row: Mapping[str, Any]) -> None:
-        """Add the facts that one event records."""
+        """Add the facts that one event's row records; an event whose payload cannot be read adds none."""
         self.events += 1
         try:
             payload = json.loads(row["payload"])

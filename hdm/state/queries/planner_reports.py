@@ -23,7 +23,7 @@ class PlannerReports:
         self._base = base
 
     def link_jobs(self, link_key: str) -> list[Job]:
-        """Return the newest job of every pipeline of a link, whichever run opened the job."""
+        """Return the newest job of every pipeline of a link, open or closed, whichever run opened it."""
         newest = (
             select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
             .where(job.c.link_key == link_key)
@@ -36,7 +36,10 @@ class PlannerReports:
         return self._jobs(query)
 
     def last_sources(self, pipeline_keys: Sequence[str]) -> dict[str, Table]:
-        """Return the source table of each pipeline's newest job that was closed with success."""
+        """Return the source table of each pipeline's newest job that was closed with success.
+
+        A pipeline without such a job is left out.
+        """
         found: dict[str, Table] = {}
         for start in range(0, len(pipeline_keys), 500):
             newest = (
@@ -52,7 +55,7 @@ class PlannerReports:
         return found
 
     def open_jobs(self, link_keys: Collection[str]) -> list[Job]:
-        """Return the newest job of every pipeline of these links."""
+        """Return the newest job of every pipeline of these links, open or closed."""
         return [found for key in sorted(link_keys) for found in self.link_jobs(key)]
 
     def job(self, job_id: str) -> Job:
@@ -60,7 +63,10 @@ class PlannerReports:
         return self._jobs(select(*JOB_COLUMNS).where(job.c.job_id == job_id))[0]
 
     def statuses(self, chunk_ids: Sequence[str]) -> dict[str, tuple[str, str]]:
-        """Return chunk id -> (job id, status) for each of these chunks that is recorded."""
+        """Return for each of these chunks the id of its job and its status.
+
+        A chunk that is not recorded is left out.
+        """
 
         def work(conn: Connection) -> dict[str, tuple[str, str]]:
             found: dict[str, tuple[str, str]] = {}
@@ -76,8 +82,8 @@ class PlannerReports:
     def committed(self, pipeline_key: str, epoch: int | None = None) -> Holding:
         """Return counts of a pipeline's committed chunks and rows, to compare with a target's counts.
 
-        Of one epoch or of all. The result includes the identity of the target that the newest of these epochs
-        recorded.
+        Those of one ``epoch``, or of all. The result includes the identity of the target that the newest of
+        these epochs recorded.
         """
         newest = job.alias()
         into = (
@@ -100,7 +106,10 @@ class PlannerReports:
         return Holding(int(count), least, greatest, int(rows or 0), target=known)
 
     def committed_chunks(self, pipeline_key: str, epoch: int | None = None) -> list[tuple[Chunk, int]]:
-        """Return a pipeline's committed chunks with their numbers of rows, in the order of their plans."""
+        """Return a pipeline's committed chunks with their numbers of rows, in the order of their plans.
+
+        Those of one ``epoch``, or of all.
+        """
         query = (
             select(chunk.c.body, chunk.c.rows_loaded)
             .join(job, job.c.job_id == chunk.c.job_id)
@@ -113,7 +122,10 @@ class PlannerReports:
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
 
     def open_epoch(self, pipeline_key: str) -> int | None:
-        """Return the number of a pipeline's epoch that is planned and not finished; None if there is none."""
+        """Return the number of a pipeline's newest epoch that is planned and not closed.
+
+        None if there is none.
+        """
         query = select(func.max(job.c.epoch)).where(
             job.c.pipeline_key == pipeline_key, job.c.planned == 1, among(job.c.status, OPEN_JOB)
         )
@@ -146,7 +158,7 @@ class PlannerReports:
         return [chunk_from_json(body) for body in bodies]
 
     def chunk(self, chunk_id: str) -> Chunk:
-        """Return one chunk as it was planned."""
+        """Return one chunk as it was planned; raise an error if it is not recorded."""
         query = select(chunk.c.body).where(chunk.c.chunk_id == chunk_id)
         return chunk_from_json(self._base.db.read(lambda conn: str(conn.execute(query).scalar_one())))
 
@@ -159,7 +171,7 @@ class PlannerReports:
         return [(chunk_from_json(row[0]), int(row[1] or 0)) for row in rows]
 
     def row_count(self, job_id: str) -> RowCount:
-        """Return how many rows the job's newest plan counted, and how many its chunks read."""
+        """Return how many rows the job's newest plan counted, and how many rows its chunks read."""
         mine = select(chunk.c.body).where(chunk.c.job_id == job_id, chunk.c.status != SUPERSEDED)
         sums = select(
             func.coalesce(func.sum(chunk.c.rows_extracted), 0),
@@ -180,9 +192,10 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def last_reading(self, pipeline_key: str) -> Reading | None:
-        """Return what a pipeline's newest planned epoch found and read; None if nothing is recorded.
+        """Return what a pipeline's newest planned and ended epoch found and read.
 
-        With dead or waived chunks, all that was planned counts as read: their dead letters record the rest.
+        None if nothing is recorded. With dead or waived chunks, all that was planned counts as read: their
+        dead letters record the rest.
         """
         query = (
             select(job.c.job_id, job.c.epoch, job.c.reading, job.c.snapshot_token, job.c.started_at)
@@ -211,12 +224,12 @@ class PlannerReports:
         return self._base.db.read(work)
 
     def is_open(self, pipeline_key: str) -> bool:
-        """Return whether a pipeline has an epoch that is not closed."""
+        """Return True if a pipeline has an epoch that is not closed, else False."""
         query = select(func.count()).where(job.c.pipeline_key == pipeline_key, job.c.status.in_(OPEN_JOB))
         return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
     def moved_nothing(self, pipeline_key: str) -> bool:
-        """Return whether no chunk of the pipeline ever had a row, and none was waived."""
+        """Return True if no chunk of the pipeline ever had a row, and none was waived."""
         query = (
             select(func.count())
             .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
@@ -228,7 +241,10 @@ class PlannerReports:
         return not self._base.db.read(lambda conn: conn.execute(query).scalar())
 
     def live_workers(self, site: str | None = None) -> int:
-        """Return how many workers sent a heartbeat recently, of one site if given."""
+        """Return how many workers are alive, of one site if given, else of all.
+
+        A worker is alive if it sent a heartbeat within the time of a lease.
+        """
         from hdm.state.db import clock
 
         query = select(func.count()).where(worker.c.state == "alive", worker.c.heartbeat_at > clock.later)

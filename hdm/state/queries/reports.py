@@ -39,11 +39,11 @@ class Reports(Standing, PlannerReports):
     # -- for the command line ------------------------------------------------
 
     def of_run(self, run_id: str) -> list[TableReport]:
-        """Return a report on each job of a run, upstream before downstream."""
+        """Return a report on each job that takes part in a run, upstream before downstream."""
         return self._base.db.read(lambda conn: self._of_run(conn, run_id))
 
     def failed_validations(self, run_id: str) -> int:
-        """Return how many checks on chunks of the run did not pass."""
+        """Return how many checks on rows did not pass, in the jobs of a run."""
         query = (
             select(func.count())
             .select_from(validation.join(run_job, run_job.c.job_id == validation.c.job_id))
@@ -77,7 +77,10 @@ class Reports(Standing, PlannerReports):
     def find_run(
         self, manifest_name: str, env: str, prefix: str | None, links: Collection[str] = ()
     ) -> str | None:
-        """Return the id of the newest run whose id begins with ``prefix``; None if there is none."""
+        """Return the id of a manifest's newest run whose id begins with ``prefix``; None if there is none.
+
+        Without ``prefix``, the newest of all. For ``links`` see ``runs``.
+        """
         for row in self.runs(manifest_name, env, links):
             if prefix is None or str(row["run_id"]).startswith(prefix):
                 return str(row["run_id"])
@@ -88,7 +91,7 @@ class Reports(Standing, PlannerReports):
         return self._base.db.read(lambda conn: self._job_rows(conn, run_id))
 
     def failures(self, run_id: str) -> dict[str, str]:
-        """Return why jobs could not be planned in a run, by job, or by pipeline if no job was opened."""
+        """Return why jobs could not be planned in a run, by job id; by pipeline key if no job was opened."""
         query = (
             select(event.c.job_id, event.c.payload)
             .where(event.c.run_id == run_id, event.c.event_type == "job.failed")
@@ -120,7 +123,10 @@ class Reports(Standing, PlannerReports):
         return self._rows(query)
 
     def root_chunks(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
-        """Return every settled chunk that a manifest's jobs read from a source, with table and rows."""
+        """Return every committed or dead chunk that a manifest's jobs read from a source.
+
+        Each with its table, its id, its content, its status and its rows.
+        """
         mine = (
             select(run_job.c.job_id)
             .join(run, run.c.run_id == run_job.c.run_id)
@@ -139,12 +145,18 @@ class Reports(Standing, PlannerReports):
         return [{**row, "chunk": chunk_from_json(row["body"])} for row in self._rows(query)]
 
     def find_datasets(self, name: str) -> list[str]:
-        """Return the full names of the datasets whose name is, or ends with, ``name``."""
+        """Return the full names of the datasets that are called ``name``.
+
+        Or end with it after a dot or slash.
+        """
         query = select(dataset.c.name).where(_named(name)).order_by(dataset.c.name)
         return [str(row["name"]) for row in self._rows(query)]
 
     def chunks_of(self, name: str) -> list[dict[str, Any]]:
-        """Return every chunk that was read from or written to a dataset."""
+        """Return every chunk that was read from or written to a dataset called ``name``.
+
+        Datasets that end with ``name`` after a dot or slash count, too.
+        """
         source, target = dataset.alias(), dataset.alias()
         query = (
             select(

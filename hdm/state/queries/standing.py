@@ -33,7 +33,11 @@ class Process(NamedTuple):
 
 
 def of_manifest(name: str, env: str, links: Collection[str]) -> ColumnElement[bool]:
-    """Return the SQL condition that a run is of this manifest, by its name or by its links' keys."""
+    """Return the SQL condition that a run is of this manifest.
+
+    That is so if the run has the manifest's name and environment, or a job of one of ``links``, whose keys
+    stay the same when a manifest is renamed.
+    """
     named = and_(run.c.manifest_name == name, run.c.env == env)
     if not links:
         return named
@@ -46,7 +50,7 @@ def of_manifest(name: str, env: str, links: Collection[str]) -> ColumnElement[bo
 
 
 def jobs_of(name: str, env: str, links: Collection[str]) -> Select[Any]:
-    """Return the query for the ids of a manifest's jobs."""
+    """Return the query for the ids of a manifest's jobs; for ``links`` see ``of_manifest``."""
     return (
         select(run_job.c.job_id)
         .join(run, run.c.run_id == run_job.c.run_id)

@@ -73,7 +73,11 @@ def _differs(job_id: str, what: str, there: Sum, told: Sum) -> Found:
 
 
 def differs(what: str, there: Sum, told: Sum) -> str:
-    """Return a text that says how a table's rows differ from what events recorded of them."""
+    """Return a text that says how a table's rows differ from what events recorded of them.
+
+    ``what`` names the rows. ``there`` is the sum over the rows of the table, ``told`` the sum that the events
+    carry.
+    """
     if there.number != told.number:
         return f"{what}: {there.number} on record, its events say {told.number}"
     return f"{what}: not as its events sealed them"

@@ -36,7 +36,10 @@ def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
 
 
 def bound_kind(chunk: Chunk) -> str:
-    """Return in a word how the chunk selects its rows: null, point, range, file, or all."""
+    """Return in a word how the chunk selects its rows: null, file, all, point or range.
+
+    'null' are rows without a cursor value, 'point' those of one value.
+    """
     ops = {condition.op for condition in chunk.conditions}
     if ops & set(UNPLACED):
         return "null"

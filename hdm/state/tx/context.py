@@ -55,8 +55,9 @@ class Base:
     ) -> T:
         """Run ``work`` in one write transaction that records its events, and return its result.
 
-        ``hold`` is a chunk to lock at once; its row is ``tx.chunk_row``. The queries of ``ask`` are sent in
-        the same round trip; their rows are ``tx.answers``.
+        The events are recorded for run ``run_id``. ``hold`` is a chunk to lock at once; its row is
+        ``tx.chunk_row``. The queries of ``ask`` are sent in the same round trip; their rows are
+        ``tx.answers``.
         """
 
         def once(conn: Connection) -> T:
@@ -68,7 +69,10 @@ class Base:
         return self.db.run(once)
 
     def job_of(self, conn: Connection, row: Any, in_run: str, *, adopted: bool = True) -> Job:
-        """Return the ``Job`` for a database row with the columns ``JOB_COLUMNS``."""
+        """Return the ``Job`` for a database row with the columns ``JOB_COLUMNS``.
+
+        ``in_run`` is the run that asks for it now. ``adopted``: its epoch was open before that run asked.
+        """
         return Job(
             job_id=row.job_id,
             run_id=row.run_id,
@@ -98,7 +102,10 @@ class Base:
             self._infos.pop(job_id, None)
 
     def run_of(self, conn: Connection, job_id: str) -> str:
-        """Return the id of the run that last worked on a job."""
+        """Return the id of the run that last worked on a job.
+
+        Raises ``StateError`` if the job is not recorded.
+        """
         newest = (
             select(run_job.c.run_id)
             .where(run_job.c.job_id == job_id)

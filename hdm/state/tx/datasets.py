@@ -17,7 +17,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def register(tx: Tx, table: Table) -> int:
-    """Record a dataset, with a new version if its schema is new; return the version's number."""
+    """Record a dataset and, if it is new, the version of its schema; return the version's number."""
     ensure(tx, table.dataset)
     newest = tx.conn.execute(
         select(dataset_schema.c.version, dataset_schema.c.schema_sha256, dataset_schema.c.columns_json)

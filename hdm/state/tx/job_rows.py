@@ -20,7 +20,10 @@ def hold(tx: Tx, job_id: str) -> Mapping[str, Any]:
 
 
 def change(tx: Tx, held: Mapping[str, Any], values: Mapping[str, Any]) -> str:
-    """Change a job's row that ``hold`` returned; return its new seal (digest), for the event's ``seal``."""
+    """Change a job's row that ``hold`` returned; return its new seal (digest).
+
+    ``values`` are the changed columns. The seal is to be carried by an event.
+    """
     tx.conn.execute(update(job).where(job.c.job_id == held["job_id"]).values(dict(values)))
     return seal({**held, **values})
 

@@ -30,7 +30,10 @@ _LEAVE = update(lease).where(*_MINE).values(owner=None, expires_at=None)
 
 @contextmanager
 def hold(base: Base, resource: str) -> Iterator[bool]:
-    """Give the ``with`` block True if this caller got the lease on ``resource``; renew it meanwhile."""
+    """Give the ``with`` block True if this caller got the lease on ``resource``, else False.
+
+    The lease is renewed until the block ends.
+    """
     holder = f"{base.worker_id or base.instance}/{uuid.uuid4().hex}"
     if not _take(base, resource, holder):
         yield False

@@ -75,13 +75,16 @@ def seal(table: str, columns: Iterable[str], row: Mapping[str, Any]) -> str:
 
 
 def job_seal(row: Mapping[str, Any]) -> str:
-    """Return the seal (digest) of a job's row, with the number of its list of columns."""
+    """Return the seal (digest) of a job's row.
+
+    Before it stands the number of the list of columns that it covers.
+    """
     number = max(JOB)
     return f"{number}:{seal('job', JOB[number], row)}"
 
 
 def is_job_seal(sealed: str, row: Mapping[str, Any]) -> bool:
-    """Whether a job's row has the seal ``sealed``, computed by this or an older version of hdm.
+    """Return True if a job's row has the seal ``sealed``, which this or an older version of hdm computed.
 
     Columns that were added since an older version must have their initial value, NULL.
     """
@@ -122,7 +125,10 @@ class Sum:
         self.total = (self.total + found) % _RANGE
 
     def merge(self, told: Any) -> None:
-        """Add a count and sum that ``told`` returned, as read from an event."""
+        """Add a count and a sum to this one.
+
+        ``told`` are the two as the method ``told`` returned them, read from an event.
+        """
         number, total = told
         self.number += number
         self.total = (self.total + int(total, 16)) % _RANGE

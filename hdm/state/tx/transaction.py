@@ -166,19 +166,28 @@ class Tx:
         )
 
     def queue(self, change: Prepared, values: Values, then: Callable[[int], object] | None = None) -> None:
-        """Put a change off to the next round trip; ``then`` is called with the number of changed rows."""
+        """Put a change off until statements are sent next.
+
+        ``then`` is called with the number of changed rows.
+        """
         if then is not None:
             self._told[len(self._queue)] = then
         self._queue.append((change, values))
 
     def first(self, query: Prepared, values: Values) -> Any:
-        """Send all queued statements and then a query; return the query's first row or None."""
+        """Send all queued statements and then a query; return the query's first row.
+
+        None if it found none.
+        """
         self.queue(query, values)
         rows = self.send()[-1].rows
         return rows[0] if rows else None
 
     def send(self, *, last: bool = False) -> list[Outcome]:
-        """Send all queued statements, in one round trip if the driver can; return their results."""
+        """Send all queued statements, in one round trip if the driver can; return their results.
+
+        ``last``: the transaction ends with them.
+        """
         if not self._queue:
             return []
         queue, self._queue = self._queue, []
