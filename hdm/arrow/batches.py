@@ -153,8 +153,8 @@ def _float(value: float) -> bytes:
 def subtract(batch: pa.RecordBatch, known: Counter[str]) -> tuple[pa.RecordBatch, int]:
     """Remove the rows whose digest is in ``known``, each digest as often as it is counted there.
 
-    Returns the remaining rows and the number of removed ones. Changes ``known``: every removed row lowers
-    its count.
+    Returns the remaining rows and the number of removed ones. Changes ``known``: every removed row lowers the
+    count of its digest.
     """
     if not known:
         return batch, 0
@@ -174,7 +174,7 @@ def row_tokens(batch: pa.RecordBatch, key: Sequence[str] = ()) -> list[str]:
     """Return a text (token) for each row, by which a later reading recognises the row.
 
     A token is the row's digest. If ``key`` names columns, a full stop and the first 32 hex digits of the
-    key's digest follow: they tell a row that was changed in place from a new one.
+    key's digest follow: a row that was changed in place can then be told from a new one.
     """
     digests = row_digests(batch)
     if not key:
@@ -185,7 +185,7 @@ def row_tokens(batch: pa.RecordBatch, key: Sequence[str] = ()) -> list[str]:
 
 @dataclass(slots=True)
 class Compared:
-    """Result of comparing some rows with rows that were moved before: numbers of rows.
+    """Result of comparing some rows with rows that were moved before, as numbers of rows.
 
     ``new``: rows that are not known. ``changed``: rows with a known key and other values. ``gone``: known
     rows that were not found.
@@ -291,5 +291,8 @@ def _carry(array: pa.Array, field: pa.Field) -> pa.Array:
 
 
 def silent(error: BaseException) -> BaseException:
-    """Return an exception that names only the class of ``error``, whose own text may quote row values."""
+    """Return an exception that names only the class of ``error``.
+
+    The text of ``error`` itself may quote row values.
+    """
     return ValueError(f"{type(error).__name__}: details withheld, they may quote row values")

@@ -21,10 +21,9 @@ def ahead(
     """Yield the items that ``produce()`` yields, from a thread that runs at most ``depth`` items ahead.
 
     Closing the generator early calls ``stop``, which must make a blocked producer return, and waits for the
-    thread. An exception of the producer is raised here.
-
-    After an item that weighs more than ``HEAVY`` the producer waits until the consumer asks for the next
-    one, so that only one such item is in memory.
+    thread. An exception of the producer is raised here. ``weigh`` returns an item's weight. After an item
+    that weighs more than ``HEAVY`` the producer waits until the consumer asks for the next one, so that only
+    one such item is in memory.
     """
     items: queue.Queue[tuple[T | None, BaseException | None]] = queue.Queue(depth)
     closing, asked = threading.Event(), threading.Event()

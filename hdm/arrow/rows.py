@@ -48,7 +48,8 @@ def to_batch(
 ) -> pa.RecordBatch:
     """Return a driver's rows as one batch with the columns' Arrow types.
 
-    Raises ``UnrepresentableValue``, which names the column, if a value does not fit.
+    ``decoders`` convert a column's values, by its name; without one, the values are taken as they are. Raises
+    ``UnrepresentableValue``, which names the column, if a value does not fit.
     """
     values: Iterator[Sequence[Any]] = zip(*rows, strict=True) if rows else iter([()] * len(columns))
     arrays = []
@@ -68,7 +69,10 @@ def plain(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def cells(array: pa.Array, zone: str = "+00:00") -> list[Any]:
-    """Return an array as Python values for any DB-API driver: times and decimals as exact text."""
+    """Return an array as Python values for any DB-API driver.
+
+    Dates, times and decimals become exact text; ``zone`` ends the text of timestamps with a time zone.
+    """
     kind = array.type
     if pa.types.is_temporal(kind):
         return list(temporal.to_texts(array, zone).to_pylist())

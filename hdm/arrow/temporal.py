@@ -50,7 +50,7 @@ def _civil(days: int) -> tuple[int, int, int]:
 
 
 def date_from_text(text: str) -> int:
-    """Return the number of days since 1970-01-01 for a date's text; ``ValueError`` if it is no date."""
+    """Return the number of days since 1970-01-01 for a date's text; raise ``ValueError`` if it is no date."""
     if text in ("infinity", "-infinity"):
         return INT32_MAX if text == "infinity" else -INT32_MAX
     found = _DATE.match(text)
@@ -103,7 +103,10 @@ def _offset(zone: str | None) -> int:
 
 
 def stamp_to_text(ticks: int, zone: str = "", per_second: int = 1_000_000) -> str:
-    """Return the text of a timestamp in ticks, as ``stamp_from_text`` reads it; ``zone`` is appended."""
+    """Return a number of ticks since 1970-01-01 as the text of a timestamp, with ``zone`` at the end.
+
+    There are ``per_second`` ticks in a second; ``stamp_from_text`` reads the text.
+    """
     if abs(ticks) == INT64_MAX:
         return "infinity" if ticks > 0 else "-infinity"
     whole, fraction = divmod(ticks, per_second)
@@ -116,7 +119,10 @@ def stamp_to_text(ticks: int, zone: str = "", per_second: int = 1_000_000) -> st
 
 
 def clock_from_text(text: str, per_second: int = 1_000_000) -> int:
-    """Return the ticks since midnight for the text of a time; raise ``ValueError`` for 24:00:00."""
+    """Return the ticks since midnight for the text of a time of day.
+
+    There are ``per_second`` ticks in a second. Raises ``ValueError`` if the text is no time below 24:00:00.
+    """
     return stamp_from_text("1970-01-01 " + text, zoned=False, per_second=per_second)
 
 
@@ -126,7 +132,7 @@ def per_second(unit: str) -> int:
 
 
 def is_plain(array: pa.Array) -> bool:
-    """Whether every date or timestamp in an array lies in the years 1 to 9999."""
+    """Return True if every date or timestamp in an array lies in the years 1 to 9999; also for none."""
     if pa.types.is_date32(array.type):
         numbers, low, high = array.cast(pa.int32()), _FIRST_DAY, _LAST_DAY
     else:

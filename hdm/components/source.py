@@ -151,8 +151,7 @@ class Source(ABC):
         """
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """Yield the chunks that this source reads of an upstream sink's receipt, one for each of its files.
-        """
+        """Yield the chunks that this source reads of an upstream sink's receipt, one for each file."""
         for number, file in enumerate(receipt.files):
             yield Chunk(
                 job_key,

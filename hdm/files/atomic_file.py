@@ -16,7 +16,10 @@ SCRATCH = ".tmp"
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file or folder exists at ``path``; raise ``UsageError`` if this user may not look there."""
+    """Return True if a file or folder exists at ``path``, else False.
+
+    Raises ``UsageError`` if this user may not look there.
+    """
     try:
         return path.exists()
     except PermissionError as error:
@@ -27,9 +30,9 @@ def is_there(path: Path) -> bool:
 
 
 def has_room(path: Path) -> bool:
-    """Whether ``path`` is a folder, or this user may create a folder or file there.
+    """Return True if ``path`` is a folder in which this user may write, or may be created as one.
 
-    The user may if the nearest existing folder above ``path`` is writable.
+    It may be created if the nearest existing folder above it is writable.
     """
     nearest = next(part for part in (path.absolute(), *path.absolute().parents) if os.path.exists(part))
     return nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
@@ -52,7 +55,8 @@ def disk_error(error: OSError, what: str) -> HdmError:
 class NewFile(io.RawIOBase):
     """A new file, hashed as it is written, that only its owner can read (mode 0600).
 
-    ``seal`` makes it durable. ``floor`` is how many bytes must stay free on the disk.
+    Raises ``FileExistsError`` if there is such a file. ``seal`` makes the bytes durable. ``floor`` is how
+    many bytes must stay free on the disk.
     """
 
     _PROBE = 64 * 1024 * 1024
@@ -121,10 +125,11 @@ class NewFile(io.RawIOBase):
 
 
 def create(path: Path, content: bytes) -> None:
-    """Create a file with this content, complete or not at all; raise ``FileExistsError`` if it exists.
+    """Create a file with this content; raise ``FileExistsError`` if there is one of that name.
 
-    Where the file system has ``O_TMPFILE`` (https://man7.org/linux/man-pages/man2/open.2.html), the content
-    goes into a file without a name first; elsewhere into one that ends with ``SCRATCH``.
+    The file appears complete or not at all. Where the file system has ``O_TMPFILE``
+    (https://man7.org/linux/man-pages/man2/open.2.html), the content goes into a file without a name first;
+    elsewhere into one whose name ends with ``SCRATCH``.
     """
     try:
         handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)

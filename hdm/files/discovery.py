@@ -33,11 +33,17 @@ class Wanted:
     partitions: bool = True
 
     def format(self, name: str, key: str) -> Format:
-        """Return the format of the file ``key``; files that hdm staged always have commas between fields."""
+        """Return the format called ``name``, to read the file ``key``.
+
+        Files that hdm staged have commas between fields; other CSV files have the source's ``delimiter``.
+        """
         return format_named(name, None if files.is_staged(key) else self.delimiter)
 
     def values(self, key: str) -> dict[str, str | None]:
-        """Return the columns and values that the names of a file's folders give (``dt=2024-01-01``)."""
+        """Return the columns and values that the names of a file's folders give (``dt=2024-01-01``).
+
+        Empty for files that hdm staged, and if the source's ``partitions`` is off.
+        """
         return {} if files.is_staged(key) or not self.partitions else partition_folders.values_of(key)
 
 
@@ -45,7 +51,8 @@ class Wanted:
 class Found:
     """A dataset that was found in a store: its table, and the keys of the objects with its rows.
 
-    ``replaced``: it is staged as a whole again and again, and these are the newest files.
+    ``manifests`` are keys of chunk records, ``foreign`` those of files that hdm did not stage. ``replaced``:
+    it is staged as a whole again and again, and these are the newest files.
     """
 
     table: Table
@@ -85,7 +92,8 @@ def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
 
 
 def unread(store: Store) -> list[str]:
-    """Return up to five names of files under the root, leaving out marker files of hdm and other systems."""
+    """Return up to five keys of files under the store's root, without marker files of hdm and other systems.
+    """
     seen = (stat.key for stat in store.list("") if not _is_mark(stat.key))
     return list(islice(seen, 5))
 

@@ -17,11 +17,11 @@ Begins = Callable[[StagedFile, StagedFile], bool]
 
 
 def rest_of(chunk: Chunk, before: Sequence[Chunk], begins: Begins, mode: Mode) -> Iterator[Chunk]:
-    """Yield the part of a file's chunk with rows that no earlier chunk has.
+    """Yield the part of a file's chunk that has rows which no earlier chunk has; nothing if there is none.
 
     ``before`` are all chunks of the job's earlier epochs, in their order. ``begins`` tells whether a file
-    begins with the bytes of an older one. Raises ``UsageError`` if rows that were moved before may have
-    changed, except in mode merge: then the whole file is read again.
+    begins with the bytes of an older one. If rows that were moved before may have changed, mode merge yields
+    the whole file; the other modes raise ``UsageError``.
     """
     file = chunk.files[0]
     earlier = [one for one in before if one.files and one.files[0].uri == file.uri]
@@ -66,7 +66,7 @@ def _without(chunk: Chunk, held: Sequence[tuple[int, int]]) -> Iterator[Chunk]:
 
 
 def begins_with(stream: BinaryIO, old: StagedFile) -> bool:
-    """Whether a file begins with all bytes of an older text file, so that the rest is new rows.
+    """Return True if a file begins with all bytes of an older text file, so that the rest is new rows.
 
     The old file must have ended with a line's end. False for compressed files, Parquet and other formats
     without lines, where new rows cannot be told.

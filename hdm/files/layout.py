@@ -1,9 +1,9 @@
 """Defines the names of staged files under a store's root: data files, sidecars, chunk records.
 
 ``<sink>/<table>-<hash8>/[epoch folder/]<chunk 24>.<attempt>.<part>.<ext>`` are data files. ``<chunk
-24>.manifest.json`` beside them is the chunk record: it is created once, and names the files of the attempt
-that won. These records are the ledger: a data file that none of them names is not published.
-``_hdm_table.<schema 8>.json``, the sidecar, holds the table's schema.
+24>.manifest.json`` beside them is the chunk record, which is created once and names the files of the attempt
+that published the chunk. These records are the ledger: a data file that none of them names is not published.
+``_hdm_table.<schema 8>.json``, the sidecar, has the table's schema.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _STAGED = re.compile(r"[0-9a-f]{24}\.\d+\.\d+\.[a-z.]+")
 
 
 def is_staged(key: str) -> bool:
-    """Whether an object's name is one that hdm gives to the files it stages."""
+    """Return True if an object's name is one that hdm gives to the files it stages."""
     return _STAGED.fullmatch(key.rpartition("/")[2]) is not None
 
 
@@ -94,7 +94,7 @@ def attempt_pattern(folder: str, job_key: str, mode: Mode) -> tuple[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """The record of one published chunk (chunk record): the chunk, and the receipt with its files."""
+    """The chunk record: the record of one published chunk, with the receipt that names the chunk's files."""
 
     chunk: Chunk
     receipt: Receipt
@@ -115,7 +115,7 @@ class Manifest:
 
 
 def read_manifest(store: Store, key: str) -> Manifest | None:
-    """Return the chunk record at ``key``; None if there is none.
+    """Return the chunk record at ``key``; None if there is no such object.
 
     Raises ``CorruptFile`` if it is damaged.
     """

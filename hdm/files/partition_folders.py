@@ -28,12 +28,12 @@ def folder_without(key: str) -> str:
 
 
 def with_columns(table: Table, names: list[str]) -> tuple[Column, ...]:
-    """Return the table's columns, followed by text columns for those that its folders give."""
+    """Return the table's columns, followed by text columns called ``names``, whose values folders give."""
     return (*table.columns, *(Column(name, Kind.TEXT, pa.string()) for name in names))
 
 
 def without_columns(table: Table, names: dict[str, str | None]) -> tuple[Column, ...]:
-    """Return the table's columns without those that its folders give."""
+    """Return the table's columns except those called ``names``, whose values folders give."""
     return tuple(column for column in table.columns if column.name not in names)
 
 

@@ -70,11 +70,11 @@ class FileSink(Sink):
 
     @property
     def system(self) -> str:
-        """The address of the system that has the files, as an OpenLineage namespace."""
+        """The address of the system that has the files: the OpenLineage namespace of the datasets."""
         return self.namespace
 
     def reach(self) -> None:
-        """Raise ``ConnectionLost`` if the store cannot be reached, by looking for one object."""
+        """Look for one object; raise ``ConnectionLost`` if the store cannot be reached."""
         self.store.look()
 
     @property
@@ -84,7 +84,10 @@ class FileSink(Sink):
 
     @property
     def place(self) -> str:
-        """The bucket, container or folder that ``ready`` checks, once for each connection."""
+        """The bucket, container or folder that ``ready`` tests.
+
+        That test is made once for all sinks with the same type, connection and place.
+        """
         return self.namespace
 
     def dataset(self, table: Table) -> Dataset:
@@ -94,14 +97,14 @@ class FileSink(Sink):
     def target(self, table: Table) -> Table:
         """Return the source's table, renamed to the dataset that this sink writes; its columns stay.
 
-        Every file format holds them exactly. ``Table.path`` still names the place in the source.
+        Every file format can express all of them. ``Table.path`` still names the table in the source.
         """
         return replace(table, dataset=self.dataset(table))
 
     def ready(self) -> None:
-        """Raise ``UsageError`` if the store cannot be used, by reading only.
+        """Raise an error if a read shows that the store cannot be used.
 
-        ``store.ready`` is left to ``prepare``, because it may write to the store.
+        Whether the store can create an object exactly once is left to ``prepare``, since that test may write.
         """
         self.store.look()
 
@@ -148,7 +151,9 @@ class FileSink(Sink):
                 yield manifest.chunk, manifest.receipt
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """Return the greatest epoch of the job for which a folder exists; 0 if there is none."""
+        """Return the greatest epoch (number of a plan) of the job for which a folder exists; 0 if there is
+        none.
+        """
         start = files.epoch_folders(self._folder(table), job_key)
         keys = (found.key.removeprefix(start).partition("/")[0] for found in self.store.list(start))
         return max((int(key) for key in keys if key.isdecimal()), default=0)
@@ -225,15 +230,15 @@ class FileSink(Sink):
             self.store.put_new(f"{folder}/{files.DONE}", b"{}")
 
     def remove(self, uri: str) -> bool:
-        """Delete an object, and abort unfinished uploads of it; return False if there was neither."""
+        """Delete an object, and abort unfinished uploads of it; return True if there was either."""
         key = self.store.key(uri)
         aborted = self.store.abort_uploads(key)
         return self.store.delete(key) or bool(aborted)
 
     def retire(self, chunk: Chunk, uri: str) -> bool:
-        """Delete a staged file that is not needed any more; return False if it was gone.
+        """Delete a staged file that is not needed any more; return False if it did not exist.
 
-        ``committed`` still returns the chunk's receipt.
+        The chunk is marked first, so that ``committed`` still returns its receipt.
         """
         folder = self.store.key(uri).rpartition("/")[0]
         with disk(f"the note that {uri} is removed"):

@@ -61,9 +61,9 @@ class FileSourceConfig(Settings):
 
 
 class FileSource(Source):
-    """Reads the files of an upstream sink, or all published files under its root.
+    """Reads the files of an upstream sink, or all published files under its store's root.
 
-    It reads an upstream's files if it has the name of that sink. Subclasses give the ``store`` and the
+    It reads an upstream sink's files if it has the name of that sink. Subclasses give the ``store`` and the
     dataset ``namespace``.
     """
 
@@ -81,11 +81,11 @@ class FileSource(Source):
 
     @property
     def system(self) -> str:
-        """The address of the system that has the files, as an OpenLineage namespace."""
+        """The address of the system that has the files: the OpenLineage namespace of the datasets."""
         return self.namespace
 
     def reach(self) -> None:
-        """Raise ``ConnectionLost`` if the store cannot be reached, by looking for one object."""
+        """Look for one object; raise ``ConnectionLost`` if the store cannot be reached."""
         self.store.look()
 
     @property
@@ -98,7 +98,10 @@ class FileSource(Source):
         return None
 
     def describe(self) -> Table:
-        """Return the only dataset under the root; raise ``UsageError`` if there is none, or several."""
+        """Return the only dataset under the store's root.
+
+        Raises ``UsageError`` if there is none, or several.
+        """
         found = list(self.tables())
         if len(found) == 1:
             return found[0]
@@ -109,9 +112,10 @@ class FileSource(Source):
         )
 
     def tables(self) -> Iterator[Table]:
-        """Yield every dataset under the root that the source's settings select.
+        """Yield every dataset under the store's root that the source's settings select.
 
-        Raises ``UsageError`` if there are files, but none of them would be read.
+        Raises ``UsageError`` if there are files, but none of them would be read, unless ``allow_empty`` is
+        set.
         """
         found = self._datasets()
         if not found and not self.config.allow_empty and (seen := found_files.unread(self.store)):
@@ -139,9 +143,10 @@ class FileSource(Source):
                     number += 1
 
     def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
-        """Yield a chunk of the rows that were appended to a text file since it was moved.
+        """Yield a chunk of the rows that were appended to a text file since that file was moved.
 
-        Raises ``UsageError`` if a file has changed otherwise.
+        A new file is yielded as it is. Raises ``UsageError`` if a file has changed otherwise, except in mode
+        merge.
         """
         yield from grown_files.rest_of(chunk, before, self._begins, mode)
 
@@ -152,7 +157,10 @@ class FileSource(Source):
             return grown_files.begins_with(stream, old)
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """Yield the chunks that a link reads from an upstream chunk's files, each file whole or in pieces."""
+        """Yield the chunks that a link reads from an upstream chunk's files.
+
+        Each is a whole file or a piece of one.
+        """
         number = 0
         for file in receipt.files:
             for chunk in self._pieces(file, table, job_key):
@@ -334,9 +342,10 @@ class FileChunks(FileSource):
         self.bound: Split = bound
 
     def piece(self, file: StagedFile) -> int | None:
-        """Return how many rows of a file one chunk has: the smaller of the bounds in rows and in bytes.
+        """Return how many rows of a file one chunk has: the smaller of the limits in rows and in bytes.
 
-        The file's bytes count as evenly spread over its rows.
+        None, for the whole file, if neither limit is set. The file's bytes count as evenly spread over its
+        rows.
         """
         sizes = [self.bound.rows] if self.bound.rows else []
         if self.bound.bytes and file.bytes:

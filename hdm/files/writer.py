@@ -80,7 +80,10 @@ class Writing:
                 open_file[1].close()
 
     def copy(self, staged: StagedFile, payload: Payload) -> None:
-        """Copy a staged file byte for byte; raise ``CorruptFile`` if its bytes are not what was staged."""
+        """Copy a staged file byte for byte; raise ``CorruptFile`` if its bytes are not what was staged.
+
+        ``payload`` opens the file.
+        """
         if payload.open is None:
             raise BrokenContract("a payload with files cannot open them", hint="give Payload.open")
         found = format_of(staged.uri)

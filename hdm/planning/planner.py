@@ -127,7 +127,9 @@ class Planner:
         return {run.key: job for run in list(self._runs.values()) if (job := run.job) is not None}
 
     def jobs_of(self, links: Collection[str]) -> frozenset[str]:
-        """Return the ids of the newest jobs of the links with these keys. Any thread may ask, at each claim.
+        """Return the ids of the newest jobs of the links with these keys.
+
+        Any thread may ask, at each claim.
         """
         runs = list(self._runs.values())
         return frozenset(job.job_id for run in runs if run.link_key in links and (job := run.job) is not None)

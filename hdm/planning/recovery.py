@@ -108,8 +108,7 @@ def record_known(
 
 
 def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
-    """Count rows again in the target for chunks that were recorded as committed only because a ledger names
-    them.
+    """Count rows in the target for chunks that were recorded as committed only because a ledger names them.
 
     Nothing is done if the sink cannot tell which rows the target has.
     """

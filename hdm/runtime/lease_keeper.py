@@ -75,12 +75,11 @@ class Pulse:
             self._held.pop(held.lease.chunk.chunk_id, None)
 
     def check(self, held: ActiveLease) -> None:
-        """Record progress; raise ``LeaseLost`` if the lease may have ended, so that another worker may have
-        the chunk.
+        """Record progress; raise ``LeaseLost`` if the lease may have ended.
 
-        A lease is taken to last from the moment before its last renewal was sent, and for a little less than
-        its time. An ended lease is therefore never taken for a valid one, even if this process was stopped or
-        the state database was away.
+        Another worker may have the chunk then. A lease is taken to last from the moment before its last
+        renewal was sent, and for a little less than its time. An ended lease is therefore never taken for a
+        valid one, even if this process was stopped or the state database was unreachable.
         """
         held.moved = time.monotonic()
         if held.lost or held.moved - held.renewed > self._ttl * LEASE_SAFE_FRACTION:

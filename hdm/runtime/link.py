@@ -69,8 +69,9 @@ class DataLink:
         return batch
 
     def outgoing(self, table: Table) -> Table:
-        """Return the table with the columns that the sink gets: the source's, or what ``transform:`` makes of
-        them.
+        """Return the table with the columns that the sink gets.
+
+        These are the source's, or what ``transform:`` makes of them.
         """
         return Transform(self.spec.transform, table).table if self.spec.transform else table
 

@@ -72,7 +72,9 @@ class ThreadEngine:
         self._pressure = BackPressure(self.planner, self.workers, self.back_pressure)
 
     def run(self) -> None:
-        """Run until every job is closed, or until told to stop; raise the error that ended the run, if any.
+        """Run until every job is closed, or until told to stop.
+
+        Raises the error that ended the run, if there was one.
         """
         self.breaker = self.planner.breaker = Breaker(self.max_wait, self.observer.said)
         self._outage = Outage(self.max_wait, self.observer.said)

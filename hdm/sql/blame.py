@@ -22,12 +22,12 @@ def named(error: UnrepresentableValue, columns: Sequence[str]) -> None:
 
 
 def of_text(columns: Sequence[Column]) -> list[str]:
-    """Return the names of those columns that contain text or JSON."""
+    """Return the names of the columns that contain text or JSON."""
     return [column.name for column in columns if column.kind in _TEXTS]
 
 
 def unreadable(source: SqlSource, table: Table, chunk: Chunk) -> list[str]:
-    """Return the text columns of a chunk that contain values which cannot be decoded.
+    """Return the text columns of a chunk that have values which cannot be decoded.
 
     Reads each text column alone, in a database session of its own. Returns none if a reading fails for
     another reason.

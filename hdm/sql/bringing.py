@@ -26,7 +26,7 @@ def bring(
     chunk: Chunk,
     payload: Payload,
 ) -> Callable[[], int]:
-    """Prepare to load a chunk's rows, and return the function that loads them.
+    """Prepare to load a chunk's rows into table ``into``; return the function that loads them.
 
     Call ``bring`` before the transaction opens. The function that it returns inserts the rows inside the open
     transaction and returns how many were sent. It raises ``RejectedRows`` if the table stored fewer, and the

@@ -76,7 +76,10 @@ class SqlCatalog(Catalog):
         return self.database.dataset(self.database.default_path(path))
 
     def flavour(self) -> str:
-        """Return which variant of the system the server is, e.g. ``mariadb``; empty if there is only one."""
+        """Return which variant of the system the server is, e.g. ``mariadb``.
+
+        Empty if the system has only one.
+        """
         known = self.database.dialect
         if known.flavour_query is None or known.name != self.database.dialect_name:
             return ""
@@ -88,9 +91,8 @@ class SqlCatalog(Catalog):
         return known.flavour_of(version)
 
     def held(self, selection: Selection) -> Schema:
-        """Return the selected tables as ``crawl`` does, but none if the database file does not exist yet.
-
-        The file is not created.
+        """Return the selected tables and views; none if the database file does not exist. The file is not
+        created.
         """
         place = getattr(self.database, "file", None)
         if isinstance(place, FilePath) and not is_there(place):
@@ -125,7 +127,10 @@ class SqlCatalog(Catalog):
 
 
 def catalog_over(database: Database, name: str = "") -> SqlCatalog:
-    """Return a catalogue that reads through the ``Database`` object of a sink or source."""
+    """Return a catalogue that reads through the ``Database`` object of a sink or source.
+
+    ``name`` is the catalogue's name; by default the dialect's.
+    """
     return SqlCatalog(CatalogConfig(), None, name=name or database.dialect_name, database=database)
 
 

@@ -20,9 +20,9 @@ __all__ = ["Part", "Splitter", "SqlRanges", "all_of", "why_not_split"]
 def why_not_split(
     dialect: Dialect, table: Table, chunks: Sequence[Chunk], rows: int | None, size: int | None
 ) -> str | None:
-    """Return a warning if a large table, or one of unknown size, is moved as one chunk; else None.
+    """Return a warning if a large table is moved as one chunk because it has no key to split by; else None.
 
-    That happens if it has no key to split by. Large is more than ``rows`` rows or ``size`` bytes.
+    Large is more than ``rows`` rows or ``size`` bytes. A table of unknown size counts as large.
     """
     if (
         len(chunks) != 1
@@ -44,7 +44,7 @@ def _orders(dialect: Dialect, column: Column) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SqlRanges:
-    """Answers, by SQL, what must be known to cut one table or query into chunks (see ``Ranges``).
+    """Answers, by SQL, the questions by which one table or query is cut into chunks (see ``Ranges``).
 
     Uses one connection and one snapshot. ``origin`` is the table expression to read from, ``where`` the
     configured filter in brackets.
@@ -57,7 +57,7 @@ class SqlRanges:
     where: str = ""
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the column's values have an order by which chunks can be cut; decimals always have."""
+        """Return True if chunks can be cut by the order of the column's values; for decimals always."""
         return _orders(self.database.dialect, column)
 
     def count(self, conditions: Sequence[Condition]) -> int:
@@ -65,7 +65,11 @@ class SqlRanges:
         return int(self.one(self.select("COUNT(*)", self.where_of(conditions)))[0])
 
     def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
-        """Return column values that divide the rows into ranges of ``step`` rows; see ``Database.edges``."""
+        """Return column values that divide the rows into ranges of ``step`` rows, as text, in ascending
+        order.
+
+        See ``Database.edges``.
+        """
         filters = self.where_of(conditions)
         return self.database.edges(self.connection, self.origin, column, filters, step, rows)
 
@@ -78,7 +82,10 @@ class SqlRanges:
         return all_of([self.where, self.database.dialect.predicate(conditions, self.table)])
 
     def select(self, what: str, where: str) -> str:
-        """Return a SELECT of ``what`` from the table, for all rows if ``where`` is empty."""
+        """Return a SELECT of ``what`` from the table.
+
+        ``where`` is the condition; all rows if it is empty.
+        """
         return f"SELECT {what} FROM {self.origin}" + (f" WHERE {where}" if where else "")
 
     def one(self, sql: str) -> tuple[Any, ...]:
@@ -117,7 +124,10 @@ class Splitter(Cutter):
         return self.ranges.where_of(conditions)
 
     def select(self, what: str, where: str) -> str:
-        """Return a SELECT of ``what`` from the table, for all rows if ``where`` is empty."""
+        """Return a SELECT of ``what`` from the table.
+
+        ``where`` is the condition; all rows if it is empty.
+        """
         return self.ranges.select(what, where)
 
     def one(self, sql: str) -> tuple[Any, ...]:
@@ -126,5 +136,8 @@ class Splitter(Cutter):
 
 
 def all_of(filters: Sequence[str]) -> str:
-    """Return the SQL filters joined by AND; empty ones are left out."""
+    """Return the SQL filters joined by AND.
+
+    Empty ones are left out; empty if there is no other.
+    """
     return " AND ".join(filter(None, filters))

@@ -18,8 +18,8 @@ def components(
 ) -> tuple[type[SqlSource], type[SqlSink], type[SqlCatalog]]:
     """Make, register and return ``XSource``, ``XSink`` and ``XCatalog`` for a class ``XDatabase``.
 
-    Assign them to these names in the module of ``XDatabase``, or in the module ``within``: pickle and
-    ``plugins:`` look for them there.
+    ``profile`` is the class of the system's profile entries. Assign the three classes to these names in the
+    module of ``XDatabase``, or in the module ``within``: pickle and ``plugins:`` look for them there.
     """
     name = database.__name__.removesuffix("Database")
 

@@ -55,9 +55,10 @@ class WatermarkConf(Settings):
 
 
 def hold_to_order(database: Database, where: str, column: Column, mark: WatermarkConf) -> None:
-    """Raise ``UsageError`` unless the column's values can be ordered, as a watermark needs.
+    """Raise ``UsageError`` unless the column's values can be ordered as a watermark needs.
 
-    ``where`` is the SQL of a table and its WHERE clause, to which conditions are added by AND.
+    ``mark`` is the watermark's configuration. ``where`` is the SQL of a table and its WHERE clause, to which
+    conditions are added by AND.
     """
     admit(database.dialect, column, monotone=mark.order is not None)
     with looking(database, "hdm:ready") as connection:
@@ -70,7 +71,8 @@ def hold_to_order(database: Database, where: str, column: Column, mark: Watermar
 def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
     """Raise ``UsageError`` unless rows that come later have greater values in the column.
 
-    They are taken to have if the column's kind is in ``LATER``, or if the manifest says so (``monotone``).
+    They are taken to have such values if the column's kind is in ``LATER``, or if the manifest says so
+    (``monotone``). A kind without a useful order is always refused.
     """
     what = f"watermark column {column.name} is {column.kind} ({column.native})"
     if not dialect.is_sortable(column) or column.kind is Kind.UUID:
@@ -93,7 +95,7 @@ def admit(dialect: Dialect, column: Column, *, monotone: bool) -> None:
 def highest(dialect: Dialect, column: Column, now: datetime | None) -> str | None:
     """Return the greatest value that may become a watermark, as text; None if any value may.
 
-    ``now`` is the time of the server's clock.
+    ``now`` is the time of the server's clock; dates far ahead of it are no watermark.
     """
     if column.kind in INTEGERS:
         return str(2 ** (INTEGERS[column.kind] - 1) - 2)

@@ -91,7 +91,10 @@ class Database(ServerCalls):
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
-        """Return the ``Database`` of a profile; of another class if the profile names another driver."""
+        """Return the ``Database`` object for a profile.
+
+        It is of another class if the profile names another driver, such as ODBC.
+        """
         return cls(profile)
 
     @property
@@ -103,17 +106,22 @@ class Database(ServerCalls):
 
     @abstractmethod
     def dataset(self, path: Sequence[str]) -> Dataset:
-        """Return a table's OpenLineage name (https://openlineage.io/docs/spec/naming); no connecting."""
+        """Return a table's OpenLineage name (https://openlineage.io/docs/spec/naming), without connecting."""
 
     @abstractmethod
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Open a session with the dialect's settings, shown by the server as ``label``; return it."""
+        """Open a database session with the dialect's settings and return its connection.
+
+        The server shows the session under the name ``label``. It is read-only unless ``write``, where the
+        system can do that.
+        """
 
     @abstractmethod
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Return a table as the catalogue describes it, with key and size estimates; None if there is none.
+        """Return a table as the catalogue describes it, with key and size estimates.
 
-        If no table has exactly this name, one whose name differs only in case may be returned.
+        None if there is none. If no table has exactly this name, one whose name differs only in case may be
+        returned.
         """
 
     @abstractmethod
@@ -154,11 +162,14 @@ class Database(ServerCalls):
     # -- defaults --------------------------------------------------------------
 
     def is_there(self) -> bool:
-        """Whether the database exists; False if its file has yet to be created."""
+        """Return True if the database exists; False if its file has yet to be created."""
         return True
 
     def can_be_made(self) -> None:
-        """Raise ``UsageError`` if the missing database cannot be created."""
+        """Raise ``UsageError`` if a missing database cannot be created.
+
+        Called if ``is_there`` is False. The default allows it.
+        """
         return
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
@@ -170,7 +181,10 @@ class Database(ServerCalls):
         return tuple(self.dialect.folded_table(part) for part in path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Begin a transaction, which reads one consistent view, or with ``write`` may write."""
+        """Begin a transaction, which reads one consistent view, or with ``write`` may write.
+
+        The default does nothing, for drivers that begin one by themselves.
+        """
         return
 
     def commit(self, connection: Any) -> None:
@@ -210,34 +224,41 @@ class Database(ServerCalls):
     # -- snapshots and watermarks ----------------------------------------------
 
     def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
-        """Hold one consistent view of a table for the ``with`` block; give its token, None if not shared."""
+        """Hold one consistent view of a table for the ``with`` block, and give its token.
+
+        Other sessions read the same view by the token. The default holds none and gives None. ``path`` is
+        None for a query.
+        """
         return nullcontext(None)
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Make the open transaction read from the snapshot that ``token`` names; return whether it does.
+        """Make the open transaction read from the snapshot that ``token`` names; return True if it does.
 
-        False if the snapshot is lost and the chunk may be read from a new one. Raises ``SnapshotLost`` if it
-        may not.
+        False if the snapshot is lost and the chunk may be read from a new one; ``SnapshotLost`` is raised if
+        it may not.
         """
         raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
         """Return an identifier of the storage that contains a table's rows now; None if there is none.
 
-        It differs after the table was truncated, rewritten, replaced or partitioned anew. ``origin`` is the
-        SQL to read from; ``path`` is the table's name, None for a query. Where the system has a lock against
-        such changes, it is taken until the transaction ends.
+        The identifier differs after the table was truncated, rewritten, replaced or partitioned anew.
+        ``origin`` is the SQL to read from; ``path`` is the table's name, None for a query. Where the system
+        has a lock against such changes, it is taken until the transaction ends.
         """
         return None
 
     def relation_in(self, token: str) -> str | None:
-        """Return what ``relation`` gave at the time of a snapshot, if the snapshot's token tells it."""
+        """Return what ``relation`` gave when a snapshot was taken.
+
+        None if the snapshot's token does not tell it.
+        """
         return None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Whether all database sessions that share a snapshot find the same rows in the table.
+        """Return True if all database sessions that share a snapshot find the same rows in the table.
 
-        Then rows can be counted in one of them and read in others. False for a view that depends on the
+        Rows can then be counted in one of them and read in others. False for a view that depends on the
         clock, and for foreign tables. The default cannot tell: False.
         """
         return False
@@ -250,19 +271,31 @@ class Database(ServerCalls):
         return None
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows of transactions open at the last reading; None if not known."""
+        """Return a condition for rows of transactions that were open at the last reading.
+
+        None if such rows cannot be told, which is the default.
+        """
         return None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for all rows added or changed since the last reading; None if not known."""
+        """Return a condition for all rows added or changed since the last reading.
+
+        None if such rows cannot be told, which is the default.
+        """
         return None
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """Return facts about this reading that ``late`` and ``since`` need next, for ``Window.last``."""
+        """Return facts about this reading that ``late`` and ``since`` need at the next one.
+
+        They are found there in ``Window.last``. By default none.
+        """
         return {}
 
     def now(self, connection: Any) -> datetime:
-        """Return the time of the server's clock in UTC; of this machine's if the dialect has no ``clock``."""
+        """Return the time of the server's clock in UTC.
+
+        That of this host if the dialect has no ``clock``.
+        """
         if not self.dialect.clock:
             return datetime.now(UTC)
         return datetime.fromisoformat(str(self.run(connection, self.dialect.clock)[0][0])[:19])
@@ -293,11 +326,17 @@ class Database(ServerCalls):
     # -- writing ---------------------------------------------------------------
 
     def tag(self, connection: Any, run_id: str, chunk: Chunk, attempt: int) -> None:
-        """Label the database session with run, chunk and attempt, if the server keeps a query history."""
+        """Label the database session with run, chunk and attempt, if the server keeps a query history.
+
+        By default nothing is done.
+        """
         return
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
-        """Terminate sessions labelled ``mark`` that belong to an older attempt than ``attempt``."""
+        """Terminate database sessions whose label is ``mark`` and an older attempt's number than ``attempt``.
+
+        By default nothing is done.
+        """
         return
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
@@ -305,22 +344,31 @@ class Database(ServerCalls):
         return None
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Allow inserts into the identity columns among ``names``, until the session ends."""
+        """Allow inserts into the identity columns of table ``held`` among ``names``, until the session ends.
+
+        By default nothing is done.
+        """
         return
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
         """Return a function that tells how many rows of the next insert still exist after it.
 
-        Call this before the insert. None if no trigger can remove rows.
+        Call this before the insert. None if no trigger can remove rows, which is the default.
         """
         return None
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
-        """Return the name of the temporary table that takes rows for ``target`` before a merge."""
+        """Return the full name of the temporary table that takes rows for table ``target`` before a merge.
+
+        ``name`` is its last part.
+        """
         return (name,)
 
     def merging(self, connection: Any, held: Table, stage: Sequence[str], **how: Any) -> list[str]:
-        """Return the statements that merge the stage's rows into table ``held``; see ``Merging.merge``."""
+        """Return the statements that merge the rows of temporary table ``stage`` into table ``held``.
+
+        ``how`` are the arguments of ``Merging.merge``.
+        """
         return self.dialect.merge(held.path, stage, **how)
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
@@ -340,14 +388,18 @@ class Database(ServerCalls):
             self.refill(connection, held, new)
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether the table may be replaced by renaming ``new``, without loss of grants, views or keys.
+        """Return True if table ``path`` may be replaced by renaming ``new``, without loss of grants, views or
+        keys.
 
         The default does not ask the catalogue and returns False: the table is refilled.
         """
         return False
 
     def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
-        """Return the foreign keys of other tables that refer to this table; none if keys are not enforced."""
+        """Return the foreign keys of other tables that refer to this table.
+
+        None if the system does not tell them, or enforces no keys.
+        """
         sql = self.dialect.referring(path)
         return grouped(self.run(connection, sql)) if sql else []
 
@@ -371,11 +423,13 @@ class Database(ServerCalls):
         self.change(connection, self.dialect.create_table(new, target.columns, target.key))
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``; by default none."""
         return []
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of connection tests for ``hdm doctor``, each as ``(what, ok, detail)``."""
+        """Return the results of connection tests for ``hdm doctor``: what was tested, if it is in order,
+        details.
+        """
         try:
             connection = self.connect("hdm:doctor")
         except HdmError as error:
@@ -388,7 +442,10 @@ class Database(ServerCalls):
         return found
 
     def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, whether the user has the privileges that a sink needs."""
+        """Return, for ``hdm doctor``, whether the user has the privileges that a sink needs.
+
+        ``path`` is the target table. Empty if that is not known.
+        """
         connection = self.connect("hdm:doctor")
         try:
             missing_grants = self.missing_grants(connection, path)
@@ -400,7 +457,10 @@ class Database(ServerCalls):
         return [("grants", not missing_grants, what)]
 
     def look(self, path: Sequence[str]) -> Table | None:
-        """Return a table's description, None if there is none; raise ``HdmError`` if no session opens."""
+        """Return a table's description, None if there is none.
+
+        Raises ``HdmError`` if no database session can be opened.
+        """
         connection = self.connect("hdm:ready")
         try:
             self.begin(connection)

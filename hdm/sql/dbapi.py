@@ -26,10 +26,11 @@ _INSERT_ROWS = 2000
 
 
 class DbApiDatabase(Database):
-    """A database behind a DB-API 2 driver; a subclass writes ``open``, the rest has defaults.
+    """A database behind a DB-API 2 driver.
 
-    Connections are in autocommit: a transaction begins with the statement in ``begin_write`` or
-    ``begin_read``, and ends with the driver's own ``commit`` or ``rollback``.
+    A subclass writes ``open``, the rest has defaults. Connections are in autocommit: a transaction begins
+    with the statement in ``begin_write`` or ``begin_read``, and ends with the driver's own ``commit`` or
+    ``rollback``.
     """
 
     begin_write: ClassVar[str | None] = "BEGIN"
@@ -111,7 +112,10 @@ class DbApiDatabase(Database):
         return (named, *parts) if named else tuple(parts)
 
     def default_schema(self) -> str | None:
-        """Return the schema for bare names if the profile names none; None if there are no schemas."""
+        """Return the schema of tables that are named without one, if the profile names none.
+
+        None if the system has no schemas.
+        """
         return self.questions.schema
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
@@ -122,7 +126,10 @@ class DbApiDatabase(Database):
         return described(self, connection, path, self.questions)
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return a digest that identifies the storage of a table's rows; None for a view or a query."""
+        """Return a digest that identifies the storage of a table's rows now; None for a view or a query.
+
+        The digest differs once the table was replaced.
+        """
         return relation_of(self, connection, path, self.questions)
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
@@ -180,7 +187,10 @@ class DbApiDatabase(Database):
         return dbapi_codec.decoder(column)
 
     def checked(self, rows: Sequence[Sequence[Any]], columns: Sequence[Column]) -> None:
-        """Raise ``UnrepresentableValue`` if the driver may have altered values of these fetched rows."""
+        """Raise ``UnrepresentableValue`` if the driver may have altered values of these fetched rows.
+
+        By default none are suspected.
+        """
         return
 
     def load(
@@ -222,7 +232,9 @@ class DbApiDatabase(Database):
         return int(cursor.rowcount) if self.counts_many else len(rows)
 
     def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """Return a column's values to bind: dates, times and decimals as text, others as Python objects."""
+        """Return a column's values as they are bound: dates, times and decimals as text, others as Python
+        objects.
+        """
         if self.dialect.zoneless and pa.types.is_timestamp(array.type):
             array = array.cast(pa.timestamp(array.type.unit))
         return row_codec.cells(array)

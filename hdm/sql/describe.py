@@ -16,9 +16,9 @@ from hdm.sql.database import Database
 def described(
     database: Database, connection: Any, path: Sequence[str], questions: CatalogueSql
 ) -> Table | None:
-    """Return a table with its key and size estimates, by catalogue SQL; None if there is none.
+    """Return a table with its key and size estimates, by catalogue SQL.
 
-    Its name may differ in case.
+    None if there is none. The table's name may differ in case from ``path``.
     """
     dialect = database.dialect
 
@@ -70,7 +70,10 @@ def chosen(columns: Sequence[Column], names: Sequence[str]) -> tuple[Column, ...
 
 
 def sees_all(database: Database, connection: Any, table: Table, origin: str) -> None:
-    """Raise ``UsageError`` if the table has columns that the user has no privilege to see."""
+    """Raise ``UsageError`` if the table has columns that the user has no privilege to see.
+
+    ``origin`` is the SQL expression for the table.
+    """
     try:
         database.run(connection, f"SELECT * FROM {origin} WHERE 1 = 0")
     except UsageError as error:
@@ -84,7 +87,10 @@ def sees_all(database: Database, connection: Any, table: Table, origin: str) -> 
 def relation_of(
     database: Database, connection: Any, path: Sequence[str] | None, questions: CatalogueSql
 ) -> str | None:
-    """Return a digest that identifies the storage of a table's rows; None for a view or a query."""
+    """Return a digest that identifies the storage of a table's rows now; None for a view or a query.
+
+    The digest differs once the table was replaced.
+    """
     if path is None:
         return None
     schema = path[-2] if len(path) > 1 else (questions.schema or "")

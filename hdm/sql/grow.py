@@ -11,7 +11,7 @@ from hdm.sql.database import Database
 
 
 def grow(database: Database, target: Table, find: Callable[[Any, Sequence[str]], Table | None]) -> None:
-    """Add the columns of ``target`` that the existing table lacks; existing rows get NULL there.
+    """Add the columns of ``target`` that the target's existing table lacks; existing rows get NULL there.
 
     ``find(connection, path)`` describes the existing table. Does nothing if there is none.
     """

@@ -15,9 +15,10 @@ NO_LEDGER = Holding(target="")
 
 
 def held_by(database: Database, ledger: Ledger, target: Table, job_key: str, looks: Mode | None) -> Holding:
-    """Return counts of a job's chunks from the ledger and, unless ``looks`` is None, of the table's rows.
+    """Return counts of a job's chunks and rows, from the ledger and from the target's table.
 
-    ``looks`` is the job's mode. Uses one database session.
+    ``looks`` is the job's mode, which decides what is asked of the table; if it is None, only the ledger is
+    read. Uses one database session.
     """
     connection = database.connect("hdm:holding")
     try:

@@ -35,7 +35,7 @@ def numbered_by(table: Table) -> Column | None:
 
 
 def missing_ids(splitter: Splitter, column: Column, moved: str) -> str | None:
-    """Return the ranges of ids that none of the moved rows has, as the condition ``in`` takes them.
+    """Return the ranges of ids that none of the moved rows has, as the value of a condition ``in``.
 
     ``moved`` is the SQL predicate of the moved rows. The ranges are the newest ``GAPS`` gaps, and all ids
     above the greatest. None if there is no row.
@@ -80,10 +80,10 @@ class Late:
 
 
 def find_late(splitter: Splitter, below: Sequence[Condition], held: int | None) -> Late:
-    """Find the rows below the watermark that came after the last reading.
+    """Return the rows below the watermark that came after the last reading.
 
-    ``below`` selects the rows below the watermark; ``held`` is how many the source has, None if they were not
-    counted.
+    ``below`` selects the rows below the watermark; ``held`` is how many the source has there, None if they
+    were not counted.
     """
     window, database = splitter.window, splitter.database
     surplus = None if held is None or window.moved is None else held - window.moved
@@ -122,10 +122,11 @@ def _counted(splitter: Splitter, below: Sequence[Condition], condition: Conditio
 
 
 def said_of_late(window: Window, held: int, late: Late, rose: int, name: str, *, back: bool) -> str | None:
-    """Return a report on rows below the watermark that differ from those moved; None if none do.
+    """Return a report on how rows below the watermark differ from those moved; None if they do not.
 
-    ``held`` is how many rows the source has there. ``rose`` is how many moved rows may since have got a
-    greater value, so that they are above the watermark now. ``back``: no row reaches the watermark any more.
+    ``held`` is how many rows the source has there, ``late`` those still to be moved. ``rose`` is how many
+    moved rows may since have got a greater value, so that they are above the watermark now. ``name`` is the
+    cursor column. ``back``: no row reaches the watermark any more.
     """
     kept, drift = window.findings.kept, int(window.last.get("drift", 0))
     kept["changes"] = changes = int(window.last.get("changes", 0)) + late.changes

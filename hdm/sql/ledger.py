@@ -122,7 +122,10 @@ class Ledger:
                 raise
 
     def exists(self, connection: Any, path: Sequence[str] | None = None) -> bool:
-        """Whether the ledger table exists, or the table ``path`` if given; asked in its own transaction."""
+        """Return True if the ledger table exists, or the table ``path`` if given.
+
+        Asked in a transaction of its own.
+        """
         self.database.begin(connection)
         found: Table | None = self.database.find(connection, path or self.path)
         self.database.rollback(connection)
@@ -130,7 +133,7 @@ class Ledger:
         return found is not None and fold(found.path[-1]) == fold((path or self.path)[-1])
 
     def claim(self, connection: Any, chunk: Chunk, attempt: Attempt) -> bool:
-        """Insert a chunk's row into the ledger; return False if it exists already.
+        """Insert a chunk's row into the ledger; return True if it is new, False if it exists already.
 
         Where keys are enforced, waits until another attempt at the same chunk ends its transaction. After
         False, the caller must roll back.
@@ -175,7 +178,8 @@ class Ledger:
         return True
 
     def fill(self, connection: Any, receipt: Receipt) -> None:
-        """Store the receipt in the row that ``claim`` inserted; ``TransientError`` if the row is gone."""
+        """Store the receipt in the row that ``claim`` inserted; raise ``TransientError`` if the row is gone.
+        """
         mark = self.database.dialect.placeholder
         quote = self.database.dialect.quote
         touched = self.database.change(
@@ -189,7 +193,9 @@ class Ledger:
             raise TransientError("the server ended the transaction that had claimed the chunk")
 
     def find(self, connection: Any, chunk_id: str) -> Receipt | None:
-        """Return the receipt of a chunk from the ledger; None if it has none."""
+        """Return the receipt of a chunk from the ledger; None if the chunk is not recorded, or not with a
+        receipt.
+        """
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,

@@ -25,7 +25,7 @@ LATER = {Kind.INT8, Kind.INT16, Kind.INT32, Kind.INT64, Kind.DECIMAL, Kind.DATE,
 def newest_by(database: Database, target: Table) -> str | None:
     """Return the cursor column, whose greatest value marks the newest of several rows with one key.
 
-    None if the target has no cursor, or if its database may sort the cursor otherwise than the source.
+    None if the target has no cursor, or if its database may sort the cursor in another way than the source.
     """
     for column in target.columns:
         if column.name == target.cursor and column.kind in LATER and database.dialect.is_sortable(column):
@@ -36,9 +36,10 @@ def newest_by(database: Database, target: Table) -> str | None:
 def make_stage(
     database: Database, connection: Any, target: Table, chunk: Chunk, attempt: Attempt
 ) -> tuple[str, ...]:
-    """Create the temporary table for a chunk, in a transaction of its own, since DDL may commit.
+    """Create the temporary table for a chunk, and return its full name.
 
-    Where the server refuses, and the dialect says so, it is an ordinary table, which ``drop_stage`` drops.
+    In a transaction of its own, since DDL may commit. Where the server refuses a temporary table, and the
+    dialect has ``plain_stage``, it is an ordinary table, which ``drop_stage`` drops.
     """
     dialect, start = database.dialect, f"_hdm_stage_{chunk.chunk_id[:12]}_"
     path = database.stage_path(target.path, f"{start}{attempt.number}")
@@ -64,7 +65,10 @@ def _make(database: Database, connection: Any, sql: str) -> None:
 
 
 def drop_stage(database: Database, connection: Any, stage: Sequence[str] | None) -> None:
-    """Drop a stage that is an ordinary table, after a rollback of what is still open, since DDL commits."""
+    """Drop a chunk's stage if it is an ordinary table; leave a temporary table to the server.
+
+    What is still open is rolled back first, since DDL commits.
+    """
     if stage is not None and len(stage) > 1 and database.dialect.plain_stage:
         with suppress(HdmError):  # else a later attempt drops it
             database.rollback(connection)
@@ -87,10 +91,10 @@ class Merge:
     repeats: bool
 
     def run(self, sent: int) -> int:
-        """Merge ``sent`` rows; return how many were skipped because a newer row has their key.
+        """Merge the ``sent`` rows of the temporary table; return how many were skipped.
 
-        Raises ``RejectedRows`` if nothing tells which of two rows with one key is newer, or if the table does
-        not contain all rows afterwards.
+        A row is skipped if a newer row has its key. Raises ``RejectedRows`` if nothing tells which of two
+        rows with one key is newer, or if the table does not contain all rows afterwards.
         """
         newest = newest_by(self.database, self.target) if self.repeats else None
         if newest is not None:

@@ -117,7 +117,10 @@ class OdbcDatabase(DbApiDatabase):
         return catalogue_sql(self._base)
 
     def default_schema(self) -> str | None:
-        """Return the schema for bare names if the profile names none; None if there are no schemas."""
+        """Return the schema of tables that are named without one, if the profile names none.
+
+        None if the system has no schemas.
+        """
         if self.facts.bare_names == "database":
             return self.profile.database  # type: ignore[no-any-return]
         return None if self.facts.bare_names == "none" else super().default_schema()
@@ -268,9 +271,9 @@ class _TooWideError(Exception):
 
 
 def valued(value: str) -> str:
-    """Return a value as it must stand in an ODBC connection string: in braces only if needed.
+    """Return a value as it must stand in an ODBC connection string.
 
-    Not every driver removes the braces around a number.
+    It stands in braces only if needed: not every driver removes the braces around a number.
     """
     plain = re.fullmatch(r"[A-Za-z0-9_.:,/\\ @~-]*", value) and value == value.strip()
     return value if plain else braced(value)

@@ -71,7 +71,10 @@ def _no_driver_manager() -> MissingDriver:
 
 
 def unbounded(facts: OdbcFacts, columns: Sequence[Column]) -> list[Column]:
-    """Return the columns without a bound of width; their widest value must be measured before a bulk read."""
+    """Return the columns whose values have no known greatest width.
+
+    Their widest value must be measured before a bulk read.
+    """
     found = []
     for column in columns:
         carried = wire(facts, column)
@@ -136,9 +139,10 @@ def rows_within(size: int, widest: int) -> int:
 
 
 def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
-    """Return the SQL type and size with which pyodbc binds each column, and a row's greatest width in bytes.
+    """Return the SQL type and size with which pyodbc binds each column, and a row's greatest width.
 
-    Without them pyodbc asks the driver, and some drivers give too small a size or none.
+    The width is in bytes; ``values`` has a sequence of cells for each column. Without the sizes pyodbc asks
+    the driver, and some drivers give too small a size or none.
     """
     pyodbc, _ = modules()
     sizes: list[Any] = []

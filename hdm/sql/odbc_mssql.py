@@ -48,7 +48,10 @@ def watched(batches: Iterator[pa.RecordBatch], seen: dict[str, set[str]]) -> Ite
 
 
 def must_keep(database: Database, connection: Any, path: Sequence[str], seen: Mapping[str, set[str]]) -> None:
-    """Raise ``UnrepresentableValue`` if a varchar column's code page lacks a character in ``seen``."""
+    """Raise ``UnrepresentableValue`` if a varchar column's code page lacks a character in ``seen``.
+
+    ``seen`` has the characters that were inserted, by column; ``path`` is the table.
+    """
     dialect = database.dialect
     qualified = dialect.qualify(path)
     home = "tempdb." if qualified.startswith("[#") else ""
@@ -68,9 +71,9 @@ class SQLServerWrites(OdbcDatabase):
     """A SQL Server database as it is written to, whichever profile names the ODBC driver."""
 
     def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """Return the column's values as they are bound. datetimeoffset keeps the zone, datetime2 has none.
+        """Return a column's values as they are bound.
 
-        Times have at most seven digits of a second.
+        datetimeoffset keeps the time zone, datetime2 has none. Times have at most seven digits of a second.
         """
         zoned = self.dialect.stored(column).native.lower().startswith("datetimeoffset")
         if pa.types.is_timestamp(array.type) and not zoned:
@@ -95,9 +98,10 @@ class SQLServerWrites(OdbcDatabase):
         )
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return ``(schema, table)``; ``UsageError`` for a table in a database other than the profile's.
+        """Return ``(schema, table)`` for a table's name; a missing schema is filled in.
 
-        The catalogue queries see the connected database only.
+        Raises ``UsageError`` for a table in a database other than the profile's, since the catalogue queries
+        see the connected database only.
         """
         if len(parts) > 2:
             if str(parts[0]).lower() != str(self.profile.database or "").lower():
@@ -110,7 +114,7 @@ class SQLServerWrites(OdbcDatabase):
         return super().default_path(parts)
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Set IDENTITY_INSERT for the table if identity values are given.
+        """Set IDENTITY_INSERT for table ``held`` if identity columns are among ``names``.
 
         A database session can set it for one table at a time.
         """
@@ -124,7 +128,7 @@ class SQLServerWrites(OdbcDatabase):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> int:
-        """Insert the batches.
+        """Insert the batches; return how many rows were stored.
 
         Raises ``UnrepresentableValue`` for a character that a varchar column's code page lacks, which the
         server would replace silently.

@@ -29,7 +29,7 @@ class Referring:
 def grouped(rows: Iterable[Sequence[Any]]) -> list[Referring]:
     """Return foreign keys made of catalogue rows ``(key, schema, table, column, referred column)``.
 
-    The rows of a key must be in the order of its columns.
+    The rows of one key must be in the order of the key's columns.
     """
     found: dict[tuple[str, ...], list[tuple[str, str]]] = {}
     for name, schema, table, column, target in rows:

@@ -23,7 +23,7 @@ _NO_CALLS = frozenset({"in", "and", "or", "not", "exists", "any", "all", "some",
 
 
 def asks_something(where: str) -> bool:
-    """Whether a SQL condition may give another result in another database session.
+    """Return True if a SQL condition may give another result in another database session.
 
     It may if it calls a function or asks a clock.
     """
@@ -34,7 +34,10 @@ def asks_something(where: str) -> bool:
 def is_steady(
     database: Database, connection: Any, table: Table, path: Sequence[str] | None, where: str
 ) -> bool:
-    """Whether rows counted in a snapshot are the rows that other database sessions read in it."""
+    """Return True if rows counted in a snapshot are the rows that other database sessions read in it.
+
+    False for a query, and for a filter ``where`` that calls a function or asks a clock.
+    """
     return path is not None and not asks_something(where) and database.is_steady(connection, table.path)
 
 
@@ -61,7 +64,10 @@ def planned(
 def hold(
     database: Database, connection: Any, table: Table, origin: str, path: Sequence[str] | None, chunk: Chunk
 ) -> None:
-    """Raise ``SourceChanged`` if a table's rows are not in the storage for which ``chunk`` was planned."""
+    """Raise ``SourceChanged`` if a table's rows are not in the storage for which ``chunk`` was planned.
+
+    Nothing is compared if no storage was recorded with the chunk.
+    """
     if chunk.relation is None:
         return
     if database.relation(connection, origin, path and table.path) != chunk.relation:

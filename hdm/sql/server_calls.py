@@ -108,7 +108,7 @@ class ServerCalls(ABC):
     def calling(self, connection: Any) -> Iterator[None]:
         """Translate driver errors in the ``with`` block, and end a call on which the server no longer works.
 
-        Such a call fails as for a lost connection. See ``hdm.components.silence``.
+        Such a call fails like a lost connection. See ``hdm.components.silence``.
         """
         with self.classified(), waiting(self.socket_of(connection), lambda: self.works_for(connection)):
             yield
@@ -131,8 +131,9 @@ class ServerCalls(ABC):
         return None
 
     def works_for(self, connection: Any) -> bool | None:
-        """Whether the server is working for a connection's session now; None if not known.
+        """Return True if the server is working for a connection's session now, False if not.
 
-        Asks through another database session, from another thread, while the first one waits.
+        None if that is not known, which is the default. Asks through another database session, from another
+        thread, while the connection waits.
         """
         return None

@@ -1,8 +1,8 @@
 """Keeps read-only database sessions open while a plan is made, so that several queries share them.
 
-Planning sends several short queries for each table. A new database session is expensive: SQLite reads its
-whole schema for each, others log in. Within ``kept``, a database session is rolled back and used for the next
-query to the same database in the same context; outside of it, each is closed after use.
+Planning sends several short queries for each table, and a new database session is expensive: SQLite reads its
+whole schema, other systems log in. Within ``kept``, a database session is rolled back and used for the next
+query to the same database in the same context. Outside, each is closed after use.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _FREE: ContextVar[_Free | None] = ContextVar("hdm_free_sessions", default=None)
 def kept() -> Iterator[None]:
     """Keep database sessions open, for reuse by ``looking``, until the ``with`` block ends.
 
-    Such blocks may be nested.
+    Such blocks may be nested: the outer one decides.
     """
     if _FREE.get() is not None:
         yield
@@ -44,7 +44,7 @@ def kept() -> Iterator[None]:
 def looking(database: Database, label: str) -> Iterator[Any]:
     """Give the ``with`` block a connection with an open read transaction, which ends with the block.
 
-    ``label`` names a new database session where the server shows it; a kept one has its first label.
+    ``label`` names a new database session where the server shows it; a reused one keeps its first label.
     """
     free = _FREE.get() if database.sessions_stand_alone else None
     connection = _take(database)

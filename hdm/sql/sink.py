@@ -59,7 +59,10 @@ class SqlSink(BehindDatabase, Sink):
         return (self.database.dataset(path).namespace, *self.database.landing(path))
 
     def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
-        """Return pairs of tables (referring, referred) from the catalogue; none if keys are not enforced."""
+        """Return pairs of tables (referring, referred) from the catalogue.
+
+        None if the target does not exist yet, or enforces no foreign keys.
+        """
         if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
             return []
         with looking(self.database, "hdm:keys") as connection:
@@ -76,7 +79,10 @@ class SqlSink(BehindDatabase, Sink):
     # -- before ----------------------------------------------------------------
 
     def ready(self) -> None:
-        """Open a session and look for the ledger; check that a missing database file can be created."""
+        """Open a session and look for the ledger; raise an error if that fails.
+
+        For a database file that is missing, test whether it can be created.
+        """
         if self.database.is_there():
             self.database.look(self.database.default_path((LEDGER,)))
         else:
@@ -108,10 +114,10 @@ class SqlSink(BehindDatabase, Sink):
             raise not_there(target)
 
     def goes_in_order(self, table: Table, mode: Mode, *, repeats: bool) -> bool:
-        """Whether chunks must be loaded one at a time, in the order of their numbers.
+        """Return True if chunks must be loaded one at a time, in the order of their numbers.
 
-        They must in mode merge if several chunks may contain rows with one key and no cursor tells which
-        row is the newest.
+        They must in mode merge if several chunks may contain rows with one key and no cursor tells which row
+        is the newest. False otherwise. ``repeats``: a transform or an earlier link may repeat keys.
         """
         target = self.target(table)
         if not mode.rules.merges_by_key or not (repeats or self.mapping.repeats(table, target)):
@@ -194,7 +200,10 @@ class SqlSink(BehindDatabase, Sink):
     # -- the target's own word -------------------------------------------------
 
     def identity(self, table: Table) -> str | None:
-        """Return the target's identity (a random number in the ledger); None before ``prepare``."""
+        """Return the target's identity (a random number in the ledger), as ``prepare`` found it.
+
+        None before ``prepare``.
+        """
         return self.database.ledgers.get(self._ledger(self.target(table)).path)
 
     def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
@@ -216,7 +225,8 @@ class SqlSink(BehindDatabase, Sink):
     def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
         """Return counts of the job's chunks from the ledger, and whether the table is missing or empty.
 
-        In mode append also how many rows the table has. With ``others_delete`` only the ledger is read.
+        In mode append, the number of the table's rows too, unless there are very many. With ``others_delete``
+        only the ledger is read.
         """
         if not self.database.is_there():
             return NO_LEDGER
@@ -225,7 +235,10 @@ class SqlSink(BehindDatabase, Sink):
         return held_by(self.database, self._ledger(target), target, job_key, looks)
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """Return the greatest epoch of the job in the ledger, which also records table swaps."""
+        """Return the greatest epoch (number of a plan) of the job in the ledger; 0 if none.
+
+        The ledger also records table swaps.
+        """
         return self._ledger(self.target(table)).newest_epoch(job_key)
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
@@ -359,7 +372,7 @@ class SqlSink(BehindDatabase, Sink):
     def probe(self) -> list[tuple[str, bool, str]]:
         """Return the results of tests for ``hdm doctor``: connection and privileges.
 
-        A missing database file is no fault.
+        A missing database file is in order.
         """
         if not self.database.is_there():
             return [("connection", True, "not there yet: hdm run makes it")]

@@ -243,7 +243,7 @@ class SqlSource(BehindDatabase, Source):
         return made
 
     def snapshot(self) -> AbstractContextManager[str | None]:
-        """Hold a consistent view for the ``with`` block; give its token, None if it cannot be shared."""
+        """Hold a consistent view for the ``with`` block; give its token, None if sessions cannot share it."""
         return self.database.snapshot(self.path)
 
     def window(self) -> Window:
@@ -288,7 +288,7 @@ class SqlSource(BehindDatabase, Source):
         return wanted and why_not_split(self.dialect, table, chunks, wanted.rows, wanted.bytes)
 
     def is_empty(self, table: Table) -> bool:
-        """Return True if the table or query has no rows now, by ``COUNT(*)``."""
+        """Return True if the table or query has no rows now, else False, by ``COUNT(*)``."""
         with looking(self.database, "hdm:count") as connection:
             where = f" WHERE {self._filter}" if self._filter else ""
             counted = f"SELECT COUNT(*) FROM {self._origin(table)}{where}"

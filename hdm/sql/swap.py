@@ -14,15 +14,16 @@ from hdm.sql.ledger import Ledger
 
 
 def swap_chunk(job_key: str, dataset: Dataset, epoch: int) -> Chunk:
-    """Return the pseudo chunk under which the ledger records a table swap of mode ``replace``."""
+    """Return the chunk by which the ledger records a table swap of mode ``replace``; it has no rows."""
     return Chunk(job_key, replace(dataset, name=dataset.name + "#swap"), 0, epoch=epoch)
 
 
 def swap_session(database: Database, swap: Chunk) -> Any:
-    """Open a database session for a table swap; terminate sessions of dead processes at the same swap.
+    """Open a database session for a table swap, and return the connection.
 
-    The caller has the lease of the job's end, so that such a database session belongs to a dead process, and
-    its open transaction would block the ledger.
+    Terminates sessions of dead processes at the same swap, since an open transaction of theirs would block
+    the ledger. A session of that swap does belong to a dead process: the caller has the only lease on the
+    job's end.
     """
     mark = f"hdm:{swap.chunk_id[:12]}:"
     before = database.connect("hdm:swap", write=True)

@@ -149,12 +149,15 @@ class TargetMapping:
         return self.dialect.column_from_catalog(name, self.dialect.stored(bare).native)
 
     def repeats(self, table: Table, target: Table) -> bool:
-        """Whether rows of one reading may share a key, because the source's own key does not prevent it."""
+        """Return True if rows of one reading may share a key.
+
+        That is so unless the source's own key is part of the target's key.
+        """
         declared = {self.cased(name) for name in table.key}
         return not declared or not declared <= set(target.key)
 
     def cased(self, name: str) -> str:
-        """Return a source's name in upper or lower case, or as it is, as ``identifiers`` says."""
+        """Return a source's name in the case that ``identifiers`` asks for: upper, lower, or unchanged."""
         if self.config.identifiers == "keep":
             return name
         return name.lower() if self.config.identifiers == "lower" else name.upper()
@@ -176,7 +179,8 @@ class TargetMapping:
     def outgoing(self, batch: pa.RecordBatch, target: Table, chunk: Chunk, before: int) -> pa.RecordBatch:
         """Return a source's batch with the columns of the target's table, in their order.
 
-        ``before`` is how many rows of the chunk were in earlier batches.
+        ``before`` is how many rows of the chunk were in earlier batches. Raises ``UnrepresentableValue`` for
+        a value that the target's column cannot take.
         """
         cased, fold = self.cased, self.dialect.folded
         arrays = {fold(cased(name)): batch.column(n) for n, name in enumerate(batch.schema.names)}
@@ -233,7 +237,7 @@ def must_have_key(target: Table, mode: Mode) -> None:
 
 
 def not_there(target: Table) -> UsageError:
-    """Return the error for a target table that does not exist and must not be created (``create: false``)."""
+    """Return the error for a target table that does not exist although ``create: false`` is set."""
     return UsageError(
         f"there is no table {target.dataset.name}, and create is false",
         hint="create it, or write create: true",

@@ -29,14 +29,17 @@ class RowOffsets:
         self._offsets: list[int] = []
 
     def add(self, row: int, offset: int) -> None:
-        """Record that row number ``row`` starts at byte ``offset``."""
+        """Record that row number ``row`` starts at byte ``offset``; do nothing if that row is recorded."""
         place = bisect_right(self._rows, row)
         if not place or self._rows[place - 1] != row:
             self._rows.insert(place, row)
             self._offsets.insert(place, offset)
 
     def before(self, row: int, start: int) -> tuple[int, int]:
-        """Return the last known ``(row, offset)`` at or before ``row``; row 0 is at byte ``start``."""
+        """Return the last known ``(row, offset)`` at or before ``row``.
+
+        Without one, row 0 at byte ``start``.
+        """
         place = bisect_right(self._rows, row)
         return (self._rows[place - 1], self._offsets[place - 1]) if place else (0, start)
 
@@ -83,7 +86,10 @@ class Format(ABC):
 
     @abstractmethod
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Return an object that writes the table's batches; it buffers at most ``group_bytes`` bytes."""
+        """Return an object that writes the table's batches in this format to ``stream``.
+
+        The object buffers at most about ``group_bytes`` bytes.
+        """
 
     @abstractmethod
     def read(
@@ -103,21 +109,28 @@ class Format(ABC):
 
     @abstractmethod
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """Return how many rows the file holds."""
+        """Return how many rows the file has; raise ``CorruptFile`` if it cannot be read."""
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """Return why the columns in the file's header or footer do not fit the table; None if they may."""
+        """Return why the columns in the file's header or footer do not fit the table.
+
+        None if they fit, or if the format has no header. The default is None.
+        """
         return None
 
     @abstractmethod
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Return a table with the columns that the file declares; a column without a known type is text."""
+        """Return a table with the columns that the file declares.
+
+        A column whose type is not known is text.
+        """
 
 
 def format_named(name: str, delimiter: str | None = None) -> Format:
-    """Return the format of that name, hdm's or a plugin's; raise ``UsageError`` if there is none.
+    """Return the format of that name, hdm's or a plugin's.
 
-    ``delimiter`` separates the fields of CSV; None: a comma, unless the header shows another delimiter.
+    Raises ``UsageError`` if there is none. ``delimiter`` separates the fields of CSV; None: a comma, unless
+    the header shows another delimiter.
     """
     if registry.canonical("format", name) is None:
         raise UsageError(f"no file format is called {name!r}", hint=f"choose {' or '.join(format_names())}")
@@ -166,7 +179,7 @@ def _suffixes(changes: int) -> tuple[tuple[str, str], ...]:
 
 
 def format_of(name: str) -> tuple[str, str] | None:
-    """Return ``(format, compression)`` by the ending of a file's name; None if it is no data file."""
+    """Return ``(format, compression)`` by the ending of a file's name; None if no format has that ending."""
     stem, compression = name.lower(), "none"
     for key, suffix in COMPRESSIONS.items():
         if suffix and stem.endswith(suffix):
@@ -178,7 +191,10 @@ def format_of(name: str) -> tuple[str, str] | None:
 
 
 def carries(table: Table) -> None:
-    """Raise ``UsageError`` if the table has no columns or one name twice, which no format can hold."""
+    """Raise ``UsageError`` if the table has no columns, or two of one name.
+
+    No format can express either.
+    """
     names = [column.name for column in table.columns]
     if not names:
         raise UsageError(f"{table.dataset.name} has no columns", hint="name at least one column")

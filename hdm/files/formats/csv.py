@@ -100,7 +100,11 @@ class Csv(Format):
         count: int | None = None,
         marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the wanted rows, parsed in blocks that grow as far as the longest record requires."""
+        """Yield the rows from ``first`` on, as batches; raise ``SchemaDrift`` if the file's columns differ.
+
+        At most ``count`` rows, all if it is None. The text is parsed in blocks that grow as far as the
+        longest record requires.
+        """
         header = self._header(stream, compression)
         wanted = [column.name for column in table.columns]
         if header.names != wanted:
@@ -116,7 +120,10 @@ class Csv(Format):
                 yield conform(pa.RecordBatch.from_arrays(columns, names=wanted), table.schema)
 
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """Count the rows by parsing the file; ``CorruptFile`` names the line that breaks CSV's grammar."""
+        """Return the number of rows, by parsing the file.
+
+        Raises ``CorruptFile``, with the line, if the file breaks CSV's grammar.
+        """
         header = self._header(stream, compression)
         types = dict.fromkeys(header.names, pa.string())
         lines = Lines(len(header.names), self._delimiter, header.lines + 1)
@@ -136,7 +143,10 @@ class Csv(Format):
         return None if header.names == wanted else f"its columns are {header.names}, not {wanted}"
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Return a table with the columns of the header, all of them text, because CSV has no types."""
+        """Return a table with the columns of the header, all of them text, because CSV has no types.
+
+        Raises ``CorruptFile`` for a broken header, ``UsageError`` if another delimiter seems to be used.
+        """
         header = self._header(stream, compression)
         if wrong := wrong_header(header.names):
             raise CorruptFile(wrong, hint="mend the header, or convert the file to UTF-8")

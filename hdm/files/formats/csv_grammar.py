@@ -96,7 +96,10 @@ def _text(block: bytes) -> Iterator[str]:
 
 
 def wrong_header(names: list[str]) -> str | None:
-    """Return why a header cannot be right: a NUL character or a missing name; None if neither."""
+    """Return why a header cannot be right: a NUL character or a missing name.
+
+    None if it may be right.
+    """
     if any("\0" in name for name in names):
         return "the header holds a NUL character: is the file UTF-16?"
     empty = [number for number, name in enumerate(names, 1) if not name.strip()]
@@ -106,9 +109,9 @@ def wrong_header(names: list[str]) -> str | None:
 
 
 def other_delimiter(names: list[str], delimiter: str | None) -> str | None:
-    """Return the delimiter that a header with only one column probably has; None if there is no sign of one.
+    """Return the delimiter that a header with only one column probably has.
 
-    Returns None too if the delimiter was declared.
+    None if there is no sign of one, if there are several columns, or if the delimiter was declared.
     """
     if len(names) != 1 or delimiter is not None:
         return None

@@ -21,9 +21,10 @@ _SPACE = " \t\r\n\ufeff"
 
 
 def is_lines(read: Read) -> bool:
-    """Whether bytes contain one JSON value per line; ``read`` must give them from the first byte on.
+    """Return True if bytes contain one JSON value per line, False for another layout.
 
-    Raises ``CorruptFile`` for UTF-16 and UTF-32, recognised by their byte order marks.
+    ``read`` must give the bytes from the first one on. Raises ``CorruptFile`` for UTF-16 and UTF-32,
+    recognised by their byte order marks.
     """
     head = read(_FIRST)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -46,9 +47,10 @@ def _is_json(line: bytes) -> bool:
 
 
 def as_lines(read: Read) -> Read:
-    """Return a function ``read(size)`` that gives JSON objects from any layout as JSON Lines.
+    """Return a function ``read(size)`` that gives JSON objects as JSON Lines.
 
-    It gives blocks of whole lines, at least ``size`` bytes if there are so many. Raises ``CorruptFile`` with
+    The argument ``read`` gives the bytes of a file with another layout. The result gives blocks of whole
+    lines, at least ``size`` bytes if there are so many, and nothing at the end. Raises ``CorruptFile`` with
     the number of the record that is not a JSON object.
     """
     parts = _objects(read)

@@ -129,7 +129,11 @@ class JsonLines(Format):
         count: int | None = None,
         marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the wanted rows, parsed in blocks that grow as far as the longest record requires."""
+        """Yield the rows from ``first`` on, as batches; raise ``SchemaDrift`` if the file's columns differ.
+
+        At most ``count`` rows, all if it is None. The text is parsed in blocks that grow as far as the
+        longest record requires.
+        """
         for rows in text.cut(_parsed(stream, compression, table, first, marks), first, count):
             for batch in rows.to_batches():
                 yield conform(batch, table.schema)

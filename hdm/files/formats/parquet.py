@@ -126,7 +126,10 @@ class Parquet(Format):
         count: int | None = None,
         marks: RowOffsets | None = None,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the wanted rows; decode only the row groups that contain some of them."""
+        """Yield the rows from ``first`` on, as batches; decode only the row groups that contain some of them.
+
+        At most ``count`` rows, all if it is None.
+        """
         file = _open(stream)
         old_style = _int96(file)
         left = file.metadata.num_rows - first if count is None else count
@@ -160,7 +163,7 @@ class Parquet(Format):
         return int(_open(stream).metadata.num_rows)
 
     def misfit(self, stream: BinaryIO, compression: str, table: Table) -> str | None:
-        """Return which columns the file lacks or has in addition; None if none.
+        """Return which columns the file lacks or has in addition; None if it has exactly the table's columns.
 
         Order and width of the columns may differ.
         """
@@ -173,7 +176,10 @@ class Parquet(Format):
         return " and ".join(said)
 
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
-        """Return the complete ``Table`` if hdm wrote the file, else one with columns by their Arrow types."""
+        """Return the ``Table`` that was stored in the file, if hdm wrote it.
+
+        For another file, return one whose columns are taken from the file's Arrow types.
+        """
         file = _open(stream)
         schema = file.schema_arrow
         kept = (schema.metadata or {}).get(_TABLE)

@@ -59,10 +59,11 @@ def reading(stream: BinaryIO, compression: str) -> Callable[[int], bytes]:
 def blocks(
     read: Callable[[int], bytes], last_border: Callable[[bytearray, int], int]
 ) -> Iterator[tuple[int, bytes]]:
-    """Yield blocks of whole records, about 4 MB each, with each block's byte offset.
+    """Yield blocks of whole records, about 4 MB each, with the byte offset of each block.
 
     ``last_border(buffer, known)`` returns where the last whole record in the buffer ends, or 0; it need not
-    look below ``known``. A record larger than a block makes its block larger.
+    look below ``known``. A record larger than a block makes its block larger; one of more than 1 GiB raises
+    ``CorruptFile``.
     """
     buffer = bytearray()
     offset = known = 0
@@ -115,7 +116,8 @@ def located(
 ) -> Iterator[tuple[Place, bytes]]:
     """Yield blocks of whole records, each with its ``Place``, from a block at or before row ``first`` on.
 
-    ``body`` is the offset of row 0. The caller must call ``Place.counted`` for each block.
+    ``body`` is the offset of row 0; ``marks`` are the known offsets of other rows. The caller must call
+    ``Place.counted`` for each block.
     """
     if compression == "none":
         row, offset = marks.before(first, body) if marks is not None else (0, body)
@@ -165,7 +167,7 @@ _PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 
 
 def is_temporal(kind: pa.DataType) -> bool:
-    """Whether values of an Arrow type are dates, times or timestamps."""
+    """Return True if values of an Arrow type are dates, times, timestamps or durations."""
     return bool(pa.types.is_temporal(kind))
 
 

@@ -53,9 +53,9 @@ class AzureStore(ObjectStore):
         """Do nothing: Azure guarantees conditional requests, so there is nothing to test."""
 
     def look(self) -> None:
-        """Raise an error if the container cannot be read: asks for the properties of one blob.
+        """Ask for the properties of one blob; raise an error if the container cannot be read.
 
-        That this blob is missing is no error.
+        The blob need not exist.
         """
         with suppress(FileNotFoundError), azure_errors("Get Blob Properties", self.root):
             self._blob(PROBE).get_blob_properties()
@@ -149,7 +149,11 @@ class AzureStore(ObjectStore):
     # -- reading -------------------------------------------------------------------
 
     def open(self, key: str) -> BinaryIO:
-        """Open the blob's present version; reading raises ``CorruptFile`` if it is replaced meanwhile."""
+        """Return a stream of the blob's present version.
+
+        Raises ``FileNotFoundError`` if there is no blob. Reading raises ``CorruptFile`` if the blob is
+        replaced meanwhile.
+        """
         found = self._properties(key)
         if found is None:
             raise FileNotFoundError(self.uri(key))
@@ -182,7 +186,7 @@ class AzureStore(ObjectStore):
     # -- removing ------------------------------------------------------------------
 
     def delete(self, key: str) -> bool:
-        """Delete the blob with its snapshots; return False if there was none."""
+        """Delete the blob with its snapshots; return True if it existed, else False."""
         try:
             with azure_errors("Delete Blob", self.uri(key)):
                 self._blob(key).delete_blob(delete_snapshots="include")

@@ -22,7 +22,7 @@ _DIGEST = {"Md5Mismatch", "Crc64Mismatch", "InvalidMd5"}
 
 
 class DigestRefused(TransientError):
-    """The server computed another checksum than the one that was sent with the bytes."""
+    """Error: the server computed another checksum than the one that was sent with the bytes."""
 
 
 @contextmanager

@@ -59,7 +59,11 @@ class Store(ABC):
         """Return the local path at which the bytes of a new object are to be collected."""
 
     def ready(self) -> None:
-        """Raise ``UsageError`` if the store cannot keep the promises of ``put_new``; may write to it."""
+        """Raise ``UsageError`` if the store cannot create an object exactly once and durably; may write to
+        it.
+
+        The default tests nothing.
+        """
         return
 
     def look(self) -> None:
@@ -96,15 +100,18 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Yield the objects whose keys start with ``prefix``, by key; ``scratch`` adds unfinished ones."""
+        """Yield the objects whose keys start with ``prefix``, by key.
+
+        With ``scratch``, unfinished ones too.
+        """
 
     @abstractmethod
     def delete(self, key: str) -> bool:
-        """Delete an object; return False if there was none."""
+        """Delete an object; return True if it existed, else False."""
 
     @abstractmethod
     def uri(self, key: str) -> str:
-        """Return the address under which other systems find an object."""
+        """Return the address of an object, by which other systems find it."""
 
     @abstractmethod
     def key(self, uri: str) -> str:
@@ -114,7 +121,7 @@ class Store(ABC):
     def abort_uploads(self, prefix: str) -> int:
         """Abort unfinished writes of keys that start with ``prefix``; return how many there were.
 
-        These are scratch files and uploads in parts.
+        These are scratch files on the local disk and uploads in parts.
         """
 
 
@@ -235,7 +242,7 @@ class LocalStore(Store):
                 yield Stat(key, seen.st_size, None, seen.st_mtime)
 
     def delete(self, key: str) -> bool:
-        """Delete the file durably; return False if there was none."""
+        """Delete the file durably; return True if it existed, else False."""
         path = self.path(key)
         try:
             path.unlink()
@@ -247,7 +254,7 @@ class LocalStore(Store):
     def abort_uploads(self, prefix: str) -> int:
         """Delete the scratch files whose keys start with ``prefix``; return how many there were.
 
-        Those of chunk records are included.
+        Scratch files of chunk records are included.
         """
         found = [stat.key for stat in self.list(prefix, scratch=True) if stat.key.endswith(SCRATCH)]
         return sum(self.delete(key) for key in found)
@@ -257,7 +264,8 @@ class LocalStore(Store):
         return self.root.joinpath(checked_key(key)).as_uri()
 
     def key(self, uri: str) -> str:
-        """Return the part of a ``file://`` address below the root."""
+        """Return the part of a ``file://`` address below the root; raise ``UsageError`` if it is not below.
+        """
         split = urlsplit(uri)
         path = Path(unquote(split.path))
         if split.scheme != "file" or not path.is_relative_to(self.root):

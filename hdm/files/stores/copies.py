@@ -28,7 +28,10 @@ class Copies:
         self._guard = threading.Lock()
 
     def open(self, file: StagedFile, fetch: Callable[[BinaryIO], None]) -> BinaryIO:
-        """Open the local copy of a file; if there is none, call ``fetch`` to make one."""
+        """Open the local copy of a remote file for reading.
+
+        If there is none, ``fetch`` is called to write one.
+        """
         key = (file.uri, file.sha256)
         with self._guard:
             busy = self._busy.setdefault(key, threading.Lock())

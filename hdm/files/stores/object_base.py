@@ -68,11 +68,14 @@ class Proof:
         return {"hdmsha256": self.sha256, "hdmnonce": self.nonce}
 
     def of_ours(self, kept: Mapping[str, str]) -> bool:
-        """Whether an object's metadata contain the random value of this upload."""
+        """Return True if an object's metadata ``kept`` contain the random value of this upload."""
         return _lower(kept).get("hdmnonce") == self.nonce
 
     def holds(self, size: int, kept: Mapping[str, str]) -> bool:
-        """Whether an object's size and stored checksum are those of the bytes that were sent."""
+        """Return True if an object's size and stored checksum are those of the bytes that were sent.
+
+        ``kept`` are the object's metadata.
+        """
         return (size, _lower(kept).get("hdmsha256")) == (self.size, self.sha256)
 
 
@@ -96,7 +99,7 @@ class ObjectStore(Store):
 
     @abstractmethod
     def ready(self) -> None:
-        """Test once per process whether the server keeps the promises on which ``put_new`` relies.
+        """Test once per process whether the server lets an object be created only once.
 
         Raises ``UsageError`` if it does not, unless ``create_once: check`` accepts that.
         """
@@ -110,14 +113,18 @@ class ObjectStore(Store):
 
     @abstractmethod
     def put_bytes(self, key: str, body: bytes, proof: Proof) -> str:
-        """Create the object in one request; raise ``FileExistsError`` if it exists.
+        """Create the object in one request; raise ``FileExistsError`` if there is one.
 
-        Returns the checksum that the server should then report for it.
+        Returns the checksum that the server should then report for the object.
         """
 
     @abstractmethod
     def put_parts(self, key: str, file: BinaryIO, proof: Proof, check: Check) -> str:
-        """Create the object like ``put_bytes``, but uploaded in parts; call ``check`` before each part."""
+        """Create the object by uploading parts; raise ``FileExistsError`` if there is one.
+
+        ``check`` is called before each part and may raise. Returns the checksum that the server should then
+        report for the object.
+        """
 
     @abstractmethod
     def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
@@ -129,7 +136,7 @@ class ObjectStore(Store):
     @property
     @abstractmethod
     def vouches(self) -> bool:
-        """Whether the server is known to compare checksums with the bytes that it receives."""
+        """True if the server is known to compare checksums with the bytes that it receives."""
 
     @abstractmethod
     def abort_remote(self, prefix: str) -> int:
@@ -148,7 +155,11 @@ class ObjectStore(Store):
     def put_new(
         self, key: str, content: bytes | Path, *, sha256: str | None = None, check: Check = lambda: None
     ) -> Stat:
-        """Upload an object, then verify that the store has the bytes sent; return its description."""
+        """Upload an object, then verify that the store has the bytes sent; return the object's description.
+
+        Raises ``FileExistsError`` if there is such an object, and ``TransientError`` if the scratch file does
+        not have the checksum ``sha256``.
+        """
         checked_key(key)
         self.ready()
         if isinstance(content, bytes):
@@ -193,7 +204,9 @@ class ObjectStore(Store):
         return self.root + checked_key(key)
 
     def key(self, uri: str) -> str:
-        """Return the part of an address after ``root``."""
+        """Return the part of an address after ``root``; raise ``UsageError`` if the address does not begin
+        with it.
+        """
         if not uri.startswith(self.root) or len(uri) == len(self.root):
             raise UsageError(
                 f"{uri} does not lie under {self.root}",

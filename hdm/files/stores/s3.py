@@ -85,7 +85,7 @@ class S3Store(ObjectStore):
 
     @property
     def vouches(self) -> bool:
-        """Whether the server refused a wrong checksum when it was tested."""
+        """True if the server refused a wrong checksum when it was tested."""
         return self._manners.checksums
 
     @property
@@ -223,7 +223,11 @@ class S3Store(ObjectStore):
     # -- reading -------------------------------------------------------------------
 
     def open(self, key: str) -> BinaryIO:
-        """Open the object's present version; reading raises ``CorruptFile`` if it is replaced meanwhile."""
+        """Return a stream of the object's present version.
+
+        Raises ``FileNotFoundError`` if there is none. Reading raises ``CorruptFile`` if the object is
+        replaced meanwhile.
+        """
         found = self._get(key, 0, None)
         etag, first = found["ETag"], [found["Body"]]
 
@@ -270,7 +274,7 @@ class S3Store(ObjectStore):
     # -- removing ------------------------------------------------------------------
 
     def delete(self, key: str) -> bool:
-        """Delete the object; return False if there was none.
+        """Delete the object; return True if it existed, else False.
 
         In a bucket with versions, older versions stay.
         """

@@ -45,7 +45,7 @@ _GRANTS = {
 
 
 class DigestRefused(TransientError):
-    """The server computed another checksum than the one that was sent with the bytes."""
+    """Error: the server computed another checksum than the one that was sent with the bytes."""
 
 
 @contextmanager
