@@ -35,7 +35,7 @@ class HdmError(Exception):
 
     @property
     def in_one_line(self) -> str:
-        """The error's message, with its hint in brackets if there is one."""
+        """The error's message; if there is a hint, it follows in brackets."""
         return f"{self.message} ({self.hint})" if self.hint else self.message
 
     def __str__(self) -> str:

@@ -33,7 +33,10 @@ _trace: str | None = None
 
 
 def arm() -> None:
-    """Read from the environment which failpoints act, and reset their counts; also in a forked child."""
+    """Read from the environment which failpoints act, and reset their counts.
+
+    A forked child does so, too.
+    """
     global _points, _trace  # noqa: PLW0603 -- one switch per process
     _points = _parse(os.environ.get("HDM_FAILPOINT", ""))
     _trace = os.environ.get("HDM_FAILPOINT_TRACE")

@@ -39,7 +39,7 @@ class _Loader:
 def add(kind: str, key: str, name: str, load: Callable[[], type], words: Iterable[str] = ()) -> None:
     """Register a component under ``name`` and the short names ``words``; ``load`` returns its class.
 
-    Replaces an earlier component with that key.
+    ``key`` is the name in lower case. An earlier component with that key is replaced.
     """
     global _changes  # noqa: PLW0603 -- the one registry of the process
     with _lock:
@@ -59,7 +59,7 @@ def changes() -> int:
 
 
 def key_of(kind: str, word: str) -> str | None:
-    """Return the key that a component's key or other name stands for; None if no component has it."""
+    """Return the key of the component that has ``word`` as its key or short name; None if there is none."""
     known = _known.get(kind, {})
     if word in known:
         return word
@@ -68,12 +68,15 @@ def key_of(kind: str, word: str) -> str | None:
 
 
 def knows(kind: str, word: str) -> bool:
-    """Whether a component of this kind has ``word`` as its key or another name."""
+    """Return True if a component of this kind has ``word`` as its key or short name."""
     return key_of(kind, word) is not None
 
 
 def name_of(kind: str, word: str) -> str:
-    """Return the name to show for a component, by its key or other name, which must be known."""
+    """Return the name to show for a component; ``word`` is its key or a short name.
+
+    There must be such a component.
+    """
     key = key_of(kind, word)
     assert key is not None
     return _known[kind][key]
@@ -93,7 +96,10 @@ def words(kind: str) -> list[str]:
 
 
 def class_of(kind: str, word: str) -> type[Any]:
-    """Return a component's class by its key or another name, which must be known; imports it on first use."""
+    """Return a component's class; ``word`` is its key or a short name.
+
+    The class is imported on first use. There must be such a component.
+    """
     return _loader(kind, key_of(kind, word) or word).load()
 
 

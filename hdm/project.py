@@ -45,9 +45,10 @@ class Assembly:
     site: str | None = None
 
     def preflight(self) -> list[Pipeline]:
-        """Find every pipeline (one link over one table) of the manifest, upstream first. Writes nothing.
+        """Find every pipeline (one link over one table) of the manifest, upstream first.
 
-        A pipeline that is refused here fails in the run. See ``hdm.planning.preflight.preflight``.
+        Writes nothing. A pipeline that cannot be moved is put into the orchestrator's ``refused``, with the
+        reason, and fails in the run. See ``hdm.planning.preflight.preflight``.
         """
         return preflight(self.links, self.orchestrator.refused)
 
@@ -67,7 +68,7 @@ class Assembly:
 def open_project(manifest: str, env: str, profiles: str | None, site: str | None = None) -> Assembly:
     """Read a manifest and make its components, without connecting to any system.
 
-    ``site`` works as in ``assemble``.
+    With ``site``, only the links of that site and those without one are made.
     """
     plan = read_plan(manifest, env)
     return assemble(plan, load_profiles(profiles, env), site)
@@ -137,16 +138,17 @@ def read_plan(manifest: str, env: str) -> Plan:
 def open_state_only(manifest: str, env: str, profiles: str | None) -> tuple[Plan, StateManager | None]:
     """Open a manifest's state database without making components; return it with the plan.
 
-    The state is None if there is none yet.
+    The state is None if the database does not exist yet.
     """
     plan = read_plan(manifest, env)
     return plan, recall_state(plan, load_profiles(profiles, env))
 
 
 def find_run(state: StateManager, plan: Plan, run: str | None) -> str | None:
-    """Return the id of the run whose id begins with ``run``, or of the newest run if ``run`` is None.
+    """Return the id of the run whose id begins with ``run``; of the newest run if ``run`` is None.
 
-    Raises ``UsageError`` if no run's id begins with ``run``; returns None if there are no runs at all.
+    Raises ``UsageError`` if ``run`` is given and no run's id begins with it. Returns None if ``run`` is None
+    and there are no runs.
     """
     found = state.reports.find_run(plan.manifest_name, plan.env, run, link_keys(plan))
     if found is None and run is not None:
@@ -160,9 +162,10 @@ def link_keys(plan: Plan) -> list[str]:
 
 
 def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
-    """Return a message that a manifest has no runs, with the names of manifests that have some.
+    """Return a message that a manifest has no runs yet.
 
-    If the manifest does have runs, return ``otherwise`` (when it is given).
+    It names manifests that have some. If ``otherwise`` is given and the manifest has runs, that text is
+    returned instead.
     """
     if otherwise and find_run(state, plan, None) is not None:
         return otherwise
@@ -172,7 +175,7 @@ def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
 
 
 def no_such_run(plan: Plan, run: str) -> UsageError:
-    """Return the error that says that no run has the given id."""
+    """Return the error that says that no run's id begins with ``run``."""
     return UsageError(
         f"no run of {plan.manifest_name} in environment {plan.env} begins with {run!r}",
         hint="hdm status --runs lists them",
@@ -188,7 +191,10 @@ def _at_site(specs: Mapping[str, LinkSpec], site: str | None, manifest: str) -> 
 
 
 def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataLink]:
-    """Make a ``DataLink``, with its source and sink, for each spec; return them by the specs' keys."""
+    """Make a ``DataLink``, with its source and sink, for each spec; return them by the specs' keys.
+
+    Raises one error that lists every mistake in their configuration.
+    """
     links: dict[str, DataLink] = {}
     checks = _checks()
     wrong: list[ManifestError] = []

@@ -10,7 +10,8 @@ from hdm.config.located import LocatedDict, Place, PlacedList, Problems, fold, m
 def shape_batch(value: LocatedDict | PlacedList, at: Place, problems: Problems) -> LocatedDict | None:
     """Return a ``batch_definition``, a mapping or a list, as ``{source_name, scenarios, threads}``.
 
-    Mistakes are added to ``problems``. Returns None after a mistake that makes the rest meaningless.
+    ``at`` is its place in the file. Mistakes are added to ``problems``. Returns None after a mistake that
+    makes the rest meaningless.
     """
     entries = value if isinstance(value, PlacedList) else PlacedList([value], place=at)
     if not entries:

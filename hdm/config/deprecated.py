@@ -27,7 +27,7 @@ class Deprecated(str):
     instead: str
 
     def __new__(cls, *, since: str, instead: str = "", why: str = "") -> Deprecated:
-        """Make the note's text of its parts."""
+        """Make the text of a note from its parts; see the class."""
         does = f"is deprecated since hdm {since}: write '{instead}'"
         made = super().__new__(cls, does if instead else f"has no effect since hdm {since}: {why}; remove it")
         made.since, made.instead = since, instead
@@ -53,7 +53,10 @@ FILE_FORMAT = Deprecated(since="0.1.0", why="rows are staged as Parquet, and fil
 
 
 def notes(model: type[BaseModel], data: Any, what: str) -> list[str]:
-    """Return one line of text for each deprecated key in ``data``, at any depth, with file and line."""
+    """Return one line of text for each deprecated key in ``data``, at any depth.
+
+    A line has the file and line number, and ``what`` the data is. Empty if there is none.
+    """
     return [
         f"{at.file}:{at.key_at(key).line}: {what}: '{key}' {said}"
         if isinstance(at, LocatedDict) and at.file
@@ -63,9 +66,9 @@ def notes(model: type[BaseModel], data: Any, what: str) -> list[str]:
 
 
 def renewed(model: type[BaseModel], data: Any, problems: Problems, what: str) -> Any:
-    """Return ``data`` with the old names of renamed keys replaced, at any depth; places are kept.
+    """Return ``data`` with the old names of renamed keys replaced, at any depth.
 
-    Adds to ``problems`` if a mapping has both names.
+    Places in the file are kept. A mapping with both names is added to ``problems``, as a mistake in ``what``.
     """
     if not _has_renamed(model):
         return data

@@ -35,10 +35,10 @@ class Described(BaseModel):
 
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Return a model's descriptions, field -> one line of text, for each field that has one.
+    """Return a model's descriptions: field -> one line of text, for each field that has one.
 
-    ``Field(description=...)`` comes first, then the docstring under the field in the class that declared it
-    last. A model whose source is not available, or that was made at run time, has only the former.
+    ``Field(description=...)`` comes first, then the docstring under the field in the class that declared the
+    field last. A model whose source is not available, or that was made at run time, has only the former.
     """
     found = {}
     for name, info in model.model_fields.items():

@@ -39,12 +39,15 @@ class LocatedDict(dict[str, Any]):
         self.values_at: dict[str, Place] = {}
 
     def put(self, key: str, value: Any, key_at: Place, value_at: Place) -> None:
-        """Set a value, and record the places of its key and of itself."""
+        """Set a value under ``key``, and record the places of the key and of the value."""
         self[key] = value
         self.keys_at[key], self.values_at[key] = key_at, value_at
 
     def take(self, other: LocatedDict, key: str, to: str | None = None) -> None:
-        """Copy the entry ``key`` of another mapping, with its places, into this one under the name ``to``."""
+        """Copy the entry ``key`` of another mapping, with its places, into this mapping.
+
+        It gets the name ``to``, or keeps its own.
+        """
         self.put(to or key, other[key], other.key_at(key), other.value_at(key))
 
     def like(self) -> LocatedDict:
@@ -109,7 +112,10 @@ class Problems:
     found: list[Problem] = field(default_factory=list)
 
     def add(self, message: str, place: Place, hint: str | None = None) -> None:
-        """Record a mistake; the same one at the same place is recorded only once."""
+        """Record a mistake with its place and hint.
+
+        The same mistake at the same place is recorded once.
+        """
         problem = Problem(one_line(redact(message)), place, one_line(redact(hint)) if hint else None)
         if problem not in self.found:
             self.found.append(problem)
@@ -142,7 +148,10 @@ def fold(word: str) -> str:
 
 
 def suggest(word: str, known: Iterable[str]) -> str | None:
-    """Return a hint for a wrong word: ``did you mean 'x'?``, or the known words; None without any."""
+    """Return a hint for a wrong word: ``did you mean 'x'?``, or the list of known words.
+
+    None if ``known`` is empty.
+    """
     folded: dict[str, str] = {}
     for name in known:
         folded.setdefault(fold(name), name)
@@ -155,7 +164,10 @@ def suggest(word: str, known: Iterable[str]) -> str | None:
 
 
 def misread(key: str, place: Place, *, private: bool = False) -> tuple[str, str] | None:
-    """Return message and hint for text that YAML read as, say, a number; None if YAML read it as text."""
+    """Return message and hint for a text's value that YAML read as, say, a number; None if it is text.
+
+    ``private``: the message must not show the value.
+    """
     if place.raw is None:
         return None
     if place.raw == "":
@@ -169,7 +181,7 @@ def misread(key: str, place: Place, *, private: bool = False) -> tuple[str, str]
 
 
 def kind_of(raw: str) -> str:
-    """Say in words what YAML 1.1 takes an unquoted scalar for, such as a number or a boolean."""
+    """Return in words what YAML 1.1 takes an unquoted value for, such as a number or a boolean."""
     if raw.casefold() in ("", "~", "null"):
         return "nothing (null)"
     if raw.casefold() in ("yes", "on", "true"):

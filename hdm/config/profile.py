@@ -26,7 +26,10 @@ FILE = "hdm_profiles.yml"
 
 
 def home(environ: Mapping[str, str] | None = None) -> Path:
-    """Return hdm's folder ``.hashmap_data_migrator`` under $HDM_HOME, $HOME or %USERPROFILE%."""
+    """Return hdm's folder ``.hashmap_data_migrator`` under $HDM_HOME, $HOME or %USERPROFILE%.
+
+    The first of them that is set counts. Raises ``ProfileError`` if none is.
+    """
     environ = os.environ if environ is None else environ
     base = environ.get("HDM_HOME") or environ.get("HOME") or environ.get("USERPROFILE")
     if not base:
@@ -38,7 +41,7 @@ def home(environ: Mapping[str, str] | None = None) -> Path:
 
 
 def environment(env: str | None = None, environ: Mapping[str, str] | None = None) -> str:
-    """Return the environment's name: the value of ``-e``, else $HDM_ENV, else ``dev``."""
+    """Return the environment's name: ``env`` if given, else $HDM_ENV, else ``dev``."""
     environ = os.environ if environ is None else environ
     return env or environ.get("HDM_ENV") or "dev"
 
@@ -63,11 +66,14 @@ class Profiles:
         raise TypeError("profiles cannot be pickled; load them again where they are needed")
 
     def names(self) -> list[str]:
-        """Return the names of the environment's connections."""
+        """Return the names of the environment's connections, sorted; none if the file does not exist."""
         return sorted(self.entries or ())
 
     def entry(self, name: str) -> LocatedDict:
-        """Return one connection as the profile file has it; raise ``ProfileError`` for an unknown name."""
+        """Return one connection as the profile file has it.
+
+        Raises ``ProfileError`` for an unknown name, and if the file does not exist.
+        """
         if self.entries is None:
             raise ProfileError(
                 f"the profile file does not exist, and the connection '{name}' is needed",
@@ -94,8 +100,8 @@ class Profiles:
     def connection(self, name: str, model: type[P]) -> P:
         """Return one connection, validated as an instance of ``model``; the same object each time.
 
-        A field of type ``Secret`` looks its value up when it is revealed; references in other fields are
-        looked up now. Raises ``ProfileError`` with the place of every mistake.
+        A field of type ``Secret`` looks up its value when ``reveal`` is called. References in other fields
+        are looked up now. Raises ``ProfileError`` with the place of every mistake.
         """
         if (known := self._made.get((name, model))) is not None:
             return cast("P", known)
@@ -117,8 +123,9 @@ def load_profiles(
 ) -> Profiles:
     """Read the profile file: the one at ``path``, else at $HDM_PROFILES, else in the folder ``home()``.
 
-    A missing default file is an error only once a connection is asked for. Raises ``ProfileError`` for a file
-    (or default folder) that others can read, for an unknown environment, and for mistakes in the file.
+    Returns the connections of one environment. A missing default file is an error only once a connection is
+    asked for. Raises ``ProfileError`` for a file (or default folder) that others can read, for an unknown
+    environment, and for mistakes in the file.
     """
     environ = os.environ if environ is None else environ
     name = environment(env, environ)

@@ -1,8 +1,8 @@
 """Keeps secrets from being printed, and masks them in text that other software produces.
 
-A secret is written as a reference (``env:NAME``, ``file:/path``, ``keyring:service/user``) or literally, and
-looked up when it is first needed. Every value looked up is remembered, so that ``redact`` can mask it in text
-that drivers produce.
+A secret is written as a reference (``env:NAME``, ``file:/path``, ``keyring:service/user``) or literally. It
+is looked up when its value is first needed. Every value that was looked up is remembered, so that ``redact``
+can mask it.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ _NOT_PRIVATE = re.compile(
 class Secret:
     """A secret value that prints as ``***`` and cannot be pickled.
 
-    ``reveal()`` is the only way to the value; it raises ``ProfileError`` if a reference names a value that
-    does not exist. ``where`` is the place in the profile, for that error.
+    Only ``reveal()`` gives the value; it raises ``ProfileError`` if a reference names a value that does not
+    exist. ``where`` is the place in the profile, for that error.
     """
 
     __slots__ = ("_lock", "_source", "_value", "_where")
@@ -134,17 +134,18 @@ class Secret:
 
 
 def must_be_private(key: str) -> bool:
-    """Whether a configuration key of this name always holds a secret, and so may only stand in a profile."""
+    """Return True if a key of this name always has a secret, and so may only stand in a profile."""
     return _CERTAIN.fullmatch(key) is not None
 
 
 def is_private(key: str) -> bool:
-    """Whether a profile key of this name holds a secret, such as ``password``."""
+    """Return True if a profile key of this name has a secret, such as ``password``."""
     return bool(_PRIVATE.search(key)) and not _NOT_PRIVATE.search(key)
 
 
 def is_reference(text: str) -> bool:
-    """Whether the text is a reference to a secret (``env:NAME``, ``file:/path``), not the secret itself."""
+    """Return True if the text is a reference to a secret (``env:NAME``, ``file:/path``), not a secret itself.
+    """
     return _REFERENCE.fullmatch(text) is not None
 
 
@@ -260,8 +261,8 @@ def remember(value: str) -> None:
 def redact(text: str) -> str:
     """Return the text with every secret masked that was looked up so far.
 
-    All usual spellings are masked: as it is, URL-encoded, in base64 (also inside longer base64), in hex, and
-    as JSON, SQL and Python quote it.
+    All usual spellings of a secret are masked: as it is, URL-encoded, in base64 (also inside longer base64),
+    in hex, and as JSON, SQL and Python quote it.
     """
     return _pattern.sub(MASK, text) if _pattern else text
 

@@ -33,8 +33,8 @@ def fill(
     """Yield, for each scenario, the ``conf`` of the template's source and sink with the placeholders filled.
 
     ``<<template>>`` becomes the scenario's value at the same path of keys, ``<<a.b>>`` the one at ``a.b``. In
-    the component called ``source_name``, a scenario also replaces the value at its path. A key whose
-    placeholder other scenarios fill, but not this one, is left out.
+    the component called ``source_name``, a scenario also replaces the value at its path. A key is left out if
+    only other scenarios fill its placeholder. A placeholder that no scenario fills is added to ``problems``.
     """
     names = {template.source.name: template.source, template.sink.name: template.sink}
     holes = {path for part in names.values() for path in _holes(part.conf, ())}

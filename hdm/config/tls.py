@@ -14,10 +14,9 @@ from typing import Any
 
 
 def is_local(*hosts: str | None) -> bool:
-    """Return whether every host is this machine.
+    """Return True if every host is this machine; a missing host means a Unix socket, which is.
 
-    An argument may hold several hosts, separated by commas. A missing host means a Unix socket, which is
-    local.
+    An argument may have several hosts, separated by commas.
     """
     return all(_is_loopback(one.strip()) for host in hosts for one in (host or "").split(","))
 
@@ -34,9 +33,10 @@ def _is_loopback(host: str) -> bool:
 
 
 def postgres_defaults(hosts: Iterable[str | None], named: Iterable[str], *, insecure: bool) -> dict[str, str]:
-    """Return the TLS settings to add to a PostgreSQL connection, except those that ``named`` has already.
+    """Return the TLS settings to add to a PostgreSQL connection: verify server and host name.
 
-    A ``service`` may name hosts that are not known here, so it counts as remote. Settings:
+    None for a local host, with ``insecure``, or if ``named``, the settings that the connection has, include
+    ``sslmode``. A ``service`` may name hosts that are not known here, so it counts as remote. Settings:
     https://www.postgresql.org/docs/current/libpq-ssl.html
     """
     known = set(named)
@@ -50,8 +50,9 @@ def mysql_arguments(
 ) -> dict[str, Any]:
     """Return the TLS arguments to pass to PyMySQL for a host.
 
-    Certificate and host name are verified for a remote host, or if a file is given. With ``insecure``, TLS is
-    off; with ``insecure`` and ``ca``, TLS is on but the host name is not compared.
+    Certificate and host name are verified for a remote host, and for any host if ``ca`` or ``cert`` is given.
+    With ``insecure`` and neither file, TLS is left to PyMySQL, which verifies nothing; with a file, the host
+    name is not compared. A local host without a file gets no TLS.
     """
     if not (ca or cert):
         if is_local(host):

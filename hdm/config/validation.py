@@ -21,7 +21,8 @@ def validate(
 ) -> M | None:
     """Return an instance of ``model`` made from ``data``; None if ``data`` has a mistake.
 
-    Every mistake is added to ``problems``. No message shows a value of ``private`` data (profiles).
+    Every mistake is added to ``problems``, with ``what`` the data is. No message shows a value of ``private``
+    data (profiles).
     """
     data = renewed(model, data, problems, what)
     wrong = _wrong_booleans(model, data)
@@ -189,9 +190,9 @@ def _find(data: Any, path: Path) -> tuple[Place, Place, Any]:
 
 
 def fields_at(model: Any, path: Path) -> list[str]:
-    """Return the configuration keys that ``model`` accepts at ``path``, in nested models too; sorted.
+    """Return the configuration keys that ``model`` accepts at ``path``, sorted.
 
-    Empty if the path leads to none.
+    ``path`` leads through nested models. Empty if it leads to no model.
     """
     models = _models_in(model)
     for part in path:

@@ -27,7 +27,7 @@ def one_line(text: str) -> str:
 
 
 def listed(items: Iterable[str]) -> str:
-    """Return the items as text, each on an indented line of its own, for the end of an error's message."""
+    """Return the items as text, each on an indented line of its own, to be added to an error's message."""
     return "".join(f"\n  {one_line(item)}" for item in items)
 
 

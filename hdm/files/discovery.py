@@ -92,7 +92,9 @@ def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
 
 
 def unread(store: Store) -> list[str]:
-    """Return up to five keys of files under the store's root, without marker files of hdm and other systems.
+    """Return up to five keys of files under the store's root.
+
+    Marker files of hdm and of other systems are left out.
     """
     seen = (stat.key for stat in store.list("") if not _is_mark(stat.key))
     return list(islice(seen, 5))

@@ -151,9 +151,7 @@ class FileSink(Sink):
                 yield manifest.chunk, manifest.receipt
 
     def newest_epoch(self, table: Table, job_key: str) -> int:
-        """Return the greatest epoch (number of a plan) of the job for which a folder exists; 0 if there is
-        none.
-        """
+        """Return the greatest epoch (number of a plan) of the job that has a folder; 0 if there is none."""
         start = files.epoch_folders(self._folder(table), job_key)
         keys = (found.key.removeprefix(start).partition("/")[0] for found in self.store.list(start))
         return max((int(key) for key in keys if key.isdecimal()), default=0)

@@ -1,4 +1,4 @@
-"""How a sink names its files, as a value from which the first file of any attempt can be told."""
+"""How a sink names its files, as a value that gives the first file of any attempt."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ class FileNames:
 
     ``pattern`` is a format string of Python with the fields ``{chunk}`` (the chunk's id, 64 hex digits),
     ``{attempt}`` and ``{epoch}`` (integers), such as ``s3://lake/orders/{chunk:.24}.{attempt}.0.parquet``;
-    ``literal`` escapes text that may have braces. ``format`` is the format of the file. ``of_files``: whether
-    the pattern also holds for chunks of staged files, which a sink may copy under endings of their own.
-
-    Raises ``BrokenContract`` for a pattern that cannot be filled in.
+    ``literal`` escapes text that may have braces. ``format`` is the format of the file. ``of_files``: the
+    pattern also holds for chunks of staged files, which a sink may copy under endings of their own. Raises
+    ``BrokenContract`` for a pattern that cannot be filled in.
     """
 
     pattern: str

@@ -29,7 +29,8 @@ class ModeRules:
     def followers_epoch(self, epoch: int) -> int:
         """Return the epoch of chunks that a link makes of published ones, in its own epoch ``epoch``.
 
-        Always 1 where epochs do not stand apart, so that a chunk is the same in whichever epoch it is made.
+        It is 1 in modes that do not read everything again, so that a chunk is the same in whichever epoch it
+        is made.
         """
         return epoch if self.reads_everything else 1
 

@@ -219,7 +219,7 @@ class Chunk:
 
     @property
     def subtracts_its_own(self) -> bool:
-        """Whether the rows to leave out of this chunk were recorded for the chunk's own boundary.
+        """True if the rows to leave out of this chunk were recorded for the chunk's own boundary.
 
         If not, they had no place in the cursor's order before, and count as rows at the window's end from now
         on.
@@ -287,8 +287,8 @@ class Tally:
     def complete(self, receipt: Receipt) -> Receipt:
         """Return the receipt with the link's counts added.
 
-        A sink calls this before it writes its ledger, so that the ledger alone can restore the state
-        database.
+        A sink calls this before it writes the receipt into its ledger, so that the ledger alone can restore
+        the state database.
         """
         extracted, digests = self.extracted or receipt.rows + self.filtered, tuple(self.digests)
         counts: dict[str, Any] = {"filtered": self.filtered, "anew": self.anew}
@@ -324,10 +324,10 @@ class ComponentSpec:
 
 @dataclass(frozen=True, slots=True)
 class LinkSpec:
-    """One pair of source and sink in a plan, with everything that is needed to carry it out.
+    """One pair of source and sink in a plan, with everything that is needed to carry the link out.
 
-    ``key`` identifies the link across runs. ``upstream`` holds the keys of the links that feed this one,
-    that is, whose sink has the name of this link's source; it is empty at the root of a chain.
+    ``key`` identifies the link across runs. ``upstream`` has the keys of the links that feed this one: their
+    sink has the name of this link's source. It is empty at the root of a chain.
     """
 
     key: str

@@ -88,9 +88,9 @@ class Batch:
     """One link template applied to one catalogue, with the schemas of source and target.
 
     ``crawled`` is the source's schema, ``shaped`` the same with measured types, ``mapped`` the schema that
-    the target needs, ``held`` the one that it has (None without a sink), ``verdict`` the decision about
-    each change, ``dropped`` the accepted tables that the source no longer has, ``applied`` the DDL that was
-    run.
+    the target needs. ``held`` is the schema that the target has, None without a sink. ``verdict`` is the
+    decision about each change, ``dropped`` are the accepted tables that the source no longer has, ``applied``
+    is the DDL that was run.
     """
 
     key: str
@@ -106,7 +106,7 @@ class Batch:
     applied: list[Applied] = field(default_factory=list)
 
     def mine(self) -> Selection:
-        """Return a filter for the target's tables and views that belong to this batch."""
+        """Return a filter for the target's tables and views that this batch maps its source to."""
         wanted = self.mapped.schema
         return exactly([one.path for one in wanted.relations] + [one.path for one in wanted.views])
 
@@ -185,9 +185,10 @@ class AutoBatchOrchestrator(Orchestrator):
     # -- both sides ------------------------------------------------------------------
 
     def batch(self, template: Template, env: str, system: str | None = None) -> Batch:
-        """Read the schemas of a template's source and target, and decide about every change; change nothing.
+        """Read the schemas of a template's source and target, and decide about every change.
 
-        ``system`` names a dialect to map to instead of the sink's; the sink is then not connected to.
+        Changes nothing. ``system`` names a dialect to map to instead of the sink's own; the sink is then not
+        connected to. Raises ``UsageError`` if the template does not say what to move.
         """
         include = [*_own(template, "include"), *self.config.include]
         exclude = [*_own(template, "exclude"), *self.config.exclude]
@@ -256,7 +257,10 @@ class AutoBatchOrchestrator(Orchestrator):
     # -- making what links need --------------------------------------------------------
 
     def before(self, session: Session, run_id: str) -> None:
-        """Record the crawled schema; create missing objects, and add or widen columns as the policy says."""
+        """Record the crawled schemas; create missing objects, and add or widen columns as the policy says.
+
+        Nothing is created with ``create: false``, or without a target.
+        """
         for batch in self.batches:
             session.state.crawls.record(run_id, bodies(batch.crawled))
             accept(session.state, run_id, batch, batch.verdict.accepted)
@@ -268,7 +272,10 @@ class AutoBatchOrchestrator(Orchestrator):
             batch.applied = batch.target.apply([*statements, *batch.verdict.alters], batch.mapped)
 
     def after(self, session: Session, run_id: str) -> None:
-        """Create the keys, foreign keys, indexes, views and comments that the target lacks."""
+        """Create the keys, foreign keys, indexes, views and comments that the target lacks.
+
+        Only with ``finish: all``. What the target refuses is told in ``notes``.
+        """
         del session, run_id
         for batch in self.batches:
             if batch.target is None or self.config.finish != "all":
@@ -290,7 +297,10 @@ def _heirs(crawled: Schema) -> dict[Path, list[Path]]:
 
 
 def finish(batch: Batch) -> list[Applied]:
-    """Create what the target lacks after the load: keys, indexes, views, comments; return the statements."""
+    """Create what the target lacks after the load: keys, indexes, views, comments.
+
+    Returns the executed statements, each with the target's error if it refused one.
+    """
     assert batch.target is not None
     rest = unfinished(batch.verdict.trimmed(batch.mapped), batch.target.crawl(batch.mine()))
     return batch.target.apply([one for one in ordered(rest) if one.phase in AFTER_LOAD], batch.mapped)
@@ -307,7 +317,7 @@ def accept(
     tables: Mapping[Path, Relation],
     dropped: Iterable[Path] = (),
 ) -> None:
-    """Record the form in which tables are accepted from now on, and the tables whose removal is accepted."""
+    """Record how the tables look that are accepted from now on, and the tables whose removal is accepted."""
     kind, namespace = f"accepted:{batch.key}", _namespace(batch.source)
     named = {
         Dataset(namespace, ".".join(path)): relation_to_dict(one, sizes=False) for path, one in tables.items()

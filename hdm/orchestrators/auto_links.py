@@ -53,7 +53,7 @@ class WatermarkRule(Settings):
     """Takes columns that may be NULL, too."""
 
     def fits(self, table: Table, column: Column) -> bool:
-        """Whether the rule makes this column the table's watermark."""
+        """Return True if the rule makes this column the table's watermark."""
         pairs = ((self.column, column.name), (self.type, column.native), (self.table, table.path[-1]))
         named = all(fnmatchcase(name.lower(), pattern.lower()) for pattern, name in pairs)
         ordered = self.order is not None or column.kind in LATER
@@ -63,9 +63,10 @@ class WatermarkRule(Settings):
 def watermark_of(
     table: Table, rules: Iterable[WatermarkRule], columns: Sequence[str]
 ) -> dict[str, Any] | None:
-    """Return the ``watermark`` settings for a table by the first rule that matches; None if none does.
+    """Return the ``watermark`` settings for a table by the first rule that fits; None if none does.
 
-    Rules are tried in order, and for each rule the columns in order.
+    Rules are tried in order, and for each rule the table's columns in order. ``columns`` names those that are
+    moved.
     """
     for rule in rules:
         for column in table.columns:
@@ -76,9 +77,9 @@ def watermark_of(
 
 
 def bare_spec(component: Component, **extra: Any) -> ComponentSpec:
-    """Return a component without the settings that only a table can fill, to reach its system.
+    """Return a component with only the settings that are needed to reach its system.
 
-    ``extra`` are settings to add.
+    Settings that only a table can fill are left out. ``extra`` are settings to add.
     """
     conf = _placed(component.conf).without(*OWN_KEYS)
     for key in list(conf):
@@ -102,8 +103,9 @@ def make_link(
 ) -> LinkSpec:
     """Return the link that moves the source table ``paths[0]`` to the target table ``paths[1]``.
 
-    ``columns`` maps old names to new ones; ``types`` gives the native types of measured columns; ``only``
-    leaves out rows of tables that inherit from the source table.
+    ``columns`` maps old column names to new ones; ``types`` gives the native types of measured columns;
+    ``case`` is the case of names on the target. ``only`` leaves out rows of tables that inherit from the
+    source table.
     """
     old, new = paths
     holes = {"schema": _schema(old), "table": old[-1], "target_schema": _schema(new), "target_table": new[-1]}

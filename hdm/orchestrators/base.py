@@ -66,7 +66,10 @@ class RunReport:
 
     @property
     def arrived(self) -> tuple[TableReport, ...]:
-        """The reports of the tables at the ends of their chains; staged files do not count again."""
+        """The reports of the tables at the ends of their chains.
+
+        Staged files are left out, unless there is nothing else.
+        """
         return tuple(job for job in self.jobs if job.sink in self.ends) or self.jobs
 
     @property
@@ -76,7 +79,10 @@ class RunReport:
 
     @property
     def exit_code(self) -> int:
-        """0: all committed; 1: a chunk is dead, a check failed or work is left; 143: told to stop."""
+        """The exit code: 0 if all is committed, 1 if not, 143 if the run was told to stop.
+
+        1 means that a chunk is dead, a check on rows failed, or work is left.
+        """
         if self.stopped:
             return 143
         return 0 if self.status == "success" else 1
@@ -86,8 +92,8 @@ class RunReport:
 class Session:
     """Everything that a run needs besides its plan.
 
-    ``run_id``: the run to join; None opens a new one. ``refresh``: keys of the pipelines that are read whole.
-    ``selected``: ``pipelines`` are only some of those that the plan has.
+    ``run_id``: the run to join; None opens a new one. ``refresh``: keys of the pipelines whose tables are
+    read as a whole. ``selected``: ``pipelines`` are only some of those that the plan has.
     """
 
     state: StateManager
@@ -111,7 +117,7 @@ class Session:
 
 
 def nothing_found(session: Session) -> list[str]:
-    """Return a note on each source that has nothing to read, as its name or pattern may be misspelt."""
+    """Return a note on each source in which no table was found, since its name or pattern may be misspelt."""
     busy = {one.link.key for one in session.pipelines}
     idle = {
         link.spec.source.name
@@ -163,9 +169,9 @@ class Orchestrator(ABC):
 
     @final
     def run(self, session: Session) -> RunReport:
-        """Open a run, move everything, close the run, and return its report; no lease is left behind.
+        """Open a run, or join one, move everything, close the run, and return its report.
 
-        Raises ``StateError`` if the state database cannot be used.
+        No lease is left behind. Raises ``StateError`` if the state database cannot be used.
         """
         began = time.monotonic()
         state = session.state

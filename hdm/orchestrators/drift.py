@@ -34,7 +34,7 @@ _HARMLESS = frozenset({Change.NOT_NULL})
 class Settled:
     """Result of applying ``schema_policy``: the pipelines that may run, and why others may not.
 
-    ``held``: pipeline key -> why its table is not moved. ``fatal``: changes that stop the run.
+    ``held`` says, by pipeline key, why a table is not moved. ``fatal`` are the changes that stop the run.
     """
 
     pipelines: list[Pipeline] = field(default_factory=list)
@@ -51,8 +51,8 @@ def settle(
 ) -> Settled:
     """Compare each source's columns with those of its last closed job, and apply ``schema_policy``.
 
-    Links in ``weighed`` are taken as they are. Raises ``SchemaDrift``, which names every change that policy
-    ``fail`` forbids.
+    Links with the keys ``weighed`` are taken as they are, since their orchestrator has decided about them.
+    Raises ``SchemaDrift``, which names every change that policy ``fail`` forbids.
     """
     done = Settled()
     before = state.reports.last_sources([one.pipeline_key for one in pipelines])

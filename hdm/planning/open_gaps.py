@@ -56,6 +56,5 @@ class OpenGaps:
 
     @property
     def are_closed(self) -> bool:
-        """True if every unfinished earlier epoch of this run was closed with success; also if there was none.
-        """
+        """True if every unfinished earlier epoch was closed with success, and if there was none."""
         return all(self._ends.get(job_id) == "success" for job_id in self._jobs)

@@ -91,8 +91,9 @@ class SqlCatalog(Catalog):
         return known.flavour_of(version)
 
     def held(self, selection: Selection) -> Schema:
-        """Return the selected tables and views; none if the database file does not exist. The file is not
-        created.
+        """Return the selected tables and views; none if the database file does not exist.
+
+        The file is not created.
         """
         place = getattr(self.database, "file", None)
         if isinstance(place, FilePath) and not is_there(place):

@@ -65,8 +65,7 @@ class SqlRanges:
         return int(self.one(self.select("COUNT(*)", self.where_of(conditions)))[0])
 
     def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
-        """Return column values that divide the rows into ranges of ``step`` rows, as text, in ascending
-        order.
+        """Return column values that divide the rows into ranges of ``step`` rows, as text, ascending.
 
         See ``Database.edges``.
         """

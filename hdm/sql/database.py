@@ -91,9 +91,7 @@ class Database(ServerCalls):
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
-        """Return the ``Database`` object for a profile.
-
-        It is of another class if the profile names another driver, such as ODBC.
+        """Return the ``Database`` object for a profile; of another class if the profile names another driver.
         """
         return cls(profile)
 
@@ -110,18 +108,13 @@ class Database(ServerCalls):
 
     @abstractmethod
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
-        """Open a database session with the dialect's settings and return its connection.
-
-        The server shows the session under the name ``label``. It is read-only unless ``write``, where the
-        system can do that.
-        """
+        """Open a database session, shown by the server as ``label``; return its connection."""
 
     @abstractmethod
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Return a table as the catalogue describes it, with key and size estimates.
+        """Return a table as the catalogue describes it, with key and size estimates; None if there is none.
 
-        None if there is none. If no table has exactly this name, one whose name differs only in case may be
-        returned.
+        If no table has exactly this name, one whose name differs only in case may be returned.
         """
 
     @abstractmethod
@@ -166,10 +159,7 @@ class Database(ServerCalls):
         return True
 
     def can_be_made(self) -> None:
-        """Raise ``UsageError`` if a missing database cannot be created.
-
-        Called if ``is_there`` is False. The default allows it.
-        """
+        """Raise ``UsageError`` if a missing database cannot be created; by default it can."""
         return
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
@@ -181,10 +171,7 @@ class Database(ServerCalls):
         return tuple(self.dialect.folded_table(part) for part in path)
 
     def begin(self, connection: Any, *, write: bool = False) -> None:
-        """Begin a transaction, which reads one consistent view, or with ``write`` may write.
-
-        The default does nothing, for drivers that begin one by themselves.
-        """
+        """Begin a transaction, which reads one consistent view, or with ``write`` may write."""
         return
 
     def commit(self, connection: Any) -> None:
@@ -224,10 +211,8 @@ class Database(ServerCalls):
     # -- snapshots and watermarks ----------------------------------------------
 
     def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
-        """Hold one consistent view of a table for the ``with`` block, and give its token.
-
-        Other sessions read the same view by the token. The default holds none and gives None. ``path`` is
-        None for a query.
+        """Hold one view of a table (of a query: None) for the ``with`` block; give its token, None by
+        default.
         """
         return nullcontext(None)
 
@@ -249,9 +234,8 @@ class Database(ServerCalls):
         return None
 
     def relation_in(self, token: str) -> str | None:
-        """Return what ``relation`` gave when a snapshot was taken.
-
-        None if the snapshot's token does not tell it.
+        """Return what ``relation`` gave when a snapshot was taken; None if the snapshot's token does not
+        tell.
         """
         return None
 
@@ -271,31 +255,23 @@ class Database(ServerCalls):
         return None
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows of transactions that were open at the last reading.
-
-        None if such rows cannot be told, which is the default.
+        """Return a condition for rows of transactions open at the last reading; None (default) if not known.
         """
         return None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for all rows added or changed since the last reading.
-
-        None if such rows cannot be told, which is the default.
+        """Return a condition for rows added or changed since the last reading; None (default) if not known.
         """
         return None
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """Return facts about this reading that ``late`` and ``since`` need at the next one.
-
-        They are found there in ``Window.last``. By default none.
+        """Return facts that ``late`` and ``since`` need at the next reading, in ``Window.last``; by default
+        none.
         """
         return {}
 
     def now(self, connection: Any) -> datetime:
-        """Return the time of the server's clock in UTC.
-
-        That of this host if the dialect has no ``clock``.
-        """
+        """Return the time of the server's clock in UTC; that of this host if the dialect has no ``clock``."""
         if not self.dialect.clock:
             return datetime.now(UTC)
         return datetime.fromisoformat(str(self.run(connection, self.dialect.clock)[0][0])[:19])
@@ -326,17 +302,11 @@ class Database(ServerCalls):
     # -- writing ---------------------------------------------------------------
 
     def tag(self, connection: Any, run_id: str, chunk: Chunk, attempt: int) -> None:
-        """Label the database session with run, chunk and attempt, if the server keeps a query history.
-
-        By default nothing is done.
-        """
+        """Label the session with run, chunk and attempt, if the server keeps a query history."""
         return
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
-        """Terminate database sessions whose label is ``mark`` and an older attempt's number than ``attempt``.
-
-        By default nothing is done.
-        """
+        """Terminate sessions with the label ``mark`` and an older attempt's number than ``attempt``."""
         return
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
@@ -344,30 +314,24 @@ class Database(ServerCalls):
         return None
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Allow inserts into the identity columns of table ``held`` among ``names``, until the session ends.
-
-        By default nothing is done.
+        """Allow inserts into those identity columns of ``held`` that are in ``names``, until the session
+        ends.
         """
         return
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
         """Return a function that tells how many rows of the next insert still exist after it.
 
-        Call this before the insert. None if no trigger can remove rows, which is the default.
+        Call this before the insert. None, by default, if no trigger can remove rows.
         """
         return None
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
-        """Return the full name of the temporary table that takes rows for table ``target`` before a merge.
-
-        ``name`` is its last part.
-        """
+        """Return the path of the temporary table ``name``, which takes rows for table ``target``."""
         return (name,)
 
     def merging(self, connection: Any, held: Table, stage: Sequence[str], **how: Any) -> list[str]:
-        """Return the statements that merge the rows of temporary table ``stage`` into table ``held``.
-
-        ``how`` are the arguments of ``Merging.merge``.
+        """Return the statements that merge the rows of table ``stage`` into ``held``; see ``Merging.merge``.
         """
         return self.dialect.merge(held.path, stage, **how)
 
@@ -388,18 +352,14 @@ class Database(ServerCalls):
             self.refill(connection, held, new)
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Return True if table ``path`` may be replaced by renaming ``new``, without loss of grants, views or
-        keys.
+        """Return True if renaming ``new`` to ``path`` would lose no grants, views or keys.
 
         The default does not ask the catalogue and returns False: the table is refilled.
         """
         return False
 
     def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
-        """Return the foreign keys of other tables that refer to this table.
-
-        None if the system does not tell them, or enforces no keys.
-        """
+        """Return the foreign keys of other tables that refer to this table; none if keys are not enforced."""
         sql = self.dialect.referring(path)
         return grouped(self.run(connection, sql)) if sql else []
 
@@ -427,9 +387,7 @@ class Database(ServerCalls):
         return []
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of connection tests for ``hdm doctor``: what was tested, if it is in order,
-        details.
-        """
+        """Return the results of connection tests for ``hdm doctor``, each as ``(what, ok, detail)``."""
         try:
             connection = self.connect("hdm:doctor")
         except HdmError as error:
@@ -442,10 +400,7 @@ class Database(ServerCalls):
         return found
 
     def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, whether the user has the privileges that a sink needs.
-
-        ``path`` is the target table. Empty if that is not known.
-        """
+        """Return, for ``hdm doctor``, if the user has a sink's privileges on ``path``; empty if not known."""
         connection = self.connect("hdm:doctor")
         try:
             missing_grants = self.missing_grants(connection, path)
@@ -457,10 +412,7 @@ class Database(ServerCalls):
         return [("grants", not missing_grants, what)]
 
     def look(self, path: Sequence[str]) -> Table | None:
-        """Return a table's description, None if there is none.
-
-        Raises ``HdmError`` if no database session can be opened.
-        """
+        """Return a table's description, None if there is none; raise ``HdmError`` if no session opens."""
         connection = self.connect("hdm:ready")
         try:
             self.begin(connection)

@@ -232,8 +232,9 @@ class DbApiDatabase(Database):
         return int(cursor.rowcount) if self.counts_many else len(rows)
 
     def cells(self, array: pa.Array, column: Column) -> list[Any]:
-        """Return a column's values as they are bound: dates, times and decimals as text, others as Python
-        objects.
+        """Return a column's values as they are bound.
+
+        Dates, times and decimals are texts, other values Python objects.
         """
         if self.dialect.zoneless and pa.types.is_timestamp(array.type):
             array = array.cast(pa.timestamp(array.type.unit))

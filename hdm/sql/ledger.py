@@ -178,7 +178,9 @@ class Ledger:
         return True
 
     def fill(self, connection: Any, receipt: Receipt) -> None:
-        """Store the receipt in the row that ``claim`` inserted; raise ``TransientError`` if the row is gone.
+        """Store the receipt in the row that ``claim`` inserted.
+
+        Raises ``TransientError`` if the row is gone.
         """
         mark = self.database.dialect.placeholder
         quote = self.database.dialect.quote
@@ -193,9 +195,7 @@ class Ledger:
             raise TransientError("the server ended the transaction that had claimed the chunk")
 
     def find(self, connection: Any, chunk_id: str) -> Receipt | None:
-        """Return the receipt of a chunk from the ledger; None if the chunk is not recorded, or not with a
-        receipt.
-        """
+        """Return the receipt of a chunk from the ledger; None if it has no receipt of the chunk."""
         quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
         rows = self.database.run(
             connection,

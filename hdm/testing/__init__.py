@@ -1,10 +1,10 @@
 """Test classes for components of your own: inherit one, give it a fixture or two, run pytest.
 
-``SourceConformance``, ``SinkConformance``, ``CheckConformance``, ``StoreConformance``, ``DialectConformance``
-and (in ``hdm.testing.catalogs``) ``CatalogConformance`` are test classes. Every check is also a plain
-function (``hdm.testing.sources.check_...``). For each of them hdm's own tests contain a connector that is
-broken in that one way, which the check must find. A check that a connector cannot pass is listed in the test
-class's ``gaps``, with the reason; a listed check that passes is an error too.
+They are ``SourceConformance``, ``SinkConformance``, ``CheckConformance``, ``StoreConformance``,
+``DialectConformance`` and (in ``hdm.testing.catalogs``) ``CatalogConformance``. Every check is also a plain
+function (``hdm.testing.sources.check_...``). For each function, hdm's own tests have a connector that is
+broken in just this way, and that the function must find. A check that a connector cannot pass is listed in
+the test class's ``gaps``, with the reason; a listed check that passes is an error, too.
 """
 
 import pytest

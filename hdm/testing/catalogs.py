@@ -24,7 +24,10 @@ from hdm.testing import leaks
 
 
 def check_all_objects_are_found(crawled: Schema, expected: Mapping[str, int]) -> None:
-    """Check that a crawl finds as many objects of each kind as the script has created."""
+    """Check that a crawl finds as many objects of each kind as expected.
+
+    ``expected`` has the numbers by the kinds of ``count``.
+    """
     assert {kind: number for kind, number in count(crawled).items() if number} == expected
 
 
@@ -39,7 +42,7 @@ def check_json_keeps_everything(crawled: Schema) -> None:
 
 
 def check_only_the_selection_is_found(catalog: Catalog, crawled: Schema) -> None:
-    """Check that a crawl of one table finds only that table, described as in the crawl of all."""
+    """Check that a crawl of one table finds only this table, described as in the crawl of all."""
     for relation in crawled.relations:
         found = catalog.crawl(exactly([relation.path]))
         assert found.relations == (relation,)
@@ -47,7 +50,7 @@ def check_only_the_selection_is_found(catalog: Catalog, crawled: Schema) -> None
 
 
 def check_created_again_it_is_the_same(other: Catalog, crawled: Schema, selection: Selection) -> None:
-    """Check that a schema that is created in another place and crawled there equals the original.
+    """Check that a schema equals the original after it was created in ``other`` and crawled there.
 
     No object may be refused.
     """
@@ -62,7 +65,10 @@ def check_created_again_it_is_the_same(other: Catalog, crawled: Schema, selectio
 
 
 def check_nothing_is_left_to_do_afterwards(other: Catalog, crawled: Schema, selection: Selection) -> None:
-    """Check that nothing is missing after a schema was created: columns, keys, indexes, comments, views."""
+    """Check that nothing is missing in ``other`` after a schema was created there.
+
+    Compared are columns, keys, indexes, comments and views.
+    """
     mapped = map_schema(crawled, crawled.system, flavour=crawled.flavour)
     with other.session() as session:
         apply(ordered(mapped.schema), session)
@@ -123,7 +129,7 @@ def count(schema: Schema) -> dict[str, int]:
 class Given:
     """The values for the parameters of check functions, by parameter name.
 
-    ``crawled`` is the crawl of ``catalog``.
+    ``crawled`` is the schema that a crawl of ``catalog`` found.
     """
 
     catalog: Catalog
@@ -133,7 +139,7 @@ class Given:
     selection: Selection = field(default_factory=Selection)
 
     def call(self, check: Callable[..., None]) -> None:
-        """Call a check function with the values for its parameters."""
+        """Call a check function with the values of this object's attributes that its parameters name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -152,7 +158,7 @@ class CatalogConformance:
 
     @pytest.fixture
     def crawled(self, catalog: Catalog, script: Sequence[str]) -> Schema:
-        """Run the script and return the schema that a crawl finds."""
+        """Run the DDL script and return the schema that a crawl finds then."""
         with catalog.session() as session:
             for sql in script:
                 session.execute(sql)

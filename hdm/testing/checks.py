@@ -29,12 +29,12 @@ class Given:
     bad: Rows
 
     def run(self, check: Callable[..., None]) -> None:
-        """Call a check function with the values for its parameters."""
+        """Call a check function with the values of this object's attributes that its parameters name."""
         known = {"given": self, **{name: getattr(self, name) for name in self.__dataclass_fields__}}
         check(*(known[name] for name in inspect.signature(check).parameters))
 
     def verdict(self, rows: Rows, *, size: int = 1000) -> str | None:
-        """Return a new instance's verdict on rows that it gets in batches of ``size`` rows."""
+        """Return the verdict of a new instance of the check on rows, given in batches of ``size`` rows."""
         made = self.subject(self.subject.Config.model_validate(dict(self.conf)), self.table)
         for start in range(0, len(rows), size):
             columns = list(zip(*rows[start : start + size], strict=True))
@@ -70,14 +70,14 @@ def check_chunks_are_apart(given: Given) -> None:
 
 
 def check_no_value_shows(given: Given) -> None:
-    """Check that a verdict contains no value of a row, since it is logged and recorded."""
+    """Check that a verdict shows no value of a row, since verdicts are logged and recorded."""
     said = given.verdict(given.bad) or ""
     values = {str(cell) for row in given.bad for cell in row if cell is not None and len(str(cell)) > 3}
     assert [value for value in values if value in said] == []
 
 
 def check_manifests_can_name_it(subject: type[Check]) -> None:
-    """Check that a manifest can name the class, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the class ``subject``, as hdm's own or as a registered plugin."""
     assert registry.find("check", subject.__name__) is subject
 
 
@@ -107,7 +107,7 @@ class CheckConformance:
     def given(
         self, subject: type[Check], table: Table, conf: Mapping[str, Any], good: Rows, bad: Rows
     ) -> Given:
-        """Return the fixtures' values for the check functions."""
+        """Return the values of the fixtures, for the check functions."""
         return Given(subject, table, conf, good, bad)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])

@@ -134,7 +134,10 @@ def check_texts_stay_inside_their_quotes(dialect: Dialect) -> None:
 
 
 def check_literals_round_trip(dialect: Dialect, run: Run | None) -> None:
-    """Check, on the real system, that a literal's text is the same after ``text_of`` rendered it."""
+    """Check, on the real system, that a value is the same text after ``literal`` and ``text_of``.
+
+    Nothing is checked without a real system (``run`` is None).
+    """
     if run is None:
         return
     values = {
@@ -152,7 +155,7 @@ def check_literals_round_trip(dialect: Dialect, run: Run | None) -> None:
 
 
 def check_every_kind_is_kept_or_declared(dialect: Dialect) -> None:
-    """Check that each kind has a type in the system, and that an inexact type gives its reason.
+    """Check that each kind has a type in the system, and that a type that is not exact has a reason.
 
     A type that is called exact must store every value that the column's declaration allows.
     """
@@ -223,7 +226,7 @@ def check_errors_are_sorted(dialect: Dialect, errors: Sequence[tuple[Exception, 
 
 
 def check_errors_show_no_values(dialect: Dialect, errors: Sequence[tuple[Exception, Recovery]]) -> None:
-    """Check that a translated error does not repeat a driver's text that may quote values."""
+    """Check that a translated error does not repeat the driver's text, which may quote values."""
     for error in (*(type(error)(*error.args) for error, _ in errors), ValueError(), RuntimeError()):
         error.args = (*error.args[:-1], "row value 4711-canary") if error.args else ("4711-canary",)
         assert "4711-canary" not in str(dialect.classify(error))
@@ -285,7 +288,7 @@ class DialectConformance:
         run: Run | None,
         unknown: Unknown,
     ) -> Given:
-        """Return the fixtures' values for the check functions."""
+        """Return the values of the fixtures, for the check functions."""
         return Given(subject, errors, run, unknown)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])

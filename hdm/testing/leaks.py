@@ -29,7 +29,7 @@ def descriptors() -> dict[str, str]:
 
 
 def held() -> tuple[int, int]:
-    """Return the numbers of file descriptors and of threads in use."""
+    """Return how many file descriptors and threads are in use."""
     gc.collect()
     return len(descriptors()), threading.active_count()
 
@@ -38,7 +38,7 @@ def held() -> tuple[int, int]:
 def nothing_stays_open(once: Callable[[], None]) -> Iterator[None]:
     """Check that the ``with`` block closes every file, socket and thread that it opens.
 
-    Runs ``once`` before it counts, so that resources made once per process do not matter.
+    Runs ``once`` before counting, so that resources made once per process do not matter.
     """
     once()
     before = held()
@@ -70,7 +70,7 @@ def classified(action: Callable[[], Any], secret: str | None) -> None:
 
 
 def judge(name: str, gaps: Mapping[str, str], check: Callable[[], None]) -> None:
-    """Run a check function, which must pass, or must fail if ``gaps`` lists its name."""
+    """Run a check function, which must pass; if ``gaps`` lists its name, it must fail."""
     if name not in gaps:
         check()
         return

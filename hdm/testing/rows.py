@@ -57,7 +57,10 @@ _VALUES: dict[str, tuple[Kind, pa.DataType, list[Any]]] = {
 
 
 def awkward_table(names: tuple[str, ...] = (), *, path: tuple[str, ...] = ("awkward",)) -> Table:
-    """Return the awkward table: the key ``id``, and a nullable column for each Arrow type (or name)."""
+    """Return the awkward table: the key ``id``, and a nullable column for each Arrow type.
+
+    ``names`` chooses among these columns; without it, all are there.
+    """
     columns = [Column("id", Kind.INT64, pa.int64(), nullable=False)]
     for name, (kind, carrier, _) in _VALUES.items():
         if not names or name in names:
@@ -80,13 +83,19 @@ def awkward_batch(table: Table, *, first_id: int = 1) -> pa.RecordBatch:
 
 
 def as_rows(batches: Any) -> list[tuple[Any, ...]]:
-    """Return the rows of batches as a sorted list, to compare with others; NULL differs from any value."""
+    """Return the rows of batches as a sorted list, to compare with others.
+
+    NULL differs from any value.
+    """
     rows = [tuple(row.values()) for batch in batches for row in batch.to_pylist()]
     return sorted_rows(rows)
 
 
 def sorted_rows(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Return rows sorted as in ``as_rows``, with NaN as '<NaN>', so that it equals itself."""
+    """Return rows in the order of ``as_rows``.
+
+    NaN becomes the text '<NaN>', so that it equals itself.
+    """
     plain = [tuple("<NaN>" if value != value else value for value in row) for row in rows]  # noqa: PLR0124
     return sorted(plain, key=_sortable)
 

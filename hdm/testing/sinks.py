@@ -40,7 +40,7 @@ def payload_of(table: Table, *batches: pa.RecordBatch) -> Payload:
 
 
 def deliver(sink: Sink, table: Table, chunk: Chunk, attempt: int, *batches: pa.RecordBatch) -> Receipt:
-    """Write and publish a chunk as a link does, and return the receipt."""
+    """Write and publish a chunk's batches as attempt number ``attempt``; return the receipt."""
     payload = payload_of(table, *batches)
     receipt = sink.write(table, chunk, Attempt(attempt), payload, Mode.APPEND)
     return sink.publish(table, chunk, payload.tally.complete(receipt))
@@ -121,7 +121,7 @@ def check_rivals_leave_one(sink: Sink, table: Table, read_back: ReadBack) -> Non
 
 
 def check_committed_tells_the_truth(sink: Sink, table: Table) -> None:
-    """Check that ``committed`` returns None before a chunk is written, and its receipt afterwards.
+    """Check that ``committed`` returns None before a chunk is written, and the chunk's receipt afterwards.
 
     A new instance of the sink must give the same receipt, and None for chunks that were not written.
     """
@@ -312,7 +312,7 @@ def check_errors_are_classified(unreachable: Sink | None, table: Table, secret: 
 
 
 def check_manifests_can_name_it(sink: Sink) -> None:
-    """Check that a manifest can name the class, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the class ``subject``, as hdm's own or as a registered plugin."""
     assert registry.find("sink", type(sink).__name__) is type(sink)
 
 
@@ -327,7 +327,7 @@ def check_repr_shows_no_secret(sink: Sink, secret: str | None) -> None:
 
 
 def fresh(sink: Sink) -> Sink:
-    """Return another instance of the sink with the same configuration, as another process would."""
+    """Return another instance of the sink with the same configuration, as in another process."""
     return type(sink)(sink.config, sink.profile, name=sink.name)
 
 
@@ -342,7 +342,7 @@ class Given:
     secret: str | None = None
 
     def run(self, check: Callable[..., None]) -> None:
-        """Call a check function with the values for its parameters."""
+        """Call a check function with the values of this object's attributes that its parameters name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -380,7 +380,7 @@ class SinkConformance:
     def given(
         self, subject: Sink, table: Table, read_back: ReadBack, unreachable: Sink | None, secret: str | None
     ) -> Given:
-        """Return the fixtures' values for the check functions."""
+        """Return the values of the fixtures, for the check functions."""
         return Given(subject, table, read_back, unreachable, secret)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])

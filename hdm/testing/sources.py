@@ -26,12 +26,12 @@ Grow = Callable[[], Rows]
 
 
 def fresh(source: Source) -> Source:
-    """Return another instance of the source with the same configuration, as another process would."""
+    """Return another instance of the source with the same configuration, as in another process."""
     return type(source)(source.config, source.profile, name=source.name)
 
 
 def plan(source: Source, window: Window | None = None) -> tuple[Table, list[Chunk]]:
-    """Return the source's table and the chunks of a window, by default of the first window."""
+    """Return the source's table and the chunks of a window; by default, of the first window."""
     table = source.describe()
     with source.snapshot() as token:
         return table, list(source.split(table, window or source.window(), JOB, token))
@@ -103,7 +103,10 @@ def check_order_does_not_matter(source: Source) -> None:
 
 
 def committed_window(source: Source, rows: Rows) -> Window | None:
-    """Return the window that is left once all ``rows`` are committed; None without a watermark."""
+    """Return the window that is left to read once all ``rows`` are committed.
+
+    None for a source without a watermark, or without rows.
+    """
     table, chunks = plan(source)
     if table.cursor is None or not chunks or source.window().column is None:
         return None
@@ -240,7 +243,7 @@ def check_errors_are_classified(source: Source, unreachable: Source | None, secr
 
 
 def check_manifests_can_name_it(source: Source) -> None:
-    """Check that a manifest can name the class, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the class ``subject``, as hdm's own or as a registered plugin."""
     assert registry.find("source", type(source).__name__) is type(source)
 
 
@@ -270,7 +273,7 @@ class Given:
     secret: str | None = None
 
     def run(self, check: Callable[..., None]) -> None:
-        """Call a check function with the values for its parameters."""
+        """Call a check function with the values of this object's attributes that its parameters name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 
@@ -320,7 +323,7 @@ class SourceConformance:
         unreachable: Source | None,
         secret: str | None,
     ) -> Given:
-        """Return the fixtures' values for the check functions."""
+        """Return the values of the fixtures, for the check functions."""
         return Given(subject, rows, grow, empty, unreachable, secret)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])

@@ -59,8 +59,7 @@ class Store(ABC):
         """Return the local path at which the bytes of a new object are to be collected."""
 
     def ready(self) -> None:
-        """Raise ``UsageError`` if the store cannot create an object exactly once and durably; may write to
-        it.
+        """Raise ``UsageError`` if the store cannot create an object exactly once; may write to it.
 
         The default tests nothing.
         """
@@ -264,7 +263,7 @@ class LocalStore(Store):
         return self.root.joinpath(checked_key(key)).as_uri()
 
     def key(self, uri: str) -> str:
-        """Return the part of a ``file://`` address below the root; raise ``UsageError`` if it is not below.
+        """Return the part of a ``file://`` address below the root; raise ``UsageError`` if it lies elsewhere.
         """
         split = urlsplit(uri)
         path = Path(unquote(split.path))

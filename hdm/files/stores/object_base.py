@@ -204,8 +204,9 @@ class ObjectStore(Store):
         return self.root + checked_key(key)
 
     def key(self, uri: str) -> str:
-        """Return the part of an address after ``root``; raise ``UsageError`` if the address does not begin
-        with it.
+        """Return the part of an address after ``root``.
+
+        Raises ``UsageError`` if the address does not begin with it.
         """
         if not uri.startswith(self.root) or len(uri) == len(self.root):
             raise UsageError(
