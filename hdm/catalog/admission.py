@@ -54,9 +54,9 @@ _ON_UPDATE = re.compile(r"\s+on\s+update\s+(?:current_timestamp|now)(?:\(\d?\))?
 class Admission:
     """Decides which functions the SQL texts of one system may call.
 
-    Allowed are the known functions of the system, except those in ``own``, which the source defines itself,
-    and ``nextval`` of ``sequences``, which are carried over as well. Names are in lower case. Every method
-    that returns a text raises ``Untranslatable`` if the text is not allowed.
+    Allowed are the known functions of the system, except those in ``own``, which the source defines itself.
+    ``nextval`` of the sequences in ``sequences`` is allowed too, since these are carried over. Names are in
+    lower case. Every method that returns a text raises ``Untranslatable`` if the text is not allowed.
     """
 
     system: str
@@ -75,12 +75,18 @@ class Admission:
         return replace(self, system=target, own=frozenset())
 
     def known(self, text: str) -> str:
-        """Return ``text`` if its tokens are unambiguous and its functions known; does not parse it."""
+        """Return ``text`` if its tokens are unambiguous and its functions known; it is not parsed.
+
+        Otherwise raise ``Untranslatable``.
+        """
         known_tokens(text, self.system, self.own, self.sequences)
         return text
 
     def expression(self, text: str) -> str:
-        """Return ``text`` without comments if it is one SQL expression that contains no query."""
+        """Return ``text`` without comments if it is one SQL expression that contains no query.
+
+        Otherwise raise ``Untranslatable``.
+        """
         if not _is_value(known_tokens(text, self.system, self.own, self.sequences)):
             _only_reads(parse(text, self.system), query=False)
         return without_comments(text, self.system)
@@ -88,14 +94,14 @@ class Admission:
     def query(self, text: str) -> str:
         """Return ``text`` without comments if it is one query that changes nothing.
 
-        The tables that it reads are not checked.
+        Otherwise raise ``Untranslatable``. The tables that it reads are not looked at.
         """
         known_tokens(text, self.system, self.own, self.sequences)
         _only_reads(parse(text, self.system, query=True), query=True)
         return without_comments(text, self.system)
 
     def default(self, text: str) -> str:
-        """Return a column's default if it is a SQL expression.
+        """Return a column's default if it is a SQL expression; else raise ``Untranslatable``.
 
         MySQL's ON UPDATE CURRENT_TIMESTAMP may follow it.
         """

@@ -32,7 +32,10 @@ class Session(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """Result of applying the DDL of one object: it was applied, or the reason why not."""
+    """Result of applying the DDL of one object.
+
+    ``error`` says why the target refused the object; it is empty if it was applied.
+    """
 
     statement: Statement
     error: str = ""
@@ -47,7 +50,8 @@ def apply(
     """Apply DDL statements in order, those of one object together; return the result for each object.
 
     If a table or schema is refused, its error is raised. Any other object that is refused becomes manual in
-    ``report``. Transient errors are raised, too: call it again.
+    ``report``: a person must create it. Transient errors are raised, too; the function may then be called
+    again. ``done`` is called with each result.
     """
     results = []
     for group in _objects(statements):

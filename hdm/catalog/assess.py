@@ -68,7 +68,7 @@ class Assessment:
 
     @property
     def seconds(self) -> float:
-        """How many seconds it takes to move all rows at ``rate``."""
+        """How many seconds it takes to move all rows at ``rate`` rows per second."""
         return self.rows / self.rate
 
     @property
@@ -111,9 +111,10 @@ class Assessment:
 
 
 def assess(schema: Schema, mapped: MappedSchema, rate: float | None = None, measured: str = "") -> Assessment:
-    """Assess a migration from a crawled schema and its mapping to a target.
+    """Assess a migration from a crawled schema and its mapping to a target; return the assessment.
 
-    ``rate`` is in rows per second, measured or given; ``measured`` says where it comes from.
+    ``rate`` is in rows per second; without it, a default is taken. ``measured`` says where the rate comes
+    from.
     """
     made = Assessment(mapped.report.source, mapped.report.target, rate=rate or DEFAULT_RATE)
     made.measured = measured if rate else ""

@@ -14,9 +14,10 @@ _INVENTORY = ("table", "rows", "bytes", "columns", "foreign_keys", "indexes", "w
 
 
 def to_html(made: Assessment, shown: int = 200) -> str:
-    """Return the page; long lists show their first ``shown`` entries and say how many there are.
+    """Return the HTML page of an assessment.
 
-    Raises ``MissingDriver`` if Jinja2 is not installed.
+    Long lists show their first ``shown`` entries and say how many there are. Raises ``MissingDriver`` if
+    Jinja2 is not installed.
     """
     return render(
         "assessment.html",
@@ -61,7 +62,11 @@ def duration(seconds: float) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of a page: text by row, which columns stand ``right``, and how many rows are left out."""
+    """A table of a page.
+
+    It has the texts of its rows, the numbers of the columns that are aligned to the ``right``, and how many
+    rows are left out.
+    """
 
     headers: Sequence[str]
     rows: Sequence[Sequence[str]]

@@ -53,7 +53,7 @@ class Catalog(ABC):
     def crawl(self, selection: Selection | None = None) -> Schema:
         """Return the selected objects, as the system's catalogue describes them.
 
-        The default selection is that of the conf.
+        Without ``selection``, those that the conf selects.
         """
 
     @abstractmethod
@@ -78,7 +78,7 @@ class Catalog(ABC):
 
     @final
     def tables(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Iterator[Table]:
-        """Yield the tables whose names match the patterns."""
+        """Yield the tables whose names match a pattern of ``include`` and none of ``exclude``."""
         for relation in self.crawl(select(include, exclude)).relations:
             yield relation.table
 
@@ -102,8 +102,8 @@ class Catalog(ABC):
     def create(self, wanted: MappedSchema, phases: Iterable[str] = PHASES) -> list[Applied]:
         """Create the objects of a mapped schema in this system, and return the result for each.
 
-        Only those of the given ``phases``. Refused objects become manual in the schema's report. If a table
-        or schema is refused, the system's error is raised.
+        Only those of the given ``phases``. If a table or schema is refused, the system's error is raised. Any
+        other refused object becomes manual in the schema's report: a person must create it.
         """
         chosen = set(phases)
         statements = [one for one in statements_of(wanted) if one.phase in chosen]
@@ -111,12 +111,19 @@ class Catalog(ABC):
 
     @final
     def apply(self, statements: Iterable[Statement], wanted: MappedSchema | None = None) -> list[Applied]:
-        """Apply DDL statements in order, in one database session; return the result for each object."""
+        """Apply DDL statements in order, in one database session; return the result for each object.
+
+        What is refused becomes manual in the report of ``wanted``. If a table or schema is refused, the
+        system's error is raised.
+        """
         with self.session() as session:
             return apply(statements, session, wanted.report if wanted else None)
 
     @final
     def drift(self, table: Table) -> list[Difference]:
-        """Return how the table that the system has now differs from ``table``; empty if it does not."""
+        """Return how the table that the system has now differs from ``table``; empty if it does not.
+
+        Raises ``UsageError`` if there is no such table.
+        """
         now = self.relation(table.path)
         return compare_tables(now, Relation(table))

@@ -43,7 +43,7 @@ def translate_default(
 
 
 def has_on_update(column: Column) -> bool:
-    """Whether a default has MySQL's ON UPDATE clause, which sets the value again at every UPDATE."""
+    """Return True if a default has MySQL's ON UPDATE clause, which sets the value again at every UPDATE."""
     return bool(_ON_UPDATE.search(column.default or ""))
 
 

@@ -13,7 +13,10 @@ from hdm.model import Column, Kind
 
 
 class Change(StrEnum):
-    """Kinds of difference between schemas; ``WIDER`` needs no person, ``NEW_*`` if the policy allows it."""
+    """Kinds of difference between an existing schema and the wanted one.
+
+    ``WIDER`` needs no person; ``NEW_*`` needs none if the policy allows it.
+    """
 
     NEW_TABLE = "new table"
     NEW_COLUMN = "new column"
@@ -49,7 +52,7 @@ class Difference:
 def compare(wanted: Schema, held: Schema) -> list[Difference]:
     """Return every difference of tables, columns, types, nullability and primary keys, sorted.
 
-    ``held`` is the existing schema.
+    ``held`` is the existing schema. Empty if there is none.
     """
     mine = {one.path: one for one in wanted.relations}
     theirs = {one.path: one for one in held.relations}
@@ -63,7 +66,7 @@ def compare(wanted: Schema, held: Schema) -> list[Difference]:
 def compare_tables(wanted: Relation, held: Relation) -> list[Difference]:
     """Return every difference between the wanted and the existing version of one table.
 
-    ``held`` is the existing version.
+    ``held`` is the existing version. Empty if there is none.
     """
     path = wanted.path
     mine = {column.name: column for column in wanted.table.columns}
@@ -100,9 +103,9 @@ def _compare_columns(path: Path, wanted: Column, held: Column, *, keyed: bool) -
 
 
 def too_narrow(held: Column, wanted: Column) -> bool:
-    """Whether values of the column ``wanted`` may not fit into the existing column ``held``.
+    """Return True if values of the column ``wanted`` may not fit into the existing column ``held``.
 
-    Decided by their declarations.
+    Their declarations decide.
     """
     if held.kind is wanted.kind and held.kind in (Kind.TEXT, Kind.BINARY):
         return held.length is not None and (wanted.length is None or wanted.length > held.length)

@@ -22,7 +22,7 @@ class Verdict:
     """Decision about each change of a source since its tables were accepted; paths are the source's.
 
     ``held`` tables are not moved until a person acts, ``left_out`` tables are not moved by policy, ``fatal``
-    changes stop the run. ``accepted`` are the tables in the form that counts from now on, ``alters`` the DDL
+    changes stop the run. ``accepted`` are the tables as they are accepted from now on, ``alters`` is the DDL
     for the target.
     """
 

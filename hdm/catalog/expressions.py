@@ -38,9 +38,10 @@ def translate_expression(
     rename: Rename = lambda name: name,
     admission: Admission | None = None,
 ) -> str:
-    """Return a SQL expression of system ``source`` in the SQL of ``target``, its columns renamed and quoted.
+    """Return a SQL expression of system ``source`` in the SQL of system ``target``, with new column names.
 
-    ``admission`` says which functions the source's texts may call. Raises ``Untranslatable``.
+    ``rename`` returns a column's new name. ``admission`` says which functions the source's texts may call.
+    Raises ``Untranslatable`` if the expression cannot be translated for certain.
     """
     admission = admission or Admission(source)
     text = admission.expression(text)
@@ -52,7 +53,8 @@ def translate_expression(
 def generate(tree: Any, system: str) -> str:
     """Return a sqlglot tree as SQL of one system, with every identifier quoted.
 
-    The text is parsed once more, so that it is known to parse. Raises ``Untranslatable``.
+    The text is parsed once more, so that it is known to parse. Raises ``Untranslatable`` if the system has no
+    SQL for it.
     """
     import sqlglot
     from sqlglot.errors import ErrorLevel, SqlglotError
@@ -98,8 +100,8 @@ def _renamed(tree: Any, rename: Rename) -> Any:
 def simplified(tree: Any, target: str) -> Any:
     """Return a sqlglot tree changed so that the target's SQL can express it.
 
-    Casts that catalogues put around literals and character sets are removed, PostgreSQL's ANY (ARRAY[...])
-    becomes IN, and booleans and Unicode literals are spelled as the target needs them.
+    Casts that catalogues put around literals are removed, and so are character sets. PostgreSQL's ANY
+    (ARRAY[...]) becomes IN. Booleans and Unicode literals are spelled as the target needs them.
     """
     return tree.transform(lambda node: _plainer(node, target))
 

@@ -203,7 +203,10 @@ class ColumnMapper:
 
 
 def rename_in(names: Mapping[str, str], name: str) -> str:
-    """Return a column's new name for an expression; raise ``Untranslatable`` for an unknown column."""
+    """Return a column's new name for an expression.
+
+    ``names`` maps old names to new ones. Raises ``Untranslatable`` for a name that is no column of the table.
+    """
     if name in names:
         return names[name]
     near = [new for old, new in names.items() if old.casefold() == name.casefold()]
@@ -213,5 +216,5 @@ def rename_in(names: Mapping[str, str], name: str) -> str:
 
 
 def is_text(column: Column) -> bool:
-    """Whether a column has text or bytes of unlimited length, which some systems' keys cannot take."""
+    """Return True if a column has text or bytes of unlimited length, which some systems' keys cannot take."""
     return column.kind in (Kind.TEXT, Kind.BINARY, Kind.OTHER, Kind.JSON) and column.length is None

@@ -21,7 +21,7 @@ _UNINDEXED = "the system finds rows by its own statistics: nothing to do"
 class KeyMapper:
     """Maps a table's keys, checks and indexes, and adds them to its mapped columns.
 
-    ``closing`` are the foreign keys that close a cycle of tables.
+    ``closing`` are the foreign keys that refer to a table later in the order, and so close a cycle.
     """
 
     def __init__(

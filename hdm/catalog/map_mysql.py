@@ -21,7 +21,10 @@ _SIZED = re.compile(r"(?P<name>varchar|char|varbinary|binary)\((?P<size>\d+)\)",
 
 
 def fit_mysql(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
-    """Return the tables with short enough keys, indexes on prefixes, and rows that fit; report changes."""
+    """Return the tables with short enough keys, indexes on prefixes, and rows that fit.
+
+    Every change is reported in ``report``.
+    """
     known = {one.path: one for one in relations}
     keys = _sorted_keys(known, dialect.flavour)
     room = {path: _room(known[path], columns) for path, columns in keys.items()}

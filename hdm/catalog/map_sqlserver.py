@@ -18,9 +18,10 @@ _CLUSTERED, _OTHER = 900, 1700
 
 
 def fit_sqlserver(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
-    """Return the tables with a length limit on key columns; indexes that cannot be made become manual.
+    """Return the tables with a length limit on key columns.
 
-    Those are indexes on columns without a limit; manual means that a person must act.
+    An index that cannot be made, on a column without a limit, becomes manual in ``report``: a person must
+    act.
     """
     return [_fitted(one, dialect, report) for one in relations]
 

@@ -51,8 +51,8 @@ def map_schema(
 ) -> MappedSchema:
     """Map a schema to the system of dialect ``target``, and return it with a report.
 
-    Raises one ``UsageError`` that lists every name which the target cannot have or would confuse with
-    another.
+    ``flavour`` is the target's fork (``mariadb``). Raises one ``UsageError`` that lists every name which the
+    target cannot have or would confuse with another.
     """
     return _Mapper(source, target, options or MapOptions(), flavour).map()
 

@@ -21,14 +21,14 @@ Classes = Mapping[Path, Mapping[str, str]]
 
 
 def unsaid_columns(relation: Relation) -> list[Column]:
-    """Return the columns whose declaration does not say which values they have."""
+    """Return the columns whose declaration does not say which values they have: BLOB, or no type."""
     return [c for c in relation.table.columns if c.kind in (Kind.BINARY, Kind.OTHER) and c.generated is None]
 
 
 def classes(schema: Schema, query: Query) -> dict[Path, dict[str, str]]:
-    """Return table -> column -> storage class, for columns whose values all have one.
+    """Return, by table and column, the storage class of columns whose values all have one.
 
-    Runs one query per table.
+    Runs one query per table. Empty for a system whose columns have fixed types.
     """
     found: dict[Path, dict[str, str]] = {}
     known = find(schema.system)

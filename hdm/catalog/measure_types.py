@@ -26,7 +26,7 @@ HEADROOM = 2
 class Measure:
     """Greatest numbers of digits before and after the decimal point among ``rows`` values of a column.
 
-    ``odd`` is the number of values that are not numbers, such as NaN.
+    ``odd`` is how many values are not numbers, such as NaN.
     """
 
     whole: int
@@ -43,8 +43,8 @@ def open_columns(relation: Relation) -> list[Column]:
 def measuring_sql(system: str, path: Path, columns: list[Column]) -> str | None:
     """Return the query that counts the digits of columns; None if there is nothing to count.
 
-    It returns four numbers for each column: digits before the point, digits after it, values, values that are
-    not numbers. Nothing is measured in systems whose numbers always have a precision.
+    It gives four numbers for each column: most digits before the point, most after it, values, values that
+    are not numbers. Nothing is counted in systems whose numbers always have a precision.
     """
     known = find(system)
     if known is None or known.decimal_digits is None or not columns:
@@ -57,7 +57,10 @@ def measuring_sql(system: str, path: Path, columns: list[Column]) -> str | None:
 
 
 def measure(schema: Schema, query: Query) -> dict[Path, dict[str, Measure]]:
-    """Count digits by one query per table; return table -> column -> result, without empty columns."""
+    """Count the digits of open decimal columns by one query per table; return them by table and column.
+
+    A column without values is left out.
+    """
     found: dict[Path, dict[str, Measure]] = {}
     for relation in schema.relations:
         columns = open_columns(relation)
@@ -75,7 +78,7 @@ def measure(schema: Schema, query: Query) -> dict[Path, dict[str, Measure]]:
 def measured(schema: Schema, measures: Mapping[Path, Mapping[str, Measure]]) -> Schema:
     """Return ``schema`` with decimal types that have the measured digits.
 
-    Columns that hold NaN or infinity stay as they are: no decimal of another system has such a value.
+    Columns with NaN or infinity stay as they are: no decimal of another system has such a value.
     """
     return replace(
         schema, relations=tuple(_measured(one, measures.get(one.path, {})) for one in schema.relations)
@@ -83,9 +86,10 @@ def measured(schema: Schema, measures: Mapping[Path, Mapping[str, Measure]]) -> 
 
 
 def declared(before: Relation, after: Relation, system: str) -> dict[str, str]:
-    """Return column -> type in the source's own SQL, for the columns that were measured.
+    """Return the type in the source's own SQL, by column, for the columns that were measured.
 
-    These are decimals with their digits, and SQLite columns with their storage class.
+    These are decimals with their digits, and SQLite columns with their storage class. ``before`` and
+    ``after`` are the table without and with the measured types.
     """
     known = find(system)
     word = known.decimal_word if known else Facts.decimal_word

@@ -156,7 +156,7 @@ class Relation:
         return replace(self, table=replace(self.table, columns=columns))
 
     def identity(self, column: str) -> Identity | None:
-        """Return how the system numbers the column; None if it does not."""
+        """Return how the system numbers the column ``column``; None if it does not number it."""
         return next((one for one in self.identities if one.column == column), None)
 
 
@@ -233,12 +233,12 @@ class Schema:
         return sorted({path[-2] for path in paths if len(path) > 1})
 
     def relation(self, path: Path) -> Relation | None:
-        """Return the table of that path; None if there is none."""
+        """Return the table with the full name ``path``; None if there is none."""
         return self._by_path.get(path)
 
     @property
     def sha(self) -> str:
-        """A digest of all that was found, except the database's name and estimates of size."""
+        """A digest of the whole schema, without the database's name and the estimates of size."""
         return digest("schema", schema_to_json(replace(self, database=""), sizes=False))
 
 
@@ -276,7 +276,10 @@ def schema_from_json(text: str) -> Schema:
 
 
 def relation_to_dict(relation: Relation, *, sizes: bool = True) -> dict[str, Any]:
-    """Return a table with its keys, indexes and other properties as plain dicts and lists."""
+    """Return a table with its keys, indexes and other properties as plain dicts and lists.
+
+    Without ``sizes``, estimates of size are left out.
+    """
     table = relation.table if sizes else replace(relation.table, rows=None, bytes=None)
     rest = asdict(replace(relation, table=_NOTHING))
     rest["table"] = json.loads(table_to_json(table))

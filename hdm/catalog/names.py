@@ -37,7 +37,10 @@ class NamePolicy:
     renames: Mapping[str, str] = field(default_factory=dict)
 
     def name(self, name: str) -> str:
-        """Return the target's name for a source's name; raise ``UsageError`` if the target cannot have it."""
+        """Return the target's name for a source's name.
+
+        Raises ``UsageError`` if the target cannot have it.
+        """
         renamed = self.renames.get(name, name)
         cased = renamed.upper() if self.case is Case.UPPER else renamed
         cased = cased.lower() if self.case is Case.LOWER else cased
@@ -50,10 +53,10 @@ class NamePolicy:
         return fit(cased, self.dialect)
 
     def names(self, names: Iterable[str], where: str, *, tables: bool = False) -> dict[str, str]:
-        """Return old name -> new name for names that must differ from each other.
+        """Return the target's name for each source's name; these must differ from each other.
 
-        ``where`` names their scope in the error. Raises one ``UsageError`` about all names that are refused
-        and all pairs that would become one.
+        ``where`` names their scope in the error, ``tables`` says that they are names of tables. Raises one
+        ``UsageError`` about all names that are refused and all pairs that would become one.
         """
         made: dict[str, str] = {}
         taken: dict[str, str] = {}
@@ -76,12 +79,12 @@ class NamePolicy:
         return made
 
     def folded(self, name: str, *, tables: bool = False) -> str:
-        """Return a name in the case in which the target compares names."""
+        """Return a name in the case in which the target compares names; ``tables``: of tables."""
         return self.dialect.folded_table(name) if tables else self.dialect.folded(name)
 
 
 def refusal(name: str, dialect: Dialect) -> str | None:
-    """Return why a system cannot have a name, whatever its length; None if it can."""
+    """Return why a system cannot have a name, whatever the name's length; None if it can."""
     if not name:
         return "it is empty"
     if "\0" in name:

@@ -14,7 +14,7 @@ def waves(needs: Mapping[N, Iterable[N]]) -> list[list[N]]:
     """Return nodes in groups (waves): each node needs only nodes of earlier groups.
 
     ``needs`` says which nodes each node needs. Within a wave, nodes have the order of ``needs``. Where only
-    cycles are left, the node with the fewest open needs goes first.
+    cycles are left, the node with the fewest open needs goes first, so that it may need a later one.
     """
     known = set(needs)
     open_needs = {node: {n for n in of if n in known and n != node} for node, of in needs.items()}
@@ -32,14 +32,20 @@ def waves(needs: Mapping[N, Iterable[N]]) -> list[list[N]]:
 
 
 def table_waves(relations: Iterable[Relation]) -> list[list[Relation]]:
-    """Return tables in groups (waves): each refers by foreign keys only to tables of earlier groups."""
+    """Return tables in groups (waves): each refers by foreign keys only to tables of earlier groups.
+
+    A table in a cycle may also refer to later ones; see ``closing_keys``.
+    """
     by_path = {one.path: one for one in relations}
     needs = {path: _parents(one) for path, one in by_path.items()}
     return [[by_path[path] for path in wave] for wave in waves(needs)]
 
 
 def table_order(relations: Iterable[Relation]) -> list[Relation]:
-    """Return tables sorted so that referenced tables come before those that refer to them."""
+    """Return tables sorted so that referenced tables come before those that refer to them.
+
+    In a cycle, that is not so for every table; see ``closing_keys``.
+    """
     return [one for wave in table_waves(relations) for one in wave]
 
 

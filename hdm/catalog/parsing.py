@@ -15,7 +15,7 @@ class Untranslatable(HdmError):
 def sqlglot_name(system: str) -> str | None:
     """Return the name of a dialect in sqlglot; None for sqlglot's own dialect.
 
-    A system that sqlglot does not know is parsed as a related one.
+    A system that sqlglot does not know is parsed like a related one.
     """
     near = {"synapse": "tsql", "netezza": "postgres", "mariadb": "mysql", "odbc": ""}
     if system in near:
@@ -24,7 +24,10 @@ def sqlglot_name(system: str) -> str | None:
 
 
 def parse(text: str, system: str, *, query: bool = False) -> Any:
-    """Return a SQL expression (or query) as a sqlglot tree; raise ``Untranslatable`` if it is none."""
+    """Return a SQL expression (or with ``query``, a query) as a sqlglot tree.
+
+    Raises ``Untranslatable`` if the text is none, or if sqlglot is not installed.
+    """
     try:
         import sqlglot
         from sqlglot import exp

@@ -24,7 +24,7 @@ class Selection:
     exclude: tuple[str, ...] = ()
 
     def has(self, path: Sequence[str]) -> bool:
-        """Whether the object with that name is selected."""
+        """Return True if the object with that name is selected."""
         return matches(path, self.include) and not matches(path, self.exclude)
 
     def schemas(self, known: Iterable[str]) -> list[str]:
@@ -33,7 +33,10 @@ class Selection:
 
 
 def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selection:
-    """Check patterns and return a selection made of them; raise ``UsageError`` about a wrong one."""
+    """Return a selection made of patterns; raise ``UsageError`` about a wrong pattern.
+
+    Without ``include``, all objects that do not match ``exclude`` are selected.
+    """
     chosen = Selection(tuple(include) or ("*",), tuple(exclude))
     for pattern in (*chosen.include, *chosen.exclude):
         _parts(pattern)
@@ -41,13 +44,13 @@ def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selectio
 
 
 def exactly(paths: Iterable[Sequence[str]]) -> Selection:
-    """Return a selection of exactly the objects with these names."""
+    """Return a selection of exactly the objects with these names; of nothing without names."""
     quoted = [".".join('"' + part.replace('"', '""') + '"' for part in path) for path in paths]
     return Selection(tuple(quoted) or ('""',))
 
 
 def matches(path: Sequence[str], patterns: Iterable[str]) -> bool:
-    """Whether any pattern matches the last parts of a name.
+    """Return True if any pattern matches the last parts of a name.
 
     A pattern of more parts than the name matches only if its surplus first parts are ``*``.
     """

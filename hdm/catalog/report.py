@@ -17,7 +17,10 @@ EFFORT = {
 
 
 class Status(StrEnum):
-    """How the target has an object of the source: the same, in a similar form, or not at all."""
+    """How the target has an object of the source.
+
+    Converted: the same. Approximated: in a similar form. Manual: not at all, so that a person must act.
+    """
 
     CONVERTED = "converted"
     APPROXIMATED = "approximated"
@@ -67,7 +70,10 @@ class Report:
         self.findings.append(Finding(kind, name, Status.MANUAL, reason, hint))
 
     def demote(self, kind: str, name: str, reason: str, hint: str) -> None:
-        """Record that the target refused an object when it was applied; replaces earlier results for it."""
+        """Record that the target refused an object when its DDL was executed.
+
+        Earlier results for the object are replaced.
+        """
         self.findings = [one for one in self.findings if (one.kind, one.name) != (kind, name)]
         self.manual(kind, name, reason, hint)
 
@@ -98,7 +104,10 @@ class Report:
 
 
 def worst(findings: Iterable[Finding]) -> Status:
-    """Return the worst status among results: manual, else approximated, else converted."""
+    """Return the worst status among results: manual, else approximated, else converted.
+
+    Converted also without any result.
+    """
     statuses = {one.status for one in findings}
     for status in (Status.MANUAL, Status.APPROXIMATED):
         if status in statuses:

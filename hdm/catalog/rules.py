@@ -45,7 +45,7 @@ class Rule(Described):
         return to
 
     def fits(self, path: Path, column: Column) -> bool:
-        """Whether the rule gives this column its type."""
+        """Return True if the rule gives this column its type."""
         named = fnmatchcase(column.name.lower(), self.column.lower())
         typed = fnmatchcase(column.native.lower(), self.type.lower())
         return self.to is not None and named and typed and matches(path, (self.table,))
@@ -66,7 +66,10 @@ class MapOptions:
     keep_generated: bool = True
 
     def renames(self, path: Path) -> dict[str, str]:
-        """Return old name -> new name for a table and its columns, as the rules say."""
+        """Return, for a table and its columns, the new names by old ones, as the rules say.
+
+        Empty if no rule renames any.
+        """
         found: dict[str, str] = {}
         for rule in self.rules:
             if rule.rename and matches(path, (rule.table,)):
@@ -74,7 +77,7 @@ class MapOptions:
         return found
 
     def override(self, path: Path, column: Column) -> str | None:
-        """Return the type that the first matching rule gives a column; None if no rule matches."""
+        """Return the type that the first fitting rule gives a column; None if no rule fits."""
         return next((rule.to for rule in self.rules if rule.fits(path, column)), None)
 
 

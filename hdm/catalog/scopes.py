@@ -18,7 +18,7 @@ from hdm.dialects.traits import Traits
 
 
 def settle_names(relations: Iterable[Relation], dialect: Dialect) -> list[Relation]:
-    """Return the tables, in order, with unique names for their constraints and indexes."""
+    """Return the tables, in order, with unique names for constraints and indexes where needed."""
     known = list(relations)
     taken: dict[tuple[str, ...], set[str]] = defaultdict(set)
     for one in known:

@@ -42,12 +42,18 @@ class Names:
         return None
 
     def column(self, path: Path, name: str) -> str:
-        """Return a column's name as the catalogue spells it."""
+        """Return a column's name as the catalogue spells it.
+
+        If the table has no such column, ``name`` itself.
+        """
         return self.exact.get(path, {}).get(name.casefold(), name)
 
 
 def mentioned(view_sql: str, system: str, path: Path, names: Names) -> tuple[Path, ...]:
-    """Return the tables and views that a view's query reads, as far as the crawl found them."""
+    """Return the tables and views that a view's query reads, as far as the crawl found them.
+
+    Empty if the query cannot be parsed.
+    """
     try:
         tree = parse(view_sql, system, query=True)
         tables = _tables(tree).values()
@@ -67,10 +73,10 @@ def translate_view(
     columns: Mapping[Path, Mapping[str, str]],
     admission: Admission | None = None,
 ) -> str:
-    """Return a view's query translated for ``target``.
+    """Return a view's query translated from the SQL of ``source`` to that of ``target``.
 
-    ``columns`` maps a source table's columns to new names. Raises ``Untranslatable``, also if the view reads
-    an object that is not carried over.
+    ``resolve`` returns a table's new path, ``columns`` the new names of a table's columns. Raises
+    ``Untranslatable``, also if the view reads an object that is not carried over.
     """
     admission = admission or Admission(source)
     tree = simplified(parse(admission.query(view.sql), source, query=True), target)
@@ -91,9 +97,9 @@ def translate_view(
 
 
 def admitted_view(view: View, admission: Admission, names: Names, resolve: Resolve) -> str:
-    """Return a view's query unchanged, for a target of the same system that keeps every name.
+    """Return a view's query without comments, for a target of the same system that keeps every name.
 
-    Raises ``Untranslatable``, also if the view reads an object that is not carried over.
+    ``resolve`` returns None for an object that is not carried over; ``Untranslatable`` is raised then, too.
     """
     text = admission.query(view.sql)
     tree = parse(text, admission.system, query=True)

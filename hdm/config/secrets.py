@@ -144,7 +144,9 @@ def is_private(key: str) -> bool:
 
 
 def is_reference(text: str) -> bool:
-    """Return True if the text is a reference to a secret (``env:NAME``, ``file:/path``), not a secret itself.
+    """Return True if the text is a reference to a secret (``env:NAME``, ``file:/path``).
+
+    False if it is a secret itself.
     """
     return _REFERENCE.fullmatch(text) is not None
 

@@ -51,8 +51,8 @@ def mysql_arguments(
     """Return the TLS arguments to pass to PyMySQL for a host.
 
     Certificate and host name are verified for a remote host, and for any host if ``ca`` or ``cert`` is given.
-    With ``insecure`` and neither file, TLS is left to PyMySQL, which verifies nothing; with a file, the host
-    name is not compared. A local host without a file gets no TLS.
+    With ``insecure`` and neither file, TLS is used if the server offers it, and nothing is verified; with a
+    file, only the host name is not compared. A local host without a file gets no TLS.
     """
     if not (ca or cert):
         if is_local(host):

@@ -183,7 +183,7 @@ class _Nothing(Settings):
 class DummySink(Sink):
     """Counts and discards all rows.
 
-    It stores nothing, so it never reports a chunk as written: after a crash the chunk is read again.
+    The sink stores nothing, so it never reports a chunk as written: after a crash the chunk is read again.
     """
 
     Config: ClassVar[type[BaseModel]] = _Nothing

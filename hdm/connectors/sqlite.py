@@ -76,10 +76,10 @@ class SQLiteDatabase(Database):
         return Dataset(self.file.absolute().as_uri().replace("file:", "sqlite:"), ".".join(path))
 
     def reach(self) -> None:
-        """Do nothing: a file needs no network, and connecting reports what is wrong with it."""
+        """Do nothing: a file needs no network, and connecting reports what is wrong with the file."""
 
     def is_there(self) -> bool:
-        """Whether the database file exists."""
+        """Return True if the database file exists."""
         return is_there(self.file)
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
@@ -95,14 +95,14 @@ class SQLiteDatabase(Database):
         return tuple(parts)
 
     def can_be_made(self) -> None:
-        """Raise ``UsageError`` unless the folder of the file exists or can be created."""
+        """Raise ``UsageError`` unless the file can be created in its folder."""
         if not has_room(self.file):
             raise UsageError(f"cannot make the file {self.file}", hint="check path in the profile")
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
         """Open the file in autocommit; ``begin`` starts transactions.
 
-        With ``write``, a missing file is created; without, it is a ``UsageError``.
+        With ``write``, a missing file is created; without, ``UsageError`` is raised for it.
         """
         import sqlite3
 
@@ -135,8 +135,8 @@ class SQLiteDatabase(Database):
     def begin(self, connection: Any, *, write: bool = False) -> None:
         """Begin a transaction; with ``write``, take the file's write lock first (BEGIN IMMEDIATE).
 
-        That waits until another writer has finished, so that no later statement of the transaction can fail
-        because of one.
+        Taking the lock waits until another writer has finished, so that no later statement of the transaction
+        can fail because of one.
         """
         self.run(connection, "BEGIN IMMEDIATE" if write else "BEGIN")
 
@@ -181,7 +181,7 @@ class SQLiteDatabase(Database):
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
         """Return a digest that identifies a table by its row in ``sqlite_master``; None for a query or view.
 
-        The row has rowid, root page and definition. Another table that takes its place has another one.
+        The row has rowid, root page and definition. A table that takes this table's place has another digest.
         """
         if path is None:
             return None
@@ -238,9 +238,10 @@ class SQLiteDatabase(Database):
         return taken
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
-        """Return a function that counts the rows added since this call; None if the table has no trigger.
+        """Return a function that counts the rows added to the table since this call.
 
-        It compares two counts of the table, which is exact because nobody else writes meanwhile.
+        None if the table has no trigger. Two counts are compared, which is exact because nobody else writes
+        meanwhile.
         """
         schema = self.dialect.quote(path[-2] if len(path) > 1 else "main")
         asked = f"SELECT 1 FROM {schema}.sqlite_master WHERE type = 'trigger' AND tbl_name = ? COLLATE NOCASE"

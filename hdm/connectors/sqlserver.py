@@ -79,7 +79,7 @@ class SQLServerDatabase(SQLServerWrites):
         return "dbo"
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables of the schema whose names start with ``prefix``."""
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
         rows = self.run(
             connection,
             "SELECT t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "

@@ -54,7 +54,10 @@ def __getattr__(name: str) -> Any:
 
 
 def dialect(name: str) -> Dialect:
-    """Return the dialect of that name, in any case; raise ``UnknownComponent`` if there is none."""
+    """Return the dialect of that name, in any case of letters.
+
+    Raises ``UnknownComponent`` if there is none.
+    """
     return _made(name, locator.changes())
 
 
@@ -84,13 +87,19 @@ def find(name: str) -> Dialect | None:
 
 
 def canonical(name: str) -> str:
-    """Return the main spelling of a dialect's name; a fork such as ``mariadb`` keeps its own name."""
+    """Return the main spelling of a dialect's name, e.g. ``postgres`` for another name of it.
+
+    A fork such as ``mariadb`` keeps its own name. Raises ``UnknownComponent`` if there is no such dialect.
+    """
     known = dialect(name)
     return known.flavour or known.name
 
 
 def names_with(fact: str) -> list[str]:
-    """Return the sorted names of the dialects whose attribute named ``fact`` is not None."""
+    """Return the sorted names of the dialects that have a value for the attribute named ``fact``.
+
+    None counts as no value.
+    """
     return [name for name in _names() if (known := find(name)) and getattr(known, fact) is not None]
 
 

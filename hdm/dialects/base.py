@@ -107,7 +107,10 @@ class Dialect(Facts, Comparing, Merging):
     # -- names ---------------------------------------------------------------
 
     def quote(self, name: str) -> str:
-        """Return a name in quotation marks; raise ``UsageError`` if the database cannot have that name."""
+        """Return a name in quotation marks.
+
+        Raises ``UsageError`` if the database cannot have that name.
+        """
         if not name or "\0" in name:
             raise UsageError(f"not a name in {self.name}: {name!r}", hint="give a name without NUL")
         size = len(name.encode()) if self.identifier_unit == "bytes" else len(name)
@@ -140,11 +143,14 @@ class Dialect(Facts, Comparing, Merging):
         return composed
 
     def names(self, names: Iterable[str]) -> str:
-        """Return names quoted and separated by commas."""
+        """Return names in quotation marks, separated by commas."""
         return ", ".join(self.quote(name) for name in names)
 
     def beside(self, name: str, suffix: str) -> str:
-        """Return a name for a second table next to ``name``: unique, and within the length limit."""
+        """Return the name of a second table next to the table ``name``: the name and ``suffix``.
+
+        If that is too long, the name is cut and marked with a hash, so that the names of two tables differ.
+        """
         full = name + suffix
         size = len(full.encode()) if self.identifier_unit == "bytes" else len(full)
         if size <= self.max_identifier:
@@ -218,7 +224,7 @@ class Dialect(Facts, Comparing, Merging):
         """Return kind, length, precision and scale of the system's type ``native``.
 
         A type that is not known is of kind OTHER and travels as text. The default looks into ``kinds``.
-        Numbers in the type's text come before those given apart.
+        Numbers in the type's own text count before those given in ``length``, ``precision`` and ``scale``.
         """
         words, numbers = words_and_numbers(native)
         kind = self.kinds.get(words, Kind.OTHER) if numbers is not None else Kind.OTHER
@@ -233,13 +239,19 @@ class Dialect(Facts, Comparing, Merging):
         return kind, None, None, None
 
     def stored(self, column: Column) -> Stored:
-        """Return the type that stores a column in this system: its own declaration if it comes from here."""
+        """Return the type that stores a column in this system.
+
+        For a column that comes from a table of this system, that is the declared type.
+        """
         if column.origin == self.name and column.native:
             return Stored(own_type(column))
         return self.native(column)
 
     def native(self, column: Column) -> Stored:
-        """Return the type that stores a column of another system in this one."""
+        """Return the type that stores a column of another system in this one.
+
+        The default is the system's type for text.
+        """
         return Stored(self.text_type)
 
     def create_table(
@@ -298,7 +310,7 @@ class Dialect(Facts, Comparing, Merging):
     # -- errors --------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return the database's own code of a driver's error (SQLSTATE, errno, ORA-...)."""
+        """Return the database's own code of a driver's error (SQLSTATE, errno, ORA-...), or None."""
         return None
 
     def describe_error(self, error: BaseException) -> str:
@@ -307,7 +319,10 @@ class Dialect(Facts, Comparing, Merging):
         return f"{self.name} {type(error).__name__}" + (f" {code}" if code else "")
 
     def classify(self, error: BaseException) -> HdmError:
-        """Translate a driver's error to hdm's; one with an unknown code counts as transient."""
+        """Return hdm's error for a driver's error, by its code.
+
+        An error with an unknown code counts as transient. An error of hdm is returned as it is.
+        """
         if isinstance(error, HdmError):
             return error
         if isinstance(error, ConnectionError | TimeoutError):
@@ -325,9 +340,9 @@ class Dialect(Facts, Comparing, Merging):
         return None
 
     def hint_for(self, error: BaseException) -> str | None:
-        """Return a hint on what the operator can do about an error whose code alone does not tell."""
+        """Return a hint on what the operator can do about an error whose code does not tell; None if none."""
         return None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether the error says that a row with this key exists already."""
+        """Return True if the error says that a row with this key exists already; by default False."""
         return False

@@ -53,13 +53,16 @@ class BigQueryDialect(Dialect):
     widen_clause = "ALTER COLUMN {name} SET DATA TYPE {type}"
 
     def quote(self, name: str) -> str:
-        """Return a name in backticks; raise ``UsageError`` if it contains a backtick or backslash."""
+        """Return a name in backticks.
+
+        Raises ``UsageError`` if it contains a backtick or backslash.
+        """
         if "`" in name or "\\" in name:
             raise UsageError(f"bigquery cannot have the name {name!r}", hint="give it another by a rule")
         return super().quote(name)
 
     def refusal(self, name: str) -> str | None:
-        """Return why BigQuery cannot have a name, such as a character that it does not allow; else None.
+        """Return why BigQuery cannot have a name, such as a character in it; None if it can.
 
         https://cloud.google.com/bigquery/docs/schemas#column_names
         """

@@ -34,7 +34,10 @@ class CatalogueSql:
 
 
 def catalogue_sql(name: str) -> CatalogueSql:
-    """Return the catalogue queries of a dialect by its name; raise ``UsageError`` if it has none."""
+    """Return the catalogue queries of the dialect called ``name``.
+
+    Raises ``UsageError`` if it has none.
+    """
     known = dialect(name)
     if known.catalog_queries is None:
         raise UsageError(

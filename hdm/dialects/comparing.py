@@ -25,7 +25,10 @@ class Comparing(ABC):
 
     @abstractmethod
     def quote(self, name: str) -> str:
-        """Return a name in quotation marks."""
+        """Return a name in quotation marks.
+
+        Raises ``UsageError`` if the database cannot have that name.
+        """
 
     @abstractmethod
     def stored(self, column: Column) -> Stored:
@@ -42,13 +45,16 @@ class Comparing(ABC):
         return f"CAST({self.string(text)} AS {self.cast_type(column)})"
 
     def number(self, text: str, column: Column) -> str:
-        """Return ``text`` as a number in SQL; raise ``UsageError`` if it is not a number."""
+        """Return ``text`` as a number in SQL; raise ``UsageError`` if it is no number.
+
+        ``column`` is named in the error.
+        """
         if not _NUMBER.match(text):
             raise UsageError(f"not a number for column {column.name}", hint="plan again")
         return text
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether the database sorts the column's values by their meaning."""
+        """Return True if the database sorts the column's values by their meaning."""
         return column.kind in ORDERED
 
     def cast_type(self, column: Column) -> str:
@@ -58,8 +64,8 @@ class Comparing(ABC):
     def forms(self, column: Column) -> str:
         """Return a SQL expression that tells in which form a value of the column is written.
 
-        Only values of one form sort by their meaning. The expression is NULL for a value of no known form.
-        Returns '' if the column's type allows one form only.
+        Only values of one form sort by their meaning, e.g. dates that SQLite stores as text. The expression
+        is NULL for a value of no known form. Returns '' if the column's type allows one form only.
         """
         return ""
 
@@ -72,7 +78,10 @@ class Comparing(ABC):
         return " AND ".join(self.condition(one, table) for one in conditions)
 
     def condition(self, one: Condition, table: Table) -> str:
-        """Return one condition as SQL, which the database evaluates in the column's own type."""
+        """Return one condition as SQL, which the database evaluates in the column's own type.
+
+        Raises ``UsageError`` for a column that the table does not have, and for an unknown comparison.
+        """
         if one.column.startswith("@"):
             return self.physical(one)
         try:
@@ -113,11 +122,17 @@ class Comparing(ABC):
         return day.isoformat() if column.kind is Kind.DATE else f"{day.isoformat()} 00:00:00"
 
     def greatest_decimal(self, column: Column) -> str | None:
-        """Return a decimal column's greatest finite value; None if it cannot hold NaN or infinity."""
+        """Return a decimal column's greatest finite value, as text.
+
+        None if the column cannot have NaN or infinity, which is the default.
+        """
         return None
 
     def physical(self, one: Condition) -> str:
-        """Return SQL for a condition on a pseudo-column such as ``@page``; ``UsageError`` if unknown."""
+        """Return SQL for a condition on a pseudo-column such as ``@page``.
+
+        Raises ``UsageError`` for one that the database does not have; the default knows none.
+        """
         raise UsageError(f"{self.name} has no {one.column} ranges", hint="plan again")
 
     def select_expression(self, column: Column) -> str:
@@ -125,11 +140,17 @@ class Comparing(ABC):
         return self.quote(column.name)
 
     def text_of(self, expression: str, column: Column) -> str:
-        """Return SQL that renders a cursor or key value as exact text; ``literal`` reads the text back."""
+        """Return SQL that renders the value of ``expression``, a cursor or key, as exact text.
+
+        ``literal`` makes the same value of this text.
+        """
         return f"CAST({expression} AS {self.text_type})"
 
     def minus(self, expression: str, amount: str, column: Column) -> str:
-        """Return SQL for ``expression`` minus a lag or offset: a number, or a duration for dates."""
+        """Return SQL for ``expression`` minus a lag or offset: a number, or a duration for dates.
+
+        Raises ``UsageError`` if ``amount`` is neither, or if the column is of another kind.
+        """
         if column.kind in INTEGERS or column.kind is Kind.DECIMAL:
             if not _NUMBER.match(amount):
                 raise UsageError(

@@ -198,7 +198,10 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return super().text_of(expression, column)
 
     def physical(self, one: Condition) -> str:
-        """Return a SQL condition on ``rowid`` for a range of ``@page``."""
+        """Return a SQL condition on ``rowid`` for a range of ``@page``.
+
+        Raises ``UsageError`` for another pseudo-column or comparison.
+        """
         if one.column != "@page" or one.value is None or not one.value.isdigit():
             return super().physical(one)
         if one.op not in (">=", "<"):
@@ -215,14 +218,17 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         return super().qualify((self.catalog, *path) if doubled else path)
 
     def code(self, error: BaseException) -> str | None:
-        """Return the error's class, e.g. ``ConstraintException``, or ``ForeignKeyException``."""
+        """Return the name of the error's class, e.g. ``ConstraintException``.
+
+        A violated foreign key is ``ForeignKeyException``. None for a class of another kind.
+        """
         name = type(error).__name__
         if name == "ConstraintException" and "foreign key" in str(error).lower():
             return "ForeignKeyException"
         return name if name.endswith("Exception") else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
+        """Return True if an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("ConstraintException", "TransactionException") and (
             "duplicate key" in str(error).lower()
         )

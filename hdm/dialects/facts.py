@@ -58,9 +58,15 @@ class Facts:
     """What ``TABLE(name(...))`` may call in a query, in lower case; None: whatever it calls only reads."""
 
     def refusal(self, name: str) -> str | None:
-        """Return why the system cannot have a name, whatever its length; None if it can."""
+        """Return why the system cannot have a name, whatever its length; None if it can.
+
+        By default it can.
+        """
         return None
 
     def flavour_of(self, version: str) -> str:
-        """Return the name of the server's fork (``mariadb``), from its answer to ``flavour_query``."""
+        """Return the name of the server's fork, such as ``mariadb``; empty if the system has no forks.
+
+        ``version`` is the server's answer to ``flavour_query``.
+        """
         return ""

@@ -32,7 +32,10 @@ class Merging(ABC):
 
     @abstractmethod
     def quote(self, name: str) -> str:
-        """Return a name in quotation marks."""
+        """Return a name in quotation marks.
+
+        Raises ``UsageError`` if the database cannot have that name.
+        """
 
     @abstractmethod
     def qualify(self, path: Sequence[str]) -> str:
@@ -40,7 +43,7 @@ class Merging(ABC):
 
     @abstractmethod
     def names(self, names: Iterable[str]) -> str:
-        """Return names quoted and separated by commas."""
+        """Return names in quotation marks, separated by commas."""
 
     @abstractmethod
     def derived(self, sql: str) -> str:
@@ -49,10 +52,10 @@ class Merging(ABC):
     def match(
         self, a: str, b: str, key: Sequence[str], *, null_safe: bool, exact: Collection[str] = ()
     ) -> str:
-        """Return a SQL test that rows of the aliases ``a`` and ``b`` have the same key.
+        """Return a SQL test that the rows of the aliases ``a`` and ``b`` have the same key.
 
-        ``exact`` names the text columns of the key that are compared byte for byte too, because a collation
-        can take different texts for equal.
+        ``null_safe``: two NULLs are equal. ``exact`` names the text columns of the key that are compared byte
+        for byte too, because a collation can take different texts for equal.
         """
         tests = []
         for name in key:
@@ -66,21 +69,25 @@ class Merging(ABC):
     def equal(self, one: str, other: str, *, null_safe: bool, text: bool) -> str:
         """Return a SQL test that two expressions are equal.
 
-        ``null_safe``: two NULLs are equal. ``text``: the values are text, and are compared by a collation,
-        which could take others for equal too.
+        ``null_safe``: two NULLs are equal. ``text``: the values are text. A collation compares them, and may
+        take different texts for equal.
         """
         return self.null_safe.format(a=one, b=other) if null_safe else f"{one} = {other}"
 
     def not_older(self, a: str, b: str, newest: str) -> str:
-        """Return a SQL test that the row of ``a`` may replace that of ``b``: its cursor is at least as great.
+        """Return a SQL test that the row of alias ``a`` may replace that of alias ``b``.
 
-        A row whose cursor is NULL is older than any other.
+        It may if its cursor ``newest`` is at least as great. A row whose cursor is NULL is older than any
+        other.
         """
         one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
         return f"({other} IS NULL OR {one} >= {other})"
 
     def older(self, a: str, b: str, newest: str) -> str:
-        """Return a SQL test that the row of ``a`` is older than that of ``b``; it is never NULL."""
+        """Return a SQL test that the row of alias ``a`` is older than that of alias ``b``.
+
+        ``newest`` is the cursor. The test is true or false, never NULL.
+        """
         one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
         return f"({other} IS NOT NULL AND ({one} IS NULL OR {one} < {other}))"
 
@@ -103,11 +110,12 @@ class Merging(ABC):
         exact: Collection[str] = (),
         newest: str | None = None,
     ) -> list[str]:
-        """Return SQL statements that merge the rows of ``stage`` into the target by key: UPDATE, then INSERT.
+        """Return SQL statements that merge the rows of ``stage`` into ``target``: UPDATE, then INSERT.
 
-        Without ``null_keys``, they merge the rows whose key has no NULL; with it, the other rows, and NULL
-        matches NULL (slowly, because databases cannot hash that comparison). ``exact``: see ``match``.
-        ``newest`` names the cursor by which an older row must not replace a newer one.
+        Without ``null_keys``, they merge the rows whose key has no NULL. With ``null_keys``, they merge the
+        other rows, and NULL matches NULL; that is slow, because databases cannot hash this comparison.
+        ``exact``: see ``match``. ``newest`` names the cursor by which an older row must not replace a newer
+        one.
         """
         rest = [name for name in columns if name not in key]
         into, of = self.qualify(target), self.qualify(stage)
@@ -153,9 +161,10 @@ class Merging(ABC):
         exact: Collection[str],
         older_than: str | None = None,
     ) -> str:
-        """Return a query that counts the rows of ``stage`` whose key exists in the target.
+        """Return a query that counts the rows of table ``stage`` whose key exists in table ``target``.
 
         With ``older_than``, a cursor column, it counts only those that are older than the target's row.
+        ``null_keys`` and ``exact``: see ``merge``.
         """
         same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
@@ -171,9 +180,9 @@ class Merging(ABC):
         return f"AS {name}"
 
     def drop_older(self, stage: Sequence[str], key: Sequence[str], newest: str) -> list[str]:
-        """Return SQL that keeps, for each key in ``stage``, only the rows with the greatest cursor.
+        """Return SQL that keeps, for each key in table ``stage``, only the rows with the greatest cursor.
 
-        Returns none if the database cannot do that in a transaction.
+        ``newest`` is the cursor. Returns no statement if the database cannot do that in a transaction.
         """
         if self.row_address is None:
             return []
@@ -185,7 +194,10 @@ class Merging(ABC):
         return [f"DELETE FROM {of} WHERE {at} IN (SELECT hdm_at FROM {self.derived(ranked)} WHERE hdm_n > 1)"]
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
-        """Return a query that gives a row if ``stage`` has different rows with the same key."""
+        """Return a query that gives a row if table ``stage`` has different rows with the same key.
+
+        The rows are compared in ``columns``.
+        """
         distinct = self.derived(f"SELECT DISTINCT {self.names(columns)} FROM {self.qualify(stage)}")
         return self.first(f"SELECT 1 FROM {distinct} GROUP BY {self.names(key)} HAVING COUNT(*) > 1")
 
@@ -199,9 +211,9 @@ class Merging(ABC):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return SQL that keeps one of several rows that are equal in ``columns``.
+        """Return SQL that keeps one of several rows of table ``stage`` that are equal in ``columns``.
 
-        The columns ``rest`` of the row that is kept get the minimum of all.
+        The columns ``rest`` of the row that is kept get the minimum of all of these rows.
         """
         of, spare = self.qualify(stage), self.qualify((*stage[:-1], stage[-1] + "_1"))
         least = "".join(f", MIN({self.quote(name)}) AS {self.quote(name)}" for name in rest)

@@ -121,7 +121,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     def text_of(self, expression: str, column: Column) -> str:
         """Return SQL that renders a value as exact text.
 
-        Floats are widened first, as FLOAT shows 6 digits, DOUBLE(M,D) only D.
+        Floats become doubles first: as FLOAT they show 6 digits only, and DOUBLE(M,D) only D decimals.
         """
         if column.kind is Kind.BINARY:
             return f"HEX({expression})"
@@ -282,7 +282,10 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     # -- errors --------------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return a driver error's number, e.g. 1213; 2013 for a lost connection without a number."""
+        """Return a driver error's number, e.g. 1213.
+
+        2013 for a lost connection without a number; None for any other error without one.
+        """
         number = error.args[0] if error.args else None
         if isinstance(number, int) and number:
             return str(number)
@@ -306,7 +309,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return HINTS.get(code)
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
+        """Return True if an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("1062", "1586")
 
 

@@ -87,7 +87,8 @@ def columns(
 ) -> tuple[Column, ...]:
     """Return columns made of rows of information_schema's ``COLUMNS``.
 
-    ``checks`` are the check clauses that make a LONGTEXT a JSON column.
+    ``checks`` are clauses of check constraints: a LONGTEXT column that must be valid JSON by one of them is a
+    JSON column.
     """
     json = {clause[len("json_valid(") : -1].strip("`") for clause in checks}
     made = []
@@ -144,6 +145,6 @@ def _native(field: Any) -> str:
 def as_text(columns: Sequence[Column], kinds: frozenset[Kind]) -> tuple[Column, ...]:
     """Return the columns, with text as Arrow type for those of the given kinds.
 
-    The kind stays, for targets of this system.
+    The kind itself stays, so that a target of the same system stores such a column as before.
     """
     return tuple(replace(c, type=carrier(Kind.TEXT)) if c.kind in kinds else c for c in columns)

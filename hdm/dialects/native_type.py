@@ -23,7 +23,7 @@ _HINT = "give the column another type: a rule with to:, or types: on the source"
 
 
 def is_type(text: str) -> bool:
-    """Whether a text is the name of one type and nothing else."""
+    """Return True if a text is the name of one type and nothing else."""
     try:
         read = [one for one in tokens(text) if one.kind != "space"]
         return bool(read) and _type(read, 0) == len(read)
@@ -32,7 +32,10 @@ def is_type(text: str) -> bool:
 
 
 def type_text(text: str, what: str) -> str:
-    """Return ``text`` if it is one type; else raise a ``UsageError`` that names ``what``."""
+    """Return ``text`` if it is the name of one type; else raise ``UsageError``.
+
+    ``what`` names in the error what the text belongs to.
+    """
     if not is_type(text):
         raise UsageError(f"{what}: {_short(text)} is not the name of one type", hint=_HINT)
     return text
@@ -61,7 +64,7 @@ def words_and_numbers(native: str) -> tuple[str, tuple[int, ...] | None]:
 
 
 def is_read_coarser(column: Column) -> bool:
-    """Whether ``types:`` has a date or time read with fewer digits of a second than its own type has.
+    """Return True if ``types:`` has a date or time read with fewer digits of a second than its type has.
 
     Drivers cut the other digits without a word, so such a column is read as text.
     """
@@ -70,7 +73,10 @@ def is_read_coarser(column: Column) -> bool:
 
 
 def own_type(column: Column) -> str:
-    """Return the column's declared type, '' if it has none; raise ``UsageError`` if it is not a type."""
+    """Return the column's declared type; '' if it has none.
+
+    Raises ``UsageError`` if the declaration is not the name of one type.
+    """
     return type_text(column.native, f"column {column.name}") if column.native else ""
 
 

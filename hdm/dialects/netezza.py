@@ -92,7 +92,10 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return f"CAST({expression} AS VARCHAR(64))"
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether a column's values can be sorted; not floats, whose text is not exact in every release."""
+        """Return True if a column's values can be sorted.
+
+        Not floats, whose text is not exact in every release.
+        """
         return super().is_sortable(column) and column.kind not in (Kind.FLOAT32, Kind.FLOAT64)
 
     def select_expression(self, column: Column) -> str:
@@ -104,7 +107,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def earlier(self, expression: str, amount: float, column: Column) -> str:
         """Return SQL for ``expression`` minus ``amount`` seconds.
 
-        To the microsecond; in whole days for a date.
+        To the microsecond; for a date, in whole days.
         """
         if column.kind is Kind.DATE:
             return f"({expression} - {round(amount / 86400):d})"
@@ -235,7 +238,10 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return SQL that keeps one row per key by ROWID; rows with one key must be equal already."""
+        """Return SQL that keeps one row of table ``stage`` for each key, by ROWID.
+
+        Rows with one key must be equal already.
+        """
         of = self.qualify(stage)
         return [
             f"DELETE FROM {of} WHERE ROWID NOT IN (SELECT MIN(ROWID) FROM {of} GROUP BY {self.names(key)})"
@@ -244,7 +250,10 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return an error's SQLSTATE from ODBC, or hdm's own class for the words of the server."""
+        """Return an error's SQLSTATE from ODBC, or hdm's own code for the server's words.
+
+        None if neither is known.
+        """
         return code_of(error)
 
     def hint(self, code: str) -> str | None:

@@ -113,7 +113,10 @@ HINTS: dict[str, str] = {
 
 
 def code_of(error: BaseException) -> str | None:
-    """Return an error's SQLSTATE from ODBC, or hdm's own class for the words of the server."""
+    """Return an error's SQLSTATE from ODBC, or hdm's own code for the server's words.
+
+    None if neither is known.
+    """
     text = " ".join(str(part) for part in error.args) or str(error)
     low = text.lower()
     for words, code in _WORDS:

@@ -112,7 +112,7 @@ _HINTS = {
 
 
 def as_text(facts: OdbcFacts, column: Column) -> bool:
-    """Whether a column is read as text, because the driver would damage its values."""
+    """Return True if a column is read as text, because the driver would damage its values."""
     kind = column.kind
     if kind in INTEGERS or kind in (Kind.FLOAT32, Kind.FLOAT64, Kind.BOOLEAN, Kind.BINARY):
         return False

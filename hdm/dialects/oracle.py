@@ -131,15 +131,16 @@ class OracleDialect(OracleFacts, OracleMerging):
         return f"CAST({expression} AS VARCHAR2(4000))"
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether a column's values can be sorted; not LOBs, which cannot be compared."""
+        """Return True if a column's values can be sorted; not LOBs, which cannot be compared."""
         return super().is_sortable(column) and _bare(column.native) not in _LOBS
 
     def select_expression(self, column: Column) -> str:
-        """Return SQL that reads as text what would else be falsified or has no Arrow type; zones to UTC.
+        """Return SQL that reads a column as text where the driver would falsify it or Arrow has no type.
 
-        The driver's data frames falsify numbers with a scale that is negative or beyond the precision (they
-        arrive unscaled), and seconds with more than six digits (cut; outside of 1677 to 2262 they wrap
-        around). Numbers without bound, XML, JSON and intervals have no Arrow type.
+        Timestamps with a zone are read in UTC. The driver's data frames falsify numbers with a scale that is
+        negative or beyond the precision (they arrive unscaled), and seconds with more than six digits (cut;
+        outside of 1677 to 2262 they wrap around). Numbers without bound, XML, JSON and intervals have no
+        Arrow type.
         """
         name, native, kind = self.quote(column.name), _bare(column.native), column.kind
         if kind is Kind.DECIMAL and (column.precision is None or _scales(column.native)):
@@ -269,7 +270,10 @@ class OracleDialect(OracleFacts, OracleMerging):
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return ``ORA-00001``, or the driver's own ``DPY-4011``, as ``oracledb`` or ODBC reports it."""
+        """Return an error's code, ``ORA-00001`` or the driver's own ``DPY-4011``; None if it has none.
+
+        ``oracledb`` and ODBC report it in different places.
+        """
         full = getattr(error.args[0] if error.args else None, "full_code", None)
         if full:
             return str(full)
@@ -277,11 +281,11 @@ class OracleDialect(OracleFacts, OracleMerging):
         return f"{found[1]}-{found[2]}" if found else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error says that a unique constraint is violated (ORA-00001)."""
+        """Return True if an error says that a unique constraint is violated (ORA-00001)."""
         return self.code(error) == "ORA-00001"
 
     def hint(self, code: str) -> str | None:
-        """Return a hint on what to do about an error code that an operator can mend."""
+        """Return a hint on what to do about an error code that an operator can mend; None for any other."""
         return HINTS.get(code)
 
 

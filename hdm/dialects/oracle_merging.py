@@ -50,7 +50,10 @@ class OracleMerging(Dialect):
         return name
 
     def staged(self, stage: Sequence[str], key: Sequence[str], null_keys: bool) -> str:
-        """Return a query for the staged rows whose key has no NULL, or for the other rows."""
+        """Return a query for the staged rows whose key has no NULL.
+
+        With ``null_keys``, for the other rows.
+        """
         joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
         return f"SELECT * FROM {self.qualify(stage)} WHERE " + joint.join(
             f"{self.quote(name)} {test}" for name in key
@@ -63,16 +66,20 @@ class OracleMerging(Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return a statement that keeps one row per key by ROWID; rows with one key must be equal already."""
+        """Return a statement that keeps one row of table ``stage`` for each key, by ROWID.
+
+        Rows with one key must be equal already.
+        """
         of = self.qualify(stage)
         return [
             f"DELETE FROM {of} WHERE ROWID NOT IN (SELECT MIN(ROWID) FROM {of} GROUP BY {self.names(key)})"
         ]
 
     def conflicts(self, stage: Sequence[str], columns: Sequence[Column], key: Sequence[str]) -> str:
-        """Return a query that gives a row if the stage has different rows with the same key.
+        """Return a query that gives a row if table ``stage`` has different rows with the same key.
 
-        LOBs are compared by DBMS_LOB, which everyone may call: DISTINCT of them is ORA-00932.
+        LOBs are compared by DBMS_LOB, which everyone may call, since DISTINCT of LOBs is an error
+        (ORA-00932).
         """
         lobs = [c.name for c in columns if self.stored(c).native.upper().startswith(_LOBS)]
         if not lobs:

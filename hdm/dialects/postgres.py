@@ -60,9 +60,10 @@ _SHOWN = ("08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57")
 
 
 class PostgresDialect(PostgresFacts, Dialect):
-    """The SQL of PostgreSQL, whose text form of every value is exact.
+    """The SQL of PostgreSQL.
 
-    That is: ISO dates, shortest floats, hex bytes, UTC.
+    Its text form of every value is exact, as hdm sets up a session: ISO dates, shortest floats, hex bytes,
+    UTC.
     """
 
     name = "postgres"
@@ -135,9 +136,9 @@ class PostgresDialect(PostgresFacts, Dialect):
         return super().physical(one)
 
     def greatest_decimal(self, column: Column) -> str | None:
-        """Return a decimal column's greatest finite value; None for money.
+        """Return a decimal column's greatest finite value, as text; None for money.
 
-        Above it are NaN and, from PostgreSQL 14 on, Infinity.
+        NaN is above it and, from PostgreSQL 14 on, Infinity.
         """
         if column.native == "money":
             return None
@@ -229,7 +230,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return f"LOCK TABLE {self.qualify(target)} IN SHARE ROW EXCLUSIVE MODE"
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
-        """Return a query that gives a row if ``stage`` has different rows with the same key.
+        """Return a query that gives a row if table ``stage`` has different rows with the same key.
 
         The rows are compared as text, because some types have no equality (json, point).
         """
@@ -240,7 +241,10 @@ class PostgresDialect(PostgresFacts, Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return SQL that keeps one row per key, by its physical address."""
+        """Return SQL that keeps one row of table ``stage`` for each key, by physical address.
+
+        Rows with one key must be equal already.
+        """
         of, same = self.qualify(stage), self.match("a", "b", key, null_safe=True)
         return [f"DELETE FROM {of} a USING {of} b WHERE a.ctid > b.ctid AND {same}"]
 
@@ -250,7 +254,10 @@ class PostgresDialect(PostgresFacts, Dialect):
         return str(state) if state else None
 
     def describe_error(self, error: BaseException) -> str:
-        """Return an error's SQLSTATE and the objects in it, with the message if it cannot contain values."""
+        """Return an error's SQLSTATE and the objects in it.
+
+        The server's message follows if it cannot contain values.
+        """
         code = self.code(error) or ""
         text, detail = f"PostgreSQL {code} {type(error).__name__}".strip(), getattr(error, "diag", None)
         if detail is None:
@@ -302,7 +309,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         )
 
     def hint(self, code: str) -> str | None:
-        """Return a hint on what to do about a common SQLSTATE."""
+        """Return a hint on what to do about a common SQLSTATE; None for any other."""
         if code == "22P05":
             return (
                 "the target's encoding has no such character: load into a database of ENCODING 'UTF8', or "
@@ -323,13 +330,16 @@ class PostgresDialect(PostgresFacts, Dialect):
         return None
 
     def hint_for(self, error: BaseException) -> str | None:
-        """Return a hint for a NUL in a text, which has the same SQLSTATE as other invalid bytes."""
+        """Return a hint for a NUL in a text, which has the same SQLSTATE as other invalid bytes.
+
+        None for any other error.
+        """
         if self.code(error) == "22021" and "0x00" in str(error):
             return "take it out with transform: SELECT ..., replace(column, chr(0), '') AS column FROM batch"
         return None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error says that a unique constraint is violated (23505, unique_violation)."""
+        """Return True if an error says that a unique constraint is violated (23505, unique_violation)."""
         return self.code(error) == "23505"
 
 

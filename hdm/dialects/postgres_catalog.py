@@ -149,7 +149,10 @@ WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped
 
 
 def short_ids(ids: str) -> str:
-    """Return the lower 32 bits of 64-bit transaction ids, as rows carry them; both comma-separated."""
+    """Return the lower 32 bits of 64-bit transaction ids, since a row carries only these.
+
+    Both are texts with commas between the ids.
+    """
     return ",".join(str(int(one) % 2**32) for one in ids.split(",") if one)
 
 

@@ -40,16 +40,17 @@ class Seen:
 
     @classmethod
     def of(cls, token: str | None) -> Seen | None:
-        """Return the snapshot in a token ``exported id|snapshot|file node``; None if it contains none."""
+        """Return the snapshot in a token ``exported id|snapshot|file node``; None if the token has none."""
         parts = (token or "").split("|")
         found = parts[1].split(":") if len(parts) > 1 else []
         return cls(int(found[0]), int(found[1]), found[2]) if len(found) == 3 else None
 
 
 def noted(origin: str, where: str, first: int, end: int) -> str:
-    """Return a query for transaction ids from ``first`` to ``end`` whose rows this session sees.
+    """Return a query for the transaction ids from ``first`` to below ``end`` whose rows this session sees.
 
-    It gives them as ``id - first``.
+    It gives them as ``id - first``, at most ``MOST_RANGES`` times 100 of them. ``origin`` and ``where`` say
+    which rows.
     """
     condition = f"{_offset(first)} < {end - first}"
     filters = f"{condition} AND {where}" if where else condition
@@ -60,7 +61,10 @@ def noted(origin: str, where: str, first: int, end: int) -> str:
 
 
 def ranges(numbers: Iterable[int]) -> str | None:
-    """Return ascending numbers as a text of ranges, ``3-3,7-9``; None above ``MOST_RANGES``."""
+    """Return ascending numbers as a text of ranges, ``3-3,7-9``.
+
+    None if there are more ranges than ``MOST_RANGES``.
+    """
     found: list[list[int]] = []
     for number in numbers:
         if found and found[-1][1] == number - 1:
@@ -71,9 +75,10 @@ def ranges(numbers: Iterable[int]) -> str | None:
 
 
 def condition(value: str) -> str | None:
-    """Return the SQL condition for a value of the pseudo-column ``WRITTEN``; None for any other value.
+    """Return the SQL condition for a value of the pseudo-column ``WRITTEN``; None for any other text.
 
-    It selects the rows with ids from ``first`` to ``end`` that are not in ``seen``.
+    It selects the rows with transaction ids from ``first`` to below ``end``, except the ids that the value
+    lists as seen.
     """
     found = _VALUE.match(value)
     if found is None:

@@ -139,7 +139,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return f"TO_CHAR({expression})"
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether a column's values can be sorted; not floats: TO_CHAR shows fewer digits than they have."""
+        """Return True if a column's values can be sorted.
+
+        Not floats: TO_CHAR shows fewer digits than they have.
+        """
         return super().is_sortable(column) and column.kind is not Kind.FLOAT64
 
     def select_expression(self, column: Column) -> str:
@@ -162,7 +165,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     def earlier(self, expression: str, amount: float, column: Column) -> str:
         """Return SQL for ``expression`` minus ``amount`` seconds.
 
-        To the microsecond; in whole days for a date.
+        To the microsecond; for a date, in whole days.
         """
         if column.kind is Kind.DATE:
             return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
@@ -281,7 +284,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return found
 
     def code(self, error: BaseException) -> str | None:
-        """Return an error's six-digit code; for HTTP failures the connector gives 290000 plus the status."""
+        """Return an error's six-digit code; without one, its SQLSTATE, or None.
+
+        For HTTP failures the connector gives 290000 plus the status.
+        """
         number = getattr(error, "errno", None)
         if isinstance(number, int) and number > 0:
             return f"{number:06d}"
@@ -289,7 +295,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return found[1] if found else (getattr(error, "sqlstate", None) or None)
 
     def hint(self, code: str) -> str | None:
-        """Return a hint on what to do about an error code that an operator can mend."""
+        """Return a hint on what to do about an error code that an operator can mend; None for any other."""
         return {
             "250001": "check account (and host), the network, and the proxy",
             "000707": _TRAVEL,

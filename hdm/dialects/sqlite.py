@@ -126,21 +126,27 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return Stored(_NATIVE[kind])
 
     def stored(self, column: Column) -> Stored:
-        """Return the column's own type; text for a column without a type, so its numbers become text."""
+        """Return the column's own type.
+
+        For a column without a declared type it is text, so that numbers become text.
+        """
         if column.origin == self.name and column.kind is Kind.OTHER:
             return Stored("OTHER_TEXT", Fidelity.LOSSY, "it has no declared type: values arrive as text")
         return super().stored(column)
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether a column's values can be sorted; not decimals stored as text ('9' is after '10')."""
+        """Return True if a column's values can be sorted.
+
+        Not decimals that are stored as text: '9' comes after '10'.
+        """
         as_text = column.kind is Kind.DECIMAL and "TEXT" in column.native.upper()
         return super().is_sortable(column) and not as_text
 
     def forms(self, column: Column) -> str:
-        """Return SQL for the form of a date or timestamp, since SQLite stores them as any text.
+        """Return SQL for the form in which a date or timestamp is written, since SQLite stores any text.
 
         Two values have the same form if the character before the time of day and the zone after it are the
-        same; if there is a zone, their length too.
+        same; if there is a zone, their lengths must be the same, too. NULL for any other text.
         """
         if column.kind not in (Kind.DATE, Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return ""
@@ -180,19 +186,22 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return f"({expression} % {step:d})"
 
     def hint(self, code: str) -> str | None:
-        """Return a hint on what to do about a mistake in a profile."""
+        """Return a hint on what to do about a mistake in a profile; None for any other error."""
         return {
             "SQLITE_NOTADB": "the file is no SQLite database: check path in the profile",
             "SQLITE_READONLY": "grant the user write access to the file and its folder",
         }.get(code)
 
     def code(self, error: BaseException) -> str | None:
-        """Return an error's extended name in SQLite, e.g. SQLITE_BUSY."""
+        """Return an error's extended name in SQLite, e.g. SQLITE_BUSY; None if it has none."""
         name = getattr(error, "sqlite_errorname", None)
         return str(name) if name else None
 
     def classify(self, error: BaseException) -> HdmError:
-        """Translate a driver's error to hdm's; text that is not UTF-8 fails in the driver, without a code."""
+        """Return hdm's error for a driver's error.
+
+        Text that is not UTF-8 fails in the driver, without a code: that is ``UnrepresentableValue``.
+        """
         if self.code(error) is None and "Could not decode" in str(error):
             column = re.match(r"Could not decode to UTF-8 column '(.*)' with text ", str(error), re.DOTALL)
             where = f" in column {column[1]}" if column else ""
@@ -203,7 +212,7 @@ class SQLiteDialect(SQLiteFacts, Dialect):
         return super().classify(error)
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
+        """Return True if an error says that a PRIMARY KEY or UNIQUE constraint is violated."""
         return self.code(error) in ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 
 

@@ -153,16 +153,20 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return f"CONVERT(nvarchar(max), {expression})"
 
     def comparable(self, column: Column) -> str:
-        """Return the SQL by which a column is compared; a query's text of unknown type as nvarchar.
+        """Return the SQL by which a column is compared.
 
-        A varchar would be sorted in one order but compared with ``literal``, an nvarchar, in another.
+        A query's text column, whose type is not known, is converted to nvarchar: as a varchar it would be
+        sorted in one order, but compared with ``literal``, an nvarchar, in another.
         """
         if column.kind is Kind.TEXT and not column.native:
             return f"CONVERT(nvarchar(4000), {self.quote(column.name)})"
         return super().comparable(column)
 
     def is_sortable(self, column: Column) -> bool:
-        """Whether a column's values can be sorted; not old long types, nor uniqueidentifier."""
+        """Return True if a column's values can be sorted.
+
+        Not the old long types, and not uniqueidentifier.
+        """
         return super().is_sortable(column) and _bare(column.native) not in (*_LONG, "uniqueidentifier")
 
     def select_expression(self, column: Column) -> str:
@@ -195,9 +199,9 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return name
 
     def earlier(self, expression: str, amount: float, column: Column) -> str:
-        """Return SQL for ``expression`` minus ``amount`` seconds, rounded up.
+        """Return SQL for ``expression`` minus ``amount`` seconds, rounded up; for a date, in whole days.
 
-        DATEADD takes integers below 2**31.
+        DATEADD takes integers below 2**31, so days and seconds are subtracted apart.
         """
         if column.kind is Kind.DATE:
             return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"
@@ -245,9 +249,10 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return kind, None, None, None
 
     def column_from_catalog(self, name: str, native: str, **more: Any) -> Column:
-        """Return a column from its declaration. The end of a row's period travels as text.
+        """Return a column from its declaration.
 
-        It is 9999-12-31 in every row that is current, a year that no nanoseconds can carry.
+        The column that holds the end of a row's period, with more than six digits of a second, travels as
+        text. It is 9999-12-31 in every current row, and no nanoseconds can express that year.
         """
         made = super().column_from_catalog(name, native, **more)
         far = made.generated == ROW_END and (made.precision or 0) > 6
@@ -307,7 +312,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return an error's number as ``E1205`` if it is a known one, else its SQLSTATE.
+        """Return an error's number as ``E1205`` if it is a known one, else its SQLSTATE; None without either.
 
         pyodbc gives ``(sqlstate, '... (1205) (SQLExecDirectW)')``; arrow-odbc ``State: 40001, Native error:
         1205`` in its text.
@@ -324,11 +329,11 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         return state[1] if state else None
 
     def is_duplicate(self, error: BaseException) -> bool:
-        """Whether an error says that a constraint (2627) or a unique index (2601) is violated."""
+        """Return True if an error says that a constraint (2627) or a unique index (2601) is violated."""
         return self.code(error) in ("E2627", "E2601")
 
     def hint(self, code: str) -> str | None:
-        """Return a hint on what to do about an error code that an operator can mend."""
+        """Return a hint on what to do about an error code that an operator can mend; None for any other."""
         return {
             "E3952": "ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
             "E229": "grant SELECT and VIEW DEFINITION to the user",

@@ -38,8 +38,8 @@ class SQLServerMerging(Dialect):
     def create_stage(self, path: Sequence[str], target: Sequence[str], columns: Sequence[Column]) -> str:
         """Return the statement for a temporary table with the target's own types and collations.
 
-        Those of tempdb may not be comparable with the target's. UNION ALL keeps the identity property out of
-        the stage.
+        The collations of tempdb may not be comparable with the target's. UNION ALL keeps the identity
+        property out of the stage.
         """
         names, named = self.names(column.name for column in columns), self.qualify(target)
         nothing = f"FROM {named} WHERE 1 = 0"
@@ -64,7 +64,10 @@ class SQLServerMerging(Dialect):
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]
     ) -> list[str]:
-        """Return SQL that keeps one row per key, by a DELETE through a numbered query."""
+        """Return SQL that keeps one row of table ``stage`` for each key, by a numbered query.
+
+        Rows with one key must be equal already.
+        """
         numbered = (
             f"SELECT ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY (SELECT NULL)) AS hdm_n "
             f"FROM {self.qualify(stage)}"

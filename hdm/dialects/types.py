@@ -93,10 +93,10 @@ def decimal_carrier(precision: int | None, scale: int | None) -> pa.DataType:
 
 
 def misfit(held: Column, wanted: Column) -> str | None:
-    """Return why values of column ``wanted`` could change or fail in the existing column ``held``; else None.
+    """Return why values of column ``wanted`` could change or fail in the existing column ``held``.
 
-    Only declarations are compared, and only narrowing that a database would do silently (rounding, cutting)
-    or that makes no sense is refused.
+    None if nothing is wrong. Only declarations are compared. Refused is only what makes no sense, and
+    narrowing that a database would do silently (rounding, cutting).
     """
     if held.kind in (Kind.TEXT, Kind.OTHER) and wanted.kind is not Kind.BINARY:
         return None  # the database refuses a text that is too long with an error

@@ -1,4 +1,4 @@
-"""Checks what users write in manifests: durations, predicates and queries."""
+"""Reads what users write in manifests, and refuses what is no duration, predicate or query."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNIT_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 def seconds(text: str, *, days: bool = False) -> float:
     """Return the number of seconds in a duration such as ``90``, ``15m``, ``2 hours`` or ``1d``.
 
-    A bare number counts seconds, with ``days`` days. Raises ``UsageError``.
+    A bare number counts seconds, or days with ``days``. Raises ``UsageError`` for any other text.
     """
     found = _DURATION.match(text.strip())
     if not found:
@@ -66,8 +66,8 @@ def one_query(
 ) -> str:
     """Return a text that can only be one query that reads, without comments and last semicolon.
 
-    ``tokens``, ``acting`` and ``table_functions`` are the dialect's. Raises ``UsageError`` for any other
-    text.
+    ``tokens``, ``acting`` (words that change something) and ``table_functions`` (those that are allowed,
+    None: all) are the dialect's. Raises ``UsageError`` for any other text.
     """
     hint = "write one SELECT; put a view in its place if it needs more"
     try:

@@ -91,8 +91,7 @@ class Database(ServerCalls):
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
-        """Return the ``Database`` object for a profile; of another class if the profile names another driver.
-        """
+        """Return the ``Database`` of a profile; of another class if the profile names another driver."""
         return cls(profile)
 
     @property
@@ -211,39 +210,34 @@ class Database(ServerCalls):
     # -- snapshots and watermarks ----------------------------------------------
 
     def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
-        """Hold one view of a table (of a query: None) for the ``with`` block; give its token, None by
-        default.
-        """
+        """Hold one view of a table for the ``with`` block; give its token, None if not shared (default)."""
         return nullcontext(None)
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Make the open transaction read from the snapshot that ``token`` names; return True if it does.
+        """Make the open transaction read from the snapshot of ``token``; return True if it does.
 
-        False if the snapshot is lost and the chunk may be read from a new one; ``SnapshotLost`` is raised if
-        it may not.
+        False if the snapshot is lost and the chunk may be read from a new one; else ``SnapshotLost``.
         """
         raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
         """Return an identifier of the storage that contains a table's rows now; None if there is none.
 
-        The identifier differs after the table was truncated, rewritten, replaced or partitioned anew.
-        ``origin`` is the SQL to read from; ``path`` is the table's name, None for a query. Where the system
-        has a lock against such changes, it is taken until the transaction ends.
+        It changes when the table is truncated, rewritten, replaced or partitioned anew. ``origin`` is the SQL
+        to read from; ``path`` is the table's name, None for a query. Where the system has a lock against such
+        changes, it is taken until the transaction ends.
         """
         return None
 
     def relation_in(self, token: str) -> str | None:
-        """Return what ``relation`` gave when a snapshot was taken; None if the snapshot's token does not
-        tell.
-        """
+        """Return what ``relation`` gave when a snapshot was taken; None if the token does not tell."""
         return None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Return True if all database sessions that share a snapshot find the same rows in the table.
+        """Return True if all sessions that share a snapshot find the same rows in the table.
 
         Rows can then be counted in one of them and read in others. False for a view that depends on the
-        clock, and for foreign tables. The default cannot tell: False.
+        clock, for foreign tables, and by default.
         """
         return False
 
@@ -255,19 +249,15 @@ class Database(ServerCalls):
         return None
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows of transactions open at the last reading; None (default) if not known.
-        """
+        """Return a condition for rows of transactions open at the last reading; None if not known."""
         return None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows added or changed since the last reading; None (default) if not known.
-        """
+        """Return a condition for all rows added or changed since the last reading; None if not known."""
         return None
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """Return facts that ``late`` and ``since`` need at the next reading, in ``Window.last``; by default
-        none.
-        """
+        """Return facts about this reading that ``late`` and ``since`` need next, in ``Window.last``."""
         return {}
 
     def now(self, connection: Any) -> datetime:
@@ -314,15 +304,13 @@ class Database(ServerCalls):
         return None
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Allow inserts into those identity columns of ``held`` that are in ``names``, until the session
-        ends.
-        """
+        """Allow inserts into the identity columns of ``held`` in ``names``, until the session ends."""
         return
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
-        """Return a function that tells how many rows of the next insert still exist after it.
+        """Return a function that tells how many rows of the next insert still exist after the insert.
 
-        Call this before the insert. None, by default, if no trigger can remove rows.
+        Call this before the insert. None if no trigger can remove rows.
         """
         return None
 
@@ -331,8 +319,7 @@ class Database(ServerCalls):
         return (name,)
 
     def merging(self, connection: Any, held: Table, stage: Sequence[str], **how: Any) -> list[str]:
-        """Return the statements that merge the rows of table ``stage`` into ``held``; see ``Merging.merge``.
-        """
+        """Return the statements that merge the rows of ``stage`` into ``held``; see ``Merging.merge``."""
         return self.dialect.merge(held.path, stage, **how)
 
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:

@@ -117,7 +117,8 @@ class SqlSink(BehindDatabase, Sink):
         """Return True if chunks must be loaded one at a time, in the order of their numbers.
 
         They must in mode merge if several chunks may contain rows with one key and no cursor tells which row
-        is the newest. False otherwise. ``repeats``: a transform or an earlier link may repeat keys.
+        is the newest. False otherwise. ``repeats``: several chunks may contain versions of one row, e.g.
+        several files.
         """
         target = self.target(table)
         if not mode.rules.merges_by_key or not (repeats or self.mapping.repeats(table, target)):
@@ -242,7 +243,7 @@ class SqlSink(BehindDatabase, Sink):
         return self._ledger(self.target(table)).newest_epoch(job_key)
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """Return the chunk's receipt from the ledger, read in a new session; None if it has none."""
+        """Return the chunk's receipt from the ledger, read in a new session; None if there is none."""
         connection = self.database.connect("hdm:committed")
         try:
             self.database.begin(connection)

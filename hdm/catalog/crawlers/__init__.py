@@ -22,7 +22,7 @@ def crawler_for(system: str, query: Query, named: Named | None = None) -> Crawle
 
 
 def has_crawler(system: str) -> bool:
-    """Whether a crawler is registered for the dialect of that name."""
+    """Return True if a crawler is registered for the dialect of that name."""
     return registry.canonical("crawler", system) is not None
 
 

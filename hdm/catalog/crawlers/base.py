@@ -50,20 +50,23 @@ class Crawler(ABC):
 
     @final
     def crawl(self, selection: Selection | None = None) -> Schema:
-        """Return the selected objects of all schemas."""
+        """Return the selected objects of all schemas; without ``selection``, all objects."""
         chosen = selection or Selection()
         return self.read(chosen.schemas(self.schemas()), chosen)
 
     def listed(self, names: Iterable[str]) -> str:
         """Return names as SQL literals with commas between, for IN (...).
 
-        An empty literal if there are none.
+        One empty literal if there are no names.
         """
         return ", ".join(self.dialect.string(name) for name in names) or self.dialect.string("")
 
 
 def grouped(rows: Iterable[Row], width: int = 2) -> dict[Row, list[Row]]:
-    """Return rows grouped by their first ``width`` values; each group has the rest of its rows in order."""
+    """Return rows grouped by their first ``width`` values.
+
+    Each group has the rest of its rows, in order.
+    """
     found: dict[Row, list[Row]] = defaultdict(list)
     for row in rows:
         found[tuple(row[:width])].append(tuple(row[width:]))
@@ -71,5 +74,8 @@ def grouped(rows: Iterable[Row], width: int = 2) -> dict[Row, list[Row]]:
 
 
 def number(value: Any) -> int | None:
-    """Return a count as int; the catalogue may give text, Decimal or None (which stays None)."""
+    """Return a count as int; None stays None.
+
+    A catalogue may give text or Decimal.
+    """
     return None if value is None else int(value)

@@ -50,6 +50,9 @@ UNION ALL SELECT 'sequence', SCHEMA, SEQNAME FROM _V_SEQUENCE WHERE {_HERE} ORDE
     )
 
     def default(self, text: str | None) -> str | None:
-        """Return a column's default as the catalogue shows it, casts included; None if it is NULL."""
+        """Return a column's default as the catalogue shows it, casts included.
+
+        None if there is none, or if it is NULL.
+        """
         made = super().default(text)
         return None if made is None or made.upper() in ("NULL", "''::NULL") else made

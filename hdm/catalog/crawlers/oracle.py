@@ -107,7 +107,10 @@ ORDER BY 1, 2, 3""",
         return [_told_apart(row) for row in rows] if name == "columns" else rows
 
     def wanted(self, check: str) -> bool:
-        """Whether a check constraint is kept; Oracle lists NOT NULL as a check, which is left out."""
+        """Return True if a check constraint is kept.
+
+        Oracle lists NOT NULL as a check, which is left out.
+        """
         return not re.fullmatch(r'\s*"[^"]+" IS NOT NULL\s*', str(check or ""), re.IGNORECASE)
 
 

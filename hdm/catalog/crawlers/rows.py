@@ -95,7 +95,10 @@ class RowsCrawler(Crawler):
         )
 
     def ask(self, name: str) -> list[Row]:
-        """Return the rows of the query ``name``; none if it is empty, or an optional one is refused."""
+        """Return the rows of the query ``name``.
+
+        None if the query is empty, or if it is an optional one that the system refuses.
+        """
         sql = getattr(self.queries, name)
         if not sql:
             return []
@@ -119,7 +122,7 @@ class RowsCrawler(Crawler):
         return sql.strip().rstrip(";").strip()
 
     def wanted(self, check: str) -> bool:
-        """Whether a check constraint is kept; False for one that only says NOT NULL."""
+        """Return True if a check constraint is kept; False if there is no condition."""
         return bool(check)
 
     # -- objects -------------------------------------------------------------------

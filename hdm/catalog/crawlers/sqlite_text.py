@@ -39,7 +39,10 @@ class TableText:
 
     @staticmethod
     def index(sql: str) -> tuple[list[str], str | None]:
-        """Return the columns or expressions of a CREATE INDEX (without ASC and DESC), and its WHERE."""
+        """Return the columns or expressions of a CREATE INDEX (without ASC and DESC), and the WHERE part.
+
+        The latter is None if there is none.
+        """
         body, tail = _body(sql)
         parts = []
         for tokens in _split(body):

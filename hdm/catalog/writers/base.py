@@ -1,6 +1,6 @@
 """The base class of DDL writers: the order of a schema's statements, and their common spelling.
 
-Each system's writer overrides the parts that its system spells otherwise.
+Each system's writer overrides the parts that its system spells in another way.
 """
 
 from __future__ import annotations
@@ -273,7 +273,10 @@ class Writer:
         return [sql + (f" WHERE {index.where}" if index.where else "")]
 
     def using(self, index: Index) -> str:
-        """Return the clause of CREATE INDEX that names the index's method, if the system has several."""
+        """Return the clause of CREATE INDEX that names the index's method.
+
+        Empty if the system has one method only.
+        """
         del index
         return ""
 
@@ -314,6 +317,9 @@ class Writer:
         return [f"COMMENT ON {word} {self.path(view.path)} IS {self.dialect.string(view.comment or '')}"]
 
     def set_counter(self, relation: Relation, identity: Identity) -> list[str]:
-        """Return statements that set an identity's next number above the loaded ones; none if not needed."""
+        """Return statements that set an identity's next number above the loaded ones.
+
+        By default none.
+        """
         del relation, identity
         return []

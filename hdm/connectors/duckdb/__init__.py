@@ -108,21 +108,22 @@ class DuckDBDatabase(Database):
         return tuple(parts) if len(parts) > 1 else ("main", *parts)
 
     def reach(self) -> None:
-        """Do nothing: a file needs no network, and connecting reports what is wrong with it."""
+        """Do nothing: a file needs no network, and connecting reports what is wrong with the file."""
 
     def is_there(self) -> bool:
-        """Whether the database file exists."""
+        """Return True if the database file exists."""
         return is_there(self.file)
 
     def can_be_made(self) -> None:
-        """Raise ``UsageError`` unless the folder of the file exists or can be created."""
+        """Raise ``UsageError`` unless the file can be created in its folder."""
         if not has_room(self.file):
             raise UsageError(f"cannot make the file {self.file}", hint="check path in the profile")
 
     def connect(self, label: str = "hdm", *, write: bool = False) -> Session:
         """Open a database session in autocommit, in UTC, without extensions from the network.
 
-        With ``write``, a missing folder and file are created; without, a missing file is a ``UsageError``.
+        With ``write``, a missing folder and file are created; without, ``UsageError`` is raised for a missing
+        file.
         """
         if not write and not is_there(self.file):
             raise UsageError(f"there is no DuckDB file {self.file}", hint="check path in the profile")
@@ -208,7 +209,7 @@ class DuckDBDatabase(Database):
             ) from error
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables of the schema whose names start with ``prefix``."""
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
         sql = "SELECT table_name FROM duckdb_tables() WHERE schema_name = ?"
         names = [str(row[0]) for row in self.run(connection, sql, (path[-2],))]
         return [(*path[:-1], name) for name in names if name.startswith(prefix)]
@@ -278,7 +279,10 @@ class DuckDBDatabase(Database):
         return taken
 
     def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute a statement and return how many rows it changed, which DuckDB gives as its result."""
+        """Execute a statement and return how many rows it changed; 0 if it is no change of rows.
+
+        DuckDB gives the number as the statement's result.
+        """
         rows = self.run(connection, sql, values)
         return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else 0
 

@@ -67,7 +67,7 @@ class Session:
     def hold(self) -> None:
         """Make this session the process's only writer of the file, until commit, rollback or close.
 
-        Waits for another writer.
+        Waits for another writer; raises ``Deadlock`` if that one does not end in ``_PATIENCE`` seconds.
         """
         if not self._writing:
             if not self._instance.writing.acquire(timeout=_PATIENCE):

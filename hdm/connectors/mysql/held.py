@@ -24,9 +24,10 @@ FROM information_schema.processlist WHERE id = %s
 def relation(database: Database, connection: Any, origin: str, path: Sequence[str]) -> str | None:
     """Return a digest that identifies the storage of the table's rows; None if there is no such table.
 
-    It is made of InnoDB's table ids, which TRUNCATE, RENAME and a rebuild change. They need the privilege
-    PROCESS; without it, the digest is made of the time of creation, which MariaDB's TRUNCATE does not change.
-    The first statement takes a metadata lock, which keeps the table as it is until the transaction ends.
+    The digest is made of InnoDB's table ids, which TRUNCATE, RENAME and a rebuild change. To see them takes
+    the privilege PROCESS; without it, the digest is made of the time of creation, which MariaDB's TRUNCATE
+    does not change. The first statement takes a metadata lock, which keeps the table as it is until the
+    transaction ends.
     """
     database.run(connection, f"SELECT 1 FROM {origin} LIMIT 0")
     schema, name = path[-2:]
@@ -43,7 +44,7 @@ def relation(database: Database, connection: Any, origin: str, path: Sequence[st
 
 
 def told(database: Database, connection: Any) -> str:
-    """Return a sentence for ``hdm doctor`` on whether hdm notices a table that is replaced meanwhile."""
+    """Return a sentence for ``hdm doctor``: does hdm notice a table that is replaced while it is read?"""
     if _ids(database, connection, "", "%"):
         return "a table that is truncated or replaced while it is read is noticed"
     return "PROCESS is not granted: a TRUNCATE while a table is read shows in its count of rows only"

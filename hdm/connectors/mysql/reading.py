@@ -49,7 +49,10 @@ class MySQLProfile(SqlProfile, OwnDriver):
 
 
 class MySQLReading(Database):
-    """The reading half of ``MySQLDatabase``; ``zero_dates`` and ``times``: see ``MySQLSourceConfig``."""
+    """The reading half of ``MySQLDatabase``.
+
+    ``zero_dates`` and ``times`` are settings of ``MySQLSourceConfig``.
+    """
 
     dialect_name = "mysql"
     tls_hint = "name the authority's certificate as ssl_ca: in the profile, or write insecure: true"
@@ -110,8 +113,8 @@ class MySQLReading(Database):
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
         """Open a database session in autocommit; ``begin`` starts transactions.
 
-        With ``write`` it takes the user lock of its label, by which ``evict`` finds the session of an older
-        attempt.
+        With ``write``, the session takes the user lock of its label, by which ``evict`` finds the session of
+        an older attempt.
         """
         pymysql = _driver()
         where = self.where
@@ -166,9 +169,9 @@ class MySQLReading(Database):
         return None if connection._sock is None else int(connection._sock.fileno())
 
     def works_for(self, connection: Any) -> bool | None:
-        """Whether the server is at work for a connection, by its process list; None if not listed there.
+        """Return True if the server is at work for a connection, by its process list; None if not listed.
 
-        A session that sleeps or waits for its client never got the statement.
+        A session that sleeps or waits for its client never got the statement: False.
         """
         with closing(self.connect("hdm:silence")) as other, other.cursor() as cursor:
             found = cursor.fetchone() if cursor.execute(held.WORKS, (connection.thread_id(),)) else None
@@ -179,7 +182,7 @@ class MySQLReading(Database):
         return tls.mysql_arguments(host, own.ssl_ca, own.ssl_cert, own.ssl_key, insecure=own.insecure)
 
     def landing(self, path: Sequence[str]) -> tuple[str, ...]:
-        """Return a table's name, in lower case if the server compares names so."""
+        """Return a table's name; in lower case if the server compares names without regard to case."""
         with looking(self, "hdm:names") as connection:
             told = self.run(connection, "SELECT @@lower_case_table_names")
         return tuple(part.lower() for part in path) if int(told[0][0]) else tuple(path)
@@ -197,7 +200,10 @@ class MySQLReading(Database):
     # -- catalogue -------------------------------------------------------------
 
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
-        """Return a table as information_schema describes it, small ones without row estimate; or None."""
+        """Return a table as information_schema describes it; None if there is none.
+
+        A small table has no estimate of its rows.
+        """
         schema, name = path[-2:]
         found = self.run(connection, mysql_catalog.NAMES, (schema, name))
         same = [row for row in found if row[0] == name] or (found if len(found) == 1 else [])
@@ -249,12 +255,11 @@ class MySQLReading(Database):
     def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
         """Return SQL for the start of the oldest open writing transaction, for cursors of dates or times.
 
-        None if there is none, or if the user lacks PROCESS. It is read before the snapshot in which the
-        window is planned, which therefore starts anew.
-
-        A TIMESTAMP is kept in UTC. A DATETIME is what the clock of the writer's session showed, which may be
-        up to ``_BEHIND`` hours behind UTC: rows of these last hours wait until no writing transaction is
-        open, unless every session writes in ``utc``.
+        None for another cursor, if no such transaction is open, or if the user lacks PROCESS. The answer is
+        read before the snapshot in which the window is planned, so the snapshot is taken anew after it. A
+        TIMESTAMP is kept in UTC. A DATETIME is what the clock of the writer's session showed, which may be up
+        to ``_BEHIND`` hours behind UTC: rows of these last hours wait until no writing transaction is open,
+        unless every session writes in ``utc``.
         """
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None

@@ -55,7 +55,7 @@ class Layout:
 
     @property
     def has_line(self) -> bool:
-        """Whether the first value of a row is a CSV line."""
+        """True if the first value of a row is a CSV line."""
         return bool(self._names)
 
     def select(self, quote: Callable[[str], str]) -> str:
@@ -277,9 +277,10 @@ def _escaped(array: pa.Array, escapes: Sequence[tuple[str, str]] = _ESCAPES) -> 
 
 
 def insert_rows(texts: Sequence[pa.Array], forms: Sequence[str]) -> list[str]:
-    """Return rows as ``(literal, ...)`` for an INSERT.
+    """Return rows as texts ``(literal, ...)`` for an INSERT.
 
-    ``forms`` are the literals' prefixes: ``''``, ``x`` or ``b``.
+    ``texts`` are the columns. ``forms`` has for each column what stands before its literals: ``''``, ``x`` or
+    ``b``.
     """
     null = pa.scalar("NULL", pa.large_string())
     comma = pa.scalar(", ", pa.large_string())

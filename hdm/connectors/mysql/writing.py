@@ -118,9 +118,9 @@ class MySQLDatabase(MySQLReading):
         )
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """Return the privileges that the user lacks on the server and the database; None if not known.
+        """Return the privileges that the user lacks on the server and the database.
 
-        That is so if a role is active: not every version shows the user what a role grants.
+        None (not known) if a role is active: not every version shows the user what a role grants.
         """
         if self._has_role(connection):
             return None
@@ -166,9 +166,10 @@ class MySQLDatabase(MySQLReading):
     def create_beside(
         self, connection: Any, target: Table, new: Sequence[str], existing: Table | None
     ) -> None:
-        """Create an empty table ``new`` like the existing one, with its indexes, or else from ``target``.
+        """Create an empty table ``new`` like the table ``existing``, with its indexes.
 
-        A mark in its comment tells later that it was swapped in already. DDL commits at once.
+        Without an existing one, the columns are those of ``target``. A mark in the comment of ``new`` tells
+        later that it was swapped in already. DDL commits at once.
         """
         mark, comment = f"[hdm:{new[-1]}]", self._comment(connection, target.path)
         if comment.endswith(mark):
@@ -213,10 +214,11 @@ class MySQLDatabase(MySQLReading):
             own.close()
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether ``CREATE TABLE ... LIKE`` copies everything that a table has, so that it may be renamed.
+        """Return True if ``CREATE TABLE ... LIKE`` copies everything that a table has.
 
-        LIKE does not copy foreign keys in either direction, triggers, versions, a comment or a counter. A
-        table whose engine has no transactions is renamed in any case; see ``unreplaceable``.
+        The table may be renamed then. LIKE does not copy foreign keys in either direction, triggers,
+        versions, a comment or a counter. A table whose engine has no transactions is renamed in any case; see
+        ``unreplaceable``.
         """
         (kind, transactions, comment, counter, keys, triggers) = self.run(
             connection, catalog.BARE, tuple(path[-2:]) * 4

@@ -162,16 +162,16 @@ class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
         return tuple(self.dialect.column_from_catalog(str(n), str(t)) for n, t in rows)
 
     def pages(self, connection: Any, table: Table) -> int:
-        """Return the number of data slices, each of which can be read by itself; 0 for a view or a query.
+        """Return the number of data slices, each of which can be read by itself.
 
-        These have no DATASLICEID.
+        0 for a view or a query, whose rows have no DATASLICEID.
         """
         if self.relation(connection, "", table.path) is None:
             return 0
         return int(self.run(connection, "SELECT COUNT(*) FROM _V_DSLICE")[0][0])
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Check the connection for ``hdm doctor``, and in which schema names without one are.
+        """Return results for ``hdm doctor``: the connection, and in which schema names without one are.
 
         A database's own default schema is its owner's, and need not be hdm's default, ADMIN.
         """

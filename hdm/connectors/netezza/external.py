@@ -2,9 +2,9 @@
 
 https://www.ibm.com/docs/en/netezza (CREATE EXTERNAL TABLE). ``REMOTESOURCE 'python'`` (nzpy) makes the server
 send the file to this machine; the text format escapes delimiters and line ends. Each column has two fields, a
-flag and the value. So no value can be mistaken for NULL, and none has to be cast or lengthened to tell it
-from NULL, which would truncate it silently. The rows in the file are compared with the server's count, since
-nzpy 1.17.8 takes a file that breaks off for a complete one.
+flag and the value. A value can therefore not be mistaken for NULL, and none has to be cast or lengthened to
+tell it from NULL, which would truncate it silently. The rows in the file are compared with the server's
+count, since nzpy 1.17.8 takes a file that breaks off for a complete one.
 """
 
 from __future__ import annotations

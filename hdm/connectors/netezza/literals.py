@@ -82,7 +82,7 @@ def mark(column: Column, native: str) -> str:
 
 
 def is_cast(column: Column) -> bool:
-    """Whether a column is read by a cast to text that could truncate a long value."""
+    """Return True if a column is read by a cast to text that could truncate a long value."""
     return column.kind in (Kind.JSON, Kind.OTHER)
 
 

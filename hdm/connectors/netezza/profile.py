@@ -40,6 +40,9 @@ class NetezzaProfile(SqlProfile):
 
     @classmethod
     def ignored(cls, given: Mapping[str, Any]) -> dict[str, str]:
-        """Return a note that a JDBC driver, which older profiles name, has no effect."""
+        """Return, by key, notes on the profile's keys that have no effect.
+
+        That is ``driver`` if it describes a JDBC driver, as older profiles do.
+        """
         jdbc = "has no effect: nzpy is used; remove it, or name an ODBC driver"
         return {"driver": jdbc} if isinstance(given.get("driver"), Mapping) else {}

@@ -29,12 +29,15 @@ _LONG_NATIVES = ("CLOB", "NCLOB", "BLOB", "LONG", "XMLTYPE", "JSON")
 
 
 def is_long(column: Column) -> bool:
-    """Whether a column's values may be too long for any type but a LOB."""
+    """Return True if a column's values may be too long for any type but a LOB."""
     return column.kind in (Kind.TEXT, Kind.BINARY, Kind.JSON) and column.length is None
 
 
 def width(column: Column) -> int:
-    """Return how many bytes a column's value may have; for a LOB 1 GiB, which the caller limits."""
+    """Return how many bytes a column's value may have.
+
+    1 GiB for a LOB; the caller takes less.
+    """
     native = column.native.upper().partition("(")[0].strip()
     if native in _LONG_NATIVES or is_long(column):
         return 1 << 30
@@ -67,8 +70,9 @@ def cells(array: pa.Array) -> list[Any]:
 def input_sizes(oracledb: Any, columns: Sequence[Column], national: Collection[str]) -> list[Any]:
     """Return the driver's type for each bound column; None leaves the choice to the driver.
 
-    The driver would bind a float as NUMBER, which has no NaN, no infinity and nothing beyond 1e126, and a
-    text as VARCHAR, which loses characters that the database's character set lacks.
+    ``national`` names the columns of the national character set. The driver would bind a float as NUMBER,
+    which has no NaN, no infinity and nothing beyond 1e126. It would bind a text as VARCHAR, which loses
+    characters that the database's character set lacks.
     """
     found: list[Any] = []
     for column in columns:
@@ -87,7 +91,7 @@ def input_sizes(oracledb: Any, columns: Sequence[Column], national: Collection[s
 def hold_to(charset: str, column: Column, values: Sequence[Any]) -> None:
     """Raise ``UnrepresentableValue`` if a text has a character that the database cannot store.
 
-    The database would store a replacement mark.
+    ``charset`` is the database's character set, with which it would store a replacement mark.
     """
     if charset in UNICODE:
         return

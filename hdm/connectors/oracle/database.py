@@ -156,14 +156,17 @@ class OracleDatabase(Database):
         return described(self, connection, path, catalogue_sql("oracle"))
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return a digest that identifies the storage of a table's rows.
+        """Return a digest that identifies the storage of a table's rows; None for a view or a query.
 
         It is made of the data object ids of the table and its partitions, which TRUNCATE and MOVE change.
         """
         return relation_of(self, connection, path, catalogue_sql("oracle"))
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Whether the name is that of a table: AS OF one SCN, every session reads the same rows of it."""
+        """Return True if the name is that of a table, not of a view.
+
+        AS OF one SCN, every session reads the same rows of a table.
+        """
         return self.relation(connection, "", path) is not None
 
     def query_columns(self, connection: Any, sql: str) -> tuple[Column, ...]:
@@ -190,7 +193,7 @@ class OracleDatabase(Database):
         )
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables of the schema whose names start with ``prefix``."""
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
         rows = self.run(connection, "SELECT table_name FROM all_tables WHERE owner = :1", (path[-2],))
         return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
 
@@ -198,7 +201,10 @@ class OracleDatabase(Database):
 
     @contextmanager
     def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
-        """Give the ``with`` block the current SCN as the snapshot's token, or None for a query."""
+        """Give the ``with`` block the current SCN as the snapshot's token; None for a query.
+
+        Nothing is kept open.
+        """
         if path is None:
             yield None
             return
@@ -233,7 +239,10 @@ class OracleDatabase(Database):
             ) from None
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Make this connection's queries read as of the SCN in ``token``, which their text then contains."""
+        """Make this connection's queries read as of the SCN in ``token``; return True.
+
+        The text of the queries then contains the SCN.
+        """
         self.scn = checked_scn(token)
         return True
 
@@ -307,8 +316,8 @@ class OracleDatabase(Database):
     def rowid_ranges(self, connection: Any, origin: str, pieces: int) -> list[str]:
         """Return the ROWIDs that cut a table into ``pieces`` equal parts: the first of each but the first.
 
-        They are in order. It reads all ROWIDs once and needs no grant on DBA_EXTENTS. A table organised by an
-        index has no physical ROWIDs, so nothing is returned for it.
+        They are in order. All ROWIDs are read once; no grant on DBA_EXTENTS is needed. Empty for a table that
+        is organised by an index, which has no physical ROWIDs.
         """
         tiles = f"SELECT ROWID AS rid, NTILE({pieces:d}) OVER (ORDER BY ROWID) AS tile FROM {origin}"
         sql = (

@@ -138,9 +138,9 @@ class PostgresDatabase(Writing):
         return None if connection.closed else int(connection.pgconn.socket)
 
     def works_for(self, connection: Any) -> bool | None:
-        """Whether the server is at work for a connection, by pg_stat_activity; None if not listed there.
+        """Return True if the server is at work for a connection, by pg_stat_activity, else False.
 
-        The process id of a session that is not listed may be a pooler's.
+        None if the connection is not listed there: its process id may be that of a pooler.
         """
         with closing(self.connect("hdm:silence")) as other:
             found = other.execute(_WORKS, (connection.pgconn.backend_pid,)).fetchone()

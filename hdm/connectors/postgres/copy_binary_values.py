@@ -47,7 +47,7 @@ class Fixed:
 class Ragged:
     """An encoded column whose values vary in width.
 
-    ``lengths`` (-1: NULL) and the bytes of all values, one after the other.
+    It has ``lengths`` (-1: NULL) and the bytes of all values, one after the other.
     """
 
     lengths: Numbers
@@ -60,8 +60,8 @@ Encode = Callable[[pa.Array], Fixed | Ragged]
 def encoder(column: Column, held: str) -> Encode | None:
     """Return the function that encodes ``column`` for a PostgreSQL column of type ``held``.
 
-    ``held`` is a ``pg_type.typname``, or ``enum``. None if the text format is to be used: the binary form is
-    not known, or the server must convert.
+    ``held`` is a ``pg_type.typname``, or ``enum``. None if the text format has to be used, since the binary
+    form is not known or the server must convert.
     """
     kind = column.type
     if pa.types.is_string(kind) and held in _TEXTS:

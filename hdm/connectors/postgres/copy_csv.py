@@ -54,7 +54,10 @@ class CsvDecoder:
         )
 
     def decode(self, block: bytes | memoryview) -> pa.RecordBatch:
-        """Return a block's rows as one batch; ``UnrepresentableValue`` names a column that does not fit."""
+        """Return a block's rows as one batch.
+
+        Raises ``UnrepresentableValue``, which names the column, for a value that does not fit.
+        """
         raw = block
         if block[:3] == _BOM:  # Arrow drops a leading BOM: add another one for it to drop
             raw = _BOM + bytes(block)

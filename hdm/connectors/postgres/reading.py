@@ -106,9 +106,9 @@ class Reading(Database):
     def edges(
         self, connection: Any, origin: str, column: Column, where: str, step: int, rows: int
     ) -> list[str]:
-        """Return a column's value at about every ``step``-th row; of a large table from a sample.
+        """Return a column's value at about every ``step``-th row, in ascending order.
 
-        They need not be exact, only ascending.
+        For a large table they are taken from a sample: they need not be exact.
         """
         plain = "SELECT 1 FROM pg_class WHERE oid = to_regclass(%s) AND relkind IN ('r', 'm')"
         sampled = rows >= _SAMPLE_FROM and not origin.startswith("(")
@@ -166,10 +166,10 @@ class Reading(Database):
         return None if found is None else str(found)
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return a digest of the tables and files that contain the rows.
+        """Return a digest of the tables and files that contain the rows now.
 
-        Takes ACCESS SHARE, as reading does, on all of them, so that none can be truncated, rewritten,
-        attached or dropped before the transaction ends.
+        Takes the lock ACCESS SHARE, as reading does, on all of them, so that none can be truncated,
+        rewritten, attached or dropped before the transaction ends.
         """
         self.run(connection, f"SELECT 1 FROM {origin} LIMIT 0")
         if path is not None:
@@ -179,7 +179,7 @@ class Reading(Database):
         return self._named(connection, sorted(map(self.dialect.qualify, set(_scanned(plan)))))
 
     def relation_in(self, token: str) -> str | None:
-        """Return what ``relation`` gave at the time of a snapshot: the third part of its token.
+        """Return what ``relation`` gave when a snapshot was taken: the third part of the token.
 
         None for a token of an older hdm, which has a file's number there.
         """
@@ -187,18 +187,18 @@ class Reading(Database):
         return held if len(held) == _DIGEST else None
 
     def is_steady(self, connection: Any, path: Sequence[str]) -> bool:
-        """Whether sessions that share a snapshot find the same rows: in a table or materialized view.
+        """Return True if sessions that share a snapshot find the same rows: in a table or materialized view.
 
         False for views, foreign tables, and tables with a partition on a foreign server.
         """
         return bool(self.run(connection, catalog.RELATION, ([self.dialect.qualify(path)],))[0][1])
 
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
-        """Make the open transaction read the token's snapshot, or a new one if that has ended.
+        """Make the open transaction read the token's snapshot; return True.
 
-        Returns False if a new snapshot is read, which is allowed for a chunk with a watermark's bounds or of
-        all the table. Any other chunk is read from a new one only if no row of the table was written since;
-        else ``SnapshotLost`` is raised.
+        If that snapshot has ended, a new one is read. False is returned then for a chunk with a watermark's
+        bounds, or of the whole table. For any other chunk the result is True if no row of the table was
+        written since; else ``SnapshotLost`` is raised.
         """
         psycopg, exported = driver(), token.partition("|")[0]
         try:
@@ -255,7 +255,8 @@ class Reading(Database):
     def horizon(self, connection: Any, table: Table, column: Column, *, utc: bool = False) -> str | None:
         """Return SQL for the start of the oldest open writing transaction, for cursors of dates or times.
 
-        The role sees those of all users only with pg_monitor. None if there is none.
+        None for another cursor, or if no such transaction is open. The role sees the transactions of all
+        users only with pg_monitor.
         """
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None
@@ -268,7 +269,8 @@ class Reading(Database):
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
         """Return a condition for rows of transactions that were open at the last reading's snapshot.
 
-        It includes their savepoints, unless the last reading recorded no ids.
+        The rows of their savepoints are included, unless the last reading recorded no ids. None if there was
+        no such transaction, or if rows do not show who wrote them.
         """
         seen = writers.Seen.of(window.snapshot)
         if seen is None or not self._shows_writers(connection, table):
@@ -283,7 +285,7 @@ class Reading(Database):
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
         """Return a condition for rows of all transactions that the last reading's snapshot did not see.
 
-        None if these cannot be told.
+        None if there is none, or if these rows cannot be told.
         """
         seen, noted = writers.Seen.of(window.snapshot), window.last.get("ids")
         if seen is None or noted is None or not self._shows_writers(connection, table):
@@ -296,7 +298,8 @@ class Reading(Database):
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
         """Return the ids of recent transactions whose rows this snapshot sees, for the next reading.
 
-        They are the ids between the snapshot's xmin and xmax. Empty if no transaction was open.
+        They are the ids between the snapshot's xmin and xmax, under ``ids``; '' if no transaction was open.
+        An empty mapping if there are too many, or if rows do not show who wrote them.
         """
         seen = writers.Seen.of("|" + str(self.run(connection, catalog.SEEN)[0][0]))
         if seen is None or not self._shows_writers(connection, table):

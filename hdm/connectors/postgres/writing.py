@@ -16,7 +16,10 @@ class Writing(Reading):
     # -- writing -------------------------------------------------------------------
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """Return the privileges CREATE and USAGE that the user lacks on the schema, or that it is missing."""
+        """Return the privileges of CREATE and USAGE that the user lacks on the schema of ``path``.
+
+        Empty if none is missing; the schema itself if that does not exist.
+        """
         schema = path[-2]
         asked = "SELECT nspname, has_schema_privilege(oid, 'CREATE'), has_schema_privilege(oid, 'USAGE')"
         found = self.run(connection, f"{asked} FROM pg_namespace WHERE nspname = %s", (schema,))
@@ -42,9 +45,10 @@ class Writing(Reading):
                 self.run(connection, "SELECT pg_terminate_backend(%s)", (pid,))
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
-        """Return a function that counts the rows that this transaction wrote; None without triggers.
+        """Return a function that counts the rows of the table that this transaction wrote.
 
-        Each row carries the transaction that wrote it (PostgreSQL manual 5.5, ``xmin``).
+        None if the table has no triggers. Each row carries the transaction that wrote it (PostgreSQL manual
+        5.5, ``xmin``).
         """
         table = self.dialect.qualify(path)
         if not self.run(connection, catalog.TRIGGERS, (table, table)):
@@ -56,8 +60,9 @@ class Writing(Reading):
     ) -> None:
         """Create an empty table ``new`` like the one whose rows it will replace.
 
-        A row that breaks a constraint is thus found while it is loaded. Nobody else may read it, whatever the
-        schema's default privileges grant: a policy of the old table may hide rows.
+        A row that breaks a constraint is thus found while it is loaded. Nobody else may read the new table,
+        whatever the schema's default privileges grant: a policy of the old table may hide rows. Without an
+        existing table, the columns are those of ``target``.
         """
         if existing is None:
             super().create_beside(connection, target, new, existing)
@@ -87,7 +92,7 @@ class Writing(Reading):
             self.run(connection, f"ALTER INDEX {index} RENAME TO {self.dialect.quote(key[0][0])}")
 
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
-        """Whether a table has columns, defaults, checks and a primary key, and nothing else.
+        """Return True if a table has columns, defaults, checks and a primary key, and nothing else.
 
         Every catalogue that may refer to a table is consulted.
         """
@@ -104,5 +109,5 @@ class Writing(Reading):
         return [str(why) for why in (found[0] if found else ()) if why]
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables of the schema whose names start with ``prefix``."""
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
         return [(str(s), str(t)) for s, t in self.run(connection, catalog.TABLES_LIKE, (path[-2], prefix))]

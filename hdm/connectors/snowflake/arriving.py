@@ -45,7 +45,7 @@ def from_json(value: str, native: str) -> str:
 
 
 def is_parsed(column: Column, native: str) -> bool:
-    """Whether a column's text is JSON that must be parsed for the type ``native``.
+    """Return True if a column's text is JSON that must be parsed for the target's type ``native``.
 
     A plain text stays a text in a VARIANT.
     """
@@ -85,7 +85,11 @@ def through(
     way: Detour,
     copy: Callable[[Sequence[str]], None],
 ) -> Callable[[], int]:
-    """Copy files into a temporary table; return the function that inserts its rows into the target."""
+    """Copy files into a temporary table; return the function that inserts this table's rows into ``into``.
+
+    ``way`` describes the temporary table; ``copy`` copies the files into a table of a given name. The
+    function returns how many rows it inserted.
+    """
     dialect = database.dialect
     beside = (*into[:-1], f"_hdm_arriving_{uuid.uuid4().hex[:12]}")
     shown = ", ".join(f"{dialect.quote(name)} {native}" for name, native in way.types.items())

@@ -80,7 +80,7 @@ class SnowflakeCopySink(SqlSink):
         return self.database
 
     def accepts(self, table: Table, mode: Mode) -> None:
-        """Raise ``UsageError`` if the mode cannot work, or the target is no standard table."""
+        """Raise ``UsageError`` if the mode cannot work, or if the target is a table that COPY cannot fill."""
         super().accepts(table, mode)
         with looking(self.database, "hdm:accepts") as connection:
             must_be_standard(self.account, connection, self.target(table).path)

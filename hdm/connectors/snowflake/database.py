@@ -102,7 +102,7 @@ class SnowflakeDatabase(Database):
         return super().run(connection, sql, values)
 
     def change(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> int:
-        """Execute one statement, return how many rows it changed; ``BrokenContract`` as for ``run``."""
+        """Execute one statement, return how many rows it changed; for DDL see ``run``."""
         self._enter(connection, sql)
         return super().change(connection, sql, values)
 
@@ -164,7 +164,7 @@ class SnowflakeDatabase(Database):
     def find(self, connection: Any, path: Sequence[str]) -> Table | None:
         """Return a table as Snowflake's catalogue describes it, with every type's precision; None if none.
 
-        Raises ``UsageError`` if only its case tells the table from others.
+        Raises ``UsageError`` if several tables have that name in other cases, and none exactly this one.
         """
         schema = path[-2] if len(path) > 1 else None
         home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
@@ -233,7 +233,7 @@ class SnowflakeDatabase(Database):
                 cursor.close()
 
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables of the schema whose names start with ``prefix``."""
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
         home = self.dialect.quote(path[-3]) + "." if len(path) > 2 else ""
         rows = self.run(
             connection,
@@ -303,9 +303,10 @@ class SnowflakeDatabase(Database):
         *,
         fold: bool = False,
     ) -> Callable[[], int]:
-        """Return the function that loads staged files into a table, by COPY or a temporary table.
+        """Return the function that loads staged files into a table and returns the number of rows.
 
-        It returns the number of rows. ``fold`` matches column names in any case.
+        It loads by COPY, or through a temporary table where COPY alone would fill the table wrongly. ``fold``
+        matches column names in any case.
         """
         rows = sum(file.rows for file in files)
         names = [column.name for column in columns]

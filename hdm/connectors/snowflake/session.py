@@ -72,8 +72,8 @@ class SnowflakeProfile(Settings):
 class Session:
     """One Snowflake connection of hdm; closing it rolls back an open transaction.
 
-    ``label`` is what its queries are tagged with, ``stage`` the temporary stage that it made, ``transaction``
-    the name of the open transaction; '' for none.
+    ``label`` is what the queries are tagged with, ``stage`` the temporary stage that was made for the
+    session. ``transaction`` is ``wanted`` or ``open``, and '' if there is none.
     """
 
     def __init__(self, raw: Any, label: str) -> None:
@@ -89,7 +89,7 @@ class Session:
         return self.raw.cursor()
 
     def close(self) -> None:
-        """Roll back an open transaction, remove the folders of ``left``, and close; idempotent."""
+        """Roll back an open transaction, remove the stage folders in ``left``, and close; may be repeated."""
         if self.transaction == "open" and not self.raw.is_closed():
             self.transaction = ""
             with contextlib.suppress(Exception):  # the server rolls back when the session ends

@@ -126,7 +126,10 @@ class SnowflakeSource(SqlSource):
             )
 
     def snapshot(self) -> Any:
-        """Give the ``with`` block the present moment as the snapshot; None with ``time_travel: false``."""
+        """Give the ``with`` block the present moment as the snapshot's token.
+
+        None for a query, and with ``time_travel: false``.
+        """
         return self.database.snapshot(self.path if self.config.time_travel else None)
 
     def select(self, table: Table, chunk: Chunk) -> str:

@@ -74,7 +74,7 @@ class SnowflakeInternalStageSink(Sink):
 
     @property
     def place(self) -> str:
-        """The full name of the stage's schema, which ``ready`` checks."""
+        """The full name of the stage's schema, whose existence ``ready`` tests."""
         return ".".join(self.stage[:-1])
 
     def ready(self) -> None:
@@ -101,7 +101,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """Return the chunk's receipt from the ledger, read in a new session; None if it has none."""
+        """Return the chunk's receipt from the ledger, read in a new session; None if there is none."""
         connection = self.database.connect("hdm:committed")
         try:
             return self._ledger.find(connection, chunk.chunk_id)
@@ -199,7 +199,7 @@ class SnowflakeInternalStageSink(Sink):
             self._remove(f"{self.config.stage_directory}/{chunk.chunk_id[:24]}.{attempt}/")
 
     def remove(self, uri: str) -> bool:
-        """Remove one file from the stage; return False if it did not exist."""
+        """Remove one file from the stage; return True if it existed, else False."""
         root = self._uri("")
         return uri.startswith(root) and self._remove(uri[len(root) :])
 
@@ -213,7 +213,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return results for ``hdm doctor``: the account, and whether the stage's schema exists."""
+        """Return results for ``hdm doctor``: the account, and if the stage's schema exists."""
         found = self.database.probe()
         if not found[0][1]:
             return found

@@ -141,9 +141,9 @@ def copy_files(
     *,
     fold: bool = False,
 ) -> None:
-    """Load exactly these files by COPY, all or nothing; raise ``RejectedRows`` unless all rows arrive.
+    """Load exactly these files into table ``into`` by COPY, all or nothing.
 
-    ``fold`` matches column names in any case.
+    Raises ``RejectedRows`` unless all rows arrive. ``fold`` matches column names in any case.
     """
     for form in sorted({file.format for file in files}):
         wanted = [file for file in files if file.format == form]
@@ -166,9 +166,9 @@ def copy_sql(
 ) -> str:
     """Return the COPY INTO statement that loads exactly these files.
 
-    It never uses PATTERN or ON_ERROR = CONTINUE, deletes no file and truncates no text. FORCE is set because
-    COPY skips files that its own history says were loaded into the table, and files that are older than this
-    history. The ledger, in the same transaction, decides what was loaded.
+    The statement never uses PATTERN or ON_ERROR = CONTINUE, deletes no file and truncates no text. FORCE is
+    set because COPY skips files that its own history says were loaded into the table, and files that are
+    older than this history. The ledger, in the same transaction, decides what was loaded.
     """
     dialect = database.dialect
     listed = ", ".join(dialect.string(name) for name in files)

@@ -1,4 +1,4 @@
-"""Refuse targets that are no standard tables, which COPY fills otherwise or not at all.
+"""Refuses targets that are no standard tables, which COPY fills in another way or not at all.
 
 https://docs.snowflake.com/en/sql-reference/sql/show-tables and ``copy-into-table``.
 """
