@@ -1,4 +1,7 @@
-"""Works on whole schemas of a source and its target: crawls, compares, maps, creates and accepts them."""
+"""Works on whole schemas of a source and its target: crawls, compares, maps and creates them.
+
+Also accepts changes of a source's schema.
+"""
 
 from __future__ import annotations
 
@@ -222,9 +225,9 @@ class CatalogView:
 
     @guarded
     def crawl(self) -> tuple[Schema, ...]:
-        """Read the schema of each template's source, record these schemas, and return them.
+        """Read the schema of each template's source, and return these schemas.
 
-        They are recorded in the state database.
+        They are also recorded in the state database.
         """
         return tuple(self._scope().crawl())
 

@@ -161,10 +161,10 @@ class Project:
 
     @guarded
     def status(self, run: str | None = None) -> RunStatus | None:
-        """Return the progress and result of one run; None if there is none.
+        """Return the progress and result of one run; None if there is no run yet.
 
-        It is the run whose id begins with ``run``, or the newest. Raises ``UsageError`` if ``run`` is given
-        and no run's id begins with it.
+        The run is the one whose id begins with ``run``, or the newest. Raises ``UsageError`` if ``run`` is
+        given and no run's id begins with it.
         """
         state = self.recall_state()
         if state is None:

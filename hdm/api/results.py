@@ -145,8 +145,8 @@ class Waiver:
 class RunStatus:
     """Progress or result of one run, with its tables and processes.
 
-    ``broken_off``: it has begun but not ended, and no process works on it. ``manifest`` is the name that the
-    manifest had when it ran.
+    ``broken_off``: the run has begun but not ended, and no process works on it. ``manifest`` is the name that
+    the manifest had when it ran.
     """
 
     run_id: str
@@ -248,9 +248,9 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Result of one test that ``doctor`` makes.
+    """Result of one test that ``doctor`` makes: what was tested, and details.
 
-    It says what was tested, in ``ok`` whether all is in order, and details.
+    ``ok``: all is in order.
     """
 
     about: str

@@ -50,9 +50,10 @@ class Display(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wishes:
-    """Arguments of a run, as ``Project.run`` takes them.
+    """Arguments of a run; see ``Project.run``.
 
-    ``stop.set()`` ends the run gracefully: it starts no more chunks, and workers hand theirs back.
+    ``stop.set()`` ends the run gracefully: no more chunks are started, and those in work are finished or
+    handed back.
     """
 
     select: Sequence[str] = ()

@@ -103,7 +103,7 @@ class Admission:
     def default(self, text: str) -> str:
         """Return a column's default if it is a SQL expression; else raise ``Untranslatable``.
 
-        MySQL's ON UPDATE CURRENT_TIMESTAMP may follow it.
+        A default may end with MySQL's ON UPDATE CURRENT_TIMESTAMP, which is kept.
         """
         tail = _ON_UPDATE.search(text) if self.system == "mysql" else None
         base = text[: tail.start()] if tail else text

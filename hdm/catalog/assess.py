@@ -34,9 +34,9 @@ class Risk:
 
 @dataclass(slots=True)
 class Assessment:
-    """Result of assessing a migration, as ``hdm assess`` shows it.
+    """Result of assessing a migration; ``hdm assess`` shows it.
 
-    ``rate`` is in rows per second; ``measured`` says where it comes from.
+    ``rate`` is in rows per second; ``measured`` says where the rate comes from.
     """
 
     source: str

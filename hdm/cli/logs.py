@@ -34,7 +34,7 @@ class RedactingFormatter(logging.Formatter):
         self._inner = inner
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return a log record as the inner formatter writes it, with secrets masked."""
+        """Return a log record with secrets masked, as the inner formatter writes it."""
         masked = copy.copy(record)
         text = redact(record.getMessage())
         masked.msg, masked.args = (text if isinstance(self._inner, JsonFormatter) else one_line(text)), None

@@ -93,7 +93,10 @@ def place_options(function: F) -> F:
 
 
 def json_option(function: F) -> F:
-    """Add the option --json to a command, which makes it print its result for programs."""
+    """Add the option --json to a command.
+
+    With it, the command prints its result as JSON.
+    """
     return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(function)
 
 

@@ -114,7 +114,10 @@ def say(text: str, *, err: bool = False) -> None:
 
 
 def say_lines(text: str, *, err: bool = False) -> None:
-    """Print a text of several lines; ``one_line`` must have been applied to each name in it."""
+    """Print a text of several lines.
+
+    ``one_line`` must have been applied to each name in the text.
+    """
     click.echo(visible(redact(text)), err=err)
 
 
@@ -133,11 +136,11 @@ def json_text(value: Any, *, indent: int | None = None) -> str:
 
 
 def describe(error: HdmError) -> str:
-    """Return an error's message and, on a second line, its hint.
+    """Return an error's message and, on a second line, the hint if there is one.
 
-    Line ends in a message are escaped, because a name in it may contain one, except in two cases: lines that
-    begin with two blanks list several mistakes, and the texts in a ``ManifestError`` were each made one line
-    when the error was created.
+    Line ends in a message are escaped, because a name in it may contain one. Two cases are left alone: lines
+    that begin with two blanks list several mistakes, and the texts in a ``ManifestError`` were each made one
+    line when the error was created.
     """
     listed = isinstance(error, ManifestError)
     message = visible(error.message) if listed else _FORGED.sub("\\\\n", visible(error.message))

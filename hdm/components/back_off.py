@@ -1,9 +1,10 @@
-"""Decides how long hdm waits before it tries again what has failed, and does the trying; all by tenacity.
+"""Decides how long hdm waits before it tries again what has failed, and does the trying, by tenacity.
 
 Every wait is drawn between 0 and a bound that doubles with each failure in a row (exponential back-off with
-full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). How often something
-is tried, and which failures count, stays with the caller. The drivers of S3, Azure and Snowflake try again by
-themselves below this. What waits for an event or polls for work waits elsewhere: nothing has failed there.
+full jitter, https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/). The caller decides
+how often something is tried, and which failures count. The drivers of S3, Azure and Snowflake try again by
+themselves below this. Code that waits for an event or polls for work does not use this, since nothing has
+failed there.
 """
 
 from __future__ import annotations
@@ -48,8 +49,8 @@ class BackOff:
     ) -> T:
         """Call ``act`` until it returns, at most ``tries`` times, with waits between; return its result.
 
-        It is called again only after an error of class ``on`` for which ``passes`` returns True: such an
-        error may go away. Any other error, and the last one, is raised.
+        ``act`` is called again only after an error of class ``on`` for which ``passes`` returns True, which
+        says that the error may go away. Any other error, and the last one, is raised.
         """
         try:
             return act()  # by itself: tenacity's bookkeeping would cost the state a twentieth of its time

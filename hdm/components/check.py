@@ -48,7 +48,7 @@ class Check(ABC):
 
     @abstractmethod
     def observe(self, batch: pa.RecordBatch) -> None:
-        """Look at one batch of the chunk, as it is after the link's transform."""
+        """Look at one batch of the chunk's rows, after the link's transform."""
 
     @abstractmethod
     def verdict(self) -> str | None:
@@ -166,7 +166,7 @@ class RowCount(Check):
         self.rows += batch.num_rows
 
     def verdict(self) -> str | None:
-        """Return a text with the chunk's number of rows if it is out of bounds; else None."""
+        """Return a text with the chunk's number of rows if that is out of bounds; else None."""
         high = self.config.max
         if self.rows < self.config.min or (high is not None and self.rows > high):
             return f"{self.rows} rows, expected {self.config.min} to {high if high is not None else 'any'}"

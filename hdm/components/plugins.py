@@ -172,7 +172,7 @@ def failures() -> list[str]:
 def failed() -> str:
     """Return a text that lists the plugins that failed to load; empty if none did.
 
-    It is appended to the error about an unknown type.
+    The text is appended to the error about an unknown type.
     """
     all_of_them = [*failures(), *(f"{file}: {problem}" for file, problem in _broken_files.items())]
     return "; plugins that could not be loaded: " + "; ".join(all_of_them) if all_of_them else ""

@@ -35,8 +35,8 @@ class Ranges(Protocol):
     def edges(self, column: Column, conditions: Sequence[Condition], step: int, rows: int) -> list[str]:
         """Return the column's value in every ``step``-th row, as text, in ascending order.
 
-        They serve as limits between chunks. Only rows that meet the conditions, and are not NULL in the
-        column, are counted. ``rows`` is an estimate of their number.
+        These values serve as limits between chunks. Only rows that meet the conditions, and are not NULL in
+        the column, are counted. ``rows`` is an estimate of their number.
         """
 
     def pages(self) -> int:
@@ -227,7 +227,8 @@ def cut(
 ) -> Iterator[Chunk]:
     """Cut a whole table into chunks and yield them; ``Source.split`` may call this.
 
-    A chunk has the window's ``rows_per_chunk`` or ``bytes_per_chunk``, else about 250,000 rows or 256 MiB,
-    whichever is less.
+    If only the window's ``rows_per_chunk`` is set, a chunk has that many rows. Otherwise two limits hold:
+    ``rows_per_chunk``, else 250,000 rows, and ``bytes_per_chunk``, else 256 MiB by the table's mean width of
+    a row.
     """
     return Cutter(ranges, table, window).chunks(job_key, snapshot)

@@ -153,8 +153,8 @@ def _is_there(kind: str, key: str) -> bool:
 def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> Any:
     """Return the component that a manifest entry names, with validated configuration.
 
-    ``conf.env`` (or ``conf.connection``) names its entry in ``profiles``. That entry is validated by the
-    class's ``Profile``, or by the model that ``profile_for`` of the class returns for the conf. Raises
+    ``conf.env`` (or ``conf.connection``) names the component's entry in ``profiles``. That entry is validated
+    by the class's ``Profile``, or by the model that ``profile_for`` of the class returns for the conf. Raises
     ``ManifestError`` or ``ProfileError`` with the line of every mistake, or ``UnknownComponent`` if no class
     has the type's name.
     """

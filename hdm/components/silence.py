@@ -64,7 +64,7 @@ def waiting(descriptor: int | None, works: Callable[[], bool | None]) -> Iterato
     """Watch the ``with`` block as a call that waits for a server on the socket ``descriptor``.
 
     Without a descriptor, nothing is watched. ``works`` asks the server whether it works on the call's
-    database session. It returns True, False, or None if it cannot tell.
+    database session, and returns True, False, or None if the server cannot tell.
     """
     if descriptor is None or descriptor < 0:
         yield

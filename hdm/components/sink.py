@@ -177,9 +177,9 @@ class Sink(ABC):
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
         """Write the chunk's rows or files and return a receipt for them.
 
-        A sink does one of two things: it keeps them invisible until ``publish``, or it writes them in one
-        transaction with the chunk's row in the ledger. If another attempt has committed the chunk in the
-        meantime, the sink returns that attempt's receipt with ``adopted=True``.
+        A sink does one of two things. It keeps the rows or files invisible until ``publish``, or it writes
+        them in one transaction with the chunk's row in the ledger. If another attempt has committed the chunk
+        in the meantime, the sink returns that attempt's receipt with ``adopted=True``.
         """
 
     def file_names(self, table: Table, job_key: str, mode: Mode) -> FileNames | None:

@@ -72,7 +72,10 @@ class ODBCDatabase(OdbcDatabase):
 
     @classmethod
     def reached(cls, profile: Any) -> Database:
-        """Return the database of the profile's dialect, which may write in a way of its own."""
+        """Return the ODBC database for the profile's dialect.
+
+        For some dialects it is of a class of its own, which writes in another way.
+        """
         return (_writing(cls, canonical(profile.dialect)) if profile.dialect else cls)(profile)
 
     def connection_string(self, label: str) -> str:

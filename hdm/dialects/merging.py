@@ -77,8 +77,8 @@ class Merging(ABC):
     def not_older(self, a: str, b: str, newest: str) -> str:
         """Return a SQL test that the row of alias ``a`` may replace that of alias ``b``.
 
-        It may if its cursor ``newest`` is at least as great. A row whose cursor is NULL is older than any
-        other.
+        The row may if its cursor ``newest`` is at least as great. A row whose cursor is NULL is older than
+        any other.
         """
         one, other = f"{a}.{self.quote(newest)}", f"{b}.{self.quote(newest)}"
         return f"({other} IS NULL OR {one} >= {other})"

@@ -32,7 +32,7 @@ def seconds(text: str, *, days: bool = False) -> float:
 def one_predicate(text: str) -> str:
     """Return ``text`` if it can only be one SQL predicate; else raise ``UsageError``.
 
-    It must not contain a second statement, a comment or an open bracket.
+    A predicate contains no second statement, no comment and no open bracket.
     """
     depth, quote = 0, ""
     for number, mark in enumerate(text):

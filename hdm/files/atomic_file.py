@@ -1,4 +1,4 @@
-"""Creates files that are complete and durable, or not there at all."""
+"""Creates files that appear complete and durable, or do not appear."""
 
 from __future__ import annotations
 

@@ -109,7 +109,10 @@ class FileSink(Sink):
         self.store.look()
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Check that the store keeps its promises, and write the table's schema beside its files."""
+        """Raise an error if the store cannot create an object exactly once.
+
+        Then write the table's schema beside the table's files.
+        """
         carries(table)
         self.store.ready()
         with disk(f"the folder of {table.dataset.name}"):
@@ -195,9 +198,10 @@ class FileSink(Sink):
         return FileNames(before + first, self.format.name, of_files=False)
 
     def publish(self, table: Table, chunk: Chunk, receipt: Receipt) -> Receipt:
-        """Publish the files by creating the chunk record, and return the receipt in it.
+        """Publish the files by creating the chunk record, and return the receipt in the record.
 
-        If another attempt has created it already, delete this attempt's files and return the other's receipt.
+        If another attempt has created the record already, delete this attempt's files and return the other's
+        receipt.
         """
         key = self._published_key(table, chunk, receipt)
         held = files.read_manifest(self.store, key)
@@ -234,9 +238,9 @@ class FileSink(Sink):
         return self.store.delete(key) or bool(aborted)
 
     def retire(self, chunk: Chunk, uri: str) -> bool:
-        """Delete a staged file that is not needed any more; return False if it did not exist.
+        """Delete a staged file that is not needed any more; return True if it existed, else False.
 
-        The chunk is marked first, so that ``committed`` still returns its receipt.
+        The chunk is marked first, so that ``committed`` still returns the chunk's receipt.
         """
         folder = self.store.key(uri).rpartition("/")[0]
         with disk(f"the note that {uri} is removed"):

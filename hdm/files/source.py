@@ -63,8 +63,8 @@ class FileSourceConfig(Settings):
 class FileSource(Source):
     """Reads the files of an upstream sink, or all published files under its store's root.
 
-    It reads an upstream sink's files if it has the name of that sink. Subclasses give the ``store`` and the
-    dataset ``namespace``.
+    A source that has the name of an upstream sink reads that sink's files. Subclasses give the ``store`` and
+    the dataset ``namespace``.
     """
 
     Config: ClassVar[type[BaseModel]] = FileSourceConfig

@@ -1,4 +1,4 @@
-"""The orchestrator of manifests that write out every link."""
+"""Yield the plan's links in its order: each after all links to which it is chained."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
 def holds_back(state: StateManager, job: Job) -> bool:
     """Return True if a job in mode merge can do nothing more until a person decides about its dead chunk.
 
-    That is so if all other chunks are settled, or wait for the dead one because rows are loaded in order. The
+    In that case all other chunks are settled, or wait for the dead one because rows are loaded in order. The
     person retries or waives the chunk. False in other modes.
     """
     if not job.info.mode.rules.merges_by_key:

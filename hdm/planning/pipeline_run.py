@@ -96,7 +96,7 @@ class PipelineRun:
     def wait(self, pipeline: Pipeline) -> None:
         """Put ``pipeline`` in phase waiting, until its job is opened.
 
-        If it waits already, below another upstream pipeline, it waits for both.
+        A pipeline that waits already, below another upstream pipeline, waits for both.
         """
         if self.phase is Phase.WAITING and self.pipeline is not None:
             above = dict.fromkeys((*self.pipeline.upstream_keys, *pipeline.upstream_keys))

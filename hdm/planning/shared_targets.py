@@ -1,8 +1,8 @@
 """Finds target tables into which several links would write, and refuses those whose rows would mix.
 
-Two links share a table if the target compares the names of theirs as one: ``"Orders"`` and ``orders`` are two
-tables in PostgreSQL and one in SQLite. They may do so only if both say ``union:``, and a column tells their
-rows apart.
+Two links share a table if the target takes their two names for one: ``"Orders"`` and ``orders`` are two
+tables in PostgreSQL and one in SQLite. The links may share it only if both say ``union:``, and a column tells
+their rows apart.
 """
 
 from __future__ import annotations

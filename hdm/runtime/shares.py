@@ -19,8 +19,8 @@ Group = tuple[str, ...]
 def groups_of(spec: LinkSpec) -> dict[Group, int]:
     """Return the groups of links whose chunks in work are counted together, each with its limit.
 
-    Links that read one source share its ``limits.connections``. Links of one template share its ``threads``.
-    Empty if the link has no limit.
+    Links that read one source share its ``limits.connections``. Links from one source to one sink, such as
+    those of one template, share their ``threads``. Empty if the link has no limit.
     """
     found: dict[Group, int] = {}
     if spec.limits.get("connections"):

@@ -1,8 +1,8 @@
-"""Runs a link's ``transform:``, a DuckDB SELECT over one batch at a time, which it calls ``batch``.
+"""Runs a link's ``transform:``, a DuckDB SELECT over one batch at a time; the SQL calls it ``batch``.
 
-It may map, cast and filter rows. What would give another result for other batches (aggregates, LIMIT,
-DISTINCT, windows, now()) is refused. The schema of its result is found by running it once over an empty
-batch.
+The statement may map, cast and filter rows. What would give another result for other batches (aggregates,
+LIMIT, DISTINCT, windows, now()) is refused. The schema of the result is found by running the statement once
+over an empty batch.
 """
 
 from __future__ import annotations

@@ -119,7 +119,7 @@ class SqlCatalog(Catalog):
 
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """Open a connection that may write, for the ``with`` block; it is closed afterwards."""
+        """Open a connection that may write, for the ``with`` block; close it afterwards."""
         connection = self.database.connect("hdm:ddl", write=True)
         try:
             yield _Session(self.database, connection)

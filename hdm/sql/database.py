@@ -223,9 +223,9 @@ class Database(ServerCalls):
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
         """Return an identifier of the storage that contains a table's rows now; None if there is none.
 
-        It changes when the table is truncated, rewritten, replaced or partitioned anew. ``origin`` is the SQL
-        to read from; ``path`` is the table's name, None for a query. Where the system has a lock against such
-        changes, it is taken until the transaction ends.
+        Another one is returned once the table is truncated, rewritten, replaced or partitioned anew.
+        ``origin`` is the SQL to read from; ``path`` is the table's name, None for a query. Where the system
+        has a lock against such changes, it is taken until the transaction ends.
         """
         return None
 

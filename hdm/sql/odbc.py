@@ -48,7 +48,10 @@ class OdbcDatabase(DbApiDatabase):
         return self.dialect.odbc
 
     def connection_string(self, label: str) -> str:
-        """Return the connection string; it contains the password, so it must never be shown."""
+        """Return the connection string.
+
+        The string contains the password, so it must never be shown.
+        """
         raise UsageError("no connection string", hint="name dsn:, driver: or odbc: in the profile")
 
     def dataset(self, path: Sequence[str]) -> Dataset:
@@ -273,7 +276,7 @@ class _TooWideError(Exception):
 def valued(value: str) -> str:
     """Return a value as it must stand in an ODBC connection string.
 
-    It stands in braces only if needed: not every driver removes the braces around a number.
+    Braces are put around the value only if needed: not every driver removes those around a number.
     """
     plain = re.fullmatch(r"[A-Za-z0-9_.:,/\\ @~-]*", value) and value == value.strip()
     return value if plain else braced(value)

@@ -142,7 +142,7 @@ class SqlSource(BehindDatabase, Source):
         return self.database.default_path(parts)
 
     def describe(self) -> Table:
-        """Return the table as the catalogue describes it, or the columns of a query as prepared.
+        """Return the table as the catalogue describes it; for a query, the query's columns.
 
         Raises ``UsageError`` if the user may not read it.
         """

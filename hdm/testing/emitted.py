@@ -49,7 +49,7 @@ def typed(dialect: Dialect, kind: Kind) -> Column:
 
 
 def can_have(dialect: Dialect, name: str) -> bool:
-    """Return whether the dialect accepts a name."""
+    """Return True if the dialect accepts a name, else False."""
     try:
         return bool(dialect.quote(name))
     except UsageError:

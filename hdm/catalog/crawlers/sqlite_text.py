@@ -1,4 +1,4 @@
-"""Parses the CREATE statements of SQLite for facts that it keeps nowhere else.
+"""Parses the CREATE statements of SQLite for facts that SQLite keeps nowhere else.
 
 These are checks, names of constraints, generated columns, AUTOINCREMENT, deferrable keys and table options.
 """

@@ -231,7 +231,7 @@ class MySQLDatabase(MySQLReading):
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
         """Return reasons why the table's rows cannot be replaced; none if they can.
 
-        It may be a view or a sequence, or have triggers and an engine without transactions.
+        The table may be a view or a sequence, or have triggers and an engine without transactions.
         """
         found = self.run(connection, catalog.BARE, tuple(path[-2:]) * 4)
         if not found:

@@ -49,9 +49,10 @@ class BringsFirst(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> Callable[[], int]:
-        """Fill a temporary table that has the types of ``path``; return the function that inserts from it.
+        """Fill a temporary table that has the types of ``path``; return the function that loads the rows.
 
-        ``path`` itself is filled if it is a temporary table, as before a merge.
+        The function inserts them from the temporary table into ``path``, and returns how many. If ``path`` is
+        a temporary table itself, as before a merge, that one is filled at once.
         """
         if len(path) == 1:
             taken = self._fill(connection, path, columns, batches)

@@ -59,7 +59,10 @@ def mark(column: Column, number: int) -> str:
 
 
 def cells(array: pa.Array) -> list[Any]:
-    """Return a column's values as they are bound."""
+    """Return a column's values as they are bound.
+
+    Booleans are 0 and 1; dates, times and decimals are texts.
+    """
     if pa.types.is_boolean(array.type):
         return [None if value is None else int(value) for value in array.to_pylist()]
     if pa.types.is_timestamp(array.type):

@@ -102,8 +102,8 @@ class Writing(Reading):
     def unreplaceable(self, connection: Any, path: Sequence[str]) -> list[str]:
         """Return reasons why the table's rows cannot be replaced; none if they can.
 
-        It may be a view or a foreign table, or have rules, tables that inherit from it, or policies that
-        apply to this user.
+        The table may be a view or a foreign table, or have rules, tables that inherit from it, or policies
+        that apply to this user.
         """
         found = self.run(connection, catalog.UNREPLACEABLE, (self.dialect.qualify(path),))
         return [str(why) for why in (found[0] if found else ()) if why]

@@ -283,11 +283,11 @@ class SnowflakeDatabase(Database):
         columns: Sequence[Column],
         batches: Iterator[pa.RecordBatch],
     ) -> Callable[[], int]:
-        """Put batches on a stage as Parquet files; return the function that copies them into the table.
+        """Put batches on a stage as Parquet files; return the function that copies these into the table.
 
         Only that function runs inside the transaction: an upload there would keep the ledger locked, and the
-        server ends a transaction that is idle for five minutes while others wait for it. It also checks the
-        rows of every file.
+        server ends a transaction that is idle for five minutes while others wait for it. The function also
+        checks the rows of every file.
         """
         with Staging(self, connection, self.load_stage(connection, path)) as staging:
             files = staging.encode(columns, batches)
@@ -305,8 +305,8 @@ class SnowflakeDatabase(Database):
     ) -> Callable[[], int]:
         """Return the function that loads staged files into a table and returns the number of rows.
 
-        It loads by COPY, or through a temporary table where COPY alone would fill the table wrongly. ``fold``
-        matches column names in any case.
+        By COPY, or through a temporary table if COPY would fill it wrongly; ``fold`` ignores the case of
+        names.
         """
         rows = sum(file.rows for file in files)
         names = [column.name for column in columns]

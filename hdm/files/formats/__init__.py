@@ -22,7 +22,10 @@ COMPRESSIONS = {"none": "", "gzip": ".gz", "zstd": ".zst"}
 
 
 class RowOffsets:
-    """Byte offsets of some rows of one uncompressed file, so that a later read can start there."""
+    """Byte offsets of some rows of one uncompressed file.
+
+    A later read can start at one of them, instead of at the file's beginning.
+    """
 
     def __init__(self) -> None:
         self._rows: list[int] = []

@@ -108,7 +108,7 @@ class ObjectStore(Store):
     def look(self) -> None:
         """Send one read request for the object ``PROBE``, which need not exist; raise an error if it fails.
 
-        It is the kind of request by which every chunk looks for its record, so it needs no further right.
+        Every chunk looks for its record by the same kind of request, so no further right is needed.
         """
 
     @abstractmethod
@@ -239,8 +239,8 @@ def _measure(stream: BinaryIO, check: Check) -> Proof:
 class Download(io.RawIOBase):
     """A stream of an object's bytes that reconnects at the same offset if the connection breaks.
 
-    ``open_at(offset)`` returns an object with ``read(n)`` and ``close()``. It and ``read`` raise errors of
-    hdm; after a ``TransientError`` they are called again, at most ``tries`` times in a row.
+    ``open_at(offset)`` returns an object with ``read(n)`` and ``close()``. ``open_at`` and ``read`` raise
+    errors of hdm; after a ``TransientError`` they are called again, at most ``tries`` times in a row.
     """
 
     def __init__(self, size: int, open_at: Callable[[int], Any], tries: int = 4) -> None:

@@ -28,7 +28,7 @@ class Chunks(Aggregate):
 
         Chunks of later links come first. With ``site``, only chunks of that site, or without a site, are
         claimed; none of the jobs ``skip_jobs``. ``file_names`` says how sinks name their files, by pipeline
-        key: the attempt's first file is then recorded with the claim, as by ``files.begin``.
+        key: the attempt's first file is then recorded together with the claim.
         """
         return claims.claim(self._base, worker_id, run_id, ClaimRequest(site, file_names), skip_jobs)
 

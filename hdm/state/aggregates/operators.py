@@ -21,8 +21,8 @@ class Operators(Aggregate):
     ) -> int:
         """Make dead chunks pending again; return how many.
 
-        Those of one run, of one job, or one chunk; without any id, all. ``by`` is the person who asked. One
-        transaction for each job.
+        These are the dead chunks of one run, of one job, or one chunk; without any id, all. ``by`` is the
+        person who asked. One transaction for each job.
         """
         return operators.retry(self._base, run_id, job_id, chunk_id, by)
 

@@ -39,7 +39,10 @@ class Workers(Aggregate):
         return runs.workers(self._base, host)
 
     def take_over(self, worker_ids: Sequence[str]) -> int:
-        """Record that these workers are dead and end their leases; return how many chunks are free again."""
+        """Record that these workers are dead and end their leases; return how many chunks are free again.
+
+        One transaction for each worker.
+        """
         return runs.take_over(self._base, list(worker_ids))
 
     def at_work(self, run_id: str, at: Collection[str], links: Collection[str]) -> bool:

@@ -28,7 +28,8 @@ class ConnectionCache:
     def borrow(self) -> Iterator[Connection]:
         """Lend a connection to the ``with`` block, an idle one if there is one.
 
-        It is kept for the next borrower, unless the block raises or ``MAX_IDLE`` are kept already.
+        Afterwards the connection is kept for the next borrower, unless the block raises or ``MAX_IDLE`` are
+        kept already.
         """
         conn = self._newest() or self._engine.connect()
         try:

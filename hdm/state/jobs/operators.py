@@ -38,8 +38,8 @@ def _dead(run_id: str | None, job_id: str | None, chunk_id: str | None) -> Selec
 def retry(base: Base, run_id: str | None, job_id: str | None, chunk_id: str | None, by: str | None) -> int:
     """Make dead chunks pending again, and mark their dead letters 'replayed'; return how many chunks.
 
-    Those of one run, of one job, or one chunk; without any id, all. One transaction for each job. ``by`` is
-    the person who asked.
+    These are the dead chunks of one run, of one job, or one chunk; without any id, all. One transaction for
+    each job. ``by`` is the person who asked.
     """
     found = base.db.read(lambda conn: conn.execute(_dead(run_id, job_id, chunk_id)).all())
     jobs: dict[str, list[str]] = {}

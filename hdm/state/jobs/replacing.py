@@ -1,12 +1,9 @@
-"""Keeps two readings of a table in mode ``replace`` apart when several links load it.
+"""Keeps two readings of a table in mode ``replace`` apart when several links load the table.
 
 Two transactions decide, even if they belong to two sites: the one that plans a new reading, and the one that
 turns a chunk of the old reading into downstream chunks. Both lock one row of the pipeline that reads the
-table, so the later one sees what the earlier did: a new reading is not planned while the last one is being
+table, so the later one sees what the earlier did. A new reading is not planned while the last one is being
 loaded, and the last one is not loaded once a new one is planned.
-
-``closed_unread``: another process was still loading, so the epoch was closed without reading. ``planned = 0``
-distinguishes it from an epoch that read an empty table; only the latter may swap.
 """
 
 from __future__ import annotations

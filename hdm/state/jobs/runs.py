@@ -209,7 +209,10 @@ def workers(base: Base, host: str) -> list[tuple[str, int, str, str]]:
 
 
 def take_over(base: Base, worker_ids: list[str]) -> int:
-    """Record that these workers are dead and end their leases; return how many chunks are free again."""
+    """Record that these workers are dead and end their leases; return how many chunks are free again.
+
+    One transaction for each worker.
+    """
     if not worker_ids:
         return 0
     rows = base.db.read(

@@ -64,7 +64,8 @@ class RunFacts:
 def newest(told: Mapping[str, Told]) -> list[Told]:
     """Return the newest recorded value, and values of other runs that may be newer.
 
-    Those are recorded so shortly before it that the order is not certain. Empty without any value.
+    The latter are recorded so shortly before the newest that their order is not certain. Empty without any
+    value.
     """
     from datetime import datetime
 

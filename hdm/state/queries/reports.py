@@ -54,8 +54,8 @@ class Reports(Standing, PlannerReports):
     def runs(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
         """Return every run of a manifest, newest first.
 
-        That is, runs of the manifest's name, or with one of its ``links``, whose keys stay the same when a
-        manifest is renamed.
+        These are the runs with the manifest's name and environment, and those with a job of one of ``links``,
+        whose keys stay the same when a manifest is renamed.
         """
         columns = (
             run.c.run_id, run.c.status, run.c.started_at, run.c.ended_at, run.c.started_by, run.c.git_sha,
@@ -178,7 +178,7 @@ class Reports(Standing, PlannerReports):
         return str(self._base.db.read(lambda conn: conn.execute(query).scalar()))
 
     def clock(self) -> str:
-        """Return the database server's time: UTC, in the format of the tables."""
+        """Return the database server's time: UTC, ISO 8601 with microseconds and ``Z``."""
         from hdm.state.db import clock
 
         return str(self._base.db.read(lambda conn: conn.execute(select(clock.now)).scalar()))
