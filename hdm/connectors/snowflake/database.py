@@ -305,8 +305,7 @@ class SnowflakeDatabase(Database):
     ) -> Callable[[], int]:
         """Return the function that loads staged files into a table and returns the number of rows.
 
-        By COPY, or through a temporary table if COPY would fill it wrongly; ``fold`` ignores the case of
-        names.
+        By COPY, or a temporary table if COPY would fill it wrongly; ``fold`` ignores the case of names.
         """
         rows = sum(file.rows for file in files)
         names = [column.name for column in columns]
