@@ -111,7 +111,10 @@ class Table:
 
     @property
     def schema_sha(self) -> str:
-        """A hash of the schema: column names, order, kinds, Arrow types, nullability, native types."""
+        """A hash of the columns in their order: name, kind, Arrow type, nullability, native type, sizes.
+
+        The sizes are length, precision and scale.
+        """
         rows = [
             [c.name, c.kind.value, str(c.type), c.nullable, c.native, c.length, c.precision, c.scale]
             for c in self.columns

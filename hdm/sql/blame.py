@@ -15,7 +15,7 @@ _TEXTS = (Kind.TEXT, Kind.JSON)
 
 
 def named(error: UnrepresentableValue, columns: Sequence[str]) -> None:
-    """Add the names of ``columns`` to an error's message, unless it names one of the columns already."""
+    """Add the names of ``columns`` to an error's message, unless it has the word ``column`` already."""
     if columns and "column" not in error.message:
         known = ", ".join(columns)
         error.message += f" in column {known}" if len(columns) == 1 else f" in one of the columns {known}"

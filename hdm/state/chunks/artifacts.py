@@ -217,7 +217,10 @@ def consumed(tx: Tx, upstream_chunk_id: str) -> None:
 
 
 def stale(base: Base) -> list[StaleArtifact]:
-    """Return files that ended attempts began to write and that no receipt names."""
+    """Return the unfinished files of attempts that have ended or have lost their lease.
+
+    Leaves out the files of a written chunk that is still to be published.
+    """
     holding = and_(
         among(chunk.c.status, HELD),
         chunk.c.attempt == artifact.c.attempt,

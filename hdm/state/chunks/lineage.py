@@ -148,7 +148,10 @@ def _named(table: Any, name: str) -> tuple[Any, Any]:
 
 
 def of_chunk(base: Base, chunk_id: str) -> list[dict[str, Any]]:
-    """Return a chunk and all chunks from which its rows were made, back to the source; nearest first."""
+    """Return a chunk and the chunks upstream from which its rows were made, nearest first.
+
+    These are at most 20; the last one was read from a source. Empty if the chunk does not exist.
+    """
 
     def work(conn: Connection) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -182,7 +182,10 @@ class Database:
 
     @contextmanager
     def exclusive(self) -> Iterator[Connection]:
-        """Give the ``with`` block a connection in one write transaction, without retries; for migrations."""
+        """Give the ``with`` block a connection in one write transaction; for migrations.
+
+        The block's end commits, an error rolls back. A failed transaction is not tried again.
+        """
         engine = self.engine
         with self._translated():
             if self.dialect == "sqlite":

@@ -22,7 +22,11 @@ def postgres(url: URL) -> dict[str, Any]:
 
 
 def mysql(url: URL) -> dict[str, Any]:
-    """Return PyMySQL's TLS arguments, in place of those that SQLAlchemy makes of the URL's ``ssl_...``."""
+    """Return PyMySQL's TLS arguments for a URL, in place of those that SQLAlchemy would make.
+
+    They follow the URL's ``ssl_...`` settings. Empty, so without TLS, if TLS is disabled, or if the server is
+    local and no ``ssl_ca`` is set.
+    """
     if "ssl_disabled" in url.query or (tls.is_local(url.host) and "ssl_ca" not in url.query):
         return {}
     ca, cert, key = (next(iter(_all(url, name)), None) for name in ("ssl_ca", "ssl_cert", "ssl_key"))

@@ -38,7 +38,10 @@ WHERE c.attempt > 0 AND c.status <> 'superseded'"""
 
 
 def create(dialect: str) -> str:
-    """Return the SQL statement that creates or replaces the view, for a system by SQLAlchemy's name."""
+    """Return the SQL statement that makes the view, on the system that SQLAlchemy calls ``dialect``.
+
+    An existing view is replaced, except in SQLite, where it stays as it is.
+    """
     head = {
         "sqlite": "CREATE VIEW IF NOT EXISTS",
         "postgresql": "CREATE OR REPLACE VIEW",

@@ -64,7 +64,10 @@ class Crawls:
         self._base.change(run_id, work)
 
     def newest(self, kind: str, namespace: str) -> dict[str, dict[str, Any]]:
-        """Return the newest recorded version of every object of a kind in a namespace, by name."""
+        """Return the newest recorded version of every object of a kind in a namespace.
+
+        The keys are the objects' names. Empty if the catalog of the namespace was never crawled.
+        """
         latest = (
             select(dataset_schema.c.dataset_id, func.max(dataset_schema.c.version).label("version"))
             .group_by(dataset_schema.c.dataset_id)

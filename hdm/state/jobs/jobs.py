@@ -249,7 +249,10 @@ def add_plan(
 
 
 def retarget(base: Base, of: Job, target_id: str | None) -> None:
-    """Record that the rest of a planned epoch, of which nothing is committed, goes into another target."""
+    """Record that a planned epoch's job writes into another target.
+
+    ``target_id`` is the new target's id. The caller has made sure that nothing of the epoch is committed.
+    """
 
     def work(tx: Tx) -> None:
         sealed = job_rows.change(tx, job_rows.hold(tx, of.job_id), {"target_id": target_id})

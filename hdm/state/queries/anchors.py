@@ -112,7 +112,10 @@ def read(text: str, file: str) -> list[Anchor]:
 
 
 def compare(conn: Connection, anchors: list[Anchor]) -> Iterator[tuple[str, str]]:
-    """Compare the event chains with anchors; yield a run id and a text for each difference."""
+    """Compare the event chains with anchors; yield a run id and a text for each difference.
+
+    The run id is empty if the database has fewer runs than an anchor. An event added since is no difference.
+    """
     heads = {row.run_id: int(row.seq) for row in conn.execute(select(chain_head)).all()}
     place = int(conn.execute(select(func.coalesce(func.max(trail.c.number), 0))).scalar_one())
     for one in anchors:

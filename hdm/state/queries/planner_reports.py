@@ -163,7 +163,7 @@ class PlannerReports:
         return chunk_from_json(self._base.db.read(lambda conn: str(conn.execute(query).scalar_one())))
 
     def unverified(self, job_id: str) -> list[tuple[Chunk, int]]:
-        """Return the job's committed chunks that are not verified, with their numbers of rows."""
+        """Return the job's committed chunks that are not verified, each with its number of loaded rows."""
         query = select(chunk.c.body, chunk.c.rows_loaded).where(
             chunk.c.job_id == job_id, chunk.c.status == "committed"
         )

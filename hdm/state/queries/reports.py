@@ -65,7 +65,7 @@ class Reports(Standing, PlannerReports):
         return self._rows(query.order_by(run.c.started_at.desc()))
 
     def manifests(self) -> list[tuple[str, str]]:
-        """Return the names and environments of all manifests that were ever run."""
+        """Return the name and environment of every manifest that has a run, each pair once."""
         query = select(run.c.manifest_name, run.c.env).distinct().order_by(run.c.manifest_name, run.c.env)
         return [(row["manifest_name"], row["env"]) for row in self._rows(query)]
 
@@ -102,7 +102,10 @@ class Reports(Standing, PlannerReports):
         return {job_id or payload["pipeline"]: payload["message"] for job_id, payload in told}
 
     def dead(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
-        """Return a manifest's dead chunks with their errors; for ``links`` see ``runs``."""
+        """Return a manifest's dead chunks as dictionaries, each with its table and its error.
+
+        These are chunks of jobs in the manifest's runs, and of jobs of the pipeline keys ``links``.
+        """
         mine = jobs_of(manifest_name, env, links)
         query = (
             select(

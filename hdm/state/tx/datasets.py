@@ -80,7 +80,7 @@ _SUBTYPES = {
 
 
 def lineage_of_columns(tx: Tx, job_id: str, info: JobInfo) -> Sum:
-    """Record the source columns of each target column, from ``info.origins``; return the rows' sum of seals.
+    """Record the source columns of each target column, from ``info.origins``; return the sum of the seals.
 
     A seal is a row's digest, carried by the event that reports the row.
     """
