@@ -11,7 +11,11 @@ from enum import StrEnum
 
 
 class Recovery(StrEnum):
-    """What the runtime does after an error: end the command, bury the chunk, try again, or yield."""
+    """What the runtime does after an error.
+
+    In an attempt at a chunk, ``retry`` tries the chunk again, ``yield`` leaves the chunk to another worker,
+    and the others make the chunk dead. In planning, ``abort`` ends the run, except for a ``UsageError``.
+    """
 
     ABORT = "abort"
     BURY = "bury"
@@ -46,7 +50,7 @@ class HdmError(Exception):
 
 
 class UsageError(HdmError):
-    """A mistake in what the user wrote or asked for; nothing was created."""
+    """A mistake in what the user wrote or asked for."""
 
     exit_code = 2
 
@@ -167,8 +171,8 @@ class ConnectionLost(TransientError):
 class UnknownPlace(ConnectionLost):
     """No host, service or database of that name is known.
 
-    Before a run has reached anything under the name, that is a mistake in what the user wrote; later it may
-    pass, as in a failover.
+    Before a run has reached anything under the name, the name counts as a mistake of the user. Later the
+    error may pass, as in a failover.
     """
 
 
@@ -210,11 +214,11 @@ class StateUnavailable(StateError):
 
 
 class SchemaOutOfDate(StateError):
-    """The schema of the state database is older or newer than the one this version of hdm needs."""
+    """The tables of the state database are older or newer than this version of hdm needs."""
 
 
 class StateMissing(SchemaOutOfDate):
-    """The state database holds no schema yet, so no run was ever recorded in it."""
+    """The state database has no tables of hdm yet: no run was ever recorded in it."""
 
 
 class IllegalTransition(StateError):

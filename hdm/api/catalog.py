@@ -78,7 +78,7 @@ class Created:
 
 @dataclass(slots=True)
 class Scope:
-    """The catalogues (schemas of a source and its target) that one command works on.
+    """The sources whose catalogues one command works on, each with its target.
 
     ``plan`` is None if the command was given two connections instead of a manifest.
     """

@@ -26,8 +26,9 @@ class CatalogConfig(Settings):
     """Configuration of a catalogue: patterns of the tables and views it reads (``hdm.catalog.patterns``)."""
 
     env: str | None = None
-    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
-    ignores it."""
+    """Names the connection in the profile; ``connection`` is another spelling. Ignored by a component that
+    needs no connection.
+    """
     include: list[str] = Field(default_factory=list)
     """Patterns of the tables and views to look at, e.g. ``sales.*``; ``*`` and ``?`` are wild, and case
     counts only in double quotes. Left out, all of them."""

@@ -66,7 +66,7 @@ def display_for(log_format: str, *, quiet: bool) -> Display:
 
 
 class Quiet(_ForPeople):
-    """Prints only failures, on standard error; for pipes."""
+    """Prints failed attempts and outages of systems, one line each, on standard error; for pipes."""
 
     def settled(self, outcome: Outcome) -> None:
         """Print one line if an attempt at a chunk failed.

@@ -25,7 +25,7 @@ class Sink(ABC):
     modes: ClassVar[frozenset[Mode]] = frozenset({Mode.APPEND})
     publishes_files: ClassVar[bool] = False
     accepts_files: ClassVar[frozenset[str]] = frozenset()
-    """Formats of files that it stores without decoding them, e.g. ``{"parquet"}``."""
+    """Formats of files that the sink stores without decoding them, e.g. ``{"parquet"}``."""
 
     def __init__(self, config: Any, profile: Any = None, *, name: str = "") -> None:
         self.config = config

@@ -37,14 +37,13 @@ class Component(_Words):
     """
 
     name: Annotated[str, Field(min_length=1)]
-    """Says what the component is called; a source with the name of an earlier sink reads what that one
-    stages."""
+    """Name of the component; a source with the name of an earlier sink reads what that sink stages."""
     type: Annotated[str, Field(min_length=1)]
     """Class name of the source or sink, in any spelling: ``PostgresSource`` or ``postgres_source``. ``hdm
     components`` lists them."""
     conf: Conf = Field(default_factory=dict)
-    """Keys of the type, which ``hdm components TYPE`` lists; keys that stand beside ``type`` count as
-    these."""
+    """Keys of the type, which ``hdm components TYPE`` lists; keys beside ``type`` count as part of ``conf``.
+    """
 
 
 class Service(_Words):
@@ -55,8 +54,8 @@ class Service(_Words):
     name: str = ""
     """Says what the service is called in messages; left out, what it is."""
     conf: Conf = Field(default_factory=dict)
-    """Keys of the type, which ``hdm components TYPE`` lists; keys that stand beside ``type`` count as
-    these."""
+    """Keys of the type, which ``hdm components TYPE`` lists; keys beside ``type`` count as part of ``conf``.
+    """
 
 
 class Limits(_Words):
@@ -76,8 +75,9 @@ class CheckWords(_Words):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     type: Annotated[str, Field(min_length=1)]
-    """Class name of the check: ``NotNull``, ``Range``, ``Unique``, ``RowCount`` or a plugin's; its own keys
-    stand beside it."""
+    """Class name of the check: ``NotNull``, ``Range``, ``Unique``, ``RowCount`` or a plugin's. The check's
+    own keys stand beside ``type``.
+    """
 
 
 class WatermarkWords(_Words):
@@ -87,8 +87,9 @@ class WatermarkWords(_Words):
     """Names the column whose later rows have greater values: a whole number, decimal, date or timestamp, or
     what ``order`` vouches for."""
     offset: str | int | float | None = None
-    """In mode ``merge``, reads rows again that lie so far below the watermark: a number, or a duration such
-    as ``15m``, ``2h`` or ``1d``. Left out, none."""
+    """In mode ``merge``, reads again the rows down to this distance below the watermark: a number, or a
+    duration such as ``15m``, ``2h`` or ``1d``. Left out, none.
+    """
     lag: str | int | None = None
     """Leaves rows to a later run that lie so near to the greatest value: a number, or a duration such as
     ``15m``; a bare number of a timestamp counts seconds, of a date days. Left out, none."""
@@ -113,7 +114,7 @@ class ChunkWords(_Words):
 
 
 class Link(_Words):
-    """One stage of a manifest: a source, a sink, and what happens between them."""
+    """A data link of a manifest: a source, a sink, and what happens to the rows between them."""
 
     source: Component
     """Where rows are read: ``{name, type, conf}``."""

@@ -23,7 +23,7 @@ from hdm.files.stores.object_base import Upload
 class AzureProfile(Settings):
     """Profile entry of an Azure storage account: its address, and how to log in.
 
-    A key, a shared access signature or the machine's identity.
+    The login is a key, a shared access signature or the machine's identity.
     """
 
     url: Secret | None = None

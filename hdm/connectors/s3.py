@@ -37,7 +37,7 @@ class S3Profile(Settings):
     region: str | None = None
     """AWS region of the bucket; left out, ``region_name``, or what boto3 finds."""
     region_name: str | None = None
-    """Another spelling of ``region``, which comes before it."""
+    """Another spelling of ``region``; ignored if ``region`` is given."""
     endpoint_url: str | None = None
     """Address of a server that speaks S3's protocol, without credentials in it; left out, AWS itself."""
     addressing_style: Literal["auto", "path", "virtual"] | None = None

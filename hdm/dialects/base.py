@@ -28,7 +28,7 @@ class Dialect(Facts, Comparing, Merging):
     """The SQL of one database and what it can do; without state, so one instance serves all threads."""
 
     sqlglot: ClassVar[str | None] = None
-    """The dialect's name in sqlglot; None if it has none."""
+    """The dialect's name in sqlglot; None if sqlglot does not know the dialect."""
     quote_marks: ClassVar[tuple[str, str]] = ('"', '"')
     """Opening and closing quotation mark of a name; the closing one is escaped by doubling it."""
     ignores_case: ClassVar[Literal["no", "ascii", "all"]] = "no"

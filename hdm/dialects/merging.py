@@ -18,9 +18,8 @@ class Merging(ABC):
     insert_override: ClassVar[str] = ""
     """Clause that lets INSERT ... SELECT set the value of an identity column."""
     exact_text: ClassVar[str] = ""
-    """Expression over the text ``{}`` that is equal only for equal bytes, whatever the collation.
-
-    Empty if the database compares every text so.
+    """Expression over the text ``{}`` that is equal only for equal bytes, whatever the collation. Empty if
+    the database compares every text byte by byte.
     """
     may_skip_rows: ClassVar[bool] = False
     """Whether triggers or rules can make a statement skip rows, so that its row count must be compared."""

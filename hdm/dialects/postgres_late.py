@@ -32,7 +32,11 @@ Those of views and foreign tables do not; a materialized view's rows get new ids
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The transactions that a snapshot saw: its bounds, and those that were open."""
+    """The bounds of a snapshot, as transaction ids, and the ``running`` transactions between them.
+
+    The snapshot saw every committed transaction below ``first``, and none from ``end`` on. ``running`` lists
+    no savepoints, and is empty on a standby.
+    """
 
     first: int
     end: int

@@ -48,7 +48,7 @@ class Traits:
     identity_once: bool = False
     """Whether a table can have only one identity column."""
     identity_load: str = ""
-    """What a load must do before it can set the values of an identity column."""
+    """What must be done before a load can set the values of an identity column; empty: nothing."""
     generated: frozenset[str] = frozenset({"stored"})
     sequences: bool = True
     defaults: bool = True

@@ -39,7 +39,10 @@ class Fidelity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The type in which a target stores a column, and how well it keeps the values."""
+    """The type in which a target stores a column, and how well the type keeps the values.
+
+    ``why`` says for people what differs from the source; it may be empty.
+    """
 
     native: str
     fidelity: Fidelity = Fidelity.EXACT

@@ -26,8 +26,9 @@ class FileSinkConfig(Settings):
     """Configuration keys that every file sink accepts."""
 
     env: str | None = None
-    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
-    ignores it."""
+    """Names the connection in the profile; ``connection`` is another spelling. Ignored by a component that
+    needs no connection.
+    """
     file_format: FormatName = "parquet"
     """Format in which rows are written: ``parquet``, ``csv``, ``jsonl``, or the name of one that a plugin
     brings."""

@@ -40,14 +40,16 @@ class FileSourceConfig(Settings):
     """Configuration keys that every file source accepts."""
 
     env: str | None = None
-    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
-    ignores it."""
+    """Names the connection in the profile; ``connection`` is another spelling. Ignored by a component that
+    needs no connection.
+    """
     file_format: FormatName | None = None
     """Reads only files of this format: ``parquet``, ``csv``, ``jsonl``, or the name of one that a plugin
     brings. Left out, of every format that is known."""
     table_name: str | None = None
-    """Reads only the dataset of this name; with ``pattern``, names the dataset of all its files. Left out,
-    all datasets are read."""
+    """Reads only the dataset of this name; with ``pattern``, names the dataset of all matching files. Left
+    out, all datasets are read.
+    """
     pattern: str | None = None
     """Glob over names relative to the root, of files that hdm did not stage: all that match are one table.
     Left out, each folder is one."""

@@ -14,17 +14,20 @@ class ModeRules:
     """
 
     reads_everything: bool = False
-    """Each epoch reads the whole table, whatever was read before; with dead chunks it is no whole one."""
+    """Each epoch reads the whole table, whatever was read before; an epoch with dead chunks is not whole."""
     keeps_watermark: bool = True
     """An epoch begins where the one before ended, for a table that has a cursor."""
     plans_by_content: bool = True
     """A file is planned once by its content, and not again in a later epoch."""
     swaps_at_end: bool = False
-    """An epoch is loaded beside the target, and takes its place once it is whole."""
+    """An epoch is loaded beside the target, and replaces the target's rows once all of it is loaded."""
     merges_by_key: bool = False
-    """A row takes the place of the one with its key: the target needs a key, and later rows come later."""
+    """A row replaces the target's row with the same key. The target needs a key, and newer rows are loaded
+    after older ones.
+    """
     only_adds: bool = False
-    """Rows are only added: one that is loaded twice is there twice, a changed one beside its old version."""
+    """Rows are only added: a row that is loaded twice is stored twice, a changed row beside its old version.
+    """
 
     def followers_epoch(self, epoch: int) -> int:
         """Return the epoch of chunks that a link makes of published ones, in its own epoch ``epoch``.

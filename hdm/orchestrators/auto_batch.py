@@ -53,8 +53,9 @@ class AutoBatchConfig(OrchestratorConfig):
     """
 
     include: list[str] = Field(default_factory=list)
-    """Patterns of the tables to move, e.g. ``sales.*``; those in the source's conf are added. One is needed
-    in either."""
+    """Patterns of the tables to move, e.g. ``sales.*``; those in the source's conf are added. At least one is
+    needed in all.
+    """
     exclude: list[str] = Field(default_factory=list)
     """Patterns of tables that are not moved although ``include`` fits them; those in the source's conf are
     added."""

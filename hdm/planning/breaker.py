@@ -31,7 +31,7 @@ LEAST_PAUSE = 0.5
 SAY_AGAIN = 60.0
 """Seconds between two messages about a system that is still away."""
 SAY_BY = 2.0
-"""Seconds after which it is said at the latest, be a look for the system still under way."""
+"""Seconds after which people are told of an outage, even if a test of the system is still under way."""
 TRUST = 1.0
 """Seconds for which the other threads rely on a probe that reached the system."""
 
@@ -45,7 +45,7 @@ class _Away:
     why: str
     links: set[str] = field(default_factory=set)
     told: float = 0.0
-    """Seconds after which it was said last; 0: not yet."""
+    """Seconds of the outage after which people were last told of it; 0: not yet."""
 
 
 @dataclass(slots=True)

@@ -26,17 +26,19 @@ class Phase(StrEnum):
     """How far a pipeline has come in this run."""
 
     IDLE = "idle"
-    """There is nothing to do here: another site carries it out, or has published nothing new for it."""
+    """There is nothing to do here: another site carries the pipeline out, or has published nothing new for
+    it.
+    """
     WAITING = "waiting"
-    """Its job, or the job of its next epoch, is still to be opened."""
+    """The pipeline's job, or the job of its next epoch, is still to be opened."""
     OPEN = "open"
-    """Its job is open: its chunks are planned and moved until all are settled."""
+    """The pipeline's job is open: chunks are planned and moved until all are settled."""
     CLOSED = "closed"
-    """Its job is closed; ``outcome`` says how."""
+    """The pipeline's job is closed; ``outcome`` says how."""
     FAILED = "failed"
-    """It was given up in this run; ``why`` says for what reason."""
+    """The pipeline was given up in this run; ``why`` gives the reason."""
     POSTPONED = "postponed"
-    """It is left to the next run, since links below still load its last reading."""
+    """The pipeline is left to the next run, since downstream links still load its last reading."""
 
 
 @dataclass(slots=True)

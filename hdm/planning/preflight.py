@@ -39,11 +39,11 @@ class Pipeline:
     losses: tuple[tuple[str, str], ...]
     upstream_keys: tuple[str, ...] = ()
     in_order: bool = False
-    """Whether its chunks are loaded one at a time, in the order of their numbers: see ``Sink.goes_in_order``.
+    """Whether the chunks are loaded one at a time, in the order of their numbers: see ``Sink.goes_in_order``.
     """
     origins: tuple[Origin, ...] = ()
     file_names: FileNames | None = None
-    """How the sink names its files, if it can tell: see ``Sink.file_names``."""
+    """How the sink names its files; None if the sink cannot tell beforehand: see ``Sink.file_names``."""
 
 
 def pipeline_key(link: LinkSpec, dataset: Dataset) -> str:

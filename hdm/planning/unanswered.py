@@ -14,7 +14,7 @@ from typing import Self
 log = logging.getLogger("hdm.planning")
 
 PATIENCE = 3.0
-"""Seconds without an answer before it is said, once for each system."""
+"""Seconds without an answer after which people are told, once for each system."""
 
 
 class Asking:

@@ -31,8 +31,9 @@ class WatermarkConf(Settings):
     """Names the column whose later rows have greater values: a whole number, decimal, date or timestamp, or
     what ``order`` vouches for."""
     offset: str | None = None
-    """In mode ``merge``, reads rows again that lie so far below the watermark: a number, or a duration such
-    as ``15m``, ``2h`` or ``1d``. Left out, none."""
+    """In mode ``merge``, reads again the rows down to this distance below the watermark: a number, or a
+    duration such as ``15m``, ``2h`` or ``1d``. Left out, none.
+    """
     lag: str | None = None
     """Leaves rows to a later run that lie so near to the greatest value: a number, or a duration such as
     ``15m``; a bare number of a timestamp counts seconds, of a date days. Left out, none."""

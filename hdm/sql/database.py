@@ -78,7 +78,8 @@ class Database(ServerCalls):
     keys_act: ClassVar[bool] = True
     """Whether foreign keys are enforced in hdm's database sessions: a delete cascades or is refused."""
     catalog_lists_unreadable_tables: ClassVar[bool] = False
-    """Whether its catalogue also lists tables that the user may not read, so that hdm tries a SELECT."""
+    """Whether the database's catalogue also lists tables that the user may not read: hdm then tries a SELECT.
+    """
     brings_first: ClassVar[bool] = False
     """Whether ``bring`` does most of the work, so that a later attempt first looks into the ledger."""
     sessions_stand_alone: ClassVar[bool] = True

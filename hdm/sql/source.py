@@ -55,8 +55,9 @@ class SqlSourceConfig(Settings):
     """Configuration of a SQL source: one table, or one query."""
 
     env: str | None = None
-    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
-    ignores it."""
+    """Names the connection in the profile; ``connection`` is another spelling. Ignored by a component that
+    needs no connection.
+    """
     table_name: TableNameLike | None = None
     """Names the table to read: ``schema.table``, a list of parts, or ``{schema, table}``. Give it or
     ``query``."""

@@ -31,8 +31,9 @@ class SqlSinkConfig(Settings):
     """
 
     env: str | None = None
-    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
-    ignores it."""
+    """Names the connection in the profile; ``connection`` is another spelling. Ignored by a component that
+    needs no connection.
+    """
     table_name: TableNameLike | None = None
     """Names the table to write: ``schema.table``, a list of parts, or ``{schema, table}``; left out, the
     source's table name, cased as ``identifiers`` says."""
@@ -46,7 +47,7 @@ class SqlSinkConfig(Settings):
     key: list[str] | None = None
     """Names the target's columns by which rows are merged; left out, the source's key."""
     create: bool = True
-    """Makes the table if it is not there; ``false`` refuses to begin without it."""
+    """Creates the table if it does not exist; ``false`` refuses to begin without the table."""
     row_lineage: bool = False
     """Adds ``_hdm_chunk_id`` and ``_hdm_row_no`` (from 1) to every row."""
     others_delete: bool = False

@@ -234,7 +234,7 @@ class RowCount:
 
 
 class StaleArtifact(TypedDict):
-    """A file that an attempt may have left behind."""
+    """A file that an attempt began to write and no receipt names; it may exist or not."""
 
     artifact_id: str
     uri: str

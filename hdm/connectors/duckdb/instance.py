@@ -53,7 +53,10 @@ def instance_of(file: Path) -> Instance:
 
 
 class Session:
-    """A DB-API connection to the shared instance, with what hdm needs; closing it releases the instance."""
+    """A DB-API connection to the shared instance, in a transaction of its own.
+
+    Closing the connection releases the instance.
+    """
 
     def __init__(self, instance: Instance, *, write: bool) -> None:
         self._instance = instance

@@ -235,7 +235,8 @@ class PostgresSourceConfig(SqlSourceConfig):
 
     only: bool = False
     """Reads the rows of the table itself, as ``SELECT ... FROM ONLY``, without those of tables that inherit
-    from it. ``AutoBatchOrchestrator`` writes it where those are moved as tables of their own."""
+    from it. ``AutoBatchOrchestrator`` sets the key where the inheriting tables are moved on their own.
+    """
 
 
 class PostgresSource(SqlSource):

@@ -32,7 +32,7 @@ ONLY = "ONLY "
 
 
 class Reading(Database):
-    """The reading half of ``PostgresDatabase``."""
+    """Reads tables and queries of a PostgreSQL database; a base class of ``PostgresDatabase``."""
 
     dialect_name = "postgres"
     snapshots = True

@@ -11,7 +11,7 @@ from hdm.model import Column, Table
 
 
 class Writing(Reading):
-    """The writing half of ``PostgresDatabase``."""
+    """Writes tables of a PostgreSQL database; a base class of ``PostgresDatabase``."""
 
     # -- writing -------------------------------------------------------------------
 

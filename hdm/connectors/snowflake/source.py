@@ -22,7 +22,8 @@ class SnowflakeSourceConfig(SqlSourceConfig):
 
     time_travel: bool = True
     """Reads all chunks of a table as of one moment, which needs the table's retention; ``false`` reads each
-    chunk as it is then."""
+    chunk as of its own moment.
+    """
 
 
 class _Travelling(SnowflakeDatabase):

@@ -31,8 +31,9 @@ class InternalStageConfig(Settings):
     """Configuration of an internal stage sink: the stage, and the folder for the files."""
 
     env: str | None = None
-    """Names the connection in the profile; ``connection`` is another spelling. What needs no connection
-    ignores it."""
+    """Names the connection in the profile; ``connection`` is another spelling. Ignored by a component that
+    needs no connection.
+    """
     stage_name: TableNameLike = "HDM_STAGE"
     """Names the internal stage, ``database.schema.stage``; it is made if it is not there."""
     stage_directory: str = "hdm"

@@ -69,9 +69,9 @@ class Format(ABC):
     """
 
     name: ClassVar[str]
-    """What ``file_format`` of a manifest calls it, and what receipts say of its files."""
+    """The format's name in a manifest's ``file_format`` and in receipts."""
     suffix: ClassVar[str]
-    """The end of its files' names, with the dot, before that of a compression."""
+    """How names of files in this format end, with the dot; the suffix of a compression comes after it."""
     suffixes: ClassVar[tuple[str, ...]] = ()
     """Other ends of names of files that hdm did not write."""
     describes_itself: ClassVar[bool] = False

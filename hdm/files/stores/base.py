@@ -36,9 +36,9 @@ class Store(ABC):
     """
 
     scheme: ClassVar[str] = ""
-    """What the addresses of its objects begin with: ``file``, ``s3``."""
+    """What the addresses of the store's objects begin with: ``file``, ``s3``."""
     Profile: ClassVar[type[BaseModel] | None] = None
-    """What a profile entry must hold for ``at``; None: it needs no connection."""
+    """What a profile entry must hold for ``at``; None: the store needs no connection."""
     seekable: ClassVar[bool] = True
     """Whether the streams that ``open`` returns can seek."""
 

@@ -30,7 +30,10 @@ _JOB = select(job)
 
 
 class Base:
-    """What all parts of the state share; ``instance`` and ``worker_id`` name this process in leases."""
+    """Access to the state database, shared by all parts of one ``StateManager``.
+
+    ``instance`` and ``worker_id`` name this process in leases.
+    """
 
     def __init__(self, db: Database, mask: Redact, lease_ttl: float) -> None:
         self.db, self.mask, self.lease_ttl = db, mask, lease_ttl

@@ -111,7 +111,7 @@ def _digest(table: str, columns: Iterable[str], row: Mapping[str, Any]) -> Any:
 
 
 class Sum:
-    """A count of rows and the sum of their seals, which do not depend on the rows' order."""
+    """A count of rows and the sum of their seals; the order of the rows does not matter."""
 
     __slots__ = ("number", "total")
 
