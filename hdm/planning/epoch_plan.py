@@ -36,8 +36,9 @@ def cut_epoch(
     """Cut what an epoch of a pipeline must read into chunks; return the window and these chunks.
 
     Writes nothing: a run and ``hdm plan`` both call this. ``token`` names the snapshot of the source, None if
-    there is none. ``state`` is None if nothing was ever run. For ``empty``, ``whole`` and ``merged`` see
-    ``plan_root``.
+    there is none. ``state`` is None if nothing was ever run. ``empty``: the source is known to have nothing.
+    ``whole``: read all rows, whatever the watermark. ``merged``: all links that load the staged rows merge
+    them.
     """
     window = window_of(pipeline_key, mode, link, state, table, merged=merged)
     if whole:

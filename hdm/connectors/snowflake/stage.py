@@ -46,7 +46,7 @@ class InternalStageConfig(Settings):
 class SnowflakeInternalStageSink(Sink):
     """Puts each chunk's files on an internal stage; a ledger in the stage's schema publishes them.
 
-    Each attempt has names of its own.
+    Each attempt at a chunk gives its files new names.
     """
 
     Config: ClassVar[type[BaseModel]] = InternalStageConfig

@@ -54,8 +54,8 @@ class Reports(Standing, PlannerReports):
     def runs(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
         """Return every run of a manifest, newest first.
 
-        These are the runs with the manifest's name and environment, and those with a job of one of ``links``,
-        whose keys stay the same when a manifest is renamed.
+        These are the runs with the manifest's name and environment, and those with a job of one of ``links``.
+        ``links`` are link keys, which stay the same when a manifest is renamed.
         """
         columns = (
             run.c.run_id, run.c.status, run.c.started_at, run.c.ended_at, run.c.started_by, run.c.git_sha,
@@ -79,7 +79,8 @@ class Reports(Standing, PlannerReports):
     ) -> str | None:
         """Return the id of a manifest's newest run whose id begins with ``prefix``; None if there is none.
 
-        Without ``prefix``, the newest of all. For ``links`` see ``runs``.
+        Without ``prefix``, the newest of all. ``links`` are the link keys of the manifest: its runs under an
+        older name are then searched, too.
         """
         for row in self.runs(manifest_name, env, links):
             if prefix is None or str(row["run_id"]).startswith(prefix):
@@ -104,7 +105,7 @@ class Reports(Standing, PlannerReports):
     def dead(self, manifest_name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
         """Return a manifest's dead chunks as dictionaries, each with its table and its error.
 
-        These are chunks of jobs in the manifest's runs, and of jobs of the pipeline keys ``links``.
+        ``links`` are the link keys of the manifest: its runs under an older name are then searched, too.
         """
         mine = jobs_of(manifest_name, env, links)
         query = (

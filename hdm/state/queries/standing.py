@@ -35,8 +35,8 @@ class Process(NamedTuple):
 def of_manifest(name: str, env: str, links: Collection[str]) -> ColumnElement[bool]:
     """Return the SQL condition that a run is of this manifest.
 
-    That is so if the run has the manifest's name and environment, or a job of one of ``links``, whose keys
-    stay the same when a manifest is renamed.
+    A run is of the manifest if it has the manifest's name and environment, or a job of one of ``links``.
+    ``links`` are link keys, which stay the same when a manifest is renamed.
     """
     named = and_(run.c.manifest_name == name, run.c.env == env)
     if not links:
@@ -50,7 +50,7 @@ def of_manifest(name: str, env: str, links: Collection[str]) -> ColumnElement[bo
 
 
 def jobs_of(name: str, env: str, links: Collection[str]) -> Select[Any]:
-    """Return the query for the ids of a manifest's jobs; for ``links`` see ``of_manifest``."""
+    """Return the query for the ids of the jobs in a manifest's runs, as ``of_manifest`` finds the runs."""
     return (
         select(run_job.c.job_id)
         .join(run, run.c.run_id == run_job.c.run_id)
@@ -82,7 +82,8 @@ class Standing:
     def waived(self, name: str, env: str, links: Collection[str] = ()) -> list[dict[str, Any]]:
         """Return a manifest's waived chunks, whose rows a person accepted as missing.
 
-        Leaves out those of a table in mode ``replace`` that was read again since.
+        Leaves out those of a table in mode ``replace`` that was read again since. ``links`` are the link keys
+        of the manifest: its runs under an older name are then searched, too.
         """
         newest = (
             select(job.c.pipeline_key, func.max(job.c.epoch).label("epoch"))
