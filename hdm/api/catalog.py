@@ -193,8 +193,9 @@ class Scope:
 def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None = None) -> Scope:
     """Read the schemas for all templates of a manifest that have no ``batch_definition``.
 
-    Their tables come from the source's catalogue. ``target`` is a system to map to instead of the sinks' own
-    systems. Raises ``UsageError`` if the manifest has no such template.
+    Their tables come from the source's catalogue. ``known`` are the connections of the profiles. ``target``
+    is a system to map to instead of the sinks' own systems. Raises ``UsageError`` if the manifest has no such
+    template.
     """
     registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator = registry.create("orchestrator", plan.orchestrator, known)

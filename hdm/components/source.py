@@ -122,7 +122,8 @@ class Source(ABC):
     def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
         """Yield the parts of ``chunk`` that no chunk of an earlier plan, in ``before``, contains.
 
-        Only called if the source sets ``chunks_are_content``. The default yields the whole chunk.
+        Only called if the source sets ``chunks_are_content``; ``mode`` is the job's. The default yields the
+        whole chunk.
         """
         del before, mode
         yield chunk

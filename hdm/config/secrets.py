@@ -154,8 +154,8 @@ def is_reference(text: str) -> bool:
 def look_up(source: str, *, where: str = "") -> str:
     """Return the value to which a secret's reference points; text that is no reference is returned as it is.
 
-    Raises ``ProfileError`` if the value does not exist or cannot be read. The value is remembered for
-    ``redact``.
+    Raises ``ProfileError``, with the place ``where``, if the value does not exist or cannot be read. The
+    value is remembered for ``redact``.
     """
     match = _REFERENCE.fullmatch(source)
     value = source if match is None else _follow(match[1], match[2], where)

@@ -133,9 +133,8 @@ class Merging(ABC):
     ) -> str:
         """Return the UPDATE of a merge, which copies columns ``names`` from table ``of`` (s) to ``into`` (t).
 
-        ``same`` is the test for a match, ``only`` selects the staged rows, ``guard`` (`` AND ...`` or empty)
-        those
-        that are not older.
+        ``same`` is the test for a match, and ``only`` selects the staged rows. ``guard`` is empty, or a
+        condition after AND for rows that are not older.
         """
         assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
         return f"UPDATE {into} AS t SET {assigned} FROM {of} AS s WHERE {only} AND {same}{guard}"
@@ -143,7 +142,10 @@ class Merging(ABC):
     def insert_missing(
         self, into: str, of: str, columns: Sequence[str], key: Sequence[str], same: str, only: str
     ) -> str:
-        """Return the INSERT of a merge, for rows of ``of`` that match (``same``) no row of ``into``."""
+        """Return the INSERT of a merge, for rows of table ``of`` (s) that match no row of ``into`` (t).
+
+        ``same`` is the test for a match, and ``only`` selects the staged rows.
+        """
         return (
             f"INSERT INTO {into} ({self.names(columns)}) {self.insert_override}"
             f"SELECT {', '.join('s.' + self.quote(name) for name in columns)} FROM {of} AS s "

@@ -145,10 +145,10 @@ class FileSource(Source):
                     number += 1
 
     def rest_of(self, chunk: Chunk, before: Sequence[Chunk], mode: Mode) -> Iterator[Chunk]:
-        """Yield a chunk of the rows that were appended to a text file since that file was moved.
+        """Yield chunks of the rows that were appended to a text file since that file was moved.
 
-        A new file is yielded as it is. Raises ``UsageError`` if a file has changed otherwise, except in mode
-        merge.
+        ``before`` are the chunks of earlier plans. A new file is yielded as it is. Raises ``UsageError`` if a
+        file has changed otherwise, except in mode merge, which yields the whole file.
         """
         yield from grown_files.rest_of(chunk, before, self._begins, mode)
 

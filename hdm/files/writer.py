@@ -167,7 +167,8 @@ def nth_file(base: str, number: int, ending: str) -> str:
 def disk(what: str) -> Iterator[None]:
     """Translate an ``OSError`` of writing in the ``with`` block to hdm's error.
 
-    ``FileExistsError`` goes through, because callers handle it as an answer.
+    ``what`` names the file for the error's message. ``FileExistsError`` goes through, because callers handle
+    it as an answer.
     """
     try:
         yield

@@ -194,7 +194,8 @@ def load_again(
 ) -> Iterator[tuple[Job, int, int]]:
     """Plan lost chunks to be loaded again; yield each job with its number of such chunks and rows.
 
-    They are loaded from staged files if these still exist, else from the source.
+    The chunks are loaded from staged files if these still exist, else from the source. ``by`` is the person
+    who asked.
     """
     newest = {job.pipeline_key: job for job in jobs}
     for job in jobs:

@@ -110,7 +110,10 @@ def highest(dialect: Dialect, column: Column, now: datetime | None) -> str | Non
 
 
 def check_top(database: Database, connection: Any, where: str, column: Column, top: str) -> None:
-    """Raise ``UsageError`` unless the database can compare the column with the value ``top``."""
+    """Raise ``UsageError`` unless the database can compare the column with the value ``top``.
+
+    ``where`` is the SQL after FROM: a table with a condition.
+    """
     try:
         literal = database.dialect.literal(top, column)
         name = database.dialect.quote(column.name)

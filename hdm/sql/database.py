@@ -258,7 +258,9 @@ class Database(ServerCalls):
         return None
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """Return facts about this reading that ``late`` and ``since`` need next, in ``Window.last``."""
+        """Return facts about a reading of ``origin``, filtered by ``where``, for the next ``late`` and
+        ``since``.
+        """
         return {}
 
     def now(self, connection: Any) -> datetime:
@@ -272,8 +274,8 @@ class Database(ServerCalls):
     ) -> list[str]:
         """Return the column's value at about every ``step``-th row, in ascending order, as text.
 
-        A value that occurs more than once in the list has more than ``step`` rows. ``rows`` is an estimate of
-        the number of rows.
+        A value that occurs more than once has more than ``step`` rows. ``origin`` is the SQL to read from,
+        ``where`` selects rows (empty: all), ``rows`` is an estimate of their number.
         """
         dialect, name = self.dialect, self.dialect.quote(column.name)
         ordered = dialect.comparable(column)

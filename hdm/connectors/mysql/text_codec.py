@@ -88,7 +88,11 @@ class Layout:
     def batch(
         self, lines: Sequence[bytes], beside: Sequence[Sequence[Raw]], count: int
     ) -> tuple[pa.RecordBatch, dict[str, int]]:
-        """Return rows as a batch, and how many impossible dates became NULL in which column."""
+        """Return rows as a batch, and how many impossible dates became NULL in which column.
+
+        ``lines`` are the CSV lines of ``count`` rows; ``beside`` has the values of each column that is not in
+        them.
+        """
         made: dict[str, pa.Array] = {}
         gone: dict[str, int] = {}
         if self._names:

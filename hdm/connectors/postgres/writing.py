@@ -94,7 +94,8 @@ class Writing(Reading):
     def is_bare(self, connection: Any, path: Sequence[str], new: Sequence[str]) -> bool:
         """Return True if a table has columns, defaults, checks and a primary key, and nothing else.
 
-        Every catalogue that may refer to a table is consulted.
+        The table may be replaced by table ``new`` then. Every catalogue that may refer to a table is
+        consulted.
         """
         names = [self.dialect.qualify(one) for one in (path, new)]
         return bool(self.run(connection, catalog.BARE, (*path[-2:], *names)) == [(True,)])

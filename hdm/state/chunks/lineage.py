@@ -29,7 +29,10 @@ def origin(upstream_chunk_id: str) -> Query:
 
 
 def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Sequence[Any] | None) -> None:
-    """Record the lineage edge of a committed chunk, from its source or the upstream target to its target."""
+    """Record the lineage edge of a committed chunk: from its source to its target.
+
+    For a chunk with an upstream chunk, the edge begins at the target of that chunk's job, in ``origins``.
+    """
     tx.queue(
         _EDGE,
         {

@@ -33,7 +33,10 @@ class Verdict:
 
 
 def verify(base: Base, known: Sequence[Anchor] = ()) -> Verdict:
-    """Verify every event chain, and compare every table with the events, on one snapshot of the database."""
+    """Verify every event chain, and compare every table with the events, on one snapshot of the database.
+
+    ``known`` are anchors, with which the chains are compared too.
+    """
     return base.db.snapshot(lambda conn: _verify(conn, list(known)))
 
 
