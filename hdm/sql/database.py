@@ -258,9 +258,7 @@ class Database(ServerCalls):
         return None
 
     def remember(self, connection: Any, table: Table, origin: str, where: str) -> Mapping[str, Any]:
-        """Return facts about a reading of ``origin``, filtered by ``where``, for the next ``late`` and
-        ``since``.
-        """
+        """Return facts about a reading, filtered by ``where``, for the next ``late`` and ``since``."""
         return {}
 
     def now(self, connection: Any) -> datetime:
