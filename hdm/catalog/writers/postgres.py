@@ -41,7 +41,7 @@ class PostgresWriter(Writer):
         return made.replace(name, name + kind, 1)
 
     def using(self, index: Index) -> str:
-        """Return the USING clause for an index with a method other than btree."""
+        """Return the USING clause for an index with a method other than btree; empty for btree."""
         return f" USING {self.q(index.method)}" if index.method not in ("", "btree") else ""
 
     def set_counter(self, relation: Relation, identity: Identity) -> list[str]:

@@ -287,7 +287,7 @@ class DuckDBDatabase(Database):
         return int(rows[0][0]) if rows and isinstance(rows[0][0], int) else 0
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return results for ``hdm doctor`` about the file and DuckDB's version."""
+        """Return results for ``hdm doctor``: about the file and, if it can be opened, DuckDB's version."""
         found = super().probe()
         return [*found, ("version", True, str(driver().__version__))] if found[0][1] else found
 
