@@ -28,7 +28,7 @@ PathText = Annotated[str, AfterValidator(can_be_a_path)]
 
 
 class Names:
-    """Marks a field, inside ``Annotated``, as taking a name that ``known`` lists; plugins may add more names."""
+    """Marks a field, inside ``Annotated``, as taking a name that ``known`` lists; plugins may add names."""
 
     def __init__(self, known: Callable[[], list[str]]) -> None:
         self.known = known
