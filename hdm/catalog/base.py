@@ -74,7 +74,10 @@ class Catalog(ABC):
 
     @property
     def selection(self) -> Selection:
-        """The tables and views that the configured patterns select."""
+        """The filter by the conf's ``include`` and ``exclude``; the system is not asked.
+
+        Raises ``UsageError`` for a pattern that is not valid.
+        """
         return select(self.config.include, self.config.exclude)
 
     @final

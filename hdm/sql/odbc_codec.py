@@ -139,10 +139,12 @@ def rows_within(size: int, widest: int) -> int:
 
 
 def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
-    """Return the SQL type and size with which pyodbc binds each column, and a row's greatest width.
+    """Return pyodbc's input size for each column, and an estimate of the widest row's bytes.
 
-    The width is in bytes; ``values`` has a sequence of cells for each column. Without the sizes pyodbc asks
-    the driver, and some drivers give too small a size or none.
+    ``values`` has a sequence of cells for each column. A column of texts or bytes gets ``(SQL type, length,
+    0)``; the length is the greatest one, in UTF-16 units or in bytes. Without it, pyodbc asks the driver, and
+    some drivers give too small a size or none. Any other column gets None, and counts as 16 bytes. Raises
+    ``MissingDriver`` if the ODBC modules are not installed.
     """
     pyodbc, _ = modules()
     sizes: list[Any] = []

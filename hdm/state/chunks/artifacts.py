@@ -136,8 +136,9 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
 def preregister(tx: Tx, lease: Lease, names: FileNames | None) -> None:
     """Record the first file of an attempt, in the transaction that claims its chunk.
 
-    ``names`` tells the file's name. Does nothing without ``names``, or if the chunk's content is already
-    written. A name that cannot be recorded is ignored here: ``begin`` then fails for that attempt alone.
+    ``names`` makes the file's name of the chunk and the attempt. Does nothing without ``names``, if they do
+    not hold for this chunk, or if the chunk's content is already written. Nor is a name recorded that is
+    empty, too long or not printable: that is left to ``begin``, so that it cannot make the claim fail.
     """
     uri = names.first(lease.chunk, lease.attempt) if names is not None and lease.receipt is None else None
     if names is None or uri is None:
