@@ -35,7 +35,8 @@ _trace: str | None = None
 def arm() -> None:
     """Read from the environment which failpoints act, and reset their counts.
 
-    A forked child does so, too.
+    Called when the module is imported. A forked child has its parent's failpoints and counts until it calls
+    this itself.
     """
     global _points, _trace  # noqa: PLW0603 -- one switch per process
     _points = _parse(os.environ.get("HDM_FAILPOINT", ""))

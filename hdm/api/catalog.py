@@ -61,10 +61,11 @@ class Mapped:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """Result of creating objects in one template's target.
+    """Result of creating the objects that the target of one template of links lacked.
 
-    ``applied`` are the executed statements, each with the target's error if it refused one; ``report`` tells
-    what became of each object of the source.
+    ``applied`` has one entry for each object whose DDL was run: its first statement, and the target's error
+    if it refused the object. ``report`` tells for each object of the source whether it was converted,
+    approximated or left to a person, as those are that were refused.
     """
 
     applied: tuple[Applied, ...]

@@ -44,9 +44,13 @@ def select(pipelines: Sequence[Pipeline], patterns: Collection[str]) -> list[Pip
 def to_refresh(
     pipelines: Sequence[Pipeline], patterns: Collection[str], links: Mapping[str, DataLink]
 ) -> frozenset[str]:
-    """Return the keys of the pipelines whose tables match a pattern and are to be read as a whole.
+    """Return the keys of the pipelines that read the sources of tables to be read as a whole.
 
-    Raises ``UsageError`` if the target would then have rows twice, as in mode append.
+    Chosen are the pipelines that match a pattern by the name of their table, source or sink, and all up- and
+    downstream of them; of these, the ones without an upstream link are returned. Without patterns there are
+    none. Raises ``UsageError`` for a pattern that matches nothing, if a chain ends in mode append (its rows
+    would be loaded twice), and for files that are known by their content (none is loaded twice) unless their
+    link has mode replace.
     """
     chosen = select(pipelines, patterns) if patterns else []
     fed = {key for one in chosen for key in one.upstream_keys}

@@ -1,4 +1,4 @@
-"""The command ``hdm reload``: reads a part of a table from its source again."""
+"""The command ``hdm reload``: plans a part of a table to be read again by the next run."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ class Sink(ABC):
         return False
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of the sink's tests for ``hdm doctor``.
+        """Return the results of the sink's tests for ``hdm doctor``; by default there are none.
 
         Each is what was tested, whether it is in order, and details.
         """

@@ -165,7 +165,7 @@ class Source(ABC):
             )
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of the source's tests for ``hdm doctor``.
+        """Return the results of the source's tests for ``hdm doctor``; by default there are none.
 
         Each is what was tested, whether it is in order, and details.
         """

@@ -26,12 +26,13 @@ ANOTHER = "it is in another database than the one they were written to, by the i
 
 
 def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> bool:
-    """Compare a target with the state database; return True if another target has to be prepared.
+    """Compare a target with the state database; return True if it has to be prepared once more.
 
-    That is another database of the same name, while nothing is committed yet. False if all is in order.
-    Raises ``PermanentError`` if committed rows are gone, or are in another database. In mode replace only the
-    chunks of an unfinished reading are compared. Files between two links of ``specs`` are not compared, since
-    they may be removed once they are loaded.
+    True if nothing is committed yet, and the target is not the one that was prepared: its ledger has another
+    identity, or is missing. False if all is in order, or nothing can be compared. Raises ``PermanentError``
+    if committed rows are gone, or are in another database. In mode replace only the chunks of an unfinished
+    epoch are compared. Files between two links of ``specs`` are not compared, since they may be removed once
+    they are loaded.
     """
     feeds = any(one.link.key in spec.upstream for spec in specs.values())
     if feeds and link.sink.publishes_files:

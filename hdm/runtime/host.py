@@ -36,8 +36,8 @@ def start_token(pid: int) -> str:
 def is_alive(pid: int, token: str) -> bool:
     """Return True if a process still runs on this host and is not a later one with the same id.
 
-    ``token`` is the recorded ``start_token``; without it, only the id is compared. True for a stopped
-    process, False for a zombie with a token.
+    ``token`` is the recorded ``start_token``. Only the id is compared if it is empty, or if this process may
+    not signal the other one (another user's). True for a stopped process, False for a zombie with a token.
     """
     try:
         os.kill(pid, 0)

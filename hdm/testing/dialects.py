@@ -288,7 +288,10 @@ class DialectConformance:
         run: Run | None,
         unknown: Unknown,
     ) -> Given:
-        """Return the values of the fixtures, for the check functions."""
+        """Return one object with the values of the fixtures, ``subject`` as its ``dialect``.
+
+        ``test_promise`` calls each check function with those values that its parameters name.
+        """
         return Given(subject, errors, run, unknown)
 
     @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__[6:])

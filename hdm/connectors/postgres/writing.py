@@ -38,7 +38,11 @@ class Writing(Reading):
         return [found.get(column.name, "") for column in columns]
 
     def evict(self, connection: Any, mark: str, attempt: int) -> None:
-        """Terminate this role's sessions that belong to older attempts at the chunk."""
+        """Terminate this role's other sessions that belong to older attempts at the same work.
+
+        ``mark`` is how their application_name begins, such as ``hdm:<start of a chunk's id>:``; the attempt's
+        number follows. Those with a number below ``attempt`` are terminated.
+        """
         for pid, label in self.run(connection, catalog.SESSIONS, (mark,)):
             number = str(label).rsplit(":", 1)[-1]
             if number.isdecimal() and int(number) < attempt:

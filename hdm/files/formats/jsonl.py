@@ -139,7 +139,12 @@ class JsonLines(Format):
                 yield conform(batch, table.schema)
 
     def rows(self, stream: BinaryIO, compression: str) -> int:
-        """Return how many lines of the file are not blank."""
+        """Return how many records the file has.
+
+        In JSON Lines these are the lines that are not blank; they are not parsed. In another layout (an
+        array, or objects over several lines) they are the JSON objects. Raises ``CorruptFile`` for UTF-16 and
+        UTF-32, and in another layout for anything but objects.
+        """
         total = 0
         for _, block in _blocks(stream, compression, 0, None):
             total += sum(1 for line in block.split(b"\n") if line.strip())

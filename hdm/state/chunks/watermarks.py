@@ -131,10 +131,11 @@ def growth(of: Job, chunk_id: str) -> Query:
 
 
 def advance(tx: Tx, job_id: str, info: JobInfo, growth: Sequence[Any] | None = None) -> None:
-    """Move the watermark if all chunks up to a greater cursor value are committed now.
+    """Move the watermark if all chunks up to a greater cursor value are committed or waived now.
 
-    ``growth`` is the answer to the query of the function ``growth``, sent as the transaction began, with the
-    job locked. Without a cursor, nothing is moved.
+    Does nothing without a cursor, or if the watermark is a later epoch's. ``growth`` is the answer to the
+    query of the function ``growth``, sent as the transaction began, with the chunk and its job locked.
+    Without it, or if the epoch is not wholly planned, the query is sent here.
     """
     failpoints.point("L7")
     if info.source.cursor is not None:
