@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -190,9 +191,9 @@ def test_a_part_does_not_replace_a_table_where_the_target_fell_back(place: Place
     copied(place, "backup.db", "target.db")
     for _ in range(2):
         done = place.hdm("run")
-        assert (done.code, "orders does not hold 2 of 4 chunks (100 rows)" in done.err) == (1, True), (
-            done.said
-        )
+        # How many were committed in all depends on how far the chain had come when it was killed.
+        missed = re.search(r"orders does not hold 2 of \d chunks \(100 rows\)", done.err)
+        assert (done.code, bool(missed)) == (1, True), done.said
     if chain:
         assert place.hdm("state", "reconcile", "--reload").code == 0
         done = place.hdm("run")
@@ -244,7 +245,7 @@ def test_a_target_that_falls_back_in_the_run_is_not_called_complete(
 
     def falls_back(*words: Any) -> None:
         as_it_was(*words)
-        ((gone,),) = place.rows(LEDGER, "MAX(chunk_id)")
+        ((gone,),) = place.rows(f"{LEDGER} WHERE chunk_id <> '_target'", "MAX(chunk_id)")
         by_hand(
             place,
             f"DELETE FROM {LEDGER} WHERE chunk_id = '{gone}'",
