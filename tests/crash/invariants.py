@@ -39,7 +39,10 @@ def inspect(shop: Shop, *, cleaned: bool = True) -> Damage:
     damage = Damage()
     for table in TABLES:
         compare(shop, table, damage)
-        _rows_are_traceable(shop, table, damage)
+        if shop.target.has(table):
+            _rows_are_traceable(shop, table, damage)
+        else:
+            damage.breaks.append(f"{table} is not in the target")
     _ledger_is_the_state(shop, damage)
     damage.ahead += watermarks_ahead(shop)
     _books_balance(shop, damage)

@@ -37,6 +37,14 @@ class Target:
         """``a, b`` as its SQL wants them."""
         return ", ".join(f"{self.quote}{name}{self.quote}" for name in listed.split(", "))
 
+    def has(self, table: str) -> bool:
+        """Whether the table is there: a run that lost it has not even left an empty one."""
+        if self.name == "sqlite":
+            return bool(self.query(f"SELECT 1 FROM sqlite_master WHERE name = '{table}'"))
+        schema = "DATABASE()" if self.name == "mariadb" else "CURRENT_SCHEMA()"
+        where = f"table_schema = {schema} AND table_name = '{table}'"
+        return bool(self.query(f"SELECT 1 FROM information_schema.tables WHERE {where}"))
+
 
 @dataclass(frozen=True)
 class State:
@@ -131,6 +139,8 @@ class Shop:
             "items": "order_id, line, what",
             "stock": "sku, count",
         }
+        if not self.target.has(table):
+            return []
         origin = self.target.names(table)
         columns = self.target.names(names[table])
         return sorted(map(tuple, self.target.query(f"SELECT {columns} FROM {origin}")), key=repr)

@@ -22,15 +22,9 @@ from tests.crash.test_random import put_to_sleep
 MakeShop = Callable[..., Shop]
 
 
-def killed_and_resumed(hdm: Hdm, make: MakeShop, *specs: str) -> Damage:
-    """Kill once, look at the watermarks, run to the end, and look at everything; for each spec."""
-    damage = Damage()
-    for spec in specs:
-        damage.add(_killed_and_resumed(hdm, make("sqlite"), spec))
-    return damage
-
-
-def _killed_and_resumed(hdm: Hdm, shop: Shop, spec: str) -> Damage:
+def killed_and_resumed(hdm: Hdm, make: MakeShop, spec: str) -> Damage:
+    """Kill once, look at the watermarks, run to the end, and look at everything."""
+    shop = make("sqlite")
     hdm.run(shop.args, {**shop.env, "HDM_FAILPOINT": spec})
     ahead = watermarks_ahead(shop)
     run = hdm.run(shop.args, shop.env)
@@ -120,61 +114,78 @@ def on_target(shop: Shop, statements: str) -> None:
         connection.execute(statements)
 
 
-CASES: dict[str, tuple[str, Callable[[Hdm, MakeShop], Damage], Callable[[Damage], object]]] = {
+Scenario = Callable[[Hdm, MakeShop], Damage]
+
+
+def kills(point: str) -> list[Scenario]:
+    """One scenario for each of the first eight times that the point is passed, at which hdm is killed.
+
+    Two workers pass it in an order that the machine decides: one position may hit a table that the mutant
+    leaves whole.
+    """
+
+    def at(position: int) -> Scenario:
+        return lambda hdm, make: killed_and_resumed(hdm, make, f"{point}:{position}:kill")
+
+    return [at(position) for position in (2, 3, 1, *range(4, 9))]
+
+
+# A mutant's code; what is tried until it is noticed; how it is noticed.
+CASES: dict[str, tuple[str, list[Scenario], Callable[[Damage], object]]] = {
     "no ledger": (
         mutants.NO_LEDGER,
-        lambda hdm, make: killed_and_resumed(hdm, make, "L5:2:kill"),
+        kills("L5"),
         lambda damage: damage.duplicated or damage.breaks,  # or the next run misses the ledger's rows
     ),
     "naive commit order": (
         mutants.NAIVE_ORDER,
-        lambda hdm, make: killed_and_resumed(hdm, make, "X1:2:kill"),
+        kills("X1"),
         lambda damage: damage.duplicated,
     ),
-    "no fencing": (mutants.NO_FENCING, overtaken, lambda damage: damage.breaks),
+    "no fencing": (mutants.NO_FENCING, [overtaken], lambda damage: damage.breaks),
     "seen is done": (
         mutants.SEEN_IS_DONE,
-        lambda hdm, make: killed_and_resumed(hdm, make, "L3:2:kill"),
+        kills("L3"),
         lambda damage: damage.lost,
     ),
     "watermark first": (
         mutants.WATERMARK_FIRST,
-        lambda hdm, make: killed_and_resumed(hdm, make, "C3:2:kill"),
+        kills("C3"),
         lambda damage: damage.ahead,
     ),
     "no fsync, no rename": (
         mutants.NO_RENAME,
-        lambda hdm, make: killed_and_resumed(hdm, make, *(f"C3:{n}:kill" for n in range(2, 8))),
+        kills("C3"),
         lambda damage: damage.lost or damage.breaks,
     ),
-    "open watermark (>)": (mutants.OPEN_WATERMARK, with_new_ties, lambda damage: damage.lost == 3),
-    "any order": (mutants.ANY_ORDER, retried_late, lambda damage: damage.lost == 1),
-    "no count of what the target took": (mutants.NO_COUNT, dropping, lambda damage: damage.lost == 1),
-    "no NULL chunk": (mutants.NO_NULL_CHUNK, with_new_ties, lambda damage: damage.lost),
+    "open watermark (>)": (mutants.OPEN_WATERMARK, [with_new_ties], lambda damage: damage.lost == 3),
+    "any order": (mutants.ANY_ORDER, [retried_late], lambda damage: damage.lost == 1),
+    "no count of what the target took": (mutants.NO_COUNT, [dropping], lambda damage: damage.lost == 1),
+    "no NULL chunk": (mutants.NO_NULL_CHUNK, [with_new_ties], lambda damage: damage.lost),
 }
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_mutant_is_caught(name: str, make_shop: Callable[..., Shop], tmp_path: Path) -> None:
-    code, scenario, noticed = CASES[name]
+    code, scenarios, noticed = CASES[name]
     undisturbed = make_shop("sqlite")
     with zygote(tmp_path, code) as broken:
         plain = broken.run(undisturbed.args, undisturbed.env)
         assert plain.code == 0, f"the mutant does not even run undisturbed:\n{plain.text()}"
-        damage = scenario(broken, make_shop)
-    caught = bool(noticed(damage))
+        caught = any(noticed(scenario(broken, make_shop)) for scenario in scenarios)
     FIGURES.mutant(name, caught)
-    assert caught, f"not noticed: {damage}"
+    assert caught, f"not noticed by {len(scenarios)} scenarios"
 
 
 def test_the_scenarios_find_nothing_wrong_with_hdm(make_shop: Callable[..., Shop], hdm: Hdm) -> None:
     """Unbroken, the same scenarios are clean: what catches the mutants is not the scenario."""
     for scenario in (
-        lambda: killed_and_resumed(hdm, make_shop, "L5:2:kill", "C3:2:kill", "C3:3:kill"),
-        lambda: overtaken(hdm, make_shop),
-        lambda: with_new_ties(hdm, make_shop),
-        lambda: retried_late(hdm, make_shop),
-        lambda: dropping(hdm, make_shop),
+        kills("L5")[0],
+        *kills("C3")[:2],
+        overtaken,
+        with_new_ties,
+        retried_late,
+        dropping,
     ):
-        damage = scenario()
+        damage = scenario(hdm, make_shop)
         assert not damage.any, damage
