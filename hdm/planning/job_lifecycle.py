@@ -80,7 +80,7 @@ def skip_lost(state: StateManager, job: Job, link: DataLink, table: Table) -> Jo
     return job if newest < job.epoch else state.jobs.skip_epochs(job, newest + 1, None)
 
 
-def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
+def close(state: StateManager, job: Job, link: DataLink, *, swap: bool, feeds: bool) -> str:
     """Close a settled job; return 'success', or 'failure' if a chunk is dead.
 
     In mode replace, the target's new table is put in place first if ``swap`` is set and no chunk is dead;
@@ -93,7 +93,7 @@ def close(state: StateManager, job: Job, link: DataLink, *, swap: bool) -> str:
     verify_rest(state, job, link, counts)
     is_whole = swap and not counts.get("dead")
     if is_whole if job.info.mode.rules.swaps_at_end else any(map(counts.get, DONE)):
-        presence.still_there(state, job, link)
+        presence.still_there(state, job, link, feeds=feeds)
     if is_whole:
         link.sink.finish(link.outgoing(job.info.source), job.pipeline_key, job.epoch, job.info.mode)
     return state.jobs.close(job.job_id)

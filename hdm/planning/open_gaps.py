@@ -52,7 +52,7 @@ class OpenGaps:
         return len(self._ends) < len(self._jobs)
 
     def _close(self, gap: Job) -> None:
-        self._ends[gap.job_id] = close(self.state, gap, self.links[gap.link_key], swap=False)
+        self._ends[gap.job_id] = close(self.state, gap, self.links[gap.link_key], swap=False, feeds=True)
 
     @property
     def are_closed(self) -> bool:

@@ -279,7 +279,7 @@ class Planner:
             if not mine:
                 return
             self.notes.extend(missing(self.state, job))
-            ended = close(self.state, job, link, swap=not run.is_exhausted)
+            ended = close(self.state, job, link, swap=not run.is_exhausted, feeds=self.feeds(job))
             run.close(ended)
             note(job, surplus(self.state, job, link, ended), self.notes, self.differing)
         if run.reads_on and ended == SUCCESS and run.pipeline is not None:

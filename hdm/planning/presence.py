@@ -22,7 +22,6 @@ Known = tuple[Chunk, int]
 PHYSICAL = ("@page", "@rowid")
 """Pseudo-columns for ranges of a whole table by physical position."""
 RELOAD = "hdm state reconcile --reload"
-ANOTHER = "it is in another database than the one they were written to, by the identity in its ledger"
 
 
 def look(state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec]) -> bool:
@@ -71,13 +70,14 @@ def _compare(
         )
 
 
-def still_there(state: StateManager, job: Job, link: DataLink) -> None:
+def still_there(state: StateManager, job: Job, link: DataLink, *, feeds: bool) -> None:
     """Raise ``PermanentError`` unless the target still holds every chunk that was committed to it.
 
     A server that failed over to a standby, or was restored, since the run began may have lost some. In mode
-    replace only the chunks of the reading that is to take the table's place are compared.
+    replace only the chunks of the reading that is to take the table's place are compared. ``feeds``: another
+    link reads what this one publishes; then files are not compared, as they may be removed once loaded.
     """
-    if link.sink.publishes_files:
+    if feeds and link.sink.publishes_files:
         return
     one = as_pipeline(job, link)
     epoch = job.epoch if job.info.mode.rules.swaps_at_end else None
@@ -112,7 +112,7 @@ def _missed(one: Pipeline, known: Holding, held: Holding, gone: Sequence[Known])
     name, rows = one.target.dataset.name, sum(rows for _, rows in gone)
     what = f"{name} does not hold {len(gone)} of {known.chunks} chunks ({rows:,} rows) that were committed"
     if is_another(known, held):
-        why = ANOTHER
+        why = "it is in another database than the one they were written to, by the identity in its ledger"
         way = f"correct the profile; to load what was moved into this target too: {RELOAD}"
     elif held.target == "":
         why = "no ledger is there; the database was emptied or made anew, or it is another one"

@@ -6,9 +6,11 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hdm.planning import job_lifecycle
 from tests.flows.kit import Place, direct, load, on_sqlite, only, shop, stage
 
 LEDGER = "_hdm_load_ledger"
@@ -106,6 +108,28 @@ def test_a_file_that_is_gone_from_a_target_of_files_is_said_and_written_anew(
     assert place.hdm("state", "reconcile", "--reload").code == 0
     assert place.hdm("run").code == 0
     assert len(files_of(place)) == before + (lose is cut)
+    assert place.hdm("run").code == 0
+
+
+@pytest.mark.parametrize("mode", ["append", "replace"])
+def test_a_file_that_goes_while_the_run_goes_on_is_missed_by_that_run(
+    place: Place, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    only(place, {**stage("orders", place), "mode": mode})
+    as_it_was = job_lifecycle.verify_rest
+
+    def goes(*words: Any) -> None:
+        as_it_was(*words)
+        files_of(place)[0].unlink()
+
+    monkeypatch.setattr(job_lifecycle, "verify_rest", goes)
+    done = place.hdm("run")
+    assert (done.code, "does not hold 1 of " in done.err) == (1, True), done.said
+    monkeypatch.undo()
+    if mode == "append":
+        assert place.hdm("state", "reconcile", "--reload").code == 0
+    again = place.hdm("run", *(["--full-refresh", "orders"] if mode == "replace" else []))
+    assert again.code == 0, again.said
     assert place.hdm("run").code == 0
 
 
