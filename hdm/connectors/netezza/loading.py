@@ -62,11 +62,11 @@ class BringsFirst(Database):
         within = self.dialect.qualify(stage)
         empty = f"SELECT {names} FROM {into} LIMIT 0"
         self.run(connection, f"CREATE TEMP TABLE {within} AS {empty} DISTRIBUTE ON RANDOM")
-        sent = self._fill(connection, stage, columns, batches)
+        there = self._fill(connection, stage, columns, batches)
 
         def insert() -> int:
             rows = self.change(connection, f"INSERT INTO {into} ({names}) SELECT {names} FROM {within}")
-            return sent if rows < 0 else rows  # -1: the server did not say, but no error
+            return there if rows < 0 else rows  # -1: the driver did not say; all or none is inserted
 
         return insert
 
@@ -92,6 +92,11 @@ class BringsFirst(Database):
             self.begin(connection, write=True)
             taken += self.load(connection, stage, columns, iter([batch]))
             self.commit(connection)
+        ((there,),) = self.run(connection, f"SELECT COUNT(*) FROM {self.dialect.qualify(stage)}")
+        if there != taken:
+            raise RejectedRows(
+                f"{stage[-1]} holds {there:,} of {taken:,} rows", hint="nothing was committed; run again"
+            )
         return taken
 
     def _natives(self, connection: Any, stage: Sequence[str]) -> dict[str, str]:

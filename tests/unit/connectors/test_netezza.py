@@ -261,12 +261,14 @@ def test_a_missing_driver_names_the_extra(monkeypatch):
         source().describe()
 
 
-def test_loads_are_serialised_on_the_head_row(monkeypatch):
+def loaded(monkeypatch, there):
+    """One row, written to a server whose temporary table holds ``there`` rows afterwards."""
     said = recorded(
         monkeypatch,
         ("SELECT DISTINCT SCHEMA, NAME", []),
         ("^SELECT .receipt_json", []),
         ("^SELECT ATTNAME", []),
+        (r"^SELECT COUNT\(\*\) FROM ._HDM_LOAD", [(there,)]),
         ("^(INSERT|UPDATE|CREATE TEMP TABLE)", None),
     )
     table = Table(
@@ -279,6 +281,17 @@ def test_loads_are_serialised_on_the_head_row(monkeypatch):
     one.write(
         table, Chunk(JOB, table.dataset, 0), Attempt(1), Payload(table, lambda: iter([rows])), Mode.APPEND
     )
+    return said
+
+
+def test_rows_that_a_server_drops_without_a_word_are_missed(monkeypatch):
+    """The driver may give -1 for the number of rows: then the temporary table is counted."""
+    with pytest.raises(RejectedRows, match="holds 0 of 1 rows"):
+        loaded(monkeypatch, 0)
+
+
+def test_loads_are_serialised_on_the_head_row(monkeypatch):
+    said = loaded(monkeypatch, 1)
     order = [sql for sql, _ in said.said if sql.startswith(("INSERT", "UPDATE", "BEGIN", "COMMIT"))]
     stage = re.search(r'"_HDM_LOAD_\w+"', order[1])
     assert stage, "what takes long is over before the head row is written"
