@@ -15,7 +15,7 @@ from hdm.config.secrets import redact
 from hdm.errors import HdmError, UsageError
 from hdm.planning.open_state import named_state, old_state_url, open_state, upgrade_state
 from hdm.planning.preflight import pipeline_key
-from hdm.planning.presence import ANOTHER, is_another_target, load_again
+from hdm.planning.presence import is_another_target, load_again
 from hdm.planning.recovery import record_known
 from hdm.project import open_project, open_state_only, read_plan
 from hdm.state.queries.anchors import read as read_anchors
@@ -76,7 +76,8 @@ def reconcile(
             try:
                 if is_another_target(state, job, link):
                     others.add(link.sink.name)
-                    remark(f"hdm: sink {link.sink.name}: {ANOTHER}; nothing of it is taken over")
+                    said = "its ledger has another identity than the database that was loaded"
+                    remark(f"hdm: sink {link.sink.name}: {said}; nothing of it is taken over")
                     continue
                 held = list(link.sink.ledger(table, pipeline_key(link.spec, job.info.source.dataset)))
             except HdmError as trouble:

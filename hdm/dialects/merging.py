@@ -119,8 +119,7 @@ class Merging(ABC):
         rest = [name for name in columns if name not in key]
         into, of = self.qualify(target), self.qualify(stage)
         same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
-        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-        only = "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
+        only = self.keyed(key, null_keys)
         statements = []
         if rest:
             guard = f" AND {self.not_older('s', 't', newest)}" if newest else ""
@@ -168,13 +167,20 @@ class Merging(ABC):
         ``null_keys`` and ``exact``: see ``merge``.
         """
         same = self.match("t", "s", key, null_safe=null_keys, exact=exact)
-        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-        only = joint.join(f"s.{self.quote(name)} {test}" for name in key)
+        only = self.keyed(key, null_keys)
         older = f" AND {self.older('s', 't', older_than)}" if older_than else ""
         return (
-            f"SELECT COUNT(*) FROM {self.qualify(stage)} {self.alias('s')} WHERE ({only}) AND EXISTS "
+            f"SELECT COUNT(*) FROM {self.qualify(stage)} {self.alias('s')} WHERE {only} AND EXISTS "
             f"(SELECT 1 FROM {self.qualify(target)} {self.alias('t')} WHERE {same}{older})"
         )
+
+    def keyed(self, key: Sequence[str], null_keys: bool, alias: str = "s.") -> str:
+        """Return a test for the staged rows whose key has no NULL; with ``null_keys``, for the other rows.
+
+        ``alias`` stands before each column's name, with its dot.
+        """
+        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
+        return "(" + joint.join(f"{alias}{self.quote(name)} {test}" for name in key) + ")"
 
     def alias(self, name: str) -> str:
         """Return the SQL that gives a table in FROM the alias ``name``."""

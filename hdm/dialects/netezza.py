@@ -227,13 +227,8 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return (
             f"SELECT COUNT(DISTINCT s.ROWID) FROM {self.qualify(stage)} s JOIN {self.qualify(target)} t "
             f"ON {self.match('t', 's', key, null_safe=null_keys, exact=exact)} "
-            f"WHERE {self._only(key, null_keys)}{older}"
+            f"WHERE {self.keyed(key, null_keys)}{older}"
         )
-
-    def _only(self, key: Sequence[str], null_keys: bool) -> str:
-        """Return a test for the staged rows whose key has no NULL, or for the other rows."""
-        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-        return "(" + joint.join(f"s.{self.quote(name)} {test}" for name in key) + ")"
 
     def keep_one(
         self, stage: Sequence[str], columns: Sequence[str], rest: Sequence[str], key: Sequence[str]

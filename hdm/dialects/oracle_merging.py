@@ -54,10 +54,7 @@ class OracleMerging(Dialect):
 
         With ``null_keys``, for the other rows.
         """
-        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-        return f"SELECT * FROM {self.qualify(stage)} WHERE " + joint.join(
-            f"{self.quote(name)} {test}" for name in key
-        )
+        return f"SELECT * FROM {self.qualify(stage)} WHERE {self.keyed(key, null_keys, alias='')}"
 
     def first(self, sql: str) -> str:
         """Return the query limited to at most one row."""

@@ -234,8 +234,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     ) -> list[str]:
         """Return one MERGE statement, which takes one of several rows of ``stage`` with the same key."""
         rest = [name for name in columns if name not in key]
-        joint, test = (" OR ", "IS NULL") if null_keys else (" AND ", "IS NOT NULL")
-        only = joint.join(f"{self.quote(name)} {test}" for name in key)
+        only = self.keyed(key, null_keys, alias="")
         one = f"ROW_NUMBER() OVER (PARTITION BY {self.names(key)} ORDER BY {self.names(key)}) = 1"
         staged = f"SELECT {self.names(columns)} FROM {self.qualify(stage)} WHERE {only} QUALIFY {one}"
         update = ""

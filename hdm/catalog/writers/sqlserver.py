@@ -13,15 +13,19 @@ from hdm.catalog.writers.base import Statement, Writer
 from hdm.model import Column
 
 
-class SQLServerWriter(Writer):
-    """Writes DDL for SQL Server, with comments as extended properties named ``MS_Description``."""
-
-    system = "sqlserver"
+class SchemaInExec(Writer):
+    """The part of a writer that makes schemas, for SQL Server and what speaks its language."""
 
     def create_schema(self, name: str) -> str:
         """Return CREATE SCHEMA within EXEC, since it must be alone in its batch."""
         wanted, made = self.dialect.string(name), self.dialect.string(f"CREATE SCHEMA {self.q(name)}")
         return f"IF SCHEMA_ID({wanted}) IS NULL EXEC({made})"
+
+
+class SQLServerWriter(SchemaInExec):
+    """Writes DDL for SQL Server, with comments as extended properties named ``MS_Description``."""
+
+    system = "sqlserver"
 
     def _sequences(self) -> Iterator[Statement]:
         yield from super()._sequences()

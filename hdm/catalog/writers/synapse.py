@@ -7,19 +7,14 @@ https://learn.microsoft.com/en-us/sql/t-sql/statements/create-table-azure-sql-da
 from __future__ import annotations
 
 from hdm.catalog.model import Identity, Key, Relation
-from hdm.catalog.writers.base import Writer
-from hdm.catalog.writers.sqlserver import SQLServerWriter
+from hdm.catalog.writers.sqlserver import SchemaInExec
 from hdm.model import Column
 
 
-class SynapseWriter(Writer):
+class SynapseWriter(SchemaInExec):
     """Writes DDL for Azure Synapse: keys are NOT ENFORCED; there are no foreign keys, checks or comments."""
 
     system = "synapse"
-
-    def create_schema(self, name: str) -> str:
-        """Return CREATE SCHEMA within EXEC, since it must be alone in its batch."""
-        return SQLServerWriter.create_schema(self, name)  # type: ignore[arg-type]  # both spell it alike
 
     def create_table(self, relation: Relation) -> list[str]:
         """Return CREATE TABLE, and an ALTER TABLE that adds the primary key."""
