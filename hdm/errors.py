@@ -1,8 +1,7 @@
 """Defines every exception of hdm; an exception's class decides what the runtime does next.
 
-``recovery`` is that decision: ABORT ends the command, BURY makes the chunk a dead letter,
-RETRY tries again with back-off, YIELD leaves the chunk to the worker that has its lease now.
-``message`` is for the operator; ``hint`` says, in the imperative, what to do.
+``recovery`` is that decision, as ``Recovery`` explains. ``message`` is for the operator; ``hint`` says, in
+the imperative, what to do.
 """
 
 from __future__ import annotations
@@ -13,8 +12,9 @@ from enum import StrEnum
 class Recovery(StrEnum):
     """What the runtime does after an error.
 
-    In an attempt at a chunk, ``retry`` tries the chunk again, ``yield`` leaves the chunk to another worker,
-    and the others make the chunk dead. In planning, ``abort`` ends the run, except for a ``UsageError``.
+    In an attempt at a chunk, ``retry`` tries the chunk again, a limited number of times, ``yield`` leaves the
+    chunk to another worker, and ``abort`` and ``bury`` make the chunk dead. In planning, ``abort`` ends the
+    run, except for a ``UsageError``.
     """
 
     ABORT = "abort"
@@ -144,7 +144,7 @@ class Unexpected(PermanentError):
 def unexpected(error: BaseException) -> Unexpected:
     """Return an ``Unexpected`` error that names the class and the place of an exception.
 
-    Its text is left out, because it can quote values.
+    The exception's text is left out, because it can quote values.
     """
     import traceback
 
@@ -239,7 +239,7 @@ class LeaseLost(StateError):
 
 
 class Drained(HdmError):
-    """The worker was told to stop, and has handed back its leased chunks."""
+    """The worker was told to stop before the chunk was moved, and hands the chunk back."""
 
     recovery = Recovery.YIELD
     exit_code = 143

@@ -33,7 +33,7 @@ _trace: str | None = None
 
 
 def arm() -> None:
-    """Read from the environment which failpoints act, and reset their counts.
+    """Read the variables ``HDM_FAILPOINT`` and ``HDM_FAILPOINT_TRACE``, and set every count of passings to 0.
 
     Called when the module is imported. A forked child has its parent's failpoints and counts until it calls
     this itself.
@@ -45,7 +45,11 @@ def arm() -> None:
 
 
 def point(name: str) -> None:
-    """Mark a step of the chunk protocol; act here if ``HDM_FAILPOINT`` names this point, else do nothing."""
+    """Mark a step of the chunk protocol; act here if ``HDM_FAILPOINT`` names this point and this passing.
+
+    With ``HDM_FAILPOINT_TRACE``, also append the point's name to that file. Without these variables, do
+    nothing.
+    """
     if _trace is not None:
         _append(_trace, name)
     if _points and name in _points:

@@ -54,7 +54,10 @@ def add(kind: str, key: str, name: str, load: Callable[[], type], words: Iterabl
 
 
 def changes() -> int:
-    """Return how often components were registered; if the number grew, earlier results may be out of date."""
+    """Return how often components were registered.
+
+    If the number grew, a list, name or class that was looked up before may be out of date.
+    """
     return _changes
 
 
@@ -104,7 +107,10 @@ def class_of(kind: str, word: str) -> type[Any]:
 
 
 def make(kind: str, cls: type, configuration: Mapping[str, Any]) -> Any:
-    """Make an instance of a component by providah, and return it."""
+    """Make an instance of the class ``cls`` by providah, and return it.
+
+    ``configuration`` are the arguments of its constructor. An error of the constructor is raised as it is.
+    """
     label = f"{_MADE}:{cls.__module__}.{cls.__qualname__}:{id(cls):x}"
     with _lock:
         PackageFactory.register(cls.__name__, cls, library=kind, label=label)

@@ -35,7 +35,11 @@ from hdm.state import RunInfo, StateManager
 
 @dataclass(slots=True)
 class Assembly:
-    """The components of one manifest, made for one command, with the plan that they carry out."""
+    """The components of one manifest, made for one command, with the plan that they carry out.
+
+    ``specs`` are all links of the plan, ``links`` those that were made: with a ``site``, only those of the
+    site and those without a site.
+    """
 
     plan: Plan
     profiles: Profiles
@@ -78,7 +82,8 @@ def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
     """Make the components of a plan and check their settings, without connecting to any system.
 
     With ``site``, make only the links of that site and those without a site. Drivers and profile entries that
-    only other sites need may be missing on this machine.
+    only other sites need may be missing on this machine. Raises ``UsageError`` if no link has the site, and
+    for every mistake in the links' settings.
     """
     broken = registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)
@@ -131,7 +136,10 @@ def run_info(plan: Plan) -> RunInfo:
 
 
 def read_plan(manifest: str, env: str) -> Plan:
-    """Read a manifest and return its plan, without connecting to any system or reading a profile."""
+    """Read a manifest and return its plan, without connecting to any system or reading a profile.
+
+    Raises ``ManifestError`` for mistakes in the manifest.
+    """
     return make_plan(load_manifest(manifest, env, os.environ))
 
 
@@ -162,10 +170,10 @@ def link_keys(plan: Plan) -> list[str]:
 
 
 def no_runs(state: StateManager, plan: Plan, otherwise: str = "") -> str:
-    """Return a message that a manifest has no runs yet.
+    """Return a message for people: the manifest has no runs yet.
 
-    It names manifests that have some. If ``otherwise`` is given and the manifest has runs, that text is
-    returned instead.
+    The message names the manifests that have some. If ``otherwise`` is given and the manifest has runs, that
+    text is returned instead.
     """
     if otherwise and find_run(state, plan, None) is not None:
         return otherwise
@@ -193,7 +201,8 @@ def _at_site(specs: Mapping[str, LinkSpec], site: str | None, manifest: str) -> 
 def make_links(specs: Iterable[LinkSpec], profiles: Profiles) -> dict[str, DataLink]:
     """Make a ``DataLink``, with its source and sink, for each spec; return them by the specs' keys.
 
-    Raises one error that lists every mistake in their configuration.
+    Raises one ``ManifestError`` that lists every mistake in their settings, or one about the first link that
+    cannot read what its upstream sink writes.
     """
     links: dict[str, DataLink] = {}
     checks = _checks()
