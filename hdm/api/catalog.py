@@ -36,9 +36,10 @@ PHASES_BY_NAME = {"before": BEFORE_LOAD, "after": AFTER_LOAD, "all": PHASES}
 
 @dataclass(frozen=True, slots=True)
 class CatalogDifference:
-    """One difference between the target's schema and the one that the source's schema maps to.
+    """One difference between the target's schema and the schema that was mapped from its source.
 
-    ``column`` is empty if the whole object differs.
+    ``change`` says in words what differs, ``object`` in which object, ``detail`` how. ``column`` is empty if
+    the whole object differs.
     """
 
     change: str
@@ -51,7 +52,8 @@ class CatalogDifference:
 class Mapped:
     """Result of mapping one template's source schema to its target.
 
-    ``files`` is the number of DDL files written into ``folder``; ``report`` says what could not be mapped.
+    A template makes links from the tables of a source's catalogue. ``files`` is the number of DDL files
+    written into ``folder``; ``report`` says what could not be mapped.
     """
 
     folder: Path
@@ -65,7 +67,7 @@ class Created:
 
     ``applied`` has one entry for each object whose DDL was run: its first statement, and the target's error
     if it refused the object. ``report`` tells for each object of the source whether it was converted,
-    approximated or left to a person, as those are that were refused.
+    approximated or left to a person; a refused object counts as left to a person.
     """
 
     applied: tuple[Applied, ...]
@@ -79,9 +81,10 @@ class Created:
 
 @dataclass(slots=True)
 class Scope:
-    """The sources whose catalogues one command works on, each with its target.
+    """The schemas of the sources and targets on which one command works, as they were read for it.
 
-    ``plan`` is None if the command was given two connections instead of a manifest.
+    ``batches`` has one entry for each template. ``plan`` is None if the command was given two connections
+    instead of a manifest.
     """
 
     batches: list[Batch]
@@ -109,9 +112,9 @@ class Scope:
             state.runs.close(run_id, "success")
 
     def crawl(self) -> list[Schema]:
-        """Read the schema of each template's source, and return these schemas.
+        """Return the schema of each template's source, as it was read when the scope was made.
 
-        They are also recorded in the state database, unless the scope was made without a manifest.
+        The schemas are also recorded in the state database, unless the scope was made without a manifest.
         """
         with self.recorded() as kept:
             for batch in self.batches:
@@ -171,9 +174,9 @@ class Scope:
     def accept(self, tables: Sequence[str]) -> list[list[str]]:
         """Accept changed source tables as they are now; return the accepted names, a list per template.
 
-        ``tables`` names the source tables; if it is empty, all that wait for a decision are accepted. Raises
-        ``UsageError`` for an unknown name, or without a manifest, since decisions are kept in its state
-        database.
+        ``tables`` names the source tables; if it is empty, all are accepted. A table that the source has no
+        longer is accepted as gone, and returned as ``name (dropped)``. Raises ``UsageError`` for an unknown
+        name, or without a manifest, since decisions are kept in its state database.
         """
         found = []
         with self.recorded() as kept:
@@ -192,7 +195,7 @@ class Scope:
 
 
 def of_manifest(manifest: str, plan: Plan, known: Profiles, target: str | None = None) -> Scope:
-    """Read the schemas for all templates of a manifest that have no ``batch_definition``.
+    """Read the schemas for all templates of a manifest that have no ``batch_definition``; return them.
 
     Their tables come from the source's catalogue. ``known`` are the connections of the profiles. ``target``
     is a system to map to instead of the sinks' own systems. Raises ``UsageError`` if the manifest has no such
@@ -262,8 +265,9 @@ class CatalogView:
     def accept(self, *tables: str) -> tuple[str, ...]:
         """Accept changed source tables as they are now, for later runs; return their names.
 
-        ``tables`` are names of source tables; without any, all that wait for a decision are accepted. Raises
-        ``UsageError`` for a name that no source table has.
+        ``tables`` are names of source tables; without any, all are accepted. A table that the source has no
+        longer is accepted as gone, and returned as ``name (dropped)``. Raises ``UsageError`` for a name that
+        is neither in the source nor was accepted before.
         """
         return tuple(name for names in self._scope().accept(tables) for name in names)
 

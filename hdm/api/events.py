@@ -159,8 +159,9 @@ class RunEnded(Event):
 class EventStream:
     """Turns a run's callbacks into events and passes each to the function ``tell``, one at a time.
 
-    Callbacks may come from any thread. If ``tell`` raises an exception, the run is told to stop: chunks in
-    work are finished, no further event is passed, and ``failure`` keeps the exception for the caller.
+    Callbacks may come from any thread. If ``tell`` raises an exception, the run is told to stop by setting
+    ``stop``: chunks in work are finished, no further event is passed, and ``failure`` keeps the exception for
+    the caller. Without ``stop``, the exception is raised in the callback.
     """
 
     def __init__(self, tell: Callable[[Event], object], stop: threading.Event | None = None) -> None:
@@ -169,7 +170,7 @@ class EventStream:
         self.failure: Exception | None = None
 
     def tell(self, event: Event) -> None:
-        """Pass one event to the function that receives events."""
+        """Pass one event to the function that receives events; do nothing once that function has failed."""
         with self._lock:
             if self.failure is not None:
                 return

@@ -19,11 +19,12 @@ from hdm.state.records import StaleArtifact
 
 
 def collect(made: Assembly, state: StateManager, *, dry_run: bool, staged: bool) -> Collected:
-    """Remove the files of dead attempts; return what was found.
+    """Remove the files of dead attempts; return what was removed.
 
-    With ``dry_run``, files are only listed. With ``staged``, staged files are removed too that their sink's
-    ``keep:`` no longer protects. If a sink cannot say which files it has committed, all its files stay, and
-    the result names the sink and the reason.
+    First ends the leases of dead processes of this host. A file that the target's own record names stays, as
+    do all files of links that were not made. With ``dry_run``, files are only listed. With ``staged``, staged
+    files that their sink's ``keep:`` no longer protects are removed, too. If a sink cannot say which files it
+    has committed, all its files stay, and the result names the sink and the reason.
     """
     take_over_dead(state)
     found = [(one, _discard) for one in state.files.stale()]

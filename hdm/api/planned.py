@@ -24,7 +24,7 @@ T = TypeVar("T")
 def planned(ready: Preflight) -> PlanReport:
     """Return what a run would do now with each table; write nothing.
 
-    The functions that plan a run compute it, from the state database if there is one.
+    The same functions that plan a run compute the result, from the state database if there is one.
     """
     made, pipelines = ready.made, ready.pipelines
     notes = list(made.orchestrator.notes)

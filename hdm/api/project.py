@@ -108,13 +108,10 @@ class Project:
         ``select`` and ``full_refresh`` are names or patterns of tables, as ``hdm run --select`` takes them;
         ``workers`` is the number of threads; ``max_wait`` is how many seconds a system may be unreachable.
         Set ``stop`` from another thread to make the run drain. ``on_event`` is called with one event at a
-        time,
-        from any thread; if it raises an exception, the run drains too, and the exception is raised here.
-
-        Blocks until the run ends. A dead chunk raises no error: see ``RunReport.exit_code``. Raises
+        time, from any thread; if it raises an exception, the run drains too, and the exception is raised
+        here. Blocks until the run ends. A dead chunk raises no error: see ``RunReport.exit_code``. Raises
         ``UsageError`` for a mistake in the manifest or the arguments, ``StateError`` for an error of the
-        state
-        database.
+        state database.
         """
         wishes = running.Wishes(select, full_refresh, workers, max_wait, stop or threading.Event())
         stream = EventStream(on_event or (lambda event: None), wishes.stop)
@@ -139,10 +136,10 @@ class Project:
     ) -> WorkReport:
         """Help a run that another process has opened, and return which runs this process worked on.
 
-        Waits up to ``wait`` seconds for something to do (``math.inf``: until ``stop`` is set). A project
-        with
-        a ``site`` also loads what other sites have published since, run after run. Raises ``UsageError`` if
-        there is no open run and no site. The other arguments are those of ``run``.
+        ``run`` is the beginning of its id; without it, the newest open run. Waits up to ``wait`` seconds for
+        something to do (``math.inf``: until ``stop`` is set). A project with a ``site`` also loads what other
+        sites have published since, run after run. Raises ``UsageError`` if there is no open run and no site,
+        or no run with that id. The other arguments are those of ``run``.
         """
         wishes = running.Wishes((), (), workers, max_wait, stop or threading.Event())
         stream = EventStream(on_event or (lambda event: None), wishes.stop)
@@ -178,7 +175,7 @@ class Project:
     def runs(self) -> tuple[RunRow, ...]:
         """Return every recorded run of this manifest, newest first.
 
-        Nothing if there is no state database yet.
+        Empty if there is no state database yet.
         """
         with self.recall_state() or nullcontext() as state:
             found = state.reports.runs(*standing.mine(self._plan)) if state else ()
@@ -188,7 +185,7 @@ class Project:
     def dead(self) -> tuple[DeadChunk, ...]:
         """Return the chunks that were set aside after failed attempts, with their errors.
 
-        Nothing if there are none.
+        Empty if there are none, or if there is no state database yet.
         """
         with self.recall_state() or nullcontext() as state:
             return standing.dead(state, self._plan) if state else ()
@@ -206,10 +203,10 @@ class Project:
 
     @guarded
     def column_lineage(self, table: str) -> tuple[dict[str, Any], ...]:
-        """Return of which source column each target column was made, for the links that ``lineage`` returns.
+        """Return the source column of each sink column, for the links that ``lineage`` returns.
 
-        Each row has the source and sink column with their types, how the sink column is made, ``masking`` and
-        ``lossy``. Raises ``UsageError`` if no dataset named ``table`` is recorded.
+        Each row has both columns with their types, how the sink column is made from the source column,
+        ``masking``, ``lossy``, and the run. Raises ``UsageError`` if no dataset named ``table`` is recorded.
         """
         with self.recall_state() or nullcontext() as state:
             if state is None:
@@ -254,7 +251,8 @@ class Project:
 
         These are all dead chunks, those of ``table``, or those whose id begins with ``chunk``. With
         ``reread``, the run reads their rows from the source again, even if a staged file has them. Raises
-        ``UsageError`` if no dead chunk matches.
+        ``UsageError`` if ``table`` or ``chunk`` is given and no dead chunk matches; without a state database,
+        nothing is done.
         """
         with self.recall_state() or nullcontext() as state:
             if state is None:
@@ -268,8 +266,9 @@ class Project:
         """Accept that the rows of dead chunks stay missing, and return these chunks.
 
         ``by`` names the person who decides, ``reason`` says why; both are recorded for good. ``table`` and
-        the beginning of an id in ``chunk`` choose the chunks. Raises ``UsageError`` if ``by`` or ``reason``
-        is empty, or if no dead chunk matches.
+        the beginning of an id in ``chunk`` choose the chunks; without either, all dead chunks are waived.
+        Raises ``UsageError`` if ``by`` or ``reason`` is empty, or if ``table`` or ``chunk`` is given and no
+        dead chunk matches; without a state database, nothing is done.
         """
         if not by.strip() or not reason.strip():
             raise UsageError("--by and --reason must not be empty", hint="name the person and say why")
@@ -280,8 +279,9 @@ class Project:
     def gc(self, *, dry_run: bool = False, staged: bool = False) -> Collected:
         """Remove the files that dead attempts left; return what was removed.
 
-        With ``staged``, also remove staged files that their sink's ``keep:`` no longer protects. With
-        ``dry_run``, only list the files. Nothing is done if there is no state database.
+        First ends the leases of dead processes of this host. With ``staged``, also remove staged files that
+        their sink's ``keep:`` no longer protects. With ``dry_run``, only list the files. Nothing is done if
+        there is no state database.
         """
         made = self.assemble()
         with made.recall_state() or nullcontext() as state:
@@ -308,9 +308,10 @@ class Project:
         return recall_state(self._plan, self._profiles)
 
     def why_nothing(self, otherwise: str = "") -> str:
-        """Return a text that says why a list is empty.
+        """Return a text for people that says why a list is empty.
 
-        No run yet, or only runs of other manifests; if this manifest was run, the text ``otherwise``.
+        That is: nothing was run yet, or only other manifests were. If this manifest was run, it is the text
+        ``otherwise``.
         """
         with self.recall_state() or nullcontext() as state:
             return no_runs(state, self._plan, otherwise) if state else NEVER_RUN

@@ -14,10 +14,11 @@ from hdm.orchestrators.base import RunReport
 class PlannedTable:
     """What a run would do now with one table.
 
-    ``chunks`` is how many chunks the run would plan; None if only the run can tell: for links that load
-    staged files of other links, and where ``notes`` say so. ``left`` counts the chunks that unfinished epochs
-    still have to move. ``rows`` and ``bytes`` are estimates, None if not known. ``losses`` are pairs of a
-    column and why its values may change. ``refused`` says why the table would not be moved; None if it would.
+    ``watermark`` is the name of the cursor column, None if there is none. ``chunks`` are the chunks that the
+    run would plan; None if only the run can tell: for links that load staged files of other links, and where
+    ``notes`` say so. ``left`` counts the chunks that unfinished epochs still have to move. ``rows`` and
+    ``bytes`` are estimates, None if not known. ``losses`` are pairs of a column and why its values may
+    change. ``refused`` says why the table would not be moved; None if it would.
     """
 
     link: str
@@ -93,8 +94,8 @@ class TableStatus:
     """Progress of one table in a run.
 
     ``done``, ``open``, ``dead`` and ``waived`` count chunks. ``differs`` says how the source's rows below the
-    watermark differ from those that were moved; None if they do not. ``problem`` says why the table could not
-    be planned; if no job of the table was ever opened, the other fields are None.
+    watermark differ from those that were moved; empty if they do not. ``problem`` says why the table could
+    not be planned; if no job of the table was ever opened, the other fields are None.
     """
 
     job: str | None
@@ -146,7 +147,8 @@ class RunStatus:
     """Progress or result of one run, with its tables and processes.
 
     ``broken_off``: the run has begun but not ended, and no process works on it. ``manifest`` is the name that
-    the manifest had when it ran.
+    the manifest had when it ran. ``waived`` has all waived chunks of the manifest, those of other runs
+    included.
     """
 
     run_id: str

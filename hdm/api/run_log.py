@@ -1,6 +1,7 @@
 """Writes a run's progress to Python's logging: start and end of run and tables, and each chunk's outcome.
 
-The logger is ``hdm.run``. Commits are logged at level info, a retry is a warning, a dead chunk an error.
+The logger is ``hdm.run``. A commit, and a chunk that waits for an unreachable system, have level info; a
+failed attempt that is followed by another is a warning, a dead chunk an error.
 """
 
 from __future__ import annotations

@@ -129,8 +129,9 @@ def work(
 ) -> WorkReport:
     """Help runs that other processes have opened; return a report on each.
 
-    ``run`` chooses one run by its id. Waits up to ``patience`` seconds for something to do. Without a site,
-    or with ``run``, it returns after the first run that it helped.
+    ``run`` chooses one run by the beginning of its id. Waits up to ``patience`` seconds for something to do.
+    Without a site, or with ``run``, it returns after the first run that it helped. Raises ``UsageError`` if
+    no run begins with ``run``, or if there is nothing to help and no site.
     """
     state = _state(ready.made, patience, wishes.stop)
     if state is None:

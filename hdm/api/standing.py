@@ -99,7 +99,7 @@ def unknown_table(table: str) -> UsageError:
 
 
 def dead(state: StateManager, plan: Plan) -> tuple[DeadChunk, ...]:
-    """Return the dead chunks of a manifest; nothing if there are none."""
+    """Return the dead chunks of a manifest; empty if there are none."""
     return tuple(dead_chunk(row) for row in state.reports.dead(*mine(plan)))
 
 
@@ -107,7 +107,8 @@ def retry(state: StateManager, plan: Plan, table: str | None, chunk: str | None,
     """Let the next run try dead chunks again; return them.
 
     ``table``, or the beginning of an id in ``chunk``, chooses them; without either, all are chosen. With
-    ``reread``, their rows are read from the source again. Raises ``UsageError`` if none matches.
+    ``reread``, their rows are read from the source again. Raises ``UsageError`` if ``table`` or ``chunk`` is
+    given and none matches.
     """
     chosen = _chosen(dead(state, plan), table, chunk)
     if reread:
@@ -120,7 +121,8 @@ def waive(
 ) -> tuple[DeadChunk, ...]:
     """Record that a person, ``by``, accepts the missing rows of dead chunks; return these chunks.
 
-    ``table``, or the beginning of an id in ``chunk``, chooses them. Raises ``UsageError`` if none matches.
+    ``table``, or the beginning of an id in ``chunk``, chooses them; without either, all are waived. Raises
+    ``UsageError`` if ``table`` or ``chunk`` is given and none matches.
     """
     chosen = _chosen(dead(state, plan), table, chunk)
     for one in chosen:
