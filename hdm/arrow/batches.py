@@ -88,8 +88,9 @@ _KEY_DIGITS = 32
 def row_digests(batch: pa.RecordBatch) -> list[str]:
     """Return the sha256 of each row as 64 hex digits, whatever batch the row is in.
 
-    A row is encoded as its values in column order. Each value is a NULL tag, or a type tag, an 8-byte
-    length and the bytes; so NULL, '' and 'NULL' differ, and ('ab','c') differs from ('a','bc').
+    A row is encoded as its values in column order. Each value is a NULL tag, or a type tag, an 8-byte length
+    and the bytes; so NULL, '' and 'NULL' differ, and ('ab','c') differs from ('a','bc'). Raises ``TypeError``
+    for a column of a type that hdm does not use.
     """
     columns = [_encoded(batch.column(i)) for i in range(batch.num_columns)]
     digests = []

@@ -34,7 +34,10 @@ def nul_in_text(columns: Sequence[str]) -> UnrepresentableValue:
 
 
 def check_length(texts: pa.Array, column: str, length: int) -> None:
-    """Raise ``UnrepresentableValue`` if a text has more than ``length`` characters."""
+    """Raise ``UnrepresentableValue`` if a text has more than ``length`` characters.
+
+    An array that is not of text is not looked at.
+    """
     if not pa.types.is_string(texts.type) and not pa.types.is_large_string(texts.type):
         return
     if (pc.max(pc.binary_length(texts)).as_py() or 0) <= length:
@@ -71,7 +74,8 @@ def plain(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 def cells(array: pa.Array, zone: str = "+00:00") -> list[Any]:
     """Return an array as Python values for any DB-API driver.
 
-    Dates, times and decimals become exact text; ``zone`` ends the text of timestamps with a time zone.
+    Dates, times, timestamps and decimals become exact text; ``zone`` ends the text of timestamps with a time
+    zone.
     """
     kind = array.type
     if pa.types.is_temporal(kind):

@@ -74,8 +74,9 @@ def date_to_text(days: int) -> str:
 def stamp_from_text(text: str, *, zoned: bool, per_second: int = 1_000_000) -> int:
     """Return the ticks since 1970-01-01 (in UTC if ``zoned``) for a timestamp's text.
 
-    There are ``per_second`` ticks in a second. Raises ``ValueError`` if the text is not a timestamp, or if no
-    whole number of ticks holds it exactly.
+    There are ``per_second`` ticks in a second. Raises ``ValueError`` if the text is not a timestamp, if it
+    has a time zone although ``zoned`` is False or none although it is True, or if no whole number of ticks
+    holds it exactly.
     """
     if text in ("infinity", "-infinity"):
         return INT64_MAX if text == "infinity" else -INT64_MAX
@@ -145,7 +146,10 @@ def is_plain(array: pa.Array) -> bool:
 
 
 def to_texts(array: pa.Array, zone: str = "+00:00") -> pa.Array:
-    """Return dates, times or timestamps as exact text; those with a time zone end with ``zone``."""
+    """Return dates, times or timestamps as exact text; those with a time zone end with ``zone``.
+
+    Raises ``ValueError`` for a time of day beyond 24:00:00.
+    """
     kind = array.type
     if pa.types.is_time(kind):
         return _clock_texts(array)
