@@ -138,7 +138,8 @@ def known_tokens(
     """Check that a SQL text calls only known functions; return its tokens without blanks and comments.
 
     ``own`` are functions that the source defines, ``sequences`` those that are carried over, ``words`` what
-    else a bracket may follow, all in lower case. Raises ``Untranslatable``.
+    else a bracket may follow, all in lower case. Raises ``Untranslatable`` for any other call, for a text
+    that servers may read differently or that is more than one expression, and for braces and variables.
     """
     try:
         read = [

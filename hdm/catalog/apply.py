@@ -34,7 +34,8 @@ class Session(Protocol):
 class Applied:
     """Result of applying the DDL of one object.
 
-    ``error`` says why the target refused the object; it is empty if it was applied.
+    ``statement`` is the first of the object's statements. ``error`` says why the target refused the object;
+    it is empty if it was applied.
     """
 
     statement: Statement

@@ -54,7 +54,7 @@ class Catalog(ABC):
     def crawl(self, selection: Selection | None = None) -> Schema:
         """Return the selected objects, as the system's catalogue describes them.
 
-        Without ``selection``, those that the conf selects.
+        Without ``selection``, those that the configuration selects.
         """
 
     @abstractmethod
@@ -74,7 +74,7 @@ class Catalog(ABC):
 
     @property
     def selection(self) -> Selection:
-        """The filter by the conf's ``include`` and ``exclude``; the system is not asked.
+        """The selection by the configuration's ``include`` and ``exclude``; the system is not asked.
 
         Raises ``UsageError`` for a pattern that is not valid.
         """
@@ -82,7 +82,11 @@ class Catalog(ABC):
 
     @final
     def tables(self, include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Iterator[Table]:
-        """Yield the tables whose names match a pattern of ``include`` and none of ``exclude``."""
+        """Yield the tables whose names match a pattern of ``include`` and none of ``exclude``.
+
+        Without ``include``, all that match none of ``exclude``. Raises ``UsageError`` for a pattern that is
+        not valid.
+        """
         for relation in self.crawl(select(include, exclude)).relations:
             yield relation.table
 
@@ -98,7 +102,10 @@ class Catalog(ABC):
 
     @final
     def ddl(self, table: Table, target: str, options: MapOptions | None = None) -> list[str]:
-        """Return the DDL that creates a table with keys and comments, in the SQL of dialect ``target``."""
+        """Return the DDL that creates a table with keys and comments, in the SQL of dialect ``target``.
+
+        The table is looked up anew: raises ``UsageError`` if it does not exist.
+        """
         alone = Schema(self.system, relations=(self.relation(table.path),))
         return [one.sql for one in statements_of(map_schema(alone, target, options))]
 

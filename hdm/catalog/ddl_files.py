@@ -30,8 +30,9 @@ def script(statements: Iterable[Statement]) -> str:
 def write_files(mapped: MappedSchema, folder: Path, views: Iterable[View] = ()) -> list[Path]:
     """Write the DDL of each phase, ``names.json``, ``report.json`` and ``report.md``; return their paths.
 
-    ``views`` are the source's views; the SQL of those that are manual (a person must translate them) is
-    written, unchanged and commented out, to a file of its own.
+    Makes the folder; removes the file of a phase that has no statements. ``views`` are the source's views;
+    the SQL of those that are manual (a person must translate them) is written, unchanged and commented out,
+    to a file of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
     statements, written = statements_of(mapped), []

@@ -25,7 +25,8 @@ def translate_default(
 
     ``column`` is the source's column, ``kept`` the target's, to whose type a literal is fitted. ``admission``
     knows the source's system and which functions a default may call; ``rename`` returns a column's name on
-    the target. MySQL's ON UPDATE is left out. Raises ``Untranslatable``.
+    the target. MySQL's ON UPDATE is left out. Raises ``Untranslatable`` if the default cannot be translated
+    for certain.
     """
     source, text = admission.system, _ON_UPDATE.sub("", column.default or "").strip()
     if not text or text.upper() in ("NULL", "(NULL)"):

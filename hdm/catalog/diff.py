@@ -15,7 +15,7 @@ from hdm.model import Column, Kind
 class Change(StrEnum):
     """Kinds of difference between an existing schema and the wanted one.
 
-    ``WIDER`` needs no person; ``NEW_*`` needs none if the policy allows it.
+    Which of them need a person's decision depends on the policy; see ``hdm.catalog.evolve``.
     """
 
     NEW_TABLE = "new table"
@@ -122,9 +122,9 @@ def _shape(column: Column) -> tuple[object, ...]:
 
 
 def missing_part(wanted: Schema, held: Schema) -> Schema:
-    """Return those tables, views, sequences and types of ``wanted`` that the existing schema ``held`` lacks.
+    """Return ``wanted`` with only the tables, views, sequences and types that the schema ``held`` lacks.
 
-    Tables that exist are not compared; ``compare`` does that.
+    ``held`` is the existing schema. Tables that exist are not compared; ``compare`` does that.
     """
     theirs = {one.path: one for one in held.relations}
     views = {one.path for one in held.views}
@@ -139,9 +139,10 @@ def missing_part(wanted: Schema, held: Schema) -> Schema:
 
 
 def unfinished(wanted: Schema, held: Schema) -> Schema:
-    """Return those keys, indexes, comments and views of ``wanted`` that the existing schema ``held`` lacks.
+    """Return ``wanted`` with only the keys, indexes, comments and views that the schema ``held`` lacks.
 
-    They remain to be created after the load.
+    ``held`` is the existing schema. They remain to be created after the load. Primary keys and checks stay as
+    they are, since they are created with their tables.
     """
     theirs = {one.path: one for one in held.relations}
     views = {one.path for one in held.views}

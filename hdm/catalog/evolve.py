@@ -21,9 +21,9 @@ _GROWTH = frozenset({Change.NEW_COLUMN, Change.WIDER, Change.NULLABLE})
 class Verdict:
     """Decision about each change of a source since its tables were accepted; paths are the source's.
 
-    ``held`` tables are not moved until a person acts, ``left_out`` tables are not moved by policy, ``fatal``
-    changes stop the run. ``accepted`` are the tables as they are accepted from now on, ``alters`` is the DDL
-    for the target.
+    ``held`` tables are not moved until a person acts, ``left_out`` tables and ``columns_left_out`` are not
+    moved by policy, ``fatal`` changes stop the run. ``accepted`` are the tables as they are accepted from now
+    on, ``alters`` is the DDL for the target.
     """
 
     notes: list[str] = field(default_factory=list)
@@ -59,7 +59,8 @@ def judge(
 ) -> Verdict:
     """Decide about every difference of the source's schema ``now`` from the accepted tables ``known``.
 
-    ``known`` is empty in the first run. ``held`` is the target's existing schema, None without a target.
+    ``policy`` is ``evolve``, ``freeze``, ``discard`` or ``fail``. ``known`` is empty in the first run.
+    ``held`` is the target's existing schema, None without a target.
     """
     verdict = Verdict()
     for relation in now.relations:

@@ -203,9 +203,11 @@ class ColumnMapper:
 
 
 def rename_in(names: Mapping[str, str], name: str) -> str:
-    """Return a column's new name for an expression.
+    """Return the new name of a column that an expression mentions.
 
-    ``names`` maps old names to new ones. Raises ``Untranslatable`` for a name that is no column of the table.
+    ``names`` maps old names to new ones. The column is found by its exact name, else by the only name that
+    equals it without regard to case. Raises ``Untranslatable`` if there is no such column, or if there are
+    several.
     """
     if name in names:
         return names[name]

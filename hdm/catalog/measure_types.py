@@ -57,9 +57,9 @@ def measuring_sql(system: str, path: Path, columns: list[Column]) -> str | None:
 
 
 def measure(schema: Schema, query: Query) -> dict[Path, dict[str, Measure]]:
-    """Count the digits of open decimal columns by one query per table; return them by table and column.
+    """Count the digits of decimal columns without a declared precision; return them by table and column.
 
-    A column without values is left out.
+    Runs one query per table that has such columns. A column without values is left out.
     """
     found: dict[Path, dict[str, Measure]] = {}
     for relation in schema.relations:

@@ -126,8 +126,8 @@ class Relation:
     """A table with its keys, checks, indexes and other properties.
 
     ``virtual`` names generated columns that are computed when read. ``part_of`` and ``part_bound`` are set
-    for a partition of another table. ``inherits`` names the tables whose reading includes this table's rows,
-    though it is a table of its own (PostgreSQL's INHERITS).
+    for a partition of another table. ``inherits`` names the parents in PostgreSQL's INHERITS: a query of a
+    parent also returns this table's rows, though it is a table of its own.
     """
 
     table: Table

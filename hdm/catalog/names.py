@@ -79,7 +79,10 @@ class NamePolicy:
         return made
 
     def folded(self, name: str, *, tables: bool = False) -> str:
-        """Return a name in the case in which the target compares names; ``tables``: of tables."""
+        """Return a name in the case in which the target compares names.
+
+        ``tables`` says that it is the name of a table, which some systems compare in another way.
+        """
         return self.dialect.folded_table(name) if tables else self.dialect.folded(name)
 
 

@@ -26,7 +26,7 @@ def sqlglot_name(system: str) -> str | None:
 def parse(text: str, system: str, *, query: bool = False) -> Any:
     """Return a SQL expression (or with ``query``, a query) as a sqlglot tree.
 
-    Raises ``Untranslatable`` if the text is none, or if sqlglot is not installed.
+    Raises ``Untranslatable`` if the text is not exactly one of these, or if sqlglot is not installed.
     """
     try:
         import sqlglot

@@ -44,7 +44,7 @@ def select(include: Iterable[str] = (), exclude: Iterable[str] = ()) -> Selectio
 
 
 def exactly(paths: Iterable[Sequence[str]]) -> Selection:
-    """Return a selection of exactly the objects with these names; of nothing without names."""
+    """Return a selection of exactly the objects with these names; without names, of no object."""
     quoted = [".".join('"' + part.replace('"', '""') + '"' for part in path) for path in paths]
     return Selection(tuple(quoted) or ('""',))
 

@@ -17,9 +17,10 @@ EFFORT = {
 
 
 class Status(StrEnum):
-    """How the target has an object of the source.
+    """What became of an object of the source on the target.
 
-    Converted: the same. Approximated: in a similar form. Manual: not at all, so that a person must act.
+    Converted: it is there as the source has it. Approximated: it is there in a similar form. Manual: it is
+    not there, so that a person must act.
     """
 
     CONVERTED = "converted"
@@ -106,7 +107,7 @@ class Report:
 def worst(findings: Iterable[Finding]) -> Status:
     """Return the worst status among results: manual, else approximated, else converted.
 
-    Converted also without any result.
+    Converted if there are no results.
     """
     statuses = {one.status for one in findings}
     for status in (Status.MANUAL, Status.APPROXIMATED):

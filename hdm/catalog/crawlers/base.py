@@ -65,7 +65,7 @@ class Crawler(ABC):
 def grouped(rows: Iterable[Row], width: int = 2) -> dict[Row, list[Row]]:
     """Return rows grouped by their first ``width`` values.
 
-    Each group has the rest of its rows, in order.
+    The rows of a group lack these values, and stay in their order.
     """
     found: dict[Row, list[Row]] = defaultdict(list)
     for row in rows:

@@ -99,9 +99,10 @@ ORDER BY 1, 2, 3""",
     )
 
     def ask(self, name: str) -> list[Row]:
-        """Return the rows of one catalogue query, with defaults told from generated columns' expressions.
+        """Return the rows of the query ``name``; for ``columns``, set defaults and expressions apart.
 
-        DATA_DEFAULT is a LONG, which SQL can only read (ORA-00932), so this is not done in the query.
+        Oracle shows both in DATA_DEFAULT. That is a LONG, which SQL can only read (ORA-00932), so the query
+        itself cannot tell them apart.
         """
         rows = super().ask(name)
         return [_told_apart(row) for row in rows] if name == "columns" else rows

@@ -97,7 +97,8 @@ class RowsCrawler(Crawler):
     def ask(self, name: str) -> list[Row]:
         """Return the rows of the query ``name``.
 
-        None if the query is empty, or if it is an optional one that the system refuses.
+        Empty if the system has no such query, or if it is an optional one that the system refuses: its
+        objects are then listed as not read.
         """
         sql = getattr(self.queries, name)
         if not sql:
@@ -122,7 +123,7 @@ class RowsCrawler(Crawler):
         return sql.strip().rstrip(";").strip()
 
     def wanted(self, check: str) -> bool:
-        """Return True if a check constraint is kept; False if there is no condition."""
+        """Return True if a check constraint with the condition ``check`` is kept; False if that is empty."""
         return bool(check)
 
     # -- objects -------------------------------------------------------------------

@@ -34,7 +34,10 @@ class SQLiteCrawler(Crawler):
         return ["main"]
 
     def read(self, schemas: list[str], selection: Selection) -> Schema:
-        """Return the selected tables and views; triggers and virtual tables are listed as not read."""
+        """Return the selected tables and views; triggers and virtual tables are listed as not read.
+
+        So are views that read something which is missing. The rows of each selected table are counted.
+        """
         del schemas
         rows = self.query("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name")
         shadow = self._shadows(rows)

@@ -7,7 +7,7 @@ from hdm.catalog.writers.base import Writer
 
 
 class PostgresWriter(Writer):
-    """Writes DDL for PostgreSQL: primary keys in CREATE TABLE, all else after the load.
+    """Writes DDL for PostgreSQL: primary keys and checks in CREATE TABLE, other keys after the load.
 
     Sequences of identity columns are set above the loaded rows.
     """
