@@ -67,8 +67,8 @@ def open_scope(
 ) -> Scope:
     """Read the schemas of the sources and targets that the options name, and return them.
 
-    Raises ``UsageError`` if the options name neither a manifest nor a connection, or both, or no target; a
-    ``one_sided`` command needs no target.
+    Raises ``UsageError`` if the options name neither a manifest nor a connection, or both, or no target, or
+    patterns beside a manifest; a ``one_sided`` command needs no target.
     """
     if (manifest is None) == (source is None):
         raise UsageError(

@@ -59,6 +59,7 @@ def display_for(log_format: str, *, quiet: bool) -> Display:
     """Return what shows a run's progress: JSON lines, bars, or failures only.
 
     JSON lines if ``log_format`` is json. Bars if standard error is a terminal and ``quiet`` is not set.
+    Without ``quiet``, people see the run's summary, too.
     """
     if log_format == "json":
         return JsonEvents()
@@ -66,7 +67,10 @@ def display_for(log_format: str, *, quiet: bool) -> Display:
 
 
 class Quiet(_ForPeople):
-    """Prints failed attempts and outages of systems, one line each, on standard error; for pipes."""
+    """Prints failed attempts and outages of systems, one line each, on standard error; for pipes.
+
+    Also prints chunks that were taken over or are leased elsewhere, and the summary, unless ``quiet`` is set.
+    """
 
     def settled(self, outcome: Outcome) -> None:
         """Print one line if an attempt at a chunk failed.
@@ -87,7 +91,10 @@ class Quiet(_ForPeople):
 
 
 class Bars(_ForPeople):
-    """Shows a bar for the run and one for each active table: chunks done, rows per second, time left."""
+    """Shows a bar for the run and one for each link that has chunks: chunks done, rows per second, time left.
+
+    With many links, only those with chunks left have a bar.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from hdm.orchestrators.base import RunReport
 
 
 def summarise(report: RunReport) -> None:
-    """Print a table's rows and bytes, how each unfinished table ended, and how the run ended.
+    """Print each table's rows, bytes and status, then the run's notes and how it ended, on standard error.
 
     Tables that succeeded without a row are not listed.
     """
