@@ -76,7 +76,7 @@ class Cutter:
     def chunks(self, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Yield all chunks, numbered from 0 in cursor order.
 
-        If the rows were counted, the last chunk has the number of rows in all chunks.
+        If the rows were counted, and ``exact`` is not False, the last chunk has the total as ``rows_in_all``.
         """
         last: Chunk | None = None
         for number, part in enumerate(self.parts()):
@@ -156,7 +156,8 @@ class Cutter:
         """Cut the rows that meet ``base``, ``low`` and ``high`` into ranges of the first of ``columns``.
 
         ``low`` and ``high`` are conditions on that column; without one, that side has no bound. ``rows`` is
-        how many rows meet them all. The ranges come in ascending order.
+        how many rows meet them all. The ranges come in ascending order. With ``watermark``, the part with
+        which all rows up to a value of the column are covered has that value as ``upto``.
         """
         column, step = columns[0], self._step()
         inside = (*base, *filter(None, (low, high)))

@@ -130,7 +130,10 @@ def canonical(kind: str, type_name: str) -> str | None:
 
 
 def find(kind: str, type_name: str) -> type[Any]:
-    """Return the component class for a type name in any spelling; raise ``UnknownComponent`` for none."""
+    """Return the component class for a type name in any spelling.
+
+    Loads installed plugins if needed. Raises ``UnknownComponent`` if no class of this kind has the name.
+    """
     key = _key(kind, type_name)
     if not _is_there(kind, key):
         raise UnknownComponent(
@@ -155,8 +158,8 @@ def create(kind: str, spec: ComponentSpec, profiles: Profiles | None = None) -> 
 
     ``conf.env`` (or ``conf.connection``) names the component's entry in ``profiles``. That entry is validated
     by the class's ``Profile``, or by the model that ``profile_for`` of the class returns for the conf. Raises
-    ``ManifestError`` or ``ProfileError`` with the line of every mistake, or ``UnknownComponent`` if no class
-    has the type's name.
+    ``ManifestError`` or ``ProfileError`` with the line of every mistake, also if no class has the type's
+    name; for an entry that was not read from a file, that is ``UnknownComponent``.
     """
     try:
         cls = find(kind, spec.type)
@@ -295,7 +298,7 @@ def full_name(cls: type) -> str:
 
 
 def load_plugins(wanted: Iterable[str], base: Path | None = None) -> list[str]:
-    """Load the plugins that a manifest lists under ``plugins:``; return the errors of files left out.
+    """Load the plugins that a manifest lists under ``plugins:``; return the errors of files that failed.
 
     Paths are relative to the folder ``base``. See ``plugins.load``.
     """

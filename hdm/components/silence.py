@@ -64,7 +64,8 @@ def waiting(descriptor: int | None, works: Callable[[], bool | None]) -> Iterato
     """Watch the ``with`` block as a call that waits for a server on the socket ``descriptor``.
 
     Without a descriptor, nothing is watched. ``works`` asks the server whether it works on the call's
-    database session, and returns True, False, or None if the server cannot tell.
+    database session, and returns True, False, or None if the server cannot tell. If the socket is silent for
+    ``patience()`` seconds and two answers are False, the socket is shut down, so that the call fails.
     """
     if descriptor is None or descriptor < 0:
         yield

@@ -152,7 +152,7 @@ class Source(ABC):
         """
 
     def follow(self, table: Table, receipt: Receipt, job_key: str) -> Iterator[Chunk]:
-        """Yield the chunks that this source reads of an upstream sink's receipt, one for each file."""
+        """Yield one chunk for each file in the receipt of an upstream sink, to which the link is chained."""
         for number, file in enumerate(receipt.files):
             yield Chunk(
                 job_key,
