@@ -192,7 +192,10 @@ def kind_of(raw: str) -> str:
 
 
 class ManifestErrors(Exception):
-    """Error that holds several mistakes in a manifest, which were found one after another."""
+    """Carries several mistakes in a manifest to the caller, who raises them together by ``raise_all``.
+
+    It is no ``HdmError`` itself.
+    """
 
     def __init__(self, errors: list[ManifestError]) -> None:
         super().__init__(f"{len(errors)} mistakes")

@@ -248,8 +248,8 @@ _guard = threading.Lock()
 def remember(value: str) -> None:
     """Make ``redact`` mask this value from now on.
 
-    If it is a URL, a connection string or a signature with its fields, the secrets inside it are masked,
-    too.
+    If it is a URL, a connection string or a signature with its fields, the secrets inside it are masked, too.
+    A value of fewer than ``SHORTEST`` characters is not masked.
     """
     global _pattern  # noqa: PLW0603 - one registry per process, as secrets are
     forms = {form for part in (value, *_passwords_in(value)) for form in _spellings(part)}
@@ -261,7 +261,7 @@ def remember(value: str) -> None:
 
 
 def redact(text: str) -> str:
-    """Return the text with every secret masked that was looked up so far.
+    """Return the text with every secret masked that this process knows: see ``remember``.
 
     All usual spellings of a secret are masked: as it is, URL-encoded, in base64 (also inside longer base64),
     in hex, and as JSON, SQL and Python quote it.
@@ -272,8 +272,8 @@ def redact(text: str) -> str:
 def redact_values(value: Any) -> Any:
     """Return a nested structure of dicts and lists with every secret masked in its texts and keys.
 
-    Call this before a structure is serialised: masking a secret that is a word or a number in finished JSON
-    would damage the JSON.
+    Tuples become lists. Call this before a structure is serialised: masking a secret that is a word or a
+    number in finished JSON would damage the JSON.
     """
     if isinstance(value, str):
         return redact(value)

@@ -24,8 +24,8 @@ _GENERATORS = ("generates_on", "generators")
 def fill_variables(value: Any, at: Place, environ: Mapping[str, str], problems: Problems) -> Any:
     """Return a copy of ``value`` with ``$VAR`` and ``${VAR}`` replaced by environment variables.
 
-    ``$$`` becomes a dollar sign. A replaced value is always text. Unknown variables are added to
-    ``problems``.
+    ``$$`` becomes a dollar sign. A replaced value is always text. Variables that are not set, or whose names
+    say that they hold secrets, are added to ``problems``.
     """
     if isinstance(value, LocatedDict):
         out = value.like()

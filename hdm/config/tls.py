@@ -35,7 +35,7 @@ def _is_loopback(host: str) -> bool:
 def postgres_defaults(hosts: Iterable[str | None], named: Iterable[str], *, insecure: bool) -> dict[str, str]:
     """Return the TLS settings to add to a PostgreSQL connection: verify server and host name.
 
-    None for a local host, with ``insecure``, or if ``named``, the settings that the connection has, include
+    Empty for a local host, with ``insecure``, or if ``named``, the settings that the connection has, include
     ``sslmode``. A ``service`` may name hosts that are not known here, so it counts as remote. Settings:
     https://www.postgresql.org/docs/current/libpq-ssl.html
     """
