@@ -58,7 +58,10 @@ def fill(
 
 
 def find_holes(component: Component) -> list[tuple[str, Place]]:
-    """Return every placeholder ``<<...>>`` in a component's ``conf``, with its line and column."""
+    """Return the keys of a component's ``conf`` that hold placeholders ``<<...>>``.
+
+    One pair for each placeholder: the key, with dots between its parts, and its line and column.
+    """
     return [(".".join(path), _at(component.conf, path)) for path in _holes(component.conf, (), raw=True)]
 
 

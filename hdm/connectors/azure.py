@@ -190,7 +190,7 @@ class AzureBlobSource(FileSource):
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the container can be read and listed."""
+        """Return a result for ``hdm doctor``: whether the container can be read and listed."""
         return _probe(self)
 
 
@@ -211,7 +211,7 @@ class AzureBlobChunkSource(FileChunks):
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the container can be read and listed."""
+        """Return a result for ``hdm doctor``: whether the container can be read and listed."""
         return _probe(self)
 
 
@@ -232,5 +232,5 @@ class AzureBlobSink(FileSink):
         return self.store.root.rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the container can be read and listed."""
+        """Return a result for ``hdm doctor``: whether the container can be read and listed."""
         return _probe(self)

@@ -105,7 +105,7 @@ class FSSink(FileSink):
             )
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the directory can be written to."""
+        """Return a result for ``hdm doctor``: whether the directory can be written to or created."""
         return [("directory", self._is_writable(), str(self.store.root))]
 
     def _is_writable(self) -> bool:

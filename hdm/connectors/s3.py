@@ -160,7 +160,7 @@ class S3Source(FileSource):
         return _namespace(self)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the bucket can be listed."""
+        """Return a result for ``hdm doctor``: whether the bucket can be listed."""
         return _probe(self)
 
 
@@ -181,7 +181,7 @@ class S3ChunkSource(FileChunks):
         return _namespace(self)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the bucket can be listed."""
+        """Return a result for ``hdm doctor``: whether the bucket can be listed."""
         return _probe(self)
 
 
@@ -205,7 +205,7 @@ class S3Sink(FileSink):
         return _namespace(self)
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the bucket can be written to, and if checksums are compared."""
+        """Return results for ``hdm doctor``: whether the bucket can be written to and compares checksums."""
         try:
             self.ready()
             self.store.ready()

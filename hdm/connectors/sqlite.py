@@ -102,7 +102,8 @@ class SQLiteDatabase(Database):
     def connect(self, label: str = "hdm", *, write: bool = False) -> Any:
         """Open the file in autocommit; ``begin`` starts transactions.
 
-        With ``write``, a missing file is created; without, ``UsageError`` is raised for it.
+        With ``write``, a missing folder and file are created, and the file's journal is set to WAL. Without,
+        the connection can only read, and ``UsageError`` is raised for a missing file.
         """
         import sqlite3
 
@@ -254,8 +255,8 @@ class SQLiteDatabase(Database):
     def swap(self, connection: Any, target: Sequence[str], new: Sequence[str], old: Sequence[str]) -> None:
         """Replace the rows of ``target`` by those of ``new``; see ``Database.swap``.
 
-        SQLite refuses to rename a table while any view names a missing table, unless ``legacy_alter_table``
-        is on (https://www.sqlite.org/lang_altertable.html).
+        First turns on ``legacy_alter_table``: without it, SQLite refuses to rename a table while any view
+        names a missing table (https://www.sqlite.org/lang_altertable.html).
         """
         self.run(connection, "PRAGMA legacy_alter_table=ON")
         super().swap(connection, target, new, old)

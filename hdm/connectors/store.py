@@ -57,7 +57,7 @@ class _InStore:
 
     @classmethod
     def profile_for(cls, config: Any) -> type[BaseModel] | None:
-        """Return the class of the profile entry that the store at the address needs."""
+        """Return the class of the profile entry that the configured store needs; None if it needs none."""
         return _store_class(config).Profile
 
     @cached_property
@@ -71,7 +71,7 @@ class _InStore:
         return str(self.config.url).rstrip("/")
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, whether the store can be read."""
+        """Return a result for ``hdm doctor``: whether the store can be read."""
         try:
             self.store.look()
         except HdmError as error:

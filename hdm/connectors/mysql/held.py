@@ -26,7 +26,8 @@ def relation(database: Database, connection: Any, origin: str, path: Sequence[st
 
     The digest is made of InnoDB's table ids, which TRUNCATE, RENAME and a rebuild change. To see them takes
     the privilege PROCESS; without it, the digest is made of the time of creation, which MariaDB's TRUNCATE
-    does not change. The first statement takes a metadata lock, which keeps the table as it is until the
+    does not change. If that time is less than a second ago, this waits, so that a table made later has
+    another one. The first statement takes a metadata lock, which keeps the table as it is until the
     transaction ends.
     """
     database.run(connection, f"SELECT 1 FROM {origin} LIMIT 0")
@@ -44,7 +45,7 @@ def relation(database: Database, connection: Any, origin: str, path: Sequence[st
 
 
 def told(database: Database, connection: Any) -> str:
-    """Return a sentence for ``hdm doctor``: does hdm notice a table that is replaced while it is read?"""
+    """Return a sentence for ``hdm doctor``: whether hdm notices a table that is replaced while it is read."""
     if _ids(database, connection, "", "%"):
         return "a table that is truncated or replaced while it is read is noticed"
     return "PROCESS is not granted: a TRUNCATE while a table is read shows in its count of rows only"

@@ -185,7 +185,8 @@ def _misfit(column: Column, texts: pa.Array) -> UnrepresentableValue:
 def to_texts(array: pa.Array, column: Column, native: str) -> pa.Array:
     """Return a column's values as texts that a MySQL column of type ``native`` reads back exactly.
 
-    Bytes become hexadecimal digits. Raises ``UnrepresentableValue`` for a value that MySQL cannot store.
+    Only fractions of a second are cut after the microsecond. Bytes become hexadecimal digits. Raises
+    ``UnrepresentableValue`` for a value that MySQL cannot store.
     """
     kind = array.type
     if pa.types.is_boolean(kind):

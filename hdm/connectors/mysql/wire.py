@@ -33,7 +33,7 @@ class Ended(ConnectionError):
 
 
 def rows(connection: Any, sql: str, *, max_rows: int, max_bytes: int) -> Iterator[Rows]:
-    """Yield the result of a SELECT in blocks of about ``max_bytes``.
+    """Yield the result of a SELECT in blocks of at most ``max_rows`` rows and about ``max_bytes`` bytes.
 
     If the caller stops early, the connection is closed, since the unread rest would precede the next answer.
     """

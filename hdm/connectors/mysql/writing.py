@@ -40,7 +40,7 @@ class MySQLDatabase(MySQLReading):
     ) -> int:
         """Load batches by LOAD DATA LOCAL, or by INSERT if the server forbids it; return how many rows.
 
-        Any warning refuses the chunk.
+        Any warning raises ``RejectedRows``, or ``MissingParent`` if all are about foreign keys.
         """
         natives = self._natives(connection, path, columns)
         allowed = int(self.run(connection, "SELECT @@local_infile")[0][0])
@@ -169,7 +169,8 @@ class MySQLDatabase(MySQLReading):
         """Create an empty table ``new`` like the table ``existing``, with its indexes.
 
         Without an existing one, the columns are those of ``target``. A mark in the comment of ``new`` tells
-        later that it was swapped in already. DDL commits at once.
+        later that it was swapped in already; if the target has the mark, nothing is done. DDL commits at
+        once.
         """
         mark, comment = f"[hdm:{new[-1]}]", self._comment(connection, target.path)
         if comment.endswith(mark):

@@ -140,7 +140,11 @@ class NetezzaExternalTableSource(SqlSource):
 
 
 def read_unload(path: Path, table: Table) -> Iterator[pa.RecordBatch]:
-    """Yield the rows of an unloaded text file as batches with the table's Arrow types."""
+    """Yield the rows of an unloaded text file as batches with the table's Arrow types.
+
+    No batch for a file that is empty or does not exist. Raises ``CorruptFile`` for a damaged file, and
+    ``UnrepresentableValue`` for a value whose text is not exact or may have been truncated.
+    """
     if not path.exists() or path.stat().st_size == 0:
         return
     for batch in _fields(path, 2 * len(table.columns)):

@@ -1,4 +1,4 @@
-"""Merge into a table whose columns of distribution change: Netezza cannot update them.
+"""Merges rows into a table whose distribution columns change, which Netezza cannot update.
 
 https://www.ibm.com/docs/en/psfa/7.2.1?topic=appliance-distribution-keys
 """
@@ -17,10 +17,10 @@ WHERE SCHEMA = ? AND TABLENAME = ? AND DATABASE = CURRENT_CATALOG"""
 
 
 class MovesRows(Database):
-    """A Netezza database that deletes and inserts rows where an UPDATE would set a column of distribution."""
+    """A Netezza database that deletes and inserts rows where an UPDATE would set a distribution column."""
 
     def merging(self, connection: Any, held: Table, stage: Sequence[str], **how: Any) -> list[str]:
-        """Return the statements of a merge: no UPDATE if a column of distribution is not of the key.
+        """Return the statements of a merge, without UPDATE if that would set a distribution column.
 
         Rows that are replaced keep the values of columns that only the table has.
         """

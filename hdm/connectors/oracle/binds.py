@@ -36,7 +36,7 @@ def is_long(column: Column) -> bool:
 def width(column: Column) -> int:
     """Return how many bytes a column's value may have.
 
-    1 GiB for a LOB; the caller takes less.
+    1 GiB for a LOB; the caller takes less. 64 for any other column without a length.
     """
     native = column.native.upper().partition("(")[0].strip()
     if native in _LONG_NATIVES or is_long(column):
@@ -94,7 +94,7 @@ def input_sizes(oracledb: Any, columns: Sequence[Column], national: Collection[s
 def hold_to(charset: str, column: Column, values: Sequence[Any]) -> None:
     """Raise ``UnrepresentableValue`` if a text has a character that the database cannot store.
 
-    ``charset`` is the database's character set, with which it would store a replacement mark.
+    ``charset`` is the database's character set, which would store a replacement mark instead.
     """
     if charset in UNICODE:
         return

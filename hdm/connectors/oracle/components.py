@@ -38,7 +38,7 @@ class OracleSource(SqlSource):
         return self.database
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """Yield chunks by key or watermark, or of a large table with neither by ranges of ROWID."""
+        """Yield chunks by key or watermark; for a large table with neither, chunks by ranges of ROWID."""
         chunks = list(super().split(table, window, job_key, snapshot))
         counted = chunks[0].rows_in_all if chunks else None  # NUM_ROWS may be years old
         rows = counted or table.rows or (chunks[0].estimate_rows if chunks else 0) or 0

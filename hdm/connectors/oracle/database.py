@@ -115,7 +115,8 @@ class OracleDatabase(Database):
     def arguments(self) -> dict[str, Any]:
         """Return the arguments for ``oracledb.connect``, among them the password: never log them.
 
-        Raises ``UsageError`` if ``dsn`` does not ask for TLS.
+        Raises ``UsageError`` if ``dsn`` is a whole address that does not ask for TLS, unless ``insecure:
+        true``.
         """
         profile: OracleProfile = self.profile
         local = profile.insecure or is_local(profile.host)
@@ -203,7 +204,7 @@ class OracleDatabase(Database):
     def snapshot(self, path: Sequence[str] | None) -> Iterator[str | None]:
         """Give the ``with`` block the current SCN as the snapshot's token; None for a query.
 
-        Nothing is kept open.
+        Nothing is kept open. Raises ``UsageError`` if the user may not ask for the SCN.
         """
         if path is None:
             yield None

@@ -123,7 +123,10 @@ class CsvEncoder:
     _options = pcsv.WriteOptions(include_header=False, quoting_style="needed")
 
     def encode(self, batch: pa.RecordBatch) -> Iterator[memoryview]:
-        """Yield the encoded rows in blocks of about ``BLOCK_BYTES``; a larger row is a block of its own."""
+        """Yield the encoded rows in blocks of about ``BLOCK_BYTES``; a larger row is a block of its own.
+
+        Raises ``UnrepresentableValue`` for a text with a NUL.
+        """
         width = max(batch.nbytes // max(batch.num_rows, 1), 1)
         step = max(min(BLOCK_BYTES // width, 65_536), 1)
         arrays = [_to_text(array) for array in batch.columns]

@@ -131,7 +131,10 @@ class Reading(Database):
     # -- snapshots and late commits ----------------------------------------------
 
     def snapshot(self, path: Sequence[str] | None) -> AbstractContextManager[str | None]:
-        """Hold a snapshot open in a database session, for the ``with`` block, and give its token."""
+        """Hold a snapshot open in a database session, for the ``with`` block, and give its token.
+
+        Raises ``TransientError`` if the table is replaced again and again while the snapshot is taken.
+        """
         return self._exported(path)
 
     @contextmanager
@@ -166,7 +169,7 @@ class Reading(Database):
         return None if found is None else str(found)
 
     def relation(self, connection: Any, origin: str, path: Sequence[str] | None) -> str | None:
-        """Return a digest of the tables and files that contain the rows now.
+        """Return a digest of the tables and files that contain the rows now; None if a query reads no table.
 
         Takes the lock ACCESS SHARE, as reading does, on all of them, so that none can be truncated,
         rewritten, attached or dropped before the transaction ends.
@@ -285,7 +288,7 @@ class Reading(Database):
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
         """Return a condition for rows of all transactions that the last reading's snapshot did not see.
 
-        None if there is none, or if these rows cannot be told.
+        None if there is none, or if these rows cannot be identified.
         """
         seen, noted = writers.Seen.of(window.snapshot), window.last.get("ids")
         if seen is None or noted is None or not self._shows_writers(connection, table):

@@ -45,7 +45,10 @@ class SnowflakeDatabase(Database):
         return Dataset(f"snowflake://{self.profile.account}", ".".join(path))
 
     def default_path(self, parts: Sequence[str]) -> tuple[str, ...]:
-        """Return a table's name in upper case, completed by the profile's database and schema."""
+        """Return a table's name, completed by the profile's database and schema.
+
+        Plain names of the database and the schema become upper case; the table's own name stays as it is.
+        """
         profile: SnowflakeProfile = self.profile
         around = [folded(part) for part in parts[:-1]]
         if not around and profile.schema_name:
@@ -305,7 +308,8 @@ class SnowflakeDatabase(Database):
     ) -> Callable[[], int]:
         """Return the function that loads staged files into a table and returns the number of rows.
 
-        By COPY, or a temporary table if COPY would fill it wrongly; ``fold`` ignores the case of names.
+        It uses COPY alone; if that would fill the table wrongly, the files are copied into a temporary table
+        now, and the function inserts from there. ``fold`` ignores the case of names.
         """
         rows = sum(file.rows for file in files)
         names = [column.name for column in columns]

@@ -191,7 +191,7 @@ def transaction_name(label: str) -> str:
 
 
 def folded(name: str) -> str:
-    """Return a plain name in upper case, a quoted one as it stands inside its quotes."""
+    """Return a plain name in upper case, a quoted one as it stands inside its quotes, any other as it is."""
     if len(name) > 2 and name[0] == name[-1] == '"':
         return name[1:-1].replace('""', '"')
     return name.upper() if _PLAIN.match(name) else name

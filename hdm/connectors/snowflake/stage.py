@@ -214,7 +214,7 @@ class SnowflakeInternalStageSink(Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return results for ``hdm doctor``: the account, and if the stage's schema exists."""
+        """Return results for ``hdm doctor``: the account, and whether the stage's schema exists."""
         found = self.database.probe()
         if not found[0][1]:
             return found

@@ -62,7 +62,10 @@ class Staging:
         self.folder.cleanup()
 
     def encode(self, columns: Sequence[Column], batches: Iterator[pa.RecordBatch]) -> list[Put]:
-        """Write batches as Parquet files, put each on the stage as soon as it is full; return them."""
+        """Write batches as Parquet files, put each on the stage as soon as it is full; return them.
+
+        Raises ``UnrepresentableValue`` for a date or time outside of the years 1 to 9999.
+        """
         kept = [_storable(column) for column in columns]
         table = Table(Dataset("", ""), ("",), tuple(kept))
         made: list[Put] = []
@@ -104,7 +107,10 @@ class Staging:
         return self.put(path, file.rows, file.format)
 
     def put(self, path: Path, rows: int, form: str) -> Put:
-        """PUT one local file on the stage, delete the local one, and return the file on the stage."""
+        """PUT one local file on the stage, delete the local one, and return the file on the stage.
+
+        Raises ``BrokenContract`` if the stage did not take it as a new file.
+        """
         failpoints.point("U2")
         where = place(self.database, f"{self.location}/{self.prefix}")
         quoted = self.database.dialect.string(f"file://{path.as_posix()}")
@@ -141,9 +147,10 @@ def copy_files(
     *,
     fold: bool = False,
 ) -> None:
-    """Load exactly these files into table ``into`` by COPY, all or nothing.
+    """Load exactly these files into table ``into`` by COPY, in the caller's transaction.
 
-    Raises ``RejectedRows`` unless all rows arrive. ``fold`` matches column names in any case.
+    Raises ``RejectedRows`` unless all rows arrive; the caller must then roll back. ``fold`` matches column
+    names in any case.
     """
     for form in sorted({file.format for file in files}):
         wanted = [file for file in files if file.format == form]
