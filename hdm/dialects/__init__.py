@@ -87,7 +87,7 @@ def find(name: str) -> Dialect | None:
 
 
 def canonical(name: str) -> str:
-    """Return the main spelling of a dialect's name, e.g. ``postgres`` for another name of it.
+    """Return the main spelling of a dialect's name, such as ``postgres`` for ``postgresql``.
 
     A fork such as ``mariadb`` keeps its own name. Raises ``UnknownComponent`` if there is no such dialect.
     """

@@ -54,12 +54,12 @@ class Dialect(Facts, Comparing, Merging):
     """Whether a PRIMARY KEY is enforced, so that the ledger's key alone fences attempts."""
     transactional_ddl: ClassVar[bool] = True
     enforces_lengths: ClassVar[bool] = True
+    """Whether a declared length of text is enforced; else it is a comment. Where it is enforced, hdm checks
+    it first, since databases cut blanks at the end of a longer value silently."""
     from_nothing: ClassVar[str] = ""
     """Text at the end of a SELECT that reads no table, such as Oracle's ``FROM dual``."""
     empty_is_null: ClassVar[bool] = False
     """Whether an empty text is NULL, so that a column which may hold one cannot be NOT NULL."""
-    """False: a declared length of text is a comment. Where it is enforced, hdm checks it first,
-    since databases cut blanks at the end of a longer value silently."""
     page_ranges: ClassVar[bool] = False
     """Whether tables without a key can be cut by physical ranges (``@page``)."""
     zoneless: ClassVar[bool] = False
@@ -298,8 +298,7 @@ class Dialect(Facts, Comparing, Merging):
         """Return a query for the foreign keys of other tables that refer to this table.
 
         Each row has the key, its schema, table and column, and the column referred to. None where the
-        database
-        enforces no foreign keys.
+        database enforces no foreign keys.
         """
         if self.referring_keys is None:
             return None

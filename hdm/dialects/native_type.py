@@ -44,8 +44,8 @@ def type_text(text: str, what: str) -> str:
 def words_and_numbers(native: str) -> tuple[str, tuple[int, ...] | None]:
     """Return a type's words in capitals, without brackets, and the numbers in its first brackets.
 
-    ``timestamp(3) with time zone`` is ``TIMESTAMP WITH TIME ZONE`` and 3. No numbers (None) if the brackets
-    hold anything else.
+    ``timestamp(3) with time zone`` is ``TIMESTAMP WITH TIME ZONE`` and 3. The numbers are empty without
+    brackets, and None if the brackets hold anything else.
     """
     depth, outside, inside = 0, "", [""]
     for mark in native:

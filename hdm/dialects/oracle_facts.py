@@ -1,4 +1,4 @@
-"""Oracle's crawler, how to use its ODBC driver, and other facts besides its SQL."""
+"""Oracle's catalogue queries, how to use its ODBC driver, and other facts besides its SQL."""
 
 from __future__ import annotations
 

@@ -249,7 +249,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return [f"DELETE FROM {of} a USING {of} b WHERE a.ctid > b.ctid AND {same}"]
 
     def code(self, error: BaseException) -> str | None:
-        """Return the SQLSTATE of a driver's error."""
+        """Return the SQLSTATE of a driver's error; None if it has none."""
         state = getattr(error, "sqlstate", None)
         return str(state) if state else None
 

@@ -44,7 +44,7 @@ class Seen:
 
     @classmethod
     def of(cls, token: str | None) -> Seen | None:
-        """Return the snapshot in a token ``exported id|snapshot|file node``; None if the token has none."""
+        """Return the snapshot in a token ``exported id|snapshot|relation``; None if the token has none."""
         parts = (token or "").split("|")
         found = parts[1].split(":") if len(parts) > 1 else []
         return cls(int(found[0]), int(found[1]), found[2]) if len(found) == 3 else None

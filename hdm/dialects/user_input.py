@@ -64,10 +64,11 @@ def one_query(
     acting: Sequence[str] = (),
     table_functions: Collection[str] | None = None,
 ) -> str:
-    """Return a text that can only be one query that reads, without comments and last semicolon.
+    """Return ``text`` without comments and last semicolon if it can only be one query that reads.
 
-    ``tokens``, ``acting`` (words that change something) and ``table_functions`` (those that are allowed,
-    None: all) are the dialect's. Raises ``UsageError`` for any other text.
+    ``tokens``, ``acting`` (words with which a query acts beyond its transaction) and ``table_functions``
+    (those that it may call, None: all) are the dialect's. Comments that are hints (``/*+``) stay. Raises
+    ``UsageError`` for any other text.
     """
     hint = "write one SELECT; put a view in its place if it needs more"
     try:
