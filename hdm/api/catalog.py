@@ -75,7 +75,7 @@ class Created:
 
     @property
     def refused(self) -> tuple[Applied, ...]:
-        """The statements that the target refused to execute."""
+        """The objects that the target refused, each with its first statement and the error."""
         return tuple(one for one in self.applied if one.error)
 
 
@@ -289,10 +289,10 @@ def _must_be_known(tables: Sequence[str], batches: Sequence[Batch]) -> None:
 
 
 def make(batch: Batch, phases: tuple[str, ...]) -> list[Any]:
-    """Create those objects of the given phases that the target lacks; return the executed statements.
+    """Create those objects of the given phases that the target lacks; return a result for each.
 
-    A refused statement is among them, with its error. Keys, indexes and views are compared with the target
-    again after schemas and tables were created.
+    A refused object is among them, with the target's error; a table or schema that is refused raises the
+    error. Keys, indexes and views are compared with the target again after schemas and tables were created.
     """
     assert batch.target is not None
     schema, held = batch.mapped.schema, batch.held or Schema(batch.mapped.schema.system)

@@ -58,8 +58,8 @@ def _process(one: Process, ttl: float) -> ProcessStatus:
 def at_work(one: Process, ttl: float) -> bool:
     """Return True if a process that worked on a run is still alive.
 
-    A process of this host is alive if it exists. One of another host is if the state database heard of it
-    less than ``ttl`` seconds ago. A process that has signed off is not.
+    A process of this host is alive if it exists; a process of another host, if the state database heard of it
+    less than ``ttl`` seconds ago. A process that has signed off is not alive.
     """
     if one.state != "alive":
         return False

@@ -36,7 +36,10 @@ class Risk:
 class Assessment:
     """Result of assessing a migration; ``hdm assess`` shows it.
 
-    ``rate`` is in rows per second; ``measured`` says where the rate comes from.
+    ``tables`` has a row for each table, ``waves`` the tables in groups, in the order of loading. ``counts``
+    and ``by_kind`` count objects by their status, ``types`` counts columns by their kind. ``effort`` has the
+    objects that were not simply converted, grouped by kind, status and reason. ``rate`` is in rows per
+    second; ``measured`` says where the rate comes from.
     """
 
     source: str
@@ -73,7 +76,7 @@ class Assessment:
 
     @property
     def minutes_of_work(self) -> int:
-        """How many minutes a person needs for the objects that hdm cannot convert, by rule of thumb."""
+        """How many minutes a person needs for objects that were not simply converted, by rule of thumb."""
         return sum(int(one["minutes"]) for one in self.effort)
 
     def to_dict(self) -> dict[str, Any]:

@@ -23,7 +23,8 @@ _SIZED = re.compile(r"(?P<name>varchar|char|varbinary|binary)\((?P<size>\d+)\)",
 def fit_mysql(relations: Iterable[Relation], dialect: Dialect, report: Report) -> list[Relation]:
     """Return the tables with short enough keys, indexes on prefixes, and rows that fit.
 
-    Every change is reported in ``report``.
+    A key column that gets a shorter type is reported in ``report``; a VARCHAR that becomes LONGTEXT, and a
+    prefix in an index, are not.
     """
     known = {one.path: one for one in relations}
     keys = _sorted_keys(known, dialect.flavour)

@@ -1,4 +1,4 @@
-"""Render HTML pages from the Jinja2 templates beside this file; ``layout.html`` is what all pages share.
+"""Renders HTML pages from the Jinja2 templates beside this file; all pages share ``layout.html``.
 
 All values are escaped (https://jinja.palletsprojects.com/en/stable/api/#autoescaping), and a page loads
 nothing from elsewhere.
