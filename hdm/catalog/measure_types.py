@@ -76,7 +76,7 @@ def measure(schema: Schema, query: Query) -> dict[Path, dict[str, Measure]]:
 
 
 def measured(schema: Schema, measures: Mapping[Path, Mapping[str, Measure]]) -> Schema:
-    """Return ``schema`` with decimal types that have the measured digits.
+    """Return ``schema`` with decimal types for the measured digits and ``HEADROOM`` more before the point.
 
     Columns with NaN or infinity stay as they are: no decimal of another system has such a value.
     """

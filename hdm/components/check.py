@@ -177,6 +177,7 @@ def make_checks(classes: Mapping[str, type[Check]], table: Table, specs: Any) ->
     """Return a new instance of each check that a link declares, for one chunk.
 
     ``specs`` are the entries of the link's ``checks:``; ``classes`` has the class of each entry's ``type``.
+    Raises ``UsageError`` for a column that the table does not have, or a bound that its type cannot hold.
     """
     made = []
     for spec in specs:

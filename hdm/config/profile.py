@@ -28,7 +28,8 @@ FILE = "hdm_profiles.yml"
 def home(environ: Mapping[str, str] | None = None) -> Path:
     """Return hdm's folder ``.hashmap_data_migrator`` under $HDM_HOME, $HOME or %USERPROFILE%.
 
-    The first of them that is set counts. Raises ``ProfileError`` if none is.
+    The first of them that is set counts; if it ends with the folder's name, it is the folder itself. Raises
+    ``ProfileError`` if none is set.
     """
     environ = os.environ if environ is None else environ
     base = environ.get("HDM_HOME") or environ.get("HOME") or environ.get("USERPROFILE")
@@ -72,7 +73,8 @@ class Profiles:
     def entry(self, name: str) -> LocatedDict:
         """Return one connection as the profile file has it.
 
-        Raises ``ProfileError`` for an unknown name, and if the file does not exist.
+        Raises ``ProfileError`` for an unknown name or an entry that is no mapping, and if the file does not
+        exist.
         """
         if self.entries is None:
             raise ProfileError(

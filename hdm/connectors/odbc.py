@@ -126,7 +126,10 @@ class ODBCDatabase(OdbcDatabase):
         return {key: value for key, value in made.items() if key and value is not None}
 
     def default_schema(self) -> str | None:
-        """Return the schema of tables named without one: the user's own, else the system's default."""
+        """Return the schema of tables named without one: where that is the user's own, its name in capitals.
+
+        Otherwise the system's default.
+        """
         if self.facts.bare_names == "user" and self.profile.user:
             return str(self.profile.user).upper()
         return super().default_schema()

@@ -1,9 +1,9 @@
-"""Bring a chunk's rows into a temporary table first, so that the transaction with the ledger is short.
+"""Brings a chunk's rows into a temporary table first, so that the transaction with the ledger is short.
 
 Transactions that write the same row end all but one of them, and every load writes the ledger's head row
-(https://www.ibm.com/docs/en/SSTNZ3/barracuda/admin/c_sysadm_concur_trans_serial_queue.html). By nzpy
-rows travel in files that the server reads through an external table (REMOTESOURCE 'python'): one round trip
-for a file, where an INSERT is one for each row. Each value has a flag before it, as in ``external``.
+(https://www.ibm.com/docs/en/SSTNZ3/barracuda/admin/c_sysadm_concur_trans_serial_queue.html). By nzpy rows
+travel in files that the server reads through an external table (REMOTESOURCE 'python'): one round trip for a
+file, where an INSERT is one for each row. Each value has a flag before it, as in ``external``.
 """
 
 from __future__ import annotations

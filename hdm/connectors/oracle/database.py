@@ -282,9 +282,10 @@ class OracleDatabase(Database):
     ) -> int:
         """Insert batches by arrays of bound values, and return how many rows Oracle stored.
 
-        Dates, timestamps and decimals are bound as text with explicit formats, floats as BINARY_DOUBLE. LOBs
-        are bound last (ORA-24816). If the database's character set is not Unicode, a text with a character
-        that it lacks is refused, unless its column is of the national character set.
+        Dates, timestamps and decimals are bound as text with explicit formats, floats as BINARY_DOUBLE or
+        BINARY_FLOAT. LOBs are bound last (ORA-24816). If the database's character set is not Unicode, a text
+        with a character that it lacks raises ``UnrepresentableValue``, unless its column is of the national
+        character set.
         """
         import oracledb
 
