@@ -234,7 +234,7 @@ class DuckDBDialect(DuckDBFacts, Dialect):
         )
 
     def hint(self, code: str) -> str | None:
-        """Return a hint on what to do about a common class of error."""
+        """Return a hint on what to do about a common class of error; None for any other."""
         return _HINTS.get(code)
 
 

@@ -292,7 +292,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return "2013" if type(error).__name__ in ("InterfaceError", "InternalError") else None
 
     def describe_error(self, error: BaseException) -> str:
-        """Return an error's number and its meaning."""
+        """Return an error's number and its meaning; its type and number if the meaning is not known."""
         words = WORDS.get(self.code(error) or "")
         return f"MySQL {self.code(error)}: {words}" if words else super().describe_error(error)
 
@@ -305,7 +305,7 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
 
     def hint(self, code: str) -> str | None:
-        """Return a hint on what to do about a common error number."""
+        """Return a hint on what to do about a common error number; None for any other."""
         return HINTS.get(code)
 
     def is_duplicate(self, error: BaseException) -> bool:

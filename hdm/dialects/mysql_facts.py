@@ -58,7 +58,10 @@ class MySQLFacts(Facts):
     )
 
     def refusal(self, name: str) -> str | None:
-        """Return why the server cannot have a name: https://mariadb.com/kb/en/identifier-names/."""
+        """Return why the server cannot have a name; None if it can.
+
+        See https://mariadb.com/kb/en/identifier-names/.
+        """
         if name.endswith(" "):
             return "names cannot end with a blank"
         if any(ord(mark) > 0xFFFF for mark in name):

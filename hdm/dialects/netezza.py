@@ -107,7 +107,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     def earlier(self, expression: str, amount: float, column: Column) -> str:
         """Return SQL for ``expression`` minus ``amount`` seconds.
 
-        To the microsecond; for a date, in whole days.
+        The amount is rounded to the microsecond; for a date, to whole days.
         """
         if column.kind is Kind.DATE:
             return f"({expression} - {round(amount / 86400):d})"
@@ -252,7 +252,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
         return code_of(error)
 
     def hint(self, code: str) -> str | None:
-        """Return a hint on what to do about an error that an operator can mend."""
+        """Return a hint on what to do about an error that an operator can mend; None for any other."""
         return HINTS.get(code)
 
 

@@ -61,5 +61,8 @@ class OracleFacts(Facts):
     )
 
     def refusal(self, name: str) -> str | None:
-        """Return why Oracle cannot have a name: a double quote cannot be written inside it."""
+        """Return why Oracle cannot have a name; None if it can.
+
+        A double quote cannot be written inside a name.
+        """
         return "it holds a double quote" if '"' in name else None

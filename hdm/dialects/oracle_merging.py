@@ -1,4 +1,4 @@
-"""Merge staged rows into an Oracle table: MERGE, LOBs that cannot be DISTINCT, stages of older servers."""
+"""Merges staged rows into an Oracle table: MERGE, LOBs that cannot be DISTINCT, stages of older servers."""
 
 from __future__ import annotations
 

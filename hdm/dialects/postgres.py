@@ -226,7 +226,7 @@ class PostgresDialect(PostgresFacts, Dialect):
         return f"{self.temporary_table} {self.qualify(path)} AS {origin}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
-        """Return a LOCK TABLE statement, which lasts until the transaction ends and lets others read."""
+        """Return a LOCK TABLE statement; its lock lets others read, and lasts until the transaction ends."""
         return f"LOCK TABLE {self.qualify(target)} IN SHARE ROW EXCLUSIVE MODE"
 
     def conflicting(self, stage: Sequence[str], columns: Sequence[str], key: Sequence[str]) -> str:
@@ -254,9 +254,10 @@ class PostgresDialect(PostgresFacts, Dialect):
         return str(state) if state else None
 
     def describe_error(self, error: BaseException) -> str:
-        """Return an error's SQLSTATE and the objects in it.
+        """Return an error's SQLSTATE and type, with the server's message or the objects in it.
 
-        The server's message follows if it cannot contain values.
+        The message is shown for those classes of SQLSTATE whose messages cannot contain values. For all
+        others, the table, column and constraint are named instead.
         """
         code = self.code(error) or ""
         text, detail = f"PostgreSQL {code} {type(error).__name__}".strip(), getattr(error, "diag", None)

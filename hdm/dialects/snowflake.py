@@ -165,7 +165,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     def earlier(self, expression: str, amount: float, column: Column) -> str:
         """Return SQL for ``expression`` minus ``amount`` seconds.
 
-        To the microsecond; for a date, in whole days.
+        The amount is rounded to the microsecond; for a date, to whole days.
         """
         if column.kind is Kind.DATE:
             return f"DATEADD(day, -{round(amount / 86400):d}, {expression})"

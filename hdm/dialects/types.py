@@ -98,8 +98,9 @@ def decimal_carrier(precision: int | None, scale: int | None) -> pa.DataType:
 def misfit(held: Column, wanted: Column) -> str | None:
     """Return why values of column ``wanted`` could change or fail in the existing column ``held``.
 
-    None if nothing is wrong. Only declarations are compared. Refused is only what makes no sense, and
-    narrowing that a database would do silently (rounding, cutting).
+    None if nothing is wrong. Only declarations are compared. A column of text fits all but bytes. Text, or
+    bytes of varying length, that could be too long is not reported: the database refuses such a value with an
+    error.
     """
     if held.kind in (Kind.TEXT, Kind.OTHER) and wanted.kind is not Kind.BINARY:
         return None  # the database refuses a text that is too long with an error
