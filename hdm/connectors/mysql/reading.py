@@ -63,7 +63,10 @@ class MySQLReading(Database):
 
     @cached_property
     def where(self) -> dict[str, Any]:
-        """Host, port, database, user and password; ``url`` gives what the profile's other keys lack."""
+        """Host, port, database, user and password; ``url`` gives what the profile's other keys lack.
+
+        Raises ``UsageError`` for settings after ``?`` in the URL, other than ``charset``.
+        """
         profile: MySQLProfile = self.profile
         made = {
             "host": profile.host,
@@ -114,7 +117,9 @@ class MySQLReading(Database):
         """Open a database session in autocommit; ``begin`` starts transactions.
 
         With ``write``, the session takes the user lock of its label, by which ``evict`` finds the session of
-        an older attempt.
+        an older attempt. Raises ``UsageError`` if neither the profile nor its URL names a database, or if the
+        server shows system-versioned tables as of another time; ``TransientError`` if the session's time zone
+        is not UTC.
         """
         pymysql = _driver()
         where = self.where
