@@ -62,9 +62,11 @@ class Found:
     replaced: bool = False
 
     def files(self, store: Store) -> Iterator[StagedFile]:
-        """Yield the dataset's published files in a stable order, except those that were removed on purpose.
+        """Yield the dataset's published files in a stable order.
 
-        A file that hdm did not stage is read once, for its checksum and row count.
+        Leaves out staged files that are gone, or of another format than the source's ``file_format``. A file
+        that hdm did not stage is read once, for its checksum and row count; ``CorruptFile`` or
+        ``SchemaDrift`` is raised if it cannot be read or has other columns than the table.
         """
         for key in self.manifests:
             manifest = files.read_manifest(store, key)
@@ -79,8 +81,9 @@ class Found:
 def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
     """Return every dataset under the store's root that the source's settings select, sorted by name.
 
-    Raises ``UsageError`` if there is a data file of a format that hdm does not read among the files to read:
-    without its rows the dataset would be incomplete.
+    With a ``pattern``, only files that hdm did not stage are found. Raises ``UsageError`` for a file of a
+    Delta Lake or Hudi table, for folders that give different columns, and, without a pattern, for a data file
+    of a format that hdm does not read beside files to read: without its rows the dataset would be incomplete.
     """
     listed = list(store.list(""))
     found = _staged(store, listed, wanted) if wanted.pattern is None else []

@@ -132,8 +132,8 @@ class Format(ABC):
 def format_named(name: str, delimiter: str | None = None) -> Format:
     """Return the format of that name, hdm's or a plugin's.
 
-    Raises ``UsageError`` if there is none. ``delimiter`` separates the fields of CSV; None: a comma, unless
-    the header shows another delimiter.
+    Raises ``UsageError`` if there is none. ``delimiter`` separates the fields of CSV. None is a comma, and
+    lets ``describe`` raise an error if the header seems to have another delimiter.
     """
     if registry.canonical("format", name) is None:
         raise UsageError(f"no file format is called {name!r}", hint=f"choose {' or '.join(format_names())}")

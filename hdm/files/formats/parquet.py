@@ -178,7 +178,8 @@ class Parquet(Format):
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
         """Return the ``Table`` that was stored in the file, if hdm wrote it.
 
-        For another file, return one whose columns are taken from the file's Arrow types.
+        For another file, return one whose columns are taken from the file's Arrow types. Raises
+        ``UnsupportedType`` for a type that hdm does not carry.
         """
         file = _open(stream)
         schema = file.schema_arrow

@@ -263,7 +263,10 @@ class LocalStore(Store):
         return self.root.joinpath(checked_key(key)).as_uri()
 
     def key(self, uri: str) -> str:
-        """Return the part of a ``file://`` address below the root; else raise ``UsageError``."""
+        """Return the part of a ``file://`` address below the root.
+
+        Raises ``UsageError`` for any other address.
+        """
         split = urlsplit(uri)
         path = Path(unquote(split.path))
         if split.scheme != "file" or not path.is_relative_to(self.root):
