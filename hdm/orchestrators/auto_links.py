@@ -77,9 +77,9 @@ def watermark_of(
 
 
 def bare_spec(component: Component, **extra: Any) -> ComponentSpec:
-    """Return a component with only the settings that are needed to reach its system.
+    """Return a component without the settings that only a table or the orchestrator fills.
 
-    Settings that only a table can fill are left out. ``extra`` are settings to add.
+    The rest is enough to reach its system. ``extra`` are settings to add.
     """
     conf = _placed(component.conf).without(*OWN_KEYS)
     for key in list(conf):
