@@ -66,8 +66,9 @@ class _Slow:
 class Breaker:
     """Tells which links must wait because a system is unreachable or asks to slow down.
 
-    One for each run of a process; safe for threads. ``say`` is called with the kind of an event and its text,
-    once when a system becomes unreachable and once when it is back.
+    One for each run of a process; safe for threads. ``say`` is called with the kind of an event and its text:
+    every ``SAY_AGAIN`` seconds while a system is unreachable, once when it is back, and once when it first
+    asks to slow down.
     """
 
     max_wait: float = MAX_WAIT
@@ -114,7 +115,8 @@ class Breaker:
     def overdue(self) -> tuple[frozenset[str], HdmError] | None:
         """Return the keys of links to give up in this run, with the error to show; None if there are none.
 
-        A system of theirs was unreachable, or slowed them down, for at least ``max_wait`` seconds.
+        A system of theirs was unreachable, or asked to slow down, for at least ``max_wait`` seconds. If there
+        are several such systems, the links of one are returned.
         """
         if not self._away and not self._slow:
             return None

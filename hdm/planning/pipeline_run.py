@@ -87,7 +87,7 @@ class PipelineRun:
 
     @property
     def is_good(self) -> bool:
-        """True if the pipeline has not failed."""
+        """True unless the pipeline has failed, or its job was closed with dead chunks."""
         return self.outcome in (None, SUCCESS)
 
     @property
