@@ -71,7 +71,8 @@ class DataLink:
     def outgoing(self, table: Table) -> Table:
         """Return the table with the columns that the sink gets.
 
-        These are the source's, or what ``transform:`` makes of them.
+        These are the source's, or what ``transform:`` makes of them. Raises ``UsageError`` for a
+        ``transform:`` that is refused.
         """
         return Transform(self.spec.transform, table).table if self.spec.transform else table
 
