@@ -388,7 +388,7 @@ class Database(ServerCalls):
         return found
 
     def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the user has a sink's privileges on ``path``; empty if not known."""
+        """Return for ``hdm doctor`` if the user has a sink's privileges on ``path``; empty if not known."""
         connection = self.connect("hdm:doctor")
         try:
             missing_grants = self.missing_grants(connection, path)

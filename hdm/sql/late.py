@@ -126,7 +126,8 @@ def said_of_late(window: Window, held: int, late: Late, rose: int, name: str, *,
 
     ``held`` is how many rows the source has there, ``late`` those still to be moved. ``rose`` is how many
     moved rows may since have got a greater value, so that they are above the watermark now. ``name`` is the
-    cursor column. ``back``: no row reaches the watermark any more.
+    cursor column. ``back``: no row reaches the watermark any more. The sums are put into
+    ``window.findings.kept``.
     """
     kept, drift = window.findings.kept, int(window.last.get("drift", 0))
     kept["changes"] = changes = int(window.last.get("changes", 0)) + late.changes
