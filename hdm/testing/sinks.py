@@ -312,7 +312,7 @@ def check_errors_are_classified(unreachable: Sink | None, table: Table, secret: 
 
 
 def check_manifests_can_name_it(sink: Sink) -> None:
-    """Check that a manifest can name the class ``subject``, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the sink's class, as hdm's own or as a registered plugin."""
     assert registry.find("sink", type(sink).__name__) is type(sink)
 
 

@@ -243,7 +243,7 @@ def check_errors_are_classified(source: Source, unreachable: Source | None, secr
 
 
 def check_manifests_can_name_it(source: Source) -> None:
-    """Check that a manifest can name the class ``subject``, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the source's class, as hdm's own or as a registered plugin."""
     assert registry.find("source", type(source).__name__) is type(source)
 
 
