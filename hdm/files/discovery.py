@@ -82,8 +82,9 @@ def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
     """Return every dataset under the store's root that the source's settings select, sorted by name.
 
     With a ``pattern``, only files that hdm did not stage are found. Raises ``UsageError`` for a file of a
-    Delta Lake or Hudi table, for folders that give different columns, and, without a pattern, for a data file
-    of a format that hdm does not read beside files to read: without its rows the dataset would be incomplete.
+    Delta Lake or Hudi table, and for folders that give different columns; without a pattern also if a data
+    file of a format that hdm does not read lies beside files to read: without its rows the dataset would be
+    incomplete.
     """
     listed = list(store.list(""))
     found = _staged(store, listed, wanted) if wanted.pattern is None else []

@@ -113,9 +113,10 @@ class FileSink(Sink):
         self.store.look()
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Raise an error if the store cannot create an object exactly once.
+        """Test the store, and write the table's schema beside the table's files.
 
-        Then write the table's schema beside the table's files.
+        Raises ``UsageError`` if the store cannot create an object exactly once, or no file can hold the
+        table.
         """
         carries(table)
         self.store.ready()

@@ -103,7 +103,7 @@ class FileSource(Source):
         return None
 
     def describe(self) -> Table:
-        """Return the only dataset under the store's root.
+        """Return the only dataset under the store's root that the source's settings select.
 
         Raises ``UsageError`` if there is none, or several.
         """

@@ -238,11 +238,11 @@ class Chunk:
 class Receipt:
     """A sink's proof of the rows that it wrote for one chunk.
 
-    ``rows`` were written, ``filtered`` were left out; ``extracted`` is their sum. ``sha256`` is over the
-    content (files: their bytes; tables: the link's running digest). ``location`` tells people where the rows
-    are. ``boundary_digests`` are the row digests of a boundary chunk (see ``Chunk``). ``adopted``: another
-    attempt had written the chunk already. ``anew``: the chunk's snapshot no longer existed, so that the rows
-    are of a later moment.
+    ``rows`` were written, ``filtered`` were left out; ``extracted`` is their sum. ``sha256`` is the digest of
+    a file's bytes (of several files: of their digests), None from sinks that compute none. ``location`` tells
+    people where the rows are. ``boundary_digests`` are the row digests of a boundary chunk (see ``Chunk``).
+    ``adopted``: another attempt had written the chunk already. ``anew``: the chunk's snapshot no longer
+    existed, so that the rows are of a later moment.
     """
 
     chunk_id: str

@@ -53,7 +53,7 @@ class WatermarkRule(Settings):
     """Takes columns that may be NULL, too."""
 
     def fits(self, table: Table, column: Column) -> bool:
-        """Return True if the rule makes this column the table's watermark."""
+        """Return True if the rule fits this column of the table, so that it may become the watermark."""
         pairs = ((self.column, column.name), (self.type, column.native), (self.table, table.path[-1]))
         named = all(fnmatchcase(name.lower(), pattern.lower()) for pattern, name in pairs)
         ordered = self.order is not None or column.kind in LATER

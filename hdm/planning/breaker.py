@@ -2,9 +2,9 @@
 
 A worker that meets a lost connection calls ``Breaker.failed``, which probes the link's systems. If a system
 cannot be reached, all links that need it are barred until a watching thread reaches it again. If all can be
-reached, the failure counts against the chunk. A system that asks to slow down bars the link for as long as it
-asks, and longer each time. ``overdue`` names the links to give up once a system was unreachable for
-``max_wait`` seconds.
+reached, the failure counts against the chunk. A system that asks to slow down bars the link for at
+least as long as it asks, and longer each time. ``overdue`` names the links to give up once a system was
+unreachable for ``max_wait`` seconds.
 """
 
 from __future__ import annotations

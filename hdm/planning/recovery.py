@@ -98,7 +98,7 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Re
 def record_known(
     state: StateManager, job: Job, held: Iterable[LedgerEntry], known: dict[str, tuple[str, str]]
 ) -> int:
-    """Record as committed the planned chunks that the target's ledger names; return how many there were.
+    """Record as committed the planned chunks that the target's ledger names; return how many were recorded.
 
     ``held`` are the ledger's chunks, ``known`` is the job and status of each by chunk id. Chunks that the
     state does not know, and chunks that it calls committed, verified or superseded, are left out.

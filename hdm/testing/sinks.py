@@ -368,12 +368,12 @@ class SinkConformance:
 
     @pytest.fixture
     def unreachable(self) -> Sink | None:
-        """Return None, as the sink connects to no system."""
+        """Return None; override it with a sink whose system cannot be reached, if it connects to one."""
         return None
 
     @pytest.fixture
     def secret(self) -> str | None:
-        """Return None, as the sink has no secret."""
+        """Return None; override it with a password of the sink's profile, if it has one."""
         return None
 
     @pytest.fixture

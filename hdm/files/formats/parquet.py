@@ -114,7 +114,7 @@ class Parquet(Format):
         return self.suffix
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Return an object that writes row groups of at most 512 k rows and ``group_bytes`` bytes."""
+        """Return an object that writes row groups of about 512 k rows or ``group_bytes`` bytes at most."""
         return _Writer(stream, table, compression, group_bytes)
 
     def read(

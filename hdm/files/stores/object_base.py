@@ -46,7 +46,7 @@ class Upload(Settings):
 
     @property
     def in_parts_from(self) -> int:
-        """The size in bytes from which a file is uploaded in parts; by default, more than one part."""
+        """The size in bytes from which a file is uploaded in parts; by default, one byte more than a part."""
         return self.part_bytes + 1 if self.multipart_from is None else self.multipart_from
 
 
