@@ -30,7 +30,7 @@ def is_there(path: Path) -> bool:
 
 
 def has_room(path: Path) -> bool:
-    """Return True if ``path`` is a folder in which this user may write, or may be created as one.
+    """Return True if this user may write in the folder ``path``, or may create it.
 
     It may be created if the nearest existing folder above it is writable.
     """

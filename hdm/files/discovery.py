@@ -52,7 +52,8 @@ class Found:
     """A dataset that was found in a store: its table, and the keys of the objects with its rows.
 
     ``manifests`` are keys of chunk records, ``foreign`` those of files that hdm did not stage. ``replaced``:
-    it is staged as a whole again and again, and these are the newest files.
+    each run stages it as a whole (mode ``replace``), and ``manifests`` are those of the newest complete
+    epoch.
     """
 
     table: Table
@@ -96,7 +97,7 @@ def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
 
 
 def unread(store: Store) -> list[str]:
-    """Return up to five keys of files under the store's root.
+    """Return up to five keys of files under the store's root, to name them in an error.
 
     Marker files of hdm and of other systems are left out.
     """

@@ -85,7 +85,7 @@ class DataLink:
 
     @final
     def column_lineage(self, table: Table) -> tuple[Origin, ...]:
-        """Return of which source columns each of the link's columns is made.
+        """Return an ``Origin`` for each of the link's columns: the source columns that it is made of.
 
         It is unknown if the link overrides ``transform`` and declares no origins.
         """

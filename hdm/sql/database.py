@@ -250,7 +250,7 @@ class Database(ServerCalls):
         return None
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows of transactions open at the last reading; None if not known."""
+        """Return a condition for rows that transactions open at the last reading wrote; None if not known."""
         return None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:

@@ -37,8 +37,8 @@ def numbered_by(table: Table) -> Column | None:
 def missing_ids(splitter: Splitter, column: Column, moved: str) -> str | None:
     """Return the ranges of ids that none of the moved rows has, as the value of a condition ``in``.
 
-    ``moved`` is the SQL predicate of the moved rows. The ranges are the newest ``GAPS`` gaps, and all ids
-    above the greatest. None if there is no row.
+    ``moved`` is the SQL predicate of the moved rows. The ranges are all ids above the greatest, and the
+    newest ``GAPS`` gaps among the ``LOOKS_BACK`` ids below it. None if there is no row.
     """
     dialect, name = splitter.database.dialect, column.name
     quoted, least = dialect.quote(name), -(2 ** (INTEGERS[column.kind] - 1))

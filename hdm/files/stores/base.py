@@ -99,7 +99,7 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Yield the objects whose keys start with ``prefix``, by key.
+        """Yield the objects whose keys start with ``prefix``, in the order of their keys.
 
         With ``scratch``, unfinished ones too.
         """
