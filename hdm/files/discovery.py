@@ -52,8 +52,8 @@ class Found:
     """A dataset that was found in a store: its table, and the keys of the objects with its rows.
 
     ``manifests`` are keys of chunk records, ``foreign`` those of files that hdm did not stage. ``replaced``:
-    each run stages it as a whole (mode ``replace``), and ``manifests`` are those of the newest complete
-    epoch.
+    each run stages it as a whole (mode ``replace``), and ``manifests`` are those of each job's newest
+    complete epoch.
     """
 
     table: Table

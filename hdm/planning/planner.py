@@ -93,9 +93,9 @@ class Planner:
     def tick(self) -> bool:
         """Do every planning step that is possible now; return False once this process has nothing left to do.
 
-        That is so if each of its jobs is closed, given up, or waits for another site, and no other site may
-        publish more. Raises ``StateUnavailable`` at the end if the state database could not be reached for
-        one of the steps.
+        That is so if each of its jobs is closed, given up or postponed, or waits for another site, and no
+        other site may publish more. Raises ``StateUnavailable`` at the end if the state database could not be
+        reached for one of the steps.
         """
         with kept():
             return self._tick()

@@ -36,10 +36,10 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
 
 
 def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) -> bool:
-    """Give up an unfinished reading of an earlier run that can never be complete; return True if it did so.
+    """Give up an unfinished reading that can never be complete; return True if it was given up.
 
-    A new reading can begin then, and ``notes`` get a line. False in mode append, where rows would be loaded
-    twice, and if other links load what it staged (``feeds``).
+    A new reading can begin then, and ``notes`` get a line. False for a job that was opened only now, in mode
+    append, where rows would be loaded twice, and if other links load what it staged (``feeds``).
     """
     if not job.adopted or not _may_begin_anew(job, feeds=feeds):
         return False

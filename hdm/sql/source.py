@@ -303,7 +303,7 @@ class SqlSource(BehindDatabase, Source):
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """Return the chunk's rows, which are read by one SELECT in one transaction.
 
-        Reading raises ``SchemaDrift`` if columns or types differ, ``SourceChanged`` if the table is new.
+        Reading raises ``SchemaDrift`` if columns or types differ, ``SourceChanged`` if it is another table.
         """
         payload = Payload(table, lambda: self._batches(table, chunk, payload.tally))
         return payload

@@ -116,8 +116,8 @@ class Jobs(Aggregate):
     def add_downstream_chunks(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
         """Insert the chunks that were made of an upstream chunk, unless they are there already.
 
-        Chunks of a reading for which a newer one is planned are left out. Returns False, and inserts nothing,
-        if the job is in mode replace and closed; else True.
+        In mode replace, chunks of a reading for which a newer one is planned are left out. Returns False, and
+        inserts nothing, if the job is in mode replace and closed; else True.
         """
         return follow.add_downstream_chunks(self._base, job, upstream_chunk_id, chunks)
 
