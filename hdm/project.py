@@ -51,8 +51,9 @@ class Assembly:
     def preflight(self) -> list[Pipeline]:
         """Find every pipeline (one link over one table) of the manifest, upstream first.
 
-        Writes nothing. A pipeline that cannot be moved is put into the orchestrator's ``refused``, with the
-        reason, and fails in the run. See ``hdm.planning.preflight.preflight``.
+        Writes nothing. Raises one error that names everything that is wrong; but where only links that a
+        template made are wrong, these are put into the orchestrator's ``refused``, with the reason, and fail
+        in the run. See ``hdm.planning.preflight.preflight``.
         """
         return preflight(self.links, self.orchestrator.refused)
 
@@ -70,7 +71,7 @@ class Assembly:
 
 
 def open_project(manifest: str, env: str, profiles: str | None, site: str | None = None) -> Assembly:
-    """Read a manifest and make its components, without connecting to any system.
+    """Read a manifest and make its components; see ``assemble`` for the systems that are connected to.
 
     With ``site``, only the links of that site and those without one are made.
     """
@@ -79,11 +80,12 @@ def open_project(manifest: str, env: str, profiles: str | None, site: str | None
 
 
 def assemble(plan: Plan, known: Profiles, site: str | None = None) -> Assembly:
-    """Make the components of a plan and check their settings, without connecting to any system.
+    """Make the components of a plan and check their settings.
 
-    With ``site``, make only the links of that site and those without a site. Drivers and profile entries that
-    only other sites need may be missing on this machine. Raises ``UsageError`` if no link has the site, and
-    for every mistake in the links' settings.
+    Connects to no system, unless an orchestrator must first find the tables of templates: it then reads the
+    catalogues of source and target, and the state. With ``site``, make only the links of that site and those
+    without a site. Drivers and profile entries that only other sites need may be missing on this machine.
+    Raises ``UsageError`` if no link has the site, and for every mistake in the links' settings.
     """
     broken = registry.load_plugins(plan.plugins, Path(plan.manifest_path).absolute().parent)
     orchestrator: Orchestrator = registry.create("orchestrator", plan.orchestrator, known)

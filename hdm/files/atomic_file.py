@@ -30,7 +30,7 @@ def is_there(path: Path) -> bool:
 
 
 def has_room(path: Path) -> bool:
-    """Return True if ``path`` is a folder in which this user may write, or may be created as one.
+    """Return True if this user may write in the folder ``path``, or may create it.
 
     It may be created if the nearest existing folder above it is writable.
     """
@@ -39,7 +39,10 @@ def has_room(path: Path) -> bool:
 
 
 def disk_error(error: OSError, what: str) -> HdmError:
-    """Return hdm's error for a failed disk operation; ``what`` names the operation's file or folder."""
+    """Return hdm's error for a failed disk operation; ``what`` names the operation's file or folder.
+
+    ``UsageError`` if the user lacks the right to write, else ``TransientError``.
+    """
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return TransientError(
             f"no room to write {what}: {error.strerror}",
@@ -56,7 +59,7 @@ class NewFile(io.RawIOBase):
     """A new file, hashed as it is written, that only its owner can read (mode 0600).
 
     Raises ``FileExistsError`` if there is such a file. ``seal`` makes the bytes durable. ``floor`` is how
-    many bytes must stay free on the disk.
+    many bytes must stay free on the disk: opening and writing raise ``OSError`` (ENOSPC) if fewer are.
     """
 
     _PROBE = 64 * 1024 * 1024

@@ -52,7 +52,8 @@ class Found:
     """A dataset that was found in a store: its table, and the keys of the objects with its rows.
 
     ``manifests`` are keys of chunk records, ``foreign`` those of files that hdm did not stage. ``replaced``:
-    it is staged as a whole again and again, and these are the newest files.
+    each run stages it as a whole (mode ``replace``), and ``manifests`` are those of each job's newest
+    complete epoch.
     """
 
     table: Table
@@ -62,9 +63,11 @@ class Found:
     replaced: bool = False
 
     def files(self, store: Store) -> Iterator[StagedFile]:
-        """Yield the dataset's published files in a stable order, except those that were removed on purpose.
+        """Yield the dataset's published files in a stable order.
 
-        A file that hdm did not stage is read once, for its checksum and row count.
+        Leaves out staged files that are gone, or of another format than the source's ``file_format``. A file
+        that hdm did not stage is read once, for its checksum and row count; ``CorruptFile`` or
+        ``SchemaDrift`` is raised if it cannot be read or has other columns than the table.
         """
         for key in self.manifests:
             manifest = files.read_manifest(store, key)
@@ -79,8 +82,10 @@ class Found:
 def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
     """Return every dataset under the store's root that the source's settings select, sorted by name.
 
-    Raises ``UsageError`` if there is a data file of a format that hdm does not read among the files to read:
-    without its rows the dataset would be incomplete.
+    With a ``pattern``, only files that hdm did not stage are found. Raises ``UsageError`` for a file of a
+    Delta Lake or Hudi table, and for folders that give different columns; without a pattern also if a data
+    file of a format that hdm does not read lies beside files to read: without its rows the dataset would be
+    incomplete.
     """
     listed = list(store.list(""))
     found = _staged(store, listed, wanted) if wanted.pattern is None else []
@@ -92,7 +97,7 @@ def find(store: Store, namespace: str, wanted: Wanted) -> list[Found]:
 
 
 def unread(store: Store) -> list[str]:
-    """Return up to five keys of files under the store's root.
+    """Return up to five keys of files under the store's root, to name them in an error.
 
     Marker files of hdm and of other systems are left out.
     """

@@ -17,11 +17,11 @@ Begins = Callable[[StagedFile, StagedFile], bool]
 
 
 def rest_of(chunk: Chunk, before: Sequence[Chunk], begins: Begins, mode: Mode) -> Iterator[Chunk]:
-    """Yield the part of a file's chunk that has rows which no earlier chunk has; nothing if there is none.
+    """Yield those rows of a file's chunk that no earlier chunk has, as chunks; nothing if there are none.
 
-    ``before`` are all chunks of the job's earlier epochs, in their order. ``begins`` tells whether a file
-    begins with the bytes of an older one. If rows that were moved before may have changed, mode merge yields
-    the whole file; the other modes raise ``UsageError``.
+    ``before`` are all chunks of the job's earlier epochs, in their order; a chunk that is one of them is
+    yielded as it is. ``begins`` tells whether a file begins with the bytes of an older one. If rows that were
+    moved before may have changed, mode merge yields the whole file; the other modes raise ``UsageError``.
     """
     file = chunk.files[0]
     earlier = [one for one in before if one.files and one.files[0].uri == file.uri]

@@ -127,7 +127,10 @@ def read_manifest(store: Store, key: str) -> Manifest | None:
 
 
 def manifests(store: Store, folder: str) -> Iterator[tuple[str, Manifest]]:
-    """Yield every chunk record at or below a folder, with its key."""
+    """Yield every chunk record at or below a folder, with its key.
+
+    Raises ``CorruptFile`` if one is damaged.
+    """
     for found in store.list(f"{folder}/" if folder else ""):
         if found.key.endswith(MANIFEST):
             manifest = read_manifest(store, found.key)

@@ -75,7 +75,10 @@ class FileSink(Sink):
         return self.namespace
 
     def reach(self) -> None:
-        """Look for one object; raise ``ConnectionLost`` if the store cannot be reached."""
+        """Look for one object in the store; raise ``ConnectionLost`` if the store cannot be reached.
+
+        Raises ``UsageError`` if the store refuses the request. A local folder is not looked at.
+        """
         self.store.look()
 
     @property
@@ -103,16 +106,17 @@ class FileSink(Sink):
         return replace(table, dataset=self.dataset(table))
 
     def ready(self) -> None:
-        """Raise an error if a read shows that the store cannot be used.
+        """Raise an error if a read shows that the store cannot be used; a local folder is not looked at.
 
         Whether the store can create an object exactly once is left to ``prepare``, since that test may write.
         """
         self.store.look()
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Raise an error if the store cannot create an object exactly once.
+        """Test the store, and write the table's schema beside the table's files.
 
-        Then write the table's schema beside the table's files.
+        Raises ``UsageError`` if the store cannot create an object exactly once, or no file can hold the
+        table.
         """
         carries(table)
         self.store.ready()
@@ -161,7 +165,11 @@ class FileSink(Sink):
         return max((int(key) for key in keys if key.isdecimal()), default=0)
 
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
-        """Write the chunk's rows as complete, durable files; return their receipt; publish nothing yet."""
+        """Write the chunk's rows as complete, durable files; return their receipt; publish nothing yet.
+
+        If the chunk is published already, nothing is written, and the published receipt is returned, marked
+        ``adopted``. If writing fails, the attempt's files are deleted.
+        """
         held = self.committed(table, chunk, mode)
         if held is not None:
             return replace(held, attempt=attempt.number, adopted=True)
@@ -202,7 +210,7 @@ class FileSink(Sink):
         """Publish the files by creating the chunk record, and return the receipt in the record.
 
         If another attempt has created the record already, delete this attempt's files and return the other's
-        receipt.
+        receipt. Raises ``CorruptFile`` if a file is missing or has another size than its receipt says.
         """
         key = self._published_key(table, chunk, receipt)
         held = files.read_manifest(self.store, key)

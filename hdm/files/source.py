@@ -87,7 +87,10 @@ class FileSource(Source):
         return self.namespace
 
     def reach(self) -> None:
-        """Look for one object; raise ``ConnectionLost`` if the store cannot be reached."""
+        """Look for one object in the store; raise ``ConnectionLost`` if the store cannot be reached.
+
+        Raises ``UsageError`` if the store refuses the request. A local folder is not looked at.
+        """
         self.store.look()
 
     @property
@@ -96,11 +99,11 @@ class FileSource(Source):
         """The OpenLineage namespace of files that no earlier link of the chain has published."""
 
     def piece(self, file: StagedFile) -> int | None:
-        """Return how many rows of a file one chunk has; None if a chunk is the whole file."""
+        """Return how many rows of a file one chunk has; None, the default, if it is the whole file."""
         return None
 
     def describe(self) -> Table:
-        """Return the only dataset under the store's root.
+        """Return the only dataset under the store's root that the source's settings select.
 
         Raises ``UsageError`` if there is none, or several.
         """
@@ -134,7 +137,10 @@ class FileSource(Source):
         return frozenset(one.table.dataset for one in self._datasets() if one.replaced)
 
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
-        """Yield one chunk or several for each published file, identified by the file's checksum."""
+        """Yield one chunk or several for each published file, identified by the file's checksum.
+
+        The whole dataset is planned, whatever the window.
+        """
         number = 0
         for dataset in self._datasets():
             if dataset.table.dataset != table.dataset:

@@ -10,7 +10,7 @@ from hdm.model.values import Chunk
 
 @dataclass(frozen=True, slots=True)
 class FileNames:
-    """The pattern of the URI of the first file that each attempt at a chunk of one table writes.
+    """A pattern for the URI of the first file that an attempt at a chunk writes; one for each table.
 
     ``pattern`` is a format string of Python with the fields ``{chunk}`` (the chunk's id, 64 hex digits),
     ``{attempt}`` and ``{epoch}`` (integers), such as ``s3://lake/orders/{chunk:.24}.{attempt}.0.parquet``;
@@ -36,7 +36,7 @@ class FileNames:
 
     @staticmethod
     def literal(text: str) -> str:
-        """Return ``text`` as a part of a pattern that stands for itself, even if it has braces."""
+        """Return ``text`` with each brace doubled, so that it stands for itself in a pattern."""
         return text.replace("{", "{{").replace("}", "}}")
 
     def first(self, chunk: Chunk, attempt: int) -> str | None:

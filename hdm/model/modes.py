@@ -30,10 +30,10 @@ class ModeRules:
     """
 
     def followers_epoch(self, epoch: int) -> int:
-        """Return the epoch of chunks that a link makes of published ones, in its own epoch ``epoch``.
+        """Return the epoch number of chunks that a job makes of published chunks in its epoch ``epoch``.
 
-        It is 1 in modes that do not read everything again, so that a chunk is the same in whichever epoch it
-        is made.
+        It is ``epoch`` itself in modes that read everything again; else 1, so that a chunk is the same in
+        whichever epoch it is made.
         """
         return epoch if self.reads_everything else 1
 

@@ -12,8 +12,8 @@ class Origin:
     ``sources`` are the columns whose values go into it; ``masked`` are those sources whose values cannot be
     recovered from it; ``conditions`` are columns that only decide which value it gets. ``how`` is
     ``identity`` (also under another name), ``transformation``, ``aggregation``, ``constant``, ``generated``
-    (from no column, e.g. by ``now()``), ``filter`` (``column`` is then ``*``, and the sources decide which
-    rows pass), or ``unknown``.
+    (from no column, e.g. by ``now()``), ``filter`` (``column`` is then ``*``, and ``conditions``
+    decide which rows pass), or ``unknown``.
     """
 
     column: str

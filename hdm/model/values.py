@@ -222,10 +222,10 @@ class Chunk:
 
     @property
     def subtracts_its_own(self) -> bool:
-        """True if the rows to leave out of this chunk were recorded for the chunk's own boundary.
+        """True if the known rows to leave out of this chunk were recorded for the chunk's own boundary.
 
-        If not, they had no place in the cursor's order before, and count as rows at the window's end from now
-        on.
+        False if they had no place in the cursor's order when they were moved; they count as rows at the
+        window's end from now on.
         """
         return self.seen_key != "null" or any(condition.op in UNPLACED for condition in self.conditions)
 
@@ -238,11 +238,11 @@ class Chunk:
 class Receipt:
     """A sink's proof of the rows that it wrote for one chunk.
 
-    ``rows`` were written, ``filtered`` were left out; ``extracted`` is their sum. ``sha256`` is over the
-    content (files: their bytes; tables: the link's running digest). ``location`` tells people where the rows
-    are. ``boundary_digests`` are the row digests of a boundary chunk (see ``Chunk``). ``adopted``: another
-    attempt had written the chunk already. ``anew``: the chunk's snapshot no longer existed, so that the rows
-    are of a later moment.
+    ``rows`` were written, ``filtered`` were left out; ``extracted`` is their sum. ``sha256`` is the digest of
+    a file's bytes (of several files: of their digests), None from sinks that compute none. ``location`` tells
+    people where the rows are. ``boundary_digests`` are the row digests of a boundary chunk (see ``Chunk``).
+    ``adopted``: another attempt had written the chunk already. ``anew``: the chunk's snapshot no longer
+    existed, so that the rows are of a later moment.
     """
 
     chunk_id: str
@@ -354,7 +354,10 @@ class LinkSpec:
 
 
 def digest(*parts: str) -> str:
-    """Return one sha256, in hex digits, over several parts; ('ab','c') gives another one than ('a','bc')."""
+    """Return one sha256, in hex digits, over several texts and their lengths.
+
+    So ``('ab', 'c')`` gives another one than ``('a', 'bc')``.
+    """
     total = hashlib.sha256()
     for part in parts:
         raw = part.encode()

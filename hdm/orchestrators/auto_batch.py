@@ -318,7 +318,7 @@ def accept(
     tables: Mapping[Path, Relation],
     dropped: Iterable[Path] = (),
 ) -> None:
-    """Record how the tables look that are accepted from now on, and the tables whose removal is accepted."""
+    """Record the form in which each of ``tables`` is accepted, and that those in ``dropped`` may be gone."""
     kind, namespace = f"accepted:{batch.key}", _namespace(batch.source)
     named = {
         Dataset(namespace, ".".join(path)): relation_to_dict(one, sizes=False) for path, one in tables.items()

@@ -53,7 +53,7 @@ class WatermarkRule(Settings):
     """Takes columns that may be NULL, too."""
 
     def fits(self, table: Table, column: Column) -> bool:
-        """Return True if the rule makes this column the table's watermark."""
+        """Return True if the rule fits this column of the table, so that it may become the watermark."""
         pairs = ((self.column, column.name), (self.type, column.native), (self.table, table.path[-1]))
         named = all(fnmatchcase(name.lower(), pattern.lower()) for pattern, name in pairs)
         ordered = self.order is not None or column.kind in LATER
@@ -77,9 +77,9 @@ def watermark_of(
 
 
 def bare_spec(component: Component, **extra: Any) -> ComponentSpec:
-    """Return a component with only the settings that are needed to reach its system.
+    """Return a component without the settings that only a table or the orchestrator fills.
 
-    Settings that only a table can fill are left out. ``extra`` are settings to add.
+    The rest is enough to reach its system. ``extra`` are settings to add.
     """
     conf = _placed(component.conf).without(*OWN_KEYS)
     for key in list(conf):

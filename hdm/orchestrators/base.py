@@ -171,7 +171,9 @@ class Orchestrator(ABC):
     def run(self, session: Session) -> RunReport:
         """Open a run, or join one, move everything, close the run, and return its report.
 
-        No lease is left behind. Raises ``StateError`` if the state database cannot be used.
+        No lease is left behind. What fails in one table is in the report. An ``HdmError`` that ends the whole
+        run, such as ``SchemaDrift`` or ``StateError``, is raised; a run that was opened here is closed as
+        failed first.
         """
         began = time.monotonic()
         state = session.state

@@ -1,4 +1,4 @@
-"""Yield the plan's links in its order: each after all links to which it is chained."""
+"""The orchestrator of manifests that declare each of their links."""
 
 from __future__ import annotations
 

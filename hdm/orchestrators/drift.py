@@ -51,7 +51,8 @@ def settle(
 ) -> Settled:
     """Compare each source's columns with those of its last closed job, and apply ``schema_policy``.
 
-    Links with the keys ``weighed`` are taken as they are, since their orchestrator has decided about them.
+    Links with the keys ``weighed`` are taken as they are, since their orchestrator has decided about them. A
+    link whose source has new columns gets ``grows`` set; one that leaves some out gets another ``source``.
     Raises ``SchemaDrift``, which names every change that policy ``fail`` forbids.
     """
     done = Settled()

@@ -2,9 +2,9 @@
 
 A worker that meets a lost connection calls ``Breaker.failed``, which probes the link's systems. If a system
 cannot be reached, all links that need it are barred until a watching thread reaches it again. If all can be
-reached, the failure counts against the chunk. A system that asks to slow down bars the link for as long as it
-asks, and longer each time. ``overdue`` names the links to give up once a system was unreachable for
-``max_wait`` seconds.
+reached, the failure counts against the chunk. A system that asks to slow down bars the link for at
+least as long as it asks, and longer each time. ``overdue`` names the links to give up once a system was
+unreachable for ``max_wait`` seconds.
 """
 
 from __future__ import annotations
@@ -66,8 +66,9 @@ class _Slow:
 class Breaker:
     """Tells which links must wait because a system is unreachable or asks to slow down.
 
-    One for each run of a process; safe for threads. ``say`` is called with the kind of an event and its text,
-    once when a system becomes unreachable and once when it is back.
+    One for each run of a process; safe for threads. ``say`` is called with the kind of an event and its text:
+    every ``SAY_AGAIN`` seconds while a system is unreachable, once when it is back, and once when it first
+    asks to slow down.
     """
 
     max_wait: float = MAX_WAIT
@@ -114,7 +115,8 @@ class Breaker:
     def overdue(self) -> tuple[frozenset[str], HdmError] | None:
         """Return the keys of links to give up in this run, with the error to show; None if there are none.
 
-        A system of theirs was unreachable, or slowed them down, for at least ``max_wait`` seconds.
+        A system of theirs was unreachable, or asked to slow down, for at least ``max_wait`` seconds. If there
+        are several such systems, the links of one are returned.
         """
         if not self._away and not self._slow:
             return None

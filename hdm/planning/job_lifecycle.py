@@ -200,8 +200,8 @@ def can_never_finish(state: StateManager, job: Job, above: Sequence[str | None])
     """Return True if an open job can never finish in this run.
 
     ``above`` are the outcomes of its upstream jobs, None for one that is still open. True if none is open,
-    one failed, and all chunks that they published are loaded. True also if only dead chunks of its own are
-    left.
+    one failed, and all chunks that they published are loaded. In mode merge also if none is open and the job
+    can do nothing more because of its own dead chunk (``holds_back``).
     """
     if None in above:
         return False

@@ -21,7 +21,7 @@ LOOK_EVERY = 1.0
 
 
 class OtherSites:
-    """The links of other sites that links of this site depend on.
+    """Looks for what other sites do with the links on which links of this site depend.
 
     ``fed`` are the links of this site that depend on another site, directly or through other links;
     ``published`` are the known pipelines of other sites.
@@ -50,7 +50,7 @@ class OtherSites:
         return bool(self._above) and self._state.workers.at_work(self._run_id, self._sites, self._above)
 
     def is_time(self, *, now: bool) -> bool:
-        """Return True if it is time to look for news of other sites.
+        """Return True if it is time to look for news of other sites, and count from now to the next time.
 
         That is every ``LOOK_EVERY`` seconds, or at once if ``now``.
         """
@@ -70,7 +70,7 @@ class OtherSites:
         """Yield pairs of a link of this site and an upstream job of which the link has not loaded all.
 
         Upstream jobs whose pipelines are ``busy`` are yielded in any case. Pipelines of this site that are
-        ``known`` are left out.
+        ``known`` are left out. Adds the pipelines of all upstream jobs to ``published``.
         """
         for key in (key for key in self._links if key in self.fed):
             link = self._links[key]

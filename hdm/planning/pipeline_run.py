@@ -74,7 +74,7 @@ class PipelineRun:
 
     @property
     def is_unfinished(self) -> bool:
-        """True if the pipeline has a job that is not closed."""
+        """True if the pipeline has a job that is neither closed nor given up in this run."""
         return self.job is not None and not self.is_over
 
     @property
@@ -87,7 +87,7 @@ class PipelineRun:
 
     @property
     def is_good(self) -> bool:
-        """True if the pipeline has not failed."""
+        """True unless the pipeline has failed, or its job was closed with dead chunks."""
         return self.outcome in (None, SUCCESS)
 
     @property

@@ -91,10 +91,11 @@ class Planner:
             self._run(key).fail(why)
 
     def tick(self) -> bool:
-        """Do every planning step that is possible now; return True while any job of this run is not closed.
+        """Do every planning step that is possible now; return False once this process has nothing left to do.
 
-        Raises ``StateUnavailable`` at the end if the state database could not be reached for one of the
-        steps.
+        That is so if each of its jobs is closed, given up or postponed, or waits for another site, and no
+        other site may publish more. Raises ``StateUnavailable`` at the end if the state database could not be
+        reached for one of the steps.
         """
         with kept():
             return self._tick()
@@ -152,13 +153,14 @@ class Planner:
         return progress(self.state, self.jobs.values())
 
     def feeds(self, job: Job) -> bool:
-        """Return True if another link of this plan reads what the job's sink publishes."""
+        """Return True if another link of the manifest reads what the job's sink publishes."""
         return feeds(job, self.specs)
 
     def succeeded(self) -> bool:
         """Return True if every job of this process ended with success or waits for another site.
 
-        False while a job is still to be opened.
+        False while a job is still to be opened, or if an earlier epoch with dead chunks is not closed with
+        success.
         """
         runs = self._runs.values()
         return all(run.is_good and self._is_done(run) for run in runs) and self._gaps.are_closed

@@ -116,10 +116,11 @@ def _allowed(spec: LinkSpec, column: str) -> bool:
 def preflight(links: Mapping[str, DataLink], refused: dict[str, str] | None = None) -> list[Pipeline]:
     """Find every pipeline of the links and return them, upstream first. Writes nothing.
 
-    Raises one error that names everything that is wrong. If ``refused`` is given, a failing link that a
-    template made does not raise: its key and the reason are put into ``refused``, and the other links'
-    pipelines are still returned. A link that is chained to a link of another site, which is not among
-    ``links``, has no pipelines here: only the state database knows its tables.
+    Raises one error that names everything that is wrong. If ``refused`` is given, only links that a template
+    made are wrong, and others have pipelines, nothing is raised: the keys of the wrong links are put into
+    ``refused``, with the reasons, and the pipelines of the others are returned. A link that is chained to a
+    link of another site, which is not among ``links``, has no pipelines here: only the state database knows
+    its tables.
     """
     _look_for_drivers(links)
     found: dict[str, list[Pipeline]] = {}

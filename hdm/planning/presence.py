@@ -134,10 +134,10 @@ def _missed(one: Pipeline, known: Holding, held: Holding, gone: Sequence[Known])
 def missing(state: StateManager, one: Pipeline, link: DataLink) -> tuple[list[Chunk], int, set[str]]:
     """Return the committed chunks that a target has lost, their number of rows, and ids not to copy again.
 
-    The chunks are in order. The ids are of chunks whose rows come back when other lost chunks are read again.
-    In a merging chain all chunks after the first lost one are included: an older row must not be merged after
-    a newer one. In mode replace, only staged files of an unfinished reading are loaded again. Raises
-    ``PermanentError`` if rows would be doubled, or if it is not clear which are lost.
+    The chunks are in order. The ids are of lost chunks whose rows come back when other lost chunks are read
+    again. In a merging chain all chunks after the first lost one are included: an older row must not be
+    merged after a newer one. In mode replace, only staged files of an unfinished reading are loaded again.
+    Raises ``PermanentError`` if rows would be doubled, or if it is not clear which are lost.
     """
     epoch, merges = None, one.link.mode.rules.merges_by_key
     if one.link.mode.rules.swaps_at_end:
@@ -193,10 +193,10 @@ def as_pipeline(job: Job, link: DataLink) -> Pipeline:
 def load_again(
     state: StateManager, links: Mapping[str, DataLink], jobs: Sequence[Job], by: str
 ) -> Iterator[tuple[Job, int, int]]:
-    """Plan lost chunks to be loaded again; yield each job with its number of such chunks and rows.
+    """Plan lost chunks to be loaded again; yield each job with its number of lost chunks and rows.
 
-    The chunks are loaded from staged files if these still exist, else from the source. ``by`` is the person
-    who asked.
+    Each target is prepared first. The chunks are loaded from staged files if these still exist, else from the
+    source. ``by`` is the person who asked.
     """
     newest = {job.pipeline_key: job for job in jobs}
     for job in jobs:

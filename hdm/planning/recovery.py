@@ -98,19 +98,19 @@ def take_over(state: StateManager, job: Job, link: DataLink, table: Table) -> Re
 def record_known(
     state: StateManager, job: Job, held: Iterable[LedgerEntry], known: dict[str, tuple[str, str]]
 ) -> int:
-    """Record as committed the planned chunks that the target's ledger names; return how many there were.
+    """Record as committed the planned chunks that the target's ledger names; return how many were recorded.
 
-    ``held`` are the ledger's chunks, ``known`` is the job and status of each by chunk id. Chunks that are not
-    recorded, or settled, are left out.
+    ``held`` are the ledger's chunks, ``known`` is the job and status of each by chunk id. Chunks that the
+    state does not know, and chunks that it calls committed, verified or superseded, are left out.
     """
     news = (one for one in held if known.get(one[0].chunk_id, ("", SETTLED[0]))[1] not in SETTLED)
     return sum(state.chunks.import_committed(job, *one) for one in news)
 
 
 def verify_rest(state: StateManager, job: Job, link: DataLink, counts: Mapping[str, int]) -> None:
-    """Count rows in the target for chunks that were recorded as committed only because a ledger names them.
+    """Compare row counts with the target for chunks that were recorded as committed without that.
 
-    Nothing is done if the sink cannot tell which rows the target has.
+    The state database records each result. Nothing is done if the sink cannot tell which rows the target has.
     """
     if counts.get("committed") and link.verifies:
         for chunk, rows in state.reports.unverified(job.job_id):

@@ -28,7 +28,8 @@ _TOLD_APART = (
 def refuse_shared_targets(links: Mapping[str, DataLink], pipelines: Sequence[Pipeline]) -> None:
     """Raise ``ManifestError``, with both places, if two links write to one target table without ``union:``.
 
-    Also if a link with ``union:`` replaces the table, or if no column tells the links' rows apart.
+    Also if a link with ``union:`` replaces the table, if no column tells the links' rows apart, or if no such
+    column is in the key of a merge. Links whose sinks publish files are not compared.
     """
     for group in _sharing(links, pipelines):
         first, *others = group

@@ -18,9 +18,9 @@ PATIENCE = 3.0
 
 
 class Asking:
-    """Reports systems that one thread waits for, in a ``with`` block.
+    """Logs a warning for each system that has not answered one thread for ``PATIENCE`` seconds.
 
-    Each question to a system stands in a ``with`` block of ``of``.
+    It does so within its ``with`` block. Each question to a system stands in a ``with`` block of ``of``.
     """
 
     def __init__(self) -> None:

@@ -17,7 +17,8 @@ READ_ANEW = "it changed while it was read last: read anew"
 def missing(state: StateManager, job: Job) -> Iterator[str]:
     """Yield a note if a settled job read another number of rows than its plan counted; otherwise nothing.
 
-    Raises ``SourceChanged`` if both happened under one snapshot, so that no row can have come or gone.
+    Raises ``SourceChanged`` if the rows were counted and read in one snapshot, so that none can have come or
+    gone.
     """
     if job.info.upstream_keys:
         return
@@ -37,8 +38,8 @@ def missing(state: StateManager, job: Job) -> Iterator[str]:
 def begin_anew(state: StateManager, job: Job, notes: list[str], *, feeds: bool) -> bool:
     """Give up an unfinished reading that can never be complete; return True if it was given up.
 
-    A new reading can begin then. False in mode append, where rows would be loaded twice, and if other links
-    load what it staged (``feeds``).
+    A new reading can begin then, and ``notes`` get a line. False for a job that was opened only now, in mode
+    append, where rows would be loaded twice, and if other links load what it staged (``feeds``).
     """
     if not job.adopted or not _may_begin_anew(job, feeds=feeds):
         return False

@@ -71,7 +71,8 @@ class DataLink:
     def outgoing(self, table: Table) -> Table:
         """Return the table with the columns that the sink gets.
 
-        These are the source's, or what ``transform:`` makes of them.
+        These are the source's, or what ``transform:`` makes of them. Raises ``UsageError`` for a
+        ``transform:`` that is refused.
         """
         return Transform(self.spec.transform, table).table if self.spec.transform else table
 
@@ -84,7 +85,7 @@ class DataLink:
 
     @final
     def column_lineage(self, table: Table) -> tuple[Origin, ...]:
-        """Return of which source columns each of the link's columns is made.
+        """Return an ``Origin`` for each of the link's columns: the source columns that it is made of.
 
         It is unknown if the link overrides ``transform`` and declares no origins.
         """

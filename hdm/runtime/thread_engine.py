@@ -43,10 +43,10 @@ class Observer:
 class ThreadEngine:
     """Runs the jobs of one run to their end, or until ``stop`` is set and the workers have stopped.
 
-    ``workers`` threads claim chunks. ``back_pressure`` is how many chunks of a link may be staged and not
-    loaded before the link's source is read on (None: no bound). ``grace`` is how many seconds a drain lets
-    chunks in work continue before they are handed back. ``max_wait`` is how many seconds a system, or the
-    state database, may be unreachable before the run ends.
+    ``workers`` threads claim chunks. ``back_pressure`` is how many chunks of one table may be staged and not
+    loaded yet; its source is read further only while there are fewer (None: no bound). ``grace`` is how many
+    seconds a drain lets chunks in work continue before they are handed back. ``max_wait`` is how many seconds
+    a system, or the state database, may be unreachable before the run ends.
     """
 
     state: StateManager

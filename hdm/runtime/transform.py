@@ -35,7 +35,10 @@ _KINDS: list[tuple[Any, Kind]] = [
 
 
 class Transform:
-    """A ``transform:`` statement ready to be run; ``table`` is the schema of its result."""
+    """A ``transform:`` statement ready to be run; ``table`` is the schema of its result.
+
+    Making one raises ``UsageError`` for a statement that is refused, ``MissingDriver`` without DuckDB.
+    """
 
     def __init__(self, sql: str, table: Table) -> None:
         try:

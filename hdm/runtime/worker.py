@@ -83,7 +83,10 @@ class Worker:
     _next: ActiveLease | None = None
 
     def step(self) -> Outcome | None:
-        """Claim one chunk, move it and record the outcome; return None if there is nothing to claim now."""
+        """Claim one chunk, move it, record and return the outcome; None if there is nothing to claim now.
+
+        An error of the chunk is in the outcome, not raised.
+        """
         held, self._next = self._next or self._claim(), None
         if held is None:
             return None

@@ -29,8 +29,8 @@ def of_text(columns: Sequence[Column]) -> list[str]:
 def unreadable(source: SqlSource, table: Table, chunk: Chunk) -> list[str]:
     """Return the text columns of a chunk that have values which cannot be decoded.
 
-    Reads each text column alone, in a database session of its own. Returns none if a reading fails for
-    another reason.
+    Reads each text column alone, in a database session of its own. Empty if a reading fails for another
+    reason.
     """
     found = []
     for column in table.columns:

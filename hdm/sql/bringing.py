@@ -29,8 +29,8 @@ def bring(
     """Prepare to load a chunk's rows into table ``into``; return the function that loads them.
 
     Call ``bring`` before the transaction opens. The function that it returns inserts the rows inside the open
-    transaction and returns how many were sent. It raises ``RejectedRows`` if the table stored fewer, and the
-    source's own error if reading fails.
+    transaction and returns how many were sent. It raises ``RejectedRows`` if the table stored another number,
+    and the source's own error if reading fails.
     """
     sent = 0
     broken: list[Exception] = []

@@ -137,6 +137,6 @@ class Splitter(Cutter):
 def all_of(filters: Sequence[str]) -> str:
     """Return the SQL filters joined by AND.
 
-    Empty ones are left out; empty if there is no other.
+    Empty filters are left out; the result is empty if there are no others.
     """
     return " AND ".join(filter(None, filters))

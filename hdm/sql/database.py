@@ -189,7 +189,7 @@ class Database(ServerCalls):
         cursor.execute(sql, values) if values else cursor.execute(sql)
 
     def run(self, connection: Any, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        """Execute one statement with bound values and return all its rows; none if it is no query."""
+        """Execute one statement with bound values and return all its rows; empty if it is no query."""
         with self.calling(connection):
             cursor = connection.cursor()
             try:
@@ -217,7 +217,7 @@ class Database(ServerCalls):
     def join(self, connection: Any, token: str, table: Table, chunk: Chunk | None) -> bool:
         """Make the open transaction read from the snapshot of ``token``; return True if it does.
 
-        False if the snapshot is lost and the chunk may be read from a new one; else ``SnapshotLost``.
+        False if the snapshot is lost and a new one may be used; raises ``SnapshotLost`` if none may.
         """
         raise SnapshotLost(f"{self.dialect.name} cannot share snapshots", hint="plan again")
 
@@ -250,7 +250,7 @@ class Database(ServerCalls):
         return None
 
     def late(self, connection: Any, table: Table, window: Window) -> Condition | None:
-        """Return a condition for rows of transactions open at the last reading; None if not known."""
+        """Return a condition for rows that transactions open at the last reading wrote; None if not known."""
         return None
 
     def since(self, connection: Any, table: Table, window: Window) -> Condition | None:
@@ -272,7 +272,7 @@ class Database(ServerCalls):
     ) -> list[str]:
         """Return the column's value at about every ``step``-th row, in ascending order, as text.
 
-        A value that occurs more than once has more than ``step`` rows. ``origin`` is the SQL to read from,
+        A value that the result has twice has more than ``step`` rows. ``origin`` is the SQL to read from,
         ``where`` selects rows (empty: all), ``rows`` is an estimate of their number.
         """
         dialect, name = self.dialect, self.dialect.quote(column.name)
@@ -305,7 +305,7 @@ class Database(ServerCalls):
         return None
 
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
-        """Allow inserts into the identity columns of ``held`` in ``names``, until the session ends."""
+        """Allow inserts into identity columns of ``held`` that ``names`` contains, until the session ends."""
         return
 
     def watch_triggers(self, connection: Any, path: Sequence[str]) -> Callable[[], int] | None:
@@ -347,7 +347,7 @@ class Database(ServerCalls):
         return False
 
     def referring(self, connection: Any, path: Sequence[str]) -> list[Referring]:
-        """Return the foreign keys of other tables that refer to this table; none if keys are not enforced."""
+        """Return the foreign keys of other tables that refer to this table; empty if none are enforced."""
         sql = self.dialect.referring(path)
         return grouped(self.run(connection, sql)) if sql else []
 
@@ -388,7 +388,7 @@ class Database(ServerCalls):
         return found
 
     def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
-        """Return, for ``hdm doctor``, if the user has a sink's privileges on ``path``; empty if not known."""
+        """Return for ``hdm doctor`` if the user has a sink's privileges on ``path``; empty if not known."""
         connection = self.connect("hdm:doctor")
         try:
             missing_grants = self.missing_grants(connection, path)

@@ -152,7 +152,7 @@ class DbApiDatabase(Database):
     def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
         """Return the tables in the schema of ``path`` whose names start with ``prefix``.
 
-        None are found if the dialect has no SQL for it.
+        Empty if the dialect has no SQL for it.
         """
         if self.questions.tables is None:
             return []

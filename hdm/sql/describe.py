@@ -16,9 +16,10 @@ from hdm.sql.database import Database
 def described(
     database: Database, connection: Any, path: Sequence[str], questions: CatalogueSql
 ) -> Table | None:
-    """Return a table with its key and size estimates, by catalogue SQL.
+    """Return a table with its key and size estimates, by catalogue SQL; None if there is none.
 
-    None if there is none. The table's name may differ in case from ``path``.
+    The table's name may differ in case from ``path``. Raises ``UsageError`` if several names differ so, and
+    none is equal.
     """
     dialect = database.dialect
 

@@ -37,8 +37,8 @@ def numbered_by(table: Table) -> Column | None:
 def missing_ids(splitter: Splitter, column: Column, moved: str) -> str | None:
     """Return the ranges of ids that none of the moved rows has, as the value of a condition ``in``.
 
-    ``moved`` is the SQL predicate of the moved rows. The ranges are the newest ``GAPS`` gaps, and all ids
-    above the greatest. None if there is no row.
+    ``moved`` is the SQL predicate of the moved rows. The ranges are all ids above the greatest, and the
+    newest ``GAPS`` gaps among the ``LOOKS_BACK`` ids below it. None if there is no row.
     """
     dialect, name = splitter.database.dialect, column.name
     quoted, least = dialect.quote(name), -(2 ** (INTEGERS[column.kind] - 1))
@@ -126,7 +126,8 @@ def said_of_late(window: Window, held: int, late: Late, rose: int, name: str, *,
 
     ``held`` is how many rows the source has there, ``late`` those still to be moved. ``rose`` is how many
     moved rows may since have got a greater value, so that they are above the watermark now. ``name`` is the
-    cursor column. ``back``: no row reaches the watermark any more.
+    cursor column. ``back``: no row reaches the watermark any more. The sums are put into
+    ``window.findings.kept``.
     """
     kept, drift = window.findings.kept, int(window.last.get("drift", 0))
     kept["changes"] = changes = int(window.last.get("changes", 0)) + late.changes

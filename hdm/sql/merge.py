@@ -94,7 +94,8 @@ class Merge:
         """Merge the ``sent`` rows of the temporary table; return how many were skipped.
 
         A row is skipped if a newer row has its key. Raises ``RejectedRows`` if nothing tells which of two
-        rows with one key is newer, or if the table does not contain all rows afterwards.
+        rows with one key is newer, or if the table does not contain all rows afterwards; ``SchemaDrift`` if
+        the cursor cannot be compared with the table's column.
         """
         newest = newest_by(self.database, self.target) if self.repeats else None
         if newest is not None:

@@ -78,7 +78,10 @@ class OdbcDatabase(DbApiDatabase):
         self._guard(lambda statement: self.run(connection, statement))
 
     def settings(self, write: bool) -> list[str]:
-        """Return the first SQL statements of a session; the connection string sets the character set."""
+        """Return the first SQL statements of a session, except SET NAMES.
+
+        The connection string sets the character set.
+        """
         return [one for one in super().settings(write) if not one.startswith("SET NAMES")]
 
     def _guard(self, execute: Callable[[str], Any]) -> None:

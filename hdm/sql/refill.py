@@ -45,8 +45,9 @@ def refill(database: Database, connection: Any, held: Table, new: Sequence[str])
     """Make the existing table ``held`` contain exactly the rows of the table named ``new``.
 
     If foreign keys of other tables refer to ``held``, its rows are matched by the key that they refer to and
-    updated, so that no delete cascades. Raises ``RejectedRows`` if a row that has to go is still referred to,
-    or if a new row is missing afterwards; the caller then rolls back.
+    updated, so that no delete cascades. Raises ``RejectedRows`` if the table's rows cannot be replaced, if a
+    row that has to go is still referred to, or if another number of rows is there afterwards; the caller then
+    rolls back.
     """
     fresh = database.find(connection, new)
     assert fresh is not None

@@ -61,7 +61,7 @@ class SqlSink(BehindDatabase, Sink):
     def foreign_keys(self) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
         """Return pairs of tables (referring, referred) from the catalogue.
 
-        None if the target does not exist yet, or enforces no foreign keys.
+        Empty if the target does not exist yet, or enforces no foreign keys.
         """
         if not (self.database.keys_act and self.dialect.all_keys and self.database.is_there()):
             return []
@@ -79,7 +79,7 @@ class SqlSink(BehindDatabase, Sink):
     # -- before ----------------------------------------------------------------
 
     def ready(self) -> None:
-        """Open a session and look for the ledger; raise an error if that fails.
+        """Open a session and look whether the ledger exists; raise an error if that cannot be done.
 
         For a database file that is missing, test whether it can be created.
         """
@@ -130,9 +130,9 @@ class SqlSink(BehindDatabase, Sink):
         grow(self.database, self.target(table), self._held)
 
     def prepare(self, table: Table, job_key: str, epoch: int, mode: Mode) -> None:
-        """Create a missing table and ledger, and check an existing table; change no row.
+        """Create a missing table and ledger; raise ``SchemaDrift`` if an existing table cannot take the rows.
 
-        In mode ``replace``, creates the table beside the target that will be swapped in.
+        Changes no row. In mode ``replace``, creates the table beside the target that will be swapped in.
         """
         target = self.target(table)
         must_have_key(target, mode)
@@ -259,7 +259,8 @@ class SqlSink(BehindDatabase, Sink):
     def write(self, table: Table, chunk: Chunk, attempt: Attempt, payload: Payload, mode: Mode) -> Receipt:
         """Write a chunk's ledger row and rows, and count them, in one transaction; return the receipt.
 
-        Where the database can, the rows are sent to the server before the transaction opens.
+        If the ledger has the chunk already, writes nothing and returns its receipt, ``adopted``. Where the
+        database can, the rows are sent to the server before the transaction opens.
         """
         target, mark = self.target(table), f"hdm:{chunk.chunk_id[:12]}:"
         ledger = self._ledger(target)

@@ -284,7 +284,7 @@ class SqlSource(BehindDatabase, Source):
             yield from splitter.chunks(job_key, snapshot)
 
     def why_not_split(self, table: Table, chunks: Sequence[Chunk]) -> str | None:
-        """Return a warning if a large table is one chunk, because it has no key to split by; else None."""
+        """Return a warning if a large table is one chunk because it has no key to split by; else None."""
         wanted = self.config.chunk
         return wanted and why_not_split(self.dialect, table, chunks, wanted.rows, wanted.bytes)
 
@@ -303,7 +303,7 @@ class SqlSource(BehindDatabase, Source):
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """Return the chunk's rows, which are read by one SELECT in one transaction.
 
-        Reading raises ``SchemaDrift`` if columns or types differ from the plan.
+        Reading raises ``SchemaDrift`` if columns or types differ, ``SourceChanged`` if it is another table.
         """
         payload = Payload(table, lambda: self._batches(table, chunk, payload.tally))
         return payload

@@ -52,7 +52,8 @@ def swap_once(
     """Replace the rows of table ``target`` by those of table ``new``, unless the ledger records that swap.
 
     ``old`` is the name that the replaced table gets before it is dropped. Where DDL commits the transaction,
-    an earlier process may have ended half-way; then the rest is done.
+    an earlier process may have ended half-way; then the rest is done. Raises ``RejectedRows`` if the table
+    has another number of rows afterwards than the epoch loaded.
     """
     connection = swap_session(database, swap)
     try:

@@ -61,7 +61,7 @@ class StateManager:
         lease_ttl: float = 30.0,
         mask: redaction.Redact = redaction.redact,
     ) -> StateManager:
-        """Connect to the state database at ``url``.
+        """Connect to the state database at ``url``, and return its manager.
 
         With ``create``, an empty database gets its tables; else ``StateMissing`` is raised for it. Raises
         ``SchemaOutOfDate`` if the schema is older or newer than this hdm. ``lease_ttl`` is how many seconds a
@@ -78,7 +78,8 @@ class StateManager:
     def import_legacy(self, url: str | URL) -> dict[str, int]:
         """Import the table ``state_manager`` of hashmap_data_migrator from the database at ``url``.
 
-        Returns how many rows were read, imported, and counted as 'success'.
+        Returns how many rows were read, imported, and counted as 'success'. Raises ``UsageError`` if there is
+        no such table.
         """
         return import_original.import_old(self._base, url)
 

@@ -60,7 +60,7 @@ class JobInfo:
     """Description of a job (one link over one dataset), as it was planned.
 
     ``losses`` are pairs ``(column, reason)``. ``origins`` say which source columns each column is made of;
-    empty if unknown.
+    empty if unknown, and for a job that was read from the state database.
     """
 
     pipeline_key: str
@@ -103,7 +103,10 @@ class Job:
 
     @property
     def closed_unread(self) -> bool:
-        """True if the epoch was closed without reading, which differs from reading an empty table."""
+        """True if the epoch was closed as not read: it was skipped, or given up as incomplete.
+
+        False for one that read an empty table.
+        """
         return self.status == "success" and not self.planned
 
 
@@ -199,7 +202,10 @@ class Reading:
 
     @property
     def is_exact(self) -> bool:
-        """True if the chunks read exactly as many rows as the plan counted, all in the plan's snapshot."""
+        """True if the chunks read exactly as many rows as the plan counted.
+
+        False if the reading is ``unclear``.
+        """
         return not self.unclear and bool(self.read == self.kept.get("again", 0) + self.kept.get("ranges", 0))
 
     @property

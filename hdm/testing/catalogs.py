@@ -67,7 +67,7 @@ def check_created_again_it_is_the_same(other: Catalog, crawled: Schema, selectio
 def check_nothing_is_left_to_do_afterwards(other: Catalog, crawled: Schema, selection: Selection) -> None:
     """Check that nothing is missing in ``other`` after a schema was created there.
 
-    Compared are columns, keys, indexes, comments and views.
+    Columns, keys, indexes, comments and views are compared.
     """
     mapped = map_schema(crawled, crawled.system, flavour=crawled.flavour)
     with other.session() as session:

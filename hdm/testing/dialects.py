@@ -92,7 +92,7 @@ def check_impossible_names_are_refused(dialect: Dialect) -> None:
 
 
 def check_names_beside_fit(dialect: Dialect) -> None:
-    """Check that names of second tables are allowed, and differ for two long names."""
+    """Check that names of tables beside a target (``Dialect.beside``) are allowed, and long ones differ."""
     long = min(dialect.max_identifier, 1000)
     made = [dialect.beside(name, "__hdm_a1b2c3_7") for name in ("t", "é" * (long // 2), "x" * long)]
     made.append(dialect.beside("x" * (long - 1) + "y", "__hdm_a1b2c3_7"))
@@ -181,13 +181,13 @@ def check_own_types_stay(dialect: Dialect) -> None:
 
 
 def check_statements_parse(dialect: Dialect, unknown: Unknown) -> None:
-    """Check that sqlglot parses each statement of the dialect as exactly one statement."""
+    """Check that sqlglot parses each statement of ``emitted.statements`` as exactly one statement."""
     for sql in statements(dialect) if dialect.sqlglot else ():
         parsed(dialect, sql, unknown)
 
 
 def check_statements_hold_hostile_names(dialect: Dialect, unknown: Unknown) -> None:
-    """Check that hostile column names do not change the kind of any statement."""
+    """Check that hostile column names do not change the kind of any statement of ``emitted.statements``."""
     hostile = ['a"b; --', "o'clock", "semi;` ]DROP"]
     hostile = [name if can_have(dialect, name) else f"{n} x;--" for n, name in enumerate(hostile)]
     if dialect.sqlglot:
@@ -242,7 +242,7 @@ class Given:
     unknown: Unknown = ()
 
     def call(self, check: Callable[..., None]) -> None:
-        """Call a test function, giving each parameter the attribute of this object that has its name."""
+        """Call a check function with the values of this object's attributes that its parameters name."""
         check(*(getattr(self, name) for name in inspect.signature(check).parameters))
 
 

@@ -1,4 +1,4 @@
-"""Makes columns of every kind, and every statement that a dialect can write, for the checks."""
+"""Makes columns of every kind, and the statements of a dialect that the checks look at."""
 
 from __future__ import annotations
 
@@ -57,7 +57,10 @@ def can_have(dialect: Dialect, name: str) -> bool:
 
 
 def statements(dialect: Dialect, names: Sequence[str] = ("id", "v", "w")) -> Iterator[str]:
-    """Yield every statement that the dialect can write, with columns of these names."""
+    """Yield statements that the dialect writes, with columns of these names.
+
+    They create, rename and drop tables, merge rows, and select by every expression and condition.
+    """
     path = ("s", "t")[-min(dialect.max_path, 2) :]
     stage, key = ("stage",), names[:1]
     columns = [Column(name, Kind.INT64, carrier(Kind.INT64), nullable=name not in key) for name in names]

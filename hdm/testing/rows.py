@@ -72,7 +72,7 @@ def awkward_table(names: tuple[str, ...] = (), *, path: tuple[str, ...] = ("awkw
 
 
 def awkward_batch(table: Table, *, first_id: int = 1) -> pa.RecordBatch:
-    """Return rows for the awkward table: every value, NULL in each column, a row with only NULLs."""
+    """Return rows for the awkward table: every value, NULL in each column, a row that has only its ``id``."""
     values = {c.name: [*_VALUES[c.name][2], None] for c in table.columns if c.name != "id"}
     count = 1 + max((len(v) for v in values.values()), default=0)
     rows = {"id": list(range(first_id, first_id + count))}

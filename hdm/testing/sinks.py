@@ -312,7 +312,7 @@ def check_errors_are_classified(unreachable: Sink | None, table: Table, secret: 
 
 
 def check_manifests_can_name_it(sink: Sink) -> None:
-    """Check that a manifest can name the class ``subject``, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the sink's class, as hdm's own or as a registered plugin."""
     assert registry.find("sink", type(sink).__name__) is type(sink)
 
 
@@ -368,12 +368,12 @@ class SinkConformance:
 
     @pytest.fixture
     def unreachable(self) -> Sink | None:
-        """Return None, as the sink connects to no system."""
+        """Return None; override it with a sink whose system cannot be reached, if it connects to one."""
         return None
 
     @pytest.fixture
     def secret(self) -> str | None:
-        """Return None, as the sink has no secret."""
+        """Return None; override it with a password of the sink's profile, if it has one."""
         return None
 
     @pytest.fixture

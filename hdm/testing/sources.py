@@ -243,7 +243,7 @@ def check_errors_are_classified(source: Source, unreachable: Source | None, secr
 
 
 def check_manifests_can_name_it(source: Source) -> None:
-    """Check that a manifest can name the class ``subject``, as hdm's own or as a registered plugin."""
+    """Check that a manifest can name the source's class, as hdm's own or as a registered plugin."""
     assert registry.find("source", type(source).__name__) is type(source)
 
 
@@ -295,22 +295,22 @@ class SourceConformance:
 
     @pytest.fixture
     def grow(self) -> Grow | None:
-        """Return None, as the dataset does not grow."""
+        """Return None; override it with a function that adds rows to the dataset and returns these."""
         return None
 
     @pytest.fixture
     def empty(self) -> Source | None:
-        """Return None, as there is no source of an empty dataset."""
+        """Return None; override it with a source of a dataset without rows."""
         return None
 
     @pytest.fixture
     def unreachable(self) -> Source | None:
-        """Return None, as the source connects to no system."""
+        """Return None; override it with a source whose system cannot be reached, if it connects to one."""
         return None
 
     @pytest.fixture
     def secret(self) -> str | None:
-        """Return None, as the source has no secret."""
+        """Return None; override it with a password of the source's profile, if it has one."""
         return None
 
     @pytest.fixture

@@ -125,15 +125,15 @@ class Format(ABC):
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
         """Return a table with the columns that the file declares.
 
-        A column whose type is not known is text.
+        A column whose type the file does not tell is text.
         """
 
 
 def format_named(name: str, delimiter: str | None = None) -> Format:
     """Return the format of that name, hdm's or a plugin's.
 
-    Raises ``UsageError`` if there is none. ``delimiter`` separates the fields of CSV; None: a comma, unless
-    the header shows another delimiter.
+    Raises ``UsageError`` if there is none. ``delimiter`` separates the fields of CSV; without it, a comma
+    does, and ``describe`` raises an error if the header seems to have another one.
     """
     if registry.canonical("format", name) is None:
         raise UsageError(f"no file format is called {name!r}", hint=f"choose {' or '.join(format_names())}")

@@ -21,10 +21,10 @@ _SPACE = " \t\r\n\ufeff"
 
 
 def is_lines(read: Read) -> bool:
-    """Return True if bytes contain one JSON value per line, False for another layout.
+    """Return True if bytes seem to have one JSON value per line, judged by their beginning; else False.
 
-    ``read`` must give the bytes from the first one on. Raises ``CorruptFile`` for UTF-16 and UTF-32,
-    recognised by their byte order marks.
+    False for an array and for a first line that is no whole JSON value. ``read`` must give the bytes from the
+    first one on. Raises ``CorruptFile`` for UTF-16 and UTF-32, recognised by their byte order marks.
     """
     head = read(_FIRST)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):

@@ -114,7 +114,7 @@ class Parquet(Format):
         return self.suffix
 
     def writer(self, stream: BinaryIO, table: Table, compression: str, group_bytes: int) -> BatchWriter:
-        """Return an object that writes row groups of at most 512 k rows and ``group_bytes`` bytes."""
+        """Return an object that writes row groups of about 512 k rows or ``group_bytes`` bytes at most."""
         return _Writer(stream, table, compression, group_bytes)
 
     def read(
@@ -178,7 +178,8 @@ class Parquet(Format):
     def describe(self, stream: BinaryIO, compression: str, dataset: Dataset, path: tuple[str, ...]) -> Table:
         """Return the ``Table`` that was stored in the file, if hdm wrote it.
 
-        For another file, return one whose columns are taken from the file's Arrow types.
+        For another file, return one whose columns are taken from the file's Arrow types. Raises
+        ``UnsupportedType`` for a type that hdm does not carry.
         """
         file = _open(stream)
         schema = file.schema_arrow

@@ -116,8 +116,8 @@ def located(
 ) -> Iterator[tuple[Place, bytes]]:
     """Yield blocks of whole records, each with its ``Place``, from a block at or before row ``first`` on.
 
-    ``body`` is the offset of row 0; ``marks`` are the known offsets of other rows. The caller must call
-    ``Place.counted`` for each block.
+    ``body`` is the byte offset of row 0; ``marks`` are the known offsets of other rows, and get new ones. A
+    compressed file is always read from row 0. The caller must call ``Place.counted`` for each block.
     """
     if compression == "none":
         row, offset = marks.before(first, body) if marks is not None else (0, body)

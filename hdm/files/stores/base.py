@@ -99,7 +99,7 @@ class Store(ABC):
 
     @abstractmethod
     def list(self, prefix: str = "", *, scratch: bool = False) -> Iterator[Stat]:
-        """Yield the objects whose keys start with ``prefix``, by key.
+        """Yield the objects whose keys start with ``prefix``, in the order of their keys.
 
         With ``scratch``, unfinished ones too.
         """
@@ -263,7 +263,10 @@ class LocalStore(Store):
         return self.root.joinpath(checked_key(key)).as_uri()
 
     def key(self, uri: str) -> str:
-        """Return the part of a ``file://`` address below the root; else raise ``UsageError``."""
+        """Return the part of a ``file://`` address below the root.
+
+        Raises ``UsageError`` for any other address.
+        """
         split = urlsplit(uri)
         path = Path(unquote(split.path))
         if split.scheme != "file" or not path.is_relative_to(self.root):

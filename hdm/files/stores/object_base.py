@@ -46,7 +46,7 @@ class Upload(Settings):
 
     @property
     def in_parts_from(self) -> int:
-        """The size in bytes from which a file is uploaded in parts; by default, more than one part."""
+        """The size in bytes from which a file is uploaded in parts; by default, one byte more than a part."""
         return self.part_bytes + 1 if self.multipart_from is None else self.multipart_from
 
 
@@ -130,7 +130,8 @@ class ObjectStore(Store):
     def attested(self, key: str, proof: Proof, checksum: str) -> Stat:
         """Return the object's description, after comparing it with ``proof`` and ``checksum``.
 
-        The checksum is compared if the server reports one. Raises ``TransientError`` if they differ.
+        The checksum is compared if the server reports one. Raises ``TransientError`` if size or checksum
+        differ, and ``FileExistsError`` if the object is of another upload.
         """
 
     @property
@@ -195,7 +196,11 @@ class ObjectStore(Store):
         return made
 
     def abort_uploads(self, prefix: str) -> int:
-        """Abort unfinished uploads, and delete scratch files of this and dead processes; return how many."""
+        """Abort unfinished writes of keys that start with ``prefix``; return how many there were.
+
+        These are uploads to the store, and scratch files of this process. The scratch files of dead processes
+        are all deleted, too, and not counted.
+        """
         scratch.sweep(self.upload.scratch)
         return self._local.abort_uploads(prefix) + self.abort_remote(prefix)
 

@@ -23,7 +23,11 @@ _mine: dict[Path, tuple[Path, int]] = {}
 
 
 def folder(base: str | None = None) -> Path:
-    """Return this process's own folder below ``base`` (default: the system's temporary folder)."""
+    """Return this process's own folder below ``base`` (default: the system's temporary folder).
+
+    The first call creates it, and removes the folders of dead processes. Raises ``UsageError`` if another
+    user could enter the folder above it.
+    """
     root = (Path(base).expanduser() if base else Path(tempfile.gettempdir())).resolve() / _name()
     with _guard:
         if root not in _mine:

@@ -70,7 +70,7 @@ class Chunks(Aggregate):
     def verify_late(self, job: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
         """Record whether source and target have equally many rows of a chunk that was committed uncompared.
 
-        Does nothing if another process has recorded it already.
+        Equal counts make the chunk 'verified'; they change nothing if it is no longer 'committed'.
         """
         operators.verify_late(self._base, job, chunk_id, source_rows, target_rows)
 
@@ -102,9 +102,9 @@ class Chunks(Aggregate):
         return transitions.release(self._base, lease)
 
     def supersede(self, job: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
-        """Replace a job's chunks by other ones.
+        """Replace the chunks ``chunk_ids`` of a job by ``new_chunks``.
 
-        Raises ``IllegalTransition`` if a worker has a lease on one of them, or one is settled.
+        Raises ``IllegalTransition`` if a worker has a lease on one of the former, or one is settled.
         """
         operators.supersede(self._base, job, chunk_ids, new_chunks)
 
@@ -117,17 +117,18 @@ class Chunks(Aggregate):
         uncopied: Collection[str] = (),
         target_id: str | None = None,
     ) -> int:
-        """Plan committed chunks that a target has lost to be loaded again; return how many were planned.
+        """Plan committed chunks that a target has lost to be loaded again; return how many were lost.
 
-        ``job`` is the pipeline's newest job, which gets copies of them. Chunks whose ids are in ``uncopied``
-        get no copy, as upstream publishes their rows again. ``by`` is who asked. ``target_id`` is the
-        identity of the target; None if it has none.
+        ``job`` is the pipeline's newest job, which gets copies of them; the lost chunks are superseded.
+        Chunks whose ids are in ``uncopied`` get no copy, as upstream publishes their rows again, but are
+        counted. ``by`` is who asked. ``target_id`` is the identity of the target; None if it has none.
         """
         return reload.reload(self._base, job, chunks, by, uncopied, target_id)
 
     def import_committed(self, job: Job, chunk: Chunk, receipt: Receipt) -> bool:
-        """Record a chunk that the target's ledger names as committed; return True if the state changed.
+        """Record as committed a chunk that the target's ledger names; return True if the state changed.
 
-        False if it was recorded as committed before, or if a worker has a live lease on it.
+        False if the chunk was recorded as committed before or is superseded, or if a worker has a live lease
+        on it.
         """
         return reconcile.import_committed(self._base, job, chunk, receipt)

@@ -21,7 +21,8 @@ class Files(Aggregate):
     def stale(self) -> list[StaleArtifact]:
         """Return the files that ended attempts began to write and that no receipt names.
 
-        None of an attempt whose lease is live.
+        Leaves out those of attempts whose lease is live, and of written chunks that are still to be
+        published.
         """
         return artifacts.stale(self._base)
 
@@ -29,7 +30,7 @@ class Files(Aggregate):
         """Return a link's staged files that may be removed; none if ``readers`` is empty.
 
         They are at least ``days`` days old. The links with the keys ``readers``, and all others downstream,
-        have loaded them, and everything made of them is verified.
+        have loaded them, and everything made of them is verified, waived or superseded.
         """
         return retention.expendable(self._base, link_key, readers, days)
 

@@ -85,7 +85,7 @@ class Jobs(Aggregate):
         return self._base.change(job.in_run, lambda tx: replacing.close_unread(tx, job))
 
     def give_up(self, job: Job, *, short: bool) -> bool:
-        """Close an epoch that can never be complete; return True if it was closed.
+        """Close an epoch that can never be complete, supersede its open chunks; return True if it was closed.
 
         That is so if its source changed while it was read, or if it lacks rows (``short``). Otherwise, and
         while a worker has a lease on one of its chunks, nothing is changed and False is returned.
@@ -93,10 +93,11 @@ class Jobs(Aggregate):
         return giving_up.give_up(self._base, job, short=short)
 
     def is_behind(self, pipeline_key: str, upstream_key: str, *, whole: bool = False) -> bool:
-        """Return True if a pipeline still has receipts to load, chunks to move, or a job to close.
+        """Return True if a pipeline still has receipts to load, chunks to move, or a job to open or close.
 
-        ``upstream_key`` is the pipeline whose receipts it loads. With ``whole``, also True if upstream has
-        closed an epoch since the pipeline last did.
+        ``upstream_key`` is the pipeline whose receipts it loads; while that one has an open job, only
+        receipts and chunks count. With ``whole``, also True if upstream has closed an epoch since the
+        pipeline last did.
         """
         return sites.is_behind(self._base, pipeline_key, upstream_key, whole)
 
@@ -115,7 +116,8 @@ class Jobs(Aggregate):
     def add_downstream_chunks(self, job: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
         """Insert the chunks that were made of an upstream chunk, unless they are there already.
 
-        Returns False, and inserts nothing, if the job is in mode replace and closed; else True.
+        In mode replace, chunks of a reading for which a newer one is planned are left out. Returns False, and
+        inserts nothing, if the job is in mode replace and closed; else True.
         """
         return follow.add_downstream_chunks(self._base, job, upstream_chunk_id, chunks)
 

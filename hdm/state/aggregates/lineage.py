@@ -12,22 +12,23 @@ class Lineage(Aggregate):
     """Returns where rows came from and went to; used as ``StateManager.lineage``."""
 
     def of_table(self, name: str) -> list[dict[str, Any]]:
-        """Return the datasets that a dataset's rows came from and went to, as dictionaries.
+        """Return the lineage edges into and out of a dataset, over at most 20 hops, as dictionaries.
 
-        ``name`` is the dataset's full name or its end after a dot; empty if there is no such dataset.
-        ``hops`` is below 0 for where rows came from, above 0 for where they went.
+        Each has two datasets, from and to. ``name`` is the dataset's full name or its end after a dot; empty
+        if there is no such dataset. ``hops`` is below 0 for where rows came from, above 0 for where they
+        went.
         """
         return lineage.of_table(self._base, name)
 
     def of_columns(self, name: str) -> list[dict[str, Any]]:
-        """Return the columns that a dataset's columns came from and went to, as dictionaries.
+        """Return the lineage edges of the columns of a dataset, upstream and downstream, as dictionaries.
 
         ``name`` is the dataset's full name or its end after a dot; empty if there is no such dataset.
         """
         return lineage.of_columns(self._base, name)
 
     def of_chunk(self, chunk_id: str) -> list[dict[str, Any]]:
-        """Return a chunk and all chunks from which its rows were made, nearest first.
+        """Return a chunk and the chunks from which its rows were made, nearest first, at most 20 in all.
 
         Empty if the chunk is not recorded.
         """

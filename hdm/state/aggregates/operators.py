@@ -29,7 +29,7 @@ class Operators(Aggregate):
     def waive(self, chunk_id: str, by: str, reason: str) -> None:
         """Record that the person ``by`` accepts a dead chunk's missing rows, and the ``reason``.
 
-        Raises ``IllegalTransition`` if the chunk is not dead.
+        The watermark may then pass the chunk. Raises ``IllegalTransition`` if the chunk is not dead.
         """
         operators.waive(self._base, chunk_id, by, reason)
 

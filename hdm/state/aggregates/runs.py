@@ -16,8 +16,8 @@ class Runs(Aggregate):
     def open(self, info: RunInfo) -> str:
         """Record a new run; return its id.
 
-        If the run before it has no live worker, it is recorded as aborted. Call ``workers.take_over`` for
-        dead workers first.
+        The manifest's last run in this environment is recorded as aborted if it is still in progress and has
+        no live worker. Call ``workers.take_over`` for dead workers first.
         """
         return runs.open_run(self._base, info)
 
@@ -51,7 +51,7 @@ class Runs(Aggregate):
         return audit.events_after(self._base, run_id, after, limit)
 
     def joinable(self, manifest_name: str, env: str, site: str | None = None) -> str | None:
-        """Return the id of the newest run in progress; None if there is none.
+        """Return the id of a manifest's newest run in progress in an environment; None if there is none.
 
         With ``site``, the run must have a live worker of that site, or without a site.
         """

@@ -13,12 +13,16 @@ class Watermarks(Aggregate):
     """Returns how far pipelines have read; used as ``StateManager.watermarks``."""
 
     def current(self, pipeline_key: str) -> Watermark | None:
-        """Return the cursor value up to which all rows are committed; None if nothing is committed."""
+        """Return a pipeline's newest watermark; None if nothing is committed.
+
+        Its value is None if only rows with a NULL cursor are committed.
+        """
         return watermarks.current(self._base, pipeline_key)
 
     def seen(self, pipeline_key: str, kind: str) -> Counter[str]:
-        """Return the digests of committed rows whose values new rows may have too, with their numbers.
+        """Return the recorded digests of committed rows, each with its number of rows.
 
-        ``kind`` chooses the rows: 'point' are those at the watermark, 'null' those with a NULL cursor.
+        ``kind`` chooses the rows: 'point' are those at the watermark, 'null' those without a place in the
+        cursor's order. New rows may have the same cursor values, and are told from these by their digests.
         """
         return watermarks.seen(self._base, pipeline_key, kind)

@@ -32,7 +32,7 @@ class Workers(Aggregate):
         runs.retire_worker(self._base, worker_id)
 
     def on(self, host: str) -> list[tuple[str, int, str, str]]:
-        """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that has not signed off.
+        """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that is recorded as alive.
 
         Such a process may still have died.
         """

@@ -115,8 +115,8 @@ def artifact_key(chunk_id: str, uri: str) -> str:
 def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
     """Record that an attempt is about to write the file ``uri``; raise ``LeaseLost`` if its lease is lost.
 
-    ``kind`` is the file's format. Does nothing if the claim recorded the file so recently that the lease
-    cannot have expired.
+    ``kind`` is the file's format. Sends nothing to the database if the claim recorded the file so recently
+    that the lease cannot have expired.
     """
     key, new = _begun(lease, uri, kind)
     if key in lease.announced:
@@ -136,9 +136,9 @@ def begin(base: Base, lease: Lease, uri: str, kind: str) -> None:
 def preregister(tx: Tx, lease: Lease, names: FileNames | None) -> None:
     """Record the first file of an attempt, in the transaction that claims its chunk.
 
-    ``names`` makes the file's name of the chunk and the attempt. Does nothing without ``names``, if they do
-    not hold for this chunk, or if the chunk's content is already written. Nor is a name recorded that is
-    empty, too long or not printable: that is left to ``begin``, so that it cannot make the claim fail.
+    ``names`` gives the file's name for the chunk and the attempt. Does nothing without ``names``, if they do
+    not hold for this chunk, or if the chunk's content is already written. A name that is empty, too long or
+    not printable is left to ``begin``, so that it cannot make the claim fail.
     """
     uri = names.first(lease.chunk, lease.attempt) if names is not None and lease.receipt is None else None
     if names is None or uri is None:

@@ -48,7 +48,7 @@ def add_edge(tx: Tx, of: Job, part: Chunk, chunk_id: str, rows: int, origins: Se
 
 
 def of_table(base: Base, name: str) -> list[dict[str, Any]]:
-    """Return the lineage edges into and out of a dataset, over any number of hops, summed over chunks.
+    """Return the lineage edges into and out of a dataset, over at most 20 hops, summed over chunks.
 
     ``name`` is the dataset's full name or its end after a dot; all datasets of that name count. ``hops`` is
     negative upstream.
@@ -151,9 +151,9 @@ def _named(table: Any, name: str) -> tuple[Any, Any]:
 
 
 def of_chunk(base: Base, chunk_id: str) -> list[dict[str, Any]]:
-    """Return a chunk and the chunks upstream from which its rows were made, nearest first.
+    """Return a chunk and the chunks upstream from which its rows were made, nearest first, at most 20.
 
-    These are at most 20; the last one was read from a source. Empty if the chunk does not exist.
+    The last one, if it is not the twentieth, was read from a source. Empty if the chunk does not exist.
     """
 
     def work(conn: Connection) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from hdm.state.tx.transaction import Tx
 
 
 def import_committed(base: Base, of: Job, part: Chunk, receipt: Receipt) -> bool:
-    """Record a chunk that the target's ledger names as committed; return True if that was news.
+    """Record as committed a chunk that the target's ledger names; return True if the state changed.
 
     ``of`` gets the chunk if no job has it; a chunk of another epoch stays in that epoch's job. The attempt
     number grows, so that a worker whose lease expired is fenced off. False, and no change, if the chunk was

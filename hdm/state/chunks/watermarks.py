@@ -328,9 +328,10 @@ def _counted(conn: Connection, pipeline_key: str, kind: str, value: str | None) 
 
 
 def seen(base: Base, pipeline_key: str, kind: str) -> Counter[str]:
-    """Return the digests of committed rows whose values new rows may have too, with their numbers.
+    """Return the recorded digests of committed rows, each with its number of rows.
 
-    ``kind`` chooses the rows: 'point' are those at the watermark, 'null' those without a cursor value.
+    ``kind`` chooses the rows: 'point' are those at the watermark, 'null' those without a place in the
+    cursor's order. New rows may have the same cursor values, and are told from these by their digests.
     """
 
     def work(conn: Connection) -> Counter[str]:

@@ -78,8 +78,9 @@ def _refuse_newer(found: str | None) -> None:
 def upgrade(where: Database | str | URL) -> tuple[str | None, str]:
     """Upgrade the state database's schema to this version; return the versions before and after.
 
-    The version before is None if there was none. One process upgrades, the others wait. Raises
-    ``SchemaOutOfDate`` for a schema newer than this hdm.
+    The version before is None if there was none. One process upgrades, the others wait, and raise
+    ``StateUnavailable`` if that takes too long (120 s on MySQL and SQL Server). Raises ``SchemaOutOfDate``
+    for a schema newer than this hdm.
     """
     db = where if isinstance(where, Database) else Database(where)
     try:

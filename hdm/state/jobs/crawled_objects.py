@@ -66,7 +66,7 @@ class Crawls:
     def newest(self, kind: str, namespace: str) -> dict[str, dict[str, Any]]:
         """Return the newest recorded version of every object of a kind in a namespace.
 
-        The keys are the objects' names. Empty if the catalog of the namespace was never crawled.
+        The keys are the objects' names. Empty if the catalogue of the namespace was never crawled.
         """
         latest = (
             select(dataset_schema.c.dataset_id, func.max(dataset_schema.c.version).label("version"))

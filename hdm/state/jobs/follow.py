@@ -56,6 +56,7 @@ def pending_receipts(base: Base, of: Job, limit: int) -> list[Receipt]:
 def add_downstream_chunks(base: Base, of: Job, upstream_chunk_id: str, chunks: Sequence[Chunk]) -> bool:
     """Insert the chunks that were made of one upstream chunk, unless they are there already; return True.
 
+    In modes that read everything again, chunks of a reading for which a newer one is planned are left out.
     Returns False, and inserts nothing, if this epoch is in mode replace and closed: its table is already
     swapped, so the receipt belongs to the next epoch.
     """

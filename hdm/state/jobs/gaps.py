@@ -130,8 +130,8 @@ def read_again(base: Base, chunk_ids: Sequence[str], by: str | None) -> list[str
 
     Each id may name a source chunk or any chunk that was made of one. The source chunk is read again, and
     every chunk that was made of the old one is superseded. ``by`` is the person who asked. One transaction
-    for each source chunk. Raises ``UsageError`` if rows would be loaded twice, or if a worker has a lease on
-    one of these chunks.
+    for each source chunk. Raises ``UsageError`` if rows would be loaded twice, if the table is replaced as a
+    whole, if the chunk's rows have no range of their own, or if a worker has a lease on one of the chunks.
     """
     roots = base.db.read(lambda conn: sorted({_root(conn, one) for one in chunk_ids}))
     made: list[str] = []
@@ -321,15 +321,16 @@ class Gaps:
         """Plan chunks to be read from their source again; return the ids of the new chunks.
 
         Each id may name a source chunk or any chunk that was made of one. ``by`` is the person who asked. One
-        transaction for each source chunk. Raises ``UsageError`` if rows would be loaded twice, or if a worker
-        has a lease on one of the chunks.
+        transaction for each source chunk. Raises ``UsageError`` if rows would be loaded twice, if the table
+        is replaced as a whole, if the chunk's rows have no range of their own, or if a worker has a lease on
+        one of the chunks.
         """
         return read_again(self._base, chunk_ids, by)
 
     def start_over(self, run_id: str, pipeline_key: str) -> int:
-        """Close a pipeline's open epochs, so that its table can be read as a whole.
+        """Close a pipeline's open epochs and forget its boundary rows, so that its table can be read whole.
 
-        Returns how many of their chunks were left undone. Raises ``UsageError`` if a worker has a lease on
-        one of these.
+        Returns how many of their chunks were left undone; these are superseded. Raises ``UsageError`` if a
+        worker has a lease on one of them.
         """
         return start_over(self._base, run_id, pipeline_key)

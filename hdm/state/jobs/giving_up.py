@@ -36,9 +36,9 @@ def is_torn(conn: Connection, job_id: str, *, short: bool) -> bool:
 
 
 def give_up(base: Base, of: Job, *, short: bool) -> bool:
-    """Close an open epoch unread if ``is_torn``; return True if it was closed.
+    """Close an open epoch as unread if ``is_torn``; return True if it was closed.
 
-    Its chunks that are not committed are dropped.
+    Its chunks that are not settled, and the dead ones, are superseded.
     """
 
     def work(tx: Tx) -> bool:

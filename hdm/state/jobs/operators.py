@@ -126,7 +126,7 @@ def waive(base: Base, chunk_id: str, by: str, reason: str) -> None:
 def verify_late(base: Base, of: Job, chunk_id: str, source_rows: int, target_rows: int) -> None:
     """Record whether source and target have equal row counts, for a chunk committed without a comparison.
 
-    Does nothing if the counts are equal and another process has recorded that already.
+    Equal counts make the chunk 'verified'; they change nothing if it is no longer 'committed'.
     """
 
     def work(tx: Tx) -> None:
@@ -168,9 +168,9 @@ def dead(base: Base, run_id: str | None, job_id: str | None) -> list[dict[str, A
 
 
 def supersede(base: Base, of: Job, chunk_ids: Sequence[str], new_chunks: Sequence[Chunk]) -> None:
-    """Replace a job's chunks by other ones, in one transaction.
+    """Replace the chunks ``chunk_ids`` of a job by ``new_chunks``, in one transaction.
 
-    Raises ``IllegalTransition`` if a worker has a lease on one of them, or one is settled.
+    Raises ``IllegalTransition`` if a worker has a lease on one of the former, or one is settled.
     """
 
     def work(tx: Tx) -> None:

@@ -20,12 +20,12 @@ from hdm.state.tx.transaction import Tx
 def reload(
     base: Base, of: Job, gone: Sequence[Chunk], by: str, uncopied: Collection[str], target_id: str | None
 ) -> int:
-    """Add copies of the lost chunks ``gone``, in order, to the epoch of job ``of``; return how many.
+    """Add copies of the lost chunks ``gone``, in order, to the epoch of job ``of``; return the number lost.
 
     ``of`` is the pipeline's newest job, which is opened again. The lost chunks are superseded; those whose
-    ids are in ``uncopied`` get no copy. The copies move no watermark and record no ties, since the first
-    chunks did both. ``target_id`` is the identity of the target that they go into; None if it has none.
-    ``by`` is the person who asked.
+    ids are in ``uncopied`` get no copy, but are counted. The copies move no watermark and record no ties,
+    since the first chunks did both. ``target_id`` is the identity of the target that they go into; None if it
+    has none. ``by`` is the person who asked.
     """
 
     def work(tx: Tx) -> int:

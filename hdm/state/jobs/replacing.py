@@ -98,7 +98,7 @@ def _is_followed(conn: Connection, pipeline_key: str, epoch: int) -> bool:
 
 
 def close_unread(tx: Tx, of: Job) -> bool:
-    """Close an epoch without reading, unless something was read already; return True if that is so now.
+    """Close an epoch without reading, unless something was read already; return True if it is closed so now.
 
     False if something was read, or if the epoch was closed after reading.
     """

@@ -18,8 +18,8 @@ _DAY_MS = 24 * 60 * 60 * 1000
 def expendable(base: Base, link_key: str, readers: frozenset[str], days: float) -> list[StaleArtifact]:
     """Return the staged files of a link that every reader has loaded, at least ``days`` days old.
 
-    Readers are the links with the keys ``readers`` and all other pipelines downstream. The files' chunks, and
-    all that was made of them, must be verified. None is returned if ``readers`` is empty.
+    Readers are the links with the keys ``readers`` and all other pipelines downstream. The files' chunks must
+    be verified, and all that was made of them verified, waived or superseded. Empty if ``readers`` is empty.
     """
     if not readers:
         return []

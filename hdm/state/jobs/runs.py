@@ -38,7 +38,11 @@ _HELD_BY = union_all(
 
 
 def open_run(base: Base, info: RunInfo) -> str:
-    """Record a new run and return its id; the run before it becomes 'aborted' if it has no live worker."""
+    """Record a new run and return its id.
+
+    The manifest's last run in this environment becomes 'aborted' if it is still in progress and has no live
+    worker.
+    """
     failpoints.point("R1")
     run_id = uuid.uuid4().hex
     before = base.db.run(lambda conn: _insert(base, conn, run_id, info))
@@ -198,7 +202,7 @@ def retire_worker(base: Base, worker_id: str) -> None:
 
 
 def workers(base: Base, host: str) -> list[tuple[str, int, str, str]]:
-    """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that has not signed off.
+    """Return ``(worker_id, pid, start_token, state)`` of each worker of a host that is recorded as alive.
 
     Such a process may still have died.
     """

@@ -53,7 +53,7 @@ def at_work(base: Base, run_id: str, sites: Collection[str], links: Collection[s
 
 
 def joinable(base: Base, manifest_name: str, env: str, site: str | None) -> str | None:
-    """Return the id of the newest run in progress; None if there is none.
+    """Return the id of a manifest's newest run in progress in an environment; None if there is none.
 
     With ``site``, the run must have a live worker of that site, or without a site.
     """
@@ -74,7 +74,8 @@ def joinable(base: Base, manifest_name: str, env: str, site: str | None) -> str 
 def is_behind(base: Base, pipeline_key: str, upstream_key: str, whole: bool) -> bool:
     """Return True if a pipeline still has receipts to load, chunks to move, or a job to open or close.
 
-    ``whole``: also if upstream has closed an epoch since the pipeline last did.
+    While upstream has an open job, only receipts and chunks count. ``whole``: also if upstream has closed an
+    epoch since the pipeline last did.
     """
     above, own = job.alias(), job.alias()
     pending_receipts = (

@@ -23,8 +23,8 @@ def in_turn(conn: Connection, of: Job, waiting: Sequence[Any]) -> Sequence[Any]:
     """Return those of the published chunks ``waiting`` that job ``of`` may merge now, in order.
 
     These are the chunks of the earliest reading that is not settled; chunks of later readings wait until all
-    of it is merged. ``waiting`` are rows with ``chunk_id``, ``epoch`` and ``chunk_no``. None may be merged
-    while a dead chunk of an earlier reading is in the way.
+    of it is merged. A reading with a dead chunk is not settled. ``waiting`` are rows with ``chunk_id``,
+    ``epoch`` and ``chunk_no``.
     """
     rows = _before_gaps(conn, of, waiting)
     if not rows:

@@ -85,10 +85,10 @@ def record(base: Base, made: Mapping[str, Any], location: str) -> None:
 
 
 def read(text: str, file: str) -> list[Anchor]:
-    """Return the anchors in a text, one per line, without empty lines.
+    """Return the anchors in a text, one for each line that is not empty.
 
     ``file`` is the name of the text's file, for messages. Raises ``UsageError`` for a line that is no anchor,
-    or was changed.
+    or was changed, and for a text without anchors.
     """
     found = []
     for number, line in enumerate(text.splitlines(), 1):

@@ -82,8 +82,8 @@ class PlannerReports:
     def committed(self, pipeline_key: str, epoch: int | None = None) -> Holding:
         """Return counts of a pipeline's committed chunks and rows, to compare with a target's counts.
 
-        Those of one ``epoch``, or of all. The result includes the identity of the target that the newest of
-        these epochs recorded.
+        Those of one ``epoch``, or of all. The result includes the identity of the target that the pipeline
+        recorded last, in whatever epoch.
         """
         newest = job.alias()
         into = (

@@ -43,7 +43,10 @@ class Reports(Standing, PlannerReports):
         return self._base.db.read(lambda conn: self._of_run(conn, run_id))
 
     def failed_validations(self, run_id: str) -> int:
-        """Return how many checks on rows did not pass, in the jobs of a run."""
+        """Return how many checks of severity ``error`` did not pass in the jobs of a run.
+
+        Comparisons of row counts with the target are among them.
+        """
         query = (
             select(func.count())
             .select_from(validation.join(run_job, run_job.c.job_id == validation.c.job_id))
@@ -88,7 +91,7 @@ class Reports(Standing, PlannerReports):
         return None
 
     def job_rows(self, run_id: str) -> list[dict[str, Any]]:
-        """Return each job of a run with its chunks by status, rows, watermark and failed checks."""
+        """Return each job of a run as a dictionary: chunks by status, rows, watermark and failed checks."""
         return self._base.db.read(lambda conn: self._job_rows(conn, run_id))
 
     def failures(self, run_id: str) -> dict[str, str]:
@@ -127,9 +130,9 @@ class Reports(Standing, PlannerReports):
         return self._rows(query)
 
     def root_chunks(self, manifest_name: str, env: str) -> list[dict[str, Any]]:
-        """Return every committed or dead chunk that a manifest's jobs read from a source.
+        """Return every committed, waived or dead chunk that a manifest's jobs read from a source.
 
-        Each with its table, its id, its content, its status and its rows.
+        Each is a dictionary with its table, its id, its content, its status and its rows.
         """
         mine = (
             select(run_job.c.job_id)
@@ -149,10 +152,7 @@ class Reports(Standing, PlannerReports):
         return [{**row, "chunk": chunk_from_json(row["body"])} for row in self._rows(query)]
 
     def find_datasets(self, name: str) -> list[str]:
-        """Return the full names of the datasets that are called ``name``.
-
-        Or end with it after a dot or slash.
-        """
+        """Return the full names of datasets that are called ``name`` or end with it after a dot or slash."""
         query = select(dataset.c.name).where(_named(name)).order_by(dataset.c.name)
         return [str(row["name"]) for row in self._rows(query)]
 

@@ -105,8 +105,8 @@ def _of_run(row: Row, told: RunFacts) -> Iterator[str]:
 def jobs(conn: Connection, facts: Facts, known: Mapping[str, Row]) -> Found:
     """Compare each job's row and all that belongs to it with the events; yield the differences.
 
-    To it belong runs, columns, checks, watermarks, upstream chunks and schemas. ``known`` has the jobs' rows
-    by id.
+    Its runs, columns, checks, watermarks, upstream chunks and schemas belong to it. ``known`` has the jobs'
+    rows by id.
     """
     pairs = {(row["run_id"], row["job_id"]) for row in rows(conn, run_job)}
     for run_id, job_id in sorted(pairs ^ facts.pairs):

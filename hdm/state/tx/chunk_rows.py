@@ -38,7 +38,7 @@ def pending_row(chunk: Chunk, job_id: str, now: str) -> dict[str, Any]:
 def bound_kind(chunk: Chunk) -> str:
     """Return in a word how the chunk selects its rows: null, file, all, point or range.
 
-    'null' are rows without a cursor value, 'point' those of one value.
+    'null' are rows without a place in the cursor's order, 'point' those of one value.
     """
     ops = {condition.op for condition in chunk.conditions}
     if ops & set(UNPLACED):

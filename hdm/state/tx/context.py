@@ -91,7 +91,7 @@ class Base:
         )
 
     def info(self, conn: Connection, job_id: str) -> JobInfo:
-        """Return a job's description as it was planned; kept in a cache once read."""
+        """Return a job's description as it was planned, without ``origins``; kept in a cache once read."""
         found = self._infos.get(job_id)
         if found is None:
             found = _load_info(conn, job_id)

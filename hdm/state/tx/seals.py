@@ -1,8 +1,8 @@
 """Computes seals: digests of rows that the events carry, so that changed tables are found.
 
 A seal is sha256 over the table's name and the canonical JSON of the row's values, in the order of
-the columns below. Rows that one event writes many of are sealed together: the sum of their seals
-modulo 2**256 and their number, which do not depend on the order.
+the columns below. Rows of which one event reports many are sealed together: by the sum of their
+seals modulo 2**256 and their number, which do not depend on the order.
 
 The columns are named here, never taken from the table: a migration that adds a column must leave older
 seals as they are. A job's row is sealed over the newest list of ``JOB``, whose number stands before the
@@ -75,10 +75,7 @@ def seal(table: str, columns: Iterable[str], row: Mapping[str, Any]) -> str:
 
 
 def job_seal(row: Mapping[str, Any]) -> str:
-    """Return the seal (digest) of a job's row.
-
-    Before it stands the number of the list of columns that it covers.
-    """
+    """Return the seal (digest) of a job's row, after the number of the list of columns that it covers."""
     number = max(JOB)
     return f"{number}:{seal('job', JOB[number], row)}"
 

@@ -166,9 +166,9 @@ class Tx:
         )
 
     def queue(self, change: Prepared, values: Values, then: Callable[[int], object] | None = None) -> None:
-        """Put a change off until statements are sent next.
+        """Queue a change, which is sent with the next statements.
 
-        ``then`` is called with the number of changed rows.
+        ``then`` is called with the number of changed rows once it was sent.
         """
         if then is not None:
             self._told[len(self._queue)] = then
@@ -198,7 +198,10 @@ class Tx:
         return outcomes
 
     def finish(self, *, last: bool = False) -> None:
-        """Send all queued statements, append the recorded events to the chain; commit if ``last``."""
+        """Send all queued statements, append the recorded events to the chain; commit if ``last``.
+
+        Raises ``StateError`` if another transaction has changed the chain meanwhile.
+        """
         if not self._pending:
             self.send(last=last)
             return
