@@ -31,6 +31,7 @@ class Wanted:
     pattern: str | None = None
     delimiter: str | None = None
     partitions: bool = True
+    others_delete: bool = False
 
     def format(self, name: str, key: str) -> Format:
         """Return the format called ``name``, to read the file ``key``.
@@ -63,18 +64,24 @@ class Found:
     replaced: bool = False
 
     def files(self, store: Store) -> Iterator[StagedFile]:
-        """Yield the dataset's published files in a stable order.
+        """Yield the dataset's published files in a stable order, without those that ``hdm gc`` removed.
 
-        Leaves out staged files that are gone, or of another format than the source's ``file_format``. A file
-        that hdm did not stage is read once, for its checksum and row count; ``CorruptFile`` or
-        ``SchemaDrift`` is raised if it cannot be read or has other columns than the table.
+        A file that hdm did not stage is read once, for its checksum and row count. Raises ``CorruptFile`` if
+        a published file is gone and nothing says that it was removed on purpose, unless ``others_delete`` is
+        set for the source.
         """
         for key in self.manifests:
             manifest = files.read_manifest(store, key)
             for file in manifest.receipt.files if manifest else ():
-                fits = self.wanted.file_format in (None, file.format)
-                if fits and store.stat(store.key(file.uri)) is not None:
+                if self.wanted.file_format not in (None, file.format):
+                    continue
+                if store.stat(store.key(file.uri)) is not None:
                     yield file
+                elif not self.wanted.others_delete and store.stat(files.removed_key(key)) is None:
+                    raise CorruptFile(
+                        f"{file.uri} is gone, though {store.uri(key)} says that it was published",
+                        hint="restore it; or, if others take files away, write others_delete: true",
+                    )
         for key in self.foreign:
             yield _measured(store, key, self.table, self.wanted)
 

@@ -60,6 +60,8 @@ class FileSourceConfig(Settings):
     (``ignore``)."""
     allow_empty: bool = False
     """Accepts that nothing under the root can be read although there are files."""
+    others_delete: bool = False
+    """Says that others delete staged files: those which are gone are left out, and no error is raised."""
 
 
 class FileSource(Source):
@@ -203,6 +205,7 @@ class FileSource(Source):
             config.pattern,
             config.delimiter,
             config.partitions == "columns",
+            config.others_delete,
         )
 
     def _is_reshaped(self, file: StagedFile) -> bool:

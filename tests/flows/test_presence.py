@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -131,6 +132,23 @@ def test_a_file_that_goes_while_the_run_goes_on_is_missed_by_that_run(
     again = place.hdm("run", *(["--full-refresh", "orders"] if mode == "replace" else []))
     assert again.code == 0, again.said
     assert place.hdm("run").code == 0
+
+
+def test_a_stage_that_lost_a_file_is_not_read_as_if_it_were_whole(place: Place) -> None:
+    """The reader is another project: only the chunk records say what was published."""
+    only(place, stage("orders", place))
+    assert place.hdm("run").code == 0
+    files_of(place)[1].unlink()
+    shutil.rmtree(place.home)
+    only(place, load(place))
+    for verb in ("plan", "run"):
+        done = place.hdm(verb)
+        assert (done.code, "parquet is gone, though" in done.err) == (1, True), done.said
+    link = load(place)
+    link["source"]["conf"]["others_delete"] = True
+    only(place, link)
+    assert place.hdm("run").code == 0
+    assert len(place.rows("orders")) == 200
 
 
 def test_files_that_others_take_away_are_not_missed(place: Place) -> None:
