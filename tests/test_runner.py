@@ -33,7 +33,7 @@ def test_every_case_is_drawn_by_some_seed() -> None:
     assert drawn == set("abcdef")
 
 
-def _report(nodeid: str, seconds: float, yardstick: float | None = None) -> Any:
+def _report(nodeid: str, seconds: float, yardstick: float = 0.01) -> Any:
     return SimpleNamespace(
         nodeid=nodeid, duration=1.0, when="teardown", cpu_seconds=seconds, yardstick=yardstick
     )
@@ -59,6 +59,13 @@ def test_a_slow_machine_is_no_excuse_and_no_fault(counted: Budget) -> None:
     assert counted.over() == []
     counted.pytest_runtest_logreport(_report("tests/unit/state/test_a.py::other", 2.0, yardstick=0.02))
     assert len(counted.over()) == 1
+
+
+def test_a_machine_that_is_slow_for_a_while_is_no_fault_of_the_tests_of_that_while(counted: Budget) -> None:
+    for n in range(9):
+        counted.pytest_runtest_logreport(_report(f"tests/unit/test_a.py::{n}", 0.1))
+    counted.pytest_runtest_logreport(_report("tests/unit/state/test_a.py::test", 12.0, yardstick=0.02))
+    assert (counted.slowness, counted.over()) == (1.0, [])
 
 
 def test_a_new_folder_needs_a_budget(counted: Budget) -> None:

@@ -102,14 +102,6 @@ def test_the_suite_catches_a_lost_row(place: Path) -> None:
     assert "every_row_once" in done.stdout
 
 
-def test_it_is_clean_under_mypy_strict(place: Path) -> None:
-    (place / "mypy.ini").write_text(
-        "[mypy]\nstrict = True\n[mypy-pyarrow.*]\nignore_missing_imports = True\n"
-    )
-    done = python(place, "-m", "mypy", "--config-file", "mypy.ini", "plant.py", "test_plant.py")
-    assert done.returncode == 0, done.stdout
-
-
 # -- the page on sinks -----------------------------------------------------------------
 
 
@@ -180,11 +172,3 @@ def test_the_sinks_suite_catches_what_the_page_warns_of(
     done = suite(vault, "test_vault.py")
     assert done.returncode == 1
     assert f"[{caught}]" in done.stdout
-
-
-def test_the_sink_is_clean_under_mypy_strict(vault: Path) -> None:
-    (vault / "mypy.ini").write_text(
-        "[mypy]\nstrict = True\n[mypy-pyarrow.*]\nignore_missing_imports = True\n"
-    )
-    done = python(vault, "-m", "mypy", "--config-file", "mypy.ini", "vault.py", "evens.py", "test_vault.py")
-    assert done.returncode == 0, done.stdout

@@ -1,15 +1,16 @@
 """Holds each folder of tests to its CPU seconds and shows the slowest tests.
 
 ``budget.toml`` beside this file says what each folder may take. CPU seconds are compared, not the
-clock, and scaled by a yardstick that is measured all through the run, so that other load on the
-machine counts little. What a database server spends is not counted.
+clock, and each test's are scaled by a yardstick that its process has measured shortly before, so that
+other load on the machine, for all of the run or a part of it, counts little. What a database server
+spends is not counted.
 """
 
 from __future__ import annotations
 
 import statistics
 import tomllib
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ TOLERANCE = 1.3
 SLOWEST = 20
 EVERY = 20
 """Tests between two looks at the yardstick."""
+LOOKS = 3
+"""Of so many looks the middle one counts."""
 
 
 def folder_of(nodeid: str, budgets: dict[str, float]) -> str:
@@ -38,6 +41,7 @@ class Meter:
     def __init__(self) -> None:
         self._tests = 0
         self._before = 0.0
+        self._looks: deque[float] = deque(maxlen=LOOKS)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self) -> Iterator[None]:
@@ -49,7 +53,9 @@ class Meter:
         report: Any = yield
         if call.when == "teardown":
             report.cpu_seconds = cpu.spent() - self._before
-            report.yardstick = cpu.yardstick() if self._tests % EVERY == 0 else None
+            if self._tests % EVERY == 0:
+                self._looks.append(cpu.yardstick())
+            report.yardstick = statistics.median(self._looks)
             self._tests += 1
         return report
 
@@ -62,26 +68,26 @@ class Budget:
         self._usual: float = said["yardstick"]
         self._budgets: dict[str, float] = said["cpu_seconds"]
         self._tests: dict[str, float] = {}
+        self._yardsticks: dict[str, float] = {}
         self._clock: dict[str, float] = defaultdict(float)
-        self._yardsticks: list[float] = []
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         self._clock[report.nodeid] += report.duration
         if report.when == "teardown" and hasattr(report, "cpu_seconds"):
             self._tests[report.nodeid] = report.cpu_seconds
-            if report.yardstick is not None:
-                self._yardsticks.append(report.yardstick)
+            self._yardsticks[report.nodeid] = report.yardstick
 
     @property
     def slowness(self) -> float:
-        """How many times as long as usual this machine takes for the same work."""
-        return statistics.median(self._yardsticks) / self._usual if self._yardsticks else 1.0
+        """How many times as long as usual this machine took for the same work, in the run's middle test."""
+        return statistics.median(self._yardsticks.values()) / self._usual if self._yardsticks else 1.0
 
     def spent(self) -> dict[str, float]:
         """Folder -> CPU seconds as they would be on the machine of the budget."""
         sums: dict[str, float] = defaultdict(float)
         for nodeid, seconds in self._tests.items():
-            sums[folder_of(nodeid, self._budgets)] += seconds / self.slowness
+            slowness = self._yardsticks[nodeid] / self._usual
+            sums[folder_of(nodeid, self._budgets)] += seconds / slowness
         return dict(sums)
 
     def over(self) -> list[str]:
