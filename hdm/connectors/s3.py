@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
@@ -94,6 +94,7 @@ class _BucketSink(FileSinkConfig, _Bucket, Upload):
 def _connect(profile: S3Profile) -> Any:
     try:
         import boto3
+        import botocore.session
         from botocore.config import Config
     except ImportError:
         raise MissingDriver("S3 needs boto3", hint="pip install 'hdm[s3]'") from None
@@ -102,11 +103,15 @@ def _connect(profile: S3Profile) -> Any:
         "aws_secret_access_key": profile.aws_secret_access_key,
         "aws_session_token": profile.aws_session_token,
     }
+    inner = botocore.session.Session(profile=profile.profile)
+    known = _descriptions(inner.get_config_variable("data_path"))
+    inner.register_component("data_loader", known)
     session = boto3.Session(
-        profile_name=profile.profile,
+        botocore_session=inner,
         region_name=profile.region or profile.region_name,
         **{name: secret.reveal() for name, secret in keys.items() if secret is not None},
     )
+    known.search_paths[:] = dict.fromkeys(known.search_paths)  # each session appends boto3's own
     style = profile.addressing_style or ("path" if profile.endpoint_url else "auto")
     return session.client(
         "s3",
@@ -124,6 +129,18 @@ def _connect(profile: S3Profile) -> Any:
             user_agent_extra="hdm",
         ),
     )
+
+
+@lru_cache(maxsize=4)
+def _descriptions(data_path: str | None) -> Any:
+    """Return botocore's loader of the files that describe AWS services.
+
+    It keeps what it has read; all sessions share it, since reading takes longer than the rest of connecting.
+    ``data_path`` is the setting of that name in AWS's configuration.
+    """
+    from botocore.loaders import create_loader
+
+    return create_loader(data_path)
 
 
 def _store(component: Any, upload: Upload | None = None, encryption: dict[str, str] | None = None) -> S3Store:
