@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from hdm.config import secrets
-from tests.runner import rooms, scratch
+from tests.runner import compiled, rooms, scratch
 from tests.runner.budget import Budget, Meter
 from tests.runner.desk import Ask, Desk, ask_at
 from tests.runner.sample import Sample, of_config
@@ -152,6 +152,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.stash[SCRATCH] = scratch.take()
         config.stash[DESK] = Desk()
         config.pluginmanager.register(Budget())
+    compiled.share()
     config.pluginmanager.register(Tables())
     config.pluginmanager.register(Meter())
 
