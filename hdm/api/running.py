@@ -84,8 +84,9 @@ class Preflight:
     def session(self, state: StateManager, wishes: Wishes) -> Session:
         """Return everything that the orchestrator needs for a run, with the state database ``state``."""
         made = self.made
+        info = replace(made.run_info(), selected=tuple(wishes.select), refreshed=tuple(wishes.full_refresh))
         return Session(
-            state, made.links, self.pipelines, made.run_info(), specs=made.specs, site=made.site,
+            state, made.links, self.pipelines, info, specs=made.specs, site=made.site,
             workers=wishes.workers, max_wait=wishes.max_wait, stop=wishes.stop, refresh=self.refresh,
             selected=len(self.pipelines) < len(self.found),
         )  # fmt: skip
@@ -142,7 +143,7 @@ def work(
         reports: list[RunReport] = []
         until = time.monotonic() + patience
         while not wishes.stop.is_set():
-            turn = _turn(ready.made, session, run)
+            turn = _turn(ready, session, run)
             if turn is not None:
                 reports.append(_carry_out(ready.made, turn, display))
                 if session.site is None or run is not None:
@@ -156,22 +157,34 @@ def work(
     return replace(_idle(ready.made, manifest, wishes.stop), runs=tuple(reports))
 
 
-def _turn(made: Assembly, session: Session, run: str | None) -> Session | None:
+def _turn(ready: Preflight, session: Session, run: str | None) -> Session | None:
     """Return the next piece of work: an open run to help, or chunks that were published without a run.
 
     Returns None if there is neither.
     """
-    plan = made.plan
+    plan = ready.made.plan
     if run is not None:
-        return replace(session, run_id=find_run(session.state, plan, run))
+        return _joining(ready, session, found) if (found := find_run(session.state, plan, run)) else None
     run_id = session.state.runs.joinable(plan.manifest_name, plan.env, session.site)
     if run_id is not None:
-        return replace(session, run_id=run_id)
+        return _joining(ready, session, run_id)
     if session.site is not None:
         view = OtherSites(session.state, "", session.links, session.specs)
         if view.is_behind():
             return replace(session, pipelines=[])
     return None
+
+
+def _joining(ready: Preflight, session: Session, run_id: str) -> Session:
+    """Return the session with which a worker helps a run: it moves what that run was asked to move.
+
+    A worker with a site loads all that other sites publish, whatever a run has selected.
+    """
+    chosen, refreshed = session.state.runs.asked_for(run_id)
+    if session.site is None and (chosen or refreshed):
+        asked = preflighted(ready.made, chosen, refreshed)
+        session = replace(session, pipelines=asked.pipelines, refresh=asked.refresh, selected=True)
+    return replace(session, run_id=run_id)
 
 
 def _state(made: Assembly, patience: float, stop: threading.Event) -> StateManager | None:

@@ -41,7 +41,8 @@ OPEN_JOB = ("planning", "in_progress", "failure")
 class RunInfo:
     """Who runs what, with which code, on which host; recorded with a run.
 
-    ``manifest_text`` is the text of the manifest's file.
+    ``manifest_text`` is the text of the manifest's file. ``selected`` and ``refreshed`` are the names or
+    patterns of the tables that the run moves and reads as a whole; both empty, it moves all.
     """
 
     manifest_name: str
@@ -53,6 +54,8 @@ class RunInfo:
     hdm_version: str
     host: str
     manifest_text: str | None = None
+    selected: tuple[str, ...] = ()
+    refreshed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,12 +15,13 @@ import subprocess
 import sys
 import termios
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
-from hdm.state import StateManager
+from hdm.state import RunInfo, StateManager
 from tests.flows.kit import Place, direct, load, on_sqlite, only, run, shop, stage
 
 
@@ -249,15 +250,30 @@ def test_the_lease_of_another_host_is_waited_for_and_said(place: Place) -> None:
 
 
 def test_a_worker_helps_an_open_run_and_does_not_start_another(place: Place) -> None:
-    only(place, stage("orders", place, chunk={"rows": 5}), load(place))
+    only(place, stage("orders", place, chunk={"rows": 5}), stage("items", place), load(place))
     slow = {"HDM_FAILPOINT": ",".join(f"C3:{n}:sleep:0.3" for n in range(2, 30))}
-    opener = place.start("run", **slow)
+    opener = place.start("run", "--select", "orders", **slow)
     helper = place.start("work", "--wait", "30")
     assert (opener.wait(90), helper.wait(90)) == (0, 0)
     assert len({row[0] for row in place.state("SELECT worker_id FROM hdm_worker")}) == 2
     assert place.state("SELECT count(*), max(epoch) FROM hdm_job") == [(2, 1)]
     assert place.rows("orders") == place.source_rows("orders")
     assert place.hdm("work").code == 2
+    assert place.hdm("run").code == 0
+    assert place.rows("items") == place.source_rows("items")
+
+
+def test_a_worker_reads_as_a_whole_what_the_run_it_helps_was_to_read_so(place: Place) -> None:
+    link = direct(place, "orders", watermark={"column": "changed"})
+    only(place, {**link, "mode": "merge"})
+    assert place.hdm("run").code == 0
+    place.sql("UPDATE orders SET cents = -1 WHERE id = 7")
+    with StateManager.open(f"sqlite:///{place.home}/.hashmap_data_migrator/state.db") as state:
+        manifest, env = place.state("SELECT manifest_name, env FROM hdm_run")[0]
+        info = RunInfo(manifest, "0" * 64, env, "tester", None, False, "0.1", "elsewhere")
+        state.runs.open(replace(info, refreshed=("orders",)))
+    assert place.hdm("work").code == 0
+    assert place.rows("orders") == place.source_rows("orders")
 
 
 def test_a_transient_error_is_tried_again_and_a_poison_chunk_is_not(place: Place) -> None:

@@ -30,6 +30,13 @@ class Runs(Aggregate):
         """
         runs.close_run(self._base, run_id, status, error_class, error_msg)
 
+    def asked_for(self, run_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return the patterns of the tables that a run moves, and of those that it reads as a whole.
+
+        Both are empty if it moves all tables.
+        """
+        return runs.asked_for(self._base, run_id)
+
     def latest(self, manifest_name: str, env: str) -> str | None:
         """Return the id of the newest run of a manifest in an environment; None if there is none."""
         return runs.latest_run(self._base, manifest_name, env)

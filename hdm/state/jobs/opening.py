@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -14,10 +15,17 @@ from hdm.state.tx.context import Base
 from hdm.state.tx.transaction import Tx
 
 
-def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = None) -> None:
+def begin(
+    base: Base,
+    conn: Connection,
+    row: dict[str, Any],
+    text: str | None = None,
+    wishes: Mapping[str, Sequence[str]] | None = None,
+) -> None:
     """Insert a run, start its event chain, and link it to the run that was opened before it.
 
-    ``text`` is the run's manifest, stored once for equal texts, with secrets masked.
+    ``text`` is the run's manifest, stored once for equal texts, with secrets masked. ``wishes`` are further
+    fields of the first event, those that are empty left out.
     """
     run_id = row["run_id"]
     place = conn.execute(locked(select(trail.c.number, trail.c.run_id), trail)).one_or_none()
@@ -28,6 +36,7 @@ def begin(base: Base, conn: Connection, row: dict[str, Any], text: str | None = 
         conn.execute(update(trail).values(number=number, run_id=run_id))
     before = None if place is None else place.run_id
     known = _unnumbered(conn) if before is None else _link(conn, before)
+    known |= {name: list(asked) for name, asked in (wishes or {}).items() if asked}
     at = conn.execute(select(clock.now)).scalar_one()
     row = {"started_at": at, **row}
     conn.execute(insert(run), row)

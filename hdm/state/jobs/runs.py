@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, union_all, u
 from hdm import failpoints
 from hdm.state.db import clock
 from hdm.state.db.database import among
-from hdm.state.db.tables import chunk, job, lease, run, run_job, worker
+from hdm.state.db.tables import chunk, event, job, lease, run, run_job, worker
 from hdm.state.jobs import opening
 from hdm.state.records import HELD, Job, RunInfo
 from hdm.state.tx import seals
@@ -80,6 +81,7 @@ def _insert(base: Base, conn: Connection, run_id: str, info: RunInfo) -> str | N
             "status": "in_progress",
         },
         info.manifest_text,
+        {"selected": info.selected, "refreshed": info.refreshed},
     )
     return before if newest is not None and newest.status == "in_progress" else None
 
@@ -103,6 +105,17 @@ def _abort(tx: Tx, by: str) -> None:
             "run.aborted", was="in_progress", now="aborted", resumed_by=by,
             seal=seals.seal("run", seals.RUN_END, end),
         )  # fmt: skip
+
+
+def asked_for(base: Base, run_id: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the patterns of the tables that a run moves, and of those that it reads as a whole.
+
+    Both are empty if it moves all tables.
+    """
+    first = select(event.c.payload).where(event.c.run_id == run_id, event.c.seq == 1)
+    told = base.db.read(lambda conn: conn.execute(first).scalar())
+    payload = json.loads(told) if told else {}
+    return tuple(payload.get("selected", ())), tuple(payload.get("refreshed", ()))
 
 
 def close_run(base: Base, run_id: str, status: str, error_class: str | None, error_msg: str | None) -> None:
