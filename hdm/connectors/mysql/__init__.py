@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel
 
-from hdm.connectors.mysql.reading import MySQLProfile
+from hdm.connectors.mysql.connecting import MySQLProfile
 from hdm.connectors.mysql.writing import MySQLDatabase
 from hdm.sql import Database, SqlSink, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
