@@ -83,6 +83,24 @@ def odbc_drivers() -> None:
             os.environ["ODBCSYSINI"] = str(home)
 
 
+def java() -> Path:
+    """A Java runtime, 11 or later."""
+    found = find("java", "/usr/lib/jvm/*/bin")
+    if found is None:
+        with once("debian") as home:
+            debian(["default-jre-headless"], home)
+            found = find("java", "/usr/lib/jvm/*/bin", home / "usr/lib/jvm/*/bin")
+    if found is None:
+        raise ServerFailed("no Java: install Debian's 'default-jre-headless'")
+    return found
+
+
+def h2_jar() -> Path:
+    """H2, from Debian, unpacked beside the other servers: nothing is installed."""
+    installed = Path("/usr/share/java/h2.jar")
+    return installed if installed.exists() else unpacked("h2", ["libh2-java"]) / "usr/share/java/h2.jar"
+
+
 def debian(packages: Sequence[str], home: Path) -> None:
     """Install Debian packages: as root, by sudo, else unpacked into ``home`` without root."""
     apt = shutil.which("apt-get")
