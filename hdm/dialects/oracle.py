@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import ClassVar
 
 from hdm.dialects import referring
@@ -114,6 +115,10 @@ class OracleDialect(OracleFacts, OracleMerging):
         if kind is Kind.BINARY:
             return f"HEXTORAW({self.string(text)})"
         return self.string(text)
+
+    def day(self, day: date, column: Column) -> str:
+        """Return the beginning of a day as text, with the nine digits of a second that ``text_of`` gives."""
+        return f"{day.isoformat()} 00:00:00" + ("" if column.native.upper() == "DATE" else ".000000000")
 
     def text_of(self, expression: str, column: Column) -> str:
         """Return SQL that renders a value as text by an explicit format, numbers with all their digits."""

@@ -18,7 +18,7 @@ import pytest
 
 from hdm.components.sink import Sink
 from hdm.components.source import Source
-from hdm.connectors.oracle import OracleProfile, OracleSink, OracleSource
+from hdm.connectors.oracle import ExadataSource, OracleProfile, OracleSink, OracleSource
 from hdm.dialects import dialect
 from hdm.errors import RejectedRows
 from hdm.model import Attempt, Chunk, Column, Condition, Dataset, Kind, Mode, Payload, Table
@@ -417,3 +417,45 @@ def test_long_texts_and_bytes_arrive_whole_and_empty_ones_are_null(box: Box) -> 
     chunk = Chunk(JOB, table.dataset, 0, schema_sha=table.schema_sha)
     sink.write(table, chunk, Attempt(1), Payload(table, lambda: iter([batch])), Mode.APPEND)
     assert box.read_back(sink, table) == sorted_rows([(n, w or None, b or None) for n, (w, b) in rows])
+
+
+def test_a_new_column_is_added_and_filled(box: Box) -> None:
+    kept = Column("ID", Kind.INT64, pa.int64(), nullable=False)
+    more = Column("MORE", Kind.DECIMAL, pa.decimal128(9, 2), precision=9, scale=2)
+    narrow = Table(Dataset("memory", "g"), ("G",), (kept,), ("ID",))
+    sink = box.sink(table_name="G")
+    for number, table in enumerate((narrow, replace(narrow, columns=(kept, more)))):
+        if number:
+            sink.grow(table)
+        sink.prepare(table, JOB, 1, Mode.APPEND)
+        row = {"ID": number, "MORE": Decimal("1.50")}
+        batch = pa.RecordBatch.from_pylist([row], schema=table.schema)
+        chunk = Chunk(JOB, table.dataset, number, snapshot=str(number))
+        sink.write(table, chunk, Attempt(1), Payload(table, lambda batch=batch: iter([batch])), Mode.APPEND)
+    assert box.read_back(sink, table) == sorted_rows([(0, None), (1, Decimal("1.50"))])
+
+
+@pytest.mark.parametrize("native", ["DATE", "TIMESTAMP(6)", "NUMBER(12,2)"])
+@pytest.mark.parametrize("cls", [OracleSource, ExadataSource])
+def test_only_what_is_above_the_watermark_is_read(box: Box, native: str, cls: type[OracleSource]) -> None:
+    column = ORACLE.column_from_catalog("AT", native)
+    texts = [f"2020-01-0{n} 12:00:00" + ("" if native == "DATE" else ".000000000") for n in (1, 2, 3)]
+    if native.startswith("NUMBER"):
+        texts = ["1.50", "2.25", "3.00"]
+    box.run(f'CREATE TABLE "SALES"."T" ("ID" NUMBER(9,0) PRIMARY KEY, "AT" {native})')
+    for number, text in enumerate(texts):
+        box.run(f'INSERT INTO "SALES"."T" VALUES ({number}, {ORACLE.literal(text, column)})')
+
+    def read(after: str | None, **watermark: str) -> list[int]:
+        said = {"table_name": "T", "watermark": {"column": "AT", **watermark}}
+        source = cls(cls.Config.model_validate(said), box.profile(), name="s")
+        table = source.describe()
+        with source.snapshot() as token:
+            chunks = list(source.split(table, replace(source.window(), after=after), JOB, token))
+            batches = [batch for chunk in chunks for batch in source.read(table, chunk).batches()]
+        return sorted(int(row["ID"]) for batch in batches for row in batch.to_pylist())
+
+    assert read(None) == [0, 1, 2]
+    assert read(texts[2]) == [2], "rows at the watermark are compared with what was moved"
+    below = "1" if native.startswith("NUMBER") else "36 hours"
+    assert read(texts[2], offset=below) == [1, 2], "what lies so far below, too"

@@ -290,7 +290,7 @@ def native(kind: str, length: Any, precision: Any, scale: Any, digits: Any) -> s
     if kind == "NUMERIC":
         return f"NUMBER({precision},{scale})" if int(precision) <= 38 else "NUMBER"
     if kind == "TIMESTAMP":
-        return f"TIMESTAMP({digits})" if digits else "DATE"
+        return f"TIMESTAMP({digits})" if int(digits) else "DATE"
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"TIMESTAMP({digits}) WITH TIME ZONE"
     return {
