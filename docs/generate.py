@@ -1,5 +1,5 @@
-"""Write docs/reference/{commands,components}.md, and the picture of the rooms in docs/architecture.md, from
-the code; ``--check`` only compares.
+"""Write docs/reference/{commands,components,errors}.md, and the picture of the rooms in
+docs/architecture.md, from the code; ``--check`` only compares.
 
 ``make docs`` runs it; a test holds the pages equal to the code.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,11 @@ import click
 from hdm.cli import VERBS, cli
 from hdm.components import registry
 from hdm.components.keys import keys_of, summary
+from hdm.dialects import dialect
+from hdm.dialects.netezza_errors import ERRORS as NETEZZA
+from hdm.dialects.netezza_errors import WORDS
+from hdm.dialects.sqlstates import STATES
+from hdm.errors import HdmError, Recovery
 
 DOCS = Path(__file__).resolve().parent
 NOTE = "Written by `make docs` from the code; do not edit.\n"
@@ -63,6 +68,50 @@ def _keys(title: str, model: Any) -> Iterator[str]:
     yield ""
 
 
+_CODED = {
+    "snowflake": """Numbers of the server and of its connector, six digits each. A beginning stands for its
+range.""",
+    "oracle": """Codes of the server (ORA), of python-oracledb (DPY) and of its thick mode (DPI). A beginning
+stands for its range: ORA-20 are 20000 to 20999. An error around another one (a failed login, recursive SQL, a
+parallel server) counts as that one.""",
+    "sqlserver": """Numbers of SQL Server and Azure SQL. The state database on SQL Server tries the same ones
+again.""",
+    "netezza": """What the server says, since neither it nor nzpy gives codes. By ODBC, SQLSTATEs count
+besides.""",
+}
+_UNKNOWN = """\
+A chunk whose attempt ends with an error is tried again, or is dead until `hdm retry`. The database's own code
+decides, then the SQLSTATE. A code of which nothing is known is tried again only if the driver's class says
+that it may pass (`OperationalError`, `InterfaceError`, `InternalError`); an error without any code always is.
+"""
+_AFTER = {
+    Recovery.RETRY: "tried again",
+    Recovery.BURY: "the chunk is dead: `hdm retry`",
+    Recovery.ABORT: "the chunk is dead: mend what is said, then `hdm retry`",
+}
+
+
+def errors() -> Iterator[str]:
+    """What hdm does after each error code of the systems whose dialects list theirs."""
+    yield f"# Errors of the systems\n\n{NOTE}"
+    yield _UNKNOWN
+    for name, words in _CODED.items():
+        yield f"## {name}\n\n{words}\n"
+        listed = {f"*{said}*": NETEZZA[code] for said, code in WORDS} if name == "netezza" else None
+        yield from _codes(listed or dialect(name).errors)
+    yield "## SQLSTATE\n\nFor numbers that the tables above do not know, and for any system by ODBC.\n"
+    yield from _codes(STATES)
+
+
+def _codes(listed: Mapping[str, type[HdmError]]) -> Iterator[str]:
+    yield "| class | what follows | codes |\n|---|---|---|"
+    for kind in sorted(set(listed.values()), key=lambda kind: (_AFTER[kind.recovery], kind.__name__)):
+        codes = sorted(code for code, known in listed.items() if known is kind)
+        shown = (", " if codes[0].startswith("*") else " ").join(codes)
+        yield f"| {kind.__name__} | {_AFTER[kind.recovery]} | {shown} |"
+    yield ""
+
+
 def rooms() -> str:
     """docs/architecture.md with the layers of import-linter as a picture, highest first."""
     page = (DOCS / "architecture.md").read_text(encoding="utf-8")
@@ -98,7 +147,12 @@ def _row(within: str, layer: list[str]) -> str:
 def main() -> int:
     """Write, or with ``--check`` end with 1 if a page is not what the code says."""
     stale = []
-    made = {"reference/commands": commands, "reference/components": components, "architecture": rooms}
+    made = {
+        "reference/commands": commands,
+        "reference/components": components,
+        "reference/errors": errors,
+        "architecture": rooms,
+    }
     for name, parts in made.items():
         page = DOCS / f"{name}.md"
         text = "\n".join(parts()) if parts is not rooms else rooms()

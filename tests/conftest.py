@@ -21,7 +21,7 @@ from tests.runner.desk import Ask, Desk, ask_at
 from tests.runner.sample import Sample, of_config
 from tests.runner.spread import by_file
 from tests.runner.tables import Tables
-from tests.servers import azurite, fakesnow, mariadb, moto, postgres, provision, rclone
+from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, provision, rclone
 from tests.servers.process import Database
 
 DESK = pytest.StashKey[Desk]()
@@ -109,6 +109,11 @@ def azurite_server(servers: Ask) -> azurite.Azurite:
 
 
 @pytest.fixture(scope="session")
+def h2_server(servers: Ask) -> h2.H2:
+    return servers("h2")  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
 def snowflake_server(servers: Ask, s3_server: moto.S3) -> fakesnow.Snowflake:
     return servers("snowflake")  # type: ignore[no-any-return]
 
@@ -130,6 +135,7 @@ _SERVERS = {
     "s3_server",
     "rclone_server",
     "azurite_server",
+    "h2_server",
     "snowflake_server",
     "odbc_drivers",
 }

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable
 
 import psycopg
 import pymysql
 import pytest
 
-from tests.servers import azurite, fakesnow, moto, postgres
+from tests.servers import azurite, fakesnow, h2, moto, postgres
 from tests.servers.process import Database
 
 
@@ -46,6 +47,20 @@ def test_s3_refuses_to_overwrite_when_asked(s3_server: moto.S3) -> None:
     with pytest.raises(client.exceptions.ClientError, match="PreconditionFailed"):
         client.put_object(Bucket=bucket, Key="a", Body=b"2", IfNoneMatch="*")
     assert client.get_object(Bucket=bucket, Key="a")["Body"].read() == b"1"
+
+
+def test_h2_is_in_oracles_mode_and_listens_to_nobody_else(h2_server: h2.H2) -> None:
+    one, two = (h2_server.connect(h2_server.fresh()) for _ in range(2))
+    one.ask("CREATE TABLE t (a VARCHAR2(5), b NUMBER(5,2))")
+    one.ask("INSERT INTO t VALUES ('', 1.5)")
+    assert one.ask("SELECT a, b, DECODE(a, NULL, 'none') FROM t, dual").rows == [(None, "1.5", "none")]
+    with pytest.raises(h2.H2Error) as refused:
+        two.ask("SELECT * FROM t")
+    assert refused.value.state == "42S04"
+    one.close()
+    two.close()
+    with socket.socket() as elsewhere:  # another address of this machine
+        assert elsewhere.connect_ex(("127.0.0.2", h2_server.port)) != 0
 
 
 def test_azurite_checks_the_account_key(azurite_server: azurite.Azurite) -> None:

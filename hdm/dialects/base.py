@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal
 
+from hdm.dialects.classifying import Classifying
 from hdm.dialects.comparing import Comparing
 from hdm.dialects.facts import Facts
 from hdm.dialects.lexer import Token, UnclearSQL, tokens
@@ -15,7 +16,7 @@ from hdm.dialects.merging import Merging
 from hdm.dialects.native_type import own_type, words_and_numbers
 from hdm.dialects.types import Stored, carrier
 from hdm.dialects.user_input import one_predicate, seconds
-from hdm.errors import ConnectionLost, HdmError, TransientError, UsageError
+from hdm.errors import UsageError
 from hdm.model import Column, Kind
 
 __all__ = ["PAGE", "Dialect", "one_predicate", "seconds"]
@@ -24,7 +25,7 @@ PAGE = "@page"
 """The pseudo-column of physical row addresses in ``Condition``."""
 
 
-class Dialect(Facts, Comparing, Merging):
+class Dialect(Classifying, Facts, Comparing, Merging):
     """The SQL of one database and what it can do; without state, so one instance serves all threads."""
 
     sqlglot: ClassVar[str | None] = None
@@ -91,8 +92,6 @@ class Dialect(Facts, Comparing, Merging):
     """Query that lists, for every foreign key, schema and table of both sides; None: not available."""
     kinds: ClassVar[Mapping[str, Kind]] = {}
     """The first words of a native type, without its numbers and in capitals -> its kind; see ``kind``."""
-    errors: ClassVar[Mapping[str, type[HdmError]]] = {}
-    """Error code, or its beginning -> error class of hdm; the longest match counts."""
 
     @property
     def session(self) -> tuple[str, ...]:
@@ -305,43 +304,3 @@ class Dialect(Facts, Comparing, Merging):
         schema = self.string(path[-2]) if len(path) > 1 and path[-2] else "NULL"
         qualified = self.string(self.qualify(path))
         return self.referring_keys.format(schema=schema, table=self.string(path[-1]), qualified=qualified)
-
-    # -- errors --------------------------------------------------------------
-
-    def code(self, error: BaseException) -> str | None:
-        """Return the database's own code of a driver's error (SQLSTATE, errno, ORA-...), or None."""
-        return None
-
-    def describe_error(self, error: BaseException) -> str:
-        """Return what may be shown of an error, without its text, because that can quote values."""
-        code = self.code(error)
-        return f"{self.name} {type(error).__name__}" + (f" {code}" if code else "")
-
-    def classify(self, error: BaseException) -> HdmError:
-        """Return hdm's error for a driver's error, by its code.
-
-        An error with an unknown code counts as transient. An error of hdm is returned as it is.
-        """
-        if isinstance(error, HdmError):
-            return error
-        if isinstance(error, ConnectionError | TimeoutError):
-            return ConnectionLost(f"{self.name}: the connection broke ({type(error).__name__})")
-        code = self.code(error)
-        if code:
-            for size in range(len(code), 0, -1):
-                if code[:size] in self.errors:
-                    hint = self.hint_for(error) or self.hint(code)
-                    return self.errors[code[:size]](self.describe_error(error), hint=hint)
-        return TransientError(self.describe_error(error))
-
-    def hint(self, code: str) -> str | None:
-        """Return a hint, for an error code, on what the operator can do; None if there is none."""
-        return None
-
-    def hint_for(self, error: BaseException) -> str | None:
-        """Return a hint on what the operator can do about an error whose code does not tell; None if none."""
-        return None
-
-    def is_duplicate(self, error: BaseException) -> bool:
-        """Return True if the error says that a row with this key exists already; by default False."""
-        return False

@@ -12,8 +12,9 @@ from typing import ClassVar
 
 from hdm.dialects.base import PAGE, Dialect
 from hdm.dialects.native_type import words_and_numbers
-from hdm.dialects.netezza_errors import ERRORS, HINTS, code_of
+from hdm.dialects.netezza_errors import ERRORS, HINTS, code_of, state_of
 from hdm.dialects.netezza_facts import NetezzaFacts
+from hdm.dialects.sqlstates import STATES
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
 from hdm.errors import HdmError, UnrepresentableValue
 from hdm.model import Column, Condition, Kind
@@ -57,6 +58,8 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     session_settings: ClassVar[Mapping[str, str]] = {"DATESTYLE": "'ISO'", "TIMEZONE": "'UTC'"}
     """The settings of a session; a user's ROWSETLIMIT, which cuts results short, must be 0 on the server."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+    states: ClassVar[Mapping[str, type[HdmError]]] = STATES
+    repeats_unknown = False
 
     # -- values ----------------------------------------------------------------
 
@@ -245,11 +248,13 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     # -- errors ----------------------------------------------------------------
 
     def code(self, error: BaseException) -> str | None:
-        """Return an error's SQLSTATE from ODBC, or hdm's own code for the server's words.
-
-        None if neither is known.
-        """
+        """Return hdm's own code for the server's words, else an error's SQLSTATE from ODBC; None without."""
         return code_of(error)
+
+    def state(self, error: BaseException) -> str | None:
+        """Return an error's SQLSTATE, unless the server's own words say more."""
+        state = state_of(error)
+        return state if code_of(error) == state else None
 
     def hint(self, code: str) -> str | None:
         """Return a hint on what to do about an error that an operator can mend; None for any other."""

@@ -11,7 +11,6 @@ import re
 from hdm.dialects.user_input import WRITES
 from hdm.errors import (
     ConnectionLost,
-    Deadlock,
     HdmError,
     PermanentError,
     RejectedRows,
@@ -21,8 +20,10 @@ from hdm.errors import (
     UsageError,
 )
 
-_STATE = re.compile(r"\b(08[0-9A-Z]{3}|HYT0\d|40001|28000|IM\d{3}|2[23][0-9A-Z]{3}|42S\d\d|42000)\b")
-_WORDS: tuple[tuple[str, str], ...] = (
+_STATE = re.compile(
+    r"\[([0-9A-Z]{5})\]|State: ([0-9A-Z]{5})\b|\b(08[0-9A-Z]{3}|HYT0\d|40001|28000|IM\d{3})\b"
+)
+WORDS: tuple[tuple[str, str], ...] = (
     # the first match counts, so narrower words come before wider ones
     ("password authentication failed", "AUTH"),
     ("password expired", "AUTH"),
@@ -87,16 +88,37 @@ _WORDS: tuple[tuple[str, str], ...] = (
     ("not found", "MISSING"),
     ("already exists", "EXISTS"),
     ("error in handshake", "LOGIN"),
+    # what servers say of themselves, not of the statement
+    ("spu ", "PASSING"),
+    ("s-blade", "PASSING"),
+    ("dataslice", "PASSING"),
+    ("failover", "PASSING"),
+    ("restart", "PASSING"),
+    ("hardware", "PASSING"),
+    ("memory", "PASSING"),
+    ("resource", "PASSING"),
+    ("unavailable", "PASSING"),
+    ("not available", "PASSING"),
+    ("temporarily", "PASSING"),
+    ("try again", "PASSING"),
+    ("in use", "PASSING"),
+    ("busy", "PASSING"),
+    ("lock", "PASSING"),
+    ("timeout", "PASSING"),
+    ("time out", "PASSING"),
+    ("cancel", "PASSING"),
+    ("abort", "PASSING"),
+    ("reset", "PASSING"),
 )
+"""Words of a message, in small letters -> hdm's own code."""
 ERRORS: dict[str, type[HdmError]] = {
     "AUTH": UsageError, "TLS": UsageError, "LOGIN": UsageError, "DENIED": UsageError,
     "READS": UsageError,
     "MISSING": SchemaDrift, "EXISTS": PermanentError, "SYNTAX": PermanentError, "WIDE": UsageError,
     "PLACED": UsageError, "SERIAL": Throttled, "VALUE": RejectedRows, "LOST": ConnectionLost,
-    "PAUSED": ConnectionLost, "FULL": Throttled, "SPACE": TransientError,
-    "08": ConnectionLost, "HYT": ConnectionLost, "40001": Deadlock, "28": UsageError, "IM": UsageError,
-    "22": RejectedRows, "23": RejectedRows, "42S": SchemaDrift, "42": PermanentError,
+    "PAUSED": ConnectionLost, "FULL": Throttled, "SPACE": TransientError, "PASSING": TransientError,
 }  # fmt: skip
+"""hdm's codes -> error class. ``ERROR``, for words of a server that are not known, is missing on purpose."""
 HINTS: dict[str, str] = {
     "READS": WRITES,
     "AUTH": "correct user and password in the profile",
@@ -113,14 +135,23 @@ HINTS: dict[str, str] = {
 
 
 def code_of(error: BaseException) -> str | None:
-    """Return an error's SQLSTATE from ODBC, or hdm's own code for the server's words.
+    """Return hdm's own code for the server's words, else an error's SQLSTATE from ODBC.
 
-    None if neither is known.
+    ``ERROR`` for a server's words that are not known; None if the error is not a server's.
     """
     text = " ".join(str(part) for part in error.args) or str(error)
     low = text.lower()
-    for words, code in _WORDS:
+    for words, code in WORDS:
         if words in low:
             return code
-    found = _STATE.search(text)
-    return found[1] if found else None
+    found = state_of(error)
+    return found or ("ERROR" if "error:" in low else None)
+
+
+def state_of(error: BaseException) -> str | None:
+    """Return the SQLSTATE in an error of the ODBC driver; None if there is none."""
+    first = error.args[0] if error.args else None
+    if isinstance(first, str) and re.fullmatch(r"[0-9A-Z]{5}", first):
+        return first
+    found = _STATE.search(" ".join(str(part) for part in error.args))
+    return next(filter(None, found.groups())) if found else None

@@ -14,20 +14,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from hdm.dialects import dialect
+from hdm.dialects.classifying import Classifying
 from hdm.dialects.native_type import is_read_coarser
 from hdm.dialects.odbc_facts import OdbcFacts
+from hdm.dialects.sqlstates import STATES
 from hdm.dialects.types import INTEGERS, SECONDS
-from hdm.errors import (
-    ConnectionLost,
-    Deadlock,
-    HdmError,
-    MissingDriver,
-    PermanentError,
-    RejectedRows,
-    SchemaDrift,
-    TransientError,
-    UsageError,
-)
+from hdm.errors import HdmError
 from hdm.model import Column, Kind
 
 if TYPE_CHECKING:
@@ -36,15 +28,6 @@ if TYPE_CHECKING:
 _NATIVE_CODE = re.compile(r"\((\d+)\) \(SQL|Native error: (\d+)")
 _STATE = re.compile(r"(?:State: |^)([0-9A-Z]{5})\b")
 _TEMPORAL = (Kind.DATE, Kind.TIME, Kind.TIMESTAMP, Kind.TIMESTAMPTZ)
-_STATES: dict[str, type[HdmError]] = {
-    # https://learn.microsoft.com/sql/odbc/reference/appendixes/appendix-a-odbc-error-codes
-    "01000": UsageError, "01004": PermanentError,
-    "08": ConnectionLost, "HYT": ConnectionLost, "28": UsageError, "IM002": UsageError,
-    "IM003": MissingDriver, "IM": UsageError, "40": Deadlock, "22": RejectedRows, "23": RejectedRows,
-    "42S": SchemaDrift, "42P01": SchemaDrift, "42703": SchemaDrift, "42": PermanentError,
-    "HY001": TransientError, "HY013": TransientError, "HY": TransientError,
-    "0A": PermanentError,
-}  # fmt: skip
 
 
 def octets(facts: OdbcFacts, expression: str, column: Column) -> str:
@@ -64,6 +47,7 @@ def through_odbc(name: str) -> Dialect:
 
         paramstyle = "qmark"
         page_ranges = False
+        states = STATES
 
         def select_expression(self, column: Column) -> str:
             """Return SQL that reads values as text that the driver might damage; see ``wire``."""
@@ -88,17 +72,19 @@ def through_odbc(name: str) -> Dialect:
             code = self.code(error)
             return f"{self.name} through ODBC" + (f": {code}" if code else f": {type(error).__name__}")
 
+        def state(self, error: BaseException) -> str | None:
+            """Return the SQLSTATE, unless the error has a code of the system's own, which says more."""
+            state = _state(error)
+            return state if self.code(error) in (None, state) else None
+
         def classify(self, error: BaseException) -> HdmError:
             """Translate a driver's error by the dialect's own codes, then by ODBC's SQLSTATEs."""
-            if isinstance(error, HdmError):
-                return error
-            code = self.code(error) or ""
-            for table in (self.errors, _STATES):
-                for size in range(len(code), 0, -1):
-                    if code[:size] in table:
-                        hint = _HINTS.get(code) or self.hint(code)
-                        return table[code[:size]](self.describe_error(error), hint=hint)
-            return TransientError(self.describe_error(error))
+            return Classifying.classify(self, error)
+
+        def hint(self, code: str) -> str | None:
+            """Return a hint on what to do about an error code, of ODBC or of the system."""
+            own: str | None = super().hint(code)
+            return _HINTS.get(code) or own
 
     Odbc.__name__ = Odbc.__qualname__ = f"Odbc{base.__name__}"
     made: Dialect = Odbc()
@@ -142,8 +128,12 @@ def _code(error: BaseException, inner: Dialect) -> str | None:
         number = found[1] or found[2]
         if number in inner.errors:
             return number
+    return _state(error)
+
+
+def _state(error: BaseException) -> str | None:
     first = error.args[0] if error.args else ""
     if isinstance(first, str) and re.fullmatch(r"[0-9A-Z]{5}", first):
         return first
-    state = _STATE.search(text)
+    state = _STATE.search(str(error.args[1] if len(error.args) > 1 else error))
     return state[1] if state else None

@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import date
 from typing import ClassVar
 
 from hdm.dialects import referring
 from hdm.dialects.native_type import is_read_coarser
-from hdm.dialects.oracle_errors import ERRORS, HINTS
+from hdm.dialects.oracle_errors import ERRORS, HINTS, code_of
 from hdm.dialects.oracle_facts import OracleFacts
 from hdm.dialects.oracle_merging import OracleMerging
 from hdm.dialects.types import INTEGERS, SECONDS, Fidelity, Stored
@@ -23,7 +24,6 @@ ROWID = "@rowid"
 """The pseudo-column of row addresses in ``Condition``; its values are ROWIDs as text."""
 _NAME = re.compile(r"\s*([A-Z0-9_ .]*?)\s*(?:\(\s*(\d+|\*)\s*(?:CHAR|BYTE)?\s*(?:,\s*(-?\d+)\s*)?\)(.*))?\Z")
 _ROWID = re.compile(r"[A-Za-z0-9+/]{18}\Z")
-_CODE = re.compile(r"\b(ORA|DPY|DPI)-(\d{4,5})")
 _KINDS: dict[str, Kind] = {
     "BINARY_FLOAT": Kind.FLOAT32, "BINARY_DOUBLE": Kind.FLOAT64,
     "VARCHAR2": Kind.TEXT, "NVARCHAR2": Kind.TEXT, "CHAR": Kind.TEXT, "NCHAR": Kind.TEXT,
@@ -34,6 +34,8 @@ _KINDS: dict[str, Kind] = {
 _SCALED = re.compile(r"NUMBER\((\d+),(-?\d+)\)")
 _DIGITS = {Kind.INT8: 3, Kind.INT16: 5, Kind.INT32: 10, Kind.INT64: 19}
 _LOBS = ("CLOB", "NCLOB", "BLOB", "LONG", "XMLTYPE", "JSON", "BFILE")
+_OTHERS = ("ROWID", "UROWID", "XMLTYPE", "TEXT")
+"""Types of kind OTHER that are read as text; TEXT is none of Oracle's, but a word of ``types:``."""
 _DATE, _STAMP = "SYYYY-MM-DD HH24:MI:SS", "SYYYY-MM-DD HH24:MI:SS.FF9"
 _MARKS = "NLS_NUMERIC_CHARACTERS='.,'"
 _EMPTY = "Oracle keeps '' as NULL"
@@ -73,6 +75,7 @@ class OracleDialect(OracleFacts, OracleMerging):
     }
     """https://docs.oracle.com/en/database/oracle/oracle-database/23/nlspg/setting-up-globalization-support-environment.html."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+    repeats_unknown = False
 
     def set_session(self, name: str, value: str) -> str:
         """Return the ALTER SESSION statement that gives a setting its value until the session ends."""
@@ -113,6 +116,10 @@ class OracleDialect(OracleFacts, OracleMerging):
             return f"HEXTORAW({self.string(text)})"
         return self.string(text)
 
+    def day(self, day: date, column: Column) -> str:
+        """Return the beginning of a day as text, with the nine digits of a second that ``text_of`` gives."""
+        return f"{day.isoformat()} 00:00:00" + ("" if column.native.upper() == "DATE" else ".000000000")
+
     def text_of(self, expression: str, column: Column) -> str:
         """Return SQL that renders a value as text by an explicit format, numbers with all their digits."""
         kind = column.kind
@@ -138,11 +145,14 @@ class OracleDialect(OracleFacts, OracleMerging):
         """Return SQL that reads a column as text where the driver would falsify it or Arrow has no type.
 
         Timestamps with a zone are read in UTC. The driver's data frames falsify numbers with a scale that is
-        negative or beyond the precision (they arrive unscaled), and seconds with more than six digits (cut;
-        outside of 1677 to 2262 they wrap around). Numbers without bound, XML, JSON and intervals have no
-        Arrow type.
+        negative or beyond the precision (they arrive unscaled), refuse those with 38 digits after the point,
+        and falsify seconds with more than six digits (cut; outside of 1677 to 2262 they wrap around). Numbers
+        without bound, XML, JSON and intervals have no Arrow type. A date that ``types:`` makes a text is read
+        as one, since the driver knows only the years 1 to 9999.
         """
         name, native, kind = self.quote(column.name), _bare(column.native), column.kind
+        if kind is Kind.TEXT and (native == "DATE" or native.startswith("TIMESTAMP")):
+            return self.text_of(name, self.column_from_catalog(column.name, column.native))
         if kind is Kind.DECIMAL and (column.precision is None or _scales(column.native)):
             text = f"TO_CHAR({name}, 'TM9', '{_doubled(_MARKS)}')"
             return rf"REGEXP_REPLACE({text}, '^(-?)\.', '\10.')"
@@ -272,13 +282,14 @@ class OracleDialect(OracleFacts, OracleMerging):
     def code(self, error: BaseException) -> str | None:
         """Return an error's code, ``ORA-00001`` or the driver's own ``DPY-4011``; None if it has none.
 
-        ``oracledb`` and ODBC report it in different places.
+        If it only says that another error happened inside, that error's code.
         """
-        full = getattr(error.args[0] if error.args else None, "full_code", None)
-        if full:
-            return str(full)
-        found = _CODE.search(str(error))
-        return f"{found[1]}-{found[2]}" if found else None
+        return code_of(error)
+
+    def may_pass(self, error: BaseException) -> bool:
+        """Return True if the driver says that an error is recoverable, or by its class that it may pass."""
+        told = getattr(error.args[0] if error.args else None, "isrecoverable", False)
+        return bool(told) or super().may_pass(error)
 
     def is_duplicate(self, error: BaseException) -> bool:
         """Return True if an error says that a unique constraint is violated (ORA-00001)."""
@@ -289,10 +300,15 @@ class OracleDialect(OracleFacts, OracleMerging):
         return HINTS.get(code)
 
 
+def is_readable(column: Column) -> bool:
+    """Return True if the driver's data frames can hold a column; not objects, collections, BFILE, VECTOR."""
+    return column.kind is not Kind.OTHER or _bare(column.native) in _OTHERS
+
+
 def _scales(native: str) -> bool:
-    """Whether a NUMBER's scale is negative or beyond its precision."""
+    """Whether a NUMBER's scale is negative, beyond its precision, or 38."""
     found = _SCALED.fullmatch(native.upper().replace(" ", ""))
-    return found is not None and not 0 <= int(found[2]) <= int(found[1])
+    return found is not None and not 0 <= int(found[2]) <= min(int(found[1]), 37)
 
 
 def _of_key(column: Column) -> Column:

@@ -1,12 +1,23 @@
-"""Error classes and hints for Oracle's error codes."""
+"""Error classes and hints for Oracle's error codes and those of python-oracledb.
+
+Server: https://docs.oracle.com/en/error-help/db/. Driver:
+https://python-oracledb.readthedocs.io/en/latest/user_guide/exception_handling.html. Beginnings of codes stand
+for their whole range.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from hdm.dialects.sqlstates import by_code
 from hdm.dialects.user_input import WRITES
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
     HdmError,
+    MissingDriver,
     MissingParent,
     PermanentError,
     RejectedRows,
@@ -19,54 +30,71 @@ from hdm.errors import (
     UsageError,
 )
 
-ERRORS: dict[str, type[HdmError]] = {
-    # https://docs.oracle.com/en/error-help/db/
-    "ORA-00001": RejectedRows, "ORA-01400": RejectedRows, "ORA-01407": RejectedRows,
-    "ORA-02290": RejectedRows, "ORA-02291": MissingParent, "ORA-02292": RejectedRows,
-    "ORA-12899": RejectedRows, "ORA-01438": RejectedRows, "ORA-01426": RejectedRows,
-    "ORA-01722": RejectedRows, "ORA-01461": RejectedRows, "ORA-01843": RejectedRows,
-    "ORA-00060": Deadlock, "ORA-08177": Deadlock, "ORA-00054": Deadlock, "ORA-30006": Deadlock,
-    "ORA-01555": SnapshotLost, "ORA-08181": SnapshotLost, "ORA-01466": SnapshotLost,
-    "ORA-22924": SnapshotLost, "ORA-08180": SnapshotLost,
-    "ORA-00942": SchemaDrift, "ORA-00904": SchemaDrift, "ORA-04043": SchemaDrift,
-    "ORA-01017": UsageError, "ORA-01031": UsageError, "ORA-28000": UsageError, "ORA-28001": UsageError,
-    "ORA-01456": UsageError, "ORA-01045": UsageError, "ORA-01950": UsageError, "ORA-12505": UsageError,
-    "ORA-12154": UsageError, "ORA-16000": UsageError, "ORA-01536": UsageError,
-    "ORA-00018": Throttled, "ORA-00020": Throttled, "ORA-02391": Throttled, "ORA-12516": Throttled,
-    "ORA-12519": Throttled, "ORA-12520": Throttled, "ORA-10388": Throttled,
-    "ORA-00028": ConnectionLost, "ORA-01012": ConnectionLost, "ORA-01033": ConnectionLost,
-    "ORA-01034": ConnectionLost, "ORA-01089": ConnectionLost, "ORA-01092": ConnectionLost,
-    "ORA-03113": ConnectionLost, "ORA-03114": ConnectionLost, "ORA-03135": ConnectionLost,
-    "ORA-02396": ConnectionLost, "ORA-12170": ConnectionLost, "ORA-12528": ConnectionLost,
-    "ORA-12537": ConnectionLost, "ORA-12541": ConnectionLost, "ORA-12543": ConnectionLost,
-    "ORA-12547": ConnectionLost, "ORA-12571": ConnectionLost, "ORA-25402": ConnectionLost,
-    "ORA-25408": ConnectionLost,
-    "ORA-01652": TransientError, "ORA-01653": TransientError, "ORA-01654": TransientError,
-    "ORA-01688": TransientError, "ORA-30036": TransientError, "ORA-04068": TransientError,
-    "ORA-04031": TransientError, "ORA-01013": TransientError,
-    "ORA-00257": TransientError, "ORA-01000": TransientError, "ORA-01109": ConnectionLost,
-    "ORA-00604": TransientError, "ORA-01110": TransientError, "ORA-01115": TransientError,
-    "ORA-12514": UnknownPlace,
-    "ORA-02449": PermanentError, "ORA-02329": PermanentError, "ORA-32795": UsageError,
-    "ORA-14400": RejectedRows, "ORA-14402": RejectedRows, "ORA-30926": RejectedRows,
-    "ORA-38104": PermanentError, "ORA-04091": PermanentError, "ORA-04098": PermanentError,
-    "ORA-22848": PermanentError, "ORA-00932": PermanentError, "ORA-20": PermanentError,
-    "ORA-24816": PermanentError, "ORA-14450": Deadlock,
-    "ORA-00": PermanentError, "ORA-01": PermanentError,
-    # https://python-oracledb.readthedocs.io/en/latest/user_guide/exception_handling.html
-    "DPY-4011": ConnectionLost, "DPY-6005": ConnectionLost, "DPY-1001": ConnectionLost,
-    "DPY-4024": TransientError, "DPI-1067": TransientError,
-    "DPI-1080": ConnectionLost, "DPI-1010": ConnectionLost,
-    "DPY-6001": UsageError, "DPY-6000": UsageError, "DPY-4000": UsageError, "DPY-3010": UsageError,
-    "DPY-3015": UsageError, "DPY-2019": UsageError, "DPY-4016": RejectedRows,
-    "DPY-3030": UnrepresentableValue, "DPY-3031": UnrepresentableValue,
-    "DPY-4003": UnrepresentableValue, "DPY-4004": UnrepresentableValue,
-    "DPY-4039": UnrepresentableValue, "DPY-4042": UnrepresentableValue,
-    "DPY-3001": UsageError, "DPI-1047": UsageError,
-    "DPY-4036": UnrepresentableValue, "DPY-4037": UnrepresentableValue, "DPY-4038": UnrepresentableValue,
+_CODE = re.compile(r"\b(ORA|DPY|DPI)-(\d{4,5})\b")
+_AROUND = frozenset({"DPY-6005", "DPY-6000", "ORA-00604", "ORA-02063", "ORA-12801", "ORA-24381", "ORA-29913"})
+"""Codes around another error, whose own code follows in the text: a failed login, recursive SQL, a parallel
+server, an external table."""
+_SERVER: Final[Mapping[str, type[HdmError]]] = by_code(
+    (
+        RejectedRows,
+        "00001 01400 01401 01407 01426 01438 01461 01476 01722 01830 01839 01841 01843 01847 01850 01851"
+        " 01858"
+        " 01861 02290 02292 02359 12899 14400 14402 22835 29275 30926 40479",
+    ),
+    (MissingParent, "02291"),
+    (Deadlock, "00054 00057 00060 01591 02049 04020 04021 08177 14411 14450 30006"),
+    (SnapshotLost, "01466 01555 08103 08176 08180 08181 22924"),
+    (SchemaDrift, "00904 00942 04043"),
+    (
+        UsageError,
+        "01005 01017 01031 01045 01456 01536 01950 12154 12638 12649 12650 12660 16000 28000 28001 28002"
+        " 28003"
+        " 28040 28759 28860 29024 32795",
+    ),
+    (UnknownPlace, "12505 12514 12521 12545"),
+    (Throttled, "00018 00019 00020 00040 02391 07454 10388 12516 12518 12519 12520"),
+    # 00376, 01110 and 01115 are files that cannot be read now; 254 is what failover says
+    (
+        ConnectionLost,
+        "00022 00028 00031 00045 00378 00602 00603 00609 01012 01033 01034 01041 01043 01089 01090 01092"
+        " 01109"
+        " 02068 02396 03106 03111 03113 03114 03122 03135 03136 03150 12150 12151 12152 12153 12156 12157"
+        " 12161"
+        " 12170 12203 12224 12500 12525 12526 12527 12528 12535 12536 12537 12541 12543 12547 12560 12564"
+        " 12569"
+        " 12570 12571 12583 12592 12606 12608 12609 12637 12757 16456 254 27101 27146 28511 28547 56600",
+    ),
+    (
+        TransientError,
+        "00051 00257 00376 00600 00604 01000 01013 01110 01115 01116 01628 01650 01651 01652 01653 01654"
+        " 01658"
+        " 01659 01688 01691 01692 04025 04030 04031 04036 04061 04065 04068 08006 15041 19809 19815 27102"
+        " 30036",
+    ),
+    (PermanentError, "00932 02329 02449 04091 04098 20 22848 24816 38104"),
+)
+_DRIVER: Final[Mapping[str, type[HdmError]]] = by_code(
+    (ConnectionLost, "1001 4011 4033 5 6"),
+    (UnknownPlace, "6001 6003"),
+    (TransientError, "4005 4024"),
+    (
+        UsageError,
+        "2018 2019 2023 2033 2034 3001 3010 3012 3015 3016 3040 4000 4001 4017 4018 4021 4026 4027 4032 4034"
+        " 6002 6006 6008 6009",
+    ),
+    (UnrepresentableValue, "2065 3030 3031 4003 4004 4012 4013 4014 4015 4036 4037 4038 4039 4040 4042"),
+    (RejectedRows, "4016 8"),
+    (PermanentError, "2 3 4"),
+)
+ERRORS: Final[Mapping[str, type[HdmError]]] = {
+    **{f"ORA-{code}": kind for code, kind in _SERVER.items()},
+    **{f"DPY-{code}": kind for code, kind in _DRIVER.items()},
+    "DPI-1010": ConnectionLost, "DPI-1080": ConnectionLost, "DPI-1067": TransientError,
+    "DPI-1047": MissingDriver, "DPI-1072": MissingDriver,
 }  # fmt: skip
 _WAITED = "end the session that holds the lock, or raise call_timeout: in the profile"
-HINTS: dict[str, str] = {
+_SERVICE = "if it stays so for minutes, correct service_name (or sid) in the profile"
+HINTS: Final[Mapping[str, str]] = {
     "ORA-01456": WRITES,
     "DPY-4024": _WAITED,
     "DPI-1067": _WAITED,
@@ -74,9 +102,13 @@ HINTS: dict[str, str] = {
     "ORA-01555": "raise UNDO_RETENTION, or make chunks smaller; then run again",
     "ORA-08181": "the SCN is too old: plan again",
     "ORA-01466": "the table was altered after the snapshot: plan again",
+    "ORA-08103": "the table was truncated or moved while it was read: plan again",
     "ORA-01031": "grant SELECT and FLASHBACK on the table",
     "ORA-01017": "correct user and password in the profile",
-    "ORA-12514": "if it stays so for minutes, correct service_name in the profile",
+    "ORA-12505": _SERVICE,
+    "ORA-12514": _SERVICE,
+    "DPY-6001": _SERVICE,
+    "DPY-6003": _SERVICE,
     "ORA-32795": "ALTER TABLE ... MODIFY (its column GENERATED BY DEFAULT AS IDENTITY)",
     "ORA-00932": "a CLOB or BLOB cannot be compared: leave it out with columns:, or give a unique key",
     "ORA-00257": "the archive log area is full; it is tried again",
@@ -89,3 +121,17 @@ HINTS: dict[str, str] = {
     "DPY-3001": "set thick: true in the profile (the server asks for native encryption)",
     "DPI-1047": "install Oracle Instant Client, or remove thick: true",
 }
+
+
+def code_of(error: BaseException) -> str | None:
+    """Return an error's code, ``ORA-00001`` or the driver's own ``DPY-4011``; None if it has none.
+
+    ``oracledb`` and ODBC report it in different places. If the code only says that another error happened
+    inside, it is the code of that error.
+    """
+    first = error.args[0] if error.args else None
+    full = getattr(first, "full_code", None)
+    text = str(getattr(first, "message", None) or error)
+    codes = [str(full)] if full else []
+    codes += [f"{one[1]}-{one[2]}" for one in _CODE.finditer(text)]
+    return next((code for code in codes if code not in _AROUND), codes[0] if codes else None)

@@ -13,6 +13,7 @@ _LOBS = ("CLOB", "NCLOB", "BLOB", "JSON")
 class OracleMerging(Dialect):
     """The part of Oracle's dialect that merges staged rows into a table."""
 
+    row_address = "ROWID"
     plain_stage = True
     """Private temporary tables came with 18c, and need the prefix that the server was given."""
 

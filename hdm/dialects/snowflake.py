@@ -12,10 +12,11 @@ from typing import ClassVar
 
 from hdm.dialects.base import Dialect
 from hdm.dialects.native_type import words_and_numbers
-from hdm.dialects.snowflake_errors import ERRORS, STATES
+from hdm.dialects.snowflake_errors import ERRORS, HINTS
 from hdm.dialects.snowflake_facts import SnowflakeFacts
+from hdm.dialects.sqlstates import STATES
 from hdm.dialects.types import INTEGERS, Fidelity, Stored
-from hdm.errors import HdmError, TransientError
+from hdm.errors import HdmError
 from hdm.model import Column, Kind
 
 _CODE = re.compile(r"\b(\d{6})\b")
@@ -46,9 +47,6 @@ _NUMBERS = frozenset(
     ]
 )
 _INTEGERS = {Kind.INT8: 3, Kind.INT16: 5, Kind.INT32: 10, Kind.INT64: 19}
-_TRAVEL = (
-    "write time_travel: false on the source, whose table keeps no history (retention 0, external, shared)"
-)
 _STAMP = "YYYY-MM-DD HH24:MI:SS.FF9"
 
 
@@ -93,6 +91,8 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     text_type = "VARCHAR"
     bigint_type = "NUMBER(19,0)"
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+    states: ClassVar[Mapping[str, type[HdmError]]] = STATES
+    repeats_unknown = False
 
     # -- values ----------------------------------------------------------------
 
@@ -266,22 +266,6 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
 
     # -- errors ----------------------------------------------------------------
 
-    def classify(self, error: BaseException) -> HdmError:
-        """Translate a driver's error by its number, or by its SQLSTATE's class if the number is unknown.
-
-        Without the SQLSTATE, every unknown number would count as transient and be tried again.
-        """
-        found, code = super().classify(error), self.code(error) or ""
-        if type(found) is not TransientError or any(
-            code[:size] in ERRORS for size in range(1, len(code) + 1)
-        ):
-            return found
-        state = str(getattr(error, "sqlstate", None) or "")
-        for size in range(len(state), 0, -1):
-            if state[:size] in STATES:
-                return STATES[state[:size]](self.describe_error(error), hint=self.hint(code))
-        return found
-
     def code(self, error: BaseException) -> str | None:
         """Return an error's six-digit code; without one, its SQLSTATE, or None.
 
@@ -291,20 +275,12 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         if isinstance(number, int) and number > 0:
             return f"{number:06d}"
         found = _CODE.search(str(error.args[0] if error.args else ""))
-        return found[1] if found else (getattr(error, "sqlstate", None) or None)
+        return found[1] if found else self.state(error)
+
+    def state(self, error: BaseException) -> str | None:
+        """Return the SQLSTATE, which the connector gives beside the number."""
+        return getattr(error, "sqlstate", None) or None
 
     def hint(self, code: str) -> str | None:
         """Return a hint on what to do about an error code that an operator can mend; None for any other."""
-        return {
-            "250001": "check account (and host), the network, and the proxy",
-            "000707": _TRAVEL,
-            "000709": _TRAVEL,
-            "000606": "set warehouse: in the profile, and grant USAGE on it",
-            "003001": "grant USAGE on warehouse, database and schema, CREATE TABLE, and USAGE on the stage",
-            "000625": "fewer workers, or tables in several schemas: 20 statements may wait for one lock",
-            "390303": "give a new token in the profile",
-            "390318": "give a new token in the profile: this one has expired",
-            "390100": "correct user and password in the profile",
-            "390144": "register the public key with ALTER USER ... SET RSA_PUBLIC_KEY",
-            "002003": "create the object, or grant USAGE on its database and schema",
-        }.get(code)
+        return HINTS.get(code)

@@ -1,51 +1,66 @@
-"""Error classes for Snowflake's error codes and SQLSTATEs."""
+"""Error classes for Snowflake's error codes and its connector's.
+
+Server: https://community.snowflake.com/s/article/Snowflake-error-codes. Connector: ``errorcode.py`` and
+``network.py`` of snowflake-connector-python 4.8. Beginnings of codes stand for their whole range.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
+from hdm.dialects.sqlstates import by_code
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
     HdmError,
+    MissingDriver,
     PermanentError,
     RejectedRows,
     SchemaDrift,
     SnapshotLost,
     Throttled,
     TransientError,
+    UnrepresentableValue,
     UsageError,
 )
 
-ERRORS: dict[str, type[HdmError]] = {
-    # https://community.snowflake.com/s/article/Snowflake-error-codes and the connector's errorcode.py
+ERRORS: Final[Mapping[str, type[HdmError]]] = by_code(
     # 000625: more than 20 statements wait for one lock, and the next one is refused at once
-    "000625": Throttled, "000603": TransientError, "000604": TransientError, "000606": UsageError,
-    "000607": UsageError, "000615": Deadlock, "000630": TransientError, "000601": TransientError,
-    "001003": PermanentError, "000904": SchemaDrift, "002002": SchemaDrift, "002003": SchemaDrift,
-    "002043": SchemaDrift, "002019": PermanentError, "002025": PermanentError,
-    "003001": UsageError, "003041": UsageError, "003540": UsageError,
-    "000707": SnapshotLost, "000709": SnapshotLost, "090105": UsageError, "090106": UsageError,
-    "100038": RejectedRows, "100035": RejectedRows, "100037": RejectedRows, "100039": RejectedRows,
-    "100040": RejectedRows, "100046": RejectedRows, "100051": RejectedRows, "100069": RejectedRows,
-    "100071": RejectedRows, "100072": RejectedRows, "100078": RejectedRows, "100080": RejectedRows,
-    "100082": RejectedRows, "100132": RejectedRows, "100145": RejectedRows, "100192": RejectedRows,
-    "100016": RejectedRows, "100065": RejectedRows, "100067": RejectedRows, "100068": RejectedRows,
-    "100183": UsageError, "100161": TransientError,
-    "250001": ConnectionLost, "250002": ConnectionLost, "250003": ConnectionLost, "250006": UsageError,
-    "251001": UsageError, "251005": UsageError, "251006": UsageError, "250011": ConnectionLost,
-    "253001": TransientError, "253002": TransientError, "253003": TransientError,
-    "253006": PermanentError, "253007": PermanentError,
-    "255001": TransientError, "255004": TransientError, "390100": UsageError, "390101": UsageError,
-    "390102": UsageError, "390103": UsageError, "390111": ConnectionLost, "390112": ConnectionLost,
-    "390114": ConnectionLost, "390144": UsageError, "390189": UsageError, "390201": UsageError,
-    "390303": UsageError, "390318": UsageError, "390422": UsageError, "3943": UsageError,
-    "000008": ConnectionLost, "290": ConnectionLost, "290429": Throttled, "290503": Throttled,
-    "290404": UsageError, "290403": UsageError,
-}  # fmt: skip
-
-STATES: dict[str, type[HdmError]] = {
-    # https://docs.snowflake.com/en/developer-guide/snowflake-scripting/exceptions; SQL:2003, table 32
-    "02": PermanentError, "08": ConnectionLost, "0A": PermanentError, "22": RejectedRows,
-    "23": RejectedRows, "28": UsageError, "42501": UsageError, "42": PermanentError,
-    "57": TransientError,
-}  # fmt: skip
-"""Error classes by SQLSTATE, for numbers that are not in ``ERRORS``."""
+    (Throttled, "000625 290429 290503"),
+    (Deadlock, "000615"),
+    # 000604: cancelled, also by the client's timer; 000630: STATEMENT_TIMEOUT_IN_SECONDS
+    (
+        TransientError,
+        "000601 000603 000604 000630 100161 251012 252 253001 253002 253003 253009 254 255005 300",
+    ),
+    (ConnectionLost, "000008 250 251011 252006 252007 290 390111 390112 390113 390114 390115"),
+    (SnapshotLost, "000707 000709"),
+    (SchemaDrift, "000904 002002 002003 002043"),
+    (RejectedRows, "100"),
+    (UnrepresentableValue, "252005 255001"),
+    (MissingDriver, "255002 255004 255006"),
+    # 09007x: a resource monitor's quota is used up; 390420, 390422: the network policy
+    (UsageError, "000606 000607 003 09007 090105 090106 100183 250004 250006 250007 250008 250009 250012"),
+    (UsageError, "251 254005 254006 254007 290403 290404 390 3943 3944"),
+    (
+        PermanentError,
+        "001 002 252001 252003 252004 252008 252009 252011 252012 253004 253005 253006 253007 253008",
+    ),
+)
+_TRAVEL = (
+    "write time_travel: false on the source, whose table keeps no history (retention 0, external, shared)"
+)
+HINTS: Final[Mapping[str, str]] = {
+    "250001": "check account (and host), the network, and the proxy",
+    "000707": _TRAVEL,
+    "000709": _TRAVEL,
+    "000606": "set warehouse: in the profile, and grant USAGE on it",
+    "003001": "grant USAGE on warehouse, database and schema, CREATE TABLE, and USAGE on the stage",
+    "000625": "fewer workers, or tables in several schemas: 20 statements may wait for one lock",
+    "390303": "give a new token in the profile",
+    "390318": "give a new token in the profile: this one has expired",
+    "390100": "correct user and password in the profile",
+    "390144": "register the public key with ALTER USER ... SET RSA_PUBLIC_KEY",
+    "002003": "create the object, or grant USAGE on its database and schema",
+}

@@ -15,9 +15,10 @@ import pyarrow as pa
 
 from hdm.dialects import referring
 from hdm.dialects.native_type import is_read_coarser
-from hdm.dialects.sqlserver_errors import ERRORS
+from hdm.dialects.sqlserver_errors import ERRORS, HINTS
 from hdm.dialects.sqlserver_facts import SQLServerFacts
 from hdm.dialects.sqlserver_merging import SQLServerMerging
+from hdm.dialects.sqlstates import STATES
 from hdm.dialects.types import INTEGERS, SECONDS, Fidelity, Stored
 from hdm.errors import HdmError
 from hdm.model import Column, Kind
@@ -89,6 +90,8 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     }
     """https://learn.microsoft.com/sql/t-sql/statements/set-statements-transact-sql."""
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
+    states: ClassVar[Mapping[str, type[HdmError]]] = STATES
+    repeats_unknown = False
 
     @property
     def session(self) -> tuple[str, ...]:
@@ -320,6 +323,8 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         text = str(error.args[1] if len(error.args) > 1 else error)
         for found in _NUMBERED.finditer(text):
             numbered = "E" + (found[1] or found[2])
+            if numbered == "E547" and "FOREIGN KEY" in text:  # else a CHECK, or a row that others refer to
+                return "E547-FK"
             if numbered in self.errors:
                 return numbered
         first = error.args[0] if error.args else ""
@@ -328,24 +333,18 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
         state = _STATE.search(text)
         return state[1] if state else None
 
+    def state(self, error: BaseException) -> str | None:
+        """Return the SQLSTATE, which ``code`` gives for a number that is not known."""
+        code = self.code(error)
+        return None if code is None or code in self.errors else code
+
     def is_duplicate(self, error: BaseException) -> bool:
         """Return True if an error says that a constraint (2627) or a unique index (2601) is violated."""
         return self.code(error) in ("E2627", "E2601")
 
     def hint(self, code: str) -> str | None:
         """Return a hint on what to do about an error code that an operator can mend; None for any other."""
-        return {
-            "E3952": "ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
-            "E229": "grant SELECT and VIEW DEFINITION to the user",
-            "E18456": "correct user and password in the profile",
-            "E40615": "let this machine's address through the server's firewall",
-            "E544": "grant ALTER on the table, so that its identity column can be given values",
-            "E1088": "grant ALTER on the table, so that its identity column can be given values",
-            "E4060": "if it does not come back: correct database: in the profile, or make the user in it",
-            "E41332": "read the memory-optimised table with ODBCSource, which does not ask for SNAPSHOT",
-            "E9002": "back up the transaction log, or give it room",
-            "IM002": "install the ODBC driver, or correct driver: in the profile",
-        }.get(code)
+        return HINTS.get(code)
 
 
 _EXACT = (

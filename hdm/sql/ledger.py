@@ -143,7 +143,7 @@ class Ledger:
             chunk.chunk_id,
             chunk.epoch,
             chunk.generation,
-            attempt.run_id,
+            attempt.run_id or ("-" if self.database.dialect.empty_is_null else ""),
             attempt.number,
             None,
             None,

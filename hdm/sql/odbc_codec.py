@@ -183,6 +183,8 @@ def carried(batch: pa.RecordBatch, columns: Sequence[Column]) -> pa.RecordBatch:
 def _cast(array: pa.Array, kind: pa.DataType) -> pa.Array:
     if array.type == kind:
         return array
+    if pa.types.is_large_string(array.type) and not pa.types.is_string(kind):
+        array = array.cast(pa.string())
     if pa.types.is_string(array.type):
         if pa.types.is_timestamp(kind) and kind.tz and not _is_zoned(array):
             return temporal.from_texts(array, pa.timestamp(kind.unit)).cast(kind)

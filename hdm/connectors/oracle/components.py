@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from hdm.connectors.oracle.database import OracleDatabase, OracleProfile, checked_scn
-from hdm.dialects.oracle import ROWID
-from hdm.model import Chunk, Condition, Table, Window
+from hdm.dialects.oracle import ROWID, is_readable
+from hdm.errors import UnsupportedType
+from hdm.model import Chunk, Column, Condition, Kind, Table, Window
 from hdm.sql import Database, SqlSink, SqlSource, SqlSourceConfig
 from hdm.sql.catalog import SqlCatalog
 
@@ -37,6 +39,24 @@ class OracleSource(SqlSource):
         assert isinstance(self.database, OracleDatabase)
         return self.database
 
+    def _described(self, connection: Any) -> Table:
+        table = super()._described(connection)
+        unknown = [column.name for column in table.columns if not is_readable(column)]
+        if unknown:
+            raise UnsupportedType(
+                f"{table.dataset.name}: oracle's driver cannot read {', '.join(unknown)}: Arrow has no type "
+                "for objects, collections, BFILE, ANYDATA and VECTOR",
+                hint="name the other columns with columns:, or read its parts with query:",
+            )
+        return table
+
+    def _typed(self, column: Column) -> Column:
+        """Return the column with its type of ``types:``; a date that is to be text stays known for a date."""
+        made = super()._typed(column)
+        if column.kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ) and pa.types.is_string(made.type):
+            return replace(made, kind=Kind.TEXT, native=column.native, origin="", length=40)
+        return made
+
     def split(self, table: Table, window: Window, job_key: str, snapshot: str | None) -> Iterator[Chunk]:
         """Yield chunks by key or watermark; for a large table with neither, chunks by ranges of ROWID."""
         chunks = list(super().split(table, window, job_key, snapshot))
@@ -49,7 +69,7 @@ class OracleSource(SqlSource):
             return
         connection = self.database.connect("hdm:split")
         try:
-            edges = self.oracle.rowid_ranges(connection, self._origin(table), -(-rows // step))
+            edges = self.oracle.rowid_ranges(connection, self._origin(table), -(-rows // step), rows)
         finally:
             connection.close()
         for number, (low, high) in enumerate(zip([None, *edges], [*edges, None], strict=True)):

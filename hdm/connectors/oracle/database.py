@@ -17,8 +17,9 @@ from pydantic import Field
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
 from hdm.connectors.oracle import binds
+from hdm.connectors.oracle.frames import hold_to_decimals, naming
 from hdm.dialects.catalog_queries import catalogue_sql
-from hdm.errors import ConnectionLost, HdmError, MissingDriver, UnrepresentableValue, UsageError
+from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
 from hdm.model import Chunk, Column, Dataset, Table
 from hdm.sql import Database, SqlProfile
 from hdm.sql import odbc_codec as casting
@@ -30,6 +31,8 @@ _LOB_BYTES = 64 * 1024
 """Bytes assumed per value of a LOB when the number of rows of a data frame is chosen."""
 
 _ROWID_LENGTH = 18
+_SAMPLED_ROWS, _WORTH_SAMPLING = 20_000, 50.0
+"""Rows of each part that are sampled to cut a table by ROWID, and the percentage from which all are read."""
 _TCPS = re.compile(r"\btcps\b", re.IGNORECASE)
 
 
@@ -189,6 +192,8 @@ class OracleDatabase(Database):
         number = native == "NUMBER" and info.precision and info.scale is not None and info.scale >= 0
         if number:
             native = f"NUMBER({info.precision},{info.scale})"
+        if native.startswith("TIMESTAMP"):  # the scale is the number of digits of a second
+            native = f"TIMESTAMP({info.scale or 0}){native.removeprefix('TIMESTAMP')}"
         return self.dialect.column_from_catalog(
             str(info.name), native, nullable=bool(info.null_ok), length=info.internal_size
         )
@@ -252,24 +257,20 @@ class OracleDatabase(Database):
     def stream(self, connection: Any, sql: str, columns: Sequence[Column]) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a SELECT as batches of the columns' types, from the driver's data frames.
 
-        Decimals are exact. Raises ``UnrepresentableValue`` for a date before the year 1 or after 9999.
+        Decimals are exact. Raises ``UnrepresentableValue`` for a date before the year 1 or after 9999, and
+        for a number that the driver would round.
         """
         width = sum(min(binds.width(column), _LOB_BYTES) for column in columns)
         size = max(min(_BATCH_BYTES // max(width, 1), 50_000), 16)
-        with self.classified():
+        with naming(self.classified, columns):
             frames = iter(connection.fetch_df_batches(sql, size=size, fetch_decimals=True))
         while True:
-            with self.classified():
-                try:
-                    frame = next(frames, None)
-                except (ValueError, OverflowError):
-                    raise UnrepresentableValue(
-                        "oracle: a date or timestamp is before the year 1 or after 9999",
-                        hint="have its column sent as text: types: {COLUMN: text}",
-                    ) from None
+            with naming(self.classified, columns):
+                frame = next(frames, None)
             if frame is None:
                 return
             for batch in pa.table(frame).to_batches():
+                hold_to_decimals(batch, columns)
                 if batch.num_rows:
                     yield casting.carried(batch, columns)
 
@@ -315,22 +316,36 @@ class OracleDatabase(Database):
             cursor.close()
         return taken
 
-    def rowid_ranges(self, connection: Any, origin: str, pieces: int) -> list[str]:
-        """Return the ROWIDs that cut a table into ``pieces`` equal parts: the first of each but the first.
+    def rowid_ranges(self, connection: Any, origin: str, pieces: int, rows: int) -> list[str]:
+        """Return the ROWIDs at which all but the first of about ``pieces`` equal parts of a table begin.
 
-        They are in order. All ROWIDs are read once; no grant on DBA_EXTENTS is needed. Empty for a table that
-        is organised by an index, which has no physical ROWIDs.
+        They are in order. Of a table with many rows (``rows``) a sample of its blocks is read, else all
+        ROWIDs; no grant on DBA_EXTENTS is needed. Empty for a table that is organised by an index, which has
+        no physical ROWIDs.
         """
+        percent = 100 * _SAMPLED_ROWS * pieces / max(rows, 1)
+        if percent < _WORTH_SAMPLING:
+            table = origin.rpartition(" AS OF SCN ")[0] or origin  # at any SCN, the ranges hold every address
+            try:
+                found = self._tiles(connection, f"{table} SAMPLE BLOCK ({percent:.6f})", pieces)
+            except ConnectionLost:
+                raise
+            except HdmError:  # not a table of which blocks can be sampled
+                found = []
+            if 2 * len(found) >= pieces - 1:
+                return found
+        return self._tiles(connection, origin, pieces)
+
+    def _tiles(self, connection: Any, origin: str, pieces: int) -> list[str]:
+        """Return the least ROWID in each of ``pieces`` equal parts of ``origin``'s rows, but the first."""
         tiles = f"SELECT ROWID AS rid, NTILE({pieces:d}) OVER (ORDER BY ROWID) AS tile FROM {origin}"
         sql = (
             f"SELECT ROWIDTOCHAR(MIN(rid)) FROM {self.dialect.derived(tiles)} "
             "WHERE tile > 1 GROUP BY tile ORDER BY tile"
         )
         found = [str(row[0]) for row in self.run(connection, sql)]
-        physical = all(
-            len(one) == _ROWID_LENGTH for one in found
-        )  # a table organised by an index has ROWIDs of another length
-        return found if physical else []
+        # a table organised by an index has ROWIDs of another length
+        return found if all(len(one) == _ROWID_LENGTH for one in found) else []
 
 
 def checked_scn(token: str) -> str:

@@ -30,6 +30,7 @@ from sqlalchemy.pool import NullPool
 
 from hdm.components import back_off, unreachable
 from hdm.components.silence import waiting
+from hdm.dialects.sqlserver_errors import PASSING
 from hdm.errors import MissingDriver, StateError, StateUnavailable, UsageError
 from hdm.state.db import encryption, pg_pipeline, sqlite_file
 from hdm.state.db.connect_args import connect_args, settle
@@ -52,15 +53,6 @@ _PATIENCE = 15.0
 """Seconds after which a broken connection is not replaced any more; the caller decides whether to go on."""
 _TRANSIENT_STATES = {"40001", "40P01", "55P03", "26000", "42P05"}
 _TRANSIENT_CODES = {1213, 1205}
-_TRANSIENT_NUMBERS = {
-    "1205", "1222", "3960", "1204", "615", "922", "926", "976", "978", "983", "4060", "4221", "18401",
-    "40197", "40501", "40613", "10928", "10929", "42108", "42109", "49918", "49919", "49920",
-}  # fmt: skip
-"""Numbers of transient SQL Server errors, which ODBC's messages show in brackets.
-
-Deadlocks, lock time-outs, lost races, and a database that fails over or is overloaded
-(https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues).
-"""
 _opening = threading.RLock()
 _orphans: list[Any] = []
 """Connections inherited through fork. They are never used, and never closed: the parent still uses them."""
@@ -360,7 +352,7 @@ def _transient(error: DBAPIError) -> bool:
     if state in _TRANSIENT_STATES or arguments[0] in _TRANSIENT_STATES | _TRANSIENT_CODES:
         return True
     numbers = set(re.findall(r"\((\d+)\) \(SQL", str(origin)))
-    return "database is locked" in str(origin) or not numbers.isdisjoint(_TRANSIENT_NUMBERS)
+    return "database is locked" in str(origin) or not numbers.isdisjoint(PASSING)
 
 
 def translate(error: DBAPIError, place: str = "") -> StateError:

@@ -144,6 +144,28 @@ def test_a_table_without_a_key_is_cut_by_row_addresses(monkeypatch):
     assert "NTILE(3)" in said.sql("NTILE")[0] and "AS OF SCN 4711" in said.sql("NTILE")[0]
 
 
+def test_addresses_of_a_large_table_are_sampled(monkeypatch):
+    """To sort all addresses of a table takes longer than to read it. Ranges hold every row, equal or not."""
+    edges = [f"AAAR3sAAEAAAACX{n:03d}" for n in range(3)]
+    answers = [(p, [] if "constraints" in p else a) for p, a in described(rows=4_000_000)]
+    counted = (r"COUNT\(\*\)", [(4_000_000,)])
+    said = recorded(monkeypatch, *answers, counted, ("SAMPLE", [(edge,) for edge in edges]))
+    one = source(chunk={"rows": 1_000_000})
+    assert len(list(one.split(one.describe(), one.window(), JOB, "4711"))) == 4
+    (asked,) = said.sql("NTILE")
+    assert '"SALES"."ORDERS" SAMPLE BLOCK (2.000000)) hdm_q' in asked and "SCN" not in asked
+
+
+@pytest.mark.parametrize("answer", [[], oracle_error("ORA-30562")])
+def test_where_a_sample_tells_nothing_all_addresses_are_read(answer, monkeypatch):
+    answers = [(p, [] if "constraints" in p else a) for p, a in described(rows=4_000_000)]
+    counted = (r"COUNT\(\*\)", [(4_000_000,)])
+    said = recorded(monkeypatch, *answers, counted, ("SAMPLE", answer), ("NTILE", [("AAAR3sAAEAAAACXAAA",)]))
+    one = source(chunk={"rows": 1_000_000})
+    assert len(list(one.split(one.describe(), one.window(), JOB, "4711"))) == 2
+    assert len(said.sql("NTILE")) == 2
+
+
 @pytest.mark.parametrize("word", ["4711; DROP TABLE x", "", "-1"])
 def test_an_scn_is_a_number(word, monkeypatch):
     recorded(monkeypatch, *described())

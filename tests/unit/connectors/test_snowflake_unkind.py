@@ -314,7 +314,7 @@ def test_places_with_blanks_are_quoted():
         (625, "57014", Throttled), (615, "40001", Deadlock), (604, "57014", TransientError),
         (90106, "22000", UsageError), (390318, "08001", UsageError), (394302, "08001", UsageError),
         (2002, "42710", PermanentError), (99999, "42601", PermanentError), (99999, "42501", UsageError),
-        (99999, "22018", RejectedRows), (99999, "XX000", TransientError), (99999, None, TransientError),
+        (99999, "22018", RejectedRows), (99999, "XX000", TransientError), (99999, None, PermanentError),
     ],
 )  # fmt: skip
 def test_only_what_may_pass_is_tried_again(number, state, kind):
