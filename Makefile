@@ -65,8 +65,9 @@ chain: $(VENV)/.test ## Run the long chain: database to files to object store to
 crash: $(VENV)/.test ## Kill hdm at every failpoint and count what was lost or doubled
 	$(TESTS) -n $(PROCESSES) tests/crash
 
-test-live: $(VENV)/.test ## Run the tests that need a real account (HDM_LIVE_* in the environment)
-	$(BIN)/python -m pytest -m live -o addopts="--strict-markers -ra --import-mode=importlib"
+test-live: $(VENV)/.test ## Run the tests that need a real account (HDM_LIVE_* in the environment); REPORT=FILE: as JSON
+	$(BIN)/python -m pytest tests/live -m live -o addopts="--strict-markers -ra --import-mode=importlib" \
+		$(if $(REPORT),--report $(REPORT))
 
 lock: $(VENV)/.test ## Write the versions that are installed now into requirements/lock.txt
 	$(BIN)/python requirements/freeze.py > $(LOCK).new && mv $(LOCK).new $(LOCK)

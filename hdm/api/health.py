@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -27,6 +27,8 @@ def findings(made: Assembly) -> tuple[Finding, ...]:
     """
     parts = [one for link in made.links.values() for one in (link.source, link.sink)]
     probed = [row for part in parts for row in _probe(part)]
+    if all(one.ok for one in probed):
+        probed += [row for link in made.links.values() for row in _probe_mode(link)]
     found = [*_versions(), *probed, *_state(made)]
     if all(one.ok for one in probed):
         found += _together(made)
@@ -48,8 +50,16 @@ def _versions() -> Iterator[Finding]:
 
 
 def _probe(component: Any) -> Iterator[Finding]:
+    yield from _results(component, component.probe)
+
+
+def _probe_mode(link: Any) -> Iterator[Finding]:
+    yield from _results(link.sink, lambda: link.sink.probe_mode(link.spec.mode))
+
+
+def _results(component: Any, probe: Callable[[], list[tuple[str, bool, str]]]) -> Iterator[Finding]:
     try:
-        for what, ok, detail in component.probe():
+        for what, ok, detail in probe():
             yield Finding(component.name, what, ok, redact(str(detail)))
     except HdmError as error:
         yield Finding(component.name, "connection", False, _in_a_line(error))

@@ -232,3 +232,7 @@ class Sink(ABC):
         Each is what was tested, whether it is in order, and details.
         """
         return []
+
+    def probe_mode(self, mode: Mode) -> list[tuple[str, bool, str]]:
+        """Return what else ``hdm doctor`` finds missing for a mode, if ``probe`` finds nothing wrong."""
+        return []

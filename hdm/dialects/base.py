@@ -75,6 +75,10 @@ class Dialect(Classifying, Facts, Comparing, Merging):
     """Statements that every session starts with, besides the plain settings."""
     hides_columns: ClassVar[bool] = False
     """Whether the catalog leaves out columns that the user may not read, without an error."""
+    grants_script: ClassVar[str] = ""
+    """Name of the script in ``hdm.dialects.grants`` with the privileges that hdm needs; empty if none."""
+    login_rights: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Words of a refused login -> the rights of the grants script without which logins are refused so."""
     looks_back: ClassVar[bool] = False
     """Whether missing ids can be listed by SQL, which takes LAG() and LIMIT."""
     clock: ClassVar[str] = ""

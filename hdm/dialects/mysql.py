@@ -54,6 +54,10 @@ class MySQLDialect(MySQLFacts, MySQLMerging):
     """The SQL of MySQL 8.0.17 or later and MariaDB 10.2 or later."""
 
     name = "mysql"
+    grants_script = "mysql"
+    login_rights: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        " 1044": ("SELECT on the table", "SELECT on the database")  # a user without any right there
+    }
     sqlglot = "mysql"
     quote_marks = ("`", "`")
     ignores_case = "all"  # https://mariadb.com/kb/en/identifier-case-sensitivity/

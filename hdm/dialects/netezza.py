@@ -43,6 +43,7 @@ class NetezzaDialect(NetezzaFacts, Dialect):
     """The SQL of Netezza 7.2 or later; keys are declared but not enforced."""
 
     name = "netezza"
+    grants_script = "netezza"
     max_identifier = 128
     max_path = 3
     paramstyle = "qmark"

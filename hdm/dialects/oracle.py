@@ -45,6 +45,7 @@ class OracleDialect(OracleFacts, OracleMerging):
     """The SQL of Oracle Database 12.2 or later, and Exadata; DDL statements commit the transaction."""
 
     name = "oracle"
+    grants_script = "oracle"
     sqlglot = "oracle"
     referring_keys = referring.ORACLE
     all_keys = referring.ORACLE_ALL

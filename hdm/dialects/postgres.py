@@ -67,6 +67,10 @@ class PostgresDialect(PostgresFacts, Dialect):
     """
 
     name = "postgres"
+    grants_script = "postgres"
+    login_rights: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "permission denied for database": ("CONNECT on the database",)
+    }
     sqlglot = "postgres"
     plain_strings = True
     paramstyle = "format"
@@ -297,6 +301,13 @@ class PostgresDialect(PostgresFacts, Dialect):
             return UsageError(
                 "PostgreSQL knows no such database or role", hint="check database and user in the profile"
             )
+        if "permission denied for database" in text:
+            return UsageError(
+                "PostgreSQL: permission denied for database",
+                hint="GRANT CONNECT ON DATABASE to the profile's user",
+            )
+        if "is not permitted to log in" in text:
+            return UsageError("PostgreSQL: the role is not permitted to log in", hint="ALTER ROLE ... LOGIN")
         if "too many clients" in text or "connection slots" in text:
             return Throttled("PostgreSQL has no connection left", retry_after=2.0)
         if "certificate" in text or "SSL" in text:

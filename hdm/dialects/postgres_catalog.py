@@ -81,6 +81,14 @@ definition. to_regclass, pg_relation_filenode and pg_partition_tree see what is 
 transaction's snapshot; a view that was replaced since shows in the xmax of its old rule.
 """
 SEEN = "SELECT pg_current_snapshot()::text"
+_OF_TABLE = "FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %(of)s"
+RIGHTS = {
+    "database": "SELECT has_database_privilege(current_database(), %(right)s)",
+    "schema": "SELECT has_schema_privilege(oid, %(right)s) FROM pg_namespace WHERE nspname = %(of)s",
+    "table": "SELECT CASE WHEN %(right)s = 'SELECT' THEN has_any_column_privilege(c.oid, %(right)s) "
+    f"ELSE has_table_privilege(c.oid, %(right)s) END {_OF_TABLE} AND c.relname = %(table)s",
+}
+"""What a privilege is on -> query for whether the user has the one named ``right``."""
 GRANTEES = """
 SELECT DISTINCT CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(r.rolname) END
 FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) a LEFT JOIN pg_roles r ON r.oid = a.grantee

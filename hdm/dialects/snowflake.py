@@ -33,6 +33,11 @@ _STAMPS = {
 }  # fmt: skip
 _GREATEST = (8_388_608, 67_108_864, 16_777_216, 134_217_728)
 """The lengths of BINARY and VARCHAR columns that were declared without one, before and since 2025."""
+_LONGEST_TEXT, _LONGEST_BINARY = 134_217_728, 67_108_864
+"""The greatest lengths of VARCHAR and BINARY; without a length they take 16 MB and 8 MB only.
+
+https://docs.snowflake.com/en/sql-reference/data-types-text
+"""
 _NUMBERS = frozenset(
     [
         "NUMBER",
@@ -77,6 +82,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     https://docs.snowflake.com/en/sql-reference/parameters.
     """
     sqlglot = "snowflake"
+    grants_script = "snowflake"
     line_comments = ("//",)
     max_identifier = 255
     identifier_unit = "characters"
@@ -88,7 +94,8 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
     exact_text = "HEX_ENCODE({})"
     temporary_table = "CREATE TEMPORARY TABLE"
     kinds: ClassVar[Mapping[str, Kind]] = {**_KINDS, **_STAMPS, **dict.fromkeys(_NUMBERS, Kind.DECIMAL)}
-    text_type = "VARCHAR"
+    text_type = "VARCHAR(134217728)"
+    """The longest text, and not the 16 MB of a VARCHAR without a length."""
     bigint_type = "NUMBER(19,0)"
     errors: ClassVar[Mapping[str, type[HdmError]]] = ERRORS
     states: ClassVar[Mapping[str, type[HdmError]]] = STATES
@@ -196,7 +203,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
             precision, scale = column.precision, column.scale or 0
             if precision is not None and precision <= 38 and 0 <= scale <= min(precision, 37):
                 return Stored(f"NUMBER({precision},{scale})")
-            return Stored("VARCHAR", Fidelity.APPROXIMATED, "beyond NUMBER's 38 digits: kept as text")
+            return Stored(self.text_type, Fidelity.APPROXIMATED, "beyond NUMBER's 38 digits: kept as text")
         if kind in (Kind.FLOAT32, Kind.FLOAT64):
             return Stored("FLOAT")
         if kind in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ, Kind.TIME):
@@ -208,14 +215,10 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         if kind is Kind.DATE:
             return Stored("DATE")
         if kind is Kind.BINARY:
-            return Stored(
-                f"BINARY({column.length})" if column.length and column.length <= 8388608 else "BINARY"
-            )
+            return Stored(f"BINARY({min(column.length or _LONGEST_BINARY, _LONGEST_BINARY)})")
         if kind is Kind.TEXT:
-            return Stored(
-                f"VARCHAR({column.length})" if column.length and column.length <= 16777216 else "VARCHAR"
-            )
-        return Stored("VARCHAR", Fidelity.APPROXIMATED, "kept as text, character for character")
+            return Stored(f"VARCHAR({min(column.length or _LONGEST_TEXT, _LONGEST_TEXT)})")
+        return Stored(self.text_type, Fidelity.APPROXIMATED, "kept as text, character for character")
 
     def rename_table(self, path: Sequence[str], name: str) -> str:
         """Return the ALTER TABLE that renames a table, with the schema in the new name too."""

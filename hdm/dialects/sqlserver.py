@@ -51,6 +51,7 @@ class SQLServerDialect(SQLServerFacts, SQLServerMerging):
     """The SQL of SQL Server 2016 or later, Azure SQL Database and Managed Instance."""
 
     name = "sqlserver"
+    grants_script = "sqlserver"
     sqlglot = "tsql"
     plain_strings = True
     quote_marks = ("[", "]")

@@ -19,7 +19,7 @@ from hdm.dialects.base import Dialect
 from hdm.errors import HdmError, SnapshotLost
 from hdm.model import Chunk, Column, Condition, Dataset, Table, Window
 from hdm.sql.refill import Referring, grouped, refill
-from hdm.sql.server_calls import ServerCalls
+from hdm.sql.rights import Rights
 
 
 class SqlProfile(Settings):
@@ -62,7 +62,7 @@ class OwnDriver(Settings):
     """Has no effect, and is taken so that older profiles still work: each run says so."""
 
 
-class Database(ServerCalls):
+class Database(Rights):
     """Connects to one database, reads from it and writes to it, through a driver's DB-API connections.
 
     Subclasses fill in ``connect``, ``find``, ``query_columns``, ``stream`` and ``load``; the
@@ -300,10 +300,6 @@ class Database(ServerCalls):
         """Terminate sessions with the label ``mark`` and an older attempt's number than ``attempt``."""
         return
 
-    def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """Return the privileges on a table that a sink needs and the user lacks; None if not known."""
-        return None
-
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
         """Allow inserts into identity columns of ``held`` that ``names`` contains, until the session ends."""
         return
@@ -386,18 +382,6 @@ class Database(ServerCalls):
             how = "not shared between sessions: each chunk is read at a moment of its own"
             found.append(("snapshot", True, how))
         return found
-
-    def grants(self, path: Sequence[str]) -> list[tuple[str, bool, str]]:
-        """Return for ``hdm doctor`` if the user has a sink's privileges on ``path``; empty if not known."""
-        connection = self.connect("hdm:doctor")
-        try:
-            missing_grants = self.missing_grants(connection, path)
-        finally:
-            connection.close()
-        if missing_grants is None:
-            return []
-        what = f"lacks {', '.join(missing_grants)}" if missing_grants else "may make and fill tables"
-        return [("grants", not missing_grants, what)]
 
     def look(self, path: Sequence[str]) -> Table | None:
         """Return a table's description, None if there is none; raise ``HdmError`` if no session opens."""

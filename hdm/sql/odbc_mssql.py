@@ -113,6 +113,29 @@ class SQLServerWrites(OdbcDatabase):
             parts = parts[-2:]
         return super().default_path(parts)
 
+    def has_right(self, connection: Any, path: Sequence[str], right: str) -> bool | None:
+        """Return True if the user has a right, else False, by HAS_PERMS_BY_NAME.
+
+        None for what is not there.
+        https://learn.microsoft.com/en-us/sql/t-sql/functions/has-perms-by-name-transact-sql
+        """
+        word, _, of = right.partition(" on the ")
+        if of == "database":
+            asked = "DB_NAME(), 'DATABASE'"
+        elif of in ("schema", "table"):
+            named = self.dialect.qualify(path if of == "table" else path[-2:-1])
+            asked = f"{self.dialect.string(named)}, '{'OBJECT' if of == 'table' else 'SCHEMA'}'"
+        else:
+            return None
+        found = self.run(connection, f"SELECT HAS_PERMS_BY_NAME({asked}, '{word}')")[0][0]
+        return None if found is None else bool(found)
+
+    def grant_names(self, connection: Any, path: Sequence[str]) -> dict[str, str]:
+        """Return the names for the grants script, the user and the database as the server calls them."""
+        user, database = self.run(connection, "SELECT USER_NAME(), DB_NAME()")[0]
+        known = super().grant_names(connection, path)
+        return known | {"user": self.dialect.quote(user), "database": self.dialect.quote(database)}
+
     def take_identities(self, connection: Any, held: Table, names: Collection[str]) -> None:
         """Set IDENTITY_INSERT for table ``held`` if identity columns are among ``names``.
 

@@ -12,6 +12,7 @@ from hdm import failpoints
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, HdmError, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
+from hdm.sql import granted
 from hdm.sql.bringing import bring
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.grow import grow
@@ -372,13 +373,15 @@ class SqlSink(BehindDatabase, Sink):
             connection.close()
 
     def probe(self) -> list[tuple[str, bool, str]]:
-        """Return the results of tests for ``hdm doctor``: connection and privileges.
+        """Return the results of tests for ``hdm doctor``; a missing database file is in order."""
+        if self.database.is_there():
+            return granted.of_sink(self.database, self._probed())
+        return [("connection", True, "not there yet: hdm run makes it")]
 
-        A missing database file is in order.
-        """
-        if not self.database.is_there():
-            return [("connection", True, "not there yet: hdm run makes it")]
-        name = self.config.table_name
-        path = self.database.default_path(name_parts(name) if name is not None else (LEDGER,))
-        found = self.database.probe()
-        return [*found, *self.database.grants(path)] if all(ok for _, ok, _ in found) else found
+    def probe_mode(self, mode: Mode) -> list[tuple[str, bool, str]]:
+        """Return a result for ``hdm doctor`` for each right that the mode needs on an existing table."""
+        return [row for row in self.database.grants(self._probed(), mode.value) if not row[1]]
+
+    def _probed(self) -> tuple[str, ...]:
+        """The table of which ``hdm doctor`` looks at the rights: the ledger where the manifest names none."""
+        return self.database.default_path(name_parts(self.config.table_name or [LEDGER]))

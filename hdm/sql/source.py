@@ -21,7 +21,7 @@ from hdm.dialects.types import SECONDS
 from hdm.dialects.user_input import one_query
 from hdm.errors import HdmError, PermanentError, SchemaDrift, UnrepresentableValue, UsageError
 from hdm.model import Chunk, Column, Dataset, Payload, Table, Tally, Window
-from hdm.sql import blame
+from hdm.sql import blame, granted
 from hdm.sql import relation as sql_relation
 from hdm.sql.chunking import Splitter, SqlRanges, why_not_split
 from hdm.sql.cursor import WatermarkConf, hold_to_order
@@ -365,13 +365,9 @@ class SqlSource(BehindDatabase, Source):
 
     def probe(self) -> list[tuple[str, bool, str]]:
         """Return the results of tests for ``hdm doctor``: connection, and the table's description."""
-        found = self.database.probe()
-        if all(ok for _, ok, _ in found):
-            try:
-                table = self.describe()
-            except HdmError as error:
-                said = error.in_one_line
-                return [*found, ("table", False, said)]
-            found.append(("table", True, f"{table.dataset.name}: {len(table.columns)} columns"))
-            found.append(("grants", True, f"may read {table.dataset.name}"))
-        return found
+        return granted.of_source(self.database, self.path, self.grant_parts, self.describe)
+
+    @property
+    def grant_parts(self) -> tuple[str, ...]:
+        """The parts of the system's grants script whose rights this source needs."""
+        return ("query",) if self.path is None else ("source",)

@@ -190,6 +190,21 @@ def test_a_table_is_unloaded_by_the_protocol_and_a_file_that_breaks_off_is_refus
 
 
 @pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_what_a_killed_unload_left_goes_with_the_next(server: Netezza, tmp_path: Path) -> None:
+    load(server, 0, ROWS)
+    conf = {"table_name": "ADMIN.PEOPLE", "directory": str(tmp_path), "columns": ["ID"]}
+    cls = NetezzaExternalTableSource
+    one = cls(cls.Config.model_validate(conf), profile(server), name="s")
+    table = one.describe()
+    (chunk,) = one.split(table, one.window(), JOB, None)
+    left, others = tmp_path / f"hdm-{chunk.chunk_id[:24]}-00000000.unload", tmp_path / "others.unload"
+    left.write_text("1|2\n")
+    others.write_text("")
+    assert sum(batch.num_rows for batch in one.read(table, chunk).batches()) == len(ROWS)
+    assert list(tmp_path.iterdir()) == [others]
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
 def test_a_connection_that_breaks_is_lost_and_not_a_mystery(server: Netezza) -> None:
     database = NetezzaDatabase(profile(server))
     connection = database.connect()
@@ -334,3 +349,53 @@ def test_doctor_says_where_names_without_a_schema_are(server: Netezza) -> None:
     assert told["schema"][0] is False and "ADMIN" in told["schema"][1] and "public" in told["schema"][1]
     named = NetezzaDatabase(profile(server, schema="ADMIN"))
     assert all(ok for _, ok, _ in named.probe())
+
+
+RIGHTS = {
+    'SELECT 1 FROM "ADMIN"."PEOPLE"': (
+        "source",
+        "SELECT on the table",
+        'GRANT SELECT ON "{0}"."ADMIN"."PEOPLE" TO "hdm";',
+    ),
+    'CREATE TABLE "ADMIN"': ("sink", "CREATE TABLE", 'GRANT CREATE TABLE TO "hdm";'),
+    "CREATE TEMP TABLE": ("sink", "CREATE TEMP TABLE", 'GRANT CREATE TEMP TABLE TO "hdm";'),
+    "CREATE EXTERNAL TABLE": ("unload", "CREATE EXTERNAL TABLE", 'GRANT CREATE EXTERNAL TABLE TO "hdm";'),
+    "INSERT INTO": ("append", "INSERT on the table", 'GRANT INSERT ON "{0}"."ADMIN"."PEOPLE" TO "hdm";'),
+    "DELETE FROM": ("merge", "DELETE on the table", 'GRANT DELETE ON "{0}"."ADMIN"."PEOPLE" TO "hdm";'),
+}
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+def test_doctor_tries_each_right_and_leaves_nothing(server: Netezza) -> None:
+    load(server, 0, ROWS)
+    database, path = NetezzaDatabase(profile(server)), ("ADMIN", "PEOPLE")
+    with psycopg.connect(server.database.dsn) as connection:
+        counted = "SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relpersistence = 'p'"
+        before = connection.execute(counted.encode()).fetchone()
+    for part in ("source", "sink", "unload", "append", "merge", "replace"):
+        assert [ok for _, ok, _ in database.grants(path, part)] == [True], part
+    for start, (part, right, statement) in RIGHTS.items():
+        server.refuses = (start,)
+        shown = statement.format(server.database.database)
+        assert database.grants(path, part) == [("grants", False, f"lacks {right}: {shown}")]
+    server.refuses = ()
+    with psycopg.connect(server.database.dsn) as connection:
+        assert connection.execute(counted.encode()).fetchone() == before
+    assert held(server) == ROWS and server.said.count("BEGIN") == len(
+        [s for s in server.said if s in ("COMMIT", "ROLLBACK")]
+    )
+
+
+@pytest.mark.parametrize("server", ["plain"], indirect=True)
+@pytest.mark.parametrize("mode", [Mode.MERGE, Mode.REPLACE])
+def test_a_table_is_groomed_after_an_epoch_where_that_is_asked_for(server: Netezza, mode: Mode) -> None:
+    load(server, 0, ROWS, mode)
+    for upkeep in (False, True):
+        server.said.clear()
+        conf = NetezzaSink.Config.model_validate({"table_name": "ADMIN.PEOPLE", "upkeep": upkeep})
+        one = NetezzaSink(conf, profile(server), name="t")
+        one.finish(TABLE, JOB, 0, mode)
+        tidied = [sql for sql in server.said if sql.startswith(("GROOM", "GENERATE"))]
+        wanted = ['GROOM TABLE "ADMIN"."PEOPLE" RECORDS ALL', 'GENERATE STATISTICS ON "ADMIN"."PEOPLE"']
+        assert tidied == (wanted if upkeep else [])
+    assert held(server) == ROWS

@@ -71,6 +71,10 @@ class ChainShop(Shop):
         entries["dev"]["objects"] = self.objects.profile
         self.profiles.write_text(yaml.safe_dump(entries))
 
+    def scratch_files(self) -> list[Path]:
+        """The files that hdm needs for a moment, and what is left of them."""
+        return [path for path in self.scratch.rglob("*") if path.is_file() and path.name != "lock"]
+
     def _manifest(self) -> dict[str, Any]:
         manifest = super()._manifest()
         stages = manifest["declared_data_links"]["stages"]
@@ -118,7 +122,7 @@ def strays(shop: ChainShop) -> list[str]:
     objects = shop.objects.objects()
     said = b"".join(body for key, body in objects.items() if key.endswith(".manifest.json"))
     loose = [key for key in objects if key.endswith(".parquet") and key.encode() not in said]
-    local = [str(path) for path in shop.scratch.rglob("*") if path.is_file() and path.name != "lock"]
+    local = [str(path) for path in shop.scratch_files()]
     known = {*MOVED, "_hdm_load_ledger"}
     tables = [str(name) for (name,) in shop.ask("SELECT table_name FROM information_schema.tables")]
     beside = [name for name in tables if name.lower() not in known and "_head" not in name.lower()]

@@ -18,6 +18,7 @@ import pytest
 
 from hdm.components import registry
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
+from hdm.testing import sinks
 
 SYSTEMS = {
     "ORACLE": ("OracleSource", "OracleSink"),
@@ -25,6 +26,8 @@ SYSTEMS = {
     "NETEZZA": ("NetezzaSource", "NetezzaSink"),
     "SNOWFLAKE": ("SnowflakeSource", "SnowflakeCopySink"),
     "ODBC": ("ODBCSource", "ODBCSink"),
+    "POSTGRES": ("PostgresSource", "PostgresSink"),
+    "MARIADB": ("MariaDBSource", "MariaDBSink"),
 }
 SET = [name for name in SYSTEMS if os.environ.get(f"HDM_LIVE_{name}_URL")]
 JOB = "e" * 64
@@ -55,11 +58,22 @@ def component(kind: str, system: str, **conf: Any) -> Any:
 def table(system: str) -> Any:
     name = f"HDM_LIVE_{uuid.uuid4().hex[:8].upper()}"
     yield Table(Dataset("live", name), (name,), COLUMNS, ("ID",))
-    one = component("sink", system, table_name=name, allow_loss=True)
-    connection = one.database.connect("hdm:clean", write=True)
+    clear(component("sink", system, table_name=name, allow_loss=True), Table(Dataset("", ""), (name,), ()))
+
+
+def clear(sink: Any, table: Table) -> None:
+    """Drop the table and the tests' rows of the ledger, which is one for the whole schema."""
+    quote, ledger = sink.dialect.quote, sink._ledger(sink.target(table))
+    connection = sink.database.connect("hdm:clean", write=True)
     try:
-        one.database.run(connection, one.dialect.drop_table(one.database.default_path((name,))))
-        one.database.commit(connection)
+        sink.database.run(connection, sink.dialect.drop_table(sink.target(table).path))
+        sink.database.commit(connection)
+        if ledger.exists(connection):
+            jobs = ", ".join(map(sink.dialect.string, (JOB, sinks.JOB)))
+            where = f"{quote('job_key')} IN ({jobs})"
+            sink.database.begin(connection, write=True)
+            sink.database.change(connection, f"DELETE FROM {sink.dialect.qualify(ledger.path)} WHERE {where}")
+            sink.database.commit(connection)
     finally:
         connection.close()
 

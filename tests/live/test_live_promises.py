@@ -18,7 +18,7 @@ from hdm.testing import SinkConformance
 from hdm.testing.rows import as_rows, awkward_table
 from hdm.testing.sinks import JOB, ReadBack
 from tests.flows.kit import only, shop
-from tests.live.test_live import SET, SYSTEMS, component
+from tests.live.test_live import SET, SYSTEMS, clear, component
 
 pytestmark = pytest.mark.live
 EXACT = ("medium", "big", "amount", "words", "raw", "moment")
@@ -59,22 +59,6 @@ class TestSink(SinkConformance):
     def secret(self, system: str) -> str | None:
         found: str = json.loads(os.environ[f"HDM_LIVE_{system}_URL"]).get("password") or ""
         return found if len(found) > 7 else None  # a short one is found in many a word
-
-
-def clear(sink: Any, table: Table) -> None:
-    """Drop the table and the suite's rows of the ledger, which is one for the whole schema."""
-    quote, ledger = sink.dialect.quote, sink._ledger(sink.target(table))
-    connection = sink.database.connect("hdm:clean", write=True)
-    try:
-        sink.database.run(connection, sink.dialect.drop_table(sink.target(table).path))
-        sink.database.commit(connection)
-        if ledger.exists(connection):
-            where = f"{quote('job_key')} = {sink.dialect.string(JOB)}"
-            sink.database.begin(connection, write=True)
-            sink.database.change(connection, f"DELETE FROM {sink.dialect.qualify(ledger.path)} WHERE {where}")
-            sink.database.commit(connection)
-    finally:
-        connection.close()
 
 
 def test_a_manifest_moves_rows_there_and_back(system: str, tmp_path: Path) -> None:

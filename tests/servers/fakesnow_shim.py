@@ -20,6 +20,7 @@
 - CURRENT_WAREHOUSE()
 - COPY GRANTS is dropped: there are no grants
 - ALTER SESSION SET QUERY_TAG; SHOW QUERY TAGS, which only this emulator has, lists what was set
+- BINARY(n) is BINARY (DuckDB: an error)
 - PRIMARY KEY is parsed and forgotten, since Snowflake does not enforce it
 """
 
@@ -230,6 +231,8 @@ def _perform(self: Any, command: str, *args: Any, **kwargs: Any) -> Any:
     if re.match(r"\s*CREATE\s+(TEMPORARY\s+)?TABLE\b", command, re.IGNORECASE):
         command = _KEY.sub("", command).replace("CREATE TEMPORARY TABLE", "CREATE TABLE")
         command = command.removesuffix(" COPY GRANTS")
+    if re.match(r"\s*(CREATE|ALTER)\b.*\bTABLE\b", command, re.IGNORECASE):
+        command = re.sub(r"\bBINARY\(\d+\)", "BINARY", command)
     command = command.replace("CURRENT_WAREHOUSE()", "'FAKE_WH'")
     return _execute(self, command, *args, **kwargs)
 

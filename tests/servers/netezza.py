@@ -82,6 +82,8 @@ class Netezza:
         self.cut_unloads = False
         self.loads = True
         """Whether the user may make external tables."""
+        self.refuses: tuple[str, ...] = ()
+        """How statements begin that the user lacks the right for."""
         self.dies_at: str | None = None
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             connection.execute(_VIEWS.encode())
@@ -193,6 +195,14 @@ class _Session:
             self.began = word == "BEGIN"
         if self.read_only and not re.match(r"(SELECT|BEGIN|COMMIT|ROLLBACK|(CREATE TEMP|DROP) TABLE)\b", sql):
             raise RefusedError("Read-only session, cannot process this request")
+        if sql.startswith(self.server.refuses or ("\0",)):
+            raise RefusedError(f"{' '.join(sql.split()[:3])}: permission denied.")
+        if word in ("GROOM", "GENERATE"):  # of which PostgreSQL knows nothing
+            if self.began:
+                raise RefusedError(
+                    "GROOM TABLE: may not be called in a transaction block or stored procedure"
+                )
+            return word
         if found := _UNLOAD.match(sql):
             return self.unload(behind, found[1].replace("''", "'"), found[2], found[3])
         if found := _LOAD.match(sql):

@@ -81,13 +81,14 @@ class RowsCrawler(Crawler):
         }
         tables = [row for row in self.ask("tables") if selection.has((row[0], row[1]))]
         relations = tuple(self._relation(row) for row in tables)
-        unread = [(str(kind), f"{schema}.{name}") for kind, schema, name in self.ask("unread")]
+        views = self._views(selection, relations)
+        unread = [(str(kind), f"{schema}.{name}") for kind, schema, name in self.ask("unread")] + self._hidden
         kept = [one for one in unread if selection.has(tuple(one[1].split(".", 1)))]
         return Schema(
             self.system,
             "",
             relations=relations,
-            views=self._views(selection, relations),
+            views=views,
             sequences=tuple(
                 self._sequence(row) for row in self.ask("sequences") if selection.has((row[0], row[1]))
             ),
@@ -236,12 +237,14 @@ class RowsCrawler(Crawler):
         )
 
     def _views(self, selection: Selection, relations: tuple[Relation, ...]) -> tuple[View, ...]:
-        views = []
+        views, self._hidden = [], []
         for schema, name, sql, comment in self.ask("views"):
             path = (str(schema), str(name))
-            if selection.has(path):
+            if not sql:  # a secure or encrypted view shows its text to its owner only
+                self._hidden.append(("view whose text this user is not shown", f"{schema}.{name}"))
+            elif selection.has(path):
                 shown = tuple(str(row[0]) for row in self._of("columns", path))
-                views.append(View(path, self.view(str(sql or "")), shown, comment=comment or None))
+                views.append(View(path, self.view(str(sql)), shown, comment=comment or None))
         names = Names(Schema(self.system, relations=relations, views=tuple(views)))
         return tuple(replace(v, uses=mentioned(v.sql, self.system, v.path, names)) for v in views)
 

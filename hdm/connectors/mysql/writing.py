@@ -24,7 +24,6 @@ _INSERT_BYTES = 1024 * 1024
 _PLACE = re.compile(r"for column .*?([^`'.\s]+)[`']? at row \d+\Z", re.DOTALL)
 _HEX = SPATIAL | {"binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob"}
 _OLD_ATTEMPTS = 100
-_RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "ALTER", "CREATE TEMPORARY TABLES")
 _MARK = re.compile(r" ?\[hdm:[^\]]*\]\Z")
 
 
@@ -117,15 +116,17 @@ class MySQLDatabase(MySQLReading):
             or "change the target's column so that it takes these values",
         )
 
-    def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """Return the privileges that the user lacks on the server and the database.
+    def has_right(self, connection: Any, path: Sequence[str], right: str) -> bool | None:
+        """Return True if the user has a right on the server or the database, else False; a SELECT is tried.
 
         None (not known) if a role is active: not every version shows the user what a role grants.
         """
+        word, _, of = right.partition(" on the ")
+        if of != "database":
+            return super().has_right(connection, path, right)
         if self._has_role(connection):
             return None
-        name, _, host = self.run(connection, "SELECT CURRENT_USER()")[0][0].rpartition("@")
-        me = f"'{name}'@'{host}'"
+        me = self._me(connection)
         granted = self.run(
             connection,
             "SELECT PRIVILEGE_TYPE FROM information_schema.USER_PRIVILEGES WHERE GRANTEE = %s UNION "
@@ -133,8 +134,16 @@ class MySQLDatabase(MySQLReading):
             "AND %s LIKE TABLE_SCHEMA",
             (me, me, path[-2]),
         )
-        have = {str(row[0]).upper() for row in granted}
-        return [f"{right} on {path[-2]}.*" for right in _RIGHTS if right not in have]
+        return word in {str(row[0]).upper() for row in granted}
+
+    def _me(self, connection: Any) -> str:
+        name, _, host = self.run(connection, "SELECT CURRENT_USER()")[0][0].rpartition("@")
+        return f"'{name}'@'{host}'"
+
+    def grant_names(self, connection: Any, path: Sequence[str]) -> dict[str, str]:
+        """Return the names for the grants script: the user with its host, the database and the table."""
+        known = super().grant_names(connection, path)
+        return known | {"user": self._me(connection), "database": self.dialect.quote(path[-2])}
 
     def _has_role(self, connection: Any) -> bool:
         """Whether a role is active.

@@ -27,6 +27,7 @@ from hdm.arrow import temporal
 from hdm.components.silence import keep_alive
 from hdm.config.tls import is_local
 from hdm.connectors.netezza import literals, login
+from hdm.connectors.netezza.granted import TriesRights
 from hdm.connectors.netezza.loading import BringsFirst
 from hdm.connectors.netezza.merging import MovesRows
 from hdm.connectors.netezza.odbc import NetezzaOdbcDatabase
@@ -41,7 +42,7 @@ _LOGIN_SECONDS = 30
 _SHORT_YEAR = re.compile(r"\d{1,3}-")
 
 
-class NetezzaDatabase(BringsFirst, MovesRows, DbApiDatabase):
+class NetezzaDatabase(BringsFirst, MovesRows, TriesRights, DbApiDatabase):
     """Connects to one Netezza database by nzpy, reads and writes it."""
 
     dialect_name = "netezza"

@@ -52,6 +52,11 @@ class NetezzaExternalTableSource(SqlSource):
     Profile: ClassVar[type[BaseModel] | None] = NetezzaProfile
     Database: ClassVar[type[Database]] = NetezzaDatabase
 
+    @property
+    def grant_parts(self) -> tuple[str, ...]:
+        """The parts of Netezza's grants script whose rights this source needs."""
+        return (*super().grant_parts, "unload")
+
     def read(self, table: Table, chunk: Chunk) -> Payload:
         """Return the chunk's rows, which the server first unloads into a file."""
         return Payload(table, lambda: self._unloaded(table, chunk))
@@ -106,7 +111,10 @@ class NetezzaExternalTableSource(SqlSource):
         folder = Path(os.path.expandvars(self.config.directory)).expanduser()
         if not (is_there(folder) and folder.is_dir()):
             raise UsageError(f"there is no directory {folder}", hint="create it, or correct directory:")
-        path = folder / f"hdm-{chunk.chunk_id[:24]}-{uuid.uuid4().hex[:8]}.unload"
+        start = f"hdm-{chunk.chunk_id[:24]}-"
+        for left in folder.glob(f"{start}*.unload"):  # an attempt that was killed left it
+            left.unlink(missing_ok=True)
+        path = folder / f"{start}{uuid.uuid4().hex[:8]}.unload"
         connection = self.database.connect("hdm:unload", write=True)  # an unload is a CREATE
         try:
             if self._described(connection).schema_sha != table.schema_sha:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from hdm.connectors.netezza.granted import TriesRights
 from hdm.connectors.netezza.loading import BringsFirst
 from hdm.connectors.netezza.merging import MovesRows
 from hdm.connectors.netezza.profile import NetezzaProfile
 from hdm.sql.odbc import OdbcDatabase, valued
 
 
-class NetezzaOdbcDatabase(BringsFirst, MovesRows, OdbcDatabase):
+class NetezzaOdbcDatabase(BringsFirst, MovesRows, TriesRights, OdbcDatabase):
     """Connects to one Netezza database by its ODBC driver, which delivers Arrow."""
 
     dialect_name = "netezza"

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
-from hdm.connectors.oracle import binds
+from hdm.connectors.oracle import binds, granted
 from hdm.connectors.oracle.frames import hold_to_decimals, naming
 from hdm.dialects.catalog_queries import catalogue_sql
 from hdm.errors import ConnectionLost, HdmError, MissingDriver, UsageError
@@ -203,6 +203,19 @@ class OracleDatabase(Database):
         rows = self.run(connection, "SELECT table_name FROM all_tables WHERE owner = :1", (path[-2],))
         return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
 
+    # -- privileges ------------------------------------------------------------
+
+    def has_right(self, connection: Any, path: Sequence[str], right: str) -> bool | None:
+        """Return True if the user has a right, else False; reading, also AS OF an SCN, is tried.
+
+        None for the rights to make tables in the schema of another user.
+        """
+        return granted.has_right(self, connection, path, right)
+
+    def grant_names(self, connection: Any, path: Sequence[str]) -> dict[str, str]:
+        """Return the names for the grants script, the user and its tablespace as the server calls them."""
+        return super().grant_names(connection, path) | granted.own_names(self, connection)
+
     # -- snapshots -------------------------------------------------------------
 
     @contextmanager
@@ -216,12 +229,12 @@ class OracleDatabase(Database):
             return
         connection = self.connect("hdm:snapshot")
         try:
-            rows = self._scn(connection)
+            rows = self.current_scn(connection)
         finally:
             connection.close()
         yield str(rows[0][0])
 
-    def _scn(self, connection: Any) -> list[tuple[Any, ...]]:
+    def current_scn(self, connection: Any) -> list[tuple[Any, ...]]:
         """Return the current SCN from V$DATABASE or DBMS_FLASHBACK.
 
         Raises ``UsageError`` without a grant on either. TIMESTAMP_TO_SCN needs no grant, but its SCN is up to

@@ -16,17 +16,29 @@ class Writing(Reading):
     # -- writing -------------------------------------------------------------------
 
     def missing_grants(self, connection: Any, path: Sequence[str]) -> list[str] | None:
-        """Return the privileges of CREATE and USAGE that the user lacks on the schema of ``path``.
-
-        Empty if none is missing; the schema itself if that does not exist.
-        """
+        """Return the privileges that the user lacks on the schema of ``path``; or the schema, if missing."""
         schema = path[-2]
-        asked = "SELECT nspname, has_schema_privilege(oid, 'CREATE'), has_schema_privilege(oid, 'USAGE')"
-        found = self.run(connection, f"{asked} FROM pg_namespace WHERE nspname = %s", (schema,))
-        if not found:
+        if not self.run(connection, "SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)):
             return [f"schema {schema}, which is not there"]
-        rights = zip(("CREATE", "USAGE"), found[0][1:], strict=True)
-        return [f"{right} on schema {schema}" for right, granted in rights if not granted]
+        return super().missing_grants(connection, path)
+
+    def has_right(self, connection: Any, path: Sequence[str], right: str) -> bool | None:
+        """Return True if the user has a right, else False, by PostgreSQL's own functions.
+
+        None for a schema or table that is not there. SELECT on some columns counts as SELECT.
+        """
+        word, _, of = right.partition(" on the ")
+        if of not in catalog.RIGHTS:
+            return None
+        asked = {"right": word, "of": path[-2], "table": path[-1]}
+        found = self.run(connection, catalog.RIGHTS[of], asked)  # type: ignore[arg-type]
+        return bool(found[0][0]) if found else None
+
+    def grant_names(self, connection: Any, path: Sequence[str]) -> dict[str, str]:
+        """Return the names for the grants script: the role, the database, the schema and the table."""
+        user, database = self.run(connection, "SELECT current_user::text, current_database()::text")[0]
+        known = super().grant_names(connection, path)
+        return known | {"user": self.dialect.quote(user), "database": self.dialect.quote(database)}
 
     def wire_types(self, connection: Any, path: Sequence[str], columns: Sequence[Column]) -> list[str]:
         """Return the present PostgreSQL type (``pg_type.typname``) of each column, or ``enum``.

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from hdm.arrow import rows as row_codec
 from hdm.connectors.snowflake.arriving import SEMI_STRUCTURED, base, detour, must_be, through
+from hdm.connectors.snowflake.granted import ShowsRights, absent
 from hdm.connectors.snowflake.session import (
     Session,
     SnowflakeProfile,
@@ -34,7 +35,7 @@ _CODES = {0: "NUMBER", 1: "FLOAT", 2: "TEXT", 3: "DATE", 4: "TIMESTAMP_NTZ", 5: 
           13: "BOOLEAN", 14: "GEOGRAPHY", 15: "GEOMETRY", 16: "VECTOR"}  # fmt: skip
 
 
-class SnowflakeDatabase(Database):
+class SnowflakeDatabase(ShowsRights, Database):
     """Connects to one Snowflake account; refuses DDL inside a transaction, since DDL commits."""
 
     dialect_name = "snowflake"
@@ -75,7 +76,7 @@ class SnowflakeDatabase(Database):
         except SchemaDrift:
             if len(path) < 3:
                 raise
-            raise _absent("database", path[-3]) from None
+            raise absent("database", path[-3]) from None
 
     def must_be_there(self, schema: Sequence[str]) -> None:
         """Raise ``UsageError`` if a schema does not exist or this role cannot see it."""
@@ -88,11 +89,11 @@ class SnowflakeDatabase(Database):
                 (schema[-1],),
             )
         except SchemaDrift:
-            raise _absent("database", schema[0]) from None
+            raise absent("database", schema[0]) from None
         finally:
             connection.close()
         if not there:
-            raise _absent("schema", ".".join(schema))
+            raise absent("schema", ".".join(schema))
 
     def begin(self, connection: Session, *, write: bool = False) -> None:
         """Request a transaction if ``write``; BEGIN is sent before the first statement that is not DDL."""
@@ -334,9 +335,10 @@ class SnowflakeDatabase(Database):
     ) -> None:
         """Create an empty table ``new``; semi-structured columns get their types from the existing table."""
         held = {column.name: column for column in existing.columns} if existing else {}
+        taken = {name for name, column in held.items() if base(column.native) in SEMI_STRUCTURED}
         kept = [
             replace(column, native=held[column.name].native, origin=self.dialect.name)
-            if column.name in held and base(held[column.name].native) in SEMI_STRUCTURED
+            if column.name in taken
             else column
             for column in target.columns
         ]
@@ -351,8 +353,10 @@ class SnowflakeDatabase(Database):
         assert fresh is not None
         computed = {column.name for column in held.columns if column.generated}
         names = self.dialect.names(c.name for c in fresh.columns if c.name not in computed)
-        into, of = self.dialect.qualify(held.path), self.dialect.qualify(new)
-        self.change(connection, f"INSERT OVERWRITE INTO {into} ({names}) SELECT {names} FROM {of}")
+        into = f"{self.dialect.qualify(held.path)} ({names})"
+        self.change(
+            connection, f"INSERT OVERWRITE INTO {into} SELECT {names} FROM {self.dialect.qualify(new)}"
+        )
 
     def stage_path(self, target: Sequence[str], name: str) -> tuple[str, ...]:
         """Return the name of a temporary table in the target's schema, as a session may have no schema."""
@@ -371,13 +375,6 @@ class SnowflakeDatabase(Database):
             found += [("version", True, str(row[0])), ("role", not admin, str(row[1]))]
             found.append(("warehouse", row[2] is not None, str(row[2])))
         return found
-
-
-def _absent(what: str, name: str) -> UsageError:
-    return UsageError(
-        f"there is no {what} {name}, or this role may not use it",
-        hint="create it, correct its name in the connection or the manifest, or grant USAGE on it",
-    )
 
 
 def _int(value: Any) -> int | None:

@@ -13,18 +13,30 @@ from hdm.components.settings import PathText, Settings
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local
 from hdm.dialects import dialect as dialect_named
+from hdm.errors import UsageError
 
 STATEMENT_SECONDS = 604_800
 """The greatest STATEMENT_TIMEOUT_IN_SECONDS: https://docs.snowflake.com/en/sql-reference/parameters."""
+_GIVEN = (
+    "account", "user", "role", "warehouse", "database", "host", "port", "protocol", "password", "passcode",
+    "token", "oauth_client_id", "oauth_client_secret", "oauth_token_request_url", "oauth_authorization_url",
+    "oauth_scope", "workload_identity_entra_resource", "secondary_roles",
+)  # fmt: skip
+"""Keys of the profile that the connector has by the same name."""
+_ASKS_A_PERSON = ("externalbrowser", "username_password_mfa", "oauth_authorization_code")
+"""Authenticators that ask a person: the connector then keeps the token, else each session would ask anew."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*\Z")
 
 
 class SnowflakeProfile(Settings):
-    """Profile entry of a Snowflake account: with ``private_key_path``, ``token`` or ``password``.
+    """Profile entry of a Snowflake account: with a key, a token, a client of OAuth or a password.
 
     A ``token`` is an OAuth access token or, with ``authenticator: programmatic_access_token``, a programmatic
-    access token of Snowflake. ``network_timeout`` is how many seconds hdm waits for the answer to a network
-    request; how long a statement may run is limited only by the warehouse's STATEMENT_TIMEOUT_IN_SECONDS.
+    access token of Snowflake. ``authenticator: externalbrowser`` logs in through a browser on this machine,
+    ``workload_identity`` by the identity that a cloud gives this machine.
+
+    ``network_timeout`` is how many seconds hdm waits for the answer to a network request; how long a
+    statement may run is limited only by the warehouse's STATEMENT_TIMEOUT_IN_SECONDS.
 
     ``host``, ``port`` and ``protocol`` are for private endpoints. Names of the warehouse, role, database and
     schema are folded to upper case, as Snowflake does; write ``'"name"'`` for one in lower case.
@@ -32,19 +44,42 @@ class SnowflakeProfile(Settings):
 
     account: str
     """Account identifier, e.g. ``organisation-account``."""
-    user: str
-    """Name of the user to log in as."""
+    user: str | None = None
+    """Name of the user to log in as; only workload identity and OAuth client credentials need none."""
     password: Secret | None = None
     """Password of the user, where neither key nor token is used; write a reference such as ``env:NAME``."""
+    passcode: Secret | None = None
+    """Code that a second factor (MFA) shows now, beside ``password``; each new session needs another one,
+    unless ``authenticator: username_password_mfa`` and the account's caching of tokens."""
     private_key_path: PathText | None = None
     """File of the private key (PEM) for key-pair authentication; it comes before ``password``."""
+    private_key: Secret | None = None
+    """Text of the private key (PEM), in the place of its file; write a reference such as ``env:NAME``."""
     private_key_passphrase: Secret | None = None
     """Passphrase of the private key; left out, the key is not encrypted."""
     token: Secret | None = None
     """OAuth token, with ``authenticator: oauth``; write a reference such as ``env:NAME``."""
+    oauth_client_id: str | None = None
+    """Client id for OAuth: with ``authenticator: oauth_client_credentials`` (the default then), or with
+    ``oauth_authorization_code``, which asks a browser."""
+    oauth_client_secret: Secret | None = None
+    """Secret that belongs to ``oauth_client_id``; write a reference such as ``env:NAME``."""
+    oauth_token_request_url: str | None = None
+    """URL at which the identity provider gives tokens; left out, Snowflake's own."""
+    oauth_authorization_url: str | None = None
+    """URL at which the identity provider asks the person; left out, Snowflake's own."""
+    oauth_scope: str | None = None
+    """Scope to ask the identity provider for; left out, the one that ``role`` gives."""
+    workload_identity_provider: str | None = Field(None, pattern="^(?i:aws|azure|gcp|oidc)$")
+    """Who vouches for this machine: ``aws``, ``azure``, ``gcp``, or ``oidc`` with a ``token``; it makes
+    ``workload_identity`` the authenticator."""
+    workload_identity_entra_resource: str | None = None
+    """Application id of Entra ID for ``azure``; left out, Snowflake's own."""
     authenticator: str = "snowflake"
-    """The connector's authenticator, e.g. ``oauth``; ``snowflake`` means password or, with a key's path, key
-    pair."""
+    """The connector's authenticator, e.g. ``oauth``; ``snowflake`` means the one that the other keys imply:
+    key pair, workload identity, OAuth, else a password."""
+    secondary_roles: str | None = Field(None, pattern="^(?i:all|none)$")
+    """``none`` works with ``role`` alone, ``all`` with all of the user's; left out, as the user is set."""
     role: str | None = None
     """Role to work in; left out, the user's default role."""
     warehouse: str | None = None
@@ -61,6 +96,28 @@ class SnowflakeProfile(Settings):
     """``https``, or ``http`` for an emulator on this machine; left out, ``https``."""
     network_timeout: int = 600
     """Seconds for which the connector repeats a request that fails on the way."""
+
+    @model_validator(mode="after")
+    def _can_log_in(self) -> SnowflakeProfile:
+        if self.private_key is not None and self.private_key_path is not None:
+            raise ValueError("give private_key_path or private_key, not both")
+        if self.user is None and self.way not in ("workload_identity", "oauth_client_credentials"):
+            raise ValueError("user is missing: whom to log in as")
+        return self
+
+    @property
+    def way(self) -> str:
+        """The connector's authenticator that the profile asks for, in lower case."""
+        given = self.authenticator.lower()
+        if given != "snowflake":
+            return given
+        if self.private_key_path or self.private_key is not None:
+            return "snowflake_jwt"
+        if self.workload_identity_provider:
+            return "workload_identity"
+        if self.oauth_client_id:
+            return "oauth_client_credentials"
+        return "oauth" if self.token is not None else "snowflake"
 
     @model_validator(mode="after")
     def _is_encrypted(self) -> SnowflakeProfile:
@@ -141,20 +198,24 @@ def arguments(profile: SnowflakeProfile, label: str, *, write: bool = False) -> 
     With ``write``, autocommit is off: if the server ends a transaction of hdm's by itself, rows that come
     after it are rolled back, too.
     """
-    secrets = ("password", "token", "private_key_passphrase")
-    names = ("account", "user", "role", "warehouse", "database", "host", "port", "protocol")
-    made: dict[str, Any] = {name: getattr(profile, name) for name in names}
+    made: dict[str, Any] = {name: getattr(profile, name) for name in _GIVEN}
     made["schema"] = profile.schema_name
     made["private_key_file"] = profile.private_key_path
-    made["private_key_file_pwd"] = profile.private_key_passphrase
-    made |= {name: getattr(profile, name) for name in secrets[:2]}
+    phrase = profile.private_key_passphrase
+    if profile.private_key is not None:
+        made["private_key"] = _key_bytes(profile.private_key, phrase)
+    else:
+        made["private_key_file_pwd"] = phrase
     made = {key: value for key, value in made.items() if value is not None}
     made = {key: value.reveal() if isinstance(value, Secret) else value for key, value in made.items()}
-    if profile.authenticator.lower() != "snowflake" or profile.private_key_path:
-        key_pair = profile.authenticator.lower() == "snowflake"
-        made["authenticator"] = "SNOWFLAKE_JWT" if key_pair else profile.authenticator
-    elif profile.token is not None:
-        made["authenticator"] = "oauth"
+    if profile.workload_identity_provider:
+        made["workload_identity_provider"] = profile.workload_identity_provider.upper()
+    if profile.authenticator.lower() != "snowflake":
+        made["authenticator"] = profile.authenticator
+    elif profile.way != "snowflake":
+        made["authenticator"] = "SNOWFLAKE_JWT" if profile.way == "snowflake_jwt" else profile.way
+    if profile.way in _ASKS_A_PERSON:
+        made |= {"client_store_temporary_credential": True, "client_request_mfa_token": True}
     return (
         made
         | {
@@ -179,6 +240,26 @@ def arguments(profile: SnowflakeProfile, label: str, *, write: bool = False) -> 
             },
         }
     )
+
+
+def _key_bytes(key: Secret, phrase: Secret | None) -> bytes:
+    """Return a private key (PEM) in the form that the connector takes: DER, PKCS #8, not encrypted.
+
+    Raises ``UsageError`` if the text is no such key, or the passphrase is another.
+    """
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        read: Any = serialization.load_pem_private_key(
+            key.reveal().encode(), phrase.reveal().encode() if phrase else None
+        )
+    except (TypeError, ValueError):
+        raise UsageError(
+            "private_key is not the text of a private key, or private_key_passphrase does not open it",
+            hint="give the whole PEM text, from -----BEGIN to -----END",
+        ) from None
+    der = serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    return bytes(read.private_bytes(*der))
 
 
 def _typed(text: str) -> str | int | bool:

@@ -12,7 +12,7 @@ CREATE TABLE "sales"."customers" (
   "born" DATE,
   "seen" TIMESTAMP_TZ(6) DEFAULT CURRENT_TIMESTAMP(),
   "balance" NUMBER(12,2) DEFAULT 0 NOT NULL,
-  "shown" VARCHAR AS (UPPER(CAST(("name") AS VARCHAR))),
+  "shown" VARCHAR(134217728) AS (UPPER(CAST(("name") AS VARCHAR))),
   CONSTRAINT "customers_pkey" PRIMARY KEY ("id")
 ) CLUSTER BY ("born");
 
@@ -22,11 +22,11 @@ CREATE TABLE "sales"."orders" (
   "customer" NUMBER(19,0) NOT NULL,
   "select" NUMBER(5,0) DEFAULT 1,
   "a b.c" FLOAT,
-  "uid" VARCHAR DEFAULT UUID_STRING(),
-  "doc" VARCHAR,
+  "uid" VARCHAR(134217728) DEFAULT UUID_STRING(),
+  "doc" VARCHAR(134217728),
   "state" VARCHAR(2) DEFAULT 'NW',
-  "amount" VARCHAR,
-  "raw" BINARY,
+  "amount" VARCHAR(134217728),
+  "raw" BINARY(67108864),
   CONSTRAINT "orders_pkey" PRIMARY KEY ("id")
 );
 

@@ -268,3 +268,20 @@ def test_odbc_is_asked_by_its_catalogue_functions() -> None:
     (key,) = b.foreign_keys
     assert (key.target, key.on_delete, key.on_update) == (("S", "A"), "CASCADE", "NO ACTION")
     assert found.unread == (("view", "S.V"),)
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_a_view_that_hides_its_text_is_said_and_not_made_empty(system: str) -> None:
+    """Snowflake's secure views, SQL Server's encrypted ones, and views of others on Netezza and Oracle."""
+    s, answer = SCHEMA[system], recorded(system)
+    asked = crawler(system, None).queries.views
+
+    def hiding(sql: str) -> Any:
+        found = answer(sql)
+        if re.fullmatch(re.escape(asked).replace(r"\{schemas\}", ".*"), sql, re.DOTALL):
+            return [*found, (s, "SECRET", None, None)]
+        return found
+
+    found = crawler(system, hiding).crawl(select([f"{s}.*"]))
+    assert len(found.views) == 1
+    assert ("view whose text this user is not shown", f"{s}.SECRET") in found.unread

@@ -332,6 +332,84 @@ def test_a_token_needs_no_further_word():
     assert "authenticator" not in arguments(fake(password="p"), "x")
 
 
+def test_each_way_to_log_in_is_what_the_profile_implies():
+    nobody = {"user": None}
+    for given, way in [
+        ({"workload_identity_provider": "aws", **nobody}, "workload_identity"),
+        ({"oauth_client_id": "i", "oauth_client_secret": "s", **nobody}, "oauth_client_credentials"),
+        ({"authenticator": "externalbrowser"}, "externalbrowser"),
+        ({"authenticator": "username_password_mfa", "password": "p"}, "username_password_mfa"),
+        ({"authenticator": "https://x.okta.com/Login", "password": "p"}, "https://x.okta.com/Login"),
+    ]:
+        made = arguments(fake(**given), "x")
+        assert made["authenticator"] == way
+        asks = way in ("externalbrowser", "username_password_mfa")
+        assert made.get("client_store_temporary_credential", False) is asks, "else each session asks anew"
+    made = arguments(fake(workload_identity_provider="oidc", token="t", **nobody), "x")
+    assert (made["workload_identity_provider"], made["token"], "user" in made) == ("OIDC", "t", False)
+    made = arguments(fake(oauth_client_id="i", oauth_client_secret="s", oauth_scope="r", **nobody), "x")
+    assert (made["oauth_client_secret"], made["oauth_scope"]) == ("s", "r")
+    made = arguments(fake(password="p", passcode="123456", secondary_roles="none"), "x")
+    assert (made["passcode"], made["secondary_roles"], "authenticator" in made) == ("123456", "none", False)
+
+
+def test_the_connector_knows_every_argument_that_it_is_given():
+    from snowflake.connector.connection import DEFAULT_CONFIGURATION
+    from snowflake.connector.wif_util import AttestationProvider
+
+    given = {"password": "p", "passcode": "1", "token": "t", "role": "R", "oauth_client_id": "i",
+             "oauth_client_secret": "s", "oauth_scope": "x", "oauth_token_request_url": "https://t",
+             "oauth_authorization_url": "https://a", "workload_identity_provider": "azure",
+             "workload_identity_entra_resource": "e", "secondary_roles": "all",
+             "authenticator": "externalbrowser", "private_key_path": "/k"}  # fmt: skip
+    made = arguments(fake(**given), "x")
+    assert set(made) <= {*DEFAULT_CONFIGURATION, "authenticator"}
+    for name in ("aws", "azure", "gcp", "oidc"):
+        word = arguments(fake(workload_identity_provider=name), "x")["workload_identity_provider"]
+        assert isinstance(AttestationProvider.from_string(word), AttestationProvider)
+
+
+def test_a_key_may_be_given_as_text_and_a_user_must_be_named_where_one_is_needed():
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    key = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    pem = key.private_bytes(*form, serialization.BestAvailableEncryption(b"phrase")).decode()
+    made = arguments(fake(private_key=pem, private_key_passphrase="phrase"), "x")
+    again = serialization.load_der_private_key(made["private_key"], None)
+    assert again.private_numbers() == key.private_numbers()
+    assert made["authenticator"] == "SNOWFLAKE_JWT" and "private_key_file_pwd" not in made
+    for wrong in ({"private_key": pem}, {"private_key": "no key"}):
+        with pytest.raises(UsageError, match="private_key is not the text") as caught:
+            arguments(fake(**wrong), "x")
+        assert "BEGIN ENCRYPTED" not in str(caught.value)
+    for wrong, said in [
+        ({"user": None, "password": "p"}, "user is missing"),
+        ({"private_key": pem, "private_key_path": "/k"}, "not both"),
+        ({"workload_identity_provider": "ibm"}, "workload_identity_provider"),
+    ]:
+        with pytest.raises(ValueError, match=said):
+            fake(**wrong)
+
+
+def test_a_text_without_a_bound_gets_the_greatest_length():
+    """VARCHAR without a length takes 16 MB, BINARY 8 MB: a longer value was refused."""
+    sql = dialect("snowflake")
+    for kind, kept, length, native in [
+        (Kind.TEXT, pa.string(), None, "VARCHAR(134217728)"),
+        (Kind.TEXT, pa.string(), 20_000_000, "VARCHAR(20000000)"),
+        (Kind.TEXT, pa.string(), 2_000_000_000, "VARCHAR(134217728)"),
+        (Kind.JSON, pa.string(), None, "VARCHAR(134217728)"),
+        (Kind.BINARY, pa.binary(), None, "BINARY(67108864)"),
+        (Kind.BINARY, pa.binary(), 20, "BINARY(20)"),
+    ]:
+        stored = sql.stored(Column("c", kind, kept, length=length)).native
+        assert stored == native
+        back = sql.column_from_catalog("c", native)
+        assert back.length == (length if native.endswith(f"({length})") else None)
+
+
 def test_sessions_pin_what_an_account_may_have_set():
     made = arguments(fake(), "x")["session_parameters"]
     for name, value in {
