@@ -20,6 +20,7 @@ ERRORS: dict[str, type[HdmError]] = {
     # https://learn.microsoft.com/sql/relational-databases/errors-events/database-engine-events-and-errors
     "E1205": Deadlock, "E1222": Deadlock, "E3960": Deadlock, "E3961": Deadlock, "E41302": Deadlock,
     "E41305": Deadlock, "E41325": Deadlock, "E41301": Deadlock,
+    "E3902": TransientError, "E3903": TransientError,  # the server has ended the transaction already
     "E3952": UsageError, "E3951": UsageError, "E3957": UsageError,
     "E3958": SnapshotLost, "E3966": SnapshotLost, "E3967": SnapshotLost,
     "E2627": RejectedRows, "E2601": RejectedRows, "E547": RejectedRows, "E515": RejectedRows,
