@@ -21,7 +21,7 @@ from tests.runner.desk import Ask, Desk, ask_at
 from tests.runner.sample import Sample, of_config
 from tests.runner.spread import by_file
 from tests.runner.tables import Tables
-from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, provision, rclone
+from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, provision, rclone, sqlserver
 from tests.servers.process import Database
 
 DESK = pytest.StashKey[Desk]()
@@ -119,6 +119,18 @@ def snowflake_server(servers: Ask, s3_server: moto.S3) -> fakesnow.Snowflake:
 
 
 @pytest.fixture(scope="session")
+def sqlserver_server(servers: Ask, odbc_drivers: None) -> sqlserver.SQLServer:
+    return servers("sqlserver")  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def fresh_sqlserver(
+    sqlserver_server: sqlserver.SQLServer, fresh_postgres: Callable[..., Database]
+) -> Callable[[], sqlserver.SQLServerDatabase]:
+    return lambda: sqlserver_server.fresh(fresh_postgres())
+
+
+@pytest.fixture(scope="session")
 def odbc_drivers() -> None:
     provision.odbc_drivers()
 
@@ -137,6 +149,7 @@ _SERVERS = {
     "azurite_server",
     "h2_server",
     "snowflake_server",
+    "sqlserver_server",
     "odbc_drivers",
 }
 

@@ -78,16 +78,6 @@ class SQLServerDatabase(SQLServerWrites):
         """Return ``dbo``, the schema of names that are written without one."""
         return "dbo"
 
-    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
-        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
-        rows = self.run(
-            connection,
-            "SELECT t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
-            "WHERE s.name = ?",
-            (path[-2],),
-        )
-        return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
-
 
 class _Snapshots(OdbcDatabase):
     """Mixin of the sources' databases: every statement reads under SNAPSHOT isolation."""

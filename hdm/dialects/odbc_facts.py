@@ -50,6 +50,9 @@ class OdbcFacts:
     """Whether a bound text must be cast to the column's type."""
     fast_inserts: bool = False
     """Whether the driver supports pyodbc's ``fast_executemany`` (MariaDB's driver runs out of memory)."""
+    types_every_mark: bool = False
+    """Whether hdm gives the type of every bound value, because the driver's question for it is a statement
+    that can fail, and a failed statement can end the transaction."""
     one_write: bool = False
     """Whether long values must be sent in one piece, because the driver's SQLPutData corrupts texts."""
     bulk_breaks_on_binary: bool = False

@@ -38,12 +38,12 @@ _NUMBERS: Final[Mapping[str, type[HdmError]]] = by_code(
         " 17142 17197 17830 18401 18451 40143 40166 40197 40540 40613 42108 42109",
     ),
     (UnknownPlace, "4060 11001"),
-    # 40549 to 40553: Azure ended the session, whose transaction was too long, or had too many locks or too
-    # much log, temporary space or memory
+    # 3902, 3903: the server has ended the transaction already; 40549 to 40553: Azure ended the session, whose
+    # transaction was too long, or had too many locks or too much log, temporary space or memory
     (
         TransientError,
-        "601 615 669 701 802 844 845 1101 1105 1203 1204 1221 5245 8628 8645 8651 8657 9002 40549 40550 40551"
-        " 40552 40553 41823 41840",
+        "601 615 669 701 802 844 845 1101 1105 1203 1204 1221 3902 3903 5245 8628 8645 8651 8657 9002 40549"
+        " 40550 40551 40552 40553 41823 41840",
     ),
     (MissingParent, "547-FK"),
     (

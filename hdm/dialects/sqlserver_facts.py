@@ -76,5 +76,6 @@ class SQLServerFacts(Facts):
         own_codes=True,
         exact_temporals=True,
         fast_inserts=True,
+        types_every_mark=True,  # sp_describe_undeclared_parameters refuses temporary tables with Msg 11525
         writes="hdm.sql.odbc_mssql:SQLServerWrites",
     )

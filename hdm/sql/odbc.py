@@ -233,15 +233,19 @@ class OdbcDatabase(DbApiDatabase):
 
         The rows need not be counted: an INSERT of VALUES stores its rows or raises.
         """
-        cursor.fast_executemany = fast = self.facts.fast_inserts
-        if not fast:
+        cursor.fast_executemany = fast = self.facts.fast_inserts and self.takes_arrays(cursor)
+        if not fast and not self.facts.types_every_mark:
             return super().insert(cursor, sql, rows)
-        sizes, width = codec.input_sizes(list(zip(*rows, strict=True)))
+        sizes, width = codec.input_sizes(list(zip(*rows, strict=True)), every=self.facts.types_every_mark)
         step = max(_INSERT_BYTES // width, 1)
         for start in range(0, len(rows), step):
             cursor.setinputsizes(sizes)
             cursor.executemany(sql, rows[start : start + step])
         return len(rows)
+
+    def takes_arrays(self, cursor: Any) -> bool:
+        """Return True if the driver that is in use takes arrays of rows; by default it does."""
+        return True
 
     def mark(self, column: Column, number: int) -> str:
         """Return the placeholder for one value of an INSERT, with a cast if the system needs one."""

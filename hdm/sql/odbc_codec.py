@@ -138,15 +138,22 @@ def rows_within(size: int, widest: int) -> int:
     return max(min(5000, size // (widest + 1024)), 1)
 
 
-def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
+def input_sizes(values: Sequence[Sequence[Any]], *, every: bool = False) -> tuple[list[Any], int]:
     """Return pyodbc's input size for each column, and an estimate of the widest row's bytes.
 
     ``values`` has a sequence of cells for each column. A column of texts or bytes gets ``(SQL type, length,
     0)``; the length is the greatest one, in UTF-16 units or in bytes. Without it, pyodbc asks the driver, and
-    some drivers give too small a size or none. Any other column gets None, and counts as 16 bytes. Raises
-    ``MissingDriver`` if the ODBC modules are not installed.
+    some drivers give too small a size or none. Any other column counts as 16 bytes, and gets None; with
+    ``every`` it gets a type too, so that no wrong one is taken: bigint, float or bit by its first value, and
+    varchar if it has no value. Raises ``MissingDriver`` if the ODBC modules are not installed.
     """
     pyodbc, _ = modules()
+    others = {
+        bool: (pyodbc.SQL_BIT, 1, 0),
+        int: (pyodbc.SQL_BIGINT, 19, 0),
+        float: (pyodbc.SQL_DOUBLE, 53, 0),
+    }
+    unknown = (pyodbc.SQL_VARCHAR, 1, 0)
     sizes: list[Any] = []
     width = 1
     for cells in values:
@@ -160,7 +167,7 @@ def input_sizes(values: Sequence[Sequence[Any]]) -> tuple[list[Any], int]:
             sizes.append((pyodbc.SQL_VARBINARY if octets <= 8000 else pyodbc.SQL_LONGVARBINARY, octets, 0))
             width += octets
         else:
-            sizes.append(None)
+            sizes.append(others.get(type(first), unknown) if every else None)
             width += 16
     return sizes, width
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,27 @@ import pyarrow.compute as pc
 
 from hdm.arrow import rows as row_codec
 from hdm.errors import UsageError
-from hdm.model import Column, Table
+from hdm.model import Column, Kind, Table
+from hdm.sql import odbc_codec as codec
 from hdm.sql.database import Database
 from hdm.sql.odbc import OdbcDatabase
 
 _CODE_PAGES = """SELECT c.name, c.collation_name FROM {home}sys.columns c
 JOIN {home}sys.types t ON t.user_type_id = c.system_type_id
 WHERE c.object_id = OBJECT_ID({path}) AND t.name IN ('char', 'varchar', 'text')"""
+
+_MICROSOFTS = re.compile("msodbcsql|sqlncli|sqlsrv", re.IGNORECASE)
+"""Names of the files of Microsoft's ODBC drivers."""
+
+_LOADING = "SET XACT_ABORT OFF; SET IMPLICIT_TRANSACTIONS ON"
+"""Settings while arrays of rows are sent.
+
+pyodbc asks for the types of the parameters, which is an error for a temporary table (Msg 11525) and would end
+the transaction under XACT_ABORT. And each row is a call of its own in one message: if the server ends the
+transaction at one of them, the next ones must begin a transaction that nobody commits, and not be committed
+one by one. https://learn.microsoft.com/sql/t-sql/statements/set-implicit-transactions-transact-sql
+"""
+_LOADED = "SET IMPLICIT_TRANSACTIONS OFF; SET XACT_ABORT ON"
 
 _SHORTER = (
     (r"(\.\d{7})\d+", r"\1"),
@@ -82,12 +97,49 @@ class SQLServerWrites(OdbcDatabase):
             return super().cells(array, column)
         return list(shortest(pa.array(super().cells(array, column), pa.string())).to_pylist())
 
+    def tables_like(self, connection: Any, path: Sequence[str], prefix: str) -> list[tuple[str, ...]]:
+        """Return the tables in the schema of ``path`` whose names start with ``prefix``."""
+        rows = self.run(
+            connection,
+            "SELECT t.name FROM sys.tables t JOIN sys.schemas s ON s.schema_id = t.schema_id "
+            "WHERE s.name = ?",
+            (path[-2],),
+        )
+        return [(*path[:-1], str(name)) for (name,) in rows if str(name).startswith(prefix)]
+
+    def rollback(self, connection: Any) -> None:
+        """Roll the open transaction back, which is no error if the server has ended it already.
+
+        An error ends it under XACT_ABORT. FreeTDS asks for a ROLLBACK all the same (Msg 3903), and once more
+        as it leaves the transaction: it is given one to end.
+        """
+        with self.classified():
+            try:
+                connection.rollback()
+            except Exception as error:
+                if self.dialect.code(error) != "E3903":
+                    raise
+                connection.execute("BEGIN TRANSACTION")
+                connection.rollback()
+            connection.autocommit = True
+
+    def takes_arrays(self, cursor: Any) -> bool:
+        """Return True if the driver is Microsoft's: with FreeTDS, arrays of rows crash the process.
+
+        https://github.com/mkleehammer/pyodbc/wiki/Features-beyond-the-DB-API#fast_executemany
+        """
+        pyodbc, _ = codec.modules()
+        return bool(_MICROSOFTS.search(str(cursor.connection.getinfo(pyodbc.SQL_DRIVER_NAME))))
+
     def mark(self, column: Column, number: int) -> str:
         """Return the SQL that stands for one bound value.
 
-        A spatial value's text begins with its own SRID, which replaces the default of the type.
+        A spatial value's text begins with its own SRID, which replaces the default of the type. Bytes are
+        converted, because a column that holds only NULL is bound as text, which is never bytes by itself.
         """
         native = self.dialect.stored(column).native.lower()
+        if column.kind is Kind.BINARY:
+            return "CONVERT(varbinary(max), ?)"
         if native not in ("geography", "geometry"):
             return super().mark(column, number)
         shape = "STUFF(v.x, 1, CHARINDEX(';', v.x), '')"
@@ -154,10 +206,12 @@ class SQLServerWrites(OdbcDatabase):
         """Insert the batches; return how many rows were stored.
 
         Raises ``UnrepresentableValue`` for a character that a varchar column's code page lacks, which the
-        server would replace silently.
+        server would replace silently. The session's settings are others meanwhile, see ``_LOADING``.
         """
         seen: dict[str, set[str]] = {}
+        self.run(connection, _LOADING)
         taken = super().load(connection, path, columns, watched(batches, seen))
+        self.run(connection, _LOADED)
         if seen:
             must_keep(self, connection, path, seen)
         return taken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -41,20 +41,23 @@ def some_rows() -> Rows:
 
 
 def fill(system: System, table: str, rows: Rows) -> None:
-    mark = {"sqlite": "?", "duckdb": "?"}.get(system.name, "%s")
+    mark = "?" if system.name in ("sqlite", "duckdb", "sqlserver") else "%s"
     system.run(f"INSERT INTO {table} VALUES ({mark}, {mark}, {mark})", rows)
 
 
 class RelationalSource(SourceConformance):
+    ddl: ClassVar[str] = DDL
+    conf: ClassVar[dict[str, Any]] = CONF
+
     @pytest.fixture
     def rows(self) -> Rows:
         return some_rows()
 
     @pytest.fixture
     def subject(self, system: System, rows: Rows) -> Source:
-        system.run(DDL.format("t"))
+        system.run(self.ddl.format("t"))
         fill(system, "t", rows)
-        return system.source(**CONF)  # type: ignore[no-any-return]
+        return system.source(**self.conf)  # type: ignore[no-any-return]
 
     @pytest.fixture
     def grow(self, system: System) -> Grow:
@@ -68,8 +71,8 @@ class RelationalSource(SourceConformance):
 
     @pytest.fixture
     def empty(self, system: System) -> Source:
-        system.run(DDL.format("vacant"))
-        return system.source("vacant", **CONF)  # type: ignore[no-any-return]
+        system.run(self.ddl.format("vacant"))
+        return system.source("vacant", **self.conf)  # type: ignore[no-any-return]
 
     @pytest.fixture
     def unreachable(self, system: System) -> Source:

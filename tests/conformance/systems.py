@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Context, Decimal
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from hdm.dialects.base import Dialect
 from hdm.model import Column, Kind, Table
 from hdm.testing.rows import sorted_rows
 from tests.servers.process import Database
+from tests.servers.sqlserver import SQLServerDatabase
 
 _MIDNIGHT = datetime(2000, 1, 1, tzinfo=UTC)
 CANARY = "canary-4711"
@@ -145,3 +147,25 @@ def mariadb_system(made: Database) -> System:
         )  # fmt: skip
 
     return System("mysql", connect, dict(p), gone, "MariaDB")
+
+
+def sqlserver_system(made: SQLServerDatabase, driver: str) -> System:
+    """SQL Server's stand-in; the tests themselves look at it by ``driver``, too."""
+    words = {**made.profile, "driver": driver}
+
+    def connect() -> Any:
+        connection = made.connect(driver)
+        connection.add_output_converter(_DATETIMEOFFSET, _instant)
+        return connection
+
+    return System("sqlserver", connect, words, {**words, "password": CANARY}, "SQLServer")
+
+
+_DATETIMEOFFSET = -155
+"""The driver's own number for the type: pyodbc knows none."""
+
+
+def _instant(raw: bytes) -> datetime:
+    year, month, day, hour, minute, second, fraction, hours, minutes = struct.unpack("<6hI2h", raw)
+    here = datetime(year, month, day, hour, minute, second, fraction // 1000, UTC)
+    return here - timedelta(hours=hours, minutes=minutes)

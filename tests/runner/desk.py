@@ -5,8 +5,9 @@ end. Test processes under xdist ask through a Unix socket and get a copy of the 
 (port, folder, keys); without xdist the one process asks itself. So nothing races for an installation,
 a port or a data folder.
 
-Object stores and the Snowflake emulator are shared. Each test process has a PostgreSQL and a MariaDB
-of its own: open writers, roles and global variables belong to the whole server, and hdm looks at them.
+Object stores, the Snowflake emulator and the stand-in for SQL Server are shared. Each test process has a
+PostgreSQL and a MariaDB of its own: open writers, roles and global variables belong to the whole server, and
+hdm looks at them.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, rclone
+from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, rclone, sqlserver
 from tests.servers.process import ServerFailed
 
 Ask = Callable[[str], Any]
@@ -34,6 +35,7 @@ _RUNNING: dict[str, Callable[[Ask], AbstractContextManager[Any]]] = {
     "azurite": lambda ask: azurite.running(),
     "h2": lambda ask: h2.running(),
     "snowflake": lambda ask: fakesnow.running(ask("s3").port),
+    "sqlserver": lambda ask: sqlserver.running(),
 }
 
 _OWN = ("postgres", "mariadb")

@@ -108,6 +108,13 @@ def test_identity_columns_take_the_sources_values(monkeypatch, one):
     assert order[1].startswith("INSERT INTO [dbo].[people] ([id], [name]) "), "[since] is the server's own"
 
 
+def test_the_type_of_every_bound_value_is_said(monkeypatch):
+    """Else it is the driver's guess: varchar(255) for all of a temporary table's columns."""
+    said = write(monkeypatch, None)
+    (sizes,) = [given for what, given in said.said if what == "setinputsizes"]
+    assert sizes == [(-5, 19, 0), (12, 1, 0)]
+
+
 def test_a_table_that_is_filled_anew_takes_identities_too(monkeypatch):
     said = recorded(
         monkeypatch, ("SELECT s.name, o.name", [("dbo", "people")]), ("OBJECT_DEFINITION", HELD),
