@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from hdm.dialects.comparing import Comparing
 from hdm.dialects.facts import Facts
+from hdm.dialects.hashing import Hashing
 from hdm.dialects.lexer import Token, UnclearSQL, tokens
 from hdm.dialects.merging import Merging
 from hdm.dialects.native_type import own_type, words_and_numbers
@@ -24,7 +25,7 @@ PAGE = "@page"
 """The pseudo-column of physical row addresses in ``Condition``."""
 
 
-class Dialect(Facts, Comparing, Merging):
+class Dialect(Facts, Comparing, Merging, Hashing):
     """The SQL of one database and what it can do; without state, so one instance serves all threads."""
 
     sqlglot: ClassVar[str | None] = None

@@ -62,6 +62,13 @@ class Accepted:
     values: Mapping[str, str] = field(default_factory=dict)
     """Values of the first side, as text -> the value of the second side that stands for it."""
 
+    def rules(self, *, first: bool) -> list[str] | None:
+        """Return the names of the rules that change spellings; None if one has no name that SQL knows."""
+        if self.seconds is not None or (self.values and first):
+            return None
+        names = ("trailing_blanks", "empty_is_null", "zero_sign")
+        return [name for name in names if getattr(self, name)]
+
     def words(self) -> list[str]:
         """Return what is accepted, one phrase for each rule."""
         found = []

@@ -12,8 +12,10 @@ import pyarrow as pa
 
 from hdm.arrow.batches import rebatch
 from hdm.components.source import Source
+from hdm.dialects.hashing import Bucketing
 from hdm.errors import UsageError
 from hdm.model import Chunk, Column, Condition, Table
+from hdm.proof.buckets import Buckets
 from hdm.sql.cursor import highest
 from hdm.sql.database import Database
 from hdm.sql.sessions import looking
@@ -39,6 +41,9 @@ class Reader(Protocol):
         self, columns: Sequence[Column], conditions: Sequence[Condition] = ()
     ) -> Iterator[pa.RecordBatch]:
         """Yield the given columns of all rows that fulfil the conditions."""
+
+    def sums(self, buckets: Buckets, *, first: bool) -> pa.Table | None:
+        """Return the sums of all rows by bucket, computed where they lie; None if they have to be read."""
 
 
 class Side(Protocol):
@@ -113,6 +118,42 @@ class SqlReader:
         """Yield the given columns of all rows that fulfil the conditions, which the database evaluates."""
         sql = self.side.select(columns, conditions)
         return rebatch(self.side.database.stream(self.connection, sql, columns), BATCH_ROWS)
+
+    def sums(self, buckets: Buckets, *, first: bool) -> pa.Table | None:
+        """Return the sums of all rows by bucket, which the database computes; None if it cannot."""
+        database = self.side.database
+        asked = database.dialect.can_sum
+        if not asked or not database.run(self.connection, asked)[0][0]:
+            return None
+        sql = self._summing(buckets, first=first)
+        if sql is None:
+            return None
+        columns: list[list[int]] = [[], [], [], [], []]
+        for row in database.run(self.connection, sql):
+            for number, value in enumerate(row):
+                columns[number].append(int(value) % 2**64 if number else int(value))
+        arrays = [pa.array(columns[0], pa.int64()), *(pa.array(one, pa.uint64()) for one in columns[1:])]
+        return pa.table(arrays, names=["bucket", "count", "key", "hash", "product"])
+
+    def _summing(self, buckets: Buckets, *, first: bool) -> str | None:
+        dialect, columns, values = self.side.database.dialect, [], []
+        for pair in buckets.pairs:
+            column = pair.a if first else pair.b
+            rules = pair.accepted.rules(first=first)
+            if rules is None:
+                return None
+            value = dialect.spelled(dialect.quote(column.name), column, pair.form.value, rules)
+            if value is None:
+                return None
+            columns.append(column)
+            values.append(value)
+        if buckets.ranges:
+            name = (buckets.key.a if first else buckets.key.b).name
+            how = Bucketing(dialect.quote(name), buckets.low, buckets.width)
+        else:
+            how = Bucketing(hashed=buckets.keys, buckets=buckets.hashed)
+        forms = [pair.form.value for pair in buckets.pairs]
+        return dialect.sums_by_bucket(dialect.derived(self.side.select(columns, ())), values, forms, how)
 
 
 def sql_side(database: Database, path: Sequence[str], label: str = "") -> SqlSide:
@@ -208,6 +249,10 @@ class StreamReader:
         names = [column.name for column in columns]
         for batch in rebatch(self.side.read(), BATCH_ROWS):
             yield batch.select(names)
+
+    def sums(self, buckets: Buckets, *, first: bool) -> pa.Table | None:
+        """Return None: the rows have to be read."""
+        return None
 
 
 def read_whole(source: Source, table: Table) -> Iterator[pa.RecordBatch]:

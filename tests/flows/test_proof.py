@@ -11,7 +11,7 @@ import pytest
 
 import hdm.api
 from hdm.components import registry
-from tests.flows.kit import Place, direct, load, only, run, shop, stage
+from tests.flows.kit import Place, direct, load, on_sqlite, only, run, shop, stage
 from tests.servers import fakesnow
 
 FACTS = """CREATE TABLE facts (id BIGINT PRIMARY KEY, name TEXT, note TEXT, price DECIMAL_TEXT(18,4),
@@ -225,7 +225,7 @@ def test_a_chain_is_compared_from_its_first_source_through_its_transforms(tmp_pa
     done = place.hdm("validate")
     assert done.code == 0 and "equal, 50 rows" in done.out, done.said
     (target,) = [name for (name,) in place.rows("sqlite_master WHERE name LIKE 'orders%'", "name")]
-    _change(place, f'UPDATE "{target}" SET who = lower(who) WHERE id = 7')
+    on_sqlite(place.target, f'UPDATE "{target}" SET who = lower(who) WHERE id = 7')
     done = place.hdm("validate")
     assert done.code == 1 and "who: case (1)" in done.out, done.said
 
@@ -236,9 +236,3 @@ def test_what_is_no_table_is_not_called_equal(tmp_path: Path) -> None:
     assert place.hdm("run").code == 0
     done = place.hdm("validate")
     assert done.code == 1 and "not compared: FSSink writes no table" in done.out, done.said
-
-
-def _change(place: Place, statement: str) -> None:
-    from tests.flows.kit import on_sqlite
-
-    on_sqlite(place.target, statement)
