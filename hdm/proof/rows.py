@@ -180,11 +180,6 @@ class RowsCompared:
         only_a = pc.max_element_wise(pc.subtract(rows["a"], rows["b"]), 0)
         only_b = pc.max_element_wise(pc.subtract(rows["b"], rows["a"]), 0)
         table = rows.append_column("only_a", only_a).append_column("only_b", only_b)
-        if not self.keys:
-            self.found.missing += pc.sum(only_a).as_py()
-            self.found.extra += pc.sum(only_b).as_py()
-            self._name(table, table)
-            return
         by_key = table.group_by("key", use_threads=False).aggregate([("only_a", "sum"), ("only_b", "sum")])
         by_key = by_key.rename_columns([name.removesuffix("_sum") for name in by_key.column_names]).sort_by(
             "key"

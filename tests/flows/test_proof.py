@@ -206,9 +206,9 @@ def test_a_run_compares_what_its_link_says_and_keeps_no_value(tmp_path: Path) ->
 def test_rows_after_the_watermark_are_not_missed(tmp_path: Path) -> None:
     """The source goes on; what was moved is compared, with its NULLs, and a row that came late is found."""
     place = shop(tmp_path, orders=100)
-    only(place, direct(place, "orders", watermark={"column": "id"}))
+    only(place, direct(place, "orders", watermark={"column": "changed"}))
     assert place.hdm("run").code == 0
-    place.sql("INSERT INTO orders VALUES (1000, 'new', 1, 1)")
+    place.sql("INSERT INTO orders VALUES (1000, 'new', 1, 1000)")
     done = place.hdm("validate")
     assert done.code == 0 and "equal, 100 rows" in done.out, done.said
     place.sql("INSERT INTO orders VALUES (-1, 'late', 1, 1)")

@@ -57,6 +57,7 @@ def test_damage_is_found_without_a_key(name: str) -> None:
     assert not one.equal and one.key == () and one.missing + one.extra > 0
 
 
+@pytest.mark.slow
 @WAYS
 def test_all_damage_at_once_is_named_row_by_row(way: Callable[[Rows], Side]) -> None:
     """Buckets with several wrong rows are read again; each row is named."""
@@ -103,6 +104,7 @@ def check_clean(seed: int) -> None:
             assert not compare(side(rows, key, columns), side(less, key, columns)).equal
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(40))
 def test_no_false_alarm_on_clean_tables(seed: int) -> None:
     check_clean(seed)

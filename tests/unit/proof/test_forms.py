@@ -99,6 +99,7 @@ def test_what_is_next_to_each_other_is_not_mixed_up() -> None:
         row("N", "abc"),
         row("t1:a", "bc"),
     ]
+    rows += [row("at:b", "c"), row("a", "bt:c"), row("at1:b", "c"), row("a", "bt1:c")]
     assert len(set(rows)) == len(rows)
 
 

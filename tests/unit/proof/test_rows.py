@@ -10,6 +10,7 @@ from hdm.proof.result import Comparison
 from hdm.proof.sums import Unequal
 from tests.unit.proof.kit import Rows, SeekingSide, changed, plain_rows, seeking, side
 
+pytestmark = pytest.mark.slow
 MANY = plain_rows(3_000)
 
 
