@@ -27,6 +27,8 @@ TESTED_ELSEWHERE = {
     "__init__": "test_shape.py",
     "cli/__init__": "test_layers.py",
     "api/": "flows/test_python_api.py",
+    "proof/": "unit/proof/test_compare.py",
+    "cli/compared": "flows/test_proof.py",
     "planning/look_ahead": "flows/test_look_ahead.py",
     "components/silence": "unit/connectors/test_half_open.py",
     "sql/server_calls": "unit/connectors/test_half_open.py",

@@ -6,6 +6,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from hdm.api.comparing import Validated, diff
 from hdm.api.events import (
     ChunkCommitted,
     ChunkEvent,
@@ -36,6 +37,9 @@ from hdm.api.results import (
     WorkReport,
 )
 from hdm.orchestrators.base import RunReport
+from hdm.proof.forms import Accepted
+from hdm.proof.pairing import Wishes
+from hdm.proof.result import ColumnDifference, ColumnFacts, Comparison, Level, RowDifference
 from hdm.state.queries.reports import TableReport
 
 if TYPE_CHECKING:
@@ -46,6 +50,7 @@ if TYPE_CHECKING:
 logging.getLogger("hdm").addHandler(logging.NullHandler())
 
 __all__ = [
+    "Accepted",
     "CatalogDifference",
     "CatalogView",
     "ChunkCommitted",
@@ -53,12 +58,16 @@ __all__ = [
     "ChunkFailed",
     "ChunkStarted",
     "Collected",
+    "ColumnDifference",
+    "ColumnFacts",
+    "Comparison",
     "Created",
     "DeadChunk",
     "Event",
     "Finding",
     "Hop",
     "LeaseWaiting",
+    "Level",
     "Mapped",
     "Noted",
     "PlanReport",
@@ -67,6 +76,7 @@ __all__ = [
     "Project",
     "Removed",
     "Retried",
+    "RowDifference",
     "RunEnded",
     "RunReport",
     "RunRow",
@@ -75,8 +85,11 @@ __all__ = [
     "Said",
     "TableReport",
     "TableStatus",
+    "Validated",
     "Waiver",
+    "Wishes",
     "WorkReport",
+    "diff",
     "open",
 ]
 

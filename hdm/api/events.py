@@ -128,7 +128,7 @@ class Said(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted(Event):
-    """Event ``note`` or ``table.failed``.
+    """Event ``note``, ``table.failed`` or ``table.differs``.
 
     ``message`` is a remark on the run, or says why a table could not be planned.
     """
@@ -230,6 +230,8 @@ class EventStream:
             self.tell(Noted(run=report.run_id, message=text))
         for text in report.failed:
             self.tell(Noted(event="table.failed", run=report.run_id, message=text))
+        for text in report.unproven:
+            self.tell(Noted(event="table.differs", run=report.run_id, message=text))
         self.tell(
             RunEnded(
                 run=report.run_id, status=report.status, rows=report.rows, seconds=round(report.seconds, 3),

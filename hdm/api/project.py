@@ -8,8 +8,9 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from hdm.api import garbage, health, running, standing
+from hdm.api import comparing, garbage, health, running, standing
 from hdm.api.boundary import guarded
+from hdm.api.comparing import Validated
 from hdm.api.events import Event, EventStream
 from hdm.api.planned import planned
 from hdm.api.results import (
@@ -30,6 +31,7 @@ from hdm.planning.breaker import MAX_WAIT
 from hdm.planning.open_state import recall_state
 from hdm.planning.plan import Plan
 from hdm.project import Assembly, assemble, no_runs, no_such_run, read_plan
+from hdm.proof.result import Level
 from hdm.state import StateManager
 
 if TYPE_CHECKING:
@@ -231,6 +233,20 @@ class Project:
         A failed test raises no error: its ``ok`` is False.
         """
         return health.findings(self.assemble())
+
+    @guarded
+    def validate(
+        self, *, select: Sequence[str] = (), level: Level | str | None = None, show: int | None = None
+    ) -> tuple[Validated, ...]:
+        """Compare each target table with its source, and return one result for each; change nothing.
+
+        ``select`` are names or patterns of tables, as in ``run``. ``level`` overrides the ``validate:`` of
+        the links; where neither says one, it is ``rows``. ``show`` is how many rows that differ are returned
+        for each table. With a watermark, the source's rows up to it are compared. The results have values of
+        rows; hdm keeps none.
+        """
+        wanted = None if level is None else Level(level)
+        return tuple(comparing.of_links(self.assemble(), select, wanted, show))
 
     @property
     def catalog(self) -> CatalogView:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from hdm.api import run_log
+from hdm.api.comparing import declares, unproven
 from hdm.api.results import WorkReport
 from hdm.api.selecting import select, to_refresh
 from hdm.config.secrets import redact
@@ -79,7 +80,9 @@ class Preflight:
     def run(self, wishes: Wishes, display: Display) -> RunReport:
         """Open a run, move all selected tables, close the run, and return its report."""
         with self.made.open_state() as state:
-            return _carry_out(self.made, self.session(state, wishes), display)
+            names = sorted({one.source.dataset.name for one in self.pipelines})
+            partly = len(self.pipelines) < len(self.found)
+            return _carry_out(self.made, self.session(state, wishes), display, proven=names if partly else ())
 
     def session(self, state: StateManager, wishes: Wishes) -> Session:
         """Return everything that the orchestrator needs for a run, with the state database ``state``."""
@@ -103,7 +106,15 @@ def preflighted(made: Assembly, chosen: Sequence[str] = (), refreshed: Sequence[
     return Preflight(made, found, pipelines, to_refresh(found, refreshed, made.links))
 
 
-def _carry_out(made: Assembly, session: Session, display: Display) -> RunReport:
+def _carry_out(
+    made: Assembly, session: Session, display: Display, *, proven: Sequence[str] | None = None
+) -> RunReport:
+    """Carry out one run and report it.
+
+    ``proven``: tables whose targets are then compared with their sources if their links say so by
+    ``validate:``; empty: all; None: none, since another process does it.
+    """
+
     def opened(run_id: str, taken: int) -> None:
         run_log.run_started(run_id, made.plan, session.info.started_by, session.info.host)
         display.opened(run_id, taken)
@@ -112,6 +123,8 @@ def _carry_out(made: Assembly, session: Session, display: Display) -> RunReport:
     with display.observing() as observer:
         session.observer = run_log.logged(observer)
         report = _masked(made.orchestrator.run(session))
+    if proven is not None and report.exit_code == 0 and declares(made.specs):
+        report = replace(report, unproven=tuple(map(redact, unproven(made, proven))))
     run_log.run_ended(report)
     display.ended(report)
     return report

@@ -12,6 +12,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "run": ("run", "Move what a manifest says; again: move what is left."),
     "plan": ("plan", "Show what would run: tables, chunks, bytes. Touches nothing."),
     "work": ("work", "Help an existing run as one more worker."),
+    "diff": ("diff", "Compare two tables of any two connections, row by row."),
+    "validate": ("validate", "Compare each target of a manifest with its source."),
     "status": ("status", "Show how runs and their tables stand."),
     "lineage": ("lineage", "Show where a table came from and went to."),
     "retry": ("retry", "Give dead chunks another chance."),

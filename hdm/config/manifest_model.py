@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, SkipValidation
@@ -17,6 +18,8 @@ Conf = SkipValidation[dict[str, Any]]
 SchemaPolicy = Literal["evolve", "freeze", "discard", "fail"]
 
 OnDead = Literal["continue", "stop"]
+
+ValidateLevel = Literal["none", "counts", "columns", "rows"]
 
 
 def _version(value: object) -> object:
@@ -113,6 +116,42 @@ class ChunkWords(_Words):
     """About how many bytes one chunk holds at most; left out, as the source's type says."""
 
 
+class AcceptWords(_Words):
+    """Which differences of one column count as none when a target is compared with its source."""
+
+    trailing_blanks: bool = False
+    """Blanks at the end of a text do not count; left out, they do."""
+    empty_is_null: bool = False
+    """An empty text equals NULL; left out, it does not."""
+    zero_sign: bool = False
+    """-0.0 equals 0.0 in a float; left out, it does not."""
+    seconds: Annotated[int, Field(ge=0, le=9)] | None = None
+    """How many fractional digits of seconds are compared, the rest is cut on both sides; left out, all."""
+    tolerance: Decimal | None = Field(default=None, ge=0)
+    """Greatest difference of two numbers that counts as none; left out, zero."""
+    values: dict[str, str] = Field(default_factory=dict)
+    """Values of the source, as text -> the target's value that stands for it, such as ``ACTIVE: "1"``; left
+    out, each stands for itself."""
+
+
+class ValidateWords(_Words):
+    """How a link's target is compared with its source, by ``hdm validate`` and at the end of a run."""
+
+    level: ValidateLevel = "rows"
+    """``counts`` compares numbers of rows, ``columns`` also NULLs, least, greatest, sum and distinct values
+    of each column, ``rows`` every value; ``none`` compares nothing."""
+    key: list[str] | None = None
+    """Names the columns, as the link gives them, that tell rows apart; left out, the primary key, or none:
+    rows are then compared as they are."""
+    columns: dict[str, str] = Field(default_factory=dict)
+    """Columns that the target calls otherwise, ``name: name in the target``; left out, the names are equal
+    but for their case."""
+    exclude: list[str] = Field(default_factory=list)
+    """Columns that are not compared; left out, all are. The result says so."""
+    accept: dict[str, AcceptWords] = Field(default_factory=dict)
+    """Differences that count as none, ``column: {rule: ...}``; left out, none. The result says so."""
+
+
 class Link(_Words):
     """A data link of a manifest: a source, a sink, and what happens to the rows between them."""
 
@@ -158,6 +197,9 @@ class Link(_Words):
     union: bool | list[str] = False
     """Says that other links write into the same table: ``true`` with a ``transform`` that marks the rows, or
     columns whose values no two links share."""
+    proof: ValidateLevel | ValidateWords | None = Field(default=None, alias="validate")
+    """How the target is compared with the source when a run has moved all: ``none``, ``counts``, ``columns``,
+    ``rows``, or ``{level, key, columns, exclude, accept}``. Left out, only each chunk's rows are counted."""
 
 
 class Batch(_Words):

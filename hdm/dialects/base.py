@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 from hdm.dialects.classifying import Classifying
 from hdm.dialects.comparing import Comparing
 from hdm.dialects.facts import Facts
+from hdm.dialects.hashing import Hashing
 from hdm.dialects.lexer import Token, UnclearSQL, tokens
 from hdm.dialects.merging import Merging
 from hdm.dialects.native_type import own_type, words_and_numbers
@@ -25,7 +26,7 @@ PAGE = "@page"
 """The pseudo-column of physical row addresses in ``Condition``."""
 
 
-class Dialect(Classifying, Facts, Comparing, Merging):
+class Dialect(Classifying, Facts, Comparing, Merging, Hashing):
     """The SQL of one database and what it can do; without state, so one instance serves all threads."""
 
     sqlglot: ClassVar[str | None] = None

@@ -48,6 +48,7 @@ def through_odbc(name: str) -> Dialect:
         paramstyle = "qmark"
         page_ranges = False
         states = STATES
+        can_sum = ""  # columns are read as text, which is spelled otherwise
 
         def select_expression(self, column: Column) -> str:
             """Return SQL that reads values as text that the driver might damage; see ``wire``."""

@@ -13,6 +13,7 @@ from hdm.dialects import referring
 from hdm.dialects.base import PAGE, Dialect
 from hdm.dialects.native_type import own_type
 from hdm.dialects.postgres_facts import PostgresFacts
+from hdm.dialects.postgres_hashing import PostgresHashing
 from hdm.dialects.postgres_late import WRITTEN, condition
 from hdm.dialects.types import Fidelity, Stored
 from hdm.dialects.user_input import WRITES
@@ -59,7 +60,7 @@ _SHOWN = ("08", "0A", "25", "28", "3D", "3F", "42", "53", "55", "57")
 """SQLSTATE classes whose primary message names objects, never values."""
 
 
-class PostgresDialect(PostgresFacts, Dialect):
+class PostgresDialect(PostgresHashing, PostgresFacts, Dialect):
     """The SQL of PostgreSQL.
 
     Its text form of every value is exact, as hdm sets up a session: ISO dates, shortest floats, hex bytes,

@@ -348,6 +348,9 @@ class LinkSpec:
     type: str = "DataLink"
     union: bool | tuple[str, ...] = False
     on_dead: str = "continue"
+    validate: Mapping[str, Any] = field(default_factory=dict)
+    """How the target is compared with the source, as the manifest's ``validate:`` says; empty if it does
+    not."""
     one_of_many: bool = False
     """Whether a template made the link: an error in its table then does not keep the template's other links
     from moving."""

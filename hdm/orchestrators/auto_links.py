@@ -18,7 +18,7 @@ from hdm.config.located import LocatedDict, Place
 from hdm.config.manifest_model import Component, Template
 from hdm.errors import UsageError
 from hdm.model import Column, ComponentSpec, LinkSpec, Mode, Table
-from hdm.planning.plan import link_key
+from hdm.planning.plan import link_key, validate_words
 from hdm.sql.cursor import LATER
 
 OWN_KEYS = ("include", "exclude", "watermarks", "catalog")
@@ -142,6 +142,7 @@ def make_link(
         threads=template.threads,
         limits=template.limits.model_dump(exclude_none=True) if template.limits else {},
         union=template.union if isinstance(template.union, bool) else tuple(template.union),
+        validate=validate_words(template),
         one_of_many=True,
     )
 

@@ -58,6 +58,9 @@ class RunReport:
     """Gaps of this run's manifest that a person accepted, in this run or another one."""
     differing: tuple[str, ...] = ()
     """Tables whose source, below the watermark, no longer matches what was moved; ``notes`` say how."""
+    unproven: tuple[str, ...] = ()
+    """Tables that ``validate:`` found to differ from their source, or could not compare: each with what was
+    found."""
 
     @property
     def tables(self) -> tuple[TableReport, ...]:
@@ -81,11 +84,12 @@ class RunReport:
     def exit_code(self) -> int:
         """The exit code: 0 if all is committed, 1 if not, 143 if the run was told to stop.
 
-        1 means that a chunk is dead, a check on rows failed, or work is left.
+        1 means that a chunk is dead, a check on rows failed, work is left, or a target differs from its
+        source.
         """
         if self.stopped:
             return 143
-        return 0 if self.status == "success" else 1
+        return 0 if self.status == "success" and not self.unproven else 1
 
 
 @dataclass(slots=True)

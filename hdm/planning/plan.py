@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hdm.config.located import Place, Problems
-from hdm.config.manifest_model import Link, Template
+from hdm.config.manifest_model import Link, Template, ValidateWords
 from hdm.config.templates import Filled, fill, find_holes
 from hdm.model import ComponentSpec, LinkSpec, Mode, digest
 from hdm.planning.manifest import Manifest, spec_of
@@ -231,6 +231,14 @@ def _refuse_twin(draft: _Draft, twin: _Draft, problems: Problems) -> None:
     )
 
 
+def validate_words(link: Link) -> dict[str, Any]:
+    """Return a link's ``validate:`` with all its keys; empty if the manifest does not have it."""
+    words = link.proof
+    if words is None:
+        return {}
+    return (ValidateWords(level=words) if isinstance(words, str) else words).model_dump(mode="json")
+
+
 def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
     link = draft.link
     batch = link.batch_definition if isinstance(link, Template) else None
@@ -251,5 +259,6 @@ def _spec(draft: _Draft, key: str, upstream: tuple[str, ...]) -> LinkSpec:
         threads=(batch.threads if batch else None) or link.threads,
         limits=link.limits.model_dump(exclude_none=True) if link.limits else {},
         union=link.union if isinstance(link.union, bool) else tuple(link.union),
+        validate=validate_words(link),
         one_of_many=isinstance(link, Template),
     )

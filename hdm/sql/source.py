@@ -341,12 +341,13 @@ class SqlSource(BehindDatabase, Source):
         """Return the SELECT statement that reads a chunk."""
         return self.selecting(table, chunk, table.columns)
 
-    def selecting(self, table: Table, chunk: Chunk, columns: Sequence[Column]) -> str:
-        """Return the SELECT statement that reads some columns of a chunk."""
+    def selecting(self, table: Table, chunk: Chunk, columns: Sequence[Column], also: str = "") -> str:
+        """Return the SELECT that reads some columns of a chunk's rows; ``also``: one more SQL condition."""
         shown = ", ".join(
             f"{self.dialect.select_expression(c)} AS {self.dialect.quote(c.name)}" for c in columns
         )
-        where = " AND ".join(filter(None, [self._filter, self.dialect.predicate(chunk.conditions, table)]))
+        parts = [self._filter, self.dialect.predicate(chunk.conditions, table), also]
+        where = " AND ".join(filter(None, parts))
         return f"SELECT {shown} FROM {self._origin(table)}" + (f" WHERE {where}" if where else "")
 
     @property

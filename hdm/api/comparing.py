@@ -1,0 +1,300 @@
+"""Compares tables: any two of any two connections, or each target of a manifest with its source."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+
+from hdm.api.boundary import guarded
+from hdm.api.selecting import select
+from hdm.components import registry
+from hdm.config.located import LocatedDict
+from hdm.config.profile import Profiles, environment, load_profiles
+from hdm.errors import HdmError, UsageError
+from hdm.model import ComponentSpec, LinkSpec, Table
+from hdm.orchestrators.drift import settle
+from hdm.planning.preflight import Pipeline
+from hdm.project import Assembly
+from hdm.proof.compare import compare
+from hdm.proof.forms import Accepted
+from hdm.proof.pairing import Wishes
+from hdm.proof.result import Comparison, Level
+from hdm.proof.side import Side, StreamSide, side_of, sql_side
+from hdm.runtime.link import DataLink
+from hdm.runtime.transform import Transform
+from hdm.sql.sink import SqlSink
+from hdm.sql.source import SqlSource
+from hdm.state import StateManager
+
+# -- two tables that somebody names -------------------------------------------------
+
+
+@guarded
+def diff(
+    first: str,
+    second: str,
+    wishes: Wishes = Wishes(),  # noqa: B008 -- a frozen value
+    *,
+    env: str | None = None,
+    profiles: str | os.PathLike[str] | None = None,
+    where: str | None = None,
+) -> Comparison:
+    """Compare two tables of any two databases, and return what differs; change nothing.
+
+    Each table is named ``SYSTEM:CONNECTION.TABLE``, such as ``postgres:shop.public.orders``; ``env`` and
+    ``profiles`` are those of ``hdm.open``. ``where`` is one SQL condition on the rows of both. The result has
+    values of rows; hdm keeps none. Raises ``UsageError`` for a name that does not exist, or a wish that fits
+    no column.
+    """
+    file = profiles if profiles is not None else os.environ.get("HDM_PROFILES") or None
+    known = load_profiles(None if file is None else os.fspath(file), environment(env))
+    return of_tables(first, second, known, wishes, where)
+
+
+def of_tables(
+    first: str, second: str, profiles: Profiles, wishes: Wishes, where: str | None = None
+) -> Comparison:
+    """Compare two tables, each named ``SYSTEM:CONNECTION.TABLE``; see ``hdm.api.diff``."""
+    a, b = (_side(text, profiles, where) for text in (first, second))
+    return compare(replace_label(a, first), replace_label(b, second), wishes)
+
+
+def replace_label(side: Side, label: str) -> Side:
+    """Return a side under another name."""
+    made: Any = side
+    return replace(made, label=label)  # type: ignore[no-any-return]
+
+
+def _side(text: str, profiles: Profiles, where: str | None) -> Side:
+    system, _, rest = text.partition(":")
+    names = sorted(profiles.names(), key=len, reverse=True)
+    connection = next((name for name in names if rest.startswith(f"{name}.")), rest.partition(".")[0])
+    table = rest[len(connection) + 1 :]
+    if not rest or not table:
+        raise UsageError(
+            f"{text!r} names no table", hint="write SYSTEM:CONNECTION.TABLE, e.g. postgres:shop.public.orders"
+        )
+    kind = registry.canonical("source", f"{system}_source")
+    if kind is None or not issubclass(registry.find("source", kind), SqlSource):
+        raise UsageError(f"there is no database system {system!r}", hint="see: hdm components")
+    conf = LocatedDict({"env": connection, "table_name": table.split(".")})
+    if where is not None:
+        conf["where"] = where
+    source = registry.create("source", ComponentSpec(connection, kind, conf), profiles)
+    return side_of(source)
+
+
+NOT_WANTED = "validate: none"
+ELSEWHERE = "its source is not read at this site"
+
+
+# -- the links of a manifest --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Validated:
+    """The comparison of one target with its source, and the link that fills it.
+
+    ``refused`` says why nothing was compared; None if it was.
+    """
+
+    link: str
+    table: str
+    comparison: Comparison | None
+    refused: str | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """0 if nothing differs, or if ``validate: none`` says that nothing is compared; else 1."""
+        return 0 if self.equal or self.refused == NOT_WANTED else 1
+
+    @property
+    def equal(self) -> bool:
+        """Whether the tables were compared and nothing differs."""
+        return self.comparison is not None and self.comparison.equal
+
+
+def of_links(
+    made: Assembly, chosen: Sequence[str], level: Level | None, show: int | None, *, declared: bool = False
+) -> Iterator[Validated]:
+    """Compare the targets of a manifest's links with their sources, one after the other.
+
+    ``chosen`` are names or patterns of tables; without any, all. ``level`` overrides what the links declare.
+    With ``declared``, only links that declare a level are compared. Links that share a target are compared
+    together.
+    """
+    found = made.preflight()
+    with made.recall_state() or nullcontext() as state:
+        if state is not None:
+            found = settle(state, found, made.links, made.orchestrator.weighed).pipelines
+        wanted = select(found, chosen) if chosen else found
+        read_on = {key for one in found for key in one.upstream_keys}
+        groups: dict[tuple[str, ...], list[Pipeline]] = {}
+        for one in found:
+            if one.pipeline_key not in read_on:
+                target = (one.target.dataset.namespace, one.target.dataset.name)
+                groups.setdefault(target, []).append(one)
+        for group in groups.values():
+            if not any(one in wanted for one in group):
+                continue
+            if declared and not any(one.link.validate for one in group):
+                continue
+            yield _validated(made, state, found, group, level, show)
+
+
+def _validated(
+    made: Assembly,
+    state: StateManager | None,
+    found: Sequence[Pipeline],
+    group: Sequence[Pipeline],
+    level: Level | None,
+    show: int | None,
+) -> Validated:
+    one = group[0]
+    name = f"{one.link.source.name} -> {one.link.sink.name}"
+    wishes = _wishes(group, level, show)
+    if wishes.level is Level.NONE:
+        return Validated(name, one.target.dataset.name, None, NOT_WANTED)
+    sink = made.links[one.link.key].sink
+    if not isinstance(sink, SqlSink):
+        why = f"{one.link.sink.type} writes no table: compare it where its files are loaded"
+        return Validated(name, one.target.dataset.name, None, why)
+    target = sql_side(sink.database, one.target.path)
+    sides = [_source(made, state, found, each) for each in group]
+    if any(each is None for each in sides):
+        return Validated(name, one.target.dataset.name, None, ELSEWHERE)
+    source = _together([each for each in sides if each is not None])
+    compared = compare(source, target, wishes)
+    notes = [f"not compared: {column} (declared loss: {why})" for column, why in _lost(group, wishes)]
+    return Validated(name, one.target.dataset.name, replace(compared, notes=(*notes, *compared.notes)))
+
+
+def _wishes(group: Sequence[Pipeline], level: Level | None, show: int | None) -> Wishes:
+    words = next((one.link.validate for one in group if one.link.validate), {})
+    wishes = Wishes(
+        level=level or Level(words.get("level", "rows")),
+        key=tuple(words["key"]) if words.get("key") else None,
+        columns=words.get("columns", {}),
+        accept={name: accepted(rule) for name, rule in words.get("accept", {}).items()},
+        exclude=tuple(words.get("exclude", ())),
+        more_columns=True,
+    )
+    lost = tuple(column for column, _ in _lost(group, wishes) if column not in wishes.exclude)
+    wishes = replace(wishes, exclude=(*wishes.exclude, *lost))
+    return wishes if show is None else replace(wishes, show=show)
+
+
+def _lost(group: Sequence[Pipeline], wishes: Wishes) -> list[tuple[str, str]]:
+    """The columns whose values the target may change as declared, unless a rule says how much."""
+    found = dict(loss for one in group for loss in one.losses)
+    return [(name, why) for name, why in found.items() if name not in wishes.accept]
+
+
+def accepted(rule: Mapping[str, Any]) -> Accepted:
+    """Return the differences that a manifest's ``accept`` rule, or the same in Python, declares to be
+    none."""
+    tolerance = rule.get("tolerance")
+    return Accepted(
+        trailing_blanks=bool(rule.get("trailing_blanks")),
+        empty_is_null=bool(rule.get("empty_is_null")),
+        zero_sign=bool(rule.get("zero_sign")),
+        seconds=rule.get("seconds"),
+        tolerance=None if tolerance is None else Decimal(str(tolerance)),
+        values=dict(rule.get("values") or {}),
+    )
+
+
+def _source(
+    made: Assembly, state: StateManager | None, found: Sequence[Pipeline], one: Pipeline
+) -> Side | None:
+    """Return the rows that the target shall have: those of the first source, through each link's
+    transform."""
+    link = made.links.get(one.link.key)
+    if link is None:
+        return None
+    if not one.upstream_keys:
+        mark = state.watermarks.current(one.pipeline_key) if state is not None and one.source.cursor else None
+        return _through(link, side_of(link.source, one.source, moved=mark.value if mark else None))
+    above = [_source(made, state, found, each) for each in found if each.pipeline_key in one.upstream_keys]
+    sides = [each for each in above if each is not None]
+    if not sides or len(sides) < len(one.upstream_keys):
+        return None
+    return _through(link, _together(sides))
+
+
+def _through(link: DataLink, side: Side) -> Side:
+    """Return a side whose rows have passed the link's transforms; the side itself if it has none."""
+    if not link.makes_rows_of_its_own:
+        return side
+    table, spec = link.outgoing(side.table), link.spec
+
+    def read() -> Iterator[pa.RecordBatch]:
+        change: Callable[[pa.RecordBatch], pa.RecordBatch] = _batch
+        if spec.transform:
+            change = Transform(spec.transform, side.table)
+        with side.open() as reader:
+            for batch in reader.batches(side.table.columns):
+                yield link.transform(change(batch))
+
+    return StreamSide(side.label, table, read)
+
+
+def _batch(batch: pa.RecordBatch) -> pa.RecordBatch:
+    return batch
+
+
+def _together(sides: Sequence[Side]) -> Side:
+    """Return all rows of several sides as one; their columns are those of the first."""
+    if len(sides) == 1:
+        return sides[0]
+    table: Table = sides[0].table
+
+    def read() -> Iterator[pa.RecordBatch]:
+        for side in sides:
+            with side.open() as reader:
+                yield from reader.batches(side.table.columns)
+
+    return StreamSide(" + ".join(side.label for side in sides), replace(table, key=()), read)
+
+
+def declares(specs: Mapping[str, LinkSpec]) -> bool:
+    """Whether a link says by ``validate:`` that its target is compared at the end of a run."""
+    return any(spec.validate and spec.validate["level"] != Level.NONE for spec in specs.values())
+
+
+def unproven(made: Assembly, chosen: Sequence[str]) -> list[str]:
+    """Compare the targets whose links declare ``validate:``; return in a line each what differs or broke.
+
+    No line holds a value of a row.
+    """
+    try:
+        return [
+            said
+            for one in of_links(made, chosen, None, 0, declared=True)
+            if one.refused != ELSEWHERE and (said := in_words(one)) is not None
+        ]
+    except HdmError as error:
+        return [f"not compared: {error.in_one_line}"]
+
+
+def in_words(one: Validated) -> str | None:
+    """Return in one line, without a value of a row, what differs; None if nothing does or nothing was
+    compared."""
+    found = one.comparison
+    if one.exit_code == 0:
+        return None
+    if found is None:
+        return f"{one.table}: not compared: {one.refused}"
+    said = list(found.schema)
+    if found.rows_a != found.rows_b:
+        said.append(f"{found.rows_a:,} rows in the source, {found.rows_b:,} in the target")
+    counts = (("missing", found.missing), ("extra", found.extra), ("changed", found.changed))
+    said += [f"{count:,} {word}" for word, count in counts if count]
+    said += [f"{column.column}: {', '.join(column.facts)} differ" for column in found.columns]
+    return f"{one.table}: " + "; ".join(said)
