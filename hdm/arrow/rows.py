@@ -18,7 +18,10 @@ not fit."""
 
 
 def unrepresentable(column: str, why: str) -> UnrepresentableValue:
-    """Return the error for a value that its column's Arrow type cannot hold; it never shows the value."""
+    """Return the error for a value that its column's type cannot hold, in Arrow or at the target.
+
+    The error never shows the value.
+    """
     return UnrepresentableValue(
         f"column {column}: {why}",
         hint="give it another type with types:, read it as text with query:, or leave rows out with where:",

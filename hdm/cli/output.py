@@ -109,7 +109,10 @@ def _print_folded(cells: Mapping[str, Sequence[str]], right: Collection[str], wi
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print one line, on standard error if ``err``."""
+    """Print a text as one line, without secrets and with escapes made visible.
+
+    ``err``: on standard error.
+    """
     click.echo(one_line(redact(text)), err=err)
 
 

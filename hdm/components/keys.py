@@ -37,7 +37,10 @@ def summary(cls: type[Any]) -> str:
 
 
 def keys_of(model: type[BaseModel], within: str = "") -> Iterator[Key]:
-    """Yield every key of the model in its declared order, each nested key after the one around it."""
+    """Yield every configuration key of a settings model in order, nested keys after their parent.
+
+    ``within`` is the dotted path of the model itself, which precedes every name.
+    """
     said = descriptions(model)
     for field, info in model.model_fields.items():
         name = f"{within}{info.alias or field}"

@@ -112,8 +112,8 @@ class Sink(ABC):
     def grow(self, table: Table) -> None:
         """Add the columns of ``table`` that the target table lacks; existing rows get NULL there.
 
-        Called before ``prepare`` if the manifest says ``schema_policy: evolve``; ``prepare`` refuses any
-        other difference.
+        The base class does nothing. Called before ``prepare`` if the source table has new columns and the
+        manifest says ``schema_policy: evolve``.
         """
         return
 

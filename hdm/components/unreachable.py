@@ -123,7 +123,7 @@ def endpoint(error: BaseException) -> str | None:
 
 
 def at(error: BaseException) -> str:
-    """Return ``: HOST:PORT: reason`` to append to a message, without the parts that are not known."""
+    """Return ``: ADDRESS: reason`` to append to a message; without the address if it is not known."""
     found = [one for one in (endpoint(error), reason(error) or type(error).__name__) if one]
     return f": {': '.join(found)}"
 

@@ -203,7 +203,7 @@ class ManifestErrors(Exception):
 
 
 def raise_all(errors: Iterable[ManifestError]) -> None:
-    """Raise one error that contains all the given ones, sorted by place; do nothing if there is none."""
+    """Raise one error that contains all the given ones once, sorted by place; do nothing if there is none."""
     by_text = {(one.file, one.line, one.column, one.message): one for one in errors}
     if not by_text:
         return

@@ -1,4 +1,4 @@
-"""Pydantic models of a manifest, after all accepted spellings were converted to one."""
+"""Pydantic models of a manifest whose older spellings of keys were converted to the present ones."""
 
 from __future__ import annotations
 

@@ -62,10 +62,11 @@ class Comparing(ABC):
         return own_type(column) or self.stored(column).native
 
     def forms(self, column: Column) -> str:
-        """Return a SQL expression that tells in which form a value of the column is written.
+        """Return a SQL expression that gives the format of a value of the column, as text.
 
-        Only values of one form sort by their meaning, e.g. dates that SQLite stores as text. The expression
-        is NULL for a value of no known form. Returns '' if the column's type allows one form only.
+        SQLite stores dates as text: ``2024-01-31`` and ``2024-01-31 00:00:00`` are two formats. Only values
+        of the same format sort by their meaning. The expression is NULL for a value of no known form. Returns
+        '' if the column's type allows one form only.
         """
         return ""
 

@@ -115,7 +115,7 @@ def _quoted(text: str, place: int, without: bool, before: Token | None) -> Token
 
 
 def balanced(read: list[Token]) -> bool:
-    """Return True if all brackets among the tokens come in pairs of one kind."""
+    """Return True if each bracket is closed by one of its kind, and pairs are properly nested."""
     open_ones: list[str] = []
     for token in read:
         if token.kind == "mark" and token.text in _OPENING:

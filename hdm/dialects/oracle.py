@@ -262,7 +262,7 @@ class OracleDialect(OracleFacts, OracleMerging):
     ) -> str:
         """Return CREATE TABLE; a private temporary table gets no key and lives until the session ends.
 
-        Text columns of a key become VARCHAR2, since no LOB can be in a key (ORA-02329).
+        Key columns that would be CLOB become VARCHAR2, since no LOB can be in a key (ORA-02329).
         """
         if not temporary:
             kept = [_of_key(c) if c.name in key and self.stored(c).native == "CLOB" else c for c in columns]

@@ -195,7 +195,7 @@ class SnowflakeDialect(SnowflakeFacts, Dialect):
         return kind, None if length in _GREATEST else length, precision, scale
 
     def native(self, column: Column) -> Stored:
-        """Return Snowflake's type for another system's column; NUMBER has 38 digits, FLOAT 64 bits."""
+        """Return Snowflake's type for another system's column, and what is lost in it, if anything is."""
         kind = column.kind
         if kind in _INTEGERS:
             return Stored(f"NUMBER({_INTEGERS[kind]},0)")

@@ -53,7 +53,10 @@ class WatermarkRule(Settings):
     """Takes columns that may be NULL, too."""
 
     def fits(self, table: Table, column: Column) -> bool:
-        """Return True if the rule fits this column of the table, so that it may become the watermark."""
+        """Return True if the column can be the table's cursor by this rule.
+
+        Names, type, order and nullability must match.
+        """
         pairs = ((self.column, column.name), (self.type, column.native), (self.table, table.path[-1]))
         named = all(fnmatchcase(name.lower(), pattern.lower()) for pattern, name in pairs)
         ordered = self.order is not None or column.kind in LATER
@@ -150,9 +153,10 @@ def make_link(
 def fed_by(link: LinkSpec, made: Sequence[LinkSpec]) -> LinkSpec:
     """Return a declared link whose ``upstream`` also names the generated links that feed it.
 
-    A generated link feeds it if its sink has the name of the link's source. Raises ``ManifestError`` if a
-    link in mode replace is fed by one in another mode (it would keep only what was staged last), or a link in
-    mode append by one in mode replace (it would load everything again in each run).
+    A generated link feeds it if its sink has the name of the link's source. Raises ``ManifestError`` if
+    the declared link has mode replace and a link that feeds it has not (the target would keep only what was
+    staged last), and if it has mode append and a link that feeds it has mode replace (each run would load
+    everything again).
     """
     above = [one for one in made if one.sink.name == link.source.name]
     whole = link.mode.rules.reads_everything

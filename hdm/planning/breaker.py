@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
 
 MAX_WAIT = 300.0
-"""Seconds that a system may be away before a run ends; ``--max-wait`` overrides it."""
+"""Seconds that a system may be away before a run leaves its tables for the next one; see ``--max-wait``."""
 LEAST_PAUSE = 0.5
 """Shortest wait, in seconds, of a link whose system asked to slow down."""
 SAY_AGAIN = 60.0

@@ -24,9 +24,10 @@ MAX_TRIES = 5
 def attempt(run: PipelineRun, act: Callable[[], None], link: DataLink | None, breaker: Breaker) -> bool:
     """Run ``act`` for a pipeline; return False if it must be tried again later, else True.
 
-    False also while the pipeline has to wait. A failure that another try cannot mend gives the pipeline up in
-    this run, and True is returned. ``link`` is None for a link of another site. Raises ``StateUnavailable``,
-    and the errors that end the run: those that are neither the pipeline's nor a system's.
+    If ``breaker`` says that the pipeline has to wait, ``act`` is not run, and False is returned. A failure
+    that another try cannot mend gives the pipeline up in this run, and True is returned. ``link`` is None for
+    a link of another site. Raises ``StateUnavailable``, and the errors that end the run: those that are
+    neither the pipeline's nor a system's.
     """
     if time.monotonic() < run.not_before or run.link_key in breaker.barred():
         return False

@@ -44,9 +44,10 @@ class ThreadEngine:
     """Runs the jobs of one run to their end, or until ``stop`` is set and the workers have stopped.
 
     ``workers`` threads claim chunks. ``back_pressure`` is how many chunks of one table may be staged and not
-    loaded yet; its source is read further only while there are fewer (None: no bound). ``grace`` is how many
-    seconds a drain lets chunks in work continue before they are handed back. ``max_wait`` is how many seconds
-    a system, or the state database, may be unreachable before the run ends.
+    loaded yet; a source table with as many is not read further for now (None: no bound). ``grace`` is how
+    many seconds chunks in work may continue after ``stop`` before they are handed back. ``max_wait`` is how
+    many seconds the state database may be unreachable before the run ends, and another system, before the
+    tables that need it are left for the next run.
     """
 
     state: StateManager

@@ -25,7 +25,9 @@ from hdm.sql.database import Database, SqlProfile
 
 
 class SqlCatalog(Catalog):
-    """Reads a database's catalogue in one read-only transaction.
+    """Reads a database's catalogue in one session, and opens sessions that create what a target lacks.
+
+    Where the database has read-only transactions, the catalogue is read in one.
 
     A subclass only has to name its ``Database``.
     """

@@ -81,7 +81,7 @@ class SqlRanges:
         return all_of([self.where, self.database.dialect.predicate(conditions, self.table)])
 
     def select(self, what: str, where: str) -> str:
-        """Return a SELECT of ``what`` from the table.
+        """Return a SELECT of ``what`` from the table, or from the source's query.
 
         ``where`` is the condition; all rows if it is empty.
         """

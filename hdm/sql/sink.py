@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -11,23 +11,22 @@ from pydantic import BaseModel
 from hdm import failpoints
 from hdm.components.sink import Sink
 from hdm.errors import BrokenContract, HdmError, UsageError
-from hdm.model import Attempt, Chunk, Column, Dataset, Holding, Mode, Payload, Receipt, Table
+from hdm.model import Attempt, Chunk, Column, Dataset, Mode, Payload, Receipt, Table
 from hdm.sql import granted
 from hdm.sql.bringing import bring
 from hdm.sql.database import Database, SqlProfile
 from hdm.sql.grow import grow
-from hdm.sql.holding import NO_LEDGER, held_by
+from hdm.sql.known_loads import KnowsLoads
 from hdm.sql.ledger import NAME as LEDGER
 from hdm.sql.ledger import Ledger
 from hdm.sql.merge import Merge, drop_stage, make_stage, newest_by
-from hdm.sql.reach import BehindDatabase
 from hdm.sql.sessions import looking
 from hdm.sql.swap import swap_chunk, swap_once
 from hdm.sql.table_name import name_parts
 from hdm.sql.target import SqlSinkConfig, TargetMapping, must_have_key, not_there
 
 
-class SqlSink(BehindDatabase, Sink):
+class SqlSink(KnowsLoads, Sink):
     """Writes one table of a SQL database.
 
     A subclass only has to name its ``Database``. A chunk and its ledger row are written in one transaction.
@@ -198,62 +197,6 @@ class SqlSink(BehindDatabase, Sink):
         versions = mode.rules.only_adds and target.cursor is not None and target.cursor not in target.key
         null_keys = any(target.column(name).nullable for name in target.key)
         return replace(target, key=()) if versions or null_keys else target
-
-    # -- the target's own word -------------------------------------------------
-
-    def identity(self, table: Table) -> str | None:
-        """Return the target's identity (a random number in the ledger), as ``prepare`` found it.
-
-        None before ``prepare``.
-        """
-        return self.database.ledgers.get(self._ledger(self.target(table)).path)
-
-    def ledger(self, table: Table, job_key: str) -> Iterator[tuple[Chunk, Receipt]]:
-        """Yield every chunk of the job that the ledger records, with its receipt."""
-        if not self.database.is_there():
-            return
-        target = self.target(table)
-        connection = self.database.connect("hdm:ledger")
-        try:
-            ledger = self._ledger(target)
-            if ledger.exists(connection):
-                self.database.begin(connection)
-                for chunk, receipt in ledger.entries(connection, job_key):
-                    if not chunk.dataset.name.endswith("#swap"):
-                        yield chunk, receipt
-        finally:
-            connection.close()
-
-    def holding(self, table: Table, job_key: str, mode: Mode) -> Holding | None:
-        """Return counts of the job's chunks from the ledger, and whether the table is missing or empty.
-
-        In mode append, the number of the table's rows too, unless there are very many. With ``others_delete``
-        only the ledger is read.
-        """
-        if not self.database.is_there():
-            return NO_LEDGER
-        target = self.target(table)
-        looks = None if self.config.others_delete else mode
-        return held_by(self.database, self._ledger(target), target, job_key, looks)
-
-    def newest_epoch(self, table: Table, job_key: str) -> int:
-        """Return the greatest epoch (number of a plan) of the job in the ledger; 0 if none.
-
-        The ledger also records table swaps.
-        """
-        return self._ledger(self.target(table)).newest_epoch(job_key)
-
-    def committed(self, table: Table, chunk: Chunk, mode: Mode) -> Receipt | None:
-        """Return the chunk's receipt from the ledger, read in a new session; None if there is none."""
-        connection = self.database.connect("hdm:committed")
-        try:
-            self.database.begin(connection)
-            return self._ledger(self.target(table)).find(connection, chunk.chunk_id)
-        finally:
-            connection.close()
-
-    def _ledger(self, target: Table) -> Ledger:
-        return Ledger(self.database, target.path[:-1])
 
     # -- writing ---------------------------------------------------------------
 

@@ -26,9 +26,10 @@ class Chunks(Aggregate):
     ) -> Lease | None:
         """Claim the next chunk of a run for a worker; return its lease, or None if there is none now.
 
-        Chunks of later links come first. With ``site``, only chunks of that site, or without a site, are
-        claimed; none of the jobs ``skip_jobs``. ``file_names`` says how sinks name their files, by pipeline
-        key: the attempt's first file is then recorded together with the claim.
+        Chunks of later links come first. A worker with a ``site`` gets only chunks of that site and
+        chunks that have no site. Chunks of the jobs in ``skip_jobs`` are left out. ``file_names`` says how
+        sinks name their files, by pipeline key: the attempt's first file is then recorded together with the
+        claim.
         """
         return claims.claim(self._base, worker_id, run_id, ClaimRequest(site, file_names), skip_jobs)
 

@@ -227,9 +227,10 @@ def _unbroken(conn: Connection, job_id: str) -> int:
 
 
 def forget_left(tx: Tx, pipeline_key: str) -> None:
-    """Delete the digests of rows at cursor values that the watermark has passed.
+    """Delete the digests of the rows at older values of the cursor than the newest watermark.
 
-    Called at the end of an epoch.
+    The digests tell which rows with the watermark's own value were moved already, so those of older values
+    are not needed any more. Called when an epoch has ended with success.
     """
     newest = tx.first(_NEWEST_VALUE, {"key": pipeline_key})
     if newest is not None:
