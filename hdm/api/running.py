@@ -112,7 +112,8 @@ def _carry_out(
     """Carry out one run and report it.
 
     ``proven``: tables whose targets are then compared with their sources if their links say so by
-    ``validate:``; empty: all; None: none, since another process does it.
+    ``validate:``; empty: all; None: none, since another process does it. If some are not equal, the run is
+    recorded as failed.
     """
 
     def opened(run_id: str, taken: int) -> None:
@@ -125,6 +126,9 @@ def _carry_out(
         report = _masked(made.orchestrator.run(session))
     if proven is not None and report.exit_code == 0 and declares(made.specs):
         report = replace(report, unproven=tuple(map(redact, unproven(made, proven))))
+        if report.unproven:
+            said = "not equal to the source: " + "; ".join(report.unproven)
+            session.state.runs.close(report.run_id, "failure", "NotEqual", said)
     run_log.run_ended(report)
     display.ended(report)
     return report

@@ -193,6 +193,11 @@ def test_a_run_compares_what_its_link_says_and_keeps_no_value(tmp_path: Path) ->
     events = [json.loads(line) for line in lines if line.startswith("{")]
     told = [one["message"] for one in events if one["event"] == "table.differs"]
     assert told == ["orders: 1 changed"]
+    (recorded,) = place.state(
+        "SELECT status, error_class, error_msg FROM hdm_run ORDER BY started_at DESC LIMIT 1"
+    )
+    assert recorded == ("failure", "NotEqual", "not equal to the source: orders: 1 changed")
+    assert place.hdm("state", "verify").code == 0
     kept = b"".join(file.read_bytes() for file in place.home.rglob("*") if file.is_file())
     assert b"secret words" not in kept and "secret words" not in done.said
     validated = place.hdm("validate")
