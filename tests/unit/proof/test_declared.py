@@ -96,3 +96,18 @@ def test_a_table_that_changes_while_it_is_read_is_not_called_equal(make: Any, re
     assert (found.changed, found.equal, found.exit_code, found.unsteady) == (0, False, 1, True)
     assert compare(make(rows), make(rows)).unsteady is False
     assert compare(make(rows), make(late)).unsteady is False
+
+
+def test_a_key_below_all_others_that_comes_meanwhile_breaks_nothing() -> None:
+    """Rows with keys below the least one are inserted after the ranges of keys are chosen."""
+    rows = plain_rows(3_000)
+    for key in (-1, -5_000_000):
+        grown: Rows = [*rows, (key, *rows[0][1:])]
+        before, after = seeking(rows), seeking(grown)
+        left = [before.read] * 2
+
+        def read(left: list[Any] = left, after: Any = after) -> Iterator[pa.RecordBatch]:
+            return (left.pop() if left else after.read)()
+
+        found = compare(seeking(rows), replace(before, read=read))
+        assert (found.rows_a, found.rows_b, found.equal) == (3_000, 3_001, False)
