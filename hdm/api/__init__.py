@@ -6,7 +6,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
-from hdm.api.comparing import Validated, diff
+from hdm.api.comparing import Validated
 from hdm.api.events import (
     ChunkCommitted,
     ChunkEvent,
@@ -36,6 +36,7 @@ from hdm.api.results import (
     Waiver,
     WorkReport,
 )
+from hdm.api.two_tables import diff
 from hdm.orchestrators.base import RunReport
 from hdm.proof.forms import Accepted
 from hdm.proof.pairing import Wishes

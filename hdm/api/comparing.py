@@ -1,8 +1,7 @@
-"""Compares tables: any two of any two connections, or each target of a manifest with its source."""
+"""Compares each target of a manifest with its source."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -11,90 +10,25 @@ from typing import Any
 
 import pyarrow as pa
 
-from hdm.api.boundary import guarded
 from hdm.api.selecting import select
-from hdm.components import registry
-from hdm.config.located import LocatedDict
-from hdm.config.profile import Profiles, environment, load_profiles
 from hdm.errors import HdmError, UsageError
-from hdm.model import ComponentSpec, LinkSpec, Table
+from hdm.model import LinkSpec, Table
 from hdm.orchestrators.drift import settle
 from hdm.planning.preflight import Pipeline
 from hdm.project import Assembly
 from hdm.proof.compare import compare
 from hdm.proof.forms import Accepted
 from hdm.proof.pairing import Wishes
-from hdm.proof.result import Comparison, Level
+from hdm.proof.result import UNSTEADY, Comparison, Level
 from hdm.proof.side import Side, StreamSide, side_of, sql_side
 from hdm.runtime.link import DataLink
 from hdm.runtime.transform import Transform
 from hdm.sql.sink import SqlSink
-from hdm.sql.source import SqlSource
 from hdm.state import StateManager
-
-# -- two tables that somebody names -------------------------------------------------
-
-
-@guarded
-def diff(
-    first: str,
-    second: str,
-    wishes: Wishes = Wishes(),  # noqa: B008 -- a frozen value
-    *,
-    env: str | None = None,
-    profiles: str | os.PathLike[str] | None = None,
-    where: str | None = None,
-) -> Comparison:
-    """Compare two tables of any two databases, and return what differs; change nothing.
-
-    Each table is named ``SYSTEM:CONNECTION.TABLE``, such as ``postgres:shop.public.orders``; ``env`` and
-    ``profiles`` are those of ``hdm.open``. ``where`` is one SQL condition on the rows of both. The result has
-    values of rows; hdm keeps none. Raises ``UsageError`` for a name that does not exist, or a wish that fits
-    no column.
-    """
-    file = profiles if profiles is not None else os.environ.get("HDM_PROFILES") or None
-    known = load_profiles(None if file is None else os.fspath(file), environment(env))
-    return of_tables(first, second, known, wishes, where)
-
-
-def of_tables(
-    first: str, second: str, profiles: Profiles, wishes: Wishes, where: str | None = None
-) -> Comparison:
-    """Compare two tables, each named ``SYSTEM:CONNECTION.TABLE``; see ``hdm.api.diff``."""
-    a, b = (_side(text, profiles, where) for text in (first, second))
-    return compare(replace_label(a, first), replace_label(b, second), wishes)
-
-
-def replace_label(side: Side, label: str) -> Side:
-    """Return a side under another name."""
-    made: Any = side
-    return replace(made, label=label)  # type: ignore[no-any-return]
-
-
-def _side(text: str, profiles: Profiles, where: str | None) -> Side:
-    system, _, rest = text.partition(":")
-    names = sorted(profiles.names(), key=len, reverse=True)
-    connection = next((name for name in names if rest.startswith(f"{name}.")), rest.partition(".")[0])
-    table = rest[len(connection) + 1 :]
-    if not rest or not table:
-        raise UsageError(
-            f"{text!r} names no table", hint="write SYSTEM:CONNECTION.TABLE, e.g. postgres:shop.public.orders"
-        )
-    kind = registry.canonical("source", f"{system}_source")
-    if kind is None or not issubclass(registry.find("source", kind), SqlSource):
-        raise UsageError(f"there is no database system {system!r}", hint="see: hdm components")
-    conf = LocatedDict({"env": connection, "table_name": table.split(".")})
-    if where is not None:
-        conf["where"] = where
-    source = registry.create("source", ComponentSpec(connection, kind, conf), profiles)
-    return side_of(source)
-
 
 NOT_WANTED = "validate: none"
 ELSEWHERE = "its source is not read at this site"
-
-
-# -- the links of a manifest --------------------------------------------------------
+NO_TABLE = "its source finds no table"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,14 +64,15 @@ def of_links(
     together.
     """
     found = made.preflight()
+    said: Mapping[str, Sequence[str]] = {}
     with made.recall_state() or nullcontext() as state:
         if state is not None:
-            found = settle(state, found, made.links, made.orchestrator.weighed).pipelines
+            found, said = _settled(state, found, made)
         wanted = select(found, chosen) if chosen else found
         read_on = {key for one in found for key in one.upstream_keys}
         groups: dict[tuple[str, ...], list[Pipeline]] = {}
         for one in found:
-            if one.pipeline_key not in read_on:
+            if one.pipeline_key not in read_on or _wants(one.link):
                 target = (one.target.dataset.namespace, one.target.dataset.name)
                 groups.setdefault(target, []).append(one)
         for group in groups.values():
@@ -145,7 +80,50 @@ def of_links(
                 continue
             if declared and not any(one.link.validate for one in group):
                 continue
-            yield _validated(made, state, found, group, level, show)
+            yield _noted(_validated(made, state, found, group, level, show), group, said)
+        if not chosen:
+            yield from _without_tables(made, found, declared=declared)
+
+
+def _settled(
+    state: StateManager, found: Sequence[Pipeline], made: Assembly
+) -> tuple[list[Pipeline], dict[str, list[str]]]:
+    """Return the pipelines as ``schema_policy`` leaves them, and by pipeline key what is to be said of them.
+
+    A table that waits for a person is compared as it is: what its target lacks is a difference.
+    """
+    done = settle(state, [*found], made.links, made.orchestrator.weighed)
+    moved = {one.pipeline_key: one for one in done.pipelines}
+    said = {key: [why] for key, why in done.held.items()}
+    for one in found:
+        reads = {column.name for column in moved.get(one.pipeline_key, one).source.columns}
+        left_out = [column.name for column in one.source.columns if column.name not in reads]
+        said.setdefault(one.pipeline_key, []).extend(
+            f"not compared: the link leaves out the column {name}" for name in left_out
+        )
+    return [moved.get(one.pipeline_key, one) for one in found], said
+
+
+def _wants(link: LinkSpec) -> bool:
+    """Whether a link says by ``validate:`` that its target is compared."""
+    return bool(link.validate) and link.validate["level"] != Level.NONE
+
+
+def _without_tables(made: Assembly, found: Sequence[Pipeline], *, declared: bool) -> Iterator[Validated]:
+    """Yield a refusal for each link whose source finds no table: nothing was looked at."""
+    with_tables = {one.link.key for one in found}
+    for key, link in made.links.items():
+        if key not in with_tables and (_wants(link.spec) or not declared):
+            name = f"{link.spec.source.name} -> {link.spec.sink.name}"
+            level = link.spec.validate.get("level")
+            yield Validated(name, name, None, NOT_WANTED if level == Level.NONE else NO_TABLE)
+
+
+def _noted(one: Validated, group: Sequence[Pipeline], said: Mapping[str, Sequence[str]]) -> Validated:
+    notes = [text for each in group for text in said.get(each.pipeline_key, ())]
+    if one.comparison is None or not notes:
+        return one
+    return replace(one, comparison=replace(one.comparison, notes=(*notes, *one.comparison.notes)))
 
 
 def _validated(
@@ -163,7 +141,7 @@ def _validated(
         return Validated(name, one.target.dataset.name, None, NOT_WANTED)
     sink = made.links[one.link.key].sink
     if not isinstance(sink, SqlSink):
-        why = f"{one.link.sink.type} writes no table: compare it where its files are loaded"
+        why = f"{one.link.sink.type} writes no table: write validate: on the link that loads its files"
         return Validated(name, one.target.dataset.name, None, why)
     target = sql_side(sink.database, one.target.path)
     sides = [_source(made, state, found, each) for each in group]
@@ -176,7 +154,7 @@ def _validated(
 
 
 def _wishes(group: Sequence[Pipeline], level: Level | None, show: int | None) -> Wishes:
-    words = next((one.link.validate for one in group if one.link.validate), {})
+    words = _agreed(group)
     wishes = Wishes(
         level=level or Level(words.get("level", "rows")),
         key=tuple(words["key"]) if words.get("key") else None,
@@ -188,6 +166,17 @@ def _wishes(group: Sequence[Pipeline], level: Level | None, show: int | None) ->
     lost = tuple(column for column, _ in _lost(group, wishes) if column not in wishes.exclude)
     wishes = replace(wishes, exclude=(*wishes.exclude, *lost))
     return wishes if show is None else replace(wishes, show=show)
+
+
+def _agreed(group: Sequence[Pipeline]) -> Mapping[str, Any]:
+    """Return the ``validate:`` of links that fill one table; raise ``UsageError`` if two say different."""
+    said = [one.link.validate for one in group if one.link.validate]
+    if any(words != said[0] for words in said):
+        raise UsageError(
+            f"the links that fill {group[0].target.dataset.name} together have different validate:",
+            hint="write the same validate: on each of them, since their rows are compared together",
+        )
+    return said[0] if said else {}
 
 
 def _lost(group: Sequence[Pipeline], wishes: Wishes) -> list[tuple[str, str]]:
@@ -265,7 +254,7 @@ def _together(sides: Sequence[Side]) -> Side:
 
 def declares(specs: Mapping[str, LinkSpec]) -> bool:
     """Whether a link says by ``validate:`` that its target is compared at the end of a run."""
-    return any(spec.validate and spec.validate["level"] != Level.NONE for spec in specs.values())
+    return any(map(_wants, specs.values()))
 
 
 def unproven(made: Assembly, chosen: Sequence[str]) -> list[str]:
@@ -291,7 +280,7 @@ def in_words(one: Validated) -> str | None:
         return None
     if found is None:
         return f"{one.table}: not compared: {one.refused}"
-    said = list(found.schema)
+    said = [*found.schema, *([UNSTEADY] if found.unsteady else [])]
     if found.rows_a != found.rows_b:
         said.append(f"{found.rows_a:,} rows in the source, {found.rows_b:,} in the target")
     counts = (("missing", found.missing), ("extra", found.extra), ("changed", found.changed))

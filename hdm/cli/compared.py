@@ -15,7 +15,7 @@ from hdm.config.manifest_model import AcceptWords
 from hdm.config.validation import validate
 from hdm.errors import UsageError
 from hdm.proof.forms import Accepted
-from hdm.proof.result import Comparison, RowDifference
+from hdm.proof.result import UNSTEADY, Comparison, RowDifference
 
 
 def rules(given: Sequence[str]) -> dict[str, Accepted]:
@@ -72,6 +72,7 @@ def as_row(one: Comparison) -> dict[str, Any]:
         "extra": one.extra,
         "changed": one.changed,
         "within_tolerance": one.within,
+        "unsteady": one.unsteady,
         "schema": list(one.schema),
         "notes": list(one.notes),
         "columns": [
@@ -133,6 +134,8 @@ def _verdict(one: Comparison) -> str:
     if one.equal:
         tolerated = f", {one.within:,} rows within the accepted tolerance" if one.within else ""
         return f"equal, {rows}, {how}{tolerated}"
+    if one.unsteady:
+        return f"not equal, {rows}, {how}: {UNSTEADY}"
     counts = (("missing", one.missing), ("extra", one.extra), ("changed", one.changed))
     said = ", ".join(f"{count:,} {word}" for word, count in counts if count)
     left = one.missing + one.extra + one.changed - len(one.shown)

@@ -132,9 +132,10 @@ def say_json(value: Any, *, indent: int | None = 2) -> None:
 def json_text(value: Any, *, indent: int | None = None) -> str:
     """Return a value as JSON text, in one line if ``indent`` is None.
 
-    Secrets are masked, and invisible characters are escaped.
+    Secrets are masked, and invisible characters are escaped. NaN and infinities, which JSON lacks, are texts:
+    ``NaN``, ``Infinity`` and ``-Infinity``: https://www.rfc-editor.org/rfc/rfc8259#section-6
     """
-    plain = json.loads(json.dumps(value, default=str))
+    plain = json.loads(json.dumps(value, default=str), parse_constant=str)
     return visible_json(json.dumps(redact_values(plain), indent=indent, ensure_ascii=False))
 
 

@@ -53,4 +53,6 @@ def command_validate(
                 say(f"{one.table}: not compared: {one.refused}")
             else:
                 show(one.comparison, f"{one.comparison.a} and {one.comparison.b}")
-    return max((one.exit_code for one in found), default=0)
+    if not found and not as_json:
+        say("nothing was compared: the manifest finds no table")
+    return max((one.exit_code for one in found), default=1)

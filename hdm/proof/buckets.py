@@ -66,8 +66,9 @@ class Buckets:
             key = batch.column(self.keys[0]).cast(pa.int64())
             above = pc.subtract(key, self.low)
             bucket = pc.divide(above, self.width)
+            bucket = pc.if_else(pc.less(above, 0), 0, bucket)  # a key that came after ``low`` was looked up
             place = pc.subtract(above, pc.multiply(bucket, self.width))
-            place = pc.fill_null(place, 0).cast(pa.uint64())
+            place = pc.fill_null(place, 0).cast(pa.uint64(), safe=False)
             return PlacedRows(key, pc.fill_null(bucket, NO_KEY), place, row_hash, values)
         key = hashes(joined([parts[n] for n in self.keys])) if self.keys else row_hash
         bucket = pc.bit_wise_and(key, pa.scalar(self.hashed - 1, pa.uint64())).cast(pa.int64())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -26,6 +27,7 @@ class ColumnTally:
     def __init__(self, pair: Pair, *, first: bool) -> None:
         self.pair, self.first = pair, first
         self.nulls = 0
+        self.present = 0
         self.least: Any = None
         self.greatest: Any = None
         self.total: Any = None
@@ -38,6 +40,7 @@ class ColumnTally:
         values = spelled(array, self.pair, first=self.first)
         self._distinct(values)
         present = pc.drop_null(values)
+        self.present += len(present)
         if len(present):
             self._extremes(array, present)
 
@@ -111,7 +114,11 @@ def _plain(value: Any, form: Form = Form.NUMBER) -> Any:
 
 
 def differences(a: Sequence[ColumnTally], b: Sequence[ColumnTally]) -> list[ColumnDifference]:
-    """Return the columns whose facts differ between two sides."""
+    """Return the columns whose facts differ between two sides.
+
+    Of a column with a tolerance, the least and the greatest value may differ by it, and the sum by it for
+    each value; how many values are distinct says nothing then.
+    """
     found = []
     for one, other in zip(a, b, strict=True):
         pairs = {
@@ -122,6 +129,18 @@ def differences(a: Sequence[ColumnTally], b: Sequence[ColumnTally]) -> list[Colu
             "distinct": (one.sketch, other.sketch),
         }
         facts = tuple(name for name, (left, right) in pairs.items() if left != right)
+        if one.pair.accepted.tolerance is not None:
+            facts = tuple(name for name in facts if not _is_within(name, *pairs[name], one))
         if facts:
             found.append(ColumnDifference(one.pair.a.name, facts, one.facts(), other.facts()))
     return found
+
+
+def _is_within(fact: str, a: Any, b: Any, tally: ColumnTally) -> bool:
+    """Whether a fact differs no more than the rows' accepted differences explain."""
+    if fact in ("nulls", "distinct") or a is None or b is None:
+        return fact == "distinct"
+    if not all(math.isfinite(one) for one in (a, b)):
+        return False
+    allowed = Fraction(tally.pair.accepted.tolerance or 0) * (tally.present if fact == "total" else 1)
+    return abs(Fraction(str(a)) - Fraction(str(b))) <= allowed

@@ -69,7 +69,8 @@ def _rows(empty: Comparison, a: Reader, b: Reader, plan: Paired, show: int) -> C
     causes = Counter((name, why) for one in shown for name, why in one.columns.items())
     return replace(
         empty, rows_a=found.rows_a, rows_b=found.rows_b, missing=found.missing, extra=found.extra,
-        changed=found.changed - within, within=within, shown=tuple(shown), causes=dict(causes),
+        changed=found.changed - within, within=within, unsteady=found.unsteady, shown=tuple(shown),
+        causes=dict(causes),
     )  # fmt: skip
 
 

@@ -131,8 +131,20 @@ def _refuse(name: str, accepted: Accepted, form: Form) -> None:
         accepted.tolerance is not None and form not in (Form.NUMBER, Form.FLOAT)
     ):
         wrong = "tolerance is for numbers, zero_sign for floats"
+    elif accepted.values and form not in (Form.TEXT, Form.NUMBER, Form.FLOAT):
+        wrong = "values is for texts and numbers"
+    elif form is Form.FLOAT and not all(map(_is_float, (*accepted.values, *accepted.values.values()))):
+        wrong = "values must be numbers"
     if wrong:
         raise UsageError(f"column {name} is compared as {form.name.lower()}: {wrong}", hint="remove the rule")
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _form_of(column: Column) -> Form:
@@ -174,19 +186,16 @@ def spelled(array: pa.Array, pair: Pair, *, first: bool) -> pa.Array:
     else:
         found = _texts(array, accepted)
     if accepted.values and first:
-        shown = _shown(array, found, pair.form)
-        known = [None if text is None else accepted.values.get(text) for text in shown]
-        found = pa.array(
-            [new if new is not None else old for new, old in zip(known, found.to_pylist(), strict=True)],
-            found.type,
-        )
+        known = {_stands(old, pair.form): _stands(new, pair.form) for old, new in accepted.values.items()}
+        found = pa.array([known.get(text, text) for text in found.to_pylist()], found.type)
     return found.cast(pa.binary())
 
 
-def _shown(array: pa.Array, found: pa.Array, form: Form) -> Sequence[str | None]:
-    if form in (Form.TEXT, Form.NUMBER):
-        return list(found.to_pylist())
-    return [None if value is None else str(value) for value in array.to_pylist()]
+def _stands(text: str, form: Form) -> str:
+    """Return the spelling of a value that ``values`` gives as text; raise ``ValueError`` for no number."""
+    if form is Form.FLOAT:
+        return str(_floats(pa.array([float(text)]), NONE_ACCEPTED)[0])
+    return number_text(text) if form is Form.NUMBER else text
 
 
 def _texts(array: pa.Array, accepted: Accepted) -> pa.Array:

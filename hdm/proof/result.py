@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+UNSTEADY = "rows changed while they were read: the first reading differs, the second does not"
+
 
 class Level(StrEnum):
     """How closely two tables are compared; each level but ``none`` compares the columns' names, too."""
@@ -90,13 +92,15 @@ class Comparison:
     extra: int = 0
     changed: int = 0
     within: int = 0
+    unsteady: bool = False
+    """Whether the first reading found a difference that the second did not: rows changed in between."""
     shown: tuple[RowDifference, ...] = ()
     causes: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
     @property
     def equal(self) -> bool:
         """Whether nothing that was looked at differs."""
-        wrong = self.schema or self.columns or self.missing or self.extra or self.changed
+        wrong = self.schema or self.columns or self.missing or self.extra or self.changed or self.unsteady
         return not wrong and self.rows_a == self.rows_b
 
     @property

@@ -51,6 +51,8 @@ class Found:
     named: dict[tuple[int | None, int], tuple[int, int]] = field(default_factory=dict)
     keys: dict[int | None, str] = field(default_factory=dict)
     """Key of each named row -> ``missing``, ``extra`` or ``changed``."""
+    unsteady: bool = False
+    """Whether the sums of the first reading differ, but no row of the second does."""
 
 
 class RowsCompared:
@@ -91,6 +93,8 @@ class RowsCompared:
             self.found.reread = len(wrong)
             for both in self._again(wrong):
                 self._count(both)
+        named = self.found.missing or self.found.extra or self.found.changed
+        self.found.unsteady = bool(wrong) and not named
         return self.found
 
     def _sums(self, computed: pa.Table | None, *, first: bool) -> Sums:

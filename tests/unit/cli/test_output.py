@@ -122,3 +122,12 @@ def test_all_output_of_the_command_line_passes_here():
         calls = {ast.unparse(node.func) for node in tree if isinstance(node, ast.Call)}
         if path.name not in ("output.py", "__init__.py"):
             assert not calls & past, path.name
+
+
+def test_json_has_no_number_that_json_has_not() -> None:
+    def refuse(word: str) -> None:
+        raise AssertionError(word)
+
+    values = {"a": float("nan"), "b": [float("inf"), -float("inf"), 1.5]}
+    found = json.loads(output.json_text(values), parse_constant=refuse)
+    assert found == {"a": "NaN", "b": ["Infinity", "-Infinity", 1.5]}

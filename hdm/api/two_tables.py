@@ -1,0 +1,75 @@
+"""Compares two tables of any two connections."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+from hdm.api.boundary import guarded
+from hdm.components import registry
+from hdm.config.located import LocatedDict
+from hdm.config.profile import Profiles, environment, load_profiles
+from hdm.errors import UsageError
+from hdm.model import ComponentSpec
+from hdm.proof.compare import compare
+from hdm.proof.pairing import Wishes
+from hdm.proof.result import Comparison
+from hdm.proof.side import Side, side_of
+from hdm.sql.source import SqlSource
+
+
+@guarded
+def diff(
+    first: str,
+    second: str,
+    wishes: Wishes = Wishes(),  # noqa: B008 -- a frozen value
+    *,
+    env: str | None = None,
+    profiles: str | os.PathLike[str] | None = None,
+    where: str | None = None,
+) -> Comparison:
+    """Compare two tables of any two databases, and return what differs; change nothing.
+
+    Each table is named ``SYSTEM:CONNECTION.TABLE``, such as ``postgres:shop.public.orders``; ``env`` and
+    ``profiles`` are those of ``hdm.open``. ``where`` is one SQL condition on the rows of both. The result has
+    values of rows; hdm keeps none. Raises ``UsageError`` for a name that does not exist, or a wish that fits
+    no column.
+    """
+    file = profiles if profiles is not None else os.environ.get("HDM_PROFILES") or None
+    known = load_profiles(None if file is None else os.fspath(file), environment(env))
+    return of_tables(first, second, known, wishes, where)
+
+
+def of_tables(
+    first: str, second: str, profiles: Profiles, wishes: Wishes, where: str | None = None
+) -> Comparison:
+    """Compare two tables, each named ``SYSTEM:CONNECTION.TABLE``; see ``hdm.api.diff``."""
+    a, b = (_side(text, profiles, where) for text in (first, second))
+    found = compare(replace_label(a, first), replace_label(b, second), wishes)
+    return found if where is None else replace(found, notes=(f"compared: rows where {where}", *found.notes))
+
+
+def replace_label(side: Side, label: str) -> Side:
+    """Return a side under another name."""
+    made: Any = side
+    return replace(made, label=label)  # type: ignore[no-any-return]
+
+
+def _side(text: str, profiles: Profiles, where: str | None) -> Side:
+    system, _, rest = text.partition(":")
+    names = sorted(profiles.names(), key=len, reverse=True)
+    connection = next((name for name in names if rest.startswith(f"{name}.")), rest.partition(".")[0])
+    table = rest[len(connection) + 1 :]
+    if not rest or not table:
+        raise UsageError(
+            f"{text!r} names no table", hint="write SYSTEM:CONNECTION.TABLE, e.g. postgres:shop.public.orders"
+        )
+    kind = registry.canonical("source", f"{system}_source")
+    if kind is None or not issubclass(registry.find("source", kind), SqlSource):
+        raise UsageError(f"there is no database system {system!r}", hint="see: hdm components")
+    conf = LocatedDict({"env": connection, "table_name": table.split(".")})
+    if where is not None:
+        conf["where"] = where
+    source = registry.create("source", ComponentSpec(connection, kind, conf), profiles)
+    return side_of(source)
