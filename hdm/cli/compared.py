@@ -166,6 +166,8 @@ def _lines(one: RowDifference) -> list[dict[str, Any]]:
 
 def _fact_lines(one: Any) -> list[dict[str, Any]]:
     a, b = _facts(one.a), _facts(one.b)
+    if a["distinct"] == b["distinct"]:  # it is a fact that differs if the values do, though not their number
+        b["distinct"] = f"{b['distinct']}, not all the same"
     return [
         {"column": one.column, "fact": name, "first": str(a[name]), "second": str(b[name])}
         for name in one.facts

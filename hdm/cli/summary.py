@@ -23,12 +23,12 @@ def summarise(report: RunReport) -> None:
     for text in report.failed:
         say(f"  failed: {text}", err=True)
     for text in report.unproven:
-        say(f"  differs: {text}", err=True)
+        say(f"  not proven equal: {text}", err=True)
     for gap in report.waived:
         say(f"  waived: {spell_waiver(gap)}", err=True)
     gaps = f", but for {len(report.waived)} waived chunk(s)" if report.waived else ""
     words = {
-        "success": f"all committed{gaps}{', but not equal to the source' if report.unproven else ''}",
+        "success": f"all committed{gaps}{', but not proven equal to the source' if report.unproven else ''}",
         "aborted": "stopped; run again to go on",
         "failure": "not all committed",
     }

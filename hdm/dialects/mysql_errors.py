@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from hdm.dialects.user_input import WRITES
+from hdm.dialects.user_input import DENIED, WRITES
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -82,8 +82,8 @@ HINTS: Final[Mapping[str, str]] = {
     "1062": "a row with this key is there already: use mode merge, or remove it",
     "1117": "a table takes at most 1,017 columns: choose columns",
     "1118": "choose columns, or make some of them longer texts",
-    "1142": "grant the missing right to the profile's user",
-    "1143": "grant the missing right to the profile's user",
+    "1142": DENIED,
+    "1143": DENIED,
     "1153": "raise max_allowed_packet on the server",
     "1205": "another session holds the rows: tried again",
     "1216": "load the table that the key refers to, or look for the row at the source",
@@ -94,7 +94,7 @@ HINTS: Final[Mapping[str, str]] = {
     "1366": "give the target's column a type and a character set that takes these values",
     "1406": "widen the target's column",
     "4025": "mend the rows, or the target's CHECK, then: hdm retry",
-    "1227": "grant the missing right to the profile's user",
+    "1227": DENIED,
     "1698": "check user and password in the profile",
     "1792": WRITES,
     "2002": "check host and port, and that the server runs",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from hdm.dialects.user_input import WRITES
+from hdm.dialects.user_input import DENIED, WRITES
 from hdm.errors import (
     ConnectionLost,
     HdmError,
@@ -124,7 +124,7 @@ HINTS: dict[str, str] = {
     "AUTH": "correct user and password in the profile",
     "TLS": "name the authority's certificate as ca_certs, or write insecure: true",
     "LOGIN": "look at user, password, database and TLS in the profile: the server gave no reason",
-    "DENIED": "grant LIST and SELECT on the table (and CREATE EXTERNAL TABLE to unload)",
+    "DENIED": DENIED,
     "PAUSED": "bring the system online: nzstart, or nzsystem resume",
     "SERIAL": "another transaction wrote the same rows first; it is tried again, and costs no attempt",
     "FULL": "63 transactions may write at a time: run fewer workers, or wait",

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hdm.dialects.sqlstates import by_code
-from hdm.dialects.user_input import WRITES
+from hdm.dialects.user_input import DENIED, WRITES
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -103,7 +103,7 @@ HINTS: Final[Mapping[str, str]] = {
     "ORA-08181": "the SCN is too old: plan again",
     "ORA-01466": "the table was altered after the snapshot: plan again",
     "ORA-08103": "the table was truncated or moved while it was read: plan again",
-    "ORA-01031": "grant SELECT and FLASHBACK on the table",
+    "ORA-01031": DENIED,
     "ORA-01017": "correct user and password in the profile",
     "ORA-12505": _SERVICE,
     "ORA-12514": _SERVICE,

@@ -16,7 +16,7 @@ from hdm.dialects.postgres_facts import PostgresFacts
 from hdm.dialects.postgres_hashing import PostgresHashing
 from hdm.dialects.postgres_late import WRITTEN, condition
 from hdm.dialects.types import Fidelity, Stored
-from hdm.dialects.user_input import WRITES
+from hdm.dialects.user_input import DENIED, WRITES
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -339,7 +339,7 @@ class PostgresDialect(PostgresHashing, PostgresFacts, Dialect):
         if code == "25006":
             return f"{WRITES}; a standby takes no rows"
         if code == "42501":
-            return "grant the profile's user what the message names"
+            return DENIED
         return None
 
     def hint_for(self, error: BaseException) -> str | None:

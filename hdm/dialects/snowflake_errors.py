@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hdm.dialects.sqlstates import by_code
+from hdm.dialects.user_input import DENIED
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -56,7 +57,7 @@ HINTS: Final[Mapping[str, str]] = {
     "000707": _TRAVEL,
     "000709": _TRAVEL,
     "000606": "set warehouse: in the profile, and grant USAGE on it",
-    "003001": "grant USAGE on warehouse, database and schema, CREATE TABLE, and USAGE on the stage",
+    "003001": DENIED,
     "000625": "fewer workers, or tables in several schemas: 20 statements may wait for one lock",
     "390303": "give a new token in the profile",
     "390318": "give a new token in the profile: this one has expired",

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from hdm.dialects.sqlstates import by_code
+from hdm.dialects.user_input import DENIED
 from hdm.errors import (
     ConnectionLost,
     Deadlock,
@@ -67,7 +68,7 @@ PASSING: Final = frozenset(
 """Numbers of errors that may pass: deadlocks, time-outs, and a database that fails over or is overloaded."""
 HINTS: Final[Mapping[str, str]] = {
     "E3952": "ALTER DATABASE ... SET ALLOW_SNAPSHOT_ISOLATION ON; hdm never reads with NOLOCK",
-    "E229": "grant SELECT and VIEW DEFINITION to the user",
+    "E229": DENIED,
     "E18456": "correct user and password in the profile",
     "E40615": "let this machine's address through the server's firewall",
     "E544": "grant ALTER on the table, so that its identity column can be given values",

@@ -52,6 +52,8 @@ def one_predicate(text: str) -> str:
 
 
 _CHANGING = frozenset({"insert", "update", "delete", "merge", "replace", "truncate"})
+DENIED = "grant what is missing: hdm doctor names each right, with the statement that gives it"
+"""The hint where a server denies the profile's user a right."""
 WRITES = "let query: call nothing that writes: hdm reads where nothing can be changed"
 """The hint where a server refuses that something is changed in a session that reads."""
 _ELSEWHERE = "acts beyond the transaction that hdm rolls back"

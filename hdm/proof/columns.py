@@ -109,8 +109,17 @@ def _plain(value: Any, form: Form = Form.NUMBER) -> Any:
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, Fraction):
-        return value.numerator if value.denominator == 1 else str(value)
+        return value.numerator if value.denominator == 1 else _decimal(value)
     return str(value) if isinstance(value, Decimal) else value
+
+
+def _decimal(value: Fraction) -> str:
+    """Return a sum of decimals with all its digits; it is a whole number of some power of ten."""
+    places = 1
+    while 10**places % value.denominator:
+        places += 1
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
 
 
 def differences(a: Sequence[ColumnTally], b: Sequence[ColumnTally]) -> list[ColumnDifference]:

@@ -31,7 +31,7 @@ class ColumnFacts:
     """What the level ``columns`` knows of one column on one side.
 
     ``distinct`` is exact up to 1,024 values, and beyond that an estimate that is the same for the same
-    values.
+    values. Other values differ in it though there are as many.
     """
 
     nulls: int

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.flows.kit import ROOT
@@ -28,7 +29,7 @@ def test_the_owner_of_an_account_gets_a_report_without_data_and_secrets(
     database, report = fresh_postgres(), tmp_path / "report.json"
     profile = {**database.profile, "insecure": True, "schema": "public"}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "tests/live", "-k", "not test_promise and not manifest",
+        [sys.executable, "-m", "pytest", "tests/live", "-k", "not test_promise",
          "-q", "-m", "live", "-p", "no:cacheprovider", "--report", str(report)],
         cwd=ROOT,
         env={**os.environ, "HDM_LIVE_POSTGRES_URL": json.dumps(profile), "HDM_HOME": str(tmp_path)},
@@ -42,8 +43,54 @@ def test_the_owner_of_an_account_gets_a_report_without_data_and_secrets(
     assert {one["outcome"] for one in told["results"]} <= {"passed", "skipped"}
     assert len([one for one in told["results"] if one["outcome"] == "passed"]) > 15
     assert told["servers"]["POSTGRES"]["version"]
+    with psycopg.connect(database.dsn) as connection:
+        left = connection.execute("SELECT job_key FROM _hdm_load_ledger").fetchall()
+    assert left == [("_target",)], "the tests take their rows out of the ledger"
     for word in (database.database, database.host, str(database.port), "HDM_LIVE_", "O'Neil"):
         assert word not in text, word
+
+
+@pytest.mark.server
+@pytest.mark.slow
+def test_a_login_that_is_refused_is_tried_once(
+    tmp_path: Path, fresh_postgres: Callable[..., Database]
+) -> None:
+    """A server that locks accounts would lock this one after a few refused logins."""
+    profile = {**fresh_postgres().profile, "user": "mover", "password": "guessed wrong", "insecure": True}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "tests/live", "-q", "-m", "live", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env={**os.environ, "HDM_LIVE_POSTGRES_URL": json.dumps(profile), "HDM_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 2 and "nothing was tested" in done.stdout + done.stderr, done.stdout
+    assert "HDM_LIVE_POSTGRES_URL: PostgreSQL refuses the login" in done.stdout + done.stderr
+    assert "guessed wrong" not in done.stdout + done.stderr and "1 failed" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "no variable is set: export one of HDM_LIVE_ORACLE_URL, "),
+        ({"HDM_LIVE_POSTGRES_URL": ""}, "no variable is set"),
+        ({"HDM_LIVE_POSTGRESQL_URL": "{}"}, "HDM_LIVE_POSTGRESQL_URL: write one of HDM_LIVE_ORACLE_URL"),
+        (
+            {"HDM_LIVE_POSTGRES_URL": "postgresql://u:canary@h/d"},
+            "HDM_LIVE_POSTGRES_URL: not one JSON object",
+        ),
+        (
+            {"HDM_LIVE_POSTGRES_URL": '{"hots": "canary"}'},
+            "HDM_LIVE_POSTGRES_URL: profile: unknown key 'hots'",
+        ),
+    ],
+)
+def test_a_variable_that_is_wrong_is_named_before_any_test(given: dict[str, str], said: str) -> None:
+    from tests.live.named import mistakes
+
+    (told,) = mistakes(given)
+    assert said in told and "canary" not in told
 
 
 def test_what_breaks_is_told_by_its_class_and_place_alone() -> None:

@@ -182,13 +182,14 @@ def test_a_run_compares_what_its_link_says_and_keeps_no_value(tmp_path: Path) ->
     link = {**direct(place, "orders"), "validate": {"level": "rows", "accept": {"cents": {"tolerance": 1}}}}
     only(place, link)
     done = place.hdm("run")
-    assert done.code == 0 and "differs" not in done.err, done.said
+    assert done.code == 0 and "proven" not in done.err, done.said
     place.sql("UPDATE orders SET cents = cents + 1")
     assert place.hdm("run").code == 0
     place.sql("UPDATE orders SET customer = 'secret words' WHERE id = 7")
     done = place.hdm("run")
     assert done.code == 1, done.said
-    assert "differs: orders: 1 changed" in done.err and "not equal to the source" in done.err, done.said
+    assert "not proven equal: orders: 1 changed" in done.err, done.said
+    assert "all committed, but not proven equal to the source" in done.err
     lines = place.hdm("run", "--log-format", "json").said.splitlines()
     events = [json.loads(line) for line in lines if line.startswith("{")]
     told = [one["message"] for one in events if one["event"] == "table.differs"]
@@ -206,6 +207,27 @@ def test_a_run_compares_what_its_link_says_and_keeps_no_value(tmp_path: Path) ->
     only(place, link)
     assert (place.hdm("run").code, place.hdm("validate").code) == (0, 0)
     assert "not compared: validate: none" in place.hdm("validate").out
+
+
+def test_what_was_not_compared_is_not_said_to_differ(tmp_path: Path) -> None:
+    place = shop(tmp_path, orders=3)
+    only(place, {**direct(place, "orders"), "validate": {"level": "rows", "columns": {"cents": "nix"}}})
+    done = place.hdm("run")
+    assert done.code == 1 and "not compared: columns: there is no column 'nix'" in done.err, done.said
+    assert "not proven equal to the source" in done.err and "differ" not in done.err
+
+
+def test_facts_of_columns_are_told_in_plain_numbers(tmp_path: Path) -> None:
+    """A sum has its digits, and values that changed while their number did not are said to be others."""
+    place = shop(tmp_path, orders=3)
+    for file, price in ((place.source, "-2.5"), (place.target, "-1.3")):
+        on_sqlite(file, "CREATE TABLE t (id INTEGER, price DECIMAL(9, 2))")
+        on_sqlite(file, f"INSERT INTO t VALUES (1, 1.25), (2, {price})")
+    words = ["sqlite:src.t", "sqlite:dst.t", "--level", "columns", "-e", "dev"]
+    done = run(["diff", *words, "--profiles", str(tmp_path / "p.yml")], place.env)
+    told = {tuple(line.split(maxsplit=3)) for line in done.out.splitlines()}
+    assert ("price", "total", "-1.25", "-0.05") in told, told
+    assert ("price", "distinct", "2", "2, not all the same") in told
 
 
 def test_rows_after_the_watermark_are_not_missed(tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from hdm._version import __version__
+from tests.live import named
 
-PREFIX = "HDM_LIVE_"
-collect_ignore_glob = [] if any(name.startswith(PREFIX) for name in os.environ) else ["test_*.py"]
+HERE = Path(__file__).parent
+collect_ignore_glob = [] if any(name.startswith(named.PREFIX) for name in os.environ) else ["test_*.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,6 +30,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if target := config.getoption("--report"):
         config.pluginmanager.register(Report(Path(target)))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests of systems that are not named."""
+    left = [one for one in items if one.path.parent == HERE and not _is_of_a_named_system(one)]
+    if left:
+        config.hook.pytest_deselected(items=left)
+        items[:] = [one for one in items if one not in left]
+
+
+def _is_of_a_named_system(item: pytest.Item) -> bool:
+    call_of = getattr(item, "callspec", None)
+    return call_of is None or isinstance(call_of.params.get("system", ""), str)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """End before the first test, with a line for each, if a variable or a login is wrong."""
+    asked = session.config.getoption("markexpr") == "live" and not session.config.getoption("collectonly")
+    if asked and (found := named.mistakes(os.environ)):
+        pytest.exit("nothing was tested\n" + "\n".join(found), returncode=2)
 
 
 class Report:
@@ -47,7 +68,7 @@ class Report:
             return
         call_of = getattr(item, "callspec", None)
         system = call_of.params.get("system") if call_of is not None else None
-        if not isinstance(system, str):  # a test of systems that are not named
+        if not isinstance(system, str):
             return
         mark = item.get_closest_marker("finding")
         entry = self.results.setdefault(

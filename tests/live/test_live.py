@@ -7,29 +7,18 @@ not set is not collected.
 from __future__ import annotations
 
 import datetime as dt
-import json
-import os
 import uuid
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from hdm.components import registry
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
 from hdm.testing import sinks
+from tests.live.named import SET, component
 
-SYSTEMS = {
-    "ORACLE": ("OracleSource", "OracleSink"),
-    "SQLSERVER": ("SQLServerSource", "SQLServerSink"),
-    "NETEZZA": ("NetezzaSource", "NetezzaSink"),
-    "SNOWFLAKE": ("SnowflakeSource", "SnowflakeCopySink"),
-    "ODBC": ("ODBCSource", "ODBCSink"),
-    "POSTGRES": ("PostgresSource", "PostgresSink"),
-    "MARIADB": ("MariaDBSource", "MariaDBSink"),
-}
-SET = [name for name in SYSTEMS if os.environ.get(f"HDM_LIVE_{name}_URL")]
 JOB = "e" * 64
 COLUMNS = (
     Column("ID", Kind.INT64, pa.int64(), False),
@@ -48,12 +37,6 @@ def pytest_generate_tests(metafunc: Any) -> None:
         metafunc.parametrize("system", SET)
 
 
-def component(kind: str, system: str, **conf: Any) -> Any:
-    cls = registry.find(kind, SYSTEMS[system][kind == "sink"])
-    profile = cls.Profile.model_validate(json.loads(os.environ[f"HDM_LIVE_{system}_URL"]))
-    return cls(cls.Config.model_validate(conf), profile, name=kind)
-
-
 @pytest.fixture
 def table(system: str) -> Any:
     name = f"HDM_LIVE_{uuid.uuid4().hex[:8].upper()}"
@@ -61,15 +44,18 @@ def table(system: str) -> Any:
     clear(component("sink", system, table_name=name, allow_loss=True), Table(Dataset("", ""), (name,), ()))
 
 
-def clear(sink: Any, table: Table) -> None:
-    """Drop the table and the tests' rows of the ledger, which is one for the whole schema."""
+def clear(sink: Any, table: Table, keys: Iterable[str] = ()) -> None:
+    """Drop the table and the tests' rows of the ledger, which is one for the whole schema.
+
+    ``keys``: of jobs that are not the tests' own.
+    """
     quote, ledger = sink.dialect.quote, sink._ledger(sink.target(table))
     connection = sink.database.connect("hdm:clean", write=True)
     try:
         sink.database.run(connection, sink.dialect.drop_table(sink.target(table).path))
         sink.database.commit(connection)
         if ledger.exists(connection):
-            jobs = ", ".join(map(sink.dialect.string, (JOB, sinks.JOB)))
+            jobs = ", ".join(map(sink.dialect.string, (JOB, sinks.JOB, *keys)))
             where = f"{quote('job_key')} IN ({jobs})"
             sink.database.begin(connection, write=True)
             sink.database.change(connection, f"DELETE FROM {sink.dialect.qualify(ledger.path)} WHERE {where}")

@@ -23,7 +23,8 @@ from hdm.components import registry
 from hdm.errors import HdmError, PermanentError, TransientError, UnrepresentableValue, UsageError
 from hdm.model import Attempt, Chunk, Column, Dataset, Kind, Mode, Payload, Table
 from hdm.sql.database import Database
-from tests.live.test_live import JOB, SET, SYSTEMS, clear, component, read, write
+from tests.live.named import SET, SYSTEMS, component
+from tests.live.test_live import JOB, clear, read, write
 
 pytestmark = pytest.mark.live
 finding = pytest.mark.finding

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,12 +10,13 @@ from typing import Any
 import pytest
 
 from hdm.dialects import dialect
-from tests.live.test_live import JOB, component
+from tests.live.named import SET, component
+from tests.live.test_live import JOB
 from tests.unit.connectors.test_oracle_frames import NUMBERS, OTHERS, UNBOUNDED, same
 
 ORACLE = dialect("oracle")
 MOMENTS = ("DATE", "TIMESTAMP(0)", "TIMESTAMP(3)", "TIMESTAMP(6)")
-HERE = ["ORACLE"] if os.environ.get("HDM_LIVE_ORACLE_URL") else []
+HERE = [name for name in SET if name == "ORACLE"]
 
 pytestmark = pytest.mark.live
 

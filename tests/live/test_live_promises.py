@@ -18,7 +18,8 @@ from hdm.testing import SinkConformance
 from hdm.testing.rows import as_rows, awkward_table
 from hdm.testing.sinks import JOB, ReadBack
 from tests.flows.kit import only, shop
-from tests.live.test_live import SET, SYSTEMS, clear, component
+from tests.live.named import SET, SYSTEMS, component
+from tests.live.test_live import clear
 
 pytestmark = pytest.mark.live
 EXACT = ("medium", "big", "amount", "words", "raw", "moment")
@@ -83,4 +84,5 @@ def test_a_manifest_moves_rows_there_and_back(system: str, tmp_path: Path) -> No
         assert len(place.rows("orders")) == len(place.source_rows("orders")) == 120
     finally:
         one = component("sink", system, table_name=name, allow_loss=True)
-        clear(one, Table(awkward_table().dataset, (name,), ()))
+        keys = [str(key) for (key,) in place.state("SELECT pipeline_key FROM hdm_job")]
+        clear(one, Table(awkward_table().dataset, (name,), ()), keys)

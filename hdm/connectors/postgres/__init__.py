@@ -220,7 +220,7 @@ class PostgresDatabase(Writing):
         guard = (
             "sees other sessions"
             if sees
-            else "grant pg_monitor: else late commits are guarded by snapshot only"
+            else "GRANT pg_read_all_stats to the user: else late commits are guarded by snapshot only"
         )
         return [
             *found,

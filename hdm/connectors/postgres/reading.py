@@ -259,7 +259,7 @@ class Reading(Database):
         """Return SQL for the start of the oldest open writing transaction, for cursors of dates or times.
 
         None for another cursor, or if no such transaction is open. The role sees the transactions of all
-        users only with pg_monitor.
+        users only with pg_read_all_stats.
         """
         if column.kind not in (Kind.TIMESTAMP, Kind.TIMESTAMPTZ):
             return None

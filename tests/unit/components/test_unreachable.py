@@ -75,10 +75,10 @@ def test_a_driver_that_waits_in_vain_for_a_name_that_nobody_knows():
 @pytest.mark.parametrize("kind", ["postgres", "mysql"])
 def test_a_server_that_never_answers(kind, monkeypatch):
     from hdm.connectors import postgres
-    from hdm.connectors.mysql import reading
+    from hdm.connectors.mysql import connecting
 
     monkeypatch.setitem(postgres.TIMEOUTS, "connect_timeout", 2)
-    monkeypatch.setattr(reading, "_CONNECTING", 1)
+    monkeypatch.setattr(connecting, "_CONNECTING", 1)
     with proxy(free_port()) as between, socket.create_server((HOST, between.target)):
         between.swallow()
         error = met(lambda: database(kind, host=HOST, port=between.port).connect())

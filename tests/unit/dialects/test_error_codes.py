@@ -212,6 +212,16 @@ def test_the_class_of_an_sqlstate_is_looked_at(state, kind):
         assert type(through_odbc(name).classify(error)) is kind
 
 
+@pytest.mark.parametrize(
+    ("system", "code"),
+    [("postgres", "42501"), ("mysql", "1142"), ("sqlserver", "E229"), ("oracle", "ORA-01031"),
+     ("netezza", "DENIED"), ("snowflake", "003001")],
+)  # fmt: skip
+def test_a_right_that_is_missing_leads_to_the_doctor(system, code):
+    """It knows what the server's message does not say: which right, and the statement that gives it."""
+    assert "hdm doctor names each right" in (dialect(system).hint(code) or "")
+
+
 def test_every_state_has_a_class():
     assert all(issubclass(kind, HdmError) for kind in STATES.values()) and len(STATES) > 50
 
