@@ -50,8 +50,26 @@ OTHERWISE = {
     "env": "components/registry takes it out of the conf, where the component has a profile",
     **{
         f"Snowflake*.Profile.{key}": "connectors/snowflake/session passes it on by its name"
-        for key in ("user", "password", "token", "role", "warehouse", "host", "port", "protocol")
+        for key in (
+            "user",
+            "password",
+            "token",
+            "role",
+            "warehouse",
+            "host",
+            "port",
+            "protocol",
+            "passcode",
+            "oauth_client_secret",
+            "oauth_token_request_url",
+            "oauth_authorization_url",
+            "oauth_scope",
+            "workload_identity_entra_resource",
+            "secondary_roles",
+        )
     },
+    "manifest.*.proof.level": "api/comparing takes it from the words of the link's validate",
+    "manifest.*.proof.accept": "api/comparing takes it from the words of the link's validate",
     **{
         f"PostgresStateManager.Profile.{key}": "state/backends passes it on by its name"
         for key in ("sslmode", "sslrootcert", "sslcert", "sslkey")
