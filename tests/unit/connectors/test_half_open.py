@@ -143,10 +143,10 @@ def test_a_statement_that_takes_longer_than_the_patience_is_let_work(far):
 def test_a_login_that_is_never_answered_ends(far, monkeypatch):
     database, between = far
     from hdm.connectors import postgres
-    from hdm.connectors.mysql import reading
+    from hdm.connectors.mysql import connecting
 
     monkeypatch.setitem(postgres.TIMEOUTS, "connect_timeout", 2)
-    monkeypatch.setattr(reading, "_CONNECTING", 1)
+    monkeypatch.setattr(connecting, "_CONNECTING", 1)
     between.swallow()
     assert isinstance(gone(lambda: database.connect("hdm:test")), TransientError)
 
