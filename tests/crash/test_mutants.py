@@ -6,6 +6,7 @@ import contextlib
 import signal
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -36,9 +37,9 @@ def killed_and_resumed(hdm: Hdm, make: MakeShop, spec: str) -> Damage:
     return damage
 
 
-def overtaken(hdm: Hdm, make: MakeShop) -> Damage:
+def overtaken(hdm: Hdm, make: MakeShop, position: int = 2) -> Damage:
     """Stop one worker past its lease, let another finish, wake the first up."""
-    shop, sleeper = put_to_sleep(hdm, lambda: make("sqlite", workers=1), "C7:2:stop")
+    shop, sleeper = put_to_sleep(hdm, lambda: make("sqlite", workers=1), f"C7:{position}:stop")
     hdm.run(shop.args, shop.env, seconds=90)
     sleeper.signal(signal.SIGCONT)
     sleeper.wait(60)
@@ -142,7 +143,11 @@ CASES: dict[str, tuple[str, list[Scenario], Callable[[Damage], object]]] = {
         kills("X1"),
         lambda damage: damage.duplicated,
     ),
-    "no fencing": (mutants.NO_FENCING, [overtaken], lambda damage: damage.breaks),
+    "no fencing": (
+        mutants.NO_FENCING,
+        [partial(overtaken, position=position) for position in (2, 4, 6, 8)],
+        lambda damage: damage.breaks,
+    ),
     "seen is done": (
         mutants.SEEN_IS_DONE,
         kills("L3"),
