@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
 from hdm.api.boundary import guarded
 from hdm.components import registry
@@ -46,14 +45,8 @@ def of_tables(
 ) -> Comparison:
     """Compare two tables, each named ``SYSTEM:CONNECTION.TABLE``; see ``hdm.api.diff``."""
     a, b = (_side(text, profiles, where) for text in (first, second))
-    found = compare(replace_label(a, first), replace_label(b, second), wishes)
+    found = replace(compare(a, b, wishes), a=first, b=second)
     return found if where is None else replace(found, notes=(f"compared: rows where {where}", *found.notes))
-
-
-def replace_label(side: Side, label: str) -> Side:
-    """Return a side under another name."""
-    made: Any = side
-    return replace(made, label=label)  # type: ignore[no-any-return]
 
 
 def _side(text: str, profiles: Profiles, where: str | None) -> Side:

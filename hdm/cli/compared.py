@@ -15,7 +15,7 @@ from hdm.config.manifest_model import AcceptWords
 from hdm.config.validation import validate
 from hdm.errors import UsageError
 from hdm.proof.forms import Accepted
-from hdm.proof.result import UNSTEADY, Comparison, RowDifference
+from hdm.proof.result import UNSTEADY, Comparison, Level, RowDifference
 
 
 def rules(given: Sequence[str]) -> dict[str, Accepted]:
@@ -128,9 +128,13 @@ def show(one: Comparison, title: str) -> None:
         emit([line for each in one.shown for line in _lines(each)], as_json=False, least=("times",))
 
 
+_UNSEEN = {Level.COUNTS: " (no value was read)", Level.COLUMNS: " (by their totals, not row by row)"}
+"""What a level has not looked at, so that its "equal" is not taken for more."""
+
+
 def _verdict(one: Comparison) -> str:
     rows = f"{one.rows_a:,} rows" if one.rows_a == one.rows_b else f"{one.rows_a:,} and {one.rows_b:,} rows"
-    how = f"compared by {one.level.value}"
+    how = f"compared by {one.level.value}{_UNSEEN.get(one.level, '')}"
     if one.equal:
         tolerated = f", {one.within:,} rows within the accepted tolerance" if one.within else ""
         return f"equal, {rows}, {how}{tolerated}"

@@ -203,6 +203,11 @@ def test_a_run_compares_what_its_link_says_and_keeps_no_value(tmp_path: Path) ->
     assert b"secret words" not in kept and "secret words" not in done.said
     validated = place.hdm("validate")
     assert validated.code == 1 and "'secret words'" in validated.out
+    counted = place.hdm("validate", "--level", "counts")
+    assert (counted.code, "equal, 50 rows, compared by counts (no value was read)" in counted.out) == (
+        0,
+        True,
+    )
     link["validate"] = "none"
     only(place, link)
     assert (place.hdm("run").code, place.hdm("validate").code) == (0, 0)
