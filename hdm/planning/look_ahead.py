@@ -30,7 +30,7 @@ from hdm.state.records import OPEN_JOB
 
 if TYPE_CHECKING:
     from hdm.runtime.link import DataLink
-    from hdm.state import Job, StateManager
+    from hdm.state import StateManager
 
 PASSES = "the run goes on past its dead chunks; what is new is known once it has"
 READS_ON = "the run finishes what was staged before it reads what is new since"
@@ -78,7 +78,7 @@ def look_ahead(
 def _look(
     state: StateManager, one: Pipeline, link: DataLink, specs: Mapping[str, LinkSpec], *, whole: bool
 ) -> Outlook:
-    newest = _newest(state, one)
+    newest = state.reports.newest_job(one.pipeline_key)
     if newest is None:
         return _cut(state, one, link, specs, 1, whole=whole)
     if newest.status not in OPEN_JOB or whole:
@@ -96,11 +96,6 @@ def _look(
     if one.source.cursor and is_merged(one, specs):
         return Outlook(chunks=None, left=left, notes=(READS_ON,))
     return Outlook(left=left)
-
-
-def _newest(state: StateManager, one: Pipeline) -> Job | None:
-    jobs = state.reports.link_jobs(one.link.key)
-    return next((job for job in jobs if job.pipeline_key == one.pipeline_key), None)
 
 
 def _is_gone(

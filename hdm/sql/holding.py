@@ -8,6 +8,7 @@ from typing import Any
 from hdm.model import Holding, Mode, Table
 from hdm.sql.database import Database
 from hdm.sql.ledger import Ledger
+from hdm.sql.sessions import looking
 
 COUNTED = 5_000_000
 """Rows up to which a run counts the table; of a larger table it only checks that it is not empty."""
@@ -18,21 +19,17 @@ def held_by(database: Database, ledger: Ledger, target: Table, job_key: str, loo
     """Return counts of a job's chunks and rows, from the ledger and from the target's table.
 
     ``looks`` is the job's mode, which decides what is asked of the table; if it is None, only the ledger is
-    read. Uses one database session.
+    read. Asked in one transaction.
     """
-    connection = database.connect("hdm:holding")
-    try:
-        held, there = NO_LEDGER, ledger.exists(connection)
-        database.begin(connection)
-        if there:
+    with looking(database, "hdm:holding") as connection:
+        held = NO_LEDGER
+        if ledger.is_there(connection):
             held = replace(ledger.holding(connection, job_key), target=ledger.identity(connection))
         if looks is None or (held.chunks and not held.rows):
             return held
         counts = looks.rules.only_adds and held.rows <= COUNTED
         rows = _rows(database, connection, target, counts=counts)
         return replace(held, there=rows if counts or not rows else None)
-    finally:
-        connection.close()
 
 
 def _rows(database: Database, connection: Any, target: Table, *, counts: bool) -> int:

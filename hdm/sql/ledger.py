@@ -127,8 +127,16 @@ class Ledger:
         Asked in a transaction of its own.
         """
         self.database.begin(connection)
-        found: Table | None = self.database.find(connection, path or self.path)
+        found = self.is_there(connection, path)
         self.database.rollback(connection)
+        return found
+
+    def is_there(self, connection: Any, path: Sequence[str] | None = None) -> bool:
+        """Return True if the ledger table exists, or the table ``path`` if given.
+
+        Asked in the connection's transaction.
+        """
+        found: Table | None = self.database.find(connection, path or self.path)
         fold = self.database.dialect.folded_table
         return found is not None and fold(found.path[-1]) == fold((path or self.path)[-1])
 

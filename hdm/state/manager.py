@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import ClassVar
 
 from sqlalchemy import URL
 
+from hdm.errors import UsageError
 from hdm.state import redaction
 from hdm.state.aggregates import chunks, files, jobs, lineage, operators, runs, trail, watermarks, workers
 from hdm.state.db import upgrade as schema
@@ -13,6 +15,16 @@ from hdm.state.db.database import Database
 from hdm.state.jobs import crawled_objects, gaps, import_original
 from hdm.state.queries.reports import Reports
 from hdm.state.tx.context import Base
+
+_RENAMED = {
+    "add_plan": "jobs.plan", "anchor": "trail.make_anchor", "artifact_deleted": "files.deleted",
+    "begin_artifact": "files.begin", "close_job": "jobs.close", "close_run": "runs.close",
+    "expendable_artifacts": "files.expendable", "latest_run": "runs.latest", "open_job": "jobs.open",
+    "open_run": "runs.open", "register_worker": "workers.register", "retire_worker": "workers.retire",
+    "run_jobs": "runs.jobs", "run_row": "runs.row", "stale_artifacts": "files.stale",
+    "watermark": "watermarks.current",
+}  # fmt: skip
+"""Methods of ``StateManager`` in hdm 0.1.0 that have another name since they stand in an aggregate."""
 
 
 class StateManager:
@@ -51,6 +63,22 @@ class StateManager:
         self.crawls = self.Crawls(base)
         self.reports = self.Reports(base)
         self.lease_ttl = base.lease_ttl
+
+    def __init_subclass__(cls) -> None:
+        """Raise ``UsageError`` if the class overrides a method that stands in an aggregate.
+
+        Nothing would call it.
+        """
+        for name, given in vars(cls).items():
+            if inspect.isfunction(given) and (moved := _moved(name)):
+                place, _, method = moved.partition(".")
+                aggregate = place.capitalize()
+                raise UsageError(
+                    f"{cls.__module__}.{cls.__qualname__} overrides {name}, which nothing calls: it is "
+                    f"state.{moved} now",
+                    hint=f"write class My{aggregate}(hdm.state.{aggregate}) with the method {method}, and in "
+                    f"{cls.__qualname__}: {aggregate} = My{aggregate}",
+                )
 
     @classmethod
     def open(
@@ -92,3 +120,13 @@ class StateManager:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _moved(name: str) -> str | None:
+    """Return ``aggregate.method`` for the name of a method that stands in an aggregate, else None."""
+    if name.startswith("_") or name in vars(StateManager):
+        return None
+    if name in _RENAMED:
+        return _RENAMED[name]
+    kinds = ((key, kind) for key, kind in vars(StateManager).items() if inspect.isclass(kind))
+    return next((f"{key.lower()}.{name}" for key, kind in kinds if hasattr(kind, name)), None)

@@ -1,21 +1,26 @@
-"""Forks hdm commands from one process that has imported everything already.
+"""Forks hdm commands from one process that has imported everything and moved a small shop already.
 
-A forked command is a process of its own, which SIGKILL hits as it would any other; only the
-second that Python takes to import is saved. One JSON request a line comes in, one JSON line
-goes out for each process started and for each that ended.
+A forked command is a process of its own, which SIGKILL hits as it would any other; only what Python takes to
+import, and SQLAlchemy and pydantic to compile, is saved. One JSON request a line comes in, one JSON line goes
+out for each process started and for each that ended.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import importlib
 import json
 import os
 import select
 import signal
 import sys
-from typing import Any
+import tempfile
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tests.runner import compiled
 
 PRELOAD = (
     "hdm.cli.run", "hdm.cli.gc", "hdm.cli.retry", "hdm.cli.status", "hdm.cli.state", "hdm.cli.work",
@@ -30,10 +35,13 @@ PRELOAD = (
 PR_SET_PDEATHSIG = 1
 
 
-def main() -> None:
+def main() -> NoReturn:
     for name in PRELOAD:
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
+    compiled.share()
+    warm()
+    gc.freeze()  # the children collect what they make, and copy fewer pages
     wake_read, wake_write = os.pipe()
     os.set_blocking(wake_write, False)
     signal.set_wakeup_fd(wake_write)
@@ -48,11 +56,33 @@ def main() -> None:
         if 0 in ready:
             data = os.read(0, 65536)
             if not data:
-                return
+                os._exit(0)  # the interpreter's end would look for what is frozen
             buffer += data
             while b"\n" in buffer:
                 line, buffer = buffer.split(b"\n", 1)
                 start(json.loads(line), (wake_read, wake_write))
+
+
+def warm() -> None:
+    """Move a shop from SQLite through files into SQLite, twice, in this process.
+
+    A mutant may fail at it; whether it does is for the tests of the forked commands to find.
+    """
+    from tests.crash.shop import Shop, State, Target
+
+    before = dict(os.environ)
+    with tempfile.TemporaryDirectory() as name, open(os.devnull, "w") as nowhere:
+        folder = Path(name)
+        state = State("sqlite", "SQLiteStateManager", {"path": str(folder / "state.db")}, lambda sql: [])
+        target = Target("sqlite", "SQLiteSink", {"path": str(folder / "target.db")}, lambda sql: [])
+        shop = Shop(folder, state, target)
+        os.environ.update(shop.env)
+        with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+            for args in (shop.args, shop.args, ["gc", *shop.args]):
+                with contextlib.suppress(Exception):
+                    command(args)
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def reap() -> None:

@@ -60,14 +60,17 @@ def running() -> Iterator[MariaDB]:
     daemon = next(p for p in (prefix / "sbin/mariadbd", prefix / "bin/mariadbd") if p.exists())
     share = next(p for p in (prefix / "share/mysql", prefix / "share/mariadb") if p.exists())
     home = folder("mariadb", user)
-    data = home / "data"
-    data.mkdir(mode=0o700)
-    if user:
-        os.chown(data, home.stat().st_uid, -1)
+    # A server that starts removes every temporary table in its tmpdir, also those of others that share it.
+    data, passing = home / "data", home / "tmp"
+    for made in (data, passing):
+        made.mkdir(mode=0o700)
+        if user:
+            os.chown(made, home.stat().st_uid, -1)
     common: list[str | Path] = [
         daemon,
         "--no-defaults",
         f"--datadir={data}",
+        f"--tmpdir={passing}",
         f"--basedir={prefix}",
         f"--lc-messages-dir={share}",
     ]

@@ -11,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from hdm.errors import UsageError
 from hdm.model.json import chunk_from_json
 from hdm.state.chunks import watermarks
 from hdm.state.db import clock
 from hdm.state.db.database import among, locked
+from hdm.state.db.statements import Prepared
 from hdm.state.db.tables import boundary, chunk, dead_letter, job, run_job
 from hdm.state.jobs import giving_up
 from hdm.state.jobs.jobs import insert_pending
@@ -38,6 +39,22 @@ from hdm.state.records import (
 from hdm.state.tx import job_rows
 from hdm.state.tx.context import JOB_COLUMNS, Base
 from hdm.state.tx.transaction import Tx
+
+_of, _newest = job.alias(), job.alias()
+_LEFT = Prepared(
+    select(func.count().label("left"))
+    .select_from(chunk.join(_of, _of.c.job_id == chunk.c.job_id))
+    .where(
+        _of.c.pipeline_key == bindparam("key"),
+        _of.c.epoch
+        < select(func.max(_newest.c.epoch))
+        .where(_newest.c.pipeline_key == bindparam("key"))
+        .scalar_subquery(),
+        _of.c.planned == 1,
+        among(_of.c.status, OPEN_JOB),
+        among(chunk.c.status, UNFINISHED),
+    )
+)
 
 
 def passable(conn: Connection, job_id: str, info: JobInfo) -> list[str] | None:
@@ -110,19 +127,8 @@ def older(base: Base, run_id: str, pipeline_key: str, epoch: int) -> list[Job]:
 
 def left_of_older(base: Base, pipeline_key: str) -> int:
     """Return how many chunks are still to be moved in a pipeline's open epochs before the newest."""
-    newest = select(func.max(job.c.epoch)).where(job.c.pipeline_key == pipeline_key).scalar_subquery()
-    query = (
-        select(func.count())
-        .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
-        .where(
-            job.c.pipeline_key == pipeline_key,
-            job.c.epoch < newest,
-            job.c.planned == 1,
-            among(job.c.status, OPEN_JOB),
-            among(chunk.c.status, UNFINISHED),
-        )
-    )
-    return int(base.db.read(lambda conn: conn.execute(query).scalar()) or 0)
+    found = base.db.read(lambda conn: _LEFT.first(conn, {"key": pipeline_key}))
+    return int(found.left)
 
 
 def read_again(base: Base, chunk_ids: Sequence[str], by: str | None) -> list[str]:

@@ -6,14 +6,47 @@ import json
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, bindparam, case, func, or_, select
 
 from hdm.model import Chunk, Holding, Table
 from hdm.model.json import chunk_from_json
 from hdm.state.db.database import among
+from hdm.state.db.statements import Prepared
 from hdm.state.db.tables import artifact, chunk, job, worker
 from hdm.state.records import COMMITTED, OPEN_JOB, SUPERSEDED, VERIFIED, WAIVED, Job, Reading, RowCount
 from hdm.state.tx.context import JOB_COLUMNS, Base
+
+_PIPELINE = job.c.pipeline_key == bindparam("key")
+_NEWEST = Prepared(select(*JOB_COLUMNS).where(_PIPELINE).order_by(job.c.epoch.desc()).limit(1))
+_OPEN = Prepared(select(job.c.job_id).where(_PIPELINE, among(job.c.status, OPEN_JOB)).limit(1))
+_OPEN_EPOCH = Prepared(
+    select(func.max(job.c.epoch).label("epoch")).where(
+        _PIPELINE, job.c.planned == 1, among(job.c.status, OPEN_JOB)
+    )
+)
+_WRITTEN_TO = Prepared(
+    select(job.c.target_id)
+    .where(_PIPELINE, job.c.target_id.is_not(None))
+    .order_by(job.c.epoch.desc())
+    .limit(1)
+)
+_COUNTS: tuple[ColumnElement[Any], ...] = (
+    func.count(chunk.c.chunk_id).label("chunks"), func.min(chunk.c.chunk_id).label("least"),
+    func.max(chunk.c.chunk_id).label("greatest"), func.sum(chunk.c.rows_loaded).label("loaded"),
+)  # fmt: skip
+_COMMITTED = (
+    select(*_COUNTS)
+    .join(job, job.c.job_id == chunk.c.job_id)
+    .where(_PIPELINE, among(chunk.c.status, (COMMITTED, VERIFIED)))
+)
+_COMMITTED_EVER = Prepared(_COMMITTED)
+_COMMITTED_IN = Prepared(_COMMITTED.where(job.c.epoch == bindparam("epoch")))
+_MOVED = Prepared(
+    select(chunk.c.chunk_id)
+    .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
+    .where(_PIPELINE, or_(chunk.c.rows_extracted > 0, among(chunk.c.status, (WAIVED,))))
+    .limit(1)
+)
 
 
 class PlannerReports:
@@ -34,6 +67,15 @@ class PlannerReports:
             newest, (newest.c.pipeline_key == job.c.pipeline_key) & (newest.c.epoch == job.c.epoch)
         )
         return self._jobs(query)
+
+    def newest_job(self, pipeline_key: str) -> Job | None:
+        """Return a pipeline's newest job, open or closed, whichever run opened it; None if it has none."""
+
+        def work(conn: Connection) -> Job | None:
+            row = _NEWEST.first(conn, {"key": pipeline_key})
+            return None if row is None else self._base.job_of(conn, row, row.run_id)
+
+        return self._base.db.read(work)
 
     def last_sources(self, pipeline_keys: Sequence[str]) -> dict[str, Table]:
         """Return the source table of each pipeline's newest job that was closed with success.
@@ -85,25 +127,21 @@ class PlannerReports:
         Those of one ``epoch``, or of all. The result includes the identity of the target that the pipeline
         recorded last, in whatever epoch.
         """
-        newest = job.alias()
-        into = (
-            select(newest.c.target_id)
-            .where(newest.c.pipeline_key == pipeline_key, newest.c.target_id.is_not(None))
-            .order_by(newest.c.epoch.desc())
-            .limit(1)
-        ).scalar_subquery()
-        query = (
-            select(
-                func.count(chunk.c.chunk_id), func.min(chunk.c.chunk_id), func.max(chunk.c.chunk_id),
-                func.sum(chunk.c.rows_loaded), into,
+        of = {"key": pipeline_key}
+
+        def work(conn: Connection) -> Holding:
+            found = (
+                _COMMITTED_EVER.first(conn, of)
+                if epoch is None
+                else _COMMITTED_IN.first(conn, of | {"epoch": epoch})
             )
-            .join(job, job.c.job_id == chunk.c.job_id)
-            .where(job.c.pipeline_key == pipeline_key, among(chunk.c.status, (COMMITTED, VERIFIED)))
-        )  # fmt: skip
-        if epoch is not None:
-            query = query.where(job.c.epoch == epoch)
-        count, least, greatest, rows, known = self._base.db.read(lambda conn: conn.execute(query).one())
-        return Holding(int(count), least, greatest, int(rows or 0), target=known)
+            into = _WRITTEN_TO.first(conn, of)
+            target = into.target_id if into is not None else None
+            return Holding(
+                int(found.chunks), found.least, found.greatest, int(found.loaded or 0), target=target
+            )
+
+        return self._base.db.read(work)
 
     def committed_chunks(self, pipeline_key: str, epoch: int | None = None) -> list[tuple[Chunk, int]]:
         """Return a pipeline's committed chunks with their numbers of rows, in the order of their plans.
@@ -126,10 +164,8 @@ class PlannerReports:
 
         None if there is none.
         """
-        query = select(func.max(job.c.epoch)).where(
-            job.c.pipeline_key == pipeline_key, job.c.planned == 1, among(job.c.status, OPEN_JOB)
-        )
-        found: int | None = self._base.db.read(lambda conn: conn.execute(query).scalar())
+        row = self._base.db.read(lambda conn: _OPEN_EPOCH.first(conn, {"key": pipeline_key}))
+        found: int | None = row.epoch
         return found
 
     def unstaged(self, chunk_ids: Collection[str]) -> set[str]:
@@ -225,20 +261,11 @@ class PlannerReports:
 
     def is_open(self, pipeline_key: str) -> bool:
         """Return True if a pipeline has an epoch that is not closed, else False."""
-        query = select(func.count()).where(job.c.pipeline_key == pipeline_key, job.c.status.in_(OPEN_JOB))
-        return bool(self._base.db.read(lambda conn: conn.execute(query).scalar()))
+        return self._base.db.read(lambda conn: _OPEN.first(conn, {"key": pipeline_key})) is not None
 
     def moved_nothing(self, pipeline_key: str) -> bool:
         """Return True if no chunk of the pipeline ever had a row, and none was waived."""
-        query = (
-            select(func.count())
-            .select_from(chunk.join(job, job.c.job_id == chunk.c.job_id))
-            .where(
-                job.c.pipeline_key == pipeline_key,
-                or_(chunk.c.rows_extracted > 0, chunk.c.status == WAIVED),
-            )
-        )
-        return not self._base.db.read(lambda conn: conn.execute(query).scalar())
+        return self._base.db.read(lambda conn: _MOVED.first(conn, {"key": pipeline_key})) is None
 
     def live_workers(self, site: str | None = None) -> int:
         """Return how many workers are alive, of one site if given, else of all.

@@ -8,13 +8,13 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, Connection, select
+from sqlalchemy import ColumnElement, Connection, bindparam, select
 
 from hdm.errors import StateError
 from hdm.model import Mode
 from hdm.model.json import table_from_json
 from hdm.state.db.database import Database
-from hdm.state.db.statements import Query
+from hdm.state.db.statements import Prepared, Query
 from hdm.state.db.tables import job, job_upstream, run_job
 from hdm.state.records import Job, JobInfo
 from hdm.state.redaction import Redact
@@ -26,7 +26,12 @@ JOB_COLUMNS: tuple[ColumnElement[Any], ...] = (
     job.c.job_id, job.c.run_id, job.c.pipeline_key, job.c.link_key, job.c.epoch,
     job.c.status.label("job_status"), job.c.planned, job.c.snapshot_token,
 )  # fmt: skip
-_JOB = select(job)
+_JOB = Prepared(select(job).where(job.c.job_id == bindparam("of")))
+_UPSTREAM = Prepared(
+    select(job_upstream.c.upstream_key)
+    .where(job_upstream.c.job_id == bindparam("of"))
+    .order_by(job_upstream.c.upstream_key)
+)
 
 
 class Base:
@@ -122,14 +127,9 @@ class Base:
 
 
 def _load_info(conn: Connection, job_id: str) -> JobInfo:
-    row = conn.execute(_JOB.where(job.c.job_id == job_id)).one_or_none()
+    row = _JOB.first(conn, {"of": job_id})
     if row is None:
         raise StateError(f"job {job_id} is not in the state database")
-    upstream = conn.execute(
-        select(job_upstream.c.upstream_key)
-        .where(job_upstream.c.job_id == job_id)
-        .order_by(job_upstream.c.upstream_key)
-    ).scalars()
     return JobInfo(
         pipeline_key=row.pipeline_key,
         link_key=row.link_key,
@@ -142,7 +142,7 @@ def _load_info(conn: Connection, job_id: str) -> JobInfo:
         target=table_from_json(row.target_table),
         mode=Mode(row.mode),
         site=row.site,
-        upstream_keys=tuple(upstream),
+        upstream_keys=tuple(one.upstream_key for one in _UPSTREAM.all(conn, {"of": job_id})),
         max_parallel=row.max_parallel,
         losses=[(column, reason) for column, reason in json.loads(row.losses)],
     )

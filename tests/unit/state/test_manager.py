@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hdm.errors import UsageError
 from hdm.state import StateManager
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -33,3 +34,19 @@ def test_a_subclass_may_change_any_aggregate() -> None:
     derived = type("Derived", (StateManager,), own)
     with derived.open("sqlite://") as state:  # type: ignore[attr-defined]
         assert {name: type(getattr(state, name.lower())) for name in CLASSES} == own
+
+
+@pytest.mark.parametrize(
+    ("old", "now"),
+    [("open_run", "state.runs.open"), ("claim", "state.chunks.claim"), ("verify", "state.trail.verify")],
+)
+def test_an_override_that_nothing_would_call_is_refused(old: str, now: str) -> None:
+    with pytest.raises(UsageError, match=f"overrides {old}, which nothing calls: it is {now} now") as said:
+        type("Mine", (StateManager,), {old: lambda self: None})
+    aggregate = now.split(".")[1].capitalize()
+    assert said.value.hint is not None and f"{aggregate} = My{aggregate}" in said.value.hint
+
+
+def test_a_subclass_may_have_methods_of_its_own_and_change_those_of_the_manager() -> None:
+    own = {"close": lambda self: None, "_claim": lambda self: None, "tell": lambda self: None}
+    assert issubclass(type("Mine", (StateManager,), own), StateManager)
