@@ -62,7 +62,7 @@ def test_the_page_has_all_of_them() -> None:
     assert {verdict for _, verdict in LINES} == {"runs", "no"}
 
 
-COVERING = [line for number, line in enumerate(LINES) if number % 3 == 0 or line[1] == "no" and number % 2]
+COVERING = [line for number, line in enumerate(LINES) if number % 3 == 0 or (line[1] == "no" and number % 2)]
 PAIRS_HERE = [pair for number, pair in enumerate(PAIRS) if number % 4 == 2]
 """What stands for the tables in the ordinary run; the rest is of ``make test-long``."""
 

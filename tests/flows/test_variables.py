@@ -12,7 +12,6 @@ from hdm.cli import cli
 from hdm.cli.environment import flags, names_of
 from tests.flows.kit import Done, run
 
-
 pytestmark = pytest.mark.slow
 
 
