@@ -13,6 +13,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "plan": ("plan", "Show what would run: tables, chunks, bytes. Touches nothing."),
     "work": ("work", "Help an existing run as one more worker."),
     "diff": ("diff", "Compare two tables of any two connections, row by row."),
+    "sync": ("sync", "Make one table equal another, by the rows that differ."),
     "validate": ("validate", "Compare each target of a manifest with its source."),
     "status": ("status", "Show how runs and their tables stand."),
     "lineage": ("lineage", "Show where a table came from and went to."),
