@@ -128,7 +128,7 @@ def run_info(plan: Plan) -> RunInfo:
         manifest_name=plan.manifest_name,
         manifest_sha256=plan.manifest_sha256,
         env=plan.env,
-        started_by=_user(),
+        started_by=user(),
         git_sha=sha,
         git_dirty=dirty,
         hdm_version=__version__,
@@ -278,7 +278,8 @@ def _checks() -> dict[str, type[Check]]:
     return {name: registry.find("check", name) for name in registry.names("check")}
 
 
-def _user() -> str:
+def user() -> str:
+    """Return the name of the user who runs hdm, or the number if there is no name."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):

@@ -6,6 +6,7 @@ import importlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from hdm.api.applying import Applied
 from hdm.api.comparing import Validated
 from hdm.api.events import (
     ChunkCommitted,
@@ -36,6 +37,7 @@ from hdm.api.results import (
     Waiver,
     WorkReport,
 )
+from hdm.api.syncing import Synced, sync
 from hdm.api.two_tables import diff
 from hdm.orchestrators.base import RunReport
 from hdm.proof.forms import Accepted
@@ -52,6 +54,7 @@ logging.getLogger("hdm").addHandler(logging.NullHandler())
 
 __all__ = [
     "Accepted",
+    "Applied",
     "CatalogDifference",
     "CatalogView",
     "ChunkCommitted",
@@ -84,6 +87,7 @@ __all__ = [
     "RunStarted",
     "RunStatus",
     "Said",
+    "Synced",
     "TableReport",
     "TableStatus",
     "Validated",
@@ -92,6 +96,7 @@ __all__ = [
     "WorkReport",
     "diff",
     "open",
+    "sync",
 ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from hdm.api.applying import Applied
 from hdm.api.selecting import select
 from hdm.errors import HdmError, UsageError
 from hdm.model import LinkSpec, Table
@@ -35,13 +36,15 @@ NO_TABLE = "its source finds no table"
 class Validated:
     """The comparison of one target with its source, and the link that fills it.
 
-    ``refused`` says why nothing was compared; None if it was.
+    ``refused`` says why nothing was compared; None if it was. ``repaired`` says what was found and done
+    before ``comparison``, if a repair was asked for.
     """
 
     link: str
     table: str
     comparison: Comparison | None
     refused: str | None = None
+    repaired: Applied | None = None
 
     @property
     def exit_code(self) -> int:
@@ -54,14 +57,39 @@ class Validated:
         return self.comparison is not None and self.comparison.equal
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The target of some links with all that a repair needs: both sides, and how they are compared.
+
+    ``alive`` is the source without a watermark.
+    """
+
+    group: Sequence[Pipeline]
+    sink: SqlSink
+    source: Side
+    target: Side
+    wishes: Wishes
+    alive: Side
+
+
+Mend = Callable[[Found], Applied]
+"""Makes a target equal to its source."""
+
+
 def of_links(
-    made: Assembly, chosen: Sequence[str], level: Level | None, show: int | None, *, declared: bool = False
+    made: Assembly,
+    chosen: Sequence[str],
+    level: Level | None,
+    show: int | None,
+    *,
+    declared: bool = False,
+    mend: Mend | None = None,
 ) -> Iterator[Validated]:
     """Compare the targets of a manifest's links with their sources, one after the other.
 
     ``chosen`` are names or patterns of tables; without any, all. ``level`` overrides what the links declare.
     With ``declared``, only links that declare a level are compared. Links that share a target are compared
-    together.
+    together. ``mend`` makes each target equal to its source, at the level ``rows``.
     """
     found = made.preflight()
     said: Mapping[str, Sequence[str]] = {}
@@ -80,7 +108,7 @@ def of_links(
                 continue
             if declared and not any(one.link.validate for one in group):
                 continue
-            yield _noted(_validated(made, state, found, group, level, show), group, said)
+            yield _noted(_validated(made, state, found, group, level, show, mend), group, said)
         if not chosen:
             yield from _without_tables(made, found, declared=declared)
 
@@ -133,6 +161,7 @@ def _validated(
     group: Sequence[Pipeline],
     level: Level | None,
     show: int | None,
+    mend: Mend | None,
 ) -> Validated:
     one = group[0]
     name = f"{one.link.source.name} -> {one.link.sink.name}"
@@ -148,9 +177,18 @@ def _validated(
     if any(each is None for each in sides):
         return Validated(name, one.target.dataset.name, None, ELSEWHERE)
     source = _together([each for each in sides if each is not None])
-    compared = compare(source, target, wishes)
+    done = None
+    if mend is None:
+        compared = compare(source, target, wishes)
+    else:
+        wholes = [_source(made, None, found, each) for each in group]
+        alive = _together([each for each in wholes if each is not None])
+        wishes = replace(wishes, level=Level.ROWS)
+        done = mend(Found(group, sink, source, target, wishes, alive))
+        compared = done.after or done.before
     notes = [f"not compared: {column} (declared loss: {why})" for column, why in _lost(group, wishes)]
-    return Validated(name, one.target.dataset.name, replace(compared, notes=(*notes, *compared.notes)))
+    compared = replace(compared, notes=(*notes, *compared.notes))
+    return Validated(name, one.target.dataset.name, compared, repaired=done)
 
 
 def _wishes(group: Sequence[Pipeline], level: Level | None, show: int | None) -> Wishes:

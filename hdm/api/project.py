@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from hdm.api import comparing, garbage, health, running, standing
+from hdm.api import comparing, garbage, health, repairing, running, standing
 from hdm.api.boundary import guarded
 from hdm.api.comparing import Validated
 from hdm.api.events import Event, EventStream
@@ -247,6 +247,19 @@ class Project:
         """
         wanted = None if level is None else Level(level)
         return tuple(comparing.of_links(self.assemble(), select, wanted, show))
+
+    @guarded
+    def repair(
+        self, *, select: Sequence[str] = (), show: int | None = None, max_deletes: str | int = "0"
+    ) -> tuple[Validated, ...]:
+        """Write the rows of each target again that differ from its source, and compare them once more.
+
+        ``select`` and ``show`` are those of ``validate``. At most ``max_deletes`` rows of each target (a
+        number, or a part such as ``1%``) are deleted: if more would have to be, nothing of it is changed.
+        What was done is recorded, as counts. Raises ``UsageError`` for a table that cannot be repaired by its
+        key, and if a run has not ended.
+        """
+        return repairing.repair(self.assemble(), select, show, str(max_deletes))
 
     @property
     def catalog(self) -> CatalogView:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from hdm.api.boundary import guarded
-from hdm.api.ends import Given, component, read_end
+from hdm.api.ends import End, Given, component, read_end
 from hdm.components import registry
 from hdm.config.located import LocatedDict
 from hdm.config.profile import Profiles, environment, load_profiles
@@ -16,6 +17,7 @@ from hdm.proof.compare import compare
 from hdm.proof.pairing import Wishes
 from hdm.proof.result import Comparison
 from hdm.proof.side import Side, side_of
+from hdm.sql.sink import SqlSink
 from hdm.sql.source import SqlSource
 
 
@@ -37,32 +39,76 @@ def diff(
     values of rows; hdm keeps none. Raises ``UsageError`` for a name that does not exist, or a wish that fits
     no column.
     """
+    return of_tables(first, second, known_profiles(env, profiles), wishes, where)
+
+
+def known_profiles(env: str | None, profiles: str | os.PathLike[str] | None) -> Profiles:
+    """Read the profiles of an environment, as ``hdm.open`` finds them."""
     file = profiles if profiles is not None else os.environ.get("HDM_PROFILES") or None
-    known = load_profiles(None if file is None else os.fspath(file), environment(env))
-    return of_tables(first, second, known, wishes, where)
+    return load_profiles(None if file is None else os.fspath(file), environment(env))
 
 
 def of_tables(
     first: str, second: str, profiles: Profiles, wishes: Wishes, where: str | None = None
 ) -> Comparison:
-    """Compare two tables, each named ``SYSTEM:CONNECTION.TABLE``; see ``hdm.api.diff``."""
-    a, b = (_side(text, profiles, where) for text in (first, second))
+    """Compare two tables, each named as for ``hdm.api.diff``, which says more."""
+    a, b = (place_of(text, profiles).side(profiles, where) for text in (first, second))
     found = replace(compare(a, b, wishes), a=first, b=second)
     return found if where is None else replace(found, notes=(f"compared: rows where {where}", *found.notes))
 
 
-def _side(text: str, profiles: Profiles, where: str | None) -> Side:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A table as the command line names it: an end of ``hdm cp`` that is a table of a database."""
+
+    text: str
+    end: End
+
+    def side(self, profiles: Profiles, where: str | None) -> Side:
+        """Return the table as a side of a comparison, with only the rows that fulfil ``where``."""
+        cls = component("source", self.end)
+        if cls is None or not issubclass(cls, SqlSource):
+            raise UsageError(f"there is no database system {self.end.system!r}", hint="see: hdm components")
+        conf = self._conf(self.end.object.split("."))
+        if where is not None:
+            conf["where"] = where
+        source = registry.create(
+            "source", ComponentSpec(self.end.label, cls.__name__, conf), self._known(profiles)
+        )
+        return side_of(source)
+
+    def sink(self, profiles: Profiles, path: Sequence[str], key: Sequence[str]) -> SqlSink:
+        """Return a sink that writes the existing table at ``path``; ``key`` tells its rows apart."""
+        system = self.end.system
+        known = (registry.canonical("sink", f"{system}_{end}") for end in ("sink", "copy_sink"))
+        kind = next((one for one in known if one is not None), None)
+        if kind is None or not issubclass(registry.find("sink", kind), SqlSink):
+            raise UsageError(
+                f"{self.text}: hdm does not write single rows of {system}",
+                hint="name a second table of another system; see: hdm components",
+            )
+        conf = self._conf(path)
+        conf.update(key=list(key), create=False)
+        sink: SqlSink = registry.create(
+            "sink", ComponentSpec(self.end.label, kind, conf), self._known(profiles)
+        )
+        return sink
+
+    def _conf(self, path: Sequence[str]) -> LocatedDict:
+        return LocatedDict({"env": self.end.connection, "table_name": list(path)})
+
+    def _known(self, profiles: Profiles) -> Profiles:
+        """Return the profiles with the entry that an address gives, if the end is one."""
+        if self.end.entry and self.end.connection:
+            return profiles.beside({self.end.connection: self.end.entry})
+        return profiles
+
+
+def place_of(text: str, profiles: Profiles) -> Place:
+    """Return what a text names; raise ``UsageError`` if it names no table."""
     end = read_end(Given(text), profiles)
     if not end.object:
         raise UsageError(
             f"{text!r} names no table", hint="write SYSTEM:CONNECTION.TABLE, e.g. postgres:shop.public.orders"
         )
-    cls = component("source", end)
-    if cls is None or not issubclass(cls, SqlSource):
-        raise UsageError(f"there is no database system {end.system!r}", hint="see: hdm components")
-    conf = LocatedDict({"env": end.connection, "table_name": end.object.split(".")})
-    if where is not None:
-        conf["where"] = where
-    known = profiles.beside({end.connection: end.entry}) if end.entry and end.connection else profiles
-    source = registry.create("source", ComponentSpec(end.label, cls.__name__, conf), known)
-    return side_of(source)
+    return Place(text, end)

@@ -14,6 +14,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "work": ("work", "Help an existing run as one more worker."),
     "cp": ("cp", "Copy a table or files from one place to another: one line, no manifest."),
     "diff": ("diff", "Compare two tables of any two connections, row by row."),
+    "sync": ("sync", "Make one table equal another, by the rows that differ."),
     "validate": ("validate", "Compare each target of a manifest with its source."),
     "query": ("query", "Ask a connection by SQL; reads only, unless told to write."),
     "ls": ("ls", "List the tables, views or files of a connection."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import click
 
 from hdm import api
@@ -9,6 +11,9 @@ from hdm.cli.compared import as_row, show, show_option
 from hdm.cli.diff import LEVELS
 from hdm.cli.options import json_option, manifest_options, site_option
 from hdm.cli.output import say, say_json
+from hdm.cli.sync import applied_row, max_deletes_option, show_applied
+from hdm.errors import UsageError
+from hdm.proof.result import Level
 
 
 @click.command()
@@ -20,6 +25,10 @@ from hdm.cli.output import say, say_json
 @click.option(
     "--level", type=click.Choice(LEVELS), help="How closely (default: as validate: says, else rows)."
 )
+@click.option(
+    "--repair", is_flag=True, help="Write the rows again that differ, by their keys, and compare once more."
+)
+@max_deletes_option
 @show_option
 @json_option
 def command_validate(
@@ -30,6 +39,8 @@ def command_validate(
     site: str | None,
     chosen: tuple[str, ...],
     level: str | None,
+    repair: bool,
+    max_deletes: str,
     shown: int,
     as_json: bool,
 ) -> int:
@@ -37,13 +48,21 @@ def command_validate(
 
     The first table is the source, through the link's transform, up to the watermark; the second is the
     target. Ends with 0 if nothing differs, 1 if something does. Values of rows are printed, and kept nowhere.
+    With --repair, the rows of the target that differ are written again, and the targets compared once more.
     """
-    found = api.open(manifest, env, profiles, site).validate(select=chosen, level=level, show=shown)
+    if repair and level not in (None, Level.ROWS):
+        raise UsageError(f"--repair with --level {level}", hint="leave --level out: a repair compares rows")
+    project = api.open(manifest, env, profiles, site)
+    if repair:
+        found = project.repair(select=chosen, show=shown, max_deletes=max_deletes)
+    else:
+        found = project.validate(select=chosen, level=level, show=shown)
     if as_json:
         say_json(
             [
                 {"link": one.link, "table": one.table, "refused": one.refused}
                 | ({} if one.comparison is None else as_row(one.comparison))
+                | ({} if one.repaired is None else {"repaired": applied_row(one.repaired)})
                 for one in found
             ]
         )
@@ -51,6 +70,9 @@ def command_validate(
         for one in found:
             if one.comparison is None:
                 say(f"{one.table}: not compared: {one.refused}")
+            elif one.repaired is not None:
+                after = one.comparison if one.repaired.after is not None else None
+                show_applied(replace(one.repaired, after=after), f"{one.comparison.a} and {one.comparison.b}")
             else:
                 show(one.comparison, f"{one.comparison.a} and {one.comparison.b}")
     if not found and not as_json:

@@ -174,6 +174,30 @@ class Merging(ABC):
             f"(SELECT 1 FROM {self.qualify(target)} {self.alias('t')} WHERE {same}{older})"
         )
 
+    def joined_by_key(
+        self, target: Sequence[str], stage: Sequence[str], key: Sequence[str], exact: Collection[str]
+    ) -> str:
+        """Return a FROM clause for the rows of ``stage`` (s) joined with those of ``target`` (t) by key.
+
+        It ends with a condition. Rows whose key has a NULL match none. ``exact``: see ``match``.
+        """
+        same = self.match("t", "s", key, null_safe=False, exact=exact)
+        into, of = self.qualify(target), self.qualify(stage)
+        return f"FROM {of} {self.alias('s')} JOIN {into} {self.alias('t')} ON {same}"
+
+    def delete_matched(
+        self, target: Sequence[str], stage: Sequence[str], key: Sequence[str], exact: Collection[str]
+    ) -> str:
+        """Return the statement that deletes the rows of ``target`` whose key a row of ``stage`` has.
+
+        Rows whose key has a NULL match none. ``exact``: see ``match``.
+        """
+        same = self.match("t", "s", key, null_safe=False, exact=exact)
+        return (
+            f"DELETE FROM {self.qualify(target)} {self.alias('t')} WHERE EXISTS "
+            f"(SELECT 1 FROM {self.qualify(stage)} {self.alias('s')} WHERE {same})"
+        )
+
     def keyed(self, key: Sequence[str], null_keys: bool, alias: str = "s.") -> str:
         """Return a test for the staged rows whose key has no NULL; with ``null_keys``, for the other rows.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hdm.dialects.base import Dialect
 
@@ -36,6 +36,13 @@ class MySQLMerging(Dialect):
         """Return the UPDATE of a merge, as a join."""
         assigned = ", ".join(f"t.{self.quote(name)} = s.{self.quote(name)}" for name in names)
         return f"UPDATE {into} AS t JOIN {of} AS s ON {same} SET {assigned} WHERE {only}{guard}"
+
+    def delete_matched(
+        self, target: Sequence[str], stage: Sequence[str], key: Sequence[str], exact: Collection[str]
+    ) -> str:
+        """Return the DELETE as a join, since older servers take no alias in a plain one."""
+        same = self.match("t", "s", key, null_safe=False, exact=exact)
+        return f"DELETE t FROM {self.qualify(target)} AS t JOIN {self.qualify(stage)} AS s ON {same}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
         """Return a query that takes a user-level lock, which the end of the session releases.

@@ -192,6 +192,13 @@ class NetezzaDialect(NetezzaFacts, Dialect):
             columns = [replace(c, length=share) if c in open_ended else c for c in columns]
         return super().create_table(path, columns, key, temporary=temporary) + " DISTRIBUTE ON RANDOM"
 
+    def delete_matched(
+        self, target: Sequence[str], stage: Sequence[str], key: Sequence[str], exact: Collection[str]
+    ) -> str:
+        """Return the DELETE by ROWID, so that it needs no alias."""
+        rows = f"SELECT t.ROWID {self.joined_by_key(target, stage, key, exact)}"
+        return f"DELETE FROM {self.qualify(target)} WHERE ROWID IN ({rows})"
+
     def update_matched(
         self, into: str, of: str, names: Sequence[str], same: str, only: str, guard: str
     ) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from hdm.dialects.base import Dialect
 from hdm.dialects.lexer import UnclearSQL
@@ -52,6 +52,13 @@ class SQLServerMerging(Dialect):
         assigned = ", ".join(f"{self.quote(name)} = s.{self.quote(name)}" for name in names)
         joined = f"{into} AS t WITH (HOLDLOCK) INNER JOIN {of} AS s ON {only} AND {same}{guard}"
         return f"UPDATE t SET {assigned} FROM {joined}"
+
+    def delete_matched(
+        self, target: Sequence[str], stage: Sequence[str], key: Sequence[str], exact: Collection[str]
+    ) -> str:
+        """Return the DELETE as a join, which takes the alias before FROM."""
+        same = self.match("t", "s", key, null_safe=False, exact=exact)
+        return f"DELETE t FROM {self.qualify(target)} AS t INNER JOIN {self.qualify(stage)} AS s ON {same}"
 
     def merge_lock(self, target: Sequence[str]) -> str | None:
         """Return a query that locks the whole table until the transaction ends."""

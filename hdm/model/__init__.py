@@ -1,5 +1,6 @@
 """hdm's data model, as values that cannot change, and their conversion to JSON and back."""
 
+from hdm.model.change import Change
 from hdm.model.file_names import FileNames
 from hdm.model.holding import Holding
 from hdm.model.json import (
@@ -34,6 +35,7 @@ from hdm.model.window import Findings, Window
 
 __all__ = [
     "Attempt",
+    "Change",
     "Chunk",
     "Column",
     "ComponentSpec",

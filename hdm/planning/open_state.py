@@ -43,6 +43,15 @@ def recall_state(plan: Plan, profiles: Profiles) -> StateManager | None:
         return None
 
 
+def embedded_state(profiles: Profiles) -> StateManager:
+    """Open the state database in hdm's own folder, for a command without a manifest; create it if missing.
+
+    Raises ``StateError`` if it cannot be opened or its schema is not this version's.
+    """
+    ttl, (url, manager) = _ttl(), _found(None, profiles)
+    return manager.open(_made_room(url), lease_ttl=ttl)
+
+
 def named_state(where: str) -> StateManager:
     """Open the state database at a path or URL, without a manifest; create nothing.
 

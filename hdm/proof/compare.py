@@ -11,6 +11,7 @@ from typing import Any
 from hdm.proof.causes import OTHER, cause
 from hdm.proof.cells import Row
 from hdm.proof.columns import ColumnTally, differences
+from hdm.proof.differing import Differing
 from hdm.proof.forms import Pair
 from hdm.proof.pairing import Paired, Wishes, paired
 from hdm.proof.result import Comparison, Level, RowDifference
@@ -22,11 +23,17 @@ WITHIN_AT_MOST = 100_000
 """Most changed rows that are read to see whether they differ only within a tolerance."""
 
 
-def compare(a: Side, b: Side, wishes: Wishes = Wishes()) -> Comparison:  # noqa: B008 -- a frozen value
+def compare(
+    a: Side,
+    b: Side,
+    wishes: Wishes = Wishes(),  # noqa: B008 -- a frozen value
+    keep: Differing | None = None,
+) -> Comparison:
     """Compare two tables and return what differs; ``wishes`` say how closely, and what is accepted.
 
-    Each side is read in one transaction where it is a database. Raises ``UsageError`` for a wish that does
-    not fit the tables, and what reading raises.
+    ``keep`` collects, at the level ``rows``, the keys of all rows that differ. Each side is read in one
+    transaction where it is a database. Raises ``UsageError`` for a wish that does not fit the tables, and
+    what reading raises.
     """
     if wishes.level is Level.NONE:
         return Comparison(a.label, b.label, wishes.level)
@@ -38,7 +45,7 @@ def compare(a: Side, b: Side, wishes: Wishes = Wishes()) -> Comparison:  # noqa:
             return replace(empty, rows_a=one.count(), rows_b=other.count())
         if wishes.level is Level.COLUMNS:
             return _columns(empty, one, other, plan.pairs)
-        return _rows(empty, one, other, plan, wishes.show)
+        return _rows(empty, one, other, plan, wishes.show, keep)
 
 
 def _columns(empty: Comparison, a: Reader, b: Reader, pairs: Sequence[Pair]) -> Comparison:
@@ -55,9 +62,11 @@ def _tallied(reader: Reader, pairs: Sequence[Pair], *, first: bool) -> tuple[int
     return rows, tallies
 
 
-def _rows(empty: Comparison, a: Reader, b: Reader, plan: Paired, show: int) -> Comparison:
+def _rows(
+    empty: Comparison, a: Reader, b: Reader, plan: Paired, show: int, keep: Differing | None
+) -> Comparison:
     tolerant = any(pair.accepted.tolerance is not None for pair in plan.pairs)
-    made = RowsCompared(a, b, plan.pairs, plan.keys, max(show, WITHIN_AT_MOST) if tolerant else show)
+    made = RowsCompared(a, b, plan.pairs, plan.keys, max(show, WITHIN_AT_MOST) if tolerant else show, keep)
     found = made.find()
     shown: list[RowDifference] = []
     within = 0

@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +28,9 @@ from hdm.proof.forms import Pair
 from hdm.proof.side import Reader
 from hdm.proof.spill import Spill
 from hdm.proof.sums import Sums, Unequal, unequal
+
+if TYPE_CHECKING:
+    from hdm.proof.differing import Differing
 
 ROWS_AT_ONCE = 1_000_000
 """About how many rows of differing buckets are held in memory at a time, 16 bytes each."""
@@ -56,14 +60,26 @@ class Found:
 
 
 class RowsCompared:
-    """One comparison of two sides; ``find`` counts and names the differences, ``values`` reads them."""
+    """One comparison of two sides; ``find`` counts and names the differences, ``values`` reads them.
+
+    ``keep`` collects the keys of all rows that differ, not only of the first ``limit``.
+    """
 
     def __init__(
-        self, a: Reader, b: Reader, pairs: Sequence[Pair], keys: tuple[int, ...], limit: int
+        self,
+        a: Reader,
+        b: Reader,
+        pairs: Sequence[Pair],
+        keys: tuple[int, ...],
+        limit: int,
+        keep: Differing | None = None,
     ) -> None:
         self.a, self.b, self.pairs, self.keys, self.limit = a, b, pairs, keys, limit
         self.found = Found()
         self.buckets = self._chosen()
+        self.keep = keep
+        if keep is not None:
+            keep.begin(self.buckets)
 
     def _chosen(self) -> Buckets:
         seeks = self.a.seeks and self.b.seeks
@@ -151,7 +167,7 @@ class RowsCompared:
                 total.add(rows.bucket, rows.place, rows.hash)
                 parts.append(_pairs(rows, first=first))
             sums.append(total)
-        return _differing(parts), unequal(*sums)
+        return self._differing(parts), unequal(*sums)
 
     # -- buckets with several wrong rows -------------------------------------------
 
@@ -161,7 +177,7 @@ class RowsCompared:
             for low, high in _runs(group):
                 for rows, _ in self._placed(self.buckets.conditions(low, high, first=first), first=first):
                     parts.append(_pairs(rows, first=first))
-        return _differing(parts)
+        return self._differing(parts)
 
     def _again(self, wrong: Sequence[Unequal]) -> Iterator[pa.Table]:
         """Read all rows again, keep key and hash of those in the given buckets; yield what differs."""
@@ -173,9 +189,16 @@ class RowsCompared:
                     mask = pc.is_in(rows.bucket, value_set=wanted)
                     spill.add(_pairs(rows, first=first).filter(mask), rows.bucket.filter(mask))
             for part in spill.parts():
-                yield _differing([part])
+                yield self._differing([part])
 
     # -- counting and naming ---------------------------------------------------------
+
+    def _differing(self, parts: Sequence[pa.Table]) -> pa.Table:
+        """Return the (key, hash) that one side has more often than the other; ``keep`` sees all of them."""
+        made = _tallied(parts)
+        if self.keep is not None:
+            self.keep.look(made)
+        return made.filter(pc.not_equal(made["a"], made["b"]))
 
     def _count(self, rows: pa.Table) -> None:
         """Count rows that differ, of whole keys: a key with one other row on each side has changed."""
@@ -193,6 +216,8 @@ class RowsCompared:
         self.found.changed += pc.sum(changed.cast(pa.int64())).as_py() or 0
         self.found.missing += pc.sum(rest["only_a"]).as_py() or 0
         self.found.extra += pc.sum(rest["only_b"]).as_py() or 0
+        if self.keep is not None:
+            self.keep.add(by_key)
         self._name(table, by_key)
 
     def _name(self, table: pa.Table, by_key: pa.Table) -> None:
@@ -258,13 +283,13 @@ def _pairs(rows: PlacedRows, *, first: bool) -> pa.Table:
     )
 
 
-def _differing(parts: Sequence[pa.Table]) -> pa.Table:
-    """Return the (key, hash) that one side has more often than the other, with how often each has it."""
+def _tallied(parts: Sequence[pa.Table]) -> pa.Table:
+    """Return each (key, hash) once, with how often each side has it."""
     if not parts:
         return _PAIRS.empty_table()
     both = pa.concat_tables(parts).group_by(["key", "hash"], use_threads=False)
     made = both.aggregate([("a", "sum"), ("b", "sum")]).rename_columns(["key", "hash", "a", "b"])
-    return made.filter(pc.not_equal(made["a"], made["b"])).select(_PAIRS.names)
+    return made.select(_PAIRS.names)
 
 
 def _same(one: Unequal | None, other: Unequal) -> bool:

@@ -92,6 +92,8 @@ class Database(Rights):
     """
     brings_first: ClassVar[bool] = False
     """Whether ``bring`` does most of the work, so that a later attempt first looks into the ledger."""
+    streams_in_session: ClassVar[bool] = True
+    """Whether ``stream`` reads in the session of its connection, and so sees what that has not committed."""
     sessions_stand_alone: ClassVar[bool] = True
     """Whether an idle database session blocks nobody, and may be kept for the next query."""
 

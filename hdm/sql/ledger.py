@@ -253,13 +253,17 @@ class Ledger:
         """
         if not self.database.is_there():
             return 0
-        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
-        sql = f"SELECT MAX({quote('epoch')}) FROM {self._name} WHERE {quote('job_key')} = {mark(1)}"
         connection = self.database.connect("hdm:ledger")
         try:
             if not self.exists(connection):
                 return 0
             self.database.begin(connection)
-            return int(self.database.run(connection, sql, (job_key,))[0][0] or 0)
+            return self.greatest_epoch(connection, job_key)
         finally:
             connection.close()
+
+    def greatest_epoch(self, connection: Any, job_key: str) -> int:
+        """Return what ``newest_epoch`` returns, in the caller's transaction."""
+        quote, mark = self.database.dialect.quote, self.database.dialect.placeholder
+        sql = f"SELECT MAX({quote('epoch')}) FROM {self._name} WHERE {quote('job_key')} = {mark(1)}"
+        return int(self.database.run(connection, sql, (job_key,))[0][0] or 0)

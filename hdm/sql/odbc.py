@@ -33,6 +33,8 @@ _KINDS = {
 class OdbcDatabase(DbApiDatabase):
     """A database behind an ODBC driver; a subclass gives the dialect and the connection string."""
 
+    streams_in_session = False
+
     def __init__(self, profile: Any = None, dialect_name: str = "") -> None:
         super().__init__(profile)
         self._base = dialect_name or self.dialect_name

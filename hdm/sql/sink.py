@@ -216,7 +216,7 @@ class SqlSink(KnowsLoads, Sink):
         try:
             self.database.tag(connection, attempt.run_id, chunk, attempt.number)
             self.database.evict(connection, mark, attempt.number)
-            target, held = self._writable(connection, target)
+            target, held = self.writable(connection, target)
             if self.database.brings_first and attempt.number > 1 and ledger.find(connection, chunk.chunk_id):
                 return self._adopted(connection, ledger, chunk, attempt)
             if mode.rules.merges_by_key:
@@ -251,8 +251,11 @@ class SqlSink(KnowsLoads, Sink):
             drop_stage(self.database, connection, stage)
             connection.close()
 
-    def _writable(self, connection: Any, target: Table) -> tuple[Table, Table | None]:
-        """Return the target in the existing table's spelling, without generated columns; and that table."""
+    def writable(self, connection: Any, target: Table) -> tuple[Table, Table | None]:
+        """Return the target in the existing table's spelling, without generated columns; and that table.
+
+        Allows, until the session ends, inserts into its identity columns.
+        """
         self.database.begin(connection)
         held, fold = self._held(connection, target.path), self.dialect.folded
         self.database.rollback(connection)

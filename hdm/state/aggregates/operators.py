@@ -1,15 +1,16 @@
-"""What people decide about dead chunks."""
+"""What people decide about dead chunks and about tables that differ."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from hdm.state.aggregates.base import Aggregate
-from hdm.state.jobs import operators
+from hdm.state.jobs import operators, repairs
 
 
 class Operators(Aggregate):
-    """Records what people decide about dead chunks; used as ``StateManager.operators``."""
+    """Records what people decide about dead chunks and differing tables, as ``StateManager.operators``."""
 
     def retry(
         self,
@@ -36,3 +37,18 @@ class Operators(Aggregate):
     def dead(self, *, run_id: str | None = None, job_id: str | None = None) -> list[dict[str, Any]]:
         """Return dead chunks with their errors, as dictionaries: those of one run, of one job, or all."""
         return operators.dead(self._base, run_id, job_id)
+
+    def synced(self, run_id: str, facts: Mapping[str, Any]) -> None:
+        """Record what a sync of two tables found and did: counts and names, never values."""
+        repairs.synced(self._base, run_id, facts)
+
+    def repaired(self, job_id: str, facts: Mapping[str, Any]) -> None:
+        """Record what a repair of a job's target found and did: counts and names, never values.
+
+        The event belongs to the run that last worked on the job.
+        """
+        repairs.repaired(self._base, job_id, facts)
+
+    def newest_job(self, pipeline_key: str) -> str | None:
+        """Return the id of the newest job of a pipeline; None if it has none."""
+        return repairs.newest_job(self._base, pipeline_key)

@@ -1,0 +1,30 @@
+"""Records syncs and repairs of tables: events with counts, never with values of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+
+from hdm.state.db.tables import job
+from hdm.state.tx.context import Base
+
+
+def synced(base: Base, run_id: str, facts: Mapping[str, Any]) -> None:
+    """Record in a run what a sync of two tables found and did."""
+    base.change(run_id, lambda tx: tx.event("table.synced", **facts))
+
+
+def repaired(base: Base, job_id: str, facts: Mapping[str, Any]) -> None:
+    """Record what a repair of a job's target found and did, in the run that last worked on the job."""
+    run_id = base.db.read(lambda conn: base.run_of(conn, job_id))
+    base.change(run_id, lambda tx: tx.event("table.repaired", job=job_id, **facts))
+
+
+def newest_job(base: Base, pipeline_key: str) -> str | None:
+    """Return the id of the newest job of a pipeline; None if it has none."""
+    query = (
+        select(job.c.job_id).where(job.c.pipeline_key == pipeline_key).order_by(job.c.epoch.desc()).limit(1)
+    )
+    return base.db.read(lambda conn: conn.execute(query).scalar())
