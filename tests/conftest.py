@@ -21,7 +21,19 @@ from tests.runner.desk import Ask, Desk, ask_at
 from tests.runner.sample import Sample, of_config
 from tests.runner.spread import by_file
 from tests.runner.tables import Tables
-from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, provision, rclone, sqlserver
+from tests.servers import (
+    azurite,
+    fakesnow,
+    gcs,
+    h2,
+    mariadb,
+    moto,
+    postgres,
+    provision,
+    rclone,
+    sqlserver,
+    sshd,
+)
 from tests.servers.process import Database
 
 DESK = pytest.StashKey[Desk]()
@@ -109,6 +121,16 @@ def azurite_server(servers: Ask) -> azurite.Azurite:
 
 
 @pytest.fixture(scope="session")
+def gcs_server(servers: Ask) -> gcs.GCS:
+    return servers("gcs")  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
+def sshd_server(servers: Ask) -> sshd.SSHD:
+    return servers("sshd")  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session")
 def h2_server(servers: Ask) -> h2.H2:
     return servers("h2")  # type: ignore[no-any-return]
 
@@ -147,6 +169,8 @@ _SERVERS = {
     "s3_server",
     "rclone_server",
     "azurite_server",
+    "gcs_server",
+    "sshd_server",
     "h2_server",
     "snowflake_server",
     "sqlserver_server",

@@ -79,6 +79,8 @@ TESTED_ELSEWHERE = {
     "files/partition_folders": "conformance/test_foreign_files.py",
     "files/formats/": "unit/files/formats/test_formats.py",
     "files/stores/azure": "unit/connectors/test_azure.py",
+    "files/stores/gcs": "unit/connectors/test_gcs.py",
+    "files/stores/sftp": "unit/connectors/test_sftp.py",
     "files/stores/": "unit/connectors/test_s3.py",
     "sql/odbc": "unit/connectors/test_odbc.py",
     "sql/": "unit/sql/test_sink.py",

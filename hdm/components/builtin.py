@@ -23,6 +23,8 @@ _SOURCES = {
     "snowflake": ("SnowflakeSource",),
     "s3": ("S3Source", "S3ChunkSource"),
     "azure": ("AzureBlobSource", "AzureBlobChunkSource"),
+    "gcs": ("GCSSource", "GCSChunkSource"),
+    "sftp": ("SFTPSource", "SFTPChunkSource"),
 }
 _SINKS = {
     "sqlite": ("SQLiteSink",),
@@ -38,6 +40,8 @@ _SINKS = {
     "odbc": ("ODBCSink",),
     "s3": ("S3Sink",),
     "azure": ("AzureBlobSink",),
+    "gcs": ("GCSSink",),
+    "sftp": ("SFTPSink",),
     "snowflake": (
         "SnowflakeInternalStageSink",
         "SnowflakeCopySink",
@@ -61,6 +65,8 @@ _STORES = {
     "file": ("LocalStore", "base"),
     "s3": ("S3Store", "s3"),
     "azure": ("AzureStore", "azure"),
+    "gs": ("GCSStore", "gcs"),
+    "sftp": ("SFTPStore", "sftp"),
 }
 _CRAWLERS = {
     "duckdb": "DuckDBCrawler",
@@ -95,6 +101,8 @@ NEEDS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "hdm.connectors.snowflake": ("snowflake", ("snowflake.connector",)),
     "hdm.connectors.s3": ("s3", ("boto3",)),
     "hdm.connectors.azure": ("azure", ("azure.storage.blob",)),
+    "hdm.connectors.gcs": ("gcs", ("google.cloud.storage",)),
+    "hdm.connectors.sftp": ("sftp", ("paramiko",)),
 }
 """Module of a connector -> its extra, and the modules that all its paths together import."""
 
@@ -157,8 +165,8 @@ BUILTIN: Final[dict[str, dict[str, str]]] = {
 }
 
 ALIASES: Final[dict[str, dict[str, str]]] = {
-    "source": {"PostgreSQLSource": "PostgresSource"},
-    "sink": {"PostgreSQLSink": "PostgresSink"},
+    "source": {"PostgreSQLSource": "PostgresSource", "GoogleSource": "GCSSource"},
+    "sink": {"PostgreSQLSink": "PostgresSink", "GoogleSink": "GCSSink"},
     "orchestrator": {"AutoOrchestrator": "AutoBatchOrchestrator"},
     "state_manager": {
         "PostgreSQLStateManager": "PostgresStateManager",

@@ -25,8 +25,8 @@ from tests.runner import compiled
 PRELOAD = (
     "hdm.cli.run", "hdm.cli.gc", "hdm.cli.retry", "hdm.cli.status", "hdm.cli.state", "hdm.cli.work",
     "hdm.connectors.sqlite", "hdm.connectors.postgres", "hdm.connectors.mysql", "hdm.connectors.duckdb",
-    "hdm.connectors.s3", "hdm.connectors.azure", "boto3", "azure.storage.blob", "hdm.connectors.snowflake",
-    "snowflake.connector",
+    "hdm.connectors.s3", "hdm.connectors.azure", "hdm.connectors.gcs", "boto3", "azure.storage.blob",
+    "google.cloud.storage", "hdm.connectors.snowflake", "snowflake.connector",
     "hdm.connectors.local", "hdm.orchestrators.batch", "hdm.orchestrators.declared", "hdm.state.backends",
     "psycopg", "pymysql", "duckdb", "sqlite3", "pyarrow.parquet", "pyarrow.csv", "sqlalchemy.dialects.sqlite",
     "sqlalchemy.dialects.postgresql.psycopg", "sqlalchemy.dialects.mysql.pymysql",

@@ -22,10 +22,11 @@ from hdm.components.builtin import BUILTIN
 from hdm.config.secrets import Secret
 from tests.flows.kit import Done, Place, load, run, shop, stage
 from tests.servers.process import HOST, Database, free_port
+from tests.unit.connectors.test_gcs import service_account
 
 CORE = "c4n4ry"
 """What every canary holds; finding as much as that is a leak."""
-HTTP = ("S3", "AzureBlob", "Snowflake")
+HTTP = ("S3", "AzureBlob", "Snowflake", "GCS")
 LONG = ("Snowflake", "MySQL", "MariaDB")
 NO_PORT = ("SQLite", "DuckDB", "FS", "Dummy")
 SOON = ("--max-wait", "1")
@@ -121,6 +122,11 @@ def profile_of(kind: str, name: str, field: str, port: int) -> dict[str, Any]:
             "aws_session_token": canary(3),
         }
         return {"endpoint_url": f"http://{HOST}:{port}", "region": "us-east-1", **keys, field: CORE + "1"}
+    if name.startswith("GCS"):
+        key = service_account(secret, f"http://{HOST}:{port}/token")
+        return {"endpoint_url": f"http://{HOST}:{port}", "credentials_json": key}
+    if name.startswith("SFTP"):
+        return {"host": HOST, "port": port, "user": "someone", "password": canary(2), field: secret}
     if name.startswith("Azure") and "Blob" in name:
         key = base64.b64encode(secret.encode()).decode()
         account = f"http://{HOST}:{port}/account"
@@ -191,8 +197,10 @@ def project(folder: Path, kind: str, name: str, profile: dict[str, Any]) -> Plac
     place = shop(folder, orders=20, items=5)
     place.profiles["canary"] = profile
     conf: dict[str, Any] = {"env": "canary"}
-    if name.startswith("S3"):
+    if name.startswith(("S3", "GCS")):
         conf["bucket_name"] = "bucket"
+    elif name.startswith("SFTP"):
+        conf["directory"] = "/here"
     elif "Blob" in name:
         conf["container"] = "data"
     elif "StageSink" in name or "CopySink" in name:

@@ -19,10 +19,12 @@ EXTRAS = {
     "Postgres": "postgres", "MySQL": "mysql", "MariaDB": "mysql", "DuckDB": "duckdb", "Netezza": "netezza",
     "Oracle": "oracle", "Exadata": "oracle", "SQLServer": "odbc", "AzureSQLServer": "odbc", "ODBC": "odbc",
     "Snowflake": "snowflake", "S3": "s3", "AzureBlob": "azure",
+    "GCS": "gcs", "SFTP": "sftp",
 }  # fmt: skip
 MODULES = (
     "psycopg", "pymysql", "duckdb", "nzpy", "oracledb", "pyodbc", "arrow_odbc", "snowflake",
     "snowflake.connector", "boto3", "botocore", "azure", "azure.storage", "azure.storage.blob",
+    "google.cloud.storage", "google.auth", "google.api_core", "paramiko",
 )  # fmt: skip
 
 

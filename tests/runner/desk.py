@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any
 
-from tests.servers import azurite, fakesnow, h2, mariadb, moto, postgres, rclone, sqlserver
+from tests.servers import azurite, fakesnow, gcs, h2, mariadb, moto, postgres, rclone, sqlserver, sshd
 from tests.servers.process import ServerFailed
 
 Ask = Callable[[str], Any]
@@ -33,6 +33,8 @@ _RUNNING: dict[str, Callable[[Ask], AbstractContextManager[Any]]] = {
     "s3": lambda ask: moto.running(),
     "rclone": lambda ask: rclone.running(),
     "azurite": lambda ask: azurite.running(),
+    "gcs": lambda ask: gcs.running(),
+    "sshd": lambda ask: sshd.running(),
     "h2": lambda ask: h2.running(),
     "snowflake": lambda ask: fakesnow.running(ask("s3").port),
     "sqlserver": lambda ask: sqlserver.running(),

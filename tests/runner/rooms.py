@@ -24,6 +24,8 @@ SYSTEMS = (
     "odbc",
     "s3",
     "azure",
+    "gcs",
+    "sftp",
 )
 ALSO = {
     "files": ("test_local", "test_stores", "test_moves"),

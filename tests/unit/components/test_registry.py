@@ -94,6 +94,8 @@ def test_any_spelling(spelling: str) -> None:
         ("state_manager", "SqLiteStateManager", "SQLiteStateManager"),
         ("state_manager", "MariaDBStateManager", "MySQLStateManager"),
         ("source", "PostgreSQLSource", "PostgresSource"),
+        ("source", "GoogleSource", "GCSSource"),
+        ("sink", "GoogleSink", "GCSSink"),
         ("check", "not_null", "NotNull"),
     ],
 )

@@ -20,6 +20,7 @@ from sqlalchemy import make_url
 from hdm.config.secrets import Secret
 from hdm.config.tls import is_local, mysql_arguments
 from hdm.connectors.azure import AzureProfile, _Account
+from hdm.connectors.gcs import GCSProfile
 from hdm.connectors.mysql import MySQLDatabase, MySQLProfile
 from hdm.connectors.odbc import ODBCDatabase, ODBCProfile
 from hdm.connectors.oracle.database import OracleDatabase, OracleProfile
@@ -89,6 +90,8 @@ def test_every_way_to_name_a_host_counts(query: str) -> None:
 def test_stores_in_the_clear_are_refused(host: str) -> None:
     with pytest.raises(ValueError, match="must be https"):
         S3Profile(endpoint_url=f"http://{host}:9000")
+    with pytest.raises(ValueError, match="must be https"):
+        GCSProfile(endpoint_url=f"http://{host}:9000", anonymous=True)
     with pytest.raises(UsageError, match="not https"):
         _Account(AzureProfile(account_url=f"http://{host}:9000/a"))
 
